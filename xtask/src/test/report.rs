@@ -1,0 +1,88 @@
+//! How the steps went, in one table.
+
+use std::fmt;
+use std::time::Duration;
+
+/// How one step ended.
+pub(super) enum Outcome {
+    Passed(Duration),
+    Failed(Duration),
+    /// It cannot be run on this machine.
+    Skipped,
+    /// A step before it failed.
+    NotRun,
+}
+
+/// The steps so far, in order. `Display` is the table and the closing line.
+#[derive(Default)]
+pub(super) struct Report {
+    rows: Vec<(&'static str, Outcome)>,
+}
+
+impl Report {
+    pub(super) fn add(&mut self, name: &'static str, outcome: Outcome) {
+        self.rows.push((name, outcome));
+    }
+
+    fn count(&self, of: impl Fn(&Outcome) -> bool) -> usize {
+        self.rows.iter().filter(|(_, outcome)| of(outcome)).count()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut total = Duration::ZERO;
+        for (name, outcome) in &self.rows {
+            let (word, took) = match outcome {
+                Outcome::Passed(took) => ("passed", Some(*took)),
+                Outcome::Failed(took) => ("FAILED", Some(*took)),
+                Outcome::Skipped => ("skipped", None),
+                Outcome::NotRun => ("not run", None),
+            };
+            total += took.unwrap_or_default();
+            match took {
+                Some(took) => writeln!(f, "{name:<8}{word:<8}{:>8.1} s", took.as_secs_f64())?,
+                None => writeln!(f, "{name:<8}{word}")?,
+            }
+        }
+        writeln!(f, "{:<16}{:>8.1} s\n", "total", total.as_secs_f64())?;
+        let passed = self.count(|outcome| matches!(outcome, Outcome::Passed(_)));
+        let failed = self.count(|outcome| matches!(outcome, Outcome::Failed(_)));
+        write!(f, "{passed} passed, {failed} failed")?;
+        match self.rows.len() - passed - failed {
+            0 => writeln!(f),
+            skipped => writeln!(f, ", {skipped} skipped"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_counts_every_step_once() {
+        let mut report = Report::default();
+        report.add("fmt", Outcome::Passed(Duration::from_millis(1_500)));
+        report.add("deny", Outcome::Skipped);
+        report.add("test", Outcome::Failed(Duration::from_secs(60)));
+        report.add("page", Outcome::NotRun);
+        let expected = "\
+fmt     passed       1.5 s
+deny    skipped
+test    FAILED      60.0 s
+page    not run
+total               61.5 s
+
+1 passed, 1 failed, 2 skipped
+";
+        assert_eq!(report.to_string(), expected);
+    }
+
+    #[test]
+    fn nothing_skipped_is_not_mentioned() {
+        let mut report = Report::default();
+        report.add("fmt", Outcome::Passed(Duration::ZERO));
+        assert!(report.to_string().ends_with("\n1 passed, 0 failed\n"));
+    }
+}

@@ -1,0 +1,102 @@
+//! The steps themselves.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::{chromium, shell, tidy};
+use shell::{cargo, npm, run};
+
+/// One thing a change must pass.
+pub(super) struct Step {
+    /// What `--only` takes.
+    pub(super) name: &'static str,
+    /// One line for people.
+    pub(super) what: &'static str,
+    /// Runs it; an error says what failed.
+    pub(super) run: fn() -> Result<Done>,
+}
+
+/// How a step ended that did not fail.
+pub(super) enum Done {
+    Passed,
+    /// It could not be run here, and why.
+    Skipped(&'static str),
+}
+
+/// Cheapest first, but the page before the Rust code: it is embedded in the hub.
+pub(super) const STEPS: [Step; 8] = [
+    Step { name: "fmt", what: "the Rust code is formatted", run: fmt },
+    Step { name: "tidy", what: "house rules that no compiler knows", run: check_tidiness },
+    Step { name: "deny", what: "licences, duplicates and sources of dependencies", run: deny },
+    Step { name: "web", what: "the page builds and its unit tests pass", run: web },
+    Step { name: "clippy", what: "no warning in any target", run: clippy },
+    Step { name: "test", what: "unit, integration and doc tests", run: test },
+    Step { name: "doc", what: "the documentation builds without a warning", run: doc },
+    Step { name: "page", what: "the page in a headless Chromium, against a real hub", run: page },
+];
+
+fn fmt() -> Result<Done> {
+    run(&mut cargo(&["fmt", "--all", "--check"])).context("run `cargo fmt --all`")?;
+    Ok(Done::Passed)
+}
+
+fn check_tidiness() -> Result<Done> {
+    tidy::check()?;
+    Ok(Done::Passed)
+}
+
+/// Not installed here when it is missing: building it takes longer than all other steps.
+fn deny() -> Result<Done> {
+    if !shell::succeeds(&mut cargo(&["deny", "--version"])) {
+        return Ok(Done::Skipped("to run it, `cargo install --locked cargo-deny` (some minutes)"));
+    }
+    run(&mut cargo(&["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
+    Ok(Done::Passed)
+}
+
+fn web() -> Result<Done> {
+    install_packages()?;
+    run(&mut npm(&["run", "build"])?)?;
+    run(&mut npm(&["test"])?)?;
+    Ok(Done::Passed)
+}
+
+fn clippy() -> Result<Done> {
+    let args = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    run(&mut cargo(&args))?;
+    Ok(Done::Passed)
+}
+
+fn test() -> Result<Done> {
+    run(&mut cargo(&["test", "--workspace", "--locked"]))?;
+    Ok(Done::Passed)
+}
+
+fn doc() -> Result<Done> {
+    let mut command = cargo(&["doc", "--no-deps", "--workspace", "--locked"]);
+    run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Done::Passed)
+}
+
+fn page() -> Result<Done> {
+    let chromium = chromium::find_or_install()?;
+    if !shell::root().join("web/node_modules").is_dir() {
+        install_packages()?;
+    }
+    run(&mut cargo(&["build", "--package", "tickwire", "--locked"]))?;
+    let mut command = npm(&["run", "test:page"])?;
+    run(command.env("CHROMIUM", chromium).env("TICKWIRE_BIN", tickwire_binary()?))?;
+    Ok(Done::Passed)
+}
+
+fn install_packages() -> Result<()> {
+    run(&mut npm(&["ci", "--no-audit", "--no-fund"])?)
+}
+
+/// The binary that cargo builds beside this one.
+fn tickwire_binary() -> Result<PathBuf> {
+    let xtask = env::current_exe().context("where is the running program?")?;
+    Ok(xtask.with_file_name(format!("tickwire{}", env::consts::EXE_SUFFIX)))
+}

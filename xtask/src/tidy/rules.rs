@@ -1,0 +1,162 @@
+//! The rules. What a rule looks for is spelled in two halves, so that this file keeps it itself.
+
+use super::{Finding, Source};
+
+/// A rule finds what breaks it in one file.
+type Rule = fn(&Source<'_>) -> Vec<Finding>;
+
+pub(super) const RULES: [Rule; 7] = [
+    files_stay_short,
+    nothing_is_left_unfinished,
+    no_line_ends_in_whitespace,
+    crates_keep_their_distance,
+    fan_out_stays_pure,
+    no_path_of_one_machine,
+    lock_file_names_no_registry,
+];
+
+/// A file that reaches this has a second noun in it.
+const LINES_MAX: usize = 800;
+
+/// Words that mean "not done yet".
+const UNFINISHED: [&str; 4] = [
+    concat!("todo", "!"),
+    concat!("unimplemented", "!"),
+    concat!("dbg", "!"),
+    concat!("FIX", "ME"),
+];
+
+/// Folders that exist on one machine only.
+const MACHINE_PATHS: [&str; 4] =
+    [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/Use", "rs/")];
+
+/// Which crate may not depend on which.
+const DISTANCES: [(&str, &[&str]); 4] = [
+    ("protocol", &["tokio", "mio", "hyper", "axum", "tracing"]),
+    ("hub", &["tickwire-feeder", "tickwire-client"]),
+    ("feeder", &["tickwire-hub", "tickwire-client"]),
+    ("client", &["tickwire-hub", "tickwire-feeder"]),
+];
+
+/// What the fan-out core does without: runtime, sockets, clock, logs, locks.
+const IMPURE: [&str; 7] =
+    ["tokio", "mio", "std::net", "Instant::now", "SystemTime::now", "tracing", "Mutex"];
+
+fn files_stay_short(source: &Source<'_>) -> Vec<Finding> {
+    let lines = source.text.lines().count();
+    if !has_extension(source, &["rs", "ts"]) || lines <= LINES_MAX {
+        return Vec::new();
+    }
+    let message = format!("{lines} lines, {LINES_MAX} are allowed; split the file along a noun");
+    vec![finding(source, lines, message)]
+}
+
+fn nothing_is_left_unfinished(source: &Source<'_>) -> Vec<Finding> {
+    if !has_extension(source, &["rs", "ts", "mjs", "js", "css", "html"]) {
+        return Vec::new();
+    }
+    find_lines(source, |line| {
+        let word = UNFINISHED.into_iter().find(|word| has_word(line, word))?;
+        Some(format!("`{word}`; finish it, or say in a comment what holds today"))
+    })
+}
+
+fn no_line_ends_in_whitespace(source: &Source<'_>) -> Vec<Finding> {
+    // Recorded data keeps its bytes.
+    if has_extension(source, &["csv", "ndjson", "txt", "hex", "svg"]) {
+        return Vec::new();
+    }
+    find_lines(source, |line| {
+        line.ends_with(char::is_whitespace).then(|| "whitespace at the end; remove it".to_owned())
+    })
+}
+
+fn crates_keep_their_distance(source: &Source<'_>) -> Vec<Finding> {
+    let rule =
+        DISTANCES.into_iter().find(|(name, _)| source.path == format!("crates/{name}/Cargo.toml"));
+    let Some((name, banned)) = rule else { return Vec::new() };
+    let mut in_dependencies = false;
+    find_lines(source, |line| {
+        let mut key = line;
+        if let Some(table) = line.trim().strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
+            let (at, dependency) = dependency_table(table);
+            in_dependencies = at;
+            key = dependency;
+        }
+        let key = key.split(['.', '=', ' ']).next().filter(|_| in_dependencies)?;
+        banned.contains(&key).then(|| {
+            format!("{name} may not depend on {key}; only the binary, tests and benches join them")
+        })
+    })
+}
+
+/// Whether a table is one of normal dependencies, and the one dependency it is of, if any.
+fn dependency_table(table: &str) -> (bool, &str) {
+    match table.rsplit_once("dependencies") {
+        Some((before, of)) if before.is_empty() || before.ends_with('.') => {
+            (true, of.trim_start_matches('.'))
+        }
+        _ => (false, ""),
+    }
+}
+
+fn fan_out_stays_pure(source: &Source<'_>) -> Vec<Finding> {
+    if !source.path.starts_with("crates/hub/src/fanout") {
+        return Vec::new();
+    }
+    find_lines(source, |line| {
+        let code = line.split("//").next().unwrap_or(line);
+        let word = IMPURE.into_iter().find(|word| has_word(code, word))?;
+        Some(format!("`{word}` in the fan-out core; take what it gives as an argument"))
+    })
+}
+
+fn no_path_of_one_machine(source: &Source<'_>) -> Vec<Finding> {
+    find_lines(source, |line| {
+        let path = MACHINE_PATHS.into_iter().find(|path| has_path(line, path))?;
+        Some(format!("`{path}` exists on one machine; use a relative path or an argument"))
+    })
+}
+
+fn lock_file_names_no_registry(source: &Source<'_>) -> Vec<Finding> {
+    if !source.path.ends_with("package-lock.json") {
+        return Vec::new();
+    }
+    find_lines(source, |line| {
+        line.contains("\"resolved\": \"http").then(|| {
+            "an address of one registry; `npm install --omit-lockfile-registry-resolved`".to_owned()
+        })
+    })
+}
+
+fn has_extension(source: &Source<'_>, extensions: &[&str]) -> bool {
+    source.path.rsplit_once('.').is_some_and(|(_, found)| extensions.contains(&found))
+}
+
+/// Whether `word` stands in `line` and is not part of a longer one.
+fn has_word(line: &str, word: &str) -> bool {
+    let joins = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        !line[..at].ends_with(joins)
+            && (word.ends_with('!') || !line[at + word.len()..].starts_with(joins))
+    })
+}
+
+/// Whether an absolute path that starts with `path` stands in `line`.
+fn has_path(line: &str, path: &str) -> bool {
+    let joins = |c: char| c.is_alphanumeric() || "_-.~/}".contains(c);
+    line.match_indices(path).any(|(at, _)| !line[..at].ends_with(joins))
+}
+
+fn finding(source: &Source<'_>, line: usize, message: String) -> Finding {
+    Finding { path: source.path.to_owned(), line, message }
+}
+
+/// A finding for each line that `judge` has something to say about.
+fn find_lines(source: &Source<'_>, mut judge: impl FnMut(&str) -> Option<String>) -> Vec<Finding> {
+    let lines = source.text.lines().zip(1..);
+    lines.filter_map(|(line, number)| Some(finding(source, number, judge(line)?))).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+use super::super::apply_rules;
+use super::*;
+
+/// The numbers of the lines that break a rule.
+fn broken(path: &str, text: &str) -> Vec<usize> {
+    apply_rules(&Source { path, text }).into_iter().map(|finding| finding.line).collect()
+}
+
+#[test]
+fn a_finding_says_where_and_what_to_do() {
+    let findings = apply_rules(&Source { path: "web/src/a.ts", text: "let a;\nlet b; \n" });
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].to_string(), "web/src/a.ts:2: whitespace at the end; remove it");
+}
+
+#[test]
+fn code_of_800_lines_is_short_and_of_801_is_not() {
+    assert_eq!(broken("crates/hub/src/lib.rs", &"\n".repeat(LINES_MAX)), []);
+    assert_eq!(broken("crates/hub/src/lib.rs", &"\n".repeat(LINES_MAX + 1)), [801]);
+    assert_eq!(broken("Cargo.lock", &"\n".repeat(LINES_MAX + 1)), []);
+}
+
+#[test]
+fn unfinished_code_is_found() {
+    for word in UNFINISHED {
+        assert_eq!(
+            broken("crates/hub/src/lib.rs", &format!("fn f() {{\n    {word}(1)\n}}\n")),
+            [2]
+        );
+        assert_eq!(broken("crates/hub/src/lib.rs", &format!("my_{word}\n")), [], "a longer word");
+        assert_eq!(broken("CONTRIBUTING.md", word), [], "a text may name it");
+    }
+}
+
+#[test]
+fn recorded_data_keeps_its_whitespace() {
+    assert_eq!(broken("crates/feeder/tests/data/trades.csv", "1,2, \n"), []);
+    assert_eq!(broken("README.md", "1,2, \n"), [1]);
+}
+
+#[test]
+fn hub_feeder_and_client_do_not_depend_on_each_other() {
+    let hub = |text| broken("crates/hub/Cargo.toml", text);
+    assert_eq!(hub("[dependencies]\ntickwire-protocol.workspace = true\n"), []);
+    assert_eq!(hub("[dependencies]\ntickwire-client.workspace = true\n"), [2]);
+    assert_eq!(hub("[dependencies]\ntickwire-feeder = { path = \"../feeder\" }\n"), [2]);
+    assert_eq!(hub("[dependencies.tickwire-feeder]\nworkspace = true\n"), [1]);
+    assert_eq!(hub("[target.'cfg(unix)'.dependencies]\ntickwire-feeder.workspace = true\n"), [2]);
+    assert_eq!(
+        hub("[dependencies]\nbytes = \"1\"\n[dev-dependencies]\ntickwire-client = \"1\"\n"),
+        []
+    );
+    let binary = "[dependencies]\ntickwire-client.workspace = true\n";
+    assert_eq!(broken("crates/tickwire/Cargo.toml", binary), []);
+}
+
+#[test]
+fn protocol_has_no_runtime() {
+    assert_eq!(
+        broken("crates/protocol/Cargo.toml", "[dependencies]\ntokio.workspace = true\n"),
+        [2]
+    );
+}
+
+#[test]
+fn the_fan_out_core_has_no_runtime_clock_or_lock() {
+    let core = "crates/hub/src/fanout/shard.rs";
+    for word in IMPURE {
+        assert_eq!(broken(core, &format!("use {word};\n")), [1], "{word}");
+        assert_eq!(broken(core, &format!("/// Does without {word}.\n")), [], "{word}");
+        assert_eq!(broken("crates/hub/src/router.rs", &format!("use {word};\n")), [], "{word}");
+    }
+    assert_eq!(broken("crates/hub/src/fanout.rs", "use tokio::net;\n"), [1]);
+    assert_eq!(broken(core, "let minimum_backtracing = 1;\n"), []);
+}
+
+#[test]
+fn absolute_paths_of_one_machine_are_found() {
+    for path in MACHINE_PATHS {
+        assert_eq!(broken("README.md", &format!("see {path}notes\n")), [1], "{path}");
+        assert_eq!(broken("README.md", &format!("see src{path}notes\n")), [], "{path}");
+    }
+}
+
+#[test]
+fn a_lock_file_names_no_download_address() {
+    let lock = "{\n\"resolved\": \"https://registry.example/a.tgz\"\n}\n";
+    assert_eq!(broken("web/package-lock.json", lock), [2]);
+    assert_eq!(broken("web/notes.json", lock), []);
+}
