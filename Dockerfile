@@ -1,0 +1,23 @@
+# The page
+FROM node:22-bookworm-slim AS page
+WORKDIR /src/web
+COPY web/package.json web/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY web ./
+RUN npm run build
+
+# The binary, with the page inside
+FROM rust:1.95-bookworm AS binary
+WORKDIR /src
+COPY . .
+COPY --from=page /src/web/dist web/dist
+RUN cargo build --release --locked --package tickwire
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tickwire
+COPY --from=binary /src/target/release/tickwire /usr/local/bin/tickwire
+USER tickwire
+EXPOSE 8080
+HEALTHCHECK --interval=2s --timeout=2s --retries=5 CMD ["tickwire", "healthcheck"]
+ENTRYPOINT ["tickwire"]
+CMD ["demo", "--listen", "0.0.0.0:8080"]
