@@ -1,0 +1,267 @@
+//! What the hub says besides ticks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::envelope::Envelope;
+use crate::{DecodeError, Encoding, Feed, Names, PerChannel, UnixNanos, ValueError};
+
+/// A control element: stands alone in its message and is a map in every encoding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// The first message on every connection.
+    Connected {
+        /// The life of the hub in which sequence numbers are valid.
+        epoch: String,
+    },
+    /// Answer to subscribe, unsubscribe and list.
+    Subscription {
+        /// The command's `id`.
+        id: Option<u64>,
+        /// The names the command changed; for `list` all of them.
+        names: Box<Names>,
+        /// How many names the session has now, by channel.
+        total: PerChannel<u64>,
+    },
+    /// The ticks up to [`Control::Live`] are last values, not news.
+    Snapshot {
+        /// How many follow.
+        ticks: u64,
+    },
+    /// The snapshot has ended.
+    Live,
+    /// Something was refused, or is about to end the session.
+    Error {
+        /// What kind of fault.
+        code: ErrorCode,
+        /// What exactly was wrong, for people.
+        detail: Option<String>,
+        /// The command's `id`, if it had one.
+        id: Option<u64>,
+    },
+    /// How a feed is; sent after connect and on change.
+    Feed {
+        /// Which feed.
+        feed: Feed,
+        /// How it is.
+        state: FeedState,
+        /// Since when.
+        since: UnixNanos,
+    },
+    /// Nothing else was sent for a while.
+    Heartbeat {
+        /// The hub's time.
+        time: UnixNanos,
+    },
+    /// Answer to a publisher's first message.
+    Publishing {
+        /// Number of the last data message the hub has taken from this publisher.
+        last: u64,
+        /// The mark of the last message that had one.
+        mark: Option<String>,
+    },
+    /// The publisher's data messages up to this number are taken.
+    Ack {
+        /// Number of the data message.
+        upto: u64,
+    },
+}
+
+/// How a feed is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeedState {
+    /// Ticks come in.
+    Live,
+    /// A publisher is connected but silent.
+    Stale,
+    /// Nobody publishes.
+    Down,
+}
+
+impl FeedState {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// Kinds of faults a peer is told about. Code and text belong together on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// 400: a message that cannot be understood; it is lost, the session goes on.
+    InvalidSyntax,
+    /// 401: a token is needed.
+    NotAuthenticated,
+    /// 402: the token is wrong.
+    AuthFailed,
+    /// 405: the subscription would grow past a limit; nothing was changed.
+    SymbolLimit,
+    /// 406: too many sessions.
+    ConnectionLimit,
+    /// 407: the session reads too slowly and ends.
+    SlowClient,
+    /// 409: a newer session of the same publisher took over; this one ends.
+    PublisherReplaced,
+    /// 500: a fault of the hub.
+    Internal,
+}
+
+impl ErrorCode {
+    const ALL: [Self; 8] = [
+        Self::InvalidSyntax,
+        Self::NotAuthenticated,
+        Self::AuthFailed,
+        Self::SymbolLimit,
+        Self::ConnectionLimit,
+        Self::SlowClient,
+        Self::PublisherReplaced,
+        Self::Internal,
+    ];
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::InvalidSyntax => 400,
+            Self::NotAuthenticated => 401,
+            Self::AuthFailed => 402,
+            Self::SymbolLimit => 405,
+            Self::ConnectionLimit => 406,
+            Self::SlowClient => 407,
+            Self::PublisherReplaced => 409,
+            Self::Internal => 500,
+        }
+    }
+
+    /// The text on the wire.
+    #[must_use]
+    pub const fn msg(self) -> &'static str {
+        match self {
+            Self::InvalidSyntax => "invalid syntax",
+            Self::NotAuthenticated => "not authenticated",
+            Self::AuthFailed => "auth failed",
+            Self::SymbolLimit => "symbol limit exceeded",
+            Self::ConnectionLimit => "connection limit exceeded",
+            Self::SlowClient => "slow client",
+            Self::PublisherReplaced => "publisher replaced",
+            Self::Internal => "internal error",
+        }
+    }
+
+    /// The fault of a number; unknown ones count as [`ErrorCode::Internal`].
+    #[must_use]
+    pub fn from_code(code: u16) -> Self {
+        Self::ALL.into_iter().find(|known| known.code() == code).unwrap_or(Self::Internal)
+    }
+}
+
+impl Control {
+    /// Appends it as a whole message: an array of this one element.
+    pub fn write_message(&self, encoding: Encoding, out: &mut Vec<u8>) {
+        let envelope = self.envelope();
+        match encoding {
+            Encoding::Json => {
+                out.push(b'[');
+                envelope.write_json(out);
+                out.push(b']');
+            }
+            Encoding::MsgpackArray => {
+                out.push(0x91);
+                envelope.write_msgpack(out);
+            }
+        }
+    }
+
+    fn envelope(&self) -> Envelope {
+        match self {
+            Self::Connected { epoch } => Envelope {
+                msg: Some("connected".to_owned()),
+                epoch: Some(epoch.clone()),
+                ..Envelope::element("success")
+            },
+            Self::Subscription { id, names, total } => {
+                Envelope { id: *id, total: Some(*total), ..Envelope::element("subscription") }
+                    .with_names(names)
+            }
+            Self::Snapshot { ticks } => {
+                Envelope { ticks: Some(*ticks), ..Envelope::element("snapshot") }
+            }
+            Self::Live => Envelope::element("live"),
+            Self::Error { code, detail, id } => Envelope {
+                code: Some(code.code()),
+                msg: Some(code.msg().to_owned()),
+                detail: detail.clone(),
+                id: *id,
+                ..Envelope::element("error")
+            },
+            Self::Feed { feed, state, since } => Envelope {
+                feed: Some(feed.to_string()),
+                state: Some(*state),
+                since: Some(since.to_string()),
+                ..Envelope::element("feed")
+            },
+            Self::Heartbeat { time } => {
+                Envelope { t: Some(time.to_string()), ..Envelope::element("heartbeat") }
+            }
+            Self::Publishing { last, mark } => Envelope {
+                last: Some(*last),
+                mark: mark.clone(),
+                ..Envelope::element("publishing")
+            },
+            Self::Ack { upto } => Envelope { upto: Some(*upto), ..Envelope::element("ack") },
+        }
+    }
+
+    /// The element of a map; `None` if its kind is unknown, which readers pass over.
+    pub(crate) fn from_envelope(mut map: Envelope) -> Result<Option<Self>, DecodeError> {
+        let kind = map.kind.take().ok_or_else(|| missing("", "T"))?;
+        Ok(Some(match kind.as_str() {
+            "success" => Self::Connected { epoch: map.epoch.unwrap_or_default() },
+            "subscription" => Self::Subscription {
+                id: map.id,
+                names: Box::new(map.take_names()),
+                total: map.total.unwrap_or_default(),
+            },
+            "snapshot" => {
+                Self::Snapshot { ticks: map.ticks.ok_or_else(|| missing("snapshot", "ticks"))? }
+            }
+            "live" => Self::Live,
+            "error" => Self::Error {
+                code: ErrorCode::from_code(map.code.ok_or_else(|| missing("error", "code"))?),
+                detail: map.detail,
+                id: map.id,
+            },
+            "feed" => Self::Feed {
+                feed: parsed("feed", "feed", map.feed)?,
+                state: map.state.ok_or_else(|| missing("feed", "state"))?,
+                since: parsed("feed", "since", map.since)?,
+            },
+            "heartbeat" => Self::Heartbeat { time: parsed("heartbeat", "t", map.t)? },
+            "publishing" => Self::Publishing {
+                last: map.last.ok_or_else(|| missing("publishing", "last"))?,
+                mark: map.mark,
+            },
+            "ack" => Self::Ack { upto: map.upto.ok_or_else(|| missing("ack", "upto"))? },
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn missing(kind: &'static str, field: &'static str) -> DecodeError {
+    DecodeError::field(kind, field, ValueError::Missing)
+}
+
+fn parsed<V: std::str::FromStr<Err = ValueError>>(
+    kind: &'static str,
+    field: &'static str,
+    text: Option<String>,
+) -> Result<V, DecodeError> {
+    text.ok_or(ValueError::Missing)
+        .and_then(|text| text.parse())
+        .map_err(|problem| DecodeError::field(kind, field, problem))
+}

@@ -1,0 +1,67 @@
+//! How ticks and control elements are spelled.
+
+use crate::{DecodeError, Tick, ValueError, json, msgpack};
+
+/// How a tick is spelled. Control elements are maps in each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Encoding {
+    /// JSON objects in text frames.
+    Json,
+    /// MessagePack arrays in binary frames, subprotocol `tickwire.v1.msgpack`.
+    MsgpackArray,
+}
+
+impl Encoding {
+    /// How many encodings there are.
+    pub const COUNT: usize = 2;
+
+    /// The WebSocket subprotocol that asks for it.
+    #[must_use]
+    pub const fn subprotocol(self) -> &'static str {
+        match self {
+            Self::Json => "tickwire.v1.json",
+            Self::MsgpackArray => "tickwire.v1.msgpack",
+        }
+    }
+
+    /// The encoding a WebSocket subprotocol asks for.
+    #[must_use]
+    pub fn from_subprotocol(name: &str) -> Option<Self> {
+        [Self::Json, Self::MsgpackArray].into_iter().find(|encoding| encoding.subprotocol() == name)
+    }
+
+    /// Whether messages travel in binary frames rather than in text frames.
+    #[must_use]
+    pub const fn is_binary(self) -> bool {
+        matches!(self, Self::MsgpackArray)
+    }
+
+    /// Appends one tick as an element, without separators.
+    #[inline]
+    pub fn write_tick(self, tick: &Tick, out: &mut Vec<u8>) {
+        match self {
+            Self::Json => json::write_tick(tick, out),
+            Self::MsgpackArray => msgpack::write_tick(tick, out),
+        }
+    }
+}
+
+impl Tick {
+    /// Reads one element from JSON, such as a line of an NDJSON file.
+    ///
+    /// # Errors
+    /// Says what was wrong with which field.
+    pub fn from_json(text: &[u8]) -> Result<Self, DecodeError> {
+        match serde_json::from_slice(text) {
+            Ok(serde_json::Value::Object(element)) => json::read_tick(&element),
+            Ok(other) => Err(DecodeError::message(json::mismatch("an object", &other))),
+            Err(error) => Err(DecodeError::message(ValueError::Invalid(error.to_string()))),
+        }
+    }
+
+    /// Appends it as one JSON object.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        json::write_tick(self, out);
+    }
+}

@@ -1,0 +1,217 @@
+//! The fields of every kind of tick, in their order on the wire: the one place that lists them.
+//!
+//! An encoding is a [`Sink`] that spells fields and a [`Source`] that finds them. The order is that
+//! of MessagePack arrays and may only be appended to.
+
+use crate::{
+    Bar, CancelError, Channel, Conditions, Correction, DecodeError, Imbalance, Luld, Price, Quote,
+    Seq, Status, Symbol, Text, Tick, TickData, Trade, UnixNanos,
+};
+
+/// Spells one field after the other into an encoding.
+pub(crate) trait Sink {
+    fn symbol(&mut self, key: &'static str, value: &Symbol);
+    fn seq(&mut self, value: Seq);
+    fn time(&mut self, key: &'static str, value: UnixNanos);
+    fn uint(&mut self, key: &'static str, value: u64);
+    fn price(&mut self, key: &'static str, value: Price);
+    fn text(&mut self, key: &'static str, value: &Text);
+    fn conditions(&mut self, key: &'static str, value: &Conditions);
+}
+
+/// Finds one field after the other in an encoding.
+pub(crate) trait Source {
+    fn symbol(&mut self, key: &'static str) -> Result<Symbol, DecodeError>;
+    fn seq(&mut self) -> Result<Seq, DecodeError>;
+    fn time(&mut self, key: &'static str) -> Result<UnixNanos, DecodeError>;
+    fn uint(&mut self, key: &'static str) -> Result<u64, DecodeError>;
+    fn price(&mut self, key: &'static str) -> Result<Price, DecodeError>;
+    fn text(&mut self, key: &'static str) -> Result<Text, DecodeError>;
+    fn conditions(&mut self, key: &'static str) -> Result<Conditions, DecodeError>;
+}
+
+/// How many fields an element of a channel has, its letter included.
+pub(crate) const fn count(channel: Channel) -> u8 {
+    match channel {
+        Channel::Trades | Channel::CancelErrors => 10,
+        Channel::Quotes => 12,
+        Channel::Bars | Channel::UpdatedBars | Channel::DailyBars => 11,
+        Channel::Statuses => 9,
+        Channel::Lulds => 8,
+        Channel::Imbalances => 6,
+        Channel::Corrections => 14,
+    }
+}
+
+/// Spells all fields of a tick behind its letter.
+#[inline]
+pub(crate) fn write(tick: &Tick, out: &mut impl Sink) {
+    out.symbol("S", &tick.symbol);
+    out.seq(tick.seq);
+    out.time("t", tick.time);
+    match &tick.data {
+        TickData::Trade(trade) => {
+            out.uint("i", trade.id);
+            out.text("x", &trade.exchange);
+            out.price("p", trade.price);
+            out.uint("s", trade.size);
+            out.conditions("c", &trade.conditions);
+            out.text("z", &trade.tape);
+        }
+        TickData::Quote(quote) => {
+            out.text("bx", &quote.bid_exchange);
+            out.price("bp", quote.bid);
+            out.uint("bs", quote.bid_size);
+            out.text("ax", &quote.ask_exchange);
+            out.price("ap", quote.ask);
+            out.uint("as", quote.ask_size);
+            out.conditions("c", &quote.conditions);
+            out.text("z", &quote.tape);
+        }
+        TickData::Bar(bar) | TickData::UpdatedBar(bar) | TickData::DailyBar(bar) => {
+            write_bar(bar, out);
+        }
+        rare => write_rare(rare, out),
+    }
+}
+
+fn write_bar(bar: &Bar, out: &mut impl Sink) {
+    out.price("o", bar.open);
+    out.price("h", bar.high);
+    out.price("l", bar.low);
+    out.price("c", bar.close);
+    out.uint("v", bar.volume);
+    out.uint("n", bar.trades);
+    out.price("vw", bar.vwap);
+}
+
+fn write_rare(data: &TickData, out: &mut impl Sink) {
+    match data {
+        TickData::Status(status) => {
+            out.text("sc", &status.code);
+            out.text("sm", &status.message);
+            out.text("rc", &status.reason_code);
+            out.text("rm", &status.reason);
+            out.text("z", &status.tape);
+        }
+        TickData::Luld(luld) => {
+            out.price("u", luld.limit_up);
+            out.price("d", luld.limit_down);
+            out.text("i", &luld.indicator);
+            out.text("z", &luld.tape);
+        }
+        TickData::Imbalance(imbalance) => {
+            out.price("p", imbalance.price);
+            out.text("z", &imbalance.tape);
+        }
+        TickData::Correction(correction) => {
+            out.text("x", &correction.exchange);
+            out.uint("oi", correction.original_id);
+            out.price("op", correction.original_price);
+            out.uint("os", correction.original_size);
+            out.conditions("oc", &correction.original_conditions);
+            out.uint("ci", correction.corrected_id);
+            out.price("cp", correction.corrected_price);
+            out.uint("cs", correction.corrected_size);
+            out.conditions("cc", &correction.corrected_conditions);
+            out.text("z", &correction.tape);
+        }
+        TickData::CancelError(cancel) => {
+            out.uint("i", cancel.id);
+            out.text("x", &cancel.exchange);
+            out.price("p", cancel.price);
+            out.uint("s", cancel.size);
+            out.text("a", &cancel.action);
+            out.text("z", &cancel.tape);
+        }
+        TickData::Trade(_)
+        | TickData::Quote(_)
+        | TickData::Bar(_)
+        | TickData::UpdatedBar(_)
+        | TickData::DailyBar(_) => unreachable!("write() spells the common kinds"),
+    }
+}
+
+/// Reads all fields of a tick of `channel` behind its letter.
+#[inline]
+pub(crate) fn read(channel: Channel, from: &mut impl Source) -> Result<Tick, DecodeError> {
+    let symbol = from.symbol("S")?;
+    let seq = from.seq()?;
+    let time = from.time("t")?;
+    let data = match channel {
+        Channel::Trades => TickData::Trade(Trade {
+            id: from.uint("i")?,
+            exchange: from.text("x")?,
+            price: from.price("p")?,
+            size: from.uint("s")?,
+            conditions: from.conditions("c")?,
+            tape: from.text("z")?,
+        }),
+        Channel::Quotes => TickData::Quote(Quote {
+            bid_exchange: from.text("bx")?,
+            bid: from.price("bp")?,
+            bid_size: from.uint("bs")?,
+            ask_exchange: from.text("ax")?,
+            ask: from.price("ap")?,
+            ask_size: from.uint("as")?,
+            conditions: from.conditions("c")?,
+            tape: from.text("z")?,
+        }),
+        Channel::Bars => TickData::Bar(read_bar(from)?),
+        Channel::UpdatedBars => TickData::UpdatedBar(read_bar(from)?),
+        Channel::DailyBars => TickData::DailyBar(read_bar(from)?),
+        Channel::Statuses => TickData::Status(Box::new(Status {
+            code: from.text("sc")?,
+            message: from.text("sm")?,
+            reason_code: from.text("rc")?,
+            reason: from.text("rm")?,
+            tape: from.text("z")?,
+        })),
+        Channel::Lulds => TickData::Luld(Luld {
+            limit_up: from.price("u")?,
+            limit_down: from.price("d")?,
+            indicator: from.text("i")?,
+            tape: from.text("z")?,
+        }),
+        Channel::Imbalances => {
+            TickData::Imbalance(Imbalance { price: from.price("p")?, tape: from.text("z")? })
+        }
+        Channel::Corrections => TickData::Correction(Box::new(read_correction(from)?)),
+        Channel::CancelErrors => TickData::CancelError(Box::new(CancelError {
+            id: from.uint("i")?,
+            exchange: from.text("x")?,
+            price: from.price("p")?,
+            size: from.uint("s")?,
+            action: from.text("a")?,
+            tape: from.text("z")?,
+        })),
+    };
+    Ok(Tick { symbol, seq, time, data })
+}
+
+fn read_bar(from: &mut impl Source) -> Result<Bar, DecodeError> {
+    Ok(Bar {
+        open: from.price("o")?,
+        high: from.price("h")?,
+        low: from.price("l")?,
+        close: from.price("c")?,
+        volume: from.uint("v")?,
+        trades: from.uint("n")?,
+        vwap: from.price("vw")?,
+    })
+}
+
+fn read_correction(from: &mut impl Source) -> Result<Correction, DecodeError> {
+    Ok(Correction {
+        exchange: from.text("x")?,
+        original_id: from.uint("oi")?,
+        original_price: from.price("op")?,
+        original_size: from.uint("os")?,
+        original_conditions: from.conditions("oc")?,
+        corrected_id: from.uint("ci")?,
+        corrected_price: from.price("cp")?,
+        corrected_size: from.uint("cs")?,
+        corrected_conditions: from.conditions("cc")?,
+        tape: from.text("z")?,
+    })
+}

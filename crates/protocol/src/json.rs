@@ -1,0 +1,186 @@
+//! Ticks as JSON objects, the same bytes on every endpoint.
+
+use serde_json::{Map, Value};
+
+use crate::fields::{self, Sink, Source};
+use crate::{
+    CONDITIONS_MAX, Channel, Conditions, DecodeError, Price, Seq, Symbol, Text, Tick, UnixNanos,
+    ValueError,
+};
+
+/// Appends one element. A tick that has no number yet has no `seq`.
+pub(crate) fn write_tick(tick: &Tick, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"T\":\"");
+    out.extend_from_slice(tick.channel().letter().as_bytes());
+    out.push(b'"');
+    fields::write(tick, &mut ObjectSink { out });
+    out.push(b'}');
+}
+
+struct ObjectSink<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl ObjectSink<'_> {
+    fn key(&mut self, key: &str) {
+        self.out.extend_from_slice(b",\"");
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+}
+
+impl Sink for ObjectSink<'_> {
+    fn symbol(&mut self, key: &'static str, value: &Symbol) {
+        self.key(key);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value.as_bytes());
+        self.out.push(b'"');
+    }
+
+    fn seq(&mut self, value: Seq) {
+        if value.0 != 0 {
+            self.uint("seq", value.0);
+        }
+    }
+
+    fn time(&mut self, key: &'static str, value: UnixNanos) {
+        self.key(key);
+        self.out.push(b'"');
+        value.write_rfc3339(self.out);
+        self.out.push(b'"');
+    }
+
+    fn uint(&mut self, key: &'static str, value: u64) {
+        self.key(key);
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn price(&mut self, key: &'static str, value: Price) {
+        self.key(key);
+        value.write_decimal(self.out);
+    }
+
+    fn text(&mut self, key: &'static str, value: &Text) {
+        self.key(key);
+        write_str(self.out, value.as_str());
+    }
+
+    fn conditions(&mut self, key: &'static str, value: &Conditions) {
+        self.key(key);
+        self.out.push(b'[');
+        for (index, code) in value.iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            write_str(self.out, code);
+        }
+        self.out.push(b']');
+    }
+}
+
+/// Appends a quoted string, escaped where JSON needs it.
+pub(crate) fn write_str(out: &mut Vec<u8>, value: &str) {
+    // Writing a string to a vector cannot fail.
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok());
+}
+
+/// Reads one element.
+pub(crate) fn read_tick(element: &Map<String, Value>) -> Result<Tick, DecodeError> {
+    let letter = match element.get("T") {
+        Some(Value::String(letter)) => letter,
+        Some(other) => return Err(DecodeError::field("", "T", mismatch("a string", other))),
+        None => return Err(DecodeError::field("", "T", ValueError::Missing)),
+    };
+    let Some(channel) = Channel::from_letter(letter) else {
+        let shown: String = letter.chars().take(16).collect();
+        let problem = ValueError::Invalid(format!("unknown element type {shown:?}"));
+        return Err(DecodeError::field("", "T", problem));
+    };
+    fields::read(channel, &mut ObjectSource { element, kind: channel.letter() })
+}
+
+struct ObjectSource<'a> {
+    element: &'a Map<String, Value>,
+    kind: &'static str,
+}
+
+impl<'a> ObjectSource<'a> {
+    fn take<V>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&'a Value) -> Result<V, ValueError>,
+    ) -> Result<V, DecodeError> {
+        self.element
+            .get(key)
+            .ok_or(ValueError::Missing)
+            .and_then(read)
+            .map_err(|problem| DecodeError::field(self.kind, key, problem))
+    }
+}
+
+impl Source for ObjectSource<'_> {
+    fn symbol(&mut self, key: &'static str) -> Result<Symbol, DecodeError> {
+        self.take(key, |value| Symbol::new(string(value)?))
+    }
+
+    fn seq(&mut self) -> Result<Seq, DecodeError> {
+        if self.element.contains_key("seq") { self.uint("seq").map(Seq) } else { Ok(Seq(0)) }
+    }
+
+    fn time(&mut self, key: &'static str) -> Result<UnixNanos, DecodeError> {
+        self.take(key, |value| string(value)?.parse())
+    }
+
+    fn uint(&mut self, key: &'static str) -> Result<u64, DecodeError> {
+        self.take(key, |value| value.as_u64().ok_or_else(|| mismatch("an unsigned integer", value)))
+    }
+
+    fn price(&mut self, key: &'static str) -> Result<Price, DecodeError> {
+        self.take(key, |value| {
+            let number = value.as_f64().ok_or_else(|| mismatch("a number", value))?;
+            Price::from_f64(number).ok_or_else(|| {
+                ValueError::Invalid(format!("price {number}: at most {} either way", Price::MAX))
+            })
+        })
+    }
+
+    fn text(&mut self, key: &'static str) -> Result<Text, DecodeError> {
+        self.take(key, |value| Text::new(string(value)?))
+    }
+
+    fn conditions(&mut self, key: &'static str) -> Result<Conditions, DecodeError> {
+        self.take(key, |value| match value {
+            Value::Null => Ok(Conditions::default()),
+            Value::Array(codes) if codes.len() > CONDITIONS_MAX => {
+                let (value, limit) = (codes.len() as u64, CONDITIONS_MAX as u64);
+                Err(ValueError::TooLarge { value, limit })
+            }
+            Value::Array(codes) => {
+                let mut conditions = Conditions::default();
+                for code in codes {
+                    conditions.push(string(code)?)?;
+                }
+                Ok(conditions)
+            }
+            other => Err(mismatch("an array of strings", other)),
+        })
+    }
+}
+
+fn string(value: &Value) -> Result<&str, ValueError> {
+    value.as_str().ok_or_else(|| mismatch("a string", value))
+}
+
+/// What stands there instead of what is needed.
+pub(crate) fn mismatch(expected: &'static str, found: &Value) -> ValueError {
+    let found = match found {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "a boolean".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    };
+    ValueError::Type { expected, found }
+}

@@ -1,0 +1,11 @@
+//! Limits of the wire contract that both sides rely on.
+
+/// Longest symbol, in bytes.
+pub const SYMBOL_BYTES_MAX: usize = 24;
+/// Longest string inside a tick (exchange, tape, condition, message), in bytes.
+pub const TEXT_BYTES_MAX: usize = 64;
+/// Most conditions on one side of a tick.
+pub const CONDITIONS_MAX: usize = 16;
+/// Largest encoded tick, in bytes. Follows from the limits above with room to spare; the test
+/// `largest_tick_fits_the_limit` holds it to that.
+pub const TICK_BYTES_MAX: usize = 4096;

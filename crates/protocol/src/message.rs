@@ -1,0 +1,251 @@
+//! Whole messages: arrays of elements.
+
+use serde_json::Value;
+
+use crate::command::check_length;
+use crate::envelope::Envelope;
+use crate::msgpack::{self, Reader};
+use crate::{Control, DecodeError, Encoding, Tick, ValueError, json};
+
+/// What a message from the hub holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Element {
+    /// A tick.
+    Tick(Tick),
+    /// Something else the hub says.
+    Control(Control),
+}
+
+/// A publisher's data message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Published {
+    /// The ticks, not numbered yet.
+    pub ticks: Vec<Tick>,
+    /// Where the publisher's source stands after them.
+    pub mark: Option<String>,
+}
+
+/// Builds one data message: ticks, and at its end perhaps a publisher's mark.
+///
+/// Buffers are kept from message to message.
+#[derive(Debug)]
+pub struct MessageBuf {
+    encoding: Encoding,
+    bytes: Vec<u8>,
+    elements: u16,
+}
+
+/// An array header of MessagePack that holds any count up to 65,535.
+const ARRAY16: [u8; 3] = [0xdc, 0, 0];
+
+impl MessageBuf {
+    /// An empty message.
+    #[must_use]
+    pub fn new(encoding: Encoding) -> Self {
+        let mut message = Self { encoding, bytes: Vec::new(), elements: 0 };
+        message.clear();
+        message
+    }
+
+    /// Starts the next message.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.elements = 0;
+        match self.encoding {
+            Encoding::Json => self.bytes.push(b'['),
+            Encoding::MsgpackArray => self.bytes.extend_from_slice(&ARRAY16),
+        }
+    }
+
+    /// Adds a tick. A message holds 65,535 elements at most; senders stop long before.
+    pub fn push(&mut self, tick: &Tick) {
+        self.separate();
+        self.encoding.write_tick(tick, &mut self.bytes);
+    }
+
+    /// Adds a mark: where the publisher's source stands behind the ticks before it.
+    pub fn push_mark(&mut self, mark: &str) {
+        self.separate();
+        let element = Envelope { mark: Some(mark.to_owned()), ..Envelope::element("mark") };
+        match self.encoding {
+            Encoding::Json => element.write_json(&mut self.bytes),
+            Encoding::MsgpackArray => element.write_msgpack(&mut self.bytes),
+        }
+    }
+
+    fn separate(&mut self) {
+        if self.encoding == Encoding::Json && self.elements > 0 {
+            self.bytes.push(b',');
+        }
+        self.elements = self.elements.saturating_add(1);
+    }
+
+    /// Elements so far.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.elements as usize
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.elements == 0
+    }
+
+    /// Length of the message so far, in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Ends the message and shows it; [`MessageBuf::clear`] starts the next one.
+    pub fn finish(&mut self) -> &[u8] {
+        match self.encoding {
+            Encoding::Json => self.bytes.push(b']'),
+            Encoding::MsgpackArray => {
+                self.bytes[1..3].copy_from_slice(&self.elements.to_be_bytes());
+            }
+        }
+        &self.bytes
+    }
+}
+
+/// Reads a message from the hub. Control elements of unknown kinds are passed over.
+///
+/// # Errors
+/// Says which field of which element was wrong.
+pub fn decode_message(bytes: &[u8], encoding: Encoding) -> Result<Vec<Element>, DecodeError> {
+    let mut elements = Vec::new();
+    decode_elements(bytes, encoding, |found| {
+        match found {
+            Found::Tick(tick) => elements.push(Element::Tick(tick)),
+            Found::Map(map) => elements.extend(Control::from_envelope(*map)?.map(Element::Control)),
+        }
+        Ok(())
+    })?;
+    Ok(elements)
+}
+
+/// Reads a message that holds nothing but ticks.
+///
+/// # Errors
+/// Says which field of which element was wrong.
+pub fn decode_ticks(bytes: &[u8], encoding: Encoding) -> Result<Vec<Tick>, DecodeError> {
+    let mut ticks = Vec::new();
+    decode_elements(bytes, encoding, |found| match found {
+        Found::Tick(tick) => {
+            ticks.push(tick);
+            Ok(())
+        }
+        Found::Map(map) => Err(unknown(*map)),
+    })?;
+    Ok(ticks)
+}
+
+/// Reads a publisher's data message. JSON may also be one element that stands alone.
+///
+/// # Errors
+/// Says which field of which element was wrong; more than `ticks_max` ticks are an error too.
+pub fn decode_publish(
+    bytes: &[u8],
+    encoding: Encoding,
+    ticks_max: usize,
+) -> Result<Published, DecodeError> {
+    let mut published = Published::default();
+    decode_elements(bytes, encoding, |found| match found {
+        Found::Tick(_) if published.mark.is_some() => Err(DecodeError::message(
+            ValueError::Invalid("a mark ends its message, but a tick follows".to_owned()),
+        )),
+        Found::Tick(_) if published.ticks.len() == ticks_max => {
+            let limit = ticks_max as u64;
+            Err(DecodeError::message(ValueError::TooLarge { value: limit + 1, limit }))
+        }
+        Found::Tick(tick) => {
+            published.ticks.push(tick);
+            Ok(())
+        }
+        Found::Map(map) if map.kind.as_deref() == Some("mark") => {
+            let mark =
+                map.mark.ok_or_else(|| DecodeError::field("mark", "mark", ValueError::Missing))?;
+            check_length("mark", &mark)?;
+            published.mark = Some(mark);
+            Ok(())
+        }
+        Found::Map(map) => Err(unknown(*map)),
+    })?;
+    Ok(published)
+}
+
+fn unknown(map: Envelope) -> DecodeError {
+    let shown: String = map.kind.unwrap_or_default().chars().take(16).collect();
+    let problem = ValueError::Invalid(format!("unknown element type {shown:?}"));
+    DecodeError::field("", "T", problem)
+}
+
+enum Found {
+    Tick(Tick),
+    Map(Box<Envelope>),
+}
+
+fn decode_elements(
+    bytes: &[u8],
+    encoding: Encoding,
+    mut each: impl FnMut(Found) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    match encoding {
+        Encoding::Json => json_elements(bytes, &mut each),
+        Encoding::MsgpackArray => msgpack_elements(bytes, &mut each),
+    }
+}
+
+fn msgpack_elements(
+    bytes: &[u8],
+    each: &mut impl FnMut(Found) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let len = reader.array_len().map_err(DecodeError::message)?;
+    for index in 0..len {
+        let found = if reader.at_map() {
+            let start = reader.rest();
+            reader.skip().map_err(|problem| DecodeError::message(problem).at(index))?;
+            let map = &start[..start.len() - reader.rest().len()];
+            Envelope::from_msgpack(map).map(|map| Found::Map(Box::new(map)))
+        } else {
+            msgpack::read_tick(&mut reader).map(Found::Tick)
+        };
+        found.and_then(&mut *each).map_err(|error| error.at(index))?;
+    }
+    match reader.rest().len() {
+        0 => Ok(()),
+        left => Err(DecodeError::message(ValueError::Trailing(left))),
+    }
+}
+
+fn json_elements(
+    text: &[u8],
+    each: &mut impl FnMut(Found) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let elements = match serde_json::from_slice(text) {
+        Ok(Value::Array(elements)) => elements,
+        Ok(element @ Value::Object(_)) => vec![element],
+        Ok(other) => return Err(DecodeError::message(json::mismatch("an array", &other))),
+        Err(error) => return Err(DecodeError::message(ValueError::Invalid(error.to_string()))),
+    };
+    for (index, element) in elements.into_iter().enumerate() {
+        json_element(element).and_then(&mut *each).map_err(|error| error.at(index))?;
+    }
+    Ok(())
+}
+
+fn json_element(element: Value) -> Result<Found, DecodeError> {
+    let Value::Object(map) = &element else {
+        return Err(DecodeError::message(json::mismatch("an object", &element)));
+    };
+    let is_tick = matches!(map.get("T"), Some(Value::String(kind)) if kind.len() == 1);
+    if is_tick {
+        return json::read_tick(map).map(Found::Tick);
+    }
+    let map: Envelope = serde_json::from_value(element)
+        .map_err(|error| DecodeError::message(ValueError::Invalid(error.to_string())))?;
+    Ok(Found::Map(Box::new(map)))
+}

@@ -1,0 +1,144 @@
+//! Prices, exact in every encoding.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ValueError;
+
+/// A price in fixed point: units of 1e-9, never a float inside.
+///
+/// At most [`Price::MAX`] in magnitude. Below it neighbouring float64 values lie less than 0.5e-9
+/// apart, so a price survives a float64 on the wire exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Price(i64);
+
+impl Price {
+    /// Units in one: 1e9.
+    pub const SCALE: i64 = 1_000_000_000;
+    /// The largest price, 4,000,000.
+    pub const MAX: Self = Self(4_000_000 * Self::SCALE);
+    /// No price: the side of a quote that nobody makes.
+    pub const ZERO: Self = Self(0);
+
+    /// From units of 1e-9; `None` beyond [`Price::MAX`].
+    #[must_use]
+    pub const fn from_nanos(nanos: i64) -> Option<Self> {
+        if nanos.unsigned_abs() <= Self::MAX.0.unsigned_abs() { Some(Self(nanos)) } else { None }
+    }
+
+    /// The nearest price to a float; `None` if it is not finite or beyond [`Price::MAX`].
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the range is checked before the cast")]
+    pub fn from_f64(value: f64) -> Option<Self> {
+        let nanos = (value * 1e9).round();
+        if nanos.abs() <= Self::MAX.0 as f64 { Some(Self(nanos as i64)) } else { None }
+    }
+
+    /// In units of 1e-9.
+    #[must_use]
+    pub const fn nanos(self) -> i64 {
+        self.0
+    }
+
+    /// The float64 nearest to this price; [`Price::from_f64`] gives the same price back.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// Appends the shortest exact decimal: `126.55`, `126`, `0.0001`.
+    pub fn write_decimal(self, out: &mut Vec<u8>) {
+        if self.0 < 0 {
+            out.push(b'-');
+        }
+        let magnitude = self.0.unsigned_abs();
+        let scale = Self::SCALE.unsigned_abs();
+        out.extend_from_slice(itoa::Buffer::new().format(magnitude / scale).as_bytes());
+        let mut fraction = magnitude % scale;
+        if fraction == 0 {
+            return;
+        }
+        out.push(b'.');
+        let mut unit = scale / 10;
+        while fraction > 0 {
+            out.push(b'0' + u8::try_from(fraction / unit).unwrap_or(9));
+            fraction %= unit;
+            unit /= 10;
+        }
+    }
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(20);
+        self.write_decimal(&mut text);
+        f.pad(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+impl FromStr for Price {
+    type Err = ValueError;
+
+    /// Reads a plain decimal with at most nine fraction digits.
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let bad =
+            || ValueError::Invalid(format!("price {text:?}: expected a decimal such as 126.55"));
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let plain = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        if whole.is_empty()
+            || whole.len() > 7
+            || fraction.len() > 9
+            || !plain(whole)
+            || !plain(fraction)
+        {
+            return Err(bad());
+        }
+        let whole: i64 = whole.parse().map_err(|_| bad())?;
+        let mut nanos = 0;
+        for digit in fraction.bytes().chain(std::iter::repeat(b'0')).take(9) {
+            nanos = nanos * 10 + i64::from(digit - b'0');
+        }
+        let nanos = whole * Self::SCALE + nanos;
+        Self::from_nanos(if negative { -nanos } else { nanos })
+            .ok_or_else(|| ValueError::Invalid(format!("price {text}: at most {}", Self::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_shortest_and_exact() {
+        for text in ["0", "126.55", "126", "0.000000001", "-3.5", "4000000", "3999999.999999999"] {
+            assert_eq!(text.parse::<Price>().unwrap().to_string(), text);
+        }
+        assert_eq!("126.5500".parse::<Price>().unwrap().to_string(), "126.55");
+    }
+
+    #[test]
+    fn what_is_no_price_is_refused() {
+        for text in
+            ["", ".", "1e5", "4000000.000000001", "1.0000000001", "NaN", "+1", "1.-5", "99999999"]
+        {
+            assert!(text.parse::<Price>().is_err(), "{text}");
+        }
+        assert_eq!(Price::from_f64(f64::NAN), None);
+        assert_eq!(Price::from_f64(4_000_000.1), None);
+    }
+
+    #[test]
+    fn every_price_near_the_limits_survives_float64() {
+        let top = Price::MAX.nanos();
+        for base in [0, 1 << 30, 1 << 50, 1 << 51, top / 2, top - 20_000] {
+            for step in 0..20_000 {
+                let price = Price::from_nanos(base + step).unwrap();
+                assert_eq!(Price::from_f64(price.as_f64()), Some(price));
+            }
+        }
+    }
+}
