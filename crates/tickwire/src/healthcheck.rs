@@ -1,0 +1,9 @@
+//! `tickwire healthcheck`.
+
+/// Flags of `tickwire healthcheck`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: Args) -> anyhow::Result<()> {
+    anyhow::bail!("not part of this version")
+}

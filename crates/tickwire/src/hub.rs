@@ -1,0 +1,9 @@
+//! `tickwire hub`.
+
+/// Flags of `tickwire hub`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: Args) -> anyhow::Result<()> {
+    anyhow::bail!("not part of this version")
+}
