@@ -26,7 +26,7 @@ pub(crate) fn find_or_install() -> Result<PathBuf> {
         return Ok(path);
     }
     println!("no Chromium on PATH: installing Debian's");
-    install().context("install Chromium yourself, or set CHROMIUM to the path of one")?;
+    install().context("no Chromium (install one, or set CHROMIUM to the path of one)")?;
     find().context("the package chromium is installed, yet there is no chromium on PATH")
 }
 

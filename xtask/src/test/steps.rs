@@ -38,7 +38,7 @@ pub(super) const STEPS: [Step; 8] = [
 ];
 
 fn fmt() -> Result<Done> {
-    run(&mut cargo(&["fmt", "--all", "--check"])).context("run `cargo fmt --all`")?;
+    run(&mut cargo(&["fmt", "--all", "--check"])).context("run `cargo fmt --all` to mend it")?;
     Ok(Done::Passed)
 }
 
