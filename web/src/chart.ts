@@ -1,0 +1,159 @@
+// The plot of one symbol's last minutes. All uPlot is in here.
+
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+
+import { decimalsOf, formatPrice } from "./format.ts";
+import { SPAN_S, type History, type Price } from "./history.ts";
+
+/** A chart that has just begun is not stretched over its whole width. */
+const SPAN_S_MIN = 60;
+const AXIS_FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+const TAG_HEIGHT = 18;
+
+/** What the chart says at one time. */
+export interface Reading {
+  readonly timeMs: number;
+  readonly last: Price;
+  readonly bid: Price;
+  readonly ask: Price;
+}
+
+export class Chart {
+  readonly #parent: HTMLElement;
+  #plot: uPlot | undefined;
+  #nowS = 0;
+  #decimals = 2;
+
+  constructor(parent: HTMLElement) {
+    this.#parent = parent;
+    new ResizeObserver(() => this.#plot?.setSize(this.#size())).observe(parent);
+    // The canvas does not follow the style sheet: its colours are read when it is made.
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.reset());
+  }
+
+  /** Another symbol: nothing of the old one stays. */
+  reset(): void {
+    this.#plot?.destroy();
+    this.#plot = undefined;
+    this.#decimals = 2;
+  }
+
+  /** `upToNow`: whether the newest prices still hold, so that the lines go on to the present. */
+  draw(history: History, nowMs: number, upToNow: boolean): void {
+    this.#nowS = nowMs / 1000;
+    const newest = history.last.at(-1);
+    if (newest != null) this.#decimals = decimalsOf(newest, this.#decimals);
+    this.#plot ??= new uPlot(this.#options(), [[], [], [], []], this.#parent);
+    this.#plot.setData(columns(history, upToNow ? this.#nowS : undefined));
+  }
+
+  /** At the cursor, or else the newest; undefined without data. */
+  reading(): Reading | undefined {
+    const plot = this.#plot;
+    if (plot === undefined || plot.data[0].length === 0) return undefined;
+    const at = plot.cursor.idx ?? plot.data[0].length - 1;
+    const [times, last, bid, ask] = plot.data;
+    return {
+      timeMs: times[at]! * 1000,
+      last: last?.[at] ?? null,
+      bid: bid?.[at] ?? null,
+      ask: ask?.[at] ?? null,
+    };
+  }
+
+  #size(): { width: number; height: number } {
+    return { width: this.#parent.clientWidth, height: this.#parent.clientHeight };
+  }
+
+  #options(): uPlot.Options {
+    const style = getComputedStyle(this.#parent);
+    const colour = (name: string): string => style.getPropertyValue(name).trim();
+    const line = (name: string, width: number): uPlot.Series => ({
+      stroke: colour(name),
+      width,
+      paths: uPlot.paths.stepped!({ align: 1 }),
+      points: { show: false },
+    });
+    return {
+      ...this.#size(),
+      padding: [12, 0, 0, 8],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+      scales: {
+        x: { range: (_plot, min) => this.#timeRange(min) },
+        y: { range: priceRange },
+      },
+      axes: this.#axes(colour),
+      series: [{}, line("--line-last", 1.75), line("--line-bid", 1), line("--line-ask", 1)],
+      bands: [{ series: [3, 2], fill: colour("--line-spread") }],
+      hooks: { draw: [(plot) => this.#drawTag(plot, colour)] },
+    };
+  }
+
+  #axes(colour: (name: string) => string): uPlot.Axis[] {
+    const common: uPlot.Axis = {
+      stroke: colour("--muted"),
+      font: AXIS_FONT,
+      grid: { stroke: colour("--rule"), width: 1 },
+      ticks: { show: false },
+    };
+    return [
+      { ...common, grid: { show: false }, size: 26, space: 72, values: timesOfDay },
+      {
+        ...common,
+        side: 1,
+        size: (_plot, labels) => 18 + 7 * Math.max(6, ...(labels ?? []).map((l) => l.length)),
+        space: 36,
+        values: (_plot, splits) => splits.map((price) => formatPrice(price, this.#decimals)),
+      },
+    ];
+  }
+
+  #timeRange(first: number | null): [number, number] {
+    const from = first === null ? this.#nowS : first;
+    const earliest = Math.max(from, this.#nowS - SPAN_S);
+    return [Math.min(earliest, this.#nowS - SPAN_S_MIN), this.#nowS];
+  }
+
+  /** The newest price on the axis, where the eye looks for it. */
+  #drawTag(plot: uPlot, colour: (name: string) => string): void {
+    const price = plot.data[1]?.at(-1);
+    if (price == null) return;
+    const { ctx, bbox } = plot;
+    const ratio = devicePixelRatio;
+    const height = TAG_HEIGHT * ratio;
+    const y = Math.round(plot.valToPos(price, "y", true));
+    const left = bbox.left + bbox.width;
+    ctx.save();
+    ctx.fillStyle = colour("--line-last");
+    ctx.fillRect(left, y - height / 2, ctx.canvas.width - left, height);
+    ctx.fillStyle = colour("--panel");
+    ctx.font = AXIS_FONT.replace("11px", `${11 * ratio}px`);
+    ctx.textAlign = "left";
+    ctx.textBaseline = "middle";
+    ctx.fillText(formatPrice(price, this.#decimals), left + 5 * ratio, y + ratio / 2);
+    ctx.restore();
+  }
+}
+
+function columns(history: History, nowS: number | undefined): uPlot.AlignedData {
+  const { times, last, bid, ask } = history;
+  if (nowS === undefined || times.length === 0) return [times, last, bid, ask];
+  const held = (column: readonly Price[]): Price[] => [...column, column.at(-1) ?? null];
+  return [[...times, Math.max(nowS, times.at(-1)!)], held(last), held(bid), held(ask)];
+}
+
+/** Some air above and below; a price that never moved is drawn in the middle. */
+function priceRange(_plot: uPlot, min: number | null, max: number | null): [number, number] {
+  if (min === null || max === null) return [0, 1];
+  const air = Math.max((max - min) * 0.12, max * 0.0002);
+  return [min - air, max + air];
+}
+
+function timesOfDay(_plot: uPlot, splits: number[]): string[] {
+  const wholeMinutes = splits.every((split) => split % 60 === 0);
+  return splits.map((split) =>
+    new Date(split * 1000).toLocaleTimeString("en-GB").slice(0, wholeMinutes ? 5 : 8),
+  );
+}

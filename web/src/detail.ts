@@ -1,0 +1,79 @@
+// The selected symbol: its name, its price in large, and the chart.
+
+import type { Row } from "./board.ts";
+import { Chart, type Reading } from "./chart.ts";
+import { byId, LiveText } from "./dom.ts";
+import { decimalsOf, formatChange, formatPercent, formatPrice } from "./format.ts";
+import type { Price } from "./history.ts";
+
+/** The chart's points are 250 ms wide: more often than this nobody sees. */
+const CHART_EVERY_MS = 100;
+
+export class Detail {
+  readonly #section = byId("detail");
+  readonly #plot = byId("plot");
+  readonly #chart = new Chart(this.#plot);
+  readonly #changeElement = byId("detail-change");
+  readonly #symbol = new LiveText(byId("detail-symbol"));
+  readonly #last = new LiveText(byId("detail-last"));
+  readonly #change = new LiveText(this.#changeElement);
+  readonly #legend = {
+    time: new LiveText(byId("legend-time")),
+    last: new LiveText(byId("legend-last")),
+    bid: new LiveText(byId("legend-bid")),
+    ask: new LiveText(byId("legend-ask")),
+  };
+  #row: Row | undefined;
+  #chartDrawnMs = -Infinity;
+  #decimals = 2;
+
+  get symbol(): string | undefined {
+    return this.#row?.symbol;
+  }
+
+  show(row: Row | undefined): void {
+    this.#row = row;
+    this.#decimals = 2;
+    this.#chartDrawnMs = -Infinity;
+    this.#chart.reset();
+    this.#section.hidden = row === undefined;
+    if (row === undefined) return;
+    this.#symbol.set(row.symbol);
+    this.#plot.ariaLabel = `Prices of ${row.symbol} over the last minutes`;
+  }
+
+  draw(nowMs: number, connected: boolean): void {
+    if (this.#row === undefined) return;
+    this.#drawFigures(this.#row);
+    if (nowMs - this.#chartDrawnMs >= CHART_EVERY_MS) {
+      this.#chartDrawnMs = nowMs;
+      this.#chart.draw(this.#row.history, nowMs, connected);
+    }
+    this.#drawLegend(this.#chart.reading());
+  }
+
+  #drawFigures({ last, first, change }: Row): void {
+    if (last === undefined || first === undefined || change === undefined) {
+      this.#last.set("");
+      this.#change.set("Waiting for the first trade");
+      this.#changeElement.dataset["trend"] = "flat";
+      return;
+    }
+    this.#decimals = decimalsOf(last, this.#decimals);
+    this.#last.set(formatPrice(last, this.#decimals));
+    this.#change.set(`${formatChange(change, this.#decimals)}  ${formatPercent(change, first)}`);
+    this.#changeElement.dataset["trend"] = change > 0 ? "up" : change < 0 ? "down" : "flat";
+  }
+
+  #drawLegend(reading: Reading | undefined): void {
+    const { time, last, bid, ask } = this.#legend;
+    time.set(reading === undefined ? "" : new Date(reading.timeMs).toLocaleTimeString("en-GB"));
+    last.set(this.#price(reading?.last ?? null));
+    bid.set(this.#price(reading?.bid ?? null));
+    ask.set(this.#price(reading?.ask ?? null));
+  }
+
+  #price(price: Price): string {
+    return price === null ? "–" : formatPrice(price, decimalsOf(price, this.#decimals));
+  }
+}

@@ -1,0 +1,4 @@
+import { Page } from "./page.ts";
+import "./style.css";
+
+new Page().start();

@@ -1,0 +1,137 @@
+// One row of the table, updated in place.
+
+import type { Row } from "./board.ts";
+import { create, LiveText } from "./dom.ts";
+import {
+  decimalsOf,
+  formatAge,
+  formatChange,
+  formatCompact,
+  formatPercent,
+  formatPrice,
+} from "./format.ts";
+
+/** How long a changed price stays lit before it fades (the fading is the style sheet's). */
+const FLASH_MS = 160;
+
+export class RowView {
+  readonly row: Row;
+  readonly element: HTMLTableRowElement;
+  readonly pick: HTMLButtonElement;
+  readonly remove: HTMLButtonElement;
+  readonly #lastCell: HTMLTableCellElement;
+  readonly #changeCell: HTMLTableCellElement;
+  readonly #last: LiveText;
+  readonly #change: LiveText;
+  readonly #percent: LiveText;
+  readonly #bid: LiveText;
+  readonly #bidSize: LiveText;
+  readonly #ask: LiveText;
+  readonly #askSize: LiveText;
+  readonly #size: LiveText;
+  readonly #volume: LiveText;
+  readonly #age: LiveText;
+  #version = -1;
+  #decimals = 2;
+  #flashing = false;
+
+  constructor(row: Row) {
+    this.row = row;
+    this.element = create("tr", { role: "row" });
+    this.element.dataset["symbol"] = row.symbol;
+    this.pick = create("button", { type: "button", textContent: row.symbol });
+    this.#cell("symbol").append(this.pick);
+    this.#lastCell = this.#cell("last");
+    this.#last = text(this.#lastCell);
+    this.#changeCell = this.#cell("change");
+    this.#change = text(this.#changeCell);
+    this.#percent = text(this.#changeCell, "percent");
+    const bid = this.#cell("bid");
+    this.#bid = text(bid);
+    this.#bidSize = text(bid, "size");
+    const ask = this.#cell("ask");
+    this.#ask = text(ask);
+    this.#askSize = text(ask, "size");
+    this.#size = text(this.#cell("traded"));
+    this.#volume = text(this.#cell("volume"));
+    this.#age = text(this.#cell("age"));
+    this.remove = create("button", {
+      type: "button",
+      className: "remove",
+      ariaLabel: `Stop watching ${row.symbol}`,
+      textContent: "×",
+    });
+    this.#cell("action").append(this.remove);
+  }
+
+  select(selected: boolean): void {
+    this.element.classList.toggle("selected", selected);
+    this.pick.ariaPressed = String(selected);
+  }
+
+  /** Returns whether the row must be drawn again later although nothing new arrives. */
+  draw(nowMs: number): boolean {
+    if (this.#version !== this.row.version) {
+      this.#version = this.row.version;
+      this.#drawTrade();
+      this.#drawQuote();
+    }
+    this.#drawAge(nowMs);
+    return this.#drawFlash(nowMs);
+  }
+
+  #drawTrade(): void {
+    const { last, lastSize, first, change, direction, volume } = this.row;
+    if (last === undefined || first === undefined || change === undefined) return;
+    this.#decimals = decimalsOf(last, this.#decimals);
+    this.#last.set(formatPrice(last, this.#decimals));
+    this.#change.set(formatChange(change, this.#decimals));
+    this.#percent.set(formatPercent(change, first));
+    this.#size.set(formatCompact(lastSize ?? 0));
+    this.#volume.set(formatCompact(volume));
+    setData(this.#changeCell, "trend", change > 0 ? "up" : change < 0 ? "down" : "flat");
+    setData(this.#lastCell, "direction", direction ?? "");
+  }
+
+  #drawQuote(): void {
+    const { bid, bidSize, ask, askSize } = this.row;
+    this.#drawSide(this.#bid, this.#bidSize, bid, bidSize);
+    this.#drawSide(this.#ask, this.#askSize, ask, askSize);
+  }
+
+  #drawSide(price: LiveText, size: LiveText, value: number | undefined, count: number): void {
+    if (value !== undefined) this.#decimals = decimalsOf(value, this.#decimals);
+    price.set(value === undefined ? "" : formatPrice(value, this.#decimals));
+    size.set(value === undefined ? "" : `× ${formatCompact(count)}`);
+  }
+
+  #drawAge(nowMs: number): void {
+    const { updatedMs } = this.row;
+    this.#age.set(updatedMs === undefined ? "no tick yet" : formatAge(nowMs - updatedMs));
+  }
+
+  #drawFlash(nowMs: number): boolean {
+    const flashing = nowMs - this.row.movedMs < FLASH_MS;
+    if (flashing !== this.#flashing) {
+      this.#flashing = flashing;
+      this.#lastCell.classList.toggle("flash", flashing);
+    }
+    return flashing;
+  }
+
+  #cell(className: string): HTMLTableCellElement {
+    const cell = create("td", { role: "cell", className });
+    this.element.append(cell);
+    return cell;
+  }
+}
+
+function text(cell: HTMLElement, className = "value"): LiveText {
+  const span = create("span", { className });
+  cell.append(span);
+  return new LiveText(span);
+}
+
+function setData(element: HTMLElement, name: string, value: string): void {
+  if (element.dataset[name] !== value) element.dataset[name] = value;
+}
