@@ -7,9 +7,15 @@ import { decimalsOf, formatPrice } from "./format.ts";
 import { SPAN_S, type History, type Price } from "./history.ts";
 
 /** A chart that has just begun is not stretched over its whole width. */
-const SPAN_S_MIN = 60;
+const SPAN_S_MIN = 30;
 const AXIS_FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const TAG_HEIGHT = 18;
+/** A label nearer to the left edge than this would be cut off. */
+const LABEL_MARGIN = 20;
+/** Distances of grid lines: 1, 2 and 5 of every power of ten that a price may have. */
+const PRICE_STEPS = Array.from({ length: 17 }, (_, power) => power - 9).flatMap((power) =>
+  [1, 2, 5].map((digit) => Number(`${digit}e${power}`)),
+);
 
 /** What the chart says at one time. */
 export interface Reading {
@@ -53,7 +59,7 @@ export class Chart {
     const plot = this.#plot;
     if (plot === undefined || plot.data[0].length === 0) return undefined;
     const at = plot.cursor.idx ?? plot.data[0].length - 1;
-    const [times, last, bid, ask] = plot.data;
+    const [times, bid, ask, last] = plot.data;
     return {
       timeMs: times[at]! * 1000,
       last: last?.[at] ?? null,
@@ -85,8 +91,9 @@ export class Chart {
         y: { range: priceRange },
       },
       axes: this.#axes(colour),
-      series: [{}, line("--line-last", 1.75), line("--line-bid", 1), line("--line-ask", 1)],
-      bands: [{ series: [3, 2], fill: colour("--line-spread") }],
+      // As in `columns`; the later ones are drawn over the earlier.
+      series: [{}, line("--line-bid", 1), line("--line-ask", 1), line("--line-last", 2)],
+      bands: [{ series: [2, 1], fill: colour("--line-spread") }],
       hooks: { draw: [(plot) => this.#drawTag(plot, colour)] },
     };
   }
@@ -105,9 +112,18 @@ export class Chart {
         side: 1,
         size: (_plot, labels) => 18 + 7 * Math.max(6, ...(labels ?? []).map((l) => l.length)),
         space: 36,
-        values: (_plot, splits) => splits.map((price) => formatPrice(price, this.#decimals)),
+        // No finer than the decimals shown, or neighbours would read the same.
+        incrs: () => PRICE_STEPS.filter((step) => step >= 10 ** -this.#decimals),
+        values: (plot, splits) => splits.map((price) => this.#priceLabel(plot, price)),
       },
     ];
+  }
+
+  /** None where the tag of the newest price is. */
+  #priceLabel(plot: uPlot, price: number): string {
+    const newest = plot.data[3]?.at(-1);
+    const distance = newest == null ? Infinity : plot.valToPos(newest, "y") - plot.valToPos(price, "y");
+    return Math.abs(distance) < TAG_HEIGHT * 0.8 ? "" : formatPrice(price, this.#decimals);
   }
 
   #timeRange(first: number | null): [number, number] {
@@ -118,7 +134,7 @@ export class Chart {
 
   /** The newest price on the axis, where the eye looks for it. */
   #drawTag(plot: uPlot, colour: (name: string) => string): void {
-    const price = plot.data[1]?.at(-1);
+    const price = plot.data[3]?.at(-1);
     if (price == null) return;
     const { ctx, bbox } = plot;
     const ratio = devicePixelRatio;
@@ -138,10 +154,10 @@ export class Chart {
 }
 
 function columns(history: History, nowS: number | undefined): uPlot.AlignedData {
-  const { times, last, bid, ask } = history;
-  if (nowS === undefined || times.length === 0) return [times, last, bid, ask];
+  const { times, bid, ask, last } = history;
+  if (nowS === undefined || times.length === 0) return [times, bid, ask, last];
   const held = (column: readonly Price[]): Price[] => [...column, column.at(-1) ?? null];
-  return [[...times, Math.max(nowS, times.at(-1)!)], held(last), held(bid), held(ask)];
+  return [[...times, Math.max(nowS, times.at(-1)!)], held(bid), held(ask), held(last)];
 }
 
 /** Some air above and below; a price that never moved is drawn in the middle. */
@@ -151,9 +167,10 @@ function priceRange(_plot: uPlot, min: number | null, max: number | null): [numb
   return [min - air, max + air];
 }
 
-function timesOfDay(_plot: uPlot, splits: number[]): string[] {
+function timesOfDay(plot: uPlot, splits: number[]): string[] {
   const wholeMinutes = splits.every((split) => split % 60 === 0);
-  return splits.map((split) =>
-    new Date(split * 1000).toLocaleTimeString("en-GB").slice(0, wholeMinutes ? 5 : 8),
-  );
+  return splits.map((split) => {
+    if (plot.valToPos(split, "x") < LABEL_MARGIN) return "";
+    return new Date(split * 1000).toLocaleTimeString("en-GB").slice(0, wholeMinutes ? 5 : 8);
+  });
 }

@@ -6,8 +6,8 @@ import { byId, LiveText } from "./dom.ts";
 import { decimalsOf, formatChange, formatPercent, formatPrice } from "./format.ts";
 import type { Price } from "./history.ts";
 
-/** The chart's points are 250 ms wide: more often than this nobody sees. */
-const CHART_EVERY_MS = 100;
+/** Nobody reads figures that change more often, and the chart's points are 250 ms wide. */
+const DRAW_EVERY_MS = 100;
 
 export class Detail {
   readonly #section = byId("detail");
@@ -24,7 +24,7 @@ export class Detail {
     ask: new LiveText(byId("legend-ask")),
   };
   #row: Row | undefined;
-  #chartDrawnMs = -Infinity;
+  #drawnMs = -Infinity;
   #decimals = 2;
 
   get symbol(): string | undefined {
@@ -34,7 +34,7 @@ export class Detail {
   show(row: Row | undefined): void {
     this.#row = row;
     this.#decimals = 2;
-    this.#chartDrawnMs = -Infinity;
+    this.#drawnMs = -Infinity;
     this.#chart.reset();
     this.#section.hidden = row === undefined;
     if (row === undefined) return;
@@ -44,9 +44,9 @@ export class Detail {
 
   draw(nowMs: number, connected: boolean): void {
     if (this.#row === undefined) return;
-    this.#drawFigures(this.#row);
-    if (nowMs - this.#chartDrawnMs >= CHART_EVERY_MS) {
-      this.#chartDrawnMs = nowMs;
+    if (nowMs - this.#drawnMs >= DRAW_EVERY_MS) {
+      this.#drawnMs = nowMs;
+      this.#drawFigures(this.#row);
       this.#chart.draw(this.#row.history, nowMs, connected);
     }
     this.#drawLegend(this.#chart.reading());

@@ -40,6 +40,7 @@ export class Page {
   readonly #table = new Table({
     picked: (symbol) => this.#select(symbol),
     removed: (symbol) => this.#remove(symbol),
+    uncovered: () => this.#frame.request(),
   });
   readonly #search = new Search({
     chosen: (symbol) => this.#choose(symbol),
@@ -166,6 +167,7 @@ export class Page {
       (symbols) => {
         if (this.#firstVisit && symbols.length > 0) this.#watch(symbols);
         byId("suggestions").replaceChildren(...symbols.map((symbol) => this.#suggestion(symbol)));
+        byId("suggestions-group").hidden = symbols.length === 0;
         byId("empty").hidden = this.#board.size > 0;
       },
       // Without a hub there is nothing to suggest; the notice already says what is wrong.

@@ -12,7 +12,11 @@ import {
 } from "./format.ts";
 
 /** How long a changed price stays lit before it fades (the fading is the style sheet's). */
-const FLASH_MS = 160;
+const FLASH_MS = 150;
+/** A busy price pulses calmly instead of flickering or being lit all the time. */
+const FLASH_EVERY_MS = 900;
+/** Nobody reads figures that change more often. */
+const DRAW_EVERY_MS = 100;
 
 export class RowView {
   readonly row: Row;
@@ -31,8 +35,12 @@ export class RowView {
   readonly #size: LiveText;
   readonly #volume: LiveText;
   readonly #age: LiveText;
+  /** Whether somebody can see the row; the table watches it. */
+  visible = false;
   #version = -1;
+  #dueMs = -Infinity;
   #decimals = 2;
+  #flashedMs = -Infinity;
   #flashing = false;
 
   constructor(row: Row) {
@@ -69,15 +77,20 @@ export class RowView {
     this.pick.ariaPressed = String(selected);
   }
 
-  /** Returns whether the row must be drawn again later although nothing new arrives. */
+  /** Returns whether the row must be drawn again soon although nothing new arrives. */
   draw(nowMs: number): boolean {
-    if (this.#version !== this.row.version) {
+    if (!this.visible) return false;
+    const changed = this.#version !== this.row.version;
+    const due = changed && nowMs >= this.#dueMs;
+    if (due) {
       this.#version = this.row.version;
+      // At random, so that rows which change together are not all drawn in the same frame.
+      this.#dueMs = nowMs + DRAW_EVERY_MS * (0.75 + 0.5 * Math.random());
       this.#drawTrade();
       this.#drawQuote();
     }
     this.#drawAge(nowMs);
-    return this.#drawFlash(nowMs);
+    return this.#drawFlash(nowMs) || (changed && !due);
   }
 
   #drawTrade(): void {
@@ -111,12 +124,16 @@ export class RowView {
   }
 
   #drawFlash(nowMs: number): boolean {
-    const flashing = nowMs - this.row.movedMs < FLASH_MS;
-    if (flashing !== this.#flashing) {
-      this.#flashing = flashing;
-      this.#lastCell.classList.toggle("flash", flashing);
+    const fresh = nowMs - this.row.movedMs < FLASH_MS;
+    if (fresh && nowMs - this.#flashedMs >= FLASH_EVERY_MS) {
+      this.#flashedMs = nowMs;
+      this.#flashing = true;
+      setData(this.#lastCell, "flash", this.row.direction ?? "");
+    } else if (this.#flashing && nowMs - this.#flashedMs >= FLASH_MS) {
+      this.#flashing = false;
+      delete this.#lastCell.dataset["flash"];
     }
-    return flashing;
+    return this.#flashing;
   }
 
   #cell(className: string): HTMLTableCellElement {

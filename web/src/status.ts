@@ -5,6 +5,9 @@ import { byId, LiveText } from "./dom.ts";
 import { formatDelay, formatWhole } from "./format.ts";
 import type { Session } from "./session.ts";
 
+/** Figures over seconds need not be worked out more often. */
+const FIGURES_EVERY_MS = 500;
+
 export class Status {
   readonly #connectionElement = byId("status-connection");
   readonly #feedElement = byId("status-feed");
@@ -15,12 +18,19 @@ export class Status {
   readonly #rate = new LiveText(byId("status-rate"));
   readonly #latency = new LiveText(byId("status-latency"));
   readonly #missed = new LiveText(byId("status-missed"));
+  #figuresDrawnMs = -Infinity;
 
   draw(connection: ConnectionState, session: Session, missed: number, nowMs: number): void {
     this.#connectionElement.dataset["state"] = connection.kind;
     this.#connection.set(connectionText(connection, nowMs));
     this.#feedElement.dataset["state"] = session.feed?.state ?? "unknown";
     this.#feed.set(session.feed === undefined ? "–" : feedText(session.feed));
+    if (nowMs - this.#figuresDrawnMs < FIGURES_EVERY_MS) return;
+    this.#figuresDrawnMs = nowMs;
+    this.#drawFigures(session, missed, nowMs);
+  }
+
+  #drawFigures(session: Session, missed: number, nowMs: number): void {
     this.#rate.set(formatWhole(session.rate.perSecond(nowMs)));
     const latency = session.latency.percentiles(nowMs);
     this.#latencyGroup.hidden = latency === undefined;

@@ -7,6 +7,8 @@ import { RowView } from "./rowView.ts";
 export interface TableEvents {
   picked(symbol: string): void;
   removed(symbol: string): void;
+  /** Rows came into sight and wait to be drawn. */
+  uncovered(): void;
 }
 
 export class Table {
@@ -14,6 +16,7 @@ export class Table {
   readonly #body = byId("rows");
   readonly #views = new Map<string, RowView>();
   readonly #events: TableEvents;
+  readonly #sight = new IntersectionObserver((entries) => this.#seen(entries));
 
   constructor(events: TableEvents) {
     this.#events = events;
@@ -25,6 +28,7 @@ export class Table {
     const view = new RowView(row);
     this.#views.set(row.symbol, view);
     this.#body.append(view.element);
+    this.#sight.observe(view.element);
     this.#table.hidden = false;
   }
 
@@ -34,6 +38,7 @@ export class Table {
     if (view === undefined) return;
     const neighbour = this.#neighbour(view.element, 1) ?? this.#neighbour(view.element, -1);
     if (view.element.contains(document.activeElement)) neighbour?.pick.focus();
+    this.#sight.unobserve(view.element);
     view.element.remove();
     this.#views.delete(symbol);
     this.#table.hidden = this.#views.size === 0;
@@ -52,6 +57,14 @@ export class Table {
     let again = false;
     for (const view of this.#views.values()) again = view.draw(nowMs) || again;
     return again;
+  }
+
+  #seen(entries: readonly IntersectionObserverEntry[]): void {
+    for (const { target, isIntersecting } of entries) {
+      const view = this.#viewOf(target);
+      if (view !== undefined) view.visible = isIntersecting;
+    }
+    this.#events.uncovered();
   }
 
   #clicked(event: Event): void {
