@@ -1,6 +1,6 @@
 //! What a peer asks of the hub.
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, IdOnly};
 use crate::{DecodeError, Names, ValueError};
 
 /// Longest id of a publisher, and longest mark, in bytes.
@@ -44,7 +44,7 @@ pub struct Publish {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct CommandError {
-    /// The command's `id`, if it was understood that far.
+    /// The command's `id`, if it is there and a number.
     pub id: Option<u64>,
     /// What was wrong.
     pub problem: DecodeError,
@@ -56,7 +56,9 @@ impl Command {
     /// # Errors
     /// Says what was wrong, with the command's `id` if there was one.
     pub fn from_json(text: &[u8]) -> Result<Self, CommandError> {
-        Self::from_envelope(Envelope::from_json(text))
+        let map = Envelope::from_json(text)
+            .map_err(|problem| CommandError { id: IdOnly::in_json(text), problem })?;
+        Self::from_envelope(map)
     }
 
     /// Reads a command from a MessagePack map.
@@ -64,7 +66,9 @@ impl Command {
     /// # Errors
     /// Says what was wrong, with the command's `id` if there was one.
     pub fn from_msgpack(bytes: &[u8]) -> Result<Self, CommandError> {
-        Self::from_envelope(Envelope::from_msgpack(bytes))
+        let map = Envelope::from_msgpack(bytes)
+            .map_err(|problem| CommandError { id: IdOnly::in_msgpack(bytes), problem })?;
+        Self::from_envelope(map)
     }
 
     /// Appends it as JSON.
@@ -77,8 +81,7 @@ impl Command {
         self.envelope().write_msgpack(out);
     }
 
-    fn from_envelope(map: Result<Envelope, DecodeError>) -> Result<Self, CommandError> {
-        let mut map = map.map_err(|problem| CommandError { id: None, problem })?;
+    fn from_envelope(mut map: Envelope) -> Result<Self, CommandError> {
         let id = map.id;
         Self::interpret(&mut map).map_err(|problem| CommandError { id, problem })
     }

@@ -1,86 +1,113 @@
 //! The keys of every map on the wire that is not a tick: control elements and commands.
 //!
-//! One flat struct stands for all of them, so that both encodings share one derive and unknown keys
-//! are passed over.
+//! One flat struct stands for all of them, so that both encodings share one list of keys. Unknown
+//! keys are passed over, and what is wrong with a known one is said with its name.
 
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::names::Selection;
 use crate::{Channel, DecodeError, FeedState, Names, PerChannel, ValueError};
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Envelope {
-    #[serde(rename = "T", skip_serializing_if = "Option::is_none")]
-    pub(crate) kind: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) action: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) code: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) msg: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) detail: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) epoch: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) feed: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) state: Option<FeedState>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) since: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) t: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ticks: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) publisher: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) last: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) upto: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) mark: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) trades: Option<Selection>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) quotes: Option<Selection>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) bars: Option<Selection>,
-    #[serde(rename = "updatedBars", skip_serializing_if = "Option::is_none")]
-    pub(crate) updated_bars: Option<Selection>,
-    #[serde(rename = "dailyBars", skip_serializing_if = "Option::is_none")]
-    pub(crate) daily_bars: Option<Selection>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) statuses: Option<Selection>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) lulds: Option<Selection>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) imbalances: Option<Selection>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) corrections: Option<Selection>,
-    #[serde(rename = "cancelErrors", skip_serializing_if = "Option::is_none")]
-    pub(crate) cancel_errors: Option<Selection>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) total: Option<PerChannel<u64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) snapshot: Option<bool>,
-    #[serde(skip_serializing)]
-    pub(crate) delivery: Option<String>,
-    #[serde(skip_serializing)]
-    pub(crate) on_lag: Option<String>,
-    #[serde(skip_serializing)]
-    pub(crate) pos: Option<bool>,
-    #[serde(skip_serializing)]
-    pub(crate) max_rate: Option<serde::de::IgnoredAny>,
-    #[serde(skip_serializing)]
-    pub(crate) resume: Option<serde::de::IgnoredAny>,
-    #[serde(skip_serializing)]
-    pub(crate) from: Option<serde::de::IgnoredAny>,
-    #[serde(skip_serializing)]
-    pub(crate) speed: Option<serde::de::IgnoredAny>,
+/// How deep the values of unknown keys may nest; they are passed over by recursion.
+const DEPTH_MAX: usize = 64;
+
+/// Declares the struct with its keys in the order in which they are written.
+macro_rules! envelope {
+    ($($key:literal $field:ident: $value:ty,)*) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct Envelope {
+            $(pub(crate) $field: Option<$value>,)*
+        }
+
+        impl Serialize for Envelope {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let given = [$(self.$field.is_some()),*].into_iter().filter(|given| *given);
+                let mut map = serializer.serialize_map(Some(given.count()))?;
+                $(if let Some(value) = &self.$field {
+                    map.serialize_entry($key, value)?;
+                })*
+                map.end()
+            }
+        }
+
+        impl Envelope {
+            /// Takes the value of `key`, and notes which field it is reading.
+            fn take_value<'de, A: MapAccess<'de>>(
+                &mut self,
+                key: &str,
+                map: &mut A,
+                reading: &mut &'static str,
+            ) -> Result<(), A::Error> {
+                match key {
+                    $($key => {
+                        *reading = $key;
+                        if self.$field.is_some() {
+                            return Err(de::Error::custom("given twice"));
+                        }
+                        self.$field = map.next_value()?;
+                    })*
+                    _ => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                *reading = "";
+                Ok(())
+            }
+        }
+    };
+}
+
+envelope! {
+    "T" kind: String,
+    "action" action: String,
+    "code" code: u16,
+    "msg" msg: String,
+    "detail" detail: String,
+    "epoch" epoch: String,
+    "feed" feed: String,
+    "state" state: FeedState,
+    "since" since: String,
+    "t" t: String,
+    "ticks" ticks: u64,
+    "publisher" publisher: String,
+    "last" last: u64,
+    "upto" upto: u64,
+    "mark" mark: String,
+    "id" id: u64,
+    "trades" trades: Selection,
+    "quotes" quotes: Selection,
+    "bars" bars: Selection,
+    "updatedBars" updated_bars: Selection,
+    "dailyBars" daily_bars: Selection,
+    "statuses" statuses: Selection,
+    "lulds" lulds: Selection,
+    "imbalances" imbalances: Selection,
+    "corrections" corrections: Selection,
+    "cancelErrors" cancel_errors: Selection,
+    "total" total: PerChannel<u64>,
+    "snapshot" snapshot: bool,
+    "delivery" delivery: String,
+    "on_lag" on_lag: String,
+    "pos" pos: bool,
+    "max_rate" max_rate: Noticed,
+    "resume" resume: Noticed,
+    "from" from: Noticed,
+    "speed" speed: Noticed,
+}
+
+/// A value of any type, of which this version only sees that it is there.
+#[derive(Debug, Serialize)]
+pub(crate) struct Noticed;
+
+impl<'de> Deserialize<'de> for Noticed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
 }
 
 impl Envelope {
@@ -124,16 +151,30 @@ impl Envelope {
     }
 
     pub(crate) fn from_json(text: &[u8]) -> Result<Self, DecodeError> {
-        serde_json::from_slice(text).map_err(refused)
+        let mut source = serde_json::Deserializer::from_slice(text);
+        let envelope = Self::read(&mut source)?;
+        source.end().map_err(|error| refused("", &error))?;
+        Ok(envelope)
+    }
+
+    pub(crate) fn from_value(value: Value) -> Result<Self, DecodeError> {
+        Self::read(value)
     }
 
     pub(crate) fn from_msgpack(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut decoder = rmp_serde::Deserializer::new(bytes);
-        let envelope = Self::deserialize(&mut decoder).map_err(refused)?;
-        match decoder.get_ref().len() {
+        let mut source = msgpack_source(bytes);
+        let envelope = Self::read(&mut source)?;
+        match source.get_ref().len() {
             0 => Ok(envelope),
             left => Err(DecodeError::message(ValueError::Trailing(left))),
         }
+    }
+
+    fn read<'de, D: Deserializer<'de>>(source: D) -> Result<Self, DecodeError> {
+        let mut reading = "";
+        EnvelopeReader { reading: &mut reading }
+            .deserialize(source)
+            .map_err(|error| refused(reading, &error))
     }
 
     pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
@@ -142,15 +183,69 @@ impl Envelope {
     }
 
     pub(crate) fn write_msgpack(&self, out: &mut Vec<u8>) {
-        let written = self.serialize(&mut rmp_serde::Serializer::new(out).with_struct_map());
+        let written = self.serialize(&mut rmp_serde::Serializer::new(out));
         debug_assert!(written.is_ok(), "plain data into a vector");
     }
 }
 
-fn refused(error: impl std::fmt::Display) -> DecodeError {
+/// Reads an envelope and keeps the name of the field it is in, for the error message.
+struct EnvelopeReader<'a> {
+    reading: &'a mut &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for EnvelopeReader<'_> {
+    type Value = Envelope;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Envelope, D::Error> {
+        source.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EnvelopeReader<'_> {
+    type Value = Envelope;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope, A::Error> {
+        let mut envelope = Envelope::default();
+        while let Some(key) = map.next_key::<String>()? {
+            envelope.take_value(&key, &mut map, self.reading)?;
+        }
+        Ok(envelope)
+    }
+}
+
+/// The `id` of a command that could not be read as a whole, so that the answer can carry it.
+#[derive(Default, Deserialize)]
+pub(crate) struct IdOnly {
+    id: Option<u64>,
+}
+
+impl IdOnly {
+    pub(crate) fn in_json(text: &[u8]) -> Option<u64> {
+        serde_json::from_slice::<Self>(text).unwrap_or_default().id
+    }
+
+    pub(crate) fn in_msgpack(bytes: &[u8]) -> Option<u64> {
+        Self::deserialize(&mut msgpack_source(bytes)).unwrap_or_default().id
+    }
+}
+
+fn msgpack_source(
+    bytes: &[u8],
+) -> rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'_, [u8]>> {
+    let mut source = rmp_serde::Deserializer::from_read_ref(bytes);
+    source.set_max_depth(DEPTH_MAX);
+    source
+}
+
+/// The words of serde, cut where the peer's own input makes them long.
+fn refused(field: &'static str, error: &impl fmt::Display) -> DecodeError {
     let mut text = error.to_string();
     if let Some((end, _)) = text.char_indices().nth(200) {
         text.truncate(end);
     }
-    DecodeError::message(ValueError::Invalid(text))
+    DecodeError::field("", field, ValueError::Invalid(text))
 }

@@ -33,6 +33,7 @@ mod message;
 mod msgpack;
 mod names;
 mod price;
+mod size;
 mod symbol;
 mod text;
 mod tick;

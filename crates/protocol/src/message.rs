@@ -77,6 +77,7 @@ impl MessageBuf {
         if self.encoding == Encoding::Json && self.elements > 0 {
             self.bytes.push(b',');
         }
+        debug_assert!(self.elements < u16::MAX, "the array's header cannot count more");
         self.elements = self.elements.saturating_add(1);
     }
 
@@ -145,7 +146,8 @@ pub fn decode_ticks(bytes: &[u8], encoding: Encoding) -> Result<Vec<Tick>, Decod
 /// Reads a publisher's data message. JSON may also be one element that stands alone.
 ///
 /// # Errors
-/// Says which field of which element was wrong; more than `ticks_max` ticks are an error too.
+/// Says which field of which element was wrong; more than `ticks_max` ticks, and a tick larger than
+/// [`TICK_BYTES_MAX`](crate::TICK_BYTES_MAX), are errors too.
 pub fn decode_publish(
     bytes: &[u8],
     encoding: Encoding,
@@ -153,14 +155,16 @@ pub fn decode_publish(
 ) -> Result<Published, DecodeError> {
     let mut published = Published::default();
     decode_elements(bytes, encoding, |found| match found {
-        Found::Tick(_) if published.mark.is_some() => Err(DecodeError::message(
-            ValueError::Invalid("a mark ends its message, but a tick follows".to_owned()),
-        )),
+        _ if published.mark.is_some() => Err(DecodeError::message(ValueError::Invalid(
+            "a mark ends its message, but this follows".to_owned(),
+        ))),
         Found::Tick(_) if published.ticks.len() == ticks_max => {
             let limit = ticks_max as u64;
             Err(DecodeError::message(ValueError::TooLarge { value: limit + 1, limit }))
         }
         Found::Tick(tick) => {
+            let kind = tick.channel().letter();
+            tick.check_size().map_err(|problem| DecodeError::field(kind, "", problem))?;
             published.ticks.push(tick);
             Ok(())
         }
@@ -245,7 +249,5 @@ fn json_element(element: Value) -> Result<Found, DecodeError> {
     if is_tick {
         return json::read_tick(map).map(Found::Tick);
     }
-    let map: Envelope = serde_json::from_value(element)
-        .map_err(|error| DecodeError::message(ValueError::Invalid(error.to_string())))?;
-    Ok(Found::Map(Box::new(map)))
+    Envelope::from_value(element).map(|map| Found::Map(Box::new(map)))
 }

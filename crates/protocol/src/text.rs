@@ -28,6 +28,15 @@ impl Text {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Bytes kept outside of this value.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        heap_bytes(&self.0)
+    }
+}
+
+fn heap_bytes(text: &EcoString) -> usize {
+    if text.len() > EcoString::INLINE_LIMIT { text.len() } else { 0 }
 }
 
 impl fmt::Debug for Text {
@@ -102,9 +111,13 @@ impl Conditions {
     }
 
     /// Length of all codes together with their length bytes, in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.0.len()
+    }
+
+    /// Bytes kept outside of this value.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        heap_bytes(&self.0)
     }
 }
 

@@ -5,7 +5,7 @@ use rmp::Marker;
 use crate::ValueError;
 
 /// A position in a MessagePack buffer.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -41,8 +41,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn array_len(&mut self) -> Result<usize, ValueError> {
         let len = match self.marker()? {
             Marker::FixArray(len) => u64::from(len),
-            Marker::Array16 => self.be(2)?,
-            Marker::Array32 => self.be(4)?,
+            Marker::Array16 => self.len16()?,
+            Marker::Array32 => self.len32()?,
             other => return Err(mismatch("an array", other)),
         };
         self.checked(len)
@@ -50,48 +50,44 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn uint(&mut self) -> Result<u64, ValueError> {
         let marker = self.marker()?;
-        let signed = match marker {
-            Marker::FixPos(value) => return Ok(u64::from(value)),
-            Marker::U8 => return self.be(1),
-            Marker::U16 => return self.be(2),
-            Marker::U32 => return self.be(4),
-            Marker::U64 => return self.be(8),
-            Marker::FixNeg(value) => i64::from(value),
-            Marker::I8 => i64::from(i8::from_be_bytes(self.array()?)),
-            Marker::I16 => i64::from(i16::from_be_bytes(self.array()?)),
-            Marker::I32 => i64::from(i32::from_be_bytes(self.array()?)),
-            Marker::I64 => i64::from_be_bytes(self.array()?),
-            other => return Err(mismatch("an unsigned integer", other)),
-        };
-        u64::try_from(signed)
-            .map_err(|_| ValueError::Invalid(format!("{signed}: expected an unsigned integer")))
+        let value = self.integer(marker, "an unsigned integer")?;
+        u64::try_from(value)
+            .map_err(|_| ValueError::Invalid(format!("{value}: expected an unsigned integer")))
     }
 
     /// A float or an integer, as a float.
     pub(crate) fn number(&mut self) -> Result<f64, ValueError> {
-        let integer = self.clone();
         match self.marker()? {
-            Marker::F64 => Ok(f64::from_be_bytes(self.array()?)),
-            Marker::F32 => Ok(f64::from(f32::from_be_bytes(self.array()?))),
-            Marker::FixNeg(value) => Ok(f64::from(value)),
-            Marker::I8 => Ok(f64::from(i8::from_be_bytes(self.array()?))),
-            Marker::I16 => Ok(f64::from(i16::from_be_bytes(self.array()?))),
-            Marker::I32 => Ok(f64::from(i32::from_be_bytes(self.array()?))),
-            Marker::I64 => Ok(i64::from_be_bytes(self.array()?) as f64),
-            Marker::FixPos(_) | Marker::U8 | Marker::U16 | Marker::U32 | Marker::U64 => {
-                *self = integer;
-                self.uint().map(|value| value as f64)
-            }
-            other => Err(mismatch("a number", other)),
+            Marker::F64 => self.array().map(f64::from_be_bytes),
+            Marker::F32 => self.array().map(f32::from_be_bytes).map(f64::from),
+            other => self.integer(other, "a number").map(|value| value as f64),
         }
+    }
+
+    /// The integer behind a marker; `i128` holds both `u64` and `i64`.
+    #[inline]
+    fn integer(&mut self, marker: Marker, expected: &'static str) -> Result<i128, ValueError> {
+        Ok(match marker {
+            Marker::FixPos(value) => value.into(),
+            Marker::U8 => u8::from_be_bytes(self.array()?).into(),
+            Marker::U16 => u16::from_be_bytes(self.array()?).into(),
+            Marker::U32 => u32::from_be_bytes(self.array()?).into(),
+            Marker::U64 => u64::from_be_bytes(self.array()?).into(),
+            Marker::FixNeg(value) => value.into(),
+            Marker::I8 => i8::from_be_bytes(self.array()?).into(),
+            Marker::I16 => i16::from_be_bytes(self.array()?).into(),
+            Marker::I32 => i32::from_be_bytes(self.array()?).into(),
+            Marker::I64 => i64::from_be_bytes(self.array()?).into(),
+            other => return Err(mismatch(expected, other)),
+        })
     }
 
     pub(crate) fn str(&mut self) -> Result<&'a str, ValueError> {
         let len = match self.marker()? {
             Marker::FixStr(len) => u64::from(len),
-            Marker::Str8 => self.be(1)?,
-            Marker::Str16 => self.be(2)?,
-            Marker::Str32 => self.be(4)?,
+            Marker::Str8 => self.len8()?,
+            Marker::Str16 => self.len16()?,
+            Marker::Str32 => self.len32()?,
             other => return Err(mismatch("a string", other)),
         };
         let bytes = self.take(len)?;
@@ -103,56 +99,45 @@ impl<'a> Reader<'a> {
     pub(crate) fn skip(&mut self) -> Result<(), ValueError> {
         let mut left = 1_u64;
         while left > 0 {
-            left -= 1;
-            let body = match self.marker()? {
-                Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null => 0,
-                Marker::True | Marker::False | Marker::Reserved => 0,
-                Marker::U8 | Marker::I8 => 1,
-                Marker::U16 | Marker::I16 => 2,
-                Marker::U32 | Marker::I32 | Marker::F32 => 4,
-                Marker::U64 | Marker::I64 | Marker::F64 => 8,
-                Marker::FixStr(len) => u64::from(len),
-                Marker::Str8 | Marker::Bin8 => self.be(1)?,
-                Marker::Str16 | Marker::Bin16 => self.be(2)?,
-                Marker::Str32 | Marker::Bin32 => self.be(4)?,
-                Marker::FixExt1 => 2,
-                Marker::FixExt2 => 3,
-                Marker::FixExt4 => 5,
-                Marker::FixExt8 => 9,
-                Marker::FixExt16 => 17,
-                Marker::Ext8 => self.be(1)? + 1,
-                Marker::Ext16 => self.be(2)? + 1,
-                Marker::Ext32 => self.be(4)? + 1,
-                Marker::FixArray(len) => self.nested(&mut left, u64::from(len))?,
-                Marker::Array16 => {
-                    let len = self.be(2)?;
-                    self.nested(&mut left, len)?
-                }
-                Marker::Array32 => {
-                    let len = self.be(4)?;
-                    self.nested(&mut left, len)?
-                }
-                Marker::FixMap(len) => self.nested(&mut left, 2 * u64::from(len))?,
-                Marker::Map16 => {
-                    let len = self.be(2)?;
-                    self.nested(&mut left, 2 * len)?
-                }
-                Marker::Map32 => {
-                    let len = self.be(4)?;
-                    self.nested(&mut left, 2 * len)?
-                }
-            };
-            self.take(body)?;
+            let marker = self.marker()?;
+            let (body_bytes, values) = self.extent(marker)?;
+            self.take(body_bytes)?;
+            // Every value has a byte at least, so what is left bounds how many can follow.
+            left = left - 1 + self.checked(values)? as u64;
         }
         Ok(())
     }
 
-    /// Counts the values inside a container as still to be passed over; none of them are bytes of
-    /// its own.
-    fn nested(&self, left: &mut u64, values: u64) -> Result<u64, ValueError> {
-        self.checked(values)?;
-        *left += values;
-        Ok(0)
+    /// How many bytes follow the marker and its length, and how many values follow those.
+    fn extent(&mut self, marker: Marker) -> Result<(u64, u64), ValueError> {
+        Ok(match marker {
+            Marker::FixPos(_) | Marker::FixNeg(_) => (0, 0),
+            Marker::Null | Marker::True | Marker::False => (0, 0),
+            Marker::U8 | Marker::I8 => (1, 0),
+            Marker::U16 | Marker::I16 => (2, 0),
+            Marker::U32 | Marker::I32 | Marker::F32 => (4, 0),
+            Marker::U64 | Marker::I64 | Marker::F64 => (8, 0),
+            Marker::FixStr(len) => (len.into(), 0),
+            Marker::Str8 | Marker::Bin8 => (self.len8()?, 0),
+            Marker::Str16 | Marker::Bin16 => (self.len16()?, 0),
+            Marker::Str32 | Marker::Bin32 => (self.len32()?, 0),
+            // The type of an extension is one byte more.
+            Marker::FixExt1 => (1 + 1, 0),
+            Marker::FixExt2 => (1 + 2, 0),
+            Marker::FixExt4 => (1 + 4, 0),
+            Marker::FixExt8 => (1 + 8, 0),
+            Marker::FixExt16 => (1 + 16, 0),
+            Marker::Ext8 => (1 + self.len8()?, 0),
+            Marker::Ext16 => (1 + self.len16()?, 0),
+            Marker::Ext32 => (1 + self.len32()?, 0),
+            Marker::FixArray(len) => (0, len.into()),
+            Marker::Array16 => (0, self.len16()?),
+            Marker::Array32 => (0, self.len32()?),
+            Marker::FixMap(len) => (0, 2 * u64::from(len)),
+            Marker::Map16 => (0, 2 * self.len16()?),
+            Marker::Map32 => (0, 2 * self.len32()?),
+            Marker::Reserved => return Err(mismatch("a value", marker)),
+        })
     }
 
     /// A length that the rest of the buffer can hold.
@@ -182,9 +167,16 @@ impl<'a> Reader<'a> {
         Ok(*taken)
     }
 
-    /// A big-endian number of so many bytes.
-    fn be(&mut self, bytes: u64) -> Result<u64, ValueError> {
-        Ok(self.take(bytes)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    fn len8(&mut self) -> Result<u64, ValueError> {
+        self.array().map(u8::from_be_bytes).map(u64::from)
+    }
+
+    fn len16(&mut self) -> Result<u64, ValueError> {
+        self.array().map(u16::from_be_bytes).map(u64::from)
+    }
+
+    fn len32(&mut self) -> Result<u64, ValueError> {
+        self.array().map(u32::from_be_bytes).map(u64::from)
     }
 }
 

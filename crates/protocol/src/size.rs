@@ -1,0 +1,142 @@
+//! How much room a tick takes, on the wire and in memory.
+
+use crate::fields::{self, Sink};
+use crate::{
+    CancelError, Conditions, Correction, Price, Seq, Status, Symbol, TICK_BYTES_MAX, Text, Tick,
+    TickData, UnixNanos, ValueError,
+};
+
+/// All of a tick's JSON but what its strings hold, at most: keys, numbers, quotes and commas. The
+/// tests hold it to that.
+const FRAME_BYTES_MAX: usize = 640;
+/// What one byte of a string becomes in JSON at most: `\u0000`.
+const ESCAPE_BYTES_MAX: usize = 6;
+
+impl Tick {
+    /// Checks that the tick takes at most [`TICK_BYTES_MAX`] bytes in every encoding.
+    ///
+    /// The limits of its strings alone do not say so: 32 conditions of 64 control characters each,
+    /// escaped in JSON, are 12 KiB. Costs a few additions unless the strings are that long.
+    ///
+    /// # Errors
+    /// If it takes more.
+    pub fn check_size(&self) -> Result<(), ValueError> {
+        let text_bytes = self.sum_texts(|text| text.as_str().len(), Conditions::bytes);
+        if FRAME_BYTES_MAX + ESCAPE_BYTES_MAX * text_bytes <= TICK_BYTES_MAX {
+            return Ok(());
+        }
+        // JSON is the longest: a MessagePack array has no escapes and is far below the limit.
+        let mut json = Vec::new();
+        self.write_json(&mut json);
+        match json.len() {
+            0..=TICK_BYTES_MAX => Ok(()),
+            more => Err(ValueError::Invalid(format!(
+                "the tick takes {more} bytes as JSON: at most {TICK_BYTES_MAX} are allowed"
+            ))),
+        }
+    }
+
+    /// Bytes of memory the tick takes beyond its own size: long strings and the rare kinds, which
+    /// are boxed. Almost always 0.
+    #[must_use]
+    pub fn long_text_bytes(&self) -> usize {
+        let boxed = match &self.data {
+            TickData::Status(_) => size_of::<Status>(),
+            TickData::Correction(_) => size_of::<Correction>(),
+            TickData::CancelError(_) => size_of::<CancelError>(),
+            _ => 0,
+        };
+        boxed + self.sum_texts(Text::heap_bytes, Conditions::heap_bytes)
+    }
+
+    #[inline]
+    fn sum_texts(
+        &self,
+        of_text: impl Fn(&Text) -> usize,
+        of_conditions: impl Fn(&Conditions) -> usize,
+    ) -> usize {
+        let mut texts = TextSum { of_text, of_conditions, sum: 0 };
+        fields::write(self, &mut texts);
+        texts.sum
+    }
+}
+
+/// Adds up something of each string.
+struct TextSum<T, C> {
+    of_text: T,
+    of_conditions: C,
+    sum: usize,
+}
+
+impl<T: Fn(&Text) -> usize, C: Fn(&Conditions) -> usize> Sink for TextSum<T, C> {
+    fn symbol(&mut self, _key: &'static str, _value: &Symbol) {}
+
+    fn seq(&mut self, _value: Seq) {}
+
+    fn time(&mut self, _key: &'static str, _value: UnixNanos) {}
+
+    fn uint(&mut self, _key: &'static str, _value: u64) {}
+
+    fn price(&mut self, _key: &'static str, _value: Price) {}
+
+    fn text(&mut self, _key: &'static str, value: &Text) {
+        self.sum += (self.of_text)(value);
+    }
+
+    fn conditions(&mut self, _key: &'static str, value: &Conditions) {
+        self.sum += (self.of_conditions)(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CONDITIONS_MAX, Correction, Encoding, TEXT_BYTES_MAX, TickData};
+
+    /// A correction, the largest kind, whose numbers are as long as they get and whose strings are
+    /// all `text`.
+    fn correction(text: &str) -> Tick {
+        let conditions = || Conditions::new([text; CONDITIONS_MAX]).unwrap();
+        let price: Price = "-3999999.123456789".parse().unwrap();
+        let text = || Text::new(text).unwrap();
+        Tick {
+            symbol: Symbol::new("ABCDEFGHIJKLMNOPQRSTUVWX").unwrap(),
+            seq: Seq(u64::MAX),
+            time: UnixNanos::MAX,
+            data: TickData::Correction(Box::new(Correction {
+                exchange: text(),
+                original_id: u64::MAX,
+                original_price: price,
+                original_size: u64::MAX,
+                original_conditions: conditions(),
+                corrected_id: u64::MAX,
+                corrected_price: price,
+                corrected_size: u64::MAX,
+                corrected_conditions: conditions(),
+                tape: text(),
+            })),
+        }
+    }
+
+    fn bytes(tick: &Tick, encoding: Encoding) -> usize {
+        let mut out = Vec::new();
+        encoding.write_tick(tick, &mut out);
+        out.len()
+    }
+
+    #[test]
+    fn largest_tick_fits_the_limit() {
+        assert!(bytes(&correction(""), Encoding::Json) <= FRAME_BYTES_MAX);
+        let plain = correction(&"x".repeat(TEXT_BYTES_MAX));
+        assert_eq!(plain.check_size(), Ok(()));
+        assert!(bytes(&plain, Encoding::Json) <= TICK_BYTES_MAX);
+        assert!(bytes(&plain, Encoding::MsgpackArray) <= TICK_BYTES_MAX);
+    }
+
+    #[test]
+    fn tick_that_escapes_make_too_large_is_refused() {
+        let escaped = correction(&"\0".repeat(TEXT_BYTES_MAX));
+        assert!(bytes(&escaped, Encoding::Json) > TICK_BYTES_MAX);
+        assert!(escaped.check_size().is_err());
+    }
+}
