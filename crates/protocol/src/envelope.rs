@@ -233,10 +233,9 @@ impl IdOnly {
     }
 }
 
-fn msgpack_source(
-    bytes: &[u8],
-) -> rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'_, [u8]>> {
-    let mut source = rmp_serde::Deserializer::from_read_ref(bytes);
+/// Reads through `Read`, since only that reader can tell how much is left.
+fn msgpack_source(bytes: &[u8]) -> rmp_serde::Deserializer<rmp_serde::decode::ReadReader<&[u8]>> {
+    let mut source = rmp_serde::Deserializer::new(bytes);
     source.set_max_depth(DEPTH_MAX);
     source
 }
