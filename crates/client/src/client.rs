@@ -1,0 +1,247 @@
+//! The client as its application sees it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::Stream;
+use tickwire_protocol::{Encoding, Feed, Names};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::connect::{Connector, Tcp};
+use crate::driver::Driver;
+use crate::session::{Change, Request, Session};
+use crate::{Backoff, ConnectError, Ended, Event};
+
+/// Requests that wait for the task behind the client.
+const REQUESTS_MAX: usize = 16;
+
+/// How many heartbeats may be missed.
+const HEARTBEATS_MISSED_MAX: f64 = 2.5;
+
+/// How to connect to a hub.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    hub: String,
+    feed: String,
+    encoding: Encoding,
+    heartbeat: Duration,
+    connect_within: Duration,
+    backoff: Option<Backoff>,
+    snapshot: Option<bool>,
+    buffer_messages: usize,
+}
+
+impl Builder {
+    fn new(hub: &str) -> Self {
+        Self {
+            hub: hub.to_owned(),
+            feed: Feed::DEFAULT.to_owned(),
+            encoding: Encoding::MsgpackArray,
+            heartbeat: Duration::from_secs(15),
+            connect_within: Duration::from_secs(10),
+            backoff: Some(Backoff::new(Duration::from_millis(500), Duration::from_secs(30))),
+            snapshot: None,
+            buffer_messages: 16,
+        }
+    }
+
+    /// The market; `main` by default.
+    #[must_use]
+    pub fn feed(mut self, feed: &str) -> Self {
+        feed.clone_into(&mut self.feed);
+        self
+    }
+
+    /// How ticks travel; [`Encoding::MsgpackArray`] by default, which is smaller and faster.
+    #[must_use]
+    pub const fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// How often the hub says something at least; 15 s by default, as hubs do. A connection is given
+    /// up when nothing was heard for 2.5 times as long.
+    #[must_use]
+    pub const fn heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.heartbeat = heartbeat;
+        self
+    }
+
+    /// How long an attempt to connect may take; 10 s by default.
+    #[must_use]
+    pub const fn connect_within(mut self, connect_within: Duration) -> Self {
+        self.connect_within = connect_within;
+        self
+    }
+
+    /// How long to wait between attempts to get a lost connection back; by default up to 0.5 s at first
+    /// and up to 30 s later. `None` does not reconnect: the stream ends with the connection.
+    #[must_use]
+    pub const fn backoff(mut self, backoff: Option<Backoff>) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Whether last values come first when names are subscribed to; if it is not said, the hub sends them
+    /// for names and not for `"*"`.
+    #[must_use]
+    pub const fn snapshot(mut self, snapshot: bool) -> Self {
+        self.snapshot = Some(snapshot);
+        self
+    }
+
+    /// How many messages of the hub wait for the application at most, 1 or more; 16 by default, each of
+    /// 64 KiB or less. When they are there, the client stops reading, and the hub waits.
+    #[must_use]
+    pub const fn buffer_messages(mut self, buffer_messages: usize) -> Self {
+        self.buffer_messages = buffer_messages;
+        self
+    }
+
+    /// Connects. The first attempt must succeed; a connection lost later comes back by itself.
+    ///
+    /// Must be called within a tokio runtime. Dropping the future gives up.
+    ///
+    /// # Errors
+    /// Says what was wrong with the address, or how far it got.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let connector = Tcp {
+            hub: self.hub.parse()?,
+            feed: Feed::new(&self.feed).map_err(ConnectError::Feed)?,
+            encoding: self.encoding,
+            within: self.connect_within,
+        };
+        self.connect_by(connector).await
+    }
+
+    pub(crate) async fn connect_by<C: Connector>(
+        self,
+        connector: C,
+    ) -> Result<Client, ConnectError> {
+        let socket = connector.connect().await?;
+        let (requests_in, requests) = mpsc::channel(REQUESTS_MAX);
+        let (events, events_out) = mpsc::channel(self.buffer_messages.max(1));
+        let driver = Driver {
+            connector,
+            session: Session::new(self.snapshot),
+            backoff: self.backoff,
+            silence_max: self.heartbeat.mul_f64(HEARTBEATS_MISSED_MAX),
+            requests,
+            events,
+            undelivered: Vec::new(),
+        };
+        let task = tokio::spawn(driver.run(socket));
+        Ok(Client {
+            requests: requests_in,
+            events: events_out,
+            message: Vec::new().into_iter(),
+            requested: 0,
+            task,
+        })
+    }
+}
+
+/// A subscriber: a stream of [`Event`]s.
+///
+/// It is a [`Stream`]; [`Client::next`] does the same without a trait. What the hub sends waits in a
+/// small buffer until it is read. An application that does not read makes the client stop reading, and
+/// in the end the hub closes the connection for being too far behind; nothing grows meanwhile.
+///
+/// Dropping the client ends the connection in the background; [`Client::close`] waits for it.
+#[derive(Debug)]
+pub struct Client {
+    requests: mpsc::Sender<Request>,
+    events: mpsc::Receiver<Vec<Event>>,
+    /// The rest of the message being read.
+    message: std::vec::IntoIter<Event>,
+    requested: u64,
+    task: JoinHandle<()>,
+}
+
+impl Client {
+    /// Begins to describe a connection to the hub at `hub`: `ws://HOST[:PORT][/PREFIX]`.
+    #[must_use]
+    pub fn builder(hub: &str) -> Builder {
+        Builder::new(hub)
+    }
+
+    /// The next event; `None` when the stream has ended: the connection was lost and reconnecting is
+    /// off. By default it never ends.
+    ///
+    /// # Cancel safety
+    /// Safe: dropping the future loses no event.
+    pub async fn next(&mut self) -> Option<Event> {
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        loop {
+            if let Some(event) = self.message.next() {
+                return Poll::Ready(Some(event));
+            }
+            match ready!(self.events.poll_recv(context)) {
+                Some(message) => self.message = message.into_iter(),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Asks for names, now and after every reconnect. Returns a number that comes back in
+    /// [`Event::Subscribed`], once for every 20,000 names, or in [`Event::Error`].
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tickwire_client::{Channel, names};
+    ///
+    /// client.subscribe(names(&[Channel::Trades], ["AAPL", "MSFT"])?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Safe: if the future is dropped before it is ready, nothing was asked for.
+    ///
+    /// # Errors
+    /// If the client has ended.
+    pub async fn subscribe(&mut self, names: Names) -> Result<u64, Ended> {
+        self.request(Change::Subscribe, names).await
+    }
+
+    /// Asks for names no more. Returns a number as [`Client::subscribe`] does. Ticks that are on their way
+    /// still come.
+    ///
+    /// # Cancel safety
+    /// Safe: if the future is dropped before it is ready, nothing was asked for.
+    ///
+    /// # Errors
+    /// If the client has ended.
+    pub async fn unsubscribe(&mut self, names: Names) -> Result<u64, Ended> {
+        self.request(Change::Unsubscribe, names).await
+    }
+
+    async fn request(&mut self, change: Change, names: Names) -> Result<u64, Ended> {
+        let room = self.requests.reserve().await.map_err(|_| Ended)?;
+        self.requested += 1;
+        room.send(Request { id: self.requested, change, names });
+        Ok(self.requested)
+    }
+
+    /// Closes the connection properly and waits for its end, a second at most.
+    pub async fn close(self) {
+        let Self { requests, events, task, .. } = self;
+        drop((requests, events));
+        // The task has nothing to return; if it panicked, there is nothing left to end.
+        let _ = task.await;
+    }
+}
+
+impl Stream for Client {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.get_mut().poll(context)
+    }
+}

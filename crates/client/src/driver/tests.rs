@@ -1,0 +1,211 @@
+//! The driver over pipes in memory, on a clock that jumps.
+
+use std::sync::Mutex;
+
+use futures_util::FutureExt;
+use tickwire_protocol::{
+    Channel, Control, MessageBuf, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
+};
+use tokio::io::DuplexStream;
+
+use super::*;
+use crate::connect::handshake;
+use crate::{Client, ConnectError, names};
+
+/// Gives the client one pipe after the other; the hub's ends come out of a channel.
+struct Pipes {
+    hubs: mpsc::Sender<WebSocketStream<DuplexStream>>,
+    attempts: Mutex<Vec<Instant>>,
+    refuse: Mutex<usize>,
+}
+
+impl Pipes {
+    fn new(refuse: usize) -> (Self, mpsc::Receiver<WebSocketStream<DuplexStream>>) {
+        let (hubs, accepted) = mpsc::channel(4);
+        let (attempts, refuse) = (Mutex::new(Vec::new()), Mutex::new(refuse));
+        (Self { hubs, attempts, refuse }, accepted)
+    }
+}
+
+impl Connector for Pipes {
+    type Stream = DuplexStream;
+
+    async fn connect(&self) -> Result<WebSocketStream<DuplexStream>, ConnectError> {
+        let attempt = {
+            let mut attempts = self.attempts.lock().unwrap();
+            attempts.push(now());
+            attempts.len()
+        };
+        if attempt > 1 && std::mem::take(&mut *self.refuse.lock().unwrap()) > 0 {
+            return Err(ConnectError::Refused { hub: "pipe".to_owned(), status: 503 });
+        }
+        let (client, hub) = tokio::io::duplex(4096);
+        let accept = tokio_tungstenite::accept_hdr_async(hub, accept_subprotocol);
+        let (client, hub) = tokio::join!(
+            handshake(client, "ws://hub/ws?feed=main", "hub", Encoding::MsgpackArray),
+            accept
+        );
+        assert!(self.hubs.send(hub.unwrap()).await.is_ok(), "the test has ended");
+        client
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "the signature is the library's")]
+fn accept_subprotocol(
+    request: &tungstenite::handshake::server::Request,
+    mut response: tungstenite::handshake::server::Response,
+) -> Result<tungstenite::handshake::server::Response, tungstenite::handshake::server::ErrorResponse>
+{
+    let name = tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+    let asked = request.headers()[&name].clone();
+    response.headers_mut().insert(name, asked);
+    Ok(response)
+}
+
+fn control(control: &Control) -> Message {
+    let mut bytes = Vec::new();
+    control.write_message(Encoding::MsgpackArray, &mut bytes);
+    Message::binary(bytes)
+}
+
+fn tick(seq: u64) -> Message {
+    let symbol = Symbol::new("A").unwrap();
+    let data = TickData::Trade(Trade::default());
+    let mut message = MessageBuf::new(Encoding::MsgpackArray);
+    message.push(&Tick { symbol, seq: Seq(seq), time: UnixNanos(1), data });
+    Message::binary(message.finish().to_vec())
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_hub_is_left_after_two_and_a_half_heartbeats() {
+    let (pipes, mut hubs) = Pipes::new(0);
+    let started = now();
+    let mut client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
+    let mut first = hubs.recv().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    first.send(control(&Control::Heartbeat { time: UnixNanos(0) })).await.unwrap();
+    let Some(Event::Disconnected { reason: Disconnect::Silent { after }, retry_in: Some(_) }) =
+        client.next().await
+    else {
+        panic!("the silence goes unnoticed")
+    };
+    assert_eq!(after, Duration::from_millis(37_500));
+    assert_eq!(now() - started, Duration::from_millis(67_500));
+    assert!(hubs.recv().await.is_some(), "the client comes back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn application_that_pauses_does_not_count_as_silence() {
+    let (pipes, mut hubs) = Pipes::new(0);
+    let mut client =
+        Client::builder("ws://hub").buffer_messages(1).connect_by(pipes).await.unwrap();
+    let mut hub = hubs.recv().await.unwrap();
+    for seq in 1..=3 {
+        hub.send(tick(seq)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for seq in 1..=3 {
+        let event = client.next().await;
+        assert!(matches!(&event, Some(Event::Tick { tick, .. }) if tick.seq.0 == seq), "{event:?}");
+    }
+    hub.send(tick(4)).await.unwrap();
+    let event = client.next().await;
+    assert!(matches!(event, Some(Event::Tick { .. })), "{event:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_events_stop_the_reading_of_the_socket() {
+    let (pipes, mut hubs) = Pipes::new(0);
+    let buffer = 2;
+    let mut client =
+        Client::builder("ws://hub").buffer_messages(buffer).connect_by(pipes).await.unwrap();
+    let mut hub = hubs.recv().await.unwrap();
+    // Each message is larger than the pipe, so one that is taken has been read by the client.
+    let padded = |seq| {
+        let Message::Binary(bytes) = tick(seq) else { unreachable!("ticks are binary here") };
+        let mut bytes = bytes.to_vec();
+        let mut many = vec![0xdc, 0, 200];
+        let element = bytes.split_off(3);
+        for _ in 0..200 {
+            many.extend_from_slice(&element);
+        }
+        Message::binary(many)
+    };
+    let mut sent = 0_u64;
+    while tokio::time::timeout(Duration::from_secs(1), hub.send(padded(sent + 1))).await.is_ok() {
+        sent += 1;
+        assert!(sent < 1000, "the client reads without end");
+    }
+    // The buffer, the message being delivered, and the library's read buffer of 64 KiB.
+    let message_bytes = padded(1).len() as u64;
+    let bound = buffer as u64 + 1 + (64 << 10) / message_bytes + 1;
+    assert!((buffer as u64..=bound).contains(&sent), "{sent} messages, {bound} expected at most");
+    assert!(client.next().await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_attempts_wait_longer_each_time() {
+    let (pipes, mut hubs) = Pipes::new(1);
+    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(8));
+    let mut client =
+        Client::builder("ws://hub").backoff(Some(backoff)).connect_by(pipes).await.unwrap();
+    drop(hubs.recv().await.unwrap());
+    let mut delays = Vec::new();
+    while delays.len() < 2 {
+        match client.next().await.unwrap() {
+            Event::Disconnected { retry_in, .. } => delays.push(retry_in.unwrap()),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(delays[0] <= Duration::from_secs(1), "{delays:?}");
+    assert!(delays[1] <= Duration::from_secs(2), "{delays:?}");
+    assert!(hubs.recv().await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_ends_with_the_connection_when_reconnecting_is_off() {
+    let (pipes, mut hubs) = Pipes::new(0);
+    let mut client = Client::builder("ws://hub").backoff(None).connect_by(pipes).await.unwrap();
+    let mut hub = hubs.recv().await.unwrap();
+    hub.close(None).await.unwrap();
+    let event = client.next().await;
+    let closed = matches!(
+        event,
+        Some(Event::Disconnected { reason: Disconnect::Closed { .. }, retry_in: None })
+    );
+    assert!(closed, "{event:?}");
+    assert!(client.next().await.is_none());
+    assert!(client.next().await.is_none());
+    let names = names(&[Channel::Trades], ["A"]).unwrap();
+    assert_eq!(client.subscribe(names).await, Err(crate::Ended));
+}
+
+#[tokio::test(start_paused = true)]
+async fn full_buffer_does_not_block_commands() {
+    let (pipes, mut hubs) = Pipes::new(0);
+    let mut client =
+        Client::builder("ws://hub").buffer_messages(1).connect_by(pipes).await.unwrap();
+    let mut hub = hubs.recv().await.unwrap();
+    for seq in 1..=3 {
+        hub.send(tick(seq)).await.unwrap();
+    }
+    for _ in 0..50 {
+        client.subscribe(names(&[Channel::Trades], ["A"]).unwrap()).await.unwrap();
+    }
+    for _ in 0..50 {
+        assert!(matches!(hub.next().await, Some(Ok(Message::Text(_)))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_says_goodbye_and_waits() {
+    let (pipes, mut hubs) = Pipes::new(0);
+    let client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
+    let mut hub = hubs.recv().await.unwrap();
+    let closing = client.close();
+    tokio::pin!(closing);
+    assert!(closing.as_mut().now_or_never().is_none());
+    assert!(matches!(hub.next().await, Some(Ok(Message::Close(None)))));
+    assert!(hub.next().await.is_none());
+    closing.await;
+}

@@ -1,0 +1,80 @@
+//! What can go wrong between client and hub.
+
+use std::time::Duration;
+
+use tickwire_protocol::ValueError;
+
+/// Why a text is not the address of a hub.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HubUrlError {
+    /// TLS is not part of this version.
+    #[error("hub {0:?}: wss:// is not supported yet; use ws:// or a tunnel that ends TLS nearby")]
+    Tls(String),
+    /// Anything else that is wrong with it.
+    #[error("hub {given:?}: {problem}; expected ws://HOST[:PORT][/PREFIX]")]
+    Invalid {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Why a connection could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address cannot be used; trying again cannot help.
+    #[error(transparent)]
+    Url(#[from] HubUrlError),
+    /// The feed's name cannot be used; trying again cannot help.
+    #[error(transparent)]
+    Feed(ValueError),
+    /// Nobody answers there.
+    #[error("cannot reach the hub at {hub}")]
+    Unreachable {
+        /// Host and port.
+        hub: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The handshake took too long.
+    #[error("the hub at {hub} did not answer within {within:?}")]
+    TimedOut {
+        /// Host and port.
+        hub: String,
+        /// How long the client waited.
+        within: Duration,
+    },
+    /// There is an HTTP server, but it does not open a WebSocket.
+    #[error("the server at {hub} answered HTTP {status}{}", hint(*.status))]
+    Refused {
+        /// Host and port.
+        hub: String,
+        /// Its HTTP status.
+        status: u16,
+    },
+    /// What answers there speaks no WebSocket, or not Tickwire's subprotocols.
+    #[error("the server at {hub} is no Tickwire hub: {problem}")]
+    NotAHub {
+        /// Host and port.
+        hub: String,
+        /// What was wrong with its answer.
+        problem: String,
+    },
+}
+
+fn hint(status: u16) -> &'static str {
+    match status {
+        401 | 403 => ": not allowed",
+        404 => ": is it a Tickwire hub, and does the feed exist?",
+        429 => ": too many connections from here",
+        503 => ": it is full, or shutting down",
+        _ => "",
+    }
+}
+
+/// The client has ended, so it takes no more commands: the hub was lost and reconnecting is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the client has ended")]
+pub struct Ended;

@@ -1,0 +1,154 @@
+//! What a client tells its application.
+
+use std::fmt;
+use std::time::Duration;
+
+use tickwire_protocol::{
+    Channel, DecodeError, ErrorCode, Feed, FeedState, Names, PerChannel, Seq, Symbol, Tick,
+    UnixNanos,
+};
+
+use crate::ConnectError;
+
+/// A symbol of a channel; the feed is that of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Topic {
+    /// Which instrument.
+    pub symbol: Symbol,
+    /// Which kind of tick.
+    pub channel: Channel,
+}
+
+impl Topic {
+    /// The topic of a tick.
+    #[must_use]
+    pub const fn of(tick: &Tick) -> Self {
+        Self { symbol: tick.symbol, channel: tick.channel() }
+    }
+}
+
+impl fmt::Display for Topic {
+    /// `AAPL trades`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.symbol, self.channel)
+    }
+}
+
+/// What a [`Client`](crate::Client) tells its application, in the order in which it happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A tick.
+    Tick {
+        /// The tick.
+        tick: Tick,
+        /// Whether this is a last value sent at the start of a subscription, not news.
+        snapshot: bool,
+    },
+    /// Ticks of a topic did not come, live: numbers `from` to `to`, both included. Told once, before
+    /// what comes next of that topic. Where a snapshot shows the gap, its tick is number `to`.
+    Gap {
+        /// Of which topic.
+        topic: Topic,
+        /// First number that is missing.
+        from: Seq,
+        /// Last number that is missing.
+        to: Seq,
+    },
+    /// The hub sent a live tick that it had sent before, or an older one. The tick is not
+    /// delivered; this is a fault of the hub.
+    OutOfOrder {
+        /// Of which topic.
+        topic: Topic,
+        /// The number that came.
+        seq: Seq,
+        /// The number that should have come.
+        expected: Seq,
+    },
+    /// The hub has answered; also after every reconnect.
+    Connected {
+        /// The life of the hub. In a new one all topics are numbered anew, and no gaps are known.
+        epoch: String,
+    },
+    /// The connection is lost, or an attempt to get it back failed.
+    Disconnected {
+        /// Why.
+        reason: Disconnect,
+        /// When the next attempt starts; `None` if reconnecting is off, and the stream ends.
+        retry_in: Option<Duration>,
+    },
+    /// The hub has done what a subscribe or unsubscribe asked for.
+    Subscribed {
+        /// What [`Client::subscribe`](crate::Client::subscribe) returned; `None` when the client asked by itself after
+        /// a reconnect.
+        id: Option<u64>,
+        /// The names the command changed.
+        names: Box<Names>,
+        /// How many names the session has now, by channel.
+        total: PerChannel<u64>,
+    },
+    /// How the feed is; after every connect and on change.
+    Feed {
+        /// Which feed.
+        feed: Feed,
+        /// How it is.
+        state: FeedState,
+        /// Since when.
+        since: UnixNanos,
+    },
+    /// The hub refused something, or is about to end the session.
+    Error {
+        /// What kind of fault.
+        code: ErrorCode,
+        /// What exactly was wrong, for people.
+        detail: Option<String>,
+        /// The command it answers: what [`Client::subscribe`](crate::Client::subscribe) returned. Its
+        /// names are not asked for again.
+        id: Option<u64>,
+    },
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// The hub closed it.
+    #[error("closed by the hub{}", close_text(*.code, .reason))]
+    Closed {
+        /// WebSocket close code; `None` if the hub gave none.
+        code: Option<u16>,
+        /// The hub's words, perhaps empty.
+        reason: String,
+    },
+    /// It broke.
+    #[error("connection lost: {0}")]
+    Lost(String),
+    /// Nothing was heard for 2.5 heartbeats.
+    #[error("nothing heard from the hub for {after:?}")]
+    Silent {
+        /// How long.
+        after: Duration,
+    },
+    /// The hub sent something that cannot be understood.
+    #[error("message from the hub not understood: {0}")]
+    Malformed(DecodeError),
+    /// An attempt to get it back failed.
+    #[error("{}", chain(.0))]
+    Refused(ConnectError),
+}
+
+fn close_text(code: Option<u16>, reason: &str) -> String {
+    match (code, reason) {
+        (None, _) => String::new(),
+        (Some(code), "") => format!(" ({code})"),
+        (Some(code), reason) => format!(" ({code} {reason})"),
+    }
+}
+
+/// An event has no `source()` to walk for most readers, so the cause stands in the text.
+fn chain(error: &ConnectError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

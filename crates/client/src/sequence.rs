@@ -1,0 +1,113 @@
+//! What the numbers of ticks say about those that did not come.
+
+use rustc_hash::FxHashMap;
+
+use crate::Topic;
+
+/// The last number seen of every topic. As large as the number of topics the hub has.
+#[derive(Debug, Default)]
+pub(crate) struct Sequence {
+    last: FxHashMap<Topic, u64>,
+}
+
+/// What a number says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing is missing.
+    InOrder,
+    /// `from` to `to` did not come live.
+    Gap { from: u64, to: u64 },
+    /// Not newer than what has come before.
+    Stale { expected: u64 },
+}
+
+impl Sequence {
+    /// A live tick. The first of a topic sets the base.
+    pub(crate) fn live(&mut self, topic: Topic, seq: u64) -> Seen {
+        let Some(last) = self.last.get_mut(&topic) else {
+            self.last.insert(topic, seq);
+            return Seen::InOrder;
+        };
+        let expected = *last + 1;
+        if seq < expected {
+            return Seen::Stale { expected };
+        }
+        *last = seq;
+        if seq == expected { Seen::InOrder } else { Seen::Gap { from: expected, to: seq - 1 } }
+    }
+
+    /// A last value: it sets the base, and what it is ahead of the old base did not come live.
+    pub(crate) fn snapshot(&mut self, topic: Topic, seq: u64) -> Seen {
+        let last = self.last.entry(topic).or_insert(seq);
+        let expected = *last + 1;
+        *last = seq.max(*last);
+        if seq < expected { Seen::InOrder } else { Seen::Gap { from: expected, to: seq } }
+    }
+
+    /// Forgets the topics that are not to be kept.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Topic) -> bool) {
+        self.last.retain(|topic, _| keep(topic));
+    }
+
+    /// Forgets everything: the numbers of another life of the hub mean nothing.
+    pub(crate) fn clear(&mut self) {
+        self.last.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tickwire_protocol::{Channel, Symbol};
+
+    fn topic(symbol: &str) -> Topic {
+        Topic { symbol: Symbol::new(symbol).unwrap(), channel: Channel::Trades }
+    }
+
+    #[test]
+    fn first_live_tick_sets_the_base() {
+        let mut sequence = Sequence::default();
+        assert_eq!(sequence.live(topic("A"), 7), Seen::InOrder);
+        assert_eq!(sequence.live(topic("A"), 8), Seen::InOrder);
+        assert_eq!(sequence.live(topic("B"), 1), Seen::InOrder);
+    }
+
+    #[test]
+    fn gap_is_reported_once() {
+        let mut sequence = Sequence::default();
+        sequence.live(topic("A"), 1);
+        assert_eq!(sequence.live(topic("A"), 5), Seen::Gap { from: 2, to: 4 });
+        assert_eq!(sequence.live(topic("A"), 6), Seen::InOrder);
+    }
+
+    #[test]
+    fn repeated_and_older_ticks_are_stale_and_keep_the_base() {
+        let mut sequence = Sequence::default();
+        sequence.live(topic("A"), 5);
+        assert_eq!(sequence.live(topic("A"), 5), Seen::Stale { expected: 6 });
+        assert_eq!(sequence.live(topic("A"), 2), Seen::Stale { expected: 6 });
+        assert_eq!(sequence.live(topic("A"), 6), Seen::InOrder);
+    }
+
+    #[test]
+    fn snapshot_sets_the_base_and_shows_what_was_missed() {
+        let mut sequence = Sequence::default();
+        assert_eq!(sequence.snapshot(topic("A"), 5), Seen::InOrder);
+        assert_eq!(sequence.live(topic("A"), 6), Seen::InOrder);
+        assert_eq!(sequence.snapshot(topic("A"), 6), Seen::InOrder);
+        assert_eq!(sequence.snapshot(topic("A"), 9), Seen::Gap { from: 7, to: 9 });
+        assert_eq!(sequence.live(topic("A"), 10), Seen::InOrder);
+    }
+
+    #[test]
+    fn forgotten_topics_start_anew() {
+        let mut sequence = Sequence::default();
+        sequence.live(topic("A"), 5);
+        sequence.live(topic("B"), 5);
+        sequence.retain(|kept| *kept == topic("B"));
+        assert_eq!(sequence.live(topic("A"), 9), Seen::InOrder);
+        assert_eq!(sequence.live(topic("B"), 9), Seen::Gap { from: 6, to: 8 });
+        sequence.clear();
+        assert_eq!(sequence.live(topic("B"), 1), Seen::InOrder);
+    }
+}
