@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { decode, encode } from "@msgpack/msgpack";
+
+import { decodeMessage, encodeSubscribe, encodeUnsubscribe, toMillis } from "../src/wire.ts";
+
+const TIME = 1_767_364_200_123_456_789n; // 2026-01-02T14:30:00.123456789Z
+
+const TRADE_BYTES = `
+  91                              an array of one element
+  9a                              which is an array of ten fields
+  a1 74                           "t"
+  a4 41 41 50 4c                  S: "AAPL"
+  cd 04 12                        seq: 1042
+  cf 18 86 f0 60 49 19 dd 15      t: nanoseconds since the Unix epoch
+  ce 00 01 7a 99                  i: 96921
+  a1 44                           x: "D"
+  cb 40 5f a3 33 33 33 33 33      p: 126.55
+  64                              s: 100
+  92 a1 40 a1 49                  c: ["@", "I"]
+  a1 43                           z: "C"
+`;
+
+const QUOTE_BYTES = `
+  91                              an array of one element
+  9c                              which is an array of twelve fields
+  a1 71                           "q"
+  a4 41 41 50 4c                  S: "AAPL"
+  07                              seq: 7
+  cf 18 86 f0 60 49 19 dd 15      t: nanoseconds since the Unix epoch
+  a1 51                           bx: "Q"
+  cb 40 5f a2 8f 5c 28 f5 c3      bp: 126.54
+  03                              bs: 3
+  a1 56                           ax: "V"
+  cb 40 5f a4 7a e1 47 ae 14      ap: 126.57
+  cc c8                           as: 200
+  91 a1 52                        c: ["R"]
+  a1 43                           z: "C"
+`;
+
+test("golden bytes of a trade are read", () => {
+  assert.deepEqual(decodeMessage(bytes(TRADE_BYTES)), [
+    { kind: "trade", symbol: "AAPL", seq: 1042, time: TIME, price: 126.55, size: 100 },
+  ]);
+});
+
+test("golden bytes of a quote are read", () => {
+  assert.deepEqual(decodeMessage(bytes(QUOTE_BYTES)), [
+    {
+      kind: "quote",
+      symbol: "AAPL",
+      seq: 7,
+      time: TIME,
+      bid: 126.54,
+      bidSize: 3,
+      ask: 126.57,
+      askSize: 200,
+    },
+  ]);
+});
+
+test("time keeps its nanoseconds, and milliseconds are exact to a microsecond", () => {
+  const [trade] = decodeMessage(bytes(TRADE_BYTES));
+  assert.equal(trade?.kind === "trade" && trade.time, TIME);
+  assert.equal(toMillis(TIME), 1_767_364_200_123.456);
+});
+
+test("a time that fits a small integer is a time too", () => {
+  const [trade] = decodeMessage(message([["t", "A", 1, 5_000_000, 0, "", 1, 1, [], ""]]));
+  assert.equal(trade?.kind === "trade" && trade.time, 5_000_000n);
+});
+
+test("unknown trailing fields and unknown kinds are passed over", () => {
+  const elements = decodeMessage(
+    message([
+      ["b", "AAPL", 1, 0, 1, 2, 0.5, 1, 10, 3, 1.1],
+      ["t", "AAPL", 1, 0, 0, "", 2, 3, [], "", "new", 9],
+      ["p", 77],
+    ]),
+  );
+  assert.deepEqual(
+    elements.map((element) => element.kind),
+    ["trade"],
+  );
+});
+
+test("control elements are read", () => {
+  const since = "2026-01-02T14:30:00Z";
+  const read = (map: Record<string, unknown>) => decodeMessage(message([map]))[0];
+  assert.deepEqual(read({ T: "success", msg: "connected", epoch: "0123" }), {
+    kind: "connected",
+    epoch: "0123",
+  });
+  assert.deepEqual(read({ T: "feed", feed: "main", state: "stale", since }), {
+    kind: "feed",
+    feed: "main",
+    state: "stale",
+    since,
+  });
+  assert.deepEqual(read({ T: "snapshot", ticks: 2 }), { kind: "snapshot" });
+  assert.deepEqual(read({ T: "live" }), { kind: "live" });
+  assert.deepEqual(read({ T: "error", code: 400, msg: "invalid syntax", detail: "no action" }), {
+    kind: "error",
+    code: 400,
+    text: "invalid syntax: no action",
+  });
+  assert.equal(read({ T: "heartbeat", t: since }), undefined);
+});
+
+test("a wrong field is named", () => {
+  const trade = ["t", "AAPL", 1, 0, 0, "", "12.5", 3, [], ""];
+  assert.throws(() => decodeMessage(message([trade])), {
+    name: "WireError",
+    message: "trade.p is 12.5, not a number up to 2^53 - 1",
+  });
+  assert.throws(() => decodeMessage(message([["q", "AAPL", 1]])), {
+    message: "quote.t is undefined, not an integer",
+  });
+  assert.throws(() => decodeMessage(message([{ T: "feed", feed: "main", state: "odd" }])), {
+    message: "feed.state is odd, not live, stale or down",
+  });
+});
+
+test("what is no message is refused", () => {
+  assert.throws(() => decodeMessage(message({ T: "live" })), { name: "WireError" });
+  assert.throws(() => decodeMessage(message([null])), { name: "WireError" });
+  assert.throws(() => decodeMessage(bytes("91 9a")), { name: "WireError" });
+});
+
+test("a number that a double cannot hold is refused, not rounded", () => {
+  const trade = "91 98 a1 74 a1 41 cf 00 20 00 00 00 00 00 01 00 00 a0 01 01";
+  assert.throws(() => decodeMessage(bytes(trade)), { message: /^trade\.seq is 9007199254740993/ });
+});
+
+test("commands name trades and quotes of each symbol", () => {
+  assert.deepEqual(decode(encodeSubscribe(["AAPL", "MSFT"])), {
+    action: "subscribe",
+    trades: ["AAPL", "MSFT"],
+    quotes: ["AAPL", "MSFT"],
+  });
+  assert.deepEqual(decode(encodeUnsubscribe(["MSFT"])), {
+    action: "unsubscribe",
+    trades: ["MSFT"],
+    quotes: ["MSFT"],
+  });
+});
+
+function message(value: unknown): ArrayBuffer {
+  return encode(value).slice().buffer;
+}
+
+/** Two hex digits each; after three blanks a line is a comment. */
+function bytes(dump: string): ArrayBuffer {
+  const digits = dump
+    .split("\n")
+    .map((line) => line.trim().split(/ {3,}/)[0]!)
+    .join("")
+    .replaceAll(" ", "");
+  return Uint8Array.from(Buffer.from(digits, "hex")).buffer;
+}
