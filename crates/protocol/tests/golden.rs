@@ -1,0 +1,122 @@
+//! The bytes of every element and command, held still: a change of the wire shows in the diff.
+//!
+//! `GOLDEN=write cargo test -p tickwire-protocol --test golden` writes the files anew and then fails,
+//! so that the difference is read before it is believed.
+
+mod samples;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use samples::{Sample, samples};
+use tickwire_protocol::{
+    Command, Element, Encoding, Published, decode_message, decode_publish, decode_ticks,
+};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn file_of(name: &str, encoding: Encoding) -> String {
+    match encoding {
+        Encoding::Json => format!("{name}.json"),
+        Encoding::MsgpackArray => format!("{name}.hex"),
+    }
+}
+
+/// JSON as it is, MessagePack as rows of sixteen.
+fn spell(bytes: &[u8], encoding: Encoding) -> String {
+    let mut text = match encoding {
+        Encoding::Json => String::from_utf8(bytes.to_vec()).unwrap(),
+        Encoding::MsgpackArray => {
+            let row =
+                |row: &[u8]| row.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ");
+            bytes.chunks(16).map(row).collect::<Vec<_>>().join("\n")
+        }
+    };
+    text.push('\n');
+    text
+}
+
+fn unspell(text: &str, encoding: Encoding) -> Vec<u8> {
+    match encoding {
+        Encoding::Json => text.trim_end_matches('\n').as_bytes().to_vec(),
+        Encoding::MsgpackArray => text
+            .split_ascii_whitespace()
+            .map(|pair| u8::from_str_radix(pair, 16).expect("pairs of hex digits"))
+            .collect(),
+    }
+}
+
+fn write_anew() {
+    for (name, sample) in samples() {
+        for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+            let text = spell(&sample.encode(encoding), encoding);
+            fs::write(folder().join(file_of(name, encoding)), text).unwrap();
+        }
+    }
+    panic!("the golden files were written anew: read the difference, then run without GOLDEN");
+}
+
+#[test]
+fn encoders_write_the_golden_bytes() {
+    if env::var_os("GOLDEN").is_some_and(|value| value == "write") {
+        write_anew();
+    }
+    let mut problems = String::new();
+    for (name, sample) in samples() {
+        for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+            let file = file_of(name, encoding);
+            let golden = fs::read_to_string(folder().join(&file)).unwrap_or_default();
+            let written = spell(&sample.encode(encoding), encoding);
+            if written != golden {
+                problems += &format!("{file}\n--- golden\n{golden}--- written\n{written}\n");
+            }
+        }
+    }
+    assert!(problems.is_empty(), "the wire has changed:\n\n{problems}");
+}
+
+#[test]
+fn decoders_read_the_golden_bytes() {
+    for (name, sample) in samples() {
+        for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+            let file = file_of(name, encoding);
+            let bytes = unspell(&fs::read_to_string(folder().join(&file)).unwrap(), encoding);
+            match sample {
+                Sample::Ticks(ref ticks) => {
+                    assert_eq!(&decode_ticks(&bytes, encoding).unwrap(), ticks, "{file}");
+                }
+                Sample::Published { ref ticks, mark } => {
+                    let expected = Published { ticks: ticks.clone(), mark: Some(mark.to_owned()) };
+                    assert_eq!(decode_publish(&bytes, encoding, 10).unwrap(), expected, "{file}");
+                }
+                Sample::Control(ref control) => {
+                    let expected = vec![Element::Control(control.clone())];
+                    assert_eq!(decode_message(&bytes, encoding).unwrap(), expected, "{file}");
+                }
+                Sample::Command(ref command) => {
+                    let found = match encoding {
+                        Encoding::Json => Command::from_json(&bytes),
+                        Encoding::MsgpackArray => Command::from_msgpack(&bytes),
+                    };
+                    assert_eq!(&found.unwrap(), command, "{file}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_golden_file_belongs_to_a_sample() {
+    let expected: BTreeSet<_> = samples()
+        .iter()
+        .flat_map(|(name, _)| [Encoding::Json, Encoding::MsgpackArray].map(|e| file_of(name, e)))
+        .collect();
+    let found: BTreeSet<_> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(found, expected);
+}

@@ -1,0 +1,244 @@
+//! One message of every sort, shared by the tests.
+
+use tickwire_protocol::{
+    Bar, CancelError, Channel, Command, Conditions, Control, Correction, Encoding, ErrorCode, Feed,
+    FeedState, Imbalance, Luld, MessageBuf, Names, PerChannel, Price, Publish, Quote, Seq, Status,
+    Subscription, Symbol, Text, Tick, TickData, Trade,
+};
+
+/// A message.
+pub enum Sample {
+    Ticks(Vec<Tick>),
+    Published { ticks: Vec<Tick>, mark: &'static str },
+    Control(Control),
+    Command(Command),
+}
+
+impl Sample {
+    /// The whole message.
+    pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Self::Ticks(ticks) => {
+                let mut message = MessageBuf::new(encoding);
+                ticks.iter().for_each(|tick| message.push(tick));
+                out.extend_from_slice(message.finish());
+            }
+            Self::Published { ticks, mark } => {
+                let mut message = MessageBuf::new(encoding);
+                ticks.iter().for_each(|tick| message.push(tick));
+                message.push_mark(mark);
+                out.extend_from_slice(message.finish());
+            }
+            Self::Control(control) => control.write_message(encoding, &mut out),
+            Self::Command(command) => match encoding {
+                Encoding::Json => command.write_json(&mut out),
+                Encoding::MsgpackArray => command.write_msgpack(&mut out),
+            },
+        }
+        out
+    }
+}
+
+/// Every sort of message with the name of its golden files.
+pub fn samples() -> Vec<(&'static str, Sample)> {
+    let mut samples: Vec<_> =
+        ticks().into_iter().map(|(name, tick)| (name, Sample::Ticks(vec![tick]))).collect();
+    samples.push(("batch", Sample::Ticks(vec![tick("AAPL", 1043, trade()), quote_of_one_side()])));
+    let ticks = vec![tick("AAPL", 0, trade())];
+    samples.push(("published", Sample::Published { ticks, mark: "trades.csv:1042" }));
+    samples.extend(controls().into_iter().map(|(name, control)| (name, Sample::Control(control))));
+    samples.extend(commands().into_iter().map(|(name, command)| (name, Sample::Command(command))));
+    samples
+}
+
+fn ticks() -> Vec<(&'static str, Tick)> {
+    vec![
+        ("trade", tick("AAPL", 1042, trade())),
+        ("quote", tick("MSFT", 77, quote())),
+        ("bar", tick("SPY", 390, TickData::Bar(bar()))),
+        ("updated_bar", tick("SPY", 1, TickData::UpdatedBar(bar()))),
+        ("daily_bar", tick("SPY", 2, TickData::DailyBar(bar()))),
+        ("status", tick("BRK.B", 3, status())),
+        ("luld", tick("IONM", 9, luld())),
+        ("imbalance", tick("NVDA", 200, imbalance())),
+        ("correction", tick("EEM", 70_000, correction())),
+        ("cancel_error", tick("GOOGL", u64::MAX, cancel_error())),
+    ]
+}
+
+fn tick(symbol: &str, seq: u64, data: TickData) -> Tick {
+    let time = "2026-01-02T14:30:00.123456789Z".parse().unwrap();
+    Tick { symbol: Symbol::new(symbol).unwrap(), seq: Seq(seq), time, data }
+}
+
+fn text(text: &str) -> Text {
+    Text::new(text).unwrap()
+}
+
+fn price(decimal: &str) -> Price {
+    decimal.parse().unwrap()
+}
+
+fn trade() -> TickData {
+    TickData::Trade(Trade {
+        id: 96_921,
+        exchange: text("D"),
+        price: price("126.55"),
+        size: 100,
+        conditions: Conditions::new(["@", "I"]).unwrap(),
+        tape: text("C"),
+    })
+}
+
+fn quote() -> TickData {
+    TickData::Quote(Quote {
+        bid_exchange: text("Q"),
+        bid: price("402.01"),
+        bid_size: 300,
+        ask_exchange: text("V"),
+        ask: price("402.0225"),
+        ask_size: 70_000,
+        conditions: Conditions::new(["R"]).unwrap(),
+        tape: text("C"),
+    })
+}
+
+fn quote_of_one_side() -> Tick {
+    let quote =
+        Quote { bid_exchange: text("P"), bid: price("0.0001"), bid_size: 1, ..Quote::default() };
+    let mut tick = tick("ABC/USD", 1, TickData::Quote(quote));
+    tick.time = "2026-01-02T14:30:00Z".parse().unwrap();
+    tick
+}
+
+fn bar() -> Bar {
+    Bar {
+        open: price("580.5"),
+        high: price("581"),
+        low: price("579.875"),
+        close: price("580.25"),
+        volume: 1_234_567,
+        trades: 4_321,
+        vwap: price("580.310412345"),
+    }
+}
+
+fn status() -> TickData {
+    TickData::Status(Box::new(Status {
+        code: text("H"),
+        message: text("Trading Halt"),
+        reason_code: text("T12"),
+        reason: text("\"Zusätzliche\" Information\n\u{1f4c8}"),
+        tape: text("A"),
+    }))
+}
+
+fn luld() -> TickData {
+    TickData::Luld(Luld {
+        limit_up: price("3.24"),
+        limit_down: price("2.65"),
+        indicator: text("B"),
+        tape: text("C"),
+    })
+}
+
+fn imbalance() -> TickData {
+    TickData::Imbalance(Imbalance { price: price("3999999.123456789"), tape: text("C") })
+}
+
+fn correction() -> TickData {
+    TickData::Correction(Box::new(Correction {
+        exchange: text("M"),
+        original_id: 52_983_525_033_527,
+        original_price: price("39.1582"),
+        original_size: 440_000,
+        original_conditions: Conditions::new([" ", "7", "V"]).unwrap(),
+        corrected_id: 52_983_525_034_326,
+        corrected_price: price("39.1809"),
+        corrected_size: 440_000,
+        corrected_conditions: Conditions::default(),
+        tape: text("B"),
+    }))
+}
+
+fn cancel_error() -> TickData {
+    TickData::CancelError(Box::new(CancelError {
+        id: u64::MAX,
+        exchange: text("D"),
+        price: price("-37.63"),
+        size: 0,
+        action: text("C"),
+        tape: text("C"),
+    }))
+}
+
+/// Names of three channels, `"*"` among them.
+fn names() -> Names {
+    let mut names = Names::default();
+    names[Channel::Trades].add("AAPL").unwrap();
+    names[Channel::Quotes].add("AAPL").unwrap();
+    names[Channel::Quotes].add("MSFT").unwrap();
+    names[Channel::Bars].add("*").unwrap();
+    names
+}
+
+fn controls() -> Vec<(&'static str, Control)> {
+    let mut total = PerChannel::default();
+    total[Channel::Trades] = 1;
+    total[Channel::Quotes] = 2;
+    total[Channel::Bars] = 1;
+    let names = Box::new(names());
+    let time = "2026-01-02T14:30:00.5Z".parse().unwrap();
+    vec![
+        ("connected", Control::Connected { epoch: "19b7f0a3c2e-5d41".to_owned() }),
+        ("subscription", Control::Subscription { id: Some(1), names, total }),
+        ("snapshot", Control::Snapshot { ticks: 3 }),
+        ("live", Control::Live),
+        (
+            "error",
+            Control::Error {
+                code: ErrorCode::InvalidSyntax,
+                detail: Some("field action: missing".to_owned()),
+                id: Some(4),
+            },
+        ),
+        (
+            "error_slow_client",
+            Control::Error { code: ErrorCode::SlowClient, detail: None, id: None },
+        ),
+        ("feed", Control::Feed { feed: Feed::default(), state: FeedState::Live, since: time }),
+        ("heartbeat", Control::Heartbeat { time }),
+        ("publishing", Control::Publishing { last: 0, mark: None }),
+        (
+            "publishing_again",
+            Control::Publishing { last: 41, mark: Some("trades.csv:1042".to_owned()) },
+        ),
+        ("ack", Control::Ack { upto: 42 }),
+    ]
+}
+
+fn commands() -> Vec<(&'static str, Command)> {
+    let mut dropped = Names::default();
+    dropped[Channel::Quotes].add("MSFT").unwrap();
+    let mut everything = Names::default();
+    for channel in Channel::ALL {
+        everything[channel].add("*").unwrap();
+    }
+    vec![
+        (
+            "subscribe",
+            Command::Subscribe(Subscription { names: names(), snapshot: None, id: Some(1) }),
+        ),
+        (
+            "subscribe_everything",
+            Command::Subscribe(Subscription { names: everything, snapshot: Some(true), id: None }),
+        ),
+        (
+            "unsubscribe",
+            Command::Unsubscribe(Subscription { names: dropped, snapshot: None, id: Some(2) }),
+        ),
+        ("list", Command::List { id: Some(3) }),
+        ("publish", Command::Publish(Publish { publisher: "replay-1".to_owned() })),
+    ]
+}
