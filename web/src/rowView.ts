@@ -54,6 +54,7 @@ export class RowView {
     this.#changeCell = this.#cell("change");
     this.#change = text(this.#changeCell);
     this.#percent = text(this.#changeCell, "percent");
+    this.#percent.set("no trade yet");
     const bid = this.#cell("bid");
     this.#bid = text(bid);
     this.#bidSize = text(bid, "size");
@@ -120,7 +121,7 @@ export class RowView {
 
   #drawAge(nowMs: number): void {
     const { updatedMs } = this.row;
-    this.#age.set(updatedMs === undefined ? "no tick yet" : formatAge(nowMs - updatedMs));
+    this.#age.set(updatedMs === undefined ? "–" : formatAge(nowMs - updatedMs));
   }
 
   #drawFlash(nowMs: number): boolean {

@@ -7,8 +7,9 @@ import { decodeMessage, encodeSubscribe, encodeUnsubscribe, toMillis } from "../
 
 const TIME = 1_767_364_200_123_456_789n; // 2026-01-02T14:30:00.123456789Z
 
+// The same bytes as in the golden files of the protocol crate.
 const TRADE_BYTES = `
-  91                              an array of one element
+  dc 00 01                        an array of one element
   9a                              which is an array of ten fields
   a1 74                           "t"
   a4 41 41 50 4c                  S: "AAPL"
@@ -23,18 +24,18 @@ const TRADE_BYTES = `
 `;
 
 const QUOTE_BYTES = `
-  91                              an array of one element
+  dc 00 01                        an array of one element
   9c                              which is an array of twelve fields
   a1 71                           "q"
-  a4 41 41 50 4c                  S: "AAPL"
-  07                              seq: 7
+  a4 4d 53 46 54                  S: "MSFT"
+  4d                              seq: 77
   cf 18 86 f0 60 49 19 dd 15      t: nanoseconds since the Unix epoch
   a1 51                           bx: "Q"
-  cb 40 5f a2 8f 5c 28 f5 c3      bp: 126.54
-  03                              bs: 3
+  cb 40 79 20 28 f5 c2 8f 5c      bp: 402.01
+  cd 01 2c                        bs: 300
   a1 56                           ax: "V"
-  cb 40 5f a4 7a e1 47 ae 14      ap: 126.57
-  cc c8                           as: 200
+  cb 40 79 20 5c 28 f5 c2 8f      ap: 402.0225
+  ce 00 01 11 70                  as: 70000
   91 a1 52                        c: ["R"]
   a1 43                           z: "C"
 `;
@@ -49,13 +50,13 @@ test("golden bytes of a quote are read", () => {
   assert.deepEqual(decodeMessage(bytes(QUOTE_BYTES)), [
     {
       kind: "quote",
-      symbol: "AAPL",
-      seq: 7,
+      symbol: "MSFT",
+      seq: 77,
       time: TIME,
-      bid: 126.54,
-      bidSize: 3,
-      ask: 126.57,
-      askSize: 200,
+      bid: 402.01,
+      bidSize: 300,
+      ask: 402.0225,
+      askSize: 70_000,
     },
   ]);
 });
