@@ -1,0 +1,87 @@
+//! Ticks as lines of JSON.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tickwire_protocol::Tick;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::progress::add;
+use crate::schedule::{Next, Schedule};
+use crate::{Counts, FeedError, Pace, Progress, Source};
+
+/// Ticks between two looks at the clock and at the cancellation.
+const TURN_TICKS: usize = 1_000;
+
+/// Writes a source as lines of JSON, at its pace, until it ends or `cancel` is cancelled.
+///
+/// # Errors
+/// If the source cannot go on (what came before is written) or writing fails.
+pub async fn write_ndjson<S: Source, W: Write>(
+    source: S,
+    pace: Pace,
+    mut out: W,
+    cancel: CancellationToken,
+    progress: Arc<Progress>,
+) -> Result<Counts, FeedError> {
+    let clock = Clock::start();
+    let mut schedule = Schedule::new(source, pace);
+    let mut lines = Vec::new();
+    let mut ended = false;
+    while !ended && !cancel.is_cancelled() {
+        let now = clock.now();
+        let mut wait = None;
+        let mut failed = None;
+        lines.clear();
+        let mut ticks = 0;
+        while ticks < TURN_TICKS {
+            match schedule.next(now) {
+                Ok(Next::Send(tick, _)) => {
+                    write_line(&tick, &mut lines);
+                    ticks += 1;
+                }
+                Ok(Next::Wait(until)) => {
+                    wait = Some(clock.instant_of(until));
+                    break;
+                }
+                Ok(Next::End) => {
+                    ended = true;
+                    break;
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        out.write_all(&lines).map_err(FeedError::Write)?;
+        add(&progress.ticks, ticks);
+        add(&progress.acked, ticks);
+        add(&progress.bytes, lines.len());
+        progress.set_source(schedule.source().skipped(), schedule.source().fraction_done());
+        if let Some(error) = failed {
+            out.flush().map_err(FeedError::Write)?;
+            return Err(error.into());
+        }
+        match wait {
+            None => tokio::task::yield_now().await,
+            Some(until) => {
+                out.flush().map_err(FeedError::Write)?;
+                tokio::select! {
+                    () = tokio::time::sleep_until(until) => {}
+                    () = cancel.cancelled() => {}
+                }
+            }
+        }
+    }
+    out.flush().map_err(FeedError::Write)?;
+    progress.connected.store(false, Relaxed);
+    Ok(progress.counts())
+}
+
+fn write_line(tick: &Tick, lines: &mut Vec<u8>) {
+    tick.write_json(lines);
+    lines.push(b'\n');
+}

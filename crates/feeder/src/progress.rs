@@ -1,0 +1,82 @@
+//! What a running feed tells about itself.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Counters of a running feed, to be read from anywhere at any time.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub(crate) ticks: AtomicU64,
+    pub(crate) acked: AtomicU64,
+    pub(crate) messages: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) resumed_after: AtomicU64,
+    pub(crate) skipped: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) reconnects: AtomicU64,
+    pub(crate) behind_ns: AtomicU64,
+    pub(crate) connected: AtomicBool,
+    /// In millionths, plus 1; 0 where it is not known.
+    done: AtomicU64,
+}
+
+/// A reading of [`Progress`].
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Counts {
+    /// Ticks taken from the source in this run.
+    pub ticks: u64,
+    /// Of them, ticks the hub has acknowledged, or that were written.
+    pub acked: u64,
+    /// Data messages made of them.
+    pub messages: u64,
+    /// Length of these messages or lines, in bytes.
+    pub bytes: u64,
+    /// Ticks that were not sent because an earlier run had published them.
+    pub resumed_after: u64,
+    /// Malformed lines passed over.
+    pub skipped: u64,
+    /// Messages the hub refused.
+    pub refused: u64,
+    /// How often the connection had to be made again.
+    pub reconnects: u64,
+    /// How late the last tick was sent after it was due, in nanoseconds.
+    pub behind_ns: u64,
+    /// Whether there is a session with the hub.
+    pub connected: bool,
+    /// How much of the source is done, from 0 to 1, where that is known.
+    pub done: Option<f64>,
+}
+
+const MILLION: f64 = 1e6;
+
+impl Progress {
+    /// Reads the counters.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let done = self.done.load(Relaxed);
+        Counts {
+            ticks: self.ticks.load(Relaxed),
+            acked: self.acked.load(Relaxed),
+            messages: self.messages.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            resumed_after: self.resumed_after.load(Relaxed),
+            skipped: self.skipped.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            reconnects: self.reconnects.load(Relaxed),
+            behind_ns: self.behind_ns.load(Relaxed),
+            connected: self.connected.load(Relaxed),
+            done: (done > 0).then(|| (done - 1) as f64 / MILLION),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "between 0 and a million")]
+    pub(crate) fn set_source(&self, skipped: u64, done: Option<f64>) {
+        self.skipped.store(skipped, Relaxed);
+        let millionths = done.map_or(0, |done| (done.clamp(0.0, 1.0) * MILLION) as u64 + 1);
+        self.done.store(millionths, Relaxed);
+    }
+}
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &AtomicU64, more: usize) {
+    counter.fetch_add(more as u64, Relaxed);
+}

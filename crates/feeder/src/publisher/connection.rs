@@ -1,0 +1,196 @@
+//! One connection to a hub.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tickwire_protocol::{Command, Control, Element, Encoding, ErrorCode, decode_message};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, header};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::PublisherConfig;
+use crate::PublishError;
+
+/// Hubs send a publisher nothing but short control elements.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+const INCOMING_BYTES_MAX: usize = 1024 * 1024;
+/// How long a hub may take to answer our closing.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of what a hub says about a refusal is shown, in characters.
+const DETAIL_CHARS_MAX: usize = 200;
+
+/// Why there is no session, or no longer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// It may work another time; with the reason.
+    Again(String),
+    /// It would fail again.
+    Fatal(PublishError),
+}
+
+/// A session that may publish.
+#[derive(Debug)]
+pub(super) struct Link {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    send_timeout: Duration,
+    /// Number of the last message the hub has taken.
+    pub(super) last: u64,
+    /// Where the source stood then.
+    pub(super) mark: Option<String>,
+}
+
+impl Link {
+    /// Connects and asks to publish.
+    pub(super) async fn open(config: &PublisherConfig) -> Result<Self, Problem> {
+        let opened = timeout(config.connect_timeout, Self::open_unbounded(config)).await;
+        opened.unwrap_or_else(|_| {
+            let seconds = config.connect_timeout.as_secs_f64();
+            Err(Problem::Again(format!("no answer within {seconds} s")))
+        })
+    }
+
+    async fn open_unbounded(config: &PublisherConfig) -> Result<Self, Problem> {
+        let url = config.hub.endpoint(&format!("/publish?feed={}", config.feed));
+        let request = request(&url, config.token.as_deref())?;
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .max_message_size(Some(INCOMING_BYTES_MAX))
+            .max_frame_size(Some(INCOMING_BYTES_MAX));
+        let connected = connect_async_with_config(request, Some(limits), true).await;
+        let (socket, _) = connected.map_err(|error| refused(url, error))?;
+        let mut link = Self { socket, send_timeout: config.ack_timeout, last: 0, mark: None };
+        let mut command = Vec::new();
+        Command::Publish(config.publisher.command()).write_json(&mut command);
+        let command = String::from_utf8(command).expect("JSON is UTF-8");
+        link.socket.send(Message::text(command)).await.map_err(lost)?;
+        loop {
+            for control in link.next().await? {
+                match control {
+                    Control::Publishing { last, mark } => return Ok(Self { last, mark, ..link }),
+                    Control::Error { code, detail, .. } => return Err(denied(code, detail)),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// What the hub says next. Cancel safe: nothing is lost.
+    pub(super) async fn next(&mut self) -> Result<Vec<Control>, Problem> {
+        loop {
+            let message = match self.socket.next().await {
+                None => return Err(again("the connection was closed")),
+                Some(message) => message.map_err(lost)?,
+            };
+            let elements = match &message {
+                Message::Text(text) => decode_message(text.as_bytes(), Encoding::Json),
+                Message::Binary(bytes) => decode_message(bytes, Encoding::MsgpackArray),
+                Message::Close(Some(frame)) => {
+                    let (code, reason) = (frame.code, &frame.reason);
+                    return Err(Problem::Again(format!("closed by the hub: {code} {reason}")));
+                }
+                Message::Close(None) => return Err(again("closed by the hub")),
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
+            };
+            let elements = elements.map_err(|error| {
+                Problem::Again(format!("the hub sent what cannot be read: {error}"))
+            })?;
+            let control = |element| match element {
+                Element::Control(control) => Some(control),
+                Element::Tick(_) => None,
+            };
+            return Ok(elements.into_iter().filter_map(control).collect());
+        }
+    }
+
+    /// Sends data messages.
+    pub(super) async fn send(
+        &mut self,
+        messages: impl IntoIterator<Item = Bytes>,
+    ) -> Result<(), Problem> {
+        let stalled = || again("the hub does not read");
+        for message in messages {
+            let fed = timeout(self.send_timeout, self.socket.feed(Message::Binary(message)));
+            fed.await.map_err(|_| stalled())?.map_err(lost)?;
+        }
+        let flushed = timeout(self.send_timeout, self.socket.flush());
+        flushed.await.map_err(|_| stalled())?.map_err(lost)
+    }
+
+    /// Says goodbye. It does not matter whether the hub still hears it.
+    pub(super) async fn close(mut self) {
+        let goodbye = async {
+            self.socket.close(None).await.ok();
+            while let Some(Ok(_)) = self.socket.next().await {}
+        };
+        timeout(CLOSE_TIMEOUT, goodbye).await.ok();
+    }
+}
+
+/// What an error element means for a session that is under way: `Ok` if it goes on.
+pub(super) fn judge(code: ErrorCode, detail: Option<String>) -> Result<(), Problem> {
+    match code {
+        ErrorCode::NotAuthenticated | ErrorCode::AuthFailed | ErrorCode::PublisherReplaced => {
+            Err(ended(code, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What an error element means instead of leave to publish.
+fn denied(code: ErrorCode, detail: Option<String>) -> Problem {
+    match code {
+        ErrorCode::ConnectionLimit | ErrorCode::Internal | ErrorCode::SlowClient => {
+            let (number, msg) = (code.code(), code.msg());
+            Problem::Again(format!("error {number} {msg} {}", detail.unwrap_or_default()))
+        }
+        _ => ended(code, detail),
+    }
+}
+
+fn ended(code: ErrorCode, detail: Option<String>) -> Problem {
+    let detail = detail.unwrap_or_default();
+    Problem::Fatal(PublishError::Ended { code: code.code(), msg: code.msg(), detail })
+}
+
+fn request(url: &str, token: Option<&str>) -> Result<Request, Problem> {
+    let mut request = url.into_client_request().map_err(lost)?;
+    if let Some(token) = token {
+        let value = HeaderValue::from_str(&format!("Bearer {token}"));
+        let value = value.map_err(|_| Problem::Fatal(PublishError::Token))?;
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+    }
+    Ok(request)
+}
+
+fn refused(url: String, error: Error) -> Problem {
+    let Error::Http(response) = error else { return lost(error) };
+    let status = response.status();
+    let detail = body(&response);
+    // Too many requests and a request that took too long may pass, like all faults of the server.
+    if status.is_client_error() && !matches!(status.as_u16(), 408 | 429) {
+        return Problem::Fatal(PublishError::Refused { url, status: status.as_u16(), detail });
+    }
+    Problem::Again(format!("HTTP {status} {detail}"))
+}
+
+fn body(response: &Response<Option<Vec<u8>>>) -> String {
+    let body = response.body().as_deref().unwrap_or_default();
+    let text = String::from_utf8_lossy(body);
+    text.trim().chars().take(DETAIL_CHARS_MAX).collect()
+}
+
+fn again(reason: &str) -> Problem {
+    Problem::Again(reason.to_owned())
+}
+
+fn lost(error: Error) -> Problem {
+    match error {
+        Error::Io(error) => Problem::Again(error.to_string()),
+        other => Problem::Again(other.to_string()),
+    }
+}

@@ -1,0 +1,27 @@
+//! Where a source stands, as the hub keeps it for us.
+
+/// The mark behind `taken` ticks of a source: its identity, then the count.
+pub(super) fn write(identity: u64, taken: u64) -> String {
+    format!("{identity:016x}:{taken}")
+}
+
+/// The count of a mark, if it is one of this source.
+pub(super) fn read(identity: u64, mark: &str) -> Option<u64> {
+    let (source, taken) = mark.split_once(':')?;
+    (source == format!("{identity:016x}")).then(|| taken.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mark_belongs_to_its_source() {
+        let mark = write(7, u64::MAX);
+        assert!(mark.len() <= 64);
+        assert_eq!(read(7, &mark), Some(u64::MAX));
+        assert_eq!(read(8, &mark), None);
+        assert_eq!(read(7, "elsewhere"), None);
+        assert_eq!(read(7, "0000000000000007:x"), None);
+    }
+}

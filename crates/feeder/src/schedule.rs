@@ -1,0 +1,136 @@
+//! A source on its schedule: hands out what is due.
+
+use tickwire_protocol::{Tick, UnixNanos};
+
+use crate::pace::{Due, Pacer};
+use crate::{Pace, Source, SourceError};
+
+/// What to do now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Send this; it was due at that time.
+    Send(Tick, UnixNanos),
+    /// Nothing is due before this time.
+    Wait(UnixNanos),
+    /// Nothing will be due any more.
+    End,
+}
+
+/// Reads a source one tick ahead.
+#[derive(Debug)]
+pub(crate) struct Schedule<S> {
+    source: S,
+    pacer: Pacer,
+    ahead: Option<(Tick, Due)>,
+    taken: u64,
+    ended: bool,
+}
+
+impl<S: Source> Schedule<S> {
+    pub(crate) fn new(source: S, pace: Pace) -> Self {
+        Self { source, pacer: Pacer::new(pace), ahead: None, taken: 0, ended: false }
+    }
+
+    /// The next tick if it is due. After an error it has ended.
+    pub(crate) fn next(&mut self, now: UnixNanos) -> Result<Next, SourceError> {
+        let (mut tick, due) = match self.ahead.take() {
+            Some(ahead) => ahead,
+            None => match self.read()? {
+                None => return Ok(Next::End),
+                Some(tick) => {
+                    let due = self.pacer.due(tick.time, now);
+                    (tick, due)
+                }
+            },
+        };
+        if due.at > now {
+            self.ahead = Some((tick, due));
+            return Ok(Next::Wait(due.at));
+        }
+        self.taken += 1;
+        tick.time = due.stamp;
+        Ok(Next::Send(tick, due.at))
+    }
+
+    /// Passes over up to `count` ticks of a source that has not been scheduled yet; returns how many.
+    pub(crate) fn skip(&mut self, count: u64) -> Result<u64, SourceError> {
+        let before = self.taken;
+        while self.taken - before < count && self.read()?.is_some() {
+            self.taken += 1;
+        }
+        Ok(self.taken - before)
+    }
+
+    fn read(&mut self) -> Result<Option<Tick>, SourceError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let tick = self.source.next_tick();
+        self.ended = !matches!(tick, Ok(Some(_)));
+        tick
+    }
+
+    /// Nothing is taken from now on.
+    pub(crate) fn stop(&mut self) {
+        self.ended = true;
+        self.ahead = None;
+    }
+
+    /// Whether nothing will come any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended && self.ahead.is_none()
+    }
+
+    /// Ticks taken or passed over, counted from the beginning of the source.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    pub(crate) fn source(&self) -> &S {
+        &self.source
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SimConfig, Simulator, Speed};
+
+    fn schedule(ticks: u64) -> Schedule<Simulator> {
+        let config = SimConfig { rate: 1_000.0, ticks_max: Some(ticks), ..SimConfig::default() };
+        Schedule::new(Simulator::new(config), Pace { speed: Speed::Times(1.0), restamp: true })
+    }
+
+    #[test]
+    fn latecomer_gets_all_that_is_due_with_the_times_it_was_due_at() {
+        let mut schedule = schedule(1_000);
+        let start = UnixNanos(1_000_000_000);
+        assert!(matches!(schedule.next(start).unwrap(), Next::Send(_, at) if at == start));
+        let late = UnixNanos(start.0 + 100_000_000);
+        let mut sent = 0;
+        let wait = loop {
+            match schedule.next(late).unwrap() {
+                Next::Send(tick, at) => {
+                    assert_eq!(tick.time, at);
+                    assert!(start <= at && at <= late);
+                    sent += 1;
+                }
+                Next::Wait(until) => break until,
+                Next::End => panic!("a thousand ticks take a second"),
+            }
+        };
+        assert!(wait > late);
+        assert!((60..140).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn skipped_ticks_are_counted_and_the_next_one_is_now() {
+        let mut resumed = schedule(10);
+        assert_eq!(resumed.skip(6).unwrap(), 6);
+        let seventh = schedule(10).source.nth(6).unwrap();
+        let Next::Send(tick, at) = resumed.next(UnixNanos(5)).unwrap() else { panic!("due") };
+        assert_eq!((tick.symbol, tick.data), (seventh.symbol, seventh.data));
+        assert_eq!((at, resumed.taken()), (UnixNanos(5), 7));
+        assert_eq!(schedule(3).skip(9).unwrap(), 3);
+    }
+}
