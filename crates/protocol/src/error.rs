@@ -35,6 +35,14 @@ pub enum ValueError {
     Trailing(usize),
 }
 
+impl ValueError {
+    /// An element's type that is none, as far as it can be shown.
+    pub(crate) fn unknown_kind(kind: &str) -> Self {
+        let shown: String = kind.chars().take(16).collect();
+        Self::Invalid(format!("unknown element type {shown:?}"))
+    }
+}
+
 /// Which field of which element of a message was wrong, and why.
 ///
 /// Shown as `element 3 (t), field p: expected a number, found a string`.

@@ -93,9 +93,7 @@ pub(crate) fn read_tick(element: &Map<String, Value>) -> Result<Tick, DecodeErro
         None => return Err(DecodeError::field("", "T", ValueError::Missing)),
     };
     let Some(channel) = Channel::from_letter(letter) else {
-        let shown: String = letter.chars().take(16).collect();
-        let problem = ValueError::Invalid(format!("unknown element type {shown:?}"));
-        return Err(DecodeError::field("", "T", problem));
+        return Err(DecodeError::field("", "T", ValueError::unknown_kind(letter)));
     };
     fields::read(channel, &mut ObjectSource { element, kind: channel.letter() })
 }

@@ -181,8 +181,10 @@ pub fn decode_publish(
 }
 
 fn unknown(map: Envelope) -> DecodeError {
-    let shown: String = map.kind.unwrap_or_default().chars().take(16).collect();
-    let problem = ValueError::Invalid(format!("unknown element type {shown:?}"));
+    let problem = match map.kind {
+        None => ValueError::Missing,
+        Some(kind) => ValueError::unknown_kind(&kind),
+    };
     DecodeError::field("", "T", problem)
 }
 

@@ -90,9 +90,7 @@ pub(crate) fn read_tick(reader: &mut Reader<'_>) -> Result<Tick, DecodeError> {
     }
     let letter = reader.str().map_err(|problem| DecodeError::field("", "T", problem))?;
     let Some(channel) = Channel::from_letter(letter) else {
-        let shown: String = letter.chars().take(16).collect();
-        let problem = ValueError::Invalid(format!("unknown element type {shown:?}"));
-        return Err(DecodeError::field("", "T", problem));
+        return Err(DecodeError::field("", "T", ValueError::unknown_kind(letter)));
     };
     let mut source = ArraySource { reader, kind: channel.letter(), left: len - 1 };
     let tick = fields::read(channel, &mut source)?;

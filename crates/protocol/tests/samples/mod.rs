@@ -1,4 +1,5 @@
 //! One message of every sort, shared by the tests.
+#![expect(clippy::unwrap_used, reason = "a test's own values")]
 
 use tickwire_protocol::{
     Bar, CancelError, Channel, Command, Conditions, Control, Correction, Encoding, ErrorCode, Feed,
@@ -7,16 +8,16 @@ use tickwire_protocol::{
 };
 
 /// A message.
-pub enum Sample {
+pub(crate) enum Sample {
     Ticks(Vec<Tick>),
     Published { ticks: Vec<Tick>, mark: &'static str },
     Control(Control),
-    Command(Command),
+    Command(Box<Command>),
 }
 
 impl Sample {
     /// The whole message.
-    pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
+    pub(crate) fn encode(&self, encoding: Encoding) -> Vec<u8> {
         let mut out = Vec::new();
         match self {
             Self::Ticks(ticks) => {
@@ -41,14 +42,16 @@ impl Sample {
 }
 
 /// Every sort of message with the name of its golden files.
-pub fn samples() -> Vec<(&'static str, Sample)> {
+pub(crate) fn samples() -> Vec<(&'static str, Sample)> {
     let mut samples: Vec<_> =
         ticks().into_iter().map(|(name, tick)| (name, Sample::Ticks(vec![tick]))).collect();
     samples.push(("batch", Sample::Ticks(vec![tick("AAPL", 1043, trade()), quote_of_one_side()])));
     let ticks = vec![tick("AAPL", 0, trade())];
     samples.push(("published", Sample::Published { ticks, mark: "trades.csv:1042" }));
     samples.extend(controls().into_iter().map(|(name, control)| (name, Sample::Control(control))));
-    samples.extend(commands().into_iter().map(|(name, command)| (name, Sample::Command(command))));
+    samples.extend(
+        commands().into_iter().map(|(name, command)| (name, Sample::Command(Box::new(command)))),
+    );
     samples
 }
 
