@@ -47,7 +47,12 @@ export class RowView {
     this.row = row;
     this.element = create("tr", { role: "row" });
     this.element.dataset["symbol"] = row.symbol;
-    this.pick = create("button", { type: "button", textContent: row.symbol });
+    this.pick = create("button", {
+      type: "button",
+      textContent: row.symbol,
+      // A long name is cut in a narrow table.
+      title: row.symbol,
+    });
     this.#cell("symbol").append(this.pick);
     this.#lastCell = this.#cell("last");
     this.#last = text(this.#lastCell);
