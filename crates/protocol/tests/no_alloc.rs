@@ -1,0 +1,88 @@
+//! What the codecs allocate. A test program of its own: linking `allocation_counter` replaces the
+//! allocator with one that counts.
+
+mod samples;
+
+use allocation_counter::measure;
+use samples::{Sample, samples};
+use tickwire_protocol::{
+    Command, Encoding, MessageBuf, Tick, decode_message, decode_publish, decode_ticks,
+};
+
+const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackArray];
+
+fn ticks() -> Vec<(&'static str, Tick)> {
+    let ticks = samples().into_iter().filter_map(|(name, sample)| match sample {
+        Sample::Ticks(mut ticks) => Some((name, ticks.remove(0))),
+        _ => None,
+    });
+    ticks.collect()
+}
+
+/// Control elements and commands are left out: they are rare, and go through owned strings.
+#[test]
+fn encoders_of_ticks_allocate_nothing_but_the_output() {
+    let ticks = ticks();
+    assert!(ticks.len() >= 10, "every kind of tick");
+    for (name, tick) in ticks {
+        for encoding in ENCODINGS {
+            let mut out = Vec::with_capacity(1024);
+            let used = measure(|| encoding.write_tick(&tick, &mut out));
+            assert_eq!(used.count_total, 0, "{name} in {encoding:?}");
+            assert!(!out.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_message_buffer_keeps_its_memory() {
+    let ticks = ticks();
+    for encoding in ENCODINGS {
+        let mut message = MessageBuf::new(encoding);
+        let fill = |message: &mut MessageBuf| {
+            message.clear();
+            ticks.iter().for_each(|(_, tick)| message.push(tick));
+            message.finish().len()
+        };
+        let bytes = fill(&mut message);
+        let used = measure(|| assert_eq!(fill(&mut message), bytes));
+        assert_eq!(used.count_total, 0, "{encoding:?}");
+    }
+}
+
+#[test]
+fn checking_the_size_of_a_tick_allocates_nothing() {
+    for (name, tick) in ticks() {
+        let used = measure(|| assert_eq!(tick.check_size(), Ok(())));
+        assert_eq!(used.count_total, 0, "{name}");
+    }
+}
+
+#[test]
+fn decoding_a_common_tick_from_msgpack_allocates_only_the_list() {
+    for (name, sample) in samples() {
+        if !["trade", "quote", "bar", "luld", "imbalance"].contains(&name) {
+            continue;
+        }
+        let bytes = sample.encode(Encoding::MsgpackArray);
+        let used = measure(|| drop(decode_ticks(&bytes, Encoding::MsgpackArray).unwrap()));
+        assert_eq!(used.count_total, 1, "{name}");
+    }
+}
+
+#[test]
+fn decoders_do_not_allocate_by_claimed_lengths() {
+    let names = b"\x82\xa6action\xa9subscribe\xa6trades".as_slice();
+    let unknown_key = b"\x81\xa1k".as_slice();
+    for prefix in [&[], &[0x91][..], b"\x91\x9a\xa1t", names, unknown_key] {
+        for marker in [0xdd, 0xdf, 0xdb, 0xc6, 0xc9] {
+            let bomb = [prefix, &[marker, 0xff, 0xff, 0xff, 0xff]].concat();
+            let used = measure(|| {
+                drop(decode_message(&bomb, Encoding::MsgpackArray));
+                drop(decode_publish(&bomb, Encoding::MsgpackArray, usize::MAX));
+                drop(Command::from_msgpack(&bomb));
+            });
+            assert!(used.bytes_max < 4096, "{bomb:02x?} takes {} bytes", used.bytes_max);
+        }
+    }
+}
