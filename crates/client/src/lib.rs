@@ -21,7 +21,8 @@
 //! ```
 //!
 //! The logic is pure and lives in the session, the sequence tracker and the backoff; one tokio task per
-//! client moves bytes between them and the socket.
+//! client moves bytes between them and the socket. [`load`] is a load generator of its own, with a
+//! cheaper way to read.
 
 mod backoff;
 mod client;
@@ -30,6 +31,7 @@ mod driver;
 mod error;
 mod event;
 mod hub_url;
+pub mod load;
 mod sequence;
 mod session;
 mod wanted;

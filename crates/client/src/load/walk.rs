@@ -1,0 +1,284 @@
+//! Walks the ticks of a MessagePack message, reading only what is measured.
+
+/// The message is not what the contract says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a message that is no array of ticks")]
+pub(crate) struct Malformed;
+
+/// The measured fields of a tick.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Head<'a> {
+    /// The channel's letter.
+    pub(crate) letter: u8,
+    pub(crate) symbol: &'a [u8],
+    pub(crate) seq: u64,
+    /// Event time, nanoseconds since the Unix epoch.
+    pub(crate) time: u64,
+}
+
+/// The ticks of a message.
+#[derive(Debug)]
+pub(crate) struct Ticks<'a> {
+    rest: &'a [u8],
+    left: usize,
+}
+
+/// What a message holds.
+#[derive(Debug)]
+pub(crate) enum Contents<'a> {
+    Ticks(Ticks<'a>),
+    /// A control element, which stands alone: to be read by the real decoder.
+    Control,
+}
+
+pub(crate) fn contents(message: &[u8]) -> Result<Contents<'_>, Malformed> {
+    let mut ticks = Ticks { rest: message, left: 0 };
+    ticks.left = ticks.array_len()?;
+    let at_map = matches!(ticks.rest.first(), Some(0x80..=0x8f | 0xde | 0xdf));
+    Ok(if at_map { Contents::Control } else { Contents::Ticks(ticks) })
+}
+
+impl<'a> Ticks<'a> {
+    /// The next tick; `None` behind the last.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<Head<'a>>, Malformed> {
+        if self.left == 0 {
+            return if self.rest.is_empty() { Ok(None) } else { Err(Malformed) };
+        }
+        self.left -= 1;
+        let fields = self.array_len()?;
+        let [letter] = self.str()? else { return Err(Malformed) };
+        let head =
+            Head { letter: *letter, symbol: self.str()?, seq: self.uint()?, time: self.uint()? };
+        self.skip(fields.checked_sub(4).ok_or(Malformed)?)?;
+        Ok(Some(head))
+    }
+
+    #[inline]
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn marker(&mut self) -> Result<u8, Malformed> {
+        let (marker, rest) = self.rest.split_first().ok_or(Malformed)?;
+        self.rest = rest;
+        Ok(*marker)
+    }
+
+    #[inline]
+    fn be<const N: usize>(&mut self) -> Result<u64, Malformed> {
+        Ok(self.take(N)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    }
+
+    fn length<const N: usize>(&mut self) -> Result<usize, Malformed> {
+        usize::try_from(self.be::<N>()?).map_err(|_| Malformed)
+    }
+
+    #[inline]
+    fn array_len(&mut self) -> Result<usize, Malformed> {
+        match self.marker()? {
+            marker @ 0x90..=0x9f => Ok(usize::from(marker & 0x0f)),
+            0xdc => self.length::<2>(),
+            0xdd => self.length::<4>(),
+            _ => Err(Malformed),
+        }
+    }
+
+    #[inline]
+    fn str(&mut self) -> Result<&'a [u8], Malformed> {
+        let len = match self.marker()? {
+            marker @ 0xa0..=0xbf => usize::from(marker & 0x1f),
+            0xd9 => self.length::<1>()?,
+            _ => return Err(Malformed),
+        };
+        self.take(len)
+    }
+
+    #[inline]
+    fn uint(&mut self) -> Result<u64, Malformed> {
+        match self.marker()? {
+            marker @ 0..=0x7f => Ok(u64::from(marker)),
+            0xcc => self.be::<1>(),
+            0xcd => self.be::<2>(),
+            0xce => self.be::<4>(),
+            0xcf => self.be::<8>(),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// Passes over values. Nested ones are added to the count, so there is no recursion.
+    #[inline]
+    fn skip(&mut self, mut values: usize) -> Result<(), Malformed> {
+        while values > 0 {
+            values -= 1;
+            let marker = self.marker()?;
+            let plain = PLAIN_BYTES[usize::from(marker)];
+            if plain != NOT_PLAIN {
+                self.take(usize::from(plain))?;
+                continue;
+            }
+            let inside = match marker {
+                0x80..=0x8f => 2 * usize::from(marker & 0x0f),
+                0x90..=0x9f => usize::from(marker & 0x0f),
+                0xdc => self.length::<2>()?,
+                0xdd => self.length::<4>()?,
+                0xde => 2 * self.length::<2>()?,
+                0xdf => self.length::<4>()?.checked_mul(2).ok_or(Malformed)?,
+                _ => {
+                    self.skip_sized(marker)?;
+                    0
+                }
+            };
+            values = values.checked_add(inside).ok_or(Malformed)?;
+        }
+        Ok(())
+    }
+
+    /// Strings, bytes and extensions whose length follows.
+    fn skip_sized(&mut self, marker: u8) -> Result<(), Malformed> {
+        let len = match marker {
+            0xc4 | 0xd9 => self.length::<1>()?,
+            0xc5 | 0xda => self.length::<2>()?,
+            0xc6 | 0xdb => self.length::<4>()?,
+            0xc7 => self.length::<1>()? + 1,
+            0xc8 => self.length::<2>()? + 1,
+            0xc9 => self.length::<4>()?.checked_add(1).ok_or(Malformed)?,
+            _ => return Err(Malformed),
+        };
+        self.take(len).map(drop)
+    }
+}
+
+const NOT_PLAIN: u8 = u8::MAX;
+
+/// How many bytes follow a marker, for those of which the marker alone says it.
+const PLAIN_BYTES: [u8; 256] = {
+    let mut bytes = [NOT_PLAIN; 256];
+    let mut marker = 0_u8;
+    loop {
+        bytes[marker as usize] = match marker {
+            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 0,
+            0xa0..=0xbf => marker & 0x1f,
+            0xcc | 0xd0 => 1,
+            0xcd | 0xd1 | 0xd4 => 2,
+            0xd5 => 3,
+            0xca | 0xce | 0xd2 => 4,
+            0xd6 => 5,
+            0xcb | 0xcf | 0xd3 => 8,
+            0xd7 => 9,
+            0xd8 => 17,
+            _ => NOT_PLAIN,
+        };
+        if marker == u8::MAX {
+            break bytes;
+        }
+        marker += 1;
+    }
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tickwire_protocol::{
+        Conditions, Control, Encoding, MessageBuf, Quote, Seq, Symbol, Text, Tick, TickData, Trade,
+        UnixNanos,
+    };
+
+    fn ticks() -> Vec<Tick> {
+        let conditions =
+            Conditions::new(["@", "a condition of more than thirty-one bytes"]).unwrap();
+        let exchange = Text::new("D").unwrap();
+        let trade = Trade { id: 1 << 40, conditions, exchange, ..Trade::default() };
+        let tick = |symbol, seq, time, data| Tick {
+            symbol: Symbol::new(symbol).unwrap(),
+            seq: Seq(seq),
+            time: UnixNanos(time),
+            data,
+        };
+        vec![
+            tick("AAPL", 1, 1_767_364_200_123_456_789, TickData::Trade(trade)),
+            tick("ABCDEFGHIJKLMNOPQRSTUVWX", u64::MAX, 0, TickData::Quote(Quote::default())),
+            tick("B", 200, 70_000, TickData::Status(Box::default())),
+        ]
+    }
+
+    fn heads(message: &[u8]) -> Result<Vec<Head<'_>>, Malformed> {
+        let Contents::Ticks(mut ticks) = contents(message)? else { return Err(Malformed) };
+        let mut heads = Vec::new();
+        while let Some(head) = ticks.next()? {
+            heads.push(head);
+        }
+        Ok(heads)
+    }
+
+    fn message(ticks: &[Tick]) -> Vec<u8> {
+        let mut message = MessageBuf::new(Encoding::MsgpackArray);
+        ticks.iter().for_each(|tick| message.push(tick));
+        message.finish().to_vec()
+    }
+
+    #[test]
+    fn heads_of_ticks_are_what_the_codec_wrote() {
+        let ticks = ticks();
+        let bytes = message(&ticks);
+        let heads = heads(&bytes).unwrap();
+        assert_eq!(heads.len(), ticks.len());
+        for (head, tick) in heads.iter().zip(&ticks) {
+            assert_eq!(head.symbol, tick.symbol.as_bytes());
+            assert_eq!((head.seq, head.time), (tick.seq.0, tick.time.0));
+            assert_eq!(char::from(head.letter).to_string(), tick.channel().letter());
+        }
+    }
+
+    #[test]
+    fn message_cut_at_any_byte_is_malformed() {
+        let bytes = message(&ticks());
+        for cut in 0..bytes.len() {
+            assert_eq!(heads(&bytes[..cut]), Err(Malformed), "{cut} of {}", bytes.len());
+        }
+        let mut longer = bytes;
+        longer.push(0);
+        assert_eq!(heads(&longer), Err(Malformed));
+    }
+
+    #[test]
+    fn every_kind_of_value_is_passed_over() {
+        let values: [&[u8]; 17] = [
+            &[0x7f],
+            &[0xe0],
+            &[0xc0],
+            &[0xc2],
+            &[0x82, 1, 2, 3, 0x91, 4],
+            &[0xde, 0, 1, 1, 2],
+            &[0xdf, 0, 0, 0, 1, 1, 2],
+            &[0xdc, 0, 2, 1, 2],
+            &[0xdd, 0, 0, 0, 1, 9],
+            &[0xc4, 1, 0],
+            &[0xc5, 0, 1, 0],
+            &[0xc6, 0, 0, 0, 1, 0],
+            &[0xc7, 1, 5, 0],
+            &[0xd4, 5, 0],
+            &[0xd8, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[0xda, 0, 1, b'x'],
+            &[0xca, 0, 0, 0, 0],
+        ];
+        for value in values {
+            let mut bytes = vec![0x92, 0x95, 0xa1, b't', 0xa1, b'A', 1, 2];
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(&[0x94, 0xa1, b't', 0xa1, b'A', 2, 3]);
+            assert_eq!(heads(&bytes).map(|heads| heads.len()), Ok(2), "{value:02x?}");
+        }
+    }
+
+    #[test]
+    fn control_elements_are_left_to_the_real_decoder() {
+        let mut bytes = Vec::new();
+        Control::Live.write_message(Encoding::MsgpackArray, &mut bytes);
+        assert!(matches!(contents(&bytes), Ok(Contents::Control)));
+        assert!(contents(b"").is_err());
+        assert!(contents(b"{}").is_err());
+    }
+}
