@@ -1,1 +1,21 @@
-//! hub
+//! The Tickwire server: publishers hand ticks to a router, which numbers them and appends them to a
+//! shared log; shards follow the log and write to their subscribers.
+//!
+//! [`Hub::start`] runs it inside a program; `tickwire hub` is a thin shell around that.
+
+mod admission;
+mod catalog;
+mod clock;
+mod config;
+pub mod fanout;
+mod feeds;
+mod http;
+mod metrics;
+mod publisher;
+mod router;
+mod server;
+mod shard_task;
+mod shared_log;
+
+pub use config::{Config, ConfigError};
+pub use server::{Hub, StartError};

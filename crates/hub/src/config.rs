@@ -1,0 +1,331 @@
+//! Every limit of the hub, with its default and its check.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tickwire_protocol::{Feed, TICK_BYTES_MAX};
+
+/// What the hub is told. The defaults suit one machine; [`Config::check`] holds the relations
+/// between the limits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address to listen on. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Shards, each a thread with its share of the connections; 0 means one per core.
+    pub shards: usize,
+    /// Names of the feeds that exist; the first is meant when none is named.
+    pub feeds: Vec<String>,
+    /// What publishers must show as `Authorization: Bearer …`; without it anyone may publish.
+    pub publish_token: Option<String>,
+    /// Origins of web pages that may connect beside the hub's own, such as `https://example.com`.
+    pub allow_origins: Vec<String>,
+
+    /// Most subscriber sessions.
+    pub sessions_max: usize,
+    /// Most sessions from one address; loopback is not limited.
+    pub sessions_per_address_max: usize,
+    /// Most HTTP connections that have not become sessions.
+    pub http_connections_max: usize,
+    /// Most publisher sessions, and most publisher ids that are remembered.
+    pub publishers_max: usize,
+    /// Most names one session may subscribe to.
+    pub names_per_session_max: usize,
+    /// Most names all sessions may subscribe to together.
+    pub names_max: usize,
+    /// Most names that are waited for and have never ticked, per shard.
+    pub waiting_names_max: usize,
+    /// Most topics that tick.
+    pub topics_max: usize,
+
+    /// Largest command, in bytes.
+    pub command_bytes_max: usize,
+    /// Largest data message to a subscriber, in bytes of payload.
+    pub message_bytes_max: usize,
+    /// Largest message from a publisher, in bytes.
+    pub publish_bytes_max: usize,
+    /// Most ticks in one message from a publisher.
+    pub publish_ticks_max: usize,
+    /// Most ticks taken from publishers and not numbered yet; beyond it they have to wait.
+    pub ingest_ticks_max: usize,
+
+    /// Most bytes of the log.
+    pub log_bytes_max: usize,
+    /// Most ticks of the log.
+    pub log_ticks_max: usize,
+    /// Most ticks a session may have pending before it counts as slow.
+    pub backlog_ticks_max: usize,
+    /// Most time a session may be behind before it counts as slow, in milliseconds.
+    pub backlog_age_ms_max: u64,
+    /// How long a slow session may take to fetch its error and close, in milliseconds.
+    pub slow_grace_ms: u64,
+
+    /// Time between pings to a session, in milliseconds.
+    pub ping_interval_ms: u64,
+    /// How long a session may send nothing at all, pongs included, in milliseconds.
+    pub silent_ms_max: u64,
+    /// A session that was sent nothing for so long gets a heartbeat, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// A feed without ticks for so long is stale, in milliseconds.
+    pub feed_stale_ms: u64,
+    /// How long a client may take over its request, in milliseconds.
+    pub handshake_ms_max: u64,
+    /// How long sessions may take to fetch what is pending at shutdown, in milliseconds.
+    pub drain_ms_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            shards: 0,
+            feeds: vec![Feed::DEFAULT.to_owned()],
+            publish_token: None,
+            allow_origins: Vec::new(),
+            sessions_max: 20_000,
+            sessions_per_address_max: 1_000,
+            http_connections_max: 1_024,
+            publishers_max: 256,
+            names_per_session_max: 300_000,
+            names_max: 20_000_000,
+            waiting_names_max: 500_000,
+            topics_max: 2_000_000,
+            command_bytes_max: 1 << 20,
+            message_bytes_max: 65_535,
+            publish_bytes_max: 1 << 20,
+            publish_ticks_max: 16_384,
+            ingest_ticks_max: 65_536,
+            log_bytes_max: 256 << 20,
+            log_ticks_max: 8_000_000,
+            backlog_ticks_max: 500_000,
+            backlog_age_ms_max: 10_000,
+            slow_grace_ms: 1_000,
+            ping_interval_ms: 20_000,
+            silent_ms_max: 60_000,
+            heartbeat_ms: 15_000,
+            feed_stale_ms: 10_000,
+            handshake_ms_max: 10_000,
+            drain_ms_max: 5_000,
+        }
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read config file {path}")]
+    Read {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("config file {path}: {message}")]
+    Parse {
+        /// Its path.
+        path: String,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// A setting is out of its range.
+    #[error("{name} is {given}: {allowed}")]
+    Setting {
+        /// Name of the setting.
+        name: &'static str,
+        /// What was given.
+        given: String,
+        /// What is allowed.
+        allowed: String,
+    },
+}
+
+/// Files a process needs beside one per session: listener, log, event queues, publishers.
+const OTHER_FILES: usize = 128;
+
+impl Config {
+    /// Reads a TOML file; what it does not name keeps its default.
+    ///
+    /// # Errors
+    /// If it cannot be read, or names a setting that does not exist or has the wrong type.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+        toml::from_str(&text).map_err(|error| ConfigError::Parse {
+            path: shown,
+            message: error.to_string().trim_end().to_owned(),
+        })
+    }
+
+    /// Checks every limit and the relations between them.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of its range, what was given and what is allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.feeds()?;
+        for origin in &self.allow_origins {
+            if !(origin.starts_with("http://") || origin.starts_with("https://"))
+                || origin.ends_with('/')
+            {
+                return Err(setting(
+                    "allow_origins",
+                    origin,
+                    "expected a scheme and a host such as https://example.com, without a path",
+                ));
+            }
+        }
+        if self.publish_token.as_deref().is_some_and(|token| token.len() < 8) {
+            return Err(setting("publish_token", "too short", "expected 8 characters or more"));
+        }
+        let silent = usize::try_from(self.silent_ms_max).unwrap_or(usize::MAX);
+        let ping = usize::try_from(self.ping_interval_ms).unwrap_or(usize::MAX);
+        let ranges = [
+            ("shards", self.shards, 0, 256),
+            ("sessions_max", self.sessions_max, 1, 1_000_000),
+            ("sessions_per_address_max", self.sessions_per_address_max, 1, 1_000_000),
+            ("http_connections_max", self.http_connections_max, 1, 100_000),
+            ("publishers_max", self.publishers_max, 1, 10_000),
+            ("names_per_session_max", self.names_per_session_max, 1, self.names_max),
+            ("waiting_names_max", self.waiting_names_max, 1, 1 << 28),
+            ("topics_max", self.topics_max, 1, 1 << 28),
+            ("names_max", self.names_max, 1, 1 << 31),
+            ("command_bytes_max", self.command_bytes_max, 1_024, 64 << 20),
+            ("message_bytes_max", self.message_bytes_max, TICK_BYTES_MAX + 4, 65_535),
+            ("publish_bytes_max", self.publish_bytes_max, TICK_BYTES_MAX + 4, 64 << 20),
+            ("publish_ticks_max", self.publish_ticks_max, 1, self.ingest_ticks_max),
+            ("ingest_ticks_max", self.ingest_ticks_max, 1, self.log_ticks_max),
+            ("log_ticks_max", self.log_ticks_max, 1, 1 << 31),
+            ("log_bytes_max", self.log_bytes_max, 1 << 20, 1 << 40),
+            ("backlog_ticks_max", self.backlog_ticks_max, 1, self.log_ticks_max),
+            ("silent_ms_max", silent, ping.saturating_add(1), 1 << 31),
+        ];
+        for (name, given, least, most) in ranges {
+            if given < least || given > most {
+                return Err(setting(name, given, format!("expected {least} to {most}")));
+            }
+        }
+        self.check_times()
+    }
+
+    fn check_times(&self) -> Result<(), ConfigError> {
+        const DAY_MS: u64 = 24 * 3_600_000;
+        let times = [
+            ("backlog_age_ms_max", self.backlog_age_ms_max, 100, DAY_MS),
+            ("slow_grace_ms", self.slow_grace_ms, 1, 60_000),
+            ("ping_interval_ms", self.ping_interval_ms, 100, DAY_MS),
+            ("heartbeat_ms", self.heartbeat_ms, 100, DAY_MS),
+            ("feed_stale_ms", self.feed_stale_ms, 100, DAY_MS),
+            ("handshake_ms_max", self.handshake_ms_max, 10, 60_000),
+            ("drain_ms_max", self.drain_ms_max, 0, 8_000),
+        ];
+        for (name, given, least, most) in times {
+            if given < least || given > most {
+                return Err(setting(name, given, format!("expected {least} to {most} (ms)")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The feeds, in the order of their numbers.
+    ///
+    /// # Errors
+    /// If there is none, or too many, or a name that is none, or one twice.
+    pub fn feeds(&self) -> Result<Vec<Feed>, ConfigError> {
+        let mut feeds = Vec::new();
+        for name in &self.feeds {
+            let feed = Feed::new(name).map_err(|error| setting("feeds", name, error))?;
+            if feeds.contains(&feed) {
+                return Err(setting("feeds", name, "named twice"));
+            }
+            feeds.push(feed);
+        }
+        match feeds.len() {
+            1..=64 => Ok(feeds),
+            other => Err(setting("feeds", format!("{other} names"), "expected 1 to 64")),
+        }
+    }
+
+    /// How many sessions the process may hold, given how many files it may open.
+    ///
+    /// # Errors
+    /// If a limit that differs from the default asks for more than that.
+    pub fn fit_sessions(&mut self, open_files_max: u64) -> Result<(), ConfigError> {
+        let files = usize::try_from(open_files_max).unwrap_or(usize::MAX);
+        let other = OTHER_FILES + self.publishers_max + self.http_connections_max.min(files / 8);
+        let fits = files.saturating_sub(other).max(1);
+        if self.sessions_max <= fits {
+            return Ok(());
+        }
+        if self.sessions_max != Self::default().sessions_max {
+            let allowed = format!(
+                "the process may open {files} files (ulimit -n), which leaves room for {fits} sessions"
+            );
+            return Err(setting("sessions_max", self.sessions_max, allowed));
+        }
+        self.sessions_max = fits;
+        Ok(())
+    }
+
+    /// Shards to start.
+    #[must_use]
+    pub fn shard_count(&self) -> usize {
+        match self.shards {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            shards => shards,
+        }
+    }
+}
+
+fn setting(
+    name: &'static str,
+    given: impl std::fmt::Display,
+    allowed: impl std::fmt::Display,
+) -> ConfigError {
+    ConfigError::Setting { name, given: given.to_string(), allowed: allowed.to_string() }
+}
+
+/// A time of the configuration.
+pub(crate) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_hold_all_relations() {
+        Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn a_setting_out_of_range_is_named_with_what_is_allowed() {
+        let config = Config { message_bytes_max: 70_000, ..Config::default() };
+        let text = config.check().unwrap_err().to_string();
+        assert_eq!(text, "message_bytes_max is 70000: expected 4100 to 65535");
+        let config = Config { silent_ms_max: 10, ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().starts_with("silent_ms_max is 10:"));
+        let config = Config { feeds: vec!["main".into(), "main".into()], ..Config::default() };
+        assert_eq!(config.check().unwrap_err().to_string(), "feeds is main: named twice");
+    }
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        let error = toml::from_str::<Config>("sesions_max = 3").unwrap_err();
+        assert!(error.to_string().contains("sesions_max"), "{error}");
+    }
+
+    #[test]
+    fn sessions_are_fitted_to_the_open_files_only_by_default() {
+        let mut config = Config::default();
+        config.fit_sessions(10_000).unwrap();
+        assert!(config.sessions_max < 10_000 && config.sessions_max > 8_000);
+        let mut config = Config { sessions_max: 15_000, ..Config::default() };
+        let text = config.fit_sessions(10_000).unwrap_err().to_string();
+        assert!(text.contains("15000") && text.contains("10000"), "{text}");
+    }
+}

@@ -1,0 +1,98 @@
+//! What one session still has to be sent of the log.
+
+/// Indexes into the log, oldest first: four bytes a tick, whatever the tick holds.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    indexes: Vec<u32>,
+    /// Invariant: `sent <= indexes.len()`, and 0 when nothing is pending.
+    sent: usize,
+}
+
+/// Capacity a backlog may keep once it is empty, in ticks.
+const KEPT: usize = 256;
+
+impl Backlog {
+    #[inline]
+    pub(crate) fn push(&mut self, index: u32) {
+        self.indexes.push(index);
+    }
+
+    /// The newest pending index.
+    #[inline]
+    pub(crate) fn newest(&self) -> Option<u32> {
+        self.pending().last().copied()
+    }
+
+    /// The oldest pending index.
+    pub(crate) fn oldest(&self) -> Option<u32> {
+        self.pending().first().copied()
+    }
+
+    #[inline]
+    pub(crate) fn pending(&self) -> &[u32] {
+        &self.indexes[self.sent..]
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.indexes.len() - self.sent
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the oldest `count` away.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.indexes.len() {
+            self.sent = 0;
+            self.indexes.clear();
+            if self.indexes.capacity() > KEPT {
+                self.indexes.shrink_to(KEPT);
+            }
+        } else if self.sent > self.indexes.len() / 2 {
+            self.indexes.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// Drops everything and says how much it was.
+    pub(crate) fn clear(&mut self) -> usize {
+        let dropped = self.len();
+        *self = Self::default();
+        dropped
+    }
+
+    /// Gives memory back, for a session that has been quiet.
+    pub(crate) fn release(&mut self) {
+        if self.is_empty() {
+            self.indexes = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexes_leave_in_the_order_they_came() {
+        let mut backlog = Backlog::default();
+        let (mut next, mut expected) = (0, 0);
+        for (add, take) in [(5, 2), (3, 3), (1000, 400), (1, 604), (4, 4)] {
+            for _ in 0..add {
+                backlog.push(next);
+                next += 1;
+            }
+            assert_eq!(backlog.oldest(), Some(expected));
+            assert_eq!(backlog.newest(), Some(next - 1));
+            expected += take;
+            backlog.consume(usize::try_from(take).unwrap());
+            assert_eq!(backlog.len(), usize::try_from(next - expected).unwrap());
+        }
+        assert!(backlog.is_empty());
+        assert!(backlog.indexes.capacity() <= KEPT, "a burst is not paid for forever");
+    }
+}

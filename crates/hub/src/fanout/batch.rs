@@ -1,0 +1,132 @@
+//! The ticks of one turn of the router, shared by everyone who follows the log.
+
+use std::sync::OnceLock;
+
+use tickwire_protocol::{Encoding, Tick, UnixNanos};
+
+use super::{FeedId, Position, TopicId};
+
+/// A tick with its number and its topic.
+#[derive(Debug, Clone)]
+pub struct Numbered {
+    /// Its topic.
+    pub topic: TopicId,
+    /// The feed of that topic.
+    pub feed: FeedId,
+    /// The tick, with its sequence number.
+    pub tick: Tick,
+}
+
+/// The ticks the router numbered in one turn. Immutable but for its encodings, each of which is made
+/// at most once, when a session first needs it.
+#[derive(Debug)]
+pub struct Batch {
+    first: Position,
+    received: UnixNanos,
+    ticks: Box<[Numbered]>,
+    /// What the batch may come to hold, in bytes: see [`Batch::bytes`].
+    bytes: usize,
+    encoded: [OnceLock<Encoded>; Encoding::COUNT],
+}
+
+/// All ticks of a batch, spelled one after the other.
+#[derive(Debug)]
+pub struct Encoded {
+    bytes: Box<[u8]>,
+    /// `ends[i]` is where tick `i` ends in `bytes`; it begins where the one before ends.
+    ends: Box<[u32]>,
+}
+
+impl Encoded {
+    /// The bytes of ticks `from..=to` of the batch, separators of the encoding included.
+    #[must_use]
+    pub fn run(&self, from: usize, to: usize) -> &[u8] {
+        let start = if from == 0 { 0 } else { self.ends[from - 1] as usize };
+        &self.bytes[start..self.ends[to] as usize]
+    }
+}
+
+impl Batch {
+    /// A batch that begins at a position. `received` is when the hub got it.
+    #[must_use]
+    pub fn new(first: Position, received: UnixNanos, ticks: Vec<Numbered>) -> Self {
+        let bytes = size_of::<Self>() + ticks.iter().map(Numbered::footprint).sum::<usize>();
+        let encoded = Default::default();
+        Self { first, received, ticks: ticks.into_boxed_slice(), bytes, encoded }
+    }
+
+    /// Position of the first tick.
+    #[must_use]
+    pub const fn first(&self) -> Position {
+        self.first
+    }
+
+    /// Position behind the last tick.
+    #[must_use]
+    pub const fn end(&self) -> Position {
+        self.first.plus(self.ticks.len())
+    }
+
+    /// When the hub received it; never decreases from batch to batch.
+    #[must_use]
+    pub const fn received(&self) -> UnixNanos {
+        self.received
+    }
+
+    /// The ticks in order of position.
+    #[must_use]
+    pub const fn ticks(&self) -> &[Numbered] {
+        &self.ticks
+    }
+
+    /// What it is charged in the log, in bytes: the ticks and every encoding of them, made or not,
+    /// since encodings appear after the batch was taken into account.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// All ticks in an encoding; JSON elements are each followed by a comma.
+    pub fn encoded(&self, encoding: Encoding) -> &Encoded {
+        self.encoded[encoding as usize].get_or_init(|| {
+            let mut bytes = Vec::with_capacity(self.ticks.len() * 72);
+            let mut ends = Vec::with_capacity(self.ticks.len());
+            for numbered in &self.ticks {
+                encoding.write_tick(&numbered.tick, &mut bytes);
+                if encoding == Encoding::Json {
+                    bytes.push(b',');
+                }
+                ends.push(u32::try_from(bytes.len()).expect("a batch is far smaller than 4 GiB"));
+            }
+            Encoded { bytes: bytes.into_boxed_slice(), ends: ends.into_boxed_slice() }
+        })
+    }
+}
+
+impl Numbered {
+    /// Bytes it may occupy: itself, long strings outside of it, and both encodings (for a trade
+    /// typically 60 in MessagePack and 130 in JSON, for a quote 80 and 150).
+    fn footprint(&self) -> usize {
+        const ENCODINGS: usize = 240;
+        size_of::<Self>() + ENCODINGS + 4 * self.tick.long_text_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sequencer::tests::trade;
+    use super::*;
+
+    #[test]
+    fn runs_are_the_ticks_in_between() {
+        let numbered = |seq| Numbered { topic: TopicId(0), feed: FeedId(0), tick: trade("A", seq) };
+        let batch = Batch::new(Position(7), UnixNanos(1), (1..=4).map(numbered).collect());
+        assert_eq!((batch.first(), batch.end()), (Position(7), Position(11)));
+        let mut expected = Vec::new();
+        for numbered in &batch.ticks()[1..=2] {
+            numbered.tick.write_json(&mut expected);
+            expected.push(b',');
+        }
+        assert_eq!(batch.encoded(Encoding::Json).run(1, 2), expected);
+    }
+}

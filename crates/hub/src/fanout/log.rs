@@ -1,0 +1,136 @@
+//! The last batches, one copy for everyone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::{Batch, Position};
+
+/// A ring of batches, bounded in bytes and ticks: appending beyond the bounds drops the oldest, so
+/// that no reader can pin anything by being slow.
+#[derive(Debug)]
+pub struct Log {
+    batches: VecDeque<Arc<Batch>>,
+    /// Invariant: the sum of `bytes()` over `batches`.
+    bytes: usize,
+    /// Position behind the newest tick.
+    head: Position,
+    bytes_max: usize,
+    ticks_max: usize,
+}
+
+/// What a reader wanted has left the log; it begins at `start` now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FellOut {
+    /// Position of the oldest tick that is still there.
+    pub start: Position,
+}
+
+impl Log {
+    /// An empty log of an epoch that begins.
+    #[must_use]
+    pub const fn new(bytes_max: usize, ticks_max: usize) -> Self {
+        Self { batches: VecDeque::new(), bytes: 0, head: Position::FIRST, bytes_max, ticks_max }
+    }
+
+    /// Adds a batch, which must begin at the head, and drops what the bounds no longer hold. The
+    /// newest batch always stays.
+    pub fn append(&mut self, batch: Arc<Batch>) {
+        assert_eq!(batch.first(), self.head, "positions are contiguous");
+        self.head = batch.end();
+        self.bytes += batch.bytes();
+        self.batches.push_back(batch);
+        while self.batches.len() > 1
+            && (self.bytes > self.bytes_max || self.ticks() > self.ticks_max)
+        {
+            if let Some(oldest) = self.batches.pop_front() {
+                self.bytes -= oldest.bytes();
+            }
+        }
+    }
+
+    /// Position of the oldest tick that is still there; the head when there is none.
+    #[must_use]
+    pub fn start(&self) -> Position {
+        self.batches.front().map_or(self.head, |batch| batch.first())
+    }
+
+    /// Position behind the newest tick: that of the next one.
+    #[must_use]
+    pub const fn head(&self) -> Position {
+        self.head
+    }
+
+    /// Ticks in the log.
+    #[must_use]
+    pub fn ticks(&self) -> usize {
+        usize::try_from(self.head.0 - self.start().0).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes the log is charged: see [`Batch::bytes`].
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Appends to `out` at most `batches_max` batches from a position on, which must be the end of
+    /// a batch that was in the log, or its start.
+    ///
+    /// # Errors
+    /// If the position has left the log.
+    pub fn read(
+        &self,
+        from: Position,
+        batches_max: usize,
+        out: &mut Vec<Arc<Batch>>,
+    ) -> Result<(), FellOut> {
+        if from < self.start() {
+            return Err(FellOut { start: self.start() });
+        }
+        let at = self.batches.partition_point(|batch| batch.first() < from);
+        out.extend(self.batches.range(at..).take(batches_max).cloned());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sequencer::tests::trade;
+    use super::super::{FeedId, Numbered, TopicId};
+    use super::*;
+    use tickwire_protocol::UnixNanos;
+
+    fn batch(first: u64, ticks: u64) -> Arc<Batch> {
+        let numbered = |seq| Numbered { topic: TopicId(0), feed: FeedId(0), tick: trade("A", seq) };
+        Arc::new(Batch::new(Position(first), UnixNanos(0), (0..ticks).map(numbered).collect()))
+    }
+
+    #[test]
+    fn the_oldest_batches_leave_when_a_bound_is_passed() {
+        let mut log = Log::new(usize::MAX, 5);
+        for first in [1, 3, 5] {
+            log.append(batch(first, 2));
+        }
+        assert_eq!((log.start(), log.head(), log.ticks()), (Position(3), Position(7), 4));
+        let bytes = batch(1, 2).bytes();
+        assert_eq!(log.bytes(), 2 * bytes);
+
+        let mut log = Log::new(bytes, usize::MAX);
+        log.append(batch(1, 2));
+        log.append(batch(3, 20));
+        assert_eq!(log.start(), Position(3), "one batch stays even if it is too large");
+    }
+
+    #[test]
+    fn a_reader_gets_every_batch_once_or_is_told_that_it_fell_out() {
+        let mut log = Log::new(usize::MAX, 6);
+        for first in [1, 3, 5, 7] {
+            log.append(batch(first, 2));
+        }
+        let mut out = Vec::new();
+        assert_eq!(log.read(Position(1), 9, &mut out), Err(FellOut { start: Position(3) }));
+        log.read(Position(3), 2, &mut out).unwrap();
+        log.read(Position(7), 2, &mut out).unwrap();
+        log.read(Position(9), 2, &mut out).unwrap();
+        assert_eq!(out.iter().map(|b| b.first().0).collect::<Vec<_>>(), [3, 5, 7]);
+    }
+}

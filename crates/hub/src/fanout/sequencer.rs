@@ -1,0 +1,267 @@
+//! Numbering: the single writer's state.
+
+use std::collections::HashMap;
+
+use rustc_hash::FxHashMap;
+use tickwire_protocol::{Channel, Seq, Symbol, Tick, UnixNanos};
+
+use super::{Batch, FeedId, Numbered, Position, TopicId};
+
+/// Gives every tick its topic, its sequence number and its position, and remembers of every
+/// publisher how far it has come, so that nothing is taken twice.
+#[derive(Debug)]
+pub struct Sequencer {
+    topics: FxHashMap<(FeedId, Channel, Symbol), TopicId>,
+    /// Last sequence number of each topic.
+    seqs: Vec<u64>,
+    head: Position,
+    received: UnixNanos,
+    pending: Vec<Numbered>,
+    new_topics: Vec<(FeedId, Channel, Symbol)>,
+    publishers: HashMap<String, Publisher>,
+    topics_max: usize,
+    publishers_max: usize,
+    sessions: u64,
+}
+
+/// What is known of a publisher, whether it is connected or not.
+#[derive(Debug)]
+struct Publisher {
+    last: u64,
+    mark: Option<String>,
+    session: PublisherToken,
+    connected: bool,
+}
+
+/// One session of a publisher; a later session of the same publisher fences it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PublisherToken(u64);
+
+/// Answer to a publisher that begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// This session.
+    pub token: PublisherToken,
+    /// Number of the last data message taken from this publisher.
+    pub last: u64,
+    /// The last mark it left.
+    pub mark: Option<String>,
+    /// The session it takes over from, if that had not ended.
+    pub fenced: Option<PublisherToken>,
+}
+
+/// A newer session of the same publisher has taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fenced;
+
+impl Sequencer {
+    /// A sequencer of an epoch that begins.
+    #[must_use]
+    pub fn new(topics_max: usize, publishers_max: usize) -> Self {
+        Self {
+            topics: FxHashMap::default(),
+            seqs: Vec::new(),
+            head: Position::FIRST,
+            received: UnixNanos::default(),
+            pending: Vec::new(),
+            new_topics: Vec::new(),
+            publishers: HashMap::new(),
+            topics_max,
+            publishers_max,
+            sessions: 0,
+        }
+    }
+
+    /// Numbers ticks of one feed for the batch of this turn, and says how many were refused because
+    /// they would have opened a topic beyond the limit.
+    pub fn take(&mut self, feed: FeedId, ticks: Vec<Tick>) -> usize {
+        let offered = ticks.len();
+        let before = self.pending.len();
+        for mut tick in ticks {
+            let Some(topic) = self.topic(feed, &tick) else { continue };
+            let seq = &mut self.seqs[topic.0 as usize];
+            *seq += 1;
+            tick.seq = Seq(*seq);
+            self.pending.push(Numbered { topic, feed, tick });
+        }
+        offered - (self.pending.len() - before)
+    }
+
+    fn topic(&mut self, feed: FeedId, tick: &Tick) -> Option<TopicId> {
+        let key = (feed, tick.channel(), tick.symbol);
+        if let Some(topic) = self.topics.get(&key) {
+            return Some(*topic);
+        }
+        if self.seqs.len() >= self.topics_max {
+            return None;
+        }
+        let topic = TopicId(u32::try_from(self.seqs.len()).ok()?);
+        self.seqs.push(0);
+        self.topics.insert(key, topic);
+        self.new_topics.push(key);
+        Some(topic)
+    }
+
+    /// Ticks waiting for the end of the turn.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Topics that have ticked.
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.seqs.len()
+    }
+
+    /// Topics whose first tick was taken since the last call.
+    pub fn take_new_topics(&mut self) -> Vec<(FeedId, Channel, Symbol)> {
+        std::mem::take(&mut self.new_topics)
+    }
+
+    /// Ends the turn: the batch of what was taken since the last one, if anything was.
+    pub fn batch(&mut self, now: UnixNanos) -> Option<Batch> {
+        if self.pending.is_empty() {
+            return None;
+        }
+        self.received = self.received.max(now); // a clock set back must not reorder history
+        let batch = Batch::new(self.head, self.received, std::mem::take(&mut self.pending));
+        self.head = batch.end();
+        Some(batch)
+    }
+
+    /// A publisher begins (or comes back). The least recently begun of those that are not connected
+    /// is forgotten when there are too many; `None` when all are connected.
+    pub fn open(&mut self, id: &str) -> Option<Opened> {
+        if !self.publishers.contains_key(id) && self.publishers.len() >= self.publishers_max {
+            self.forget_oldest()?;
+        }
+        self.sessions += 1;
+        let token = PublisherToken(self.sessions);
+        let publisher = self.publishers.entry(id.to_owned()).or_insert(Publisher {
+            last: 0,
+            mark: None,
+            session: token,
+            connected: false,
+        });
+        let fenced = publisher.connected.then_some(publisher.session);
+        publisher.session = token;
+        publisher.connected = true;
+        Some(Opened { token, last: publisher.last, mark: publisher.mark.clone(), fenced })
+    }
+
+    fn forget_oldest(&mut self) -> Option<()> {
+        let idle = self.publishers.iter().filter(|(_, publisher)| !publisher.connected);
+        let (id, _) = idle.min_by_key(|(_, publisher)| publisher.session.0)?;
+        let id = id.clone();
+        self.publishers.remove(&id);
+        Some(())
+    }
+
+    /// A publisher's data message number `number` is about to be taken.
+    ///
+    /// # Errors
+    /// If a newer session has taken over; then the message must not be taken.
+    pub fn advance(
+        &mut self,
+        id: &str,
+        token: PublisherToken,
+        number: u64,
+        mark: Option<String>,
+    ) -> Result<(), Fenced> {
+        let publisher = self.publishers.get_mut(id).ok_or(Fenced)?;
+        if publisher.session != token {
+            return Err(Fenced);
+        }
+        publisher.last = number;
+        if mark.is_some() {
+            publisher.mark = mark;
+        }
+        Ok(())
+    }
+
+    /// A publisher's session has ended.
+    pub fn close(&mut self, id: &str, token: PublisherToken) {
+        if let Some(publisher) = self.publishers.get_mut(id)
+            && publisher.session == token
+        {
+            publisher.connected = false;
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use tickwire_protocol::{Price, TickData, Trade};
+
+    pub(crate) fn trade(symbol: &str, seq: u64) -> Tick {
+        let price = Price::from_f64(100.25).unwrap();
+        Tick {
+            symbol: Symbol::new(symbol).unwrap(),
+            seq: Seq(seq),
+            time: UnixNanos(1_767_364_200_000_000_000),
+            data: TickData::Trade(Trade { id: seq, price, size: 100, ..Trade::default() }),
+        }
+    }
+
+    const FEED: FeedId = FeedId(0);
+
+    #[test]
+    fn numbers_are_contiguous_within_a_topic_and_over_all() {
+        let mut sequencer = Sequencer::new(10, 10);
+        sequencer.take(FEED, vec![trade("A", 0), trade("B", 0), trade("A", 0)]);
+        let first = sequencer.batch(UnixNanos(5)).unwrap();
+        sequencer.take(FEED, vec![trade("A", 0)]);
+        let second = sequencer.batch(UnixNanos(3)).unwrap();
+        let seqs: Vec<_> = first.ticks().iter().map(|n| (n.topic.0, n.tick.seq.0)).collect();
+        assert_eq!(seqs, [(0, 1), (1, 1), (0, 2)]);
+        assert_eq!((second.first(), second.ticks()[0].tick.seq), (Position(4), Seq(3)));
+        assert_eq!(second.received(), UnixNanos(5), "receive time never decreases");
+        assert!(sequencer.batch(UnixNanos(9)).is_none());
+    }
+
+    #[test]
+    fn the_same_symbol_in_two_feeds_is_two_topics() {
+        let mut sequencer = Sequencer::new(10, 10);
+        sequencer.take(FEED, vec![trade("A", 0)]);
+        sequencer.take(FeedId(1), vec![trade("A", 0)]);
+        let batch = sequencer.batch(UnixNanos(1)).unwrap();
+        assert!(batch.ticks().iter().all(|numbered| numbered.tick.seq == Seq(1)));
+        assert_eq!(sequencer.topics(), 2);
+    }
+
+    #[test]
+    fn topics_beyond_the_limit_are_refused_and_counted() {
+        let mut sequencer = Sequencer::new(1, 10);
+        assert_eq!(sequencer.take(FEED, vec![trade("A", 0), trade("B", 0), trade("A", 0)]), 1);
+        assert_eq!(sequencer.pending(), 2);
+    }
+
+    #[test]
+    fn a_publisher_that_returns_continues_its_count_and_fences_its_older_session() {
+        let mut sequencer = Sequencer::new(10, 10);
+        let old = sequencer.open("p").unwrap();
+        assert_eq!((old.last, old.fenced), (0, None));
+        sequencer.advance("p", old.token, 1, Some("m".to_owned())).unwrap();
+        let new = sequencer.open("p").unwrap();
+        assert_eq!((new.last, new.mark.as_deref(), new.fenced), (1, Some("m"), Some(old.token)));
+        assert_eq!(sequencer.advance("p", old.token, 2, None), Err(Fenced));
+        sequencer.close("p", old.token);
+        sequencer.advance("p", new.token, 2, None).unwrap();
+        sequencer.close("p", new.token);
+        let again = sequencer.open("p").unwrap();
+        assert_eq!((again.last, again.fenced), (2, None));
+    }
+
+    #[test]
+    fn only_publishers_that_are_away_are_forgotten() {
+        let mut sequencer = Sequencer::new(10, 2);
+        let first = sequencer.open("first").unwrap();
+        sequencer.open("second").unwrap();
+        assert_eq!(sequencer.open("third"), None, "both are connected");
+        sequencer.close("first", first.token);
+        assert!(sequencer.open("third").is_some());
+        assert_eq!(sequencer.advance("first", first.token, 1, None), Err(Fenced));
+    }
+}

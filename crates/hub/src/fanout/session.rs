@@ -1,0 +1,184 @@
+//! What the core knows of one WebSocket peer.
+
+use std::collections::VecDeque;
+
+use tickwire_protocol::{Channel, Encoding, ErrorCode, PerChannel, UnixNanos};
+
+use super::FeedId;
+use super::backlog::Backlog;
+use super::topics::LocalId;
+
+/// A session: its slot in the shard. Slots are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u32);
+
+impl SessionId {
+    pub(crate) const fn slot(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The peer closed, or its connection ended.
+    PeerClosed,
+    /// It read too slowly.
+    SlowClient,
+    /// Nothing was heard of it for too long.
+    Silent,
+    /// It broke the WebSocket protocol.
+    Protocol,
+    /// It sent text that is not UTF-8.
+    NotUtf8,
+    /// It sent a message larger than the limit.
+    TooBig,
+    /// The hub is shutting down.
+    Shutdown,
+}
+
+impl CloseReason {
+    /// All reasons, for metrics.
+    pub const ALL: [Self; 7] = [
+        Self::PeerClosed,
+        Self::SlowClient,
+        Self::Silent,
+        Self::Protocol,
+        Self::NotUtf8,
+        Self::TooBig,
+        Self::Shutdown,
+    ];
+
+    /// The close code on the wire (RFC 6455 section 7.4.1); 1000 where none is sent.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::PeerClosed | Self::Silent => 1000,
+            Self::Shutdown => 1001,
+            Self::Protocol => 1002,
+            Self::NotUtf8 => 1007,
+            Self::SlowClient => 1008,
+            Self::TooBig => 1009,
+        }
+    }
+
+    /// The word in metrics, logs and the close frame.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::PeerClosed => "peer_closed",
+            Self::SlowClient => "slow_client",
+            Self::Silent => "silent",
+            Self::Protocol => "protocol",
+            Self::NotUtf8 => "not_utf8",
+            Self::TooBig => "too_big",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// Whether the same client may come back and be served.
+    #[must_use]
+    pub const fn retry(self) -> bool {
+        !matches!(self, Self::Protocol | Self::NotUtf8 | Self::TooBig)
+    }
+
+    /// The error element that precedes the close, if there is one.
+    #[must_use]
+    pub const fn error(self) -> Option<ErrorCode> {
+        match self {
+            Self::SlowClient => Some(ErrorCode::SlowClient),
+            _ => None,
+        }
+    }
+}
+
+/// Where a session stands with its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Flow {
+    /// Nothing is pending.
+    #[default]
+    Idle,
+    /// Stands in the shard's list of sessions to be written.
+    Ready,
+    /// The socket takes no more.
+    Blocked,
+}
+
+/// The part of a session that every tick touches; kept apart and small for the cache.
+#[derive(Debug, Default)]
+pub(crate) struct Hot {
+    pub(crate) backlog: Backlog,
+    pub(crate) flow: Flow,
+    /// Gets no more ticks: it has lagged, or is ending, or its slot is empty.
+    pub(crate) deaf: bool,
+}
+
+/// The rest of a session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) feed: FeedId,
+    pub(crate) encoding: Encoding,
+    /// Topics it named, sorted by topic.
+    pub(crate) names: Vec<Name>,
+    /// Channels it subscribed to with `"*"`.
+    pub(crate) wild: PerChannel<bool>,
+    /// Names by channel, `"*"` counted as one.
+    pub(crate) totals: PerChannel<u32>,
+    /// Frames that are not ticks, oldest first.
+    pub(crate) control: VecDeque<ControlFrames>,
+    /// Invariant: the sum of `frames.len()` over `control`.
+    pub(crate) control_bytes: usize,
+    /// Ticks of the log that have gone into frames; the clock that orders `control` among them.
+    pub(crate) sent: u64,
+    /// It ends once everything pending is sent.
+    pub(crate) ending: Option<CloseReason>,
+    /// When its socket stopped taking data.
+    pub(crate) blocked_since: UnixNanos,
+}
+
+/// A topic a session named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) topic: LocalId,
+    /// Where the session stands in the topic's list of subscribers.
+    pub(crate) at: u32,
+}
+
+/// Frames to be sent once `after` ticks have been sent.
+#[derive(Debug)]
+pub(crate) struct ControlFrames {
+    pub(crate) after: u64,
+    pub(crate) queued: UnixNanos,
+    pub(crate) frames: Vec<u8>,
+}
+
+impl Session {
+    pub(crate) fn new(feed: FeedId, encoding: Encoding) -> Self {
+        Self {
+            feed,
+            encoding,
+            names: Vec::new(),
+            wild: PerChannel::default(),
+            totals: PerChannel::default(),
+            control: VecDeque::new(),
+            control_bytes: 0,
+            sent: 0,
+            ending: None,
+            blocked_since: UnixNanos::default(),
+        }
+    }
+
+    pub(crate) fn find(&self, topic: LocalId) -> Result<usize, usize> {
+        self.names.binary_search_by_key(&topic, |name| name.topic)
+    }
+
+    /// All names it has, `"*"` counted as one per channel.
+    pub(crate) fn total(&self) -> usize {
+        self.names.len() + self.wild.iter().filter(|(_, wild)| **wild).count()
+    }
+
+    pub(crate) fn wild_channels(&self) -> impl Iterator<Item = Channel> {
+        let wild = self.wild;
+        Channel::ALL.into_iter().filter(move |channel| wild[*channel])
+    }
+}

@@ -1,0 +1,134 @@
+//! The topics of one shard: who wants them, and their last values.
+
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use tickwire_protocol::{Channel, Symbol, Tick};
+
+use super::{FeedId, Numbered, TopicId};
+
+/// A topic by what it is.
+pub(crate) type Key = (FeedId, Channel, Symbol);
+
+/// Number of a topic within its shard. Unlike a [`TopicId`] it also exists for names that have never
+/// ticked, because somebody waits for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LocalId(pub(crate) u32);
+
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) key: Key,
+    /// Slots of the sessions that named it, in no order.
+    pub(crate) subscribers: Vec<u32>,
+    /// A copy, never a slice that would pin a batch. `None` while it has never ticked.
+    pub(crate) last: Option<Box<Tick>>,
+}
+
+/// No room for another name that has never ticked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManyWaiting;
+
+#[derive(Debug)]
+pub(crate) struct Topics {
+    topics: Slab<Topic>,
+    by_key: FxHashMap<Key, LocalId>,
+    /// The local number of each [`TopicId`], `UNKNOWN` before its first tick here.
+    of_global: Vec<LocalId>,
+    /// Topics that have never ticked: names somebody waits for.
+    waiting: usize,
+    waiting_max: usize,
+}
+
+const UNKNOWN: LocalId = LocalId(u32::MAX);
+
+impl Topics {
+    pub(crate) fn new(waiting_max: usize) -> Self {
+        Self {
+            topics: Slab::new(),
+            by_key: FxHashMap::default(),
+            of_global: Vec::new(),
+            waiting: 0,
+            waiting_max,
+        }
+    }
+
+    /// Takes note of a tick: it is its topic's last value now.
+    #[inline]
+    pub(crate) fn tick(&mut self, numbered: &Numbered) -> &Topic {
+        let local = match self.of_global.get(numbered.topic.0 as usize) {
+            Some(local) if *local != UNKNOWN => *local,
+            _ => self.meet(numbered),
+        };
+        let topic = &mut self.topics[local.0 as usize];
+        match &mut topic.last {
+            Some(last) => last.as_mut().clone_from(&numbered.tick), // in place: the box stays
+            None => {
+                topic.last = Some(Box::new(numbered.tick.clone()));
+                self.waiting -= 1;
+            }
+        }
+        topic
+    }
+
+    /// The first tick of a topic.
+    fn meet(&mut self, numbered: &Numbered) -> LocalId {
+        let TopicId(global) = numbered.topic;
+        let index = global as usize;
+        if self.of_global.len() <= index {
+            self.of_global.resize(index + 1, UNKNOWN);
+        }
+        let key = (numbered.feed, numbered.tick.channel(), numbered.tick.symbol);
+        let local = match self.by_key.get(&key) {
+            Some(local) => *local,
+            None => self.insert(key),
+        };
+        self.of_global[index] = local;
+        local
+    }
+
+    fn insert(&mut self, key: Key) -> LocalId {
+        let topic = Topic { key, subscribers: Vec::new(), last: None };
+        let slot = self.topics.insert(topic);
+        let local = LocalId(u32::try_from(slot).expect("limits keep topics below 2^32"));
+        self.by_key.insert(key, local);
+        self.waiting += 1;
+        local
+    }
+
+    pub(crate) fn find(&self, key: &Key) -> Option<LocalId> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Finds a topic or makes room for a name that has never ticked.
+    pub(crate) fn wait_for(&mut self, key: Key) -> Result<LocalId, TooManyWaiting> {
+        match self.by_key.get(&key) {
+            Some(local) => Ok(*local),
+            None if self.waiting >= self.waiting_max => Err(TooManyWaiting),
+            None => Ok(self.insert(key)),
+        }
+    }
+
+    /// Forgets a name that nobody waits for and that has never ticked.
+    pub(crate) fn release(&mut self, local: LocalId) {
+        let slot = local.0 as usize;
+        if let Some(topic) = self.topics.get(slot)
+            && topic.subscribers.is_empty()
+            && topic.last.is_none()
+        {
+            self.by_key.remove(&topic.key);
+            self.topics.remove(slot);
+            self.waiting -= 1;
+        }
+    }
+
+    pub(crate) fn get(&self, local: LocalId) -> &Topic {
+        &self.topics[local.0 as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, local: LocalId) -> &mut Topic {
+        &mut self.topics[local.0 as usize]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Topic> {
+        self.topics.iter().map(|(_, topic)| topic)
+    }
+}

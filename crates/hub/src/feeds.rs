@@ -1,0 +1,163 @@
+//! How the feeds are: who publishes, and whether ticks come in.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tickwire_protocol::{Control, Feed, FeedState, UnixNanos};
+
+use crate::fanout::FeedId;
+
+/// All feeds there are, in the order of their numbers.
+#[derive(Debug)]
+pub(crate) struct Feeds {
+    feeds: Vec<FeedStatus>,
+    /// Counts changes of state, over all feeds.
+    version: AtomicU64,
+    stale_after: Duration,
+}
+
+/// One feed.
+#[derive(Debug)]
+pub(crate) struct FeedStatus {
+    pub(crate) name: Feed,
+    publishers: AtomicU32,
+    /// When its last tick was numbered; 0 before the first.
+    last_tick: AtomicU64,
+    state: Mutex<(FeedState, UnixNanos)>,
+    /// Version of [`Feeds`] at which the state changed last.
+    version: AtomicU64,
+}
+
+impl Feeds {
+    pub(crate) fn new(names: Vec<Feed>, stale_after: Duration, now: UnixNanos) -> Self {
+        let feeds = names
+            .into_iter()
+            .map(|name| FeedStatus {
+                name,
+                publishers: AtomicU32::new(0),
+                last_tick: AtomicU64::new(0),
+                state: Mutex::new((FeedState::Down, now)),
+                version: AtomicU64::new(0),
+            })
+            .collect();
+        Self { feeds, version: AtomicU64::new(0), stale_after }
+    }
+
+    pub(crate) fn all(&self) -> &[FeedStatus] {
+        &self.feeds
+    }
+
+    pub(crate) fn get(&self, id: FeedId) -> &FeedStatus {
+        &self.feeds[usize::from(id.0)]
+    }
+
+    /// The feed of a name; the first one if none is named.
+    pub(crate) fn find(&self, name: Option<&str>) -> Option<FeedId> {
+        let at = match name {
+            None => 0,
+            Some(name) => self.feeds.iter().position(|feed| feed.name.as_str() == name)?,
+        };
+        u8::try_from(at).ok().map(FeedId)
+    }
+
+    /// Looks at every feed and says whether the state of any has changed.
+    pub(crate) fn refresh(&self, now: UnixNanos) -> bool {
+        let next = self.version() + 1;
+        let mut changed = false;
+        for feed in &self.feeds {
+            changed |= feed.refresh(now, self.stale_after, next);
+        }
+        if changed {
+            self.version.store(next, Ordering::Release);
+        }
+        changed
+    }
+
+    /// Number of the last change of state.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Feeds whose state has changed since a version.
+    pub(crate) fn changed_since(&self, version: u64) -> Vec<FeedId> {
+        let changed = |(id, feed): (u8, &FeedStatus)| {
+            (feed.version.load(Ordering::Acquire) > version).then_some(FeedId(id))
+        };
+        (0..).zip(&self.feeds).filter_map(changed).collect()
+    }
+}
+
+impl FeedStatus {
+    pub(crate) fn publisher_came(&self) {
+        self.publishers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn publisher_left(&self) {
+        self.publishers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn publishers(&self) -> u32 {
+        self.publishers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn ticked(&self, now: UnixNanos) {
+        self.last_tick.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Its state and since when.
+    pub(crate) fn state(&self) -> (FeedState, UnixNanos) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The element that tells of its state.
+    pub(crate) fn element(&self) -> Control {
+        let (state, since) = self.state();
+        Control::Feed { feed: self.name.clone(), state, since }
+    }
+
+    fn refresh(&self, now: UnixNanos, stale_after: Duration, version: u64) -> bool {
+        let last_tick = UnixNanos(self.last_tick.load(Ordering::Relaxed));
+        let fresh = last_tick.0 != 0 && now.since(last_tick) < stale_after;
+        let is = match (fresh, self.publishers() > 0) {
+            // Ticks of POST requests keep a feed live without a publisher session.
+            (true, _) => FeedState::Live,
+            (false, true) => FeedState::Stale,
+            (false, false) => FeedState::Down,
+        };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = state.0 != is;
+        if changed {
+            *state = (is, now);
+            self.version.store(version, Ordering::Release);
+        }
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_is_live_with_ticks_stale_without_and_down_without_publishers() {
+        let at = |s: u64| UnixNanos((1_000 + s) * 1_000_000_000);
+        let feeds = Feeds::new(vec![Feed::default()], Duration::from_secs(10), at(0));
+        let feed = feeds.get(FeedId(0));
+        assert_eq!(feed.state(), (FeedState::Down, at(0)));
+        feed.publisher_came();
+        assert!(feeds.refresh(at(1)));
+        assert_eq!(feeds.changed_since(0), [FeedId(0)]);
+        assert_eq!(feed.state(), (FeedState::Stale, at(1)));
+        feed.ticked(at(2));
+        assert!(feeds.refresh(at(3)));
+        assert_eq!(feed.state(), (FeedState::Live, at(3)));
+        assert!(!feeds.refresh(at(11)));
+        assert_eq!(feeds.changed_since(feeds.version()), []);
+        assert!(feeds.refresh(at(12)));
+        feed.publisher_left();
+        feeds.refresh(at(13));
+        assert_eq!(feed.state(), (FeedState::Down, at(13)));
+    }
+}

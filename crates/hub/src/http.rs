@@ -1,0 +1,128 @@
+//! The HTTP front: one port for subscribers, publishers, the page, the API and metrics.
+
+mod api;
+mod page;
+mod publish;
+mod subscribe;
+mod upgrade;
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
+
+use crate::config::ms;
+use crate::metrics::{Refused, exposition};
+use crate::server::Shared;
+
+/// Address of the peer of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// Accepts connections until the hub closes.
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let app = routes(shared.clone());
+    let room = Arc::new(Semaphore::new(shared.config.http_connections_max));
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &room) => accepted,
+            () = shared.closing.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer, place)) => {
+                let connection = connection(stream, peer, app.clone(), shared.clone(), place);
+                shared.tasks.spawn(connection);
+            }
+            Err(error) => {
+                // Out of files, most likely: go on once some have been closed.
+                tracing::warn!(%error, "cannot accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Waits for room among the HTTP connections first: beyond it the kernel's queue has to hold them.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
+}
+
+/// Serves one connection until it ends or becomes a session.
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    shared: Arc<Shared>,
+    _place: OwnedSemaphorePermit,
+) {
+    let _unsupported = stream.set_nodelay(true); // then it is merely slower
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer.ip()));
+        let app = app.clone();
+        async move { Ok::<_, Infallible>(app.oneshot(request).await.into_response()) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(ms(shared.config.handshake_ms_max));
+    let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = shared.closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, %peer, "an HTTP connection ended badly");
+    }
+}
+
+fn routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/ws", get(subscribe::subscribe))
+        .route("/publish", get(publish::session).post(publish::post))
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(api::ready))
+        .route("/metrics", get(api::metrics))
+        .route("/api/symbols", get(api::symbols))
+        .route("/api/status", get(api::status))
+        .fallback(page::page)
+        .with_state(shared)
+}
+
+/// A refusal that says why, in one line of text.
+fn refuse(shared: &Shared, status: StatusCode, why: Refused, text: impl Into<String>) -> Response {
+    shared.metrics.refuse(why, 1);
+    let mut text = text.into();
+    tracing::debug!(%status, text, "request refused");
+    text.push('\n');
+    let mut response = (status, text).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    response
+}
+
+/// A page of the metrics.
+fn metrics_text(shared: &Arc<Shared>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], exposition(shared)).into_response()
+}

@@ -1,0 +1,137 @@
+//! `/publish`: ticks come in, as a WebSocket session or by POST.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use tickwire_protocol::{Encoding, decode_publish};
+use tokio::sync::oneshot;
+use tokio_tungstenite::WebSocketStream;
+use tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::refuse;
+use super::subscribe::FeedQuery;
+use super::upgrade::accept;
+use crate::admission::{origin_allowed, token_shown};
+use crate::config::ms;
+use crate::fanout::FeedId;
+use crate::metrics::Refused;
+use crate::publisher::{self, check_sizes};
+use crate::router::Ingest;
+use crate::server::Shared;
+
+/// Buffer for reading from a publisher, in bytes.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+pub(super) async fn session(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<FeedQuery>,
+    mut request: Request,
+) -> Response {
+    let on_upgrade = hyper::upgrade::on(&mut request);
+    let admitted = admit(&shared, &query, request.headers());
+    let accepted = admitted.and_then(|feed| {
+        let response = accept(request.headers(), None).map_err(|error| {
+            let text = error.to_string();
+            error.response(refuse(&shared, StatusCode::BAD_REQUEST, Refused::Handshake, text))
+        })?;
+        Ok((response, feed))
+    });
+    let (response, feed) = match accepted {
+        Ok(accepted) => accepted,
+        Err(refusal) => return *refusal,
+    };
+    if shared.metrics.publishers.get() >= shared.config.publishers_max as u64 {
+        let text =
+            format!("the hub has {} publishers, as many as it may", shared.config.publishers_max);
+        return refuse(&shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
+    }
+    let task_shared = shared.clone();
+    shared.tasks.spawn(async move {
+        match on_upgrade.await {
+            Ok(upgraded) => {
+                let config = WebSocketConfig::default()
+                    .read_buffer_size(READ_BUFFER_BYTES)
+                    .max_message_size(Some(task_shared.config.publish_bytes_max))
+                    .max_frame_size(Some(task_shared.config.publish_bytes_max));
+                let io = TokioIo::new(upgraded);
+                let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+                publisher::run(task_shared, feed, ws).await;
+            }
+            Err(error) => tracing::debug!(%error, "a publisher left during its handshake"),
+        }
+    });
+    response
+}
+
+fn admit(shared: &Shared, query: &FeedQuery, headers: &HeaderMap) -> Result<FeedId, Box<Response>> {
+    let feed = query.find(shared)?;
+    origin_allowed(headers, &shared.config.allow_origins)
+        .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
+    token_shown(headers, shared.config.publish_token.as_deref())
+        .map_err(|text| refuse(shared, StatusCode::UNAUTHORIZED, Refused::Token, text))?;
+    if !shared.is_ready() {
+        let text = "the hub is shutting down";
+        let refusal = refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
+        return Err(Box::new(refusal));
+    }
+    Ok(feed)
+}
+
+#[derive(Debug, Serialize)]
+struct Posted {
+    /// Ticks numbered.
+    accepted: usize,
+    /// Ticks refused because they would open topics beyond the limit.
+    refused: usize,
+}
+
+/// JSON elements by POST, for curl and for programs that publish now and then.
+pub(super) async fn post(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<FeedQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match admit(&shared, &query, &headers) {
+        Ok(feed) => take_body(&shared, feed, body).await.unwrap_or_else(|refusal| *refusal),
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn take_body(shared: &Shared, feed: FeedId, body: Body) -> Result<Response, Box<Response>> {
+    let config = &shared.config;
+    let bytes = axum::body::to_bytes(body, config.publish_bytes_max);
+    let bytes = tokio::time::timeout(ms(config.handshake_ms_max), bytes)
+        .await
+        .map_err(|_| {
+            let text = "the body did not arrive in time";
+            refuse(shared, StatusCode::REQUEST_TIMEOUT, Refused::Handshake, text)
+        })?
+        .map_err(|_| {
+            let text = format!("body: at most {} bytes", config.publish_bytes_max);
+            refuse(shared, StatusCode::PAYLOAD_TOO_LARGE, Refused::TooBig, text)
+        })?;
+    shared.metrics.publisher_bytes.add(bytes.len() as u64);
+    let published = decode_publish(&bytes, Encoding::Json, config.publish_ticks_max)
+        .and_then(check_sizes)
+        .map_err(|e| refuse(shared, StatusCode::BAD_REQUEST, Refused::Syntax, e.to_string()))?;
+    let offered = published.ticks.len();
+    let stopping = |_| {
+        let text = "the hub is shutting down";
+        refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text)
+    };
+    let permit = publisher::room(shared, offered).await;
+    let permit = permit.ok_or(()).map_err(stopping)?;
+    let (done, numbered) = oneshot::channel();
+    let ticks = published.ticks;
+    let message = Ingest::Ticks { feed, ticks, numbered: None, done: Some(done), permit };
+    shared.ingest.send(message).await.map_err(|_| stopping(()))?;
+    let refused = numbered.await.map_err(|_| stopping(()))?;
+    Ok(Json(Posted { accepted: offered - refused, refused }).into_response())
+}

@@ -1,0 +1,76 @@
+//! The opening handshake of WebSocket (RFC 6455 section 4.2).
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use tungstenite::handshake::derive_accept_key;
+
+/// What is wrong with a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    /// An ordinary request.
+    #[error("this is a WebSocket endpoint: expected Connection: Upgrade and Upgrade: websocket")]
+    NoUpgrade,
+    /// A version we do not speak.
+    #[error("expected Sec-WebSocket-Version: 13")]
+    Version,
+    /// No key, or one that is none.
+    #[error("expected Sec-WebSocket-Key: 16 bytes in base64")]
+    Key,
+}
+
+impl HandshakeError {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::NoUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
+            Self::Key => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The refusal, with what the client may use instead.
+    pub(crate) fn response(
+        self,
+        mut refusal: axum::response::Response,
+    ) -> axum::response::Response {
+        *refusal.status_mut() = self.status();
+        let headers = refusal.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        refusal
+    }
+}
+
+/// The answer to a handshake.
+pub(crate) fn accept(
+    headers: &HeaderMap,
+    subprotocol: Option<&'static str>,
+) -> Result<axum::response::Response, HandshakeError> {
+    let has = |name: header::HeaderName, token: &str| {
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|t| t.trim().eq_ignore_ascii_case(token))
+    };
+    if !has(header::CONNECTION, "upgrade") || !has(header::UPGRADE, "websocket") {
+        return Err(HandshakeError::NoUpgrade);
+    }
+    if headers.get(header::SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) != Some(b"13") {
+        return Err(HandshakeError::Version);
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or(HandshakeError::Key)?.as_bytes();
+    if key.len() != 24 || !key.ends_with(b"==") {
+        return Err(HandshakeError::Key);
+    }
+    let mut response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, derive_accept_key(key));
+    if let Some(subprotocol) = subprotocol {
+        response = response.header(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    response.body(Body::empty()).map_err(|_| HandshakeError::Key)
+}
+
+/// Subprotocols a client offers, in its order.
+pub(crate) fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+}

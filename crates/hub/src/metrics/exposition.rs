@@ -1,0 +1,141 @@
+//! `/metrics`: the Prometheus text of everything counted.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use tickwire_protocol::FeedState;
+
+use super::buckets::Summed;
+use super::{Buckets, Cell, Refused, ShardMetrics};
+use crate::fanout::CloseReason;
+use crate::server::Shared;
+
+/// The text of one scrape.
+pub(crate) fn exposition(shared: &std::sync::Arc<Shared>) -> String {
+    let mut registry = Registry::with_prefix("tickwire");
+    registry.register_collector(Box::new(Scrape(shared.clone())));
+    let mut text = String::new();
+    let written = prometheus_client::encoding::text::encode(&mut text, &registry);
+    debug_assert!(written.is_ok(), "writing to a string cannot fail");
+    text
+}
+
+#[derive(Debug)]
+struct Scrape(std::sync::Arc<Shared>);
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Output(encoder);
+        self.sessions(&mut out)?;
+        self.ticks(&mut out)?;
+        self.turns(&mut out)?;
+        self.feeds(&mut out)
+    }
+}
+
+impl Scrape {
+    fn sum(&self, of: impl Fn(&ShardMetrics) -> &Cell) -> u64 {
+        self.0.shards.iter().map(|shard| of(&shard.metrics).get()).sum()
+    }
+
+    fn sum_buckets(&self, of: impl Fn(&ShardMetrics) -> &Buckets) -> Summed {
+        Buckets::sum_up(self.0.shards.iter().map(|shard| of(&shard.metrics)))
+    }
+
+    fn sessions(&self, out: &mut Output<'_>) -> fmt::Result {
+        out.gauge("sessions", "Subscriber sessions", self.sum(|s| &s.sessions))?;
+        out.gauge("subscriptions", "Names subscribed to", self.sum(|s| &s.subscriptions))?;
+        out.gauge("publishers", "Publisher sessions", self.0.metrics.publishers.get())?;
+        let closes = CloseReason::ALL.map(|reason| {
+            (("reason", reason.label()), self.sum(|shard| &shard.closes[reason as usize]))
+        });
+        out.counters("closes", "Sessions ended, by reason", &closes)?;
+        let hub = &self.0.metrics;
+        let commands = self.sum(|shard| &shard.refused_commands);
+        let refused = Refused::ALL
+            .map(|why| (("reason", why.label()), hub.refused[why as usize].get()))
+            .into_iter()
+            .chain([(("reason", "command"), commands)])
+            .collect::<Vec<_>>();
+        out.counters("refused", "Input refused, by reason", &refused)
+    }
+
+    fn ticks(&self, out: &mut Output<'_>) -> fmt::Result {
+        let hub = &self.0.metrics;
+        out.counter("ticks_in", "Ticks taken from publishers", hub.ticks_in.get())?;
+        out.counter("publisher_bytes", "Bytes from publishers", hub.publisher_bytes.get())?;
+        out.gauge("topics", "Topics that have ticked", hub.topics.get())?;
+        let delivered = self.sum(|s| &s.ticks_delivered);
+        out.counter("ticks_delivered", "Ticks written to subscribers", delivered)?;
+        out.counter("bytes", "Bytes written to subscribers", self.sum(|s| &s.bytes))?;
+        out.counter("frames", "Writes of frames to subscribers", self.sum(|s| &s.frames))?;
+        let per_write = self.sum_buckets(|shard| &shard.ticks_per_write);
+        out.histogram("ticks_per_write", "Ticks in one write", &per_write)?;
+        let backlog = self.sum(|s| &s.backlog_ticks);
+        out.gauge("backlog_ticks", "Ticks pending over all sessions", backlog)?;
+        let (bytes, ticks) = self.0.log.size();
+        out.gauge("log_bytes", "Bytes the log is charged", bytes as u64)?;
+        out.gauge("log_ticks", "Ticks in the log", ticks as u64)?;
+        let fell_out = self.sum(|shard| &shard.fell_out);
+        out.counter("shard_fell_out", "Shards that fell out of the log", fell_out)
+    }
+
+    fn turns(&self, out: &mut Output<'_>) -> fmt::Result {
+        let router = Buckets::sum_up(std::iter::once(&self.0.metrics.router_turn_seconds));
+        out.histogram("router_turn_seconds", "Time of one turn of the router", &router)?;
+        let shards = self.sum_buckets(|shard| &shard.turn_seconds);
+        out.histogram("shard_turn_seconds", "Time of one turn of a shard", &shards)
+    }
+
+    /// One series for each feed and state, 1 for the state it is in.
+    fn feeds(&self, out: &mut Output<'_>) -> fmt::Result {
+        let states = [FeedState::Live, FeedState::Stale, FeedState::Down];
+        let mut family = out.0.encode_descriptor(
+            "feed_state",
+            "State of a feed: 1 for the state it is in",
+            None,
+            MetricType::Gauge,
+        )?;
+        for feed in self.0.feeds.all() {
+            let (now, _) = feed.state();
+            for state in states {
+                let labels = [("feed", feed.name.as_str()), ("state", state.name())];
+                let value = ConstGauge::new(i64::from(state == now));
+                value.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Output<'a>(DescriptorEncoder<'a>);
+
+impl Output<'_> {
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(encoder)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)
+    }
+
+    fn counters(&mut self, name: &str, help: &str, values: &[((&str, &str), u64)]) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (label, value) in values {
+            ConstCounter::new(*value).encode(family.encode_family(&[*label])?)?;
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, summed: &Summed) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        encoder.encode_histogram::<NoLabelSet>(summed.sum, summed.count, &summed.buckets, None)
+    }
+}

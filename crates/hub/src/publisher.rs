@@ -1,0 +1,370 @@
+//! A publisher's session: reads, checks and counts its messages, hands the ticks to the router, and
+//! tells the publisher how far they have come.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use tickwire_protocol::{
+    Command, Control, DecodeError, Encoding, ErrorCode, Publish, Published, decode_publish,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio_tungstenite::WebSocketStream;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Error, Message};
+
+use crate::clock;
+use crate::config::ms;
+use crate::fanout::{FeedId, PublisherToken};
+use crate::metrics::Refused;
+use crate::router::{Ingest, MessageNumber, Progress};
+use crate::server::Shared;
+
+/// Time between acknowledgements while there is something to acknowledge; the contract allows 50 ms.
+const ACK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a publisher may take to read what it is told.
+const SEND_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Checks that every tick is small enough to be sent on in any encoding.
+pub(crate) fn check_sizes(published: Published) -> Result<Published, DecodeError> {
+    for (index, tick) in published.ticks.iter().enumerate() {
+        tick.check_size().map_err(|problem| DecodeError {
+            element: Some(index),
+            kind: tick.channel().letter(),
+            field: "",
+            problem,
+        })?;
+    }
+    Ok(published)
+}
+
+/// Waits until the router has room for so many ticks; `None` when the hub has stopped.
+pub(crate) async fn room(shared: &Shared, ticks: usize) -> Option<OwnedSemaphorePermit> {
+    let permits = u32::try_from(ticks.max(1)).unwrap_or(u32::MAX);
+    shared.ingest_room.clone().acquire_many_owned(permits).await.ok()
+}
+
+/// Serves a publisher until it leaves, is replaced, or the hub stops.
+pub(crate) async fn run<S>(shared: Arc<Shared>, feed: FeedId, ws: WebSocketStream<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let status = shared.feeds.get(feed);
+    status.publisher_came();
+    shared.metrics.publishers.add(1);
+    let (progress_sender, progress) = watch::channel(Progress::default());
+    let mut session = Session {
+        shared: shared.clone(),
+        feed,
+        ws,
+        encoding: Encoding::Json,
+        acknowledged: None,
+        progress_sender,
+        progress,
+        told: Progress::default(),
+    };
+    let end = session.serve().await;
+    tracing::info!(feed = %status.name, end = end.label(), "publisher left");
+    session.leave(end).await;
+    shared.metrics.publishers.sub(1);
+    status.publisher_left();
+}
+
+struct Session<S> {
+    shared: Arc<Shared>,
+    feed: FeedId,
+    ws: WebSocketStream<S>,
+    /// What it is answered in: that of its last message.
+    encoding: Encoding,
+    /// Set once it has asked for acknowledged publishing.
+    acknowledged: Option<Acknowledged>,
+    progress_sender: watch::Sender<Progress>,
+    progress: watch::Receiver<Progress>,
+    /// What it has been told of its progress.
+    told: Progress,
+}
+
+struct Acknowledged {
+    id: Arc<str>,
+    token: PublisherToken,
+    /// Number of the last data message received.
+    number: u64,
+}
+
+/// Why a publisher's session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Left,
+    Silent,
+    Replaced,
+    Protocol,
+    TooBig,
+    TooManyPublishers,
+    Shutdown,
+}
+
+impl End {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Silent => "silent",
+            Self::Replaced => "replaced",
+            Self::Protocol => "protocol",
+            Self::TooBig => "too_big",
+            Self::TooManyPublishers => "too_many_publishers",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// The close code, where one is sent.
+    const fn code(self) -> Option<u16> {
+        match self {
+            Self::Left | Self::Silent => None,
+            Self::Replaced => Some(1008),
+            Self::Protocol => Some(1002),
+            Self::TooBig => Some(1009),
+            Self::TooManyPublishers => Some(1013),
+            Self::Shutdown => Some(1001),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    async fn serve(&mut self) -> End {
+        match self.exchange().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn exchange(&mut self) -> Result<std::convert::Infallible, End> {
+        let closing = self.shared.closing.clone();
+        let config = &self.shared.config;
+        let (ping_interval, silent_max) = (ms(config.ping_interval_ms), ms(config.silent_ms_max));
+        let mut heard = clock::monotonic();
+        let mut ping = tokio::time::interval(ping_interval);
+        ping.reset();
+        loop {
+            tokio::select! {
+                message = self.ws.next() => {
+                    heard = clock::monotonic();
+                    self.message(message).await?;
+                }
+                changed = self.progress.changed() => {
+                    changed.map_err(|_| End::Shutdown)?;
+                    self.tell_progress().await?;
+                    // Progress made meanwhile is told in one acknowledgement.
+                    self.read_for(ACK_INTERVAL, &mut heard).await?;
+                }
+                _ = ping.tick() => {
+                    if clock::monotonic() - heard > silent_max {
+                        return Err(End::Silent);
+                    }
+                    self.send(Message::Ping(Vec::new().into())).await?;
+                }
+                () = closing.cancelled() => return Err(End::Shutdown),
+            }
+        }
+    }
+
+    /// Goes on reading for a while without telling progress.
+    async fn read_for(&mut self, time: Duration, heard: &mut Instant) -> Result<(), End> {
+        let pause = tokio::time::sleep(time);
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = &mut pause => return Ok(()),
+                message = self.ws.next() => {
+                    *heard = clock::monotonic();
+                    self.message(message).await?;
+                }
+            }
+        }
+    }
+
+    async fn message(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+        match message {
+            Some(Ok(Message::Text(text))) => {
+                self.encoding = Encoding::Json;
+                self.take(text.as_bytes()).await
+            }
+            Some(Ok(Message::Binary(bytes))) => {
+                self.encoding = Encoding::MsgpackArray;
+                self.take(&bytes).await
+            }
+            Some(Ok(Message::Close(_))) | None => Err(End::Left),
+            Some(Ok(_)) => Ok(()),
+            Some(Err(Error::Capacity(_))) => {
+                self.shared.metrics.refuse(Refused::TooBig, 1);
+                Err(End::TooBig)
+            }
+            Some(Err(
+                Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
+                | Error::Io(_)
+                | Error::ConnectionClosed,
+            )) => Err(End::Left),
+            Some(Err(_)) => {
+                self.shared.metrics.refuse(Refused::Syntax, 1);
+                Err(End::Protocol)
+            }
+        }
+    }
+
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), End> {
+        self.shared.metrics.publisher_bytes.add(bytes.len() as u64);
+        if is_command(bytes, self.encoding) {
+            return self.command(bytes).await;
+        }
+        let decoded = decode_publish(bytes, self.encoding, self.shared.config.publish_ticks_max);
+        let published = match decoded.and_then(check_sizes) {
+            Ok(published) => published,
+            Err(error) => {
+                // The message is lost, but it counts: both sides number every data message.
+                self.hand_to_router(Published::default()).await?;
+                return self.refuse(ErrorCode::InvalidSyntax, error.to_string()).await;
+            }
+        };
+        self.hand_to_router(published).await
+    }
+
+    async fn hand_to_router(&mut self, published: Published) -> Result<(), End> {
+        let permit = self.wait_for_room(published.ticks.len()).await?;
+        let Published { ticks, mark } = published;
+        let numbered = self.acknowledged.as_mut().map(|session| {
+            session.number += 1;
+            let (id, token, number) = (session.id.clone(), session.token, session.number);
+            MessageNumber { id, token, number, mark }
+        });
+        let message = Ingest::Ticks { feed: self.feed, ticks, numbered, done: None, permit };
+        self.shared.ingest.send(message).await.map_err(|_| End::Shutdown)
+    }
+
+    /// Waits for the router, telling progress meanwhile: that wait is what slows a publisher down.
+    async fn wait_for_room(&mut self, ticks: usize) -> Result<OwnedSemaphorePermit, End> {
+        let shared = self.shared.clone();
+        let room = room(&shared, ticks);
+        tokio::pin!(room);
+        loop {
+            tokio::select! {
+                permit = &mut room => return permit.ok_or(End::Shutdown),
+                changed = self.progress.changed() => {
+                    changed.map_err(|_| End::Shutdown)?;
+                    self.tell_progress().await?;
+                }
+            }
+        }
+    }
+
+    async fn command(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let command = match self.encoding {
+            Encoding::Json => Command::from_json(bytes),
+            Encoding::MsgpackArray => Command::from_msgpack(bytes),
+        };
+        match command {
+            Ok(Command::Publish(_)) if self.acknowledged.is_some() => {
+                self.refuse(ErrorCode::InvalidSyntax, "already publishing".to_owned()).await
+            }
+            Ok(Command::Publish(publish)) => self.open(publish).await,
+            Ok(_) => {
+                let detail = "subscribers connect to /ws".to_owned();
+                self.refuse(ErrorCode::InvalidSyntax, detail).await
+            }
+            Err(error) => self.refuse(ErrorCode::InvalidSyntax, error.to_string()).await,
+        }
+    }
+
+    async fn open(&mut self, publish: Publish) -> Result<(), End> {
+        let id: Arc<str> = publish.publisher.into();
+        let (opened, answer) = oneshot::channel();
+        let progress = self.progress_sender.clone();
+        let message = Ingest::Open { id: id.clone(), progress, opened };
+        self.shared.ingest.send(message).await.map_err(|_| End::Shutdown)?;
+        let opened = answer.await.map_err(|_| End::TooManyPublishers)?;
+        tracing::info!(publisher = %id, last = opened.last, "publisher begins");
+        self.acknowledged = Some(Acknowledged { id, token: opened.token, number: opened.last });
+        self.told.upto = opened.last;
+        self.tell(&Control::Publishing { last: opened.last, mark: opened.mark }).await
+    }
+
+    async fn tell_progress(&mut self) -> Result<(), End> {
+        let progress = *self.progress.borrow_and_update();
+        if progress.refused > self.told.refused {
+            let limit = self.shared.config.topics_max;
+            let count = progress.refused - self.told.refused;
+            let detail =
+                format!("{count} ticks refused: the hub has {limit} topics, as many as it may");
+            self.refuse(ErrorCode::SymbolLimit, detail).await?;
+        }
+        if progress.upto > self.told.upto {
+            self.tell(&Control::Ack { upto: progress.upto }).await?;
+        }
+        self.told = progress;
+        if progress.fenced { Err(End::Replaced) } else { Ok(()) }
+    }
+
+    async fn refuse(&mut self, code: ErrorCode, detail: String) -> Result<(), End> {
+        if code == ErrorCode::InvalidSyntax {
+            self.shared.metrics.refuse(Refused::Syntax, 1);
+        }
+        self.tell(&Control::Error { code, detail: Some(detail), id: None }).await
+    }
+
+    async fn tell(&mut self, control: &Control) -> Result<(), End> {
+        let mut bytes = Vec::new();
+        control.write_message(self.encoding, &mut bytes);
+        let message = match (self.encoding, String::from_utf8(bytes)) {
+            (Encoding::Json, Ok(text)) => Message::Text(text.into()),
+            (_, Ok(text)) => Message::Binary(text.into_bytes().into()),
+            (_, Err(bytes)) => Message::Binary(bytes.into_bytes().into()),
+        };
+        self.send(message).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        match tokio::time::timeout(SEND_TIME_MAX, self.ws.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Left),
+            Err(_) => Err(End::Silent),
+        }
+    }
+
+    /// Says goodbye: what was taken is acknowledged first.
+    async fn leave(mut self, end: End) {
+        if end == End::Shutdown {
+            self.settle().await;
+        }
+        if end == End::Replaced {
+            let detail = Some("a newer session of the same publisher has taken over".to_owned());
+            let error = Control::Error { code: ErrorCode::PublisherReplaced, detail, id: None };
+            let _gone = self.tell(&error).await; // it may have left
+        }
+        if let Some(code) = end.code() {
+            let frame = CloseFrame { code: CloseCode::from(code), reason: end.label().into() };
+            let _gone = tokio::time::timeout(SEND_TIME_MAX, self.ws.close(Some(frame))).await;
+        }
+        if let Some(session) = self.acknowledged {
+            let message = Ingest::Close { id: session.id, token: session.token };
+            let _stopped = self.shared.ingest.send(message).await; // then nobody needs to know
+        }
+    }
+
+    /// Waits until the router has numbered everything that was read, and acknowledges it.
+    async fn settle(&mut self) {
+        let Some(number) = self.acknowledged.as_ref().map(|session| session.number) else { return };
+        let reached = self.progress.wait_for(|progress| progress.upto >= number || progress.fenced);
+        if reached.await.is_ok() {
+            self.progress.mark_changed();
+            let _gone = self.tell_progress().await; // it may have left
+        }
+    }
+}
+
+/// Whether a message is a command: a map, where data is an array or, in JSON, an element with `T`.
+fn is_command(bytes: &[u8], encoding: Encoding) -> bool {
+    match encoding {
+        Encoding::MsgpackArray => matches!(bytes.first(), Some(0x80..=0x8f | 0xde | 0xdf)),
+        Encoding::Json => bytes.trim_ascii_start().first() == Some(&b'{'),
+    }
+}

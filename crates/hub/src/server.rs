@@ -1,0 +1,248 @@
+//! Starting and stopping the hub.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admission::Sessions;
+use crate::catalog::Catalog;
+use crate::clock;
+use crate::config::{Config, ConfigError, ms};
+use crate::fanout::{Log, Sequencer};
+use crate::feeds::Feeds;
+use crate::http;
+use crate::metrics::{HubMetrics, ShardMetrics};
+use crate::router::{self, Ingest};
+use crate::shard_task::{self, NewConnection, Prepared};
+use crate::shared_log::{Follower, SharedLog};
+
+/// What the parts of the hub share. Everything in here is either constant or made of counters.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    /// The life in which sequence numbers are valid.
+    pub(crate) epoch: String,
+    pub(crate) started: Instant,
+    pub(crate) feeds: Feeds,
+    pub(crate) catalog: Catalog,
+    pub(crate) log: SharedLog,
+    pub(crate) shards: Vec<ShardHandle>,
+    pub(crate) metrics: HubMetrics,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) ingest: mpsc::Sender<Ingest>,
+    /// Ticks that may still be taken from publishers before the router has numbered some.
+    pub(crate) ingest_room: Arc<Semaphore>,
+    /// Cancelled when the hub stops taking anything new.
+    pub(crate) closing: CancellationToken,
+    /// Requests and publishers' sessions.
+    pub(crate) tasks: TaskTracker,
+    /// Set when the shards are to end their sessions.
+    stopping: AtomicBool,
+}
+
+/// The way to one shard.
+#[derive(Debug)]
+pub(crate) struct ShardHandle {
+    pub(crate) inbox: SyncSender<NewConnection>,
+    pub(crate) follower: Arc<Follower>,
+    pub(crate) metrics: ShardMetrics,
+}
+
+impl Shared {
+    /// Whether sessions are being ended.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    fn stop_shards(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for shard in &self.shards {
+            shard.follower.wake();
+        }
+    }
+
+    /// Whether the hub takes new sessions.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.closing.is_cancelled()
+    }
+}
+
+/// Why the hub cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system refuses threads or event queues.
+    #[error("cannot start")]
+    System(#[from] io::Error),
+}
+
+/// A running hub.
+#[derive(Debug)]
+pub struct Hub {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    router: JoinHandle<()>,
+    shards: Vec<JoinHandle<()>>,
+}
+
+/// Connections handed over to a shard and not yet taken, at the most.
+const INBOX_MAX: usize = 4_096;
+/// Messages of publishers waiting for the router, at the most.
+const INGEST_MESSAGES_MAX: usize = 1_024;
+/// How often the states of feeds are looked at.
+const FEED_INTERVAL: Duration = Duration::from_millis(100);
+
+impl Hub {
+    /// Starts a hub. Needs a tokio runtime for its HTTP front; router and shards are threads of
+    /// their own.
+    ///
+    /// # Errors
+    /// If a setting is wrong, or the address cannot be listened on.
+    pub async fn start(mut config: Config) -> Result<Self, StartError> {
+        config.check()?;
+        config.fit_sessions(open_files_max())?;
+        let address = config.listen;
+        let listen = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let prepared = (0..config.shard_count())
+            .map(|_| shard_task::prepare())
+            .collect::<io::Result<Vec<Prepared>>>()?;
+        let (ingest, queue) = mpsc::channel(INGEST_MESSAGES_MAX);
+        let (shared, inboxes) = share(config, &prepared, ingest)?;
+        let mut shards = Vec::new();
+        for ((number, prepared), inbox) in prepared.into_iter().enumerate().zip(inboxes) {
+            shards.push(shard_task::spawn(prepared, number, shared.clone(), inbox)?);
+        }
+        let sequencer = Sequencer::new(shared.config.topics_max, shared.config.publishers_max);
+        let router = router::spawn(sequencer, shared.clone(), queue)?;
+        shared.tasks.spawn(watch_feeds(shared.clone()));
+        shared.tasks.spawn(http::serve(listener, shared.clone()));
+        tracing::info!(
+            %address,
+            epoch = shared.epoch,
+            shards = shards.len(),
+            sessions_max = shared.config.sessions_max,
+            "hub is up"
+        );
+        Ok(Self { address, shared, router, shards })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops in order: takes nothing new, numbers what publishers have sent, sends every session
+    /// what it has pending and a close (1001), and ends within about `drain_ms_max` and two seconds.
+    pub async fn shutdown(self) {
+        tracing::info!("stopping");
+        self.shared.closing.cancel();
+        self.shared.tasks.close();
+        if tokio::time::timeout(PUBLISHERS_TIME_MAX, self.shared.tasks.wait()).await.is_err() {
+            tracing::warn!("publishers or requests did not end in time");
+        }
+        let _ended = self.shared.ingest.send(Ingest::End).await; // an error means that it has ended
+        let threads = tokio::task::spawn_blocking(move || {
+            join(self.router, "router");
+            self.shared.stop_shards();
+            for shard in self.shards {
+                join(shard, "shard");
+            }
+        });
+        if threads.await.is_err() {
+            tracing::error!("stopping failed");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// How long publishers may take to be acknowledged at shutdown.
+const PUBLISHERS_TIME_MAX: Duration = Duration::from_secs(2);
+
+fn join(thread: JoinHandle<()>, name: &str) {
+    if thread.join().is_err() {
+        tracing::error!(name, "a thread had panicked");
+    }
+}
+
+type Inboxes = Vec<std::sync::mpsc::Receiver<NewConnection>>;
+
+fn share(
+    config: Config,
+    prepared: &[Prepared],
+    ingest: mpsc::Sender<Ingest>,
+) -> Result<(Arc<Shared>, Inboxes), ConfigError> {
+    let followers: Vec<_> = prepared.iter().map(|shard| shard.follower.clone()).collect();
+    let log = Log::new(config.log_bytes_max, config.log_ticks_max);
+    let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
+    for follower in followers.clone() {
+        let (inbox, receiver) = std::sync::mpsc::sync_channel(INBOX_MAX);
+        shards.push(ShardHandle { inbox, follower, metrics: ShardMetrics::new() });
+        inboxes.push(receiver);
+    }
+    let feeds = config.feeds()?;
+    let shared = Shared {
+        epoch: format!("{:016x}", rand::rng().random::<u64>()),
+        started: clock::monotonic(),
+        catalog: Catalog::new(feeds.len()),
+        feeds: Feeds::new(feeds, ms(config.feed_stale_ms), clock::wall()),
+        log: SharedLog::new(log, followers),
+        shards,
+        metrics: HubMetrics::new(),
+        sessions: Sessions::new(&config),
+        ingest,
+        ingest_room: Arc::new(Semaphore::new(config.ingest_ticks_max)),
+        closing: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+        stopping: AtomicBool::new(false),
+        config,
+    };
+    Ok((Arc::new(shared), inboxes))
+}
+
+/// Notices when feeds come, fall silent and go.
+async fn watch_feeds(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(FEED_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {}
+            () = shared.closing.cancelled() => return,
+        }
+        if shared.feeds.refresh(clock::wall()) {
+            for feed in shared.feeds.all() {
+                let (state, since) = feed.state();
+                tracing::info!(feed = %feed.name, state = state.name(), %since, "feed");
+            }
+            for shard in &shared.shards {
+                shard.follower.wake();
+            }
+        }
+    }
+}
+
+/// Files the process may open, after asking for as many as the system grants.
+fn open_files_max() -> u64 {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024)
+}

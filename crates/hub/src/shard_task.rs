@@ -1,0 +1,363 @@
+//! The loop around a [`Shard`]: one thread that owns its connections and does their I/O.
+//!
+//! A turn: what was read and who came, then batches until there are no more (or 64, or 1 ms have
+//! passed), then one write for every session that has something pending. While it writes, new
+//! batches gather, so throughput rises with load and latency stays bounded.
+
+mod connection;
+mod timers;
+mod transport;
+mod writing;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+use tickwire_protocol::{Control, Encoding};
+
+use crate::admission::SessionGuard;
+use crate::clock;
+use crate::config::ms;
+use crate::fanout::{Batch, CloseReason, FeedId, FrameBuf, Limits, SessionId, Shard};
+use crate::server::{ShardHandle, Shared};
+use crate::shared_log::Follower;
+use connection::{Connection, Inbound, Stage};
+use transport::Transport;
+
+/// Batches applied before writing, at the most.
+const BATCHES_PER_TURN: usize = 64;
+/// Time spent on batches before writing, at the most.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(1);
+/// Messages read from one connection before the others get their turn.
+const READS_PER_TURN: usize = 64;
+/// Control frames pending in a session, in bytes, above which its commands wait.
+const SESSION_CONTROL_BYTES: usize = 256 * 1024;
+/// Control frames pending in all sessions of the shard, in bytes, above which commands wait.
+const SHARD_CONTROL_BYTES: usize = 64 << 20;
+/// Token of the waker; connections have their slot.
+const WAKER: Token = Token(usize::MAX);
+
+/// A connection behind its opening handshake.
+#[derive(Debug)]
+pub(crate) struct NewConnection {
+    pub(crate) stream: std::net::TcpStream,
+    /// Bytes the HTTP front read too far.
+    pub(crate) read_already: Vec<u8>,
+    pub(crate) feed: FeedId,
+    pub(crate) encoding: Encoding,
+    pub(crate) guard: SessionGuard,
+}
+
+/// One shard's poll, made before its thread so that its waker can be shared.
+pub(crate) struct Prepared {
+    poll: Poll,
+    pub(crate) follower: Arc<Follower>,
+}
+
+/// Makes a shard's poll and waker.
+///
+/// # Errors
+/// If the kernel gives no event queue.
+pub(crate) fn prepare() -> io::Result<Prepared> {
+    let poll = Poll::new()?;
+    let waker = mio::Waker::new(poll.registry(), WAKER)?;
+    Ok(Prepared { poll, follower: Arc::new(Follower::new(waker)) })
+}
+
+/// Starts a shard's thread. It ends after [`Shared::stop`] once its connections have.
+///
+/// # Errors
+/// If the thread cannot be started.
+pub(crate) fn spawn(
+    prepared: Prepared,
+    number: usize,
+    shared: Arc<Shared>,
+    inbox: Receiver<NewConnection>,
+) -> io::Result<thread::JoinHandle<()>> {
+    let now = clock::monotonic();
+    let task = ShardTask {
+        core: Shard::new(limits(&shared), shared.log.head()),
+        poll: prepared.poll,
+        follower: prepared.follower,
+        inbox,
+        arrived: Vec::new(),
+        connections: Vec::new(),
+        frame: FrameBuf::default(),
+        batches: Vec::new(),
+        unread: Vec::new(),
+        number,
+        now,
+        next_sweep: now,
+        earliest_deadline: None,
+        watchful: false,
+        feeds_version: 0,
+        rotation: 0,
+        stop_deadline: None,
+        shared,
+    };
+    thread::Builder::new().name(format!("shard-{number}")).spawn(move || task.run())
+}
+
+fn limits(shared: &Shared) -> Limits {
+    let config = &shared.config;
+    Limits {
+        feeds: config.feeds.len(),
+        names_per_session: config.names_per_session_max,
+        names: config.names_max / shared.shards.len().max(1),
+        waiting_topics: config.waiting_names_max,
+        backlog_ticks: config.backlog_ticks_max,
+        backlog_age_ns: config.backlog_age_ms_max * 1_000_000,
+        message_bytes: config.message_bytes_max,
+    }
+}
+
+struct ShardTask {
+    core: Shard,
+    poll: Poll,
+    follower: Arc<Follower>,
+    inbox: Receiver<NewConnection>,
+    arrived: Vec<NewConnection>,
+    /// By slot of the session.
+    connections: Vec<Option<Box<Connection>>>,
+    frame: FrameBuf,
+    batches: Vec<Arc<Batch>>,
+    /// Sessions that may have more to read although no event will tell.
+    unread: Vec<SessionId>,
+    number: usize,
+    /// The turn's monotonic time.
+    now: Instant,
+    next_sweep: Instant,
+    /// The earliest deadline of a connection that is ending.
+    earliest_deadline: Option<Instant>,
+    /// Somebody is blocked: look at ages often.
+    watchful: bool,
+    feeds_version: u64,
+    /// Where writing begins in the next turn, so that no session is always last.
+    rotation: usize,
+    /// Set when the hub stops: when the last connections are cut.
+    stop_deadline: Option<Instant>,
+    shared: Arc<Shared>,
+}
+
+impl ShardTask {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        while !self.has_ended() {
+            self.follower.falls_asleep();
+            self.arrived.extend(self.inbox.try_iter());
+            let timeout = if self.has_work() { Duration::ZERO } else { self.until_timer() };
+            let polled = self.poll.poll(&mut events, Some(timeout));
+            self.follower.is_awake();
+            if let Err(error) = polled
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, shard = self.number, "cannot wait for events");
+            }
+            self.turn(&mut events);
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.stop_deadline.is_some() && self.core.sessions() == 0
+    }
+
+    fn has_work(&self) -> bool {
+        self.core.head() != self.shared.log.head()
+            || self.core.has_ready()
+            || !self.unread.is_empty()
+            || !self.arrived.is_empty()
+    }
+
+    fn turn(&mut self, events: &mut Events) {
+        self.now = clock::monotonic();
+        let began = self.now;
+        self.core.begin_turn(clock::wall(), self.shared.log.start());
+        for id in std::mem::take(&mut self.unread) {
+            self.read(id);
+        }
+        self.handle_events(events);
+        self.accept();
+        self.follow_feeds();
+        self.follow_log();
+        for id in self.core.take_lagged() {
+            self.finish(id, CloseReason::SlowClient);
+        }
+        self.write_ready(events);
+        self.run_timers();
+        let metrics = &self.handle().metrics;
+        metrics.publish(&self.core.stats());
+        metrics.sessions.set(self.core.sessions() as u64);
+        metrics.turn_seconds.observe((clock::monotonic() - began).as_secs_f64());
+    }
+
+    fn handle(&self) -> &ShardHandle {
+        &self.shared.shards[self.number]
+    }
+
+    fn connection(&mut self, id: SessionId) -> Option<&mut Connection> {
+        self.connections.get_mut(id.0 as usize)?.as_deref_mut()
+    }
+
+    fn handle_events(&mut self, events: &Events) {
+        for event in events {
+            if event.token() == WAKER {
+                continue;
+            }
+            let id = SessionId(u32::try_from(event.token().0).unwrap_or(u32::MAX));
+            if self.connection(id).is_none() {
+                continue; // closed earlier in this turn
+            }
+            if event.is_writable() {
+                self.core.writable(id);
+            }
+            if event.is_readable() || event.is_error() {
+                self.read(id);
+            }
+        }
+    }
+
+    /// Takes the connections that the HTTP front has handed over.
+    fn accept(&mut self) {
+        for new in std::mem::take(&mut self.arrived) {
+            let feed = new.feed;
+            let id = self.core.open(feed, new.encoding);
+            if let Err(error) = self.adopt(id, new) {
+                tracing::debug!(%error, "a connection ended before its session began");
+                self.core.close(id);
+                self.handle().metrics.assigned.sub(1);
+                continue;
+            }
+            self.core.control(id, &Control::Connected { epoch: self.shared.epoch.clone() });
+            self.core.control(id, &self.shared.feeds.get(feed).element());
+            if self.stop_deadline.is_some() {
+                self.finish(id, CloseReason::Shutdown);
+            }
+            self.read(id); // commands may have arrived with the handshake
+        }
+    }
+
+    fn adopt(&mut self, id: SessionId, new: NewConnection) -> io::Result<()> {
+        let mut transport = Transport::plain(new.stream)?;
+        let slot = id.0 as usize;
+        transport.register(self.poll.registry(), Token(slot))?;
+        let mut connection = Connection::new(
+            transport,
+            new.read_already,
+            new.feed,
+            self.shared.config.command_bytes_max,
+            self.now,
+            new.guard,
+        );
+        connection.next_ping = self.now + ms(self.shared.config.ping_interval_ms);
+        if self.connections.len() <= slot {
+            self.connections.resize_with(slot + 1, || None);
+        }
+        self.connections[slot] = Some(Box::new(connection));
+        Ok(())
+    }
+
+    /// Tells sessions of feeds whose state has changed.
+    fn follow_feeds(&mut self) {
+        let version = self.shared.feeds.version();
+        if version == self.feeds_version {
+            return;
+        }
+        let changed = self.shared.feeds.changed_since(self.feeds_version);
+        self.feeds_version = version;
+        for slot in 0..self.connections.len() {
+            if let Some(connection) = &self.connections[slot]
+                && connection.stage == Stage::Open
+                && changed.contains(&connection.feed)
+            {
+                let element = self.shared.feeds.get(connection.feed).element();
+                let id = SessionId(u32::try_from(slot).unwrap_or(u32::MAX));
+                self.core.control(id, &element);
+            }
+        }
+    }
+
+    /// Applies what is new in the log.
+    fn follow_log(&mut self) {
+        let mut applied = 0;
+        while applied < BATCHES_PER_TURN {
+            let wanted = BATCHES_PER_TURN - applied;
+            let read = self.shared.log.read(self.core.head(), wanted, &mut self.batches);
+            if let Err(fell_out) = read {
+                tracing::warn!(
+                    shard = self.number,
+                    "fell out of the log: it is too slow or too small"
+                );
+                self.core.fell_out(fell_out.start);
+                continue;
+            }
+            if self.batches.is_empty() {
+                return;
+            }
+            applied += self.batches.len();
+            for batch in self.batches.drain(..) {
+                self.core.apply(batch);
+            }
+            if clock::monotonic() - self.now > BATCH_TIME_MAX {
+                return;
+            }
+        }
+    }
+
+    /// Reads what a connection has sent, up to its share of the turn.
+    fn read(&mut self, id: SessionId) {
+        for _ in 0..READS_PER_TURN {
+            if self.core.control_bytes(id) > SESSION_CONTROL_BYTES
+                || self.core.stats().control_bytes > SHARD_CONTROL_BYTES
+            {
+                break; // it must first fetch its answers
+            }
+            let now = self.now;
+            let Some(connection) = self.connection(id) else { return };
+            if matches!(connection.stage, Stage::Discarding { .. }) {
+                if connection.discard() {
+                    self.remove(id);
+                }
+                return;
+            }
+            let inbound = connection.read();
+            if connection.own_bytes() > 0 {
+                self.core.wake(id);
+            }
+            match inbound {
+                Inbound::Blocked => return,
+                Inbound::Handled => self.heard(id, now),
+                Inbound::Command(command) => {
+                    self.heard(id, now);
+                    self.command(id, command);
+                }
+                Inbound::Closed => return self.answer_close(id),
+                Inbound::Ended => return self.remove(id),
+                Inbound::Broken(reason) => return self.tell_off(id, reason),
+            }
+        }
+        self.unread.push(id);
+    }
+
+    fn heard(&mut self, id: SessionId, now: Instant) {
+        if let Some(connection) = self.connection(id) {
+            connection.heard = now;
+        }
+    }
+
+    fn command(
+        &mut self,
+        id: SessionId,
+        command: Result<tickwire_protocol::Command, tickwire_protocol::CommandError>,
+    ) {
+        match command {
+            Ok(command) => self.core.command(id, &command),
+            Err(error) => {
+                self.handle().metrics.refused_commands.add(1);
+                self.core.reject(id, error.id, &error.problem);
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! One WebSocket connection: its socket, the library that reads it, and what is not yet written.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use tickwire_protocol::{Command, CommandError};
+use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tungstenite::{Message, WebSocket};
+
+use super::transport::{Transport, Written};
+use crate::admission::SessionGuard;
+use crate::fanout::{CloseReason, FeedId};
+
+/// Buffer of the reading library for each connection, in bytes. Commands are short.
+const READ_BUFFER_BYTES: usize = 512;
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The library reads the socket; what it writes (pongs, closes) it puts into the tap.
+    ws: WebSocket<Tap>,
+    /// A frame the socket took only a part of: nothing else may be sent before the rest.
+    rest: Vec<u8>,
+    pub(crate) stage: Stage,
+    pub(crate) feed: FeedId,
+    pub(crate) heard: Instant,
+    pub(crate) sent: Instant,
+    pub(crate) next_ping: Instant,
+    _guard: SessionGuard,
+}
+
+/// Where a connection stands on its way to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Open,
+    /// It is to end for a reason: what is pending, then the close frame, go out first.
+    Finishing {
+        reason: CloseReason,
+        deadline: Instant,
+    },
+    /// Our close frame is on its way; the peer's should come.
+    CloseSent {
+        reason: CloseReason,
+        deadline: Instant,
+    },
+    /// The peer has closed; our answer is on its way.
+    Answering {
+        deadline: Instant,
+    },
+    /// The peer broke the protocol and was told; what it still sends is read and dropped, since
+    /// closing on unread data would destroy our last words.
+    Discarding {
+        reason: CloseReason,
+        deadline: Instant,
+    },
+}
+
+impl Stage {
+    pub(crate) const fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Open => None,
+            Self::Finishing { deadline, .. }
+            | Self::CloseSent { deadline, .. }
+            | Self::Answering { deadline }
+            | Self::Discarding { deadline, .. } => Some(deadline),
+        }
+    }
+
+    pub(crate) const fn reason(self) -> CloseReason {
+        match self {
+            Self::Open | Self::Answering { .. } => CloseReason::PeerClosed,
+            Self::Finishing { reason, .. }
+            | Self::CloseSent { reason, .. }
+            | Self::Discarding { reason, .. } => reason,
+        }
+    }
+}
+
+/// What was read.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for the time of one call")]
+pub(crate) enum Inbound {
+    /// A message with a command, or with what should have been one.
+    Command(Result<Command, CommandError>),
+    /// Something the library deals with: a ping, a pong, a close.
+    Handled,
+    /// Nothing more for now.
+    Blocked,
+    /// The closing handshake is complete but for our answer, which is ready to be sent.
+    Closed,
+    /// The connection has ended without one.
+    Ended,
+    /// The peer broke the protocol.
+    Broken(CloseReason),
+}
+
+impl Connection {
+    /// Takes over a socket behind its opening handshake, with the bytes that were read too far.
+    pub(crate) fn new(
+        transport: Transport,
+        read_already: Vec<u8>,
+        feed: FeedId,
+        command_bytes_max: usize,
+        now: Instant,
+        guard: SessionGuard,
+    ) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(command_bytes_max))
+            .max_frame_size(Some(command_bytes_max));
+        let tap = Tap { transport, out: Vec::new() };
+        let ws = WebSocket::from_partially_read(tap, read_already, Role::Server, Some(config));
+        let (heard, sent, next_ping) = (now, now, now);
+        let rest = Vec::new();
+        Self { ws, rest, stage: Stage::Open, feed, heard, sent, next_ping, _guard: guard }
+    }
+
+    pub(crate) fn transport(&mut self) -> &mut Transport {
+        &mut self.ws.get_mut().transport
+    }
+
+    /// Bytes of pongs and closes that wait to be written.
+    pub(crate) fn own_bytes(&self) -> usize {
+        self.ws.get_ref().out.len() + self.rest.len()
+    }
+
+    /// Reads one message.
+    pub(crate) fn read(&mut self) -> Inbound {
+        match self.ws.read() {
+            Ok(Message::Text(text)) => Inbound::Command(Command::from_json(text.as_bytes())),
+            Ok(Message::Binary(bytes)) => Inbound::Command(Command::from_msgpack(&bytes)),
+            Ok(_) => Inbound::Handled,
+            Err(error) => ended(&error),
+        }
+    }
+
+    /// Reads and drops what a peer that was told off still sends; says whether it has ended.
+    pub(crate) fn discard(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        loop {
+            match self.transport().read(&mut bytes) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    /// Puts a ping between the frames.
+    pub(crate) fn ping(&mut self, now: Instant, interval: Duration) {
+        self.next_ping = now + interval;
+        self.ws.get_mut().out.extend_from_slice(&[0x89, 0]);
+    }
+
+    /// Puts the close frame behind the frame that is being sent.
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        let frame =
+            CloseFrame { code: CloseCode::from(reason.code()), reason: reason.label().into() };
+        let closed = self.ws.close(Some(frame));
+        debug_assert!(closed.is_ok(), "the tap takes everything: {closed:?}");
+    }
+
+    /// Writes what has to go first: the rest of a frame, then pongs and closes. `true` when all of it
+    /// is written.
+    pub(crate) fn write_own(&mut self, now: Instant) -> io::Result<bool> {
+        loop {
+            if self.rest.is_empty() {
+                std::mem::swap(&mut self.rest, &mut self.ws.get_mut().out);
+                if self.rest.is_empty() {
+                    return Ok(true);
+                }
+            }
+            let Self { ws, rest, .. } = self;
+            match ws.get_mut().transport.write(rest)? {
+                Written::Blocked => return Ok(false),
+                Written::Bytes(count) if count == rest.len() => *rest = Vec::new(),
+                Written::Bytes(count) => drop(rest.drain(..count)),
+            }
+            self.sent = now;
+        }
+    }
+
+    /// Writes whole frames and keeps what the socket does not take. `true` when it took everything.
+    pub(crate) fn write(&mut self, frames: &[u8], now: Instant) -> io::Result<bool> {
+        debug_assert!(self.rest.is_empty(), "the rest of a frame goes first");
+        let taken = match self.transport().write(frames)? {
+            Written::Bytes(count) => count,
+            Written::Blocked => 0,
+        };
+        if taken > 0 {
+            self.sent = now;
+        }
+        if taken == frames.len() {
+            return Ok(true);
+        }
+        self.rest = frames[taken..].to_vec();
+        Ok(false)
+    }
+}
+
+/// What the end of reading means.
+fn ended(error: &tungstenite::Error) -> Inbound {
+    use tungstenite::Error;
+    match error {
+        Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Inbound::Blocked,
+        Error::ConnectionClosed => Inbound::Closed,
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            Inbound::Broken(CloseReason::TooBig)
+        }
+        Error::Utf8(_) => Inbound::Broken(CloseReason::NotUtf8),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Inbound::Ended,
+        Error::Protocol(_) => Inbound::Broken(CloseReason::Protocol),
+        _ => Inbound::Ended,
+    }
+}
+
+/// What the library takes for its socket: reads pass through, writes are kept until it is their turn.
+/// Since a write never blocks, each call holds whole frames.
+#[derive(Debug)]
+struct Tap {
+    transport: Transport,
+    out: Vec<u8>,
+}
+
+impl Read for Tap {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.transport.read(into)
+    }
+}
+
+impl Write for Tap {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

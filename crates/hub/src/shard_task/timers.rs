@@ -1,0 +1,102 @@
+//! What happens by the clock: pings, heartbeats, silence, ages, deadlines, the end.
+
+use std::time::Duration;
+
+use tickwire_protocol::Control;
+
+use super::connection::Stage;
+use super::{SESSION_CONTROL_BYTES, ShardTask};
+use crate::clock;
+use crate::config::ms;
+use crate::fanout::{CloseReason, SessionId};
+
+/// How often all sessions are looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The same while a session is blocked: how exactly its age is known.
+pub(super) const WATCHFUL_INTERVAL: Duration = Duration::from_millis(100);
+
+impl ShardTask {
+    /// Time until something is due.
+    pub(super) fn until_timer(&self) -> Duration {
+        let due = self.earliest_deadline.into_iter().chain(self.stop_deadline).min();
+        let due = due.map_or(self.next_sweep, |due| due.min(self.next_sweep));
+        due.saturating_duration_since(clock::monotonic())
+    }
+
+    pub(super) fn run_timers(&mut self) {
+        if self.stop_deadline.is_none() && self.shared.is_stopping() {
+            self.stop();
+        }
+        let due = |at| self.now >= at;
+        if due(self.next_sweep) || self.earliest_deadline.is_some_and(due) {
+            self.sweep();
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = SessionId> + use<> {
+        (0..u32::try_from(self.connections.len()).unwrap_or(u32::MAX)).map(SessionId)
+    }
+
+    /// Looks at every connection.
+    fn sweep(&mut self) {
+        self.earliest_deadline = None;
+        for id in self.ids() {
+            let Some(connection) = self.connection(id) else { continue };
+            match connection.stage.deadline() {
+                None => self.keep_alive(id),
+                Some(deadline) if self.now >= deadline => self.end_overdue(id),
+                deadline => self.note_deadline(deadline),
+            }
+        }
+        self.watchful = self.core.check_ages();
+        for id in self.core.take_lagged() {
+            self.finish(id, CloseReason::SlowClient);
+        }
+        self.next_sweep = self.now + if self.watchful { WATCHFUL_INTERVAL } else { INTERVAL };
+    }
+
+    /// A connection has had its time to end. A peer that reads in its own time still gets what the
+    /// kernel holds when the hub stops; a slow one does not.
+    fn end_overdue(&mut self, id: SessionId) {
+        let Some(connection) = self.connection(id) else { return };
+        let all_written = connection.own_bytes() == 0;
+        match connection.stage {
+            Stage::CloseSent { reason: CloseReason::Shutdown, .. } if all_written => {
+                self.remove(id)
+            }
+            _ => self.cut(id),
+        }
+    }
+
+    /// Pings, drops the silent, and lets those hear a heartbeat who were sent nothing for a while.
+    fn keep_alive(&mut self, id: SessionId) {
+        let (config, now) = (&self.shared.config, self.now);
+        let (ping_interval, silent_max) = (ms(config.ping_interval_ms), ms(config.silent_ms_max));
+        let heartbeat = ms(config.heartbeat_ms);
+        let Some(connection) = self.connection(id) else { return };
+        if now - connection.heard > silent_max {
+            connection.stage = Stage::Finishing { reason: CloseReason::Silent, deadline: now };
+            return self.cut(id);
+        }
+        if now >= connection.next_ping && connection.own_bytes() < SESSION_CONTROL_BYTES {
+            connection.ping(now, ping_interval);
+            self.core.wake(id);
+        }
+        let Some(connection) = self.connection(id) else { return };
+        if now - connection.sent >= heartbeat && connection.own_bytes() == 0 {
+            connection.sent = now; // counts as sent: a blocked socket must not gather heartbeats
+            self.core.control(id, &Control::Heartbeat { time: clock::wall() });
+        }
+    }
+
+    /// The hub stops: everyone is sent what is pending, then a close.
+    fn stop(&mut self) {
+        self.stop_deadline = Some(self.now + ms(self.shared.config.drain_ms_max));
+        for id in self.ids() {
+            let open = self.connection(id).is_some_and(|c| c.stage == Stage::Open);
+            if open {
+                self.finish(id, CloseReason::Shutdown);
+            }
+        }
+    }
+}

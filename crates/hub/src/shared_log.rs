@@ -1,0 +1,97 @@
+//! The log as the router and the shards share it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::fanout::{Batch, FellOut, Log, Position};
+
+/// One log for all. The lock is held for an append or for the copy of a few pointers, once a turn;
+/// positions can be read without it.
+#[derive(Debug)]
+pub(crate) struct SharedLog {
+    log: Mutex<Log>,
+    start: AtomicU64,
+    head: AtomicU64,
+    followers: Vec<Arc<Follower>>,
+}
+
+/// A shard's way to be woken: the router wakes it only when it sleeps.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    waker: mio::Waker,
+    sleeping: AtomicBool,
+}
+
+impl Follower {
+    pub(crate) const fn new(waker: mio::Waker) -> Self {
+        Self { waker, sleeping: AtomicBool::new(false) }
+    }
+
+    /// The shard is about to sleep; it must look for work once more after this.
+    pub(crate) fn falls_asleep(&self) {
+        self.sleeping.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_awake(&self) {
+        self.sleeping.store(false, Ordering::SeqCst);
+    }
+
+    /// Wakes the shard if it sleeps.
+    pub(crate) fn wake(&self) {
+        if self.sleeping.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "cannot wake a shard");
+        }
+    }
+}
+
+impl SharedLog {
+    pub(crate) fn new(log: Log, followers: Vec<Arc<Follower>>) -> Self {
+        let (start, head) = (AtomicU64::new(log.start().0), AtomicU64::new(log.head().0));
+        Self { log: Mutex::new(log), start, head, followers }
+    }
+
+    /// Adds a batch and wakes the shards.
+    pub(crate) fn append(&self, batch: Arc<Batch>) {
+        let mut log = self.lock();
+        log.append(batch);
+        self.start.store(log.start().0, Ordering::SeqCst);
+        self.head.store(log.head().0, Ordering::SeqCst);
+        drop(log);
+        for follower in &self.followers {
+            follower.wake();
+        }
+    }
+
+    pub(crate) fn start(&self) -> Position {
+        Position(self.start.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn head(&self) -> Position {
+        Position(self.head.load(Ordering::SeqCst))
+    }
+
+    /// Bytes and ticks in the log.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let log = self.lock();
+        (log.bytes(), log.ticks())
+    }
+
+    pub(crate) fn read(
+        &self,
+        from: Position,
+        batches_max: usize,
+        out: &mut Vec<Arc<Batch>>,
+    ) -> Result<(), FellOut> {
+        if from == self.head() {
+            return Ok(());
+        }
+        self.lock().read(from, batches_max, out)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        // A panic while appending cannot leave the ring half changed in a way that matters here.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
