@@ -1,9 +1,86 @@
-//! `tickwire demo`.
+//! `tickwire demo`: a hub with a simulated market in one process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tickwire_feeder::{
+    HubUrl, Pace, Progress, PublisherConfig, SimConfig, Simulator, Speed, publish,
+};
+use tickwire_hub::{Config, Hub};
+use tokio_util::sync::CancellationToken;
+
+use crate::logging::{self, LogFormat};
+use crate::{hub, shutdown};
 
 /// Flags of `tickwire demo`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "\
+Examples:
+  tickwire demo
+  tickwire demo --symbols 2000 --rate 20000 --seed 7
 
-pub(crate) fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not part of this version")
+Then open the address it prints, or in another terminal: tickwire watch AAPL MSFT")]
+pub(crate) struct Args {
+    /// Address to listen on
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:8080",
+        env = "TICKWIRE_LISTEN"
+    )]
+    listen: SocketAddr,
+    /// Symbols of the simulated market, 1 to 100000
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = symbols)]
+    symbols: usize,
+    /// Ticks per second
+    #[arg(long, value_name = "TICKS", default_value_t = 2_000.0, value_parser = rate)]
+    rate: f64,
+    /// The same seed gives the same market
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    seed: u64,
+}
+
+pub(crate) fn symbols(given: &str) -> Result<usize, String> {
+    let most = SimConfig::SYMBOLS_MAX;
+    let count = given.parse().ok().filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| format!("expected 1 to {most}"))
+}
+
+pub(crate) fn rate(given: &str) -> Result<f64, String> {
+    let most = SimConfig::RATE_MAX;
+    let rate = given.parse().ok().filter(|rate: &f64| *rate > 0.0 && *rate <= most);
+    rate.ok_or_else(|| {
+        format!("expected a number of ticks per second, more than 0 and up to {most}")
+    })
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    logging::begin(LogFormat::Text, "warn");
+    hub::runtime()?.block_on(async {
+        let cancel = shutdown::on_signal()?;
+        let hub = Hub::start(Config { listen: args.listen, ..Config::default() }).await?;
+        hub::announce(&hub)?;
+        let market = tokio::spawn(simulate(args, hub.address(), cancel.clone()));
+        cancel.cancelled().await;
+        let market = market.await.context("the simulated market failed")?;
+        hub.shutdown().await;
+        market
+    })
+}
+
+/// Runs the market until it is cancelled; its end for another reason ends the demo.
+async fn simulate(args: Args, hub: SocketAddr, cancel: CancellationToken) -> anyhow::Result<()> {
+    let Args { symbols, rate, seed, .. } = args;
+    let market = Simulator::new(SimConfig { symbols, rate, seed, ..SimConfig::default() });
+    let pace = Pace { speed: Speed::Times(1.0), restamp: true };
+    let reachable = match hub.ip() {
+        ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], hub.port())),
+        _ => hub,
+    };
+    let url: HubUrl = format!("ws://{reachable}").parse()?;
+    let progress = Arc::new(Progress::default());
+    let _ends_with_market = cancel.clone().drop_guard();
+    publish(market, pace, PublisherConfig::new(url), cancel, progress).await?;
+    Ok(())
 }

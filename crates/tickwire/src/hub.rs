@@ -1,9 +1,100 @@
-//! `tickwire hub`.
+//! `tickwire hub`: the server.
 
-/// Flags of `tickwire hub`.
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use tickwire_hub::{Config, Hub};
+
+use crate::logging::{self, LogFormat};
+use crate::shutdown;
+
+/// Flags of `tickwire hub`. What is not given comes from the config file, then from the defaults.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "\
+Examples:
+  tickwire hub
+  tickwire hub --listen 0.0.0.0:8080 --publish-token \"$TOKEN\" --allow-origin https://prices.example
+  tickwire hub --config tickwire.toml --log json
 
-pub(crate) fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not part of this version")
+Then open http://127.0.0.1:8080, or run `tickwire feed sim` and `tickwire watch AAPL`.
+The config file may set every limit; README.md lists them.")]
+pub(crate) struct Args {
+    /// Address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT", env = "TICKWIRE_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Threads that serve subscribers [default: one per core]
+    #[arg(long, value_name = "N", env = "TICKWIRE_SHARDS")]
+    shards: Option<usize>,
+    /// Names of the feeds, the default one first [default: main]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', env = "TICKWIRE_FEEDS")]
+    feeds: Option<Vec<String>>,
+    /// What publishers must show; without it anyone who reaches the hub may publish
+    #[arg(long, value_name = "TOKEN", env = "TICKWIRE_PUBLISH_TOKEN", hide_env_values = true)]
+    publish_token: Option<String>,
+    /// Pages of this origin may connect too, such as https://example.com; may be repeated
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', env = "TICKWIRE_ALLOW_ORIGIN")]
+    allow_origin: Option<Vec<String>>,
+    /// Most subscriber sessions [default: 20000]
+    #[arg(long, value_name = "N", env = "TICKWIRE_SESSIONS_MAX")]
+    sessions_max: Option<usize>,
+    /// Most ticks a session may be behind before it is closed as slow [default: 500000]
+    #[arg(long, value_name = "TICKS", env = "TICKWIRE_BACKLOG_TICKS_MAX")]
+    backlog_ticks_max: Option<usize>,
+    /// File with settings (TOML)
+    #[arg(long, value_name = "FILE", env = "TICKWIRE_CONFIG")]
+    config: Option<PathBuf>,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", default_value = "text", env = "TICKWIRE_LOG_FORMAT")]
+    log: LogFormat,
+}
+
+impl Args {
+    fn config(self) -> anyhow::Result<Config> {
+        let mut config = match &self.config {
+            Some(path) => Config::from_file(path)?,
+            None => Config::default(),
+        };
+        let Self { listen, shards, feeds, sessions_max, backlog_ticks_max, allow_origin, .. } =
+            self;
+        config.listen = listen.unwrap_or(config.listen);
+        config.shards = shards.unwrap_or(config.shards);
+        config.feeds = feeds.unwrap_or(config.feeds);
+        config.sessions_max = sessions_max.unwrap_or(config.sessions_max);
+        config.backlog_ticks_max = backlog_ticks_max.unwrap_or(config.backlog_ticks_max);
+        config.allow_origins = allow_origin.unwrap_or(config.allow_origins);
+        config.publish_token = self.publish_token.or(config.publish_token);
+        Ok(config)
+    }
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    logging::begin(args.log, "info");
+    let config = args.config()?;
+    runtime()?.block_on(async {
+        let cancel = shutdown::on_signal()?;
+        let hub = Hub::start(config).await?;
+        announce(&hub)?;
+        cancel.cancelled().await;
+        hub.shutdown().await;
+        Ok(())
+    })
+}
+
+/// The HTTP front and publishers need little: the shards are threads of their own.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start")
+}
+
+/// Says where the hub listens, on standard output so that scripts can wait for it.
+pub(crate) fn announce(hub: &Hub) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "listening on http://{}", hub.address())?;
+    out.flush()?;
+    Ok(())
 }

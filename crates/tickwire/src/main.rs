@@ -6,6 +6,7 @@ mod feed;
 mod healthcheck;
 mod hub;
 mod load;
+mod logging;
 mod shutdown;
 mod watch;
 

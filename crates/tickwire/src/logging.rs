@@ -1,0 +1,27 @@
+//! Logs go to standard error, so that standard output stays for what a command is asked for.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Begins logging. `TICKWIRE_LOG` chooses what is logged, such as `debug` or `tickwire_hub=debug`.
+pub(crate) fn begin(format: LogFormat, default_level: &str) {
+    let filter = EnvFilter::try_from_env("TICKWIRE_LOG").unwrap_or_else(|_| default_level.into());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
