@@ -27,7 +27,8 @@ pub enum Command {
 pub struct Subscription {
     /// Which symbols of which channels.
     pub names: Names,
-    /// Whether last values come first; by default they do for names and not for `"*"`.
+    /// Whether last values come first; by default they do for names and not for `"*"`. Means
+    /// nothing in an unsubscribe, which drops it.
     pub snapshot: Option<bool>,
     /// Echoed in the answer.
     pub id: Option<u64>,
@@ -96,7 +97,9 @@ impl Command {
                 refuse_unsupported(map)?;
                 Ok(Self::Subscribe(subscription(map)))
             }
-            "unsubscribe" => Ok(Self::Unsubscribe(subscription(map))),
+            "unsubscribe" => {
+                Ok(Self::Unsubscribe(Subscription { snapshot: None, ..subscription(map) }))
+            }
             "list" => Ok(Self::List { id: map.id }),
             "publish" => {
                 let publisher = map

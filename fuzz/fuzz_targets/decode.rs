@@ -1,0 +1,7 @@
+//! Bytes of a peer into every decoder.
+#![no_main]
+
+#[path = "../checks/decode.rs"]
+mod check;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::decode(bytes));
