@@ -194,7 +194,7 @@ fn controls() -> Vec<(&'static str, Control)> {
     let names = Box::new(names());
     let time = "2026-01-02T14:30:00.5Z".parse().unwrap();
     vec![
-        ("connected", Control::Connected { epoch: "19b7f0a3c2e-5d41".to_owned() }),
+        ("connected", Control::Connected { epoch: "8c1f6e0b52d94a37".to_owned() }),
         ("subscription", Control::Subscription { id: Some(1), names, total }),
         ("snapshot", Control::Snapshot { ticks: 3 }),
         ("live", Control::Live),
