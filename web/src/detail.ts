@@ -68,12 +68,12 @@ export class Detail {
   #drawLegend(reading: Reading | undefined): void {
     const { time, last, bid, ask } = this.#legend;
     time.set(reading === undefined ? "" : new Date(reading.timeMs).toLocaleTimeString("en-GB"));
-    last.set(this.#price(reading?.last ?? null));
-    bid.set(this.#price(reading?.bid ?? null));
-    ask.set(this.#price(reading?.ask ?? null));
+    last.set(priceText(reading?.last));
+    bid.set(priceText(reading?.bid));
+    ask.set(priceText(reading?.ask));
   }
+}
 
-  #price(price: Price): string {
-    return price === null ? "–" : formatPrice(price, decimalsOf(price, this.#decimals));
-  }
+function priceText(price: Price | undefined): string {
+  return price == null ? "–" : formatPrice(price, decimalsOf(price));
 }

@@ -1,6 +1,6 @@
 // Figures as people read them.
 
-const DECIMALS = [2, 4, 6, 9] as const;
+const DECIMALS = [2, 3, 4, 6, 9] as const;
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const prices = new Map(
   DECIMALS.map((decimals) => [
@@ -33,7 +33,8 @@ export function formatChange(change: number, decimals: number): string {
 /** `part` of `base` in percent. */
 export function formatPercent(part: number, base: number): string {
   if (base === 0) return "";
-  return sign(part, `${Math.abs((part / base) * 100).toFixed(2)} %`);
+  const percent = Math.abs((part / base) * 100).toFixed(2);
+  return sign(percent === "0.00" ? 0 : part, `${percent} %`);
 }
 
 export function formatWhole(value: number): string {

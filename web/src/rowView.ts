@@ -39,7 +39,10 @@ export class RowView {
   visible = false;
   #version = -1;
   #dueMs = -Infinity;
-  #decimals = 2;
+  // Never fewer than before, so that the figures of a column do not jump. Trades inside the spread
+  // may have more than quotes.
+  #tradeDecimals = 2;
+  #quoteDecimals = 2;
   #flashedMs = -Infinity;
   #flashing = false;
 
@@ -102,9 +105,9 @@ export class RowView {
   #drawTrade(): void {
     const { last, lastSize, first, change, direction, volume } = this.row;
     if (last === undefined || first === undefined || change === undefined) return;
-    this.#decimals = decimalsOf(last, this.#decimals);
-    this.#last.set(formatPrice(last, this.#decimals));
-    this.#change.set(formatChange(change, this.#decimals));
+    this.#tradeDecimals = decimalsOf(last, this.#tradeDecimals);
+    this.#last.set(formatPrice(last, this.#tradeDecimals));
+    this.#change.set(formatChange(change, this.#tradeDecimals));
     this.#percent.set(formatPercent(change, first));
     this.#size.set(formatCompact(lastSize ?? 0));
     this.#volume.set(formatCompact(volume));
@@ -119,8 +122,8 @@ export class RowView {
   }
 
   #drawSide(price: LiveText, size: LiveText, value: number | undefined, count: number): void {
-    if (value !== undefined) this.#decimals = decimalsOf(value, this.#decimals);
-    price.set(value === undefined ? "" : formatPrice(value, this.#decimals));
+    if (value !== undefined) this.#quoteDecimals = decimalsOf(value, this.#quoteDecimals);
+    price.set(value === undefined ? "" : formatPrice(value, this.#quoteDecimals));
     size.set(value === undefined ? "" : `× ${formatCompact(count)}`);
   }
 

@@ -16,7 +16,7 @@ test("prices show all their decimals, two at least", () => {
   assert.equal(shown(126), "126.00");
   assert.equal(shown(126.5), "126.50");
   assert.equal(shown(0.8123), "0.8123");
-  assert.equal(shown(126.125), "126.1250");
+  assert.equal(shown(126.125), "126.125");
   assert.equal(shown(0.000001), "0.000001");
   assert.equal(shown(0.000000001), "0.000000001");
   assert.equal(shown(700_000.12), "700,000.12");
@@ -32,6 +32,7 @@ test("changes have a sign", () => {
   assert.equal(formatChange(0, 2), "0.00");
   assert.equal(formatPercent(1, 50), "+2.00 %");
   assert.equal(formatPercent(-1, 50), "−2.00 %");
+  assert.equal(formatPercent(-0.01, 500), "0.00 %");
   assert.equal(formatPercent(1, 0), "");
 });
 
