@@ -1,5 +1,7 @@
 //! `tickwire watch`.
 
+pub(crate) mod flags;
+
 /// Flags of `tickwire watch`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}

@@ -26,6 +26,9 @@ const OPENING_MAX: usize = 256;
 /// How long a connection may take to open.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
 
+/// After so many events the clock is read: a turn can be long when the machine is busy.
+const EVENTS_PER_LOOK: usize = 32;
+
 /// How often a thread reports before the measurement starts; then it is every second.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 
@@ -128,18 +131,20 @@ impl<'a> Worker<'a> {
         let mut events = Events::with_capacity(1024);
         loop {
             let now = now();
-            let wake = self.open_due(now);
-            self.report(now);
             if self.is_over(now) {
                 break;
             }
-            let wake = wake.min(self.report_at).min(now + REPORT_EVERY);
+            self.report(now);
+            let wake = self.open_due(now).min(self.report_at).min(now + REPORT_EVERY);
             match self.poll.poll(&mut events, Some(wake.saturating_duration_since(now))) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 other => other?,
             }
-            for event in &events {
+            for (index, event) in events.iter().enumerate() {
                 self.ready(event.token().0, event.is_read_closed() || event.is_error());
+                if index % EVENTS_PER_LOOK == EVENTS_PER_LOOK - 1 {
+                    self.report(clock::now());
+                }
             }
         }
         Ok(self.finish())

@@ -1,0 +1,132 @@
+//! The report for people.
+
+use std::io::{ErrorKind, Write};
+
+use tickwire_client::load::{Report, Spread};
+
+/// Writes to standard output; whoever has stopped reading has seen enough.
+pub(super) fn to_stdout(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+pub(super) fn text(report: &Report) -> String {
+    let connections = report.connections;
+    let per_message = report.ticks as f64 / (report.messages as f64).max(1.0);
+    let mut lines = vec![
+        row(
+            "hub",
+            &format!("{}, feed {}, {}", report.hub, report.feed, report.channels.join(", ")),
+        ),
+        row(
+            "connections",
+            &format!(
+                "{} of {} opened, {} of {} symbols each",
+                grouped(connections.opened as u64),
+                grouped(connections.asked as u64),
+                report.per_connection,
+                grouped(report.symbols as u64)
+            ),
+        ),
+        row("measured", &format!("{:.1} s{}", report.duration_s, busy(report))),
+        row(
+            "delivered",
+            &format!(
+                "{} ticks/s in {} messages/s ({per_message:.1} ticks each), {:.2} MB/s",
+                rounded(report.ticks_per_s),
+                rounded(report.messages_per_s),
+                report.bytes_per_s / 1e6
+            ),
+        ),
+        row(
+            "each",
+            &format!(
+                "{} to {} ticks per connection, {} in all",
+                grouped(report.connection_ticks_min),
+                grouped(report.connection_ticks_max),
+                grouped(report.ticks)
+            ),
+        ),
+        row("latency", &spread(&report.latency_ms)),
+        row("skew", &spread(&report.skew_ms)),
+        row(
+            "faults",
+            &format!(
+                "{} gaps, {} duplicates, {} closed, {} refused",
+                report.gaps, report.duplicates, connections.closed, connections.refused
+            ),
+        ),
+    ];
+    if report.untimed_ticks > 0 {
+        let untimed = format!(
+            "the event time of {} ticks is not near now, so they have no latency (replay with --restamp)",
+            grouped(report.untimed_ticks)
+        );
+        lines.push(row("note", &untimed));
+    }
+    if report.busy_cores.is_some_and(|busy| busy > 0.9 * report.threads as f64) {
+        let limited =
+            "the load generator was busy all the time: it may be what limits; try --threads";
+        lines.push(row("note", limited));
+    }
+    lines.join("\n")
+}
+
+fn row(name: &str, value: &str) -> String {
+    format!("{name:<12}  {value}")
+}
+
+fn busy(report: &Report) -> String {
+    let threads = match report.threads {
+        1 => "1 thread".to_owned(),
+        more => format!("{more} threads"),
+    };
+    match report.busy_cores {
+        Some(busy) => format!(" by {threads}, {busy:.2} cores busy"),
+        None => format!(" by {threads}"),
+    }
+}
+
+fn spread(spread: &Spread) -> String {
+    if spread.samples == 0 {
+        return "nothing measured".to_owned();
+    }
+    format!(
+        "p50 {:.2} ms  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  p99.99 {:.2}  max {:.2}",
+        spread.p50, spread.p90, spread.p99, spread.p99_9, spread.p99_99, spread.max
+    )
+}
+
+/// `1234567` as `1,234,567`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A rate without its fraction.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are positive")]
+pub(super) fn rounded(rate: f64) -> String {
+    grouped(rate.round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let shown = [0, 999, 1000, 12_345, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
+        assert_eq!(rounded(1999.6), "2,000");
+    }
+}

@@ -1,0 +1,60 @@
+//! Values of flags, shared by the commands that subscribe.
+
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use tickwire_protocol::{Channel, Symbol};
+
+/// A channel by its name.
+pub(crate) fn channel(text: &str) -> Result<Channel, String> {
+    Channel::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = Channel::ALL.iter().map(|channel| channel.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+/// A symbol; one in lower case is an error that names the one in upper case.
+pub(crate) fn symbol(text: &str) -> Result<Symbol, String> {
+    Symbol::new(text).map_err(|error| match Symbol::new(&text.to_ascii_uppercase()) {
+        Ok(upper) => format!("symbols are upper case; did you mean {upper}?"),
+        Err(_) => error.to_string(),
+    })
+}
+
+/// A length of time.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; expected a time such as 500ms, 30s or 5m"))
+}
+
+/// A length of time that is not nothing.
+pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("expected more than nothing, such as 500ms, 30s or 5m".to_owned()),
+        some => Ok(some),
+    }
+}
+
+/// Ends with a usage error that no single flag could find.
+pub(crate) fn usage(message: &str) -> ! {
+    clap::Error::raw(ErrorKind::ValueValidation, format!("{message}\n")).exit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lower_case_symbol_is_told_its_upper_case() {
+        assert_eq!(symbol("BRK.B").unwrap().as_str(), "BRK.B");
+        assert_eq!(symbol("brk.b").unwrap_err(), "symbols are upper case; did you mean BRK.B?");
+        assert!(symbol("a b").unwrap_err().contains("expected 1 to 24 of A-Z"));
+    }
+
+    #[test]
+    fn refused_values_say_what_is_allowed() {
+        assert!(channel("trade").unwrap_err().starts_with("expected one of trades, quotes, bars"));
+        assert!(some_duration("0s").unwrap_err().contains("more than nothing"));
+        assert!(duration("5 parsecs").unwrap_err().contains("such as 500ms, 30s or 5m"));
+    }
+}
