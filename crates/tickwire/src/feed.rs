@@ -1,9 +1,115 @@
-//! `tickwire feed`.
+//! `tickwire feed`: publishes simulated or recorded ticks, or writes them to a file.
+
+mod destination;
+mod replay;
+mod report;
+mod sim;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tickwire_feeder::{Counts, FeedError, Pace, Progress, Source, publish, write_ndjson};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::shutdown;
+use destination::Destination;
+use report::Report;
 
 /// Flags of `tickwire feed`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    source: SourceArgs,
+}
 
-pub(crate) fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not part of this version")
+#[derive(Debug, clap::Subcommand)]
+enum SourceArgs {
+    /// A simulated market, the same for the same seed
+    Sim(sim::Args),
+    /// Recorded ticks from files, as they happened or faster
+    Replay(replay::Args),
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    match args.source {
+        SourceArgs::Sim(args) => sim::run(args),
+        SourceArgs::Replay(args) => replay::run(args),
+    }
+}
+
+/// A source, and where it goes.
+struct Job<S> {
+    source: S,
+    pace: Pace,
+    destination: Destination,
+    /// What the source is, for people.
+    title: String,
+}
+
+impl<S: Source> Job<S> {
+    fn run(self) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        runtime.block_on(async {
+            let cancel = shutdown::on_signal().context("cannot listen for signals")?;
+            self.watched(cancel).await
+        })
+    }
+
+    /// Runs it, tells how far it is, and sums up at the end.
+    async fn watched(self, cancel: CancellationToken) -> anyhow::Result<()> {
+        let Self { source, pace, destination, title } = self;
+        let mut report = Report::start(&destination, &title);
+        let progress = Arc::new(Progress::default());
+        let started = now();
+        let result = {
+            let work = deliver(source, pace, destination, cancel, Arc::clone(&progress));
+            let mut work = Box::pin(work);
+            let mut due = interval(Report::INTERVAL);
+            due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    result = &mut work => break result,
+                    _ = due.tick() => report.update(&progress.counts(), started.elapsed()),
+                }
+            }
+        };
+        report.finish(&progress.counts(), started.elapsed().max(Duration::from_millis(1)));
+        result
+    }
+}
+
+async fn deliver<S: Source>(
+    source: S,
+    pace: Pace,
+    destination: Destination,
+    cancel: CancellationToken,
+    progress: Arc<Progress>,
+) -> anyhow::Result<()> {
+    let result: Result<Counts, FeedError> = match destination {
+        Destination::Hub(config) => publish(source, pace, *config, cancel, progress).await,
+        Destination::File(path) => {
+            let file = std::fs::File::create(&path)
+                .with_context(|| format!("--to {}: cannot create the file", path.display()))?;
+            write_ndjson(source, pace, file, cancel, progress).await
+        }
+        Destination::Stdout => {
+            write_ndjson(source, pace, std::io::stdout().lock(), cancel, progress).await
+        }
+    };
+    match result {
+        // Whoever reads the lines has seen enough.
+        Err(FeedError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map(drop).map_err(Into::into),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command's own clock, for progress")]
+fn now() -> Instant {
+    Instant::now()
 }

@@ -1,0 +1,176 @@
+//! How far `tickwire feed` is: a bar on a terminal, a line every few seconds elsewhere, and a line
+//! at the end. All of it on standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tickwire_feeder::Counts;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::destination::Destination;
+
+/// The bar counts in millionths.
+const MILLION: f64 = 1e6;
+/// Between two lines where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// Delays below this are nobody's concern.
+const BEHIND_MIN: Duration = Duration::from_millis(100);
+
+/// Tells people how a feed is getting on.
+pub(super) struct Report {
+    /// Hidden where there is no terminal.
+    bar: ProgressBar,
+    verb: &'static str,
+    to_hub: bool,
+    /// Ticks and time of the last update.
+    before: (u64, Duration),
+    next_line: Duration,
+}
+
+impl Report {
+    pub(super) const INTERVAL: Duration = Duration::from_millis(200);
+
+    /// Says what begins. Warnings go through the report from here on, so that they do not tear the
+    /// bar.
+    pub(super) fn start(destination: &Destination, title: &str) -> Self {
+        let to_hub = matches!(destination, Destination::Hub(_));
+        // Lines on the same terminal would tear a bar.
+        let on_screen = matches!(destination, Destination::Stdout) && io::stdout().is_terminal();
+        let bar = if io::stderr().is_terminal() && !on_screen {
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+        } else {
+            ProgressBar::hidden()
+        };
+        bar.set_style(style("{spinner} {msg}"));
+        let verb = if to_hub { "published" } else { "wrote" };
+        let report =
+            Self { bar, verb, to_hub, before: (0, Duration::ZERO), next_line: LINE_INTERVAL };
+        let writer = Lines(report.bar.clone());
+        let log = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_max_level(LevelFilter::WARN)
+            .with_target(false)
+            .without_time()
+            .with_ansi(io::stderr().is_terminal());
+        // Someone else's log, set up before, is as good.
+        log.try_init().ok();
+        report.line(&format!("{title} to {destination}"));
+        report
+    }
+
+    pub(super) fn update(&mut self, counts: &Counts, elapsed: Duration) {
+        if self.bar.is_hidden() && elapsed < self.next_line {
+            return;
+        }
+        let text = self.describe(counts, elapsed);
+        if self.bar.is_hidden() {
+            self.line(&text);
+            self.next_line = elapsed + LINE_INTERVAL;
+            self.before = (counts.ticks, elapsed);
+            return;
+        }
+        // A rate over less than a second jumps about.
+        if elapsed.saturating_sub(self.before.1) >= Duration::from_secs(1) {
+            self.before = (counts.ticks, elapsed);
+        }
+        if let Some(done) = counts.done {
+            if self.bar.length().is_none() {
+                self.bar.set_length(millionths(1.0));
+                self.bar.set_style(style("{bar:30} {percent:>3}%  {msg}"));
+            }
+            self.bar.set_position(millionths(done));
+        }
+        self.bar.set_message(text);
+        self.bar.tick();
+    }
+
+    /// Ticks, rate, time left, and what is not as it should be.
+    fn describe(&self, counts: &Counts, elapsed: Duration) -> String {
+        let (ticks, then) = self.before;
+        let seconds = elapsed.saturating_sub(then).as_secs_f64().max(1e-3);
+        let rate = counts.ticks.saturating_sub(ticks) as f64 / seconds;
+        let mut parts = vec![format!("{} ticks", HumanCount(counts.ticks)), format!("{rate:.0}/s")];
+        if let Some(done) = counts.done {
+            if self.bar.is_hidden() {
+                parts.push(format!("{:.0} %", done * 100.0));
+            }
+            parts.extend(time_left(done, elapsed).map(|left| format!("ETA {left}")));
+        }
+        if self.to_hub && !counts.connected {
+            parts.push("waiting for the hub".to_owned());
+        }
+        let behind = Duration::from_nanos(counts.behind_ns);
+        if behind >= BEHIND_MIN {
+            parts.push(format!("{:.1} s behind schedule", behind.as_secs_f64()));
+        }
+        parts.extend(faults(counts));
+        parts.join(", ")
+    }
+
+    pub(super) fn finish(&self, counts: &Counts, elapsed: Duration) {
+        self.bar.finish_and_clear();
+        let seconds = elapsed.as_secs_f64();
+        let mut parts = vec![format!(
+            "{} {} ticks in {seconds:.1} s ({:.0}/s)",
+            self.verb,
+            HumanCount(counts.acked),
+            counts.acked as f64 / seconds
+        )];
+        if counts.acked < counts.ticks {
+            parts.push(format!("{} not acknowledged", HumanCount(counts.ticks - counts.acked)));
+        }
+        if counts.resumed_after > 0 {
+            parts.push(format!("behind {} of an earlier run", HumanCount(counts.resumed_after)));
+        }
+        parts.extend(faults(counts));
+        self.line(&parts.join(", "));
+    }
+
+    fn line(&self, text: &str) {
+        // Nobody is told that nobody can be told.
+        writeln!(Lines(self.bar.clone()), "{text}").ok();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is well formed")
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "between 0 and a million")]
+fn millionths(share: f64) -> u64 {
+    (share * MILLION) as u64
+}
+
+/// As far as it can be told from what is done.
+fn time_left(done: f64, elapsed: Duration) -> Option<humantime::FormattedDuration> {
+    let left = (done > 0.001).then(|| elapsed.as_secs_f64() * (1.0 - done) / done)?;
+    let left = Duration::try_from_secs_f64(left.round()).ok()?;
+    Some(humantime::format_duration(left))
+}
+
+/// What people should know of, if it happened.
+fn faults(counts: &Counts) -> impl Iterator<Item = String> {
+    [
+        (counts.skipped, "malformed lines skipped"),
+        (counts.refused, "messages refused by the hub"),
+        (counts.reconnects, "reconnects"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{} {what}", HumanCount(count)))
+}
+
+/// Standard error, with the bar out of the way.
+#[derive(Clone)]
+struct Lines(ProgressBar);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

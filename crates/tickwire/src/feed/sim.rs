@@ -1,0 +1,113 @@
+//! `tickwire feed sim`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tickwire_feeder::{Pace, SimConfig, Simulator, Speed};
+use tickwire_protocol::UnixNanos;
+
+use super::Job;
+use super::destination::{Destination, HubArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  tickwire feed sim                                      500 symbols into the hub on this machine
+  tickwire feed sim --symbols 5000 --rate 50000 --duration 60s
+  tickwire feed sim --ticks 1000 --to ticks.ndjson       the same 1,000 lines each time
+  tickwire feed sim --ticks 5 --to -                     look at some";
+
+/// Flags of `tickwire feed sim`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+#[command(group = clap::ArgGroup::new("limit").args(["duration", "ticks"]).multiple(true))]
+pub(super) struct Args {
+    /// How many instruments, 1 to 100000; real tickers come first
+    #[arg(
+        long,
+        value_name = "N",
+        env = "TICKWIRE_SYMBOLS",
+        default_value = "500",
+        value_parser = symbols,
+        allow_negative_numbers = true
+    )]
+    symbols: usize,
+    /// Ticks per second of all instruments together, at most 10000000
+    #[arg(
+        long,
+        value_name = "PER_SECOND",
+        env = "TICKWIRE_RATE",
+        default_value = "5000",
+        value_parser = rate,
+        allow_negative_numbers = true
+    )]
+    rate: f64,
+    /// Where chance starts: the same seed gives the same market
+    #[arg(
+        long,
+        env = "TICKWIRE_SEED",
+        default_value = "42",
+        value_parser = seed,
+        allow_negative_numbers = true
+    )]
+    seed: u64,
+    /// End after this much market time, such as 60s or 5m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+    /// End after so many ticks
+    #[arg(long, value_name = "N", value_parser = ticks, allow_negative_numbers = true)]
+    ticks: Option<u64>,
+    /// When the market opens [default: now; with --to 2026-01-02T14:30:00Z]
+    #[arg(long, value_name = "RFC3339")]
+    start: Option<UnixNanos>,
+    /// Write lines of JSON to a file, or - for standard output, at once and instead of publishing
+    #[arg(long, value_name = "FILE", requires = "limit")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    hub: HubArgs,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let speed = if args.to.is_some() { Speed::Max } else { Speed::Times(1.0) };
+    let restamp = args.to.is_none() && args.start.is_none();
+    let config = SimConfig {
+        symbols: args.symbols,
+        rate: args.rate,
+        seed: args.seed,
+        start: args.start.unwrap_or(SimConfig::START),
+        ticks_max: args.ticks,
+        duration: args.duration,
+    };
+    let title = format!(
+        "simulating {} symbols at {} ticks/s with seed {}",
+        config.symbols, config.rate, config.seed
+    );
+    let source = Simulator::new(config);
+    let destination = Destination::new(args.to, args.hub);
+    Job { source, pace: Pace { speed, restamp }, destination, title }.run()
+}
+
+fn symbols(text: &str) -> Result<usize, String> {
+    let most = SimConfig::SYMBOLS_MAX;
+    let count = text.parse().ok().filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
+fn ticks(text: &str) -> Result<u64, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "expected a whole number from 1".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let most = SimConfig::RATE_MAX;
+    let rate = text.parse().ok().filter(|rate| (0.001..=most).contains(rate));
+    rate.ok_or_else(|| format!("expected ticks per second, a number from 0.001 to {most}"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "expected a time above 0 such as 500ms, 60s, 5m or 1h30m".to_owned())
+}
