@@ -13,8 +13,9 @@ use super::transport::{Transport, Written};
 use crate::admission::SessionGuard;
 use crate::fanout::{CloseReason, FeedId};
 
-/// Buffer of the reading library for each connection, in bytes. Commands are short.
-const READ_BUFFER_BYTES: usize = 512;
+/// Buffer of the reading library for each connection, in bytes. Small, since the library grows it to
+/// what a command needs and then keeps it: twice this if it was larger.
+const READ_BUFFER_BYTES: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Connection {

@@ -126,6 +126,7 @@ impl Shard {
         }
         if added.len() > FEW {
             session.names.sort_by_key(|name| name.topic); // mostly sorted already
+            session.names.shrink_to_fit(); // sets rarely grow, and there are many sessions
         }
         self.stats.subscriptions += added.len();
     }
