@@ -87,6 +87,8 @@ impl<C: Connector> Driver<C> {
         loop {
             let listening = self.undelivered.is_empty();
             tokio::select! {
+                // After a pause of the whole process there are both messages and a silence.
+                biased;
                 request = self.requests.recv(), if self.session.has_room() => {
                     let Some(request) = request else { return Served::ByApplication };
                     for command in self.session.request(&request) {

@@ -1,11 +1,113 @@
-//! `tickwire watch`.
+//! `tickwire watch`: live prices in a table, or one line per tick when piped.
 
+mod board;
 pub(crate) mod flags;
+mod lines;
+mod screen;
+mod spell;
+mod table;
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tickwire_client::{Client, HubUrl, names};
+use tickwire_protocol::{Channel, Feed};
+
+use crate::shutdown;
+use flags::{channel, some_duration, symbol};
+
+const EXAMPLES: &str = "\
+Examples:
+  tickwire watch AAPL MSFT                               a live table
+  tickwire watch '*'                                     every symbol the hub has
+  tickwire watch AAPL --channels trades | grep ' D '     one line per tick
+  tickwire watch AAPL --json --count 100 > aapl.ndjson   the next 100 ticks as JSON
+
+Keys in the table: q quits, arrows or j and k scroll, s sorts.
+When piped, gaps and changes of the connection are told on standard error.";
 
 /// Flags of `tickwire watch`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Symbols to watch; '*' is every symbol
+    #[arg(value_name = "SYMBOL", required = true, value_parser = name)]
+    symbols: Vec<String>,
+    /// Address of the hub
+    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = "ws://127.0.0.1:8080")]
+    hub: HubUrl,
+    /// Name of the feed
+    #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]
+    feed: Feed,
+    /// Channels to watch
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "trades,quotes",
+        value_parser = channel)]
+    channels: Vec<Channel>,
+    /// Print every tick as one JSON object per line, as on the wire
+    #[arg(long)]
+    json: bool,
+    /// Print last values first, not only what is new (the table always begins with them)
+    #[arg(long)]
+    snapshot: bool,
+    /// End after so many ticks
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = some_duration)]
+    duration: Option<Duration>,
+}
 
-pub(crate) fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not part of this version")
+/// A symbol, or all of them.
+fn name(text: &str) -> Result<String, String> {
+    if text == "*" { Ok(text.to_owned()) } else { symbol(text).map(|symbol| symbol.to_string()) }
+}
+
+/// When to end, besides a signal.
+#[derive(Debug, Clone, Copy)]
+struct Until {
+    ticks: Option<u64>,
+    time: Option<Duration>,
+}
+
+impl Until {
+    /// Ready when the time is over; never where there is none.
+    async fn time_is_over(self) {
+        match self.time {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(watch(args))
+}
+
+async fn watch(args: Args) -> anyhow::Result<()> {
+    let signal = shutdown::on_signal().context("cannot listen for signals")?;
+    let as_table = std::io::stdout().is_terminal() && !args.json;
+    let names = names(&args.channels, args.symbols.iter().map(String::as_str))?;
+    let builder = Client::builder(&args.hub.to_string()).feed(args.feed.as_str());
+    let connecting = builder.snapshot(args.snapshot || as_table).connect();
+    let mut client = tokio::select! {
+        client = connecting => client.context("is the hub running? (tickwire demo starts one)")?,
+        () = signal.cancelled() => return Ok(()),
+    };
+    let subscription = client.subscribe(names).await?;
+    let until = Until { ticks: args.count, time: args.duration };
+    let result = if as_table {
+        let title = format!("{} · {}", args.hub, args.feed);
+        screen::run(&mut client, title, until, &signal).await
+    } else {
+        let format = if args.json { lines::Format::Json } else { lines::Format::Text };
+        let printing = lines::Printing { format, snapshot: args.snapshot, until, subscription };
+        printing.run(&mut client, &signal).await
+    };
+    client.close().await;
+    result
 }

@@ -88,7 +88,7 @@ fn latency(canvas: &mut Canvas, report: &Report) {
     for (name, percent) in marks {
         if let Some(point) = curve.iter().find(|point| point.percent == percent) {
             let at = (x.at(nines(percent)), y.at(point.ms));
-            canvas.mark(at, BLUE, &format!("{name} {}", human(point.ms)));
+            canvas.mark(LATENCY, at, BLUE, &format!("{name} {}", human(point.ms)));
         }
     }
     let spread = report.latency_ms;

@@ -39,13 +39,13 @@ impl Axis {
     }
 }
 
-/// The next of 1, 2, 2.5, 4, 5, 8, 10 times a power of ten: its quarters are short numbers.
+/// A number just above, whose quarters are short numbers.
 pub(super) fn nice_top(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
     }
     let power = 10_f64.powf(value.log10().floor());
-    let steps = [1.0, 2.0, 2.5, 4.0, 5.0, 8.0];
+    let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 8.0];
     steps.into_iter().map(|step| step * power).find(|top| value <= *top).unwrap_or(10.0 * power)
 }
 
@@ -165,10 +165,11 @@ impl Canvas {
         put!(self, "<polygon points=\"{outline}\" fill=\"{colour}\" fill-opacity=\"0.12\"/>\n");
     }
 
-    /// A point with its value, left above it.
-    pub(super) fn mark(&mut self, (x, y): (f64, f64), colour: &str, label: &str) {
+    /// A point with its value above it, on the side where there is room.
+    pub(super) fn mark(&mut self, frame: Frame, (x, y): (f64, f64), colour: &str, label: &str) {
         put!(self, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>\n");
-        self.text((x - 6.0, y - 8.0), "mark", "end", label);
+        let (x, anchor) = if x < frame.left + 80.0 { (x - 4.0, "start") } else { (x - 6.0, "end") };
+        self.text((x, y - 8.0), "mark", anchor, label);
     }
 
     pub(super) fn legend(&mut self, (x, y): (f64, f64), colour: &str, name: &str) {
@@ -205,7 +206,10 @@ mod tests {
 
     #[test]
     fn tops_lie_just_above_the_values() {
-        let tops = [0.0, 0.3, 1.0, 1.1, 2.2, 37.0, 99.0].map(nice_top);
-        assert_eq!(tops, [1.0, 0.4, 1.0, 2.0, 2.5, 40.0, 100.0]);
+        for (value, top) in
+            [(0.0, 1.0), (0.5, 0.5), (1.0, 1.0), (1.1, 1.2), (37.0, 40.0), (99.0, 100.0)]
+        {
+            assert!((nice_top(value) - top).abs() < 1e-9, "{value}: {}", nice_top(value));
+        }
     }
 }

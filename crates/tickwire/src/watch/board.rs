@@ -1,0 +1,368 @@
+//! What the table shows, without a terminal: events and times in, rows out.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tickwire_client::{Event, FeedState};
+use tickwire_protocol::{Price, Quote, Symbol, Tick, TickData, Trade, UnixNanos};
+
+/// How many points a sparkline has, one for each second with a price.
+pub(super) const SPARK_POINTS: usize = 24;
+
+/// Event times further from now than this say nothing about latency.
+const NEAR: Duration = Duration::from_secs(60);
+
+/// Rates are over this time.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// When something arrived.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// Since the start.
+    pub(super) elapsed: Duration,
+    pub(super) unix: UnixNanos,
+}
+
+/// One symbol.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) symbol: Symbol,
+    /// First price seen: changes are counted from it.
+    first: Option<Price>,
+    pub(super) last: Option<Price>,
+    /// Where the last price moved that moved.
+    pub(super) direction: Ordering,
+    pub(super) last_size: u64,
+    pub(super) bid: Option<(Price, u64)>,
+    pub(super) ask: Option<(Price, u64)>,
+    /// Shares traded since the start.
+    pub(super) volume: u64,
+    /// Live ticks since the start.
+    pub(super) ticks: u64,
+    updated: Duration,
+    spark: VecDeque<Price>,
+    spark_second: Option<u64>,
+}
+
+impl Row {
+    fn new(symbol: Symbol) -> Self {
+        Self {
+            symbol,
+            first: None,
+            last: None,
+            direction: Ordering::Equal,
+            last_size: 0,
+            bid: None,
+            ask: None,
+            volume: 0,
+            ticks: 0,
+            updated: Duration::ZERO,
+            spark: VecDeque::new(),
+            spark_second: None,
+        }
+    }
+
+    /// Time since the last tick.
+    pub(super) fn age(&self, elapsed: Duration) -> Duration {
+        elapsed.saturating_sub(self.updated)
+    }
+
+    /// Change since the first price seen, in percent.
+    pub(super) fn change(&self) -> Option<f64> {
+        let (first, last) = (self.first?.as_f64(), self.last?.as_f64());
+        (first != 0.0).then(|| (last / first - 1.0) * 100.0)
+    }
+
+    /// The last prices, oldest first.
+    pub(super) fn spark(&self) -> impl Iterator<Item = Price> + Clone {
+        self.spark.iter().copied()
+    }
+
+    fn trade(&mut self, trade: &Trade, snapshot: bool, elapsed: Duration) {
+        if let Some(before) = self.last
+            && trade.price != before
+        {
+            self.direction = trade.price.cmp(&before);
+        }
+        self.first = self.first.or(Some(trade.price));
+        self.last = Some(trade.price);
+        self.last_size = trade.size;
+        if !snapshot {
+            self.volume += trade.size;
+        }
+        self.point(trade.price, elapsed);
+    }
+
+    fn quote(&mut self, quote: &Quote, elapsed: Duration) {
+        let side = |price: Price, size| (price != Price::ZERO).then_some((price, size));
+        self.bid = side(quote.bid, quote.bid_size);
+        self.ask = side(quote.ask, quote.ask_size);
+        // Where trades are not watched, the middle draws the line.
+        if let (None, Some((bid, _)), Some((ask, _))) = (self.last, self.bid, self.ask) {
+            let middle = Price::from_nanos(bid.nanos() / 2 + ask.nanos() / 2);
+            self.point(middle.unwrap_or(bid), elapsed);
+        }
+    }
+
+    fn point(&mut self, price: Price, elapsed: Duration) {
+        let second = Some(elapsed.as_secs());
+        if self.spark_second == second {
+            self.spark.pop_back();
+        } else if self.spark.len() == SPARK_POINTS {
+            self.spark.pop_front();
+        }
+        self.spark_second = second;
+        self.spark.push_back(price);
+    }
+}
+
+/// How the rows are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SortBy {
+    /// By name.
+    Symbol,
+    /// Largest rise first.
+    Change,
+    /// Most shares first.
+    Volume,
+    /// Most ticks first.
+    Activity,
+}
+
+impl SortBy {
+    pub(super) const fn next(self) -> Self {
+        match self {
+            Self::Symbol => Self::Change,
+            Self::Change => Self::Volume,
+            Self::Volume => Self::Activity,
+            Self::Activity => Self::Symbol,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Symbol => "symbol",
+            Self::Change => "change",
+            Self::Volume => "volume",
+            Self::Activity => "activity",
+        }
+    }
+}
+
+/// Whether there is a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Connection {
+    Up,
+    Down,
+}
+
+/// Everything the screen shows.
+#[derive(Debug)]
+pub(super) struct Board {
+    rows: BTreeMap<Symbol, Row>,
+    pub(super) connection: Connection,
+    pub(super) feed: Option<FeedState>,
+    /// The last thing that happened besides ticks.
+    pub(super) notice: String,
+    /// Live ticks since the start.
+    pub(super) ticks: u64,
+    pub(super) ticks_per_s: f64,
+    /// Mean over the last window, of ticks whose event time is near now.
+    pub(super) latency: Option<Duration>,
+    window: Window,
+}
+
+/// What came since the rates were last counted.
+#[derive(Debug, Default)]
+struct Window {
+    since: Duration,
+    ticks: u64,
+    timed: u32,
+    latency: Duration,
+}
+
+impl Board {
+    pub(super) fn new() -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            connection: Connection::Up,
+            feed: None,
+            notice: String::new(),
+            ticks: 0,
+            ticks_per_s: 0.0,
+            latency: None,
+            window: Window::default(),
+        }
+    }
+
+    pub(super) fn take(&mut self, event: &Event, now: Moment) {
+        match event {
+            Event::Tick { tick, snapshot } => return self.tick(tick, *snapshot, now),
+            Event::Connected { .. } => self.connection = Connection::Up,
+            Event::Disconnected { .. } => (self.connection, self.feed) = (Connection::Down, None),
+            Event::Feed { state, .. } => self.feed = Some(*state),
+            _ => {}
+        }
+        if let Some(notice) = super::spell::notice(event) {
+            self.notice = notice;
+        }
+    }
+
+    fn tick(&mut self, tick: &Tick, snapshot: bool, now: Moment) {
+        let row = self.rows.entry(tick.symbol).or_insert_with(|| Row::new(tick.symbol));
+        row.updated = now.elapsed;
+        match &tick.data {
+            TickData::Trade(trade) => row.trade(trade, snapshot, now.elapsed),
+            TickData::Quote(quote) => row.quote(quote, now.elapsed),
+            _ => {}
+        }
+        if snapshot {
+            return;
+        }
+        row.ticks += 1;
+        self.ticks += 1;
+        self.window.ticks += 1;
+        let (early, late) = (tick.time.since(now.unix), now.unix.since(tick.time));
+        if early < NEAR && late < NEAR {
+            self.window.timed += 1;
+            self.window.latency += late;
+        }
+    }
+
+    /// Counts rates anew when a window is full.
+    pub(super) fn roll(&mut self, elapsed: Duration) {
+        let length = elapsed.saturating_sub(self.window.since);
+        if length < WINDOW {
+            return;
+        }
+        self.ticks_per_s = self.window.ticks as f64 / length.as_secs_f64();
+        self.latency = (self.window.timed > 0).then(|| self.window.latency / self.window.timed);
+        self.window = Window { since: elapsed, ..Window::default() };
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows in order; equal ones by name.
+    pub(super) fn sorted(&self, by: SortBy) -> Vec<&Row> {
+        let mut rows: Vec<&Row> = self.rows.values().collect();
+        match by {
+            SortBy::Symbol => {}
+            SortBy::Change => {
+                let change = |row: &Row| row.change().unwrap_or(f64::NEG_INFINITY);
+                rows.sort_by(|a, b| change(b).total_cmp(&change(a)));
+            }
+            SortBy::Volume => rows.sort_by_key(|row| std::cmp::Reverse(row.volume)),
+            SortBy::Activity => rows.sort_by_key(|row| std::cmp::Reverse(row.ticks)),
+        }
+        rows
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use tickwire_protocol::Seq;
+
+    pub(crate) fn at(millis: u64) -> Moment {
+        let elapsed = Duration::from_millis(millis);
+        Moment { elapsed, unix: UnixNanos(1_000_000_000_000) + elapsed }
+    }
+
+    fn event(symbol: &str, data: TickData, snapshot: bool, time: UnixNanos) -> Event {
+        let symbol = Symbol::new(symbol).unwrap();
+        Event::Tick { tick: Tick { symbol, seq: Seq(1), time, data }, snapshot }
+    }
+
+    pub(crate) fn trade(symbol: &str, price: &str, size: u64, now: Moment) -> Event {
+        let price = price.parse().unwrap();
+        let data = TickData::Trade(Trade { price, size, ..Trade::default() });
+        event(symbol, data, false, now.unix)
+    }
+
+    pub(crate) fn quote(symbol: &str, bid: &str, ask: &str, now: Moment) -> Event {
+        let (bid, ask) = (bid.parse().unwrap(), ask.parse().unwrap());
+        let data =
+            TickData::Quote(Quote { bid, bid_size: 3, ask, ask_size: 4, ..Quote::default() });
+        event(symbol, data, false, now.unix)
+    }
+
+    fn row(board: &Board) -> &Row {
+        board.sorted(SortBy::Symbol)[0]
+    }
+
+    #[test]
+    fn trades_move_price_change_and_volume() {
+        let mut board = Board::new();
+        for (millis, price) in [(0, "100"), (10, "110"), (20, "110"), (30, "99")] {
+            board.take(&trade("A", price, 5, at(millis)), at(millis));
+        }
+        let row = row(&board);
+        assert_eq!(row.last.unwrap().to_string(), "99");
+        assert_eq!((row.volume, row.ticks, row.direction), (20, 4, Ordering::Less));
+        assert!((row.change().unwrap() + 1.0).abs() < 1e-9);
+        assert_eq!(row.age(Duration::from_millis(130)), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn snapshot_fills_the_row_and_is_not_counted() {
+        let mut board = Board::new();
+        let data = TickData::Trade(Trade { size: 7, ..Trade::default() });
+        board.take(&event("A", data, true, UnixNanos(1)), at(0));
+        assert_eq!((row(&board).volume, row(&board).ticks, board.ticks), (0, 0, 0));
+        assert_eq!(row(&board).last_size, 7);
+    }
+
+    #[test]
+    fn side_nobody_makes_is_empty() {
+        let mut board = Board::new();
+        board.take(&quote("A", "0", "10.5", at(0)), at(0));
+        assert_eq!(row(&board).bid, None);
+        assert_eq!(row(&board).ask.unwrap().1, 4);
+    }
+
+    #[test]
+    fn sparkline_keeps_one_price_a_second_and_is_bounded() {
+        let mut board = Board::new();
+        for millis in (0..60_000).step_by(500) {
+            board.take(&trade("A", &(millis / 500 + 1).to_string(), 1, at(millis)), at(millis));
+        }
+        let spark: Vec<String> = row(&board).spark().map(|price| price.to_string()).collect();
+        assert_eq!(spark.len(), SPARK_POINTS);
+        assert_eq!(spark.last().map(String::as_str), Some("120"));
+        assert_eq!(spark[SPARK_POINTS - 2], "118");
+    }
+
+    #[test]
+    fn rates_are_over_the_last_window() {
+        let mut board = Board::new();
+        for millis in 0..100 {
+            board.take(&trade("A", "1", 1, at(millis)), at(millis + 20));
+        }
+        board.roll(Duration::from_secs(1));
+        assert!((board.ticks_per_s - 100.0).abs() < 1e-9);
+        assert_eq!(board.latency, Some(Duration::from_millis(20)));
+        board.roll(Duration::from_secs(2));
+        assert_eq!((board.ticks_per_s, board.latency), (0.0, None));
+    }
+
+    #[test]
+    fn rows_sort_by_what_is_asked() {
+        let mut board = Board::new();
+        for (symbol, first, last, size) in
+            [("A", "10", "9", 1), ("B", "10", "12", 2), ("C", "10", "10", 9)]
+        {
+            board.take(&trade(symbol, first, size, at(0)), at(0));
+            board.take(&trade(symbol, last, size, at(0)), at(0));
+        }
+        board.take(&trade("A", "9", 1, at(0)), at(0));
+        let order =
+            |by| -> String { board.sorted(by).iter().map(|row| row.symbol.as_str()).collect() };
+        assert_eq!(order(SortBy::Symbol), "ABC");
+        assert_eq!(order(SortBy::Change), "BCA");
+        assert_eq!(order(SortBy::Volume), "CBA");
+        assert_eq!(order(SortBy::Activity), "ABC");
+    }
+}
