@@ -34,8 +34,6 @@ struct Table {
     header: Header,
     fields: Vec<Range<usize>>,
     corrections: Corrections,
-    /// Rows so far, malformed ones too.
-    rows: u64,
     /// What follows the trade of the last row.
     follower: Option<Tick>,
 }
@@ -57,7 +55,6 @@ impl TickFile {
                 header,
                 fields: Vec::new(),
                 corrections: Corrections::default(),
-                rows: 0,
                 follower: None,
             }))
         } else {
@@ -80,14 +77,11 @@ impl TickFile {
         }
         while self.lines.advance()? {
             let line = self.lines.text()?;
-            if let Content::Table(table) = &mut self.content {
-                table.rows += 1;
-            }
             if line.is_empty() {
                 continue;
             }
             let tick = match &mut self.content {
-                Content::Table(table) => table.read(line),
+                Content::Table(table) => table.read(line, self.lines.number() - 1),
                 Content::Elements => element(line),
             };
             return tick
@@ -99,14 +93,15 @@ impl TickFile {
 }
 
 impl Table {
-    fn read(&mut self, line: &str) -> Result<Tick, RowError> {
+    /// `number` is that of the row: the header has none.
+    fn read(&mut self, line: &str, number: u64) -> Result<Tick, RowError> {
         let row = self.header.row(line, &mut self.fields)?;
         if !self.header.is_trades() {
             return quote(&row);
         }
         let (time, symbol, exchange) = head(&row)?;
         let trade = Trade {
-            id: self.rows,
+            id: number,
             exchange,
             price: row.field(3, str::parse::<Price>)?,
             size: row.number(4, SHARES)?,

@@ -93,6 +93,11 @@ impl Lines {
         Ok(if self.number == 1 { text.trim_start_matches('\u{feff}') } else { text })
     }
 
+    /// Number of the current line, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The error of the current line.
     pub(super) fn malformed(
         &self,
