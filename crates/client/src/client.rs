@@ -108,8 +108,11 @@ impl Builder {
     /// # Errors
     /// Says what was wrong with the address, or how far it got.
     pub async fn connect(self) -> Result<Client, ConnectError> {
+        let given = &self.hub;
+        let hub =
+            given.parse().map_err(|source| ConnectError::Url { given: given.clone(), source })?;
         let connector = Tcp {
-            hub: self.hub.parse()?,
+            hub,
             feed: Feed::new(&self.feed).map_err(ConnectError::Feed)?,
             encoding: self.encoding,
             within: self.connect_within,

@@ -8,16 +8,11 @@ use tickwire_protocol::ValueError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HubUrlError {
     /// TLS is not part of this version.
-    #[error("hub {0:?}: wss:// is not supported yet; use ws:// or a tunnel that ends TLS nearby")]
-    Tls(String),
+    #[error("wss:// is not supported yet; use ws://, or a tunnel that ends TLS on this machine")]
+    Tls,
     /// Anything else that is wrong with it.
-    #[error("hub {given:?}: {problem}; expected ws://HOST[:PORT][/PREFIX]")]
-    Invalid {
-        /// What was given.
-        given: String,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error("{0}; expected ws://HOST[:PORT][/PREFIX]")]
+    Invalid(String),
 }
 
 /// Why a connection could not be made.
@@ -25,8 +20,13 @@ pub enum HubUrlError {
 #[non_exhaustive]
 pub enum ConnectError {
     /// The address cannot be used; trying again cannot help.
-    #[error(transparent)]
-    Url(#[from] HubUrlError),
+    #[error("{given:?} is no address of a hub")]
+    Url {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        source: HubUrlError,
+    },
     /// The feed's name cannot be used; trying again cannot help.
     #[error(transparent)]
     Feed(ValueError),

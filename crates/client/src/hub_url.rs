@@ -57,14 +57,11 @@ impl FromStr for HubUrl {
     type Err = HubUrlError;
 
     fn from_str(given: &str) -> Result<Self, HubUrlError> {
-        let invalid = |problem: &str| HubUrlError::Invalid {
-            given: given.to_owned(),
-            problem: problem.to_owned(),
-        };
+        let invalid = |problem: &str| HubUrlError::Invalid(problem.to_owned());
         let uri: Uri = given.parse().map_err(|error| invalid(&format!("{error}")))?;
         match uri.scheme_str() {
             Some("ws") => {}
-            Some("wss") => return Err(HubUrlError::Tls(given.to_owned())),
+            Some("wss") => return Err(HubUrlError::Tls),
             Some(_) => return Err(invalid("the scheme is not ws")),
             None => return Err(invalid("the scheme is missing")),
         }
@@ -125,10 +122,9 @@ mod tests {
         ];
         for text in refused {
             let error = text.parse::<HubUrl>().unwrap_err().to_string();
-            assert!(error.contains(&format!("{text:?}")), "{error}");
             assert!(error.contains("expected ws://HOST[:PORT]"), "{error}");
         }
         let tls = "wss://example.com".parse::<HubUrl>().unwrap_err();
-        assert!(matches!(tls, HubUrlError::Tls(_)));
+        assert!(matches!(tls, HubUrlError::Tls));
     }
 }

@@ -15,7 +15,7 @@ use tickwire_client::{Client, HubUrl, names};
 use tickwire_protocol::{Channel, Feed};
 
 use crate::shutdown;
-use flags::{channel, some_duration, symbol};
+use flags::{channel, hinted, some_duration, symbol};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,7 +95,7 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     let builder = Client::builder(&args.hub.to_string()).feed(args.feed.as_str());
     let connecting = builder.snapshot(args.snapshot || as_table).connect();
     let mut client = tokio::select! {
-        client = connecting => client.context("is the hub running? (tickwire demo starts one)")?,
+        client = connecting => client.map_err(|error| hinted(error.into()))?,
         () = signal.cancelled() => return Ok(()),
     };
     let subscription = client.subscribe(names).await?;

@@ -8,7 +8,7 @@ use tickwire_client::HubUrl;
 use tickwire_client::load::{Listed, list_symbols, numbered};
 use tickwire_protocol::{Channel, Feed, Symbol};
 
-use crate::watch::flags::{symbol, usage};
+use crate::watch::flags::{hinted, symbol, usage};
 
 /// How many symbols a connection subscribes to when it is not said.
 const PER_CONNECTION: usize = 50;
@@ -88,7 +88,8 @@ impl SymbolArgs {
         let enough = self.per_connection.map_or(PER_CONNECTION, |number| number as usize);
         let (started, mut grown, mut count) = (now(), now(), 0);
         loop {
-            let Listed { symbols, total } = list_symbols(hub, feed, channels)?;
+            let Listed { symbols, total } =
+                list_symbols(hub, feed, channels).map_err(|error| hinted(error.into()))?;
             if symbols.len() > count {
                 (grown, count) = (now(), symbols.len());
             }

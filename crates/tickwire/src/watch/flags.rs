@@ -35,6 +35,19 @@ pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Adds what to do where nobody listens.
+pub(crate) fn hinted(error: anyhow::Error) -> anyhow::Error {
+    let refused = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+    };
+    if error.chain().any(refused) {
+        anyhow::anyhow!("{error:#}: is the hub running there? `tickwire demo` starts one")
+    } else {
+        error
+    }
+}
+
 /// Ends with a usage error that no single flag could find.
 pub(crate) fn usage(message: &str) -> ! {
     clap::Error::raw(ErrorKind::ValueValidation, format!("{message}\n")).exit()
