@@ -36,12 +36,13 @@ pub struct ReplayConfig {
     /// The files. Their names say what is in them:
     ///
     /// - `.csv`, `.csv.gz` with the header `time,symbol,exchange,price,size,conditions,correction`:
-    ///   trades. A trade's id is the number of its row, from 1 below the header, whatever is in the rows
-    ///   before; its tape is unknown, so empty. A row
-    ///   with correction 10 or 11 is followed by a cancel or error (`x`) of the earlier row marked 8
-    ///   or 7 with the same symbol, exchange, price and size, or of itself if there is none. One with
-    ///   correction 12 is followed by a correction (`c`): the row repeats what had been reported, the
-    ///   earlier row marked 1 of the same symbol and exchange (or itself) is what it should have been.
+    ///   trades. Each character of the conditions that is not blank is one condition. A trade's id
+    ///   is the number of its row (1 is the line below the header); its tape is unknown, so empty.
+    ///   A row with correction 10 or 11 is followed by a cancel or error (`x`): of the earlier row
+    ///   marked 8 or 7 with the same symbol, exchange, price and size, or of itself if there is
+    ///   none. A row with correction 12 is followed by a correction (`c`): the row repeats what had
+    ///   been reported, and the earlier row marked 1 of the same symbol and exchange (or itself) is
+    ///   what it should have been.
     /// - `.csv`, `.csv.gz` with the header `time,symbol,exchange,bid,bid_size,ask,ask_size`: quotes,
     ///   both sides made by the one exchange.
     /// - `.ndjson`, `.ndjson.gz`: ticks as JSON objects, one a line.

@@ -1,0 +1,128 @@
+//! The publishing side of a hub, as the wire contract has it, with faults at will.
+
+use futures_util::{SinkExt, StreamExt};
+use tickwire_feeder::{Pace, PublisherConfig, Speed};
+use tickwire_protocol::{Command, Control, Encoding, ErrorCode, Tick, decode_publish};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
+
+/// As fast as it goes, event times untouched.
+pub(crate) const AT_ONCE: Pace = Pace { speed: Speed::Max, restamp: false };
+
+/// What the hub knows about its one publisher.
+pub(crate) struct FakeHub {
+    listener: TcpListener,
+    pub(crate) publisher: Option<String>,
+    pub(crate) last: u64,
+    pub(crate) mark: Option<String>,
+    pub(crate) ticks: Vec<Tick>,
+}
+
+pub(crate) struct Session(WebSocketStream<TcpStream>);
+
+impl FakeHub {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { listener, publisher: None, last: 0, mark: None, ticks: Vec::new() }
+    }
+
+    /// A publisher of this hub that does not wait long.
+    pub(crate) fn config(&self) -> PublisherConfig {
+        let address = self.listener.local_addr().unwrap();
+        let mut config = PublisherConfig::new(format!("ws://{address}").parse().unwrap());
+        config.backoff_max = std::time::Duration::from_millis(5);
+        config
+    }
+
+    /// Answers one request with an HTTP status; returns its authorization header.
+    pub(crate) async fn refuse(&self, status: u16, body: &str) -> Option<String> {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        let mut token = None;
+        #[expect(clippy::result_large_err, reason = "the library's callback")]
+        let callback = |request: &Request, _: Response| {
+            let header = request.headers().get("authorization");
+            token = header.map(|value| value.to_str().unwrap().to_owned());
+            let mut response = ErrorResponse::new(Some(body.to_owned()));
+            *response.status_mut() = status.try_into().unwrap();
+            Err(response)
+        };
+        assert!(accept_hdr_async(stream, callback).await.is_err());
+        token
+    }
+
+    /// Takes one session up to the publisher's command, which it does not answer yet.
+    pub(crate) async fn greet(&mut self) -> Session {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        #[expect(clippy::result_large_err, reason = "the library's callback")]
+        let callback = |request: &Request, response: Response| {
+            assert_eq!(request.uri(), "/publish?feed=main");
+            Ok(response)
+        };
+        let mut session = Session(accept_hdr_async(stream, callback).await.unwrap());
+        session.say(&Control::Connected { epoch: "e".to_owned() }).await;
+        let Some(Ok(Message::Text(text))) = session.0.next().await else { panic!("no command") };
+        let Ok(Command::Publish(publish)) = Command::from_json(text.as_bytes()) else {
+            panic!("{text}")
+        };
+        let known = self.publisher.get_or_insert_with(|| publish.publisher.clone());
+        assert_eq!(*known, publish.publisher, "the id stays over all sessions of a run");
+        session
+    }
+
+    /// Takes one session and lets it publish.
+    pub(crate) async fn accept(&mut self) -> Session {
+        let mut session = self.greet().await;
+        session.say(&Control::Publishing { last: self.last, mark: self.mark.clone() }).await;
+        session
+    }
+
+    /// Takes the next data message; false if the publisher has closed.
+    pub(crate) async fn take(&mut self, session: &mut Session) -> bool {
+        match session.0.next().await.unwrap().unwrap() {
+            Message::Binary(bytes) => {
+                assert!(bytes.len() <= 65_535);
+                let published = decode_publish(&bytes, Encoding::MsgpackArray, 500).unwrap();
+                self.last += 1;
+                self.ticks.extend(published.ticks);
+                self.mark = Some(published.mark.expect("every message has a mark"));
+                true
+            }
+            Message::Close(_) => false,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn ack(&self, session: &mut Session) {
+        session.say(&Control::Ack { upto: self.last }).await;
+    }
+
+    /// Takes and acknowledges everything until the publisher closes.
+    pub(crate) async fn take_all(&mut self, session: &mut Session) {
+        while self.take(session).await {
+            self.ack(session).await;
+        }
+    }
+}
+
+impl Session {
+    pub(crate) async fn say(&mut self, control: &Control) {
+        let mut message = Vec::new();
+        control.write_message(Encoding::MsgpackArray, &mut message);
+        // The publisher may have gone, which the next reading tells.
+        self.0.send(Message::binary(message)).await.ok();
+    }
+
+    pub(crate) async fn error(&mut self, code: ErrorCode, detail: &str) {
+        let detail = Some(detail.to_owned());
+        self.say(&Control::Error { code, detail, id: None }).await;
+    }
+
+    /// Asserts that the publisher has nothing to say but that it is alive.
+    pub(crate) async fn assert_waiting(&mut self) {
+        self.0.send(Message::Ping("still there?".into())).await.unwrap();
+        let next = self.0.next().await.unwrap().unwrap();
+        assert!(matches!(next, Message::Pong(_)), "{} bytes of data", next.len());
+    }
+}

@@ -1,0 +1,385 @@
+//! A publisher against a hub over real sockets: nothing is lost, nothing comes twice.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod fake_hub;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fake_hub::{AT_ONCE, FakeHub};
+use tickwire_feeder::{
+    FeedError, Pace, Progress, PublishError, PublisherConfig, SimConfig, Simulator, Source,
+    SourceError, Speed, publish,
+};
+use tickwire_protocol::{ErrorCode, Tick};
+use tokio_util::sync::CancellationToken;
+
+fn market(ticks: u64) -> Simulator {
+    Simulator::new(SimConfig { ticks_max: Some(ticks), ..SimConfig::default() })
+}
+
+async fn publish_all<S: Source>(
+    source: S,
+    config: PublisherConfig,
+) -> Result<tickwire_feeder::Counts, FeedError> {
+    publish(source, AT_ONCE, config, CancellationToken::new(), Arc::default()).await
+}
+
+/// Runs both sides; a test that hangs fails.
+async fn both<P: Future, H: Future>(publisher: P, hub: H) -> (P::Output, H::Output) {
+    let both = async { tokio::join!(publisher, hub) };
+    tokio::time::timeout(Duration::from_secs(60), both).await.expect("hangs")
+}
+
+#[tokio::test]
+async fn everything_arrives_once_and_in_order_over_connections_that_break() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.message_ticks_max = 50;
+    let (counts, ()) = both(publish_all(market(20_000), config), async {
+        // Each life of the connection: how many messages are taken, and whether it is said.
+        for (taken, acked) in [(0, false), (1, false), (7, true), (120, false), (3, true)] {
+            let mut session = hub.accept().await;
+            for _ in 0..taken {
+                assert!(hub.take(&mut session).await);
+                if acked {
+                    hub.ack(&mut session).await;
+                }
+            }
+        }
+        let mut session = hub.accept().await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    let counts = counts.unwrap();
+    assert!(hub.ticks == market(20_000).collect::<Vec<_>>());
+    assert_eq!((counts.ticks, counts.acked, counts.reconnects), (20_000, 20_000, 5));
+    assert_eq!((counts.messages, hub.last), (400, 400));
+}
+
+#[tokio::test]
+async fn hub_that_lost_its_memory_gets_what_it_had_not_acknowledged() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.message_ticks_max = 10;
+    let (counts, ()) = both(publish_all(market(100), config), async {
+        let mut session = hub.accept().await;
+        for _ in 0..4 {
+            hub.take(&mut session).await;
+        }
+        hub.ack(&mut session).await;
+        drop(session);
+        (hub.last, hub.mark) = (0, None);
+        let mut session = hub.accept().await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    assert_eq!(counts.unwrap().acked, 100);
+    assert!(hub.ticks == market(100).collect::<Vec<_>>());
+    assert_eq!(hub.last, 6);
+}
+
+#[tokio::test]
+async fn source_waits_while_the_hub_acknowledges_nothing() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.message_ticks_max = 10;
+    config.unacked_messages_max = 4;
+    let progress = Arc::new(Progress::default());
+    let cancel = CancellationToken::new();
+    let work = publish(market(1_000), AT_ONCE, config, cancel, Arc::clone(&progress));
+    both(work, async {
+        let mut session = hub.accept().await;
+        for _ in 0..4 {
+            hub.take(&mut session).await;
+        }
+        session.assert_waiting().await;
+        assert_eq!(progress.counts().messages, 4);
+        hub.last = 2;
+        hub.ack(&mut session).await;
+        hub.last = 4;
+        for _ in 0..2 {
+            hub.take(&mut session).await;
+        }
+        session.assert_waiting().await;
+        assert_eq!(progress.counts().messages, 6);
+        hub.ack(&mut session).await;
+        hub.take_all(&mut session).await;
+    })
+    .await
+    .0
+    .unwrap();
+    assert_eq!(hub.ticks.len(), 1_000);
+}
+
+#[tokio::test]
+async fn bytes_kept_for_a_silent_hub_are_bounded_too() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.message_bytes_max = 1_000;
+    config.unacked_bytes_max = 5_000;
+    let progress = Arc::new(Progress::default());
+    let cancel = CancellationToken::new();
+    let work = publish(market(1_000), AT_ONCE, config, cancel, Arc::clone(&progress));
+    both(work, async {
+        let mut session = hub.accept().await;
+        // Messages end with the tick that passes 1,000 bytes, so five of them pass 5,000.
+        for _ in 0..5 {
+            hub.take(&mut session).await;
+        }
+        session.assert_waiting().await;
+        let bytes = progress.counts().bytes;
+        assert!((5_000..6_500).contains(&bytes), "{bytes}");
+        hub.ack(&mut session).await;
+        hub.take_all(&mut session).await;
+    })
+    .await
+    .0
+    .unwrap();
+    assert_eq!(hub.ticks.len(), 1_000);
+}
+
+#[tokio::test]
+async fn hub_that_stops_acknowledging_is_left_and_gets_the_rest_again() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.ack_timeout = Duration::from_millis(50);
+    let (counts, ()) = both(publish_all(market(400), config), async {
+        let mut silent = hub.accept().await;
+        hub.take(&mut silent).await;
+        // What a hub takes and does not count, it gets again.
+        (hub.last, hub.mark) = (0, None);
+        hub.ticks.clear();
+        let mut session = hub.accept().await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    assert_eq!(counts.unwrap().reconnects, 1);
+    assert!(hub.ticks == market(400).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn later_run_with_the_same_id_goes_on_where_the_first_ended() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.publisher = "nightly".parse().unwrap();
+    config.message_ticks_max = 100;
+    config.unacked_messages_max = 1;
+    let cancel = CancellationToken::new();
+    let work = publish(market(5_000), AT_ONCE, config.clone(), cancel.clone(), Arc::default());
+    let (first, ()) = both(work, async {
+        let mut session = hub.accept().await;
+        for _ in 0..3 {
+            hub.take(&mut session).await;
+            hub.ack(&mut session).await;
+        }
+        cancel.cancel();
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    let published = first.unwrap().acked;
+    assert!((300..5_000).contains(&published), "{published}");
+    let (second, ()) = both(publish_all(market(5_000), config), async {
+        let mut session = hub.accept().await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    let second = second.unwrap();
+    assert_eq!((second.resumed_after, second.acked), (published, 5_000 - published));
+    assert!(hub.ticks == market(5_000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn mark_of_another_source_does_not_move_this_one() {
+    let mut hub = FakeHub::start().await;
+    (hub.last, hub.mark) = (57, Some("0123456789abcdef:40".to_owned()));
+    let (counts, ()) = both(publish_all(market(100), hub.config()), async {
+        let mut session = hub.accept().await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    assert_eq!((counts.unwrap().resumed_after, hub.ticks.len(), hub.last), (0, 100, 58));
+}
+
+#[tokio::test]
+async fn refused_token_ends_it_with_what_to_do() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.token = Some("wrong".to_owned());
+    let (result, token) =
+        both(publish_all(market(1), config), hub.refuse(401, "publish token needed")).await;
+    assert_eq!(token.as_deref(), Some("Bearer wrong"));
+    let error = result.unwrap_err();
+    let FeedError::Publish(PublishError::Refused { status: 401, .. }) = &error else {
+        panic!("{error}")
+    };
+    let text = error.to_string();
+    assert!(text.contains("HTTP 401 (publish token needed)"), "{text}");
+    assert!(text.ends_with("--token or TICKWIRE_TOKEN"), "{text}");
+}
+
+#[tokio::test]
+async fn busy_hub_is_tried_again() {
+    let mut hub = FakeHub::start().await;
+    let (counts, ()) = both(publish_all(market(10), hub.config()), async {
+        for status in [503, 429] {
+            hub.refuse(status, "").await;
+        }
+        let mut session = hub.accept().await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    assert_eq!((counts.unwrap().acked, hub.ticks.len()), (10, 10));
+}
+
+#[tokio::test]
+async fn error_instead_of_leave_to_publish_ends_it() {
+    for (code, shown) in [
+        (ErrorCode::InvalidSyntax, "400 invalid syntax (no good)"),
+        (ErrorCode::NotAuthenticated, "401 not authenticated (no good); give"),
+        (ErrorCode::AuthFailed, "402 auth failed (no good); give"),
+    ] {
+        let mut hub = FakeHub::start().await;
+        let (result, _session) = both(publish_all(market(1), hub.config()), async {
+            let mut session = hub.greet().await;
+            session.error(code, "no good").await;
+            session
+        })
+        .await;
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains(shown), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn newer_session_of_the_same_id_ends_this_one() {
+    let mut hub = FakeHub::start().await;
+    let (result, _session) = both(publish_all(market(1), hub.config()), async {
+        let mut session = hub.accept().await;
+        hub.take(&mut session).await;
+        session.error(ErrorCode::PublisherReplaced, "").await;
+        session
+    })
+    .await;
+    let error = result.unwrap_err();
+    assert!(matches!(&error, FeedError::Publish(PublishError::Ended { code: 409, .. })), "{error}");
+    assert!(error.to_string().contains("another process publishes"), "{error}");
+}
+
+#[tokio::test]
+async fn refused_message_is_counted_and_publishing_goes_on() {
+    let mut hub = FakeHub::start().await;
+    let (counts, ()) = both(publish_all(market(2_000), hub.config()), async {
+        let mut session = hub.accept().await;
+        hub.take(&mut session).await;
+        session.error(ErrorCode::InvalidSyntax, "element 3 (t), field p").await;
+        hub.ack(&mut session).await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    let counts = counts.unwrap();
+    assert_eq!((counts.refused, counts.acked), (1, 2_000));
+}
+
+#[tokio::test]
+async fn cancelled_publisher_takes_no_more_and_waits_for_what_it_sent() {
+    let mut hub = FakeHub::start().await;
+    let cancel = CancellationToken::new();
+    let endless = Simulator::new(SimConfig::default());
+    let mut config = hub.config();
+    config.unacked_messages_max = 3;
+    let work = publish(endless, AT_ONCE, config, cancel.clone(), Arc::default());
+    let (counts, ()) = both(work, async {
+        let mut session = hub.accept().await;
+        hub.take(&mut session).await;
+        cancel.cancel();
+        hub.ack(&mut session).await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    let counts = counts.unwrap();
+    assert_eq!(counts.ticks, counts.acked);
+    assert_eq!(counts.ticks, hub.ticks.len() as u64);
+}
+
+#[tokio::test]
+async fn cancelled_publisher_ends_in_time_even_if_nobody_answers() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.flush_timeout = Duration::from_millis(20);
+    let cancel = CancellationToken::new();
+    let work = publish(market(10), AT_ONCE, config, cancel.clone(), Arc::default());
+    let (counts, _session) = both(work, async {
+        let mut session = hub.accept().await;
+        hub.take(&mut session).await;
+        cancel.cancel();
+        session
+    })
+    .await;
+    let counts = counts.unwrap();
+    assert_eq!((counts.ticks, counts.acked), (10, 0));
+}
+
+#[tokio::test]
+async fn cancelled_publisher_without_a_hub_ends_at_once() {
+    let hub = FakeHub::start().await;
+    let config = hub.config();
+    drop(hub);
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let work = publish(market(10), AT_ONCE, config, cancel, Arc::default());
+    let counts = both(work, async {}).await.0.unwrap();
+    assert_eq!(counts.ticks, 0);
+}
+
+/// Fails after some ticks.
+struct Failing(Simulator);
+
+impl Source for Failing {
+    fn next_tick(&mut self) -> Result<Option<Tick>, SourceError> {
+        let path = PathBuf::from("ticks.csv");
+        let failed =
+            SourceError::Line { path, line: 701, column: 1, field: "", problem: "bad".to_owned() };
+        self.0.next().map(Some).ok_or(failed)
+    }
+
+    fn identity(&self) -> u64 {
+        0
+    }
+}
+
+#[tokio::test]
+async fn what_came_before_a_malformed_line_is_published_before_it_is_reported() {
+    let mut hub = FakeHub::start().await;
+    let (result, ()) = both(publish_all(Failing(market(700)), hub.config()), async {
+        let mut session = hub.accept().await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    let error = result.unwrap_err();
+    assert_eq!(error.to_string(), "ticks.csv, line 701, column 1: bad");
+    assert!(hub.ticks == market(700).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn paced_ticks_are_sent_when_they_are_due_and_say_when_that_was() {
+    let mut hub = FakeHub::start().await;
+    let pace = Pace { speed: Speed::Times(1.0), restamp: true };
+    let config = SimConfig { rate: 20_000.0, ticks_max: Some(2_000), ..SimConfig::default() };
+    let (market, twin) = (Simulator::new(config.clone()), Simulator::new(config));
+    let work = publish(market, pace, hub.config(), CancellationToken::new(), Arc::default());
+    let (counts, ()) = both(work, async {
+        let mut session = hub.accept().await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    assert!(counts.unwrap().messages > 5, "spread over a tenth of a second");
+    let origin = hub.ticks[0].time;
+    let mut first = None;
+    for (sent, made) in hub.ticks.iter().zip(twin) {
+        let first = *first.get_or_insert(made.time);
+        assert_eq!(sent.time.since(origin), made.time.since(first));
+    }
+}
