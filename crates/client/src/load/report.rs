@@ -189,24 +189,23 @@ impl Report {
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let counted = [
-            (self.gaps, "gaps"),
-            (self.duplicates, "duplicates"),
-            (self.unasked, "ticks nobody asked for"),
+            (self.gaps, "gap", "gaps"),
+            (self.duplicates, "duplicate", "duplicates"),
+            (self.unasked, "tick nobody asked for", "ticks nobody asked for"),
         ];
-        let counted = counted.iter().filter(|(count, _)| *count > 0);
-        let mut faults: Vec<String> =
-            counted.map(|(count, what)| format!("{count} {what}")).collect();
-        for (what, causes) in [
-            ("connections closed", &self.closes),
-            ("connections refused", &self.refused),
-            ("errors", &self.errors),
+        let mut faults: Vec<String> = counted
+            .iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, one, more)| plural(*count, one, more))
+            .collect();
+        for (one, more, causes) in [
+            ("connection closed", "connections closed", &self.closes),
+            ("connection refused", "connections refused", &self.refused),
+            ("error", "errors", &self.errors),
         ] {
             if !causes.is_empty() {
-                faults.push(format!(
-                    "{} {what} ({})",
-                    causes.values().sum::<u64>(),
-                    listed(causes)
-                ));
+                let count = plural(causes.values().sum(), one, more);
+                faults.push(format!("{count} ({})", listed(causes)));
             }
         }
         faults
@@ -215,6 +214,10 @@ impl Report {
     pub(crate) fn refused_text(&self) -> String {
         listed(&self.refused)
     }
+}
+
+fn plural(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// `3 × 1008, 1 × connection reset`

@@ -1,0 +1,104 @@
+//! A hub that does what a test tells it.
+
+#![expect(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
+#![expect(clippy::unwrap_used, reason = "part of tests")]
+
+use futures_util::{SinkExt, StreamExt};
+use tickwire_client::{Encoding, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
+use tickwire_protocol::{Command, Control, MessageBuf, Subscription};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
+
+/// Listens on a port of its own.
+pub struct FakeHub {
+    listener: TcpListener,
+}
+
+impl FakeHub {
+    pub async fn start() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.listener.local_addr().unwrap())
+    }
+
+    /// The next subscriber, greeted.
+    pub async fn accept(&self, epoch: &str) -> Session {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        Session::greet(stream, epoch).await
+    }
+
+    /// The next connection, bare.
+    pub async fn accept_bare(&self) -> TcpStream {
+        self.listener.accept().await.unwrap().0
+    }
+}
+
+/// One subscriber.
+pub struct Session {
+    socket: WebSocketStream<TcpStream>,
+}
+
+#[expect(clippy::result_large_err, reason = "the signature is the library's")]
+fn accept_subprotocol(
+    request: &Request,
+    mut response: Response,
+) -> Result<Response, ErrorResponse> {
+    let asked = request.headers()[&SEC_WEBSOCKET_PROTOCOL].clone();
+    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, asked);
+    Ok(response)
+}
+
+impl Session {
+    pub async fn greet(stream: TcpStream, epoch: &str) -> Self {
+        let socket = tokio_tungstenite::accept_hdr_async(stream, accept_subprotocol).await.unwrap();
+        let mut session = Self { socket };
+        session.say(&Control::Connected { epoch: epoch.to_owned() }).await;
+        session
+    }
+
+    /// The next command, which must be a subscribe; it is acknowledged.
+    pub async fn subscribed(&mut self) -> Subscription {
+        let Some(Ok(Message::Text(text))) = self.socket.next().await else {
+            panic!("the client does not subscribe")
+        };
+        let Ok(Command::Subscribe(command)) = Command::from_json(text.as_bytes()) else {
+            panic!("no subscribe: {text}")
+        };
+        let names = Box::new(command.names.clone());
+        let total = tickwire_client::PerChannel::default();
+        self.say(&Control::Subscription { id: command.id, names, total }).await;
+        command
+    }
+
+    pub async fn say(&mut self, control: &Control) {
+        let mut bytes = Vec::new();
+        control.write_message(Encoding::MsgpackArray, &mut bytes);
+        self.socket.send(Message::binary(bytes)).await.unwrap();
+    }
+
+    /// Trades of one symbol, with these numbers, in one message.
+    pub async fn trades(&mut self, symbol: &str, seqs: &[u64], time: UnixNanos) {
+        let mut message = MessageBuf::new(Encoding::MsgpackArray);
+        for seq in seqs {
+            let (symbol, data) = (Symbol::new(symbol).unwrap(), TickData::Trade(Trade::default()));
+            message.push(&Tick { symbol, seq: Seq(*seq), time, data });
+        }
+        self.socket.send(Message::binary(message.finish().to_vec())).await.unwrap();
+    }
+
+    pub async fn close(mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "told to".into() };
+        self.socket.close(Some(frame)).await.unwrap();
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+
+    /// Reads until the client has gone.
+    pub async fn until_gone(&mut self) {
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+}

@@ -1,0 +1,93 @@
+//! What `tickwire load` says when it is used wrongly, and its exit codes.
+
+#![expect(clippy::unwrap_used, reason = "part of tests")]
+
+use std::process::{Command, Output};
+
+fn load(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tickwire"))
+        .arg("load")
+        .args(arguments)
+        .env_remove("TICKWIRE_HUB")
+        .env_remove("TICKWIRE_FEED")
+        .output()
+        .unwrap()
+}
+
+/// Ends with this exit code and nothing on standard output, and says all of `parts`.
+fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
+    let output = load(arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    for part in parts {
+        assert!(text.contains(part), "{arguments:?}: {part:?} is not in {text}");
+    }
+}
+
+/// An address where nobody listens.
+fn nowhere() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("ws://{}", listener.local_addr().unwrap())
+}
+
+#[test]
+fn usage_errors_name_the_flag_the_value_and_what_is_allowed() {
+    refused(&["--connections", "0"], 2, &["--connections", "'0'", "1.."]);
+    refused(&["--per-connection", "0"], 2, &["--per-connection", "'0'", "1.."]);
+    refused(&["--threads", "65"], 2, &["--threads", "'65'", "1..=64"]);
+    refused(&["--ramp", "x"], 2, &["--ramp", "'x'", "500ms, 30s or 5m"]);
+    refused(&["--duration", "0s"], 2, &["--duration", "'0s'", "500ms, 30s or 5m"]);
+    refused(&["--symbols", "a"], 2, &["--symbols", "'a'", "did you mean A?"]);
+    refused(&["--channels", "x"], 2, &["--channels", "'x'", "trades, quotes"]);
+    refused(&["--hub", "h"], 2, &["--hub", "'h'", "expected ws://HOST[:PORT]"]);
+}
+
+#[test]
+fn flags_that_do_not_fit_together_are_usage_errors() {
+    refused(&["--prefix", "SYM"], 2, &["--universe"]);
+    refused(&["--universe", "5"], 2, &["--prefix"]);
+    refused(
+        &["--symbols", "A", "--prefix", "SYM", "--universe", "5"],
+        2,
+        &["--symbols", "--prefix"],
+    );
+    refused(
+        &["--symbols", "A,B,A", "--per-connection", "3"],
+        2,
+        &["--per-connection 3", "2 symbols", "1 to 2"],
+    );
+    refused(&["--prefix", "sym", "--universe", "5"], 2, &["--prefix \"sym\"", "A-Z"]);
+}
+
+#[test]
+fn more_connections_than_open_files_name_both_numbers() {
+    let most = u32::MAX.to_string();
+    let parts = ["--connections", &most, "open files", "hard limit", "at most"];
+    refused(&["--connections", &most], 1, &parts);
+}
+
+#[test]
+fn hub_that_does_not_listen_is_a_failure() {
+    let hub = nowhere();
+    refused(&["--hub", &hub], 1, &["cannot reach the hub", "tickwire demo"]);
+    let arguments = ["--hub", &hub, "--symbols", "A", "--connections", "3", "--ramp", "0s"];
+    refused(&arguments, 1, &["none of 3 connections opened", "connection refused"]);
+}
+
+#[test]
+fn report_that_cannot_be_written_fails_before_the_run() {
+    let hub = nowhere();
+    for flag in ["--json", "--plot"] {
+        let arguments = ["--hub", &hub, flag, "/no/such/folder/report"];
+        refused(&arguments, 1, &[flag, "/no/such/folder/report", "cannot create"]);
+    }
+}
+
+#[test]
+fn help_has_examples() {
+    let output = load(&["--help"]);
+    assert!(output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("tickwire load --connections 1000"), "{text}");
+}

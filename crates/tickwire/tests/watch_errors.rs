@@ -1,0 +1,63 @@
+//! What `tickwire watch` says when it is used wrongly, and its exit codes.
+
+#![expect(clippy::unwrap_used, reason = "part of tests")]
+
+use std::process::{Command, Output};
+
+fn watch(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tickwire"))
+        .arg("watch")
+        .args(arguments)
+        .env_remove("TICKWIRE_HUB")
+        .env_remove("TICKWIRE_FEED")
+        .output()
+        .unwrap()
+}
+
+/// Ends with this exit code and nothing on standard output, and says all of `parts`.
+fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
+    let output = watch(arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    for part in parts {
+        assert!(text.contains(part), "{arguments:?}: {part:?} is not in {text}");
+    }
+}
+
+#[test]
+fn usage_errors_name_the_flag_the_value_and_what_is_allowed() {
+    refused(&[], 2, &["<SYMBOL>"]);
+    refused(&["aapl"], 2, &["'aapl'", "did you mean AAPL?"]);
+    refused(&["A B"], 2, &["<SYMBOL>", "A B", "A-Z 0-9"]);
+    refused(&["A", "--channels", "trade"], 2, &["--channels", "'trade'", "trades, quotes, bars"]);
+    refused(&["A", "--feed", "Main"], 2, &["--feed", "'Main'", "a-z 0-9"]);
+    refused(&["A", "--count", "0"], 2, &["--count", "'0'"]);
+    refused(&["A", "--duration", "0s"], 2, &["--duration", "'0s'", "500ms, 30s or 5m"]);
+    refused(&["A", "--duration", "soon"], 2, &["--duration", "'soon'", "500ms, 30s or 5m"]);
+}
+
+#[test]
+fn hub_must_be_a_ws_address() {
+    let allowed = "expected ws://HOST[:PORT]";
+    refused(&["A", "--hub", "127.0.0.1:8080"], 2, &["--hub", "'127.0.0.1:8080'", allowed]);
+    refused(&["A", "--hub", "http://h"], 2, &["--hub", "'http://h'", allowed]);
+    refused(&["A", "--hub", "wss://h"], 2, &["--hub", "'wss://h'", "not supported yet"]);
+}
+
+#[test]
+fn hub_that_does_not_listen_is_a_failure_that_says_what_to_do() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let hub = format!("ws://{address}");
+    refused(&["A", "--hub", &hub], 1, &["error: cannot reach the hub", &address, "tickwire demo"]);
+}
+
+#[test]
+fn help_has_examples() {
+    let output = watch(&["--help"]);
+    assert!(output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("tickwire watch AAPL MSFT"), "{text}");
+}
