@@ -25,6 +25,8 @@ pub(crate) struct FeedStatus {
     publishers: AtomicU32,
     /// When its last tick was numbered; 0 before the first.
     last_tick: AtomicU64,
+    /// When the last POST brought ticks; 0 before the first. It counts as a publisher for a while.
+    last_post: AtomicU64,
     state: Mutex<(FeedState, UnixNanos)>,
     /// Version of [`Feeds`] at which the state changed last.
     version: AtomicU64,
@@ -38,6 +40,7 @@ impl Feeds {
                 name,
                 publishers: AtomicU32::new(0),
                 last_tick: AtomicU64::new(0),
+                last_post: AtomicU64::new(0),
                 state: Mutex::new((FeedState::Down, now)),
                 version: AtomicU64::new(0),
             })
@@ -106,6 +109,10 @@ impl FeedStatus {
         self.last_tick.store(now.0, Ordering::Relaxed);
     }
 
+    pub(crate) fn posted(&self, now: UnixNanos) {
+        self.last_post.store(now.0, Ordering::Relaxed);
+    }
+
     /// Its state and since when.
     pub(crate) fn state(&self) -> (FeedState, UnixNanos) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -118,13 +125,14 @@ impl FeedStatus {
     }
 
     fn refresh(&self, now: UnixNanos, stale_after: Duration, version: u64) -> bool {
-        let last_tick = UnixNanos(self.last_tick.load(Ordering::Relaxed));
-        let fresh = last_tick.0 != 0 && now.since(last_tick) < stale_after;
-        let is = match (fresh, self.publishers() > 0) {
-            // Ticks of POST requests keep a feed live without a publisher session.
-            (true, _) => FeedState::Live,
-            (false, true) => FeedState::Stale,
-            (false, false) => FeedState::Down,
+        let recent = |last: &AtomicU64| {
+            let last = UnixNanos(last.load(Ordering::Relaxed));
+            last.0 != 0 && now.since(last) < stale_after
+        };
+        let is = match (self.publishers() > 0 || recent(&self.last_post), recent(&self.last_tick)) {
+            (true, true) => FeedState::Live,
+            (true, false) => FeedState::Stale,
+            (false, _) => FeedState::Down,
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = state.0 != is;
@@ -156,8 +164,22 @@ mod tests {
         assert!(!feeds.refresh(at(11)));
         assert_eq!(feeds.changed_since(feeds.version()), []);
         assert!(feeds.refresh(at(12)));
+        feed.ticked(at(13));
         feed.publisher_left();
-        feeds.refresh(at(13));
-        assert_eq!(feed.state(), (FeedState::Down, at(13)));
+        feeds.refresh(at(14));
+        assert_eq!(feed.state(), (FeedState::Down, at(14)), "at once, however fresh its ticks");
+    }
+
+    #[test]
+    fn posts_count_as_a_publisher_for_a_while() {
+        let at = |s: u64| UnixNanos((1_000 + s) * 1_000_000_000);
+        let feeds = Feeds::new(vec![Feed::default()], Duration::from_secs(10), at(0));
+        let feed = feeds.get(FeedId(0));
+        feed.posted(at(1));
+        feed.ticked(at(1));
+        feeds.refresh(at(2));
+        assert_eq!(feed.state().0, FeedState::Live);
+        feeds.refresh(at(11));
+        assert_eq!(feed.state().0, FeedState::Down);
     }
 }

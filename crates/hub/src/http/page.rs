@@ -10,8 +10,8 @@ use rust_embed::RustEmbed;
 struct Page;
 
 /// The page talks to the hub it came from and to nobody else.
-const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self' 'unsafe-inline'; \
-     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) async fn page(method: Method, uri: Uri) -> Response {
     let path = match uri.path().trim_start_matches('/') {

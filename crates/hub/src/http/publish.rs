@@ -18,6 +18,7 @@ use super::refuse;
 use super::subscribe::FeedQuery;
 use super::upgrade::accept;
 use crate::admission::{origin_allowed, token_shown};
+use crate::clock;
 use crate::config::ms;
 use crate::fanout::FeedId;
 use crate::metrics::Refused;
@@ -133,5 +134,6 @@ async fn take_body(shared: &Shared, feed: FeedId, body: Body) -> Result<Response
     let message = Ingest::Ticks { feed, ticks, numbered: None, done: Some(done), permit };
     shared.ingest.send(message).await.map_err(|_| stopping(()))?;
     let refused = numbered.await.map_err(|_| stopping(()))?;
+    shared.feeds.get(feed).posted(clock::wall());
     Ok(Json(Posted { accepted: offered - refused, refused }).into_response())
 }
