@@ -1,5 +1,7 @@
 //! The load generator against a hub whose faults are known.
 
+#![expect(clippy::unwrap_used, reason = "part of tests")]
+
 mod fake;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! A connection that is cut comes back by itself.
 
+#![expect(clippy::unwrap_used, reason = "part of tests")]
+
 mod fake;
 
 use std::time::Duration;

