@@ -205,7 +205,7 @@ async fn mark_of_another_source_does_not_move_this_one() {
 
 #[tokio::test]
 async fn refused_token_ends_it_with_what_to_do() {
-    let mut hub = FakeHub::start().await;
+    let hub = FakeHub::start().await;
     let mut config = hub.config();
     config.token = Some("wrong".to_owned());
     let (result, token) =

@@ -158,7 +158,7 @@ fn faults(counts: &Counts) -> impl Iterator<Item = String> {
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)
-    .map(|(count, what)| format!("{} {what}", HumanCount(count)))
+    .map(|(count, what)| format!("{what}: {}", HumanCount(count)))
 }
 
 /// Standard error, with the bar out of the way.
