@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use tickwire_protocol::{
-    Command, Control, DecodeError, Encoding, ErrorCode, Publish, Published, decode_publish,
+    Command, Control, Encoding, ErrorCode, Publish, Published, decode_publish,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
@@ -26,19 +26,6 @@ use crate::server::Shared;
 const ACK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a publisher may take to read what it is told.
 const SEND_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// Checks that every tick is small enough to be sent on in any encoding.
-pub(crate) fn check_sizes(published: Published) -> Result<Published, DecodeError> {
-    for (index, tick) in published.ticks.iter().enumerate() {
-        tick.check_size().map_err(|problem| DecodeError {
-            element: Some(index),
-            kind: tick.channel().letter(),
-            field: "",
-            problem,
-        })?;
-    }
-    Ok(published)
-}
 
 /// Waits until the router has room for so many ticks; `None` when the hub has stopped.
 pub(crate) async fn room(shared: &Shared, ticks: usize) -> Option<OwnedSemaphorePermit> {
@@ -218,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return self.command(bytes).await;
         }
         let decoded = decode_publish(bytes, self.encoding, self.shared.config.publish_ticks_max);
-        let published = match decoded.and_then(check_sizes) {
+        let published = match decoded {
             Ok(published) => published,
             Err(error) => {
                 // The message is lost, but it counts: both sides number every data message.

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::config::ms;
 use crate::fanout::FeedId;
 use crate::metrics::Refused;
-use crate::publisher::{self, check_sizes};
+use crate::publisher;
 use crate::router::Ingest;
 use crate::server::Shared;
 
@@ -120,7 +120,6 @@ async fn take_body(shared: &Shared, feed: FeedId, body: Body) -> Result<Response
         })?;
     shared.metrics.publisher_bytes.add(bytes.len() as u64);
     let published = decode_publish(&bytes, Encoding::Json, config.publish_ticks_max)
-        .and_then(check_sizes)
         .map_err(|e| refuse(shared, StatusCode::BAD_REQUEST, Refused::Syntax, e.to_string()))?;
     let offered = published.ticks.len();
     let stopping = |_| {
