@@ -86,7 +86,7 @@ impl SymbolArgs {
         stop: &AtomicBool,
     ) -> anyhow::Result<Vec<Symbol>> {
         let enough = self.per_connection.map_or(PER_CONNECTION, |number| number as usize);
-        let (started, mut grown, mut count) = (now(), now(), 0);
+        let (started, mut grown, mut count, mut asked) = (now(), now(), 0, 0_u32);
         loop {
             let Listed { symbols, total } =
                 list_symbols(hub, feed, channels).map_err(|error| hinted(error.into()))?;
@@ -110,6 +110,10 @@ impl SymbolArgs {
                     waited.as_secs()
                 );
             }
+            if asked == 0 {
+                tell(&format!("waiting for the hub to list {enough} symbols"));
+            }
+            asked += 1;
             std::thread::sleep(ASK_EVERY);
         }
     }
@@ -125,6 +129,11 @@ fn deduplicated(symbols: &[Symbol]) -> Vec<Symbol> {
 fn names(channels: &[Channel]) -> String {
     let names: Vec<&str> = channels.iter().map(|channel| channel.name()).collect();
     names.join(", ")
+}
+
+#[expect(clippy::print_stderr, reason = "progress is for people, beside the report")]
+fn tell(text: &str) {
+    eprintln!("{text}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "waits for another process")]
