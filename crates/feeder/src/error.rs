@@ -24,7 +24,7 @@ pub enum PublishError {
     #[error("the token cannot be sent: expected printable ASCII characters")]
     Token,
     /// The hub refused the connection.
-    #[error("{url} refused to take a publisher: HTTP {status}{}{}", detail_of(detail), hint(*status))]
+    #[error("{url} refused to take a publisher: HTTP {status}{}{}", detail_of(detail), hint(*status, detail))]
     Refused {
         /// Where it was tried.
         url: String,
@@ -34,7 +34,7 @@ pub enum PublishError {
         detail: String,
     },
     /// The hub ended the session with an error that would come again.
-    #[error("the hub ended publishing: error {code} {msg}{}{}", detail_of(detail), hint(*code))]
+    #[error("the hub ended publishing: error {code} {msg}{}{}", detail_of(detail), hint(*code, detail))]
     Ended {
         /// The error's code.
         code: u16,
@@ -49,10 +49,11 @@ fn detail_of(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(" ({detail})") }
 }
 
-fn hint(code: u16) -> &'static str {
+/// What to do about it, where the hub has not said it.
+fn hint(code: u16, detail: &str) -> &'static str {
     match code {
         401 | 402 => "; give the hub's publish token with --token or TICKWIRE_TOKEN",
-        404 => "; is it a Tickwire hub, and the address without a path?",
+        404 if detail.is_empty() => "; is it a Tickwire hub, and the address without a path?",
         409 => "; another process publishes with the same publisher id",
         _ => "",
     }
