@@ -41,8 +41,18 @@ impl Encoded {
     /// The bytes of ticks `from..=to` of the batch, separators of the encoding included.
     #[must_use]
     pub fn run(&self, from: usize, to: usize) -> &[u8] {
-        let start = if from == 0 { 0 } else { self.ends[from - 1] as usize };
-        &self.bytes[start..self.ends[to] as usize]
+        &self.bytes[self.start(from)..self.ends[to] as usize]
+    }
+
+    /// Lengths in bytes of the runs that begin at tick `from`: of the first tick, of the first two
+    /// and so on to the end of the batch.
+    pub(crate) fn lengths_from(&self, from: usize) -> impl Iterator<Item = usize> {
+        let start = self.start(from);
+        self.ends[from..].iter().map(move |end| *end as usize - start)
+    }
+
+    fn start(&self, tick: usize) -> usize {
+        if tick == 0 { 0 } else { self.ends[tick - 1] as usize }
     }
 }
 
@@ -127,6 +137,9 @@ mod tests {
             numbered.tick.write_json(&mut expected);
             expected.push(b',');
         }
-        assert_eq!(batch.encoded(Encoding::Json).run(1, 2), expected);
+        let encoded = batch.encoded(Encoding::Json);
+        assert_eq!(encoded.run(1, 2), expected);
+        assert_eq!(encoded.lengths_from(1).nth(1), Some(expected.len()));
+        assert_eq!(encoded.lengths_from(1).count(), 3);
     }
 }

@@ -71,14 +71,14 @@ impl FrameBuf {
         }
     }
 
-    /// Appends to `out` as many data messages as the ticks need, each of at most `body_max` bytes of
-    /// ticks. For snapshots: live ticks are encoded once for everyone.
+    /// Makes as many data messages as the ticks need, each of at most `body_max` bytes of ticks, and
+    /// hands the frame of each to `out`. For snapshots: live ticks are encoded once for everyone.
     pub(crate) fn write_ticks(
         &mut self,
         encoding: Encoding,
         ticks: &[&Tick],
         body_max: usize,
-        out: &mut Vec<u8>,
+        mut out: impl FnMut(&[u8]),
     ) {
         self.clear();
         let mut count = 0;
@@ -91,7 +91,7 @@ impl FrameBuf {
             }
             if count > 0 && self.body_bytes() + one.len() > body_max {
                 self.finish(encoding, count);
-                out.extend_from_slice(self.frame());
+                out(self.frame());
                 self.clear();
                 count = 0;
             }
@@ -100,7 +100,7 @@ impl FrameBuf {
         }
         if count > 0 {
             self.finish(encoding, count);
-            out.extend_from_slice(self.frame());
+            out(self.frame());
         }
     }
 

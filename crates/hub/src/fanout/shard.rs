@@ -5,6 +5,8 @@
 //! every session of [`Shard::take_ready`] a loop of [`Shard::next_write`].
 
 mod commands;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::sync::Arc;
@@ -66,8 +68,12 @@ pub struct Shard {
     hot: Vec<Hot>,
     /// Slots of the sessions that subscribed with `"*"`, by feed and channel.
     wild: Vec<PerChannel<Vec<u32>>>,
+    /// Sessions to be written, each once; it may hold some that have closed in this turn.
     ready: Vec<SessionId>,
     lagged: Vec<SessionId>,
+    /// Sessions that have closed in this turn. Their slots are given away only in the next one, so
+    /// that no list made in this turn can come to mean another session.
+    closed: Vec<SessionId>,
     now: UnixNanos,
     stats: Stats,
 }
@@ -84,6 +90,7 @@ impl Shard {
             wild: (0..limits.feeds).map(|_| PerChannel::default()).collect(),
             ready: Vec::new(),
             lagged: Vec::new(),
+            closed: Vec::new(),
             now: UnixNanos::default(),
             stats: Stats::default(),
             limits,
@@ -99,7 +106,7 @@ impl Shard {
     /// Sessions there are.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.sessions.len()
+        self.sessions.len() - self.closed.len()
     }
 
     /// Position of the next batch it needs.
@@ -112,6 +119,13 @@ impl Shard {
     pub fn begin_turn(&mut self, now: UnixNanos, log_start: Position) {
         self.now = self.now.max(now);
         self.view.trim(log_start);
+        if !self.closed.is_empty() {
+            let hot = &self.hot;
+            self.ready.retain(|id| hot[id.slot()].flow == Flow::Ready);
+            for id in self.closed.drain(..) {
+                self.sessions.remove(id.slot());
+            }
+        }
     }
 
     /// A session begins.
@@ -124,12 +138,14 @@ impl Shard {
         SessionId(u32::try_from(slot).expect("limits keep sessions below 2^32"))
     }
 
-    /// A session has ended; what it had pending is dropped.
+    /// A session has ended; what it had pending is dropped. Its id means nothing from now on, and
+    /// another session after the next [`Shard::begin_turn`].
     pub fn close(&mut self, id: SessionId) {
         self.drop_pending(id);
         self.forget_names(id);
-        self.sessions.remove(id.slot());
         self.hot[id.slot()] = Hot { deaf: true, ..Hot::default() };
+        self.lagged.retain(|lagged| *lagged != id);
+        self.closed.push(id);
     }
 
     /// Fans a batch out: last values, and four bytes for every tick a session wants.
@@ -244,9 +260,10 @@ impl Shard {
     }
 
     /// Bytes of control frames a session has pending: its commands must wait when they are many.
+    /// None if it has closed.
     #[must_use]
     pub fn control_bytes(&self, id: SessionId) -> usize {
-        self.sessions[id.slot()].control_bytes
+        self.sessions.get(id.slot()).map_or(0, |session| session.control_bytes)
     }
 
     fn queue_frames(&mut self, id: SessionId, frames: Vec<u8>) {

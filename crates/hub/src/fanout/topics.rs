@@ -1,6 +1,7 @@
 //! The topics of one shard: who wants them, and their last values.
 
-use rustc_hash::FxHashMap;
+use std::collections::HashMap;
+
 use slab::Slab;
 use tickwire_protocol::{Channel, Symbol, Tick};
 
@@ -30,7 +31,9 @@ pub(crate) struct TooManyWaiting;
 #[derive(Debug)]
 pub(crate) struct Topics {
     topics: Slab<Topic>,
-    by_key: FxHashMap<Key, LocalId>,
+    /// Asked by commands and at first ticks only. Subscribers choose these keys, so they are hashed
+    /// with a random secret: nobody can find names that all fall into one place.
+    by_key: HashMap<Key, LocalId>,
     /// The local number of each [`TopicId`], `UNKNOWN` before its first tick here.
     of_global: Vec<LocalId>,
     /// Topics that have never ticked: names somebody waits for.
@@ -44,7 +47,7 @@ impl Topics {
     pub(crate) fn new(waiting_max: usize) -> Self {
         Self {
             topics: Slab::new(),
-            by_key: FxHashMap::default(),
+            by_key: HashMap::new(),
             of_global: Vec::new(),
             waiting: 0,
             waiting_max,
@@ -130,5 +133,13 @@ impl Topics {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Topic> {
         self.topics.iter().map(|(_, topic)| topic)
+    }
+}
+
+/// Gives memory back when less than a quarter of it is used, so that nobody pays forever for a list
+/// that was long once.
+pub(crate) fn release_unused<T>(list: &mut Vec<T>) {
+    if list.len() < list.capacity() / 4 {
+        list.shrink_to(2 * list.len());
     }
 }

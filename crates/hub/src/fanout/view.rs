@@ -74,3 +74,63 @@ impl View {
         Some((batch, offset(batch)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sequencer::tests::trade;
+    use super::super::{FeedId, Numbered, TopicId};
+    use super::*;
+    use tickwire_protocol::UnixNanos;
+
+    /// Appends a batch; its ticks bear their positions as numbers.
+    fn push(view: &mut View, ticks: usize) {
+        let first = view.head();
+        let numbered = |at| {
+            let tick = trade("A", first.plus(at).0);
+            Numbered { topic: TopicId(0), feed: FeedId(0), tick }
+        };
+        let ticks = (0..ticks).map(numbered).collect();
+        view.push(Arc::new(Batch::new(first, UnixNanos(0), ticks)));
+    }
+
+    fn found(view: &View, position: Position) -> Option<u64> {
+        let (batch, offset) = view.locate(position.index())?;
+        Some(batch.ticks()[offset].tick.seq.0)
+    }
+
+    #[test]
+    fn every_position_is_found_until_its_batch_has_left() {
+        // Sizes that leave outdated slots behind, with and without a wrap of the low half.
+        for start in [1, (1 << 32) - 40_000, (1 << 40) + 77] {
+            let mut view = View::new(Position(start));
+            for size in [1, 7, 40_000, 3, 500, 33_000, 2, 9_000] {
+                push(&mut view, size);
+            }
+            let end = view.head().0;
+            for gone in [start, start + 1, start + 8, start + 50_000, end - 9_001, end] {
+                view.trim(Position(gone));
+                let oldest = view.batches.front().map_or(end, |batch| batch.first().0);
+                assert!(oldest <= gone && gone - oldest < 40_000);
+                for position in (start..end).step_by(97).chain([oldest, end - 1]) {
+                    let expected = (oldest..end).contains(&position).then_some(position);
+                    assert_eq!(found(&view, Position(position)), expected, "{start} {gone}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_before_a_jump_is_found_and_everything_behind_it() {
+        let mut view = View::new(Position(u64::from(u32::MAX) - 3));
+        push(&mut view, 6);
+        let before = view.head();
+        view.jump(before.plus(100_000));
+        assert_eq!(found(&view, Position(before.0 - 1)), None);
+        push(&mut view, 4);
+        push(&mut view, 4);
+        assert_eq!(found(&view, before.plus(50)), None, "inside the hole");
+        for at in 100_000..100_008 {
+            assert_eq!(found(&view, before.plus(at)), Some(before.0 + at as u64));
+        }
+    }
+}

@@ -1,13 +1,15 @@
 //! Subscribe, unsubscribe, list.
 
 use tickwire_protocol::{
-    Channel, Command, Control, DecodeError, ErrorCode, Names, PerChannel, Subscription,
+    Channel, Command, Control, DecodeError, Encoding, ErrorCode, Names, PerChannel, Subscription,
+    Tick,
 };
 
 use super::super::session::Name;
-use super::super::topics::LocalId;
+use super::super::topics::{LocalId, release_unused};
 use super::super::{FrameBuf, SessionId, frame};
 use super::Shard;
+use super::write::CONTROL_WRITE_BYTES;
 
 /// A command that would pass a limit; nothing was changed.
 struct Refused(String);
@@ -43,6 +45,9 @@ impl Shard {
 
     /// Answers a message that could not be read as a command.
     pub fn reject(&mut self, id: SessionId, command: Option<u64>, problem: &DecodeError) {
+        if self.hot[id.slot()].deaf {
+            return; // it is ending, and has been told why
+        }
         self.refuse(id, command, ErrorCode::InvalidSyntax, problem.to_string());
     }
 
@@ -119,9 +124,10 @@ impl Shard {
             entry.subscribers.push(id.0);
             session.totals[entry.key.1] += 1;
             let name = Name { topic: *topic, at };
-            match session.find(*topic) {
-                Err(place) if added.len() <= FEW => session.names.insert(place, name),
-                _ => session.names.push(name),
+            if added.len() > FEW {
+                session.names.push(name);
+            } else if let Err(place) = session.find(*topic) {
+                session.names.insert(place, name);
             }
         }
         if added.len() > FEW {
@@ -164,6 +170,9 @@ impl Shard {
     }
 
     fn remove_names(&mut self, id: SessionId, mut removed: Vec<LocalId>) {
+        if removed.is_empty() {
+            return;
+        }
         self.stats.subscriptions -= removed.len();
         removed.sort_unstable();
         for topic in &removed {
@@ -171,9 +180,7 @@ impl Shard {
         }
         let session = &mut self.sessions[id.slot()];
         session.names.retain(|name| removed.binary_search(&name.topic).is_err());
-        if session.names.is_empty() {
-            session.names = Vec::new();
-        }
+        release_unused(&mut session.names);
     }
 
     /// Takes the session off a topic's list; the last of the list moves into its place.
@@ -184,6 +191,7 @@ impl Shard {
         let entry = self.topics.get_mut(topic);
         session.totals[entry.key.1] -= 1;
         entry.subscribers.swap_remove(at as usize);
+        release_unused(&mut entry.subscribers);
         if let Some(moved) = entry.subscribers.get(at as usize) {
             let moved = &mut self.sessions[*moved as usize];
             if let Ok(place) = moved.find(topic) {
@@ -267,21 +275,35 @@ impl Shard {
             let covered = of_wild && wild.contains(&topic.key.1);
             ticks.extend(topic.last.as_deref().filter(|_| of_names && !covered));
         }
-        let encoding = session.encoding;
-        let mut frames = Vec::new();
-        let control = |control: Control, frames: &mut Vec<u8>| {
-            frame::write_message(encoding, frames, |out| control.write_message(encoding, out));
-        };
-        control(Control::Snapshot { ticks: ticks.len() as u64 }, &mut frames);
         let most = self.limits.message_bytes - 3;
-        FrameBuf::default().write_ticks(encoding, &ticks, most, &mut frames);
-        control(Control::Live, &mut frames);
-        self.queue_frames(id, frames);
+        for frames in snapshot_frames(session.encoding, &ticks, most) {
+            self.queue_frames(id, frames);
+        }
     }
 }
 
+/// The frames of a snapshot, in pieces of one write each: what is not written yet then still counts
+/// as pending, however large the snapshot is.
+fn snapshot_frames(encoding: Encoding, ticks: &[&Tick], body_max: usize) -> Vec<Vec<u8>> {
+    let control = |control: Control, frames: &mut Vec<u8>| {
+        frame::write_message(encoding, frames, |out| control.write_message(encoding, out));
+    };
+    let mut pieces = Vec::new();
+    let mut piece = Vec::new();
+    control(Control::Snapshot { ticks: ticks.len() as u64 }, &mut piece);
+    FrameBuf::default().write_ticks(encoding, ticks, body_max, |frame| {
+        if piece.len() + frame.len() > CONTROL_WRITE_BYTES {
+            pieces.push(std::mem::take(&mut piece));
+        }
+        piece.extend_from_slice(frame);
+    });
+    control(Control::Live, &mut piece);
+    pieces.push(piece);
+    pieces
+}
+
 /// Removes repetitions and keeps the order of first appearance.
-fn in_order_once(topics: &mut Vec<LocalId>) {
+pub(super) fn in_order_once(topics: &mut Vec<LocalId>) {
     let mut places: Vec<(LocalId, usize)> = topics.iter().copied().zip(0..).collect();
     places.sort_unstable();
     places.dedup_by_key(|(topic, _)| *topic);

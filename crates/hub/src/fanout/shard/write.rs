@@ -5,11 +5,15 @@ use tickwire_protocol::Encoding;
 use super::super::backlog::Backlog;
 use super::super::session::Flow;
 use super::super::view::View;
-use super::super::{CloseReason, FrameBuf, SessionId};
+use super::super::{CloseReason, Encoded, FrameBuf, SessionId};
 use super::Shard;
 
-/// Control frames put into one write, in bytes, when there are many.
-const CONTROL_WRITE_BYTES: usize = 64 * 1024;
+/// Control frames put into one write, in bytes, when there are many. A write that the socket takes
+/// only in part is copied, so this bounds what a session holds beside its queue.
+pub(super) const CONTROL_WRITE_BYTES: usize = 64 * 1024;
+
+/// Places a queue of control frames may keep once it is empty.
+const CONTROL_KEPT: usize = 8;
 
 /// What a session has to be sent next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +66,10 @@ impl Shard {
         }
     }
 
-    /// The session has had its share of this turn and more to send.
+    /// The session has had its share of this turn and is to be written in the next one, whatever
+    /// [`Shard::next_write`] said last: its transport may have bytes of its own, such as the close.
     pub fn requeue(&mut self, id: SessionId) {
+        self.hot[id.slot()].flow = Flow::Ready;
         self.ready.push(id);
     }
 
@@ -119,6 +125,7 @@ impl Shard {
             self.stats.control_bytes -= front.frames.len();
             session.control.pop_front();
         }
+        session.control.shrink_to(CONTROL_KEPT);
         if any { Ok(()) } else { Err(usize::MAX) }
     }
 }
@@ -129,7 +136,7 @@ struct Most {
 }
 
 /// Builds one data message of the oldest pending ticks and says how many it holds; 0 if the oldest
-/// has left the log.
+/// has left the log. A tick that fills a message alone still goes out, in one of its own.
 fn fill(
     out: &mut FrameBuf,
     view: &View,
@@ -143,20 +150,15 @@ fn fill(
     let mut taken = 0;
     while let Some(first) = pending.get(taken) {
         let Some((batch, from)) = view.locate(*first) else { break };
-        let run = consecutive(&pending[taken..], batch.ticks().len() - from);
         let encoded = batch.encoded(encoding);
-        let room = most.bytes - out.body_bytes();
-        let mut fits = run;
-        while fits > 0 && encoded.run(from, from + fits - 1).len() > room {
-            fits -= 1;
-        }
-        if fits > 0 {
-            out.append(encoded.run(from, from + fits - 1));
-            taken += fits;
-        }
-        if fits < run {
-            break;
-        }
+        let room = most.bytes.saturating_sub(out.body_bytes());
+        let fits = match run(&pending[taken..], encoded, from, room) {
+            0 if taken == 0 => 1,
+            0 => break,
+            fits => fits,
+        };
+        out.append(encoded.run(from, from + fits - 1));
+        taken += fits;
     }
     if taken > 0 {
         out.finish(encoding, taken);
@@ -164,14 +166,13 @@ fn fill(
     taken
 }
 
-/// How many of the pending indexes follow each other directly, `most` at the most: they lie side by
-/// side in the batch and are copied at once.
-fn consecutive(pending: &[u32], most: usize) -> usize {
-    let first = pending[0];
-    let mut expected = first;
+/// How many of the pending indexes follow each other directly and fit: from `from` on they lie side
+/// by side in the batch and are copied at once.
+fn run(pending: &[u32], encoded: &Encoded, from: usize, room: usize) -> usize {
+    let mut expected = pending[0];
     let mut count = 0;
-    for index in &pending[..pending.len().min(most)] {
-        if *index != expected {
+    for (index, bytes) in pending.iter().zip(encoded.lengths_from(from)) {
+        if *index != expected || bytes > room {
             break;
         }
         expected = expected.wrapping_add(1);
