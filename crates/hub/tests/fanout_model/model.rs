@@ -11,7 +11,7 @@ use crate::ops::{Ask, Setting};
 
 pub(crate) const NAMES_PER_SESSION: usize = 7;
 pub(crate) const NAMES: usize = 16;
-pub(crate) const AGE_MS: u64 = 1_000;
+pub(crate) const AGE_MS: u64 = 300;
 
 pub(crate) type Name = (Channel, Symbol);
 pub(crate) type Key = (u8, Channel, Symbol);

@@ -106,7 +106,7 @@ fn simple() -> impl Strategy<Value = Op> {
         1 => pick().prop_map(Op::List),
         1 => pick().prop_map(Op::Reject),
         12 => (0..FEEDS, vec((channel(), symbol()), 0..10)).prop_map(|(f, t)| Op::Publish(f, t)),
-        3 => pick().prop_map(Op::Stall),
+        4 => pick().prop_map(Op::Stall),
         3 => pick().prop_map(Op::Resume),
         1 => (pick(), reason).prop_map(|(s, r)| Op::Finish(s, r)),
         1 => pick().prop_map(Op::Hush),
@@ -120,7 +120,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         40 => simple(),
         20 => turn,
-        2 => (1..700_u64).prop_map(|ms| Op::Wait { ms }),
-        2 => (0..2_usize).prop_map(|shard| Op::CheckAges { shard }),
+        3 => (1..1_000_u64).prop_map(|ms| Op::Wait { ms }),
+        6 => (0..2_usize).prop_map(|shard| Op::CheckAges { shard }),
     ]
 }

@@ -145,6 +145,24 @@ fn session_that_lagged_and_closed_is_not_named_again() {
 }
 
 #[test]
+fn control_frames_that_wait_too_long_make_a_session_lag() {
+    let mut rig = Rig::new(Position::FIRST, 10);
+    let id = rig.open();
+    rig.subscribe(id, "A");
+    rig.apply([0]);
+    rig.shard.control(id, &Control::Live);
+    for (now, lagged) in [(1_000_000_000, vec![]), (1_000_000_001, vec![id])] {
+        rig.shard.begin_turn(UnixNanos(now), Position(0));
+        if lagged.is_empty() {
+            assert_eq!(rig.next_seqs(id), [1]);
+            rig.shard.blocked(id);
+        }
+        assert!(rig.shard.check_ages(), "it is blocked");
+        assert_eq!(rig.shard.take_lagged(), lagged);
+    }
+}
+
+#[test]
 fn closed_session_has_no_control_frames() {
     let mut rig = Rig::new(Position::FIRST, 65_535);
     let id = rig.open();
