@@ -10,6 +10,7 @@ use tickwire_feeder::{
 use tickwire_hub::{Config, Hub};
 use tokio_util::sync::CancellationToken;
 
+use crate::flags::{listen, rate, seed, symbols};
 use crate::logging::{self, LogFormat};
 use crate::{hub, shutdown};
 
@@ -27,7 +28,8 @@ pub(crate) struct Args {
         long,
         value_name = "ADDR:PORT",
         default_value = "127.0.0.1:8080",
-        env = "TICKWIRE_LISTEN"
+        env = "TICKWIRE_LISTEN",
+        value_parser = listen
     )]
     listen: SocketAddr,
     /// Symbols of the simulated market, 1 to 100000
@@ -37,22 +39,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TICKS", default_value_t = 2_000.0, value_parser = rate)]
     rate: f64,
     /// The same seed gives the same market
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = seed)]
     seed: u64,
-}
-
-pub(crate) fn symbols(given: &str) -> Result<usize, String> {
-    let most = SimConfig::SYMBOLS_MAX;
-    let count = given.parse().ok().filter(|count| (1..=most).contains(count));
-    count.ok_or_else(|| format!("expected 1 to {most}"))
-}
-
-pub(crate) fn rate(given: &str) -> Result<f64, String> {
-    let most = SimConfig::RATE_MAX;
-    let rate = given.parse().ok().filter(|rate: &f64| *rate > 0.0 && *rate <= most);
-    rate.ok_or_else(|| {
-        format!("expected a number of ticks per second, more than 0 and up to {most}")
-    })
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use tickwire_hub::{Config, Hub};
 
+use crate::flags::{listen, usage};
 use crate::logging::{self, LogFormat};
 use crate::shutdown;
 
@@ -22,7 +23,7 @@ Then open http://127.0.0.1:8080, or run `tickwire feed sim` and `tickwire watch 
 The config file may set every limit; README.md lists them.")]
 pub(crate) struct Args {
     /// Address to listen on [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR:PORT", env = "TICKWIRE_LISTEN")]
+    #[arg(long, value_name = "ADDR:PORT", env = "TICKWIRE_LISTEN", value_parser = listen)]
     listen: Option<SocketAddr>,
     /// Threads that serve subscribers [default: one per core]
     #[arg(long, value_name = "N", env = "TICKWIRE_SHARDS")]
@@ -72,6 +73,9 @@ impl Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     logging::begin(args.log, "info");
     let config = args.config()?;
+    if let Err(error) = config.check() {
+        usage(&format!("setting {error}")); // each flag sets the setting of its name
+    }
     runtime()?.block_on(async {
         let cancel = shutdown::on_signal()?;
         let hub = Hub::start(config).await?;

@@ -14,8 +14,8 @@ use tickwire_client::HubUrl;
 use tickwire_client::load::{Plan, Report, allow_files, run as run_plan, svg};
 use tickwire_protocol::{Channel, Feed};
 
+use crate::flags::{channel, duration, some_duration};
 use crate::shutdown;
-use crate::watch::flags::{channel, duration, some_duration};
 use progress::Bar;
 use subscriptions::SymbolArgs;
 

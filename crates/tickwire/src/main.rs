@@ -3,6 +3,7 @@
 
 mod demo;
 mod feed;
+mod flags;
 mod healthcheck;
 mod hub;
 mod load;

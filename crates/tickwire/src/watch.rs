@@ -1,7 +1,6 @@
 //! `tickwire watch`: live prices in a table, or one line per tick when piped.
 
 mod board;
-pub(crate) mod flags;
 mod lines;
 mod screen;
 mod spell;
@@ -14,8 +13,8 @@ use anyhow::Context as _;
 use tickwire_client::{Client, HubUrl, names};
 use tickwire_protocol::{Channel, Feed};
 
+use crate::flags::{channel, hinted, some_duration, symbol};
 use crate::shutdown;
-use flags::{channel, hinted, some_duration, symbol};
 
 const EXAMPLES: &str = "\
 Examples:

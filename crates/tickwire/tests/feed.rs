@@ -96,7 +96,7 @@ fn bad_flags_are_usage_errors_that_name_flag_value_and_what_is_allowed() {
         (&["sim", "--symbols", "100001"], ["'100001' for '--symbols", "from 1 to 100000"]),
         (&["sim", "--seed", "-1"], ["'-1' for '--seed", "expected a whole number from 0"]),
         (&["sim", "--ticks", "0"], ["'0' for '--ticks", "expected a whole number from 1"]),
-        (&["sim", "--duration", "soon"], ["'soon' for '--duration", "such as 500ms, 60s, 5m"]),
+        (&["sim", "--duration", "soon"], ["'soon' for '--duration", "such as 500ms, 30s or 5m"]),
         (&["sim", "--start", "noon"], ["'noon' for '--start", "expected RFC 3339"]),
         (&["sim", "--hub", "hub:1"], ["'hub:1' for '--hub", "ws://127.0.0.1:8080"]),
         (&["sim", "--feed", "A B"], ["'A B' for '--feed", "expected 1 to 24 of a-z"]),

@@ -8,6 +8,7 @@ use tickwire_protocol::UnixNanos;
 
 use super::Job;
 use super::destination::{Destination, HubArgs};
+use crate::flags::{rate, seed, some_duration, symbols};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +52,7 @@ pub(super) struct Args {
     )]
     seed: u64,
     /// End after this much market time, such as 60s or 5m
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = some_duration)]
     duration: Option<Duration>,
     /// End after so many ticks
     #[arg(long, value_name = "N", value_parser = ticks, allow_negative_numbers = true)]
@@ -86,28 +87,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     Job { source, pace: Pace { speed, restamp }, destination, title }.run()
 }
 
-fn symbols(text: &str) -> Result<usize, String> {
-    let most = SimConfig::SYMBOLS_MAX;
-    let count = text.parse().ok().filter(|count| (1..=most).contains(count));
-    count.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
-}
-
-fn seed(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
-}
-
 fn ticks(text: &str) -> Result<u64, String> {
     let count = text.parse().ok().filter(|count| *count > 0);
     count.ok_or_else(|| "expected a whole number from 1".to_owned())
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let most = SimConfig::RATE_MAX;
-    let rate = text.parse().ok().filter(|rate| (0.001..=most).contains(rate));
-    rate.ok_or_else(|| format!("expected ticks per second, a number from 0.001 to {most}"))
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero());
-    duration.ok_or_else(|| "expected a time above 0 such as 500ms, 60s, 5m or 1h30m".to_owned())
 }

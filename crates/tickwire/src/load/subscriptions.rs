@@ -8,7 +8,7 @@ use tickwire_client::HubUrl;
 use tickwire_client::load::{Listed, list_symbols, numbered};
 use tickwire_protocol::{Channel, Feed, Symbol};
 
-use crate::watch::flags::{hinted, symbol, usage};
+use crate::flags::{hinted, symbol, usage};
 
 /// How many symbols a connection subscribes to when it is not said.
 const PER_CONNECTION: usize = 50;

@@ -1,8 +1,10 @@
-//! Values of flags, shared by the commands that subscribe.
+//! Values of flags that several commands share.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
+use tickwire_feeder::SimConfig;
 use tickwire_protocol::{Channel, Symbol};
 
 /// A channel by its name.
@@ -33,6 +35,30 @@ pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("expected more than nothing, such as 500ms, 30s or 5m".to_owned()),
         some => Ok(some),
     }
+}
+
+/// An address to listen on.
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an address and a port such as 127.0.0.1:8080".to_owned())
+}
+
+/// How many symbols a simulated market has.
+pub(crate) fn symbols(text: &str) -> Result<usize, String> {
+    let most = SimConfig::SYMBOLS_MAX;
+    let count = text.parse().ok().filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
+}
+
+/// How many ticks per second it makes.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    let most = SimConfig::RATE_MAX;
+    let rate = text.parse().ok().filter(|rate| (0.001..=most).contains(rate));
+    rate.ok_or_else(|| format!("expected ticks per second, a number from 0.001 to {most}"))
+}
+
+/// Where its chance starts.
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
 /// Adds what to do where nobody listens.

@@ -1,0 +1,139 @@
+//! The commands together, as a user runs them: hub, feed and watch as processes of their own.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A running command; ended when dropped, so that a failing test leaves nothing behind.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended_already = self.0.kill();
+        let _ended_already = self.0.wait();
+    }
+}
+
+fn tickwire(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
+    command.args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TICKWIRE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Starts a hub on a free port and waits until it listens.
+fn hub(arguments: &[&str]) -> (Running, String) {
+    let mut command = tickwire(&["hub", "--listen", "127.0.0.1:0"]);
+    let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+    (Running(child), format!("ws://{address}"))
+}
+
+/// Starts `watch` and waits until its subscription is acknowledged.
+fn watch(hub: &str, arguments: &[&str]) -> Running {
+    let mut command = tickwire(&["watch", "XXX", "--json", "--hub", hub]);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running(command.spawn().unwrap());
+    let mut lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("subscribed")), "watch never subscribed");
+    std::thread::spawn(move || lines.for_each(drop)); // it must not block on its messages
+    running
+}
+
+fn excerpt(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../feeder/tests/data").join(name);
+    path.to_str().unwrap().to_owned()
+}
+
+/// A line without its sequence number, which only the hub gives.
+fn unnumbered(line: &str) -> (Option<u64>, serde_json::Value) {
+    let mut tick: serde_json::Value = serde_json::from_str(line).unwrap();
+    let seq = tick.as_object_mut().unwrap().remove("seq").map(|seq| seq.as_u64().unwrap());
+    (seq, tick)
+}
+
+#[test]
+fn a_recording_arrives_whole_in_order_and_equal_to_its_files() {
+    let files = [excerpt("trades.csv.gz"), excerpt("quotes.csv.gz")];
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let written = tickwire(&["feed", "replay", "--to", "-"]).args(&files).output().unwrap();
+    let expected: Vec<_> = String::from_utf8(written.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| unnumbered(line).1)
+        .filter(|tick| ["t", "q"].contains(&tick["T"].as_str().unwrap()))
+        .collect();
+    assert!(expected.len() > 300, "the excerpt has {} trades and quotes", expected.len());
+
+    let (_hub, address) = hub(&[]);
+    let mut watching = watch(&address, &["--count", &expected.len().to_string()]);
+    let replay = ["feed", "replay", "--speed", "max", "--hub", &address];
+    let replayed = tickwire(&replay).args(&files).output().unwrap();
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
+
+    let lines = BufReader::new(watching.0.stdout.take().unwrap()).lines();
+    let received: Vec<_> = lines.map(|line| unnumbered(&line.unwrap())).collect();
+    assert_eq!(received.len(), expected.len());
+    let mut last = [0, 0];
+    for ((seq, tick), expected) in received.iter().zip(&expected) {
+        assert_eq!(tick, expected);
+        let last = &mut last[usize::from(tick["T"] == "q")];
+        *last += 1;
+        assert_eq!(seq.unwrap(), *last, "numbers are contiguous from 1");
+    }
+    assert!(watching.0.wait().unwrap().success());
+}
+
+#[test]
+fn a_publisher_without_the_token_is_told_and_one_with_it_is_served() {
+    let (_hub, address) = hub(&["--publish-token", "open sesame"]);
+    let feed = ["feed", "sim", "--ticks", "10", "--rate", "1000", "--hub", &address];
+    let refused = tickwire(&feed).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("token"), "{said}");
+    let served = tickwire(&feed).args(["--token", "open sesame"]).output().unwrap();
+    assert!(served.status.success(), "{}", String::from_utf8_lossy(&served.stderr));
+}
+
+#[test]
+fn a_healthcheck_tells_a_ready_hub_from_none() {
+    let (running, address) = hub(&[]);
+    assert!(tickwire(&["healthcheck", "--hub", &address]).status().unwrap().success());
+    drop(running);
+    let failed = tickwire(&["healthcheck", "--hub", &address]).output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+}
+
+#[test]
+fn wrong_settings_are_named_with_what_is_allowed() {
+    for (arguments, texts) in [
+        (&["hub", "--shards", "999"][..], ["shards is 999", "0 to 256"]),
+        (&["hub", "--listen", "here"], ["--listen", "127.0.0.1:8080"]),
+        (&["hub", "--feeds", "Main"], ["Main", "a-z 0-9"]),
+        (&["demo", "--symbols", "0"], ["--symbols", "1 to 100000"]),
+        (&["hub", "--allow-origin", "example.com"], ["example.com", "https://example.com"]),
+    ] {
+        let output = tickwire(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for text in texts {
+            assert!(said.contains(text), "no {text:?} in: {said}");
+        }
+    }
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let (_hub, address) = hub(&[]);
+    let address = address.strip_prefix("ws://").unwrap();
+    let output = tickwire(&["hub", "--listen", address]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+}
