@@ -143,8 +143,8 @@ pub enum ConfigError {
     },
 }
 
-/// Files a process needs beside one per session: listener, log, event queues, publishers.
-const OTHER_FILES: usize = 128;
+/// Files a process needs beside those of its connections: listener, event queues, standard streams.
+const OTHER_FILES: usize = 64;
 
 impl Config {
     /// Reads a TOML file; what it does not name keeps its default.
@@ -249,18 +249,22 @@ impl Config {
         }
     }
 
-    /// How many sessions the process may hold, given how many files it may open.
+    /// Fits the defaults of sessions and HTTP connections to the files the process may open.
     ///
     /// # Errors
-    /// If a limit that differs from the default asks for more than that.
-    pub fn fit_sessions(&mut self, open_files_max: u64) -> Result<(), ConfigError> {
+    /// If a number of sessions that differs from the default does not fit.
+    pub fn fit_files(&mut self, open_files_max: u64) -> Result<(), ConfigError> {
+        let default = Self::default();
         let files = usize::try_from(open_files_max).unwrap_or(usize::MAX);
-        let other = OTHER_FILES + self.publishers_max + self.http_connections_max.min(files / 8);
+        if self.http_connections_max == default.http_connections_max {
+            self.http_connections_max = default.http_connections_max.min((files / 64).max(1));
+        }
+        let other = OTHER_FILES + self.publishers_max.min(files / 64) + self.http_connections_max;
         let fits = files.saturating_sub(other).max(1);
         if self.sessions_max <= fits {
             return Ok(());
         }
-        if self.sessions_max != Self::default().sessions_max {
+        if self.sessions_max != default.sessions_max {
             let allowed = format!(
                 "the process may open {files} files (ulimit -n), which leaves room for {fits} sessions"
             );
@@ -322,10 +326,10 @@ mod tests {
     #[test]
     fn sessions_are_fitted_to_the_open_files_only_by_default() {
         let mut config = Config::default();
-        config.fit_sessions(10_000).unwrap();
+        config.fit_files(10_000).unwrap();
         assert!(config.sessions_max < 10_000 && config.sessions_max > 8_000);
         let mut config = Config { sessions_max: 15_000, ..Config::default() };
-        let text = config.fit_sessions(10_000).unwrap_err().to_string();
+        let text = config.fit_files(10_000).unwrap_err().to_string();
         assert!(text.contains("15000") && text.contains("10000"), "{text}");
     }
 }

@@ -120,7 +120,7 @@ impl Hub {
     /// If a setting is wrong, or the address cannot be listened on.
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
         config.check()?;
-        config.fit_sessions(open_files_max())?;
+        config.fit_files(open_files_max())?;
         let address = config.listen;
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
