@@ -90,7 +90,8 @@ impl Batch {
     }
 
     /// What it is charged in the log, in bytes: the ticks and every encoding of them, made or not,
-    /// since encodings appear after the batch was taken into account.
+    /// since encodings appear after the batch was taken into account. Right for usual ticks; the
+    /// largest that are allowed take less than twice as much.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
@@ -126,6 +127,9 @@ impl Numbered {
 mod tests {
     use super::super::sequencer::tests::trade;
     use super::*;
+    use tickwire_protocol::{
+        Bar, Conditions, Correction, Price, Quote, Seq, Status, Symbol, Text, TickData, Trade,
+    };
 
     #[test]
     fn runs_are_the_ticks_in_between() {
@@ -141,5 +145,84 @@ mod tests {
         assert_eq!(encoded.run(1, 2), expected);
         assert_eq!(encoded.lengths_from(1).nth(1), Some(expected.len()));
         assert_eq!(encoded.lengths_from(1).count(), 3);
+    }
+
+    /// The largest ticks of each kind: numbers as long as they get, `text` in each string.
+    fn largest(text: &str, conditions: usize) -> Vec<TickData> {
+        let price: Price = "-3999999.123456789".parse().unwrap();
+        let number = u64::MAX;
+        let text = || Text::new(text).unwrap();
+        let codes = || Conditions::new(vec![text().as_str(); conditions]).unwrap();
+        vec![
+            TickData::Trade(Trade {
+                id: number,
+                exchange: text(),
+                price,
+                size: number,
+                conditions: codes(),
+                tape: text(),
+            }),
+            TickData::Quote(Quote {
+                bid_exchange: text(),
+                bid: price,
+                bid_size: number,
+                ask_exchange: text(),
+                ask: price,
+                ask_size: number,
+                conditions: codes(),
+                tape: text(),
+            }),
+            TickData::Bar(Bar {
+                open: price,
+                high: price,
+                low: price,
+                close: price,
+                volume: number,
+                trades: number,
+                vwap: price,
+            }),
+            TickData::Status(Box::new(Status {
+                code: text(),
+                message: text(),
+                reason_code: text(),
+                reason: text(),
+                tape: text(),
+            })),
+            TickData::Correction(Box::new(Correction {
+                exchange: text(),
+                original_id: number,
+                original_price: price,
+                original_size: number,
+                original_conditions: codes(),
+                corrected_id: number,
+                corrected_price: price,
+                corrected_size: number,
+                corrected_conditions: codes(),
+                tape: text(),
+            })),
+        ]
+    }
+
+    #[test]
+    fn charge_is_at_least_half_of_what_the_largest_ticks_take() {
+        let long = "x".repeat(64);
+        let plain = [("", 0), ("ABCDEFGHIJKLMNO", 0), ("AB", 16), (&long, 16)];
+        let escaped = [("\0", 16), ("\0\0\0\0", 3), ("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 0)];
+        let symbol = Symbol::new("ABCDEFGHIJKLMNOPQRSTUVWX").unwrap();
+        for (text, conditions) in plain.into_iter().chain(escaped) {
+            for data in largest(text, conditions) {
+                let tick = Tick { symbol, seq: Seq(u64::MAX), time: UnixNanos::MAX, data };
+                assert_eq!(tick.check_size(), Ok(()));
+                let outside = tick.long_text_bytes();
+                let numbered = Numbered { topic: TopicId(0), feed: FeedId(0), tick };
+                let batch = Batch::new(Position::FIRST, UnixNanos(0), vec![numbered; 10]);
+                let encoded =
+                    |encoding| batch.encoded(encoding).bytes.len() + 10 * size_of::<u32>();
+                let holds = 10 * (size_of::<Numbered>() + outside)
+                    + encoded(Encoding::Json)
+                    + encoded(Encoding::MsgpackArray);
+                assert!(holds < 2 * batch.bytes(), "{holds}, {:?}", batch.ticks()[0]);
+            }
+        }
     }
 }

@@ -175,7 +175,7 @@ impl Shard {
     }
 
     /// The shard was too slow for the log: what lies before `to` is lost to it, so every session
-    /// that subscribes to anything has lagged.
+    /// that subscribes to anything has lagged. Last values stay those it has seen.
     pub fn fell_out(&mut self, to: Position) {
         self.view.jump(to);
         self.stats.fell_out += 1;
@@ -293,9 +293,9 @@ impl Shard {
         session.control.clear();
     }
 
-    /// Last values of a feed's channel.
-    fn last_values(&self, feed: FeedId, channel: Channel) -> impl Iterator<Item = &Tick> {
-        let wanted = move |key: &super::topics::Key| key.0 == feed && key.1 == channel;
+    /// Last values of some channels of a feed.
+    fn last_values(&self, feed: FeedId, channels: &[Channel]) -> impl Iterator<Item = &Tick> {
+        let wanted = move |key: &super::topics::Key| key.0 == feed && channels.contains(&key.1);
         let topics = self.topics.iter().filter(move |topic| wanted(&topic.key));
         topics.filter_map(|topic| topic.last.as_deref())
     }

@@ -266,9 +266,7 @@ impl Shard {
         let session = &self.sessions[id.slot()];
         let mut ticks = Vec::new();
         if of_wild {
-            for channel in wild {
-                ticks.extend(self.last_values(session.feed, *channel));
-            }
+            ticks.extend(self.last_values(session.feed, wild));
         }
         for topic in added {
             let topic = self.topics.get(*topic);
