@@ -82,17 +82,30 @@ async fn connection(
     http.timer(TokioTimer::new()).header_read_timeout(ms(shared.config.handshake_ms_max));
     let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = shared.closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let request_time_max = ms(shared.config.handshake_ms_max);
+    let enough = async {
+        tokio::select! {
+            () = shared.closing.cancelled() => {}
+            () = tokio::time::sleep(request_time_max * REQUEST_TIMES_MAX) => {}
         }
     };
-    if let Err(error) = served {
-        tracing::debug!(%error, %peer, "an HTTP connection ended badly");
+    let served = tokio::select! {
+        served = connection.as_mut() => Ok(served),
+        () = enough => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(request_time_max, connection).await
+        }
+    };
+    match served {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "an HTTP connection ended badly"),
+        Err(_) => tracing::debug!(%peer, "an HTTP connection was cut: its answers were not read"),
     }
 }
+
+/// A connection that has not become a session ends after this many times `handshake_ms_max`: one
+/// that asks and never reads would otherwise keep its place for ever.
+const REQUEST_TIMES_MAX: u32 = 6;
 
 fn routes(shared: Arc<Shared>) -> Router {
     Router::new()

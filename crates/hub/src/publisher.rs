@@ -8,7 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use tickwire_protocol::{
     Command, Control, Encoding, ErrorCode, Publish, Published, decode_publish,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::CloseFrame;
@@ -26,6 +26,8 @@ use crate::server::Shared;
 const ACK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a publisher may take to read what it is told.
 const SEND_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a publisher may take over the closing handshake.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Waits until the router has room for so many ticks; `None` when the hub has stopped.
 pub(crate) async fn room(shared: &Shared, ticks: usize) -> Option<OwnedSemaphorePermit> {
@@ -87,6 +89,7 @@ enum End {
     Silent,
     Replaced,
     Protocol,
+    NotUtf8,
     TooBig,
     TooManyPublishers,
     Shutdown,
@@ -99,6 +102,7 @@ impl End {
             Self::Silent => "silent",
             Self::Replaced => "replaced",
             Self::Protocol => "protocol",
+            Self::NotUtf8 => "not_utf8",
             Self::TooBig => "too_big",
             Self::TooManyPublishers => "too_many_publishers",
             Self::Shutdown => "shutdown",
@@ -111,6 +115,7 @@ impl End {
             Self::Left | Self::Silent => None,
             Self::Replaced => Some(1008),
             Self::Protocol => Some(1002),
+            Self::NotUtf8 => Some(1007),
             Self::TooBig => Some(1009),
             Self::TooManyPublishers => Some(1013),
             Self::Shutdown => Some(1001),
@@ -181,7 +186,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.encoding = Encoding::MsgpackArray;
                 self.take(&bytes).await
             }
-            Some(Ok(Message::Close(_))) | None => Err(End::Left),
+            Some(Ok(Message::Close(_))) => {
+                let answered = tokio::time::timeout(LEAVE_TIME_MAX, self.ws.flush());
+                let _gone = answered.await; // it wants to leave in any case
+                Err(End::Left)
+            }
+            None => Err(End::Left),
             Some(Ok(_)) => Ok(()),
             Some(Err(Error::Capacity(_))) => {
                 self.shared.metrics.refuse(Refused::TooBig, 1);
@@ -192,9 +202,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 | Error::Io(_)
                 | Error::ConnectionClosed,
             )) => Err(End::Left),
-            Some(Err(_)) => {
+            Some(Err(error)) => {
                 self.shared.metrics.refuse(Refused::Syntax, 1);
-                Err(End::Protocol)
+                Err(if matches!(error, Error::Utf8(_)) { End::NotUtf8 } else { End::Protocol })
             }
         }
     }
@@ -329,7 +339,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         if let Some(code) = end.code() {
             let frame = CloseFrame { code: CloseCode::from(code), reason: end.label().into() };
-            let _gone = tokio::time::timeout(SEND_TIME_MAX, self.ws.close(Some(frame))).await;
+            let _gone = tokio::time::timeout(LEAVE_TIME_MAX, self.end(frame)).await;
         }
         if let Some(session) = self.acknowledged {
             let message = Ingest::Close { id: session.id, token: session.token };
@@ -337,11 +347,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
+    /// Sends the close, then drops what the peer still sends until it ends: closing on unread data
+    /// would destroy our last words on their way.
+    async fn end(&mut self, frame: CloseFrame) -> Result<(), Error> {
+        self.ws.close(Some(frame)).await?;
+        let socket = self.ws.get_mut();
+        socket.shutdown().await?;
+        let mut dropped = [0; 4096];
+        while socket.read(&mut dropped).await? > 0 {}
+        Ok(())
+    }
+
     /// Waits until the router has numbered everything that was read, and acknowledges it.
     async fn settle(&mut self) {
         let Some(number) = self.acknowledged.as_ref().map(|session| session.number) else { return };
         let reached = self.progress.wait_for(|progress| progress.upto >= number || progress.fenced);
-        if reached.await.is_ok() {
+        let reached = tokio::time::timeout(LEAVE_TIME_MAX, reached).await;
+        if reached.is_ok_and(|reached| reached.is_ok()) {
             self.progress.mark_changed();
             let _gone = self.tell_progress().await; // it may have left
         }

@@ -55,7 +55,7 @@ pub(crate) fn accept(
         return Err(HandshakeError::Version);
     }
     let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or(HandshakeError::Key)?.as_bytes();
-    if key.len() != 24 || !key.ends_with(b"==") {
+    if !is_key(key) {
         return Err(HandshakeError::Key);
     }
     let mut response = Response::builder()
@@ -67,6 +67,12 @@ pub(crate) fn accept(
         response = response.header(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
     response.body(Body::empty()).map_err(|_| HandshakeError::Key)
+}
+
+/// Whether this may be 16 bytes in base64.
+fn is_key(key: &[u8]) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.len() == 24 && key.strip_suffix(b"==").is_some_and(|digits| digits.iter().all(digit))
 }
 
 /// Subprotocols a client offers, in its order.

@@ -1,0 +1,211 @@
+//! Who is let in, and what others are told.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use tickwire_hub::Config;
+
+use crate::kit::{
+    Client, OPEN_TEXT, TestHub, config, exchange, masked, now, read_response, upgrade_request,
+};
+
+#[test]
+fn the_first_messages_are_the_epoch_and_the_state_of_the_feed() {
+    let hub = TestHub::default();
+    let mut client = Client::open(&hub, "/ws", &[]);
+    assert!(!client.head.contains("sec-websocket-protocol"), "none was offered: {}", client.head);
+    let connected = client.next().control();
+    assert_eq!((&connected["T"], &connected["msg"]), (&"success".into(), &"connected".into()));
+    let epoch = connected["epoch"].as_str().unwrap();
+    assert!(epoch.len() == 16 && epoch.bytes().all(|b| b.is_ascii_hexdigit()), "{epoch}");
+    let feed = client.next().control();
+    assert_eq!((&feed["T"], &feed["feed"]), (&"feed".into(), &"main".into()));
+    assert_eq!(feed["state"], "down");
+    let since = feed["since"].as_str().unwrap();
+    assert!(since.starts_with("20") && since.ends_with('Z'), "{since}");
+}
+
+#[test]
+fn the_subprotocol_is_the_first_one_known_that_the_client_offers() {
+    let hub = TestHub::default();
+    for (offered, chosen) in [
+        ("tickwire.v1.msgpack", "tickwire.v1.msgpack"),
+        ("tickwire.v1.json", "tickwire.v1.json"),
+        ("mqtt, tickwire.v1.json , tickwire.v1.msgpack", "tickwire.v1.json"),
+    ] {
+        let client = Client::open(&hub, "/ws", &[("Sec-WebSocket-Protocol", offered)]);
+        let line = format!("sec-websocket-protocol: {chosen}\r\n");
+        assert!(client.head.contains(&line), "{offered}: {}", client.head);
+        assert!(client.head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="));
+    }
+}
+
+#[test]
+fn what_is_sent_with_the_handshake_is_read() {
+    let hub = TestHub::default();
+    let mut request = upgrade_request(hub.address, "/ws", &[]).into_bytes();
+    request.extend(masked(OPEN_TEXT, br#"{"action":"list","id":7}"#));
+    let mut client = Client::connect(&hub, &request);
+    assert_eq!(client.control()["T"], "success");
+    assert_eq!(client.control()["id"], 7);
+}
+
+#[test]
+fn a_handshake_may_arrive_byte_by_byte() {
+    let hub = TestHub::default();
+    let mut client = Client::connect(&hub, b"");
+    assert!(client.head.is_empty());
+    for byte in upgrade_request(hub.address, "/ws", &[]).bytes() {
+        client.send_raw(&[byte]);
+    }
+    client.read_head();
+    assert!(client.head.starts_with("http/1.1 101"), "{}", client.head);
+    assert_eq!(client.control()["T"], "success");
+}
+
+#[test]
+fn a_wrong_handshake_is_refused_with_what_was_expected() {
+    let hub = TestHub::default();
+    let good = upgrade_request(hub.address, "/ws", &[])
+        .replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    for (change, to, status, text) in [
+        ("Upgrade: websocket\r\n", "", 426, "expected Connection: Upgrade and Upgrade: websocket"),
+        ("Upgrade: websocket", "Upgrade: h2c", 426, "expected Connection: Upgrade"),
+        ("Version: 13", "Version: 8", 426, "expected Sec-WebSocket-Version: 13"),
+        ("Sec-WebSocket-Version: 13\r\n", "", 426, "expected Sec-WebSocket-Version: 13"),
+        ("Key: dGhl", "Key: ", 400, "expected Sec-WebSocket-Key: 16 bytes in base64"),
+        ("Key: dGhl", "Key: !!!!", 400, "expected Sec-WebSocket-Key: 16 bytes in base64"),
+        ("GET /ws", "GET /ws?feed=moon", 404, "no such feed; there are: main"),
+    ] {
+        let answer = exchange(hub.address, good.replace(change, to).as_bytes());
+        assert_eq!(answer.status, status, "{change}: {answer:?}");
+        assert!(answer.body.contains(text), "{change}: {answer:?}");
+        if status == 426 {
+            assert!(answer.head.contains("sec-websocket-version: 13"), "{answer:?}");
+        }
+    }
+    assert_eq!(hub.get("/ws").status, 426);
+    assert_eq!(hub.get("/publish").status, 426);
+    assert_eq!(hub.request("DELETE", "/ws", &[], "").status, 405);
+    assert_eq!(hub.get("/nothing").status, 404);
+    assert_eq!(hub.refused("handshake"), 9);
+}
+
+#[test]
+fn garbage_instead_of_http_ends_the_connection() {
+    let hub = TestHub::default();
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"\0\0\0\0\0\0\0\0\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"GET /ws HTTP/9.9\r\n\r\n",
+        b"GET \xff\xfe HTTP/1.1\r\n\r\n",
+        b"GET /ws HTTP/1.1\r\nno colon\r\n\r\n",
+    ] {
+        let answer = exchange(hub.address, garbage);
+        assert!(matches!(answer.status, 0 | 400), "{garbage:?}: {answer:?}");
+    }
+    let long = format!("GET /ws HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    assert_eq!(exchange(hub.address, long.as_bytes()).status, 431);
+    let many = format!("GET /ws HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(1_000));
+    assert_eq!(exchange(hub.address, many.as_bytes()).status, 431);
+    assert_eq!(hub.get("/healthz").body, "ok");
+}
+
+#[test]
+fn a_request_that_never_ends_is_cut() {
+    let hub = TestHub::start(Config { handshake_ms_max: 200, ..config() });
+    for beginning in ["", "GET /ws HT", "GET /ws HTTP/1.1\r\nHost: x\r\n"] {
+        let mut stream = TcpStream::connect(hub.address).unwrap();
+        stream.write_all(beginning.as_bytes()).unwrap();
+        let answer = read_response(&mut stream);
+        assert!(matches!(answer.status, 0 | 408), "{beginning}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_posted_body_that_never_ends_is_cut() {
+    let hub = TestHub::start(Config { handshake_ms_max: 200, ..config() });
+    let mut stream = TcpStream::connect(hub.address).unwrap();
+    stream.write_all(b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[").unwrap();
+    assert_eq!(read_response(&mut stream).status, 408);
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answers_does_not_keep_its_place() {
+    let hub = TestHub::start(Config { handshake_ms_max: 200, http_connections_max: 1, ..config() });
+    let mut greedy = TcpStream::connect(hub.address).unwrap();
+    greedy.set_write_timeout(Some(std::time::Duration::from_millis(100))).unwrap();
+    let requests = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    while greedy.write_all(requests.as_bytes()).is_ok() {} // until nothing more fits anywhere
+    assert_eq!(hub.get("/healthz").status, 200);
+}
+
+#[test]
+fn half_open_connections_do_not_keep_others_out() {
+    let hub = TestHub::start(Config { handshake_ms_max: 300, http_connections_max: 4, ..config() });
+    let half_open: Vec<_> = (0..12).map(|_| TcpStream::connect(hub.address).unwrap()).collect();
+    let began = now();
+    let mut client = Client::json(&hub);
+    client.nothing_pending();
+    println!("let in after {:?}", began.elapsed());
+    drop(half_open);
+}
+
+#[test]
+fn sessions_and_publishers_do_not_take_the_places_of_requests() {
+    let hub = TestHub::start(Config { http_connections_max: 1, ..config() });
+    let _sessions: Vec<_> = (0..5).map(|_| Client::json(&hub)).collect();
+    let _publishers: Vec<_> = (0..5).map(|_| Client::open(&hub, "/publish", &[])).collect();
+    assert_eq!(hub.get("/healthz").status, 200);
+}
+
+#[test]
+fn sessions_beyond_the_limit_are_refused_until_one_leaves() {
+    let hub = TestHub::start(Config { sessions_max: 2, ..config() });
+    let first = Client::json(&hub);
+    let _second = Client::json(&hub);
+    let request = upgrade_request(hub.address, "/ws", &[]);
+    let refused = Client::connect(&hub, request.as_bytes());
+    assert!(refused.head.starts_with("http/1.1 503"), "{}", refused.head);
+    assert_eq!(hub.refused("session_limit"), 1);
+    drop(first);
+    hub.until_metric("tickwire_sessions", 1);
+    Client::json(&hub);
+}
+
+#[test]
+fn publishers_beyond_the_limit_are_refused_until_one_leaves() {
+    let hub = TestHub::start(Config { publishers_max: 2, ..config() });
+    let first = Client::open(&hub, "/publish", &[]);
+    let _second = Client::open(&hub, "/publish", &[]);
+    hub.until_metric("tickwire_publishers", 2);
+    let request = upgrade_request(hub.address, "/publish", &[]);
+    let refused = Client::connect(&hub, request.as_bytes());
+    assert!(refused.head.starts_with("http/1.1 503"), "{}", refused.head);
+    drop(first);
+    hub.until_metric("tickwire_publishers", 1);
+    Client::open(&hub, "/publish", &[]);
+}
+
+#[test]
+fn only_the_hubs_own_page_and_allowed_origins_are_let_in() {
+    let hub =
+        TestHub::start(Config { allow_origins: vec!["https://shop.example".into()], ..config() });
+    let own = format!("http://{}", hub.address);
+    for path in ["/ws", "/publish"] {
+        for (origin, status) in [
+            ("https://evil.example", 403),
+            ("null", 403),
+            ("http://127.0.0.1:1", 403),
+            ("https://shop.example", 101),
+            (&own, 101),
+        ] {
+            let request = upgrade_request(hub.address, path, &[("Origin", origin)]);
+            let client = Client::connect(&hub, request.as_bytes());
+            let expected = format!("http/1.1 {status} ");
+            assert!(client.head.starts_with(&expected), "{path} {origin}: {}", client.head);
+        }
+    }
+    assert_eq!(hub.refused("origin"), 6);
+}

@@ -1,0 +1,304 @@
+//! Peers that break the rules: answered as the rules say, and nobody else notices.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rand::RngExt;
+use tickwire_hub::Config;
+use tickwire_protocol::Tick;
+
+use crate::kit::{
+    Client, Event, OPEN_BINARY, OPEN_TEXT, Publisher, Stop, TestHub, config, id_of, masked, now,
+    random, trade, upgrade_request,
+};
+
+/// A market with a well-behaved session beside which others misbehave.
+struct Market {
+    hub: TestHub,
+    publisher: Publisher,
+    witness: Client,
+    published: u64,
+}
+
+impl Market {
+    fn new(config: Config) -> Self {
+        let hub = TestHub::start(Config { shards: 1, ..config });
+        let (publisher, _) = Publisher::acknowledged(&hub, "market");
+        let mut witness = Client::msgpack(&hub);
+        witness.subscribe(r#""trades":["*"]"#);
+        Self { hub, publisher, witness, published: 0 }
+    }
+
+    /// The witness gets what is published, all of it and nothing else.
+    fn is_unharmed(&mut self) {
+        let ids: Vec<_> = (self.published..self.published + 100).collect();
+        self.published += 100;
+        let ticks: Vec<Tick> = ids.iter().map(|id| trade("AAPL", *id)).collect();
+        self.publisher.publish(&ticks);
+        let got: Vec<_> = self.witness.take(100).iter().map(id_of).collect();
+        assert_eq!(got, ids);
+        self.witness.nothing_pending();
+    }
+}
+
+#[test]
+fn a_broken_rule_of_websocket_is_closed_with_its_code() {
+    let mut market = Market::new(Config { command_bytes_max: 4_096, ..config() });
+    let unmasked = [OPEN_TEXT, 2, b'{', b'}'];
+    let long = masked(OPEN_TEXT, &[b' '; 4_097]);
+    let huge = [&[OPEN_BINARY, 0xff][..], &u64::MAX.to_be_bytes(), &[0; 100]].concat();
+    let fragments = [masked(0x01, &[b' '; 3_000]), masked(0x80, &[b' '; 3_000])].concat();
+    let cases: &[(&str, &[u8], u16, &str)] = &[
+        ("not masked", &unmasked, 1002, "protocol"),
+        ("reserved bit", &masked(0xc1, b"{}"), 1002, "protocol"),
+        ("reserved opcode", &masked(0x83, b"{}"), 1002, "protocol"),
+        ("reserved control opcode", &masked(0x8b, b""), 1002, "protocol"),
+        ("nothing to continue", &masked(0x80, b"{}"), 1002, "protocol"),
+        (
+            "new message within one",
+            &[masked(0x01, b"{"), masked(0x81, b"}")].concat(),
+            1002,
+            "protocol",
+        ),
+        ("fragmented ping", &masked(0x09, b""), 1002, "protocol"),
+        ("long ping", &masked(0x89, &[0; 126]), 1002, "protocol"),
+        ("close of one byte", &masked(0x88, b"x"), 1002, "protocol"),
+        ("text that is no UTF-8", &masked(OPEN_TEXT, b"\"\xff\xfe\""), 1007, "not_utf8"),
+        ("too long", &long, 1009, "too_big"),
+        ("a length of 2^64", &huge, 1009, "too_big"),
+        ("too long in fragments", &fragments, 1009, "too_big"),
+    ];
+    for (number, (name, bytes, code, reason)) in (0u64..).zip(cases) {
+        let mut client = Client::json(&market.hub);
+        client.send_raw(bytes);
+        assert_eq!(client.closed(), Event::Close(*code, (*reason).to_owned()), "{name}");
+        client.gone();
+        market.hub.until_metric("tickwire_sessions", 1);
+        let closes: u64 =
+            ["protocol", "not_utf8", "too_big"].iter().map(|why| market.hub.closes(why)).sum();
+        assert_eq!(closes, number + 1, "{name}");
+    }
+    market.is_unharmed();
+}
+
+#[test]
+fn a_publisher_that_breaks_a_rule_of_websocket_is_closed_with_its_code() {
+    let mut market = Market::new(Config { publish_bytes_max: 8_192, ..config() });
+    let cases: &[(&str, &[u8], u16)] = &[
+        ("not masked", &[OPEN_TEXT, 2, b'[', b']'], 1002),
+        ("reserved bit", &masked(0xc1, b"[]"), 1002),
+        ("too long", &masked(OPEN_BINARY, &[0xc0; 8_193]), 1009),
+        ("a length of 2^64", &[&[OPEN_BINARY, 0xff][..], &u64::MAX.to_be_bytes()].concat(), 1009),
+        ("text that is no UTF-8", &masked(OPEN_TEXT, b"\"\xff\xfe\""), 1007),
+    ];
+    for (name, bytes, code) in cases {
+        let mut publisher = Publisher::open(&market.hub);
+        publisher.client.send_raw(bytes);
+        let end = publisher.client.closed();
+        assert!(matches!(&end, Event::Close(told, _) if told == code), "{name}: {end:?}");
+        publisher.client.gone();
+    }
+    market.hub.until_metric("tickwire_publishers", 1);
+    market.is_unharmed();
+}
+
+#[test]
+fn random_bytes_harm_nobody() {
+    let mut market = Market::new(config());
+    let mut random = random();
+    for path in ["/", "/ws", "/publish"] {
+        for _ in 0..60 {
+            let bytes: Vec<u8> =
+                (0..random.random_range(1..2_000)).map(|_| random.random()).collect();
+            if path == "/" {
+                exchange_and_leave(&market.hub, &bytes);
+                continue;
+            }
+            let mut client = Client::open(&market.hub, path, &[]);
+            let _refused_early = client.stream.write_all(&bytes);
+            client.end_writing();
+            client.gone();
+        }
+    }
+    market.hub.until_metric("tickwire_sessions", 1);
+    market.hub.until_metric("tickwire_publishers", 1);
+    market.is_unharmed();
+}
+
+fn exchange_and_leave(hub: &TestHub, bytes: &[u8]) {
+    let mut stream = std::net::TcpStream::connect(hub.address).unwrap();
+    let _refused_early = stream.write_all(bytes);
+}
+
+#[test]
+fn random_messages_are_refused_one_by_one() {
+    let mut market = Market::new(config());
+    let mut random = random();
+    let mut client = Client::json(&market.hub);
+    let publisher = &mut Publisher::open(&market.hub);
+    for _ in 0..300 {
+        let bytes: Vec<u8> = (0..random.random_range(0..300)).map(|_| random.random()).collect();
+        client.send_frame(OPEN_BINARY, &bytes);
+        client.error(400);
+        publisher.client.send_frame(OPEN_BINARY, &bytes);
+        publisher.client.error(400);
+        let text: String = bytes.iter().map(|byte| char::from(byte & 0x7f)).collect();
+        client.send_frame(OPEN_TEXT, text.as_bytes());
+        client.error(400);
+        publisher.client.send_frame(OPEN_TEXT, text.as_bytes());
+        publisher.client.error(400);
+    }
+    client.nothing_pending();
+    market.is_unharmed();
+}
+
+#[test]
+fn a_command_of_any_shape_is_refused_without_harm() {
+    let mut market = Market::new(config());
+    let mut client = Client::msgpack(&market.hub);
+    let deep_json = format!(r#"{{"action":"subscribe","trades":{}"#, "[".repeat(100_000));
+    client.send(&deep_json);
+    client.error(400);
+    let deep = [&[0x82, 0xa6][..], b"action", &[0xa4], b"list", &[0xa1, b'x'], &[0x91; 500_000]];
+    client.send_frame(OPEN_BINARY, &deep.concat());
+    client.answer(); // refused or passed over
+    let claims = [&[0x82, 0xa6][..], b"action", &[0xa9], b"subscribe", &[0xa6], b"trades"];
+    for claim in [&[0xdd, 0xff, 0xff, 0xff, 0xff][..], &[0xdb, 0xff, 0xff, 0xff, 0xff]] {
+        client.send_frame(OPEN_BINARY, &[&claims.concat(), claim].concat());
+        client.error(400);
+    }
+    let names = "\"*\",".repeat(200_000);
+    client.subscribe(&format!(r#""trades":[{names}"*"]"#));
+    market.is_unharmed();
+}
+
+/// Sends the same bytes again and again, as fast as they are taken, while the witness is looked
+/// after; the sender may be cut at any time.
+fn flood(market: &mut Market, path: &str, beginning: &[u8], bytes: &[u8]) {
+    let mut client = Client::open(&market.hub, path, &[]);
+    client.send_raw(beginning);
+    let flag = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stop = Stop(flag);
+        let mut stream = client.stream.try_clone().unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+        scope.spawn(move || {
+            let mut sent = 0;
+            while !flag.load(Ordering::Relaxed) {
+                sent += usize::from(stream.write_all(bytes).is_ok());
+            }
+            println!("{sent} times {} bytes taken", bytes.len());
+        });
+        let until = now() + Duration::from_millis(400);
+        let mut rounds = 0;
+        while now() < until || rounds < 3 {
+            let began = now();
+            market.is_unharmed();
+            println!("unharmed after {:?}", began.elapsed());
+            rounds += 1;
+        }
+    });
+}
+
+#[test]
+fn a_flood_of_pings_delays_nobody() {
+    let mut market = Market::new(config());
+    flood(&mut market, "/ws", b"", &masked(0x89, &[b'p'; 125]).repeat(1_000));
+    flood(&mut market, "/publish", b"", &masked(0x89, &[b'p'; 125]).repeat(1_000));
+}
+
+#[test]
+fn a_message_of_empty_fragments_that_never_ends_delays_nobody() {
+    let mut market = Market::new(config());
+    let empty = masked(0x00, b"").repeat(10_000);
+    flood(&mut market, "/ws", &masked(0x01, b""), &empty);
+    flood(&mut market, "/publish", &masked(0x01, b""), &empty);
+}
+
+#[test]
+fn a_flood_behind_a_broken_rule_delays_nobody() {
+    let mut market = Market::new(config());
+    flood(&mut market, "/ws", &[OPEN_TEXT, 0], &[0; 65_536]);
+    flood(&mut market, "/publish", &[OPEN_TEXT, 0], &[0; 65_536]);
+}
+
+#[test]
+fn a_flood_of_commands_delays_nobody() {
+    let mut market = Market::new(config());
+    let commands = [
+        masked(OPEN_TEXT, br#"{"action":"subscribe","trades":["AAPL","IBM"]}"#),
+        masked(OPEN_TEXT, br#"{"action":"unsubscribe","trades":["AAPL","IBM"]}"#),
+        masked(OPEN_TEXT, b"nonsense"),
+    ];
+    flood(&mut market, "/ws", b"", &commands.concat().repeat(500));
+}
+
+#[test]
+fn a_flood_of_large_commands_delays_nobody() {
+    let mut market = Market::new(config());
+    let large = masked(OPEN_TEXT, &vec![b' '; 1 << 20]);
+    flood(&mut market, "/ws", b"", &large);
+}
+
+/// The memory a peer's pongs take is bounded, also if it never fetches them.
+#[test]
+fn a_peer_that_pings_without_reading_the_pongs_is_slowed_down() {
+    let mut market = Market::new(Config { backlog_age_ms_max: 60_000, ..config() });
+    let mut client = Client::json(&market.hub);
+    client.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let pings = masked(0x89, &[b'p'; 125]).repeat(1_000);
+    let mut sent = 0;
+    while sent < 512 && client.stream.write_all(&pings).is_ok() {
+        sent += 1;
+    }
+    assert!(
+        sent < 512,
+        "64 MiB of pings were taken, and as many bytes of pongs are kept somewhere"
+    );
+    market.is_unharmed();
+}
+
+#[test]
+fn a_publisher_that_floods_without_reading_its_acks_delays_nobody() {
+    let mut market = Market::new(Config { ingest_ticks_max: 20_000, ..config() });
+    market.witness.ask(r#"{"action":"unsubscribe","trades":["*"]}"#);
+    market.witness.subscribe(r#""trades":["AAPL"]"#);
+    let ticks: Vec<_> = (0..500).map(|id| trade("FLOOD", id)).collect();
+    let flooding = masked(OPEN_BINARY, &crate::kit::data_message(&ticks));
+    let hello = masked(OPEN_TEXT, br#"{"action":"publish","publisher":"flood"}"#);
+    flood(&mut market, "/publish", &hello, &flooding);
+    flood(&mut market, "/publish", b"", &masked(OPEN_TEXT, b"[nonsense]").repeat(1_000));
+}
+
+#[test]
+fn sessions_that_come_and_go_at_once_leave_nothing_behind() {
+    let mut market = Market::new(config());
+    for round in 0..200 {
+        let request = upgrade_request(market.hub.address, "/ws", &[]);
+        let mut stream = std::net::TcpStream::connect(market.hub.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        if round % 2 == 0 {
+            let command = masked(OPEN_TEXT, br#"{"action":"subscribe","trades":["*","AAPL","X"]}"#);
+            let _gone = stream.write_all(&command);
+        }
+        drop(stream);
+    }
+    market.hub.until_metric("tickwire_sessions", 1);
+    market.hub.until_metric("tickwire_subscriptions", 1);
+    market.is_unharmed();
+}
+
+#[test]
+fn a_torn_down_connection_in_the_middle_of_a_frame_is_forgotten() {
+    let mut market = Market::new(config());
+    for path in ["/ws", "/publish"] {
+        let mut client = Client::open(&market.hub, path, &[]);
+        let frame = masked(OPEN_BINARY, &[0; 1_000]);
+        client.send_raw(&frame[..500]);
+        drop(client);
+    }
+    market.hub.until_metric("tickwire_sessions", 1);
+    market.hub.until_metric("tickwire_publishers", 1);
+    market.is_unharmed();
+}

@@ -1,0 +1,195 @@
+//! What the tests stand on: a hub in this process, and clients that speak raw frames, so that they
+//! can also speak wrongly.
+
+mod client;
+mod http;
+mod publisher;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tickwire_hub::{Config, Hub};
+use tickwire_protocol::{
+    Conditions, Price, Quote, Seq, Symbol, Text, Tick, TickData, Trade, UnixNanos,
+};
+use tokio::runtime::Runtime;
+
+pub(crate) use client::{Client, Event, OPEN_BINARY, OPEN_TEXT, masked};
+pub(crate) use http::{Response, exchange, read_response, upgrade_request};
+pub(crate) use publisher::{Publisher, data_message};
+
+/// How long anything may take before a test fails. Far more than needed: the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A hub on a free port, with a runtime of its own; shut down when dropped.
+pub(crate) struct TestHub {
+    runtime: Runtime,
+    hub: Option<Hub>,
+    pub(crate) address: SocketAddr,
+}
+
+/// The default limits on a free port, with little patience at shutdown.
+pub(crate) fn config() -> Config {
+    Config {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        shards: 2,
+        drain_ms_max: 1_000,
+        ..Config::default()
+    }
+}
+
+impl TestHub {
+    pub(crate) fn start(config: Config) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let hub = runtime.block_on(Hub::start(config)).unwrap();
+        let address = hub.address();
+        Self { runtime, hub: Some(hub), address }
+    }
+
+    pub(crate) fn default() -> Self {
+        Self::start(config())
+    }
+
+    /// Begins to shut down; joining the handle waits for the end.
+    pub(crate) fn begin_shutdown(&mut self) -> tokio::task::JoinHandle<()> {
+        self.runtime.spawn(self.hub.take().unwrap().shutdown())
+    }
+
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Response {
+        self.request("GET", path, &[], "")
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Response {
+        self.request("POST", path, &[], body)
+    }
+
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response {
+        http::request(self.address, method, path, headers, body)
+    }
+
+    /// A value of `/metrics`, such as `tickwire_closes_total{reason="silent"}`.
+    pub(crate) fn metric(&self, series: &str) -> u64 {
+        let text = self.get("/metrics").body;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("no {series} in:\n{text}"));
+        value.parse().unwrap()
+    }
+
+    pub(crate) fn closes(&self, reason: &str) -> u64 {
+        self.metric(&format!("tickwire_closes_total{{reason=\"{reason}\"}}"))
+    }
+
+    pub(crate) fn refused(&self, reason: &str) -> u64 {
+        self.metric(&format!("tickwire_refused_total{{reason=\"{reason}\"}}"))
+    }
+
+    /// Waits until a metric has a value.
+    pub(crate) fn until_metric(&self, series: &str, expected: u64) {
+        until(&format!("{series} = {expected}"), || self.metric(series) == expected);
+    }
+}
+
+impl Drop for TestHub {
+    fn drop(&mut self) {
+        if let Some(hub) = self.hub.take()
+            && !std::thread::panicking()
+        {
+            self.runtime.block_on(hub.shutdown());
+        }
+    }
+}
+
+/// Stops the others when a test ends, also when it fails.
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Waits for a condition, looking often, and fails if it does not come true.
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = now() + PATIENCE;
+    while !condition() {
+        assert!(now() < deadline, "waited too long for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests measure and wait in real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Random numbers from a printed seed. `TICKWIRE_TEST_SEED` repeats a run.
+pub(crate) fn random() -> StdRng {
+    let given = std::env::var("TICKWIRE_TEST_SEED").ok();
+    let seed = given.map_or_else(|| rand::rng().random(), |seed| seed.parse().unwrap());
+    println!("TICKWIRE_TEST_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
+
+/// A trade, told from others by its id.
+pub(crate) fn trade(symbol: &str, id: u64) -> Tick {
+    let trade = Trade {
+        id,
+        exchange: Text::new("V").unwrap(),
+        price: Price::from_nanos(100_000_000_000 + i64::try_from(id % 1000).unwrap() * 10_000_000)
+            .unwrap(),
+        size: 100 + id % 7,
+        conditions: Conditions::new(["@", "I"]).unwrap(),
+        tape: Text::new("C").unwrap(),
+    };
+    tick(symbol, TickData::Trade(trade))
+}
+
+/// A quote, told from others by its bid's size.
+pub(crate) fn quote(symbol: &str, bid_size: u64) -> Tick {
+    let quote = Quote {
+        bid_exchange: Text::new("V").unwrap(),
+        bid: Price::from_f64(99.5).unwrap(),
+        bid_size,
+        ask_exchange: Text::new("Q").unwrap(),
+        ask: Price::from_f64(100.5).unwrap(),
+        ask_size: 3,
+        conditions: Conditions::new(["R"]).unwrap(),
+        tape: Text::new("C").unwrap(),
+    };
+    tick(symbol, TickData::Quote(quote))
+}
+
+fn tick(symbol: &str, data: TickData) -> Tick {
+    let symbol = Symbol::new(symbol).unwrap();
+    Tick { symbol, seq: Seq(0), time: UnixNanos(1_767_364_200_123_456_789), data }
+}
+
+/// The id of a trade.
+pub(crate) fn id_of(tick: &Tick) -> u64 {
+    match &tick.data {
+        TickData::Trade(trade) => trade.id,
+        other => panic!("not a trade: {other:?}"),
+    }
+}
+
+/// Different symbols, as many as wanted.
+pub(crate) fn symbols(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("S{number}")).collect()
+}

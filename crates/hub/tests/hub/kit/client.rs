@@ -1,0 +1,357 @@
+//! A WebSocket client that reads and writes frames by hand, and checks every frame it gets.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+use tickwire_protocol::{Encoding, Tick, decode_ticks};
+
+use super::{PATIENCE, TestHub, now, upgrade_request};
+
+/// First bytes of whole messages.
+pub(crate) const OPEN_TEXT: u8 = 0x81;
+pub(crate) const OPEN_BINARY: u8 = 0x82;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+
+/// What a client is told.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Event {
+    /// A control element.
+    Control(Value),
+    /// A data message.
+    Ticks(Vec<Tick>),
+    /// A ping; it has been answered.
+    Ping,
+    /// A close frame, with its code and reason.
+    Close(u16, String),
+    /// The end of the connection.
+    Gone,
+}
+
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    /// The answer to the handshake, in lower case.
+    pub(crate) head: String,
+    /// What a session has negotiated; a publisher is answered in what it spoke last.
+    encoding: Option<Encoding>,
+    buffer: Vec<u8>,
+    /// Where the next frame begins in `buffer`.
+    start: usize,
+    /// Ticks that arrived in a message of which only some have been asked for.
+    ticks: VecDeque<Tick>,
+    pub(crate) answers_pings: bool,
+}
+
+impl Client {
+    /// Connects to a path and checks that it is let in.
+    pub(crate) fn open(hub: &TestHub, path: &str, headers: &[(&str, &str)]) -> Self {
+        let request = upgrade_request(hub.address, path, headers);
+        let client = Self::connect(hub, request.as_bytes());
+        assert!(client.head.starts_with("http/1.1 101"), "{}", client.head);
+        client
+    }
+
+    /// Connects with a request of any kind and reads the head of the answer.
+    pub(crate) fn connect(hub: &TestHub, request: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(hub.address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Self {
+            stream,
+            head: String::new(),
+            encoding: None,
+            buffer: Vec::new(),
+            start: 0,
+            ticks: VecDeque::new(),
+            answers_pings: true,
+        };
+        if !request.is_empty() {
+            client.read_head();
+        }
+        client
+    }
+
+    pub(crate) fn read_head(&mut self) {
+        let end = loop {
+            if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                break end + 4;
+            }
+            assert!(self.fill().unwrap(), "no answer: {:?}", String::from_utf8_lossy(&self.buffer));
+        };
+        self.head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
+        self.start = end;
+    }
+
+    /// A session whose first two messages have been read.
+    pub(crate) fn session(hub: &TestHub, encoding: Encoding) -> Self {
+        let protocol = [("Sec-WebSocket-Protocol", encoding.subprotocol())];
+        let mut client = Self::open(hub, "/ws", &protocol);
+        client.encoding = Some(encoding);
+        assert_eq!(client.control()["msg"], "connected");
+        assert_eq!(client.next().control()["T"], "feed");
+        client
+    }
+
+    pub(crate) fn json(hub: &TestHub) -> Self {
+        Self::session(hub, Encoding::Json)
+    }
+
+    pub(crate) fn msgpack(hub: &TestHub) -> Self {
+        Self::session(hub, Encoding::MsgpackArray)
+    }
+
+    // --- sending
+
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub(crate) fn send_frame(&mut self, first: u8, payload: &[u8]) {
+        self.send_raw(&masked(first, payload));
+    }
+
+    /// Sends a command as JSON text.
+    pub(crate) fn send(&mut self, command: &str) {
+        self.send_frame(OPEN_TEXT, command.as_bytes());
+    }
+
+    pub(crate) fn send_close(&mut self, code: u16) {
+        self.send_frame(CLOSE, &code.to_be_bytes());
+    }
+
+    /// Sends a command and reads its answer; ticks before it are dropped.
+    pub(crate) fn ask(&mut self, command: &str) -> Value {
+        self.send(command);
+        self.answer()
+    }
+
+    /// Subscribes without a snapshot and waits for the ack.
+    pub(crate) fn subscribe(&mut self, names: &str) {
+        let command = format!(r#"{{"action":"subscribe",{names},"snapshot":false}}"#);
+        assert_eq!(self.ask(&command)["T"], "subscription");
+    }
+
+    // --- receiving
+
+    /// The next thing that happens, whatever it is.
+    pub(crate) fn next(&mut self) -> Event {
+        if !self.ticks.is_empty() {
+            return Event::Ticks(std::mem::take(&mut self.ticks).into());
+        }
+        match self.frame() {
+            None => Event::Gone,
+            Some((PING, payload)) => {
+                if self.answers_pings {
+                    let _gone = self.stream.write_all(&masked(PONG, &payload));
+                }
+                Event::Ping
+            }
+            Some((CLOSE, payload)) => {
+                let code = u16::from_be_bytes([payload[0], payload[1]]);
+                Event::Close(code, String::from_utf8(payload[2..].to_vec()).unwrap())
+            }
+            Some((first, payload)) => {
+                let spoken = match first {
+                    OPEN_TEXT => Encoding::Json,
+                    OPEN_BINARY => Encoding::MsgpackArray,
+                    other => panic!("first byte of a message: {other:#x}"),
+                };
+                assert_eq!(spoken, self.encoding.unwrap_or(spoken));
+                message(&payload, spoken)
+            }
+        }
+    }
+
+    /// The next thing that happens but for pings, heartbeats and feed states.
+    pub(crate) fn event(&mut self) -> Event {
+        loop {
+            match self.next() {
+                Event::Ping => {}
+                Event::Control(element) if element["T"] == "feed" => {}
+                Event::Control(element) if element["T"] == "heartbeat" => {}
+                event => return event,
+            }
+        }
+    }
+
+    /// The next event, which must be a control element.
+    pub(crate) fn control(&mut self) -> Value {
+        self.event().control()
+    }
+
+    /// The next control element; ticks before it are dropped.
+    pub(crate) fn answer(&mut self) -> Value {
+        loop {
+            match self.event() {
+                Event::Ticks(_) => {}
+                event => return event.control(),
+            }
+        }
+    }
+
+    /// The next message, which must hold ticks.
+    pub(crate) fn data(&mut self) -> Vec<Tick> {
+        match self.event() {
+            Event::Ticks(ticks) => ticks,
+            other => panic!("expected ticks, got {other:?}"),
+        }
+    }
+
+    /// So many ticks, from as many messages as it takes.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<Tick> {
+        let mut ticks = Vec::with_capacity(count);
+        while ticks.len() < count {
+            ticks.extend(self.data());
+        }
+        self.ticks.extend(ticks.drain(count..));
+        ticks
+    }
+
+    /// The next event must be an error of this code; says which command it answers, and its detail.
+    pub(crate) fn error(&mut self, code: u16) -> (Value, String) {
+        let element = self.answer();
+        assert_eq!((&element["T"], &element["code"]), (&"error".into(), &code.into()), "{element}");
+        (element["id"].clone(), element["detail"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Everything up to the close frame or the end of the connection, ticks only counted.
+    pub(crate) fn drain(&mut self) -> (usize, Vec<Value>, Event) {
+        let (mut ticks, mut controls) = (0, Vec::new());
+        loop {
+            match self.event() {
+                Event::Ticks(more) => ticks += more.len(),
+                Event::Control(element) => controls.push(element),
+                end => return (ticks, controls, end),
+            }
+        }
+    }
+
+    /// The next close frame; what comes before it is dropped.
+    pub(crate) fn closed(&mut self) -> Event {
+        self.drain().2
+    }
+
+    /// Waits for the end of the connection; what comes before it is dropped.
+    pub(crate) fn gone(&mut self) {
+        while self.next() != Event::Gone {}
+    }
+
+    /// Fails if anything comes before the answer to a `list`.
+    pub(crate) fn nothing_pending(&mut self) {
+        self.send(r#"{"action":"list","id":4711}"#);
+        assert_eq!(self.control()["id"], 4711);
+    }
+
+    /// Ends what the client sends.
+    pub(crate) fn end_writing(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// The next frame: first byte and payload. `None` when the connection has ended.
+    pub(crate) fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let deadline = now() + PATIENCE;
+        loop {
+            if let Some((first, start, end)) = self.whole_frame() {
+                let payload = self.buffer[start..end].to_vec();
+                self.start = end;
+                return Some((first, payload));
+            }
+            assert!(now() < deadline, "waited too long for a frame");
+            match self.fill() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => return None,
+                Err(error) => panic!("waited too long for a frame: {error:?}"),
+            }
+        }
+    }
+
+    fn whole_frame(&self) -> Option<(u8, usize, usize)> {
+        let bytes = &self.buffer[self.start..];
+        let (first, second) = (*bytes.first()?, *bytes.get(1)?);
+        assert!(first & 0xf0 == 0x80, "frames of the hub are whole: {first:#x}");
+        assert!(second & 0x80 == 0, "frames of the hub are not masked");
+        let (head, length) = match second {
+            126 => (4, u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
+            127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)),
+            short => (2, u64::from(short)),
+        };
+        let (start, end) = (head, head + usize::try_from(length).unwrap());
+        (bytes.len() >= end).then_some((first, self.start + start, self.start + end))
+    }
+
+    /// Reads more bytes; `false` at the end.
+    fn fill(&mut self) -> Result<bool, ErrorKind> {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        let mut bytes = vec![0; 256 * 1024];
+        let count = self.stream.read(&mut bytes).map_err(|error| error.kind())?;
+        self.buffer.extend_from_slice(&bytes[..count]);
+        Ok(count > 0)
+    }
+
+    /// Whether the connection is still there, without reading what has arrived.
+    pub(crate) fn is_connected(&self) -> bool {
+        let mut byte = [0; 1];
+        self.stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let peeked = self.stream.peek(&mut byte);
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        match peeked {
+            Ok(count) => count > 0,
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
+    }
+}
+
+fn message(payload: &[u8], encoding: Encoding) -> Event {
+    let elements: Value = match encoding {
+        Encoding::Json => serde_json::from_slice(payload).unwrap(),
+        Encoding::MsgpackArray if !matches!(payload[1], 0x80..=0x8f | 0xde) => {
+            return Event::Ticks(decode_ticks(payload, encoding).unwrap());
+        }
+        Encoding::MsgpackArray => rmp_serde::from_slice(payload).unwrap(),
+    };
+    if elements[0]["T"].as_str().is_some_and(|kind| kind.len() == 1) {
+        return Event::Ticks(decode_ticks(payload, encoding).unwrap());
+    }
+    let Value::Array(mut elements) = elements else { panic!("not an array: {elements}") };
+    assert_eq!(elements.len(), 1, "a control element stands alone");
+    Event::Control(elements.remove(0))
+}
+
+impl Event {
+    pub(crate) fn control(self) -> Value {
+        match self {
+            Self::Control(element) => element,
+            other => panic!("expected a control element, got {other:?}"),
+        }
+    }
+}
+
+/// A frame as clients send it. The mask is always the same.
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    let mut frame = vec![first];
+    match payload.len() {
+        short @ 0..126 => frame.push(0x80 | u8::try_from(short).unwrap()),
+        middle @ 126..=0xffff => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&u16::try_from(middle).unwrap().to_be_bytes());
+        }
+        long => {
+            frame.push(0x80 | 127);
+            frame.extend_from_slice(&(long as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}

@@ -1,0 +1,74 @@
+//! A publisher that speaks raw frames.
+
+use tickwire_protocol::{Encoding, MessageBuf, Tick};
+
+use super::{Client, OPEN_BINARY, TestHub};
+
+pub(crate) struct Publisher {
+    /// Its connection; the hub answers in the encoding of the last message.
+    pub(crate) client: Client,
+    /// Number of the last data message sent.
+    pub(crate) number: u64,
+}
+
+impl Publisher {
+    /// A publisher without acknowledgements.
+    pub(crate) fn open(hub: &TestHub) -> Self {
+        Self { client: Client::open(hub, "/publish", &[]), number: 0 }
+    }
+
+    /// A publisher with acknowledgements. Says the mark the hub remembers.
+    pub(crate) fn acknowledged(hub: &TestHub, id: &str) -> (Self, Option<String>) {
+        let mut publisher = Self::open(hub);
+        let command = format!(r#"{{"action":"publish","publisher":"{id}"}}"#);
+        let answer = publisher.client.ask(&command);
+        assert_eq!(answer["T"], "publishing", "{answer}");
+        publisher.number = answer["last"].as_u64().unwrap();
+        (publisher, answer["mark"].as_str().map(str::to_owned))
+    }
+
+    pub(crate) fn send(&mut self, ticks: &[Tick]) {
+        self.send_marked(ticks, None);
+    }
+
+    pub(crate) fn send_marked(&mut self, ticks: &[Tick], mark: Option<&str>) {
+        self.number += 1;
+        self.client.send_frame(OPEN_BINARY, &marked(ticks, mark));
+    }
+
+    /// Waits until everything sent is acknowledged.
+    pub(crate) fn settle(&mut self) {
+        let mut upto = 0;
+        while upto < self.number {
+            let ack = self.client.control();
+            assert_eq!(ack["T"], "ack", "{ack}");
+            assert!(ack["upto"].as_u64().unwrap() > upto, "acks go forward");
+            upto = ack["upto"].as_u64().unwrap();
+        }
+        assert_eq!(upto, self.number);
+    }
+
+    /// Sends ticks and waits until they are acknowledged.
+    pub(crate) fn publish(&mut self, ticks: &[Tick]) {
+        for ticks in ticks.chunks(1_000) {
+            self.send(ticks);
+        }
+        self.settle();
+    }
+}
+
+/// A data message in MessagePack.
+pub(crate) fn data_message(ticks: &[Tick]) -> Vec<u8> {
+    marked(ticks, None)
+}
+
+fn marked(ticks: &[Tick], mark: Option<&str>) -> Vec<u8> {
+    let mut message = MessageBuf::new(Encoding::MsgpackArray);
+    for tick in ticks {
+        message.push(tick);
+    }
+    if let Some(mark) = mark {
+        message.push_mark(mark);
+    }
+    message.finish().to_vec()
+}

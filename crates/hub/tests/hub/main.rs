@@ -1,0 +1,14 @@
+//! The hub over real sockets.
+
+#[cfg(test)]
+mod handshake;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
+mod publish;
+#[cfg(test)]
+mod slow;
+#[cfg(test)]
+mod subscribe;

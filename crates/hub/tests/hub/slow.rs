@@ -1,0 +1,165 @@
+//! Readers that do not keep up.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tickwire_hub::Config;
+use tickwire_protocol::Tick;
+
+use crate::kit::{Client, Event, Publisher, TestHub, config, now, trade, until};
+
+/// Ticks of one message of the publisher.
+const PART: u64 = 500;
+
+/// Publishes trades of one symbol until a condition holds, and says how many.
+fn publish_until(publisher: &mut Publisher, from: u64, mut condition: impl FnMut() -> bool) -> u64 {
+    let deadline = now() + crate::kit::PATIENCE;
+    let mut published = from;
+    while !condition() {
+        assert!(now() < deadline, "waited too long");
+        let ticks: Vec<Tick> = (0..PART).map(|n| trade("AAPL", published + n)).collect();
+        publisher.publish(&ticks);
+        published += PART;
+    }
+    published
+}
+
+/// A session that reads everything on a thread of its own, and says how many ticks came, with their
+/// sequence numbers checked, before its close.
+fn reader(mut client: Client) -> std::thread::JoinHandle<(u64, Event)> {
+    std::thread::spawn(move || {
+        let mut last = 0;
+        loop {
+            match client.event() {
+                Event::Ticks(ticks) => {
+                    for tick in ticks {
+                        assert_eq!(tick.seq.0, last + 1, "none lost, none twice");
+                        last = tick.seq.0;
+                    }
+                }
+                Event::Control(element) => panic!("{element}"),
+                end => return (last, end),
+            }
+        }
+    })
+}
+
+fn subscriber(hub: &TestHub) -> Client {
+    let mut client = Client::msgpack(hub);
+    client.subscribe(r#""trades":["AAPL"]"#);
+    client
+}
+
+#[test]
+fn sessions_that_never_read_are_cut_and_the_others_get_everything() {
+    let mut hub =
+        TestHub::start(Config { backlog_ticks_max: 2_000, slow_grace_ms: 300, ..config() });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let stalled: Vec<_> = (0..10).map(|_| subscriber(&hub)).collect();
+    let readers: Vec<_> = (0..20).map(|_| reader(subscriber(&hub))).collect();
+    let published = publish_until(&mut publisher, 0, || hub.closes("slow_client") == 10);
+    hub.until_metric("tickwire_sessions", 20);
+    let cut = now();
+    for mut client in stalled {
+        client.gone();
+    }
+    assert!(cut.elapsed() < Duration::from_secs(5), "their connections have ended");
+    let ended = hub.begin_shutdown();
+    for reader in readers {
+        let (last, end) = reader.join().unwrap();
+        assert_eq!((last, end), (published, Event::Close(1001, "shutdown".to_owned())));
+    }
+    drop(publisher);
+    hub.block_on(ended).unwrap();
+}
+
+#[test]
+fn a_reader_that_returns_in_time_reads_its_data_then_the_error_then_the_close() {
+    let hub =
+        TestHub::start(Config { backlog_ticks_max: 2_000, slow_grace_ms: 10_000, ..config() });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut client = subscriber(&hub);
+    publish_until(&mut publisher, 0, || hub.metric("tickwire_subscriptions") == 0);
+    let mut last = 0;
+    let error = loop {
+        match client.event() {
+            Event::Ticks(ticks) => {
+                for tick in ticks {
+                    assert_eq!(tick.seq.0, last + 1);
+                    last = tick.seq.0;
+                }
+            }
+            other => break other.control(),
+        }
+    };
+    assert!(last > 2_000, "what the kernel held: {last}");
+    assert_eq!((&error["T"], &error["code"]), (&json!("error"), &json!(407)));
+    assert_eq!(error["msg"], "slow client");
+    assert_eq!(client.event(), Event::Close(1008, "slow_client".to_owned()));
+    client.send_close(1008);
+    client.gone();
+    until("one slow close", || hub.closes("slow_client") == 1);
+}
+
+#[test]
+fn a_slow_reader_that_keeps_sending_commands_gets_nothing_after_its_error() {
+    let hub =
+        TestHub::start(Config { backlog_ticks_max: 1_000, slow_grace_ms: 10_000, ..config() });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut client = subscriber(&hub);
+    publish_until(&mut publisher, 0, || hub.metric("tickwire_subscriptions") == 0);
+    client.send(r#"{"action":"subscribe","trades":["AAPL"]}"#);
+    client.send("nonsense");
+    let (_, controls, end) = client.drain();
+    assert_eq!(controls.len(), 1, "{controls:?}");
+    assert_eq!(controls[0]["code"], 407);
+    assert_eq!(end, Event::Close(1008, "slow_client".to_owned()));
+}
+
+#[test]
+fn a_session_too_far_behind_in_time_is_slow() {
+    let hub = TestHub::start(Config { backlog_age_ms_max: 300, slow_grace_ms: 200, ..config() });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut client = subscriber(&hub);
+    publish_until(&mut publisher, 0, || hub.metric("tickwire_backlog_ticks") > 0);
+    until("closed as slow", || hub.closes("slow_client") == 1);
+    client.gone();
+}
+
+#[test]
+fn a_session_whose_backlog_leaves_the_log_is_slow() {
+    let hub = TestHub::start(Config {
+        log_ticks_max: 5_000,
+        ingest_ticks_max: 5_000,
+        publish_ticks_max: 5_000,
+        backlog_ticks_max: 5_000,
+        slow_grace_ms: 10_000,
+        ..config()
+    });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut client = subscriber(&hub);
+    let mut idle = Client::msgpack(&hub);
+    publish_until(&mut publisher, 0, || hub.metric("tickwire_subscriptions") == 0);
+    let (ticks, controls, end) = client.drain();
+    assert!(ticks > 0);
+    assert_eq!(controls.last().unwrap()["code"], 407);
+    assert_eq!(end, Event::Close(1008, "slow_client".to_owned()));
+    idle.nothing_pending();
+    assert!(hub.metric("tickwire_log_ticks") <= 5_000);
+}
+
+#[test]
+fn a_session_that_asks_without_reading_is_bounded_and_cut() {
+    let hub = TestHub::start(Config { backlog_age_ms_max: 1_000, slow_grace_ms: 100, ..config() });
+    let mut client = Client::json(&hub);
+    let names = serde_json::to_string(&crate::kit::symbols(20_000)).unwrap();
+    client.subscribe(&format!(r#""trades":{names}"#));
+    client.stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+    let list = crate::kit::masked(crate::kit::OPEN_TEXT, br#"{"action":"list"}"#).repeat(10_000);
+    let deadline = now() + crate::kit::PATIENCE;
+    while hub.closes("slow_client") == 0 {
+        assert!(now() < deadline, "never cut");
+        let _full_or_gone = std::io::Write::write_all(&mut client.stream, &list);
+    }
+    assert_eq!(hub.metric("tickwire_sessions"), 0);
+}

@@ -1,0 +1,405 @@
+//! Subscribe, unsubscribe, list; snapshots and ticks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+use tickwire_hub::Config;
+use tickwire_protocol::{Channel, Command, Encoding, Names, Subscription, Tick};
+
+use crate::kit::{
+    Client, Event, OPEN_BINARY, OPEN_TEXT, Publisher, Stop, TestHub, config, id_of, quote, symbols,
+    trade,
+};
+
+/// A hub with one publisher.
+fn market() -> (TestHub, Publisher) {
+    let hub = TestHub::default();
+    let (publisher, _) = Publisher::acknowledged(&hub, "market");
+    (hub, publisher)
+}
+
+#[test]
+fn acks_name_only_what_changed_and_the_totals() {
+    let hub = TestHub::default();
+    let mut client = Client::json(&hub);
+    let ack = client.ask(r#"{"action":"subscribe","trades":["AAPL"],"quotes":["MSFT","AAPL"],"bars":["*"],"snapshot":false,"id":1}"#);
+    assert_eq!(
+        ack,
+        json!({"T":"subscription","id":1,"trades":["AAPL"],"quotes":["MSFT","AAPL"],"bars":["*"],
+            "total":{"trades":1,"quotes":2,"bars":1}})
+    );
+    let ack =
+        client.ask(r#"{"action":"subscribe","trades":["AAPL","IBM"],"snapshot":false,"id":2}"#);
+    assert_eq!(
+        ack,
+        json!({"T":"subscription","id":2,"trades":["IBM"],"total":{"trades":2,"quotes":2,"bars":1}})
+    );
+    let ack =
+        client.ask(r#"{"action":"unsubscribe","quotes":["MSFT","GOOG"],"bars":["*"],"id":3}"#);
+    assert_eq!(
+        ack,
+        json!({"T":"subscription","id":3,"quotes":["MSFT"],"bars":["*"],"total":{"trades":2,"quotes":1}})
+    );
+    let ack = client.ask(r#"{"action":"list"}"#);
+    assert_eq!(
+        ack,
+        json!({"T":"subscription","trades":["AAPL","IBM"],"quotes":["AAPL"],"total":{"trades":2,"quotes":1}})
+    );
+}
+
+#[test]
+fn subscribing_and_unsubscribing_twice_changes_nothing_the_second_time() {
+    let (hub, mut publisher) = market();
+    let mut client = Client::json(&hub);
+    let subscribe = r#"{"action":"subscribe","trades":["AAPL","AAPL","*"],"snapshot":false}"#;
+    let ack = client.ask(subscribe);
+    assert_eq!(ack["trades"].as_array().unwrap().len(), 2, "{ack}");
+    let ack = client.ask(subscribe);
+    assert_eq!(ack, json!({"T":"subscription","total":{"trades":2}}));
+    publisher.publish(&[trade("AAPL", 1), trade("IBM", 2)]);
+    assert_eq!(client.take(2).iter().map(id_of).collect::<Vec<_>>(), [1, 2]);
+    let unsubscribe = r#"{"action":"unsubscribe","trades":["AAPL","AAPL","*"]}"#;
+    assert_eq!(client.ask(unsubscribe)["total"], json!({}));
+    assert_eq!(client.ask(unsubscribe), json!({"T":"subscription","total":{}}));
+    publisher.publish(&[trade("AAPL", 3)]);
+    client.nothing_pending();
+}
+
+#[test]
+fn a_name_beside_the_star_is_delivered_once_and_survives_it() {
+    let (hub, mut publisher) = market();
+    let mut client = Client::msgpack(&hub);
+    client.subscribe(r#""trades":["AAPL","*"],"quotes":["*"]"#);
+    publisher.publish(&[trade("AAPL", 1), quote("AAPL", 2), trade("IBM", 3), trade("AAPL", 4)]);
+    let seqs: Vec<_> = client.take(4).iter().map(|tick| (tick.channel(), tick.seq.0)).collect();
+    let (trades, quotes) = (Channel::Trades, Channel::Quotes);
+    assert_eq!(seqs, [(trades, 1), (quotes, 1), (trades, 1), (trades, 2)]);
+    client.nothing_pending();
+    client.ask(r#"{"action":"unsubscribe","trades":["*"],"quotes":["*"]}"#);
+    publisher.publish(&[trade("IBM", 5), trade("AAPL", 6)]);
+    assert_eq!(client.take(1).iter().map(id_of).collect::<Vec<_>>(), [6]);
+    client.nothing_pending();
+}
+
+#[test]
+fn feeds_are_kept_apart() {
+    let hub = TestHub::start(Config { feeds: vec!["main".into(), "test".into()], ..config() });
+    let mut main = Client::json(&hub);
+    let mut test = Client::open(&hub, "/ws?feed=test", &[]);
+    assert_eq!(test.control()["T"], "success");
+    for client in [&mut main, &mut test] {
+        client.subscribe(r#""trades":["AAPL","*"]"#);
+    }
+    let element = r#"{"T":"t","S":"AAPL","i":ID,"x":"V","p":1.5,"s":1,"c":[],"t":"2026-01-02T14:30:00Z","z":"C"}"#;
+    assert_eq!(hub.post("/publish?feed=test", &element.replace("ID", "1")).status, 200);
+    assert_eq!(hub.post("/publish", &element.replace("ID", "2")).status, 200);
+    assert_eq!(test.take(1).iter().map(id_of).collect::<Vec<_>>(), [1]);
+    assert_eq!(main.take(1).iter().map(id_of).collect::<Vec<_>>(), [2]);
+    main.nothing_pending();
+    test.nothing_pending();
+}
+
+#[test]
+fn a_snapshot_is_marked_and_comes_before_live_ticks() {
+    let (hub, mut publisher) = market();
+    publisher.publish(&[trade("AAPL", 1), quote("AAPL", 2), trade("AAPL", 3), trade("IBM", 4)]);
+    for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+        let mut client = Client::session(&hub, encoding);
+        client.send(
+            r#"{"action":"subscribe","trades":["AAPL","IBM","NONE"],"quotes":["AAPL"],"id":1}"#,
+        );
+        assert_eq!(client.control()["id"], 1);
+        assert_eq!(client.control(), json!({"T":"snapshot","ticks":3}));
+        let mut found: Vec<_> = client.take(3).iter().map(key).collect();
+        found.sort();
+        assert_eq!(
+            found,
+            [("AAPL", "q", 1), ("AAPL", "t", 2), ("IBM", "t", 1)].map(|(symbol, letter, seq)| (
+                symbol.to_owned(),
+                letter,
+                seq
+            ))
+        );
+        assert_eq!(client.control(), json!({"T":"live"}));
+        client.nothing_pending();
+    }
+}
+
+fn key(tick: &Tick) -> (String, &'static str, u64) {
+    (tick.symbol.to_string(), tick.channel().letter(), tick.seq.0)
+}
+
+#[test]
+fn the_snapshot_of_names_that_never_ticked_is_empty() {
+    let hub = TestHub::default();
+    let mut client = Client::json(&hub);
+    client.ask(r#"{"action":"subscribe","trades":["AAPL"]}"#);
+    assert_eq!(client.control(), json!({"T":"snapshot","ticks":0}));
+    assert_eq!(client.control(), json!({"T":"live"}));
+    client.nothing_pending();
+}
+
+#[test]
+fn a_snapshot_comes_for_names_by_default_and_for_the_star_on_request() {
+    let (hub, mut publisher) = market();
+    publisher.publish(&[trade("AAPL", 1), trade("IBM", 2), trade("MSFT", 3)]);
+    for (names, option, expected) in [
+        (r#"["IBM"]"#, "", Some(1)),
+        (r#"["*"]"#, "", None),
+        (r#"["IBM","*"]"#, "", Some(1)),
+        (r#"["*"]"#, r#","snapshot":true"#, Some(3)),
+        (r#"["IBM","*"]"#, r#","snapshot":true"#, Some(3)),
+        (r#"["IBM","*"]"#, r#","snapshot":false"#, None),
+    ] {
+        let mut client = Client::json(&hub);
+        client.ask(&format!(r#"{{"action":"subscribe","trades":{names}{option}}}"#));
+        if let Some(ticks) = expected {
+            let snapshot = client.control();
+            assert_eq!(snapshot, json!({"T":"snapshot","ticks":ticks}), "{names} {option}");
+            client.take(ticks);
+            assert_eq!(client.control(), json!({"T":"live"}));
+        }
+        client.nothing_pending();
+    }
+}
+
+#[test]
+fn a_name_that_is_subscribed_again_has_no_second_snapshot() {
+    let (hub, mut publisher) = market();
+    publisher.publish(&[trade("AAPL", 1), trade("IBM", 2)]);
+    let mut client = Client::json(&hub);
+    client.subscribe(r#""trades":["AAPL"]"#);
+    client.ask(r#"{"action":"subscribe","trades":["AAPL","IBM"]}"#);
+    assert_eq!(client.control(), json!({"T":"snapshot","ticks":1}));
+    assert_eq!(client.take(1).iter().map(id_of).collect::<Vec<_>>(), [2]);
+}
+
+/// Whatever comes between an ack and the next belongs to the names subscribed to at that time, and
+/// every tick of them comes exactly once.
+#[test]
+fn acks_separate_what_comes_before_and_after_them_under_full_load() {
+    let hub = TestHub::default();
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let flag = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stop = Stop(flag);
+        scope.spawn(move || {
+            let mut id = 0;
+            while !flag.load(Ordering::Relaxed) {
+                let ticks: Vec<_> = (0..100)
+                    .map(|n| trade(["AAPL", "IBM", "MSFT"][n % 3], id + n as u64))
+                    .collect();
+                publisher.publish(&ticks);
+                id += 100;
+            }
+        });
+        let mut client = Client::msgpack(&hub);
+        client.subscribe(r#""trades":["IBM"]"#);
+        for round in 0..30 {
+            client.send(r#"{"action":"subscribe","trades":["AAPL"],"id":1}"#);
+            let before = until_control(&mut client, "subscription");
+            assert!(before.iter().all(|tick| tick.symbol.as_str() == "IBM"), "round {round}");
+            let nothing = until_control(&mut client, "snapshot");
+            assert!(nothing.is_empty(), "the snapshot follows its ack at once");
+            let snapshot = until_control(&mut client, "live");
+            let mut last = snapshot.first().map_or(0, |tick| tick.seq.0);
+            let mut live = Vec::new();
+            while !live.iter().any(|tick: &Tick| tick.symbol.as_str() == "AAPL") {
+                live.extend(client.data());
+            }
+            client.send(r#"{"action":"unsubscribe","trades":["AAPL"],"id":2}"#);
+            live.extend(until_control(&mut client, "subscription"));
+            for tick in live.iter().filter(|tick| tick.symbol.as_str() == "AAPL") {
+                assert_eq!(tick.seq.0, last + 1, "round {round}: live goes on from the snapshot");
+                last = tick.seq.0;
+            }
+        }
+    });
+}
+
+/// The ticks before the next control element, which must be of this kind.
+fn until_control(client: &mut Client, kind: &str) -> Vec<Tick> {
+    let mut ticks = Vec::new();
+    loop {
+        match client.event() {
+            Event::Ticks(more) => ticks.extend(more),
+            other => {
+                assert_eq!(other.control()["T"], kind);
+                return ticks;
+            }
+        }
+    }
+}
+
+#[test]
+fn commands_may_be_json_text_or_msgpack_binary_with_either_encoding() {
+    let hub = TestHub::default();
+    for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+        let mut client = Client::session(&hub, encoding);
+        client.send_frame(OPEN_TEXT, br#"{"action":"list","id":1}"#);
+        assert_eq!(client.control()["id"], 1);
+        let mut names = Names::default();
+        names[Channel::Trades].add("AAPL").unwrap();
+        let subscription = Subscription { names, snapshot: Some(false), id: Some(2) };
+        let mut command = Vec::new();
+        Command::Subscribe(subscription).write_msgpack(&mut command);
+        client.send_frame(OPEN_BINARY, &command);
+        let ack = client.control();
+        assert_eq!(ack, json!({"T":"subscription","id":2,"trades":["AAPL"],"total":{"trades":1}}));
+    }
+}
+
+#[test]
+fn a_command_may_come_in_fragments_with_pings_between_them() {
+    let hub = TestHub::default();
+    let mut client = Client::json(&hub);
+    client.send_frame(0x01, br#"{"action":"#);
+    client.send_frame(0x89, b"between");
+    client.send_frame(0x00, br#""list","#);
+    client.send_frame(0x00, b"");
+    client.send_frame(0x80, br#""id":5}"#);
+    assert_eq!(client.frame(), Some((0x8a, b"between".to_vec())));
+    assert_eq!(client.control()["id"], 5);
+}
+
+#[test]
+fn a_command_that_cannot_be_understood_changes_nothing_and_the_session_goes_on() {
+    let hub = TestHub::default();
+    let mut client = Client::json(&hub);
+    client.subscribe(r#""trades":["AAPL"]"#);
+    let commands: &[(&str, serde_json::Value, &str)] = &[
+        (
+            r#"{"action":"subscribe","trades":["IBM"],"delivery":"latest","id":3}"#,
+            3.into(),
+            "delivery",
+        ),
+        (
+            r#"{"action":"subscribe","trades":["IBM"],"resume":{"epoch":"x","pos":1},"id":4}"#,
+            4.into(),
+            "resume",
+        ),
+        (r#"{"action":"dance","id":5}"#, 5.into(), "unknown action \"dance\""),
+        (r#"{"id":6}"#, 6.into(), "action"),
+        (r#"{"action":"subscribe","trades":["ibm"],"id":7}"#, 7.into(), "ibm"),
+        (r#"{"action":"subscribe","trades":["IBM",""],"id":8}"#, 8.into(), "trades"),
+        (r#"{"action":"subscribe","trades":"IBM","id":9}"#, 9.into(), "trades"),
+        (r#"{"action":"subscribe","trades":["IBM",7],"id":10}"#, 10.into(), "trades"),
+        (
+            r#"{"action":"subscribe","trades":["IBM"],"snapshot":"yes","id":11}"#,
+            11.into(),
+            "snapshot",
+        ),
+        (r#"{"action":"publish","publisher":"me"}"#, serde_json::Value::Null, "/publish"),
+        (r#"{"action":"list","id":-1}"#, serde_json::Value::Null, "id"),
+        ("", serde_json::Value::Null, ""),
+        ("[]", serde_json::Value::Null, ""),
+        ("null", serde_json::Value::Null, ""),
+        (r#"{"action":"list""#, serde_json::Value::Null, ""),
+        ("\u{feff}{}", serde_json::Value::Null, ""),
+    ];
+    for (command, id, detail) in commands {
+        client.send(command);
+        let (answered, said) = client.error(400);
+        assert_eq!(&answered, id, "{command}: {said}");
+        assert!(said.contains(detail), "{command}: {said}");
+    }
+    for command in [&b""[..], &[0xc1], &[0x81, 0xa6], &[0xdf, 0xff, 0xff, 0xff, 0xff]] {
+        client.send_frame(OPEN_BINARY, command);
+        client.error(400);
+    }
+    let list = client.ask(r#"{"action":"list"}"#);
+    assert_eq!(list, json!({"T":"subscription","trades":["AAPL"],"total":{"trades":1}}));
+    assert_eq!(hub.refused("command"), commands.len() as u64 + 4 - 1, "publish is no syntax error");
+}
+
+fn subscribe_command(names: &[String], option: &str) -> String {
+    let names = serde_json::to_string(names).unwrap();
+    format!(r#"{{"action":"subscribe","trades":{names}{option}}}"#)
+}
+
+#[test]
+fn a_hundred_thousand_symbols_in_one_command_are_acknowledged_and_delivered() {
+    let (hub, mut publisher) = market();
+    let names = symbols(100_000);
+    let mut client = Client::msgpack(&hub);
+    let ack = client.ask(&subscribe_command(&names, r#","snapshot":false,"id":1"#));
+    assert_eq!(ack["total"], json!({"trades":100_000}));
+    assert_eq!(ack["trades"], json!(names));
+    let mut every = Client::msgpack(&hub);
+    every.subscribe(r#""trades":["*"]"#);
+    let ticks: Vec<_> = (0..).zip(&names).map(|(id, name)| trade(name, id)).collect();
+    publisher.publish(&ticks);
+    for client in [&mut client, &mut every] {
+        let ids: Vec<_> = client.take(names.len()).iter().map(id_of).collect();
+        assert!(ids.into_iter().eq(0..100_000), "all, once, in order");
+        client.nothing_pending();
+    }
+    let mut late = Client::msgpack(&hub);
+    late.ask(r#"{"action":"subscribe","trades":["*"],"snapshot":true}"#);
+    assert_eq!(late.control(), json!({"T":"snapshot","ticks":100_000}));
+    let mut ids: Vec<_> = late.take(names.len()).iter().map(id_of).collect();
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(0..100_000));
+    assert_eq!(late.control(), json!({"T":"live"}));
+}
+
+#[test]
+fn names_beyond_the_limit_of_a_session_are_refused_and_nothing_changes() {
+    let hub = TestHub::default();
+    let names = symbols(300_000);
+    let mut client = Client::msgpack(&hub);
+    for part in names.chunks(100_000) {
+        client.send(&subscribe_command(part, r#","snapshot":false"#));
+        assert_eq!(client.control()["T"], "subscription");
+    }
+    client.send(r#"{"action":"subscribe","trades":["ONEMORE"],"id":9}"#);
+    let (id, detail) = client.error(405);
+    assert_eq!(id, 9);
+    assert!(detail.contains("300000"), "{detail}");
+    client.send(r#"{"action":"subscribe","quotes":["*"],"id":10}"#);
+    assert_eq!(client.error(405).0, 10);
+    let ack = client.ask(r#"{"action":"unsubscribe","trades":["S0"]}"#);
+    assert_eq!(ack["total"], json!({"trades":299_999}));
+    client.send(r#"{"action":"subscribe","trades":["S0","ONEMORE"]}"#);
+    client.error(405);
+    let ack = client.ask(r#"{"action":"subscribe","trades":["ONEMORE","S1"]}"#);
+    assert_eq!(ack["total"], json!({"trades":300_000}));
+}
+
+#[test]
+fn names_that_never_ticked_are_limited_and_given_back_when_a_session_leaves() {
+    let hub = TestHub::start(Config { waiting_names_max: 100, shards: 1, ..config() });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    publisher.publish(&[trade("AAPL", 1)]);
+    let names = symbols(101);
+    let mut first = Client::json(&hub);
+    first.send(&subscribe_command(&names, ""));
+    assert!(first.error(405).1.contains("at most 100"));
+    assert_eq!(
+        first.ask(&subscribe_command(&names[..100], r#","snapshot":false"#))["total"],
+        json!({"trades":100})
+    );
+    let mut second = Client::json(&hub);
+    second.send(r#"{"action":"subscribe","quotes":["S1"]}"#);
+    second.error(405);
+    second.subscribe(r#""trades":["AAPL","S5"]"#);
+    drop(first);
+    hub.until_metric("tickwire_sessions", 1);
+    let ack = second.ask(&subscribe_command(&names[..100], r#","snapshot":false"#));
+    assert_eq!(ack["total"], json!({"trades":101}));
+}
+
+#[test]
+fn names_of_all_sessions_together_are_limited() {
+    let hub =
+        TestHub::start(Config { names_max: 10, names_per_session_max: 10, shards: 1, ..config() });
+    let mut first = Client::json(&hub);
+    first.ask(&subscribe_command(&symbols(8), r#","snapshot":false"#));
+    let mut second = Client::json(&hub);
+    second.send(&subscribe_command(&symbols(3), ""));
+    second.error(405);
+    second.ask(&subscribe_command(&symbols(2), r#","snapshot":false"#));
+    hub.until_metric("tickwire_subscriptions", 10);
+    drop(first);
+    hub.until_metric("tickwire_subscriptions", 2);
+}
