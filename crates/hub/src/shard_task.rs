@@ -5,6 +5,7 @@
 //! batches gather, so throughput rises with load and latency stays bounded.
 
 mod connection;
+mod reading;
 mod timers;
 mod transport;
 mod writing;
@@ -24,19 +25,13 @@ use crate::config::ms;
 use crate::fanout::{Batch, CloseReason, FeedId, FrameBuf, Limits, SessionId, Shard};
 use crate::server::{ShardHandle, Shared};
 use crate::shared_log::Follower;
-use connection::{Connection, Inbound, Stage};
+use connection::{Connection, Stage};
 use transport::Transport;
 
 /// Batches applied before writing, at the most.
 const BATCHES_PER_TURN: usize = 64;
 /// Time spent on batches before writing, at the most.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(1);
-/// Messages read from one connection before the others get their turn.
-const READS_PER_TURN: usize = 64;
-/// Control frames pending in a session, in bytes, above which its commands wait.
-const SESSION_CONTROL_BYTES: usize = 256 * 1024;
-/// Control frames pending in all sessions of the shard, in bytes, above which commands wait.
-const SHARD_CONTROL_BYTES: usize = 64 << 20;
 /// Token of the waker; connections have their slot.
 const WAKER: Token = Token(usize::MAX);
 
@@ -88,6 +83,7 @@ pub(crate) fn spawn(
         frame: FrameBuf::default(),
         batches: Vec::new(),
         unread: Vec::new(),
+        paused: Vec::new(),
         number,
         now,
         next_sweep: now,
@@ -124,8 +120,10 @@ struct ShardTask {
     connections: Vec<Option<Box<Connection>>>,
     frame: FrameBuf,
     batches: Vec<Arc<Batch>>,
-    /// Sessions that may have more to read although no event will tell.
+    /// Sessions that may have more to read although no event will tell, each once.
     unread: Vec<SessionId>,
+    /// Sessions whose commands wait until answers have been fetched, each once.
+    paused: Vec<SessionId>,
     number: usize,
     /// The turn's monotonic time.
     now: Instant,
@@ -175,9 +173,7 @@ impl ShardTask {
         self.now = clock::monotonic();
         let began = self.now;
         self.core.begin_turn(clock::wall(), self.shared.log.start());
-        for id in std::mem::take(&mut self.unread) {
-            self.read(id);
-        }
+        self.read_unread();
         self.handle_events(events);
         self.accept();
         self.follow_feeds();
@@ -186,6 +182,7 @@ impl ShardTask {
             self.finish(id, CloseReason::SlowClient);
         }
         self.write_ready(events);
+        self.resume_paused();
         self.run_timers();
         let metrics = &self.handle().metrics;
         metrics.publish(&self.core.stats());
@@ -302,61 +299,6 @@ impl ShardTask {
             }
             if clock::monotonic() - self.now > BATCH_TIME_MAX {
                 return;
-            }
-        }
-    }
-
-    /// Reads what a connection has sent, up to its share of the turn.
-    fn read(&mut self, id: SessionId) {
-        for _ in 0..READS_PER_TURN {
-            if self.core.control_bytes(id) > SESSION_CONTROL_BYTES
-                || self.core.stats().control_bytes > SHARD_CONTROL_BYTES
-            {
-                break; // it must first fetch its answers
-            }
-            let now = self.now;
-            let Some(connection) = self.connection(id) else { return };
-            if matches!(connection.stage, Stage::Discarding { .. }) {
-                if connection.discard() {
-                    self.remove(id);
-                }
-                return;
-            }
-            let inbound = connection.read();
-            if connection.own_bytes() > 0 {
-                self.core.wake(id);
-            }
-            match inbound {
-                Inbound::Blocked => return,
-                Inbound::Handled => self.heard(id, now),
-                Inbound::Command(command) => {
-                    self.heard(id, now);
-                    self.command(id, command);
-                }
-                Inbound::Closed => return self.answer_close(id),
-                Inbound::Ended => return self.remove(id),
-                Inbound::Broken(reason) => return self.tell_off(id, reason),
-            }
-        }
-        self.unread.push(id);
-    }
-
-    fn heard(&mut self, id: SessionId, now: Instant) {
-        if let Some(connection) = self.connection(id) {
-            connection.heard = now;
-        }
-    }
-
-    fn command(
-        &mut self,
-        id: SessionId,
-        command: Result<tickwire_protocol::Command, tickwire_protocol::CommandError>,
-    ) {
-        match command {
-            Ok(command) => self.core.command(id, &command),
-            Err(error) => {
-                self.handle().metrics.refused_commands.add(1);
-                self.core.reject(id, error.id, &error.problem);
             }
         }
     }

@@ -24,6 +24,7 @@ pub(crate) struct Connection {
     /// A frame the socket took only a part of: nothing else may be sent before the rest.
     rest: Vec<u8>,
     pub(crate) stage: Stage,
+    pub(crate) reading: Reading,
     pub(crate) feed: FeedId,
     pub(crate) heard: Instant,
     pub(crate) sent: Instant,
@@ -78,6 +79,17 @@ impl Stage {
     }
 }
 
+/// What makes a connection be read next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// An event: more has arrived.
+    OnEvent,
+    /// The next turn: its share of this one was not enough.
+    Queued,
+    /// That its answers have been fetched.
+    Paused,
+}
+
 /// What was read.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "lives on the stack for the time of one call")]
@@ -115,7 +127,8 @@ impl Connection {
         let ws = WebSocket::from_partially_read(tap, read_already, Role::Server, Some(config));
         let (heard, sent, next_ping) = (now, now, now);
         let rest = Vec::new();
-        Self { ws, rest, stage: Stage::Open, feed, heard, sent, next_ping, _guard: guard }
+        let (stage, reading) = (Stage::Open, Reading::OnEvent);
+        Self { ws, rest, stage, reading, feed, heard, sent, next_ping, _guard: guard }
     }
 
     pub(crate) fn transport(&mut self) -> &mut Transport {

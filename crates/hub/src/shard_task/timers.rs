@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tickwire_protocol::Control;
 
+use super::ShardTask;
 use super::connection::Stage;
-use super::{SESSION_CONTROL_BYTES, ShardTask};
+use super::reading::SESSION_CONTROL_BYTES;
 use crate::clock;
 use crate::config::ms;
 use crate::fanout::{CloseReason, SessionId};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use mio::Events;
 
-use super::connection::Stage;
+use super::connection::{Reading, Stage};
 use super::{Connection, ShardTask};
 use crate::config::ms;
 use crate::fanout::{CloseReason, NextWrite, SessionId};
@@ -152,7 +152,7 @@ impl ShardTask {
             connection.close(reason);
             self.set_stage(id, Stage::Discarding { reason, deadline });
             self.core.hush(id);
-            self.unread.push(id); // no event will tell of what has already arrived
+            self.read_later(id, Reading::Queued); // no event tells of what has already arrived
         }
     }
 

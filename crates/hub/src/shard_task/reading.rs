@@ -1,0 +1,118 @@
+//! Reading: commands in, up to each connection's share of a turn.
+
+use std::time::Instant;
+
+use tickwire_protocol::{Command, CommandError};
+
+use super::ShardTask;
+use super::connection::{Inbound, Reading, Stage};
+use crate::fanout::SessionId;
+
+/// Messages read from one connection before the others get their turn.
+const READS_PER_TURN: usize = 64;
+/// Answers, pongs included, pending in a session, in bytes, above which its commands wait.
+pub(super) const SESSION_CONTROL_BYTES: usize = 256 * 1024;
+/// Answers pending in all sessions of the shard, in bytes, above which commands wait. Sessions that
+/// hold them and do not read are closed as slow, so the wait ends.
+const SHARD_CONTROL_BYTES: usize = 64 << 20;
+
+impl ShardTask {
+    /// Goes on with connections whose share of the last turn was not enough.
+    pub(super) fn read_unread(&mut self) {
+        for id in std::mem::take(&mut self.unread) {
+            if let Some(connection) = self.connection(id)
+                && connection.reading == Reading::Queued
+            {
+                connection.reading = Reading::OnEvent;
+                self.read(id);
+            }
+        }
+    }
+
+    /// Goes on with connections that have fetched their answers.
+    pub(super) fn resume_paused(&mut self) {
+        for id in std::mem::take(&mut self.paused) {
+            let may_read = self.may_read(id);
+            let Some(connection) = self.connection(id) else { continue };
+            if connection.reading != Reading::Paused {
+                continue; // its slot has another connection now
+            }
+            if may_read {
+                connection.reading = Reading::Queued;
+                self.unread.push(id);
+            } else {
+                self.paused.push(id);
+            }
+        }
+    }
+
+    /// Reads what a connection has sent, up to its share of the turn.
+    pub(super) fn read(&mut self, id: SessionId) {
+        for _ in 0..READS_PER_TURN {
+            if !self.may_read(id) {
+                return self.read_later(id, Reading::Paused);
+            }
+            let now = self.now;
+            let Some(connection) = self.connection(id) else { return };
+            if matches!(connection.stage, Stage::Discarding { .. }) {
+                if connection.discard() {
+                    self.remove(id);
+                }
+                return;
+            }
+            let inbound = connection.read();
+            if connection.own_bytes() > 0 {
+                self.core.wake(id);
+            }
+            match inbound {
+                Inbound::Blocked => return,
+                Inbound::Handled => self.heard(id, now),
+                Inbound::Command(command) => {
+                    self.heard(id, now);
+                    self.command(id, command);
+                }
+                Inbound::Closed => return self.answer_close(id),
+                Inbound::Ended => return self.remove(id),
+                Inbound::Broken(reason) => return self.tell_off(id, reason),
+            }
+        }
+        self.read_later(id, Reading::Queued);
+    }
+
+    /// Whether a session has fetched enough of its answers to ask for more.
+    fn may_read(&self, id: SessionId) -> bool {
+        let own = self.connections.get(id.0 as usize).and_then(Option::as_deref);
+        own.is_none_or(|connection| connection.own_bytes() <= SESSION_CONTROL_BYTES)
+            && self.core.control_bytes(id) <= SESSION_CONTROL_BYTES
+            && self.core.stats().control_bytes <= SHARD_CONTROL_BYTES
+    }
+
+    /// Remembers that a connection has more to read, once.
+    pub(super) fn read_later(&mut self, id: SessionId, how: Reading) {
+        let Some(connection) = self.connection(id) else { return };
+        if connection.reading != Reading::OnEvent {
+            return;
+        }
+        connection.reading = how;
+        match how {
+            Reading::Paused => self.paused.push(id),
+            _ => self.unread.push(id),
+        }
+    }
+
+    fn heard(&mut self, id: SessionId, now: Instant) {
+        if let Some(connection) = self.connection(id) {
+            connection.heard = now;
+        }
+    }
+
+    fn command(&mut self, id: SessionId, command: Result<Command, CommandError>) {
+        match command {
+            Ok(command) => self.core.command(id, &command),
+            Err(error) => {
+                self.handle().metrics.refused_commands.add(1);
+                self.core.reject(id, error.id, &error.problem);
+            }
+        }
+    }
+}
