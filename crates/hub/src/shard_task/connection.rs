@@ -100,6 +100,8 @@ pub(crate) enum Inbound {
     Handled,
     /// Nothing more for now.
     Blocked,
+    /// There may be more, but the connection has had its share of the turn.
+    ShareUsed,
     /// The closing handshake is complete but for our answer, which is ready to be sent.
     Closed,
     /// The connection has ended without one.
@@ -123,7 +125,7 @@ impl Connection {
             .write_buffer_size(0)
             .max_message_size(Some(command_bytes_max))
             .max_frame_size(Some(command_bytes_max));
-        let tap = Tap { transport, out: Vec::new() };
+        let tap = Tap { transport, out: Vec::new(), allowance: 0 };
         let ws = WebSocket::from_partially_read(tap, read_already, Role::Server, Some(config));
         let (heard, sent, next_ping) = (now, now, now);
         let rest = Vec::new();
@@ -140,8 +142,24 @@ impl Connection {
         self.ws.get_ref().out.len() + self.rest.len()
     }
 
-    /// Reads one message.
+    /// How many bytes may be read from now on.
+    pub(crate) fn allow_reading(&mut self, bytes: usize) {
+        self.ws.get_mut().allowance = bytes;
+    }
+
+    /// Reads one message. What a peer that was told off still sends is dropped.
     pub(crate) fn read(&mut self) -> Inbound {
+        let inbound = match self.stage {
+            Stage::Discarding { .. } => self.discard(),
+            _ => self.read_message(),
+        };
+        match inbound {
+            Inbound::Blocked if self.ws.get_ref().allowance == 0 => Inbound::ShareUsed,
+            inbound => inbound,
+        }
+    }
+
+    fn read_message(&mut self) -> Inbound {
         match self.ws.read() {
             Ok(Message::Text(text)) => Inbound::Command(Command::from_json(text.as_bytes())),
             Ok(Message::Binary(bytes)) => Inbound::Command(Command::from_msgpack(&bytes)),
@@ -150,14 +168,13 @@ impl Connection {
         }
     }
 
-    /// Reads and drops what a peer that was told off still sends; says whether it has ended.
-    pub(crate) fn discard(&mut self) -> bool {
+    fn discard(&mut self) -> Inbound {
         let mut bytes = [0; 4096];
         loop {
-            match self.transport().read(&mut bytes) {
-                Ok(0) => return true,
-                Ok(_) => {}
-                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+            match self.ws.get_mut().read(&mut bytes) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Inbound::Blocked,
+                Ok(0) | Err(_) => return Inbound::Ended,
             }
         }
     }
@@ -236,11 +253,19 @@ fn ended(error: &tungstenite::Error) -> Inbound {
 struct Tap {
     transport: Transport,
     out: Vec<u8>,
+    /// Bytes that may still be read in this turn.
+    allowance: usize,
 }
 
 impl Read for Tap {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.transport.read(into)
+        if self.allowance == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let most = into.len().min(self.allowance);
+        let count = self.transport.read(&mut into[..most])?;
+        self.allowance -= count;
+        Ok(count)
     }
 }
 

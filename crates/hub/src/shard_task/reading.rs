@@ -5,11 +5,14 @@ use std::time::Instant;
 use tickwire_protocol::{Command, CommandError};
 
 use super::ShardTask;
-use super::connection::{Inbound, Reading, Stage};
+use super::connection::{Inbound, Reading};
 use crate::fanout::SessionId;
 
 /// Messages read from one connection before the others get their turn.
 const READS_PER_TURN: usize = 64;
+/// Bytes read from one connection before the others get their turn: a message may have no end of
+/// empty fragments, so counting messages is not enough.
+const READ_BYTES_PER_TURN: usize = 64 * 1024;
 /// Answers, pongs included, pending in a session, in bytes, above which its commands wait.
 pub(super) const SESSION_CONTROL_BYTES: usize = 256 * 1024;
 /// Answers pending in all sessions of the shard, in bytes, above which commands wait. Sessions that
@@ -48,24 +51,22 @@ impl ShardTask {
 
     /// Reads what a connection has sent, up to its share of the turn.
     pub(super) fn read(&mut self, id: SessionId) {
+        if let Some(connection) = self.connection(id) {
+            connection.allow_reading(READ_BYTES_PER_TURN);
+        }
         for _ in 0..READS_PER_TURN {
             if !self.may_read(id) {
                 return self.read_later(id, Reading::Paused);
             }
             let now = self.now;
             let Some(connection) = self.connection(id) else { return };
-            if matches!(connection.stage, Stage::Discarding { .. }) {
-                if connection.discard() {
-                    self.remove(id);
-                }
-                return;
-            }
             let inbound = connection.read();
             if connection.own_bytes() > 0 {
                 self.core.wake(id);
             }
             match inbound {
                 Inbound::Blocked => return,
+                Inbound::ShareUsed => break,
                 Inbound::Handled => self.heard(id, now),
                 Inbound::Command(command) => {
                     self.heard(id, now);

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use tickwire_hub::Config;
 
 use crate::kit::{
-    Client, OPEN_TEXT, TestHub, config, exchange, masked, now, read_response, upgrade_request,
+    Client, OPEN_TEXT, TestHub, config, exchange, masked, read_response, upgrade_request,
 };
 
 #[test]
@@ -145,10 +145,8 @@ fn a_client_that_does_not_read_its_answers_does_not_keep_its_place() {
 fn half_open_connections_do_not_keep_others_out() {
     let hub = TestHub::start(Config { handshake_ms_max: 300, http_connections_max: 4, ..config() });
     let half_open: Vec<_> = (0..12).map(|_| TcpStream::connect(hub.address).unwrap()).collect();
-    let began = now();
     let mut client = Client::json(&hub);
     client.nothing_pending();
-    println!("let in after {:?}", began.elapsed());
     drop(half_open);
 }
 

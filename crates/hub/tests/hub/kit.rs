@@ -140,6 +140,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// Random numbers from a printed seed. `TICKWIRE_TEST_SEED` repeats a run.
+#[expect(clippy::print_stdout, reason = "shown when the test fails")]
 pub(crate) fn random() -> StdRng {
     let given = std::env::var("TICKWIRE_TEST_SEED").ok();
     let seed = given.map_or_else(|| rand::rng().random(), |seed| seed.parse().unwrap());

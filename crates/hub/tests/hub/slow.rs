@@ -24,6 +24,12 @@ fn publish_until(publisher: &mut Publisher, from: u64, mut condition: impl FnMut
     published
 }
 
+/// Publishes until the one session that subscribes counts as slow, and so has no names any more.
+fn publish_until_slow(hub: &TestHub, publisher: &mut Publisher) {
+    hub.until_metric("tickwire_subscriptions", 1);
+    publish_until(publisher, 0, || hub.metric("tickwire_subscriptions") == 0);
+}
+
 /// A session that reads everything on a thread of its own, and says how many ticks came, with their
 /// sequence numbers checked, before its close.
 fn reader(mut client: Client) -> std::thread::JoinHandle<(u64, Event)> {
@@ -79,7 +85,7 @@ fn a_reader_that_returns_in_time_reads_its_data_then_the_error_then_the_close() 
         TestHub::start(Config { backlog_ticks_max: 2_000, slow_grace_ms: 10_000, ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = subscriber(&hub);
-    publish_until(&mut publisher, 0, || hub.metric("tickwire_subscriptions") == 0);
+    publish_until_slow(&hub, &mut publisher);
     let mut last = 0;
     let error = loop {
         match client.event() {
@@ -107,7 +113,7 @@ fn a_slow_reader_that_keeps_sending_commands_gets_nothing_after_its_error() {
         TestHub::start(Config { backlog_ticks_max: 1_000, slow_grace_ms: 10_000, ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = subscriber(&hub);
-    publish_until(&mut publisher, 0, || hub.metric("tickwire_subscriptions") == 0);
+    publish_until_slow(&hub, &mut publisher);
     client.send(r#"{"action":"subscribe","trades":["AAPL"]}"#);
     client.send("nonsense");
     let (_, controls, end) = client.drain();
@@ -139,7 +145,7 @@ fn a_session_whose_backlog_leaves_the_log_is_slow() {
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = subscriber(&hub);
     let mut idle = Client::msgpack(&hub);
-    publish_until(&mut publisher, 0, || hub.metric("tickwire_subscriptions") == 0);
+    publish_until_slow(&hub, &mut publisher);
     let (ticks, controls, end) = client.drain();
     assert!(ticks > 0);
     assert_eq!(controls.last().unwrap()["code"], 407);

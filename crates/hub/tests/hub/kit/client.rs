@@ -26,7 +26,9 @@ pub(crate) enum Event {
     Ticks(Vec<Tick>),
     /// A ping; it has been answered.
     Ping,
-    /// A close frame, with its code and reason.
+    /// The answer to a ping.
+    Pong,
+    /// A close frame, with its code and reason; the code is 1005 if it has none.
     Close(u16, String),
     /// The end of the connection.
     Gone,
@@ -152,10 +154,14 @@ impl Client {
                 }
                 Event::Ping
             }
-            Some((CLOSE, payload)) => {
-                let code = u16::from_be_bytes([payload[0], payload[1]]);
-                Event::Close(code, String::from_utf8(payload[2..].to_vec()).unwrap())
-            }
+            Some((PONG, _)) => Event::Pong,
+            Some((CLOSE, payload)) => match payload.split_first_chunk() {
+                None => Event::Close(1005, String::new()),
+                Some((code, reason)) => {
+                    let reason = String::from_utf8(reason.to_vec()).unwrap();
+                    Event::Close(u16::from_be_bytes(*code), reason)
+                }
+            },
             Some((first, payload)) => {
                 let spoken = match first {
                     OPEN_TEXT => Encoding::Json,
@@ -170,9 +176,11 @@ impl Client {
 
     /// The next thing that happens but for pings, heartbeats and feed states.
     pub(crate) fn event(&mut self) -> Event {
+        let deadline = now() + PATIENCE;
         loop {
+            assert!(now() < deadline, "waited too long for an event");
             match self.next() {
-                Event::Ping => {}
+                Event::Ping | Event::Pong => {}
                 Event::Control(element) if element["T"] == "feed" => {}
                 Event::Control(element) if element["T"] == "heartbeat" => {}
                 event => return event,
