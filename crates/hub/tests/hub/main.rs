@@ -1,6 +1,10 @@
 //! The hub over real sockets.
 
 #[cfg(test)]
+mod alive;
+#[cfg(test)]
+mod feeds;
+#[cfg(test)]
 mod handshake;
 #[cfg(test)]
 mod hostile;
@@ -8,6 +12,10 @@ mod hostile;
 mod kit;
 #[cfg(test)]
 mod publish;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod shutdown;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]

@@ -1,0 +1,120 @@
+//! Heartbeats, pings, silence, and leaving.
+
+use tickwire_hub::Config;
+use tickwire_protocol::Encoding;
+
+use crate::kit::{Client, Event, Publisher, TestHub, config, id_of, trade};
+
+/// A hub that pings and misses its peers soon.
+fn impatient() -> Config {
+    Config { ping_interval_ms: 100, silent_ms_max: 1_500, ..config() }
+}
+
+#[test]
+fn a_session_that_is_sent_nothing_hears_heartbeats() {
+    let hub = TestHub::start(Config { heartbeat_ms: 100, ..config() });
+    for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+        let mut client = Client::session(&hub, encoding);
+        for _ in 0..2 {
+            let heartbeat = client.next().control();
+            assert_eq!(heartbeat["T"], "heartbeat");
+            assert!(heartbeat["t"].as_str().unwrap().ends_with('Z'), "{heartbeat}");
+        }
+    }
+}
+
+#[test]
+fn a_session_that_answers_pings_stays() {
+    let hub = TestHub::start(impatient());
+    let mut client = Client::json(&hub);
+    for _ in 0..4 {
+        assert_eq!(client.next(), Event::Ping);
+    }
+    client.nothing_pending();
+    assert_eq!(hub.closes("silent"), 0);
+}
+
+#[test]
+fn a_session_that_answers_no_ping_is_dropped() {
+    let hub = TestHub::start(impatient());
+    let mut silent = Client::json(&hub);
+    silent.answers_pings = false;
+    silent.gone();
+    assert_eq!((hub.closes("silent"), hub.metric("tickwire_sessions")), (1, 0));
+}
+
+#[test]
+fn a_publisher_that_answers_no_ping_is_dropped_and_one_that_does_stays() {
+    let hub = TestHub::start(impatient());
+    let (mut alive, _) = Publisher::acknowledged(&hub, "alive");
+    let mut silent = Publisher::open(&hub);
+    silent.client.answers_pings = false;
+    let gone = std::thread::spawn(move || silent.client.gone());
+    while !gone.is_finished() {
+        assert_eq!(alive.client.next(), Event::Ping);
+    }
+    gone.join().unwrap();
+    hub.until_metric("tickwire_publishers", 1);
+    alive.publish(&[trade("AAPL", 1)]);
+}
+
+#[test]
+fn pings_of_peers_are_answered_with_their_payload() {
+    let hub = TestHub::default();
+    for path in ["/ws", "/publish"] {
+        let mut client = Client::open(&hub, path, &[]);
+        client.send_frame(0x89, b"are you there?");
+        let pong = loop {
+            match client.frame().unwrap() {
+                (0x8a, payload) => break payload,
+                (first, _) => assert_eq!(first, 0x81, "{path}"),
+            }
+        };
+        assert_eq!(pong, b"are you there?", "{path}");
+    }
+}
+
+#[test]
+fn a_close_is_answered_with_its_code_and_the_connection_ends() {
+    let hub = TestHub::default();
+    for code in [1000, 1001, 3000, 4999] {
+        let mut client = Client::json(&hub);
+        client.send_close(code);
+        assert_eq!(client.event(), Event::Close(code, String::new()));
+        assert_eq!(client.event(), Event::Gone);
+    }
+    let mut client = Client::json(&hub);
+    client.send_frame(0x88, b"");
+    assert_eq!(client.event(), Event::Close(1005, String::new()));
+    client.gone();
+    hub.until_metric("tickwire_sessions", 0);
+    assert_eq!(hub.closes("peer_closed"), 5);
+}
+
+#[test]
+fn a_close_is_not_kept_behind_a_backlog() {
+    let hub = TestHub::default();
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut client = Client::msgpack(&hub);
+    client.subscribe(r#""trades":["*"]"#);
+    let ticks: Vec<_> = (0..1_000).map(|id| trade("AAPL", id)).collect();
+    while hub.metric("tickwire_backlog_ticks") < 20_000 {
+        publisher.publish(&ticks);
+    }
+    client.send_close(1000);
+    hub.until_metric("tickwire_subscriptions", 0);
+    let mut expected = 0..;
+    let end = loop {
+        match client.event() {
+            Event::Ticks(ticks) => {
+                for tick in ticks {
+                    assert_eq!(id_of(&tick), expected.next().unwrap() % 1_000);
+                }
+            }
+            end => break end,
+        }
+    };
+    assert_eq!(end, Event::Close(1000, String::new()), "behind a frame, not inside of one");
+    assert!(expected.start < publisher.number * 1_000, "the rest was not asked for any more");
+    client.gone();
+}

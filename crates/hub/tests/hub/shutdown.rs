@@ -1,0 +1,134 @@
+//! The end of the hub: nobody loses what was acknowledged.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use tickwire_hub::Config;
+use tickwire_protocol::Encoding;
+
+use crate::kit::{Client, Event, Publisher, TestHub, config, id_of, now, trade, until};
+
+const SHUTDOWN: (u16, &str) = (1001, "shutdown");
+
+fn is_shutdown(end: &Event) -> bool {
+    *end == Event::Close(SHUTDOWN.0, SHUTDOWN.1.to_owned())
+}
+
+#[test]
+fn sessions_and_publishers_are_told_and_nobody_new_is_let_in() {
+    let mut hub = TestHub::default();
+    let mut sessions = [Client::json(&hub), Client::msgpack(&hub)];
+    let mut publisher = Publisher::open(&hub);
+    assert_eq!((hub.get("/readyz").status, hub.get("/readyz").body.as_str()), (200, "ready"));
+    let ended = hub.begin_shutdown();
+    assert!(is_shutdown(&publisher.client.closed()));
+    for session in &mut sessions {
+        assert!(is_shutdown(&session.closed()));
+        session.send_close(1001);
+        session.gone();
+    }
+    hub.block_on(ended).unwrap();
+    let refused = TcpStream::connect(hub.address).and_then(|mut stream| {
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.read(&mut [0])
+    });
+    assert!(matches!(refused, Ok(0) | Err(_)), "{refused:?}");
+}
+
+/// Twenty sessions whose pending data differ in length read only once the hub ends.
+#[test]
+fn every_session_gets_all_that_is_pending_before_its_close() {
+    let mut hub =
+        TestHub::start(Config { drain_ms_max: 8_000, message_bytes_max: 4_100, ..config() });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut sessions: Vec<_> = (0..20)
+        .map(|number| {
+            let encoding = [Encoding::Json, Encoding::MsgpackArray][number % 2];
+            let mut client = Client::session(&hub, encoding);
+            let names: Vec<_> = (0..=number).map(|n| format!("S{n}")).collect();
+            client.subscribe(&format!(r#""trades":{}"#, serde_json::to_string(&names).unwrap()));
+            client
+        })
+        .collect();
+    let part: Vec<_> = (0..1_000).map(|id| trade(&format!("S{}", id % 20), id)).collect();
+    let mut parts = 0;
+    while hub.metric("tickwire_backlog_ticks") < 20_000 {
+        publisher.publish(&part);
+        parts += 1;
+    }
+    let ended = hub.begin_shutdown();
+    assert!(is_shutdown(&publisher.client.closed()));
+    for (number, session) in sessions.iter_mut().enumerate() {
+        let (ticks, controls, end) = session.drain();
+        assert_eq!(ticks, parts * 50 * (number + 1), "session {number}, {controls:?}");
+        assert!(is_shutdown(&end), "session {number}: {end:?}");
+        session.send_close(1001);
+        session.gone();
+    }
+    hub.block_on(ended).unwrap();
+}
+
+#[test]
+fn what_a_publisher_was_acknowledged_reaches_the_sessions_and_nothing_else_is_claimed() {
+    let mut hub = TestHub::start(Config { drain_ms_max: 8_000, ..config() });
+    let mut client = Client::msgpack(&hub);
+    client.subscribe(r#""trades":["*"]"#);
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut sender = publisher.client.stream.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        for number in 1.. {
+            let ticks: Vec<_> = (0..20).map(|_| trade("AAPL", number)).collect();
+            let frame = crate::kit::masked(0x82, &crate::kit::data_message(&ticks));
+            if std::io::Write::write_all(&mut sender, &frame).is_err() {
+                return;
+            }
+        }
+    });
+    assert_eq!(client.take(2_000).last().map(id_of), Some(100));
+    let ended = hub.begin_shutdown();
+    let mut acknowledged = 0;
+    let end = loop {
+        match publisher.client.event() {
+            Event::Control(ack) => acknowledged = ack["upto"].as_u64().unwrap(),
+            end => break end,
+        }
+    };
+    assert!(is_shutdown(&end), "{end:?}");
+    publisher.client.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    sending.join().unwrap();
+    let (ticks, _, end) = client.drain();
+    assert!(is_shutdown(&end), "{end:?}");
+    assert_eq!(2_000 + ticks as u64, acknowledged * 20);
+    client.send_close(1001);
+    hub.block_on(ended).unwrap();
+}
+
+#[test]
+fn a_session_that_never_reads_does_not_keep_the_hub_from_ending() {
+    let mut hub = TestHub::start(Config { drain_ms_max: 500, ..config() });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut stalled = Client::msgpack(&hub);
+    stalled.subscribe(r#""trades":["*"]"#);
+    let ticks: Vec<_> = (0..1_000).map(|id| trade("AAPL", id)).collect();
+    while hub.metric("tickwire_backlog_ticks") < 20_000 {
+        publisher.publish(&ticks);
+    }
+    // Others that do not take part: a request that never ends, a publisher that stops amid a frame.
+    let _request = TcpStream::connect(hub.address).unwrap();
+    let mut silent = Publisher::open(&hub);
+    silent.client.send_raw(&[0x82, 0xfe]);
+    let began = now();
+    let ended = hub.begin_shutdown();
+    hub.block_on(ended).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    stalled.gone();
+}
+
+#[test]
+fn a_hub_without_anybody_ends_at_once() {
+    let mut hub = TestHub::default();
+    hub.get("/healthz");
+    let ended = hub.begin_shutdown();
+    until("the hub has ended", || ended.is_finished());
+}
