@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// What publishers must show; without it anyone who reaches the hub may publish
     #[arg(long, value_name = "TOKEN", env = "TICKWIRE_PUBLISH_TOKEN", hide_env_values = true)]
     publish_token: Option<String>,
-    /// Pages of this origin may connect too, such as https://example.com; may be repeated
+    /// Origin of pages that may connect too: scheme and host, no path; may be repeated
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',', env = "TICKWIRE_ALLOW_ORIGIN")]
     allow_origin: Option<Vec<String>>,
     /// Most subscriber sessions [default: 20000]
