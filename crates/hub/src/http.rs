@@ -109,8 +109,8 @@ const REQUEST_TIMES_MAX: u32 = 6;
 
 fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/ws", get(subscribe::subscribe))
-        .route("/publish", get(publish::session).post(publish::post))
+        .route("/ws", get(subscribe::subscribe).head(only_get))
+        .route("/publish", get(publish::session).head(only_get).post(publish::post))
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(api::ready))
         .route("/metrics", get(api::metrics))
@@ -118,6 +118,11 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/status", get(api::status))
         .fallback(page::page)
         .with_state(shared)
+}
+
+/// HEAD would else count as GET, and open a session.
+async fn only_get() -> StatusCode {
+    StatusCode::METHOD_NOT_ALLOWED
 }
 
 /// A refusal that says why, in one line of text.

@@ -35,9 +35,13 @@ pub(crate) async fn room(shared: &Shared, ticks: usize) -> Option<OwnedSemaphore
     shared.ingest_room.clone().acquire_many_owned(permits).await.ok()
 }
 
-/// Serves a publisher until it leaves, is replaced, or the hub stops.
-pub(crate) async fn run<S>(shared: Arc<Shared>, feed: FeedId, ws: WebSocketStream<S>)
-where
+/// Serves a publisher until it leaves, is replaced, or the hub stops; then its place is free again.
+pub(crate) async fn run<S>(
+    shared: Arc<Shared>,
+    feed: FeedId,
+    ws: WebSocketStream<S>,
+    place: OwnedSemaphorePermit,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let status = shared.feeds.get(feed);
@@ -57,6 +61,7 @@ where
     let end = session.serve().await;
     tracing::info!(feed = %status.name, end = end.label(), "publisher left");
     session.leave(end).await;
+    drop(place);
     shared.metrics.publishers.sub(1);
     status.publisher_left();
 }

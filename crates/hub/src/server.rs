@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) ingest: mpsc::Sender<Ingest>,
     /// Ticks that may still be taken from publishers before the router has numbered some.
     pub(crate) ingest_room: Arc<Semaphore>,
+    /// Publisher sessions there may still be.
+    pub(crate) publisher_places: Arc<Semaphore>,
     /// Cancelled when the hub stops taking anything new.
     pub(crate) closing: CancellationToken,
     /// Requests and publishers' sessions.
@@ -214,6 +216,7 @@ fn share(
         sessions: Sessions::new(&config),
         ingest,
         ingest_room: Arc::new(Semaphore::new(config.ingest_ticks_max)),
+        publisher_places: Arc::new(Semaphore::new(config.publishers_max)),
         closing: CancellationToken::new(),
         tasks: TaskTracker::new(),
         stopping: AtomicBool::new(false),

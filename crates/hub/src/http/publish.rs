@@ -47,11 +47,11 @@ pub(super) async fn session(
         Ok(accepted) => accepted,
         Err(refusal) => return *refusal,
     };
-    if shared.metrics.publishers.get() >= shared.config.publishers_max as u64 {
+    let Ok(place) = shared.publisher_places.clone().try_acquire_owned() else {
         let text =
             format!("the hub has {} publishers, as many as it may", shared.config.publishers_max);
         return refuse(&shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
-    }
+    };
     let task_shared = shared.clone();
     shared.tasks.spawn(async move {
         match on_upgrade.await {
@@ -62,7 +62,7 @@ pub(super) async fn session(
                     .max_frame_size(Some(task_shared.config.publish_bytes_max));
                 let io = TokioIo::new(upgraded);
                 let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-                publisher::run(task_shared, feed, ws).await;
+                publisher::run(task_shared, feed, ws, place).await;
             }
             Err(error) => tracing::debug!(%error, "a publisher left during its handshake"),
         }

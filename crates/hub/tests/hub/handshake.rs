@@ -51,6 +51,54 @@ fn what_is_sent_with_the_handshake_is_read() {
 }
 
 #[test]
+fn many_commands_sent_with_the_handshake_are_all_answered() {
+    let hub = TestHub::default();
+    let mut request = upgrade_request(hub.address, "/ws", &[]).into_bytes();
+    for id in 0..3_000 {
+        request.extend(masked(OPEN_TEXT, format!(r#"{{"action":"list","id":{id}}}"#).as_bytes()));
+    }
+    let mut client = Client::connect(&hub, &request);
+    assert_eq!(client.control()["T"], "success");
+    for id in 0..3_000 {
+        assert_eq!(client.control()["id"], id);
+    }
+}
+
+#[test]
+fn a_handshake_may_follow_another_request() {
+    let hub = TestHub::default();
+    let request = upgrade_request(hub.address, "/ws", &[]);
+    let both = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n{request}");
+    let mut client = Client::connect(&hub, both.as_bytes());
+    assert!(client.head.starts_with("http/1.1 200"), "{}", client.head);
+    client.skip(2); // "ok"
+    client.read_head();
+    assert!(client.head.starts_with("http/1.1 101"), "{}", client.head);
+    assert_eq!(client.control()["T"], "success");
+    client.nothing_pending();
+}
+
+#[test]
+fn odd_requests_for_a_session_are_refused() {
+    let hub = TestHub::default();
+    let good = upgrade_request(hub.address, "/ws", &[])
+        .replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    for (change, to, status) in [
+        ("GET /ws ", "GET /ws?feed= ", 404),
+        ("GET /ws ", "GET /ws?feed=%00 ", 404),
+        ("GET /ws ", "GET /ws?feed=main&feed=main ", 400),
+        ("GET /ws ", "POST /ws ", 405),
+        ("GET /ws ", "HEAD /ws ", 405),
+        ("GET /ws ", "GET /ws/ ", 404),
+        ("GET /ws ", "GET //ws ", 404),
+    ] {
+        let answer = Client::connect(&hub, good.replace(change, to).as_bytes());
+        let expected = format!(" {status} ");
+        assert!(answer.head.contains(&expected), "{to}: {}", answer.head);
+    }
+}
+
+#[test]
 fn a_handshake_may_arrive_byte_by_byte() {
     let hub = TestHub::default();
     let mut client = Client::connect(&hub, b"");
@@ -184,6 +232,21 @@ fn publishers_beyond_the_limit_are_refused_until_one_leaves() {
     drop(first);
     hub.until_metric("tickwire_publishers", 1);
     Client::open(&hub, "/publish", &[]);
+}
+
+#[test]
+fn publishers_that_come_at_once_stay_within_the_limit() {
+    let hub = TestHub::start(Config { publishers_max: 3, ..config() });
+    let request = upgrade_request(hub.address, "/publish", &[]);
+    let mut clients: Vec<_> = (0..40).map(|_| Client::connect(&hub, b"")).collect();
+    for client in &mut clients {
+        client.send_raw(request.as_bytes());
+    }
+    for client in &mut clients {
+        client.read_head();
+    }
+    let let_in = clients.iter().filter(|client| client.head.starts_with("http/1.1 101"));
+    assert_eq!(let_in.count(), 3);
 }
 
 #[test]

@@ -15,10 +15,10 @@ use crate::kit::{
 
 /// A market with a well-behaved session beside which others misbehave.
 struct Market {
-    hub: TestHub,
     publisher: Publisher,
     witness: Client,
     published: u64,
+    hub: TestHub, // the last to go, so that it need not wait for the others to leave
 }
 
 impl Market {
@@ -27,7 +27,7 @@ impl Market {
         let (publisher, _) = Publisher::acknowledged(&hub, "market");
         let mut witness = Client::msgpack(&hub);
         witness.subscribe(r#""trades":["*"]"#);
-        Self { hub, publisher, witness, published: 0 }
+        Self { publisher, witness, published: 0, hub }
     }
 
     /// The witness gets what is published, all of it and nothing else.

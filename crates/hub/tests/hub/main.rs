@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod alive;
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod handshake;

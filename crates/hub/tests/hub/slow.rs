@@ -154,6 +154,59 @@ fn a_session_whose_backlog_leaves_the_log_is_slow() {
     assert!(hub.metric("tickwire_log_ticks") <= 5_000);
 }
 
+/// A log of one message: a shard that sleeps through two of them has missed one.
+#[test]
+fn a_shard_that_falls_out_of_the_log_ends_its_sessions_as_slow_and_goes_on() {
+    let hub = TestHub::start(Config {
+        shards: 1,
+        log_ticks_max: 50,
+        ingest_ticks_max: 50,
+        publish_ticks_max: 50,
+        backlog_ticks_max: 50,
+        slow_grace_ms: 10_000,
+        ..config()
+    });
+    let mut flood = Publisher::open(&hub);
+    let idle = Client::msgpack(&hub);
+    let client = subscriber(&hub);
+    let witness = reader_until_error(client);
+    let deadline = now() + crate::kit::PATIENCE;
+    let part = vec![trade("AAPL", 1); 50];
+    while !witness.is_finished() {
+        assert!(now() < deadline, "never fell out");
+        flood.send(&part);
+    }
+    assert_eq!(witness.join().unwrap(), Event::Close(1008, "slow_client".to_owned()));
+    drop(flood);
+    hub.until_metric("tickwire_publishers", 0);
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut late = idle;
+    late.subscribe(r#""trades":["AAPL"]"#);
+    publisher.publish(&[trade("AAPL", 7), trade("AAPL", 8)]);
+    let ticks = late.take(2);
+    assert_eq!(ticks.iter().map(crate::kit::id_of).collect::<Vec<_>>(), [7, 8]);
+    assert_eq!(ticks[1].seq.0, hub.metric("tickwire_ticks_in_total"));
+}
+
+/// A session that reads everything, in order if not all of it, until it is told that it is slow.
+fn reader_until_error(mut client: Client) -> std::thread::JoinHandle<Event> {
+    std::thread::spawn(move || {
+        let mut last = 0;
+        loop {
+            match client.event() {
+                Event::Ticks(ticks) => {
+                    for tick in ticks {
+                        assert_eq!(tick.seq.0, last + 1, "no gap before the error");
+                        last = tick.seq.0;
+                    }
+                }
+                Event::Control(element) => assert_eq!(element["code"], 407),
+                end => return end,
+            }
+        }
+    })
+}
+
 #[test]
 fn a_session_that_asks_without_reading_is_bounded_and_cut() {
     let hub = TestHub::start(Config { backlog_age_ms_max: 1_000, slow_grace_ms: 100, ..config() });

@@ -81,12 +81,13 @@ impl Client {
 
     pub(crate) fn read_head(&mut self) {
         let end = loop {
-            if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-                break end + 4;
+            let unread = &self.buffer[self.start..];
+            if let Some(end) = unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                break self.start + end + 4;
             }
             assert!(self.fill().unwrap(), "no answer: {:?}", String::from_utf8_lossy(&self.buffer));
         };
-        self.head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
+        self.head = String::from_utf8_lossy(&self.buffer[self.start..end]).to_ascii_lowercase();
         self.start = end;
     }
 
@@ -304,6 +305,14 @@ impl Client {
         let count = self.stream.read(&mut bytes).map_err(|error| error.kind())?;
         self.buffer.extend_from_slice(&bytes[..count]);
         Ok(count > 0)
+    }
+
+    /// Passes over bytes that are no frame.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        while self.buffer.len() - self.start < bytes {
+            assert!(self.fill().unwrap(), "the connection has ended");
+        }
+        self.start += bytes;
     }
 
     /// Whether the connection is still there, without reading what has arrived.
