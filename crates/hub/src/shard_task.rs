@@ -91,7 +91,7 @@ pub(crate) fn spawn(
         watchful: false,
         feeds_version: 0,
         rotation: 0,
-        stop_deadline: None,
+        stopping: false,
         shared,
     };
     thread::Builder::new().name(format!("shard-{number}")).spawn(move || task.run())
@@ -135,8 +135,8 @@ struct ShardTask {
     feeds_version: u64,
     /// Where writing begins in the next turn, so that no session is always last.
     rotation: usize,
-    /// Set when the hub stops: when the last connections are cut.
-    stop_deadline: Option<Instant>,
+    /// The hub stops: every connection has a deadline, and the loop ends with the last of them.
+    stopping: bool,
     shared: Arc<Shared>,
 }
 
@@ -159,7 +159,7 @@ impl ShardTask {
     }
 
     fn has_ended(&self) -> bool {
-        self.stop_deadline.is_some() && self.core.sessions() == 0
+        self.stopping && self.core.sessions() == 0
     }
 
     fn has_work(&self) -> bool {
@@ -229,7 +229,7 @@ impl ShardTask {
             }
             self.core.control(id, &Control::Connected { epoch: self.shared.epoch.clone() });
             self.core.control(id, &self.shared.feeds.get(feed).element());
-            if self.stop_deadline.is_some() {
+            if self.stopping {
                 self.finish(id, CloseReason::Shutdown);
             }
             self.read(id); // commands may have arrived with the handshake

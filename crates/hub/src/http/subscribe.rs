@@ -100,6 +100,7 @@ async fn hand_over(shared: Arc<Shared>, on_upgrade: OnUpgrade, session: Admitted
     };
     let Some(shard) = least_loaded(&shared) else { return };
     if shard.inbox.try_send(new).is_err() {
+        shard.metrics.assigned.sub(1);
         return tracing::warn!("a shard takes no more connections for now");
     }
     shard.follower.wake();

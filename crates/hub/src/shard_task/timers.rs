@@ -19,13 +19,12 @@ pub(super) const WATCHFUL_INTERVAL: Duration = Duration::from_millis(100);
 impl ShardTask {
     /// Time until something is due.
     pub(super) fn until_timer(&self) -> Duration {
-        let due = self.earliest_deadline.into_iter().chain(self.stop_deadline).min();
-        let due = due.map_or(self.next_sweep, |due| due.min(self.next_sweep));
+        let due = self.earliest_deadline.map_or(self.next_sweep, |due| due.min(self.next_sweep));
         due.saturating_duration_since(clock::monotonic())
     }
 
     pub(super) fn run_timers(&mut self) {
-        if self.stop_deadline.is_none() && self.shared.is_stopping() {
+        if !self.stopping && self.shared.is_stopping() {
             self.stop();
         }
         let due = |at| self.now >= at;
@@ -92,7 +91,7 @@ impl ShardTask {
 
     /// The hub stops: everyone is sent what is pending, then a close.
     fn stop(&mut self) {
-        self.stop_deadline = Some(self.now + ms(self.shared.config.drain_ms_max));
+        self.stopping = true;
         for id in self.ids() {
             let open = self.connection(id).is_some_and(|c| c.stage == Stage::Open);
             if open {
