@@ -1,6 +1,6 @@
 //! Peers that break the rules: answered as the rules say, and nobody else notices.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -175,6 +175,20 @@ fn a_command_of_any_shape_is_refused_without_harm() {
     market.is_unharmed();
 }
 
+/// Writes the same bytes again and again until it is stopped or cut. Frames stay whole: what did not
+/// fit goes first the next time.
+fn pour(mut stream: std::net::TcpStream, bytes: &[u8], stop: &AtomicBool) {
+    stream.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+    let mut written = 0;
+    while !stop.load(Ordering::Relaxed) {
+        match stream.write(&bytes[written..]) {
+            Ok(count) => written = (written + count) % bytes.len(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
 /// Sends the same bytes again and again, as fast as they are taken, while the witness is looked
 /// after; the sender may be cut at any time.
 fn flood(market: &mut Market, path: &str, beginning: &[u8], bytes: &[u8]) {
@@ -183,13 +197,8 @@ fn flood(market: &mut Market, path: &str, beginning: &[u8], bytes: &[u8]) {
     let flag = &AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _stop = Stop(flag);
-        let mut stream = client.stream.try_clone().unwrap();
-        stream.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
-        scope.spawn(move || {
-            while !flag.load(Ordering::Relaxed) {
-                let _full_or_gone = stream.write_all(bytes);
-            }
-        });
+        let stream = client.stream.try_clone().unwrap();
+        scope.spawn(move || pour(stream, bytes, flag));
         let until = now() + Duration::from_millis(400);
         let mut rounds = 0;
         while now() < until || rounds < 3 {
