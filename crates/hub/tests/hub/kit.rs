@@ -22,7 +22,7 @@ pub(crate) use http::{Response, exchange, read_response, upgrade_request};
 pub(crate) use publisher::{Publisher, data_message};
 
 /// How long anything may take before a test fails. Far more than needed: the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A hub on a free port, with a runtime of its own; shut down when dropped.
 pub(crate) struct TestHub {
@@ -31,12 +31,14 @@ pub(crate) struct TestHub {
     pub(crate) address: SocketAddr,
 }
 
-/// The default limits on a free port, with little patience at shutdown.
+/// The default limits on a free port, with little patience at shutdown and much for slow readers,
+/// which on a busy machine any test may be.
 pub(crate) fn config() -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         shards: 2,
         drain_ms_max: 1_000,
+        backlog_age_ms_max: 60_000,
         ..Config::default()
     }
 }
