@@ -140,7 +140,7 @@ fn random_messages_are_refused_one_by_one() {
     let mut client = Client::json(&market.hub);
     let publisher = &mut Publisher::open(&market.hub);
     for _ in 0..300 {
-        let bytes: Vec<u8> = (0..random.random_range(0..300)).map(|_| random.random()).collect();
+        let bytes: Vec<u8> = (0..random.random_range(8..300)).map(|_| random.random()).collect();
         client.send_frame(OPEN_BINARY, &bytes);
         client.error(400);
         publisher.client.send_frame(OPEN_BINARY, &bytes);
