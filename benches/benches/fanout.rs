@@ -72,6 +72,8 @@ impl Rig {
             names: 1_000_000,
             waiting_topics: 10_000,
             backlog_ticks: 500_000,
+            backlogs_ticks: u64::MAX,
+            controls_bytes: usize::MAX,
             backlog_age_ns: 10_000_000_000,
             message_bytes: 65_535,
         };

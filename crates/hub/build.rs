@@ -10,19 +10,26 @@ const NOTE: &str = "<!doctype html><meta charset=utf-8><title>Tickwire</title>\
 connect to <code>/ws</code>.<p>To get the page, install Node.js 20 or later and build again \
 (<code>cargo build --release</code>), or run the container image.";
 
+/// What the page is made of, below `web`.
+const SOURCES: [&str; 7] = [
+    "src",
+    "public",
+    "index.html",
+    "package.json",
+    "package-lock.json",
+    "vite.config.ts",
+    "tsconfig.json",
+];
+
 fn main() {
     let web =
         PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../../web");
     let page = PathBuf::from(env::var("OUT_DIR").expect("set by cargo")).join("page");
-    for source in
-        ["src", "public", "index.html", "package-lock.json", "vite.config.ts", "tsconfig.json"]
-    {
-        let path = web.join(source);
-        if path.exists() {
-            println!("cargo::rerun-if-changed={}", path.display());
-        }
+    for source in SOURCES.iter().map(|source| web.join(source)).filter(|path| path.exists()) {
+        println!("cargo::rerun-if-changed={}", source.display());
     }
-    println!("cargo::rerun-if-env-changed=PATH");
+    // Missing, it makes cargo run this again: Node.js may have come, or a page that was built by hand.
+    println!("cargo::rerun-if-changed={}", web.join("dist/index.html").display());
     let dist = web.join("dist");
     if !is_newer(&dist.join("index.html"), &web) {
         build(&web);
@@ -40,7 +47,7 @@ fn main() {
 fn is_newer(built: &Path, web: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified());
     let Ok(built) = modified(built) else { return false };
-    let mut sources = vec![web.join("src"), web.join("index.html"), web.join("package-lock.json")];
+    let mut sources: Vec<PathBuf> = SOURCES.iter().map(|source| web.join(source)).collect();
     while let Some(path) = sources.pop() {
         if modified(&path).is_ok_and(|time| time > built) {
             return false;

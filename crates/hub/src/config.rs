@@ -57,6 +57,8 @@ pub struct Config {
     pub log_ticks_max: usize,
     /// Most ticks a session may have pending before it counts as slow.
     pub backlog_ticks_max: usize,
+    /// Most ticks all sessions may have pending together; beyond it the slowest ones count as slow.
+    pub backlogs_ticks_max: usize,
     /// Most time a session may be behind before it counts as slow, in milliseconds.
     pub backlog_age_ms_max: u64,
     /// How long a slow session may take to fetch its error and close, in milliseconds.
@@ -100,6 +102,7 @@ impl Default for Config {
             log_bytes_max: 256 << 20,
             log_ticks_max: 8_000_000,
             backlog_ticks_max: 500_000,
+            backlogs_ticks_max: 100_000_000,
             backlog_age_ms_max: 10_000,
             slow_grace_ms: 1_000,
             ping_interval_ms: 20_000,
@@ -178,8 +181,11 @@ impl Config {
                 ));
             }
         }
-        if self.publish_token.as_deref().is_some_and(|token| token.len() < 8) {
-            return Err(setting("publish_token", "too short", "expected 8 characters or more"));
+        let sendable =
+            |token: &str| token.len() >= 8 && token.bytes().all(|b| b.is_ascii_graphic());
+        if !self.publish_token.as_deref().is_none_or(sendable) {
+            let allowed = "expected 8 visible ASCII characters or more";
+            return Err(setting("publish_token", "not a token", allowed));
         }
         let silent = usize::try_from(self.silent_ms_max).unwrap_or(usize::MAX);
         let ping = usize::try_from(self.ping_interval_ms).unwrap_or(usize::MAX);
@@ -189,10 +195,10 @@ impl Config {
             ("sessions_per_address_max", self.sessions_per_address_max, 1, 1_000_000),
             ("http_connections_max", self.http_connections_max, 1, 100_000),
             ("publishers_max", self.publishers_max, 1, 10_000),
-            ("names_per_session_max", self.names_per_session_max, 1, self.names_max),
+            ("names_per_session_max", self.names_per_session_max, 1, 10_000_000),
             ("waiting_names_max", self.waiting_names_max, 1, 1 << 28),
             ("topics_max", self.topics_max, 1, 1 << 28),
-            ("names_max", self.names_max, 1, 1 << 31),
+            ("names_max", self.names_max, self.names_per_session_max * self.shard_count(), 1 << 31),
             ("command_bytes_max", self.command_bytes_max, 1_024, 64 << 20),
             ("message_bytes_max", self.message_bytes_max, TICK_BYTES_MAX + 4, 65_535),
             ("publish_bytes_max", self.publish_bytes_max, TICK_BYTES_MAX + 4, 64 << 20),
@@ -201,6 +207,7 @@ impl Config {
             ("log_ticks_max", self.log_ticks_max, 1, 1 << 31),
             ("log_bytes_max", self.log_bytes_max, 1 << 20, 1 << 40),
             ("backlog_ticks_max", self.backlog_ticks_max, 1, self.log_ticks_max),
+            ("backlogs_ticks_max", self.backlogs_ticks_max, self.backlog_ticks_max, 1 << 36),
             ("silent_ms_max", silent, ping.saturating_add(1), 1 << 31),
         ];
         for (name, given, least, most) in ranges {
@@ -220,7 +227,7 @@ impl Config {
             ("heartbeat_ms", self.heartbeat_ms, 100, DAY_MS),
             ("feed_stale_ms", self.feed_stale_ms, 100, DAY_MS),
             ("handshake_ms_max", self.handshake_ms_max, 10, 60_000),
-            ("drain_ms_max", self.drain_ms_max, 0, 8_000),
+            ("drain_ms_max", self.drain_ms_max, 0, 7_000),
         ];
         for (name, given, least, most) in times {
             if given < least || given > most {

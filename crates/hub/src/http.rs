@@ -26,6 +26,9 @@ use crate::config::ms;
 use crate::metrics::{Refused, exposition};
 use crate::server::Shared;
 
+/// Largest head of a request, in bytes, and largest piece of a body in memory beside it.
+const REQUEST_BYTES_MAX: usize = 16 * 1024;
+
 /// Address of the peer of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
@@ -80,6 +83,7 @@ async fn connection(
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(ms(shared.config.handshake_ms_max));
+    http.max_buf_size(REQUEST_BYTES_MAX);
     let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
     let request_time_max = ms(shared.config.handshake_ms_max);

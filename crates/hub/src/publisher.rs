@@ -239,7 +239,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let (id, token, number) = (session.id.clone(), session.token, session.number);
             MessageNumber { id, token, number, mark }
         });
-        let message = Ingest::Ticks { feed: self.feed, ticks, numbered, done: None, permit };
+        let progress = numbered.is_none().then(|| self.progress_sender.clone());
+        let message =
+            Ingest::Ticks { feed: self.feed, ticks, numbered, progress, done: None, permit };
         self.shared.ingest.send(message).await.map_err(|_| End::Shutdown)
     }
 
@@ -283,8 +285,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let progress = self.progress_sender.clone();
         let message = Ingest::Open { id: id.clone(), progress, opened };
         self.shared.ingest.send(message).await.map_err(|_| End::Shutdown)?;
-        let opened = answer.await.map_err(|_| End::TooManyPublishers)?;
-        tracing::info!(publisher = %id, last = opened.last, "publisher begins");
+        let opened = answer.await.map_err(|_| match self.shared.is_ready() {
+            true => End::TooManyPublishers,
+            false => End::Shutdown,
+        })?;
+        tracing::info!(publisher = ?id, last = opened.last, "publisher begins");
         self.acknowledged = Some(Acknowledged { id, token: opened.token, number: opened.last });
         self.told.upto = opened.last;
         self.tell(&Control::Publishing { last: opened.last, mark: opened.mark }).await
@@ -375,7 +380,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 }
 
-/// Whether a message is a command: a map, where data is an array or, in JSON, an element with `T`.
+/// Whether a message is a command: a map, where data is an array.
 fn is_command(bytes: &[u8], encoding: Encoding) -> bool {
     match encoding {
         Encoding::MsgpackArray => matches!(bytes.first(), Some(0x80..=0x8f | 0xde | 0xdf)),

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use crate::clock;
 use crate::fanout::{FeedId, Opened, PublisherToken, Sequencer};
+use crate::metrics::Refused;
 use crate::server::Shared;
 
 /// What publishers hand to the router. The queue is bounded in messages, and in ticks by the permit
@@ -23,6 +24,8 @@ pub(crate) enum Ingest {
         ticks: Vec<Tick>,
         /// Present when the publisher is acknowledged.
         numbered: Option<MessageNumber>,
+        /// Present when it is a session that is not acknowledged: where to tell of refused ticks.
+        progress: Option<watch::Sender<Progress>>,
         /// Told how many of the ticks were refused, once the others are numbered.
         done: Option<oneshot::Sender<usize>>,
         permit: OwnedSemaphorePermit,
@@ -58,7 +61,7 @@ const MESSAGES_PER_TURN: usize = 64;
 /// Ticks taken in one turn, after which no further message is.
 const TICKS_PER_TURN: usize = 8_192;
 
-/// Starts the router's thread. It ends at [`Ingest::End`], or when nobody can send to it any more.
+/// Starts the router's thread. It ends at [`Ingest::End`].
 ///
 /// # Errors
 /// If the thread cannot be started.
@@ -111,9 +114,12 @@ impl Router {
     fn take(&mut self, message: Ingest, permits: &mut Vec<OwnedSemaphorePermit>) -> bool {
         match message {
             Ingest::Open { id, progress, opened } => self.open(&id, progress, opened),
-            Ingest::Ticks { feed, ticks, numbered, done, permit } => {
+            Ingest::Ticks { feed, ticks, numbered, progress, done, permit } => {
                 permits.push(permit);
-                self.take_ticks(feed, ticks, numbered, done);
+                let refused = self.take_ticks(feed, ticks, numbered, done);
+                if refused > 0 {
+                    self.tell_refused(refused as u64, progress);
+                }
             }
             Ingest::Close { id, token } => {
                 self.sequencer.close(&id, token);
@@ -143,18 +149,26 @@ impl Router {
         }
     }
 
+    fn tell_refused(&self, refused: u64, progress: Option<watch::Sender<Progress>>) {
+        self.shared.metrics.refuse(Refused::TopicLimit, refused);
+        if let Some(progress) = progress {
+            progress.send_modify(|progress| progress.refused += refused);
+        }
+    }
+
+    /// Says how many of the ticks were refused.
     fn take_ticks(
         &mut self,
         feed: FeedId,
         ticks: Vec<Tick>,
         numbered: Option<MessageNumber>,
         done: Option<oneshot::Sender<usize>>,
-    ) {
+    ) -> usize {
         let ack = match numbered {
             None => None,
             Some(MessageNumber { id, token, number, mark }) => {
                 if self.sequencer.advance(&id, token, number, mark).is_err() {
-                    return; // fenced: the newer session sends it again if it was not taken
+                    return 0; // fenced: the newer session sends it again if it was not taken
                 }
                 Some((token, number))
             }
@@ -162,6 +176,7 @@ impl Router {
         let refused = self.sequencer.take(feed, ticks);
         self.acks.extend(ack.map(|(token, number)| Ack::Message { token, number, refused }));
         self.acks.extend(done.map(|done| Ack::Done(done, refused)));
+        refused
     }
 
     fn end_turn(&mut self) {

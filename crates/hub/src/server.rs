@@ -157,7 +157,7 @@ impl Hub {
     }
 
     /// Stops in order: takes nothing new, numbers what publishers have sent, sends every session
-    /// what it has pending and a close (1001), and ends within about `drain_ms_max` and two seconds.
+    /// what it has pending and a close (1001), and ends within `drain_ms_max` and about three seconds.
     pub async fn shutdown(self) {
         tracing::info!("stopping");
         self.shared.closing.cancel();

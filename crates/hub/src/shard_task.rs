@@ -26,6 +26,7 @@ use crate::fanout::{Batch, CloseReason, FeedId, FrameBuf, Limits, SessionId, Sha
 use crate::server::{ShardHandle, Shared};
 use crate::shared_log::Follower;
 use connection::{Connection, Stage};
+use reading::CONTROLS_BYTES;
 use transport::Transport;
 
 /// Batches applied before writing, at the most.
@@ -62,7 +63,7 @@ pub(crate) fn prepare() -> io::Result<Prepared> {
     Ok(Prepared { poll, follower: Arc::new(Follower::new(waker)) })
 }
 
-/// Starts a shard's thread. It ends after [`Shared::stop`] once its connections have.
+/// Starts a shard's thread. It ends after [`Hub::shutdown`](crate::Hub::shutdown) once its connections have.
 ///
 /// # Errors
 /// If the thread cannot be started.
@@ -105,6 +106,8 @@ fn limits(shared: &Shared) -> Limits {
         names: config.names_max / shared.shards.len().max(1),
         waiting_topics: config.waiting_names_max,
         backlog_ticks: config.backlog_ticks_max,
+        backlogs_ticks: config.backlogs_ticks_max as u64 / shared.shards.len().max(1) as u64,
+        controls_bytes: CONTROLS_BYTES,
         backlog_age_ns: config.backlog_age_ms_max * 1_000_000,
         message_bytes: config.message_bytes_max,
     }
@@ -167,6 +170,8 @@ impl ShardTask {
             || self.core.has_ready()
             || !self.unread.is_empty()
             || !self.arrived.is_empty()
+            || self.feeds_version != self.shared.feeds.version()
+            || (!self.stopping && self.shared.is_stopping())
     }
 
     fn turn(&mut self, events: &mut Events) {
@@ -178,6 +183,7 @@ impl ShardTask {
         self.accept();
         self.follow_feeds();
         self.follow_log();
+        self.core.relieve();
         for id in self.core.take_lagged() {
             self.finish(id, CloseReason::SlowClient);
         }

@@ -51,9 +51,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         hub::announce(&hub)?;
         let market = tokio::spawn(simulate(args, hub.address(), cancel.clone()));
         cancel.cancelled().await;
-        let market = market.await.context("the simulated market failed")?;
+        let market = market.await;
         hub.shutdown().await;
-        market
+        market.context("the simulated market failed")?
     })
 }
 

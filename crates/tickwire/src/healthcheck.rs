@@ -25,7 +25,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .with_context(|| format!("--hub {}: expected ws://HOST:PORT", args.hub))?
         .next()
         .with_context(|| format!("--hub {}: no address", args.hub))?;
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)
+        .with_context(|| format!("cannot reach the hub at {address}"))?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     write!(stream, "GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();

@@ -91,13 +91,13 @@ fn a_recording_arrives_whole_in_order_and_equal_to_its_files() {
 
 #[test]
 fn a_publisher_without_the_token_is_told_and_one_with_it_is_served() {
-    let (_hub, address) = hub(&["--publish-token", "open sesame"]);
+    let (_hub, address) = hub(&["--publish-token", "open-sesame"]);
     let feed = ["feed", "sim", "--ticks", "10", "--rate", "1000", "--hub", &address];
     let refused = tickwire(&feed).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("token"), "{said}");
-    let served = tickwire(&feed).args(["--token", "open sesame"]).output().unwrap();
+    let served = tickwire(&feed).args(["--token", "open-sesame"]).output().unwrap();
     assert!(served.status.success(), "{}", String::from_utf8_lossy(&served.stderr));
 }
 

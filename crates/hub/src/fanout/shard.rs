@@ -34,6 +34,10 @@ pub struct Limits {
     pub waiting_topics: usize,
     /// Most ticks a session may have pending.
     pub backlog_ticks: usize,
+    /// Most ticks all sessions may have pending together.
+    pub backlogs_ticks: u64,
+    /// Most bytes of control frames all sessions may have pending together.
+    pub controls_bytes: usize,
     /// Most time, in nanoseconds, a session may be behind.
     pub backlog_age_ns: u64,
     /// Largest payload of a data message, in bytes.
@@ -218,6 +222,32 @@ impl Shard {
             }
         }
         blocked
+    }
+
+    /// Lets the sessions lag that hold most, when all together hold more than they may. Only blocked
+    /// ones: what is pending for the others leaves in this turn.
+    pub fn relieve(&mut self) {
+        let mut ticks = self.stats.backlog_ticks.saturating_sub(self.limits.backlogs_ticks);
+        let mut bytes = self.stats.control_bytes.saturating_sub(self.limits.controls_bytes);
+        if ticks == 0 && bytes == 0 {
+            return;
+        }
+        let mut blocked: Vec<(usize, usize, usize)> = self
+            .sessions
+            .iter()
+            .filter(|(slot, _)| self.hot[*slot].flow == Flow::Blocked && !self.hot[*slot].deaf)
+            .map(|(slot, session)| (self.hot[slot].backlog.len(), session.control_bytes, slot))
+            .collect();
+        blocked.sort_unstable_by_key(|(ticks, bytes, _)| std::cmp::Reverse(4 * ticks + bytes));
+        for (its_ticks, its_bytes, slot) in blocked {
+            if ticks == 0 && bytes == 0 {
+                return;
+            }
+            ticks = ticks.saturating_sub(its_ticks as u64);
+            bytes = bytes.saturating_sub(its_bytes);
+            self.hot[slot].deaf = true;
+            self.lagged.push(SessionId(u32::try_from(slot).unwrap_or(u32::MAX)));
+        }
     }
 
     /// Sessions that have lagged since the last call; each wants [`Shard::finish`].

@@ -10,7 +10,7 @@ use rust_embed::RustEmbed;
 struct Page;
 
 /// The page talks to the hub it came from and to nobody else.
-const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
+const POLICY: &str = "default-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) async fn page(method: Method, uri: Uri) -> Response {

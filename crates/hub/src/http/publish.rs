@@ -48,9 +48,7 @@ pub(super) async fn session(
         Err(refusal) => return *refusal,
     };
     let Ok(place) = shared.publisher_places.clone().try_acquire_owned() else {
-        let text =
-            format!("the hub has {} publishers, as many as it may", shared.config.publishers_max);
-        return refuse(&shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
+        return too_many(&shared);
     };
     let task_shared = shared.clone();
     shared.tasks.spawn(async move {
@@ -68,6 +66,12 @@ pub(super) async fn session(
         }
     });
     response
+}
+
+fn too_many(shared: &Shared) -> Response {
+    let text =
+        format!("the hub has {} publishers, as many as it may", shared.config.publishers_max);
+    refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text)
 }
 
 fn admit(shared: &Shared, query: &FeedQuery, headers: &HeaderMap) -> Result<FeedId, Box<Response>> {
@@ -99,6 +103,8 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    // A body and what is decoded from it take memory, so they count as a publisher.
+    let Ok(_place) = shared.publisher_places.try_acquire() else { return too_many(&shared) };
     match admit(&shared, &query, &headers) {
         Ok(feed) => take_body(&shared, feed, body).await.unwrap_or_else(|refusal| *refusal),
         Err(refusal) => *refusal,
@@ -130,7 +136,8 @@ async fn take_body(shared: &Shared, feed: FeedId, body: Body) -> Result<Response
     let permit = permit.ok_or(()).map_err(stopping)?;
     let (done, numbered) = oneshot::channel();
     let ticks = published.ticks;
-    let message = Ingest::Ticks { feed, ticks, numbered: None, done: Some(done), permit };
+    let message =
+        Ingest::Ticks { feed, ticks, numbered: None, progress: None, done: Some(done), permit };
     shared.ingest.send(message).await.map_err(|_| stopping(()))?;
     let refused = numbered.await.map_err(|_| stopping(()))?;
     shared.feeds.get(feed).posted(clock::wall());

@@ -27,6 +27,7 @@ pub(crate) struct Connection {
     pub(crate) reading: Reading,
     pub(crate) feed: FeedId,
     pub(crate) heard: Instant,
+    /// When data was last written; pings and pongs do not count, they say nothing to a program.
     pub(crate) sent: Instant,
     pub(crate) next_ping: Instant,
     _guard: SessionGuard,
@@ -189,13 +190,12 @@ impl Connection {
     pub(crate) fn close(&mut self, reason: CloseReason) {
         let frame =
             CloseFrame { code: CloseCode::from(reason.code()), reason: reason.label().into() };
-        let closed = self.ws.close(Some(frame));
-        debug_assert!(closed.is_ok(), "the tap takes everything: {closed:?}");
+        let _peer_was_first = self.ws.close(Some(frame)); // then our answer is on its way already
     }
 
     /// Writes what has to go first: the rest of a frame, then pongs and closes. `true` when all of it
     /// is written.
-    pub(crate) fn write_own(&mut self, now: Instant) -> io::Result<bool> {
+    pub(crate) fn write_own(&mut self) -> io::Result<bool> {
         loop {
             if self.rest.is_empty() {
                 std::mem::swap(&mut self.rest, &mut self.ws.get_mut().out);
@@ -209,7 +209,6 @@ impl Connection {
                 Written::Bytes(count) if count == rest.len() => *rest = Vec::new(),
                 Written::Bytes(count) => drop(rest.drain(..count)),
             }
-            self.sent = now;
         }
     }
 

@@ -15,9 +15,9 @@ const READS_PER_TURN: usize = 64;
 const READ_BYTES_PER_TURN: usize = 64 * 1024;
 /// Answers, pongs included, pending in a session, in bytes, above which its commands wait.
 pub(super) const SESSION_CONTROL_BYTES: usize = 256 * 1024;
-/// Answers pending in all sessions of the shard, in bytes, above which commands wait. Sessions that
-/// hold them and do not read are closed as slow, so the wait ends.
-const SHARD_CONTROL_BYTES: usize = 64 << 20;
+/// Answers pending in all sessions of the shard, in bytes, above which commands wait. The core ends
+/// the blocked sessions that hold most of them, so the wait is short.
+pub(super) const CONTROLS_BYTES: usize = 64 << 20;
 
 impl ShardTask {
     /// Goes on with connections whose share of the last turn was not enough.
@@ -85,7 +85,7 @@ impl ShardTask {
         let own = self.connections.get(id.0 as usize).and_then(Option::as_deref);
         own.is_none_or(|connection| connection.own_bytes() <= SESSION_CONTROL_BYTES)
             && self.core.control_bytes(id) <= SESSION_CONTROL_BYTES
-            && self.core.stats().control_bytes <= SHARD_CONTROL_BYTES
+            && self.core.stats().control_bytes <= CONTROLS_BYTES
     }
 
     /// Remembers that a connection has more to read, once.

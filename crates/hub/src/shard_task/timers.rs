@@ -24,7 +24,9 @@ impl ShardTask {
     }
 
     pub(super) fn run_timers(&mut self) {
-        if !self.stopping && self.shared.is_stopping() {
+        // The router has ended by now: what it acknowledged is fanned out first.
+        if !self.stopping && self.shared.is_stopping() && self.core.head() == self.shared.log.head()
+        {
             self.stop();
         }
         let due = |at| self.now >= at;
@@ -78,14 +80,14 @@ impl ShardTask {
             connection.stage = Stage::Finishing { reason: CloseReason::Silent, deadline: now };
             return self.cut(id);
         }
-        if now >= connection.next_ping && connection.own_bytes() < SESSION_CONTROL_BYTES {
-            connection.ping(now, ping_interval);
-            self.core.wake(id);
-        }
-        let Some(connection) = self.connection(id) else { return };
         if now - connection.sent >= heartbeat && connection.own_bytes() == 0 {
             connection.sent = now; // counts as sent: a blocked socket must not gather heartbeats
             self.core.control(id, &Control::Heartbeat { time: clock::wall() });
+        }
+        let Some(connection) = self.connection(id) else { return };
+        if now >= connection.next_ping && connection.own_bytes() < SESSION_CONTROL_BYTES {
+            connection.ping(now, ping_interval);
+            self.core.wake(id);
         }
     }
 

@@ -73,7 +73,7 @@ impl ShardTask {
             else {
                 return Ok(Outcome::Done);
             };
-            if !connection.write_own(self.now)? {
+            if !connection.write_own()? {
                 self.blocked(id);
                 return Ok(Outcome::Done);
             }

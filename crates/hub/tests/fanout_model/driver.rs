@@ -366,6 +366,8 @@ fn limits(setting: &Setting) -> Limits {
         names: NAMES,
         waiting_topics: setting.waiting_topics,
         backlog_ticks: setting.backlog_ticks,
+        backlogs_ticks: u64::MAX,
+        controls_bytes: usize::MAX,
         backlog_age_ns: AGE_MS * NANOS_PER_MS,
         message_bytes: setting.message_bytes,
     }

@@ -23,6 +23,19 @@ fn a_session_that_is_sent_nothing_hears_heartbeats() {
     }
 }
 
+/// A program hears nothing of pings: they must not stand in for heartbeats.
+#[test]
+fn a_session_that_is_pinged_more_often_hears_heartbeats_all_the_same() {
+    let hub = TestHub::start(Config { heartbeat_ms: 1_500, ..impatient() });
+    let mut client = Client::json(&hub);
+    let mut pings = 0;
+    while client.next() == Event::Ping {
+        pings += 1;
+        assert!(pings < 10, "no heartbeat");
+    }
+    assert!(pings > 0);
+}
+
 #[test]
 fn a_session_that_answers_pings_stays() {
     let hub = TestHub::start(impatient());

@@ -215,6 +215,10 @@ fn topics_beyond_the_limit_are_refused_and_known_ones_go_on() {
     assert_eq!(ids(&mut client, 3), [1, 2, 3]);
     let posted = hub.post("/publish", &ELEMENT.replace("AAPL", "ZZZ"));
     assert_eq!((posted.status, posted.body.as_str()), (200, r#"{"accepted":0,"refused":1}"#));
+    let mut unacknowledged = Publisher::open(&hub);
+    unacknowledged.send(&[trade("E", 6)]);
+    assert_eq!(unacknowledged.client.control()["code"], 405);
+    assert_eq!(hub.refused("topic_limit"), 4);
 }
 
 #[test]
@@ -243,14 +247,14 @@ fn a_publishers_close_is_answered_with_its_code() {
 
 #[test]
 fn only_the_right_token_may_publish() {
-    let hub = TestHub::start(Config { publish_token: Some("open sesame".into()), ..config() });
+    let hub = TestHub::start(Config { publish_token: Some("open-sesame".into()), ..config() });
     for (token, status) in [
         (None, 401),
-        (Some("Bearer open sesamE"), 401),
-        (Some("Bearer open sesame and more"), 401),
+        (Some("Bearer open-sesamE"), 401),
+        (Some("Bearer open-sesame and more"), 401),
         (Some("Bearer "), 401),
-        (Some("Basic open sesame"), 401),
-        (Some("Bearer open sesame"), 101),
+        (Some("Basic open-sesame"), 401),
+        (Some("Bearer open-sesame"), 101),
     ] {
         let headers: Vec<_> = token.map(|token| ("Authorization", token)).into_iter().collect();
         let request = upgrade_request(hub.address, "/publish", &headers);

@@ -40,7 +40,7 @@ fn sessions_and_publishers_are_told_and_nobody_new_is_let_in() {
 #[test]
 fn every_session_gets_all_that_is_pending_before_its_close() {
     let mut hub =
-        TestHub::start(Config { drain_ms_max: 8_000, message_bytes_max: 4_100, ..config() });
+        TestHub::start(Config { drain_ms_max: 7_000, message_bytes_max: 4_100, ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut sessions: Vec<_> = (0..20)
         .map(|number| {
@@ -71,7 +71,7 @@ fn every_session_gets_all_that_is_pending_before_its_close() {
 
 #[test]
 fn what_a_publisher_was_acknowledged_reaches_the_sessions_and_nothing_else_is_claimed() {
-    let mut hub = TestHub::start(Config { drain_ms_max: 8_000, ..config() });
+    let mut hub = TestHub::start(Config { drain_ms_max: 7_000, ..config() });
     let mut client = Client::msgpack(&hub);
     client.subscribe(r#""trades":["*"]"#);
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");

@@ -28,6 +28,8 @@ impl Rig {
             names: 100_000,
             waiting_topics: 100_000,
             backlog_ticks: 100_000,
+            backlogs_ticks: 1_000,
+            controls_bytes: 1 << 30,
             backlog_age_ns: 1_000_000_000,
             message_bytes,
         };
@@ -290,4 +292,24 @@ fn repetitions_are_removed_in_order_of_first_appearance() {
         in_order_once(&mut topics);
         assert_eq!(topics, ids(expected));
     }
+}
+
+#[test]
+fn when_all_hold_too_much_the_slowest_of_the_blocked_lag_and_no_more_than_needed() {
+    let mut rig = Rig::new(Position::FIRST, 65_535);
+    let ids: Vec<SessionId> = (0..4).map(|_| rig.open()).collect();
+    for (id, symbol) in ids.iter().zip(["A", "B", "C", "C"]) {
+        rig.subscribe(*id, symbol);
+    }
+    for id in &ids[..3] {
+        rig.shard.blocked(*id);
+    }
+    rig.apply(std::iter::repeat_n(0, 300));
+    rig.apply(std::iter::repeat_n(1, 400));
+    rig.apply(std::iter::repeat_n(2, 250)); // for the third, and for the fourth, which can be written
+    rig.shard.relieve();
+    assert_eq!(rig.shard.take_lagged(), [ids[1]], "1,200 pending, and 400 leave");
+    rig.shard.finish(ids[1], CloseReason::SlowClient);
+    rig.shard.relieve();
+    assert_eq!(rig.shard.take_lagged(), []);
 }
