@@ -1,28 +1,13 @@
 //! What `tickwire watch` says when it is used wrongly, and its exit codes.
 
-#![expect(clippy::unwrap_used, reason = "part of tests")]
-
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn watch(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tickwire"))
-        .arg("watch")
-        .args(arguments)
-        .env_remove("TICKWIRE_HUB")
-        .env_remove("TICKWIRE_FEED")
-        .output()
-        .unwrap()
+    crate::run("watch", arguments)
 }
 
-/// Ends with this exit code and nothing on standard output, and says all of `parts`.
 fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
-    let output = watch(arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
-    assert!(output.stdout.is_empty(), "{arguments:?}");
-    for part in parts {
-        assert!(text.contains(part), "{arguments:?}: {part:?} is not in {text}");
-    }
+    crate::assert_refused("watch", arguments, code, parts);
 }
 
 #[test]

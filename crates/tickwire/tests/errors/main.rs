@@ -1,0 +1,28 @@
+//! What the commands that subscribe say when they are used wrongly, and their exit codes.
+#![expect(clippy::unwrap_used, reason = "part of tests")]
+
+use std::process::{Command, Output};
+
+mod load;
+mod watch;
+
+fn run(command: &str, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tickwire"))
+        .arg(command)
+        .args(arguments)
+        .env_remove("TICKWIRE_HUB")
+        .env_remove("TICKWIRE_FEED")
+        .output()
+        .unwrap()
+}
+
+/// Ends with this exit code and nothing on standard output, and says all of `parts`.
+fn assert_refused(command: &str, arguments: &[&str], code: i32, parts: &[&str]) {
+    let output = run(command, arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    for part in parts {
+        assert!(text.contains(part), "{arguments:?}: {part:?} is not in {text}");
+    }
+}
