@@ -117,9 +117,12 @@ impl Session {
         let id = Some(number);
         let command = match change {
             Change::Subscribe => {
-                Command::Subscribe(Subscription { names, snapshot: self.snapshot, id })
+                let snapshot = self.snapshot;
+                Command::Subscribe(Subscription { names, snapshot, id, ..Subscription::default() })
             }
-            Change::Unsubscribe => Command::Unsubscribe(Subscription { names, snapshot: None, id }),
+            Change::Unsubscribe => {
+                Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
+            }
         };
         let mut text = Vec::new();
         command.write_json(&mut text);
@@ -177,7 +180,7 @@ impl Session {
                 }
                 events.push(Event::Connected { epoch });
             }
-            Control::Subscription { id, names, total } => {
+            Control::Subscription { id, names, total, .. } => {
                 let answered = self.answered(id);
                 let unsubscribed =
                     matches!(&answered, Some(command) if command.change == Change::Unsubscribe);
@@ -199,7 +202,10 @@ impl Session {
                 events.push(Event::Error { code, detail, id });
             }
             Control::Feed { feed, state, since } => events.push(Event::Feed { feed, state, since }),
-            Control::Heartbeat { .. } | Control::Publishing { .. } | Control::Ack { .. } => {}
+            Control::Heartbeat { .. }
+            | Control::Gap { .. }
+            | Control::Publishing { .. }
+            | Control::Ack { .. } => {}
         }
     }
 

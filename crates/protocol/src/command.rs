@@ -1,7 +1,7 @@
 //! What a peer asks of the hub.
 
 use crate::envelope::{Envelope, IdOnly};
-use crate::{DecodeError, Names, ValueError};
+use crate::{DecodeError, Delivery, Names, OnLag, ValueError};
 
 /// Longest id of a publisher, and longest mark, in bytes.
 const PUBLISHER_BYTES_MAX: usize = 64;
@@ -22,7 +22,7 @@ pub enum Command {
     Publish(Publish),
 }
 
-/// Names, and how to begin with them.
+/// Names, how to begin with them, and how they are delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Subscription {
     /// Which symbols of which channels.
@@ -30,6 +30,11 @@ pub struct Subscription {
     /// Whether last values come first; by default they do for names and not for `"*"`. Means
     /// nothing in an unsubscribe, which drops it.
     pub snapshot: Option<bool>,
+    /// Which ticks of the names are sent. Means nothing in an unsubscribe, which drops it.
+    pub delivery: Delivery,
+    /// What becomes of the session when it lags, from now on; `None` leaves it as it was. Means
+    /// nothing in an unsubscribe, which drops it.
+    pub on_lag: Option<OnLag>,
     /// Echoed in the answer.
     pub id: Option<u64>,
 }
@@ -95,11 +100,14 @@ impl Command {
         match action.as_str() {
             "subscribe" => {
                 refuse_unsupported(map)?;
-                Ok(Self::Subscribe(subscription(map)))
+                Ok(Self::Subscribe(Subscription {
+                    snapshot: map.snapshot,
+                    delivery: map.delivery("")?,
+                    on_lag: map.on_lag,
+                    ..naming(map)
+                }))
             }
-            "unsubscribe" => {
-                Ok(Self::Unsubscribe(Subscription { snapshot: None, ..subscription(map) }))
-            }
+            "unsubscribe" => Ok(Self::Unsubscribe(naming(map))),
             "list" => Ok(Self::List { id: map.id }),
             "publish" => {
                 let publisher = map
@@ -121,11 +129,15 @@ impl Command {
 
     fn envelope(&self) -> Envelope {
         match self {
-            Self::Subscribe(Subscription { names, snapshot, id }) => {
-                Envelope { snapshot: *snapshot, id: *id, ..Envelope::command("subscribe") }
-                    .with_names(names)
+            Self::Subscribe(Subscription { names, snapshot, delivery, on_lag, id }) => Envelope {
+                snapshot: *snapshot,
+                on_lag: *on_lag,
+                id: *id,
+                ..Envelope::command("subscribe")
             }
-            Self::Unsubscribe(Subscription { names, snapshot: _, id }) => {
+            .with_delivery(*delivery)
+            .with_names(names),
+            Self::Unsubscribe(Subscription { names, id, .. }) => {
                 Envelope { id: *id, ..Envelope::command("unsubscribe") }.with_names(names)
             }
             Self::List { id } => Envelope { id: *id, ..Envelope::command("list") },
@@ -136,8 +148,9 @@ impl Command {
     }
 }
 
-fn subscription(map: &mut Envelope) -> Subscription {
-    Subscription { names: map.take_names(), snapshot: map.snapshot, id: map.id }
+/// The names of a command and its id, without options.
+fn naming(map: &mut Envelope) -> Subscription {
+    Subscription { names: map.take_names(), id: map.id, ..Subscription::default() }
 }
 
 /// 1 to 64 bytes, for publisher ids and marks.
@@ -153,13 +166,8 @@ pub(crate) fn check_length(field: &'static str, text: &str) -> Result<(), Decode
 /// Options of the contract that this version does not know yet must not be passed over: who asks
 /// for them relies on them.
 fn refuse_unsupported(map: &Envelope) -> Result<(), DecodeError> {
-    let unless =
-        |allowed: &str, given: &Option<String>| given.as_deref().is_some_and(|g| g != allowed);
     let asked = [
-        ("delivery", unless("every", &map.delivery)),
-        ("on_lag", unless("close", &map.on_lag)),
         ("pos", map.pos == Some(true)),
-        ("max_rate", map.max_rate.is_some()),
         ("resume", map.resume.is_some()),
         ("from", map.from.is_some()),
         ("speed", map.speed.is_some()),

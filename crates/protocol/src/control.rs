@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::Envelope;
-use crate::{DecodeError, Encoding, Feed, Names, PerChannel, UnixNanos, ValueError};
+use crate::delivery::Modes;
+use crate::envelope::{Envelope, Start};
+use crate::{
+    Channel, DecodeError, Delivery, Encoding, Feed, Mode, Names, OnLag, PerChannel, Symbol,
+    UnixNanos, ValueError,
+};
 
 /// A control element: stands alone in its message and is a map in every encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,23 @@ pub enum Control {
         names: Box<Names>,
         /// How many names the session has now, by channel.
         total: PerChannel<u64>,
+        /// How the names of a subscribe are delivered from now on.
+        delivery: Delivery,
+        /// What becomes of the session when it lags.
+        on_lag: OnLag,
+        /// For `list`: the names that are not delivered [`Delivery::Every`], by how they are.
+        modes: Vec<Mode>,
+    },
+    /// Ticks of a topic that this session is not sent, since it lagged.
+    Gap {
+        /// Channel of the topic.
+        channel: Channel,
+        /// Symbol of the topic.
+        symbol: Symbol,
+        /// Number of the first; `None`: the one behind the last that was sent.
+        from: Option<u64>,
+        /// Number of the last, not less than `from`; `None`: nobody knows.
+        to: Option<u64>,
     },
     /// The ticks up to [`Control::Live`] are last values, not news.
     Snapshot {
@@ -184,10 +205,22 @@ impl Control {
                 epoch: Some(epoch.clone()),
                 ..Envelope::element("success")
             },
-            Self::Subscription { id, names, total } => {
-                Envelope { id: *id, total: Some(*total), ..Envelope::element("subscription") }
-                    .with_names(names)
+            Self::Subscription { id, names, total, delivery, on_lag, modes } => Envelope {
+                id: *id,
+                total: Some(*total),
+                on_lag: (*on_lag != OnLag::default()).then_some(*on_lag),
+                modes: (!modes.is_empty()).then(|| Modes(modes.clone())),
+                ..Envelope::element("subscription")
             }
+            .with_delivery(*delivery)
+            .with_names(names),
+            Self::Gap { channel, symbol, from, to } => Envelope {
+                symbol: Some(symbol.to_string()),
+                channel: Some(channel.to_string()),
+                from: from.map(Start::Seq),
+                to: *to,
+                ..Envelope::element("gap")
+            },
             Self::Snapshot { ticks } => {
                 Envelope { ticks: Some(*ticks), ..Envelope::element("snapshot") }
             }
@@ -226,7 +259,11 @@ impl Control {
                 id: map.id,
                 names: Box::new(map.take_names()),
                 total: map.total.unwrap_or_default(),
+                delivery: map.delivery("subscription")?,
+                on_lag: map.on_lag.unwrap_or_default(),
+                modes: map.modes.map(|Modes(modes)| modes).unwrap_or_default(),
             },
+            "gap" => gap(map)?,
             "snapshot" => {
                 Self::Snapshot { ticks: map.ticks.ok_or_else(|| missing("snapshot", "ticks"))? }
             }
@@ -250,6 +287,26 @@ impl Control {
             _ => return Ok(None),
         }))
     }
+}
+
+fn gap(map: Envelope) -> Result<Control, DecodeError> {
+    let wrong = |field, problem| DecodeError::field("gap", field, ValueError::Invalid(problem));
+    let channel = map.channel.ok_or_else(|| missing("gap", "channel"))?;
+    let Some(channel) = Channel::from_name(&channel) else {
+        let shown: String = channel.chars().take(32).collect();
+        return Err(wrong("channel", format!("unknown channel {shown:?}")));
+    };
+    let from = match map.from {
+        None => None,
+        Some(Start::Seq(seq)) => Some(seq),
+        Some(Start::Other) => return Err(wrong("from", "expected an unsigned integer".to_owned())),
+    };
+    if let (Some(from), Some(to)) = (from, map.to)
+        && to < from
+    {
+        return Err(wrong("to", format!("{to} is less than from, which is {from}")));
+    }
+    Ok(Control::Gap { channel, symbol: parsed("gap", "S", map.symbol)?, from, to: map.to })
 }
 
 fn missing(kind: &'static str, field: &'static str) -> DecodeError {

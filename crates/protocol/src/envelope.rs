@@ -5,13 +5,16 @@
 
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::delivery::{DeliveryWord, Modes};
 use crate::names::Selection;
-use crate::{Channel, DecodeError, FeedState, Names, PerChannel, ValueError};
+use crate::{
+    Channel, DecodeError, Delivery, FeedState, MaxRate, Names, OnLag, PerChannel, ValueError,
+};
 
 /// How deep the values of unknown keys may nest; they are passed over by recursion.
 const DEPTH_MAX: usize = 64;
@@ -64,6 +67,10 @@ macro_rules! envelope {
 
 envelope! {
     "T" kind: String,
+    "S" symbol: String,
+    "channel" channel: String,
+    "from" from: Start,
+    "to" to: u64,
     "action" action: String,
     "code" code: u16,
     "msg" msg: String,
@@ -91,12 +98,12 @@ envelope! {
     "cancelErrors" cancel_errors: Selection,
     "total" total: PerChannel<u64>,
     "snapshot" snapshot: bool,
-    "delivery" delivery: String,
-    "on_lag" on_lag: String,
+    "delivery" delivery: DeliveryWord,
+    "max_rate" max_rate: MaxRate,
+    "on_lag" on_lag: OnLag,
+    "modes" modes: Modes,
     "pos" pos: bool,
-    "max_rate" max_rate: Noticed,
     "resume" resume: Noticed,
-    "from" from: Noticed,
     "speed" speed: Noticed,
 }
 
@@ -107,6 +114,71 @@ pub(crate) struct Noticed;
 impl<'de> Deserialize<'de> for Noticed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// Where something begins: a gap, by a number; the same key of a command belongs to a later version,
+/// and of that it only matters that it is there.
+#[derive(Debug)]
+pub(crate) enum Start {
+    Seq(u64),
+    Other,
+}
+
+impl Serialize for Start {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Seq(seq) => serializer.serialize_u64(*seq),
+            Self::Other => serializer.serialize_unit(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Start {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StartVisitor)
+    }
+}
+
+struct StartVisitor;
+
+impl<'de> Visitor<'de> for StartVisitor {
+    type Value = Start;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_u64<E>(self, seq: u64) -> Result<Start, E> {
+        Ok(Start::Seq(seq))
+    }
+
+    fn visit_i64<E>(self, seq: i64) -> Result<Start, E> {
+        Ok(u64::try_from(seq).map_or(Start::Other, Start::Seq))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Start, E> {
+        Ok(Start::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Start, E> {
+        Ok(Start::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Start, E> {
+        Ok(Start::Other)
+    }
+
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<Start, E> {
+        Ok(Start::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Start, A::Error> {
+        IgnoredAny.visit_seq(list).map(|_| Start::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Start, A::Error> {
+        IgnoredAny.visit_map(map).map(|_| Start::Other)
     }
 }
 
@@ -140,6 +212,18 @@ impl Envelope {
             names[channel] = self.list(channel).take().unwrap_or_default();
         }
         names
+    }
+
+    /// What `delivery` and `max_rate` say together.
+    pub(crate) fn delivery(&self, kind: &'static str) -> Result<Delivery, DecodeError> {
+        Delivery::from_wire(self.delivery, self.max_rate)
+            .map_err(|problem| DecodeError::field(kind, "max_rate", problem))
+    }
+
+    /// The default is left out.
+    pub(crate) fn with_delivery(mut self, delivery: Delivery) -> Self {
+        (self.delivery, self.max_rate) = delivery.to_wire();
+        self
     }
 
     /// Empty channels are left out.

@@ -23,6 +23,7 @@
 mod channel;
 mod command;
 mod control;
+mod delivery;
 mod encoding;
 mod envelope;
 mod error;
@@ -42,6 +43,7 @@ mod time;
 pub use channel::{Channel, PerChannel};
 pub use command::{Command, CommandError, Publish, Subscription};
 pub use control::{Control, ErrorCode, FeedState};
+pub use delivery::{Delivery, MaxRate, Mode, OnLag};
 pub use encoding::Encoding;
 pub use error::{DecodeError, ValueError};
 pub use limits::{CONDITIONS_MAX, SYMBOL_BYTES_MAX, TEXT_BYTES_MAX, TICK_BYTES_MAX};

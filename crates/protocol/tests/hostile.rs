@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use samples::{Sample, samples};
 use tickwire_protocol::{
-    Command, Element, Encoding, Tick, decode_message, decode_publish, decode_ticks,
+    Command, Element, Encoding, Subscription, Tick, decode_message, decode_publish, decode_ticks,
 };
 
 const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackArray];
@@ -374,9 +374,6 @@ fn refused_commands_name_the_field_and_keep_the_id() {
 #[test]
 fn options_this_version_does_not_know_are_refused_and_their_defaults_are_not() {
     for option in [
-        r#""delivery":"latest""#,
-        r#""max_rate":10"#,
-        r#""on_lag":"latest""#,
         r#""pos":true"#,
         r#""resume":{"epoch":"e","pos":7}"#,
         r#""from":"2026-01-02T14:30:00Z""#,
@@ -390,6 +387,48 @@ fn options_this_version_does_not_know_are_refused_and_their_defaults_are_not() {
     }
     let defaults = br#"{"action":"subscribe","trades":["A"],"delivery":"every","on_lag":"close","pos":false,"resume":null}"#;
     assert!(Command::from_json(defaults).is_ok());
+}
+
+#[test]
+fn wrong_options_of_delivery_name_the_field_and_what_is_allowed() {
+    let cases = [
+        (
+            r#""delivery":"newest""#,
+            "delivery: unknown variant `newest`, expected `every` or `latest`",
+        ),
+        (r#""delivery":7"#, "delivery: "),
+        (r#""on_lag":"drop""#, "on_lag: unknown variant `drop`, expected `close` or `latest`"),
+        (r#""max_rate":10"#, "max_rate: allowed only with delivery \"latest\""),
+        (r#""delivery":"every","max_rate":10"#, "max_rate: allowed only with delivery \"latest\""),
+        (r#""delivery":"latest","max_rate":0"#, "max_rate: 0 a second: expected 0.1 to 1000"),
+        (r#""delivery":"latest","max_rate":1000.1"#, "max_rate: 1000.1 a second: expected"),
+        (r#""delivery":"latest","max_rate":-1"#, "max_rate: -1 a second: expected"),
+        (r#""delivery":"latest","max_rate":"4""#, "max_rate: invalid type: string \"4\""),
+    ];
+    for (option, expected) in cases {
+        let text = format!(r#"{{"action":"subscribe","trades":["A"],{option},"id":9}}"#);
+        let error = Command::from_json(text.as_bytes()).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("field {expected}")), "{text}: {error}");
+        assert_eq!(error.id, Some(9));
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let error = Command::from_msgpack(&rmp_serde::to_vec(&value).unwrap()).unwrap_err();
+        assert!(expected.starts_with(error.problem.field), "{text} in MessagePack: {error}");
+        assert_eq!(error.id, Some(9));
+    }
+    let not_a_number =
+        b"\x83\xa6action\xa9subscribe\xa8delivery\xa6latest\xa8max_rate\xcb\x7f\xf8\0\0\0\0\0\0";
+    let error = Command::from_msgpack(not_a_number).unwrap_err();
+    assert_eq!(error.to_string(), "field max_rate: NaN a second: expected 0.1 to 1000");
+}
+
+#[test]
+fn an_unsubscribe_drops_the_options_of_a_subscribe() {
+    let text = br#"{"action":"unsubscribe","trades":["A"],"delivery":"latest","max_rate":4,"on_lag":"latest","snapshot":true}"#;
+    let Ok(Command::Unsubscribe(dropped)) = Command::from_json(text) else {
+        panic!("an unsubscribe")
+    };
+    assert_eq!(dropped, Subscription { names: dropped.names.clone(), ..Subscription::default() });
+    assert_eq!(dropped.names.total(), 1);
 }
 
 #[test]
@@ -432,11 +471,49 @@ fn faults_of_the_hub_are_named_and_unknown_elements_passed_over() {
             .starts_with("element 0, field state: unknown variant `dead`")
     );
     assert_eq!(error(r#"[{"msg":"?"}]"#), "element 0, field T: missing");
+    let gap = |rest: &str| error(&format!(r#"[{{"T":"gap"{rest}}}]"#));
+    let named = r#","S":"A","channel":"trades""#;
+    assert_eq!(gap(r#","S":"A""#), "element 0 (gap), field channel: missing");
+    assert_eq!(gap(r#","channel":"trades""#), "element 0 (gap), field S: missing");
+    assert!(gap(r#","S":"a","channel":"trades""#).contains("field S: symbol \"a\": expected"));
+    assert_eq!(
+        gap(r#","S":"A","channel":"orderbooks""#),
+        "element 0 (gap), field channel: unknown channel \"orderbooks\""
+    );
+    for from in [r#""7""#, "-7", "7.5", "true", "[7]", r#"{"a":7}"#] {
+        assert_eq!(
+            gap(&format!(r#"{named},"from":{from}"#)),
+            "element 0 (gap), field from: expected an unsigned integer",
+            "{from}"
+        );
+    }
+    assert_eq!(
+        gap(&format!(r#"{named},"from":7,"to":6"#)),
+        "element 0 (gap), field to: 6 is less than from, which is 7"
+    );
     let later = br#"[{"T":"weather","sky":"clear"},{"T":"live"}]"#;
     assert_eq!(
         decode_message(later, Encoding::Json).unwrap(),
         vec![Element::Control(tickwire_protocol::Control::Live)]
     );
+}
+
+#[test]
+fn modes_without_a_delivery_or_without_end_are_refused() {
+    let error = |modes: &str| {
+        let text = format!(r#"[{{"T":"subscription","modes":{modes}}}]"#);
+        decode_message(text.as_bytes(), Encoding::Json).unwrap_err().to_string()
+    };
+    let begins = "element 0, field modes: ";
+    assert!(
+        error(r#"[{"trades":["A"]}]"#).starts_with(&format!("{begins}missing field `delivery`"))
+    );
+    assert!(
+        error(r#"[{"delivery":"every","max_rate":4}]"#)
+            .starts_with(&format!("{begins}max_rate: allowed only with delivery"))
+    );
+    let many = vec![r#"{"delivery":"latest"}"#; 65].join(",");
+    assert!(error(&format!("[{many}]")).starts_with(&format!("{begins}more than 64 groups")));
 }
 
 /// xorshift64*: a small generator whose seed is all its state.

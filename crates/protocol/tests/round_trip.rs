@@ -5,11 +5,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use tickwire_protocol::{
-    Bar, CONDITIONS_MAX, CancelError, Channel, Command, Conditions, Control, Correction, Element,
-    Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MessageBuf, Names, PerChannel, Price,
-    Publish, Published, Quote, Selection, Seq, Status, Subscription, Symbol, TEXT_BYTES_MAX,
-    TICK_BYTES_MAX, Text, Tick, TickData, Trade, UnixNanos, decode_message, decode_publish,
-    decode_ticks,
+    Bar, CONDITIONS_MAX, CancelError, Channel, Command, Conditions, Control, Correction, Delivery,
+    Element, Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf, Mode,
+    Names, OnLag, PerChannel, Price, Publish, Published, Quote, Selection, Seq, Status,
+    Subscription, Symbol, TEXT_BYTES_MAX, TICK_BYTES_MAX, Text, Tick, TickData, Trade, UnixNanos,
+    decode_message, decode_publish, decode_ticks,
 };
 
 const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackArray];
@@ -210,14 +210,44 @@ fn error_code() -> impl Strategy<Value = ErrorCode> {
         .prop_map(ErrorCode::from_code)
 }
 
+fn delivery() -> impl Strategy<Value = Delivery> {
+    let rate = prop_oneof![100..=1_000_000_u32, (1..=1000_u32).prop_map(|whole| whole * 1000)];
+    let max_rate =
+        rate.prop_map(|thousandths| MaxRate::per_second(f64::from(thousandths) / 1000.0).unwrap());
+    prop_oneof![
+        Just(Delivery::Every),
+        option::of(max_rate).prop_map(|max_rate| Delivery::Latest { max_rate }),
+    ]
+}
+
+fn on_lag() -> impl Strategy<Value = OnLag> {
+    prop::sample::select(vec![OnLag::Close, OnLag::Latest])
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    (delivery(), names()).prop_map(|(delivery, names)| Mode { delivery, names })
+}
+
 fn subscription_ack() -> impl Strategy<Value = Control> {
-    (option::of(any::<u64>()), names(), vec(uint(), Channel::COUNT)).prop_map(
-        |(id, names, counts)| {
+    let counts = vec(uint(), Channel::COUNT);
+    (option::of(any::<u64>()), names(), counts, delivery(), on_lag(), vec(mode(), 0..3)).prop_map(
+        |(id, names, counts, delivery, on_lag, modes)| {
             let mut total = PerChannel::default();
             for (channel, count) in Channel::ALL.into_iter().zip(counts) {
                 total[channel] = count;
             }
-            Control::Subscription { id, names: Box::new(names), total }
+            let names = Box::new(names);
+            Control::Subscription { id, names, total, delivery, on_lag, modes }
+        },
+    )
+}
+
+fn gap() -> impl Strategy<Value = Control> {
+    let channel = prop::sample::select(Channel::ALL.to_vec());
+    (channel, symbol(), option::of(uint()), option::of(uint())).prop_map(
+        |(channel, symbol, from, to)| {
+            let to = to.map(|to| to.max(from.unwrap_or(0)));
+            Control::Gap { channel, symbol, from, to }
         },
     )
 }
@@ -228,6 +258,7 @@ fn control() -> impl Strategy<Value = Control> {
     prop_oneof![
         string(40).prop_map(|epoch| Control::Connected { epoch }),
         subscription_ack(),
+        gap(),
         uint().prop_map(|ticks| Control::Snapshot { ticks }),
         Just(Control::Live),
         (error_code(), option::of(string(300)), option::of(uint()))
@@ -248,11 +279,13 @@ fn publisher() -> impl Strategy<Value = String> {
 fn command() -> impl Strategy<Value = Command> {
     let id = || option::of(uint());
     prop_oneof![
-        (names(), option::of(any::<bool>()), id()).prop_map(|(names, snapshot, id)| {
-            Command::Subscribe(Subscription { names, snapshot, id })
-        }),
+        (names(), option::of(any::<bool>()), delivery(), option::of(on_lag()), id()).prop_map(
+            |(names, snapshot, delivery, on_lag, id)| {
+                Command::Subscribe(Subscription { names, snapshot, delivery, on_lag, id })
+            }
+        ),
         (names(), id()).prop_map(|(names, id)| {
-            Command::Unsubscribe(Subscription { names, snapshot: None, id })
+            Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
         }),
         id().prop_map(|id| Command::List { id }),
         publisher().prop_map(|publisher| Command::Publish(Publish { publisher })),

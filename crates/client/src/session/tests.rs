@@ -1,7 +1,7 @@
 use super::*;
 use crate::names;
 use tickwire_protocol::{
-    Channel, ErrorCode, MessageBuf, PerChannel, Symbol, TickData, Trade, UnixNanos,
+    Channel, Delivery, ErrorCode, MessageBuf, OnLag, PerChannel, Symbol, TickData, Trade, UnixNanos,
 };
 
 const TRADES: &[Channel] = &[Channel::Trades];
@@ -154,9 +154,14 @@ fn topic_that_was_left_has_no_gap_when_it_comes_back() {
     let names = names(TRADES, ["A"]).unwrap();
     heard.session.request(&Request { id: 2, change: Change::Unsubscribe, names: names.clone() });
     heard.ticks(&[("A", 2)]);
-    let total = PerChannel::default();
-    let events =
-        heard.control(&Control::Subscription { id: Some(2), names: Box::new(names), total });
+    let events = heard.control(&Control::Subscription {
+        id: Some(2),
+        names: Box::new(names),
+        total: PerChannel::default(),
+        delivery: Delivery::Every,
+        on_lag: OnLag::Close,
+        modes: Vec::new(),
+    });
     assert!(matches!(events[..], [Event::Subscribed { id: Some(2), .. }]), "{events:?}");
     heard.subscribe(3, &["A"]);
     assert_eq!(spell(&heard.ticks(&[("A", 9)])), ["A9"]);

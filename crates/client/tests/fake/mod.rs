@@ -71,7 +71,15 @@ impl Session {
         };
         let names = Box::new(command.names.clone());
         let total = tickwire_client::PerChannel::default();
-        self.say(&Control::Subscription { id: command.id, names, total }).await;
+        let ack = Control::Subscription {
+            id: command.id,
+            names,
+            total,
+            delivery: command.delivery,
+            on_lag: command.on_lag.unwrap_or_default(),
+            modes: Vec::new(),
+        };
+        self.say(&ack).await;
         command
     }
 

@@ -188,12 +188,18 @@ impl Pair {
                 model.close(slot);
             }
             Op::Subscribe(_, ask, snapshot) => {
-                let asked = Subscription { names: names(ask), snapshot: *snapshot, id: number };
+                let asked = Subscription {
+                    names: names(ask),
+                    snapshot: *snapshot,
+                    id: number,
+                    ..Subscription::default()
+                };
                 core.command(id, &Command::Subscribe(asked));
                 model.subscribe(slot, ask, *snapshot, number);
             }
             Op::Unsubscribe(_, ask) => {
-                let asked = Subscription { names: names(ask), snapshot: None, id: number };
+                let asked =
+                    Subscription { names: names(ask), id: number, ..Subscription::default() };
                 core.command(id, &Command::Unsubscribe(asked));
                 model.unsubscribe(slot, ask, number);
             }

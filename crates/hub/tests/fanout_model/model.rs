@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tickwire_hub::fanout::{CloseReason, Stats};
 use tickwire_protocol::{
-    Channel, Control, Element, Encoding, ErrorCode, Names, PerChannel, Symbol, Tick,
+    Channel, Control, Delivery, Element, Encoding, ErrorCode, Names, OnLag, PerChannel, Symbol,
+    Tick,
 };
 
 use crate::ops::{Ask, Setting};
@@ -144,7 +145,14 @@ impl Session {
             total[*channel] += 1;
         }
         sort(&mut names);
-        Control::Subscription { id, names: Box::new(names), total }
+        Control::Subscription {
+            id,
+            names: Box::new(names),
+            total,
+            delivery: Delivery::Every,
+            on_lag: OnLag::Close,
+            modes: Vec::new(),
+        }
     }
 
     /// Takes one received element off the list, and says whether it was a live tick.
@@ -404,9 +412,9 @@ pub(crate) fn error(code: ErrorCode, id: Option<u64>) -> Control {
 fn comparable(control: Control) -> Control {
     match control {
         Control::Error { code, id, .. } => error(code, id),
-        Control::Subscription { id, mut names, total } => {
+        Control::Subscription { id, mut names, total, delivery, on_lag, modes } => {
             sort(&mut names);
-            Control::Subscription { id, names, total }
+            Control::Subscription { id, names, total, delivery, on_lag, modes }
         }
         other => other,
     }

@@ -239,7 +239,8 @@ fn commands_may_be_json_text_or_msgpack_binary_with_either_encoding() {
         assert_eq!(client.control()["id"], 1);
         let mut names = Names::default();
         names[Channel::Trades].add("AAPL").unwrap();
-        let subscription = Subscription { names, snapshot: Some(false), id: Some(2) };
+        let subscription =
+            Subscription { names, snapshot: Some(false), id: Some(2), ..Subscription::default() };
         let mut command = Vec::new();
         Command::Subscribe(subscription).write_msgpack(&mut command);
         client.send_frame(OPEN_BINARY, &command);
@@ -268,7 +269,7 @@ fn a_command_that_cannot_be_understood_changes_nothing_and_the_session_goes_on()
     client.subscribe(r#""trades":["AAPL"]"#);
     let commands: &[(&str, serde_json::Value, &str)] = &[
         (
-            r#"{"action":"subscribe","trades":["IBM"],"delivery":"latest","id":3}"#,
+            r#"{"action":"subscribe","trades":["IBM"],"delivery":"newest","id":3}"#,
             3.into(),
             "delivery",
         ),

@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test's own values")]
 
 use tickwire_protocol::{
-    Bar, CancelError, Channel, Command, Conditions, Control, Correction, Encoding, ErrorCode, Feed,
-    FeedState, Imbalance, Luld, MessageBuf, Names, PerChannel, Price, Publish, Quote, Seq, Status,
-    Subscription, Symbol, Text, Tick, TickData, Trade,
+    Bar, CancelError, Channel, Command, Conditions, Control, Correction, Delivery, Encoding,
+    ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf, Mode, Names, OnLag,
+    PerChannel, Price, Publish, Quote, Seq, Status, Subscription, Symbol, Text, Tick, TickData,
+    Trade,
 };
 
 /// A message.
@@ -186,6 +187,59 @@ fn names() -> Names {
     names
 }
 
+/// Every quote.
+fn all_quotes() -> Names {
+    let mut names = Names::default();
+    names[Channel::Quotes].add("*").unwrap();
+    names
+}
+
+fn latest(per_second: Option<f64>) -> Delivery {
+    Delivery::Latest { max_rate: per_second.map(|rate| MaxRate::per_second(rate).unwrap()) }
+}
+
+/// Answers that tell of delivery `latest`: to a subscribe, and to `list`.
+fn latest_acks() -> [(&'static str, Control); 2] {
+    let mut total = PerChannel::default();
+    total[Channel::Quotes] = 1;
+    let ack = Control::Subscription {
+        id: Some(1),
+        names: Box::new(all_quotes()),
+        total,
+        delivery: latest(Some(10.0)),
+        on_lag: OnLag::Latest,
+        modes: Vec::new(),
+    };
+    total[Channel::Trades] = 2;
+    let mut trade = Names::default();
+    trade[Channel::Trades].add("MSFT").unwrap();
+    let mut every = all_quotes();
+    every[Channel::Trades].add("AAPL").unwrap();
+    every[Channel::Trades].add("MSFT").unwrap();
+    let listed = Control::Subscription {
+        id: Some(3),
+        names: Box::new(every),
+        total,
+        delivery: Delivery::Every,
+        on_lag: OnLag::Close,
+        modes: vec![
+            Mode { delivery: latest(Some(10.0)), names: all_quotes() },
+            Mode { delivery: latest(None), names: trade },
+        ],
+    };
+    [("subscription_latest", ack), ("subscription_modes", listed)]
+}
+
+fn gaps() -> [(&'static str, Control); 2] {
+    let gap = |from, to| Control::Gap {
+        channel: Channel::Trades,
+        symbol: Symbol::new("AAPL").unwrap(),
+        from,
+        to,
+    };
+    [("gap", gap(Some(1043), Some(2001))), ("gap_unknown", gap(None, None))]
+}
+
 fn controls() -> Vec<(&'static str, Control)> {
     let mut total = PerChannel::default();
     total[Channel::Trades] = 1;
@@ -193,9 +247,19 @@ fn controls() -> Vec<(&'static str, Control)> {
     total[Channel::Bars] = 1;
     let names = Box::new(names());
     let time = "2026-01-02T14:30:00.5Z".parse().unwrap();
-    vec![
+    let mut controls = vec![
         ("connected", Control::Connected { epoch: "8c1f6e0b52d94a37".to_owned() }),
-        ("subscription", Control::Subscription { id: Some(1), names, total }),
+        (
+            "subscription",
+            Control::Subscription {
+                id: Some(1),
+                names,
+                total,
+                delivery: Delivery::Every,
+                on_lag: OnLag::Close,
+                modes: Vec::new(),
+            },
+        ),
         ("snapshot", Control::Snapshot { ticks: 3 }),
         ("live", Control::Live),
         (
@@ -218,7 +282,10 @@ fn controls() -> Vec<(&'static str, Control)> {
             Control::Publishing { last: 41, mark: Some("trades.csv:1042".to_owned()) },
         ),
         ("ack", Control::Ack { upto: 42 }),
-    ]
+    ];
+    controls.extend(latest_acks());
+    controls.extend(gaps());
+    controls
 }
 
 fn commands() -> Vec<(&'static str, Command)> {
@@ -231,15 +298,45 @@ fn commands() -> Vec<(&'static str, Command)> {
     vec![
         (
             "subscribe",
-            Command::Subscribe(Subscription { names: names(), snapshot: None, id: Some(1) }),
+            Command::Subscribe(Subscription {
+                names: names(),
+                id: Some(1),
+                ..Subscription::default()
+            }),
         ),
         (
             "subscribe_everything",
-            Command::Subscribe(Subscription { names: everything, snapshot: Some(true), id: None }),
+            Command::Subscribe(Subscription {
+                names: everything,
+                snapshot: Some(true),
+                ..Subscription::default()
+            }),
+        ),
+        (
+            "subscribe_latest",
+            Command::Subscribe(Subscription {
+                names: all_quotes(),
+                delivery: latest(Some(10.0)),
+                on_lag: Some(OnLag::Latest),
+                id: Some(1),
+                ..Subscription::default()
+            }),
+        ),
+        (
+            "subscribe_latest_slowly",
+            Command::Subscribe(Subscription {
+                names: all_quotes(),
+                delivery: latest(Some(0.5)),
+                ..Subscription::default()
+            }),
         ),
         (
             "unsubscribe",
-            Command::Unsubscribe(Subscription { names: dropped, snapshot: None, id: Some(2) }),
+            Command::Unsubscribe(Subscription {
+                names: dropped,
+                id: Some(2),
+                ..Subscription::default()
+            }),
         ),
         ("list", Command::List { id: Some(3) }),
         ("publish", Command::Publish(Publish { publisher: "replay-1".to_owned() })),

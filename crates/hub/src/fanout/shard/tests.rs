@@ -46,7 +46,8 @@ impl Rig {
 
     fn command(&mut self, id: SessionId, command: fn(Subscription) -> Command, names: Names) {
         let snapshot = Some(false);
-        self.shard.command(id, &command(Subscription { names, snapshot, id: None }));
+        self.shard
+            .command(id, &command(Subscription { names, snapshot, ..Subscription::default() }));
     }
 
     /// Subscribes without a snapshot and reads the ack.
@@ -200,7 +201,8 @@ fn large_snapshot_is_pending_until_it_is_written() {
     let mut rig = Rig::new(Position::FIRST, 65_535);
     rig.apply(0..10_000);
     let id = rig.open();
-    let asked = Subscription { names: all_trades(), snapshot: Some(true), id: None };
+    let asked =
+        Subscription { names: all_trades(), snapshot: Some(true), ..Subscription::default() };
     rig.shard.command(id, &Command::Subscribe(asked));
     let all = rig.shard.control_bytes(id);
     let (mut writes, mut written) = (0, 0);
