@@ -14,7 +14,8 @@ use tickwire_protocol::{Feed, TICK_BYTES_MAX};
 pub struct Config {
     /// Address to listen on. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Shards, each a thread with its share of the connections; 0 means one per core.
+    /// Shards, each a thread with its share of the connections; 0 means one per core but one, which is
+    /// left to the router, the publishers and the kernel.
     pub shards: usize,
     /// Names of the feeds that exist; the first is meant when none is named.
     pub feeds: Vec<String>,
@@ -285,7 +286,7 @@ impl Config {
     #[must_use]
     pub fn shard_count(&self) -> usize {
         match self.shards {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().max(2) - 1),
             shards => shards,
         }
     }

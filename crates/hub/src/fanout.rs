@@ -7,12 +7,16 @@
 mod backlog;
 mod batch;
 mod frame;
+mod latest;
 mod log;
+mod marks;
 mod sequencer;
 mod session;
 mod shard;
+mod subscriber;
 mod topics;
 mod view;
+mod wheel;
 
 pub use batch::{Batch, Encoded, Numbered};
 pub use frame::FrameBuf;

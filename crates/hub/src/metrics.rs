@@ -41,6 +41,8 @@ pub(crate) struct ShardMetrics {
     pub(crate) assigned: Cell,
     pub(crate) subscriptions: Cell,
     pub(crate) ticks_delivered: Cell,
+    pub(crate) ticks_conflated: Cell,
+    pub(crate) degraded: Cell,
     pub(crate) bytes: Cell,
     pub(crate) frames: Cell,
     pub(crate) backlog_ticks: Cell,
@@ -58,6 +60,8 @@ impl ShardMetrics {
             assigned: Cell::default(),
             subscriptions: Cell::default(),
             ticks_delivered: Cell::default(),
+            ticks_conflated: Cell::default(),
+            degraded: Cell::default(),
             bytes: Cell::default(),
             frames: Cell::default(),
             backlog_ticks: Cell::default(),
@@ -73,6 +77,8 @@ impl ShardMetrics {
     pub(crate) fn publish(&self, stats: &Stats) {
         self.subscriptions.set(stats.subscriptions as u64);
         self.ticks_delivered.set(stats.ticks_delivered);
+        self.ticks_conflated.set(stats.ticks_conflated);
+        self.degraded.set(stats.degraded);
         self.backlog_ticks.set(stats.backlog_ticks);
         self.fell_out.set(stats.fell_out);
     }

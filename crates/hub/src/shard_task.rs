@@ -5,6 +5,7 @@
 //! batches gather, so throughput rises with load and latency stays bounded.
 
 mod connection;
+mod pacing;
 mod reading;
 mod timers;
 mod transport;
@@ -26,6 +27,7 @@ use crate::fanout::{Batch, CloseReason, FeedId, FrameBuf, Limits, SessionId, Sha
 use crate::server::{ShardHandle, Shared};
 use crate::shared_log::Follower;
 use connection::{Connection, Stage};
+use pacing::Pacing;
 use reading::CONTROLS_BYTES;
 use transport::Transport;
 
@@ -92,6 +94,7 @@ pub(crate) fn spawn(
         watchful: false,
         feeds_version: 0,
         rotation: 0,
+        pacing: Pacing::default(),
         stopping: false,
         shared,
     };
@@ -138,6 +141,7 @@ struct ShardTask {
     feeds_version: u64,
     /// Where writing begins in the next turn, so that no session is always last.
     rotation: usize,
+    pacing: Pacing,
     /// The hub stops: every connection has a deadline, and the loop ends with the last of them.
     stopping: bool,
     shared: Arc<Shared>,
@@ -147,9 +151,7 @@ impl ShardTask {
     fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         while !self.has_ended() {
-            self.follower.falls_asleep();
-            self.arrived.extend(self.inbox.try_iter());
-            let timeout = if self.has_work() { Duration::ZERO } else { self.until_timer() };
+            let timeout = self.time_to_sleep();
             let polled = self.poll.poll(&mut events, Some(timeout));
             self.follower.is_awake();
             if let Err(error) = polled
@@ -159,6 +161,16 @@ impl ShardTask {
             }
             self.turn(&mut events);
         }
+    }
+
+    /// How long there is nothing to do. In a rest the router need not wake the shard: it will look.
+    fn time_to_sleep(&mut self) -> Duration {
+        if let Some(rest) = self.pacing.rest(clock::monotonic()) {
+            return rest;
+        }
+        self.follower.falls_asleep();
+        self.arrived.extend(self.inbox.try_iter());
+        if self.has_work() { Duration::ZERO } else { self.until_timer() }
     }
 
     fn has_ended(&self) -> bool {
@@ -187,7 +199,11 @@ impl ShardTask {
         for id in self.core.take_lagged() {
             self.finish(id, CloseReason::SlowClient);
         }
-        self.write_ready(events);
+        if self.pacing.rest(self.now).is_none() {
+            self.write_ready(events);
+            let ended = clock::monotonic();
+            self.pacing.end_round(ended, ended - began, !self.core.has_ready());
+        }
         self.resume_paused();
         self.run_timers();
         let metrics = &self.handle().metrics;

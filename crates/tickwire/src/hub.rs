@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Address to listen on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT", env = "TICKWIRE_LISTEN", value_parser = listen)]
     listen: Option<SocketAddr>,
-    /// Threads that serve subscribers [default: one per core]
+    /// Threads that serve subscribers [default: one per core but one]
     #[arg(long, value_name = "N", env = "TICKWIRE_SHARDS")]
     shards: Option<usize>,
     /// Names of the feeds, the default one first [default: main]

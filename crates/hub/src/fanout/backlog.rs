@@ -17,12 +17,6 @@ impl Backlog {
         self.indexes.push(index);
     }
 
-    /// The newest pending index.
-    #[inline]
-    pub(crate) fn newest(&self) -> Option<u32> {
-        self.pending().last().copied()
-    }
-
     /// The oldest pending index.
     pub(crate) fn oldest(&self) -> Option<u32> {
         self.pending().first().copied()
@@ -87,7 +81,6 @@ mod tests {
                 next += 1;
             }
             assert_eq!(backlog.oldest(), Some(expected));
-            assert_eq!(backlog.newest(), Some(next - 1));
             expected += take;
             backlog.consume(usize::try_from(take).unwrap());
             assert_eq!(backlog.len(), usize::try_from(next - expected).unwrap());

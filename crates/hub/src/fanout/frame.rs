@@ -2,6 +2,8 @@
 
 use tickwire_protocol::{Encoding, Tick};
 
+use super::Position;
+
 /// Room in front of a payload: 4 bytes of frame header for up to 65,535 bytes, then the opening of
 /// the message's array, 3 bytes at most.
 const LEAD: usize = 7;
@@ -14,11 +16,26 @@ const LEAD: usize = 7;
 pub struct FrameBuf {
     bytes: Vec<u8>,
     start: usize,
+    /// What the frame was made of, if it can serve the next session too.
+    made_of: Option<MadeOf>,
+    /// Ticks in the frame.
+    ticks: usize,
+    /// Kept for its memory: the backlog the frame was made of.
+    pending: Vec<u32>,
+}
+
+/// With the pending indexes, all that determines a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct MadeOf {
+    encoding: Encoding,
+    /// Position of the oldest pending tick: indexes repeat after 2^32 ticks, positions do not.
+    oldest: Position,
 }
 
 impl Default for FrameBuf {
     fn default() -> Self {
-        Self { bytes: vec![0; LEAD], start: LEAD }
+        let (made_of, ticks, pending) = (None, 0, Vec::new());
+        Self { bytes: vec![0; LEAD], start: LEAD, made_of, ticks, pending }
     }
 }
 
@@ -32,6 +49,25 @@ impl FrameBuf {
     pub(crate) fn clear(&mut self) {
         self.bytes.truncate(LEAD);
         self.start = LEAD;
+        self.made_of = None;
+    }
+
+    /// Notes what the frame is made of, so that sessions that are owed the same get the same bytes
+    /// without their being put together again: all of one symbol, all of `"*"`.
+    pub(crate) fn remember(&mut self, encoding: Encoding, oldest: Position, pending: &[u32]) {
+        self.made_of = Some(MadeOf { encoding, oldest });
+        self.pending.clear();
+        self.pending.extend_from_slice(pending);
+    }
+
+    /// Whether the finished frame is the one that a backlog would give.
+    pub(crate) fn holds(&self, encoding: Encoding, oldest: Position, pending: &[u32]) -> bool {
+        self.made_of == Some(MadeOf { encoding, oldest }) && self.pending == pending
+    }
+
+    /// Ticks in the finished frame.
+    pub(crate) const fn ticks(&self) -> usize {
+        self.ticks
     }
 
     /// Bytes of ticks so far.
@@ -43,9 +79,23 @@ impl FrameBuf {
         self.bytes.extend_from_slice(ticks);
     }
 
+    /// Adds a tick that is encoded for this message only.
+    pub(crate) fn append_tick(&mut self, encoding: Encoding, tick: &Tick) {
+        encoding.write_tick(tick, &mut self.bytes);
+        if encoding == Encoding::Json {
+            self.bytes.push(b',');
+        }
+    }
+
+    /// Takes ticks away again: so many bytes of them stay.
+    pub(crate) fn shorten(&mut self, body_bytes: usize) {
+        self.bytes.truncate(LEAD + body_bytes);
+    }
+
     /// Closes the array of `ticks` elements and writes the headers. The body is at most 65,535 - 3
     /// bytes.
     pub(crate) fn finish(&mut self, encoding: Encoding, ticks: usize) {
+        self.ticks = ticks;
         match encoding {
             Encoding::Json => {
                 if let Some(last) = self.bytes.last_mut() {
@@ -82,20 +132,17 @@ impl FrameBuf {
     ) {
         self.clear();
         let mut count = 0;
-        let mut one = Vec::new();
         for tick in ticks {
-            one.clear();
-            encoding.write_tick(tick, &mut one);
-            if encoding == Encoding::Json {
-                one.push(b',');
-            }
-            if count > 0 && self.body_bytes() + one.len() > body_max {
+            let before = self.body_bytes();
+            self.append_tick(encoding, tick);
+            if count > 0 && self.body_bytes() > body_max {
+                self.shorten(before);
                 self.finish(encoding, count);
                 out(self.frame());
                 self.clear();
+                self.append_tick(encoding, tick);
                 count = 0;
             }
-            self.append(&one);
             count += 1;
         }
         if count > 0 {

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use tickwire_protocol::{Channel, Encoding, ErrorCode, PerChannel, UnixNanos};
+use tickwire_protocol::{Channel, Encoding, ErrorCode, OnLag, PerChannel, UnixNanos};
 
 use super::FeedId;
 use super::backlog::Backlog;
+use super::latest::Latest;
+use super::subscriber::LaneId;
 use super::topics::LocalId;
 
 /// A session: its slot in the shard. Slots are used again.
@@ -98,6 +100,8 @@ pub(crate) enum Flow {
     /// Nothing is pending.
     #[default]
     Idle,
+    /// Waits for its slot: an alarm is set.
+    Waiting,
     /// Stands in the shard's list of sessions to be written.
     Ready,
     /// The socket takes no more.
@@ -107,7 +111,10 @@ pub(crate) enum Flow {
 /// The part of a session that every tick touches; kept apart and small for the cache.
 #[derive(Debug, Default)]
 pub(crate) struct Hot {
+    /// What it is owed of the log, tick by tick.
     pub(crate) backlog: Backlog,
+    /// What it is owed of the newest; `None` while it subscribes to nothing that way.
+    pub(crate) latest: Option<Box<Latest>>,
     pub(crate) flow: Flow,
     /// Gets no more ticks: it has lagged, or is ending, or its slot is empty.
     pub(crate) deaf: bool,
@@ -120,8 +127,8 @@ pub(crate) struct Session {
     pub(crate) encoding: Encoding,
     /// Topics it named, sorted by topic.
     pub(crate) names: Vec<Name>,
-    /// Channels it subscribed to with `"*"`.
-    pub(crate) wild: PerChannel<bool>,
+    /// Channels it subscribed to with `"*"`, and how.
+    pub(crate) wild: PerChannel<Option<LaneId>>,
     /// Names by channel, `"*"` counted as one.
     pub(crate) totals: PerChannel<u32>,
     /// Frames that are not ticks, oldest first.
@@ -134,6 +141,8 @@ pub(crate) struct Session {
     pub(crate) ending: Option<CloseReason>,
     /// When its socket stopped taking data.
     pub(crate) blocked_since: UnixNanos,
+    /// What happens when it lags.
+    pub(crate) on_lag: OnLag,
 }
 
 /// A topic a session named.
@@ -165,6 +174,7 @@ impl Session {
             sent: 0,
             ending: None,
             blocked_since: UnixNanos::default(),
+            on_lag: OnLag::default(),
         }
     }
 
@@ -174,11 +184,11 @@ impl Session {
 
     /// All names it has, `"*"` counted as one per channel.
     pub(crate) fn total(&self) -> usize {
-        self.names.len() + self.wild.iter().filter(|(_, wild)| **wild).count()
+        self.names.len() + self.wild.iter().filter(|(_, wild)| wild.is_some()).count()
     }
 
-    pub(crate) fn wild_channels(&self) -> impl Iterator<Item = Channel> {
+    pub(crate) fn wild_channels(&self) -> impl Iterator<Item = (Channel, LaneId)> + use<> {
         let wild = self.wild;
-        Channel::ALL.into_iter().filter(move |channel| wild[*channel])
+        Channel::ALL.into_iter().filter_map(move |channel| Some((channel, wild[channel]?)))
     }
 }

@@ -4,20 +4,24 @@
 //! [`Shard::command`] for what was read, [`Shard::take_lagged`] and [`Shard::finish`], then for
 //! every session of [`Shard::take_ready`] a loop of [`Shard::next_write`].
 
+mod apply;
 mod commands;
+mod delivery;
+mod lag;
 #[cfg(test)]
 mod tests;
 mod write;
-
-use std::sync::Arc;
 
 use slab::Slab;
 use tickwire_protocol::{Channel, Control, Encoding, PerChannel, Tick, UnixNanos};
 
 use super::session::{Flow, Hot, Session};
+use super::subscriber::{SESSIONS_MAX, Subscriber};
 use super::topics::Topics;
 use super::view::View;
-use super::{Batch, CloseReason, FeedId, Position, SessionId, frame};
+use super::wheel::Wheel;
+use super::{CloseReason, FeedId, FrameBuf, Position, SessionId, frame};
+use lag::Lagged;
 
 pub use write::NextWrite;
 
@@ -51,6 +55,8 @@ pub struct Stats {
     pub ticks_applied: u64,
     /// Ticks put into frames.
     pub ticks_delivered: u64,
+    /// Ticks that sessions with `latest` were not sent, since a newer one came before their turn.
+    pub ticks_conflated: u64,
     /// Ticks pending over all sessions.
     pub backlog_ticks: u64,
     /// Bytes of control frames pending over all sessions.
@@ -59,6 +65,8 @@ pub struct Stats {
     pub subscriptions: usize,
     /// How often the shard itself fell out of the log.
     pub fell_out: u64,
+    /// Sessions that lagged and went on with `latest`.
+    pub degraded: u64,
 }
 
 /// The connections of one core. See the module for the order of calls.
@@ -70,11 +78,13 @@ pub struct Shard {
     sessions: Slab<Session>,
     /// `hot[slot]` belongs to `sessions[slot]`.
     hot: Vec<Hot>,
-    /// Slots of the sessions that subscribed with `"*"`, by feed and channel.
-    wild: Vec<PerChannel<Vec<u32>>>,
+    /// The sessions that subscribed with `"*"`, by feed and channel.
+    wild: Vec<PerChannel<Vec<Subscriber>>>,
     /// Sessions to be written, each once; it may hold some that have closed in this turn.
     ready: Vec<SessionId>,
-    lagged: Vec<SessionId>,
+    /// The slots of sessions that are paced.
+    wheel: Wheel,
+    lagged: Vec<Lagged>,
     /// Sessions that have closed in this turn. Their slots are given away only in the next one, so
     /// that no list made in this turn can come to mean another session.
     closed: Vec<SessionId>,
@@ -93,6 +103,7 @@ impl Shard {
             hot: Vec::new(),
             wild: (0..limits.feeds).map(|_| PerChannel::default()).collect(),
             ready: Vec::new(),
+            wheel: Wheel::new(),
             lagged: Vec::new(),
             closed: Vec::new(),
             now: UnixNanos::default(),
@@ -119,7 +130,8 @@ impl Shard {
         self.view.head()
     }
 
-    /// A turn begins: the time it counts as, and where the log begins by now.
+    /// A turn begins: the time it counts as, and where the log begins by now. Sessions whose slot has
+    /// come are ready.
     pub fn begin_turn(&mut self, now: UnixNanos, log_start: Position) {
         self.now = self.now.max(now);
         self.view.trim(log_start);
@@ -130,11 +142,13 @@ impl Shard {
                 self.sessions.remove(id.slot());
             }
         }
+        self.open_slots();
     }
 
     /// A session begins.
     pub fn open(&mut self, feed: FeedId, encoding: Encoding) -> SessionId {
         let slot = self.sessions.insert(Session::new(feed, encoding));
+        assert!(slot < SESSIONS_MAX, "Config::check keeps sessions below this");
         if self.hot.len() <= slot {
             self.hot.resize_with(slot + 1, Hot::default);
         }
@@ -148,116 +162,16 @@ impl Shard {
         self.drop_pending(id);
         self.forget_names(id);
         self.hot[id.slot()] = Hot { deaf: true, ..Hot::default() };
-        self.lagged.retain(|lagged| *lagged != id);
+        self.lagged.retain(|lagged| lagged.id != id);
         self.closed.push(id);
-    }
-
-    /// Fans a batch out: last values, and four bytes for every tick a session wants.
-    pub fn apply(&mut self, batch: Arc<Batch>) {
-        let mut index = batch.first().index();
-        let mut delivered = 0;
-        for numbered in batch.ticks() {
-            let topic = self.topics.tick(numbered);
-            let mut queue = Queue {
-                hot: &mut self.hot,
-                ready: &mut self.ready,
-                lagged: &mut self.lagged,
-                backlog_max: self.limits.backlog_ticks,
-            };
-            for slot in &topic.subscribers {
-                delivered += queue.push(*slot, index);
-            }
-            let (feed, channel, _) = topic.key;
-            for slot in &self.wild[usize::from(feed.0)][channel] {
-                delivered += queue.push_unless_newest(*slot, index);
-            }
-            index = index.wrapping_add(1);
-        }
-        self.stats.ticks_applied += batch.ticks().len() as u64;
-        self.stats.backlog_ticks += delivered;
-        self.view.push(batch);
-    }
-
-    /// The shard was too slow for the log: what lies before `to` is lost to it, so every session
-    /// that subscribes to anything has lagged. Last values stay those it has seen.
-    pub fn fell_out(&mut self, to: Position) {
-        self.view.jump(to);
-        self.stats.fell_out += 1;
-        for (slot, session) in &self.sessions {
-            let hot = &mut self.hot[slot];
-            if session.total() > 0 && !hot.deaf {
-                hot.deaf = true;
-                self.lagged.push(SessionId(u32::try_from(slot).unwrap_or(u32::MAX)));
-            }
-        }
-    }
-
-    /// Looks for sessions that are too far behind in time, or whose oldest tick has left the log.
-    /// Cheap enough for ten times a second.
-    ///
-    /// Says whether any session is blocked, so that looking again soon makes sense.
-    pub fn check_ages(&mut self) -> bool {
-        let mut blocked = false;
-        let age_max = self.limits.backlog_age_ns;
-        let too_old = |since: UnixNanos| self.now.0.saturating_sub(since.0) > age_max;
-        for (slot, session) in &self.sessions {
-            let hot = &mut self.hot[slot];
-            if hot.flow != Flow::Blocked {
-                hot.backlog.release();
-                continue;
-            }
-            blocked = true;
-            if hot.deaf {
-                continue;
-            }
-            let behind = match hot.backlog.oldest().map(|index| self.view.locate(index)) {
-                Some(None) => true,
-                Some(Some((batch, _))) => too_old(batch.received()),
-                None => false,
-            };
-            let stuck = session.control.front().is_some_and(|frames| too_old(frames.queued));
-            if behind || stuck || too_old(session.blocked_since) {
-                hot.deaf = true;
-                self.lagged.push(SessionId(u32::try_from(slot).unwrap_or(u32::MAX)));
-            }
-        }
-        blocked
-    }
-
-    /// Lets the sessions lag that hold most, when all together hold more than they may. Only blocked
-    /// ones: what is pending for the others leaves in this turn.
-    pub fn relieve(&mut self) {
-        let mut ticks = self.stats.backlog_ticks.saturating_sub(self.limits.backlogs_ticks);
-        let mut bytes = self.stats.control_bytes.saturating_sub(self.limits.controls_bytes);
-        if ticks == 0 && bytes == 0 {
-            return;
-        }
-        let mut blocked: Vec<(usize, usize, usize)> = self
-            .sessions
-            .iter()
-            .filter(|(slot, _)| self.hot[*slot].flow == Flow::Blocked && !self.hot[*slot].deaf)
-            .map(|(slot, session)| (self.hot[slot].backlog.len(), session.control_bytes, slot))
-            .collect();
-        blocked.sort_unstable_by_key(|(ticks, bytes, _)| std::cmp::Reverse(4 * ticks + bytes));
-        for (its_ticks, its_bytes, slot) in blocked {
-            if ticks == 0 && bytes == 0 {
-                return;
-            }
-            ticks = ticks.saturating_sub(its_ticks as u64);
-            bytes = bytes.saturating_sub(its_bytes);
-            self.hot[slot].deaf = true;
-            self.lagged.push(SessionId(u32::try_from(slot).unwrap_or(u32::MAX)));
-        }
-    }
-
-    /// Sessions that have lagged since the last call; each wants [`Shard::finish`].
-    pub fn take_lagged(&mut self) -> Vec<SessionId> {
-        std::mem::take(&mut self.lagged)
     }
 
     /// Ends a session: it gets no more ticks. A slow one loses what is pending and gets its error;
     /// any other is sent what is pending first. [`NextWrite::Ended`] tells when all is sent.
     pub fn finish(&mut self, id: SessionId, reason: CloseReason) {
+        if reason.error().is_none() {
+            self.queue_newest(id);
+        }
         self.forget_names(id);
         self.hot[id.slot()].deaf = true;
         self.sessions[id.slot()].ending = Some(reason);
@@ -271,6 +185,18 @@ impl Shard {
             self.control(id, &Control::Error { code, detail, id: None });
         }
         self.wake(id);
+    }
+
+    /// Queues the newest of what a session is owed, without waiting for its slot.
+    fn queue_newest(&mut self, id: SessionId) {
+        let owed = self.hot[id.slot()].latest.as_mut().map(|latest| latest.take_all());
+        let last = |topic| self.topics.get(topic).last.as_deref().map(|last| &last.tick);
+        let ticks: Vec<&Tick> = owed.into_iter().flatten().filter_map(last).collect();
+        let (encoding, most) = (self.sessions[id.slot()].encoding, self.limits.message_bytes - 3);
+        let mut frames = Vec::new();
+        FrameBuf::default()
+            .write_ticks(encoding, &ticks, most, |frame| frames.push(frame.to_vec()));
+        frames.into_iter().for_each(|frame| self.queue_frames(id, frame));
     }
 
     /// Ends a session whose connection has ended its way: nothing more of it will be asked for.
@@ -310,7 +236,7 @@ impl Shard {
     /// has bytes of its own.
     pub fn wake(&mut self, id: SessionId) {
         let hot = &mut self.hot[id.slot()];
-        if hot.flow == Flow::Idle {
+        if matches!(hot.flow, Flow::Idle | Flow::Waiting) {
             hot.flow = Flow::Ready;
             self.ready.push(id);
         }
@@ -326,46 +252,7 @@ impl Shard {
     /// Last values of some channels of a feed.
     fn last_values(&self, feed: FeedId, channels: &[Channel]) -> impl Iterator<Item = &Tick> {
         let wanted = move |key: &super::topics::Key| key.0 == feed && channels.contains(&key.1);
-        let topics = self.topics.iter().filter(move |topic| wanted(&topic.key));
-        topics.filter_map(|topic| topic.last.as_deref())
-    }
-}
-
-/// The parts of a shard that a tick touches for each session that wants it.
-struct Queue<'a> {
-    hot: &'a mut [Hot],
-    ready: &'a mut Vec<SessionId>,
-    lagged: &'a mut Vec<SessionId>,
-    backlog_max: usize,
-}
-
-impl Queue<'_> {
-    /// Says how many ticks it queued: 0 or 1.
-    #[inline]
-    fn push(&mut self, slot: u32, index: u32) -> u64 {
-        let hot = &mut self.hot[slot as usize];
-        if hot.deaf {
-            return 0;
-        }
-        hot.backlog.push(index);
-        if hot.flow == Flow::Idle {
-            hot.flow = Flow::Ready;
-            self.ready.push(SessionId(slot));
-        }
-        if hot.backlog.len() > self.backlog_max {
-            hot.deaf = true;
-            self.lagged.push(SessionId(slot));
-        }
-        1
-    }
-
-    /// For `"*"`: what a named subscription has just queued is not queued again.
-    #[inline]
-    fn push_unless_newest(&mut self, slot: u32, index: u32) -> u64 {
-        if self.hot[slot as usize].backlog.newest() == Some(index) {
-            0
-        } else {
-            self.push(slot, index)
-        }
+        let topics = self.topics.iter().filter(move |(_, topic)| wanted(&topic.key));
+        topics.filter_map(|(_, topic)| Some(&topic.last.as_deref()?.tick))
     }
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use slab::Slab;
 use tickwire_protocol::{Channel, Symbol, Tick};
 
-use super::{FeedId, Numbered, TopicId};
+use super::subscriber::Subscriber;
+use super::{FeedId, Numbered, Position, TopicId};
 
 /// A topic by what it is.
 pub(crate) type Key = (FeedId, Channel, Symbol);
@@ -18,10 +19,17 @@ pub(crate) struct LocalId(pub(crate) u32);
 #[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) key: Key,
-    /// Slots of the sessions that named it, in no order.
-    pub(crate) subscribers: Vec<u32>,
-    /// A copy, never a slice that would pin a batch. `None` while it has never ticked.
-    pub(crate) last: Option<Box<Tick>>,
+    /// The sessions that named it, in no order.
+    pub(crate) subscribers: Vec<Subscriber>,
+    /// `None` while it has never ticked.
+    pub(crate) last: Option<Box<Last>>,
+}
+
+/// The last value of a topic: a copy, never a slice that would pin a batch.
+#[derive(Debug)]
+pub(crate) struct Last {
+    pub(crate) tick: Tick,
+    pub(crate) at: Position,
 }
 
 /// No room for another name that has never ticked.
@@ -56,20 +64,26 @@ impl Topics {
 
     /// Takes note of a tick: it is its topic's last value now.
     #[inline]
-    pub(crate) fn tick(&mut self, numbered: &Numbered) -> &Topic {
-        let local = match self.of_global.get(numbered.topic.0 as usize) {
-            Some(local) if *local != UNKNOWN => *local,
-            _ => self.meet(numbered),
-        };
+    pub(crate) fn tick(&mut self, numbered: &Numbered, at: Position) -> (LocalId, &Topic) {
+        let local = self.local(numbered.topic).unwrap_or_else(|| self.meet(numbered));
         let topic = &mut self.topics[local.0 as usize];
         match &mut topic.last {
-            Some(last) => last.as_mut().clone_from(&numbered.tick), // in place: the box stays
+            Some(last) => {
+                last.tick.clone_from(&numbered.tick); // in place: the box stays
+                last.at = at;
+            }
             None => {
-                topic.last = Some(Box::new(numbered.tick.clone()));
+                topic.last = Some(Box::new(Last { tick: numbered.tick.clone(), at }));
                 self.waiting -= 1;
             }
         }
-        topic
+        (local, topic)
+    }
+
+    /// The number here of a topic that has ticked.
+    #[inline]
+    pub(crate) fn local(&self, TopicId(global): TopicId) -> Option<LocalId> {
+        self.of_global.get(global as usize).copied().filter(|local| *local != UNKNOWN)
     }
 
     /// The first tick of a topic.
@@ -131,8 +145,9 @@ impl Topics {
         &mut self.topics[local.0 as usize]
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Topic> {
-        self.topics.iter().map(|(_, topic)| topic)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LocalId, &Topic)> {
+        let local = |slot| LocalId(u32::try_from(slot).expect("as above, in insert"));
+        self.topics.iter().map(move |(slot, topic)| (local(slot), topic))
     }
 }
 

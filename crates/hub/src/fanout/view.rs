@@ -56,12 +56,22 @@ impl View {
         self.head = to;
     }
 
+    /// The position an index stands for: that before the head which ends with it.
+    pub(crate) const fn position(&self, index: u32) -> Position {
+        let behind = self.head.index().wrapping_sub(index);
+        Position(self.head.0 - behind as u64)
+    }
+
     /// The batch that holds an index, and the tick's place in it; `None` if it has left.
     pub(crate) fn locate(&self, index: u32) -> Option<(&Batch, usize)> {
-        let behind = self.head.index().wrapping_sub(index);
-        let position = Position(self.head.0 - u64::from(behind));
+        self.locate_position(self.position(index))
+    }
+
+    /// The batch that holds a position before the head, and the tick's place in it; `None` if it has
+    /// left.
+    pub(crate) fn locate_position(&self, position: Position) -> Option<(&Batch, usize)> {
         let offset = |batch: &Batch| usize::try_from(position.0.checked_sub(batch.first().0)?).ok();
-        let number = self.slots[index as usize % SLOTS];
+        let number = self.slots[position.index() as usize % SLOTS];
         let near = self.batches.get(number.wrapping_sub(self.departed) as usize);
         if let Some(batch) = near
             && let Some(offset) = offset(batch)

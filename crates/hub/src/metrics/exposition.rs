@@ -55,6 +55,8 @@ impl Scrape {
             (("reason", reason.label()), self.sum(|shard| &shard.closes[reason as usize]))
         });
         out.counters("closes", "Sessions ended, by reason", &closes)?;
+        let degraded = self.sum(|s| &s.degraded);
+        out.counter("degraded", "Sessions that lagged and went on with latest", degraded)?;
         let hub = &self.0.metrics;
         let commands = self.sum(|shard| &shard.refused_commands);
         let refused = Refused::ALL
@@ -72,6 +74,8 @@ impl Scrape {
         out.gauge("topics", "Topics that have ticked", hub.topics.get())?;
         let delivered = self.sum(|s| &s.ticks_delivered);
         out.counter("ticks_delivered", "Ticks written to subscribers", delivered)?;
+        let conflated = self.sum(|s| &s.ticks_conflated);
+        out.counter("ticks_conflated", "Ticks left out of latest for a newer one", conflated)?;
         out.counter("bytes", "Bytes written to subscribers", self.sum(|s| &s.bytes))?;
         out.counter("frames", "Writes of frames to subscribers", self.sum(|s| &s.frames))?;
         let per_write = self.sum_buckets(|shard| &shard.ticks_per_write);

@@ -20,7 +20,11 @@ impl ShardTask {
     /// Time until something is due.
     pub(super) fn until_timer(&self) -> Duration {
         let due = self.earliest_deadline.map_or(self.next_sweep, |due| due.min(self.next_sweep));
-        due.saturating_duration_since(clock::monotonic())
+        let timer = due.saturating_duration_since(clock::monotonic());
+        match self.core.next_slot() {
+            Some(slot) => timer.min(Duration::from_nanos(slot.0.saturating_sub(clock::wall().0))),
+            None => timer,
+        }
     }
 
     pub(super) fn run_timers(&mut self) {

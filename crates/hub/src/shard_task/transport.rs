@@ -12,7 +12,14 @@ use socket2::SockRef;
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// TCP as it is.
-    Plain(TcpStream),
+    Plain(Plain),
+}
+
+#[derive(Debug)]
+pub(crate) struct Plain {
+    stream: TcpStream,
+    /// Whether little may be on its way unsent: see [`Transport::set_fresh`].
+    fresh: bool,
 }
 
 /// What a write came to.
@@ -27,6 +34,8 @@ pub(crate) enum Written {
 /// Unsent bytes the kernel may hold for a connection before it counts as blocked. Bounds what a
 /// stalled reader hides from its backlog, and is far above what one turn writes.
 const NOTSENT_LOWAT_BYTES: u32 = 256 * 1024;
+/// The same for a connection that is sent the newest ticks only: what the kernel holds grows old.
+const NOTSENT_LOWAT_FRESH_BYTES: u32 = 16 * 1024;
 
 impl Transport {
     /// Takes a connected, non-blocking socket.
@@ -36,20 +45,31 @@ impl Transport {
     pub(crate) fn plain(stream: std::net::TcpStream) -> io::Result<Self> {
         let socket = SockRef::from(&stream);
         socket.set_tcp_nodelay(true)?;
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES)?;
-        Ok(Self::Plain(TcpStream::from_std(stream)))
+        limit_unsent(&stream, NOTSENT_LOWAT_BYTES)?;
+        Ok(Self::Plain(Plain { stream: TcpStream::from_std(stream), fresh: false }))
+    }
+
+    /// Has the kernel take little in advance, so that what is chosen to be sent is not old by the time
+    /// it leaves; or as much as usual. Costs nothing unless it changes.
+    pub(crate) fn set_fresh(&mut self, fresh: bool) -> io::Result<()> {
+        let Self::Plain(plain) = self;
+        if plain.fresh == fresh {
+            return Ok(());
+        }
+        plain.fresh = fresh;
+        let bytes = if fresh { NOTSENT_LOWAT_FRESH_BYTES } else { NOTSENT_LOWAT_BYTES };
+        limit_unsent(&plain.stream, bytes)
     }
 
     /// Asks to be told, once, of every change to readable or writable.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let Self::Plain(stream) = self;
+        let Self::Plain(Plain { stream, .. }) = self;
         registry.register(stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     /// Writes what can be written without waiting.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Written> {
-        let Self::Plain(stream) = self;
+        let Self::Plain(Plain { stream, .. }) = self;
         loop {
             return match stream.write(bytes) {
                 Ok(0) if !bytes.is_empty() => Err(io::ErrorKind::WriteZero.into()),
@@ -62,20 +82,28 @@ impl Transport {
     }
 
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let Self::Plain(stream) = self;
+        let Self::Plain(Plain { stream, .. }) = self;
         stream.read(into)
     }
 
     /// Tells the peer that nothing more will come.
     pub(crate) fn end_writing(&self) {
-        let Self::Plain(stream) = self;
+        let Self::Plain(Plain { stream, .. }) = self;
         let _gone = stream.shutdown(Shutdown::Write); // an error means that it has ended already
     }
 
     /// Makes the coming close drop what the kernel still holds, instead of keeping it for a peer that
     /// does not read.
     pub(crate) fn cut(&self) {
-        let Self::Plain(stream) = self;
+        let Self::Plain(Plain { stream, .. }) = self;
         let _gone = SockRef::from(stream).set_linger(Some(Duration::ZERO)); // as above
     }
+}
+
+/// Bounds what the kernel takes and has not sent yet. Elsewhere than on Linux its own limit holds.
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "a Linux option"))]
+fn limit_unsent(stream: &impl std::os::fd::AsFd, bytes: u32) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    SockRef::from(stream).set_tcp_notsent_lowat(bytes)?;
+    Ok(())
 }

@@ -73,6 +73,7 @@ impl ShardTask {
             else {
                 return Ok(Outcome::Done);
             };
+            connection.transport().set_fresh(self.core.conflates(id))?;
             if !connection.write_own()? {
                 self.blocked(id);
                 return Ok(Outcome::Done);
@@ -98,6 +99,7 @@ impl ShardTask {
                     metrics.frames.add(1);
                     metrics.bytes.add(frames.len() as u64);
                     metrics.ticks_per_write.observe(ticks as f64);
+                    self.pacing.wrote(frames.len());
                     if !all {
                         self.blocked(id);
                         return Ok(Outcome::Done);

@@ -400,6 +400,8 @@ impl Shard {
             control_bytes,
             subscriptions: sum(Session::total),
             fell_out: self.fell_out,
+            ticks_conflated: 0,
+            degraded: 0,
         }
     }
 }

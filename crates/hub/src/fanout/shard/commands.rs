@@ -1,18 +1,32 @@
 //! Subscribe, unsubscribe, list.
 
 use tickwire_protocol::{
-    Channel, Command, Control, DecodeError, Delivery, Encoding, ErrorCode, Names, OnLag,
-    PerChannel, Subscription, Tick,
+    Channel, Command, Control, DecodeError, Delivery, Encoding, ErrorCode, Mode, Names, PerChannel,
+    Subscription, Tick,
 };
 
+use super::super::latest::{RATES_MAX, TooManyRates};
 use super::super::session::Name;
+use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::{LocalId, release_unused};
 use super::super::{FrameBuf, SessionId, frame};
 use super::Shard;
+use super::delivery::{conflates, delivery_of};
 use super::write::CONTROL_WRITE_BYTES;
 
 /// A command that would pass a limit; nothing was changed.
 struct Refused(String);
+
+/// What a subscribe changes.
+#[derive(Debug, Default)]
+struct Change {
+    /// Names the session does not have yet.
+    added: Vec<LocalId>,
+    /// Names it has with another delivery.
+    moved: Vec<LocalId>,
+    /// Channels whose `"*"` it does not have yet, or has with another delivery.
+    wild: Vec<Channel>,
+}
 
 /// So many names or fewer are put into their place one by one; more are sorted in together.
 const FEW: usize = 16;
@@ -33,8 +47,8 @@ impl Shard {
             },
             Command::Unsubscribe(asked) => self.unsubscribe(id, asked),
             Command::List { id: command } => {
-                let names = self.names(id);
-                self.acknowledge(id, *command, names);
+                let (names, modes) = (self.names(id), self.modes(id));
+                self.acknowledge(id, *command, names, Delivery::Every, modes);
             }
             Command::Publish(_) => {
                 let detail = "publishers connect to /publish".to_owned();
@@ -56,57 +70,92 @@ impl Shard {
     }
 
     fn subscribe(&mut self, id: SessionId, asked: &Subscription) -> Result<(), Refused> {
-        let mut added = Vec::new();
-        let found = self.find_new(id, &asked.names, &mut added);
-        in_order_once(&mut added);
-        let session = &self.sessions[id.slot()];
-        let wild: Vec<Channel> = Channel::ALL
-            .into_iter()
-            .filter(|channel| asked.names[*channel].all && !session.wild[*channel])
-            .collect();
-        let room = found.and_then(|()| self.check_room(id, added.len() + wild.len()));
-        if let Err(refused) = room {
-            for topic in added {
-                self.topics.release(topic);
+        let mut change = Change::default();
+        let found = self.find_changes(id, asked, &mut change);
+        in_order_once(&mut change.added);
+        in_order_once(&mut change.moved);
+        let room = found.and_then(|()| self.check_room(id, &change)).and_then(|()| {
+            self.lane(id, asked.delivery).map_err(|TooManyRates| {
+                Refused(format!("at most {RATES_MAX} different rates in a session"))
+            })
+        });
+        let lane = match room {
+            Ok(lane) => lane,
+            Err(refused) => {
+                for topic in change.added {
+                    self.topics.release(topic);
+                }
+                return Err(refused);
             }
-            return Err(refused);
+        };
+        self.make(id, &change, lane);
+        if let Some(on_lag) = asked.on_lag {
+            self.sessions[id.slot()].on_lag = on_lag;
         }
-        self.add_names(id, &added);
-        self.add_wild(id, &wild);
-        let mut names = self.names_of(&added);
+        let Change { added, mut moved, wild } = change;
+        let mut touched = added;
+        touched.append(&mut moved);
+        let mut names = self.names_of(&touched);
         for channel in &wild {
             names[*channel].all = true;
         }
-        self.acknowledge(id, asked.id, names);
-        self.snapshot(id, &added, &wild, asked.snapshot);
+        self.acknowledge(id, asked.id, names, asked.delivery, Vec::new());
+        self.snapshot(id, &touched, &wild, asked.snapshot);
         Ok(())
     }
 
-    /// The topics of the names that the session does not have yet, made where they do not exist.
-    fn find_new(
+    /// What a command changes. Topics of new names are made where they do not exist.
+    fn find_changes(
         &mut self,
         id: SessionId,
-        names: &Names,
-        added: &mut Vec<LocalId>,
+        asked: &Subscription,
+        change: &mut Change,
     ) -> Result<(), Refused> {
-        let session = &self.sessions[id.slot()];
-        for (channel, selection) in names.iter() {
+        let feed = self.sessions[id.slot()].feed;
+        for (channel, selection) in asked.names.iter() {
+            let delivery = delivery_of(channel, asked.delivery);
             for symbol in &selection.symbols {
-                let key = (session.feed, channel, *symbol);
-                let topic = self.topics.wait_for(key).map_err(|_| {
+                let topic = self.topics.wait_for((feed, channel, *symbol)).map_err(|_| {
                     let limit = self.limits.waiting_topics;
                     Refused(format!("names that have never ticked: at most {limit} are waited for"))
                 })?;
+                let session = &self.sessions[id.slot()];
                 if session.find(topic).is_err() {
-                    added.push(topic);
+                    change.added.push(topic);
+                } else if let Some(lane) = self.lane_of(id, topic)
+                    && self.delivery(id, lane) != delivery
+                {
+                    change.moved.push(topic);
                 }
+            }
+            let wild = self.sessions[id.slot()].wild[channel];
+            if selection.all && wild.is_none_or(|lane| self.delivery(id, lane) != delivery) {
+                change.wild.push(channel);
             }
         }
         Ok(())
     }
 
-    fn check_room(&self, id: SessionId, added: usize) -> Result<(), Refused> {
-        let (limit, has) = (self.limits.names_per_session, self.sessions[id.slot()].total());
+    /// Makes the change; what can be conflated goes into the lane.
+    fn make(&mut self, id: SessionId, change: &Change, lane: LaneId) {
+        let lane_of = |channel| if conflates(channel) { lane } else { LaneId::EVERY };
+        self.add_names(id, &change.added, lane_of);
+        for topic in &change.moved {
+            let (_, channel, _) = self.topics.get(*topic).key;
+            self.move_name(id, *topic, lane_of(channel));
+        }
+        for channel in &change.wild {
+            self.set_wild(id, *channel, Some(lane_of(*channel)));
+        }
+        self.note_names_beside_wild(id);
+        self.drop_lanes(id);
+    }
+
+    fn check_room(&self, id: SessionId, change: &Change) -> Result<(), Refused> {
+        let session = &self.sessions[id.slot()];
+        let new_wild = change.wild.iter().filter(|channel| session.wild[**channel].is_none());
+        let added = change.added.len() + new_wild.count();
+        let (limit, has) = (self.limits.names_per_session, session.total());
         if has + added > limit {
             return Err(Refused(format!("{added} names beside {has}: at most {limit} a session")));
         }
@@ -116,35 +165,31 @@ impl Shard {
         Ok(())
     }
 
-    fn add_names(&mut self, id: SessionId, added: &[LocalId]) {
-        let session = &mut self.sessions[id.slot()];
+    fn add_names(&mut self, id: SessionId, added: &[LocalId], lane_of: impl Fn(Channel) -> LaneId) {
         for topic in added {
             let entry = self.topics.get_mut(*topic);
+            let (_, channel, _) = entry.key;
             let at = u32::try_from(entry.subscribers.len()).expect("limits keep this small");
-            entry.subscribers.push(id.0);
-            session.totals[entry.key.1] += 1;
+            entry.subscribers.push(Subscriber::new(id, lane_of(channel)));
+            self.enter(id, lane_of(channel));
+            let session = &mut self.sessions[id.slot()];
+            session.totals[channel] += 1;
             let name = Name { topic: *topic, at };
             if added.len() > FEW {
                 session.names.push(name);
             } else if let Err(place) = session.find(*topic) {
                 session.names.insert(place, name);
             }
+            if let Some(lane) = session.wild[channel] {
+                self.unmark(id, lane, *topic); // the name beats "*" from now on
+            }
         }
+        let session = &mut self.sessions[id.slot()];
         if added.len() > FEW {
             session.names.sort_by_key(|name| name.topic); // mostly sorted already
             session.names.shrink_to_fit(); // sets rarely grow, and there are many sessions
         }
         self.stats.subscriptions += added.len();
-    }
-
-    fn add_wild(&mut self, id: SessionId, channels: &[Channel]) {
-        let session = &mut self.sessions[id.slot()];
-        for channel in channels {
-            session.wild[*channel] = true;
-            session.totals[*channel] += 1;
-            self.wild[usize::from(session.feed.0)][*channel].push(id.0);
-        }
-        self.stats.subscriptions += channels.len();
     }
 
     fn unsubscribe(&mut self, id: SessionId, asked: &Subscription) {
@@ -155,7 +200,7 @@ impl Shard {
             let keys = selection.symbols.iter().map(|symbol| (session.feed, channel, *symbol));
             let topics = keys.filter_map(|key| self.topics.find(&key));
             removed.extend(topics.filter(|topic| session.find(*topic).is_ok()));
-            if selection.all && session.wild[channel] {
+            if selection.all && session.wild[channel].is_some() {
                 wild.push(channel);
             }
         }
@@ -165,8 +210,12 @@ impl Shard {
             names[*channel].all = true;
         }
         self.remove_names(id, removed);
-        self.remove_wild(id, &wild);
-        self.acknowledge(id, asked.id, names);
+        for channel in wild {
+            self.set_wild(id, channel, None);
+        }
+        self.note_names_beside_wild(id);
+        self.drop_lanes(id);
+        self.acknowledge(id, asked.id, names, Delivery::Every, Vec::new());
     }
 
     fn remove_names(&mut self, id: SessionId, mut removed: Vec<LocalId>) {
@@ -190,36 +239,28 @@ impl Shard {
         let at = session.names[place].at;
         let entry = self.topics.get_mut(topic);
         session.totals[entry.key.1] -= 1;
-        entry.subscribers.swap_remove(at as usize);
+        let lane = entry.subscribers.swap_remove(at as usize).lane();
         release_unused(&mut entry.subscribers);
         if let Some(moved) = entry.subscribers.get(at as usize) {
-            let moved = &mut self.sessions[*moved as usize];
+            let moved = &mut self.sessions[moved.session().slot()];
             if let Ok(place) = moved.find(topic) {
                 moved.names[place].at = at;
             }
         }
+        self.unmark(id, lane, topic);
+        self.leave(id, lane);
         self.topics.release(topic);
-    }
-
-    fn remove_wild(&mut self, id: SessionId, channels: &[Channel]) {
-        let session = &mut self.sessions[id.slot()];
-        for channel in channels {
-            session.wild[*channel] = false;
-            session.totals[*channel] -= 1;
-            let list = &mut self.wild[usize::from(session.feed.0)][*channel];
-            if let Some(place) = list.iter().position(|slot| *slot == id.0) {
-                list.swap_remove(place);
-            }
-        }
-        self.stats.subscriptions -= channels.len();
     }
 
     pub(super) fn forget_names(&mut self, id: SessionId) {
         let session = &self.sessions[id.slot()];
         let names = session.names.iter().map(|name| name.topic).collect();
-        let wild: Vec<Channel> = session.wild_channels().collect();
+        let wild = session.wild_channels();
         self.remove_names(id, names);
-        self.remove_wild(id, &wild);
+        for (channel, _) in wild {
+            self.set_wild(id, channel, None);
+        }
+        self.drop_lanes(id);
     }
 
     /// Everything a session subscribes to.
@@ -227,7 +268,7 @@ impl Shard {
         let session = &self.sessions[id.slot()];
         let topics: Vec<LocalId> = session.names.iter().map(|name| name.topic).collect();
         let mut names = self.names_of(&topics);
-        for channel in session.wild_channels() {
+        for (channel, _) in session.wild_channels() {
             names[channel].all = true;
         }
         names
@@ -242,19 +283,21 @@ impl Shard {
         names
     }
 
-    fn acknowledge(&mut self, id: SessionId, command: Option<u64>, names: Names) {
+    fn acknowledge(
+        &mut self,
+        id: SessionId,
+        command: Option<u64>,
+        names: Names,
+        delivery: Delivery,
+        modes: Vec<Mode>,
+    ) {
+        let session = &self.sessions[id.slot()];
         let mut total = PerChannel::default();
-        for (channel, count) in self.sessions[id.slot()].totals.iter() {
+        for (channel, count) in session.totals.iter() {
             total[channel] = u64::from(*count);
         }
-        let ack = Control::Subscription {
-            id: command,
-            names: Box::new(names),
-            total,
-            delivery: Delivery::Every,
-            on_lag: OnLag::Close,
-            modes: Vec::new(),
-        };
+        let (names, on_lag) = (Box::new(names), session.on_lag);
+        let ack = Control::Subscription { id: command, names, total, delivery, on_lag, modes };
         self.control(id, &ack);
     }
 
@@ -279,7 +322,8 @@ impl Shard {
         for topic in added {
             let topic = self.topics.get(*topic);
             let covered = of_wild && wild.contains(&topic.key.1);
-            ticks.extend(topic.last.as_deref().filter(|_| of_names && !covered));
+            let last = topic.last.as_deref().filter(|_| of_names && !covered);
+            ticks.extend(last.map(|last| &last.tick));
         }
         let most = self.limits.message_bytes - 3;
         for frames in snapshot_frames(session.encoding, &ticks, most) {

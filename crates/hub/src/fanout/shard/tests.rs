@@ -1,13 +1,14 @@
 //! What random operations on small numbers do not reach, and faults there were.
 
+use std::sync::Arc;
+
 use tickwire_protocol::{Command, Element, Names, Subscription, Symbol, decode_message};
 
 use super::super::sequencer::tests::trade;
 use super::super::topics::Key;
-use super::super::{Numbered, TopicId};
+use super::super::{Batch, Numbered, TopicId};
 use super::commands::in_order_once;
 use super::*;
-use crate::fanout::FrameBuf;
 use crate::fanout::topics::LocalId;
 
 const FEED: FeedId = FeedId(0);

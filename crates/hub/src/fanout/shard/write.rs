@@ -2,11 +2,12 @@
 
 use tickwire_protocol::Encoding;
 
-use super::super::backlog::Backlog;
 use super::super::session::Flow;
 use super::super::view::View;
-use super::super::{CloseReason, Encoded, FrameBuf, SessionId};
+use super::super::{CloseReason, Encoded, FrameBuf, Position, SessionId};
 use super::Shard;
+use super::apply::schedule;
+use super::lag::{Lagged, Missed};
 
 /// Control frames put into one write, in bytes, when there are many. A write that the socket takes
 /// only in part is copied, so this bounds what a session holds beside its queue.
@@ -14,6 +15,9 @@ pub(super) const CONTROL_WRITE_BYTES: usize = 64 * 1024;
 
 /// Places a queue of control frames may keep once it is empty.
 const CONTROL_KEPT: usize = 8;
+
+/// Ticks one message can hold at the most: the smallest take some 20 bytes.
+const MESSAGE_TICKS_MAX: usize = 4096;
 
 /// What a session has to be sent next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,27 +85,130 @@ impl Shard {
     /// Puts what a session is to be sent next into `out`, and counts it as sent: the caller must
     /// write all of it before it asks again.
     pub fn next_write(&mut self, id: SessionId, out: &mut FrameBuf) -> NextWrite {
-        let ticks_before_control = match self.next_control(id, out) {
-            Ok(()) => return NextWrite::Frames { ticks: 0 },
-            Err(ticks) => ticks,
-        };
-        let session = &mut self.sessions[id.slot()];
+        loop {
+            let ticks_before_control = match self.next_control(id, out) {
+                Ok(()) => return NextWrite::Frames { ticks: 0 },
+                Err(ticks) => ticks,
+            };
+            let ticks = match self.fill(id, ticks_before_control, out) {
+                Filled::Ticks(0) => return self.rest(id),
+                Filled::Ticks(ticks) => ticks,
+                Filled::LeftLog => {
+                    let lagged = Lagged { id, missed: Missed::Pending };
+                    if self.degrade(&lagged) {
+                        continue;
+                    }
+                    self.hot[id.slot()].deaf = true;
+                    return NextWrite::Lagged;
+                }
+            };
+            self.stats.ticks_delivered += ticks as u64;
+            return NextWrite::Frames { ticks };
+        }
+    }
+
+    /// Nothing is to be sent now: the session waits for its slot, for news, or for its end.
+    fn rest(&mut self, id: SessionId) -> NextWrite {
         let hot = &mut self.hot[id.slot()];
-        if hot.backlog.is_empty() {
-            hot.flow = Flow::Idle;
-            return session.ending.map_or(NextWrite::Idle, NextWrite::Ended);
+        hot.flow = Flow::Idle;
+        if let Some(opens) = hot.latest.as_ref().and_then(|latest| latest.next()) {
+            schedule(id, hot, opens, self.now, &mut self.wheel, &mut self.ready);
         }
-        let most = Most { ticks: ticks_before_control, bytes: self.limits.message_bytes - 3 };
-        let ticks = fill(out, &self.view, &hot.backlog, session.encoding, &most);
-        if ticks == 0 {
-            hot.deaf = true;
-            return NextWrite::Lagged;
+        self.sessions[id.slot()].ending.map_or(NextWrite::Idle, NextWrite::Ended)
+    }
+
+    /// Builds one data message: the newest of what is due, then the oldest of what is pending. When
+    /// both are there, neither takes it all.
+    fn fill(&mut self, id: SessionId, ticks_max: usize, out: &mut FrameBuf) -> Filled {
+        let encoding = self.sessions[id.slot()].encoding;
+        let body_max = self.limits.message_bytes - 3;
+        let hot = &self.hot[id.slot()];
+        let newest_first = ticks_max == usize::MAX // a control frame would come before
+            && hot.latest.as_ref().is_some_and(|latest| latest.is_due(self.now));
+        if hot.backlog.is_empty() && !newest_first {
+            return Filled::Ticks(0);
         }
-        hot.backlog.consume(ticks);
-        session.sent += ticks as u64;
+        if !newest_first && out.holds(encoding, self.oldest(id), self.window(id, ticks_max)) {
+            let ticks = out.ticks();
+            self.consume(id, ticks);
+            return Filled::Ticks(ticks);
+        }
+        out.clear();
+        let mut newest = 0;
+        if newest_first {
+            let share =
+                if self.hot[id.slot()].backlog.is_empty() { body_max } else { body_max / 2 };
+            newest = self.fill_newest(id, encoding, share, out);
+        }
+        let window = self.window(id, ticks_max);
+        let Some(pending) = fill_pending(out, &self.view, window, encoding, body_max) else {
+            return if newest > 0 {
+                self.finish_frame(out, encoding, newest)
+            } else {
+                Filled::LeftLog
+            };
+        };
+        if newest == 0 {
+            out.remember(encoding, self.oldest(id), window);
+        }
+        self.consume(id, pending);
+        self.finish_frame(out, encoding, newest + pending)
+    }
+
+    fn finish_frame(&self, out: &mut FrameBuf, encoding: Encoding, ticks: usize) -> Filled {
+        if ticks > 0 {
+            out.finish(encoding, ticks);
+        }
+        Filled::Ticks(ticks)
+    }
+
+    /// As much of a session's backlog as one message may hold.
+    fn window(&self, id: SessionId, ticks_max: usize) -> &[u32] {
+        let pending = self.hot[id.slot()].backlog.pending();
+        &pending[..pending.len().min(ticks_max).min(MESSAGE_TICKS_MAX)]
+    }
+
+    /// Position of the oldest tick of a backlog.
+    fn oldest(&self, id: SessionId) -> Position {
+        let oldest = self.hot[id.slot()].backlog.oldest();
+        oldest.map(|index| self.view.position(index)).unwrap_or_default()
+    }
+
+    fn consume(&mut self, id: SessionId, ticks: usize) {
+        self.hot[id.slot()].backlog.consume(ticks);
+        self.sessions[id.slot()].sent += ticks as u64;
         self.stats.backlog_ticks -= ticks as u64;
-        self.stats.ticks_delivered += ticks as u64;
-        NextWrite::Frames { ticks }
+    }
+
+    /// Puts the newest ticks of topics that are due into the message: as the batch spelled them, or
+    /// from the last value if their batch has left the log.
+    fn fill_newest(
+        &mut self,
+        id: SessionId,
+        encoding: Encoding,
+        body_max: usize,
+        out: &mut FrameBuf,
+    ) -> usize {
+        let (topics, view) = (&self.topics, &self.view);
+        let Some(latest) = &mut self.hot[id.slot()].latest else { return 0 };
+        let mut unsent = 0;
+        let taken = latest.take_due(self.now, |topic| {
+            let Some(last) = &topics.get(topic).last else {
+                unsent += 1; // cannot be: only ticks make marks
+                return true;
+            };
+            let before = out.body_bytes();
+            match view.locate_position(last.at) {
+                Some((batch, at)) => out.append(batch.encoded(encoding).run(at, at)),
+                None => out.append_tick(encoding, &last.tick),
+            }
+            let fits = before == 0 || out.body_bytes() <= body_max;
+            if !fits {
+                out.shorten(before);
+            }
+            fits
+        });
+        taken - unsent
     }
 
     /// Control frames, if it is their turn; otherwise how many ticks come before them.
@@ -130,40 +237,39 @@ impl Shard {
     }
 }
 
-struct Most {
-    ticks: usize,
-    bytes: usize,
+/// What came of filling a message.
+enum Filled {
+    /// So many ticks are in it.
+    Ticks(usize),
+    /// The oldest pending tick has left the log.
+    LeftLog,
 }
 
-/// Builds one data message of the oldest pending ticks and says how many it holds; 0 if the oldest
-/// has left the log. A tick that fills a message alone still goes out, in one of its own.
-fn fill(
+/// Adds the oldest pending ticks to a data message and says how many; `None` if the oldest has left
+/// the log. A tick that fills a message alone still goes out, in one of its own.
+fn fill_pending(
     out: &mut FrameBuf,
     view: &View,
-    backlog: &Backlog,
+    pending: &[u32],
     encoding: Encoding,
-    most: &Most,
-) -> usize {
-    out.clear();
-    let pending = backlog.pending();
-    let pending = &pending[..pending.len().min(most.ticks)];
+    body_max: usize,
+) -> Option<usize> {
     let mut taken = 0;
     while let Some(first) = pending.get(taken) {
-        let Some((batch, from)) = view.locate(*first) else { break };
+        let Some((batch, from)) = view.locate(*first) else {
+            return (taken > 0).then_some(taken);
+        };
         let encoded = batch.encoded(encoding);
-        let room = most.bytes.saturating_sub(out.body_bytes());
+        let room = body_max.saturating_sub(out.body_bytes());
         let fits = match run(&pending[taken..], encoded, from, room) {
-            0 if taken == 0 => 1,
+            0 if out.body_bytes() == 0 => 1,
             0 => break,
             fits => fits,
         };
         out.append(encoded.run(from, from + fits - 1));
         taken += fits;
     }
-    if taken > 0 {
-        out.finish(encoding, taken);
-    }
-    taken
+    Some(taken)
 }
 
 /// How many of the pending indexes follow each other directly and fit: from `from` on they lie side

@@ -1,0 +1,162 @@
+//! From the log to what sessions are owed.
+
+use std::sync::Arc;
+
+use slab::Slab;
+use tickwire_protocol::UnixNanos;
+
+use super::super::latest::Marked;
+use super::super::session::{Flow, Hot, Session};
+use super::super::subscriber::Subscriber;
+use super::super::topics::LocalId;
+use super::super::wheel::{Due, Timer, Wheel};
+use super::super::{Batch, SessionId};
+use super::Shard;
+use super::lag::{Lagged, Missed};
+
+impl Shard {
+    /// Fans a batch out: last values, then four bytes for every tick a session wants, or a mark on its
+    /// topic for who wants the newest only.
+    pub fn apply(&mut self, batch: Arc<Batch>) {
+        let mut queue = Queue {
+            hot: &mut self.hot,
+            ready: &mut self.ready,
+            lagged: &mut self.lagged,
+            wheel: &mut self.wheel,
+            backlog_max: self.limits.backlog_ticks,
+            now: self.now,
+            queued: 0,
+            conflated: 0,
+        };
+        let mut position = batch.first();
+        for numbered in batch.ticks() {
+            let index = position.index();
+            let (local, topic) = self.topics.tick(numbered, position);
+            for subscriber in &topic.subscribers {
+                queue.take(*subscriber, local, index);
+            }
+            let (feed, channel, _) = topic.key;
+            for subscriber in &self.wild[usize::from(feed.0)][channel] {
+                if !(subscriber.has_names() && is_named(&self.sessions, *subscriber, local)) {
+                    queue.take(*subscriber, local, index);
+                }
+            }
+            position = position.plus(1);
+        }
+        self.stats.ticks_applied += batch.ticks().len() as u64;
+        self.stats.backlog_ticks += queue.queued;
+        self.stats.ticks_conflated += queue.conflated;
+        self.view.push(batch);
+    }
+
+    /// Makes the sessions ready whose slot has come.
+    pub(super) fn open_slots(&mut self) {
+        let Self { wheel, hot, ready, now, .. } = self;
+        wheel.advance(*now, |Timer { id, due }| {
+            let hot = &mut hot[id.slot()];
+            let Some(latest) = &mut hot.latest else { return };
+            if latest.alarm != Some(due) {
+                return; // an earlier one was set since, or the slot has another session
+            }
+            latest.alarm = None;
+            if hot.flow == Flow::Waiting {
+                hot.flow = Flow::Ready;
+                ready.push(id);
+            }
+        });
+    }
+
+    /// When the next slot of a session opens, if any waits for one: there should be a turn then.
+    #[must_use]
+    pub fn next_slot(&self) -> Option<UnixNanos> {
+        self.wheel.next()
+    }
+}
+
+/// A name beats `"*"`: its own subscription has dealt with the tick.
+fn is_named(sessions: &Slab<Session>, wild: Subscriber, topic: LocalId) -> bool {
+    sessions[wild.session().slot()].find(topic).is_ok()
+}
+
+/// The parts of a shard that a tick touches for each session that wants it.
+struct Queue<'a> {
+    hot: &'a mut [Hot],
+    ready: &'a mut Vec<SessionId>,
+    lagged: &'a mut Vec<Lagged>,
+    wheel: &'a mut Wheel,
+    backlog_max: usize,
+    now: UnixNanos,
+    /// Ticks put on backlogs.
+    queued: u64,
+    /// Ticks that took the place of one that was not sent yet.
+    conflated: u64,
+}
+
+impl Queue<'_> {
+    #[inline]
+    fn take(&mut self, subscriber: Subscriber, topic: LocalId, index: u32) {
+        let id = subscriber.session();
+        match subscriber.lane().index() {
+            None => self.push(id, index),
+            Some(lane) => self.mark(id, lane, topic),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, id: SessionId, index: u32) {
+        let hot = &mut self.hot[id.slot()];
+        if hot.deaf {
+            return;
+        }
+        hot.backlog.push(index);
+        self.queued += 1;
+        if matches!(hot.flow, Flow::Idle | Flow::Waiting) {
+            hot.flow = Flow::Ready;
+            self.ready.push(id);
+        }
+        if hot.backlog.len() > self.backlog_max {
+            hot.deaf = true;
+            self.lagged.push(Lagged { id, missed: Missed::Pending });
+        }
+    }
+
+    #[inline]
+    fn mark(&mut self, id: SessionId, lane: usize, topic: LocalId) {
+        let hot = &mut self.hot[id.slot()];
+        let Some(latest) = &mut hot.latest else { return };
+        let opens = match latest.mark(lane, topic, self.now) {
+            Marked::Again => {
+                self.conflated += 1;
+                return;
+            }
+            Marked::Now => UnixNanos::default(),
+            Marked::At(opens) => opens,
+        };
+        if matches!(hot.flow, Flow::Idle | Flow::Waiting) {
+            schedule(id, hot, opens, self.now, self.wheel, self.ready);
+        }
+    }
+}
+
+/// Makes an idle session ready when its marks may leave: now, or when a slot opens.
+pub(super) fn schedule(
+    id: SessionId,
+    hot: &mut Hot,
+    opens: UnixNanos,
+    now: UnixNanos,
+    wheel: &mut Wheel,
+    ready: &mut Vec<SessionId>,
+) {
+    let Some(latest) = &mut hot.latest else { return };
+    if opens <= now {
+        hot.flow = Flow::Ready;
+        ready.push(id);
+        return;
+    }
+    hot.flow = Flow::Waiting;
+    let due = Due::at(opens);
+    if latest.alarm.is_none_or(|alarm| due < alarm) {
+        latest.alarm = Some(due);
+        wheel.schedule(Timer { id, due });
+    }
+}
