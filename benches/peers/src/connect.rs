@@ -1,0 +1,174 @@
+//! Connections are opened one after the other, with plain blocking calls.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use memchr::memmem;
+
+use crate::dialect::Step;
+use crate::frame::{self, Frame, Opcode};
+
+/// How long a server may take for one answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Where and how to connect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    pub(crate) path: &'static str,
+    pub(crate) subprotocol: Option<&'static str>,
+    /// What stands in a message that refuses what was asked.
+    pub(crate) refusal: Option<&'static str>,
+}
+
+/// A connection being opened.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    stream: TcpStream,
+    /// What came and was not looked at yet.
+    unread: Vec<u8>,
+    refusal: Option<&'static str>,
+}
+
+impl Opening {
+    /// Connects and opens a WebSocket.
+    pub(crate) fn websocket(door: &Door) -> Result<Self> {
+        let stream = tcp(door.address)?;
+        let mut opening = Self { stream, unread: Vec::new(), refusal: door.refusal };
+        let protocol = door
+            .subprotocol
+            .map_or_else(String::new, |protocol| format!("Sec-WebSocket-Protocol: {protocol}\r\n"));
+        let request = format!(
+            "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             {protocol}\r\n",
+            door.path, door.address,
+        );
+        opening.stream.write_all(request.as_bytes())?;
+        let end = loop {
+            if let Some(at) = memmem::find(&opening.unread, b"\r\n\r\n") {
+                break at + 4;
+            }
+            opening.read_more()?;
+        };
+        let answer: Vec<u8> = opening.unread.drain(..end).collect();
+        if !answer.starts_with(b"HTTP/1.1 101") {
+            bail!("no WebSocket at {}: {}", door.path, printable(&answer));
+        }
+        Ok(opening)
+    }
+
+    /// Goes through the steps of saying hello.
+    pub(crate) fn introduce(&mut self, steps: &[Step]) -> Result<()> {
+        for step in steps {
+            match step {
+                Step::Send(opcode, text) => self.send(*opcode, text.as_bytes())?,
+                Step::Await(expected) => self.wait_for(expected)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<()> {
+        let mut bytes = Vec::with_capacity(payload.len() + 14);
+        frame::write(opcode, payload, &mut bytes);
+        Ok(self.stream.write_all(&bytes)?)
+    }
+
+    /// Reads messages until one contains `expected`.
+    fn wait_for(&mut self, expected: &str) -> Result<()> {
+        let contains = |body: &[u8], text: &str| memmem::find(body, text.as_bytes()).is_some();
+        loop {
+            let Some((frame, len)) = frame::first(&self.unread) else {
+                self.read_more().with_context(|| format!("waiting for \"{expected}\""))?;
+                continue;
+            };
+            let found = match frame {
+                Frame::Data(body) if contains(body, expected) => true,
+                Frame::Data(body) if self.refusal.is_some_and(|word| contains(body, word)) => {
+                    bail!("refused: {}", printable(body))
+                }
+                Frame::Close => bail!("closed instead of \"{expected}\""),
+                _ => false,
+            };
+            self.unread.drain(..len);
+            if found {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_more(&mut self) -> Result<()> {
+        let mut buffer = [0; 4096];
+        match self.stream.read(&mut buffer).context("no answer")? {
+            0 => bail!("closed: {}", printable(&self.unread)),
+            read => self.unread.extend_from_slice(&buffer[..read]),
+        }
+        Ok(())
+    }
+
+    /// The open connection, and what of its messages has been read too far.
+    pub(crate) fn finish(self) -> Result<(TcpStream, Vec<u8>)> {
+        self.stream.set_read_timeout(None)?;
+        Ok((self.stream, self.unread))
+    }
+}
+
+/// A TCP connection that sends at once and does not wait for answers for ever.
+pub(crate) fn tcp(address: SocketAddr) -> Result<TcpStream> {
+    let stream =
+        TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    Ok(stream)
+}
+
+/// The beginning of a message with only what can be printed.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let printable = |c: char| if c.is_ascii_graphic() { c } else { ' ' };
+    let words: String = text.chars().take(200).map(printable).collect();
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// What connecting gives, at a server that answers the request with `answer`.
+    fn answered_with(answer: &'static [u8], steps: &[Step]) -> Result<Vec<u8>> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            stream.write_all(answer).unwrap();
+        });
+        let door = Door { address, path: "/", subprotocol: None, refusal: Some("-ERR") };
+        let opened = Opening::websocket(&door).and_then(|mut opening| {
+            opening.introduce(steps)?;
+            Ok(opening.finish()?.1)
+        });
+        server.join().unwrap();
+        opened
+    }
+
+    #[test]
+    fn what_comes_behind_the_expected_message_is_kept() {
+        let answer = b"HTTP/1.1 101 x\r\n\r\n\x81\x02no\x81\x04PONG\x81\x02@@";
+        let rest = answered_with(answer, &[Step::Await("PONG")]).unwrap();
+        assert_eq!(rest, b"\x81\x02@@");
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_the_server() {
+        let answer = b"HTTP/1.1 101 x\r\n\r\n\x81\x09-ERR full";
+        let error = answered_with(answer, &[Step::Await("PONG")]).unwrap_err();
+        assert_eq!(error.to_string(), "refused: -ERR full");
+        let error = answered_with(b"HTTP/1.1 503 Busy\r\n\r\n", &[]).unwrap_err();
+        assert_eq!(error.to_string(), "no WebSocket at /: HTTP/1.1 503 Busy");
+    }
+}

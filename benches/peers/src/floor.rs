@@ -1,0 +1,118 @@
+//! The floor: a server that does nothing but write() prepared frames to every connection.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use memchr::memmem;
+
+use crate::clock::Schedule;
+use crate::frame::{self, Opcode};
+use crate::tick;
+
+/// Bytes of a tick, about those of a small trade.
+const TICK_LEN: usize = 60;
+
+/// Longest nap between two looks at the clock.
+const NAP_MAX: Duration = Duration::from_micros(200);
+
+const UPGRADED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// What the floor serves.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Options {
+    /// Where to listen
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    /// It starts when so many have connected
+    #[arg(long)]
+    pub(crate) connections: usize,
+    /// Ticks per second to each of them
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) rate: u64,
+    /// Ticks per write
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) batch: u64,
+}
+
+/// A connection.
+#[derive(Debug)]
+struct Reader {
+    stream: TcpStream,
+    /// The rest of a frame that the socket did not take.
+    rest: Vec<u8>,
+    open: bool,
+}
+
+/// Serves until it is killed, or everybody has gone.
+pub(crate) fn main(options: &Options) -> Result<()> {
+    let listener = TcpListener::bind(options.listen)
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    serve(&listener, options)
+}
+
+/// Serves those who connect to `listener` until all of them have gone.
+pub(crate) fn serve(listener: &TcpListener, options: &Options) -> Result<()> {
+    let mut readers = Vec::with_capacity(options.connections);
+    while readers.len() < options.connections {
+        readers.extend(accept(listener)?);
+    }
+    let schedule = Schedule::start(options.rate);
+    let mut sent = 0;
+    let mut frames = Vec::new();
+    while readers.iter().any(|reader| reader.open) {
+        if schedule.due() < sent + options.batch {
+            std::thread::sleep(schedule.until(sent + options.batch - 1).min(NAP_MAX));
+            continue;
+        }
+        prepare(sent..sent + options.batch, &schedule, &mut frames);
+        readers.iter_mut().filter(|reader| reader.open).for_each(|reader| reader.send(&frames));
+        sent += options.batch;
+    }
+    Ok(())
+}
+
+/// Takes a connection and answers its request; nothing for one that only looked in.
+fn accept(listener: &TcpListener) -> Result<Option<Reader>> {
+    let (mut stream, _) = listener.accept()?;
+    let mut request = Vec::new();
+    while memmem::find(&request, b"\r\n\r\n").is_none() {
+        let mut buffer = [0; 1024];
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return Ok(None),
+            Ok(read) => request.extend_from_slice(&buffer[..read]),
+        }
+    }
+    stream.write_all(UPGRADED)?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok(Some(Reader { stream, rest: Vec::new(), open: true }))
+}
+
+/// Makes the frames of those ticks, once for everybody.
+fn prepare(numbers: std::ops::Range<u64>, schedule: &Schedule, frames: &mut Vec<u8>) {
+    frames.clear();
+    let mut body = Vec::with_capacity(TICK_LEN);
+    for number in numbers {
+        body.clear();
+        tick::write_payload(schedule.stamp_ns(number), &mut body);
+        body.resize(TICK_LEN, b'x');
+        frame::write_unmasked(Opcode::Binary, &body, frames);
+    }
+}
+
+impl Reader {
+    /// Writes the frames, or the rest of older ones: whoever is behind misses some.
+    fn send(&mut self, frames: &[u8]) {
+        let fresh = self.rest.is_empty();
+        let bytes = if fresh { frames } else { &self.rest[..] };
+        match self.stream.write(bytes) {
+            Ok(written) if fresh => self.rest.extend_from_slice(&frames[written..]),
+            Ok(written) => drop(self.rest.drain(..written)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => self.open = false,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The machine, the day and the versions that figures belong to.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::plan::Peer;
+use crate::server::{nats, package, tickwire};
+
+/// What figures belong to.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// Processor, cores, memory, kernel.
+    pub(crate) machine: String,
+    /// In UTC: `2026-11-22`.
+    pub(crate) date: String,
+    /// Of the servers measured.
+    pub(crate) versions: Vec<(Peer, String)>,
+}
+
+impl Host {
+    /// Looks at this machine, and at the servers of `peers`.
+    pub(crate) fn here(peers: &[Peer]) -> Self {
+        let date = jiff::Timestamp::now().to_string();
+        let versions = peers.iter().filter_map(|peer| Some((*peer, version(*peer)?))).collect();
+        Self { machine: machine(), date: date.chars().take(10).collect(), versions }
+    }
+}
+
+fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let processor = field(&read("/proc/cpuinfo"), "model name").unwrap_or_default();
+    let memory = field(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
+    let kib: f64 = memory.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0.0);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let parts = [
+        processor,
+        format!("{cores} cores"),
+        format!("{:.0} GiB", kib / f64::from(1 << 20)),
+        format!("Linux {}", kernel.trim()),
+    ];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// The first value of `name: value`.
+fn field(text: &str, name: &str) -> Option<String> {
+    let mut pairs = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = pairs.find(|(key, _)| key.trim() == name)?;
+    Some(value.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn version(peer: Peer) -> Option<String> {
+    let on_node = |name: &str| {
+        let node = output(Command::new("node").arg("--version"))?;
+        Some(format!("{name} {} (npm) on Node.js {node}", installed(name)?))
+    };
+    match peer {
+        Peer::Tickwire => {
+            let version = output(Command::new(tickwire().ok()?).arg("--version"))?;
+            let mut git = Command::new("git");
+            git.args(["describe", "--always", "--dirty", "--exclude", "*"]).current_dir(package());
+            let commit = output(&mut git).map(|commit| format!(" ({commit})"));
+            Some(version + &commit.unwrap_or_default())
+        }
+        Peer::Uws => on_node("uwebsockets"),
+        Peer::Ws => on_node("ws"),
+        Peer::Socketio => on_node("socket.io"),
+        Peer::Nats => output(Command::new(nats()).arg("--version")),
+        Peer::Floor => None,
+    }
+}
+
+/// The version of an npm package that is installed.
+fn installed(name: &str) -> Option<String> {
+    let manifest = Path::new("node_modules").join(name).join("package.json");
+    let text = fs::read_to_string(package().join(manifest)).ok()?;
+    let manifest: serde_json::Value = serde_json::from_str(&text).ok()?;
+    Some(manifest.get("version")?.as_str()?.to_owned())
+}
+
+/// What a program prints, if it succeeds.
+fn output(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_their_whole_name() {
+        let text = "model\t\t: 1\nmodel name\t: A  CPU @ 2 GHz\nmodel name\t: other\n";
+        assert_eq!(field(text, "model name").as_deref(), Some("A CPU @ 2 GHz"));
+        assert_eq!(field(text, "name"), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! What the system says of a process, from `/proc`.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+/// `/proc` counts processor time in hundredths of a second on every architecture that Rust's
+/// Linux targets run on (`getconf CLK_TCK`).
+const CLOCK_TICK: Duration = Duration::from_millis(10);
+
+/// What a process has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Processor time of all its threads, in the program and in the kernel.
+    pub(crate) cpu: Duration,
+    /// Memory in RAM.
+    pub(crate) rss_bytes: u64,
+}
+
+/// What process `pid` has used so far.
+pub(crate) fn usage(pid: u32) -> Result<Usage> {
+    let read = |file: &str| {
+        let path = format!("/proc/{pid}/{file}");
+        fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+    };
+    let cpu = cpu(&read("stat")?).with_context(|| format!("/proc/{pid}/stat: no times"))?;
+    let rss_bytes =
+        rss(&read("status")?).with_context(|| format!("process {pid} has ended (no VmRSS)"))?;
+    Ok(Usage { cpu, rss_bytes })
+}
+
+/// Processor time in `/proc/PID/stat`. The program's name, in parentheses, may hold anything.
+fn cpu(stat: &str) -> Option<Duration> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace().skip(11);
+    let user: u32 = fields.next()?.parse().ok()?;
+    let kernel: u32 = fields.next()?.parse().ok()?;
+    CLOCK_TICK.checked_mul(user.checked_add(kernel)?)
+}
+
+/// Memory in `/proc/PID/status`; a process that has ended has none.
+fn rss(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Time the calling thread has spent on a processor.
+pub(crate) fn thread_cpu() -> Result<Duration> {
+    let path = "/proc/thread-self/schedstat";
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    let nanos = text.split(' ').next().and_then(|word| word.parse().ok());
+    Ok(Duration::from_nanos(nanos.with_context(|| format!("{path}: {text}"))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_read_behind_any_name() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4 90 0 0 0 250 50 0 0 20 0 11 0 5 1 2";
+        assert_eq!(cpu(stat), Some(Duration::from_secs(3)));
+        assert_eq!(cpu("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        assert_eq!(rss("Name:\tx\nVmHWM:\t 9 kB\nVmRSS:\t    2048 kB\n"), Some(2 << 20));
+        assert_eq!(rss("Name:\tx\nState:\tZ (zombie)\n"), None);
+    }
+
+    #[test]
+    fn this_process_uses_memory() {
+        assert!(usage(std::process::id()).unwrap().rss_bytes > 100_000);
+        thread_cpu().unwrap();
+    }
+}

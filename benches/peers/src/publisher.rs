@@ -1,0 +1,106 @@
+//! The publisher: ticks at a rate into a server, over one connection, by the clock.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::clock::Schedule;
+use crate::connect::{Door, Opening, printable, tcp};
+use crate::dialect;
+use crate::plan::{Peer, Row};
+use crate::speller::Speller;
+
+/// Shortest pause between two writes, so that a fast market does not cost a system call a tick.
+const PAUSE_MIN: Duration = Duration::from_micros(200);
+
+/// Longest pause, so that the end is noticed.
+const PAUSE_MAX: Duration = Duration::from_millis(20);
+
+/// Most ticks of one write.
+const WRITE_TICKS_MAX: u64 = 2_000;
+
+/// A publisher that is connected.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    stream: TcpStream,
+    speller: Speller,
+    /// What refuses ticks in an answer.
+    refusal: Option<&'static str>,
+}
+
+impl Publisher {
+    /// Connects to the server of `peer`.
+    pub(crate) fn connect(peer: Peer, row: &Row, address: SocketAddr) -> Result<Self> {
+        let refusal = dialect::refusal(peer);
+        let stream = if peer == Peer::Nats {
+            let mut stream = tcp(address)?;
+            stream.write_all(dialect::NATS_CONNECT.as_bytes())?;
+            stream
+        } else {
+            let path = dialect::publisher_path(peer);
+            let mut opening =
+                Opening::websocket(&Door { address, path, subprotocol: None, refusal })?;
+            opening.introduce(&dialect::publisher_hello(peer))?;
+            opening.finish()?.0
+        };
+        stream.set_read_timeout(None)?;
+        Ok(Self { stream, speller: Speller::new(peer, row.symbols), refusal })
+    }
+
+    /// Publishes `rate` ticks per second until `stop`, or until the server goes.
+    ///
+    /// # Errors
+    /// The connection broke before `stop`, or the server refused ticks.
+    pub(crate) fn run(mut self, rate: u64, stop: &AtomicBool) -> Result<()> {
+        let answers = self.stream.try_clone()?;
+        let refusal = self.refusal;
+        let reader = std::thread::spawn(move || read_answers(answers, refusal));
+        let published = self.publish(rate, stop);
+        // Ends the reader too.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        let refused = reader.join().expect("the reader of answers does not panic");
+        if let Some(words) = refused {
+            anyhow::bail!("the publisher was refused: {words}");
+        }
+        match published {
+            Err(error) if !stop.load(Ordering::Relaxed) => Err(error).context("publishing"),
+            _ => Ok(()),
+        }
+    }
+
+    fn publish(&mut self, rate: u64, stop: &AtomicBool) -> std::io::Result<()> {
+        let schedule = Schedule::start(rate);
+        let mut sent = 0;
+        let mut bytes = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let due = schedule.due().min(sent + WRITE_TICKS_MAX);
+            if due > sent {
+                bytes.clear();
+                self.speller.write(sent..due, &schedule, &mut bytes);
+                self.stream.write_all(&bytes)?;
+                sent = due;
+            }
+            std::thread::sleep(schedule.until(sent).clamp(PAUSE_MIN, PAUSE_MAX));
+        }
+        Ok(())
+    }
+}
+
+/// Reads what the server says to its publisher; returns the first refusal.
+fn read_answers(mut stream: TcpStream, refusal: Option<&'static str>) -> Option<String> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut refused = None;
+    loop {
+        let read = match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return refused,
+            Ok(read) => &buffer[..read],
+        };
+        let word = refusal.filter(|_| refused.is_none());
+        if word.is_some_and(|word| memchr::memmem::find(read, word.as_bytes()).is_some()) {
+            refused = Some(printable(read));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a tick carries through every server: a marker to count it by, and when it was due.
+
+use memchr::memmem::Finder;
+
+/// Stands once in every tick and nowhere else.
+pub(crate) const MARKER: &[u8; 2] = b"@@";
+
+/// Hexadecimal digits of the stamp behind the marker.
+const STAMP_LEN: usize = 16;
+
+/// Bytes behind the stamp, so that a tick is about as large as a trade.
+const PADDING: &[u8; 20] = b"xxxxxxxxxxxxxxxxxxxx";
+
+/// Length of a payload in bytes.
+pub(crate) const PAYLOAD_LEN: usize = MARKER.len() + STAMP_LEN + PADDING.len();
+
+/// Appends marker, stamp (nanoseconds since the Unix epoch) and padding.
+pub(crate) fn write_payload(stamp_ns: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(MARKER);
+    for digit in (0..STAMP_LEN).rev() {
+        let nibble = (stamp_ns >> (4 * digit)) & 15;
+        out.push(b"0123456789abcdef"[nibble as usize]);
+    }
+    out.extend_from_slice(PADDING);
+}
+
+/// The stamp at the start of what follows a marker.
+pub(crate) fn read_stamp(after_marker: &[u8]) -> Option<u64> {
+    let digits = after_marker.get(..STAMP_LEN)?;
+    digits.iter().try_fold(0_u64, |stamp, digit| {
+        let nibble = char::from(*digit).to_digit(16)?;
+        Some(stamp << 4 | u64::from(nibble))
+    })
+}
+
+/// Finds the ticks of a message.
+#[derive(Debug)]
+pub(crate) struct Ticks(Finder<'static>);
+
+impl Ticks {
+    pub(crate) fn new() -> Self {
+        Self(Finder::new(MARKER))
+    }
+
+    /// What follows each marker.
+    pub(crate) fn find<'a>(&'a self, message: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.0.find_iter(message).map(|at| &message[at + MARKER.len()..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_are_found_and_their_stamps_read() {
+        let stamps = [0, 1, 0x0123_4567_89ab_cdef, u64::MAX];
+        let mut message = b"[\"t\",".to_vec();
+        for stamp in stamps {
+            let before = message.len();
+            write_payload(stamp, &mut message);
+            assert_eq!(message.len() - before, PAYLOAD_LEN);
+            message.push(b',');
+        }
+        let ticks = Ticks::new();
+        let found: Vec<_> = ticks.find(&message).map(read_stamp).collect();
+        assert_eq!(found, stamps.map(Some));
+    }
+
+    #[test]
+    fn a_stamp_cut_off_or_spelled_wrong_is_none() {
+        assert_eq!(read_stamp(b"0123"), None);
+        assert_eq!(read_stamp(b"0123456789abcdeg"), None);
+    }
+}
