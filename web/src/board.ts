@@ -18,8 +18,6 @@ export class Row {
   bidSize = 0;
   ask: number | undefined;
   askSize = 0;
-  /** Sizes of the live trades since the symbol was added. */
-  volume = 0;
   /** When the newest tick arrived; of a snapshot, when it happened. */
   updatedMs: number | undefined;
   /** Where the last price went when it last changed. */
@@ -34,35 +32,35 @@ export class Row {
     this.symbol = symbol;
   }
 
-  get missed(): number {
-    return this.trades.missed + this.quotes.missed;
-  }
-
   /** Since the first trade seen; undefined before. */
   get change(): number | undefined {
     return this.last === undefined || this.first === undefined ? undefined : this.last - this.first;
   }
 
-  /** The last value from before the subscription: not news, so it moves and counts nothing. */
-  applySnapshot(tick: Tick, nowMs: number): void {
-    this.#sequence(tick).startFrom(tick.seq);
+  /**
+   * A last value from before the (changed) subscription: not news, so nothing lights up. Returns
+   * how many ticks happened since the value that was known before.
+   */
+  applySnapshot(tick: Tick, nowMs: number): number {
+    const ticks = this.#sequence(tick).startFrom(tick.seq);
     if (tick.kind === "trade") this.#setTrade(tick);
     else this.#setQuote(tick);
     this.#touched(Math.max(this.updatedMs ?? 0, toMillis(tick.time)), nowMs);
+    return ticks;
   }
 
-  /** Whether the tick was new; a repeated one changes nothing. */
-  applyLive(tick: Tick, nowMs: number): boolean {
-    if (!this.#sequence(tick).accept(tick.seq)) return false;
+  /** Returns how many ticks happened up to this one; 0 if it is not new and changes nothing. */
+  applyLive(tick: Tick, nowMs: number): number {
+    const ticks = this.#sequence(tick).advance(tick.seq);
+    if (ticks === 0) return 0;
     if (tick.kind === "trade") {
       if (this.last !== undefined && tick.price !== this.last) this.movedMs = nowMs;
-      this.volume += tick.size;
       this.#setTrade(tick);
     } else {
       this.#setQuote(tick);
     }
     this.#touched(nowMs, nowMs);
-    return true;
+    return ticks;
   }
 
   #sequence(tick: Tick): Sequence {
@@ -95,8 +93,6 @@ export class Row {
 
 export class Board {
   readonly #rows = new Map<string, Row>();
-  /** Of rows that are gone. */
-  #missedBefore = 0;
 
   /** In the order they were added. */
   get symbols(): string[] {
@@ -122,18 +118,10 @@ export class Board {
   }
 
   remove(symbol: string): void {
-    this.#missedBefore += this.#rows.get(symbol)?.missed ?? 0;
     this.#rows.delete(symbol);
   }
 
-  /** Ticks lost while live, over all symbols since the page was opened. */
-  get missed(): number {
-    let missed = this.#missedBefore;
-    for (const row of this.#rows.values()) missed += row.missed;
-    return missed;
-  }
-
-  /** A new connection: the hub may number anew, and the snapshots say where it stands. */
+  /** Another epoch: the hub numbers anew, and the snapshots say where it stands. */
   restartSequences(): void {
     for (const row of this.#rows.values()) {
       row.trades.restart();

@@ -1,4 +1,4 @@
-// Figures over the last seconds: how many ticks, how late. Both keep a ring of one-second slots,
+// Figures over the last seconds: how many, how late. Both keep a ring of one-second slots,
 // so their cost per tick is constant and their memory fixed. `now` is always an argument.
 
 const WINDOW_S = 5;
@@ -41,24 +41,24 @@ class Seconds<Slot> {
   }
 }
 
-/** Ticks per second over the last complete seconds. */
+/** How many per second, over the last complete seconds. */
 export class Rate {
   static readonly #SECONDS = 2;
   readonly #seconds = new Seconds(
-    () => ({ ticks: 0 }),
+    () => ({ count: 0 }),
     (slot) => {
-      slot.ticks = 0;
+      slot.count = 0;
     },
   );
 
-  add(nowMs: number): void {
-    this.#seconds.at(nowMs).ticks += 1;
+  add(nowMs: number, count: number): void {
+    this.#seconds.at(nowMs).count += count;
   }
 
   perSecond(nowMs: number): number {
-    let ticks = 0;
-    for (const slot of this.#seconds.complete(nowMs, Rate.#SECONDS)) ticks += slot.ticks;
-    return ticks / Rate.#SECONDS;
+    let count = 0;
+    for (const slot of this.#seconds.complete(nowMs, Rate.#SECONDS)) count += slot.count;
+    return count / Rate.#SECONDS;
   }
 }
 

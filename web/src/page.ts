@@ -9,6 +9,7 @@ import { byId, create } from "./dom.ts";
 import { formatTimeOfDay } from "./format.ts";
 import { Frame } from "./frame.ts";
 import { announce, NoticeView, type Notice } from "./notice.ts";
+import { Pace, RATE_HIDDEN, type Display } from "./pace.ts";
 import { Search } from "./search.ts";
 import { Session, type Feed } from "./session.ts";
 import { Status } from "./status.ts";
@@ -47,6 +48,7 @@ export class Page {
     isWatched: (symbol) => this.#board.row(symbol) !== undefined,
   });
   readonly #frame = new Frame(() => this.#draw());
+  readonly #pace = new Pace(browserDisplay, () => this.#paceChanged());
   /** Nothing is remembered: the page picks the first symbols as soon as there are some. */
   #firstVisit = false;
   /** From a failure to connect until the next success. */
@@ -61,14 +63,25 @@ export class Page {
     if (symbols !== undefined) this.#watch(symbols);
     this.#offerSuggestions();
     addEventListener("hashchange", () => this.#watchOnly(parseHash(location.hash)));
+    document.addEventListener("visibilitychange", () => this.#pace.visibilityChanged());
     addEventListener("online", () => this.#connection.retryNow());
     setInterval(() => this.#frame.request(), REFRESH_EVERY_MS);
     this.#connection.start();
   }
 
   #opened(): void {
-    const { symbols } = this.#board;
-    if (symbols.length > 0) this.#connection.send(encodeSubscribe(symbols));
+    this.#subscribe(this.#board.symbols);
+  }
+
+  /** One command for all names: those already subscribed to go on at the new rate. */
+  #paceChanged(): void {
+    this.#subscribe(this.#board.symbols);
+  }
+
+  #subscribe(symbols: readonly string[]): void {
+    const { rate } = this.#pace;
+    this.#session.inBackground = rate === RATE_HIDDEN;
+    if (symbols.length > 0) this.#connection.send(encodeSubscribe(symbols, rate));
   }
 
   /** Only decodes and updates plain state: drawing waits for the next frame. */
@@ -122,7 +135,7 @@ export class Page {
     this.#firstVisit = false;
     const added = symbols.filter((symbol) => this.#board.row(symbol) === undefined);
     for (const symbol of added) this.#table.add(this.#board.add(symbol));
-    if (added.length > 0) this.#connection.send(encodeSubscribe(added));
+    this.#subscribe(added);
     const [first] = added;
     if (this.#detail.symbol === undefined && first !== undefined) this.#select(first);
     this.#listChanged();
@@ -184,7 +197,7 @@ export class Page {
   #draw(): void {
     const nowMs = Date.now();
     const connected = this.#connection.state.kind === "live";
-    this.#status.draw(this.#connection.state, this.#session, this.#board.missed, nowMs);
+    this.#status.draw(this.#connection.state, this.#session, nowMs);
     this.#notice.show(this.#currentNotice());
     document.body.dataset["connected"] = String(connected);
     this.#detail.draw(nowMs, connected);
@@ -233,6 +246,13 @@ function feedNotice(feed: Feed | undefined): Notice | undefined {
 function webSocketOrigin(): string {
   return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`;
 }
+
+const browserDisplay: Display = {
+  get hidden() {
+    return document.hidden;
+  },
+  onFrame: (callback) => void requestAnimationFrame(callback),
+};
 
 function openSocket(): Socket {
   const socket = new WebSocket(`${webSocketOrigin()}/ws`, SUBPROTOCOL);

@@ -33,7 +33,7 @@ export class RowView {
   readonly #ask: LiveText;
   readonly #askSize: LiveText;
   readonly #size: LiveText;
-  readonly #volume: LiveText;
+  readonly #trades: LiveText;
   readonly #age: LiveText;
   /** Whether somebody can see the row; the table watches it. */
   visible = false;
@@ -70,7 +70,7 @@ export class RowView {
     this.#ask = text(ask);
     this.#askSize = text(ask, "size");
     this.#size = text(this.#cell("traded"));
-    this.#volume = text(this.#cell("volume"));
+    this.#trades = text(this.#cell("trades"));
     this.#age = text(this.#cell("age"));
     this.remove = create("button", {
       type: "button",
@@ -103,14 +103,14 @@ export class RowView {
   }
 
   #drawTrade(): void {
-    const { last, lastSize, first, change, direction, volume } = this.row;
+    const { last, lastSize, first, change, direction, trades } = this.row;
     if (last === undefined || first === undefined || change === undefined) return;
     this.#tradeDecimals = decimalsOf(last, this.#tradeDecimals);
     this.#last.set(formatPrice(last, this.#tradeDecimals));
     this.#change.set(formatChange(change, this.#tradeDecimals));
     this.#percent.set(formatPercent(change, first));
     this.#size.set(formatCompact(lastSize ?? 0));
-    this.#volume.set(formatCompact(volume));
+    this.#trades.set(formatCompact(trades.passed));
     setData(this.#changeCell, "trend", change > 0 ? "up" : change < 0 ? "down" : "flat");
     setData(this.#lastCell, "direction", direction ?? "");
   }

@@ -1,34 +1,46 @@
-// The numbers of one topic: contiguous from 1, so a jump is a loss and a step back a repetition.
+// The numbers of one topic, contiguous from 1. Only its newest ticks come here, so a jump is no
+// loss: it tells how many ticks there were.
 
 export class Sequence {
-  /** The last number seen; 0 before the first. */
+  /** The last number seen; 0 while none is. */
   #last = 0;
-  #missed = 0;
+  #passed = 0;
 
-  /** Ticks that never arrived while the topic was live. */
-  get missed(): number {
-    return this.#missed;
+  /** The last number seen; undefined while none is. */
+  get last(): number | undefined {
+    return this.#last === 0 ? undefined : this.#last;
   }
 
-  /** A snapshot tells where the topic stands; what came before it was never promised. */
-  startFrom(seq: number): void {
-    this.#last = seq;
+  /** Ticks that happened since the topic is followed, whether they came here or not. */
+  get passed(): number {
+    return this.#passed;
   }
 
-  /** The numbering begins anew (another epoch); the loss counted so far stays. */
+  /**
+   * A snapshot tells where the topic stands. Returns how many ticks happened since the last number
+   * seen; none if there is no such number, for what was before was not followed.
+   */
+  startFrom(seq: number): number {
+    return this.#pass(this.#last === 0 ? 0 : Math.max(0, seq - this.#last), seq);
+  }
+
+  /** The numbering begins anew (another epoch); what was counted so far stays. */
   restart(): void {
     this.#last = 0;
   }
 
-  /** Whether a live tick is new. Repeated or overtaken ticks are not. */
-  accept(seq: number): boolean {
-    if (this.#last === 0) {
-      this.#last = seq;
-      return true;
-    }
-    if (seq <= this.#last) return false;
-    this.#missed += seq - this.#last - 1;
+  /**
+   * A live tick. Returns how many ticks happened up to it, itself included; 0 if it is not new,
+   * that is repeated or overtaken. Without a snapshot before it, it counts as one.
+   */
+  advance(seq: number): number {
+    if (this.#last !== 0 && seq <= this.#last) return 0;
+    return this.#pass(this.#last === 0 ? 1 : seq - this.#last, seq);
+  }
+
+  #pass(ticks: number, seq: number): number {
     this.#last = seq;
-    return true;
+    this.#passed += ticks;
+    return ticks;
   }
 }

@@ -3,7 +3,14 @@
 
 import type { Board } from "./board.ts";
 import { Latency, Rate } from "./meter.ts";
-import { toMillis, type Control, type Element, type FeedState, type Tick } from "./wire.ts";
+import {
+  toMillis,
+  type Control,
+  type Element,
+  type FeedState,
+  type Gap,
+  type Tick,
+} from "./wire.ts";
 
 export interface Feed {
   readonly name: string;
@@ -12,14 +19,32 @@ export interface Feed {
   readonly since: string;
 }
 
+/** Ticks that the hub says it left out. */
+export interface Missed {
+  readonly ticks: number;
+  /** Of some gaps the hub does not know the size: there are at least `ticks`. */
+  readonly orMore: boolean;
+}
+
 export class Session {
-  readonly rate = new Rate();
+  /** Ticks of the watched symbols, whether they came here or not. */
+  readonly market = new Rate();
+  readonly received = new Rate();
+  /**
+   * While true delays are not measured: values come rarely then, on purpose, and how long they
+   * waited would tell nothing about the hub.
+   */
+  inBackground = false;
   readonly latency = new Latency();
   readonly #board: Board;
   #feed: Feed | undefined;
   #error: string | undefined;
   /** Between `snapshot` and `live`: ticks are last values from before the subscription. */
   #inSnapshot = false;
+  #epoch: string | undefined;
+  /** From a new connection to its first last values: what happened before is no rate of now. */
+  #catchingUp = false;
+  #missed: Missed = { ticks: 0, orMore: false };
 
   constructor(board: Board) {
     this.#board = board;
@@ -33,6 +58,11 @@ export class Session {
   /** The last refusal of the hub, in its words. */
   get error(): string | undefined {
     return this.#error;
+  }
+
+  /** Since the page was opened. */
+  get missed(): Missed {
+    return this.#missed;
   }
 
   dismissError(): void {
@@ -57,17 +87,23 @@ export class Session {
     // Unsubscribed a moment ago: some ticks were already on their way.
     if (row === undefined) return;
     if (this.#inSnapshot) {
-      row.applySnapshot(tick, nowMs);
-    } else if (row.applyLive(tick, nowMs)) {
-      this.rate.add(nowMs);
-      this.latency.add(nowMs, toMillis(tick.time));
+      const ticks = row.applySnapshot(tick, nowMs);
+      if (!this.#catchingUp) this.market.add(nowMs, ticks);
+      return;
     }
+    const ticks = row.applyLive(tick, nowMs);
+    if (ticks === 0) return;
+    this.market.add(nowMs, ticks);
+    this.received.add(nowMs, 1);
+    if (!this.inBackground) this.latency.add(nowMs, toMillis(tick.time));
   }
 
   #receiveControl(control: Control): void {
     switch (control.kind) {
       case "connected":
-        this.#board.restartSequences();
+        if (control.epoch !== this.#epoch) this.#board.restartSequences();
+        this.#epoch = control.epoch;
+        this.#catchingUp = true;
         break;
       case "feed":
         this.#feed = { name: control.feed, state: control.state, since: control.since };
@@ -77,10 +113,24 @@ export class Session {
         break;
       case "live":
         this.#inSnapshot = false;
+        this.#catchingUp = false;
+        break;
+      case "gap":
+        this.#receiveGap(control);
         break;
       case "error":
         this.#error = `${control.text} (${control.code})`;
         break;
     }
+  }
+  #receiveGap({ channel, symbol, from, to }: Gap): void {
+    const row = this.#board.row(symbol);
+    if (row === undefined || (channel !== "trades" && channel !== "quotes")) return;
+    const before = from === undefined ? row[channel].last : from - 1;
+    const known = before !== undefined && to !== undefined && to > before;
+    this.#missed = {
+      ticks: this.#missed.ticks + (known ? to - before : 1),
+      orMore: this.#missed.orMore || !known,
+    };
   }
 }

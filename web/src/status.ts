@@ -3,7 +3,8 @@
 import type { ConnectionState } from "./connection.ts";
 import { byId, LiveText } from "./dom.ts";
 import { formatDelay, formatWhole } from "./format.ts";
-import type { Session } from "./session.ts";
+import type { Percentiles } from "./meter.ts";
+import type { Missed, Session } from "./session.ts";
 
 /** Figures over seconds need not be worked out more often. */
 const FIGURES_EVERY_MS = 500;
@@ -15,30 +16,31 @@ export class Status {
   readonly #missedGroup = byId("status-missed-group");
   readonly #connection = new LiveText(this.#connectionElement);
   readonly #feed = new LiveText(this.#feedElement);
-  readonly #rate = new LiveText(byId("status-rate"));
+  readonly #market = new LiveText(byId("status-market"));
+  readonly #received = new LiveText(byId("status-received"));
   readonly #latency = new LiveText(byId("status-latency"));
   readonly #missed = new LiveText(byId("status-missed"));
   #figuresDrawnMs = -Infinity;
 
-  draw(connection: ConnectionState, session: Session, missed: number, nowMs: number): void {
+  draw(connection: ConnectionState, session: Session, nowMs: number): void {
     this.#connectionElement.dataset["state"] = connection.kind;
     this.#connection.set(connectionText(connection, nowMs));
     this.#feedElement.dataset["state"] = session.feed?.state ?? "unknown";
     this.#feed.set(session.feed === undefined ? "–" : feedText(session.feed));
     if (nowMs - this.#figuresDrawnMs < FIGURES_EVERY_MS) return;
     this.#figuresDrawnMs = nowMs;
-    this.#drawFigures(session, missed, nowMs);
+    this.#drawFigures(session, nowMs);
   }
 
-  #drawFigures(session: Session, missed: number, nowMs: number): void {
-    this.#rate.set(formatWhole(session.rate.perSecond(nowMs)));
+  #drawFigures(session: Session, nowMs: number): void {
+    this.#market.set(formatWhole(session.market.perSecond(nowMs)));
+    this.#received.set(formatWhole(session.received.perSecond(nowMs)));
     const latency = session.latency.percentiles(nowMs);
-    this.#latencyGroup.hidden = latency === undefined;
-    if (latency !== undefined) {
-      this.#latency.set(`${formatDelay(latency.p50Ms)} / ${formatDelay(latency.p99Ms)}`);
-    }
-    this.#missedGroup.hidden = missed === 0;
-    this.#missed.set(formatWhole(missed));
+    // Once there, it keeps its place, so that the others do not move when nothing comes for a while.
+    if (latency !== undefined) this.#latencyGroup.hidden = false;
+    this.#latency.set(latencyText(latency));
+    this.#missedGroup.hidden = session.missed.ticks === 0;
+    this.#missed.set(missedText(session.missed));
   }
 }
 
@@ -53,6 +55,15 @@ function connectionText(connection: ConnectionState, nowMs: number): string {
       return `Reconnecting in ${seconds} s`;
     }
   }
+}
+
+function latencyText(latency: Percentiles | undefined): string {
+  if (latency === undefined) return "–";
+  return `${formatDelay(latency.p50Ms)} / ${formatDelay(latency.p99Ms)}`;
+}
+
+function missedText({ ticks, orMore }: Missed): string {
+  return `${formatWhole(ticks)}${orMore ? "+" : ""}`;
 }
 
 function feedText(feed: NonNullable<Session["feed"]>): string {

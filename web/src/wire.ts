@@ -32,11 +32,23 @@ export type Tick = Trade | Quote;
 
 export type FeedState = "live" | "stale" | "down";
 
+/** Ticks of one topic, both ends included, that this session does not get. */
+export interface Gap {
+  readonly kind: "gap";
+  readonly channel: string;
+  readonly symbol: string;
+  /** Undefined: the one behind the last that came. */
+  readonly from: number | undefined;
+  /** Undefined: not known how many. */
+  readonly to: number | undefined;
+}
+
 export type Control =
   | { readonly kind: "connected"; readonly epoch: string }
   | { readonly kind: "feed"; readonly feed: string; readonly state: FeedState; readonly since: string }
   | { readonly kind: "snapshot" }
   | { readonly kind: "live" }
+  | Gap
   | { readonly kind: "error"; readonly code: number; readonly text: string };
 
 export type Element = Tick | Control;
@@ -62,8 +74,13 @@ export function decodeMessage(message: ArrayBuffer): Element[] {
   return elements;
 }
 
-export function encodeSubscribe(symbols: readonly string[]): Uint8Array<ArrayBuffer> {
-  return encode({ action: "subscribe", trades: symbols, quotes: symbols });
+/** The newest values of the symbols, `maxRate` times a second; of those already subscribed to too. */
+export function encodeSubscribe(
+  symbols: readonly string[],
+  maxRate: number,
+): Uint8Array<ArrayBuffer> {
+  const mode = { delivery: "latest", max_rate: maxRate };
+  return encode({ action: "subscribe", trades: symbols, quotes: symbols, ...mode });
 }
 
 export function encodeUnsubscribe(symbols: readonly string[]): Uint8Array<ArrayBuffer> {
@@ -127,6 +144,14 @@ function decodeControl(raw: unknown): Control | undefined {
       return { kind: "snapshot" };
     case "live":
       return { kind: "live" };
+    case "gap":
+      return {
+        kind: "gap",
+        channel: asString(map["channel"], "gap.channel"),
+        symbol: asString(map["S"], "gap.S"),
+        from: asOptionalNumber(map["from"], "gap.from"),
+        to: asOptionalNumber(map["to"], "gap.to"),
+      };
     case "error":
       return { kind: "error", code: asNumber(map["code"], "error.code"), text: errorText(map) };
     default:
@@ -153,6 +178,10 @@ function asNumber(value: unknown, what: string): number {
   if (typeof value === "number") return value;
   if (typeof value === "bigint" && value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
   throw unexpected(value, what, "a number up to 2^53 - 1");
+}
+
+function asOptionalNumber(value: unknown, what: string): number | undefined {
+  return value == null ? undefined : asNumber(value, what);
 }
 
 function asBigInt(value: unknown, what: string): bigint {

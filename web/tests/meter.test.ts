@@ -7,15 +7,15 @@ const NOW = 1_767_364_200_000;
 
 test("rate is that of the last two complete seconds", () => {
   const rate = new Rate();
-  for (let tick = 0; tick < 300; tick += 1) rate.add(NOW);
-  for (let tick = 0; tick < 100; tick += 1) rate.add(NOW + 1000);
-  for (let tick = 0; tick < 999; tick += 1) rate.add(NOW + 2000);
+  for (let slot = 0; slot < 30; slot += 1) rate.add(NOW, 10);
+  for (let tick = 0; tick < 100; tick += 1) rate.add(NOW + 1000, 1);
+  rate.add(NOW + 2000, 999);
   assert.equal(rate.perSecond(NOW + 2500), 200);
 });
 
 test("rate falls to nothing when ticks end", () => {
   const rate = new Rate();
-  rate.add(NOW);
+  rate.add(NOW, 1);
   assert.equal(rate.perSecond(NOW + 1500), 0.5);
   assert.equal(rate.perSecond(NOW + 3000), 0);
   assert.equal(rate.perSecond(NOW + 6000), 0);

@@ -9,6 +9,8 @@ import { chromium } from "playwright-core";
 import { findChromium, startFeed, startHub, stop, stopAll } from "./processes.mjs";
 
 const TIMEOUT_MS = 20_000;
+/** What the page asks for at least while it is shown: the slowest display it reckons with. */
+const SHOWN_RATE_MIN = 10;
 const BROWSER_FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -24,8 +26,8 @@ const decoder = new Decoder({ useBigInt64: true });
 let hub;
 let browser;
 let page;
-/** Elements the page received, in order. */
-const received = [];
+/** What went over the page's socket. */
+const { sent, received, record } = recorder();
 /** Errors in the browser's console; `restarting` tells those of the restart apart. */
 const errors = [];
 let restarting = false;
@@ -58,7 +60,7 @@ test("two symbols that are typed show changing prices", async () => {
     }
   });
   page = await open(context);
-  page.on("websocket", recordElements);
+  page.on("websocket", record);
   await page.reload();
   await page.getByText("You are not watching any symbol yet.").waitFor();
 
@@ -68,6 +70,10 @@ test("two symbols that are typed show changing prices", async () => {
   await priceChanges(page, "MSFT");
   assert.deepEqual(await watched(), ["AAPL", "MSFT"]);
   assert.equal(new URL(page.url()).hash, "#AAPL,MSFT");
+  for (const { action, delivery, max_rate: rate } of sent) {
+    assert.deepEqual({ action, delivery }, { action: "subscribe", delivery: "latest" });
+    assert.ok(rate >= SHOWN_RATE_MIN && rate <= 60, `max_rate ${rate}`);
+  }
 });
 
 test("the chart of the selected symbol is drawn", async () => {
@@ -112,16 +118,47 @@ test("an unsubscribed symbol leaves the table and no longer arrives", async () =
   const from = received.length;
   await page.getByRole("button", { name: "Stop watching MSFT" }).click();
   await page.locator('tr[data-symbol="MSFT"]').waitFor({ state: "detached" });
-  const acked = await until(() => {
-    const at = received.findIndex(
-      (element, index) => index >= from && element.T === "subscription" && element.trades?.includes("MSFT"),
-    );
-    return at === -1 ? undefined : at;
-  });
-  const since = () => received.slice(acked);
-  await until(() => since().filter((element) => element[1] === "AAPL").length >= 30 || undefined);
+  const ack = await until(() =>
+    received
+      .slice(from)
+      .find((element) => element.T === "subscription" && element.trades?.includes("MSFT")),
+  );
+  const since = () => received.slice(received.indexOf(ack));
+  await until(() => since().filter((element) => element[1] === "AAPL").length >= 30);
   assert.equal(since().filter((element) => element[1] === "MSFT").length, 0);
   assert.equal(await page.locator('tr[data-symbol="MSFT"]').count(), 0);
+});
+
+test("a hidden page gets one value a second, and goes on as before when it is shown", async () => {
+  const context = await browser.newContext();
+  await context.addInitScript(emulateVisibility);
+  const traffic = recorder();
+  const visitor = await open(context, { hash: "#AAPL,MSFT", record: traffic.record });
+  await priceChanges(visitor, "AAPL");
+
+  const hidden = await modeChange(traffic, (rate) => rate === 1, () =>
+    visitor.evaluate(() => setHidden(true)),
+  );
+  await until(() => hidden().length >= 1);
+  const startMs = performance.now();
+  await until(() => hidden().length >= 3);
+  const tookMs = performance.now() - startMs;
+  assert.ok(tookMs > 1_500, `two more values within ${tookMs} ms`);
+
+  const shown = await modeChange(traffic, (rate) => rate >= SHOWN_RATE_MIN, () =>
+    visitor.evaluate(() => setHidden(false)),
+  );
+  const againMs = performance.now();
+  await until(() => shown().length >= 10);
+  const shownMs = performance.now() - againMs;
+  assert.ok(shownMs < 5_000, `ten values within ${shownMs} ms`);
+
+  await priceChanges(visitor, "AAPL");
+  await countsTrades(visitor, traffic);
+  assertSeqsRise(traffic.received);
+  assert.equal(await visitor.locator("#status-missed").textContent(), "0");
+  assert.equal(await visitor.locator("#notice").isHidden(), true);
+  await context.close();
 });
 
 test("the page survives a restart of the hub", async () => {
@@ -144,19 +181,95 @@ test("the console has no errors but the refused connections of the restart", () 
   assert.deepEqual(unexpected, []);
 });
 
-async function open(context) {
+async function open(context, { hash = "", record = () => {} } = {}) {
   const opened = await context.newPage();
+  opened.on("websocket", record);
   opened.setDefaultTimeout(TIMEOUT_MS);
   opened.on("console", (message) => {
     if (message.type() === "error") errors.push({ text: message.text(), restarting });
   });
   opened.on("pageerror", (error) => errors.push({ text: String(error), restarting }));
-  await opened.goto(hub.url);
+  await opened.goto(`${hub.url}/${hash}`);
   return opened;
 }
 
-function recordElements(socket) {
-  socket.on("framereceived", ({ payload }) => received.push(...decoder.decode(payload)));
+/** `record` listens to a socket: commands go to `sent`, elements to `received`, in order. */
+function recorder() {
+  const sent = [];
+  const received = [];
+  const record = (socket) => {
+    socket.on("framesent", ({ payload }) => sent.push(decoder.decode(payload)));
+    socket.on("framereceived", ({ payload }) => received.push(...decoder.decode(payload)));
+  };
+  return { sent, received, record };
+}
+
+/** Runs in the page, before it: a headless browser hides no page, so this says that it did. */
+function emulateVisibility() {
+  let hidden = false;
+  Object.defineProperty(document, "hidden", { get: () => hidden });
+  window.setHidden = (value) => {
+    hidden = value;
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+}
+
+/**
+ * Does what makes the page ask for another rate, in one command for all names. Returns what gives
+ * the quotes of AAPL since the hub's answer, without the last values that it answers with.
+ */
+async function modeChange({ sent, received }, isWanted, act) {
+  const from = received.length;
+  const commands = sent.length;
+  await act();
+  const command = await until(() => sent.slice(commands).find((each) => isWanted(each.max_rate)));
+  const { action, trades, quotes, delivery, max_rate: rate } = command;
+  const names = ["AAPL", "MSFT"];
+  assert.deepEqual(
+    { action, trades, quotes, delivery },
+    { action: "subscribe", trades: names, quotes: names, delivery: "latest" },
+  );
+  const ack = await until(() =>
+    received.slice(from).find((element) => element.T === "subscription" && element.max_rate === rate),
+  );
+  assert.deepEqual([ack.trades.toSorted(), ack.quotes.toSorted()], [names, names]);
+  const after = () => received.slice(received.indexOf(ack));
+  await until(() => after().some((element) => element.T === "live"));
+  return () => news(after()).filter(([kind, symbol]) => kind === "q" && symbol === "AAPL");
+}
+
+/** The ticks that are no last values of a snapshot. */
+function news(elements) {
+  let inSnapshot = false;
+  return elements.filter((element) => {
+    if (element.T === "snapshot") inSnapshot = true;
+    if (element.T === "live") inSnapshot = false;
+    return Array.isArray(element) && !inSnapshot;
+  });
+}
+
+/** Of each topic no number comes twice, however often its mode has changed. */
+function assertSeqsRise(elements) {
+  const last = new Map();
+  for (const [kind, symbol, seq] of news(elements)) {
+    const topic = `${kind} ${symbol}`;
+    assert.ok(seq > (last.get(topic) ?? 0), `${topic}: ${seq} after ${last.get(topic)}`);
+    last.set(topic, seq);
+  }
+}
+
+/** The trades in the table are those of the market, not only those that came here. */
+async function countsTrades(where, { received }) {
+  const isTrade = (element) => element[0] === "t" && element[1] === "AAPL";
+  const trades = () => received.filter(isTrade).map(([, , seq]) => seq);
+  const first = trades()[0];
+  const atLeast = trades().at(-1) - first;
+  assert.ok(atLeast > trades().length, "some trades were overtaken");
+  await until(async () => {
+    const cell = where.locator('tr[data-symbol="AAPL"] td.trades');
+    const shown = Number((await cell.textContent()).replaceAll(",", ""));
+    return shown >= atLeast && trades().includes(first + shown);
+  });
 }
 
 async function type(text, key) {
@@ -181,12 +294,12 @@ async function priceChanges(where, symbol) {
   await where.waitForFunction(shows, [selector, await first.jsonValue()]);
 }
 
-/** The first value of `condition` that is not undefined, asked whenever something may have changed. */
+/** The first value of `condition` that is true, asked whenever something may have changed. */
 async function until(condition) {
   const deadline = Date.now() + TIMEOUT_MS;
   for (;;) {
-    const value = condition();
-    if (value !== undefined) return value;
+    const value = await condition();
+    if (value) return value;
     assert.ok(Date.now() < deadline, `not true within ${TIMEOUT_MS} ms: ${condition}`);
     await page.evaluate(() => new Promise(requestAnimationFrame));
   }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { Board } from "../src/board.ts";
 import { Session } from "../src/session.ts";
-import type { Quote, Trade } from "../src/wire.ts";
+import type { Gap, Quote, Trade } from "../src/wire.ts";
 
 const NOW = 1_767_364_200_000;
 
@@ -22,18 +22,38 @@ function quote(seq: number, bid: number, ask: number): Quote {
   return { kind: "quote", symbol: "AAPL", seq, time, bid, bidSize: 2, ask, askSize: 3 };
 }
 
+function gap(channel: string, from?: number, to?: number, symbol = "AAPL"): Gap {
+  return { kind: "gap", channel, symbol, from, to };
+}
+
+function reconnect(session: Session, epoch: string, ...last: Trade[]): void {
+  session.disconnected(NOW);
+  session.receive([{ kind: "connected", epoch }, { kind: "snapshot" }], NOW);
+  session.receive([...last, { kind: "live" }], NOW);
+}
+
 test("live ticks set the last values and count", () => {
   const { board, session } = watching("AAPL");
   session.receive([trade(1, 100), quote(1, 100.5, 101.5), trade(2, 101)], NOW);
   const row = board.row("AAPL")!;
   assert.equal(row.last, 101);
   assert.equal(row.change, 1);
-  assert.equal(row.volume, 200);
+  assert.equal(row.trades.passed, 2);
   assert.equal(row.direction, "up");
   assert.equal(row.movedMs, NOW);
   assert.deepEqual([row.bid, row.bidSize, row.ask, row.askSize], [100.5, 2, 101.5, 3]);
   assert.equal(row.updatedMs, NOW);
-  assert.equal(session.rate.perSecond(NOW + 1000), 1.5);
+  assert.equal(session.received.perSecond(NOW + 1000), 1.5);
+});
+
+test("ticks that newer ones overtook happened, but did not come and are not missed", () => {
+  const { board, session } = watching("AAPL");
+  session.receive([{ kind: "snapshot" }, trade(10, 100), quote(70, 99, 101)], NOW);
+  session.receive([{ kind: "live" }, trade(16, 101), quote(100, 99, 101)], NOW);
+  assert.equal(session.market.perSecond(NOW + 1000), 18);
+  assert.equal(session.received.perSecond(NOW + 1000), 1);
+  assert.equal(board.row("AAPL")!.trades.passed, 6);
+  assert.deepEqual(session.missed, { ticks: 0, orMore: false });
 });
 
 test("snapshot ticks fill the row but are neither news nor counted", () => {
@@ -46,9 +66,43 @@ test("snapshot ticks fill the row but are neither news nor counted", () => {
   assert.equal(row.last, 105);
   assert.equal(row.bid, 104);
   assert.equal(row.movedMs, -Infinity);
-  assert.equal(row.volume, 100);
-  assert.equal(session.rate.perSecond(NOW + 1000), 0.5);
+  assert.equal(session.received.perSecond(NOW + 1000), 0.5);
   assert.deepEqual(session.latency.percentiles(NOW), { p50Ms: 0, p99Ms: 0 });
+});
+
+test("the snapshot of a changed rate lights nothing up and keeps all counts right", () => {
+  const { board, session } = watching("AAPL");
+  session.receive([trade(1, 100), quote(1, 99, 101)], NOW);
+  const row = board.row("AAPL")!;
+  session.receive([{ kind: "snapshot" }], NOW + 100);
+  session.receive([trade(4, 103), quote(1, 99, 101), { kind: "live" }], NOW + 100);
+  assert.equal(row.last, 103);
+  assert.equal(row.movedMs, -Infinity);
+  session.receive([trade(4, 103), trade(5, 103)], NOW + 200);
+  assert.equal(row.trades.passed, 5);
+  assert.equal(session.market.perSecond(NOW + 1000), 3);
+  assert.equal(session.received.perSecond(NOW + 1000), 1.5);
+});
+
+test("the snapshot of a changed rate goes on with the lines of the chart", () => {
+  const { board, session } = watching("AAPL");
+  session.receive([trade(1, 100), quote(1, 99, 101)], NOW);
+  session.receive([{ kind: "snapshot" }], NOW + 1000);
+  session.receive([trade(1, 100), quote(3, 98, 101), { kind: "live" }], NOW + 1000);
+  const { times, last, bid } = board.row("AAPL")!.history;
+  assert.deepEqual(times, [NOW / 1000, NOW / 1000 + 1]);
+  assert.deepEqual(last, [100, 100]);
+  assert.deepEqual(bid, [99, 98]);
+});
+
+test("in the background delays are not measured", () => {
+  const { session } = watching("AAPL");
+  session.inBackground = true;
+  session.receive([trade(1, 100, 900)], NOW);
+  assert.equal(session.latency.percentiles(NOW), undefined);
+  session.inBackground = false;
+  session.receive([trade(2, 100, 3)], NOW);
+  assert.deepEqual(session.latency.percentiles(NOW), { p50Ms: 3, p99Ms: 3 });
 });
 
 test("a row that only has a snapshot is as old as its newest tick", () => {
@@ -57,49 +111,79 @@ test("a row that only has a snapshot is as old as its newest tick", () => {
   assert.equal(board.row("AAPL")!.updatedMs, NOW - 30_000);
 });
 
-test("a gap is counted once, per topic", () => {
-  const { board, session } = watching("AAPL");
-  session.receive([trade(1, 100), quote(1, 99, 101), trade(2, 100), quote(4, 99, 101)], NOW);
-  assert.equal(board.missed, 2);
-  session.receive([trade(3, 100), quote(5, 99, 101)], NOW);
-  assert.equal(board.missed, 2);
+test("gaps that the hub names are missed ticks", () => {
+  const { session } = watching("AAPL");
+  session.receive([trade(10, 100)], NOW);
+  session.receive([gap("trades", 11, 20), gap("quotes", 5, 5)], NOW);
+  session.receive([trade(21, 100)], NOW);
+  assert.deepEqual(session.missed, { ticks: 11, orMore: false });
+});
+
+test("a gap without a beginning begins behind the last tick that came", () => {
+  const { session } = watching("AAPL");
+  session.receive([trade(10, 100), gap("trades", undefined, 14)], NOW);
+  assert.deepEqual(session.missed, { ticks: 4, orMore: false });
+});
+
+test("a gap whose size nobody knows is one tick or more", () => {
+  const { session } = watching("AAPL");
+  session.receive([gap("trades", undefined, 14), gap("quotes", 7)], NOW);
+  assert.deepEqual(session.missed, { ticks: 2, orMore: true });
+});
+
+test("gaps of what nobody watches here are passed over", () => {
+  const { session } = watching("AAPL");
+  session.receive([gap("trades", 1, 9, "MSFT"), gap("bars", 1, 9)], NOW);
+  assert.deepEqual(session.missed, { ticks: 0, orMore: false });
 });
 
 test("a repeated tick changes nothing", () => {
   const { board, session } = watching("AAPL");
   session.receive([trade(1, 100), trade(2, 101), trade(1, 100)], NOW);
   assert.equal(board.row("AAPL")!.last, 101);
-  assert.equal(board.row("AAPL")!.volume, 200);
+  assert.equal(board.row("AAPL")!.trades.passed, 2);
+  assert.equal(session.received.perSecond(NOW + 1000), 1);
 });
 
-test("a reconnect is no gap, whether the hub numbers on or anew", () => {
+test("after a reconnect the trades meanwhile are counted, but are no rate of now", () => {
   const { board, session } = watching("AAPL");
-  session.receive([trade(50, 100)], NOW);
+  reconnect(session, "a", trade(50, 100));
+  reconnect(session, "a", trade(90, 101));
+  assert.equal(board.row("AAPL")!.trades.passed, 40);
+  assert.equal(session.market.perSecond(NOW + 1000), 0);
+  session.receive([trade(94, 102)], NOW);
+  assert.equal(board.row("AAPL")!.trades.passed, 44);
+  assert.equal(session.market.perSecond(NOW + 1000), 2);
+});
+
+test("a hub that numbers anew is followed from its snapshot", () => {
+  const { board, session } = watching("AAPL");
+  reconnect(session, "a", trade(50, 100));
   for (const seq of [90, 3]) {
-    session.disconnected(NOW);
-    session.receive([{ kind: "connected", epoch: "e" }, { kind: "snapshot" }], NOW);
-    session.receive([trade(seq, 100), { kind: "live" }, trade(seq + 1, 102)], NOW);
+    reconnect(session, `epoch ${seq}`, trade(seq, 100));
+    session.receive([trade(seq + 1, 102)], NOW);
     assert.equal(board.row("AAPL")!.last, 102);
   }
-  assert.equal(board.missed, 0);
+  assert.equal(board.row("AAPL")!.trades.passed, 2);
+  assert.equal(session.missed.ticks, 0);
 });
 
 test("a snapshot cut short by a lost connection does not mute the next one", () => {
-  const { board, session } = watching("AAPL");
+  const { session } = watching("AAPL");
   session.receive([{ kind: "snapshot" }], NOW);
   session.disconnected(NOW);
   session.receive([trade(1, 100)], NOW);
-  assert.equal(board.row("AAPL")!.volume, 100);
+  assert.equal(session.received.perSecond(NOW + 1000), 0.5);
 });
 
-test("ticks of a symbol that was removed are ignored, its losses are not forgotten", () => {
+test("ticks of a symbol that was removed are ignored, what it missed is not forgotten", () => {
   const { board, session } = watching("AAPL", "MSFT");
-  session.receive([trade(1, 100), trade(3, 100)], NOW);
+  session.receive([trade(1, 100), gap("trades", 2, 2), trade(3, 100)], NOW);
   board.remove("AAPL");
   session.receive([trade(4, 100), trade(1, 50, 0, "MSFT")], NOW);
   assert.deepEqual(board.symbols, ["MSFT"]);
   assert.equal(board.row("MSFT")!.last, 50);
-  assert.equal(board.missed, 1);
+  assert.equal(session.missed.ticks, 1);
 });
 
 test("feed state and refusals are kept until they no longer hold", () => {

@@ -40,6 +40,24 @@ const QUOTE_BYTES = `
   a1 43                           z: "C"
 `;
 
+const GAP_BYTES = `
+  91 85                           an array of one map of five keys
+  a1 54 a3 67 61 70               "T": "gap"
+  a1 53 a4 41 41 50 4c            "S": "AAPL"
+  a7 63 68 61 6e 6e 65 6c         "channel":
+  a6 74 72 61 64 65 73            "trades"
+  a4 66 72 6f 6d cd 04 13         "from": 1043
+  a2 74 6f cd 07 d1               "to": 2001
+`;
+
+const GAP_UNKNOWN_BYTES = `
+  91 83                           an array of one map of three keys
+  a1 54 a3 67 61 70               "T": "gap"
+  a1 53 a4 41 41 50 4c            "S": "AAPL"
+  a7 63 68 61 6e 6e 65 6c         "channel":
+  a6 74 72 61 64 65 73            "trades"
+`;
+
 test("golden bytes of a trade are read", () => {
   assert.deepEqual(decodeMessage(bytes(TRADE_BYTES)), [
     { kind: "trade", symbol: "AAPL", seq: 1042, time: TIME, price: 126.55, size: 100 },
@@ -118,6 +136,9 @@ test("a wrong field is named", () => {
   assert.throws(() => decodeMessage(message([["q", "AAPL", 1]])), {
     message: "quote.t is undefined, not an integer",
   });
+  assert.throws(() => decodeMessage(message([{ T: "gap", S: "A", channel: "trades", to: "9" }])), {
+    message: "gap.to is 9, not a number up to 2^53 - 1",
+  });
   assert.throws(() => decodeMessage(message([{ T: "feed", feed: "main", state: "odd" }])), {
     message: "feed.state is odd, not live, stale or down",
   });
@@ -134,11 +155,28 @@ test("a number that a double cannot hold is refused, not rounded", () => {
   assert.throws(() => decodeMessage(bytes(trade)), { message: /^trade\.seq is 9007199254740993/ });
 });
 
-test("commands name trades and quotes of each symbol", () => {
-  assert.deepEqual(decode(encodeSubscribe(["AAPL", "MSFT"])), {
+test("golden bytes of gaps are read, their ends known or not", () => {
+  const gap = { kind: "gap", channel: "trades", symbol: "AAPL" };
+  assert.deepEqual(decodeMessage(bytes(GAP_BYTES)), [{ ...gap, from: 1043, to: 2001 }]);
+  assert.deepEqual(decodeMessage(bytes(GAP_UNKNOWN_BYTES)), [
+    { ...gap, from: undefined, to: undefined },
+  ]);
+});
+
+test("acks, whatever their options, and elements of later versions are passed over", () => {
+  const mode = { delivery: "latest", max_rate: 60, on_lag: "latest" };
+  const ack = { T: "subscription", trades: ["AAPL"], total: { trades: 1 }, ...mode };
+  assert.deepEqual(decodeMessage(message([ack])), []);
+  assert.deepEqual(decodeMessage(message([{ T: "new", S: 1 }])), []);
+});
+
+test("commands name trades and quotes of each symbol, and how often they are wanted", () => {
+  assert.deepEqual(decode(encodeSubscribe(["AAPL", "MSFT"], 30)), {
     action: "subscribe",
     trades: ["AAPL", "MSFT"],
     quotes: ["AAPL", "MSFT"],
+    delivery: "latest",
+    max_rate: 30,
   });
   assert.deepEqual(decode(encodeUnsubscribe(["MSFT"])), {
     action: "unsubscribe",
