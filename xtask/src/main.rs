@@ -1,6 +1,7 @@
 //! The project's automation. People and CI run the same commands.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod bench;
 mod chromium;
 mod shell;
 mod test;
@@ -16,6 +17,7 @@ Usage: cargo xtask COMMAND
 
 Commands:
   test    Everything a change must pass (cargo xtask test --help)
+  bench   Measures, beside other servers (cargo xtask bench --help)
   help    This text
 ";
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
             print!("{USAGE}");
             ExitCode::SUCCESS
         }
+        ["bench", rest @ ..] => bench::main(rest),
         ["test", rest @ ..] => test::main(rest),
         [unknown, ..] => usage_error(&format!("no such command: {unknown}"), USAGE),
     }
