@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
-use tickwire_protocol::{Encoding, Feed, Names};
+use tickwire_protocol::{Delivery, Encoding, Feed, Names, OnLag};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -31,6 +31,7 @@ pub struct Builder {
     connect_within: Duration,
     backoff: Option<Backoff>,
     snapshot: Option<bool>,
+    on_lag: Option<OnLag>,
     buffer_messages: usize,
 }
 
@@ -44,6 +45,7 @@ impl Builder {
             connect_within: Duration::from_secs(10),
             backoff: Some(Backoff::new(Duration::from_millis(500), Duration::from_secs(30))),
             snapshot: None,
+            on_lag: None,
             buffer_messages: 16,
         }
     }
@@ -93,6 +95,15 @@ impl Builder {
         self
     }
 
+    /// What becomes of the session when the application reads too slowly for delivery `every`; if it is
+    /// not said, the hub closes it. With [`OnLag::Latest`] it goes on with the newest tick of each topic, and
+    /// [`Event::Lagged`] tells what was lost.
+    #[must_use]
+    pub const fn on_lag(mut self, on_lag: OnLag) -> Self {
+        self.on_lag = Some(on_lag);
+        self
+    }
+
     /// How many messages of the hub wait for the application at most, 1 or more; 16 by default, each of
     /// 64 KiB or less. When they are there, the client stops reading, and the hub waits.
     #[must_use]
@@ -129,7 +140,7 @@ impl Builder {
         let (events, events_out) = mpsc::channel(self.buffer_messages.max(1));
         let driver = Driver {
             connector,
-            session: Session::new(self.snapshot),
+            session: Session::new(self.snapshot, self.on_lag),
             backoff: self.backoff,
             silence_max: self.heartbeat.mul_f64(HEARTBEATS_MISSED_MAX),
             requests,
@@ -192,7 +203,7 @@ impl Client {
         }
     }
 
-    /// Asks for names, now and after every reconnect. Returns a number that comes back in
+    /// Asks for every tick of names, now and after every reconnect. Returns a number that comes back in
     /// [`Event::Subscribed`], once for every 20,000 names, or in [`Event::Error`].
     ///
     /// ```no_run
@@ -210,7 +221,31 @@ impl Client {
     /// # Errors
     /// If the client has ended.
     pub async fn subscribe(&mut self, names: Names) -> Result<u64, Ended> {
-        self.request(Change::Subscribe, names).await
+        self.subscribe_as(names, Delivery::Every).await
+    }
+
+    /// Asks for names, now and after every reconnect, delivered in this way. Names that are subscribed to
+    /// already change their delivery; a name beats `"*"`. Returns a number as [`Client::subscribe`] does.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tickwire_client::{Channel, Delivery, MaxRate, names};
+    ///
+    /// // A screen that shows four values a second does not need more.
+    /// let max_rate = Some(MaxRate::per_second(4.0)?);
+    /// let quotes = names(&[Channel::Quotes], ["*"])?;
+    /// client.subscribe_as(quotes, Delivery::Latest { max_rate }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Safe: if the future is dropped before it is ready, nothing was asked for.
+    ///
+    /// # Errors
+    /// If the client has ended.
+    pub async fn subscribe_as(&mut self, names: Names, delivery: Delivery) -> Result<u64, Ended> {
+        self.request(Change::Subscribe(delivery), names).await
     }
 
     /// Asks for names no more. Returns a number as [`Client::subscribe`] does. Ticks that are on their way

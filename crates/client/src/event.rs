@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Channel, DecodeError, ErrorCode, Feed, FeedState, Names, PerChannel, Seq, Symbol, Tick,
-    UnixNanos,
+    Channel, DecodeError, Delivery, ErrorCode, Feed, FeedState, Names, PerChannel, Seq, Symbol,
+    Tick, UnixNanos,
 };
 
 use crate::ConnectError;
@@ -46,7 +46,8 @@ pub enum Event {
         snapshot: bool,
     },
     /// Ticks of a topic did not come, live: numbers `from` to `to`, both included. Told once, before
-    /// what comes next of that topic. Where a snapshot shows the gap, its tick is number `to`.
+    /// what comes next of that topic. Where a snapshot shows the gap, its tick is number `to`. What
+    /// delivery `latest` leaves out is no gap.
     Gap {
         /// Of which topic.
         topic: Topic,
@@ -55,6 +56,17 @@ pub enum Event {
         /// Last number that is missing.
         to: Seq,
     },
+    /// The session lagged, and the hub says that these ticks of a topic will not come; once per topic.
+    /// All names of the connection are delivered [`Delivery::Latest`] from here on. After
+    /// [`Client::subscribe`](crate::Client::subscribe) they are delivered every again; so they are after a reconnect.
+    Lagged {
+        /// Of which topic.
+        topic: Topic,
+        /// First number that will not come; `None`: nobody knows.
+        from: Option<Seq>,
+        /// Last number that will not come; `None`: nobody knows.
+        to: Option<Seq>,
+    },
     /// The hub sent a live tick that it had sent before, or an older one. The tick is not
     /// delivered; this is a fault of the hub.
     OutOfOrder {
@@ -62,7 +74,7 @@ pub enum Event {
         topic: Topic,
         /// The number that came.
         seq: Seq,
-        /// The number that should have come.
+        /// The number that should have come; in delivery `latest`, the smallest that may.
         expected: Seq,
     },
     /// The hub has answered; also after every reconnect.
@@ -86,6 +98,8 @@ pub enum Event {
         names: Box<Names>,
         /// How many names the session has now, by channel.
         total: PerChannel<u64>,
+        /// How the names are delivered that a subscribe changed.
+        delivery: Delivery,
     },
     /// How the feed is; after every connect and on change.
     Feed {

@@ -44,6 +44,6 @@ pub use hub_url::HubUrl;
 pub use wanted::names;
 
 pub use tickwire_protocol::{
-    Channel, Encoding, ErrorCode, Feed, FeedState, Names, PerChannel, Price, Quote, Selection, Seq,
-    Symbol, Tick, TickData, Trade, UnixNanos, ValueError,
+    Channel, Delivery, Encoding, ErrorCode, Feed, FeedState, MaxRate, Names, OnLag, PerChannel,
+    Price, Quote, Selection, Seq, Symbol, Tick, TickData, Trade, UnixNanos, ValueError,
 };

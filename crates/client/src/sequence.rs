@@ -1,6 +1,7 @@
 //! What the numbers of ticks say about those that did not come.
 
 use rustc_hash::FxHashMap;
+use tickwire_protocol::Channel;
 
 use crate::Topic;
 
@@ -28,7 +29,7 @@ impl Sequence {
             self.last.insert(topic, seq);
             return Seen::InOrder;
         };
-        let expected = *last + 1;
+        let expected = last.saturating_add(1);
         if seq < expected {
             return Seen::Stale { expected };
         }
@@ -39,9 +40,30 @@ impl Sequence {
     /// A last value: it sets the base, and what it is ahead of the old base did not come live.
     pub(crate) fn snapshot(&mut self, topic: Topic, seq: u64) -> Seen {
         let last = self.last.entry(topic).or_insert(seq);
-        let expected = *last + 1;
+        let expected = last.saturating_add(1);
         *last = seq.max(*last);
         if seq < expected { Seen::InOrder } else { Seen::Gap { from: expected, to: seq } }
+    }
+
+    /// The last number seen of a topic.
+    pub(crate) fn last(&self, topic: &Topic) -> Option<u64> {
+        self.last.get(topic).copied()
+    }
+
+    /// The numbers up to `to` will not come, and that has been told.
+    pub(crate) fn skip(&mut self, topic: Topic, to: u64) {
+        let last = self.last.entry(topic).or_insert(to);
+        *last = to.max(*last);
+    }
+
+    /// Forgets a topic: the next tick sets its base.
+    pub(crate) fn forget(&mut self, topic: &Topic) {
+        self.last.remove(topic);
+    }
+
+    /// The topics of a channel that have a base.
+    pub(crate) fn topics(&self, channel: Channel) -> impl Iterator<Item = &Topic> {
+        self.last.keys().filter(move |topic| topic.channel == channel)
     }
 
     /// Forgets the topics that are not to be kept.
@@ -58,7 +80,7 @@ impl Sequence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tickwire_protocol::{Channel, Symbol};
+    use tickwire_protocol::Symbol;
 
     fn topic(symbol: &str) -> Topic {
         Topic { symbol: Symbol::new(symbol).unwrap(), channel: Channel::Trades }
@@ -97,6 +119,20 @@ mod tests {
         assert_eq!(sequence.snapshot(topic("A"), 6), Seen::InOrder);
         assert_eq!(sequence.snapshot(topic("A"), 9), Seen::Gap { from: 7, to: 9 });
         assert_eq!(sequence.live(topic("A"), 10), Seen::InOrder);
+    }
+
+    #[test]
+    fn skipped_numbers_are_no_gap_and_do_not_go_back() {
+        let mut sequence = Sequence::default();
+        sequence.live(topic("A"), 5);
+        sequence.skip(topic("A"), 9);
+        assert_eq!(sequence.live(topic("A"), 10), Seen::InOrder);
+        sequence.skip(topic("A"), 7);
+        assert_eq!(sequence.last(&topic("A")), Some(10));
+        sequence.skip(topic("B"), 3);
+        assert_eq!(sequence.live(topic("B"), 3), Seen::Stale { expected: 4 });
+        sequence.forget(&topic("B"));
+        assert_eq!(sequence.live(topic("B"), 3), Seen::InOrder);
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use tickwire_protocol::Subscription;
 use tickwire_protocol::{
-    Command, Control, DecodeError, Element, Encoding, Names, Seq, Tick, decode_message,
+    Command, Control, DecodeError, Delivery, Element, Encoding, Names, OnLag, Seq, Subscription,
+    Tick, decode_message,
 };
 
 use crate::sequence::{Seen, Sequence};
-use crate::wanted::{Wanted, pieces};
+use crate::wanted::{Before, Wanted, each, pieces};
 use crate::{Event, Topic};
 
 /// Most commands the hub has not answered; more wait with the application.
@@ -24,7 +24,7 @@ pub(crate) struct Request {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    Subscribe,
+    Subscribe(Delivery),
     Unsubscribe,
 }
 
@@ -33,7 +33,15 @@ pub(crate) enum Change {
 pub(crate) struct Session {
     /// Whether last values come first; `None` leaves it to the hub.
     snapshot: Option<bool>,
+    /// What becomes of the session when it lags; `None` leaves it to the hub.
+    on_lag: Option<OnLag>,
+    /// What the application asked for: the same again on the next connection.
     wanted: Wanted,
+    /// What the hub has acknowledged on this connection, and how it delivers it now.
+    granted: Wanted,
+    /// Whether all of `granted` is latest because the session lagged, so that a thousand gaps in a row
+    /// do not look at all names each.
+    degraded: bool,
     sequence: Sequence,
     epoch: Option<String>,
     /// Whether there is a connection to send commands on.
@@ -51,13 +59,13 @@ struct Unanswered {
     number: u64,
     request: Option<u64>,
     change: Change,
-    /// What the command added to the wanted names: taken back if the hub refuses.
-    added: Names,
+    /// What the command changed of the wanted names: taken back if the hub refuses.
+    changed: Vec<Before>,
 }
 
 impl Session {
-    pub(crate) fn new(snapshot: Option<bool>) -> Self {
-        Self { snapshot, ..Self::default() }
+    pub(crate) fn new(snapshot: Option<bool>, on_lag: Option<OnLag>) -> Self {
+        Self { snapshot, on_lag, ..Self::default() }
     }
 
     /// Whether another request may come; while not, the driver leaves them in the queue.
@@ -69,20 +77,23 @@ impl Session {
     pub(crate) fn opened(&mut self) -> Vec<String> {
         self.open = true;
         self.in_snapshot = false;
-        let names = self.wanted.names();
         // What was unsubscribed meanwhile may come back later; it has no past then.
         self.sequence.retain(|topic| self.wanted.covers(topic));
-        let pieces = pieces(&names);
-        pieces
-            .into_iter()
-            .map(|names| self.command(Change::Subscribe, None, names, Names::default()))
-            .collect()
+        let mut commands = Vec::new();
+        for mode in self.wanted.modes() {
+            let change = Change::Subscribe(mode.delivery);
+            for names in pieces(&mode.names) {
+                commands.push(self.command(change, None, names, Vec::new()));
+            }
+        }
+        commands
     }
 
     /// The connection is gone.
     pub(crate) fn closed(&mut self) {
         self.open = false;
         self.unanswered.clear();
+        (self.granted, self.degraded) = (Wanted::default(), false);
     }
 
     /// Takes a request. Returns the commands to send now; without a connection there are none, and the
@@ -90,15 +101,15 @@ impl Session {
     pub(crate) fn request(&mut self, request: &Request) -> Vec<String> {
         let mut commands = Vec::new();
         for names in pieces(&request.names) {
-            let added = match request.change {
-                Change::Subscribe => self.wanted.add(&names),
+            let changed = match request.change {
+                Change::Subscribe(delivery) => self.wanted.add(&names, delivery),
                 Change::Unsubscribe => {
                     self.wanted.remove(&names);
-                    Names::default()
+                    Vec::new()
                 }
             };
             if self.open {
-                commands.push(self.command(request.change, Some(request.id), names, added));
+                commands.push(self.command(request.change, Some(request.id), names, changed));
             }
         }
         commands
@@ -109,16 +120,16 @@ impl Session {
         change: Change,
         request: Option<u64>,
         names: Names,
-        added: Names,
+        changed: Vec<Before>,
     ) -> String {
         self.sent += 1;
         let number = self.sent;
-        self.unanswered.push_back(Unanswered { number, request, change, added });
+        self.unanswered.push_back(Unanswered { number, request, change, changed });
         let id = Some(number);
         let command = match change {
-            Change::Subscribe => {
-                let snapshot = self.snapshot;
-                Command::Subscribe(Subscription { names, snapshot, id, ..Subscription::default() })
+            Change::Subscribe(delivery) => {
+                let (snapshot, on_lag) = (self.snapshot, self.on_lag);
+                Command::Subscribe(Subscription { names, snapshot, delivery, on_lag, id })
             }
             Change::Unsubscribe => {
                 Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
@@ -160,6 +171,8 @@ impl Session {
         };
         match seen {
             Seen::InOrder => {}
+            // Asked only where numbers jump, which they rarely do in delivery every.
+            Seen::Gap { .. } if self.is_latest(&topic) => {}
             Seen::Gap { from, to } => {
                 events.push(Event::Gap { topic, from: Seq(from), to: Seq(to) })
             }
@@ -180,33 +193,91 @@ impl Session {
                 }
                 events.push(Event::Connected { epoch });
             }
-            Control::Subscription { id, names, total, .. } => {
+            Control::Subscription { id, names, total, delivery, .. } => {
                 let answered = self.answered(id);
-                let unsubscribed =
-                    matches!(&answered, Some(command) if command.change == Change::Unsubscribe);
-                if unsubscribed {
-                    // Only now: ticks that were on their way have set bases again since.
-                    self.sequence.retain(|topic| self.wanted.covers(topic));
+                if let Some(command) = &answered {
+                    self.grant(command.change, &names, delivery);
                 }
                 let id = answered.and_then(|command| command.request);
-                events.push(Event::Subscribed { id, names, total });
+                events.push(Event::Subscribed { id, names, total, delivery });
+            }
+            Control::Gap { channel, symbol, from, to } => {
+                self.lagged(Topic { symbol, channel }, from, to, events);
             }
             Control::Snapshot { .. } => self.in_snapshot = true,
             Control::Live => self.in_snapshot = false,
             Control::Error { code, detail, id } => {
                 let answered = id.and_then(|id| self.answered(Some(id)));
-                if let Some(command) = &answered {
-                    self.wanted.remove(&command.added);
+                if let Some(Unanswered { change: Change::Subscribe(delivery), changed, .. }) =
+                    &answered
+                {
+                    self.wanted.undo(changed, *delivery);
                 }
                 let id = answered.and_then(|command| command.request);
                 events.push(Event::Error { code, detail, id });
             }
             Control::Feed { feed, state, since } => events.push(Event::Feed { feed, state, since }),
-            Control::Heartbeat { .. }
-            | Control::Gap { .. }
-            | Control::Publishing { .. }
-            | Control::Ack { .. } => {}
+            Control::Heartbeat { .. } | Control::Publishing { .. } | Control::Ack { .. } => {}
         }
+    }
+
+    /// Whether the hub may leave out ticks of a topic.
+    fn is_latest(&self, topic: &Topic) -> bool {
+        matches!(self.granted.delivery(topic), Some(Delivery::Latest { .. }))
+    }
+
+    /// The hub has acknowledged a command: `names` are what it changed.
+    fn grant(&mut self, change: Change, names: &Names, delivery: Delivery) {
+        let were_latest = self.latest_among(names);
+        match change {
+            Change::Subscribe(_) => {
+                self.granted.add(names, delivery);
+                self.degraded = false;
+            }
+            Change::Unsubscribe => {
+                self.granted.remove(names);
+                // Only now: ticks that were on their way have set bases again since.
+                self.sequence.retain(|topic| self.wanted.covers(topic));
+            }
+        }
+        for topic in were_latest {
+            // What was left out is not missing, so the first of every tick sets the base.
+            if !self.is_latest(&topic) {
+                self.sequence.forget(&topic);
+            }
+        }
+    }
+
+    /// The topics of some names that are delivered latest.
+    fn latest_among(&self, names: &Names) -> Vec<Topic> {
+        let mut latest = Vec::new();
+        for (channel, symbol) in each(names) {
+            match symbol {
+                Some(symbol) => latest.push(Topic { symbol, channel }),
+                None => latest.extend(self.sequence.topics(channel)),
+            }
+        }
+        latest.retain(|topic| self.is_latest(topic));
+        latest
+    }
+
+    /// The hub names ticks that will not come, since this session lagged.
+    fn lagged(
+        &mut self,
+        topic: Topic,
+        from: Option<u64>,
+        to: Option<u64>,
+        events: &mut Vec<Event>,
+    ) {
+        let from = from.or_else(|| self.sequence.last(&topic).map(|last| last.saturating_add(1)));
+        match to {
+            Some(to) => self.sequence.skip(topic, to),
+            None => self.sequence.forget(&topic),
+        }
+        if !std::mem::replace(&mut self.degraded, true) {
+            self.granted.degrade();
+        }
+        events.push(Event::Lagged { topic, from: from.map(Seq), to: to.map(Seq) });
     }
 
     fn answered(&mut self, number: Option<u64>) -> Option<Unanswered> {

@@ -33,6 +33,15 @@ pub(crate) enum DeliveryWord {
 }
 
 impl Delivery {
+    /// What becomes of it on a channel: corrections and cancels are news each, and always come all.
+    #[must_use]
+    pub const fn on(self, channel: Channel) -> Self {
+        match channel {
+            Channel::Corrections | Channel::CancelErrors => Self::Every,
+            _ => self,
+        }
+    }
+
     pub(crate) fn from_wire(
         word: Option<DeliveryWord>,
         max_rate: Option<MaxRate>,
