@@ -1,26 +1,27 @@
-//! One WebSocket connection: its socket, the library that reads it, and what is not yet written.
+//! One WebSocket connection: its socket, what reads it, and what is not yet written.
+
+mod reader;
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use tickwire_protocol::{Command, CommandError};
+use tungstenite::Message;
 use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tungstenite::{Message, WebSocket};
+
+use reader::Reader;
 
 use super::transport::{Transport, Written};
 use crate::admission::SessionGuard;
 use crate::fanout::{CloseReason, FeedId};
 
-/// Buffer of the reading library for each connection, in bytes. Small, since the library grows it to
-/// what a command needs and then keeps it: twice this if it was larger.
-const READ_BUFFER_BYTES: usize = 256;
-
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// The library reads the socket; what it writes (pongs, closes) it puts into the tap.
-    ws: WebSocket<Tap>,
+    /// Reads the tap; what it writes (pongs, closes) waits in there.
+    reader: Reader,
+    tap: Tap,
     /// A frame the socket took only a part of: nothing else may be sent before the rest.
     rest: Vec<u8>,
     pub(crate) stage: Stage,
@@ -121,31 +122,26 @@ impl Connection {
         now: Instant,
         guard: SessionGuard,
     ) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_message_size(Some(command_bytes_max))
-            .max_frame_size(Some(command_bytes_max));
+        let reader = Reader::new(command_bytes_max, read_already);
         let tap = Tap { transport, out: Vec::new(), allowance: 0 };
-        let ws = WebSocket::from_partially_read(tap, read_already, Role::Server, Some(config));
         let (heard, sent, next_ping) = (now, now, now);
         let rest = Vec::new();
         let (stage, reading) = (Stage::Open, Reading::OnEvent);
-        Self { ws, rest, stage, reading, feed, heard, sent, next_ping, _guard: guard }
+        Self { reader, tap, rest, stage, reading, feed, heard, sent, next_ping, _guard: guard }
     }
 
     pub(crate) fn transport(&mut self) -> &mut Transport {
-        &mut self.ws.get_mut().transport
+        &mut self.tap.transport
     }
 
     /// Bytes of pongs and closes that wait to be written.
     pub(crate) fn own_bytes(&self) -> usize {
-        self.ws.get_ref().out.len() + self.rest.len()
+        self.tap.out.len() + self.rest.len()
     }
 
     /// How many bytes may be read from now on.
     pub(crate) fn allow_reading(&mut self, bytes: usize) {
-        self.ws.get_mut().allowance = bytes;
+        self.tap.allowance = bytes;
     }
 
     /// Reads one message. What a peer that was told off still sends is dropped.
@@ -155,13 +151,13 @@ impl Connection {
             _ => self.read_message(),
         };
         match inbound {
-            Inbound::Blocked if self.ws.get_ref().allowance == 0 => Inbound::ShareUsed,
+            Inbound::Blocked if self.tap.allowance == 0 => Inbound::ShareUsed,
             inbound => inbound,
         }
     }
 
     fn read_message(&mut self) -> Inbound {
-        match self.ws.read() {
+        match self.reader.read(&mut self.tap) {
             Ok(Message::Text(text)) => Inbound::Command(Command::from_json(text.as_bytes())),
             Ok(Message::Binary(bytes)) => Inbound::Command(Command::from_msgpack(&bytes)),
             Ok(_) => Inbound::Handled,
@@ -172,7 +168,7 @@ impl Connection {
     fn discard(&mut self) -> Inbound {
         let mut bytes = [0; 4096];
         loop {
-            match self.ws.get_mut().read(&mut bytes) {
+            match self.tap.read(&mut bytes) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Inbound::Blocked,
                 Ok(0) | Err(_) => return Inbound::Ended,
@@ -183,14 +179,14 @@ impl Connection {
     /// Puts a ping between the frames.
     pub(crate) fn ping(&mut self, now: Instant, interval: Duration) {
         self.next_ping = now + interval;
-        self.ws.get_mut().out.extend_from_slice(&[0x89, 0]);
+        self.tap.out.extend_from_slice(&[0x89, 0]);
     }
 
     /// Puts the close frame behind the frame that is being sent.
     pub(crate) fn close(&mut self, reason: CloseReason) {
         let frame =
             CloseFrame { code: CloseCode::from(reason.code()), reason: reason.label().into() };
-        let _peer_was_first = self.ws.close(Some(frame)); // then our answer is on its way already
+        self.reader.close(&mut self.tap, frame);
     }
 
     /// Writes what has to go first: the rest of a frame, then pongs and closes. `true` when all of it
@@ -198,13 +194,13 @@ impl Connection {
     pub(crate) fn write_own(&mut self) -> io::Result<bool> {
         loop {
             if self.rest.is_empty() {
-                std::mem::swap(&mut self.rest, &mut self.ws.get_mut().out);
+                std::mem::swap(&mut self.rest, &mut self.tap.out);
                 if self.rest.is_empty() {
                     return Ok(true);
                 }
             }
-            let Self { ws, rest, .. } = self;
-            match ws.get_mut().transport.write(rest)? {
+            let Self { tap, rest, .. } = self;
+            match tap.transport.write(rest)? {
                 Written::Blocked => return Ok(false),
                 Written::Bytes(count) if count == rest.len() => *rest = Vec::new(),
                 Written::Bytes(count) => drop(rest.drain(..count)),
