@@ -116,3 +116,34 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Peer, tests::small};
+    use crate::subscribers::Subscribers;
+
+    #[test]
+    fn everybody_who_reads_gets_every_tick_until_all_have_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = listener.local_addr().unwrap();
+        let options = Options { listen, connections: 4, rate: 2_000, batch: 10 };
+        let floor = std::thread::spawn(move || serve(&listener, &options));
+        // Whoever only looks whether somebody listens does not count.
+        drop(TcpStream::connect(listen).unwrap());
+
+        let mut subscribers = Subscribers::connect(Peer::Floor, &small(4, 1), listen).unwrap();
+        let tally = loop {
+            let tally = subscribers.read_for(Duration::from_millis(50)).unwrap();
+            if tally.ticks > 0 {
+                break tally;
+            }
+        };
+        assert_eq!(tally.ticks % 10, 0, "whole writes of whole ticks");
+        assert!(tally.latency_ms(50.0).unwrap() < 60_000.0);
+        assert_eq!(subscribers.closed(), 0);
+        assert!(subscribers.extremes().1 < tally.ticks, "one of three has them all");
+        drop(subscribers);
+        floor.join().unwrap().unwrap();
+    }
+}

@@ -224,9 +224,14 @@ pub(crate) fn symbol(number: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    /// A small load of one symbol.
+    pub(crate) const fn small(connections: usize, stalled: usize) -> Row {
+        Row { connections, stalled, rate: 2_000, ..HOT }
+    }
 
     fn row(name: &str) -> &'static Row {
         Row::named(name).unwrap()
