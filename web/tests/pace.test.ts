@@ -109,11 +109,11 @@ test("a page opened in the background measures when it is first shown", () => {
   assert.deepEqual(asked, [RATE_MAX, 30]);
 });
 
-test("the time a page was hidden is no interval between frames", () => {
-  display.show(0, ...Array.from({ length: 10 }, () => 20));
+test("frames from before the page was hidden say nothing about the display it is shown on", () => {
+  display.show(0, ...Array.from({ length: 25 }, () => 20));
   setHidden(true);
   setHidden(false);
   display.show(60_000);
-  display.showMany(50);
-  assert.deepEqual(asked, [RATE_HIDDEN, RATE_MAX, 50]);
+  display.showMany(30);
+  assert.deepEqual(asked, [RATE_HIDDEN, RATE_MAX, 30]);
 });
