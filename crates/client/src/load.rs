@@ -3,13 +3,14 @@
 //! Each thread runs one epoll loop over its share of the connections. Frames are read where the kernel
 //! put them, ticks are walked rather than decoded: their symbol, number and event time are read, the
 //! rest is passed over. Every tick of every connection is checked against the number before it, and its
-//! latency, from its event time, goes into a histogram.
+//! latency, from its event time, goes into a histogram. In delivery latest numbers may jump but not repeat,
+//! and the latency of a tick is the age of the value.
 //!
 //! ```no_run
 //! use std::sync::atomic::AtomicBool;
 //! use std::time::Duration;
 //! use tickwire_client::load::{Plan, numbered, run};
-//! use tickwire_client::{Channel, Feed};
+//! use tickwire_client::{Channel, Delivery, Feed};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let plan = Plan {
@@ -19,6 +20,8 @@
 //!     symbols: numbered("SYM", 500)?,
 //!     per_connection: 50,
 //!     channels: vec![Channel::Trades],
+//!     delivery: Delivery::Every,
+//!     on_lag: None,
 //!     ramp: Duration::from_secs(2),
 //!     warmup: Duration::from_secs(1),
 //!     duration: Duration::from_secs(10),

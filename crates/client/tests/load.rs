@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use fake::{FakeHub, Session};
 use tickwire_client::load::{LoadError, Phase, Plan, Report, numbered, run};
-use tickwire_client::{Channel, Feed, UnixNanos};
+use tickwire_client::{Channel, Delivery, Feed, Symbol, UnixNanos};
+use tickwire_protocol::Control;
 
 const CONNECTIONS: usize = 20;
 
@@ -22,6 +23,8 @@ fn plan(hub: &str, threads: usize) -> Plan {
         symbols: numbered("SYM", 10).unwrap(),
         per_connection: 10,
         channels: vec![Channel::Trades],
+        delivery: Delivery::Every,
+        on_lag: None,
         ramp: Duration::from_millis(50),
         warmup: Duration::from_millis(50),
         duration: Duration::from_secs(600),
@@ -39,7 +42,13 @@ async fn loaded<F>(threads: usize, hub: FakeHub, serve: F) -> Result<Report, Loa
 where
     F: AsyncFnOnce(Vec<Session>),
 {
-    let plan = plan(&hub.url(), threads);
+    loaded_by(plan(&hub.url(), threads), hub, serve).await
+}
+
+async fn loaded_by<F>(plan: Plan, hub: FakeHub, serve: F) -> Result<Report, LoadError>
+where
+    F: AsyncFnOnce(Vec<Session>),
+{
     let (stop, measuring) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let work = tokio::task::spawn_blocking({
         let (stop, measuring) = (Arc::clone(&stop), Arc::clone(&measuring));
@@ -112,6 +121,48 @@ async fn missing_and_repeated_ticks_are_found() {
         faults.starts_with("1 gap, 1 duplicate, 20 connections closed (20 × 1001)"),
         "{faults}"
     );
+}
+
+#[tokio::test]
+async fn newest_values_are_checked_and_their_age_is_measured() {
+    let hub = FakeHub::start().await;
+    let delivery = Delivery::Latest { max_rate: None };
+    let plan = Plan { delivery, ..plan(&hub.url(), 1) };
+    let report = loaded_by(plan, hub, async |mut sessions| {
+        for session in &mut sessions {
+            session.trades("SYM0003", &[1, 5, 6], unix()).await;
+        }
+        sessions[0].trades("SYM0003", &[6], unix()).await;
+        for session in sessions {
+            session.close(1001).await;
+        }
+    })
+    .await
+    .unwrap();
+    let connections = CONNECTIONS as u64;
+    assert_eq!((report.delivery, report.skipped_ticks), ("latest", 3 * connections));
+    assert_eq!((report.gaps, report.duplicates), (0, 1));
+    assert_eq!(report.latency_ms.samples, 3 * connections + 1);
+}
+
+#[tokio::test]
+async fn gaps_the_hub_names_are_no_faults() {
+    let report = loaded(1, FakeHub::start().await, async |mut sessions| {
+        deliver(&mut sessions, 1..=10).await;
+        let symbol = Symbol::new("SYM0003").unwrap();
+        let (channel, from, to) = (Channel::Trades, Some(11), Some(20));
+        sessions[0].say(&Control::Gap { channel, symbol, from, to }).await;
+        sessions[0].trades("SYM0003", &[21, 30], unix()).await;
+        sessions[1].trades("SYM0003", &[21], unix()).await;
+        for session in sessions {
+            session.close(1001).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!((report.named_gaps, report.named_gap_ticks), (1, 10));
+    assert_eq!((report.gaps, report.gap_ticks), (1, 10), "the other session was told nothing");
+    assert_eq!(report.skipped_ticks, 8);
 }
 
 #[tokio::test]

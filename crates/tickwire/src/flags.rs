@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use tickwire_feeder::SimConfig;
-use tickwire_protocol::{Channel, Symbol};
+use tickwire_protocol::{Channel, Delivery, MaxRate, Symbol};
 
 /// A channel by its name.
 pub(crate) fn channel(text: &str) -> Result<Channel, String> {
@@ -21,6 +21,39 @@ pub(crate) fn symbol(text: &str) -> Result<Symbol, String> {
         Ok(upper) => format!("symbols are upper case; did you mean {upper}?"),
         Err(_) => error.to_string(),
     })
+}
+
+/// Slots per second of delivery latest.
+fn max_rate(text: &str) -> Result<MaxRate, String> {
+    let rate = text.parse().map_err(|_| {
+        format!("expected times a second, a number from {} to {}", MaxRate::MIN, MaxRate::MAX)
+    })?;
+    MaxRate::per_second(rate).map_err(|error| error.to_string())
+}
+
+/// Flags about which ticks a subscriber wants.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct DeliveryArgs {
+    /// Only the newest tick of each symbol and channel counts, not every tick
+    #[arg(long)]
+    latest: bool,
+    /// With --latest: new values at most so many times a second, 0.1 to 1000 [default: as fast as they
+    /// can be taken]
+    #[arg(long, value_name = "R", value_parser = max_rate, allow_negative_numbers = true)]
+    max_rate: Option<MaxRate>,
+}
+
+impl DeliveryArgs {
+    /// What they mean together.
+    pub(crate) fn delivery(self) -> Delivery {
+        match self {
+            Self { latest: true, max_rate } => Delivery::Latest { max_rate },
+            Self { latest: false, max_rate: None } => Delivery::Every,
+            Self { latest: false, max_rate: Some(rate) } => usage(&format!(
+                "--max-rate {rate}: allowed only with --latest; without it every tick is sent as it comes"
+            )),
+        }
+    }
 }
 
 /// A length of time.

@@ -12,9 +12,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tickwire_client::HubUrl;
 use tickwire_client::load::{Plan, Report, allow_files, run as run_plan, svg};
-use tickwire_protocol::{Channel, Feed};
+use tickwire_protocol::{Channel, Delivery, Feed, OnLag};
 
-use crate::flags::{channel, duration, some_duration};
+use crate::flags::{DeliveryArgs, channel, duration, some_duration};
 use crate::shutdown;
 use progress::Bar;
 use subscriptions::SymbolArgs;
@@ -25,7 +25,11 @@ Examples:
   tickwire load --connections 5000 --ramp 10s --duration 60s --json report.json --plot report.svg
   tickwire load --connections 1000 --symbols AAPL --channels trades
   tickwire load --connections 100 --prefix SYM --universe 500 --json - | jq .latency_ms.p99
+  tickwire load --connections 1000 --latest --max-rate 10
 
+Latency is from the event time of a tick to its arrival; with --latest it is the age of the values, and
+what was left out is counted. Skew tells how fair the hub is: from the first connection that gets a tick
+to the last. Gaps that the hub names, with --on-lag latest, are counted apart from faults.
 Ends with exit code 1 if ticks were missing or repeated, or if connections were refused or closed.
 Needs something that publishes: `tickwire demo`, or `tickwire hub` and `tickwire feed sim`.";
 
@@ -49,6 +53,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "trades,quotes",
         value_parser = channel)]
     channels: Vec<Channel>,
+    #[command(flatten)]
+    delivery: DeliveryArgs,
+    /// What the hub does with a connection that reads too slowly for every tick: close it, or go on with
+    /// the newest and name what is lost [default: close]
+    #[arg(long, value_name = "POLICY", value_parser = on_lag)]
+    on_lag: Option<OnLag>,
     /// Over what time the connections are opened, evenly
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     ramp: Duration,
@@ -70,7 +80,18 @@ pub(crate) struct Args {
     plot: Option<PathBuf>,
 }
 
+/// What becomes of a connection that lags.
+fn on_lag(text: &str) -> Result<OnLag, String> {
+    match text {
+        "close" => Ok(OnLag::Close),
+        "latest" => Ok(OnLag::Latest),
+        _ => Err("expected close or latest".to_owned()),
+    }
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    // A usage error must not cost a file that is created, or a wait for the hub.
+    let delivery = args.delivery.delivery();
     allow_files(args.connections as usize).context("--connections")?;
     let outputs = Outputs::new(args.json.clone(), args.plot.clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -82,7 +103,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let stop = Arc::new(AtomicBool::new(false));
         let work = tokio::task::spawn_blocking({
             let stop = Arc::clone(&stop);
-            move || measure(args, &stop)
+            move || measure(args, delivery, &stop)
         });
         let stopping = async {
             signal.cancelled().await;
@@ -99,7 +120,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(args: Args, stop: &AtomicBool) -> anyhow::Result<Report> {
+fn measure(args: Args, delivery: Delivery, stop: &AtomicBool) -> anyhow::Result<Report> {
     let subscribed = args.symbols.subscribed(&args.hub, &args.feed, &args.channels, stop)?;
     let threads = args.threads.min(args.connections) as usize;
     let plan = Plan {
@@ -109,6 +130,8 @@ fn measure(args: Args, stop: &AtomicBool) -> anyhow::Result<Report> {
         symbols: subscribed.symbols,
         per_connection: subscribed.per_connection,
         channels: args.channels,
+        delivery,
+        on_lag: args.on_lag,
         ramp: args.ramp,
         warmup: args.warmup,
         duration: args.duration,

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tickwire_client::{Client, HubUrl, names};
-use tickwire_protocol::{Channel, Feed};
+use tickwire_protocol::{Channel, Delivery, Feed};
 
-use crate::flags::{channel, hinted, some_duration, symbol};
+use crate::flags::{DeliveryArgs, channel, hinted, some_duration, symbol};
 use crate::shutdown;
 
 const EXAMPLES: &str = "\
@@ -21,9 +21,11 @@ Examples:
   tickwire watch AAPL MSFT                               a live table
   tickwire watch '*'                                     every symbol the hub has
   tickwire watch AAPL --channels trades | grep ' D '     one line per tick
+  tickwire watch '*' --latest --max-rate 4               newest values, four times a second
   tickwire watch AAPL --json --count 100 > aapl.ndjson   the next 100 ticks as JSON
 
 Keys in the table: q quits, arrows or j and k scroll, s sorts.
+With --latest the volume is that of the trades that came.
 When piped, gaps and changes of the connection are told on standard error.";
 
 /// Flags of `tickwire watch`.
@@ -43,6 +45,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "trades,quotes",
         value_parser = channel)]
     channels: Vec<Channel>,
+    #[command(flatten)]
+    delivery: DeliveryArgs,
     /// Print every tick as one JSON object per line, as on the wire
     #[arg(long)]
     json: bool,
@@ -60,6 +64,15 @@ pub(crate) struct Args {
 /// A symbol, or all of them.
 fn name(text: &str) -> Result<String, String> {
     if text == "*" { Ok(text.to_owned()) } else { symbol(text).map(|symbol| symbol.to_string()) }
+}
+
+/// What stands behind the title of a table that does not show every tick.
+fn suffix(delivery: Delivery) -> String {
+    match delivery {
+        Delivery::Every => String::new(),
+        Delivery::Latest { max_rate: None } => " · latest".to_owned(),
+        Delivery::Latest { max_rate: Some(rate) } => format!(" · latest, {rate}/s"),
+    }
 }
 
 /// When to end, besides a signal.
@@ -88,6 +101,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn watch(args: Args) -> anyhow::Result<()> {
+    let delivery = args.delivery.delivery();
     let signal = shutdown::on_signal().context("cannot listen for signals")?;
     let as_table = std::io::stdout().is_terminal() && !args.json;
     let names = names(&args.channels, args.symbols.iter().map(String::as_str))?;
@@ -97,10 +111,10 @@ async fn watch(args: Args) -> anyhow::Result<()> {
         client = connecting => client.map_err(|error| hinted(error.into()))?,
         () = signal.cancelled() => return Ok(()),
     };
-    let subscription = client.subscribe(names).await?;
+    let subscription = client.subscribe_as(names, delivery).await?;
     let until = Until { ticks: args.count, time: args.duration };
     let result = if as_table {
-        let title = format!("{} · {}", args.hub, args.feed);
+        let title = format!("{} · {}{}", args.hub, args.feed, suffix(delivery));
         screen::run(&mut client, title, until, &signal).await
     } else {
         let format = if args.json { lines::Format::Json } else { lines::Format::Text };

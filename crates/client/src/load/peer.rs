@@ -1,7 +1,7 @@
 //! One connection of the load generator, without its socket: bytes in, bytes out, counts.
 
 use rand::Rng;
-use tickwire_protocol::{Control, Element, Encoding, decode_message};
+use tickwire_protocol::{Channel, Control, Delivery, Element, Encoding, Symbol, decode_message};
 
 use crate::load::Plan;
 use crate::load::frame::{self, Frame, Opcode};
@@ -20,6 +20,8 @@ pub(crate) struct Peer {
     /// The last number of each topic, its low half; 0 is none yet.
     seqs: Box<[u32]>,
     in_snapshot: bool,
+    /// Whether the hub may leave out ticks: asked for, or since the connection lagged.
+    latest: bool,
     /// Live ticks while measured.
     pub(crate) ticks: u64,
     /// What has to be sent.
@@ -40,7 +42,9 @@ impl Peer {
         let mut out = Vec::new();
         let handshake = Some(Handshake::start(&plan.hub, &plan.feed, &mut out));
         let seqs = vec![0; topics.slots()].into_boxed_slice();
-        Self { handshake, first: topics.first(number), seqs, in_snapshot: false, ticks: 0, out }
+        let (first, in_snapshot) = (topics.first(number), false);
+        let latest = plan.delivery != Delivery::Every;
+        Self { handshake, first, seqs, in_snapshot, latest, ticks: 0, out }
     }
 
     pub(crate) const fn is_open(&self) -> bool {
@@ -76,7 +80,7 @@ impl Peer {
                     tally.message(len, arrival);
                     match contents(payload).map_err(|error| broken(&error))? {
                         Contents::Ticks(ticks) => self.ticks(ticks, arrival, topics, tally)?,
-                        Contents::Control => self.control(payload, tally)?,
+                        Contents::Control => self.control(payload, topics, tally)?,
                     }
                 }
                 Frame::Ping(payload) => self.send(Opcode::Pong, payload),
@@ -108,14 +112,15 @@ impl Peer {
                 *last = low_half(head.seq);
                 continue;
             }
-            tally.check(last, head.seq);
+            let latest = self.latest && is_conflated(head.letter);
+            tally.check(last, head.seq, latest, arrival.measured);
             tally.live_tick(place.topic, head.seq, head.time, arrival);
             self.ticks += u64::from(arrival.measured);
         }
         Ok(())
     }
 
-    fn control(&mut self, payload: &[u8], tally: &mut Tally) -> Result<(), End> {
+    fn control(&mut self, payload: &[u8], topics: &Topics, tally: &mut Tally) -> Result<(), End> {
         let elements = decode_message(payload, Encoding::MsgpackArray)
             .map_err(|error| End::Closed(format!("not understood: {error}")))?;
         for element in elements {
@@ -126,10 +131,48 @@ impl Peer {
                     let cause = format!("{} {}", code.code(), code.msg());
                     *tally.faults.errors.entry(cause).or_default() += 1;
                 }
+                Element::Control(Control::Gap { channel, symbol, from, to }) => {
+                    self.gap((channel, symbol), from, to, topics, tally);
+                }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// The hub names ticks that will not come: the connection has lagged and is latest from now on.
+    fn gap(
+        &mut self,
+        (channel, symbol): (Channel, Symbol),
+        from: Option<u64>,
+        to: Option<u64>,
+        topics: &Topics,
+        tally: &mut Tally,
+    ) {
+        self.latest = true;
+        let letter = channel.letter().as_bytes()[0];
+        let Some(place) = topics.place(self.first, letter, symbol.as_bytes()) else {
+            tally.faults.unasked += 1;
+            return;
+        };
+        tally.faults.named_gaps += 1;
+        let last = &mut self.seqs[place.slot];
+        let Some(to) = to else {
+            *last = 0;
+            return;
+        };
+        // Without a number of its own the gap begins behind the last, of which the low half is known.
+        let ahead = low_half(to).wrapping_sub(*last);
+        let is_ahead = *last == 0 || ahead <= u32::MAX / 2;
+        let missing = match from {
+            Some(from) => to.saturating_sub(from).saturating_add(1),
+            None if *last != 0 && is_ahead => u64::from(ahead),
+            None => 0,
+        };
+        tally.faults.named_gap_ticks = tally.faults.named_gap_ticks.saturating_add(missing);
+        if is_ahead {
+            *last = low_half(to);
+        }
     }
 
     /// Says goodbye.
@@ -141,6 +184,12 @@ impl Peer {
         let mask = rand::rng().next_u32().to_ne_bytes();
         frame::write(opcode, payload, mask, &mut self.out);
     }
+}
+
+/// Whether ticks of a channel may be left out in delivery latest.
+const fn is_conflated(letter: u8) -> bool {
+    // The letters of corrections and cancels, which are always delivered every.
+    !matches!(letter, b'c' | b'x')
 }
 
 #[cfg(test)]
@@ -174,9 +223,12 @@ mod tests {
 
     /// An open connection to all of ten symbols.
     fn open() -> (Peer, Topics, Tally) {
-        let plan = plan(10, 10);
-        let topics = Topics::new(&plan);
-        let mut peer = Peer::new(0, &plan, &topics);
+        open_to(&plan(10, 10))
+    }
+
+    fn open_to(plan: &Plan) -> (Peer, Topics, Tally) {
+        let topics = Topics::new(plan);
+        let mut peer = Peer::new(0, plan, &topics);
         peer.handshake = None;
         peer.out.clear();
         (peer, topics, Tally::default())
@@ -216,6 +268,47 @@ mod tests {
         let end = peer.receive(&stream, ARRIVAL, &topics, &mut tally);
         assert_eq!(end, Err(End::Closed("1008".to_owned())));
         assert_eq!(tally.interval.ticks, 1);
+    }
+
+    #[test]
+    fn jumps_of_latest_are_counted_as_left_out_and_repetitions_as_faults() {
+        let (mut peer, topics, mut tally) =
+            open_to(&Plan { delivery: Delivery::Latest { max_rate: None }, ..plan(10, 10) });
+        let stream = ticks(&[("SYM0001", 1), ("SYM0001", 5), ("SYM0001", 5), ("SYM0002", 7)]);
+        peer.receive(&stream, ARRIVAL, &topics, &mut tally).unwrap();
+        assert_eq!((tally.interval.skipped, tally.faults.gaps, tally.faults.duplicates), (3, 0, 1));
+    }
+
+    #[test]
+    fn named_gaps_are_no_faults_and_what_follows_is_latest() {
+        let (mut peer, topics, mut tally) = open();
+        let gap = |symbol: &str, from, to| {
+            let symbol = Symbol::new(symbol).unwrap();
+            control(&Control::Gap { channel: Channel::Trades, symbol, from, to })
+        };
+        let stream = [
+            ticks(&[("SYM0001", 1), ("SYM0002", 4)]),
+            gap("SYM0001", Some(2), Some(9)),
+            gap("SYM0002", None, Some(6)),
+            gap("SYM0003", None, None),
+            ticks(&[("SYM0001", 11), ("SYM0002", 7), ("SYM0003", 3), ("SYM0002", 9)]),
+            ticks(&[("SYM0001", 10)]),
+        ]
+        .concat();
+        peer.receive(&stream, ARRIVAL, &topics, &mut tally).unwrap();
+        let faults = tally.faults;
+        assert_eq!((faults.named_gaps, faults.named_gap_ticks), (3, 8 + 2));
+        assert_eq!((faults.gaps, faults.duplicates, faults.unasked), (0, 1, 0));
+        assert_eq!(tally.interval.skipped, 1 + 1);
+    }
+
+    #[test]
+    fn letters_that_are_never_conflated_are_those_of_the_protocol() {
+        for channel in Channel::ALL {
+            let latest = Delivery::Latest { max_rate: None };
+            let conflated = latest.on(channel) == latest;
+            assert_eq!(is_conflated(channel.letter().as_bytes()[0]), conflated, "{channel}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tickwire_protocol::{Channel, Feed, Symbol};
+use tickwire_protocol::{Channel, Delivery, Feed, OnLag, Symbol};
 
 use crate::HubUrl;
 
@@ -21,6 +21,10 @@ pub struct Plan {
     pub per_connection: usize,
     /// In which channels; at least one.
     pub channels: Vec<Channel>,
+    /// Whether they want every tick or the newest.
+    pub delivery: Delivery,
+    /// What becomes of a connection that lags; `None` leaves it to the hub.
+    pub on_lag: Option<OnLag>,
     /// Over what time the connections are opened, evenly.
     pub ramp: Duration,
     /// How long to wait after the last has been opened.
@@ -55,6 +59,8 @@ pub(crate) mod tests {
             symbols: numbered("SYM", symbols).unwrap(),
             per_connection,
             channels: vec![Channel::Trades, Channel::Quotes],
+            delivery: Delivery::Every,
+            on_lag: None,
             ramp: Duration::ZERO,
             warmup: Duration::ZERO,
             duration: Duration::ZERO,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use tickwire_protocol::{Delivery, MaxRate};
 
 use crate::load::Plan;
 use crate::load::skew;
@@ -26,6 +27,10 @@ pub struct Report {
     pub feed: String,
     /// The channels subscribed to.
     pub channels: Vec<&'static str>,
+    /// What was asked for: `every` or `latest`.
+    pub delivery: &'static str,
+    /// Slots per second asked for, with delivery `latest`; `null` is as fast as the socket takes it.
+    pub max_rate: Option<f64>,
     /// How many symbols there were to choose from.
     pub symbols: usize,
     /// How many of them each connection subscribed to.
@@ -54,19 +59,28 @@ pub struct Report {
     pub connection_ticks_min: u64,
     /// Most ticks of a connection that was open at the end.
     pub connection_ticks_max: u64,
-    /// From the event time of each tick to its arrival; every tick counts.
+    /// From the event time of each tick to its arrival; every tick counts. In delivery `latest` this is
+    /// the age of the values.
     pub latency_ms: Spread,
     /// Percentiles of the latency for a curve.
     pub latency_curve: Vec<Percentile>,
     /// Ticks without a latency, since their event time is more than ten minutes from now.
     pub untimed_ticks: u64,
-    /// From the first connection that got a tick to the last; one tick of 16, until 65,536 are measured.
+    /// Ticks that delivery `latest` left out while measured, as jumps of the numbers tell.
+    pub skipped_ticks: u64,
+    /// How fair the hub is: from the first connection that got a tick to the last; one tick of 16, until
+    /// 65,536 are measured. In delivery `latest` over those that got this tick, and with a rate mostly the
+    /// distance between their slots.
     pub skew_ms: Spread,
     /// Holes in the numbers of a topic on a connection. Must be 0. Counted over the whole run, as
     /// all faults are.
     pub gaps: u64,
     /// Ticks missing in them.
     pub gap_ticks: u64,
+    /// Gaps that the hub named, since the connection lagged. No fault, and not among `gaps`.
+    pub named_gaps: u64,
+    /// Ticks missing in them, of those that say where they begin and end.
+    pub named_gap_ticks: u64,
     /// Ticks that were not newer than the one before. Must be 0.
     pub duplicates: u64,
     /// Ticks of topics the connection had not subscribed to. Must be 0.
@@ -246,7 +260,8 @@ impl Summary {
         let duration = self.measured.values().max().copied().unwrap_or_default();
         let duration_s = duration.as_secs_f64();
         let rate = |count: u64| if duration_s > 0.0 { count as f64 / duration_s } else { 0.0 };
-        let Interval { ticks, messages, bytes, latency, untimed } = &self.interval;
+        let Interval { ticks, messages, bytes, latency, untimed, skipped } = &self.interval;
+        let (delivery, max_rate) = spelled(plan.delivery);
         let (mut faults, mut spreads, mut open) = (Faults::default(), Vec::new(), Vec::new());
         let mut busy = Some(Duration::ZERO);
         for outcome in outcomes {
@@ -264,6 +279,8 @@ impl Summary {
             hub: plan.hub.to_string(),
             feed: plan.feed.to_string(),
             channels: plan.channels.iter().map(|channel| channel.name()).collect(),
+            delivery,
+            max_rate,
             symbols: plan.symbols.len(),
             per_connection: plan.per_connection,
             threads: plan.threads,
@@ -281,9 +298,12 @@ impl Summary {
             latency_ms: Spread::of(latency),
             latency_curve: curve(latency),
             untimed_ticks: *untimed,
+            skipped_ticks: *skipped,
             skew_ms: Spread::of(&skew),
             gaps: faults.gaps,
             gap_ticks: faults.gap_ticks,
+            named_gaps: faults.named_gaps,
+            named_gap_ticks: faults.named_gap_ticks,
             duplicates: faults.duplicates,
             unasked: faults.unasked,
             closes: faults.closes,
@@ -294,6 +314,13 @@ impl Summary {
                 .map(|busy| busy.as_secs_f64() / duration_s),
             seconds: self.seconds,
         }
+    }
+}
+
+fn spelled(delivery: Delivery) -> (&'static str, Option<f64>) {
+    match delivery {
+        Delivery::Every => ("every", None),
+        Delivery::Latest { max_rate } => ("latest", max_rate.map(MaxRate::as_f64)),
     }
 }
 
@@ -362,6 +389,8 @@ pub(crate) mod tests {
     #[test]
     fn faults_are_named_with_their_counts() {
         let mut report = report();
+        report.named_gaps = 9;
+        assert!(report.is_clean(), "the hub has said so");
         report.gaps = 2;
         report.closes.insert("1008".to_owned(), 3);
         report.closes.insert("connection reset".to_owned(), 1);
@@ -381,6 +410,8 @@ pub(crate) mod tests {
             "hub",
             "feed",
             "channels",
+            "delivery",
+            "max_rate",
             "symbols",
             "per_connection",
             "threads",
@@ -398,9 +429,12 @@ pub(crate) mod tests {
             "latency_ms",
             "latency_curve",
             "untimed_ticks",
+            "skipped_ticks",
             "skew_ms",
             "gaps",
             "gap_ticks",
+            "named_gaps",
+            "named_gap_ticks",
             "duplicates",
             "unasked",
             "closes",

@@ -37,11 +37,13 @@ pub(crate) struct Interval {
     pub(crate) latency: Histogram<u64>,
     /// Ticks whose event time is not near now.
     pub(crate) untimed: u64,
+    /// Ticks that delivery latest left out.
+    pub(crate) skipped: u64,
 }
 
 impl Default for Interval {
     fn default() -> Self {
-        Self { ticks: 0, messages: 0, bytes: 0, latency: nanos_histogram(), untimed: 0 }
+        Self { ticks: 0, messages: 0, bytes: 0, latency: nanos_histogram(), untimed: 0, skipped: 0 }
     }
 }
 
@@ -51,6 +53,7 @@ impl Interval {
         self.messages += other.messages;
         self.bytes += other.bytes;
         self.untimed += other.untimed;
+        self.skipped += other.skipped;
         merge(&mut self.latency, &other.latency);
     }
 }
@@ -60,12 +63,15 @@ pub(crate) fn merge(total: &mut Histogram<u64>, part: &Histogram<u64>) {
     total.add(part).expect("both have the same bounds");
 }
 
-/// What went wrong, over the whole run.
+/// What went wrong over the whole run, and what the hub said would be missing.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     /// Holes in the numbers of a topic on a connection, and how many ticks they are.
     pub(crate) gaps: u64,
     pub(crate) gap_ticks: u64,
+    /// Gaps that the hub named, which is no fault, and the ticks in those whose ends are known.
+    pub(crate) named_gaps: u64,
+    pub(crate) named_gap_ticks: u64,
     /// Ticks that were not newer than one before.
     pub(crate) duplicates: u64,
     /// Ticks nobody asked for.
@@ -82,6 +88,8 @@ impl Faults {
     pub(crate) fn add(&mut self, other: Self) {
         self.gaps += other.gaps;
         self.gap_ticks += other.gap_ticks;
+        self.named_gaps += other.named_gaps;
+        self.named_gap_ticks += other.named_gap_ticks;
         self.duplicates += other.duplicates;
         self.unasked += other.unasked;
         for (mine, theirs) in [
@@ -127,9 +135,10 @@ impl Tally {
         self.skew.arrived(topic, seq, arrival.unix_ns);
     }
 
-    /// Compares a number with the last of its topic on its connection; 0 is none yet.
+    /// Compares a number with the last of its topic on its connection; 0 is none yet. Where the topic is
+    /// delivered latest, numbers may jump.
     #[inline]
-    pub(crate) fn check(&mut self, last: &mut u32, seq: u64) {
+    pub(crate) fn check(&mut self, last: &mut u32, seq: u64, latest: bool, measured: bool) {
         // Only the low half is kept, of which there are millions; a difference tells them apart.
         let seq = low_half(seq);
         let ahead = seq.wrapping_sub(*last);
@@ -137,6 +146,9 @@ impl Tally {
             *last = seq;
         } else if ahead == 0 || ahead > u32::MAX / 2 {
             self.faults.duplicates += 1;
+        } else if latest {
+            self.interval.skipped += u64::from(ahead - 1) * u64::from(measured);
+            *last = seq;
         } else {
             self.faults.gaps += 1;
             self.faults.gap_ticks += u64::from(ahead - 1);
@@ -156,7 +168,7 @@ mod tests {
 
     fn checked(seqs: &[u64]) -> (u64, u64, u64) {
         let (mut tally, mut last) = (Tally::default(), 0);
-        seqs.iter().for_each(|seq| tally.check(&mut last, *seq));
+        seqs.iter().for_each(|seq| tally.check(&mut last, *seq, false, true));
         (tally.faults.gaps, tally.faults.gap_ticks, tally.faults.duplicates)
     }
 
@@ -168,6 +180,17 @@ mod tests {
         let top = u64::from(u32::MAX);
         assert_eq!(checked(&[top - 1, top]), (0, 0, 0));
         assert_eq!(checked(&[top, top + 3]), (1, 2, 0));
+    }
+
+    #[test]
+    fn latest_may_jump_but_not_repeat() {
+        let (mut tally, mut last) = (Tally::default(), 0);
+        for seq in [5, 6, 9, 9, 8, 20] {
+            tally.check(&mut last, seq, true, true);
+        }
+        tally.check(&mut last, 30, true, false);
+        assert_eq!((tally.faults.gaps, tally.faults.duplicates), (0, 2));
+        assert_eq!(tally.interval.skipped, 2 + 10, "what was measured");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Which connection subscribes to what, and where its numbers are kept.
 
 use rustc_hash::FxHashMap;
-use tickwire_protocol::{Channel, Command, Names, Selection, Subscription, Symbol};
+use tickwire_protocol::{
+    Channel, Command, Delivery, Names, OnLag, Selection, Subscription, Symbol,
+};
 
 use crate::load::Plan;
 
@@ -21,6 +23,8 @@ pub(crate) struct Topics {
     channels: Vec<Channel>,
     /// By letter: the place among the channels.
     letters: [Option<u8>; 256],
+    delivery: Delivery,
+    on_lag: Option<OnLag>,
 }
 
 /// A topic as one connection sees it.
@@ -51,7 +55,8 @@ impl Topics {
             letters[usize::from(channel.letter().as_bytes()[0])] = Some(place);
         }
         let channels = plan.channels.clone();
-        Self { symbols, by_name, places, per_connection, channels, letters }
+        let (delivery, on_lag) = (plan.delivery, plan.on_lag);
+        Self { symbols, by_name, places, per_connection, channels, letters, delivery, on_lag }
     }
 
     /// How many numbers a connection keeps.
@@ -86,8 +91,10 @@ impl Topics {
         for channel in &self.channels {
             names[*channel] = selection.clone();
         }
+        let (delivery, on_lag) = (self.delivery, self.on_lag);
         let mut text = Vec::new();
-        Command::Subscribe(Subscription { names, ..Subscription::default() }).write_json(&mut text);
+        let asked = Subscription { names, delivery, on_lag, ..Subscription::default() };
+        Command::Subscribe(asked).write_json(&mut text);
         text
     }
 }
@@ -119,6 +126,17 @@ mod tests {
                 assert_eq!(slots.len(), topics.slots());
             }
         }
+    }
+
+    #[test]
+    fn command_asks_for_the_delivery_of_the_plan() {
+        let delivery = Delivery::Latest { max_rate: None };
+        let on_lag = Some(OnLag::Latest);
+        let topics = Topics::new(&Plan { delivery, on_lag, ..plan(10, 1) });
+        let Ok(Command::Subscribe(asked)) = Command::from_json(&topics.command(0)) else {
+            panic!("a subscribe")
+        };
+        assert_eq!((asked.delivery, asked.on_lag), (delivery, on_lag));
     }
 
     #[test]

@@ -19,7 +19,13 @@ pub(super) fn text(report: &Report) -> String {
     let mut lines = vec![
         row(
             "hub",
-            &format!("{}, feed {}, {}", report.hub, report.feed, report.channels.join(", ")),
+            &format!(
+                "{}, feed {}, {}{}",
+                report.hub,
+                report.feed,
+                report.channels.join(", "),
+                delivery(report)
+            ),
         ),
         row(
             "connections",
@@ -50,7 +56,7 @@ pub(super) fn text(report: &Report) -> String {
                 grouped(report.ticks)
             ),
         ),
-        row("latency", &spread(&report.latency_ms)),
+        row(timed(report), &spread(&report.latency_ms)),
         row("skew", &spread(&report.skew_ms)),
         row(
             "faults",
@@ -60,6 +66,24 @@ pub(super) fn text(report: &Report) -> String {
             ),
         ),
     ];
+    lines.extend(notes(report));
+    lines.join("\n")
+}
+
+/// Rows that only some reports have.
+fn notes(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    if report.skipped_ticks > 0 || report.delivery == "latest" {
+        lines.push(row("left out", &left_out(report)));
+    }
+    if report.named_gaps > 0 {
+        let named = format!(
+            "{} gaps named by the hub, {} ticks, which are no faults",
+            grouped(report.named_gaps),
+            grouped(report.named_gap_ticks)
+        );
+        lines.push(row("lagged", &named));
+    }
     if report.untimed_ticks > 0 {
         let untimed = format!(
             "the event time of {} ticks is not near now, so they have no latency (replay with --restamp)",
@@ -72,7 +96,27 @@ pub(super) fn text(report: &Report) -> String {
             "the load generator was busy all the time: it may be what limits; try --threads";
         lines.push(row("note", limited));
     }
-    lines.join("\n")
+    lines
+}
+
+/// What the time from event to arrival means.
+fn timed(report: &Report) -> &'static str {
+    if report.delivery == "latest" { "age" } else { "latency" }
+}
+
+fn delivery(report: &Report) -> String {
+    match (report.delivery, report.max_rate) {
+        ("latest", Some(rate)) => format!(", latest at {rate}/s"),
+        ("latest", None) => ", latest".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// What only the newest ticks left out, as a part of all there were.
+fn left_out(report: &Report) -> String {
+    let all = report.skipped_ticks + report.ticks;
+    let part = 100.0 * report.skipped_ticks as f64 / (all as f64).max(1.0);
+    format!("{} ticks, {part:.1} % of {}", grouped(report.skipped_ticks), grouped(all))
 }
 
 fn row(name: &str, value: &str) -> String {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use tickwire_client::{Disconnect, Event};
-use tickwire_protocol::{Bar, Conditions, Quote, Tick, TickData, Trade, UnixNanos};
+use tickwire_client::{Disconnect, Event, Topic};
+use tickwire_protocol::{Bar, Conditions, Quote, Seq, Tick, TickData, Trade, UnixNanos};
 
 /// Appends one aligned line: time (UTC), symbol, channel, fields.
 pub(super) fn line(tick: &Tick, out: &mut String) {
@@ -124,6 +124,7 @@ pub(super) fn notice(event: &Event) -> Option<String> {
             to.0,
             to.0 - from.0 + 1
         ),
+        Event::Lagged { topic, from, to } => lagged(*topic, *from, *to),
         Event::OutOfOrder { topic, seq, expected } => {
             format!("fault of the hub: {topic} {} came instead of {}", seq.0, expected.0)
         }
@@ -136,6 +137,16 @@ pub(super) fn notice(event: &Event) -> Option<String> {
 pub(super) fn refusal(code: tickwire_protocol::ErrorCode, detail: Option<&str>) -> String {
     let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
     format!("the hub says {} {}{detail}", code.code(), code.msg())
+}
+
+fn lagged(topic: Topic, from: Option<Seq>, to: Option<Seq>) -> String {
+    let which = match (from, to) {
+        (Some(from), Some(to)) => format!("{} to {}", from.0, to.0),
+        (Some(from), None) => format!("from {}", from.0),
+        (None, Some(to)) => format!("up to {}", to.0),
+        (None, None) => "some ticks".to_owned(),
+    };
+    format!("read too slowly: {topic} {which} will not come, only the newest from here on")
 }
 
 fn disconnected(reason: &Disconnect, retry_in: Option<std::time::Duration>) -> String {
@@ -175,12 +186,21 @@ mod tests {
 
     #[test]
     fn gap_says_what_and_how_many() {
-        let topic = tickwire_client::Topic {
+        let topic = Topic {
             symbol: tickwire_protocol::Symbol::new("AAPL").unwrap(),
             channel: tickwire_protocol::Channel::Trades,
         };
-        let (from, to) = (tickwire_protocol::Seq(5), tickwire_protocol::Seq(7));
+        let (from, to) = (Seq(5), Seq(7));
         let text = notice(&Event::Gap { topic, from, to });
         assert_eq!(text.as_deref(), Some("gap: AAPL trades 5 to 7 did not come (3 ticks)"));
+        for (from, to, which) in [
+            (Some(from), Some(to), "5 to 7"),
+            (Some(from), None, "from 5"),
+            (None, Some(to), "up to 7"),
+            (None, None, "some ticks"),
+        ] {
+            let text = notice(&Event::Lagged { topic, from, to }).unwrap();
+            assert!(text.contains(&format!("AAPL trades {which} will not come")), "{text}");
+        }
     }
 }

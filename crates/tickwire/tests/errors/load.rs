@@ -25,6 +25,8 @@ fn usage_errors_name_the_flag_the_value_and_what_is_allowed() {
     refused(&["--duration", "0s"], 2, &["--duration", "'0s'", "500ms, 30s or 5m"]);
     refused(&["--symbols", "a"], 2, &["--symbols", "'a'", "did you mean A?"]);
     refused(&["--channels", "x"], 2, &["--channels", "'x'", "trades, quotes"]);
+    refused(&["--on-lag", "drop"], 2, &["--on-lag", "'drop'", "close or latest"]);
+    refused(&["--latest", "--max-rate", "0"], 2, &["--max-rate", "'0'", "0.1 to 1000"]);
     refused(&["--hub", "h"], 2, &["--hub", "'h'", "expected ws://HOST[:PORT]"]);
 }
 
@@ -32,6 +34,7 @@ fn usage_errors_name_the_flag_the_value_and_what_is_allowed() {
 fn flags_that_do_not_fit_together_are_usage_errors() {
     refused(&["--prefix", "SYM"], 2, &["--universe"]);
     refused(&["--universe", "5"], 2, &["--prefix"]);
+    refused(&["--max-rate", "0.5"], 2, &["--max-rate 0.5", "only with --latest"]);
     refused(
         &["--symbols", "A", "--prefix", "SYM", "--universe", "5"],
         2,
@@ -75,4 +78,7 @@ fn help_has_examples() {
     assert!(output.status.success());
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("tickwire load --connections 1000"), "{text}");
+    for explained in ["--latest --max-rate 10", "age of the values", "Skew tells how fair"] {
+        assert!(text.contains(explained), "{explained:?} is not in {text}");
+    }
 }

@@ -23,6 +23,16 @@ fn usage_errors_name_the_flag_the_value_and_what_is_allowed() {
 }
 
 #[test]
+fn rate_must_be_allowed_and_needs_latest() {
+    let alone = ["--max-rate 4", "only with --latest"];
+    refused(&["A", "--max-rate", "4"], 2, &alone);
+    for rate in ["0", "-4", "1000.5", "NaN"] {
+        refused(&["A", "--latest", "--max-rate", rate], 2, &["--max-rate", rate, "0.1 to 1000"]);
+    }
+    refused(&["A", "--latest", "--max-rate", "x"], 2, &["--max-rate", "'x'", "0.1 to 1000"]);
+}
+
+#[test]
 fn hub_must_be_a_ws_address() {
     let allowed = "expected ws://HOST[:PORT]";
     refused(&["A", "--hub", "127.0.0.1:8080"], 2, &["--hub", "'127.0.0.1:8080'", allowed]);
@@ -45,4 +55,5 @@ fn help_has_examples() {
     assert!(output.status.success());
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("tickwire watch AAPL MSFT"), "{text}");
+    assert!(text.contains("--latest --max-rate 4"), "{text}");
 }
