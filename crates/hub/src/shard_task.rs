@@ -35,6 +35,8 @@ use transport::Transport;
 const BATCHES_PER_TURN: usize = 64;
 /// Time spent on batches before writing, at the most.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(1);
+/// Longest sleep while ticks come that nobody wants at once.
+const DOZE_MAX: Duration = Duration::from_millis(10);
 /// Token of the waker; connections have their slot.
 const WAKER: Token = Token(usize::MAX);
 
@@ -92,6 +94,7 @@ pub(crate) fn spawn(
         next_sweep: now,
         earliest_deadline: None,
         watchful: false,
+        ticks_came: false,
         feeds_version: 0,
         rotation: 0,
         pacing: Pacing::default(),
@@ -138,6 +141,8 @@ struct ShardTask {
     earliest_deadline: Option<Instant>,
     /// Somebody is blocked: look at ages often.
     watchful: bool,
+    /// There were ticks since it last slept.
+    ticks_came: bool,
     feeds_version: u64,
     /// Where writing begins in the next turn, so that no session is always last.
     rotation: usize,
@@ -168,9 +173,26 @@ impl ShardTask {
         if let Some(rest) = self.pacing.rest(clock::monotonic()) {
             return rest;
         }
-        self.follower.falls_asleep();
+        let dozes = self.ticks_came && !self.core.is_eager();
+        self.ticks_came = false;
+        if dozes {
+            self.follower.dozes();
+        } else {
+            self.follower.falls_asleep();
+        }
         self.arrived.extend(self.inbox.try_iter());
-        if self.has_work() { Duration::ZERO } else { self.until_timer() }
+        if self.has_work() || (!dozes && self.is_behind()) {
+            Duration::ZERO
+        } else if dozes {
+            self.until_timer().min(DOZE_MAX)
+        } else {
+            self.until_timer()
+        }
+    }
+
+    /// Whether there is something in the log that it has not seen.
+    fn is_behind(&self) -> bool {
+        self.core.head() != self.shared.log.head()
     }
 
     fn has_ended(&self) -> bool {
@@ -178,8 +200,7 @@ impl ShardTask {
     }
 
     fn has_work(&self) -> bool {
-        self.core.head() != self.shared.log.head()
-            || self.core.has_ready()
+        self.core.has_ready()
             || !self.unread.is_empty()
             || !self.arrived.is_empty()
             || self.feeds_version != self.shared.feeds.version()
@@ -190,6 +211,9 @@ impl ShardTask {
         self.now = clock::monotonic();
         let began = self.now;
         self.core.begin_turn(clock::wall(), self.shared.log.start());
+        if !self.core.is_eager() {
+            self.follow_log(); // it was not woken for ticks, and commands ask for what is now
+        }
         self.read_unread();
         self.handle_events(events);
         self.accept();
@@ -316,6 +340,7 @@ impl ShardTask {
                 return;
             }
             applied += self.batches.len();
+            self.ticks_came = true;
             for batch in self.batches.drain(..) {
                 self.core.apply(batch);
             }

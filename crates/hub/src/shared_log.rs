@@ -1,6 +1,6 @@
 //! The log as the router and the shards share it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::fanout::{Batch, FellOut, Log, Position};
@@ -15,32 +15,54 @@ pub(crate) struct SharedLog {
     followers: Vec<Arc<Follower>>,
 }
 
-/// A shard's way to be woken: the router wakes it only when it sleeps.
+/// A shard's way to be woken: nobody wakes it unless it sleeps.
 #[derive(Debug)]
 pub(crate) struct Follower {
     waker: mio::Waker,
-    sleeping: AtomicBool,
+    sleep: AtomicU8,
 }
+
+const AWAKE: u8 = 0;
+/// It will look at the log in time by itself.
+const DOZING: u8 = 1;
+const ASLEEP: u8 = 2;
 
 impl Follower {
     pub(crate) const fn new(waker: mio::Waker) -> Self {
-        Self { waker, sleeping: AtomicBool::new(false) }
+        Self { waker, sleep: AtomicU8::new(AWAKE) }
     }
 
     /// The shard is about to sleep; it must look for work once more after this.
     pub(crate) fn falls_asleep(&self) {
-        self.sleeping.store(true, Ordering::SeqCst);
+        self.sleep.store(ASLEEP, Ordering::SeqCst);
+    }
+
+    /// The same, but ticks need not wake it.
+    pub(crate) fn dozes(&self) {
+        self.sleep.store(DOZING, Ordering::SeqCst);
     }
 
     pub(crate) fn is_awake(&self) {
-        self.sleeping.store(false, Ordering::SeqCst);
+        self.sleep.store(AWAKE, Ordering::SeqCst);
     }
 
     /// Wakes the shard if it sleeps.
     pub(crate) fn wake(&self) {
-        if self.sleeping.swap(false, Ordering::SeqCst)
-            && let Err(error) = self.waker.wake()
-        {
+        if self.sleep.swap(AWAKE, Ordering::SeqCst) != AWAKE {
+            self.ring();
+        }
+    }
+
+    /// Wakes the shard if it sleeps and wants to know of ticks.
+    fn wake_for_ticks(&self) {
+        let woken = self.sleep.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst);
+        if woken.is_ok() {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "cannot wake a shard");
         }
     }
@@ -60,7 +82,7 @@ impl SharedLog {
         self.head.store(log.head().0, Ordering::SeqCst);
         drop(log);
         for follower in &self.followers {
-            follower.wake();
+            follower.wake_for_ticks();
         }
     }
 

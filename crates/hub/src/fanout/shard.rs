@@ -85,6 +85,8 @@ pub struct Shard {
     /// The slots of sessions that are paced.
     wheel: Wheel,
     lagged: Vec<Lagged>,
+    /// Names over all sessions whose ticks are to leave as soon as they come.
+    eager_names: usize,
     /// Sessions that have closed in this turn. Their slots are given away only in the next one, so
     /// that no list made in this turn can come to mean another session.
     closed: Vec<SessionId>,
@@ -105,6 +107,7 @@ impl Shard {
             ready: Vec::new(),
             wheel: Wheel::new(),
             lagged: Vec::new(),
+            eager_names: 0,
             closed: Vec::new(),
             now: UnixNanos::default(),
             stats: Stats::default(),

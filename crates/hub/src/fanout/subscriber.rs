@@ -26,9 +26,12 @@ impl LaneId {
 pub(crate) struct Subscriber(u32);
 
 const SLOT_BITS: u32 = 24;
-const LANE_BITS: u32 = 7;
+const LANE_BITS: u32 = 6;
 /// For `"*"` only: the session also has names in this channel, which come first.
-const NAMED: u32 = 1 << 31;
+const NAMED: u32 = 1 << 30;
+/// For names only: the session is owed the newest tick already. It stands here too, so that the next
+/// tick need not touch the session.
+const MARKED: u32 = 1 << 31;
 
 impl Subscriber {
     pub(crate) fn new(id: SessionId, lane: LaneId) -> Self {
@@ -43,6 +46,15 @@ impl Subscriber {
 
     pub(crate) const fn has_names(self) -> bool {
         self.0 & NAMED != 0
+    }
+
+    /// Whether the topic is among the session's marks.
+    pub(crate) const fn is_marked(self) -> bool {
+        self.0 & MARKED != 0
+    }
+
+    pub(crate) const fn set_marked(&mut self, marked: bool) {
+        self.0 = if marked { self.0 | MARKED } else { self.0 & !MARKED };
     }
 
     pub(crate) const fn session(self) -> SessionId {
@@ -66,7 +78,9 @@ mod tests {
         for slot in [0, 1, 77, (1 << SLOT_BITS) - 1] {
             for lane in [LaneId::EVERY, LaneId::of_index(0), LaneId::of_index(8)] {
                 for named in [false, true] {
-                    let entry = Subscriber::new(SessionId(slot), lane).beside_names(named);
+                    let mut entry = Subscriber::new(SessionId(slot), lane).beside_names(named);
+                    entry.set_marked(!named);
+                    assert_eq!(entry.is_marked(), !named);
                     assert_eq!(entry.session(), SessionId(slot));
                     assert_eq!(entry.lane(), lane);
                     assert_eq!(entry.has_names(), named);

@@ -64,7 +64,7 @@ impl Topics {
 
     /// Takes note of a tick: it is its topic's last value now.
     #[inline]
-    pub(crate) fn tick(&mut self, numbered: &Numbered, at: Position) -> (LocalId, &Topic) {
+    pub(crate) fn tick(&mut self, numbered: &Numbered, at: Position) -> (LocalId, &mut Topic) {
         let local = self.local(numbered.topic).unwrap_or_else(|| self.meet(numbered));
         let topic = &mut self.topics[local.0 as usize];
         match &mut topic.last {

@@ -40,7 +40,7 @@ fn sessions_and_publishers_are_told_and_nobody_new_is_let_in() {
 #[test]
 fn every_session_gets_all_that_is_pending_before_its_close() {
     let mut hub =
-        TestHub::start(Config { drain_ms_max: 7_000, message_bytes_max: 4_100, ..config() });
+        TestHub::start(Config { drain_ms_max: 60_000, message_bytes_max: 4_100, ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut sessions: Vec<_> = (0..20)
         .map(|number| {

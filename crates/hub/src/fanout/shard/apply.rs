@@ -7,7 +7,7 @@ use tickwire_protocol::UnixNanos;
 
 use super::super::latest::Marked;
 use super::super::session::{Flow, Hot, Session};
-use super::super::subscriber::Subscriber;
+use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::LocalId;
 use super::super::wheel::{Due, Timer, Wheel};
 use super::super::{Batch, SessionId};
@@ -32,8 +32,13 @@ impl Shard {
         for numbered in batch.ticks() {
             let index = position.index();
             let (local, topic) = self.topics.tick(numbered, position);
-            for subscriber in &topic.subscribers {
-                queue.take(*subscriber, local, index);
+            for subscriber in &mut topic.subscribers {
+                if subscriber.is_marked() {
+                    queue.conflated += 1;
+                    continue;
+                }
+                let owed = queue.take(*subscriber, local, index);
+                subscriber.set_marked(owed);
             }
             let (feed, channel, _) = topic.key;
             for subscriber in &self.wild[usize::from(feed.0)][channel] {
@@ -66,6 +71,13 @@ impl Shard {
         });
     }
 
+    /// Whether any session wants ticks as soon as they come. If none does, a turn now and then will
+    /// do, as long as it finds the log where it was left.
+    #[must_use]
+    pub const fn is_eager(&self) -> bool {
+        self.eager_names > 0
+    }
+
     /// When the next slot of a session opens, if any waits for one: there should be a turn then.
     #[must_use]
     pub fn next_slot(&self) -> Option<UnixNanos> {
@@ -93,13 +105,15 @@ struct Queue<'a> {
 }
 
 impl Queue<'_> {
+    /// Says whether the session is owed the newest tick of the topic now.
     #[inline]
-    fn take(&mut self, subscriber: Subscriber, topic: LocalId, index: u32) {
+    fn take(&mut self, subscriber: Subscriber, topic: LocalId, index: u32) -> bool {
         let id = subscriber.session();
         match subscriber.lane().index() {
             None => self.push(id, index),
             Some(lane) => self.mark(id, lane, topic),
         }
+        subscriber.lane() != LaneId::EVERY
     }
 
     #[inline]

@@ -74,16 +74,24 @@ impl Shard {
         }
     }
 
+    /// A name enters a lane.
     pub(super) fn enter(&mut self, id: SessionId, lane: LaneId) {
+        self.eager_names += usize::from(self.is_at_once(id, lane));
         if let (Some(index), Some(latest)) = (lane.index(), &mut self.hot[id.slot()].latest) {
             latest.enter(index);
         }
     }
 
+    /// A name leaves a lane.
     pub(super) fn leave(&mut self, id: SessionId, lane: LaneId) {
+        self.eager_names -= usize::from(self.is_at_once(id, lane));
         if let (Some(index), Some(latest)) = (lane.index(), &mut self.hot[id.slot()].latest) {
             latest.leave(index);
         }
+    }
+
+    fn is_at_once(&self, id: SessionId, lane: LaneId) -> bool {
+        !matches!(self.delivery(id, lane), Delivery::Latest { max_rate: Some(_) })
     }
 
     /// A topic is not owed to a session any more by a lane.
@@ -179,6 +187,11 @@ impl Shard {
         let index = self.lane_of(id, topic).and_then(LaneId::index);
         if let (Some(index), Some(latest)) = (index, &mut self.hot[id.slot()].latest) {
             latest.mark(index, topic, self.now);
+            let session = &self.sessions[id.slot()];
+            if let Ok(place) = session.find(topic) {
+                let at = session.names[place].at as usize;
+                self.topics.get_mut(topic).subscribers[at].set_marked(true);
+            }
         }
     }
 

@@ -189,7 +189,8 @@ impl Shard {
         body_max: usize,
         out: &mut FrameBuf,
     ) -> usize {
-        let (topics, view) = (&self.topics, &self.view);
+        let Self { topics, view, sessions, .. } = self;
+        let session = &sessions[id.slot()];
         let Some(latest) = &mut self.hot[id.slot()].latest else { return 0 };
         let mut unsent = 0;
         let taken = latest.take_due(self.now, |topic| {
@@ -202,11 +203,15 @@ impl Shard {
                 Some((batch, at)) => out.append(batch.encoded(encoding).run(at, at)),
                 None => out.append_tick(encoding, &last.tick),
             }
-            let fits = before == 0 || out.body_bytes() <= body_max;
-            if !fits {
+            if before > 0 && out.body_bytes() > body_max {
                 out.shorten(before);
+                return false;
             }
-            fits
+            if let Ok(place) = session.find(topic) {
+                let at = session.names[place].at as usize;
+                topics.get_mut(topic).subscribers[at].set_marked(false);
+            }
+            true
         });
         taken - unsent
     }
