@@ -53,7 +53,7 @@ fn field(text: &str, name: &str) -> Option<String> {
 fn version(peer: Peer) -> Option<String> {
     let on_node = |name: &str| {
         let node = output(Command::new("node").arg("--version"))?;
-        Some(format!("{name} {} (npm) on Node.js {node}", installed(name)?))
+        Some(format!("{} (npm {name}), Node.js {}", installed(name)?, number(&node)))
     };
     match peer {
         Peer::Tickwire => {
@@ -61,14 +61,21 @@ fn version(peer: Peer) -> Option<String> {
             let mut git = Command::new("git");
             git.args(["describe", "--always", "--dirty", "--exclude", "*"]).current_dir(package());
             let commit = output(&mut git).map(|commit| format!(" ({commit})"));
-            Some(version + &commit.unwrap_or_default())
+            Some(number(&version).to_owned() + &commit.unwrap_or_default())
         }
         Peer::Uws => on_node("uwebsockets"),
         Peer::Ws => on_node("ws"),
         Peer::Socketio => on_node("socket.io"),
-        Peer::Nats => output(Command::new(nats()).arg("--version")),
+        Peer::Nats => {
+            output(Command::new(nats()).arg("--version")).map(|text| number(&text).to_owned())
+        }
         Peer::Floor => None,
     }
+}
+
+/// The number in what a program says of its version: `nats-server: v2.9.10`.
+fn number(text: &str) -> &str {
+    text.rsplit(' ').next().unwrap_or(text).trim_start_matches('v')
 }
 
 /// The version of an npm package that is installed.
@@ -95,5 +102,11 @@ mod tests {
         let text = "model\t\t: 1\nmodel name\t: A  CPU @ 2 GHz\nmodel name\t: other\n";
         assert_eq!(field(text, "model name").as_deref(), Some("A CPU @ 2 GHz"));
         assert_eq!(field(text, "name"), None);
+    }
+
+    #[test]
+    fn versions_are_told_by_their_number() {
+        let shown = ["nats-server: v2.9.10", "tickwire 0.1.0", "v20.20.2", "22"].map(number);
+        assert_eq!(shown, ["2.9.10", "0.1.0", "20.20.2", "22"]);
     }
 }

@@ -27,11 +27,9 @@ pub(crate) fn page(report: &Report) -> String {
     page += &format!("- **Machine**: {}\n", report.host.machine);
     page += &format!("- **Date**: {}, {}\n", report.host.date, report.method());
     page += &format!("- **Command**: `{}`\n", report.command);
-    page += "- **Versions**:";
     let versions = report.host.versions.iter();
-    let versions: Vec<_> = versions.map(|(peer, v)| format!(" {}: {v}", peer.title())).collect();
-    page += &versions.join(";");
-    page += ";\n  floor: nothing but `write()` of prepared frames, at most 100 writes a second to each\n\n";
+    let versions: Vec<_> = versions.map(|(peer, v)| format!("{} {v}", peer.title())).collect();
+    page += &format!("- **Versions**: {}\n\n", versions.join("; "));
     page += HEAD;
     for (row, entries) in report.groups() {
         for (index, entry) in entries.iter().enumerate() {
@@ -50,6 +48,7 @@ const FOOT: &str = "
 Server, publisher and one measuring client share the machine, over loopback. *CPU* is the server's, in the program
 and in the kernel, which counts the receiving side of loopback to the sender. *Latency* is from when a tick was due at the publisher to when
 a subscriber read it. *Memory* is what the server's process grew by, over its connections: under load it is mostly what waits to be sent.
+*Floor* is nothing but `write()` of prepared frames, up to 100 times a second to each connection.
 Absolute figures move with the machine and the hour; compare within one run. How it is measured: `benches/peers`.
 ";
 
@@ -180,7 +179,7 @@ mod tests {
         for text in [
             "Some CPU, 2 cores",
             "2026-11-22, medians of 3 runs of 5 s",
-            "uWebSockets: uwebsockets 3.0.6",
+            "uWebSockets 3.0.6",
             "`cargo xtask bench peers`",
             "(20.0 M deliveries/s asked)",
         ] {

@@ -73,7 +73,7 @@ pub(crate) mod tests {
         let host = Host {
             machine: "Some CPU, 2 cores".to_owned(),
             date: "2026-11-22".to_owned(),
-            versions: vec![(Peer::Uws, "uwebsockets 3.0.6".to_owned())],
+            versions: vec![(Peer::Uws, "3.0.6".to_owned())],
         };
         let command = "cargo xtask bench peers".to_owned();
         Report { entries, host, runs: 3, secs: 5, command }
