@@ -13,11 +13,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tickwire_hub::{Config, Hub};
 use tickwire_protocol::{
-    Conditions, Price, Quote, Seq, Symbol, Text, Tick, TickData, Trade, UnixNanos,
+    CancelError, Conditions, Correction, Price, Quote, Seq, Symbol, Text, Tick, TickData, Trade,
+    UnixNanos,
 };
 use tokio::runtime::Runtime;
 
-pub(crate) use client::{Client, Event, OPEN_BINARY, OPEN_TEXT, masked};
+pub(crate) use client::{Client, Event, OPEN_BINARY, OPEN_TEXT, masked, reader};
 pub(crate) use http::{Response, exchange, read_response, upgrade_request};
 pub(crate) use publisher::{Publisher, data_message};
 
@@ -177,6 +178,22 @@ pub(crate) fn quote(symbol: &str, bid_size: u64) -> Tick {
         tape: Text::new("C").unwrap(),
     };
     tick(symbol, TickData::Quote(quote))
+}
+
+/// A correction, told from others by the id of the trade it is about.
+pub(crate) fn correction(symbol: &str, original_id: u64) -> Tick {
+    let correction = Correction { original_id, ..Correction::default() };
+    tick(symbol, TickData::Correction(Box::new(correction)))
+}
+
+/// A cancel, told from others by the id of the trade it is about.
+pub(crate) fn cancel(symbol: &str, id: u64) -> Tick {
+    tick(symbol, TickData::CancelError(Box::new(CancelError { id, ..CancelError::default() })))
+}
+
+/// The numbers of ticks within their topics.
+pub(crate) fn seqs<'a>(ticks: impl IntoIterator<Item = &'a Tick>) -> Vec<u64> {
+    ticks.into_iter().map(|tick| tick.seq.0).collect()
 }
 
 fn tick(symbol: &str, data: TickData) -> Tick {

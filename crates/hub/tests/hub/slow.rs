@@ -6,7 +6,7 @@ use serde_json::json;
 use tickwire_hub::Config;
 use tickwire_protocol::Tick;
 
-use crate::kit::{Client, Event, Publisher, TestHub, config, now, trade, until};
+use crate::kit::{Client, Event, Publisher, TestHub, config, now, reader, trade, until};
 
 /// Ticks of one message of the publisher.
 const PART: u64 = 500;
@@ -28,26 +28,6 @@ fn publish_until(publisher: &mut Publisher, from: u64, mut condition: impl FnMut
 fn publish_until_slow(hub: &TestHub, publisher: &mut Publisher) {
     hub.until_metric("tickwire_subscriptions", 1);
     publish_until(publisher, 0, || hub.metric("tickwire_subscriptions") == 0);
-}
-
-/// A session that reads everything on a thread of its own, and says how many ticks came, with their
-/// sequence numbers checked, before its close.
-fn reader(mut client: Client) -> std::thread::JoinHandle<(u64, Event)> {
-    std::thread::spawn(move || {
-        let mut last = 0;
-        loop {
-            match client.event() {
-                Event::Ticks(ticks) => {
-                    for tick in ticks {
-                        assert_eq!(tick.seq.0, last + 1, "none lost, none twice");
-                        last = tick.seq.0;
-                    }
-                }
-                Event::Control(element) => panic!("{element}"),
-                end => return (last, end),
-            }
-        }
-    })
 }
 
 fn subscriber(hub: &TestHub) -> Client {

@@ -372,3 +372,23 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame
 }
+
+/// A session that reads everything on a thread of its own, and says how many ticks came, with their
+/// sequence numbers checked, before its close.
+pub(crate) fn reader(mut client: Client) -> std::thread::JoinHandle<(u64, Event)> {
+    std::thread::spawn(move || {
+        let mut last = 0;
+        loop {
+            match client.event() {
+                Event::Ticks(ticks) => {
+                    for tick in ticks {
+                        assert_eq!(tick.seq.0, last + 1, "none lost, none twice");
+                        last = tick.seq.0;
+                    }
+                }
+                Event::Control(element) => panic!("{element}"),
+                end => return (last, end),
+            }
+        }
+    })
+}
