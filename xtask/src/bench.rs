@@ -5,7 +5,7 @@ mod peers;
 
 use std::process::ExitCode;
 
-use crate::usage_error;
+use crate::{instructions, usage_error};
 
 const USAGE: &str = "\
 Measures.
@@ -13,7 +13,9 @@ Measures.
 Usage: cargo xtask bench WHAT
 
 What:
-  peers   Tickwire beside other servers, over loopback (cargo xtask bench peers --help)
+  peers          Tickwire beside other servers, over loopback (cargo xtask bench peers --help)
+  instructions   What the fan-out core takes per tick and delivery, by callgrind
+                 (cargo xtask bench instructions --help)
 ";
 
 /// Runs `cargo xtask bench ARGS`.
@@ -24,6 +26,7 @@ pub(crate) fn main(args: &[&str]) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["peers", rest @ ..] => peers::run(rest),
+        ["instructions", rest @ ..] => return instructions::main(rest),
         [unknown, ..] => return usage_error(&format!("bench: no such thing: {unknown}"), USAGE),
     };
     done.unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 
 mod bench;
 mod chromium;
+mod instructions;
 mod shell;
 mod test;
 mod tidy;
@@ -17,7 +18,7 @@ Usage: cargo xtask COMMAND
 
 Commands:
   test    Everything a change must pass (cargo xtask test --help)
-  bench   Measures, beside other servers (cargo xtask bench --help)
+  bench   Measures (cargo xtask bench --help)
   help    This text
 ";
 

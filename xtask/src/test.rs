@@ -38,7 +38,7 @@ Steps:
 "
     .to_owned();
     for step in &STEPS {
-        text += &format!("  {:<8}{}\n", step.name, step.what);
+        text += &format!("  {:<14}{}\n", step.name, step.what);
     }
     text + "\nExample: cargo xtask test --only clippy\n"
 }

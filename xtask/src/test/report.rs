@@ -41,11 +41,11 @@ impl fmt::Display for Report {
             };
             total += took.unwrap_or_default();
             match took {
-                Some(took) => writeln!(f, "{name:<8}{word:<8}{:>8.1} s", took.as_secs_f64())?,
-                None => writeln!(f, "{name:<8}{word}")?,
+                Some(took) => writeln!(f, "{name:<14}{word:<8}{:>8.1} s", took.as_secs_f64())?,
+                None => writeln!(f, "{name:<14}{word}")?,
             }
         }
-        writeln!(f, "{:<16}{:>8.1} s\n", "total", total.as_secs_f64())?;
+        writeln!(f, "{:<22}{:>8.1} s\n", "total", total.as_secs_f64())?;
         let passed = self.count(|outcome| matches!(outcome, Outcome::Passed(_)));
         let failed = self.count(|outcome| matches!(outcome, Outcome::Failed(_)));
         write!(f, "{passed} passed, {failed} failed")?;
@@ -68,11 +68,11 @@ mod tests {
         report.add("test", Outcome::Failed(Duration::from_secs(60)));
         report.add("page", Outcome::NotRun);
         let expected = "\
-fmt     passed       1.5 s
-deny    skipped
-test    FAILED      60.0 s
-page    not run
-total               61.5 s
+fmt           passed       1.5 s
+deny          skipped
+test          FAILED      60.0 s
+page          not run
+total                     61.5 s
 
 1 passed, 1 failed, 2 skipped
 ";
