@@ -57,10 +57,9 @@ fn unnumbered(line: &str) -> (Option<u64>, serde_json::Value) {
     (seq, tick)
 }
 
-#[test]
-fn a_recording_arrives_whole_in_order_and_equal_to_its_files() {
+/// The files of a recording, and its trades and quotes.
+fn recording() -> ([String; 2], Vec<serde_json::Value>) {
     let files = [excerpt("trades.csv.gz"), excerpt("quotes.csv.gz")];
-    let files: Vec<&str> = files.iter().map(String::as_str).collect();
     let written = tickwire(&["feed", "replay", "--to", "-"]).args(&files).output().unwrap();
     let expected: Vec<_> = String::from_utf8(written.stdout)
         .unwrap()
@@ -69,12 +68,22 @@ fn a_recording_arrives_whole_in_order_and_equal_to_its_files() {
         .filter(|tick| ["t", "q"].contains(&tick["T"].as_str().unwrap()))
         .collect();
     assert!(expected.len() > 300, "the excerpt has {} trades and quotes", expected.len());
+    (files, expected)
+}
 
+/// Publishes a recording as fast as the hub takes it.
+fn replay(hub: &str, files: &[String]) {
+    let replay = ["feed", "replay", "--speed", "max", "--hub", hub];
+    let replayed = tickwire(&replay).args(files).output().unwrap();
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
+}
+
+#[test]
+fn a_recording_arrives_whole_in_order_and_equal_to_its_files() {
+    let (files, expected) = recording();
     let (_hub, address) = hub(&[]);
     let mut watching = watch(&address, &["--count", &expected.len().to_string()]);
-    let replay = ["feed", "replay", "--speed", "max", "--hub", &address];
-    let replayed = tickwire(&replay).args(&files).output().unwrap();
-    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
+    replay(&address, &files);
 
     let lines = BufReader::new(watching.0.stdout.take().unwrap()).lines();
     let received: Vec<_> = lines.map(|line| unnumbered(&line.unwrap())).collect();
@@ -87,6 +96,53 @@ fn a_recording_arrives_whole_in_order_and_equal_to_its_files() {
         assert_eq!(seq.unwrap(), *last, "numbers are contiguous from 1");
     }
     assert!(watching.0.wait().unwrap().success());
+}
+
+#[test]
+fn watching_the_newest_ends_at_the_last_value_without_all_before_it() {
+    let (files, expected) = recording();
+    let count = |kind: &str| expected.iter().filter(|tick| tick["T"] == kind).count() as u64;
+    let newest = [count("t"), count("q")];
+    let (_hub, address) = hub(&[]);
+    let mut watching = watch(&address, &["--latest", "--max-rate", "2"]);
+    replay(&address, &files);
+
+    let lines = BufReader::new(watching.0.stdout.take().unwrap()).lines();
+    let (mut last, mut received) = ([0, 0], 0);
+    for line in lines {
+        let (seq, tick) = unnumbered(&line.unwrap());
+        let last_of_kind = &mut last[usize::from(tick["T"] == "q")];
+        assert!(seq.unwrap() > *last_of_kind, "{seq:?} behind {last_of_kind}");
+        *last_of_kind = seq.unwrap();
+        received += 1;
+        if last == newest {
+            break;
+        }
+    }
+    assert_eq!(last, newest);
+    assert!(received < expected.len(), "all {received} came");
+}
+
+#[test]
+fn load_finds_the_newest_values_in_order_and_counts_what_was_left_out() {
+    let (_hub, address) = hub(&[]);
+    let feed = ["feed", "sim", "--symbols", "10", "--rate", "2000", "--duration", "60s"];
+    let mut publishing = tickwire(&feed);
+    publishing.args(["--hub", &address]).stdout(Stdio::null()).stderr(Stdio::null());
+    let _publishing = Running(publishing.spawn().unwrap());
+    let load = ["load", "--connections", "5", "--per-connection", "5", "--ramp", "0s"];
+    let output = tickwire(&load)
+        .args(["--duration", "2s", "--latest", "--max-rate", "5", "--on-lag", "latest"])
+        .args(["--json", "-", "--hub", &address])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["delivery"], &report["max_rate"]), (&"latest".into(), &5.0.into()));
+    let number = |key: &str| report[key].as_u64().unwrap();
+    assert!(number("ticks") > 0 && number("skipped_ticks") > number("ticks"), "{report}");
+    assert_eq!((number("gaps"), number("duplicates"), number("named_gaps")), (0, 0, 0));
+    assert_eq!(report["latency_ms"]["samples"], report["ticks"], "every value has an age");
 }
 
 #[test]
