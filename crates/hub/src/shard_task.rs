@@ -88,6 +88,7 @@ pub(crate) fn spawn(
         frame: FrameBuf::default(),
         batches: Vec::new(),
         unread: Vec::new(),
+        reading_until: now,
         paused: Vec::new(),
         number,
         now,
@@ -131,6 +132,8 @@ struct ShardTask {
     batches: Vec<Arc<Batch>>,
     /// Sessions that may have more to read although no event will tell, each once.
     unread: Vec<SessionId>,
+    /// Reads that begin later than this wait for the next turn.
+    reading_until: Instant,
     /// Sessions whose commands wait until answers have been fetched, each once.
     paused: Vec<SessionId>,
     number: usize,
@@ -214,6 +217,7 @@ impl ShardTask {
         if !self.core.is_eager() {
             self.follow_log(); // it was not woken for ticks, and commands ask for what is now
         }
+        self.allow_reading();
         self.read_unread();
         self.handle_events(events);
         self.accept();

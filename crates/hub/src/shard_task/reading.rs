@@ -1,11 +1,12 @@
 //! Reading: commands in, up to each connection's share of a turn.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tickwire_protocol::{Command, CommandError};
 
 use super::ShardTask;
 use super::connection::{Inbound, Reading};
+use crate::clock;
 use crate::fanout::SessionId;
 
 /// Messages read from one connection before the others get their turn.
@@ -13,6 +14,8 @@ const READS_PER_TURN: usize = 64;
 /// Bytes read from one connection before the others get their turn: a message may have no end of
 /// empty fragments, so counting messages is not enough.
 const READ_BYTES_PER_TURN: usize = 64 * 1024;
+/// Time spent on reading before ticks get their turn. The last command may take longer.
+const READING_TIME_MAX: Duration = Duration::from_millis(1);
 /// Answers, pongs included, pending in a session, in bytes, above which its commands wait.
 pub(super) const SESSION_CONTROL_BYTES: usize = 256 * 1024;
 /// Answers pending in all sessions of the shard, in bytes, above which commands wait. The core ends
@@ -20,6 +23,11 @@ pub(super) const SESSION_CONTROL_BYTES: usize = 256 * 1024;
 pub(super) const CONTROLS_BYTES: usize = 64 << 20;
 
 impl ShardTask {
+    /// The time for reading begins anew.
+    pub(super) fn allow_reading(&mut self) {
+        self.reading_until = clock::monotonic() + READING_TIME_MAX;
+    }
+
     /// Goes on with connections whose share of the last turn was not enough.
     pub(super) fn read_unread(&mut self) {
         for id in std::mem::take(&mut self.unread) {
@@ -55,6 +63,9 @@ impl ShardTask {
             connection.allow_reading(READ_BYTES_PER_TURN);
         }
         for _ in 0..READS_PER_TURN {
+            if clock::monotonic() >= self.reading_until {
+                break;
+            }
             if !self.may_read(id) {
                 return self.read_later(id, Reading::Paused);
             }

@@ -60,6 +60,7 @@ impl ShardTask {
     fn poll_between(&mut self, events: &mut Events) {
         if self.poll.poll(events, Some(std::time::Duration::ZERO)).is_ok() {
             self.now = crate::clock::monotonic();
+            self.allow_reading();
             self.handle_events(events);
         }
         self.arrived.extend(self.inbox.try_iter());
