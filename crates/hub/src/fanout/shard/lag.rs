@@ -7,9 +7,10 @@ use tickwire_protocol::{Control, OnLag, UnixNanos};
 
 use super::super::session::Flow;
 use super::super::subscriber::LaneId;
-use super::super::topics::LocalId;
+use super::super::topics::{LocalId, Topic};
 use super::super::{Batch, Position, SessionId};
 use super::Shard;
+use super::delivery::conflates;
 
 /// A session that has lagged. It is deaf until it has been dealt with.
 #[derive(Debug)]
@@ -65,7 +66,8 @@ impl Shard {
         blocked
     }
 
-    /// A session that only wants the newest is never behind, however long it does not read.
+    /// A session that only wants the newest is never behind, however long it does not read; nor is one
+    /// that would go on with the newest, while it is owed no tick: there is nothing to tell it of.
     fn is_too_far_behind(&self, id: SessionId) -> bool {
         let (session, hot) = (&self.sessions[id.slot()], &self.hot[id.slot()]);
         let age_max = self.limits.backlog_age_ns;
@@ -76,7 +78,8 @@ impl Shard {
             return behind || too_old(session.blocked_since);
         }
         let stuck = session.control.front().is_some_and(|frames| too_old(frames.queued));
-        let patient = hot.latest.is_some() && !self.wants_every(id);
+        let patient =
+            session.on_lag == OnLag::Latest || hot.latest.is_some() && !self.wants_every(id);
         !patient && (stuck || too_old(session.blocked_since))
     }
 
@@ -99,10 +102,15 @@ impl Shard {
             if ticks == 0 && bytes == 0 {
                 return;
             }
+            let (gives_ticks, gives_bytes) =
+                (ticks > 0 && its_ticks > 0, bytes > 0 && its_bytes > 0);
+            if !gives_ticks && !gives_bytes {
+                continue;
+            }
             ticks = ticks.saturating_sub(its_ticks as u64);
             bytes = bytes.saturating_sub(its_bytes);
             let id = SessionId(u32::try_from(slot).expect("Shard::open keeps slots below this"));
-            if its_bytes > 0 {
+            if gives_bytes {
                 self.sessions[slot].on_lag = OnLag::Close; // only its end gives these bytes back
             }
             self.lags(id, Missed::Pending);
@@ -131,26 +139,43 @@ impl Shard {
     pub(super) fn degrade(&mut self, Lagged { id, missed }: &Lagged) -> bool {
         let (id, slot) = (*id, id.slot());
         let session = &self.sessions[slot];
-        if session.on_lag != OnLag::Latest || session.ending.is_some() || !self.wants_every(id) {
+        let goes_on = session.on_lag == OnLag::Latest && session.ending.is_none();
+        if !goes_on || (!self.wants_every(id) && self.hot[slot].backlog.is_empty()) {
             return false;
         }
         let gaps = match missed {
             Missed::Pending => self.pending_gaps(id),
-            Missed::Unseen => self.wanted_since(id, Position::default()).map(Gap::unseen).collect(),
+            Missed::Unseen => self.wanted_gaps(id).map(Gap::unseen).collect(),
         };
-        self.stats.backlog_ticks -= self.hot[slot].backlog.clear() as u64;
+        let dropped = self.hot[slot].backlog.clear() as u64;
+        self.stats.backlog_ticks -= dropped;
+        self.sessions[slot].sent += dropped; // control frames among them have their turn now
         self.stats.degraded += 1;
-        for Gap { topic, from, to } in &gaps {
-            let (_, channel, symbol) = self.topics.get(*topic).key;
-            self.control(id, &Control::Gap { channel, symbol, from: *from, to: *to });
-        }
         self.conflate_all(id);
         self.hot[slot].deaf = false;
-        for gap in gaps {
-            self.owe_newest(id, gap.topic);
-        }
+        self.tell(id, &gaps);
         self.wake(id);
         true
+    }
+
+    /// Tells a session what it misses, and owes it the newest.
+    fn tell(&mut self, id: SessionId, gaps: &[Gap]) {
+        let mut told = false;
+        for (place, gap) in gaps.iter().enumerate() {
+            let (_, channel, symbol) = self.topics.get(gap.topic).key;
+            let mut owed = gap.newest_is_pending && conflates(channel);
+            // A session that is told of nothing would not know that its names are latest now: then the
+            // last of its topics goes without the only tick there is to name.
+            owed &= told || place + 1 < gaps.len() || gap.but_newest().is_some();
+            if owed {
+                self.owe_newest(id, gap.topic);
+            }
+            let missing = if owed { gap.but_newest() } else { Some(*gap) };
+            if let Some(Gap { from, to, .. }) = missing {
+                self.control(id, &Control::Gap { channel, symbol, from, to });
+                told = true;
+            }
+        }
     }
 
     /// What a session misses if its backlog is dropped: exactly, as long as the log still holds all of
@@ -161,53 +186,89 @@ impl Shard {
             return Vec::new();
         };
         if self.view.locate(*oldest).is_none() {
-            let since = self.view.position(*oldest);
-            return self.wanted_since(id, since).map(|gap| Gap { from: None, ..gap }).collect();
+            return self.wanted_gaps(id).filter(|gap| gap.newest_is_pending).collect();
         }
-        let mut firsts = BTreeMap::new();
+        let mut missed: BTreeMap<LocalId, (u64, u64)> = BTreeMap::new();
         let mut note = |(batch, offset): (&Batch, usize), wanted: &dyn Fn(LocalId) -> bool| {
             let numbered = &batch.ticks()[offset];
             if let Some(topic) = self.topics.local(numbered.topic).filter(|topic| wanted(*topic)) {
-                firsts.entry(topic).or_insert(numbered.tick.seq.0);
+                let seq = numbered.tick.seq.0;
+                missed.entry(topic).and_modify(|(_, to)| *to = seq).or_insert((seq, seq));
             }
         };
         for found in pending.iter().filter_map(|index| self.view.locate(*index)) {
             note(found, &|_| true);
         }
-        // It has been deaf since its limit was passed, amid a turn.
-        for position in self.view.position(*newest).0 + 1..self.head().0 {
-            if let Some(found) = self.view.locate_position(Position(position)) {
-                note(found, &|topic| self.lane_of(id, topic) == Some(LaneId::EVERY));
+        if self.is_over_limit(id) {
+            for position in self.view.position(*newest).0 + 1..self.head().0 {
+                if let Some(found) = self.view.locate_position(Position(position)) {
+                    note(found, &|topic| self.lane_of(id, topic) == Some(LaneId::EVERY));
+                }
             }
         }
-        let gap = |(topic, from)| Gap { topic, from: Some(from), to: self.newest_seq(topic) };
-        firsts.into_iter().map(gap).collect()
+        let gap = |(topic, (from, to))| {
+            let newest_is_pending = self.is_newest_pending(id, topic);
+            Gap { topic, from: Some(from), to: Some(to), newest_is_pending }
+        };
+        missed.into_iter().map(gap).collect()
     }
 
-    /// The topics of which a session wants every tick and that have ticked since a position.
-    fn wanted_since(&self, id: SessionId, since: Position) -> impl Iterator<Item = Gap> {
+    /// Whether a session has been deaf since its limit was passed, amid a turn: what came since is not
+    /// in its backlog.
+    fn is_over_limit(&self, id: SessionId) -> bool {
+        self.hot[id.slot()].backlog.len() > self.limits.backlog_ticks
+    }
+
+    /// The topics of which a session wants every tick and that have ticked, with what is known without
+    /// the log of what it misses.
+    fn wanted_gaps(&self, id: SessionId) -> impl Iterator<Item = Gap> {
+        let to = |topic: &Topic| topic.last.as_ref().map(|last| last.tick.seq.0);
         self.topics
             .iter()
-            .filter(move |(_, topic)| topic.last.as_ref().is_some_and(|last| last.at >= since))
-            .filter(move |(local, _)| self.lane_of(id, *local) == Some(LaneId::EVERY))
-            .map(|(topic, _)| Gap { topic, from: None, to: self.newest_seq(topic) })
+            .filter(move |(local, topic)| {
+                topic.last.is_some() && self.lane_of(id, *local) == Some(LaneId::EVERY)
+            })
+            .map(move |(local, topic)| Gap {
+                topic: local,
+                from: None,
+                to: to(topic),
+                newest_is_pending: self.is_newest_pending(id, local),
+            })
     }
 
-    fn newest_seq(&self, topic: LocalId) -> Option<u64> {
-        self.topics.get(topic).last.as_ref().map(|last| last.tick.seq.0)
+    /// Whether the newest tick of a topic that is delivered tick by tick is still pending.
+    fn is_newest_pending(&self, id: SessionId, topic: LocalId) -> bool {
+        let pending = self.hot[id.slot()].backlog.pending();
+        let (Some(last), Some(newest)) = (&self.topics.get(topic).last, pending.last()) else {
+            return false;
+        };
+        let (at, newest) = (last.at, self.view.position(*newest));
+        self.lane_of(id, topic) == Some(LaneId::EVERY)
+            && (pending.binary_search_by_key(&at, |index| self.view.position(*index)).is_ok()
+                || self.is_over_limit(id) && at > newest)
     }
 }
 
 /// Ticks of a topic that a session is not sent, by sequence number, both ends included.
+#[derive(Debug, Clone, Copy)]
 struct Gap {
     topic: LocalId,
     from: Option<u64>,
     to: Option<u64>,
+    /// The last of them is the topic's newest tick: if the topic conflates, it still comes.
+    newest_is_pending: bool,
 }
 
 impl Gap {
     /// Nobody knows how many are missing.
     fn unseen(self) -> Self {
         Self { to: None, ..self }
+    }
+
+    /// What is missing when the newest still comes, if anything.
+    fn but_newest(self) -> Option<Self> {
+        let to = self.to.map(|to| to - 1);
+        let nothing = to.is_some_and(|to| to < self.from.unwrap_or(1));
+        (!nothing).then_some(Self { to, ..self })
     }
 }
