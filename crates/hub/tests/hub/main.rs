@@ -13,6 +13,8 @@ mod hostile;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]
+mod lag;
+#[cfg(test)]
 mod latest;
 #[cfg(test)]
 mod names;
