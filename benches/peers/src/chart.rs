@@ -11,7 +11,7 @@ const MARGIN: f64 = 32.0;
 /// From the top to the first group.
 const HEAD: f64 = 132.0;
 /// Where the first column starts, and how far apart columns are.
-const COLUMNS: f64 = 146.0;
+const COLUMNS: f64 = 156.0;
 const COLUMN: f64 = 240.0;
 /// The longest bar; its value stands behind it.
 const BAR_MAX: f64 = 140.0;

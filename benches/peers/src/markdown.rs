@@ -47,7 +47,8 @@ pub(crate) fn page(report: &Report) -> String {
 const FOOT: &str = "
 Server, publisher and one measuring client share the machine, over loopback. *CPU* is the server's, in the program
 and in the kernel, which counts the receiving side of loopback to the sender. *Latency* is from when a tick was due at the publisher to when
-a subscriber read it. *Memory* is what the server's process grew by, over its connections: under load it is mostly what waits to be sent.
+a subscriber read it. *Memory* is what the server's process grew by, over its connections: under load that includes what waits to be sent
+and, of Tickwire, the log of the newest ticks, which does not grow with connections.
 *Floor* is nothing but `write()` of prepared frames, up to 100 times a second to each connection.
 Absolute figures move with the machine and the hour; compare within one run. How it is measured: `benches/peers`.
 ";
@@ -56,7 +57,10 @@ Absolute figures move with the machine and the hour; compare within one run. How
 fn asked(row: &Row) -> String {
     match row.rate {
         0 => String::new(),
-        _ => format!(" ({} deliveries/s asked)", human(row.asked())),
+        _ if row.delivery == Delivery::Every => {
+            format!(" ({} deliveries/s asked)", human(row.asked()))
+        }
+        _ => format!(" (at most {} deliveries/s)", human(row.asked())),
     }
 }
 
@@ -86,7 +90,8 @@ fn notes(row: &Row, entry: &Entry, figures: Option<&Figures>) -> String {
         let share = figures.delivered_per_s / row.asked();
         if share < KEEPS_UP {
             let of = if row.delivery == Delivery::Every { "asked" } else { "the most possible" };
-            notes.push(format!("{:.0} % of {of}", share * 100.0));
+            let decimals = usize::from(share < 0.1);
+            notes.push(format!("{:.decimals$} % of {of}", share * 100.0));
         }
         if figures.most_per_s > UNEVEN * figures.least_per_s {
             let (least, most) = (human(figures.least_per_s), human(figures.most_per_s));

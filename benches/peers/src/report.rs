@@ -43,11 +43,13 @@ impl Report {
         self.entries.chunk_by(|a, b| a.row == b.row).map(|group| (group[0].row, group))
     }
 
-    /// `medians of 3 runs of 5 s`.
+    /// `medians of 3 runs of 5 s`; fewer runs are called what they are.
     pub(crate) fn method(&self) -> String {
-        match self.runs {
-            1 => format!("one run of {} s", self.secs),
-            runs => format!("medians of {runs} runs of {} s", self.secs),
+        let (runs, secs) = (self.runs, self.secs);
+        match runs {
+            1 => format!("one run of {secs} s: a check, not a measurement"),
+            2 => format!("two runs of {secs} s: a check, not a measurement"),
+            _ => format!("medians of {runs} runs of {secs} s"),
         }
     }
 }
@@ -94,6 +96,14 @@ pub(crate) mod tests {
             most_per_s: row.rate_of_one() * share,
             ..Figures::default()
         }
+    }
+
+    #[test]
+    fn less_than_three_runs_are_a_check() {
+        let mut report = report();
+        assert_eq!(report.method(), "medians of 3 runs of 5 s");
+        report.runs = 1;
+        assert_eq!(report.method(), "one run of 5 s: a check, not a measurement");
     }
 
     #[test]
