@@ -17,6 +17,8 @@ mod lag;
 #[cfg(test)]
 mod latest;
 #[cfg(test)]
+mod modes;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod publish;
