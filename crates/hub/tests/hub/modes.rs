@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 use tickwire_protocol::{Encoding, Tick};
 
-use crate::kit::{Client, Event, OPEN_BINARY, Publisher, Stop, TestHub, random, seqs, trade};
+use crate::kit::{Client, Event, OPEN_BINARY, Publisher, Stop, TestHub, now, random, seqs, trade};
 use rand::RngExt;
 
 /// Sends a command in an encoding and reads its answer.
