@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask bench peers", bin_name = "tickwire-peers", about, version)]
+#[command(about, version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -39,10 +39,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Measure servers side by side and write a table and a chart
-    #[command(bin_name = "cargo xtask bench peers", after_help = run::EXAMPLES)]
+    #[command(override_usage = run::USAGE, after_help = run::EXAMPLES)]
     Run(run::Options),
     /// Print what `run` with the same arguments needs, one word a line: tickwire, npm, nats
-    #[command(hide = true)]
+    #[command(hide = true, override_usage = run::USAGE, after_help = run::EXAMPLES)]
     Needs(run::Options),
     /// Serve nothing but prepared frames: what the kernel allows
     Floor(floor::Options),

@@ -15,6 +15,9 @@ use crate::report::{Entry, Report};
 use crate::server::package;
 use crate::{chart, limits, markdown};
 
+/// People come here by way of xtask.
+pub(crate) const USAGE: &str = "cargo xtask bench peers [OPTIONS]";
+
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   cargo xtask bench peers                                        everything
