@@ -128,17 +128,23 @@ impl Latest {
     }
 
     /// The newest tick of a topic is owed from now on.
-    #[inline]
     pub(crate) fn mark(&mut self, index: usize, topic: LocalId, now: UnixNanos) -> Marked {
+        if self.lanes[index].marks.insert(topic) { self.marked(index, now) } else { Marked::Again }
+    }
+
+    /// The same for a topic that is known not to be owed yet.
+    #[inline]
+    pub(crate) fn mark_new(&mut self, index: usize, topic: LocalId, now: UnixNanos) -> Marked {
+        self.lanes[index].marks.insert_new(topic);
+        self.marked(index, now)
+    }
+
+    fn marked(&mut self, index: usize, now: UnixNanos) -> Marked {
         let lane = &mut self.lanes[index];
-        let first = lane.marks.is_empty();
-        if !lane.marks.insert(topic) {
-            return Marked::Again;
-        }
         if lane.interval_ns == 0 {
             return Marked::Now;
         }
-        if first {
+        if lane.marks.len() == 1 {
             lane.left = 0;
             lane.opens = next_slot(lane.interval_ns, self.phase, now);
         }

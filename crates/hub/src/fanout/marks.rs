@@ -32,17 +32,23 @@ impl Default for Marks {
 
 impl Marks {
     /// Says whether the topic was not marked before.
-    #[inline]
     pub(crate) fn insert(&mut self, topic: LocalId) -> bool {
+        let marked = match self {
+            Self::Few(list) => list.contains(&topic),
+            Self::Many(bitmap) => bitmap.contains(topic),
+        };
+        if !marked {
+            self.insert_new(topic);
+        }
+        !marked
+    }
+
+    /// Marks a topic that is known not to be marked.
+    #[inline]
+    pub(crate) fn insert_new(&mut self, topic: LocalId) {
         match self {
+            Self::Few(list) if list.len() < FEW => list.push(topic),
             Self::Few(list) => {
-                if list.contains(&topic) {
-                    return false;
-                }
-                if list.len() < FEW {
-                    list.push(topic);
-                    return true;
-                }
                 let mut bitmap = Bitmap::default();
                 for marked in &*list {
                     bitmap.insert(*marked);
@@ -50,7 +56,6 @@ impl Marks {
                 bitmap.cursor = list[0].0 as usize; // about where the longest wait is
                 bitmap.insert(topic);
                 *self = Self::Many(bitmap);
-                true
             }
             Self::Many(bitmap) => bitmap.insert(topic),
         }
@@ -115,15 +120,18 @@ impl Marks {
 }
 
 impl Bitmap {
-    fn insert(&mut self, LocalId(topic): LocalId) -> bool {
+    fn contains(&self, LocalId(topic): LocalId) -> bool {
+        let word = self.words.get(topic as usize / 64);
+        word.is_some_and(|word| word & 1 << (topic % 64) != 0)
+    }
+
+    fn insert(&mut self, LocalId(topic): LocalId) {
         let (word, bit) = (topic as usize / 64, 1 << (topic % 64));
         if self.words.len() <= word {
             self.words.resize(word + 1, 0);
         }
-        let new = self.words[word] & bit == 0;
+        self.count += usize::from(self.words[word] & bit == 0);
         self.words[word] |= bit;
-        self.count += usize::from(new);
-        new
     }
 
     fn remove(&mut self, LocalId(topic): LocalId) {

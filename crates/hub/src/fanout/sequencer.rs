@@ -77,6 +77,7 @@ impl Sequencer {
     pub fn take(&mut self, feed: FeedId, ticks: Vec<Tick>) -> usize {
         let offered = ticks.len();
         let before = self.pending.len();
+        self.pending.reserve(offered);
         for mut tick in ticks {
             let Some(topic) = self.topic(feed, &tick) else { continue };
             let seq = &mut self.seqs[topic.0 as usize];

@@ -57,6 +57,12 @@ impl Subscriber {
         self.0 = if marked { self.0 | MARKED } else { self.0 & !MARKED };
     }
 
+    /// The session's slot if it wants every tick and there is nothing else to know.
+    #[inline]
+    pub(crate) const fn every_slot(self) -> Option<usize> {
+        if self.0 >> SLOT_BITS == 0 { Some(self.0 as usize) } else { None }
+    }
+
     pub(crate) const fn session(self) -> SessionId {
         SessionId(self.0 & ((1 << SLOT_BITS) - 1))
     }

@@ -30,7 +30,10 @@ impl ShardTask {
 
     /// Goes on with connections whose share of the last turn was not enough.
     pub(super) fn read_unread(&mut self) {
-        for id in std::mem::take(&mut self.unread) {
+        let mut waiting = std::mem::take(&mut self.unread).into_iter();
+        while clock::monotonic() < self.reading_until
+            && let Some(id) = waiting.next()
+        {
             if let Some(connection) = self.connection(id)
                 && connection.reading == Reading::Queued
             {
@@ -38,6 +41,9 @@ impl ShardTask {
                 self.read(id);
             }
         }
+        // Who was not served goes ahead of who was and wants more.
+        let served = std::mem::replace(&mut self.unread, waiting.collect());
+        self.unread.extend(served);
     }
 
     /// Goes on with connections that have fetched their answers.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use slab::Slab;
 use tickwire_protocol::UnixNanos;
 
-use super::super::latest::Marked;
+use super::super::latest::{Latest, Marked};
 use super::super::session::{Flow, Hot, Session};
-use super::super::subscriber::{LaneId, Subscriber};
+use super::super::subscriber::Subscriber;
 use super::super::topics::LocalId;
 use super::super::wheel::{Due, Timer, Wheel};
 use super::super::{Batch, SessionId};
@@ -33,17 +33,24 @@ impl Shard {
             let index = position.index();
             let (local, topic) = self.topics.tick(numbered, position);
             for subscriber in &mut topic.subscribers {
-                if subscriber.is_marked() {
+                if let Some(slot) = subscriber.every_slot() {
+                    queue.push(slot, index);
+                } else if subscriber.is_marked() {
                     queue.conflated += 1;
-                    continue;
+                } else if let Some(lane) = subscriber.lane().index() {
+                    queue
+                        .owe(subscriber.session(), |latest, now| latest.mark_new(lane, local, now));
+                    subscriber.set_marked(true);
                 }
-                let owed = queue.take(*subscriber, local, index);
-                subscriber.set_marked(owed);
             }
             let (feed, channel, _) = topic.key;
             for subscriber in &self.wild[usize::from(feed.0)][channel] {
                 if !(subscriber.has_names() && is_named(&self.sessions, *subscriber, local)) {
-                    queue.take(*subscriber, local, index);
+                    match subscriber.lane().index() {
+                        None => queue.push(subscriber.session().slot(), index),
+                        Some(lane) => queue
+                            .owe(subscriber.session(), |latest, now| latest.mark(lane, local, now)),
+                    }
                 }
             }
             position = position.plus(1);
@@ -105,25 +112,25 @@ struct Queue<'a> {
 }
 
 impl Queue<'_> {
-    /// Says whether the session is owed the newest tick of the topic now.
+    /// The hottest path there is: once for every tick and session.
     #[inline]
-    fn take(&mut self, subscriber: Subscriber, topic: LocalId, index: u32) -> bool {
-        let id = subscriber.session();
-        match subscriber.lane().index() {
-            None => self.push(id, index),
-            Some(lane) => self.mark(id, lane, topic),
-        }
-        subscriber.lane() != LaneId::EVERY
-    }
-
-    #[inline]
-    fn push(&mut self, id: SessionId, index: u32) {
-        let hot = &mut self.hot[id.slot()];
+    fn push(&mut self, slot: usize, index: u32) {
+        let hot = &mut self.hot[slot];
         if hot.deaf {
             return;
         }
         hot.backlog.push(index);
         self.queued += 1;
+        if matches!(hot.flow, Flow::Idle | Flow::Waiting) || hot.backlog.len() > self.backlog_max {
+            self.take_note(slot);
+        }
+    }
+
+    /// A session has something pending that had nothing, or more than it may have.
+    #[cold]
+    fn take_note(&mut self, slot: usize) {
+        let hot = &mut self.hot[slot];
+        let id = SessionId(u32::try_from(slot).expect("Shard::open keeps slots below this"));
         if matches!(hot.flow, Flow::Idle | Flow::Waiting) {
             hot.flow = Flow::Ready;
             self.ready.push(id);
@@ -134,11 +141,12 @@ impl Queue<'_> {
         }
     }
 
+    /// Marks a topic for a session, which is ready when the mark may leave.
     #[inline]
-    fn mark(&mut self, id: SessionId, lane: usize, topic: LocalId) {
+    fn owe(&mut self, id: SessionId, mark: impl FnOnce(&mut Latest, UnixNanos) -> Marked) {
         let hot = &mut self.hot[id.slot()];
         let Some(latest) = &mut hot.latest else { return };
-        let opens = match latest.mark(lane, topic, self.now) {
+        let opens = match mark(latest, self.now) {
             Marked::Again => {
                 self.conflated += 1;
                 return;

@@ -11,7 +11,7 @@ use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::{LocalId, release_unused};
 use super::super::{FrameBuf, SessionId, frame};
 use super::Shard;
-use super::delivery::{conflates, delivery_of};
+use super::delivery::conflates;
 use super::write::CONTROL_WRITE_BYTES;
 
 /// A command that would pass a limit; nothing was changed.
@@ -113,7 +113,7 @@ impl Shard {
     ) -> Result<(), Refused> {
         let feed = self.sessions[id.slot()].feed;
         for (channel, selection) in asked.names.iter() {
-            let delivery = delivery_of(channel, asked.delivery);
+            let delivery = asked.delivery.on(channel);
             for symbol in &selection.symbols {
                 let topic = self.topics.wait_for((feed, channel, *symbol)).map_err(|_| {
                     let limit = self.limits.waiting_topics;

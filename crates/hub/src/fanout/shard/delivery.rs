@@ -8,15 +8,10 @@ use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::LocalId;
 use super::Shard;
 
-/// Whether a newer tick of a topic makes the one before worthless. Each correction and each cancel is
-/// about another trade, so none of them does.
-pub(super) const fn conflates(channel: Channel) -> bool {
-    !matches!(channel, Channel::Corrections | Channel::CancelErrors)
-}
-
-/// How the ticks of a channel are delivered when `asked` is asked for.
-pub(super) const fn delivery_of(channel: Channel, asked: Delivery) -> Delivery {
-    if conflates(channel) { asked } else { Delivery::Every }
+/// Whether the newest tick of a channel may stand for those before.
+pub(super) fn conflates(channel: Channel) -> bool {
+    let newest = Delivery::Latest { max_rate: None };
+    newest.on(channel) == newest
 }
 
 impl Shard {

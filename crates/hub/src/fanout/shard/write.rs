@@ -13,9 +13,6 @@ use super::lag::{Lagged, Missed};
 /// only in part is copied, so this bounds what a session holds beside its queue.
 pub(super) const CONTROL_WRITE_BYTES: usize = 64 * 1024;
 
-/// Places a queue of control frames may keep once it is empty.
-const CONTROL_KEPT: usize = 8;
-
 /// Ticks one message can hold at the most: the smallest take some 20 bytes.
 const MESSAGE_TICKS_MAX: usize = 4096;
 
@@ -237,7 +234,7 @@ impl Shard {
             self.stats.control_bytes -= front.frames.len();
             session.control.pop_front();
         }
-        session.control.shrink_to(CONTROL_KEPT);
+        session.control.shrink_to_fit(); // rarely used, and there are many sessions
         if any { Ok(()) } else { Err(usize::MAX) }
     }
 }
