@@ -29,12 +29,15 @@ struct Lane {
     rate: Option<MaxRate>,
     /// Time between two slots; a multiple of that of the session's fastest lane. 0 without a rate.
     interval_ns: u64,
+    /// Where its slots lie within an interval; means nothing without a rate.
+    offset_ns: u64,
     /// Names in this lane, `"*"` counted as one. Without any it may be given another rate.
     names: usize,
     marks: Marks,
-    /// When its marks may leave; means something only while there are any.
+    /// When its marks may leave that do not belong to the slot that is open; means something only
+    /// while there are any.
     opens: UnixNanos,
-    /// Marks that still belong to the slot that is open.
+    /// Marks that still belong to the slot that is open: the first in line.
     left: usize,
 }
 
@@ -72,6 +75,7 @@ impl Latest {
         let fresh = Lane {
             rate,
             interval_ns: 0,
+            offset_ns: 0,
             names: 0,
             marks: Marks::default(),
             opens: UnixNanos::default(),
@@ -119,11 +123,17 @@ impl Latest {
     fn set_intervals(&mut self) {
         let used = self.lanes.iter().filter(|lane| lane.names > 0);
         let fastest = used.filter_map(|lane| lane.rate).max().map_or(0, MaxRate::interval_ns);
+        let part_of = |whole: u64| {
+            let part = (u128::from(whole) * u128::from(self.phase)) >> 32;
+            u64::try_from(part).expect("a fraction of the whole")
+        };
         for lane in &mut self.lanes {
-            lane.interval_ns = lane.rate.map_or(0, |rate| {
-                let times = (rate.interval_ns() + fastest / 2).checked_div(fastest).unwrap_or(1);
-                fastest * times.max(1)
+            let slots = lane.rate.map_or(0, |rate| {
+                let nearest = (rate.interval_ns() + fastest / 2).checked_div(fastest);
+                nearest.unwrap_or_default().max(1)
             });
+            lane.interval_ns = fastest * slots;
+            lane.offset_ns = part_of(fastest) + fastest * part_of(slots);
         }
     }
 
@@ -146,19 +156,21 @@ impl Latest {
         }
         if lane.marks.len() == 1 {
             lane.left = 0;
-            lane.opens = next_slot(lane.interval_ns, self.phase, now);
+            lane.opens = lane.next_slot(now);
         }
         Marked::At(lane.opens)
     }
 
     /// A topic of a lane is owed no more.
     pub(crate) fn unmark(&mut self, index: usize, topic: LocalId) {
-        self.lanes[index].marks.remove(topic);
+        let lane = &mut self.lanes[index];
+        lane.left = lane.marks.remove(topic, lane.left);
     }
 
     /// Topics of a lane are owed no more, but for some.
     pub(crate) fn unmark_unless(&mut self, index: usize, keep: impl FnMut(LocalId) -> bool) {
-        self.lanes[index].marks.retain(keep);
+        let lane = &mut self.lanes[index];
+        lane.left = lane.marks.retain(lane.left, keep);
     }
 
     /// Takes out everything that is owed, due or not.
@@ -180,7 +192,8 @@ impl Latest {
 
     /// When the next marks may leave, if there are any.
     pub(crate) fn next(&self) -> Option<UnixNanos> {
-        self.lanes.iter().filter(|lane| !lane.marks.is_empty()).map(|lane| lane.opens).min()
+        let waiting = self.lanes.iter().filter(|lane| !lane.marks.is_empty());
+        waiting.map(|lane| if lane.left > 0 { UnixNanos::default() } else { lane.opens }).min()
     }
 
     /// Offers what may leave now, until one is not accepted, and says how many were. What is marked
@@ -195,17 +208,17 @@ impl Latest {
             if !lane.is_due(now) {
                 continue;
             }
-            if lane.left == 0 {
-                lane.left = lane.marks.len();
-            }
-            let accepted = lane.marks.take(lane.left, &mut accept);
+            let line = if lane.left > 0 { lane.left } else { lane.marks.len() };
+            let accepted = lane.marks.take(line, &mut accept);
             taken += accepted;
-            lane.left = (lane.left - accepted).min(lane.marks.len());
-            if lane.left > 0 {
-                break; // the message is full
+            if accepted > 0 {
+                lane.left = line - accepted;
+                if lane.interval_ns > 0 {
+                    lane.opens = lane.next_slot(now);
+                }
             }
-            if lane.interval_ns > 0 {
-                lane.opens = next_slot(lane.interval_ns, self.phase, now);
+            if accepted < line {
+                break; // the message is full
             }
         }
         taken
@@ -221,14 +234,12 @@ impl Lane {
     fn is_due(&self, now: UnixNanos) -> bool {
         !self.marks.is_empty() && (self.interval_ns == 0 || self.opens <= now || self.left > 0)
     }
-}
 
-/// The first slot behind a time.
-fn next_slot(interval_ns: u64, phase: u32, now: UnixNanos) -> UnixNanos {
-    let offset = (u128::from(interval_ns) * u128::from(phase)) >> 32;
-    let offset = u64::try_from(offset).expect("a fraction of the interval");
-    let past = (now.0 + interval_ns - offset) % interval_ns;
-    UnixNanos(now.0 + interval_ns - past)
+    /// The first slot behind a time, of a lane that has a rate.
+    fn next_slot(&self, now: UnixNanos) -> UnixNanos {
+        let past = (now.0 + self.interval_ns - self.offset_ns) % self.interval_ns;
+        UnixNanos(now.0 + self.interval_ns - past)
+    }
 }
 
 #[cfg(test)]
@@ -298,6 +309,40 @@ mod tests {
         assert_eq!(latest.lanes[lanes[0]].interval_ns, rate(3.0).unwrap().interval_ns());
         assert_eq!(lane_of(&mut latest, rate(50.0)), lanes[1], "its place is given away");
         assert_eq!(latest.lanes[lanes[2]].interval_ns, 10_000 * MS);
+    }
+
+    #[test]
+    fn slots_of_all_rates_fall_on_those_of_the_fastest() {
+        for id in [1, 2, 9, 1_000] {
+            let mut latest = Latest::new(SessionId(id));
+            let lanes = [10.0, 3.0, 0.7].map(|per_second| lane_of(&mut latest, rate(per_second)));
+            let slots = lanes.map(|lane| {
+                let slot = latest.mark(lane, LocalId(1), UnixNanos(5_000 * MS));
+                let Marked::At(slot) = slot else { panic!("no slot") };
+                slot.0 % (100 * MS)
+            });
+            assert_eq!(slots, [slots[0]; 3]);
+        }
+    }
+
+    #[test]
+    fn topic_that_leaves_amid_a_slot_makes_no_room_for_a_second_tick_of_another() {
+        for count in [4_u32, 100] {
+            let mut latest = Latest::new(SessionId(0));
+            let lane = lane_of(&mut latest, rate(10.0));
+            for topic in 0..count {
+                latest.mark(lane, LocalId(topic), UnixNanos(0));
+            }
+            let slot = latest.next().unwrap();
+            latest.take_due(slot, |topic| topic.0 < 2);
+            latest.mark(lane, LocalId(0), slot);
+            latest.unmark(lane, LocalId(2));
+            let rest = take(&mut latest, slot.0);
+            assert_eq!(rest, (3..count).collect::<Vec<_>>());
+            latest.mark(lane, LocalId(1), slot);
+            assert!(!latest.is_due(slot));
+            assert_eq!(take(&mut latest, slot.0 + 100 * MS), [0, 1]);
+        }
     }
 
     #[test]

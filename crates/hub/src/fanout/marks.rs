@@ -61,20 +61,42 @@ impl Marks {
         }
     }
 
-    pub(crate) fn remove(&mut self, topic: LocalId) {
-        match self {
-            Self::Few(list) => list.retain(|marked| *marked != topic),
-            Self::Many(bitmap) => bitmap.remove(topic),
-        }
+    /// Takes a topic away. Says how many of the first `line` are left: at least so many for a map,
+    /// where nobody knows who is among them.
+    pub(crate) fn remove(&mut self, topic: LocalId, line: usize) -> usize {
+        let left = match self {
+            Self::Few(list) => {
+                let place = list.iter().position(|marked| *marked == topic);
+                place.map(|place| list.remove(place));
+                line - usize::from(place.is_some_and(|place| place < line))
+            }
+            Self::Many(bitmap) => line.saturating_sub(usize::from(bitmap.remove(topic))),
+        };
         self.settle();
+        left
     }
 
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(LocalId) -> bool) {
-        match self {
-            Self::Few(list) => list.retain(|topic| keep(*topic)),
-            Self::Many(bitmap) => bitmap.retain(keep),
-        }
+    /// Keeps some topics. Says how many of the first `line` are left, as [`Marks::remove`] does.
+    pub(crate) fn retain(&mut self, line: usize, mut keep: impl FnMut(LocalId) -> bool) -> usize {
+        let before = self.len();
+        let left = match self {
+            Self::Few(list) => {
+                let (mut place, mut left) = (0, 0);
+                list.retain(|topic| {
+                    let kept = keep(*topic);
+                    left += usize::from(kept && place < line);
+                    place += 1;
+                    kept
+                });
+                left
+            }
+            Self::Many(bitmap) => {
+                bitmap.retain(keep);
+                line.saturating_sub(before - bitmap.count)
+            }
+        };
         self.settle();
+        left
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -134,13 +156,16 @@ impl Bitmap {
         self.words[word] |= bit;
     }
 
-    fn remove(&mut self, LocalId(topic): LocalId) {
+    /// Says whether the topic was marked.
+    fn remove(&mut self, LocalId(topic): LocalId) -> bool {
         let (word, bit) = (topic as usize / 64, 1 << (topic % 64));
-        if let Some(word) = self.words.get_mut(word)
-            && *word & bit != 0
-        {
-            *word &= !bit;
-            self.count -= 1;
+        match self.words.get_mut(word) {
+            Some(word) if *word & bit != 0 => {
+                *word &= !bit;
+                self.count -= 1;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -208,8 +233,8 @@ mod tests {
         for count in [10_u32, 300] {
             let mut marks = Marks::default();
             mark(&mut marks, 0..count);
-            marks.retain(|topic| topic.0 % 3 == 0);
-            marks.remove(LocalId(3));
+            marks.retain(0, |topic| topic.0 % 3 == 0);
+            marks.remove(LocalId(3), 0);
             let kept: Vec<u32> = (0..count).step_by(3).filter(|topic| *topic != 3).collect();
             assert_eq!(all(&mut marks, usize::MAX), kept);
         }
@@ -258,8 +283,9 @@ mod tests {
         assert_eq!(marks.len(), 100_000);
         let Marks::Many(bitmap) = &marks else { panic!("a list of {}", marks.len()) };
         assert!(bitmap.words.capacity() * 8 < 40_000);
-        (0..100_000).step_by(2).for_each(|topic| marks.remove(LocalId(topic)));
-        marks.remove(LocalId(1_000_000));
+        for topic in (0..100_000).step_by(2).chain([1_000_000]) {
+            marks.remove(LocalId(topic), 0);
+        }
         let left = all(&mut marks, usize::MAX);
         assert_eq!(left.len(), 50_000);
         assert!(left.iter().all(|topic| topic % 2 == 1));
