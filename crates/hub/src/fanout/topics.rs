@@ -25,6 +25,13 @@ pub(crate) struct Topic {
     pub(crate) last: Option<Box<Last>>,
 }
 
+impl Topic {
+    /// Position of its newest tick here, if it has ticked.
+    pub(crate) fn last_at(&self) -> Option<Position> {
+        self.last.as_ref().map(|last| last.at)
+    }
+}
+
 /// The last value of a topic: a copy, never a slice that would pin a batch.
 #[derive(Debug)]
 pub(crate) struct Last {

@@ -22,10 +22,13 @@ pub(super) struct Lagged {
 /// What a session that has lagged misses if it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missed {
-    /// What is pending for it, and what came since.
+    /// What is pending for it, and what came since it passed its limit.
     Pending,
-    /// That, and ticks that the shard itself has not seen.
-    Unseen,
+    /// What is pending for it, ticks that the shard itself has not seen, and what came since.
+    Unseen {
+        /// Where the shard went on.
+        until: Position,
+    },
 }
 
 impl Shard {
@@ -37,7 +40,7 @@ impl Shard {
         for slot in 0..self.hot.len() {
             let id = SessionId(u32::try_from(slot).expect("Shard::open keeps slots below this"));
             if self.sessions.contains(slot) && self.wants_every(id) && !self.hot[slot].deaf {
-                self.lags(id, Missed::Unseen);
+                self.lags(id, Missed::Unseen { until: to });
             }
         }
     }
@@ -143,10 +146,11 @@ impl Shard {
         if !goes_on || (!self.wants_every(id) && self.hot[slot].backlog.is_empty()) {
             return false;
         }
-        let gaps = match missed {
+        let mut gaps = match missed {
             Missed::Pending => self.pending_gaps(id),
-            Missed::Unseen => self.wanted_gaps(id).map(Gap::unseen).collect(),
+            Missed::Unseen { until } => self.wanted_gaps(id, *until).map(Gap::unseen).collect(),
         };
+        gaps.sort_unstable_by_key(|gap| Reverse(self.topics.get(gap.topic).last_at()));
         let dropped = self.hot[slot].backlog.clear() as u64;
         self.stats.backlog_ticks -= dropped;
         self.sessions[slot].sent += dropped; // control frames among them have their turn now
@@ -158,14 +162,14 @@ impl Shard {
         true
     }
 
-    /// Tells a session what it misses, and owes it the newest.
+    /// Tells a session what it misses, the topics that ticked last first, and owes it the newest.
     fn tell(&mut self, id: SessionId, gaps: &[Gap]) {
         let mut told = false;
         for (place, gap) in gaps.iter().enumerate() {
             let (_, channel, symbol) = self.topics.get(gap.topic).key;
             let mut owed = gap.newest_is_pending && conflates(channel);
             // A session that is told of nothing would not know that its names are latest now: then the
-            // last of its topics goes without the only tick there is to name.
+            // oldest tick is given up, for there to be one to name.
             owed &= told || place + 1 < gaps.len() || gap.but_newest().is_some();
             if owed {
                 self.owe_newest(id, gap.topic);
@@ -185,8 +189,12 @@ impl Shard {
         let (Some(oldest), Some(newest)) = (pending.first(), pending.last()) else {
             return Vec::new();
         };
+        // Past its limit it was deaf: what came since is not in its backlog.
+        let is_past_limit = pending.len() > self.limits.backlog_ticks;
+        let deaf_from =
+            if is_past_limit { self.view.position(*newest).plus(1) } else { self.head() };
         if self.view.locate(*oldest).is_none() {
-            return self.wanted_gaps(id).filter(|gap| gap.newest_is_pending).collect();
+            return self.wanted_gaps(id, deaf_from).filter(|gap| gap.newest_is_pending).collect();
         }
         let mut missed: BTreeMap<LocalId, (u64, u64)> = BTreeMap::new();
         let mut note = |(batch, offset): (&Batch, usize), wanted: &dyn Fn(LocalId) -> bool| {
@@ -199,29 +207,21 @@ impl Shard {
         for found in pending.iter().filter_map(|index| self.view.locate(*index)) {
             note(found, &|_| true);
         }
-        if self.is_over_limit(id) {
-            for position in self.view.position(*newest).0 + 1..self.head().0 {
-                if let Some(found) = self.view.locate_position(Position(position)) {
-                    note(found, &|topic| self.lane_of(id, topic) == Some(LaneId::EVERY));
-                }
+        for position in deaf_from.0..self.head().0 {
+            if let Some(found) = self.view.locate_position(Position(position)) {
+                note(found, &|topic| self.lane_of(id, topic) == Some(LaneId::EVERY));
             }
         }
         let gap = |(topic, (from, to))| {
-            let newest_is_pending = self.is_newest_pending(id, topic);
+            let newest_is_pending = self.is_newest_pending(id, topic, deaf_from);
             Gap { topic, from: Some(from), to: Some(to), newest_is_pending }
         };
         missed.into_iter().map(gap).collect()
     }
 
-    /// Whether a session has been deaf since its limit was passed, amid a turn: what came since is not
-    /// in its backlog.
-    fn is_over_limit(&self, id: SessionId) -> bool {
-        self.hot[id.slot()].backlog.len() > self.limits.backlog_ticks
-    }
-
     /// The topics of which a session wants every tick and that have ticked, with what is known without
     /// the log of what it misses.
-    fn wanted_gaps(&self, id: SessionId) -> impl Iterator<Item = Gap> {
+    fn wanted_gaps(&self, id: SessionId, deaf_from: Position) -> impl Iterator<Item = Gap> {
         let to = |topic: &Topic| topic.last.as_ref().map(|last| last.tick.seq.0);
         self.topics
             .iter()
@@ -232,20 +232,18 @@ impl Shard {
                 topic: local,
                 from: None,
                 to: to(topic),
-                newest_is_pending: self.is_newest_pending(id, local),
+                newest_is_pending: self.is_newest_pending(id, local, deaf_from),
             })
     }
 
-    /// Whether the newest tick of a topic that is delivered tick by tick is still pending.
-    fn is_newest_pending(&self, id: SessionId, topic: LocalId) -> bool {
+    /// Whether the newest tick of a topic that is delivered tick by tick is still pending, or came when
+    /// the session was deaf already.
+    fn is_newest_pending(&self, id: SessionId, topic: LocalId, deaf_from: Position) -> bool {
         let pending = self.hot[id.slot()].backlog.pending();
-        let (Some(last), Some(newest)) = (&self.topics.get(topic).last, pending.last()) else {
-            return false;
-        };
-        let (at, newest) = (last.at, self.view.position(*newest));
+        let Some(at) = self.topics.get(topic).last_at() else { return false };
         self.lane_of(id, topic) == Some(LaneId::EVERY)
-            && (pending.binary_search_by_key(&at, |index| self.view.position(*index)).is_ok()
-                || self.is_over_limit(id) && at > newest)
+            && (at >= deaf_from
+                || pending.binary_search_by_key(&at, |index| self.view.position(*index)).is_ok())
     }
 }
 
