@@ -173,6 +173,13 @@ impl Latest {
         lane.left = lane.marks.retain(lane.left, keep);
     }
 
+    /// Topics of all lanes are owed no more, but for some.
+    pub(crate) fn unmark_all_unless(&mut self, mut keep: impl FnMut(LocalId) -> bool) {
+        for lane in 0..self.lanes.len() {
+            self.unmark_unless(lane, &mut keep);
+        }
+    }
+
     /// Takes out everything that is owed, due or not.
     pub(crate) fn take_all(&mut self) -> Vec<LocalId> {
         let mut all = Vec::new();

@@ -314,6 +314,9 @@ impl Shard {
         if !of_names && !of_wild {
             return;
         }
+        if of_wild {
+            self.unmark_channels(id, wild);
+        }
         let session = &self.sessions[id.slot()];
         let mut ticks = Vec::new();
         if of_wild {

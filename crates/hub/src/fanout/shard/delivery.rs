@@ -142,6 +142,21 @@ impl Shard {
         }
     }
 
+    /// A session is told the last values of whole channels: it is owed none of them as news, not even
+    /// of its names.
+    pub(super) fn unmark_channels(&mut self, id: SessionId, channels: &[Channel]) {
+        let (session, topics) = (&self.sessions[id.slot()], &mut self.topics);
+        let Some(latest) = &mut self.hot[id.slot()].latest else { return };
+        latest.unmark_all_unless(|topic| {
+            let entry = topics.get_mut(topic);
+            let told = channels.contains(&entry.key.1);
+            if told && let Ok(place) = session.find(topic) {
+                entry.subscribers[session.names[place].at as usize].set_marked(false);
+            }
+            !told
+        });
+    }
+
     /// Notes at each `"*"` of a session whether it has names in the channel too.
     pub(super) fn note_names_beside_wild(&mut self, id: SessionId) {
         let session = &self.sessions[id.slot()];
