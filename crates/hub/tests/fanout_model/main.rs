@@ -1,5 +1,6 @@
 //! Random operations on the pure core, against a model that is too naive to be wrong: each session
-//! has the exact list of what it must receive, in order.
+//! has the exact list of what it must receive, in order, and the topics of which it is owed the newest
+//! tick, each with the slot before which it may not come and after which it must have come.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod driver;

@@ -5,12 +5,16 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tickwire_hub::fanout::CloseReason;
-use tickwire_protocol::{Channel, Encoding};
+use tickwire_protocol::{Channel, Delivery, Encoding, MaxRate, OnLag};
 
 /// Feeds, channels and symbols are few, so that sessions meet.
 pub(crate) const FEEDS: u8 = 2;
-pub(crate) const CHANNELS: [Channel; 2] = [Channel::Trades, Channel::Quotes];
+/// The last of them is never conflated.
+pub(crate) const CHANNELS: [Channel; 3] = [Channel::Trades, Channel::Quotes, Channel::Corrections];
 pub(crate) const SYMBOLS: [&str; 6] = ["A", "BB", "CCC", "DDDD", "BRK.B", "X/Y"];
+/// More than a session may have; some are no multiples of others.
+pub(crate) const RATES: [f64; 11] =
+    [0.5, 1.0, 3.0, 7.0, 10.0, 20.0, 45.5, 100.0, 333.0, 600.0, 1000.0];
 
 /// What stays the same in a case.
 #[derive(Debug, Clone)]
@@ -20,6 +24,8 @@ pub(crate) struct Setting {
     pub(crate) log_ticks: usize,
     pub(crate) message_bytes: usize,
     pub(crate) backlog_ticks: usize,
+    pub(crate) backlogs_ticks: u64,
+    pub(crate) controls_bytes: usize,
     pub(crate) waiting_topics: usize,
 }
 
@@ -27,7 +33,16 @@ pub(crate) struct Setting {
 pub(crate) type Pick = u16;
 
 /// Names by feed-independent number: channel, and a symbol or `"*"`.
-pub(crate) type Ask = Vec<(Channel, Option<&'static str>)>;
+pub(crate) type Names = Vec<(Channel, Option<&'static str>)>;
+
+/// What a subscribe asks for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ask {
+    pub(crate) names: Names,
+    pub(crate) snapshot: Option<bool>,
+    pub(crate) delivery: Delivery,
+    pub(crate) on_lag: Option<OnLag>,
+}
 
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
@@ -37,8 +52,10 @@ pub(crate) enum Op {
         encoding: Encoding,
     },
     Close(Pick),
-    Subscribe(Pick, Ask, Option<bool>),
-    Unsubscribe(Pick, Ask),
+    Subscribe(Pick, Ask),
+    /// A name in each rate, until they are too many.
+    SubscribeInManyRates(Pick),
+    Unsubscribe(Pick, Names),
     List(Pick),
     Reject(Pick),
     Publish(u8, Vec<(Channel, &'static str)>),
@@ -49,7 +66,7 @@ pub(crate) enum Op {
     Finish(Pick, CloseReason),
     Hush(Pick),
     Wait {
-        ms: u64,
+        us: u64,
     },
     CheckAges {
         shard: usize,
@@ -60,6 +77,8 @@ pub(crate) enum Op {
 #[derive(Debug, Clone)]
 pub(crate) struct Turn {
     pub(crate) shard: usize,
+    /// Time since the operation before.
+    pub(crate) us: u64,
     pub(crate) batches: usize,
     /// Writes to one session.
     pub(crate) share: usize,
@@ -70,27 +89,61 @@ pub(crate) struct Turn {
 pub(crate) fn setting() -> impl Strategy<Value = Setting> {
     let shift = prop_oneof![Just(0), (1..100_u64).prop_map(|n| (1 << 32) - n)];
     let message_bytes = select(vec![100, 200, 400, 65_535]);
-    (shift, 5..60_usize, message_bytes, 3..40_usize, 2..9_usize).prop_map(
-        |(shift, log_ticks, message_bytes, backlog_ticks, waiting_topics)| Setting {
-            shift,
-            log_ticks,
-            message_bytes,
-            backlog_ticks,
-            waiting_topics,
+    let backlogs_ticks = prop_oneof![2 => Just(u64::MAX), 1 => 5..80_u64];
+    let controls_bytes = prop_oneof![3 => Just(usize::MAX), 1 => 500..5_000_usize];
+    let sizes = (5..60_usize, message_bytes, 3..40_usize, 2..9_usize);
+    (shift, sizes, backlogs_ticks, controls_bytes).prop_map(
+        |(shift, sizes, backlogs_ticks, controls_bytes)| {
+            let (log_ticks, message_bytes, backlog_ticks, waiting_topics) = sizes;
+            Setting {
+                shift,
+                log_ticks,
+                message_bytes,
+                backlog_ticks,
+                backlogs_ticks,
+                controls_bytes,
+                waiting_topics,
+            }
         },
     )
 }
 
 fn channel() -> impl Strategy<Value = Channel> {
-    select(CHANNELS.to_vec())
+    prop_oneof![
+        4 => Just(CHANNELS[0]),
+        3 => Just(CHANNELS[1]),
+        1 => Just(CHANNELS[2]),
+    ]
 }
 
 fn symbol() -> impl Strategy<Value = &'static str> {
     select(SYMBOLS.to_vec())
 }
 
-fn ask() -> impl Strategy<Value = Ask> {
+fn names() -> impl Strategy<Value = Names> {
     vec((channel(), option::weighted(0.85, symbol())), 0..6)
+}
+
+pub(crate) fn rate(number: usize) -> MaxRate {
+    MaxRate::per_second(RATES[number]).unwrap()
+}
+
+fn delivery() -> impl Strategy<Value = Delivery> {
+    prop_oneof![
+        4 => Just(Delivery::Every),
+        3 => Just(Delivery::Latest { max_rate: None }),
+        5 => (0..RATES.len()).prop_map(|n| Delivery::Latest { max_rate: Some(rate(n)) }),
+    ]
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let on_lag = prop_oneof![
+        3 => Just(None),
+        1 => Just(Some(OnLag::Close)),
+        2 => Just(Some(OnLag::Latest)),
+    ];
+    (names(), option::of(any::<bool>()), delivery(), on_lag)
+        .prop_map(|(names, snapshot, delivery, on_lag)| Ask { names, snapshot, delivery, on_lag })
 }
 
 fn simple() -> impl Strategy<Value = Op> {
@@ -101,11 +154,12 @@ fn simple() -> impl Strategy<Value = Op> {
         6 => (0..2_usize, 0..FEEDS, encoding)
             .prop_map(|(shard, feed, encoding)| Op::Open { shard, feed, encoding }),
         2 => pick().prop_map(Op::Close),
-        10 => (pick(), ask(), option::of(any::<bool>())).prop_map(|(s, a, o)| Op::Subscribe(s, a, o)),
-        5 => (pick(), ask()).prop_map(|(s, a)| Op::Unsubscribe(s, a)),
-        1 => pick().prop_map(Op::List),
+        14 => (pick(), ask()).prop_map(|(s, a)| Op::Subscribe(s, a)),
+        1 => pick().prop_map(Op::SubscribeInManyRates),
+        5 => (pick(), names()).prop_map(|(s, n)| Op::Unsubscribe(s, n)),
+        2 => pick().prop_map(Op::List),
         1 => pick().prop_map(Op::Reject),
-        12 => (0..FEEDS, vec((channel(), symbol()), 0..10)).prop_map(|(f, t)| Op::Publish(f, t)),
+        14 => (0..FEEDS, vec((channel(), symbol()), 0..10)).prop_map(|(f, t)| Op::Publish(f, t)),
         4 => pick().prop_map(Op::Stall),
         3 => pick().prop_map(Op::Resume),
         1 => (pick(), reason).prop_map(|(s, r)| Op::Finish(s, r)),
@@ -113,14 +167,22 @@ fn simple() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Steps as short as a slot of the fastest rate and as long as one of the slowest.
+fn microseconds() -> impl Strategy<Value = u64> {
+    prop_oneof![1..2_000_u64, 1..100_000_u64, 1..1_000_000_u64]
+}
+
 pub(crate) fn op() -> impl Strategy<Value = Op> {
-    let turn = (0..2_usize, 1..4_usize, 1..5_usize, vec(simple(), 0..4)).prop_map(
-        |(shard, batches, share, between)| Op::Turn(Turn { shard, batches, share, between }),
+    let us = prop_oneof![3 => 0..2_000_u64, 1 => microseconds()];
+    let turn = (0..2_usize, us, 1..4_usize, 1..5_usize, vec(simple(), 0..4)).prop_map(
+        |(shard, us, batches, share, between)| {
+            Op::Turn(Turn { shard, us, batches, share, between })
+        },
     );
     prop_oneof![
         40 => simple(),
-        20 => turn,
-        3 => (1..1_000_u64).prop_map(|ms| Op::Wait { ms }),
+        24 => turn,
+        3 => microseconds().prop_map(|us| Op::Wait { us }),
         6 => (0..2_usize).prop_map(|shard| Op::CheckAges { shard }),
     ]
 }

@@ -1,108 +1,16 @@
 //! What random operations on small numbers do not reach, and faults there were.
 
-use std::sync::Arc;
+mod lag;
+mod latest;
+mod rig;
 
-use tickwire_protocol::{Command, Element, Names, Subscription, Symbol, decode_message};
+use tickwire_protocol::{Command, Subscription, Symbol};
 
-use super::super::sequencer::tests::trade;
 use super::super::topics::Key;
-use super::super::{Batch, Numbered, TopicId};
 use super::commands::in_order_once;
 use super::*;
 use crate::fanout::topics::LocalId;
-
-const FEED: FeedId = FeedId(0);
-const SYMBOLS: [&str; 3] = ["A", "B", "C"];
-
-/// A shard, and what a log would hand it.
-struct Rig {
-    shard: Shard,
-    out: FrameBuf,
-    seq: u64,
-}
-
-impl Rig {
-    fn new(from: Position, message_bytes: usize) -> Self {
-        let limits = Limits {
-            feeds: 1,
-            names_per_session: 100_000,
-            names: 100_000,
-            waiting_topics: 100_000,
-            backlog_ticks: 100_000,
-            backlogs_ticks: 1_000,
-            controls_bytes: 1 << 30,
-            backlog_age_ns: 1_000_000_000,
-            message_bytes,
-        };
-        Self { shard: Shard::new(limits, from), out: FrameBuf::default(), seq: 0 }
-    }
-
-    fn open(&mut self) -> SessionId {
-        self.shard.open(FEED, Encoding::MsgpackArray)
-    }
-
-    fn turn(&mut self) {
-        self.shard.begin_turn(UnixNanos(0), Position(0));
-    }
-
-    fn command(&mut self, id: SessionId, command: fn(Subscription) -> Command, names: Names) {
-        let snapshot = Some(false);
-        self.shard
-            .command(id, &command(Subscription { names, snapshot, ..Subscription::default() }));
-    }
-
-    /// Subscribes without a snapshot and reads the ack.
-    fn subscribe(&mut self, id: SessionId, symbol: &str) {
-        self.command(id, Command::Subscribe, names([symbol]));
-        assert_eq!(self.shard.next_write(id, &mut self.out), NextWrite::Frames { ticks: 0 });
-    }
-
-    fn unsubscribe(&mut self, id: SessionId, symbol: &str) {
-        self.command(id, Command::Unsubscribe, names([symbol]));
-        assert_eq!(self.shard.next_write(id, &mut self.out), NextWrite::Frames { ticks: 0 });
-    }
-
-    /// One batch of ticks, by topic.
-    fn apply(&mut self, topics: impl IntoIterator<Item = u32>) {
-        let numbered = |topic| {
-            self.seq += 1;
-            let symbol = SYMBOLS.get(topic as usize).copied().map(str::to_owned);
-            let symbol = symbol.unwrap_or_else(|| format!("S{topic}"));
-            Numbered { topic: TopicId(topic), feed: FEED, tick: trade(&symbol, self.seq) }
-        };
-        let ticks = topics.into_iter().map(numbered).collect();
-        self.shard.apply(Arc::new(Batch::new(self.shard.head(), UnixNanos(0), ticks)));
-    }
-
-    /// Numbers of the ticks in the next write.
-    fn next_seqs(&mut self, id: SessionId) -> Vec<u64> {
-        let NextWrite::Frames { ticks } = self.shard.next_write(id, &mut self.out) else {
-            return Vec::new();
-        };
-        let frame = self.out.frame();
-        let start = if frame[1] == 126 { 4 } else { 2 };
-        let elements = decode_message(&frame[start..], Encoding::MsgpackArray).unwrap();
-        assert_eq!(elements.len(), ticks);
-        let seq = |element| match element {
-            Element::Tick(tick) => tick.seq.0,
-            Element::Control(control) => panic!("{control:?}"),
-        };
-        elements.into_iter().map(seq).collect()
-    }
-}
-
-fn names<'a>(symbols: impl IntoIterator<Item = &'a str>) -> Names {
-    let mut names = Names::default();
-    let symbols = symbols.into_iter().map(|symbol| Symbol::new(symbol).unwrap());
-    names[Channel::Trades].symbols = symbols.collect();
-    names
-}
-
-fn all_trades() -> Names {
-    let mut names = Names::default();
-    names[Channel::Trades].all = true;
-    names
-}
+use rig::{FEED, Rig, all_trades, names};
 
 #[test]
 fn close_frame_after_the_last_write_of_a_share_still_has_its_turn() {
@@ -139,34 +47,6 @@ fn session_in_a_used_slot_stands_in_line_once_and_for_itself() {
 }
 
 #[test]
-fn session_that_lagged_and_closed_is_not_named_again() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = rig.open();
-    rig.subscribe(id, "A");
-    rig.shard.fell_out(Position(10));
-    rig.shard.close(id);
-    assert_eq!(rig.shard.take_lagged(), []);
-}
-
-#[test]
-fn control_frames_that_wait_too_long_make_a_session_lag() {
-    let mut rig = Rig::new(Position::FIRST, 10);
-    let id = rig.open();
-    rig.subscribe(id, "A");
-    rig.apply([0]);
-    rig.shard.control(id, &Control::Live);
-    for (now, lagged) in [(1_000_000_000, vec![]), (1_000_000_001, vec![id])] {
-        rig.shard.begin_turn(UnixNanos(now), Position(0));
-        if lagged.is_empty() {
-            assert_eq!(rig.next_seqs(id), [1]);
-            rig.shard.blocked(id);
-        }
-        assert!(rig.shard.check_ages(), "it is blocked");
-        assert_eq!(rig.shard.take_lagged(), lagged);
-    }
-}
-
-#[test]
 fn closed_session_has_no_control_frames() {
     let mut rig = Rig::new(Position::FIRST, 65_535);
     let id = rig.open();
@@ -193,8 +73,8 @@ fn tick_larger_than_a_message_should_be_is_sent_alone() {
     let id = rig.open();
     rig.subscribe(id, "A");
     rig.apply([0, 0]);
-    assert_eq!(rig.next_seqs(id), [1]);
-    assert_eq!(rig.next_seqs(id), [2]);
+    assert_eq!(rig.next_trades(id), [1]);
+    assert_eq!(rig.next_trades(id), [2]);
 }
 
 #[test]
@@ -227,8 +107,8 @@ fn positions_wrap_around_and_nothing_is_lost_or_repeated() {
     rig.apply([0, 1, 0, 0, 1]);
     rig.apply([0, 1, 0, 1, 0]); // the first of them is number u32::MAX
     rig.apply([0]);
-    assert_eq!(rig.next_seqs(named), [1, 3, 4, 6, 8, 10, 11]);
-    assert_eq!(rig.next_seqs(both), (1..=11).collect::<Vec<_>>());
+    assert_eq!(rig.next_trades(named), [1, 3, 4, 6, 8, 10, 11]);
+    assert_eq!(rig.next_trades(both), (1..=11).collect::<Vec<_>>());
 }
 
 #[test]
@@ -246,8 +126,8 @@ fn each_subscriber_leaves_wherever_others_left_before() {
             left.retain(|id| *id != leaver);
             rig.apply([0]);
             for id in sessions {
-                let expected = if left.contains(&id) { vec![rig.seq] } else { vec![] };
-                assert_eq!(rig.next_seqs(id), expected, "{order:?}");
+                let expected = if left.contains(&id) { vec![rig.ticks] } else { vec![] };
+                assert_eq!(rig.next_trades(id), expected, "{order:?}");
             }
         }
         assert_eq!(rig.shard.stats().subscriptions, 3);
@@ -295,24 +175,4 @@ fn repetitions_are_removed_in_order_of_first_appearance() {
         in_order_once(&mut topics);
         assert_eq!(topics, ids(expected));
     }
-}
-
-#[test]
-fn when_all_hold_too_much_the_slowest_of_the_blocked_lag_and_no_more_than_needed() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let ids: Vec<SessionId> = (0..4).map(|_| rig.open()).collect();
-    for (id, symbol) in ids.iter().zip(["A", "B", "C", "C"]) {
-        rig.subscribe(*id, symbol);
-    }
-    for id in &ids[..3] {
-        rig.shard.blocked(*id);
-    }
-    rig.apply(std::iter::repeat_n(0, 300));
-    rig.apply(std::iter::repeat_n(1, 400));
-    rig.apply(std::iter::repeat_n(2, 250)); // for the third, and for the fourth, which can be written
-    rig.shard.relieve();
-    assert_eq!(rig.shard.take_lagged(), [ids[1]], "1,200 pending, and 400 leave");
-    rig.shard.finish(ids[1], CloseReason::SlowClient);
-    rig.shard.relieve();
-    assert_eq!(rig.shard.take_lagged(), []);
 }

@@ -1,0 +1,232 @@
+//! A shard, and what a log would hand it.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::Arc;
+
+use tickwire_protocol::{
+    Channel, Command, Control, Delivery, Element, Encoding, MaxRate, Names, OnLag, Seq,
+    Subscription, Symbol, Tick, TickData, Trade, UnixNanos, decode_message,
+};
+use tungstenite::protocol::frame::FrameHeader;
+
+use super::super::super::{Batch, FeedId, FrameBuf, Numbered, Position, SessionId, TopicId};
+use super::super::{Limits, NextWrite, Shard};
+
+pub(super) const FEED: FeedId = FeedId(0);
+/// Limits, in the units of the tests.
+pub(super) const AGE_MAX_MS: u64 = 1_000;
+const NANOS_PER_MS: u64 = 1_000_000;
+
+pub(super) struct Rig {
+    pub(super) shard: Shard,
+    pub(super) out: FrameBuf,
+    /// Topics by the order of their first ticks, and how often each has ticked.
+    topics: BTreeMap<(Channel, String), (TopicId, u64)>,
+    /// Ticks there were; each tick's trade bears its own.
+    pub(super) ticks: u64,
+}
+
+impl Rig {
+    pub(super) fn new(from: Position, message_bytes: usize) -> Self {
+        Self::limited(from, |limits| limits.message_bytes = message_bytes)
+    }
+
+    pub(super) fn limited(from: Position, change: impl FnOnce(&mut Limits)) -> Self {
+        let mut limits = Limits {
+            feeds: 1,
+            names_per_session: 100_000,
+            names: 100_000,
+            waiting_topics: 100_000,
+            backlog_ticks: 100_000,
+            backlogs_ticks: 1_000,
+            controls_bytes: 1 << 30,
+            backlog_age_ns: AGE_MAX_MS * NANOS_PER_MS,
+            message_bytes: 65_535,
+        };
+        change(&mut limits);
+        let (shard, out) = (Shard::new(limits, from), FrameBuf::default());
+        Self { shard, out, topics: BTreeMap::new(), ticks: 0 }
+    }
+
+    pub(super) fn open(&mut self) -> SessionId {
+        self.shard.open(FEED, Encoding::MsgpackArray)
+    }
+
+    pub(super) fn turn(&mut self) {
+        self.turn_at(0);
+    }
+
+    pub(super) fn turn_at(&mut self, ms: u64) {
+        self.shard.begin_turn(UnixNanos(ms * NANOS_PER_MS), Position(0));
+    }
+
+    /// A turn in which the log is found to begin at the shard's head: all that was in it has left.
+    pub(super) fn turn_with_empty_log(&mut self) {
+        self.shard.begin_turn(UnixNanos(0), self.shard.head());
+    }
+
+    pub(super) fn command(
+        &mut self,
+        id: SessionId,
+        command: fn(Subscription) -> Command,
+        names: Names,
+    ) {
+        let snapshot = Some(false);
+        self.shard
+            .command(id, &command(Subscription { names, snapshot, ..Subscription::default() }));
+    }
+
+    /// Subscribes without a snapshot and reads the ack.
+    pub(super) fn subscribe(&mut self, id: SessionId, symbol: &str) {
+        self.command(id, Command::Subscribe, names([symbol]));
+        assert_eq!(self.shard.next_write(id, &mut self.out), NextWrite::Frames { ticks: 0 });
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: SessionId, symbol: &str) {
+        self.command(id, Command::Unsubscribe, names([symbol]));
+        assert_eq!(self.shard.next_write(id, &mut self.out), NextWrite::Frames { ticks: 0 });
+    }
+
+    /// Subscribes with every option left to the test.
+    pub(super) fn ask(&mut self, id: SessionId, asked: Subscription) {
+        self.shard.command(id, &Command::Subscribe(asked));
+    }
+
+    /// One batch of trades, by number of the symbol.
+    pub(super) fn apply(&mut self, symbols: impl IntoIterator<Item = u32>) {
+        let spelled = symbols.into_iter().map(symbol);
+        self.batch(spelled.map(|symbol| (Channel::Trades, symbol)).collect());
+    }
+
+    /// One batch of trades, by symbol.
+    pub(super) fn trades<'a>(&mut self, symbols: impl IntoIterator<Item = &'a str>) {
+        let owned = symbols.into_iter().map(|symbol| (Channel::Trades, symbol.to_owned()));
+        self.batch(owned.collect());
+    }
+
+    pub(super) fn batch(&mut self, topics: Vec<(Channel, String)>) {
+        let ticks = topics.into_iter().map(|topic| self.numbered(topic)).collect();
+        self.shard.apply(Arc::new(Batch::new(self.shard.head(), UnixNanos(0), ticks)));
+    }
+
+    fn numbered(&mut self, (channel, symbol): (Channel, String)) -> Numbered {
+        self.ticks += 1;
+        let next = TopicId(u32::try_from(self.topics.len()).unwrap());
+        let (topic, seq) = self.topics.entry((channel, symbol.clone())).or_insert((next, 0));
+        *seq += 1;
+        let data = match channel {
+            Channel::Corrections => TickData::Correction(Box::default()),
+            _ => TickData::Trade(Trade { id: self.ticks, ..Trade::default() }),
+        };
+        let (symbol, seq) = (Symbol::new(&symbol).unwrap(), Seq(*seq));
+        Numbered { topic: *topic, feed: FEED, tick: Tick { symbol, seq, time: UnixNanos(1), data } }
+    }
+
+    /// Numbers of the trades in the next write, in the order in which they happened.
+    pub(super) fn next_trades(&mut self, id: SessionId) -> Vec<u64> {
+        let NextWrite::Frames { ticks } = self.shard.next_write(id, &mut self.out) else {
+            return Vec::new();
+        };
+        let elements = self.elements(Encoding::MsgpackArray);
+        assert_eq!(elements.len(), ticks);
+        let number = |element| match element {
+            Element::Tick(Tick { data: TickData::Trade(trade), .. }) => trade.id,
+            other => panic!("{other:?}"),
+        };
+        elements.into_iter().map(number).collect()
+    }
+
+    /// What one write holds, spelled; `None` if nothing is to be written now.
+    pub(super) fn write(&mut self, id: SessionId) -> Option<Vec<String>> {
+        match self.shard.next_write(id, &mut self.out) {
+            NextWrite::Frames { .. } => {
+                Some(self.elements(Encoding::MsgpackArray).into_iter().map(spell).collect())
+            }
+            NextWrite::Idle | NextWrite::Ended(_) => None,
+            NextWrite::Lagged => panic!("it has lagged"),
+        }
+    }
+
+    /// Everything that is to be written now, spelled.
+    pub(super) fn read(&mut self, id: SessionId) -> Vec<String> {
+        let mut all = Vec::new();
+        while let Some(write) = self.write(id) {
+            all.extend(write);
+        }
+        all
+    }
+
+    /// Elements of the frames that were made last.
+    pub(super) fn elements(&self, encoding: Encoding) -> Vec<Element> {
+        let bytes = self.out.frame();
+        let mut cursor = Cursor::new(bytes);
+        let mut elements = Vec::new();
+        while let Some((_, length)) = FrameHeader::parse(&mut cursor).unwrap() {
+            let start = usize::try_from(cursor.position()).unwrap();
+            let end = start + usize::try_from(length).unwrap();
+            elements.extend(decode_message(&bytes[start..end], encoding).unwrap());
+            cursor.set_position(end as u64);
+        }
+        elements
+    }
+}
+
+/// Symbols by number.
+pub(super) fn symbol(number: u32) -> String {
+    let few = ["A", "B", "C"].get(number as usize).copied().map(str::to_owned);
+    few.unwrap_or_else(|| format!("S{number}"))
+}
+
+pub(super) fn names<'a>(symbols: impl IntoIterator<Item = &'a str>) -> Names {
+    names_in(Channel::Trades, symbols)
+}
+
+pub(super) fn names_in<'a>(channel: Channel, symbols: impl IntoIterator<Item = &'a str>) -> Names {
+    let mut names = Names::default();
+    for symbol in symbols {
+        names[channel].add(symbol).unwrap();
+    }
+    names
+}
+
+pub(super) fn all_trades() -> Names {
+    names(["*"])
+}
+
+/// Without a snapshot.
+pub(super) fn every(names: Names) -> Subscription {
+    Subscription { names, snapshot: Some(false), ..Subscription::default() }
+}
+
+/// The newest only, as fast as the socket takes it, without a snapshot.
+pub(super) fn latest(names: Names) -> Subscription {
+    Subscription { delivery: Delivery::Latest { max_rate: None }, ..every(names) }
+}
+
+/// The newest only, so many times a second, without a snapshot.
+pub(super) fn paced(names: Names, per_second: f64) -> Subscription {
+    let max_rate = Some(MaxRate::per_second(per_second).unwrap());
+    Subscription { delivery: Delivery::Latest { max_rate }, ..every(names) }
+}
+
+/// Every tick, but the newest once the session has lagged.
+pub(super) fn patient(names: Names) -> Subscription {
+    Subscription { on_lag: Some(OnLag::Latest), ..every(names) }
+}
+
+/// `A7` is tick 7 of A, `gap A 3-6` what is missing of it.
+pub(super) fn spell(element: Element) -> String {
+    let number = |seq: Option<u64>| seq.map_or_else(|| "?".to_owned(), |seq| seq.to_string());
+    match element {
+        Element::Tick(tick) => format!("{}{}", tick.symbol, tick.seq.0),
+        Element::Control(Control::Gap { symbol, from, to, .. }) => {
+            format!("gap {symbol} {}-{}", number(from), number(to))
+        }
+        Element::Control(Control::Subscription { .. }) => "ack".to_owned(),
+        Element::Control(Control::Snapshot { .. }) => "snapshot".to_owned(),
+        Element::Control(Control::Live) => "live".to_owned(),
+        Element::Control(Control::Error { code, .. }) => format!("error {}", code.code()),
+        Element::Control(other) => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,215 @@
+//! Subscribe, unsubscribe, list.
+
+use std::collections::BTreeSet;
+
+use tickwire_protocol::{
+    Channel, Control, Delivery, ErrorCode, Mode, Names, PerChannel, Symbol, Tick,
+};
+
+use super::session::{Item, Session, comparable, error};
+use super::{Key, NAMES, NAMES_PER_SESSION, Name, RATES_PER_SESSION, Shard};
+use crate::ops::{self, Ask};
+
+impl Shard {
+    pub(crate) fn subscribe(&mut self, slot: u32, ask: &Ask, id: Option<u64>) {
+        let now_ns = self.now_ns;
+        let held: usize = self.sessions.values().map(Session::total).sum();
+        let waiting = self.waiting();
+        let session = self.sessions.get_mut(&slot).unwrap();
+        if session.deaf {
+            return;
+        }
+        let (named, wild) = split(&ask.names);
+        let known = |(channel, symbol): &Name| {
+            let key = (session.feed, *channel, *symbol);
+            self.last.contains_key(&key) || waiting.contains(&key)
+        };
+        let unknown = named.iter().filter(|name| !known(name)).count();
+        let as_asked = |channel| on(ask.delivery, channel);
+        let names: BTreeSet<Name> = named
+            .into_iter()
+            .filter(|name| session.names.get(name) != Some(&as_asked(name.0)))
+            .collect();
+        let wild: BTreeSet<Channel> = wild
+            .into_iter()
+            .filter(|channel| session.wild.get(channel) != Some(&as_asked(*channel)))
+            .collect();
+        let added = names.iter().filter(|name| !session.names.contains_key(name)).count()
+            + wild.iter().filter(|channel| !session.wild.contains_key(channel)).count();
+        if (unknown > 0 && waiting.len() + unknown > self.setting.waiting_topics)
+            || session.total() + added > NAMES_PER_SESSION
+            || held + added > NAMES
+            || has_too_many_rates(session, ask.delivery)
+        {
+            return session.control(error(ErrorCode::SymbolLimit, id), now_ns);
+        }
+        session.take(&names, &wild, ask);
+        session.acknowledge(id, joined(&names, &wild), ask.delivery, Vec::new(), now_ns);
+        self.snapshot(slot, &names, &wild, ask.snapshot);
+    }
+
+    /// The last values of what a subscribe has changed; they are owed no more.
+    fn snapshot(
+        &mut self,
+        slot: u32,
+        names: &BTreeSet<Name>,
+        wild: &BTreeSet<Channel>,
+        asked: Option<bool>,
+    ) {
+        let session = self.sessions.get_mut(&slot).unwrap();
+        let of_names = asked.unwrap_or(true) && !names.is_empty();
+        let of_wild = asked == Some(true) && !wild.is_empty();
+        if !of_names && !of_wild {
+            return;
+        }
+        let wanted = |(channel, symbol): Name| {
+            of_names && names.contains(&(channel, symbol)) || of_wild && wild.contains(&channel)
+        };
+        let ticks: Vec<Tick> = self
+            .last
+            .iter()
+            .filter(|((feed, channel, symbol), _)| {
+                *feed == session.feed && wanted((*channel, *symbol))
+            })
+            .map(|(_, last)| last.tick.clone())
+            .collect();
+        session.slots.forget(|name| wanted(*name));
+        session.control(Control::Snapshot { ticks: ticks.len() as u64 }, self.now_ns);
+        if !ticks.is_empty() {
+            session.push(Item::LastValues { ticks, queued_ns: self.now_ns });
+        }
+        session.control(Control::Live, self.now_ns);
+    }
+
+    pub(crate) fn unsubscribe(&mut self, slot: u32, asked: &ops::Names, id: Option<u64>) {
+        let now_ns = self.now_ns;
+        let session = self.session(slot);
+        if session.deaf {
+            return;
+        }
+        let (mut names, mut wild) = split(asked);
+        names.retain(|name| session.names.remove(name).is_some());
+        wild.retain(|channel| session.wild.remove(channel).is_some());
+        session.forget(&names, &wild);
+        session.acknowledge(id, joined(&names, &wild), Delivery::Every, Vec::new(), now_ns);
+    }
+
+    pub(crate) fn list(&mut self, slot: u32, id: Option<u64>) {
+        let now_ns = self.now_ns;
+        let session = self.session(slot);
+        if session.deaf {
+            return;
+        }
+        let mut names = Names::default();
+        let mut modes: Vec<Mode> = Vec::new();
+        for (channel, symbol, delivery) in session.all() {
+            add(&mut names, channel, symbol);
+            if delivery == Delivery::Every {
+                continue;
+            }
+            if !modes.iter().any(|mode| mode.delivery == delivery) {
+                modes.push(Mode { delivery, names: Names::default() });
+            }
+            let mode = modes.iter_mut().find(|mode| mode.delivery == delivery).unwrap();
+            add(&mut mode.names, channel, symbol);
+        }
+        session.acknowledge(id, names, Delivery::Every, modes, now_ns);
+    }
+
+    pub(crate) fn reject(&mut self, slot: u32, id: Option<u64>) {
+        let now_ns = self.now_ns;
+        let session = self.session(slot);
+        if !session.deaf {
+            session.control(error(ErrorCode::InvalidSyntax, id), now_ns);
+        }
+    }
+
+    /// Names that somebody waits for and that have never ticked.
+    fn waiting(&self) -> BTreeSet<Key> {
+        let names = self.sessions.values().flat_map(|session| {
+            session.names.keys().map(|(channel, symbol)| (session.feed, *channel, *symbol))
+        });
+        names.filter(|key| !self.last.contains_key(key)).collect()
+    }
+}
+
+impl Session {
+    /// Makes the change of a subscribe. Changed names are like new ones: nothing is owed for them.
+    fn take(&mut self, names: &BTreeSet<Name>, wild: &BTreeSet<Channel>, ask: &Ask) {
+        self.forget(names, wild);
+        self.names.extend(names.iter().map(|name| (*name, on(ask.delivery, name.0))));
+        self.wild.extend(wild.iter().map(|channel| (*channel, on(ask.delivery, *channel))));
+        self.on_lag = ask.on_lag.unwrap_or(self.on_lag);
+        self.was_paced |= !self.rates().is_empty();
+    }
+
+    /// Nothing is owed for these any more; what `"*"` changes does not touch names of their own.
+    fn forget(&mut self, names: &BTreeSet<Name>, wild: &BTreeSet<Channel>) {
+        let own = &self.names;
+        self.slots.forget(|name| {
+            names.contains(name) || wild.contains(&name.0) && !own.contains_key(name)
+        });
+    }
+
+    fn acknowledge(
+        &mut self,
+        id: Option<u64>,
+        names: Names,
+        delivery: Delivery,
+        modes: Vec<Mode>,
+        now_ns: u64,
+    ) {
+        let mut total = PerChannel::<u64>::default();
+        for (channel, ..) in self.all() {
+            total[channel] += 1;
+        }
+        let (names, on_lag) = (Box::new(names), self.on_lag);
+        let ack = Control::Subscription { id, names, total, delivery, on_lag, modes };
+        self.control(comparable(ack), now_ns);
+    }
+}
+
+/// Corrections and cancels are never conflated.
+pub(super) fn on(delivery: Delivery, channel: Channel) -> Delivery {
+    if conflates(channel) { delivery } else { Delivery::Every }
+}
+
+pub(super) fn conflates(channel: Channel) -> bool {
+    channel != Channel::Corrections && channel != Channel::CancelErrors
+}
+
+fn has_too_many_rates(session: &Session, asked: Delivery) -> bool {
+    let rates = session.rates();
+    match asked {
+        Delivery::Latest { max_rate: Some(rate) } => {
+            !rates.contains(&rate) && rates.len() >= RATES_PER_SESSION
+        }
+        _ => false,
+    }
+}
+
+/// What a command names, each once.
+fn split(asked: &ops::Names) -> (BTreeSet<Name>, BTreeSet<Channel>) {
+    let (mut names, mut wild) = (BTreeSet::new(), BTreeSet::new());
+    for (channel, symbol) in asked {
+        match symbol {
+            Some(symbol) => drop(names.insert((*channel, Symbol::new(symbol).unwrap()))),
+            None => drop(wild.insert(*channel)),
+        }
+    }
+    (names, wild)
+}
+
+fn joined(names: &BTreeSet<Name>, wild: &BTreeSet<Channel>) -> Names {
+    let mut joined = Names::default();
+    names.iter().for_each(|(channel, symbol)| add(&mut joined, *channel, Some(*symbol)));
+    wild.iter().for_each(|channel| add(&mut joined, *channel, None));
+    joined
+}
+
+fn add(names: &mut Names, channel: Channel, symbol: Option<Symbol>) {
+    match symbol {
+        Some(symbol) => names[channel].symbols.push(symbol),
+        None => names[channel].all = true,
+    }
+}

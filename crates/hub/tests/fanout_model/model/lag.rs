@@ -1,0 +1,228 @@
+//! Who lags, and what becomes of it.
+
+use std::collections::BTreeMap;
+
+use tickwire_protocol::{Delivery, OnLag};
+
+use super::commands::{conflates, on};
+use super::session::{Flow, Item, Session};
+use super::{AGE_NS, Name, Shard};
+
+/// What a session misses of one topic.
+#[derive(Debug, Clone, Copy)]
+struct Missed {
+    first: u64,
+    last: u64,
+    /// The last of them is the topic's newest, and comes as such.
+    follows: bool,
+    /// How many ticks there were when it came.
+    count: u64,
+}
+
+impl Shard {
+    pub(crate) fn fell_out(&mut self, to: u64) {
+        self.gone = self.gone.max(self.head);
+        self.head = to;
+        self.fell_out += 1;
+        for (slot, session) in &mut self.sessions {
+            if session.wants_every() && !session.deaf {
+                session.lags();
+                session.unseen = true;
+                self.lagged.insert(*slot);
+            }
+        }
+    }
+
+    /// Says whether any session is blocked.
+    pub(crate) fn check_ages(&mut self) -> bool {
+        let mut blocked = false;
+        let old = |since: u64| self.now_ns.saturating_sub(since) > AGE_NS;
+        for (slot, session) in &mut self.sessions {
+            if session.flow != Flow::Blocked {
+                continue;
+            }
+            blocked = true;
+            let tick = session.pending.iter().find_map(|item| match item {
+                Item::Tick { batch_end, received_ns, .. } => Some((*batch_end, *received_ns)),
+                _ => None,
+            });
+            let lags = match tick {
+                Some((end, received)) => {
+                    end <= self.gone || old(received) || old(session.blocked_ns)
+                }
+                None => {
+                    // It misses nothing: it ends only if it has to hear everything.
+                    let ends = session.on_lag == OnLag::Close
+                        && (session.wants_every() || session.total() == 0);
+                    ends && (old(session.blocked_ns) || session.oldest_control().is_some_and(old))
+                }
+            };
+            if lags && !session.deaf {
+                session.lags();
+                self.lagged.insert(*slot);
+            }
+        }
+        blocked
+    }
+
+    /// All together hold too much: those of the blocked lag that hold most, until enough is gone.
+    /// Bytes of control frames come from the core.
+    pub(crate) fn relieve(&mut self, bytes_of: impl Fn(u32) -> usize) {
+        let held = self.stats(self.sessions.keys().map(|slot| bytes_of(*slot)).sum());
+        let mut ticks = held.backlog_ticks.saturating_sub(self.setting.backlogs_ticks);
+        let mut bytes = held.control_bytes.saturating_sub(self.setting.controls_bytes);
+        let blocked = self
+            .sessions
+            .iter_mut()
+            .filter(|(_, session)| session.flow == Flow::Blocked && !session.deaf);
+        let mut blocked: Vec<(u32, &mut Session)> =
+            blocked.map(|(slot, session)| (*slot, session)).collect();
+        blocked.sort_by_key(|(slot, session)| {
+            std::cmp::Reverse(4 * session.pending_ticks() + bytes_of(*slot))
+        });
+        for (slot, session) in blocked {
+            let (its_ticks, its_bytes) = (session.pending_ticks() as u64, bytes_of(slot));
+            let must_end = bytes > 0 && its_bytes > 0;
+            if !must_end && (ticks == 0 || its_ticks == 0) {
+                continue;
+            }
+            ticks = ticks.saturating_sub(its_ticks);
+            bytes = bytes.saturating_sub(its_bytes);
+            if must_end {
+                session.on_lag = OnLag::Close;
+            }
+            session.lags();
+            self.lagged.insert(slot);
+        }
+    }
+
+    /// A session that has lagged goes on with the newest, if it asked for that.
+    pub(crate) fn degrade(&mut self, slot: u32) -> bool {
+        let session = &self.sessions[&slot];
+        if session.on_lag != OnLag::Latest
+            || session.ending.is_some()
+            || (!session.wants_every() && session.pending_ticks() == 0)
+        {
+            return false;
+        }
+        let missed = self.missed(session);
+        let gaps = self.gaps(session, &missed);
+        // Told of nothing it would not know: the oldest of the newest is given up, and named.
+        let (mut gaps, mut given_up) = (gaps, None);
+        if gaps.is_empty()
+            && let Some((name, missed)) = missed
+                .iter()
+                .filter(|(_, missed)| missed.follows)
+                .min_by_key(|(_, missed)| missed.count)
+        {
+            let from = if session.has_lost_any(self.gone) { None } else { Some(missed.last) };
+            gaps.insert(*name, (from, Some(missed.last)));
+            given_up = Some(*name);
+        }
+        let now_ns = self.now_ns;
+        self.degraded += 1;
+        let session = self.session(slot);
+        session.pending.retain(|item| !matches!(item, Item::Tick { .. }));
+        session.missed.clear();
+        (session.deaf, session.unseen) = (false, false);
+        session.conflate_all();
+        if !gaps.is_empty() {
+            session.push(Item::Gaps { gaps, queued_ns: now_ns });
+        }
+        for (name, _) in missed.iter().filter(|(_, missed)| missed.follows) {
+            if given_up != Some(*name) {
+                session.owe(*name, None, now_ns);
+                session.note_snapshot_of(*name);
+            }
+        }
+        session.wake();
+        true
+    }
+
+    /// What a session misses, by topic.
+    fn missed(&self, session: &Session) -> BTreeMap<Name, Missed> {
+        let pending = session.pending.iter().filter_map(|item| match item {
+            Item::Tick { tick, .. } => Some(tick),
+            _ => None,
+        });
+        let mut missed: BTreeMap<Name, Missed> = BTreeMap::new();
+        for tick in pending.chain(&session.missed) {
+            let name = (tick.channel(), tick.symbol);
+            let newest = &self.last[&(session.feed, name.0, name.1)];
+            let wanted = session.delivery(name) == Some(Delivery::Every);
+            let follows = wanted && conflates(name.0) && newest.tick.seq == tick.seq;
+            let (seq, count) = (tick.seq.0, newest.count);
+            let topic =
+                missed.entry(name).or_insert(Missed { first: seq, last: seq, follows, count });
+            (topic.last, topic.follows) = (seq, follows);
+        }
+        missed
+    }
+
+    /// What it is told of that: exactly what it will not get, as far as that is known.
+    fn gaps(
+        &self,
+        session: &Session,
+        missed: &BTreeMap<Name, Missed>,
+    ) -> BTreeMap<Name, (Option<u64>, Option<u64>)> {
+        let of_every = |name: &Name| session.delivery(*name) == Some(Delivery::Every);
+        if session.unseen {
+            let ticked = self.last.keys().filter(|(feed, ..)| *feed == session.feed);
+            let names = ticked.map(|(_, channel, symbol)| (*channel, *symbol)).filter(of_every);
+            return names.map(|name| (name, (None, None))).collect();
+        }
+        let lost = session.has_lost_any(self.gone);
+        let newest = |name: &Name| self.last[&(session.feed, name.0, name.1)].tick.seq.0;
+        missed
+            .iter()
+            // What the log has lost is known only by the newest of each topic.
+            .filter(|(name, missed)| !lost || of_every(name) && missed.last == newest(name))
+            .filter_map(|(name, missed)| {
+                let to = missed.last - u64::from(missed.follows);
+                let from = (!lost).then_some(missed.first);
+                (to >= from.unwrap_or(1)).then_some((*name, (from, Some(to))))
+            })
+            .collect()
+    }
+}
+
+impl Session {
+    fn oldest_control(&self) -> Option<u64> {
+        self.pending.iter().find_map(|item| match item {
+            Item::Tick { .. } => None,
+            Item::Control { queued_ns, .. }
+            | Item::LastValues { queued_ns, .. }
+            | Item::Gaps { queued_ns, .. }
+            | Item::Newest { queued_ns, .. } => Some(*queued_ns),
+        })
+    }
+
+    /// Whether any pending tick has left the log.
+    fn has_lost_any(&self, gone: u64) -> bool {
+        let lost = |item: &Item| matches!(item, Item::Tick { batch_end, .. } if *batch_end <= gone);
+        self.pending.iter().any(lost)
+    }
+
+    fn note_snapshot_of(&mut self, name: Name) {
+        let snapshots = self.pending.iter().filter_map(|item| match item {
+            Item::LastValues { ticks, .. } => Some(ticks),
+            _ => None,
+        });
+        let values = snapshots.flatten().filter(|tick| (tick.channel(), tick.symbol) == name);
+        self.told_twice.extend(values.map(|tick| (name, tick.seq.0)));
+    }
+
+    fn conflate_all(&mut self) {
+        let latest = Delivery::Latest { max_rate: None };
+        for (name, delivery) in &mut self.names {
+            if *delivery == Delivery::Every {
+                *delivery = on(latest, name.0);
+            }
+        }
+        for (channel, delivery) in &mut self.wild {
+            if *delivery == Delivery::Every {
+                *delivery = on(latest, *channel);
+            }
+        }
+    }
+}

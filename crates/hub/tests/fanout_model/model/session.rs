@@ -1,0 +1,284 @@
+//! One session: what it subscribes to, and what it is owed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use tickwire_hub::fanout::CloseReason;
+use tickwire_protocol::{
+    Channel, Control, Delivery, Element, Encoding, ErrorCode, MaxRate, Mode, Names, OnLag, Symbol,
+    Tick,
+};
+
+use super::Name;
+use super::slots::{Rate, Slots};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Idle,
+    Ready,
+    Blocked,
+}
+
+/// Something a session must receive at its place in the order.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Tick {
+        tick: Tick,
+        batch_end: u64,
+        received_ns: u64,
+    },
+    Control {
+        control: Control,
+        queued_ns: u64,
+    },
+    /// In any order.
+    LastValues {
+        ticks: Vec<Tick>,
+        queued_ns: u64,
+    },
+    /// In any order: what it misses by topic, from and to.
+    Gaps {
+        gaps: BTreeMap<Name, (Option<u64>, Option<u64>)>,
+        queued_ns: u64,
+    },
+    /// In any order: what it was still owed when it ended.
+    Newest {
+        ticks: Vec<Tick>,
+        queued_ns: u64,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) feed: u8,
+    pub(crate) encoding: Encoding,
+    pub(super) names: BTreeMap<Name, Delivery>,
+    pub(super) wild: BTreeMap<Channel, Delivery>,
+    pub(super) on_lag: OnLag,
+    pub(crate) pending: VecDeque<Item>,
+    pub(super) slots: Slots,
+    pub(crate) deaf: bool,
+    /// Ticks it wanted since it has lagged.
+    pub(super) missed: Vec<Tick>,
+    /// It has lagged because the shard fell out of the log.
+    pub(super) unseen: bool,
+    pub(crate) ending: Option<CloseReason>,
+    pub(crate) flow: Flow,
+    pub(crate) blocked_ns: u64,
+    /// The socket takes no more.
+    pub(crate) stalled: bool,
+    /// All is sent and the close frame stands behind it.
+    pub(crate) close_queued: bool,
+    pub(crate) close_written: bool,
+    /// An alarm may go off for it although nothing is due any more.
+    pub(crate) was_paced: bool,
+    /// What a reader remembers: the last number of each topic.
+    seen: BTreeMap<Name, u64>,
+    /// Newest ticks that are owed although they are in a snapshot that was on its way when the session
+    /// lagged: it is not known any more which ticks that holds.
+    pub(super) told_twice: BTreeSet<(Name, u64)>,
+}
+
+impl Session {
+    pub(super) fn new(slot: u32, feed: u8, encoding: Encoding) -> Self {
+        Self {
+            feed,
+            encoding,
+            names: BTreeMap::new(),
+            wild: BTreeMap::new(),
+            on_lag: OnLag::Close,
+            pending: VecDeque::new(),
+            slots: Slots::new(slot),
+            deaf: false,
+            missed: Vec::new(),
+            unseen: false,
+            ending: None,
+            flow: Flow::Idle,
+            blocked_ns: 0,
+            stalled: false,
+            close_queued: false,
+            close_written: false,
+            was_paced: false,
+            seen: BTreeMap::new(),
+            told_twice: BTreeSet::new(),
+        }
+    }
+
+    /// How a topic reaches the session: a name beats `"*"`.
+    pub(crate) fn delivery(&self, name: Name) -> Option<Delivery> {
+        self.names.get(&name).or_else(|| self.wild.get(&name.0)).copied()
+    }
+
+    pub(super) fn deliveries(&self) -> impl Iterator<Item = Delivery> {
+        self.names.values().chain(self.wild.values()).copied()
+    }
+
+    pub(super) fn wants_every(&self) -> bool {
+        self.deliveries().any(|delivery| delivery == Delivery::Every)
+    }
+
+    pub(super) fn rates(&self) -> BTreeSet<MaxRate> {
+        let rate = |delivery| match delivery {
+            Delivery::Latest { max_rate } => max_rate,
+            Delivery::Every => None,
+        };
+        self.deliveries().filter_map(rate).collect()
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.names.len() + self.wild.len()
+    }
+
+    pub(crate) fn wake(&mut self) {
+        if self.flow == Flow::Idle {
+            self.flow = Flow::Ready;
+        }
+    }
+
+    pub(crate) fn push(&mut self, item: Item) {
+        self.pending.push_back(item);
+        self.wake();
+    }
+
+    pub(crate) fn control(&mut self, control: Control, queued_ns: u64) {
+        self.push(Item::Control { control, queued_ns });
+    }
+
+    /// A topic has ticked of which it wants the newest. Says whether it was owed that already.
+    pub(super) fn owe(&mut self, name: Name, rate: Rate, now_ns: u64) -> bool {
+        let again = self.slots.owe(name, rate, &self.rates(), now_ns);
+        if rate.is_none() {
+            self.wake();
+        }
+        again
+    }
+
+    pub(super) fn sent_newest(&mut self, name: Name, now_ns: u64) {
+        let rates = self.rates();
+        self.slots.sent(name, &rates, now_ns);
+    }
+
+    /// Whether anything of the newest may leave now.
+    pub(crate) fn has_due(&self, now_ns: u64) -> bool {
+        self.slots.due(now_ns).next().is_some()
+    }
+
+    /// When the next of the newest may leave, if any is owed.
+    pub(crate) fn opens_ns(&self) -> Option<u64> {
+        self.slots.opens()
+    }
+
+    pub(super) fn lags(&mut self) {
+        self.deaf = true;
+    }
+
+    pub(crate) fn pending_ticks(&self) -> usize {
+        self.pending.iter().filter(|item| matches!(item, Item::Tick { .. })).count()
+    }
+
+    pub(crate) fn has_control(&self) -> bool {
+        self.pending.iter().any(|item| !matches!(item, Item::Tick { .. }))
+    }
+
+    /// Whether the next tick in order has left the log.
+    pub(crate) fn has_lost(&self, gone: u64) -> bool {
+        matches!(self.pending.front(), Some(Item::Tick { batch_end, .. }) if *batch_end <= gone)
+    }
+
+    /// Drops every name, and what is owed by them.
+    pub(super) fn empty(&mut self) {
+        self.names.clear();
+        self.wild.clear();
+        self.slots.forget(|_| true);
+        self.deaf = true;
+    }
+
+    /// Whether the next element in order is this tick.
+    pub(crate) fn expects(&self, tick: &Tick) -> bool {
+        matches!(self.pending.front(), Some(Item::Tick { tick: due, .. }) if due == tick)
+    }
+
+    /// Takes one received element off the list.
+    pub(crate) fn receive(&mut self, element: Element) {
+        let front = self.pending.front_mut().expect("nothing more is due");
+        let done = match (front, element) {
+            (Item::Tick { tick, .. }, Element::Tick(got)) => {
+                assert_eq!(*tick, got);
+                true
+            }
+            (Item::LastValues { ticks, .. } | Item::Newest { ticks, .. }, Element::Tick(got)) => {
+                let place = ticks.iter().position(|tick| *tick == got);
+                ticks.swap_remove(place.expect("one of these, once"));
+                ticks.is_empty()
+            }
+            (Item::Control { control, .. }, Element::Control(got)) => {
+                assert_eq!(*control, comparable(got));
+                true
+            }
+            (
+                Item::Gaps { gaps, .. },
+                Element::Control(Control::Gap { channel, symbol, from, to }),
+            ) => {
+                assert_eq!(gaps.remove(&(channel, symbol)), Some((from, to)), "{symbol}: {gaps:?}");
+                gaps.is_empty()
+            }
+            (due, got) => panic!("due: {due:?}, received: {got:?}"),
+        };
+        if done {
+            self.pending.pop_front();
+        }
+    }
+
+    /// What a reader would say of what it hears: numbers only grow, and nothing comes that was named
+    /// as missing.
+    pub(crate) fn hear(&mut self, element: &Element, in_snapshot: bool) {
+        match element {
+            Element::Tick(tick) => {
+                let name = (tick.channel(), tick.symbol);
+                let seen = self.seen.entry(name).or_default();
+                if tick.seq.0 <= *seen {
+                    let may_repeat = in_snapshot || self.told_twice.remove(&(name, *seen));
+                    assert!(may_repeat && tick.seq.0 == *seen, "{tick:?} behind {seen}");
+                }
+                *seen = tick.seq.0;
+            }
+            Element::Control(Control::Gap { channel, symbol, to: Some(to), .. }) => {
+                let seen = self.seen.entry((*channel, *symbol)).or_default();
+                *seen = (*seen).max(*to);
+            }
+            Element::Control(_) => {}
+        }
+    }
+
+    /// All its names, those of one channel's symbols first and `"*"` last.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Channel, Option<Symbol>, Delivery)> {
+        let names = self.names.iter().map(|((channel, symbol), d)| (*channel, Some(*symbol), *d));
+        names.chain(self.wild.iter().map(|(channel, d)| (*channel, None, *d)))
+    }
+}
+
+pub(super) fn error(code: ErrorCode, id: Option<u64>) -> Control {
+    Control::Error { code, detail: None, id }
+}
+
+/// Without what is only for people, and with names and modes in order.
+pub(super) fn comparable(control: Control) -> Control {
+    match control {
+        Control::Error { code, id, .. } => error(code, id),
+        Control::Subscription { id, mut names, total, delivery, on_lag, mut modes } => {
+            sort(&mut names);
+            modes.iter_mut().for_each(|mode| sort(&mut mode.names));
+            modes.sort_by_key(|Mode { delivery, .. }| match delivery {
+                Delivery::Every => None,
+                Delivery::Latest { max_rate } => Some(*max_rate),
+            });
+            Control::Subscription { id, names, total, delivery, on_lag, modes }
+        }
+        other => other,
+    }
+}
+
+fn sort(names: &mut Names) {
+    for channel in Channel::ALL {
+        names[channel].symbols.sort_unstable();
+    }
+}
