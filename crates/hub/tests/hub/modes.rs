@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 use tickwire_protocol::{Encoding, Tick};
 
-use crate::kit::{Client, Event, OPEN_BINARY, Publisher, Stop, TestHub, now, random, seqs, trade};
+use crate::kit::{
+    Client, Event, OPEN_BINARY, PATIENCE, Publisher, Stop, TestHub, now, random, seqs, trade,
+};
 use rand::RngExt;
 
 /// Sends a command in an encoding and reads its answer.
@@ -141,7 +143,9 @@ fn a_named_subscription_beats_the_star_whichever_way() {
 /// The ticks before the next control element, which must be of this kind.
 fn until_control(client: &mut Client, kind: &str) -> Vec<Tick> {
     let mut ticks = Vec::new();
+    let began = now();
     loop {
+        assert!(began.elapsed() < PATIENCE, "no {kind} among {} ticks", ticks.len());
         match client.event() {
             Event::Ticks(more) => ticks.extend(more),
             other => {
