@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tickwire_protocol::Tick;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -61,6 +62,9 @@ const MESSAGES_PER_TURN: usize = 64;
 /// Ticks taken in one turn, after which no further message is.
 const TICKS_PER_TURN: usize = 8_192;
 
+/// Pause between two turns while no shard waits for ticks.
+const REST: Duration = Duration::from_millis(1);
+
 /// Starts the router's thread. It ends at [`Ingest::End`].
 ///
 /// # Errors
@@ -93,11 +97,15 @@ impl Router {
         while let Some(message) = queue.blocking_recv() {
             let began = clock::monotonic();
             let mut end = self.take(message, &mut permits);
+            let mut drained = false;
             for _ in 1..MESSAGES_PER_TURN {
                 if end || self.sequencer.pending() >= TICKS_PER_TURN {
                     break;
                 }
-                let Ok(message) = queue.try_recv() else { break };
+                let Ok(message) = queue.try_recv() else {
+                    drained = true;
+                    break;
+                };
                 end = self.take(message, &mut permits);
             }
             self.end_turn();
@@ -106,6 +114,9 @@ impl Router {
             self.shared.metrics.router_turn_seconds.observe(took.as_secs_f64());
             if end {
                 break;
+            }
+            if drained && self.shared.log.can_wait() {
+                thread::sleep(REST); // no shard looks before: gather a larger batch for it
             }
         }
     }

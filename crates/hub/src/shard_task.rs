@@ -171,12 +171,11 @@ impl ShardTask {
         }
     }
 
-    /// How long there is nothing to do. In a rest the router need not wake the shard: it will look.
+    /// How long there is nothing to do. In a rest, and while nobody is in a hurry, ticks need not wake
+    /// the shard: it will look.
     fn time_to_sleep(&mut self) -> Duration {
-        if let Some(rest) = self.pacing.rest(clock::monotonic()) {
-            return rest;
-        }
-        let dozes = self.ticks_came && !self.core.is_eager();
+        let rest = self.pacing.rest(clock::monotonic());
+        let dozes = rest.is_some() || (self.ticks_came && !self.core.is_eager());
         self.ticks_came = false;
         if dozes {
             self.follower.dozes();
@@ -184,12 +183,12 @@ impl ShardTask {
             self.follower.falls_asleep();
         }
         self.arrived.extend(self.inbox.try_iter());
-        if self.has_work() || (!dozes && self.is_behind()) {
-            Duration::ZERO
-        } else if dozes {
-            self.until_timer().min(DOZE_MAX)
-        } else {
-            self.until_timer()
+        match rest {
+            Some(rest) => rest,
+            None if self.has_work() => Duration::ZERO,
+            None if dozes => self.until_timer().min(DOZE_MAX),
+            None if self.is_behind() => Duration::ZERO,
+            None => self.until_timer(),
         }
     }
 

@@ -61,6 +61,10 @@ impl Follower {
         }
     }
 
+    fn is_dozing(&self) -> bool {
+        self.sleep.load(Ordering::SeqCst) == DOZING
+    }
+
     fn ring(&self) {
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "cannot wake a shard");
@@ -84,6 +88,11 @@ impl SharedLog {
         for follower in &self.followers {
             follower.wake_for_ticks();
         }
+    }
+
+    /// Whether all who follow the log look at it in their own time.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.followers.iter().all(|follower| follower.is_dozing())
     }
 
     pub(crate) fn start(&self) -> Position {

@@ -148,6 +148,7 @@ impl Connection {
     pub(crate) fn read(&mut self) -> Inbound {
         let inbound = match self.stage {
             Stage::Discarding { .. } => self.discard(),
+            Stage::Answering { .. } => Inbound::Blocked, // it has said its last
             _ => self.read_message(),
         };
         match inbound {
