@@ -78,8 +78,8 @@ impl Shard {
         });
     }
 
-    /// Whether any session wants ticks as soon as they come. If none does, a turn now and then will
-    /// do, as long as it finds the log where it was left.
+    /// Whether any session wants ticks as soon as they come. If none does, a turn every 10 ms will do,
+    /// as long as it finds the log where it was left.
     #[must_use]
     pub const fn is_eager(&self) -> bool {
         self.eager_names > 0

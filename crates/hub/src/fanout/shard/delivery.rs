@@ -8,6 +8,9 @@ use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::LocalId;
 use super::Shard;
 
+/// Slots so far apart do not suffer when ticks are seen a little later.
+const SLOW_SLOT_NS: u64 = 50_000_000;
+
 /// Whether the newest tick of a channel may stand for those before.
 pub(super) fn conflates(channel: Channel) -> bool {
     let newest = Delivery::Latest { max_rate: None };
@@ -85,8 +88,12 @@ impl Shard {
         }
     }
 
+    /// Whether ticks of a lane are to be seen as soon as they come: all but those for slow slots.
     fn is_at_once(&self, id: SessionId, lane: LaneId) -> bool {
-        !matches!(self.delivery(id, lane), Delivery::Latest { max_rate: Some(_) })
+        match self.delivery(id, lane) {
+            Delivery::Latest { max_rate: Some(rate) } => rate.interval_ns() < SLOW_SLOT_NS,
+            _ => true,
+        }
     }
 
     /// A topic is not owed to a session any more by a lane.

@@ -1,0 +1,135 @@
+//! Readers that make trouble, for as long as one likes: some never read, some read slowly. Half of each
+//! subscribe to every tick, a quarter to the newest, a quarter to every tick with `on_lag` latest.
+//! Whoever is cut comes back. Beside them, `tickwire load` shows that the others are served.
+//!
+//! `soak HUB_ADDRESS STALLED SLOW SECONDS HUB_PID` prints the hub's memory every ten seconds.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
+
+use std::error::Error;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use std::{env, fs, thread};
+
+/// What a slow reader takes in a tenth of a second, in bytes: about 500 ticks a second.
+const SLOW_BYTES: usize = 4_096;
+const STEP: Duration = Duration::from_millis(100);
+const MEMORY_EVERY_S: u64 = 10;
+
+#[derive(Default)]
+struct State {
+    ended: AtomicBool,
+    connected: AtomicU64,
+    bytes: AtomicU64,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}; usage: soak HUB_ADDRESS STALLED SLOW SECONDS HUB_PID");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let [address, stalled, slow, seconds, pid] = args.as_slice() else {
+        return Err("five arguments are needed".into());
+    };
+    let (stalled, slow, seconds): (u64, u64, u64) =
+        (stalled.parse()?, slow.parse()?, seconds.parse()?);
+    let state = Arc::new(State::default());
+    let readers: Vec<_> = (0..stalled + slow)
+        .map(|number| {
+            let (address, state) = (address.clone(), Arc::clone(&state));
+            let bytes = if number < stalled { 0 } else { SLOW_BYTES };
+            thread::spawn(move || read_badly(&address, number, bytes, &state))
+        })
+        .collect();
+    let mut elapsed_s = 0;
+    while elapsed_s <= seconds {
+        let memory = memory_mib(pid)?;
+        let connected = state.connected.load(Ordering::Relaxed);
+        let mib = state.bytes.load(Ordering::Relaxed) >> 20;
+        println!(
+            "{elapsed_s:>5} s  {memory:>7.1} MiB  {connected} connected so far, {mib} MiB read"
+        );
+        thread::sleep(Duration::from_secs(MEMORY_EVERY_S));
+        elapsed_s += MEMORY_EVERY_S;
+    }
+    state.ended.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.join().map_err(|_| "a reader panicked")?;
+    }
+    Ok(())
+}
+
+/// Resident memory of a process.
+fn memory_mib(pid: &str) -> Result<f64, Box<dyn Error>> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
+    let kib: f64 = line.split_whitespace().nth(1).ok_or("no VmRSS")?.parse()?;
+    Ok(kib / 1024.0)
+}
+
+/// Connects, subscribes, reads `bytes` every step, and begins again whenever it is cut.
+fn read_badly(address: &str, number: u64, bytes: usize, state: &State) {
+    let mut buffer = vec![0; bytes.max(1)];
+    while !state.ended.load(Ordering::Relaxed) {
+        if let Ok(mut stream) = subscribe(address, number) {
+            state.connected.fetch_add(1, Ordering::Relaxed);
+            while !state.ended.load(Ordering::Relaxed)
+                && stream.take_error().is_ok_and(|e| e.is_none())
+            {
+                thread::sleep(STEP);
+                if bytes > 0 {
+                    match stream.read(&mut buffer) {
+                        Ok(0) | Err(_) => break,
+                        Ok(count) => state.bytes.fetch_add(count as u64, Ordering::Relaxed),
+                    };
+                }
+            }
+        }
+        thread::sleep(STEP);
+    }
+}
+
+fn subscribe(address: &str, number: u64) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    write!(
+        stream,
+        "GET /ws HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    if !answer.ends_with(b"101") {
+        return Err(std::io::ErrorKind::ConnectionRefused.into());
+    }
+    let options = match number % 4 {
+        0 | 1 => "",
+        2 => r#","delivery":"latest","max_rate":10"#,
+        _ => r#","on_lag":"latest""#,
+    };
+    let command = format!(r#"{{"action":"subscribe","trades":["*"],"quotes":["*"]{options}}}"#);
+    stream.write_all(&masked(command.as_bytes()))?;
+    Ok(stream)
+}
+
+/// A text frame of a client (RFC 6455 section 5.2), masked with zeros.
+fn masked(text: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap_or(126);
+    let mut frame = vec![0x81, 0x80 | length.min(126)];
+    if length >= 126 {
+        frame.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
+    }
+    frame.extend([0; 4]);
+    frame.extend(text);
+    frame
+}
