@@ -18,6 +18,8 @@ pub(crate) const NAMES_PER_SESSION: usize = 12;
 pub(crate) const NAMES: usize = 60;
 pub(crate) const AGE_NS: u64 = 300_000_000;
 const RATES_PER_SESSION: usize = 8;
+/// Slots so far apart may be served from what was seen 10 ms ago.
+const SLOW_SLOT_NS: u64 = 50_000_000;
 
 pub(crate) type Name = (Channel, Symbol);
 pub(crate) type Key = (u8, Channel, Symbol);
@@ -178,10 +180,13 @@ impl Shard {
         ready.map(|(slot, _)| *slot).collect()
     }
 
-    /// Whether any name wants its ticks without a wait.
+    /// Whether any name wants its ticks to be seen at once: only for slow slots there is time.
     pub(crate) fn is_eager(&self) -> bool {
-        let waits = |delivery| matches!(delivery, Delivery::Latest { max_rate: Some(_) });
-        self.sessions.values().flat_map(Session::deliveries).any(|delivery| !waits(delivery))
+        let is_slow = |delivery| match delivery {
+            Delivery::Latest { max_rate: Some(rate) } => rate.interval_ns() >= SLOW_SLOT_NS,
+            _ => false,
+        };
+        self.sessions.values().flat_map(Session::deliveries).any(|delivery| !is_slow(delivery))
     }
 
     /// All but the bytes of control frames, which the model does not know.
