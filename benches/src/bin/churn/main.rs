@@ -1,0 +1,106 @@
+//! Measures what commands cost the shards of a running hub, beside whatever it delivers meanwhile:
+//! many sessions give up 50 names and ask for them again, at a fixed rate in all, and one session
+//! asks for 10,000 names at once. Every answer is checked; the time of the turns is the hub's own.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
+
+mod drive;
+mod metrics;
+mod options;
+mod session;
+mod universe;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use drive::Answered;
+use metrics::Metrics;
+use options::Options;
+use universe::{NAMES, Universe, WideAnswer};
+
+/// A failure that is only told.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What a turn of a shard may take, as an upper bound of the hub's histogram.
+const TURN_MAX_SECONDS: f64 = 0.005;
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let universe = Universe::ask(&options.hub)?;
+    let mut before = Metrics::scrape(&options.hub)?;
+    for (what, answer) in universe.subscribe_widely(&options.hub)? {
+        let answer = answer?;
+        let after = Metrics::scrape(&options.hub)?;
+        print_wide(what, &answer, &after.since(&before));
+        before = after;
+    }
+    let sessions = drive::open(options, &universe)?;
+    let before = Metrics::scrape(&options.hub)?;
+    let began = now();
+    let answered = drive::run(options, sessions)?;
+    let meanwhile = Metrics::scrape(&options.hub)?.since(&before);
+    print_churn(options, &answered, &meanwhile, began.elapsed());
+    Ok(())
+}
+
+fn print_wide(what: &str, answer: &WideAnswer, meanwhile: &Metrics) {
+    println!(
+        "{what} {} names: answered in {:.1} ms, all read in {:.1} ms, longest turn meanwhile {}",
+        universe::SYMBOLS,
+        millis(answer.acked),
+        millis(answer.complete),
+        meanwhile.turn_quantile(1.0),
+    );
+}
+
+fn print_churn(options: &Options, answered: &Answered, meanwhile: &Metrics, wall: Duration) {
+    let latency = |share| millis(answered.latency(share));
+    println!(
+        "commands of {NAMES} names: {} by {} sessions, {:.0}/s answered of {}/s asked",
+        answered.count(),
+        options.sessions,
+        answered.per_second(),
+        options.rate,
+    );
+    println!(
+        "time to the answer: p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
+        latency(0.5),
+        latency(0.99),
+        latency(1.0),
+    );
+    println!(
+        "turns: {}, mean {:.3} ms, p50 {}, p99 {}, longest {}, {} above {} ms",
+        meanwhile.turns(),
+        meanwhile.turn_mean_seconds() * 1e3,
+        meanwhile.turn_quantile(0.5),
+        meanwhile.turn_quantile(0.99),
+        meanwhile.turn_quantile(1.0),
+        meanwhile.turns_above(TURN_MAX_SECONDS),
+        TURN_MAX_SECONDS * 1e3,
+    );
+    println!("beside them: {:.0} ticks/s delivered", meanwhile.delivered() / wall.as_secs_f64());
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+#[expect(clippy::disallowed_methods, reason = "a driver: times what it measures")]
+fn now() -> Instant {
+    Instant::now()
+}

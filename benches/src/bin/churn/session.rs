@@ -1,0 +1,227 @@
+//! One subscriber session: JSON commands out, what the hub says in. Ticks are counted, not decoded:
+//! this shares its machine with the hub.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use tickwire_protocol::{Control, Element, Encoding, decode_message};
+
+use crate::Result;
+
+/// How long the hub may take for anything.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// One read, at the least.
+const READ_BYTES: usize = 16 << 10;
+
+/// A message of the hub.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Control(Control),
+    /// So many ticks.
+    Ticks(u64),
+}
+
+/// A session, blocking until its stream is told otherwise. Pings are not answered: who sends commands is alive.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) stream: TcpStream,
+    buffer: Vec<u8>,
+    /// What of the buffer has come and was not taken yet.
+    unread: std::ops::Range<usize>,
+    /// Where the payload of the last message taken is.
+    message: std::ops::Range<usize>,
+}
+
+impl Session {
+    /// Opens a session and reads what every session is told first.
+    pub(crate) fn open(hub: &str) -> Result<Self> {
+        let mut stream = TcpStream::connect(hub)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+        write!(
+            stream,
+            "GET /ws HTTP/1.1\r\nHost: {hub}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Protocol: {}\r\n\r\n",
+            Encoding::MsgpackArray.subprotocol(),
+        )?;
+        let mut session = Self { stream, buffer: vec![0; READ_BYTES], unread: 0..0, message: 0..0 };
+        let head = session.head()?;
+        if !head.starts_with("HTTP/1.1 101") {
+            return Err(format!("no session: {}", head.lines().next().unwrap_or_default()).into());
+        }
+        session.expect(|control| matches!(control, Control::Connected { .. }))?;
+        Ok(session)
+    }
+
+    fn head(&mut self) -> Result<String> {
+        loop {
+            let bytes = &self.buffer[self.unread.clone()];
+            if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+                self.unread.start += end + 4;
+                return Ok(head);
+            }
+            self.wait()?;
+        }
+    }
+
+    /// Sends one command.
+    pub(crate) fn send(&mut self, command: &str) -> io::Result<()> {
+        let mut frame = Vec::new();
+        write_frame(command.as_bytes(), &mut frame);
+        self.stream.write_all(&frame)
+    }
+
+    /// Passes over messages up to a certain control element.
+    pub(crate) fn expect(&mut self, wanted: impl Fn(&Control) -> bool) -> Result<Control> {
+        loop {
+            if let Message::Control(control) = self.next()?
+                && wanted(&control)
+            {
+                return Ok(control);
+            }
+        }
+    }
+
+    /// Waits for the next message. An error element is an error.
+    pub(crate) fn next(&mut self) -> Result<Message> {
+        loop {
+            if let Some(message) = self.take()? {
+                return Ok(message);
+            }
+            self.wait()?;
+        }
+    }
+
+    /// The next message of those that have been read.
+    pub(crate) fn take(&mut self) -> Result<Option<Message>> {
+        while let Some((opcode, payload)) = first_frame(&self.buffer[self.unread.clone()]) {
+            self.message = self.unread.start + payload.start..self.unread.start + payload.end;
+            self.unread.start = self.message.end;
+            match opcode {
+                2 => return read_message(&self.buffer[self.message.clone()]).map(Some),
+                9 | 10 => {}
+                8 => return Err("the hub closed the session".into()),
+                other => return Err(format!("a frame of opcode {other}").into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The payload of the message that [`Session::take`] gave last.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.buffer[self.message.clone()]
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        match self.read()? {
+            true => Ok(()),
+            false => Err(format!("no answer in {} s", ANSWER_WITHIN.as_secs()).into()),
+        }
+    }
+
+    /// Reads what has come, once; whether anything had.
+    pub(crate) fn read(&mut self) -> Result<bool> {
+        self.message = 0..0;
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+        if self.buffer.len() < self.unread.end + READ_BYTES {
+            self.buffer.resize(self.unread.end + READ_BYTES, 0);
+        }
+        match self.stream.read(&mut self.buffer[self.unread.end..]) {
+            Ok(0) => Err("the hub ended the connection".into()),
+            Ok(read) => {
+                self.unread.end += read;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn read_message(payload: &[u8]) -> Result<Message> {
+    let (elements, first) = match payload {
+        [head @ 0x90..=0x9f, first, ..] => (u64::from(head & 15), first),
+        [0xdc, high, low, first, ..] => (u64::from(u16::from_be_bytes([*high, *low])), first),
+        _ => return Err("a message that is no array".into()),
+    };
+    if matches!(first, 0x90..=0x9f | 0xdc) {
+        return Ok(Message::Ticks(elements)); // ticks are arrays, everything else is a map
+    }
+    match decode_message(payload, Encoding::MsgpackArray)?.pop() {
+        Some(Element::Control(Control::Error { code, detail, id })) => {
+            Err(format!("the hub refused command {id:?}: {code:?}, {detail:?}").into())
+        }
+        Some(Element::Control(control)) => Ok(Message::Control(control)),
+        other => Err(format!("not a control element: {other:?}").into()),
+    }
+}
+
+/// Appends a text frame as a client sends it. Its mask is zero, which is legal: the hub unmasks it
+/// like any other, and nothing is spent on it here.
+pub(crate) fn write_frame(payload: &[u8], out: &mut Vec<u8>) {
+    out.push(0x81);
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(short @ 0..=125), _) => out.push(0x80 | short),
+        (_, Ok(medium)) => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&medium.to_be_bytes());
+        }
+        _ => {
+            out.push(0x80 | 127);
+            out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(payload);
+}
+
+/// Opcode and place of the payload of the first frame, if it is there as a whole. The hub masks nothing
+/// and sends no fragments.
+fn first_frame(bytes: &[u8]) -> Option<(u8, std::ops::Range<usize>)> {
+    let [head, short, rest @ ..] = bytes else { return None };
+    let (start, len) = match short {
+        126 => (4, u64::from(u16::from_be_bytes(*rest.first_chunk()?))),
+        127 => (10, u64::from_be_bytes(*rest.first_chunk()?)),
+        len => (2, u64::from(*len)),
+    };
+    let payload = start..start + usize::try_from(len).ok()?;
+    (payload.end <= bytes.len()).then_some((head & 15, payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_waited_for_until_they_are_whole() {
+        for len in [0, 125, 126, 65_535, 65_536] {
+            let mut frame = Vec::new();
+            write_frame(&vec![7; len], &mut frame);
+            let masked = frame.len();
+            frame.drain(masked - len - 4..masked - len); // as the hub sends it: without a mask
+            frame[1] &= 0x7f;
+            let whole = frame.len();
+            assert_eq!(first_frame(&frame[..whole - 1]), None, "{len}");
+            frame.push(0x82);
+            assert_eq!(first_frame(&frame), Some((1, whole - len..whole)), "{len}");
+        }
+    }
+
+    #[test]
+    fn ticks_are_counted_and_refusals_are_errors() {
+        let ticks = [0xdc, 1, 2, 0x9a, 0xa1, b't'];
+        assert!(matches!(read_message(&ticks), Ok(Message::Ticks(258))));
+        let mut refusal = Vec::new();
+        let code = tickwire_protocol::ErrorCode::SymbolLimit;
+        let error = Control::Error { code, detail: None, id: Some(3) };
+        error.write_message(Encoding::MsgpackArray, &mut refusal);
+        let told = read_message(&refusal).unwrap_err().to_string();
+        assert!(told.contains("Some(3)") && told.contains("SymbolLimit"), "{told}");
+    }
+}
