@@ -26,10 +26,28 @@ pub enum Delivery {
 
 /// The word of a delivery on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub(crate) enum DeliveryWord {
     Every,
     Latest,
+}
+
+/// Read from a string, since a MessagePack reader would take a number for a variant too.
+impl TryFrom<String> for DeliveryWord {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "every" => Ok(Self::Every),
+            "latest" => Ok(Self::Latest),
+            _ => Err(unknown(&word, "every", "latest")),
+        }
+    }
+}
+
+fn unknown(word: &str, one: &str, other: &str) -> String {
+    let shown: String = word.chars().take(32).collect();
+    format!("{shown:?}: expected {one:?} or {other:?}")
 }
 
 impl Delivery {
@@ -131,7 +149,7 @@ impl<'de> Deserialize<'de> for MaxRate {
 
 /// What becomes of a session with delivery `every` that reads too slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum OnLag {
     /// It is closed, with error 407.
     #[default]
@@ -140,6 +158,18 @@ pub enum OnLag {
     ///
     /// [`Control::Gap`]: crate::Control::Gap
     Latest,
+}
+
+impl TryFrom<String> for OnLag {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "close" => Ok(Self::Close),
+            "latest" => Ok(Self::Latest),
+            _ => Err(unknown(&word, "close", "latest")),
+        }
+    }
 }
 
 /// Names of a session that are delivered in the same way.
@@ -245,6 +275,7 @@ impl<'de> Visitor<'de> for ModesVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Command;
 
     #[test]
     fn rates_are_kept_to_thousandths_within_their_limits() {
@@ -257,6 +288,22 @@ mod tests {
         for refused in [0.099, 1000.001, 0.0, -1.0, f64::NAN, f64::INFINITY] {
             let error = MaxRate::per_second(refused).unwrap_err().to_string();
             assert_eq!(error, format!("{refused} a second: expected 0.1 to 1000"));
+        }
+    }
+
+    #[test]
+    fn a_number_is_no_word_in_either_encoding() {
+        for key in ["delivery", "on_lag"] {
+            let text = format!(r#"{{"action":"subscribe","{key}":1}}"#);
+            let mut bytes = vec![0x82, 0xa6];
+            bytes.extend_from_slice(b"action\xa9subscribe");
+            bytes.push(0xa0 | u8::try_from(key.len()).unwrap());
+            bytes.extend_from_slice(key.as_bytes());
+            bytes.push(1);
+            for error in [Command::from_json(text.as_bytes()), Command::from_msgpack(&bytes)] {
+                let error = error.unwrap_err().to_string();
+                assert!(error.contains(key), "{error}");
+            }
         }
     }
 
