@@ -1,6 +1,5 @@
 //! `cargo xtask bench`: figures that anyone can measure again.
 
-pub(crate) mod apt;
 mod peers;
 
 use std::process::ExitCode;

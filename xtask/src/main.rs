@@ -1,6 +1,7 @@
 //! The project's automation. People and CI run the same commands.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod apt;
 mod bench;
 mod chromium;
 mod instructions;

@@ -30,7 +30,7 @@ pub(crate) fn main(args: &[&str]) -> ExitCode {
 fn usage() -> String {
     let mut text = "\
 Runs everything a change must pass and stops at the first step that fails.
-It needs Rust and Node.js; Chromium is installed by apt-get where there is none.
+It needs Rust and Node.js; Chromium and valgrind are installed by apt-get where there are none.
 
 Usage: cargo xtask test [--only STEP]
 

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Output};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::apt;
+use crate::apt;
 use crate::shell::{self, cargo};
 
 /// Measures with `args`, which the measuring program checks before anything is installed.

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::bench::apt;
+use crate::apt;
 use crate::shell;
 
 /// The function whose instructions are counted, as callgrind's pattern: neither the hash behind a name

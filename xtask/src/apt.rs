@@ -1,4 +1,4 @@
-//! Debian's packages, for programs that a measurement needs.
+//! Debian's packages, for programs that a test or a measurement needs.
 
 use std::process::{Command, Output};
 
