@@ -1,6 +1,6 @@
 //! The loop around a [`Shard`]: one thread that owns its connections and does their I/O.
 //!
-//! A turn: what was read and who came, then batches until there are no more (or 64, or 1 ms have
+//! A turn: what was read and who came, then batches until there are no more (or 1,024, or 5 ms have
 //! passed), then one write for every session that has something pending. While it writes, new
 //! batches gather, so throughput rises with load and latency stays bounded.
 
@@ -32,9 +32,12 @@ use reading::CONTROLS_BYTES;
 use transport::Transport;
 
 /// Batches applied before writing, at the most.
-const BATCHES_PER_TURN: usize = 64;
-/// Time spent on batches before writing, at the most.
-const BATCH_TIME_MAX: Duration = Duration::from_millis(1);
+const BATCHES_PER_TURN: usize = 1024;
+/// Batches applied between two looks at the clock.
+const BATCHES_PER_LOOK: usize = 64;
+/// Time spent on batches before writing, at the most. What is left would have to wait for a whole round
+/// of writing, so this is for catching up after a pause, not for every turn.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(5);
 /// Longest sleep while ticks come that nobody wants at once.
 const DOZE_MAX: Duration = Duration::from_millis(10);
 /// Token of the waker; connections have their slot.
@@ -329,8 +332,8 @@ impl ShardTask {
     fn follow_log(&mut self) {
         let mut applied = 0;
         while applied < BATCHES_PER_TURN {
-            let wanted = BATCHES_PER_TURN - applied;
-            let read = self.shared.log.read(self.core.head(), wanted, &mut self.batches);
+            let head = self.core.head();
+            let read = self.shared.log.read(head, BATCHES_PER_LOOK, &mut self.batches);
             if let Err(fell_out) = read {
                 tracing::warn!(
                     shard = self.number,

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use anyhow::Context;
 use tickwire_hub::{Config, Hub};
@@ -86,10 +87,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// The HTTP front and publishers need little: the shards are threads of their own.
+/// The HTTP front and publishers need little: the shards are threads of their own. Two workers on two
+/// cores would wake each other for every message.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let workers = available_parallelism().map_or(1, |cores| cores.get().div_ceil(4));
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(workers)
         .enable_all()
         .build()
         .context("cannot start")

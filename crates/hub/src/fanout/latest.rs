@@ -58,8 +58,9 @@ pub(crate) struct TooManyRates;
 
 impl Latest {
     pub(crate) const fn new(id: SessionId) -> Self {
-        // Multiples of the golden ratio spread evenly, however many there are.
-        let phase = id.0.wrapping_mul(0x9e37_79b9);
+        // Multiples of the golden ratio spread evenly, however many there are. Sixteen groups: a shard
+        // that wakes for one session should find others whose slot has come too.
+        let phase = id.0.wrapping_mul(0x9e37_79b9) & 0xf000_0000;
         Self { lanes: Vec::new(), phase, alarm: None }
     }
 
@@ -277,16 +278,16 @@ mod tests {
     #[test]
     fn slots_of_sessions_are_spread_over_the_interval() {
         let now = UnixNanos(1_700_000_000_000_000_000);
-        let mut tenths = [0; 10];
+        let mut parts = [0; 16];
         for id in 0..1_000 {
             let mut latest = Latest::new(SessionId(id));
             let lane = lane_of(&mut latest, rate(10.0));
             let Marked::At(slot) = latest.mark(lane, LocalId(1), now) else { panic!("no slot") };
             assert!(slot > now && slot.0 <= now.0 + 100 * MS);
-            let tenth = usize::try_from((slot.0 - now.0 - 1) / (10 * MS)).unwrap();
-            tenths[tenth] += 1;
+            let part = usize::try_from((slot.0 - now.0 - 1) * 16 / (100 * MS)).unwrap();
+            parts[part] += 1;
         }
-        assert!(tenths.iter().all(|count| (90..=110).contains(count)), "{tenths:?}");
+        assert!(parts.iter().all(|count| (55..=70).contains(count)), "{parts:?}");
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 const REST_PERCENT: u32 = 16;
 /// No rest is longer, whatever the round took.
 const REST_MAX: Duration = Duration::from_millis(5);
-/// Writes of so many bytes or more cost by the byte: there is nothing to gain from waiting.
-const LARGE_WRITE_BYTES: u64 = 8 * 1024;
+/// Writes of so many bytes or more carry much already: there is little to gain from waiting.
+const LARGE_WRITE_BYTES: u64 = 2 * 1024;
 
 /// What a round of writing came to, and the rest it calls for.
 #[derive(Debug, Default)]

@@ -37,7 +37,7 @@ impl Lane {
 
 impl Slots {
     pub(crate) fn new(session: u32) -> Self {
-        let phase = u64::from(session.wrapping_mul(0x9e37_79b9));
+        let phase = u64::from(session.wrapping_mul(0x9e37_79b9) & 0xf000_0000);
         Self { phase, lanes: BTreeMap::new() }
     }
 
