@@ -18,8 +18,9 @@ pub(crate) struct Latest {
     /// Where the session's slots lie within an interval: a fraction of 2^32, another one for each
     /// session, so that a shard's sessions do not all have their slots at once.
     phase: u32,
-    /// The alarm that will make it ready.
-    pub(crate) alarm: Option<Due>,
+    /// The alarms that are set for it: the one that will make it ready, and later ones that an
+    /// earlier slot has come before.
+    pub(crate) alarms: Vec<Due>,
 }
 
 /// Names of a session that share a rate, and which of them have ticked.
@@ -61,7 +62,7 @@ impl Latest {
         // Multiples of the golden ratio spread evenly, however many there are. Sixteen groups: a shard
         // that wakes for one session should find others whose slot has come too.
         let phase = id.0.wrapping_mul(0x9e37_79b9) & 0xf000_0000;
-        Self { lanes: Vec::new(), phase, alarm: None }
+        Self { lanes: Vec::new(), phase, alarms: Vec::new() }
     }
 
     /// The lane of a rate, made if there is none.

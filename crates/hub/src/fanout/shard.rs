@@ -1,7 +1,7 @@
 //! The connections of one core, and what they still have to be sent.
 //!
-//! The order of calls in a turn: [`Shard::begin_turn`], [`Shard::apply`] for every new batch,
-//! [`Shard::command`] for what was read, [`Shard::take_lagged`] and [`Shard::finish`], then for
+//! The order of calls in a turn: [`Shard::begin_turn`], [`Shard::command`] for what was read,
+//! [`Shard::apply`] for every new batch, [`Shard::take_lagged`] and [`Shard::finish`], then for
 //! every session of [`Shard::take_ready`] a loop of [`Shard::next_write`].
 
 mod apply;
@@ -190,8 +190,12 @@ impl Shard {
         self.wake(id);
     }
 
-    /// Queues the newest of what a session is owed, without waiting for its slot.
+    /// Queues the newest of what a session is owed, without waiting for its slot; unless so much is
+    /// queued already that there is no room for frames of its own.
     fn queue_newest(&mut self, id: SessionId) {
+        if self.stats.control_bytes > self.limits.controls_bytes {
+            return;
+        }
         let owed = self.hot[id.slot()].latest.as_mut().map(|latest| latest.take_all());
         let last = |topic| self.topics.get(topic).last.as_deref().map(|last| &last.tick);
         let ticks: Vec<&Tick> = owed.into_iter().flatten().filter_map(last).collect();

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Rest after a round, in hundredths of the time the round took.
+/// Rest after a round, in hundredths of the time of the turn it was part of.
 const REST_PERCENT: u32 = 16;
 /// No rest is longer, whatever the round took.
 const REST_MAX: Duration = Duration::from_millis(5);

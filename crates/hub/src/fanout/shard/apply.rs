@@ -67,10 +67,10 @@ impl Shard {
         wheel.advance(*now, |Timer { id, due }| {
             let hot = &mut hot[id.slot()];
             let Some(latest) = &mut hot.latest else { return };
-            if latest.alarm != Some(due) {
-                return; // an earlier one was set since, or the slot has another session
-            }
-            latest.alarm = None;
+            let Some(place) = latest.alarms.iter().position(|alarm| *alarm == due) else {
+                return; // it was set for another session in this place
+            };
+            latest.alarms.swap_remove(place);
             if hot.flow == Flow::Waiting {
                 hot.flow = Flow::Ready;
                 ready.push(id);
@@ -177,8 +177,8 @@ pub(super) fn schedule(
     }
     hot.flow = Flow::Waiting;
     let due = Due::at(opens);
-    if latest.alarm.is_none_or(|alarm| due < alarm) {
-        latest.alarm = Some(due);
+    if latest.alarms.iter().all(|alarm| due < *alarm) {
+        latest.alarms.push(due);
         wheel.schedule(Timer { id, due });
     }
 }

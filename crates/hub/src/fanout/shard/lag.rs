@@ -7,10 +7,14 @@ use tickwire_protocol::{Control, OnLag, UnixNanos};
 
 use super::super::session::Flow;
 use super::super::subscriber::LaneId;
-use super::super::topics::{LocalId, Topic};
+use super::super::topics::LocalId;
 use super::super::{Batch, Position, SessionId};
 use super::Shard;
 use super::delivery::conflates;
+
+/// Control frames pending over all sessions, in bytes, above which a session that lags is closed
+/// rather than told what it misses.
+const TOLD_BYTES_MAX: usize = 64 << 20;
 
 /// A session that has lagged. It is deaf until it has been dealt with.
 #[derive(Debug)]
@@ -37,6 +41,9 @@ impl Shard {
     pub fn fell_out(&mut self, to: Position) {
         self.view.jump(to);
         self.stats.fell_out += 1;
+        for lagged in &mut self.lagged {
+            lagged.missed = Missed::Unseen { until: to }; // it had lagged just before
+        }
         for slot in 0..self.hot.len() {
             let id = SessionId(u32::try_from(slot).expect("Shard::open keeps slots below this"));
             if self.sessions.contains(slot) && self.wants_every(id) && !self.hot[slot].deaf {
@@ -142,18 +149,21 @@ impl Shard {
     pub(super) fn degrade(&mut self, Lagged { id, missed }: &Lagged) -> bool {
         let (id, slot) = (*id, id.slot());
         let session = &self.sessions[slot];
-        let goes_on = session.on_lag == OnLag::Latest && session.ending.is_none();
+        // What it misses is told in frames of its own: there must be room for them.
+        let goes_on = session.on_lag == OnLag::Latest
+            && session.ending.is_none()
+            && self.stats.control_bytes <= TOLD_BYTES_MAX;
         if !goes_on || (!self.wants_every(id) && self.hot[slot].backlog.is_empty()) {
             return false;
         }
         let mut gaps = match missed {
             Missed::Pending => self.pending_gaps(id),
-            Missed::Unseen { until } => self.wanted_gaps(id, *until).map(Gap::unseen).collect(),
+            Missed::Unseen { until } => {
+                self.wanted_gaps(id, *until).into_iter().map(Gap::unseen).collect()
+            }
         };
         gaps.sort_unstable_by_key(|gap| Reverse(self.topics.get(gap.topic).last_at()));
-        let dropped = self.hot[slot].backlog.clear() as u64;
-        self.stats.backlog_ticks -= dropped;
-        self.sessions[slot].sent += dropped; // control frames among them have their turn now
+        self.drop_backlog(id);
         self.stats.degraded += 1;
         self.conflate_all(id);
         self.hot[slot].deaf = false;
@@ -194,7 +204,9 @@ impl Shard {
         let deaf_from =
             if is_past_limit { self.view.position(*newest).plus(1) } else { self.head() };
         if self.view.locate(*oldest).is_none() {
-            return self.wanted_gaps(id, deaf_from).filter(|gap| gap.newest_is_pending).collect();
+            let mut gaps = self.wanted_gaps(id, deaf_from);
+            gaps.retain(|gap| gap.newest_is_pending);
+            return gaps;
         }
         let mut missed: BTreeMap<LocalId, (u64, u64)> = BTreeMap::new();
         let mut note = |(batch, offset): (&Batch, usize), wanted: &dyn Fn(LocalId) -> bool| {
@@ -221,19 +233,22 @@ impl Shard {
 
     /// The topics of which a session wants every tick and that have ticked, with what is known without
     /// the log of what it misses.
-    fn wanted_gaps(&self, id: SessionId, deaf_from: Position) -> impl Iterator<Item = Gap> {
-        let to = |topic: &Topic| topic.last.as_ref().map(|last| last.tick.seq.0);
-        self.topics
-            .iter()
-            .filter(move |(local, topic)| {
-                topic.last.is_some() && self.lane_of(id, *local) == Some(LaneId::EVERY)
-            })
-            .map(move |(local, topic)| Gap {
-                topic: local,
+    fn wanted_gaps(&self, id: SessionId, deaf_from: Position) -> Vec<Gap> {
+        let session = &self.sessions[id.slot()];
+        let gap = |topic: LocalId| {
+            let last = self.topics.get(topic).last.as_ref()?;
+            (self.lane_of(id, topic) == Some(LaneId::EVERY)).then(|| Gap {
+                topic,
                 from: None,
-                to: to(topic),
-                newest_is_pending: self.is_newest_pending(id, local, deaf_from),
+                to: Some(last.tick.seq.0),
+                newest_is_pending: self.is_newest_pending(id, topic, deaf_from),
             })
+        };
+        if session.wild_channels().any(|(_, lane)| lane == LaneId::EVERY) {
+            self.topics.iter().filter_map(|(topic, _)| gap(topic)).collect()
+        } else {
+            session.names.iter().filter_map(|name| gap(name.topic)).collect()
+        }
     }
 
     /// Whether the newest tick of a topic that is delivered tick by tick is still pending, or came when

@@ -95,6 +95,10 @@ impl Shard {
                     if self.degrade(&lagged) {
                         continue;
                     }
+                    if !self.wants_every(id) && self.sessions[id.slot()].ending.is_none() {
+                        self.drop_backlog(id); // of names it has given up since
+                        continue;
+                    }
                     self.hot[id.slot()].deaf = true;
                     return NextWrite::Lagged;
                 }
@@ -150,6 +154,12 @@ impl Shard {
         }
         self.consume(id, pending);
         self.finish_frame(out, encoding, newest + pending)
+    }
+
+    /// Drops what is pending; control frames among it have their turn now.
+    pub(super) fn drop_backlog(&mut self, id: SessionId) {
+        let pending = self.hot[id.slot()].backlog.len();
+        self.consume(id, pending);
     }
 
     fn finish_frame(&self, out: &mut FrameBuf, encoding: Encoding, ticks: usize) -> Filled {
