@@ -2,7 +2,7 @@
 
 use memchr::memmem::Finder;
 
-/// Stands once in every tick and nowhere else.
+/// Stands in every tick in front of its stamp. Binary fields may look like it, so what follows counts too.
 pub(crate) const MARKER: &[u8; 2] = b"@@";
 
 /// Hexadecimal digits of the stamp behind the marker.
@@ -42,9 +42,10 @@ impl Ticks {
         Self(Finder::new(MARKER))
     }
 
-    /// What follows each marker.
+    /// What follows the marker of each tick.
     pub(crate) fn find<'a>(&'a self, message: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.0.find_iter(message).map(|at| &message[at + MARKER.len()..])
+        let behind = self.0.find_iter(message).map(|at| &message[at + MARKER.len()..]);
+        behind.filter(|rest| rest.get(STAMP_LEN) == Some(&PADDING[0]))
     }
 }
 
@@ -65,6 +66,15 @@ mod tests {
         let ticks = Ticks::new();
         let found: Vec<_> = ticks.find(&message).map(read_stamp).collect();
         assert_eq!(found, stamps.map(Some));
+    }
+
+    #[test]
+    fn bytes_that_only_look_like_a_marker_are_no_tick() {
+        let mut message = b"\xcf\x18@@\x7f\x01\x02\x03\x04\xcb".to_vec(); // as in a time
+        write_payload(7, &mut message);
+        message.extend_from_slice(b"\xcf@@\x01");
+        let found: Vec<_> = Ticks::new().find(&message).map(read_stamp).collect();
+        assert_eq!(found, [Some(7)]);
     }
 
     #[test]
