@@ -1,11 +1,15 @@
 //! Every limit of the hub, with its default and its check.
 
+mod fsync;
+
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use tickwire_protocol::{Feed, TICK_BYTES_MAX};
+
+pub use fsync::{Fsync, FsyncError};
 
 /// What the hub is told. The defaults suit one machine; [`Config::check`] holds the relations
 /// between the limits.
@@ -21,8 +25,16 @@ pub struct Config {
     pub feeds: Vec<String>,
     /// What publishers must show as `Authorization: Bearer …`; without it anyone may publish.
     pub publish_token: Option<String>,
+    /// What administrators must show in the same way; without it nobody may drain the hub.
+    pub admin_token: Option<String>,
     /// Origins of web pages that may connect beside the hub's own, such as `https://example.com`.
     pub allow_origins: Vec<String>,
+    /// Whether the hub makes bars of trades where no feed supplies them.
+    pub bars: bool,
+    /// Folder of the durable log; without it history is in memory only and ends with the process.
+    pub data_dir: Option<PathBuf>,
+    /// When what was logged on disk is made to survive a failure of the machine.
+    pub fsync: Fsync,
 
     /// Most subscriber sessions.
     pub sessions_max: usize,
@@ -56,6 +68,12 @@ pub struct Config {
     pub log_bytes_max: usize,
     /// Most ticks of the log.
     pub log_ticks_max: usize,
+    /// Oldest that ticks of the log may be, in milliseconds since the hub received them.
+    pub log_age_ms_max: u64,
+    /// Most bytes of the log on disk.
+    pub disk_bytes_max: u64,
+    /// Oldest that ticks of the log on disk need to be kept, in milliseconds.
+    pub disk_age_ms_max: u64,
     /// Most ticks a session may have pending before it counts as slow.
     pub backlog_ticks_max: usize,
     /// Most ticks all sessions may have pending together; beyond it the slowest ones count as slow.
@@ -86,7 +104,11 @@ impl Default for Config {
             shards: 0,
             feeds: vec![Feed::DEFAULT.to_owned()],
             publish_token: None,
+            admin_token: None,
             allow_origins: Vec::new(),
+            bars: true,
+            data_dir: None,
+            fsync: Fsync::EverySecond,
             sessions_max: 20_000,
             sessions_per_address_max: 1_000,
             http_connections_max: 1_024,
@@ -102,6 +124,9 @@ impl Default for Config {
             ingest_ticks_max: 65_536,
             log_bytes_max: 256 << 20,
             log_ticks_max: 8_000_000,
+            log_age_ms_max: DAY_MS,
+            disk_bytes_max: 8 << 30,
+            disk_age_ms_max: 7 * DAY_MS,
             backlog_ticks_max: 500_000,
             backlogs_ticks_max: 100_000_000,
             backlog_age_ms_max: 10_000,
@@ -150,6 +175,8 @@ pub enum ConfigError {
 /// Files a process needs beside those of its connections: listener, event queues, standard streams.
 const OTHER_FILES: usize = 64;
 
+const DAY_MS: u64 = 24 * 3_600_000;
+
 impl Config {
     /// Reads a TOML file; what it does not name keeps its default.
     ///
@@ -182,12 +209,7 @@ impl Config {
                 ));
             }
         }
-        let sendable =
-            |token: &str| token.len() >= 8 && token.bytes().all(|b| b.is_ascii_graphic());
-        if !self.publish_token.as_deref().is_none_or(sendable) {
-            let allowed = "expected 8 visible ASCII characters or more";
-            return Err(setting("publish_token", "not a token", allowed));
-        }
+        self.check_tokens()?;
         let silent = usize::try_from(self.silent_ms_max).unwrap_or(usize::MAX);
         let ping = usize::try_from(self.ping_interval_ms).unwrap_or(usize::MAX);
         let ranges = [
@@ -216,11 +238,36 @@ impl Config {
                 return Err(setting(name, given, format!("expected {least} to {most}")));
             }
         }
+        self.check_disk()?;
         self.check_times()
     }
 
+    fn check_tokens(&self) -> Result<(), ConfigError> {
+        let sendable =
+            |token: &str| token.len() >= 8 && token.bytes().all(|b| b.is_ascii_graphic());
+        for (name, token) in
+            [("publish_token", &self.publish_token), ("admin_token", &self.admin_token)]
+        {
+            if !token.as_deref().is_none_or(sendable) {
+                let allowed = "expected 8 visible ASCII characters or more";
+                return Err(setting(name, "not a token", allowed));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_disk(&self) -> Result<(), ConfigError> {
+        if self.data_dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
+            return Err(setting("data_dir", "empty", "expected the path of a folder"));
+        }
+        let (least, most) = (1 << 20, 1 << 50);
+        match self.disk_bytes_max {
+            given if (least..=most).contains(&given) => Ok(()),
+            given => Err(setting("disk_bytes_max", given, format!("expected {least} to {most}"))),
+        }
+    }
+
     fn check_times(&self) -> Result<(), ConfigError> {
-        const DAY_MS: u64 = 24 * 3_600_000;
         let times = [
             ("backlog_age_ms_max", self.backlog_age_ms_max, 100, DAY_MS),
             ("slow_grace_ms", self.slow_grace_ms, 1, 60_000),
@@ -228,7 +275,9 @@ impl Config {
             ("heartbeat_ms", self.heartbeat_ms, 100, DAY_MS),
             ("feed_stale_ms", self.feed_stale_ms, 100, DAY_MS),
             ("handshake_ms_max", self.handshake_ms_max, 10, 60_000),
-            ("drain_ms_max", self.drain_ms_max, 0, 7_000),
+            ("drain_ms_max", self.drain_ms_max, 0, 60_000),
+            ("log_age_ms_max", self.log_age_ms_max, 100, 3_650 * DAY_MS),
+            ("disk_age_ms_max", self.disk_age_ms_max, 1_000, 3_650 * DAY_MS),
         ];
         for (name, given, least, most) in times {
             if given < least || given > most {
@@ -321,6 +370,10 @@ mod tests {
         assert_eq!(text, "message_bytes_max is 70000: expected 4100 to 65535");
         let config = Config { silent_ms_max: 10, ..Config::default() };
         assert!(config.check().unwrap_err().to_string().starts_with("silent_ms_max is 10:"));
+        let config = Config { disk_bytes_max: 1_000, ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().starts_with("disk_bytes_max is 1000:"));
+        let config = Config { admin_token: Some("short".into()), ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().starts_with("admin_token is not a token"));
         let config = Config { feeds: vec!["main".into(), "main".into()], ..Config::default() };
         assert_eq!(config.check().unwrap_err().to_string(), "feeds is main: named twice");
     }

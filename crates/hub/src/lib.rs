@@ -17,5 +17,5 @@ mod server;
 mod shard_task;
 mod shared_log;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Fsync, FsyncError};
 pub use server::{Hub, StartError};

@@ -4,11 +4,12 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use anyhow::Context;
-use tickwire_hub::{Config, Hub};
+use tickwire_hub::{Config, Fsync, Hub};
 
-use crate::flags::{listen, usage};
+use crate::flags::{bytes, duration, listen, usage};
 use crate::logging::{self, LogFormat};
 use crate::shutdown;
 
@@ -18,6 +19,7 @@ use crate::shutdown;
 Examples:
   tickwire hub
   tickwire hub --listen 0.0.0.0:8080 --publish-token \"$TOKEN\" --allow-origin https://prices.example
+  tickwire hub --data-dir /var/lib/tickwire
   tickwire hub --config tickwire.toml --log json
 
 Then open http://127.0.0.1:8080, or run `tickwire feed sim` and `tickwire watch AAPL`.
@@ -44,12 +46,72 @@ pub(crate) struct Args {
     /// Most ticks a session may be behind before it is closed as slow [default: 500000]
     #[arg(long, value_name = "TICKS", env = "TICKWIRE_BACKLOG_TICKS_MAX")]
     backlog_ticks_max: Option<usize>,
+    #[command(flatten)]
+    history: HistoryArgs,
+    /// Make bars of trades where no feed supplies them [default: on]
+    #[arg(long, value_name = "on|off", env = "TICKWIRE_BARS", value_parser = on_off)]
+    bars: Option<bool>,
+    /// Over how long sessions are told to leave at shutdown [default: 5s]
+    #[arg(long, value_name = "TIME", env = "TICKWIRE_DRAIN", value_parser = duration)]
+    drain: Option<Duration>,
+    /// What POST /api/drain must show; without it nobody may drain the hub that way
+    #[arg(long, value_name = "TOKEN", env = "TICKWIRE_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
     /// File with settings (TOML)
     #[arg(long, value_name = "FILE", env = "TICKWIRE_CONFIG")]
     config: Option<PathBuf>,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text", env = "TICKWIRE_LOG_FORMAT")]
     log: LogFormat,
+}
+
+/// Flags about what is kept of the past.
+#[derive(Debug, clap::Args)]
+struct HistoryArgs {
+    /// Folder of a log on disk, with which history and numbers outlive the process [default: none]
+    #[arg(long, value_name = "DIR", env = "TICKWIRE_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// When the log on disk is made to survive a failure of the machine: never, once a second, or
+    /// before publishers are acknowledged [default: 1s]
+    #[arg(long, value_name = "never|1s|ack", env = "TICKWIRE_FSYNC")]
+    fsync: Option<Fsync>,
+    /// Most memory for history, such as 256MiB [default: 256MiB]
+    #[arg(long, value_name = "SIZE", env = "TICKWIRE_LOG_BYTES", value_parser = bytes)]
+    log_bytes: Option<u64>,
+    /// How old history in memory may be [default: 24h]
+    #[arg(long, value_name = "TIME", env = "TICKWIRE_LOG_AGE", value_parser = duration)]
+    log_age: Option<Duration>,
+    /// Most room on disk for history [default: 8GiB]
+    #[arg(long, value_name = "SIZE", env = "TICKWIRE_DISK_BYTES", value_parser = bytes)]
+    disk_bytes: Option<u64>,
+    /// How long history on disk is kept [default: 7d]
+    #[arg(long, value_name = "TIME", env = "TICKWIRE_DISK_AGE", value_parser = duration)]
+    disk_age: Option<Duration>,
+}
+
+impl HistoryArgs {
+    fn set(self, config: &mut Config) {
+        config.data_dir = self.data_dir.or_else(|| config.data_dir.take());
+        config.fsync = self.fsync.unwrap_or(config.fsync);
+        if let Some(bytes) = self.log_bytes {
+            config.log_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
+        }
+        config.log_age_ms_max = self.log_age.map_or(config.log_age_ms_max, ms);
+        config.disk_bytes_max = self.disk_bytes.unwrap_or(config.disk_bytes_max);
+        config.disk_age_ms_max = self.disk_age.map_or(config.disk_age_ms_max, ms);
+    }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected on or off".to_owned()),
+    }
 }
 
 impl Args {
@@ -67,6 +129,10 @@ impl Args {
         config.backlog_ticks_max = backlog_ticks_max.unwrap_or(config.backlog_ticks_max);
         config.allow_origins = allow_origin.unwrap_or(config.allow_origins);
         config.publish_token = self.publish_token.or(config.publish_token);
+        config.admin_token = self.admin_token.or(config.admin_token);
+        config.bars = self.bars.unwrap_or(config.bars);
+        config.drain_ms_max = self.drain.map_or(config.drain_ms_max, ms);
+        self.history.set(&mut config);
         Ok(config)
     }
 }
