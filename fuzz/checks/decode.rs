@@ -49,6 +49,9 @@ fn published_round_trips(published: &Published) {
         if let Some(mark) = &published.mark {
             message.push_mark(mark);
         }
+        if published.lost > 0 {
+            message.push_lost(published.lost);
+        }
         let again = decode_publish(message.finish(), encoding, TICKS_MAX);
         assert_eq!(again.as_ref(), Ok(published));
     }

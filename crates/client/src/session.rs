@@ -129,7 +129,14 @@ impl Session {
         let command = match change {
             Change::Subscribe(delivery) => {
                 let (snapshot, on_lag) = (self.snapshot, self.on_lag);
-                Command::Subscribe(Subscription { names, snapshot, delivery, on_lag, id })
+                Command::Subscribe(Subscription {
+                    names,
+                    snapshot,
+                    delivery,
+                    on_lag,
+                    id,
+                    ..Subscription::default()
+                })
             }
             Change::Unsubscribe => {
                 Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
@@ -216,8 +223,14 @@ impl Session {
                 let id = answered.and_then(|command| command.request);
                 events.push(Event::Error { code, detail, id });
             }
-            Control::Feed { feed, state, since } => events.push(Event::Feed { feed, state, since }),
-            Control::Heartbeat { .. } | Control::Publishing { .. } | Control::Ack { .. } => {}
+            Control::Feed { feed, state, since, .. } => {
+                events.push(Event::Feed { feed, state, since })
+            }
+            Control::Heartbeat { .. }
+            | Control::Position { .. }
+            | Control::Publishing { .. }
+            | Control::Ack { .. }
+            | Control::Lost { .. } => {}
         }
     }
 

@@ -121,7 +121,7 @@ impl FeedStatus {
     /// The element that tells of its state.
     pub(crate) fn element(&self) -> Control {
         let (state, since) = self.state();
-        Control::Feed { feed: self.name.clone(), state, since }
+        Control::Feed { feed: self.name.clone(), state, since, lost: 0 }
     }
 
     fn refresh(&self, now: UnixNanos, stale_after: Duration, version: u64) -> bool {

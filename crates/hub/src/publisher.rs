@@ -233,7 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn hand_to_router(&mut self, published: Published) -> Result<(), End> {
         let permit = self.wait_for_room(published.ticks.len()).await?;
-        let Published { ticks, mark } = published;
+        let Published { ticks, mark, .. } = published;
         let numbered = self.acknowledged.as_mut().map(|session| {
             session.number += 1;
             let (id, token, number) = (session.id.clone(), session.token, session.number);
@@ -305,7 +305,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.refuse(ErrorCode::SymbolLimit, detail).await?;
         }
         if progress.upto > self.told.upto {
-            self.tell(&Control::Ack { upto: progress.upto }).await?;
+            self.tell(&Control::Ack { upto: progress.upto, logged: true }).await?;
         }
         self.told = progress;
         if progress.fenced { Err(End::Replaced) } else { Ok(()) }

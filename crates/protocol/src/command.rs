@@ -1,7 +1,7 @@
 //! What a peer asks of the hub.
 
-use crate::envelope::{Envelope, IdOnly};
-use crate::{DecodeError, Delivery, Names, OnLag, ValueError};
+use crate::envelope::{Envelope, IdOnly, Pos, Start};
+use crate::{DecodeError, Delivery, Names, OnLag, Replay, ReplaySpeed, Resume, ValueError};
 
 /// Longest id of a publisher, and longest mark, in bytes.
 const PUBLISHER_BYTES_MAX: usize = 64;
@@ -22,19 +22,24 @@ pub enum Command {
     Publish(Publish),
 }
 
-/// Names, how to begin with them, and how they are delivered.
+/// Names, how to begin with them, and how they are delivered. Everything but the names and the id
+/// means nothing in an unsubscribe, which drops it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Subscription {
     /// Which symbols of which channels.
     pub names: Names,
-    /// Whether last values come first; by default they do for names and not for `"*"`. Means
-    /// nothing in an unsubscribe, which drops it.
+    /// Whether last values come first; by default they do for names and not for `"*"`.
     pub snapshot: Option<bool>,
-    /// Which ticks of the names are sent. Means nothing in an unsubscribe, which drops it.
+    /// Which ticks of the names are sent.
     pub delivery: Delivery,
-    /// What becomes of the session when it lags, from now on; `None` leaves it as it was. Means
-    /// nothing in an unsubscribe, which drops it.
+    /// What becomes of the session when it lags, from now on; `None` leaves it as it was.
     pub on_lag: Option<OnLag>,
+    /// Whether the session is told positions from now on; `false` leaves it as it was.
+    pub pos: bool,
+    /// Behind what the names continue; only with [`Delivery::Every`].
+    pub resume: Option<Resume>,
+    /// What was comes first; only with [`Delivery::Every`] and without [`Subscription::resume`].
+    pub replay: Option<Replay>,
     /// Echoed in the answer.
     pub id: Option<u64>,
 }
@@ -98,15 +103,7 @@ impl Command {
             .take()
             .ok_or_else(|| DecodeError::field("", "action", ValueError::Missing))?;
         match action.as_str() {
-            "subscribe" => {
-                refuse_unsupported(map)?;
-                Ok(Self::Subscribe(Subscription {
-                    snapshot: map.snapshot,
-                    delivery: map.delivery("")?,
-                    on_lag: map.on_lag,
-                    ..naming(map)
-                }))
-            }
+            "subscribe" => subscription(map).map(Self::Subscribe),
             "unsubscribe" => Ok(Self::Unsubscribe(naming(map))),
             "list" => Ok(Self::List { id: map.id }),
             "publish" => {
@@ -129,14 +126,21 @@ impl Command {
 
     fn envelope(&self) -> Envelope {
         match self {
-            Self::Subscribe(Subscription { names, snapshot, delivery, on_lag, id }) => Envelope {
-                snapshot: *snapshot,
-                on_lag: *on_lag,
-                id: *id,
+            Self::Subscribe(asked) => Envelope {
+                snapshot: asked.snapshot,
+                on_lag: asked.on_lag,
+                id: asked.id,
+                pos: asked.pos.then_some(Pos::Asked(true)),
+                resume: asked.resume.clone(),
+                from: asked.replay.map(|replay| Start::Time(replay.from.to_string())),
+                speed: asked
+                    .replay
+                    .map(|replay| replay.speed)
+                    .filter(|speed| *speed != ReplaySpeed::Max),
                 ..Envelope::command("subscribe")
             }
-            .with_delivery(*delivery)
-            .with_names(names),
+            .with_delivery(asked.delivery)
+            .with_names(&asked.names),
             Self::Unsubscribe(Subscription { names, id, .. }) => {
                 Envelope { id: *id, ..Envelope::command("unsubscribe") }.with_names(names)
             }
@@ -163,20 +167,41 @@ pub(crate) fn check_length(field: &'static str, text: &str) -> Result<(), Decode
     Err(DecodeError::field("", field, problem))
 }
 
-/// Options of the contract that this version does not know yet must not be passed over: who asks
-/// for them relies on them.
-fn refuse_unsupported(map: &Envelope) -> Result<(), DecodeError> {
-    let asked = [
-        ("pos", map.pos == Some(true)),
-        ("resume", map.resume.is_some()),
-        ("from", map.from.is_some()),
-        ("speed", map.speed.is_some()),
-    ];
-    match asked.into_iter().find(|(_, asked)| *asked) {
-        None => Ok(()),
-        Some((field, _)) => {
-            let problem = ValueError::Invalid("not supported by this version".to_owned());
-            Err(DecodeError::field("", field, problem))
+fn subscription(map: &mut Envelope) -> Result<Subscription, DecodeError> {
+    let refused = |field, problem: &str| {
+        Err(DecodeError::field("", field, ValueError::Invalid(problem.to_owned())))
+    };
+    let delivery = map.delivery("")?;
+    let pos = match map.pos {
+        None => false,
+        Some(Pos::Asked(asked)) => asked,
+        Some(Pos::At(_)) => return refused("pos", "expected true or false"),
+    };
+    let (resume, replay) = (map.resume.take(), replay(map)?);
+    if replay.is_some() && resume.is_some() {
+        return refused("from", "not allowed together with resume");
+    }
+    if delivery != Delivery::Every && (replay.is_some() || resume.is_some()) {
+        let field = if resume.is_some() { "resume" } else { "from" };
+        return refused(field, "allowed only with delivery \"every\"");
+    }
+    let (snapshot, on_lag) = (map.snapshot, map.on_lag);
+    Ok(Subscription { snapshot, delivery, on_lag, pos, resume, replay, ..naming(map) })
+}
+
+/// What `from` and `speed` say together.
+fn replay(map: &mut Envelope) -> Result<Option<Replay>, DecodeError> {
+    let wrong = |field, problem| Err(DecodeError::field("", field, problem));
+    let from = match (map.from.take(), map.speed) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => {
+            return wrong("speed", ValueError::Invalid("allowed only with from".to_owned()));
         }
+        (Some(Start::Time(time)), _) => time.parse(),
+        (Some(Start::Seq(number)), _) => number.to_string().parse(),
+    };
+    match from {
+        Ok(from) => Ok(Some(Replay { from, speed: map.speed.unwrap_or_default() })),
+        Err(problem) => wrong("from", problem),
     }
 }

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::Modes;
-use crate::envelope::{Envelope, Start};
+use crate::envelope::{Envelope, Pos, Start};
 use crate::{
-    Channel, DecodeError, Delivery, Encoding, Feed, Mode, Names, OnLag, PerChannel, Symbol,
-    UnixNanos, ValueError,
+    Channel, DecodeError, Delivery, Encoding, Feed, Mode, Names, OnLag, PerChannel, Resumed,
+    Symbol, UnixNanos, ValueError, json, msgpack,
 };
 
-/// A control element: stands alone in its message and is a map in every encoding.
+/// A control element. All but [`Control::Position`] and [`Control::Lost`], which end a data message,
+/// stand alone in their message; all but the position are maps in every encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
     /// The first message on every connection.
@@ -31,6 +32,17 @@ pub enum Control {
         on_lag: OnLag,
         /// For `list`: the names that are not delivered [`Delivery::Every`], by how they are.
         modes: Vec<Mode>,
+        /// Where the session stands, if it asked for positions.
+        pos: Option<u64>,
+        /// For a subscribe that resumes: how that has begun.
+        resumed: Option<Resumed>,
+        /// For a replay: the time at which it really begins.
+        from: Option<UnixNanos>,
+    },
+    /// The session has been sent everything it wants up to and including this position.
+    Position {
+        /// Number within the hub.
+        pos: u64,
     },
     /// Ticks of a topic that this session is not sent, since it lagged.
     Gap {
@@ -67,11 +79,15 @@ pub enum Control {
         state: FeedState,
         /// Since when.
         since: UnixNanos,
+        /// Ticks that its publishers had to drop at the source.
+        lost: u64,
     },
     /// Nothing else was sent for a while.
     Heartbeat {
         /// The hub's time.
         time: UnixNanos,
+        /// Where the session stands, if it asked for positions and nothing is pending.
+        pos: Option<u64>,
     },
     /// Answer to a publisher's first message.
     Publishing {
@@ -84,8 +100,18 @@ pub enum Control {
     Ack {
         /// Number of the data message.
         upto: u64,
+        /// Whether they are in the log on disk, as far as one was asked for.
+        logged: bool,
+    },
+    /// A publisher says: before this message its source dropped ticks.
+    Lost {
+        /// How many.
+        ticks: u64,
     },
 }
+
+/// The type of a position, one letter like those of ticks, among which it stands.
+pub(crate) const POSITION: &str = "p";
 
 /// How a feed is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,17 +210,26 @@ impl ErrorCode {
 impl Control {
     /// Appends it as a whole message: an array of this one element.
     pub fn write_message(&self, encoding: Encoding, out: &mut Vec<u8>) {
-        let envelope = self.envelope();
         match encoding {
             Encoding::Json => {
                 out.push(b'[');
-                envelope.write_json(out);
+                self.write_element(encoding, out);
                 out.push(b']');
             }
             Encoding::MsgpackArray => {
                 out.push(0x91);
-                envelope.write_msgpack(out);
+                self.write_element(encoding, out);
             }
+        }
+    }
+
+    /// Appends it as an element, without separators, as it stands at the end of a data message.
+    pub fn write_element(&self, encoding: Encoding, out: &mut Vec<u8>) {
+        match (self, encoding) {
+            (Self::Position { pos }, Encoding::Json) => json::write_position(*pos, out),
+            (Self::Position { pos }, Encoding::MsgpackArray) => msgpack::write_position(*pos, out),
+            (_, Encoding::Json) => self.envelope().write_json(out),
+            (_, Encoding::MsgpackArray) => self.envelope().write_msgpack(out),
         }
     }
 
@@ -205,15 +240,29 @@ impl Control {
                 epoch: Some(epoch.clone()),
                 ..Envelope::element("success")
             },
-            Self::Subscription { id, names, total, delivery, on_lag, modes } => Envelope {
+            Self::Subscription {
+                id,
+                names,
+                total,
+                delivery,
+                on_lag,
+                modes,
+                pos,
+                resumed,
+                from,
+            } => Envelope {
                 id: *id,
                 total: Some(*total),
                 on_lag: (*on_lag != OnLag::default()).then_some(*on_lag),
                 modes: (!modes.is_empty()).then(|| Modes(modes.clone())),
+                pos: pos.map(Pos::At),
+                resumed: *resumed,
+                from: from.map(|from| Start::Time(from.to_string())),
                 ..Envelope::element("subscription")
             }
             .with_delivery(*delivery)
             .with_names(names),
+            Self::Position { pos } => Envelope::position(*pos),
             Self::Gap { channel, symbol, from, to } => Envelope {
                 symbol: Some(symbol.to_string()),
                 channel: Some(channel.to_string()),
@@ -221,9 +270,7 @@ impl Control {
                 to: *to,
                 ..Envelope::element("gap")
             },
-            Self::Snapshot { ticks } => {
-                Envelope { ticks: Some(*ticks), ..Envelope::element("snapshot") }
-            }
+            Self::Snapshot { ticks } => Envelope::counted("snapshot", *ticks),
             Self::Live => Envelope::element("live"),
             Self::Error { code, detail, id } => Envelope {
                 code: Some(code.code()),
@@ -232,21 +279,29 @@ impl Control {
                 id: *id,
                 ..Envelope::element("error")
             },
-            Self::Feed { feed, state, since } => Envelope {
+            Self::Feed { feed, state, since, lost } => Envelope {
                 feed: Some(feed.to_string()),
                 state: Some(*state),
                 since: Some(since.to_string()),
+                lost: (*lost > 0).then_some(*lost),
                 ..Envelope::element("feed")
             },
-            Self::Heartbeat { time } => {
-                Envelope { t: Some(time.to_string()), ..Envelope::element("heartbeat") }
-            }
+            Self::Heartbeat { time, pos } => Envelope {
+                t: Some(time.to_string()),
+                pos: pos.map(Pos::At),
+                ..Envelope::element("heartbeat")
+            },
             Self::Publishing { last, mark } => Envelope {
                 last: Some(*last),
                 mark: mark.clone(),
                 ..Envelope::element("publishing")
             },
-            Self::Ack { upto } => Envelope { upto: Some(*upto), ..Envelope::element("ack") },
+            Self::Ack { upto, logged } => Envelope {
+                upto: Some(*upto),
+                logged: (!logged).then_some(false),
+                ..Envelope::element("ack")
+            },
+            Self::Lost { ticks } => Envelope::counted("lost", *ticks),
         }
     }
 
@@ -262,6 +317,12 @@ impl Control {
                 delivery: map.delivery("subscription")?,
                 on_lag: map.on_lag.unwrap_or_default(),
                 modes: map.modes.map(|Modes(modes)| modes).unwrap_or_default(),
+                pos: position("subscription", map.pos)?,
+                resumed: map.resumed,
+                from: begins(map.from)?,
+            },
+            POSITION => Self::Position {
+                pos: position(POSITION, map.pos)?.ok_or_else(|| missing(POSITION, "pos"))?,
             },
             "gap" => gap(map)?,
             "snapshot" => {
@@ -277,16 +338,45 @@ impl Control {
                 feed: parsed("feed", "feed", map.feed)?,
                 state: map.state.ok_or_else(|| missing("feed", "state"))?,
                 since: parsed("feed", "since", map.since)?,
+                lost: map.lost.unwrap_or_default(),
             },
-            "heartbeat" => Self::Heartbeat { time: parsed("heartbeat", "t", map.t)? },
+            "heartbeat" => Self::Heartbeat {
+                time: parsed("heartbeat", "t", map.t)?,
+                pos: position("heartbeat", map.pos)?,
+            },
             "publishing" => Self::Publishing {
                 last: map.last.ok_or_else(|| missing("publishing", "last"))?,
                 mark: map.mark,
             },
-            "ack" => Self::Ack { upto: map.upto.ok_or_else(|| missing("ack", "upto"))? },
+            "ack" => Self::Ack {
+                upto: map.upto.ok_or_else(|| missing("ack", "upto"))?,
+                logged: map.logged.unwrap_or(true),
+            },
+            "lost" => Self::Lost { ticks: map.ticks.ok_or_else(|| missing("lost", "ticks"))? },
             _ => return Ok(None),
         }))
     }
+}
+
+fn position(kind: &'static str, pos: Option<Pos>) -> Result<Option<u64>, DecodeError> {
+    match pos {
+        None => Ok(None),
+        Some(Pos::At(position)) => Ok(Some(position)),
+        Some(Pos::Asked(_)) => {
+            let problem = ValueError::Invalid("expected an unsigned integer".to_owned());
+            Err(DecodeError::field(kind, "pos", problem))
+        }
+    }
+}
+
+/// When a replay begins.
+fn begins(from: Option<Start>) -> Result<Option<UnixNanos>, DecodeError> {
+    let time = match from {
+        None => return Ok(None),
+        Some(Start::Time(time)) => time,
+        Some(Start::Seq(number)) => number.to_string(),
+    };
+    parsed("subscription", "from", Some(time)).map(Some)
 }
 
 fn gap(map: Envelope) -> Result<Control, DecodeError> {
@@ -299,7 +389,9 @@ fn gap(map: Envelope) -> Result<Control, DecodeError> {
     let from = match map.from {
         None => None,
         Some(Start::Seq(seq)) => Some(seq),
-        Some(Start::Other) => return Err(wrong("from", "expected an unsigned integer".to_owned())),
+        Some(Start::Time(_)) => {
+            return Err(wrong("from", "expected an unsigned integer".to_owned()));
+        }
     };
     if let (Some(from), Some(to)) = (from, map.to)
         && to < from

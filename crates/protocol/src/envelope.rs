@@ -5,15 +5,17 @@
 
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::control::POSITION;
 use crate::delivery::{DeliveryWord, Modes};
 use crate::names::Selection;
 use crate::{
-    Channel, DecodeError, Delivery, FeedState, MaxRate, Names, OnLag, PerChannel, ValueError,
+    Channel, DecodeError, Delivery, FeedState, MaxRate, Names, OnLag, PerChannel, ReplaySpeed,
+    Resume, Resumed, ValueError,
 };
 
 /// How deep the values of unknown keys may nest; they are passed over by recursion.
@@ -67,11 +69,11 @@ macro_rules! envelope {
 
 envelope! {
     "T" kind: String,
+    "action" action: String,
     "S" symbol: String,
     "channel" channel: String,
     "from" from: Start,
     "to" to: u64,
-    "action" action: String,
     "code" code: u16,
     "msg" msg: String,
     "detail" detail: String,
@@ -79,11 +81,13 @@ envelope! {
     "feed" feed: String,
     "state" state: FeedState,
     "since" since: String,
+    "lost" lost: u64,
     "t" t: String,
     "ticks" ticks: u64,
     "publisher" publisher: String,
     "last" last: u64,
     "upto" upto: u64,
+    "logged" logged: bool,
     "mark" mark: String,
     "id" id: u64,
     "trades" trades: Selection,
@@ -102,34 +106,64 @@ envelope! {
     "max_rate" max_rate: MaxRate,
     "on_lag" on_lag: OnLag,
     "modes" modes: Modes,
-    "pos" pos: bool,
-    "resume" resume: Noticed,
-    "speed" speed: Noticed,
+    "pos" pos: Pos,
+    "resume" resume: Resume,
+    "resumed" resumed: Resumed,
+    "speed" speed: ReplaySpeed,
 }
 
-/// A value of any type, of which this version only sees that it is there.
-#[derive(Debug, Serialize)]
-pub(crate) struct Noticed;
+/// Positions: a peer asks for them, the hub tells them.
+#[derive(Debug)]
+pub(crate) enum Pos {
+    Asked(bool),
+    At(u64),
+}
 
-impl<'de> Deserialize<'de> for Noticed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Self)
+impl Serialize for Pos {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Asked(asked) => serializer.serialize_bool(*asked),
+            Self::At(position) => serializer.serialize_u64(*position),
+        }
     }
 }
 
-/// Where something begins: a gap, by a number; the same key of a command belongs to a later version,
-/// and of that it only matters that it is there.
+impl<'de> Deserialize<'de> for Pos {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PosVisitor)
+    }
+}
+
+struct PosVisitor;
+
+impl Visitor<'_> for PosVisitor {
+    type Value = Pos;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false or a position")
+    }
+
+    fn visit_bool<E>(self, asked: bool) -> Result<Pos, E> {
+        Ok(Pos::Asked(asked))
+    }
+
+    fn visit_u64<E>(self, position: u64) -> Result<Pos, E> {
+        Ok(Pos::At(position))
+    }
+}
+
+/// Where something begins: a gap by a number, a replay by a time.
 #[derive(Debug)]
 pub(crate) enum Start {
     Seq(u64),
-    Other,
+    Time(String),
 }
 
 impl Serialize for Start {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Seq(seq) => serializer.serialize_u64(*seq),
-            Self::Other => serializer.serialize_unit(),
+            Self::Time(time) => serializer.serialize_str(time),
         }
     }
 }
@@ -142,49 +176,33 @@ impl<'de> Deserialize<'de> for Start {
 
 struct StartVisitor;
 
-impl<'de> Visitor<'de> for StartVisitor {
+impl Visitor<'_> for StartVisitor {
     type Value = Start;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
+        f.write_str("a number or a time")
     }
 
     fn visit_u64<E>(self, seq: u64) -> Result<Start, E> {
         Ok(Start::Seq(seq))
     }
 
-    fn visit_i64<E>(self, seq: i64) -> Result<Start, E> {
-        Ok(u64::try_from(seq).map_or(Start::Other, Start::Seq))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Start, E> {
-        Ok(Start::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Start, E> {
-        Ok(Start::Other)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Start, E> {
-        Ok(Start::Other)
-    }
-
-    fn visit_bytes<E>(self, _: &[u8]) -> Result<Start, E> {
-        Ok(Start::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Start, A::Error> {
-        IgnoredAny.visit_seq(list).map(|_| Start::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Start, A::Error> {
-        IgnoredAny.visit_map(map).map(|_| Start::Other)
+    fn visit_str<E>(self, time: &str) -> Result<Start, E> {
+        Ok(Start::Time(time.to_owned()))
     }
 }
 
 impl Envelope {
     pub(crate) fn element(kind: &str) -> Self {
         Self { kind: Some(kind.to_owned()), ..Self::default() }
+    }
+
+    pub(crate) fn counted(kind: &str, ticks: u64) -> Self {
+        Self { ticks: Some(ticks), ..Self::element(kind) }
+    }
+
+    pub(crate) fn position(position: u64) -> Self {
+        Self { pos: Some(Pos::At(position)), ..Self::element(POSITION) }
     }
 
     pub(crate) fn command(action: &str) -> Self {

@@ -17,6 +17,13 @@ pub(crate) fn write_tick(tick: &Tick, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
+/// Appends a position, as it ends a data message.
+pub(crate) fn write_position(position: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"T\":\"p\",\"pos\":");
+    out.extend_from_slice(itoa::Buffer::new().format(position).as_bytes());
+    out.push(b'}');
+}
+
 struct ObjectSink<'a> {
     out: &'a mut Vec<u8>,
 }

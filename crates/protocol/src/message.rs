@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::command::check_length;
+use crate::control::POSITION;
 use crate::envelope::Envelope;
-use crate::msgpack::{self, Reader};
+use crate::msgpack::{self, Array, Reader};
 use crate::{Control, DecodeError, Encoding, Tick, ValueError, json};
 
 /// What a message from the hub holds.
@@ -23,9 +24,12 @@ pub struct Published {
     pub ticks: Vec<Tick>,
     /// Where the publisher's source stands after them.
     pub mark: Option<String>,
+    /// How many ticks its source dropped before them.
+    pub lost: u64,
 }
 
-/// Builds one data message: ticks, and at its end perhaps a publisher's mark.
+/// Builds one data message: ticks, and at its end perhaps a publisher's mark and what it lost, or
+/// the hub's position.
 ///
 /// Buffers are kept from message to message.
 #[derive(Debug)]
@@ -71,6 +75,21 @@ impl MessageBuf {
             Encoding::Json => element.write_json(&mut self.bytes),
             Encoding::MsgpackArray => element.write_msgpack(&mut self.bytes),
         }
+    }
+
+    /// Adds how many ticks the publisher's source dropped before these.
+    pub fn push_lost(&mut self, ticks: u64) {
+        self.push_control(&Control::Lost { ticks });
+    }
+
+    /// Adds the position that ends a data message of the hub.
+    pub fn push_position(&mut self, pos: u64) {
+        self.push_control(&Control::Position { pos });
+    }
+
+    fn push_control(&mut self, control: &Control) {
+        self.separate();
+        control.write_element(self.encoding, &mut self.bytes);
     }
 
     fn separate(&mut self) {
@@ -120,6 +139,7 @@ pub fn decode_message(bytes: &[u8], encoding: Encoding) -> Result<Vec<Element>, 
     decode_elements(bytes, encoding, |found| {
         match found {
             Found::Tick(tick) => elements.push(Element::Tick(tick)),
+            Found::Position(pos) => elements.push(Element::Control(Control::Position { pos })),
             Found::Map(map) => elements.extend(Control::from_envelope(*map)?.map(Element::Control)),
         }
         Ok(())
@@ -138,7 +158,8 @@ pub fn decode_ticks(bytes: &[u8], encoding: Encoding) -> Result<Vec<Tick>, Decod
             ticks.push(tick);
             Ok(())
         }
-        Found::Map(map) => Err(unknown(*map)),
+        Found::Position(_) => Err(unknown(Some(POSITION))),
+        Found::Map(map) => Err(unknown(map.kind.as_deref())),
     })?;
     Ok(ticks)
 }
@@ -155,9 +176,7 @@ pub fn decode_publish(
 ) -> Result<Published, DecodeError> {
     let mut published = Published::default();
     decode_elements(bytes, encoding, |found| match found {
-        _ if published.mark.is_some() => Err(DecodeError::message(ValueError::Invalid(
-            "a mark ends its message, but this follows".to_owned(),
-        ))),
+        Found::Tick(_) if ended(&published) => Err(follows()),
         Found::Tick(_) if published.ticks.len() == ticks_max => {
             let limit = ticks_max as u64;
             Err(DecodeError::message(ValueError::TooLarge { value: limit + 1, limit }))
@@ -169,27 +188,45 @@ pub fn decode_publish(
             Ok(())
         }
         Found::Map(map) if map.kind.as_deref() == Some("mark") => {
+            if published.mark.is_some() {
+                return Err(follows());
+            }
             let mark =
                 map.mark.ok_or_else(|| DecodeError::field("mark", "mark", ValueError::Missing))?;
             check_length("mark", &mark)?;
             published.mark = Some(mark);
             Ok(())
         }
-        Found::Map(map) => Err(unknown(*map)),
+        Found::Map(map) if map.kind.as_deref() == Some("lost") => {
+            let ticks = map.ticks;
+            let ticks =
+                ticks.ok_or_else(|| DecodeError::field("lost", "ticks", ValueError::Missing))?;
+            published.lost = published.lost.saturating_add(ticks);
+            Ok(())
+        }
+        Found::Position(_) => Err(unknown(Some(POSITION))),
+        Found::Map(map) => Err(unknown(map.kind.as_deref())),
     })?;
     Ok(published)
 }
 
-fn unknown(map: Envelope) -> DecodeError {
-    let problem = match map.kind {
-        None => ValueError::Missing,
-        Some(kind) => ValueError::unknown_kind(&kind),
-    };
+const fn ended(published: &Published) -> bool {
+    published.mark.is_some() || published.lost > 0
+}
+
+fn follows() -> DecodeError {
+    let problem = "a mark or what was lost ends its message, but this follows";
+    DecodeError::message(ValueError::Invalid(problem.to_owned()))
+}
+
+fn unknown(kind: Option<&str>) -> DecodeError {
+    let problem = kind.map_or(ValueError::Missing, ValueError::unknown_kind);
     DecodeError::field("", "T", problem)
 }
 
 enum Found {
     Tick(Tick),
+    Position(u64),
     Map(Box<Envelope>),
 }
 
@@ -217,7 +254,10 @@ fn msgpack_elements(
             let map = &start[..start.len() - reader.rest().len()];
             Envelope::from_msgpack(map).map(|map| Found::Map(Box::new(map)))
         } else {
-            msgpack::read_tick(&mut reader).map(Found::Tick)
+            msgpack::read_array(&mut reader).map(|array| match array {
+                Array::Tick(tick) => Found::Tick(tick),
+                Array::Position(position) => Found::Position(position),
+            })
         };
         found.and_then(&mut *each).map_err(|error| error.at(index))?;
     }
@@ -247,8 +287,8 @@ fn json_element(element: Value) -> Result<Found, DecodeError> {
     let Value::Object(map) = &element else {
         return Err(DecodeError::message(json::mismatch("an object", &element)));
     };
-    let is_tick = matches!(map.get("T"), Some(Value::String(kind)) if kind.len() == 1);
-    if is_tick {
+    let is_tick = |kind: &str| kind.len() == 1 && kind != POSITION;
+    if matches!(map.get("T"), Some(Value::String(kind)) if is_tick(kind)) {
         return json::read_tick(map).map(Found::Tick);
     }
     Envelope::from_value(element).map(|map| Found::Map(Box::new(map)))

@@ -6,6 +6,7 @@ pub(crate) use reader::Reader;
 
 use rmp::encode;
 
+use crate::control::POSITION;
 use crate::fields::{self, Sink, Source};
 use crate::{
     CONDITIONS_MAX, Channel, Conditions, DecodeError, Price, Seq, Symbol, Text, Tick, UnixNanos,
@@ -19,6 +20,12 @@ pub(crate) fn write_tick(tick: &Tick, out: &mut Vec<u8>) {
     out.push(0xa1); // fixstr of one byte
     out.extend_from_slice(channel.letter().as_bytes());
     fields::write(tick, &mut ArraySink { out });
+}
+
+/// Appends a position, as it ends a data message.
+pub(crate) fn write_position(position: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\x92\xa1p");
+    write_uint(out, position);
 }
 
 struct ArraySink<'a> {
@@ -82,23 +89,33 @@ pub(crate) fn write_array_len(out: &mut Vec<u8>, len: usize) {
     debug_assert!(written.is_ok());
 }
 
+/// What an array is.
+pub(crate) enum Array {
+    Tick(Tick),
+    Position(u64),
+}
+
 /// Reads one element, of which nothing has been read, and leaves the reader behind it.
-pub(crate) fn read_tick(reader: &mut Reader<'_>) -> Result<Tick, DecodeError> {
+pub(crate) fn read_array(reader: &mut Reader<'_>) -> Result<Array, DecodeError> {
     let len = reader.array_len().map_err(|problem| DecodeError::field("", "", problem))?;
     if len == 0 {
         return Err(DecodeError::field("", "T", ValueError::Missing));
     }
     let letter = reader.str().map_err(|problem| DecodeError::field("", "T", problem))?;
-    let Some(channel) = Channel::from_letter(letter) else {
+    let channel = Channel::from_letter(letter);
+    if channel.is_none() && letter != POSITION {
         return Err(DecodeError::field("", "T", ValueError::unknown_kind(letter)));
-    };
-    let mut source = ArraySource { reader, kind: channel.letter(), left: len - 1 };
-    let tick = fields::read(channel, &mut source)?;
-    let (kind, left) = (source.kind, source.left);
-    for _ in 0..left {
-        reader.skip().map_err(|problem| DecodeError::field(kind, "", problem))?;
     }
-    Ok(tick)
+    let kind = channel.map_or(POSITION, Channel::letter);
+    let mut source = ArraySource { reader, kind, left: len - 1 };
+    let array = match channel {
+        Some(channel) => Array::Tick(fields::read(channel, &mut source)?),
+        None => Array::Position(source.uint("pos")?),
+    };
+    for _ in 0..source.left {
+        source.reader.skip().map_err(|problem| DecodeError::field(kind, "", problem))?;
+    }
+    Ok(array)
 }
 
 struct ArraySource<'r, 'a> {

@@ -76,6 +76,26 @@ impl serde::Serialize for Symbol {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Symbol {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+
+        impl serde::de::Visitor<'_> for NameVisitor {
+            type Value = Symbol;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a symbol")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Symbol, E> {
+                Symbol::new(name).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
 /// The name of a market, such as `main`: `[a-z0-9_-]{1,24}`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Feed(ecow::EcoString);

@@ -12,7 +12,7 @@ use std::{env, fs};
 
 use samples::{Sample, samples};
 use tickwire_protocol::{
-    Command, Element, Encoding, Published, decode_message, decode_publish, decode_ticks,
+    Command, Control, Element, Encoding, Published, decode_message, decode_publish, decode_ticks,
 };
 
 fn folder() -> PathBuf {
@@ -89,9 +89,15 @@ fn decoders_read_the_golden_bytes() {
                 Sample::Ticks(ref ticks) => {
                     assert_eq!(&decode_ticks(&bytes, encoding).unwrap(), ticks, "{file}");
                 }
-                Sample::Published { ref ticks, mark } => {
-                    let expected = Published { ticks: ticks.clone(), mark: Some(mark.to_owned()) };
+                Sample::Published { ref ticks, mark, lost } => {
+                    let mark = Some(mark.to_owned());
+                    let expected = Published { ticks: ticks.clone(), mark, lost };
                     assert_eq!(decode_publish(&bytes, encoding, 10).unwrap(), expected, "{file}");
+                }
+                Sample::Positioned { ref ticks, pos } => {
+                    let mut expected: Vec<_> = ticks.iter().cloned().map(Element::Tick).collect();
+                    expected.push(Element::Control(Control::Position { pos }));
+                    assert_eq!(decode_message(&bytes, encoding).unwrap(), expected, "{file}");
                 }
                 Sample::Control(ref control) => {
                     let expected = vec![Element::Control(control.clone())];

@@ -372,20 +372,51 @@ fn refused_commands_name_the_field_and_keep_the_id() {
 }
 
 #[test]
-fn options_this_version_does_not_know_are_refused_and_their_defaults_are_not() {
-    for option in [
-        r#""pos":true"#,
-        r#""resume":{"epoch":"e","pos":7}"#,
-        r#""from":"2026-01-02T14:30:00Z""#,
-        r#""speed":60"#,
-    ] {
-        let text = format!(r#"{{"action":"subscribe","trades":["A"],{option},"id":9}}"#);
-        let error = Command::from_json(text.as_bytes()).unwrap_err();
-        assert!(error.to_string().ends_with("not supported by this version"), "{option}: {error}");
-        assert!(option.contains(error.problem.field), "{option}: {error}");
-        assert_eq!(error.id, Some(9));
+fn wrong_options_of_history_name_the_field_and_what_is_allowed() {
+    let cases = [
+        (r#""pos":7"#, "field pos: expected true or false"),
+        (r#""pos":"yes""#, "field pos: "),
+        (r#""resume":true"#, "field resume: "),
+        (r#""resume":{}"#, "field resume: missing field `epoch`"),
+        (r#""resume":{"epoch":"e"}"#, "field resume: expected either pos or after"),
+        (r#""resume":{"epoch":"e","pos":7,"after":{}}"#, "resume: expected either pos or after"),
+        (r#""resume":{"epoch":"e","pos":-7}"#, "field resume: "),
+        (r#""resume":{"epoch":"e","after":{"trades":{"a":1}}}"#, "resume: symbol \"a\": expected"),
+        (r#""resume":{"epoch":"e","after":{"trades":{"A":"1"}}}"#, "field resume: "),
+        (r#""resume":{"epoch":"e","after":{"trades":["A"]}}"#, "field resume: "),
+        (
+            r#""resume":{"epoch":"e","pos":7},"delivery":"latest""#,
+            r#"field resume: allowed only with delivery "every""#,
+        ),
+        (
+            r#""resume":{"epoch":"e","pos":7},"from":"-5m""#,
+            "from: not allowed together with resume",
+        ),
+        (r#""from":7"#, r#"field from: "7": expected a time such as"#),
+        (r#""from":"yesterday""#, r#"field from: "yesterday": expected a time such as"#),
+        (r#""from":"-5m","delivery":"latest""#, r#"from: allowed only with delivery "every""#),
+        (r#""speed":20"#, "field speed: allowed only with from"),
+        (r#""from":"-5m","speed":0"#, "field speed: 0: expected \"max\" or a number from 0.01"),
+        (r#""from":"-5m","speed":"fast""#, "field speed: "),
+    ];
+    for (options, expected) in cases {
+        let text = format!(r#"{{"action":"subscribe","trades":["A"],{options},"id":9}}"#);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let msgpack = rmp_serde::to_vec(&value).unwrap();
+        for error in [Command::from_json(text.as_bytes()), Command::from_msgpack(&msgpack)] {
+            let error = error.unwrap_err();
+            assert!(error.to_string().contains(expected), "{options}: {error}");
+            assert_eq!(error.id, Some(9));
+        }
     }
-    let defaults = br#"{"action":"subscribe","trades":["A"],"delivery":"every","on_lag":"close","pos":false,"resume":null}"#;
+    for twice in [r#"{"A":1,"A":1}"#, r#"{"A":1,"B":1,"A":2}"#] {
+        let text = format!(
+            r#"{{"action":"subscribe","resume":{{"epoch":"e","after":{{"trades":{twice}}}}}}}"#
+        );
+        let error = Command::from_json(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("A is given twice"), "{error}");
+    }
+    let defaults = br#"{"action":"subscribe","trades":["A"],"delivery":"every","on_lag":"close","pos":false,"resume":null,"from":null}"#;
     assert!(Command::from_json(defaults).is_ok());
 }
 
@@ -443,9 +474,14 @@ fn faults_of_publishers_are_named() {
     let error =
         |text: &str| decode_publish(text.as_bytes(), Encoding::Json, 2).unwrap_err().to_string();
     assert!(decode_publish(tick.as_bytes(), Encoding::Json, 2).is_ok(), "one element alone");
-    let after_mark = "element 1: a mark ends its message, but this follows";
+    let after_mark = "element 1: a mark or what was lost ends its message, but this follows";
     assert_eq!(error(&format!("[{mark},{tick}]")), after_mark);
     assert_eq!(error(&format!("[{mark},{mark}]")), after_mark);
+    let lost = r#"{"T":"lost","ticks":3}"#;
+    assert_eq!(error(&format!("[{lost},{tick}]")), after_mark);
+    assert!(decode_publish(format!("[{lost},{mark}]").as_bytes(), Encoding::Json, 2).is_ok());
+    assert_eq!(error(r#"[{"T":"lost"}]"#), "element 0 (lost), field ticks: missing");
+    assert_eq!(error(r#"[{"T":"p","pos":3}]"#), "element 0, field T: unknown element type \"p\"");
     assert_eq!(
         error(&format!("[{tick},{tick},{tick}]")),
         "element 2: 3 is more than the limit of 2"
@@ -477,13 +513,17 @@ fn faults_of_the_hub_are_named_and_unknown_elements_passed_over() {
         gap(r#","S":"A","channel":"orderbooks""#),
         "element 0 (gap), field channel: unknown channel \"orderbooks\""
     );
-    for from in [r#""7""#, "-7", "7.5", "true", "[7]", r#"{"a":7}"#] {
-        assert_eq!(
-            gap(&format!(r#"{named},"from":{from}"#)),
-            "element 0 (gap), field from: expected an unsigned integer",
-            "{from}"
-        );
+    assert_eq!(
+        gap(&format!(r#"{named},"from":"7""#)),
+        "element 0 (gap), field from: expected an unsigned integer"
+    );
+    for from in ["-7", "7.5", "true", "[7]", r#"{"a":7}"#] {
+        let error = gap(&format!(r#"{named},"from":{from}"#));
+        assert!(error.starts_with("element 0, field from: invalid"), "{from}: {error}");
     }
+    let ended = error(r#"[{"T":"p","pos":true}]"#);
+    assert_eq!(ended, "element 0 (p), field pos: expected an unsigned integer");
+    assert_eq!(error(r#"[{"T":"p"}]"#), "element 0 (p), field pos: missing");
     assert_eq!(
         gap(&format!(r#"{named},"from":7,"to":6"#)),
         "element 0 (gap), field to: 6 is less than from, which is 7"

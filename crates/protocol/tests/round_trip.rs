@@ -1,15 +1,18 @@
 //! What is written is read back, and hand-written MessagePack is what serde would write.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use proptest::collection::vec;
+use std::time::Duration;
+
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use tickwire_protocol::{
     Bar, CONDITIONS_MAX, CancelError, Channel, Command, Conditions, Control, Correction, Delivery,
     Element, Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf, Mode,
-    Names, OnLag, PerChannel, Price, Publish, Published, Quote, Selection, Seq, Status,
-    Subscription, Symbol, TEXT_BYTES_MAX, TICK_BYTES_MAX, Text, Tick, TickData, Trade, UnixNanos,
-    decode_message, decode_publish, decode_ticks,
+    Names, OnLag, PerChannel, Price, Publish, Published, Quote, Replay, ReplayFrom, ReplaySpeed,
+    Resume, ResumePoint, Resumed, Selection, Seq, Status, Subscription, Symbol, TEXT_BYTES_MAX,
+    TICK_BYTES_MAX, Text, Tick, TickData, Trade, UnixNanos, decode_message, decode_publish,
+    decode_ticks,
 };
 
 const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackArray];
@@ -230,14 +233,17 @@ fn mode() -> impl Strategy<Value = Mode> {
 
 fn subscription_ack() -> impl Strategy<Value = Control> {
     let counts = vec(uint(), Channel::COUNT);
-    (option::of(any::<u64>()), names(), counts, delivery(), on_lag(), vec(mode(), 0..3)).prop_map(
-        |(id, names, counts, delivery, on_lag, modes)| {
+    let resumed = prop::sample::select(vec![Resumed::All, Resumed::Gap, Resumed::Epoch]);
+    let history = (option::of(uint()), option::of(resumed), option::of(time()));
+    let modes = vec(mode(), 0..3);
+    (option::of(any::<u64>()), names(), counts, delivery(), on_lag(), modes, history).prop_map(
+        |(id, names, counts, delivery, on_lag, modes, (pos, resumed, from))| {
             let mut total = PerChannel::default();
             for (channel, count) in Channel::ALL.into_iter().zip(counts) {
                 total[channel] = count;
             }
             let names = Box::new(names);
-            Control::Subscription { id, names, total, delivery, on_lag, modes }
+            Control::Subscription { id, names, total, delivery, on_lag, modes, pos, resumed, from }
         },
     )
 }
@@ -263,11 +269,18 @@ fn control() -> impl Strategy<Value = Control> {
         Just(Control::Live),
         (error_code(), option::of(string(300)), option::of(uint()))
             .prop_map(|(code, detail, id)| Control::Error { code, detail, id }),
-        (feed, state, time()).prop_map(|(feed, state, since)| Control::Feed { feed, state, since }),
-        time().prop_map(|time| Control::Heartbeat { time }),
+        (feed, state, time(), uint()).prop_map(|(feed, state, since, lost)| Control::Feed {
+            feed,
+            state,
+            since,
+            lost
+        }),
+        (time(), option::of(uint())).prop_map(|(time, pos)| Control::Heartbeat { time, pos }),
+        uint().prop_map(|pos| Control::Position { pos }),
+        uint().prop_map(|ticks| Control::Lost { ticks }),
         (uint(), option::of(string(64)))
             .prop_map(|(last, mark)| Control::Publishing { last, mark }),
-        uint().prop_map(|upto| Control::Ack { upto }),
+        (uint(), any::<bool>()).prop_map(|(upto, logged)| Control::Ack { upto, logged }),
     ]
 }
 
@@ -276,14 +289,58 @@ fn publisher() -> impl Strategy<Value = String> {
     string(64).prop_filter("not empty", |id| !id.is_empty())
 }
 
+fn resume() -> impl Strategy<Value = Resume> {
+    let topics = btree_map(symbol(), uint().prop_map(Seq), 0..4);
+    let after = vec(topics, Channel::COUNT).prop_map(|channels| {
+        let mut after = Box::<PerChannel<Vec<_>>>::default();
+        for (channel, topics) in Channel::ALL.into_iter().zip(channels) {
+            after[channel] = topics.into_iter().collect();
+        }
+        ResumePoint::After(after)
+    });
+    let point = prop_oneof![uint().prop_map(ResumePoint::Position), after];
+    (string(40), point).prop_map(|(epoch, point)| Resume { epoch, point })
+}
+
+fn replay() -> impl Strategy<Value = Replay> {
+    let from = prop_oneof![
+        time().prop_map(ReplayFrom::At),
+        any::<u64>().prop_map(|ms| ReplayFrom::Ago(Duration::from_millis(ms))),
+    ];
+    let times = 10..=100_000_000_u32;
+    let speed = prop_oneof![
+        Just(ReplaySpeed::Max),
+        times.prop_map(|times| ReplaySpeed::times(f64::from(times) / 1000.0).unwrap()),
+    ];
+    (from, speed).prop_map(|(from, speed)| Replay { from, speed })
+}
+
+/// What a subscribe may ask for, in combinations that are allowed.
+fn subscription() -> BoxedStrategy<Subscription> {
+    let delivered = prop_oneof![
+        delivery().prop_map(|delivery| (delivery, None, None)),
+        resume().prop_map(|resume| (Delivery::Every, Some(resume), None)),
+        replay().prop_map(|replay| (Delivery::Every, None, Some(replay))),
+    ];
+    let (id, snapshot) = (option::of(uint()), option::of(any::<bool>()));
+    (names(), snapshot, delivered, option::of(on_lag()), any::<bool>(), id)
+        .prop_map(|(names, snapshot, (delivery, resume, replay), on_lag, pos, id)| Subscription {
+            names,
+            snapshot,
+            delivery,
+            on_lag,
+            pos,
+            resume,
+            replay,
+            id,
+        })
+        .boxed()
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let id = || option::of(uint());
     prop_oneof![
-        (names(), option::of(any::<bool>()), delivery(), option::of(on_lag()), id()).prop_map(
-            |(names, snapshot, delivery, on_lag, id)| {
-                Command::Subscribe(Subscription { names, snapshot, delivery, on_lag, id })
-            }
-        ),
+        subscription().prop_map(Command::Subscribe),
         (names(), id()).prop_map(|(names, id)| {
             Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
         }),
@@ -292,12 +349,21 @@ fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-fn message(ticks: &[Tick], mark: Option<&str>, encoding: Encoding) -> Vec<u8> {
+fn published(ticks: &[Tick], mark: Option<&str>, lost: u64, encoding: Encoding) -> Vec<u8> {
     let mut message = MessageBuf::new(encoding);
     ticks.iter().for_each(|tick| message.push(tick));
+    if lost > 0 {
+        message.push_lost(lost);
+    }
     if let Some(mark) = mark {
         message.push_mark(mark);
     }
+    message.finish().to_vec()
+}
+
+fn message(ticks: &[Tick], encoding: Encoding) -> Vec<u8> {
+    let mut message = MessageBuf::new(encoding);
+    ticks.iter().for_each(|tick| message.push(tick));
     message.finish().to_vec()
 }
 
@@ -305,7 +371,7 @@ proptest! {
     #[test]
     fn ticks_round_trip(ticks in vec(tick(), 0..20)) {
         for encoding in ENCODINGS {
-            let bytes = message(&ticks, None, encoding);
+            let bytes = message(&ticks, encoding);
             prop_assert_eq!(&decode_ticks(&bytes, encoding).unwrap(), &ticks);
             let elements: Vec<_> = ticks.iter().cloned().map(Element::Tick).collect();
             prop_assert_eq!(decode_message(&bytes, encoding).unwrap(), elements);
@@ -324,11 +390,12 @@ proptest! {
     fn published_messages_round_trip(
         ticks in vec(tick(), 0..20),
         mark in option::of(publisher()),
+        lost in uint(),
     ) {
         let ticks: Vec<_> = ticks.into_iter().filter(|tick| tick.check_size().is_ok()).collect();
         for encoding in ENCODINGS {
-            let bytes = message(&ticks, mark.as_deref(), encoding);
-            let expected = Published { ticks: ticks.clone(), mark: mark.clone() };
+            let bytes = published(&ticks, mark.as_deref(), lost, encoding);
+            let expected = Published { ticks: ticks.clone(), mark: mark.clone(), lost };
             prop_assert_eq!(decode_publish(&bytes, encoding, 20).unwrap(), expected);
             if !ticks.is_empty() {
                 prop_assert!(decode_publish(&bytes, encoding, ticks.len() - 1).is_err());
@@ -345,7 +412,7 @@ proptest! {
             reused.clear();
             reused.push(&second);
             prop_assert_eq!(reused.len(), 1);
-            prop_assert_eq!(reused.finish(), message(std::slice::from_ref(&second), None, encoding));
+            prop_assert_eq!(reused.finish(), message(std::slice::from_ref(&second), encoding));
         }
     }
 
@@ -358,8 +425,22 @@ proptest! {
         });
         let fits = lengths.into_iter().all(|length| length <= TICK_BYTES_MAX);
         prop_assert_eq!(tick.check_size().is_ok(), fits, "{:?}", lengths);
-        let message = message(std::slice::from_ref(&tick), None, Encoding::Json);
+        let message = message(std::slice::from_ref(&tick), Encoding::Json);
         prop_assert_eq!(decode_publish(&message, Encoding::Json, 1).is_ok(), fits);
+    }
+
+    #[test]
+    fn positions_behind_ticks_round_trip(ticks in vec(tick(), 0..5), pos in uint()) {
+        for encoding in ENCODINGS {
+            let mut message = MessageBuf::new(encoding);
+            ticks.iter().for_each(|tick| message.push(tick));
+            message.push_position(pos);
+            let mut expected: Vec<_> = ticks.iter().cloned().map(Element::Tick).collect();
+            expected.push(Element::Control(Control::Position { pos }));
+            prop_assert_eq!(decode_message(message.finish(), encoding).unwrap(), expected);
+            prop_assert!(decode_ticks(message.finish(), encoding).is_err());
+            prop_assert!(decode_publish(message.finish(), encoding, 5).is_err());
+        }
     }
 
     #[test]

@@ -83,7 +83,7 @@ async fn silent_hub_is_left_after_two_and_a_half_heartbeats() {
     let mut client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
     let mut first = hubs.recv().await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
-    first.send(control(&Control::Heartbeat { time: UnixNanos(0) })).await.unwrap();
+    first.send(control(&Control::Heartbeat { time: UnixNanos(0), pos: None })).await.unwrap();
     let Some(Event::Disconnected { reason: Disconnect::Silent { after }, retry_in: Some(_) }) =
         client.next().await
     else {

@@ -57,6 +57,9 @@ impl Heard {
             delivery,
             on_lag: OnLag::Close,
             modes: Vec::new(),
+            pos: None,
+            resumed: None,
+            from: None,
         })
     }
 

@@ -78,6 +78,9 @@ impl Session {
             delivery: command.delivery,
             on_lag: command.on_lag.unwrap_or_default(),
             modes: Vec::new(),
+            pos: None,
+            resumed: None,
+            from: None,
         };
         self.say(&ack).await;
         command

@@ -169,7 +169,7 @@ impl<S: Source> Publisher<S> {
     fn hear(&mut self, controls: Vec<Control>) -> Result<(), Problem> {
         for control in controls {
             match control {
-                Control::Ack { upto } => {
+                Control::Ack { upto, .. } => {
                     let ticks = self.window.ack(upto);
                     if ticks > 0 {
                         add(&self.progress.acked, ticks);

@@ -95,7 +95,7 @@ impl FakeHub {
     }
 
     pub(crate) async fn ack(&self, session: &mut Session) {
-        session.say(&Control::Ack { upto: self.last }).await;
+        session.say(&Control::Ack { upto: self.last, logged: true }).await;
     }
 
     /// Takes and acknowledges everything until the publisher closes.

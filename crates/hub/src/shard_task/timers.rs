@@ -86,7 +86,7 @@ impl ShardTask {
         }
         if now - connection.sent >= heartbeat && connection.own_bytes() == 0 {
             connection.sent = now; // counts as sent: a blocked socket must not gather heartbeats
-            self.core.control(id, &Control::Heartbeat { time: clock::wall() });
+            self.core.control(id, &Control::Heartbeat { time: clock::wall(), pos: None });
         }
         let Some(connection) = self.connection(id) else { return };
         if now >= connection.next_ping && connection.own_bytes() < SESSION_CONTROL_BYTES {

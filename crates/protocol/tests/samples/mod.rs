@@ -4,14 +4,23 @@
 use tickwire_protocol::{
     Bar, CancelError, Channel, Command, Conditions, Control, Correction, Delivery, Encoding,
     ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf, Mode, Names, OnLag,
-    PerChannel, Price, Publish, Quote, Seq, Status, Subscription, Symbol, Text, Tick, TickData,
-    Trade,
+    PerChannel, Price, Publish, Quote, Replay, ReplaySpeed, Resume, ResumePoint, Resumed, Seq,
+    Status, Subscription, Symbol, Text, Tick, TickData, Trade,
 };
 
 /// A message.
 pub(crate) enum Sample {
     Ticks(Vec<Tick>),
-    Published { ticks: Vec<Tick>, mark: &'static str },
+    Published {
+        ticks: Vec<Tick>,
+        mark: &'static str,
+        lost: u64,
+    },
+    /// Ticks and the position behind them.
+    Positioned {
+        ticks: Vec<Tick>,
+        pos: u64,
+    },
     Control(Control),
     Command(Box<Command>),
 }
@@ -26,10 +35,19 @@ impl Sample {
                 ticks.iter().for_each(|tick| message.push(tick));
                 out.extend_from_slice(message.finish());
             }
-            Self::Published { ticks, mark } => {
+            Self::Published { ticks, mark, lost } => {
                 let mut message = MessageBuf::new(encoding);
                 ticks.iter().for_each(|tick| message.push(tick));
                 message.push_mark(mark);
+                if *lost > 0 {
+                    message.push_lost(*lost);
+                }
+                out.extend_from_slice(message.finish());
+            }
+            Self::Positioned { ticks, pos } => {
+                let mut message = MessageBuf::new(encoding);
+                ticks.iter().for_each(|tick| message.push(tick));
+                message.push_position(*pos);
                 out.extend_from_slice(message.finish());
             }
             Self::Control(control) => control.write_message(encoding, &mut out),
@@ -47,8 +65,12 @@ pub(crate) fn samples() -> Vec<(&'static str, Sample)> {
     let mut samples: Vec<_> =
         ticks().into_iter().map(|(name, tick)| (name, Sample::Ticks(vec![tick]))).collect();
     samples.push(("batch", Sample::Ticks(vec![tick("AAPL", 1043, trade()), quote_of_one_side()])));
-    let ticks = vec![tick("AAPL", 0, trade())];
-    samples.push(("published", Sample::Published { ticks, mark: "trades.csv:1042" }));
+    let ticks = vec![tick("AAPL", 1043, trade())];
+    samples.push(("positioned", Sample::Positioned { ticks, pos: 2_000_042 }));
+    for (name, lost) in [("published", 0), ("published_lost", 17)] {
+        let ticks = vec![tick("AAPL", 0, trade())];
+        samples.push((name, Sample::Published { ticks, mark: "trades.csv:1042", lost }));
+    }
     samples.extend(controls().into_iter().map(|(name, control)| (name, Sample::Control(control))));
     samples.extend(
         commands().into_iter().map(|(name, command)| (name, Sample::Command(Box::new(command)))),
@@ -209,6 +231,9 @@ fn latest_acks() -> [(&'static str, Control); 2] {
         delivery: latest(Some(10.0)),
         on_lag: OnLag::Latest,
         modes: Vec::new(),
+        pos: None,
+        resumed: None,
+        from: None,
     };
     total[Channel::Trades] = 2;
     let mut trade = Names::default();
@@ -226,8 +251,77 @@ fn latest_acks() -> [(&'static str, Control); 2] {
             Mode { delivery: latest(Some(10.0)), names: all_quotes() },
             Mode { delivery: latest(None), names: trade },
         ],
+        pos: None,
+        resumed: None,
+        from: None,
     };
     [("subscription_latest", ack), ("subscription_modes", listed)]
+}
+
+/// The answer to a subscribe of two trades.
+fn history_ack(pos: u64, resumed: Option<Resumed>, from: Option<&str>) -> Control {
+    let mut total = PerChannel::default();
+    total[Channel::Trades] = 2;
+    Control::Subscription {
+        id: Some(1),
+        names: Box::new(trades()),
+        total,
+        delivery: Delivery::Every,
+        on_lag: OnLag::Close,
+        modes: Vec::new(),
+        pos: Some(pos),
+        resumed,
+        from: from.map(|from| from.parse().unwrap()),
+    }
+}
+
+/// Answers that tell positions: to a subscribe, a resume and a replay.
+fn history_acks() -> [(&'static str, Control); 4] {
+    [
+        ("subscription_positioned", history_ack(2_000_041, None, None)),
+        ("subscription_resumed", history_ack(1_999_000, Some(Resumed::All), None)),
+        ("subscription_resumed_gap", history_ack(1_999_512, Some(Resumed::Gap), None)),
+        ("subscription_replay", history_ack(1_500_000, None, Some("2026-01-02T14:30:00Z"))),
+    ]
+}
+
+/// Two names of one channel.
+fn trades() -> Names {
+    let mut names = Names::default();
+    names[Channel::Trades].add("AAPL").unwrap();
+    names[Channel::Trades].add("MSFT").unwrap();
+    names
+}
+
+/// Commands that ask for what was.
+fn history_commands() -> [(&'static str, Command); 5] {
+    let subscribe = |pos, resume, replay| {
+        let names = trades();
+        let id = Some(1);
+        Command::Subscribe(Subscription {
+            names,
+            id,
+            pos,
+            resume,
+            replay,
+            ..Subscription::default()
+        })
+    };
+    let resume = |point| Some(Resume { epoch: "8c1f6e0b52d94a37".to_owned(), point });
+    let mut after = Box::<PerChannel<_>>::default();
+    after[Channel::Trades] = ["AAPL", "MSFT"].map(|s| (Symbol::new(s).unwrap(), Seq(1041))).into();
+    let replay = |from: &str, speed| Some(Replay { from: from.parse().unwrap(), speed });
+    let slowly = ReplaySpeed::times(20.0).unwrap();
+    [
+        ("subscribe_positioned", subscribe(true, None, None)),
+        ("subscribe_resume", subscribe(true, resume(ResumePoint::Position(1_999_000)), None)),
+        ("subscribe_resume_after", subscribe(false, resume(ResumePoint::After(after)), None)),
+        (
+            "subscribe_replay",
+            subscribe(false, None, replay("2026-01-02T14:30:00Z", ReplaySpeed::Max)),
+        ),
+        ("subscribe_replay_paced", subscribe(false, None, replay("-5m", slowly))),
+    ]
 }
 
 fn gaps() -> [(&'static str, Control); 2] {
@@ -247,6 +341,8 @@ fn controls() -> Vec<(&'static str, Control)> {
     total[Channel::Bars] = 1;
     let names = Box::new(names());
     let time = "2026-01-02T14:30:00.5Z".parse().unwrap();
+    let feed =
+        |lost| Control::Feed { feed: Feed::default(), state: FeedState::Live, since: time, lost };
     let mut controls = vec![
         ("connected", Control::Connected { epoch: "8c1f6e0b52d94a37".to_owned() }),
         (
@@ -258,6 +354,9 @@ fn controls() -> Vec<(&'static str, Control)> {
                 delivery: Delivery::Every,
                 on_lag: OnLag::Close,
                 modes: Vec::new(),
+                pos: None,
+                resumed: None,
+                from: None,
             },
         ),
         ("snapshot", Control::Snapshot { ticks: 3 }),
@@ -274,16 +373,20 @@ fn controls() -> Vec<(&'static str, Control)> {
             "error_slow_client",
             Control::Error { code: ErrorCode::SlowClient, detail: None, id: None },
         ),
-        ("feed", Control::Feed { feed: Feed::default(), state: FeedState::Live, since: time }),
-        ("heartbeat", Control::Heartbeat { time }),
+        ("feed", feed(0)),
+        ("feed_lost", feed(17)),
+        ("heartbeat", Control::Heartbeat { time, pos: None }),
+        ("heartbeat_positioned", Control::Heartbeat { time, pos: Some(2_000_042) }),
         ("publishing", Control::Publishing { last: 0, mark: None }),
         (
             "publishing_again",
             Control::Publishing { last: 41, mark: Some("trades.csv:1042".to_owned()) },
         ),
-        ("ack", Control::Ack { upto: 42 }),
+        ("ack", Control::Ack { upto: 42, logged: true }),
+        ("ack_unlogged", Control::Ack { upto: 42, logged: false }),
     ];
     controls.extend(latest_acks());
+    controls.extend(history_acks());
     controls.extend(gaps());
     controls
 }
@@ -295,7 +398,7 @@ fn commands() -> Vec<(&'static str, Command)> {
     for channel in Channel::ALL {
         everything[channel].add("*").unwrap();
     }
-    vec![
+    let mut commands = vec![
         (
             "subscribe",
             Command::Subscribe(Subscription {
@@ -340,5 +443,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ),
         ("list", Command::List { id: Some(3) }),
         ("publish", Command::Publish(Publish { publisher: "replay-1".to_owned() })),
-    ]
+    ];
+    commands.extend(history_commands());
+    commands
 }

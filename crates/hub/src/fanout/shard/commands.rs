@@ -39,6 +39,12 @@ impl Shard {
             return; // it is ending
         }
         match command {
+            Command::Subscribe(asked)
+                if asked.pos || asked.resume.is_some() || asked.replay.is_some() =>
+            {
+                let detail = "pos, resume and from are not supported by this version".to_owned();
+                self.refuse(id, asked.id, ErrorCode::InvalidSyntax, detail);
+            }
             Command::Subscribe(asked) => match self.subscribe(id, asked) {
                 Ok(()) => {}
                 Err(Refused(detail)) => {
@@ -297,7 +303,17 @@ impl Shard {
             total[channel] = u64::from(*count);
         }
         let (names, on_lag) = (Box::new(names), session.on_lag);
-        let ack = Control::Subscription { id: command, names, total, delivery, on_lag, modes };
+        let ack = Control::Subscription {
+            id: command,
+            names,
+            total,
+            delivery,
+            on_lag,
+            modes,
+            pos: None,
+            resumed: None,
+            from: None,
+        };
         self.control(id, &ack);
     }
 

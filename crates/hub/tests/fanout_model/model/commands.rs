@@ -164,7 +164,17 @@ impl Session {
             total[channel] += 1;
         }
         let (names, on_lag) = (Box::new(names), self.on_lag);
-        let ack = Control::Subscription { id, names, total, delivery, on_lag, modes };
+        let ack = Control::Subscription {
+            id,
+            names,
+            total,
+            delivery,
+            on_lag,
+            modes,
+            pos: None,
+            resumed: None,
+            from: None,
+        };
         self.control(comparable(ack), now_ns);
     }
 }

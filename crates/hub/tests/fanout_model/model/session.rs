@@ -264,14 +264,24 @@ pub(super) fn error(code: ErrorCode, id: Option<u64>) -> Control {
 pub(super) fn comparable(control: Control) -> Control {
     match control {
         Control::Error { code, id, .. } => error(code, id),
-        Control::Subscription { id, mut names, total, delivery, on_lag, mut modes } => {
+        Control::Subscription {
+            id,
+            mut names,
+            total,
+            delivery,
+            on_lag,
+            mut modes,
+            pos,
+            resumed,
+            from,
+        } => {
             sort(&mut names);
             modes.iter_mut().for_each(|mode| sort(&mut mode.names));
             modes.sort_by_key(|Mode { delivery, .. }| match delivery {
                 Delivery::Every => None,
                 Delivery::Latest { max_rate } => Some(*max_rate),
             });
-            Control::Subscription { id, names, total, delivery, on_lag, modes }
+            Control::Subscription { id, names, total, delivery, on_lag, modes, pos, resumed, from }
         }
         other => other,
     }
