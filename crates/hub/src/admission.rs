@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
+use tokio::sync::Notify;
 
 use crate::config::Config;
 
@@ -15,6 +16,8 @@ pub(crate) struct Sessions {
     counts: Mutex<Counts>,
     max: usize,
     per_address_max: usize,
+    /// Told when the last session has gone.
+    none_left: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +37,8 @@ pub(crate) struct SessionGuard {
 impl Sessions {
     pub(crate) fn new(config: &Config) -> Arc<Self> {
         let (max, per_address_max) = (config.sessions_max, config.sessions_per_address_max);
-        Arc::new(Self { counts: Mutex::default(), max, per_address_max })
+        let (counts, none_left) = (Mutex::default(), Notify::new());
+        Arc::new(Self { counts, max, per_address_max, none_left })
     }
 
     /// A place for a session from an address, or which limit is reached.
@@ -54,12 +58,24 @@ impl Sessions {
         counts.total += 1;
         Ok(SessionGuard { sessions: self.clone(), address })
     }
+
+    /// Waits until there is no session.
+    pub(crate) async fn none_left(&self) {
+        let gone = self.none_left.notified(); // before looking: it may go meanwhile
+        let total = self.counts.lock().unwrap_or_else(PoisonError::into_inner).total;
+        if total > 0 {
+            gone.await;
+        }
+    }
 }
 
 impl Drop for SessionGuard {
     fn drop(&mut self) {
         let mut counts = self.sessions.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
+        if counts.total == 0 {
+            self.sessions.none_left.notify_waiters();
+        }
         if let Some(count) = counts.by_address.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -101,14 +117,13 @@ fn is_address_or_localhost(host: &str) -> bool {
     name == "localhost" || bare.parse::<IpAddr>().is_ok()
 }
 
-/// Whether a request shows the publishers' token, compared in constant time.
-pub(crate) fn token_shown(headers: &HeaderMap, token: Option<&str>) -> Result<(), &'static str> {
-    let Some(token) = token else { return Ok(()) };
+/// Whether a request shows a token, compared in constant time.
+pub(crate) fn token_shown(headers: &HeaderMap, token: &str) -> Result<(), &'static str> {
     let shown = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or("publishers need a token here: Authorization: Bearer …")?;
+        .ok_or("a token is needed here: Authorization: Bearer …")?;
     if bool::from(shown.as_bytes().ct_eq(token.as_bytes())) { Ok(()) } else { Err("wrong token") }
 }
 
@@ -140,13 +155,11 @@ mod tests {
 
     #[test]
     fn a_token_must_be_shown_exactly() {
-        let check =
-            |value: &str| token_shown(&headers(&[("authorization", value)]), Some("secret77"));
+        let check = |value: &str| token_shown(&headers(&[("authorization", value)]), "secret77");
         assert!(check("Bearer secret77").is_ok());
         assert_eq!(check("Bearer secret7"), Err("wrong token"));
         assert!(check("Basic secret77").is_err());
-        assert!(token_shown(&HeaderMap::new(), Some("secret77")).is_err());
-        assert!(token_shown(&HeaderMap::new(), None).is_ok());
+        assert!(token_shown(&HeaderMap::new(), "secret77").is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The HTTP front: one port for subscribers, publishers, the page, the API and metrics.
 
 mod api;
+mod drain;
 mod page;
 mod publish;
 mod subscribe;
@@ -15,7 +16,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
 use crate::config::ms;
+use crate::drain::retry_of_sessions;
 use crate::metrics::{Refused, exposition};
 use crate::server::Shared;
 
@@ -120,6 +122,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(api::metrics))
         .route("/api/symbols", get(api::symbols))
         .route("/api/status", get(api::status))
+        .route("/api/drain", post(drain::drain))
         .fallback(page::page)
         .with_state(shared)
 }
@@ -139,6 +142,17 @@ fn refuse(shared: &Shared, status: StatusCode, why: Refused, text: impl Into<Str
     if status == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    response
+}
+
+/// The refusal of whoever comes while the hub goes away: it says when to come back.
+fn refuse_while_draining(shared: &Shared) -> Response {
+    let text = "the hub is shutting down";
+    let mut response = refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
+    let retry_s = retry_of_sessions(&shared.config).as_millis().div_ceil(1_000);
+    if let Ok(seconds) = HeaderValue::try_from(retry_s.to_string()) {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
     response
 }

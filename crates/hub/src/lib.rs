@@ -7,6 +7,7 @@ mod admission;
 mod catalog;
 mod clock;
 mod config;
+mod drain;
 pub mod fanout;
 mod feeds;
 mod http;

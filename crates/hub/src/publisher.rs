@@ -17,6 +17,7 @@ use tungstenite::{Error, Message};
 
 use crate::clock;
 use crate::config::ms;
+use crate::drain;
 use crate::fanout::{FeedId, PublisherToken};
 use crate::metrics::Refused;
 use crate::router::{Ingest, MessageNumber, Progress};
@@ -111,6 +112,14 @@ impl End {
             Self::TooBig => "too_big",
             Self::TooManyPublishers => "too_many_publishers",
             Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// What the close frame says.
+    fn text(self) -> String {
+        match self {
+            Self::Shutdown => drain::close_text(drain::retry_of_publishers()),
+            other => other.label().to_owned(),
         }
     }
 
@@ -285,9 +294,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let progress = self.progress_sender.clone();
         let message = Ingest::Open { id: id.clone(), progress, opened };
         self.shared.ingest.send(message).await.map_err(|_| End::Shutdown)?;
-        let opened = answer.await.map_err(|_| match self.shared.is_ready() {
-            true => End::TooManyPublishers,
-            false => End::Shutdown,
+        let opened = answer.await.map_err(|_| match self.shared.closing.is_cancelled() {
+            true => End::Shutdown,
+            false => End::TooManyPublishers,
         })?;
         tracing::info!(publisher = ?id, last = opened.last, "publisher begins");
         self.acknowledged = Some(Acknowledged { id, token: opened.token, number: opened.last });
@@ -348,7 +357,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let _gone = self.tell(&error).await; // it may have left
         }
         if let Some(code) = end.code() {
-            let frame = CloseFrame { code: CloseCode::from(code), reason: end.label().into() };
+            let frame = CloseFrame { code: CloseCode::from(code), reason: end.text().into() };
             let _gone = tokio::time::timeout(LEAVE_TIME_MAX, self.end(frame)).await;
         }
         if let Some(session) = self.acknowledged {

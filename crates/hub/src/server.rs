@@ -44,11 +44,13 @@ pub(crate) struct Shared {
     pub(crate) ingest_room: Arc<Semaphore>,
     /// Publisher sessions there may still be.
     pub(crate) publisher_places: Arc<Semaphore>,
-    /// Cancelled when the hub stops taking anything new.
+    /// Cancelled when the hub takes no new sessions, and closes those there are one after the other.
+    pub(crate) draining: CancellationToken,
+    /// Cancelled when publishers and requests are to end.
     pub(crate) closing: CancellationToken,
     /// Requests and publishers' sessions.
     pub(crate) tasks: TaskTracker,
-    /// Set when the shards are to end their sessions.
+    /// Set when the shards are to end.
     stopping: AtomicBool,
 }
 
@@ -61,7 +63,7 @@ pub(crate) struct ShardHandle {
 }
 
 impl Shared {
-    /// Whether sessions are being ended.
+    /// Whether the shards are to end.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
@@ -73,9 +75,17 @@ impl Shared {
         }
     }
 
-    /// Whether the hub takes new sessions.
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.closing.is_cancelled()
+    /// Begins to drain, unless that has begun.
+    pub(crate) fn drain(&self) {
+        self.draining.cancel();
+        for shard in &self.shards {
+            shard.follower.wake();
+        }
+    }
+
+    /// Whether sessions are being closed, or have been.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
     }
 }
 
@@ -156,9 +166,22 @@ impl Hub {
         self.address
     }
 
-    /// Stops in order: takes nothing new, numbers what publishers have sent, sends every session
-    /// what it has pending and a close (1001), and ends within `drain_ms_max` and about three seconds.
+    /// Completes when the hub has begun to drain because somebody asked it to (`POST /api/drain`). The
+    /// rest is up to the program: [`Hub::shutdown`].
+    pub async fn drain_asked(&self) {
+        self.shared.draining.cancelled().await;
+    }
+
+    /// Stops in order: takes nothing new, closes the sessions one after the other, each behind what it
+    /// has pending, acknowledges what publishers have sent, and closes them. Ends with the last of them,
+    /// within `drain_ms_max`, `slow_grace_ms` and about three seconds.
     pub async fn shutdown(self) {
+        self.shared.drain();
+        tracing::info!("draining");
+        let time = shard_task::drain_time_max(&self.shared.config) + SLACK;
+        if tokio::time::timeout(time, self.shared.sessions.none_left()).await.is_err() {
+            tracing::warn!("sessions did not end in time");
+        }
         tracing::info!("stopping");
         self.shared.closing.cancel();
         self.shared.tasks.close();
@@ -180,6 +203,8 @@ impl Hub {
     }
 }
 
+/// How much later than they should sessions may end on a busy machine.
+const SLACK: Duration = Duration::from_secs(1);
 /// How long publishers may take to be acknowledged at shutdown.
 const PUBLISHERS_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -217,6 +242,7 @@ fn share(
         ingest,
         ingest_room: Arc::new(Semaphore::new(config.ingest_ticks_max)),
         publisher_places: Arc::new(Semaphore::new(config.publishers_max)),
+        draining: CancellationToken::new(),
         closing: CancellationToken::new(),
         tasks: TaskTracker::new(),
         stopping: AtomicBool::new(false),

@@ -5,6 +5,7 @@
 //! batches gather, so throughput rises with load and latency stays bounded.
 
 mod connection;
+mod drain;
 mod pacing;
 mod reading;
 mod timers;
@@ -22,14 +23,16 @@ use tickwire_protocol::{Control, Encoding};
 
 use crate::admission::SessionGuard;
 use crate::clock;
-use crate::config::ms;
+use crate::config::{Config, ms};
 use crate::fanout::{Batch, CloseReason, FeedId, FrameBuf, Limits, SessionId, Shard};
 use crate::server::{ShardHandle, Shared};
 use crate::shared_log::Follower;
 use connection::{Connection, Stage};
+use drain::Drain;
 use pacing::Pacing;
 use reading::CONTROLS_BYTES;
 use transport::Transport;
+use writing::CLOSE_TIME_MAX;
 
 /// Batches applied before writing, at the most.
 const BATCHES_PER_TURN: usize = 1024;
@@ -102,10 +105,15 @@ pub(crate) fn spawn(
         feeds_version: 0,
         rotation: 0,
         pacing: Pacing::default(),
-        stopping: false,
+        drain: None,
         shared,
     };
     thread::Builder::new().name(format!("shard-{number}")).spawn(move || task.run())
+}
+
+/// How long the sessions of all shards take to end, from the beginning of a drain, at the most.
+pub(crate) fn drain_time_max(config: &Config) -> Duration {
+    ms(config.drain_ms_max) + ms(config.slow_grace_ms) + CLOSE_TIME_MAX
 }
 
 fn limits(shared: &Shared) -> Limits {
@@ -153,8 +161,8 @@ struct ShardTask {
     /// Where writing begins in the next turn, so that no session is always last.
     rotation: usize,
     pacing: Pacing,
-    /// The hub stops: every connection has a deadline, and the loop ends with the last of them.
-    stopping: bool,
+    /// The hub goes away: every connection will have a deadline.
+    drain: Option<Drain>,
     shared: Arc<Shared>,
 }
 
@@ -201,7 +209,7 @@ impl ShardTask {
     }
 
     fn has_ended(&self) -> bool {
-        self.stopping && self.core.sessions() == 0
+        self.shared.is_stopping() && self.core.sessions() == 0
     }
 
     fn has_work(&self) -> bool {
@@ -209,7 +217,7 @@ impl ShardTask {
             || !self.unread.is_empty()
             || !self.arrived.is_empty()
             || self.feeds_version != self.shared.feeds.version()
-            || (!self.stopping && self.shared.is_stopping())
+            || (self.drain.is_none() && self.shared.is_draining())
     }
 
     fn turn(&mut self, events: &mut Events) {
@@ -281,7 +289,7 @@ impl ShardTask {
             }
             self.core.control(id, &Control::Connected { epoch: self.shared.epoch.clone() });
             self.core.control(id, &self.shared.feeds.get(feed).element());
-            if self.stopping {
+            if self.drain.is_some() {
                 self.finish(id, CloseReason::Shutdown);
             }
             self.read(id); // commands may have arrived with the handshake

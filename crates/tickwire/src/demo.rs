@@ -47,10 +47,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     logging::begin(LogFormat::Text, "warn");
     hub::runtime()?.block_on(async {
         let cancel = shutdown::on_signal()?;
-        let hub = Hub::start(Config { listen: args.listen, ..Config::default() }).await?;
+        let config = Config { listen: args.listen, drain_ms_max: 0, ..Config::default() };
+        let hub = Hub::start(config).await?;
         hub::announce(&hub)?;
         let market = tokio::spawn(simulate(args, hub.address(), cancel.clone()));
         cancel.cancelled().await;
+        shutdown::at_once_on_next_signal()?;
         let market = market.await;
         hub.shutdown().await;
         market.context("the simulated market failed")?

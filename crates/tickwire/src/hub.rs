@@ -147,7 +147,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let cancel = shutdown::on_signal()?;
         let hub = Hub::start(config).await?;
         announce(&hub)?;
-        cancel.cancelled().await;
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = hub.drain_asked() => {}
+        }
+        shutdown::at_once_on_next_signal()?;
         hub.shutdown().await;
         Ok(())
     })

@@ -103,10 +103,10 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
 
 /// `GET /readyz`
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    if shared.is_ready() {
-        "ready".into_response()
-    } else {
+    if shared.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response()
+    } else {
+        "ready".into_response()
     }
 }
 

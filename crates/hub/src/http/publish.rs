@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::refuse;
 use super::subscribe::FeedQuery;
 use super::upgrade::accept;
+use super::{refuse, refuse_while_draining};
 use crate::admission::{origin_allowed, token_shown};
 use crate::clock;
 use crate::config::ms;
@@ -78,12 +78,12 @@ fn admit(shared: &Shared, query: &FeedQuery, headers: &HeaderMap) -> Result<Feed
     let feed = query.find(shared)?;
     origin_allowed(headers, &shared.config.allow_origins)
         .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
-    token_shown(headers, shared.config.publish_token.as_deref())
-        .map_err(|text| refuse(shared, StatusCode::UNAUTHORIZED, Refused::Token, text))?;
-    if !shared.is_ready() {
-        let text = "the hub is shutting down";
-        let refusal = refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
-        return Err(Box::new(refusal));
+    if let Some(token) = &shared.config.publish_token {
+        token_shown(headers, token)
+            .map_err(|text| refuse(shared, StatusCode::UNAUTHORIZED, Refused::Token, text))?;
+    }
+    if shared.is_draining() {
+        return Err(Box::new(refuse_while_draining(shared)));
     }
     Ok(feed)
 }
@@ -128,10 +128,7 @@ async fn take_body(shared: &Shared, feed: FeedId, body: Body) -> Result<Response
     let published = decode_publish(&bytes, Encoding::Json, config.publish_ticks_max)
         .map_err(|e| refuse(shared, StatusCode::BAD_REQUEST, Refused::Syntax, e.to_string()))?;
     let offered = published.ticks.len();
-    let stopping = |_| {
-        let text = "the hub is shutting down";
-        refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text)
-    };
+    let stopping = |()| refuse_while_draining(shared);
     let permit = publisher::room(shared, offered).await;
     let permit = permit.ok_or(()).map_err(stopping)?;
     let (done, numbered) = oneshot::channel();

@@ -13,7 +13,7 @@ use tickwire_protocol::Encoding;
 use tokio::net::TcpStream;
 
 use super::upgrade::{accept, offered};
-use super::{Peer, refuse};
+use super::{Peer, refuse, refuse_while_draining};
 use crate::admission::{SessionGuard, origin_allowed};
 use crate::fanout::FeedId;
 use crate::metrics::Refused;
@@ -76,8 +76,8 @@ fn admit(
     })?;
     let busy =
         |text: String| refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
-    if !shared.is_ready() {
-        return Err(Box::new(busy("the hub is shutting down".to_owned())));
+    if shared.is_draining() {
+        return Err(Box::new(refuse_while_draining(shared)));
     }
     let guard = shared.sessions.admit(peer).map_err(busy)?;
     Ok((response, Admitted { feed, encoding: chosen.unwrap_or(Encoding::Json), guard }))

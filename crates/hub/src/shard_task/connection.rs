@@ -9,7 +9,6 @@ use tickwire_protocol::{Command, CommandError};
 use tungstenite::Message;
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
 
 use reader::Reader;
 
@@ -184,9 +183,7 @@ impl Connection {
     }
 
     /// Puts the close frame behind the frame that is being sent.
-    pub(crate) fn close(&mut self, reason: CloseReason) {
-        let frame =
-            CloseFrame { code: CloseCode::from(reason.code()), reason: reason.label().into() };
+    pub(crate) fn close(&mut self, frame: CloseFrame) {
         self.reader.close(&mut self.tap, frame);
     }
 

@@ -1,6 +1,6 @@
 //! What happens by the clock: pings, heartbeats, silence, ages, deadlines, the end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tickwire_protocol::Control;
 
@@ -19,7 +19,8 @@ pub(super) const WATCHFUL_INTERVAL: Duration = Duration::from_millis(100);
 impl ShardTask {
     /// Time until something is due.
     pub(super) fn until_timer(&self) -> Duration {
-        let due = self.earliest_deadline.map_or(self.next_sweep, |due| due.min(self.next_sweep));
+        let others = [self.earliest_deadline, self.next_of_drain()].into_iter().flatten();
+        let due = others.fold(self.next_sweep, Instant::min);
         let timer = due.saturating_duration_since(clock::monotonic());
         match self.core.next_slot() {
             Some(slot) => timer.min(Duration::from_nanos(slot.0.saturating_sub(clock::wall().0))),
@@ -28,18 +29,14 @@ impl ShardTask {
     }
 
     pub(super) fn run_timers(&mut self) {
-        // The router has ended by now: what it acknowledged is fanned out first.
-        if !self.stopping && self.shared.is_stopping() && self.core.head() == self.shared.log.head()
-        {
-            self.stop();
-        }
+        self.run_drain();
         let due = |at| self.now >= at;
         if due(self.next_sweep) || self.earliest_deadline.is_some_and(due) {
             self.sweep();
         }
     }
 
-    fn ids(&self) -> impl Iterator<Item = SessionId> + use<> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = SessionId> + use<> {
         (0..u32::try_from(self.connections.len()).unwrap_or(u32::MAX)).map(SessionId)
     }
 
@@ -92,17 +89,6 @@ impl ShardTask {
         if now >= connection.next_ping && connection.own_bytes() < SESSION_CONTROL_BYTES {
             connection.ping(now, ping_interval);
             self.core.wake(id);
-        }
-    }
-
-    /// The hub stops: everyone is sent what is pending, then a close.
-    fn stop(&mut self) {
-        self.stopping = true;
-        for id in self.ids() {
-            let open = self.connection(id).is_some_and(|c| c.stage == Stage::Open);
-            if open {
-                self.finish(id, CloseReason::Shutdown);
-            }
         }
     }
 }

@@ -1,21 +1,24 @@
 //! Writing, and the ways a connection ends.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Events;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::connection::{Reading, Stage};
 use super::{Connection, ShardTask};
-use crate::config::ms;
+use crate::config::{Config, ms};
+use crate::drain;
 use crate::fanout::{CloseReason, NextWrite, SessionId};
 
 /// Writes to one session before the others get their turn. Each holds one message.
 const WRITES_PER_SHARE: usize = 4;
 /// Sessions written before reads and accepts get their turn.
 const SESSIONS_PER_SHARE: usize = 256;
-/// How long a peer may take over its part of the closing handshake, in milliseconds.
-const CLOSE_MS_MAX: u64 = 1_000;
+/// How long a peer may take over its part of the closing handshake.
+pub(super) const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// What came of writing to a session.
 enum Outcome {
@@ -58,7 +61,7 @@ impl ShardTask {
 
     /// Lets reads and accepts have their turn amid a long round of writing.
     fn poll_between(&mut self, events: &mut Events) {
-        if self.poll.poll(events, Some(std::time::Duration::ZERO)).is_ok() {
+        if self.poll.poll(events, Some(Duration::ZERO)).is_ok() {
             self.now = crate::clock::monotonic();
             self.allow_reading();
             self.handle_events(events);
@@ -109,8 +112,8 @@ impl ShardTask {
                 NextWrite::Idle => return Ok(Outcome::Done),
                 NextWrite::Lagged => self.finish(id, CloseReason::SlowClient),
                 NextWrite::Ended(reason) => {
-                    let deadline = self.now + ms(CLOSE_MS_MAX);
-                    connection.close(reason);
+                    let deadline = self.now + CLOSE_TIME_MAX;
+                    connection.close(close_frame(reason, &self.shared.config));
                     self.set_stage(id, Stage::CloseSent { reason, deadline });
                 }
             }
@@ -126,11 +129,11 @@ impl ShardTask {
 
     /// Ends a session in order: what is pending (of a slow one: its error) goes first.
     pub(super) fn finish(&mut self, id: SessionId, reason: CloseReason) {
-        let grace = match reason {
-            CloseReason::Shutdown => self.shared.config.drain_ms_max,
-            _ => self.shared.config.slow_grace_ms,
+        let from = match (&self.drain, reason) {
+            (Some(drain), CloseReason::Shutdown) => drain.until.max(self.now),
+            _ => self.now,
         };
-        let deadline = self.now + ms(grace);
+        let deadline = from + ms(self.shared.config.slow_grace_ms);
         self.core.finish(id, reason);
         self.set_stage(id, Stage::Finishing { reason, deadline });
     }
@@ -140,7 +143,7 @@ impl ShardTask {
         match self.connection(id).map(|connection| connection.stage) {
             Some(Stage::CloseSent { .. }) => self.remove(id),
             Some(_) => {
-                let deadline = self.now + ms(CLOSE_MS_MAX);
+                let deadline = self.now + CLOSE_TIME_MAX;
                 self.set_stage(id, Stage::Answering { deadline });
                 self.core.hush(id);
             }
@@ -150,9 +153,10 @@ impl ShardTask {
 
     /// The peer broke the protocol: it is told so, then the connection ends.
     pub(super) fn tell_off(&mut self, id: SessionId, reason: CloseReason) {
-        let deadline = self.now + ms(CLOSE_MS_MAX);
+        let deadline = self.now + CLOSE_TIME_MAX;
+        let frame = close_frame(reason, &self.shared.config);
         if let Some(connection) = self.connection(id) {
-            connection.close(reason);
+            connection.close(frame);
             self.set_stage(id, Stage::Discarding { reason, deadline });
             self.core.hush(id);
             self.read_later(id, Reading::Queued); // no event tells of what has already arrived
@@ -192,4 +196,12 @@ impl ShardTask {
         }
         self.remove(id);
     }
+}
+
+fn close_frame(reason: CloseReason, config: &Config) -> CloseFrame {
+    let text = match reason {
+        CloseReason::Shutdown => drain::close_text(drain::retry_of_sessions(config)).into(),
+        reason => reason.label().into(),
+    };
+    CloseFrame { code: CloseCode::from(reason.code()), reason: text }
 }

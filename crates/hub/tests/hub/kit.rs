@@ -44,6 +44,11 @@ pub(crate) fn config() -> Config {
     }
 }
 
+/// A hub that closes everybody at once when it ends, and gives them all the time to read.
+pub(crate) fn patient() -> Config {
+    Config { drain_ms_max: 0, slow_grace_ms: 30_000, ..config() }
+}
+
 impl TestHub {
     pub(crate) fn start(config: Config) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -63,6 +68,13 @@ impl TestHub {
     /// Begins to shut down; joining the handle waits for the end.
     pub(crate) fn begin_shutdown(&mut self) -> tokio::task::JoinHandle<()> {
         self.runtime.spawn(self.hub.take().unwrap().shutdown())
+    }
+
+    /// Waits until somebody has asked the hub to drain.
+    pub(crate) fn drain_asked(&self) {
+        let hub = self.hub.as_ref().unwrap();
+        let asked = async { tokio::time::timeout(PATIENCE, hub.drain_asked()).await };
+        self.runtime.block_on(asked).unwrap();
     }
 
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {

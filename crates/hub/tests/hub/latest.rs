@@ -8,8 +8,8 @@ use tickwire_hub::Config;
 use tickwire_protocol::{Channel, Encoding, Tick};
 
 use crate::kit::{
-    Client, Event, PATIENCE, Publisher, Stop, TestHub, cancel, config, correction, now, reader,
-    seqs, symbols, trade, until,
+    Client, Event, PATIENCE, Publisher, Stop, TestHub, cancel, config, correction, now, patient,
+    reader, seqs, symbols, trade, until,
 };
 
 /// One trade of each symbol.
@@ -211,7 +211,8 @@ fn a_stalled_reader_does_not_delay_those_who_want_every_tick() {
     let ended = hub.begin_shutdown();
     for reader in readers {
         let (last, end) = reader.join().unwrap();
-        assert_eq!((last, end), (rounds, Event::Close(1001, "shutdown".to_owned())));
+        assert_eq!(last, rounds);
+        assert!(end.retry_ms().is_some(), "{end:?}");
     }
     drop(publisher);
     hub.block_on(ended).unwrap();
@@ -246,7 +247,7 @@ fn corrections_and_cancels_all_come_whatever_is_asked() {
 #[test]
 fn values_that_wait_for_their_slot_are_sent_when_the_hub_ends() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
-        let mut hub = TestHub::start(Config { drain_ms_max: 7_000, ..config() });
+        let mut hub = TestHub::start(patient());
         let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
         let mut client = Client::session(&hub, encoding);
         latest(&mut client, r#""trades":["*"]"#, r#","max_rate":0.1"#);
@@ -261,7 +262,7 @@ fn values_that_wait_for_their_slot_are_sent_when_the_hub_ends() {
             }
         };
         assert!(values.are_all(2_000, 3), "{:?}", values.last);
-        assert_eq!(end, Event::Close(1001, "shutdown".to_owned()));
+        assert!(end.retry_ms().is_some(), "{end:?}");
         client.send_close(1001);
         client.gone();
         drop(publisher);

@@ -53,7 +53,8 @@ fn sessions_that_never_read_are_cut_and_the_others_get_everything() {
     let ended = hub.begin_shutdown();
     for reader in readers {
         let (last, end) = reader.join().unwrap();
-        assert_eq!((last, end), (published, Event::Close(1001, "shutdown".to_owned())));
+        assert_eq!(last, published);
+        assert!(end.retry_ms().is_some(), "{end:?}");
     }
     drop(publisher);
     hub.block_on(ended).unwrap();

@@ -345,6 +345,14 @@ fn message(payload: &[u8], encoding: Encoding) -> Event {
 }
 
 impl Event {
+    /// How long to stay away, in milliseconds, if this is the close of a hub that goes away.
+    pub(crate) fn retry_ms(&self) -> Option<u64> {
+        match self {
+            Self::Close(1001, reason) => reason.strip_prefix("shutdown retry_ms=")?.parse().ok(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn control(self) -> Value {
         match self {
             Self::Control(element) => element,

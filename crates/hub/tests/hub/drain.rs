@@ -1,0 +1,151 @@
+//! The drain: sessions are closed one after the other, and told when to come back.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tickwire_hub::Config;
+
+use crate::kit::{
+    Client, Event, PATIENCE, Publisher, Stop, TestHub, config, now, seqs, trade, until,
+    upgrade_request,
+};
+
+/// A session that reads until its close: when that came, the last tick before it, and the close.
+fn reading(hub: &TestHub) -> std::thread::JoinHandle<(Instant, u64, Event)> {
+    let mut client = Client::msgpack(hub);
+    client.subscribe(r#""trades":["AAPL"]"#);
+    std::thread::spawn(move || {
+        let mut last = 0;
+        loop {
+            match client.event() {
+                Event::Ticks(ticks) => {
+                    let came = seqs(&ticks);
+                    assert_eq!(came, (last + 1..=last + came.len() as u64).collect::<Vec<_>>());
+                    last += came.len() as u64;
+                }
+                end => {
+                    let at = now();
+                    client.send_close(1001);
+                    client.gone();
+                    return (at, last, end);
+                }
+            }
+        }
+    })
+}
+
+/// Publishes until it is told to stop; says how many ticks it has published.
+fn publishing(mut publisher: Publisher, stop: &AtomicBool) -> (Publisher, u64) {
+    let mut published = 0;
+    while !stop.load(Ordering::Relaxed) {
+        publisher.publish(&[trade("AAPL", published)]);
+        published += 1;
+    }
+    (publisher, published)
+}
+
+#[test]
+fn sessions_are_closed_over_the_drain_and_have_every_tick_up_to_then() {
+    const SESSIONS: usize = 50;
+    let drain_ms_max = 3_000;
+    let mut hub = TestHub::start(Config { drain_ms_max, slow_grace_ms: 30_000, ..config() });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let sessions: Vec<_> = (0..SESSIONS).map(|_| reading(&hub)).collect();
+    publisher.publish(&[trade("AAPL", 0), trade("AAPL", 1)]);
+    let stop = AtomicBool::new(false);
+    let (mut publisher, published, ends) = std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| publishing(publisher, &stop));
+        let _stop = Stop(&stop);
+        let ended = hub.begin_shutdown();
+        let ends: Vec<_> = sessions.into_iter().map(|session| session.join().unwrap()).collect();
+        stop.store(true, Ordering::Relaxed);
+        let (publisher, published) = publishing.join().unwrap();
+        (publisher, published + 2, (ends, ended))
+    });
+    let (ends, ended) = ends;
+    let times = || ends.iter().map(|(at, ..)| *at);
+    let over = times().max().unwrap() - times().min().unwrap();
+    assert!(over > Duration::from_millis(drain_ms_max / 2), "all within {over:?}");
+    let lasts: BTreeSet<_> = ends.iter().map(|(_, last, _)| *last).collect();
+    assert!(*lasts.first().unwrap() >= 2, "what was published before came");
+    assert!(*lasts.last().unwrap() <= published);
+    assert!(lasts.len() > SESSIONS / 4, "ticks go on to those not closed yet: {lasts:?}");
+    let mut order: Vec<_> = (0..SESSIONS).collect();
+    order.sort_by_key(|session| ends[*session].0);
+    assert!(!order.is_sorted(), "in random order");
+    for (.., end) in &ends {
+        assert_eq!(end.retry_ms(), Some(drain_ms_max + 1_000), "{end:?}");
+    }
+    assert_eq!(publisher.client.closed().retry_ms(), Some(1_000), "its drain is over");
+    hub.block_on(ended).unwrap();
+}
+
+#[test]
+fn a_draining_hub_is_not_ready_and_refuses_who_comes_but_still_answers() {
+    let token = "let-me-drain";
+    let mut hub = TestHub::start(Config {
+        drain_ms_max: 60_000,
+        admin_token: Some(token.to_owned()),
+        ..config()
+    });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let sessions: Vec<_> = (0..20).map(|_| Client::json(&hub)).collect();
+    let authorization = format!("Bearer {token}");
+    let asked = || {
+        let headers = [("Authorization", authorization.as_str())];
+        hub.request("POST", "/api/drain", &headers, "")
+    };
+    assert_eq!(asked().status, 202);
+    hub.drain_asked();
+    assert_eq!(asked().status, 202, "it goes on");
+    for path in ["/healthz", "/metrics", "/api/status"] {
+        assert_eq!(hub.get(path).status, 200, "{path}");
+    }
+    assert_eq!(hub.get("/readyz").status, 503);
+    for path in ["/ws", "/publish"] {
+        let request = upgrade_request(hub.address, path, &[("Connection", "close")]);
+        let refused = crate::kit::exchange(hub.address, request.as_bytes());
+        assert_eq!(refused.status, 503, "{path}: {refused:?}");
+        assert!(refused.head.contains("retry-after: 61"), "{path}: {refused:?}");
+    }
+    assert_eq!(hub.post("/publish", "[]").status, 503);
+    publisher.publish(&[trade("AAPL", 1)]); // who is there already is served
+    drop(sessions);
+    let ended = hub.begin_shutdown();
+    assert!(publisher.client.closed().retry_ms().is_some());
+    let began = now();
+    hub.block_on(ended).unwrap();
+    assert!(began.elapsed() < PATIENCE, "nobody was left: {:?}", began.elapsed());
+}
+
+#[test]
+fn only_who_shows_the_admin_token_may_drain() {
+    let ask = |hub: &TestHub, headers: &[_]| hub.request("POST", "/api/drain", headers, "");
+    let hub = TestHub::default();
+    let refused = ask(&hub, &[("Authorization", "Bearer anything")]);
+    assert_eq!(refused.status, 403);
+    assert!(refused.body.contains("--admin-token"), "{refused:?}");
+    let hub = TestHub::start(Config {
+        admin_token: Some("let-me-drain".to_owned()),
+        publish_token: Some("let-me-publish".to_owned()),
+        ..config()
+    });
+    assert_eq!(ask(&hub, &[]).status, 401);
+    assert_eq!(ask(&hub, &[("Authorization", "Bearer let-me-publish")]).status, 401);
+    let shown = ("Authorization", "Bearer let-me-drain");
+    assert_eq!(ask(&hub, &[shown, ("Origin", "https://elsewhere.example")]).status, 403);
+    assert_eq!(hub.request("GET", "/api/drain", &[shown], "").status, 405);
+    assert_eq!(hub.get("/readyz").status, 200);
+    assert_eq!(ask(&hub, &[shown]).status, 202);
+    hub.drain_asked();
+}
+
+#[test]
+fn the_drain_is_over_once_nobody_is_left() {
+    let mut hub = TestHub::start(Config { drain_ms_max: 60_000, ..config() });
+    let sessions: Vec<_> = (0..20).map(|_| Client::json(&hub)).collect();
+    let ended = hub.begin_shutdown();
+    drop(sessions);
+    until("the hub has ended", || ended.is_finished());
+}
