@@ -33,6 +33,10 @@ pub enum PublishError {
         /// What the hub said.
         detail: String,
     },
+    /// While the connection was down, another source was published under the same publisher id, so
+    /// that nobody knows what was taken of this one.
+    #[error("another source was published with the same publisher id meanwhile: give each its own")]
+    OtherSource,
     /// The hub ended the session with an error that would come again.
     #[error("the hub ended publishing: error {code} {msg}{}{}", detail_of(detail), hint(*code, detail))]
     Ended {

@@ -12,6 +12,9 @@ pub struct Progress {
     pub(crate) resumed_after: AtomicU64,
     pub(crate) skipped: AtomicU64,
     pub(crate) refused: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) republished: AtomicU64,
+    pub(crate) lost: AtomicU64,
     pub(crate) reconnects: AtomicU64,
     pub(crate) behind_ns: AtomicU64,
     pub(crate) connected: AtomicBool,
@@ -36,6 +39,14 @@ pub struct Counts {
     pub skipped: u64,
     /// Messages the hub refused.
     pub refused: u64,
+    /// Ticks dropped because they had been due for longer than [`PublisherConfig::behind_max`].
+    ///
+    /// [`PublisherConfig::behind_max`]: crate::PublisherConfig::behind_max
+    pub dropped: u64,
+    /// Ticks the hub had acknowledged, then lost, and got again. They count as acknowledged twice.
+    pub republished: u64,
+    /// Ticks the hub had acknowledged and then lost, of a source that cannot be read again.
+    pub lost: u64,
     /// How often the connection had to be made again.
     pub reconnects: u64,
     /// How late the last tick was sent after it was due, in nanoseconds.
@@ -61,6 +72,9 @@ impl Progress {
             resumed_after: self.resumed_after.load(Relaxed),
             skipped: self.skipped.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            republished: self.republished.load(Relaxed),
+            lost: self.lost.load(Relaxed),
             reconnects: self.reconnects.load(Relaxed),
             behind_ns: self.behind_ns.load(Relaxed),
             connected: self.connected.load(Relaxed),

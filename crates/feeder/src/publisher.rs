@@ -1,15 +1,16 @@
 //! Publishing to a hub so that it takes every tick once.
 //!
 //! Data messages are numbered: message k after the hub's `publishing last=N` is number N + k. A
-//! message is kept until the hub acknowledges its number; after a broken connection the hub says the
-//! last number it took, what it took is dropped and the rest is sent again. Every message ends with
-//! a mark: which source it is, and how many of its ticks have been published. A later run with the
-//! same publisher id and the same source goes on from there.
+//! message is kept until the hub acknowledges its number. Every message ends with a mark: which source
+//! it is, and how many of its ticks have been published. After a broken connection, or in a later run
+//! with the same publisher id and the same source, the hub says the last mark it has, and publishing
+//! goes on from there: with what is kept, or with the source brought back to it.
 
 mod address;
 mod backoff;
 mod connection;
 mod mark;
+mod position;
 mod session;
 mod window;
 
@@ -43,6 +44,10 @@ pub struct PublisherConfig {
     pub unacked_messages_max: usize,
     /// Most bytes sent and not acknowledged; beyond it the source waits.
     pub unacked_bytes_max: usize,
+    /// A tick that has been due for longer when its turn comes is dropped, and the hub is told how
+    /// many were; `None`: the source waits, and nothing is dropped. Without a schedule
+    /// ([`Speed::Max`](crate::Speed::Max)) nothing comes late.
+    pub behind_max: Option<Duration>,
     /// For connecting, and for `publishing` after it.
     pub connect_timeout: Duration,
     /// A hub that does not acknowledge for so long is given up, and connected to again.
@@ -66,6 +71,7 @@ impl PublisherConfig {
             message_bytes_max: 48 * 1024,
             unacked_messages_max: 1_024,
             unacked_bytes_max: 16 * 1024 * 1024,
+            behind_max: None,
             connect_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(10),
             backoff_max: Duration::from_secs(5),

@@ -166,6 +166,14 @@ impl Source for Replay {
         Ok(next)
     }
 
+    fn rewind(&mut self) -> Result<bool, SourceError> {
+        self.order.clear();
+        self.round = Round::default();
+        self.skipped = 0;
+        self.begin_round()?;
+        Ok(true)
+    }
+
     fn identity(&self) -> u64 {
         let names: Vec<_> = self.config.files.iter().map(|path| path.to_string_lossy()).collect();
         identity::of(std::iter::once("replay").chain(names.iter().map(AsRef::as_ref)))

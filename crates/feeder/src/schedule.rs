@@ -24,15 +24,20 @@ pub(crate) struct Schedule<S> {
     ahead: Option<(Tick, Due)>,
     taken: u64,
     ended: bool,
+    /// Nothing behind this many ticks is taken.
+    until: Option<u64>,
 }
 
 impl<S: Source> Schedule<S> {
     pub(crate) fn new(source: S, pace: Pace) -> Self {
-        Self { source, pacer: Pacer::new(pace), ahead: None, taken: 0, ended: false }
+        Self { source, pacer: Pacer::new(pace), ahead: None, taken: 0, ended: false, until: None }
     }
 
     /// The next tick if it is due. After an error it has ended.
     pub(crate) fn next(&mut self, now: UnixNanos) -> Result<Next, SourceError> {
+        if self.has_ended() {
+            return Ok(Next::End);
+        }
         let (mut tick, due) = match self.ahead.take() {
             Some(ahead) => ahead,
             None => match self.read()? {
@@ -52,13 +57,27 @@ impl<S: Source> Schedule<S> {
         Ok(Next::Send(tick, due.at))
     }
 
-    /// Passes over up to `count` ticks of a source that has not been scheduled yet; returns how many.
+    /// Passes over up to `count` ticks, whenever they are due; returns how many.
     pub(crate) fn skip(&mut self, count: u64) -> Result<u64, SourceError> {
         let before = self.taken;
-        while self.taken - before < count && self.read()?.is_some() {
+        while self.taken - before < count && (self.ahead.take().is_some() || self.read()?.is_some())
+        {
             self.taken += 1;
         }
         Ok(self.taken - before)
+    }
+
+    /// Goes back to the beginning of the source; `false` if it cannot. Ticks that are taken again are
+    /// due when they were, and bear the same times.
+    pub(crate) fn rewind(&mut self) -> Result<bool, SourceError> {
+        let rewound = self.source.rewind();
+        self.ended |= rewound.is_err();
+        if let Ok(true) = rewound {
+            self.ahead = None;
+            self.taken = 0;
+            self.ended = false;
+        }
+        rewound
     }
 
     fn read(&mut self) -> Result<Option<Tick>, SourceError> {
@@ -70,15 +89,19 @@ impl<S: Source> Schedule<S> {
         tick
     }
 
-    /// Nothing is taken from now on.
+    /// Nothing that has not been taken yet is taken from now on.
     pub(crate) fn stop(&mut self) {
-        self.ended = true;
-        self.ahead = None;
+        self.until.get_or_insert(self.taken);
+    }
+
+    /// Whether it has been stopped.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.until.is_some()
     }
 
     /// Whether nothing will come any more.
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended && self.ahead.is_none()
+        self.ended && self.ahead.is_none() || self.until.is_some_and(|until| self.taken >= until)
     }
 
     /// Ticks taken or passed over, counted from the beginning of the source.
@@ -132,5 +155,47 @@ mod tests {
         assert_eq!((tick.symbol, tick.data), (seventh.symbol, seventh.data));
         assert_eq!((at, resumed.taken()), (UnixNanos(5), 7));
         assert_eq!(schedule(3).skip(9).unwrap(), 3);
+    }
+
+    #[test]
+    fn ticks_taken_again_bear_the_times_they_had() {
+        let mut schedule = schedule(100);
+        let take = |schedule: &mut Schedule<Simulator>, now: u64| match schedule
+            .next(UnixNanos(now))
+            .unwrap()
+        {
+            Next::Send(tick, at) => Some((tick, at)),
+            Next::Wait(_) | Next::End => None,
+        };
+        schedule.skip(2).unwrap();
+        let start = 1_000_000_000_000;
+        let first = take(&mut schedule, start).unwrap();
+        let rest: Vec<_> = std::iter::from_fn(|| take(&mut schedule, start + 20_000_000)).collect();
+        assert!(rest.len() > 5);
+        assert!(schedule.rewind().unwrap());
+        let again: Vec<_> =
+            std::iter::from_fn(|| take(&mut schedule, start + 20_000_000)).collect();
+        assert!(again[..2].iter().all(|(_, at)| at.0 < start));
+        assert_eq!(again[2], first);
+        assert!(again[3..] == rest);
+    }
+
+    #[test]
+    fn stopped_schedule_gives_again_what_it_had_given_and_no_more() {
+        let mut schedule = schedule(100);
+        let late = UnixNanos(u64::MAX / 2);
+        for _ in 0..7 {
+            schedule.next(late).unwrap();
+        }
+        schedule.stop();
+        assert_eq!(schedule.next(late).unwrap(), Next::End);
+        schedule.rewind().unwrap();
+        assert_eq!(schedule.skip(5).unwrap(), 5);
+        for _ in 5..7 {
+            assert!(!schedule.has_ended());
+            assert!(matches!(schedule.next(late).unwrap(), Next::Send(..)));
+        }
+        assert!(schedule.has_ended());
+        assert_eq!(schedule.next(late).unwrap(), Next::End);
     }
 }

@@ -185,6 +185,11 @@ impl Source for Simulator {
         Ok(self.next())
     }
 
+    fn rewind(&mut self) -> Result<bool, SourceError> {
+        *self = Self::new(self.config.clone());
+        Ok(true)
+    }
+
     fn identity(&self) -> u64 {
         let SimConfig { symbols, rate, seed, .. } = self.config;
         identity::of(["simulator", &format!("{symbols} {rate} {seed}")])

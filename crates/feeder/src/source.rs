@@ -14,8 +14,18 @@ pub trait Source {
     /// If the source cannot go on; it is not asked again.
     fn next_tick(&mut self) -> Result<Option<Tick>, SourceError>;
 
+    /// Goes back to the first tick and gives the same ones again; `false` if it cannot, as a live
+    /// source, whose ticks are gone once it has given them.
+    ///
+    /// # Errors
+    /// If it could, but something is in the way; it is not asked again.
+    fn rewind(&mut self) -> Result<bool, SourceError> {
+        Ok(false)
+    }
+
     /// Tells this source from others: two sources with the same identity give the same ticks in the
-    /// same order, so that a position in one is a position in the other.
+    /// same order, so that a position in one is a position in the other. A live source has an
+    /// identity of its own in each run.
     fn identity(&self) -> u64;
 
     /// Malformed lines passed over so far.

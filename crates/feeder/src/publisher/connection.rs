@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::PublisherConfig;
+use super::backoff::told;
 use crate::PublishError;
 
 /// Hubs send a publisher nothing but short control elements.
@@ -29,6 +30,8 @@ const DETAIL_CHARS_MAX: usize = 200;
 pub(super) enum Problem {
     /// It may work another time; with the reason.
     Again(String),
+    /// The hub closes, and says when to come back.
+    Later(String, Duration),
     /// It would fail again.
     Fatal(PublishError),
 }
@@ -91,7 +94,11 @@ impl Link {
                 Message::Binary(bytes) => decode_message(bytes, Encoding::MsgpackArray),
                 Message::Close(Some(frame)) => {
                     let (code, reason) = (frame.code, &frame.reason);
-                    return Err(Problem::Again(format!("closed by the hub: {code} {reason}")));
+                    let said = format!("closed by the hub: {code} {reason}");
+                    return Err(match told(reason) {
+                        Some(wait) => Problem::Later(said, wait),
+                        None => Problem::Again(said),
+                    });
                 }
                 Message::Close(None) => return Err(again("closed by the hub")),
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,

@@ -2,39 +2,46 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use tickwire_protocol::{Control, Encoding, ErrorCode, MessageBuf};
+use tickwire_protocol::{Control, Encoding, ErrorCode, MessageBuf, Tick};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::connection::{Link, Problem, judge};
-use super::window::Window;
+use super::window::{Unacked, Window};
 use super::{PublisherConfig, mark};
 use crate::clock::Clock;
 use crate::progress::add;
 use crate::schedule::{Next, Schedule};
 use crate::{FeedError, Pace, Progress, PublishError, Source, SourceError};
 
-/// Ticks passed over between two looks at the cancellation.
-const SKIP_TICKS: u64 = 10_000;
+/// Ticks looked at between two looks at the cancellation.
+const TURN_TICKS: usize = 10_000;
 
 /// A source on its way to a hub, over as many sessions as it takes.
 #[derive(Debug)]
 pub(super) struct Publisher<S> {
     config: PublisherConfig,
-    cancel: CancellationToken,
-    progress: Arc<Progress>,
+    pub(super) cancel: CancellationToken,
+    pub(super) progress: Arc<Progress>,
     clock: Clock,
-    schedule: Schedule<S>,
+    pub(super) schedule: Schedule<S>,
     /// Why the source ended early; reported once what came before is acknowledged.
-    failed: Option<SourceError>,
-    window: Window,
+    pub(super) failed: Option<SourceError>,
+    pub(super) window: Window,
     backoff: Backoff,
-    message: MessageBuf,
-    /// Whether the source stands where an earlier run left off.
-    positioned: bool,
+    pub(super) message: MessageBuf,
+    /// Whether there has been a session.
+    pub(super) aligned: bool,
+    /// The mark of another source that the first session found.
+    pub(super) foreign: Option<String>,
+    /// Ticks dropped that the hub has not been told of.
+    pub(super) untold: u64,
+    /// Whether the hub's log on disk works, as far as it has said.
+    logged: bool,
     /// When to look for due ticks again.
     wake: Instant,
     /// When the hub last acknowledged anything, or began to owe it.
@@ -56,7 +63,10 @@ impl<S: Source> Publisher<S> {
             window: Window::new(config.unacked_messages_max, config.unacked_bytes_max),
             backoff: Backoff::new(config.backoff_max),
             message: MessageBuf::new(Encoding::MsgpackArray),
-            positioned: false,
+            aligned: false,
+            foreign: None,
+            untold: 0,
+            logged: true,
             wake: clock.instant(),
             acked_at: clock.instant(),
             clock,
@@ -68,9 +78,13 @@ impl<S: Source> Publisher<S> {
 
     /// Publishes until all is acknowledged, or nothing may be taken any more and nothing is owed.
     pub(super) async fn run(mut self) -> Result<(), FeedError> {
-        while let Some(reason) = self.session().await? {
+        while let Some((reason, told)) = self.session().await? {
             self.progress.connected.store(false, Relaxed);
-            let wait = self.backoff.next(rand::random());
+            let chance = rand::random();
+            let wait = match told {
+                Some(told) => self.backoff.after(told, chance),
+                None => self.backoff.next(chance),
+            };
             tracing::warn!(
                 "{}: {reason}; trying again in {:.1} s",
                 self.config.hub,
@@ -78,17 +92,18 @@ impl<S: Source> Publisher<S> {
             );
             tokio::select! {
                 () = sleep(wait) => {}
-                () = self.cancel.cancelled(), if self.window.is_empty() => break,
+                () = self.cancel.cancelled(), if self.owes_nothing() => break,
             }
         }
         self.failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// One session: `None` once everything is done, else why it ended.
-    async fn session(&mut self) -> Result<Option<String>, PublishError> {
+    /// One session: `None` once everything is done, else why it ended, and how long to wait if the
+    /// hub has said so.
+    async fn session(&mut self) -> Result<Option<(String, Option<Duration>)>, PublishError> {
         let link = tokio::select! {
             link = Link::open(&self.config) => link,
-            () = self.cancel.cancelled(), if self.window.is_empty() => return Ok(None),
+            () = self.cancel.cancelled(), if self.owes_nothing() => return Ok(None),
         };
         let served = match link {
             Ok(mut link) => match self.serve(&mut link).await {
@@ -101,24 +116,27 @@ impl<S: Source> Publisher<S> {
             Err(problem) => problem,
         };
         match served {
-            Problem::Again(reason) => Ok(Some(reason)),
+            Problem::Again(reason) => Ok(Some((reason, None))),
+            Problem::Later(reason, wait) => Ok(Some((reason, Some(wait)))),
             Problem::Fatal(error) => Err(error),
         }
+    }
+
+    /// Whether it may end where it is, once it is to end.
+    fn owes_nothing(&self) -> bool {
+        let caught_up = self.schedule.has_ended() || !self.schedule.is_stopped();
+        self.window.is_empty() && caught_up
     }
 
     async fn serve(&mut self, link: &mut Link) -> Result<(), Problem> {
         tracing::debug!(hub = %self.config.hub, last = link.last, "publishing");
         self.progress.connected.store(true, Relaxed);
-        let taken = self.window.resume(link.last);
-        add(&self.progress.acked, taken);
+        if self.aligned {
+            self.progress.reconnects.fetch_add(1, Relaxed);
+        }
+        self.align(link.last, link.mark.as_deref()).await?;
         self.acked_at = self.clock.instant();
         link.send(self.window.messages()).await?;
-        if self.positioned {
-            self.progress.reconnects.fetch_add(1, Relaxed);
-        } else {
-            self.positioned = true;
-            self.position(link.mark.as_deref()).await;
-        }
         loop {
             if self.cancel.is_cancelled() {
                 self.schedule.stop();
@@ -141,35 +159,16 @@ impl<S: Source> Publisher<S> {
         }
     }
 
-    /// Goes on where an earlier run of the same publisher left off.
-    async fn position(&mut self, mark: Option<&str>) {
-        let Some(mark) = mark else { return };
-        let Some(mut left) = mark::read(self.schedule.source().identity(), mark) else {
-            tracing::warn!(
-                "the hub's mark for this publisher id is of another source: starting at its beginning"
-            );
-            return;
-        };
-        while left > 0 && !self.cancel.is_cancelled() {
-            match self.schedule.skip(left.min(SKIP_TICKS)) {
-                Ok(0) => break,
-                Ok(skipped) => {
-                    left -= skipped;
-                    self.progress.resumed_after.fetch_add(skipped, Relaxed);
-                }
-                Err(error) => {
-                    self.failed = Some(error);
-                    break;
-                }
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-
     fn hear(&mut self, controls: Vec<Control>) -> Result<(), Problem> {
         for control in controls {
             match control {
-                Control::Ack { upto, .. } => {
+                Control::Ack { upto, logged } => {
+                    if self.logged && !logged {
+                        tracing::warn!(
+                            "the hub's log on disk has failed: what it takes now does not outlive it"
+                        );
+                    }
+                    self.logged = logged;
                     let ticks = self.window.ack(upto);
                     if ticks > 0 {
                         add(&self.progress.acked, ticks);
@@ -201,35 +200,44 @@ impl<S: Source> Publisher<S> {
         self.wake = until.unwrap_or_else(|| self.clock.instant());
         let source = self.schedule.source();
         self.progress.set_source(source.skipped(), source.fraction_done());
-        if self.message.is_empty() {
+        let lost = std::mem::take(&mut self.untold);
+        if self.message.is_empty() && lost == 0 {
             return Ok(());
         }
         let ticks = self.message.len();
-        self.message.push_mark(&mark::write(source.identity(), self.schedule.taken()));
-        let message = Bytes::copy_from_slice(self.message.finish());
+        let end = self.schedule.taken();
+        let message = self.seal(lost, end);
         add(&self.progress.ticks, ticks);
         add(&self.progress.messages, 1);
         add(&self.progress.bytes, message.len());
         if self.window.is_empty() {
             self.acked_at = self.clock.instant();
         }
-        self.window.push(message.clone(), ticks);
+        self.window.push(Unacked { message: message.clone(), ticks, end });
         link.send([message]).await
+    }
+
+    /// Ends the message: with the ticks dropped before it, and where the source stands behind it.
+    pub(super) fn seal(&mut self, lost: u64, end: u64) -> Bytes {
+        if lost > 0 {
+            self.message.push_lost(lost);
+        }
+        self.message.push_mark(&mark::write(self.schedule.source().identity(), end));
+        Bytes::copy_from_slice(self.message.finish())
     }
 
     /// Fills the message with what is due. Returns when to look again, `None` for at once.
     fn fill(&mut self) -> Option<Instant> {
         let now = self.clock.now();
         self.message.clear();
-        while self.message.len() < self.config.message_ticks_max
-            && self.message.bytes() < self.config.message_bytes_max
-        {
+        for _ in 0..TURN_TICKS {
+            if self.message.len() >= self.config.message_ticks_max
+                || self.message.bytes() >= self.config.message_bytes_max
+            {
+                break;
+            }
             match self.schedule.next(now) {
-                Ok(Next::Send(tick, due)) => {
-                    self.message.push(&tick);
-                    let behind = u64::try_from(now.since(due).as_nanos()).unwrap_or(u64::MAX);
-                    self.progress.behind_ns.store(behind, Relaxed);
-                }
+                Ok(Next::Send(tick, due)) => self.take(&tick, now.since(due)),
                 Ok(Next::Wait(until)) => return Some(self.clock.instant_of(until)),
                 Ok(Next::End) => break,
                 Err(error) => {
@@ -239,5 +247,17 @@ impl<S: Source> Publisher<S> {
             }
         }
         None
+    }
+
+    /// Takes a tick into the message, unless it comes too late.
+    fn take(&mut self, tick: &Tick, behind: Duration) {
+        let behind_ns = u64::try_from(behind.as_nanos()).unwrap_or(u64::MAX);
+        self.progress.behind_ns.store(behind_ns, Relaxed);
+        if self.config.behind_max.is_some_and(|most| behind > most) {
+            self.untold += 1;
+            self.progress.dropped.fetch_add(1, Relaxed);
+        } else {
+            self.message.push(tick);
+        }
     }
 }
