@@ -1,0 +1,156 @@
+//! A hub's publishing side as the wire contract has it, to the letter, which can lose its end.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use futures_util::{SinkExt, StreamExt};
+use rand::rngs::Xoshiro256PlusPlus as Random;
+use rand::{RngExt, SeedableRng};
+use tickwire_protocol::{Command, Control, Encoding, Published, Tick, decode_publish};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, accept_async};
+
+/// What a hub was told, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Told {
+    Tick(Tick),
+    Lost(u64),
+}
+
+/// Ended when dropped.
+pub(crate) struct StrictHub {
+    pub(crate) address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    accepting: AbortHandle,
+}
+
+/// All it knows of its one publisher.
+#[derive(Default)]
+struct State {
+    last: u64,
+    mark: Option<String>,
+    told: Vec<Told>,
+    /// Number of the newest session: messages of older ones are not taken.
+    session: u64,
+    /// What it would still know after losing its end: `last`, mark, and how much it was told.
+    kept: (u64, Option<String>, usize),
+    random: Option<Random>,
+}
+
+impl StrictHub {
+    pub(crate) async fn start(seed: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let random = Some(Random::seed_from_u64(seed));
+        let state = Arc::new(Mutex::new(State { random, ..State::default() }));
+        let sessions = state.clone();
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, sessions.clone()));
+            }
+        });
+        Self { address, state, accepting: accepting.abort_handle() }
+    }
+
+    /// Its machine fails: it knows what it had kept, if that was anything, and all sessions are gone.
+    /// Says whether anything was lost.
+    pub(crate) fn lose_end(&self) -> bool {
+        let mut state = self.state.lock().unwrap();
+        let (last, mark, told) = state.kept.clone();
+        if mark.is_none() || told == state.told.len() {
+            return false;
+        }
+        (state.last, state.mark) = (last, mark);
+        state.told.truncate(told);
+        state.session += 1;
+        true
+    }
+
+    /// What is there now survives the next failure.
+    pub(crate) fn keep(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.kept = (state.last, state.mark.clone(), state.told.len());
+    }
+
+    pub(crate) fn last(&self) -> u64 {
+        self.state.lock().unwrap().last
+    }
+
+    pub(crate) fn told(&self) -> Vec<Told> {
+        self.state.lock().unwrap().told.clone()
+    }
+}
+
+impl Drop for StrictHub {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl State {
+    /// Takes a message of a session, unless it is fenced. Says whether to acknowledge now.
+    fn take(&mut self, session: u64, message: &[u8]) -> Option<bool> {
+        if session != self.session {
+            return None;
+        }
+        let decoded = decode_publish(message, Encoding::MsgpackArray, 500).expect("well formed");
+        let Published { ticks, mark, lost } = decoded;
+        assert!(!ticks.is_empty() || lost > 0, "a message says something");
+        self.last += 1;
+        self.mark = Some(mark.expect("every message has a mark"));
+        self.told.extend((lost > 0).then_some(Told::Lost(lost)));
+        self.told.extend(ticks.into_iter().map(Told::Tick));
+        self.random.as_mut().map(|random| random.random_bool(0.3))
+    }
+}
+
+/// Serves one session until it ends, however that happens.
+async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
+    let mut socket = accept_async(stream).await.ok()?;
+    say(&mut socket, &Control::Connected { epoch: "e".to_owned() }).await?;
+    let Message::Text(command) = socket.next().await?.ok()? else { panic!("no command") };
+    assert!(matches!(Command::from_json(command.as_bytes()), Ok(Command::Publish(_))));
+    let (session, answer) = {
+        let mut state = state.lock().unwrap();
+        state.session += 1;
+        (state.session, Control::Publishing { last: state.last, mark: state.mark.clone() })
+    };
+    say(&mut socket, &answer).await?;
+    loop {
+        let owed = state.lock().unwrap().last;
+        let message = tokio::select! {
+            message = socket.next() => message?.ok()?,
+            // Whatever has been taken is acknowledged soon.
+            () = tokio::time::sleep(std::time::Duration::from_millis(2)) => {
+                say(&mut socket, &Control::Ack { upto: owed, logged: true }).await?;
+                continue;
+            }
+        };
+        match message {
+            Message::Binary(message) => {
+                let (ack, upto) = {
+                    let mut state = state.lock().unwrap();
+                    (state.take(session, &message)?, state.last)
+                };
+                if ack {
+                    say(&mut socket, &Control::Ack { upto, logged: true }).await?;
+                }
+            }
+            Message::Close(_) => {
+                socket.close(None).await.ok();
+                return None;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn say(socket: &mut WebSocketStream<TcpStream>, control: &Control) -> Option<()> {
+    let mut message = Vec::new();
+    control.write_message(Encoding::MsgpackArray, &mut message);
+    socket.send(Message::binary(message)).await.ok()
+}

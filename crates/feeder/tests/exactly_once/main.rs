@@ -1,0 +1,179 @@
+//! A publisher whose connections are cut anywhere, whose process is killed, and whose hub loses its
+//! end: every tick of a source that can be read again is there once, in order; of a source that cannot,
+//! what is missing is told exactly.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod hub;
+mod proxy;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hub::{StrictHub, Told};
+use proxy::CuttingProxy;
+use rand::rngs::Xoshiro256PlusPlus as Random;
+use rand::{RngExt, SeedableRng};
+use tickwire_feeder::{
+    Counts, FeedError, Pace, Progress, PublisherConfig, SimConfig, Simulator, Source, SourceError,
+    Speed, publish,
+};
+use tickwire_protocol::Tick;
+use tokio_util::sync::CancellationToken;
+
+/// As fast as it goes, event times untouched.
+const AT_ONCE: Pace = Pace { speed: Speed::Max, restamp: false };
+/// A test that takes longer hangs.
+const TIME_MAX: Duration = Duration::from_secs(120);
+/// In a market of few symbols, so that a twin of it is quickly made.
+const TICKS: u64 = 60_000;
+const SYMBOLS: usize = 20;
+
+fn market(ticks: u64) -> Simulator {
+    let ticks_max = Some(ticks);
+    Simulator::new(SimConfig { symbols: SYMBOLS, ticks_max, ..SimConfig::default() })
+}
+
+/// A market that is gone once it has been seen.
+struct Live(Simulator);
+
+impl Source for Live {
+    fn next_tick(&mut self) -> Result<Option<Tick>, SourceError> {
+        self.0.next_tick()
+    }
+
+    fn identity(&self) -> u64 {
+        7
+    }
+}
+
+/// What can go wrong, and how often, in the mean time between two of them.
+struct Faults {
+    seed: u64,
+    /// Connections to be cut before it calms down.
+    cuts: u64,
+    /// Whether the publisher is killed now and then.
+    kills: bool,
+    /// Whether the hub loses its end now and then.
+    losses: bool,
+}
+
+struct Outcome {
+    told: Vec<Told>,
+    cuts: u64,
+    kills: u64,
+    losses: u64,
+    counts: Counts,
+}
+
+fn config(proxy: &CuttingProxy) -> PublisherConfig {
+    let mut config = PublisherConfig::new(format!("ws://{}", proxy.address).parse().unwrap());
+    config.publisher = "one".parse().unwrap();
+    config.message_ticks_max = 20;
+    config.unacked_messages_max = 8;
+    config.backoff_max = Duration::from_millis(2);
+    config
+}
+
+/// Publishes sources made by `source` under faults until one has been published to its end.
+async fn run<S: Source>(faults: Faults, source: impl Fn() -> S) -> Outcome {
+    let Faults { seed, cuts, kills: killing, losses: losing } = faults;
+    println!("seed {seed}");
+    let mut random = Random::seed_from_u64(seed);
+    let hub = StrictHub::start(seed).await;
+    let proxy = CuttingProxy::start(hub.address, seed).await;
+    let (mut kills, mut losses) = (0, 0);
+    let counts = loop {
+        let progress = Arc::new(Progress::default());
+        let work = publish(source(), AT_ONCE, config(&proxy), CancellationToken::new(), progress);
+        tokio::pin!(work);
+        let lifetime = random.random_range(1..300);
+        let mut looks = 0;
+        let ended: Option<Result<Counts, FeedError>> = loop {
+            tokio::select! {
+                ended = &mut work => break Some(ended),
+                () = tokio::time::sleep(Duration::from_millis(1)) => {}
+            }
+            looks += 1;
+            if proxy.cuts() >= cuts {
+                proxy.calm();
+                continue;
+            }
+            match random.random_range(0..20) {
+                0 if losing => losses += u64::from(hub.lose_end()),
+                1 | 2 => hub.keep(),
+                _ => {}
+            }
+            if killing && looks > lifetime {
+                kills += 1;
+                break None;
+            }
+        };
+        if let Some(ended) = ended {
+            break ended.unwrap();
+        }
+    };
+    let cuts = proxy.cuts();
+    println!("{cuts} cuts, {kills} kills, {losses} losses, {} messages", hub.last());
+    Outcome { told: hub.told(), cuts, kills, losses, counts }
+}
+
+async fn bounded<S: Source>(faults: Faults, source: impl Fn() -> S) -> Outcome {
+    tokio::time::timeout(TIME_MAX, Box::pin(run(faults, source))).await.expect("hangs")
+}
+
+/// Asserts that every tick is there once and in order, or told to be lost where it would be. Returns
+/// how many are lost.
+fn assert_complete(told: &[Told], market: Simulator) -> u64 {
+    let mut market = market.enumerate();
+    let mut lost = 0;
+    for told in told {
+        match told {
+            Told::Tick(tick) => {
+                let (number, expected) = market.next().expect("no more ticks than there are");
+                assert_eq!(*tick, expected, "tick {number}");
+            }
+            Told::Lost(ticks) => {
+                lost += ticks;
+                for _ in 0..*ticks {
+                    market.next().expect("no more are lost than there are");
+                }
+            }
+        }
+    }
+    assert_eq!(market.next(), None, "nothing is missing at the end");
+    lost
+}
+
+#[tokio::test]
+async fn thousands_of_cuts_lose_and_repeat_nothing() {
+    let mut cuts = 0;
+    for seed in 0..4 {
+        let faults = Faults { seed, cuts: 600, kills: false, losses: false };
+        let outcome = bounded(faults, || market(TICKS)).await;
+        assert_eq!(assert_complete(&outcome.told, market(TICKS)), 0);
+        assert_eq!((outcome.counts.ticks, outcome.counts.acked), (TICKS, TICKS));
+        cuts += outcome.cuts;
+    }
+    assert!(cuts >= 2_000, "{cuts}");
+}
+
+#[tokio::test]
+async fn killed_publisher_and_hub_that_loses_its_end_lose_and_repeat_nothing() {
+    for seed in 10..12 {
+        let faults = Faults { seed, cuts: 600, kills: true, losses: true };
+        let outcome = bounded(faults, || market(TICKS)).await;
+        assert!(outcome.kills > 0 && outcome.losses > 0, "{} kills", outcome.kills);
+        assert_eq!(assert_complete(&outcome.told, market(TICKS)), 0);
+    }
+}
+
+#[tokio::test]
+async fn live_source_tells_exactly_what_a_hub_has_lost() {
+    for seed in 20..22 {
+        let faults = Faults { seed, cuts: 600, kills: false, losses: true };
+        let outcome = bounded(faults, || Live(market(TICKS))).await;
+        let lost = assert_complete(&outcome.told, market(TICKS));
+        assert!(lost > 0, "{} losses", outcome.losses);
+        assert_eq!((outcome.counts.republished, outcome.counts.acked), (0, TICKS));
+    }
+}

@@ -1,0 +1,112 @@
+//! A TCP proxy that cuts connections: each passes on a number of bytes in each direction, in pieces,
+//! and is gone. Chance is seeded, so that a seed names where the cuts are in the streams.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use rand::rngs::Xoshiro256PlusPlus as Random;
+use rand::{Rng, RngExt, SeedableRng};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+
+/// Pieces are up to so large, in bytes.
+const PIECE_BYTES_MAX: usize = 8 * 1024;
+
+/// Ended when dropped.
+pub(crate) struct CuttingProxy {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: AbortHandle,
+}
+
+#[derive(Default)]
+struct Shared {
+    cuts: AtomicU64,
+    calm: AtomicBool,
+}
+
+impl CuttingProxy {
+    /// Passes on to `target` what comes to its own address.
+    pub(crate) async fn start(target: SocketAddr, seed: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let accepting = tokio::spawn(accept(listener, target, shared.clone(), seed));
+        Self { address, shared, accepting: accepting.abort_handle() }
+    }
+
+    /// Connections cut so far.
+    pub(crate) fn cuts(&self) -> u64 {
+        self.shared.cuts.load(Relaxed)
+    }
+
+    /// Connections made from now on are not cut.
+    pub(crate) fn calm(&self) {
+        self.shared.calm.store(true, Relaxed);
+    }
+}
+
+impl Drop for CuttingProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, target: SocketAddr, shared: Arc<Shared>, seed: u64) {
+    let mut random = Random::seed_from_u64(seed);
+    let mut connections = JoinSet::new();
+    loop {
+        let (near, _) = listener.accept().await.unwrap();
+        let seed = random.next_u64();
+        connections.spawn(serve(near, target, shared.clone(), seed));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(near: TcpStream, target: SocketAddr, shared: Arc<Shared>, seed: u64) {
+    let Ok(far) = TcpStream::connect(target).await else { return };
+    // Pieces are to leave at once.
+    near.set_nodelay(true).unwrap();
+    far.set_nodelay(true).unwrap();
+    let mut random = Random::seed_from_u64(seed);
+    let calm = shared.calm.load(Relaxed);
+    let mut budget = || if calm { u64::MAX } else { budget(&mut random) };
+    let (there, back) = (budget(), budget());
+    let (near_read, near_write) = near.into_split();
+    let (far_read, far_write) = far.into_split();
+    let cut = tokio::select! {
+        cut = pass(near_read, far_write, there, Random::from_rng(&mut random.clone())) => cut,
+        cut = pass(far_read, near_write, back, Random::from_rng(&mut random)) => cut,
+    };
+    // Both halves of both connections are dropped here, with whatever lies in their buffers.
+    shared.cuts.fetch_add(u64::from(cut), Relaxed);
+}
+
+/// Bytes until the cut: as likely to be few, within the handshake, as very many, up to 32 KiB.
+fn budget(random: &mut Random) -> u64 {
+    let magnitude = random.random_range(0..15);
+    random.random_range(0..(1_u64 << magnitude) * 2)
+}
+
+/// Whether it was cut, rather than that a side ended.
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut budget: u64,
+    mut random: Random,
+) -> bool {
+    let mut buffer = [0; PIECE_BYTES_MAX];
+    while budget > 0 {
+        let piece = random.random_range(1..=PIECE_BYTES_MAX as u64).min(budget);
+        let piece = &mut buffer[..usize::try_from(piece).unwrap()];
+        let Ok(read @ 1..) = from.read(piece).await else { return false };
+        if to.write_all(&piece[..read]).await.is_err() {
+            return false;
+        }
+        budget -= read as u64;
+    }
+    true
+}
