@@ -27,6 +27,7 @@ use crate::config::ms;
 use crate::drain::retry_of_sessions;
 use crate::metrics::{Refused, exposition};
 use crate::server::Shared;
+use crate::service::Service;
 
 /// Largest head of a request, in bytes, and largest piece of a body in memory beside it.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
@@ -114,6 +115,9 @@ async fn connection(
 const REQUEST_TIMES_MAX: u32 = 6;
 
 fn routes(shared: Arc<Shared>) -> Router {
+    if shared.service == Service::Echo {
+        return Router::new().fallback(subscribe::subscribe).with_state(shared);
+    }
     Router::new()
         .route("/ws", get(subscribe::subscribe).head(only_get))
         .route("/publish", get(publish::session).head(only_get).post(publish::post))

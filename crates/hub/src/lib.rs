@@ -4,10 +4,12 @@
 //! [`Hub::start`] runs it inside a program; `tickwire hub` is a thin shell around that.
 
 mod admission;
+pub mod bars;
 mod catalog;
 mod clock;
 mod config;
 mod drain;
+pub mod durable;
 pub mod fanout;
 mod feeds;
 mod http;
@@ -15,6 +17,7 @@ mod metrics;
 mod publisher;
 mod router;
 mod server;
+mod service;
 mod shard_task;
 mod shared_log;
 

@@ -23,6 +23,7 @@ use crate::feeds::Feeds;
 use crate::http;
 use crate::metrics::{HubMetrics, ShardMetrics};
 use crate::router::{self, Ingest};
+use crate::service::Service;
 use crate::shard_task::{self, NewConnection, Prepared};
 use crate::shared_log::{Follower, SharedLog};
 
@@ -30,6 +31,7 @@ use crate::shared_log::{Follower, SharedLog};
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    pub(crate) service: Service,
     /// The life in which sequence numbers are valid.
     pub(crate) epoch: String,
     pub(crate) started: Instant,
@@ -130,7 +132,21 @@ impl Hub {
     ///
     /// # Errors
     /// If a setting is wrong, or the address cannot be listened on.
-    pub async fn start(mut config: Config) -> Result<Self, StartError> {
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::begin(config, Service::Ticks).await
+    }
+
+    /// Starts a hub that sends back every message, for tests of its WebSocket: the same sockets, reader,
+    /// turns and frames, another answer.
+    ///
+    /// # Errors
+    /// As [`Hub::start`].
+    #[doc(hidden)]
+    pub async fn start_echo(config: Config) -> Result<Self, StartError> {
+        Self::begin(config, Service::Echo).await
+    }
+
+    async fn begin(mut config: Config, service: Service) -> Result<Self, StartError> {
         config.check()?;
         config.fit_files(open_files_max())?;
         let address = config.listen;
@@ -141,7 +157,7 @@ impl Hub {
             .map(|_| shard_task::prepare())
             .collect::<io::Result<Vec<Prepared>>>()?;
         let (ingest, queue) = mpsc::channel(INGEST_MESSAGES_MAX);
-        let (shared, inboxes) = share(config, &prepared, ingest)?;
+        let (shared, inboxes) = share(config, service, &prepared, ingest)?;
         let mut shards = Vec::new();
         for ((number, prepared), inbox) in prepared.into_iter().enumerate().zip(inboxes) {
             shards.push(shard_task::spawn(prepared, number, shared.clone(), inbox)?);
@@ -218,6 +234,7 @@ type Inboxes = Vec<std::sync::mpsc::Receiver<NewConnection>>;
 
 fn share(
     config: Config,
+    service: Service,
     prepared: &[Prepared],
     ingest: mpsc::Sender<Ingest>,
 ) -> Result<(Arc<Shared>, Inboxes), ConfigError> {
@@ -231,6 +248,7 @@ fn share(
     }
     let feeds = config.feeds()?;
     let shared = Shared {
+        service,
         epoch: format!("{:016x}", rand::rng().random::<u64>()),
         started: clock::monotonic(),
         catalog: Catalog::new(feeds.len()),

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
-use tickwire_protocol::{Control, Encoding};
+use tickwire_protocol::Encoding;
 
 use crate::admission::SessionGuard;
 use crate::clock;
@@ -287,8 +287,7 @@ impl ShardTask {
                 self.handle().metrics.assigned.sub(1);
                 continue;
             }
-            self.core.control(id, &Control::Connected { epoch: self.shared.epoch.clone() });
-            self.core.control(id, &self.shared.feeds.get(feed).element());
+            self.shared.service.greet(&self.shared, &mut self.core, id, feed);
             if self.drain.is_some() {
                 self.finish(id, CloseReason::Shutdown);
             }

@@ -222,6 +222,13 @@ impl Shard {
         self.queue_frames(id, frames);
     }
 
+    /// Queues a message of any content in the same place: text or binary, as in that encoding.
+    pub fn message(&mut self, id: SessionId, encoding: Encoding, payload: &[u8]) {
+        let mut frame = Vec::new();
+        frame::write_message(encoding, &mut frame, |out| out.extend_from_slice(payload));
+        self.queue_frames(id, frame);
+    }
+
     /// Bytes of control frames a session has pending: its commands must wait when they are many.
     /// None if it has closed.
     #[must_use]

@@ -5,7 +5,6 @@ mod reader;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use tickwire_protocol::{Command, CommandError};
 use tungstenite::Message;
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::CloseFrame;
@@ -93,12 +92,9 @@ pub(crate) enum Reading {
 
 /// What was read.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for the time of one call")]
 pub(crate) enum Inbound {
-    /// A message with a command, or with what should have been one.
-    Command(Result<Command, CommandError>),
-    /// Something the library deals with: a ping, a pong, a close.
-    Handled,
+    /// A message, or what the library deals with itself: a ping, a pong, a close.
+    Message(Message),
     /// Nothing more for now.
     Blocked,
     /// There may be more, but the connection has had its share of the turn.
@@ -144,11 +140,11 @@ impl Connection {
     }
 
     /// Reads one message. What a peer that was told off still sends is dropped.
-    pub(crate) fn read(&mut self) -> Inbound {
+    pub(crate) fn read(&mut self, now: Instant) -> Inbound {
         let inbound = match self.stage {
             Stage::Discarding { .. } => self.discard(),
             Stage::Answering { .. } => Inbound::Blocked, // it has said its last
-            _ => self.read_message(),
+            _ => self.read_message(now),
         };
         match inbound {
             Inbound::Blocked if self.tap.allowance == 0 => Inbound::ShareUsed,
@@ -156,11 +152,12 @@ impl Connection {
         }
     }
 
-    fn read_message(&mut self) -> Inbound {
+    fn read_message(&mut self, now: Instant) -> Inbound {
         match self.reader.read(&mut self.tap) {
-            Ok(Message::Text(text)) => Inbound::Command(Command::from_json(text.as_bytes())),
-            Ok(Message::Binary(bytes)) => Inbound::Command(Command::from_msgpack(&bytes)),
-            Ok(_) => Inbound::Handled,
+            Ok(message) => {
+                self.heard = now;
+                Inbound::Message(message)
+            }
             Err(error) => ended(&error),
         }
     }

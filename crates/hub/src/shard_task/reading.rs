@@ -1,8 +1,6 @@
 //! Reading: commands in, up to each connection's share of a turn.
 
-use std::time::{Duration, Instant};
-
-use tickwire_protocol::{Command, CommandError};
+use std::time::Duration;
 
 use super::ShardTask;
 use super::connection::{Inbound, Reading};
@@ -77,17 +75,16 @@ impl ShardTask {
             }
             let now = self.now;
             let Some(connection) = self.connection(id) else { return };
-            let inbound = connection.read();
+            let inbound = connection.read(now);
             if connection.own_bytes() > 0 {
                 self.core.wake(id);
             }
             match inbound {
                 Inbound::Blocked => return,
                 Inbound::ShareUsed => break,
-                Inbound::Handled => self.heard(id, now),
-                Inbound::Command(command) => {
-                    self.heard(id, now);
-                    self.command(id, command);
+                Inbound::Message(message) => {
+                    let shared = &self.shared;
+                    shared.service.take(message, &mut self.core, id, &shared.shards[self.number]);
                 }
                 Inbound::Closed => return self.answer_close(id),
                 Inbound::Ended => return self.remove(id),
@@ -115,22 +112,6 @@ impl ShardTask {
         match how {
             Reading::Paused => self.paused.push(id),
             _ => self.unread.push(id),
-        }
-    }
-
-    fn heard(&mut self, id: SessionId, now: Instant) {
-        if let Some(connection) = self.connection(id) {
-            connection.heard = now;
-        }
-    }
-
-    fn command(&mut self, id: SessionId, command: Result<Command, CommandError>) {
-        match command {
-            Ok(command) => self.core.command(id, &command),
-            Err(error) => {
-                self.handle().metrics.refused_commands.add(1);
-                self.core.reject(id, error.id, &error.problem);
-            }
         }
     }
 }
