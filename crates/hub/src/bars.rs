@@ -1,0 +1,476 @@
+//! Bars of trades: minute, updated and daily ones, for feeds that do not supply them.
+//!
+//! Pure, as the fan-out core is: trades come in with `now`, bars come out, and the same input gives the
+//! same bars. What counts for a bar is in `docs/bars.md`.
+//!
+//! A bar is a function of its trades, their event times and, where these are equal, their order of
+//! arrival. While trades only come, sums are enough. To take a trade back its minute is summed again,
+//! so the newest minutes keep their trades, as many as fit a limit in bytes; older minutes are folded
+//! into one sum for the day.
+
+mod aggregate;
+mod calendar;
+mod conditions;
+mod observe;
+mod series;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rustc_hash::FxHashMap;
+use tickwire_protocol::{
+    Bar, CancelError, Channel, Correction, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
+};
+
+use crate::fanout::{FeedId, Numbered};
+use aggregate::Sale;
+use conditions::Effects;
+use series::{Kept, Key, Pending, Place, Series};
+
+pub(crate) use calendar::{Calendar, CalendarError};
+pub use state::BadState;
+
+const SECOND: u64 = 1_000_000_000;
+const MINUTE: u64 = 60 * SECOND;
+
+/// How long after its end a minute waits for trades, by the feed's clock.
+const CLOSE_DELAY: u64 = 2 * SECOND;
+/// How much later than the hub's clock the time of a trade may be.
+const AHEAD_MAX: u64 = 3_600 * SECOND;
+/// Minutes the clock closes in one turn at the most, so that a batch stays small.
+const CLOSED_PER_TURN_MAX: usize = 4_096;
+/// Trades looked at in one turn at the most, to find those that cancels and corrections name.
+const LOOKS_PER_TURN_MAX: usize = 1 << 20;
+
+/// What bars are to be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BarConfig {
+    /// Time zone of the market's days, a name of the tz database.
+    pub time_zone: String,
+    /// The part of a day whose prices make the daily bar, such as `09:30-16:00`.
+    pub session: String,
+    /// Most bytes of trades and minutes kept for late trades, corrections and cancels.
+    pub bytes_max: usize,
+}
+
+/// Makes bars.
+#[derive(Debug)]
+pub struct BarMaker {
+    config: BarConfig,
+    calendar: Calendar,
+    feeds: Vec<FeedClock>,
+    series: Vec<Series>,
+    by_symbol: FxHashMap<(FeedId, Symbol), u32>,
+    /// Series by topic of trades, so that a trade need not be looked up by its symbol.
+    by_topic: Vec<u32>,
+    /// Minutes that are kept, in the order in which they came up: series and start.
+    kept: VecDeque<(u32, u64)>,
+    kept_bytes: usize,
+    /// Series to tell of at the end of the turn.
+    touched: Vec<u32>,
+    looks: usize,
+    made: Vec<(FeedId, Tick)>,
+    skipped: Skipped,
+}
+
+/// Ticks of publishers that bars could not take account of, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Skipped {
+    /// Trades of a day before the day that their symbol has reached.
+    pub earlier_day: u64,
+    /// Trades timed more than an hour ahead of the hub's clock.
+    pub ahead: u64,
+    /// Cancels and corrections of trades that are not kept.
+    pub unmatched: u64,
+}
+
+/// No series: a topic that has had no trade yet.
+const NONE: u32 = u32::MAX;
+
+/// Where the trades of a feed are in time, and what the feed supplies itself.
+#[derive(Debug, Default)]
+struct FeedClock {
+    /// Latest event time of its trades.
+    newest: u64,
+    /// When the hub received that.
+    seen: u64,
+    /// Series by the minute they have opened. They may have closed it meanwhile.
+    open: BTreeMap<u64, Vec<u32>>,
+    supplies: Supplies,
+}
+
+/// Bars a publisher sends itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Supplies {
+    minutes: bool,
+    days: bool,
+}
+
+impl FeedClock {
+    /// The time it is in this feed, in event time: that of its newest trade and what has passed since.
+    const fn time(&self, now: u64) -> u64 {
+        self.newest.saturating_add(now.saturating_sub(self.seen))
+    }
+
+    fn is_due(&self, now: u64) -> bool {
+        let first = self.open.first_key_value();
+        first.is_some_and(|(start, _)| start + MINUTE + CLOSE_DELAY <= self.time(now))
+    }
+}
+
+impl BarMaker {
+    /// A maker of bars that has seen nothing. `None` if zone or session of the config are none, which
+    /// the check of the hub's config has ruled out.
+    #[must_use]
+    pub fn new(config: BarConfig) -> Option<Self> {
+        let calendar = Calendar::new(&config.time_zone, &config.session).ok()?;
+        Some(Self {
+            config,
+            calendar,
+            feeds: Vec::new(),
+            series: Vec::new(),
+            by_symbol: FxHashMap::default(),
+            by_topic: Vec::new(),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            touched: Vec::new(),
+            looks: LOOKS_PER_TURN_MAX,
+            made: Vec::new(),
+            skipped: Skipped::default(),
+        })
+    }
+
+    /// Takes the ticks of a turn and appends the bars they lead to, and those of minutes the clock
+    /// closes. Says whether more minutes are due, which another turn has to close.
+    pub fn turn(
+        &mut self,
+        ticks: &[Numbered],
+        now: UnixNanos,
+        out: &mut Vec<(FeedId, Tick)>,
+    ) -> bool {
+        for numbered in ticks {
+            self.take(numbered, now);
+        }
+        self.tell();
+        let more = self.close_due(now);
+        self.forget();
+        out.append(&mut self.made);
+        more
+    }
+
+    /// Whether a minute is open, so that the clock may have to close it.
+    #[must_use]
+    pub fn has_open_minutes(&self) -> bool {
+        self.feeds.iter().any(|feed| !feed.open.is_empty())
+    }
+
+    /// What bars could not take account of.
+    #[must_use]
+    pub const fn skipped(&self) -> Skipped {
+        self.skipped
+    }
+
+    /// Bytes of trades and minutes that are kept.
+    #[must_use]
+    pub const fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    fn take(&mut self, numbered: &Numbered, now: UnixNanos) {
+        let Numbered { feed, tick, .. } = numbered;
+        match &tick.data {
+            TickData::Trade(trade) => self.trade(numbered, trade, now),
+            TickData::CancelError(cancel) => self.cancel(*feed, tick, cancel),
+            TickData::Correction(correction) => self.correct(*feed, tick, correction),
+            TickData::Bar(_) | TickData::UpdatedBar(_) => self.clock(*feed).supplies.minutes = true,
+            TickData::DailyBar(_) => self.clock(*feed).supplies.days = true,
+            TickData::Quote(_)
+            | TickData::Status(_)
+            | TickData::Luld(_)
+            | TickData::Imbalance(_) => {}
+        }
+    }
+
+    fn clock(&mut self, feed: FeedId) -> &mut FeedClock {
+        let index = usize::from(feed.0);
+        if index >= self.feeds.len() {
+            self.feeds.resize_with(index + 1, FeedClock::default);
+        }
+        &mut self.feeds[index]
+    }
+
+    fn trade(&mut self, numbered: &Numbered, trade: &Trade, now: UnixNanos) {
+        let time = numbered.tick.time.0;
+        if time > now.0.saturating_add(AHEAD_MAX) {
+            self.skipped.ahead += 1;
+            return;
+        }
+        let clock = self.clock(numbered.feed);
+        if clock.supplies == (Supplies { minutes: true, days: true }) {
+            return;
+        }
+        if time > clock.newest {
+            (clock.newest, clock.seen) = (time, now.0);
+        }
+        let id = self.series_of(numbered);
+        let series = &mut self.series[id as usize];
+        if time >= series.day.end {
+            self.begin_day(id, time);
+        } else if time < series.day.start {
+            self.skipped.earlier_day += 1;
+            return;
+        }
+        let series = &mut self.series[id as usize];
+        let mut effects = Effects::of(&trade.conditions, &trade.tape);
+        if !series.day.in_session(time) {
+            effects = effects.outside_session();
+        }
+        let key = Key::new(trade.id, &trade.exchange, trade.price.nanos(), trade.size);
+        let (place, before, after) = series.add(Kept { key, time, effects });
+        self.kept_bytes = (self.kept_bytes + after).saturating_sub(before);
+        self.placed(id, time - time % MINUTE, place);
+    }
+
+    /// Notes what follows from where a trade went.
+    fn placed(&mut self, id: u32, start: u64, place: Place) {
+        match place {
+            Place::Open => {}
+            Place::Opened => {
+                self.keep(id, start);
+                let feed = self.series[id as usize].feed;
+                self.clock(feed).open.entry(start).or_default().push(id);
+                self.touch(id);
+            }
+            Place::Late => self.touch(id),
+            Place::LateOpened => {
+                self.keep(id, start);
+                self.touch(id);
+            }
+        }
+    }
+
+    fn keep(&mut self, id: u32, start: u64) {
+        self.kept.push_back((id, start));
+        self.kept_bytes += size_of::<(u32, u64)>();
+    }
+
+    fn series_of(&mut self, numbered: &Numbered) -> u32 {
+        let topic = numbered.topic.0 as usize;
+        match self.by_topic.get(topic) {
+            Some(&id) if id != NONE => id,
+            _ => {
+                let id = self.find_or_begin(numbered);
+                if topic >= self.by_topic.len() {
+                    self.by_topic.resize(topic + 1, NONE);
+                }
+                self.by_topic[topic] = id;
+                id
+            }
+        }
+    }
+
+    fn find_or_begin(&mut self, numbered: &Numbered) -> u32 {
+        let Numbered { feed, tick, .. } = numbered;
+        let next = u32::try_from(self.series.len()).expect("there are fewer series than topics");
+        *self.by_symbol.entry((*feed, tick.symbol)).or_insert_with(|| {
+            let day = self.calendar.day(tick.time.0);
+            self.series.push(Series::new(*feed, tick.symbol, day));
+            next
+        })
+    }
+
+    /// Ends the day of a series: tells of what is left of it and lets go of its minutes.
+    fn begin_day(&mut self, id: u32, time: u64) {
+        let series = &mut self.series[id as usize];
+        series.close_minute();
+        self.tell_series(id);
+        let series = &mut self.series[id as usize];
+        for minute in &series.minutes {
+            self.kept_bytes = self.kept_bytes.saturating_sub(minute.bytes());
+        }
+        let touched = series.touched;
+        *series = Series::new(series.feed, series.symbol, self.calendar.day(time));
+        series.touched = touched;
+    }
+
+    fn cancel(&mut self, feed: FeedId, tick: &Tick, cancel: &CancelError) {
+        let key = Key::new(cancel.id, &cancel.exchange, cancel.price.nanos(), cancel.size);
+        let sale = Sale { time: 0, price: key.price, size: key.size };
+        // Of a trade that is not kept the conditions are unknown; nearly all count as volume.
+        let was = (sale, Effects(conditions::VOLUME << 4));
+        self.replace(feed, tick.symbol, &key, None, was);
+    }
+
+    fn correct(&mut self, feed: FeedId, tick: &Tick, correction: &Correction) {
+        let Correction { exchange, tape, .. } = correction;
+        let was = Key::new(
+            correction.original_id,
+            exchange,
+            correction.original_price.nanos(),
+            correction.original_size,
+        );
+        let is = Key::new(
+            correction.corrected_id,
+            exchange,
+            correction.corrected_price.nanos(),
+            correction.corrected_size,
+        );
+        let old_effects = Effects::of(&correction.original_conditions, tape);
+        let new_effects = Effects::of(&correction.corrected_conditions, tape);
+        let sale = Sale { time: 0, price: was.price, size: was.size };
+        self.replace(feed, tick.symbol, &was, Some((is, new_effects)), (sale, old_effects));
+    }
+
+    /// Puts another trade, or none, in the place of one; `was` is what is known of that one if it is
+    /// not kept.
+    fn replace(
+        &mut self,
+        feed: FeedId,
+        symbol: Symbol,
+        key: &Key,
+        by: Option<(Key, Effects)>,
+        was: (Sale, Effects),
+    ) {
+        let found = self.by_symbol.get(&(feed, symbol)).copied();
+        let Some(id) = found else {
+            self.skipped.unmatched += 1;
+            return;
+        };
+        let series = &mut self.series[id as usize];
+        if let Some(place) = series.find(key, &mut self.looks) {
+            series.replace(place, by);
+        } else {
+            self.skipped.unmatched += 1;
+            let is = by.map(|(key, effects)| {
+                (Sale { time: 0, price: key.price, size: key.size }, effects)
+            });
+            series.adjust(was, is);
+        }
+        self.touch(id);
+    }
+
+    fn touch(&mut self, id: u32) {
+        let series = &mut self.series[id as usize];
+        if !series.touched {
+            series.touched = true;
+            self.touched.push(id);
+        }
+    }
+
+    /// Tells of everything this turn has touched.
+    fn tell(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for id in touched.drain(..) {
+            self.series[id as usize].touched = false;
+            self.tell_series(id);
+        }
+        self.touched = touched;
+        self.looks = LOOKS_PER_TURN_MAX;
+    }
+
+    fn tell_series(&mut self, id: u32) {
+        let series = &mut self.series[id as usize];
+        let supplies = self.feeds[usize::from(series.feed.0)].supplies;
+        let made = &mut self.made;
+        let mut emit = |time, data| {
+            let tick = Tick { symbol: series.symbol, seq: Seq(0), time: UnixNanos(time), data };
+            made.push((series.feed, tick));
+        };
+        let first = first_pending(series);
+        for minute in series.minutes.range_mut(first..) {
+            let pending = std::mem::replace(&mut minute.pending, Pending::Nothing);
+            if pending == Pending::Nothing || supplies.minutes {
+                continue;
+            }
+            let (told, bar) = tellable(minute.minute.bar(), &mut minute.told);
+            match pending {
+                Pending::Closed if told => emit(minute.start, TickData::Bar(bar)),
+                Pending::Updated if told => emit(minute.start, TickData::UpdatedBar(bar)),
+                _ => {}
+            }
+        }
+        series.pending = 0;
+        if std::mem::take(&mut series.day_changed) && !supplies.days {
+            let (told, bar) = tellable(series.closed.bar(), &mut series.day_told);
+            if told {
+                emit(series.day.start, TickData::DailyBar(bar));
+            }
+        }
+    }
+
+    /// Closes minutes that have ended by their feed's clock. Says whether more are due.
+    fn close_due(&mut self, now: UnixNanos) -> bool {
+        let mut left = CLOSED_PER_TURN_MAX;
+        for feed in 0..self.feeds.len() {
+            while self.feeds[feed].is_due(now.0) {
+                if left == 0 {
+                    return true;
+                }
+                left = self.close_some(feed, left);
+            }
+        }
+        false
+    }
+
+    /// Closes minutes of a feed's earliest bucket, so many at the most; returns what is left of that.
+    fn close_some(&mut self, feed: usize, mut left: usize) -> usize {
+        let Some(mut bucket) = self.feeds[feed].open.first_entry() else { return left };
+        let start = *bucket.key();
+        let waiting = bucket.get_mut();
+        let from = waiting.len().saturating_sub(left);
+        let ids = waiting.split_off(from);
+        left -= ids.len();
+        if waiting.is_empty() {
+            bucket.remove();
+        }
+        for id in ids {
+            let series = &mut self.series[id as usize];
+            if series.open_minute() == Some(start) {
+                series.close_minute();
+                self.tell_series(id);
+            }
+        }
+        left
+    }
+
+    /// Lets go of the oldest minutes until what is kept fits its limit.
+    fn forget(&mut self) {
+        for _ in 0..self.kept.len() {
+            if self.kept_bytes <= self.config.bytes_max {
+                return;
+            }
+            let Some((id, start)) = self.kept.pop_front() else { return };
+            let (freed, remains) = self.series[id as usize].fold(start);
+            self.kept_bytes = self.kept_bytes.saturating_sub(freed + size_of::<(u32, u64)>());
+            if remains {
+                self.keep(id, start);
+            }
+        }
+    }
+}
+
+/// Index of the first minute there is something to tell of.
+fn first_pending(series: &Series) -> usize {
+    let mut left = series.pending;
+    let mut first = series.minutes.len();
+    while left > 0 && first > 0 {
+        first -= 1;
+        left -= usize::from(series.minutes[first].pending != Pending::Nothing);
+    }
+    first
+}
+
+/// The bar to send, and whether to send one: a bar that has lost its last price is told of by zeros, if
+/// it had been sent.
+fn tellable(bar: Option<Bar>, told: &mut bool) -> (bool, Bar) {
+    let tell = bar.is_some() || *told;
+    *told = bar.is_some();
+    (tell, bar.unwrap_or_default())
+}
+
+/// Whether a tick is a bar.
+fn is_bar(tick: &Tick) -> bool {
+    matches!(tick.channel(), Channel::Bars | Channel::UpdatedBars | Channel::DailyBars)
+}

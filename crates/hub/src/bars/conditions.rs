@@ -1,0 +1,110 @@
+//! What a trade changes of a bar, by its sale conditions: the table of `docs/bars.md` as code.
+
+use tickwire_protocol::{Conditions, Text};
+
+/// What a trade changes of the bar of its minute (low half) and of its day (high half).
+///
+/// A set of permissions: conditions only take some away, so the strictest rule holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Effects(pub(super) u8);
+
+/// Open and close.
+pub(super) const OPEN_CLOSE: u8 = 1;
+/// Open and close as long as no other trade has set them; comes with [`OPEN_CLOSE`], or alone.
+pub(super) const IF_FIRST: u8 = 2;
+/// High and low.
+pub(super) const HIGH_LOW: u8 = 4;
+/// Volume and number of trades.
+pub(super) const VOLUME: u8 = 8;
+
+const ALL: u8 = OPEN_CLOSE | IF_FIRST | HIGH_LOW | VOLUME;
+const DAY_SHIFT: u8 = 4;
+/// For the day as if it were marked as a trade of extended hours.
+const NO_PRICE_OF_DAY: u8 = (VOLUME << DAY_SHIFT) | ALL;
+
+impl Effects {
+    /// By the conditions of a trade, and the tape for the one code whose meaning depends on it.
+    pub(super) fn of(conditions: &Conditions, tape: &Text) -> Self {
+        let mut allowed = u8::MAX;
+        for code in conditions.iter() {
+            if let [code] = code.as_bytes() {
+                allowed &= allowed_by(*code, tape);
+            }
+        }
+        Self(allowed)
+    }
+
+    /// The same for a trade outside of the session whose prices make the day.
+    pub(super) const fn outside_session(self) -> Self {
+        Self(self.0 & NO_PRICE_OF_DAY)
+    }
+
+    /// What is changed of the minute.
+    pub(super) const fn of_minute(self) -> u8 {
+        self.0 & ALL
+    }
+
+    /// What is changed of the day.
+    pub(super) const fn of_day(self) -> u8 {
+        self.0 >> DAY_SHIFT
+    }
+}
+
+/// What one condition leaves allowed. Codes the plans do not know take nothing away.
+fn allowed_by(code: u8, tape: &Text) -> u8 {
+    let both = |minute: u8, day: u8| minute | (day << DAY_SHIFT);
+    match code {
+        // Average price on tapes A and B, a bunched trade (regular) on C.
+        b'B' if tape.as_str() == "C" => both(ALL, ALL),
+        b'B' | b'C' | b'H' | b'I' | b'N' | b'R' | b'U' | b'V' | b'W' | b'7' => both(VOLUME, VOLUME),
+        // Agreed on at another time: its price is one of the day, but not of this minute.
+        b'G' | b'P' | b'Z' | b'4' => both(VOLUME, IF_FIRST | HIGH_LOW | VOLUME),
+        b'T' => both(ALL, VOLUME),
+        b'M' | b'Q' => both(0, 0),
+        b'9' => both(0, OPEN_CLOSE | IF_FIRST | HIGH_LOW),
+        _ => both(ALL, ALL),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effects(codes: &[&str], tape: &str) -> (u8, u8) {
+        let conditions = Conditions::new(codes.iter().copied()).unwrap();
+        let effects = Effects::of(&conditions, &Text::new(tape).unwrap());
+        (effects.of_minute(), effects.of_day())
+    }
+
+    #[test]
+    fn regular_and_unknown_conditions_change_everything() {
+        assert_eq!(effects(&[], ""), (ALL, ALL));
+        assert_eq!(effects(&["@", "F"], "C"), (ALL, ALL));
+        assert_eq!(effects(&["%", "IIII"], "A"), (ALL, ALL));
+    }
+
+    #[test]
+    fn the_strictest_condition_holds() {
+        assert_eq!(effects(&["@", "4", "I"], "C"), (VOLUME, VOLUME));
+        assert_eq!(effects(&["@", "4"], "C"), (VOLUME, IF_FIRST | HIGH_LOW | VOLUME));
+        assert_eq!(effects(&["T", "I"], "A"), (VOLUME, VOLUME));
+        assert_eq!(effects(&["4", "9"], "A"), (0, IF_FIRST | HIGH_LOW));
+        assert_eq!(effects(&["M", "F"], "A"), (0, 0));
+    }
+
+    #[test]
+    fn extended_hours_price_the_minute_but_not_the_day() {
+        assert_eq!(effects(&["F", "T"], "A"), (ALL, VOLUME));
+        let regular = Effects::of(&Conditions::default(), &Text::default());
+        let outside = regular.outside_session();
+        assert_eq!((outside.of_minute(), outside.of_day()), (ALL, VOLUME));
+    }
+
+    #[test]
+    fn the_same_letter_means_bunched_on_tape_c_and_average_price_elsewhere() {
+        assert_eq!(effects(&["B"], "C"), (ALL, ALL));
+        for tape in ["A", "B", "O", ""] {
+            assert_eq!(effects(&["B"], tape), (VOLUME, VOLUME));
+        }
+    }
+}
