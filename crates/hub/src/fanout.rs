@@ -21,7 +21,9 @@ mod wheel;
 pub use batch::{Batch, Encoded, Numbered};
 pub use frame::FrameBuf;
 pub use log::{FellOut, Log};
-pub use sequencer::{Fenced, Opened, PublisherToken, Sequencer};
+pub use sequencer::{
+    Fenced, Numbering, Opened, PublisherAt, PublisherChanges, PublisherToken, Sequencer,
+};
 pub use session::{CloseReason, SessionId};
 pub use shard::{Limits, NextWrite, Shard, Stats};
 

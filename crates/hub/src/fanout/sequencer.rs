@@ -22,6 +22,56 @@ pub struct Sequencer {
     topics_max: usize,
     publishers_max: usize,
     sessions: u64,
+    /// What has become of publishers since the last look; kept only where somebody looks.
+    journal: Option<Journal>,
+}
+
+#[derive(Debug, Default)]
+struct Journal {
+    forgotten: Vec<String>,
+    /// Each id once; those that were forgotten since are not there any more.
+    advanced: Vec<String>,
+}
+
+/// How far a publisher has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublisherAt {
+    /// Its id.
+    pub id: String,
+    /// Number of the last data message taken from it.
+    pub last: u64,
+    /// The last mark it left.
+    pub mark: Option<String>,
+}
+
+/// What has become of publishers in a turn: first some are forgotten, then others are where they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PublisherChanges {
+    /// Ids that are not remembered any more.
+    pub forgotten: Vec<String>,
+    /// Those that have come further.
+    pub at: Vec<PublisherAt>,
+}
+
+impl PublisherChanges {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.forgotten.is_empty() && self.at.is_empty()
+    }
+}
+
+/// Where numbering stands: what a sequencer goes on from.
+#[derive(Debug, Default)]
+pub struct Numbering {
+    /// Every topic, in the order of its [`TopicId`], with the sequence number of its last tick.
+    pub topics: Vec<(FeedId, Channel, Symbol, Seq)>,
+    /// Publishers, those that came further last at the end.
+    pub publishers: Vec<PublisherAt>,
+    /// Position of the next tick.
+    pub head: Position,
+    /// When the last tick was received.
+    pub received: UnixNanos,
 }
 
 /// What is known of a publisher, whether it is connected or not.
@@ -31,6 +81,8 @@ struct Publisher {
     mark: Option<String>,
     session: PublisherToken,
     connected: bool,
+    /// Whether the journal has it.
+    noted: bool,
 }
 
 /// One session of a publisher; a later session of the same publisher fences it.
@@ -69,7 +121,57 @@ impl Sequencer {
             topics_max,
             publishers_max,
             sessions: 0,
+            journal: None,
         }
+    }
+
+    /// A sequencer that goes on where an earlier one stood, and takes note of
+    /// [what becomes of publishers](Self::take_changes).
+    #[must_use]
+    pub fn go_on(numbering: Numbering, topics_max: usize, publishers_max: usize) -> Self {
+        let mut sequencer = Self::new(topics_max, publishers_max);
+        sequencer.head = numbering.head;
+        sequencer.received = numbering.received;
+        for ((feed, channel, symbol, seq), id) in numbering.topics.into_iter().zip(0..) {
+            sequencer.topics.insert((feed, channel, symbol), TopicId(id));
+            sequencer.seqs.push(seq.0);
+        }
+        for PublisherAt { id, last, mark } in numbering.publishers {
+            sequencer.sessions += 1;
+            let session = PublisherToken(sequencer.sessions);
+            let publisher = Publisher { last, mark, session, connected: false, noted: false };
+            sequencer.publishers.insert(id, publisher);
+        }
+        sequencer.journal = Some(Journal::default());
+        sequencer
+    }
+
+    /// Position of the next tick that is made part of a batch.
+    #[must_use]
+    pub const fn head(&self) -> Position {
+        self.head
+    }
+
+    /// When the last batch was received.
+    #[must_use]
+    pub const fn received(&self) -> UnixNanos {
+        self.received
+    }
+
+    /// What has become of publishers since the last call. Always nothing unless the sequencer
+    /// [goes on](Self::go_on).
+    pub fn take_changes(&mut self) -> PublisherChanges {
+        let Some(journal) = &mut self.journal else { return PublisherChanges::default() };
+        let forgotten = std::mem::take(&mut journal.forgotten);
+        let mut at = Vec::with_capacity(journal.advanced.len());
+        for id in journal.advanced.drain(..) {
+            if let Some(publisher) = self.publishers.get_mut(&id)
+                && std::mem::take(&mut publisher.noted)
+            {
+                at.push(PublisherAt { id, last: publisher.last, mark: publisher.mark.clone() });
+            }
+        }
+        PublisherChanges { forgotten, at }
     }
 
     /// Numbers ticks of one feed for the batch of this turn, and says how many were refused because
@@ -144,6 +246,7 @@ impl Sequencer {
             mark: None,
             session: token,
             connected: false,
+            noted: false,
         });
         let fenced = publisher.connected.then_some(publisher.session);
         publisher.session = token;
@@ -156,6 +259,9 @@ impl Sequencer {
         let (id, _) = idle.min_by_key(|(_, publisher)| publisher.session.0)?;
         let id = id.clone();
         self.publishers.remove(&id);
+        if let Some(journal) = &mut self.journal {
+            journal.forgotten.push(id);
+        }
         Some(())
     }
 
@@ -177,6 +283,11 @@ impl Sequencer {
         publisher.last = number;
         if mark.is_some() {
             publisher.mark = mark;
+        }
+        if let Some(journal) = &mut self.journal
+            && !std::mem::replace(&mut publisher.noted, true)
+        {
+            journal.advanced.push(id.to_owned());
         }
         Ok(())
     }
@@ -253,6 +364,36 @@ pub(crate) mod tests {
         sequencer.close("p", new.token);
         let again = sequencer.open("p").unwrap();
         assert_eq!((again.last, again.fenced), (2, None));
+    }
+
+    #[test]
+    fn a_sequencer_goes_on_where_another_stood() {
+        let at = |id: &str, last| PublisherAt { id: id.to_owned(), last, mark: None };
+        let numbering = Numbering {
+            topics: vec![(FEED, Channel::Trades, Symbol::new("A").unwrap(), Seq(7))],
+            publishers: vec![at("old", 3), at("new", 4)],
+            head: Position(90),
+            received: UnixNanos(50),
+        };
+        let mut sequencer = Sequencer::go_on(numbering, 10, 2);
+        sequencer.take(FEED, vec![trade("A", 0), trade("B", 0)]);
+        assert_eq!(sequencer.take_new_topics().len(), 1);
+        let batch = sequencer.batch(UnixNanos(40)).unwrap();
+        let numbers: Vec<_> = batch.ticks().iter().map(|n| (n.topic.0, n.tick.seq.0)).collect();
+        assert_eq!(numbers, [(0, 8), (1, 1)]);
+        assert_eq!((batch.first(), batch.received()), (Position(90), UnixNanos(50)));
+        assert!(sequencer.take_changes().is_empty());
+
+        assert_eq!(sequencer.open("third").unwrap().last, 0, "takes the place of the oldest");
+        let opened = sequencer.open("new").unwrap();
+        assert_eq!(opened.last, 4);
+        for number in [5, 6] {
+            sequencer.advance("new", opened.token, number, None).unwrap();
+        }
+        let changes = sequencer.take_changes();
+        assert_eq!(changes.forgotten, ["old"]);
+        assert_eq!(changes.at, [at("new", 6)]);
+        assert!(sequencer.take_changes().is_empty(), "told once");
     }
 
     #[test]

@@ -1,0 +1,148 @@
+//! The folder of the log on a real disk.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::storage::{Storage, UNFINISHED};
+
+/// A folder on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Disk {
+    folder: Arc<Path>,
+}
+
+/// Holds the folder for this process as long as it lives; the system lets go of it in any case.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "it is the open file that counts")] File);
+
+/// Why a folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Another process uses it.
+    #[error("process {process} uses it")]
+    InUse {
+        /// Number of that process, if it says so.
+        process: String,
+    },
+    /// It cannot be made or written to.
+    #[error("cannot {what}")]
+    Io {
+        /// What failed.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+const LOCK_FILE: &str = "lock";
+
+impl Disk {
+    /// Makes the folder if it is not there, and locks it.
+    pub(crate) fn open(folder: &Path) -> Result<(Self, Lock), FolderError> {
+        let failed = |what| move |source| FolderError::Io { what, source };
+        fs::create_dir_all(folder).map_err(failed("make it"))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file =
+            options.open(folder.join(LOCK_FILE)).map_err(failed("write the file `lock` in it"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut process = String::new();
+                let read = file.read_to_string(&mut process);
+                let known = read.is_ok() && !process.trim().is_empty();
+                let process =
+                    if known { process.trim().to_owned() } else { "(unknown)".to_owned() };
+                return Err(FolderError::InUse { process });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed("lock it")(source)),
+        }
+        let noted = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        if let Err(error) = noted {
+            tracing::warn!(%error, "cannot note this process in the file `lock`"); // it is locked
+        }
+        Ok((Self { folder: folder.into() }, Lock(file)))
+    }
+
+    /// Makes sure that the names of files outlive a failure of the machine.
+    pub(crate) fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn place(&self, name: &str, content: &[u8], sync: bool) -> io::Result<File> {
+        let unfinished = self.path(&format!("{name}{UNFINISHED}"));
+        let mut file = File::create(&unfinished)?;
+        let placed = file
+            .write_all(content)
+            .and_then(|()| if sync { file.sync_data() } else { Ok(()) })
+            .and_then(|()| fs::rename(&unfinished, self.path(name)))
+            .and_then(|()| if sync { self.sync_names() } else { Ok(()) });
+        if let Err(error) = placed {
+            let _not_there = fs::remove_file(&unfinished); // the first error is the one that counts
+            return Err(error);
+        }
+        Ok(file)
+    }
+}
+
+impl Storage for Disk {
+    type File = Arc<File>;
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
+                files.push((name, metadata.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn read(&self, name: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let file = File::open(self.path(name))?;
+        let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(bytes_max);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len)?;
+        file.take(bytes_max as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn create(&self, name: &str, content: &[u8]) -> io::Result<Arc<File>> {
+        self.place(name, content, false).map(Arc::new)
+    }
+
+    fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.place(name, content, true).map(drop)
+    }
+
+    fn append(&self, file: &mut Arc<File>, bytes: &[u8]) -> io::Result<()> {
+        (&**file).write_all(bytes)
+    }
+
+    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+        OpenOptions::new().write(true).open(self.path(name))?.set_len(len)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+}
+
+/// Which start of the machine this is. Where the system does not say, no two are the same.
+pub(crate) fn boot_id() -> String {
+    match fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+        Ok(id) => id.trim().to_owned(),
+        Err(_) => format!("unknown-{:016x}", rand::random::<u64>()),
+    }
+}

@@ -1,0 +1,79 @@
+//! The file that says which epoch the log belongs to, and whether it may be continued.
+
+use crate::fanout::Position;
+
+/// Its name.
+pub(super) const EPOCH_FILE: &str = "epoch";
+const FIRST_LINE: &str = "tickwire log 1";
+
+/// What stands in it. It is removed when the log can no longer be continued: that works on a full disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct EpochFile {
+    pub(super) epoch: String,
+    /// Which start of the machine the hub ran in.
+    pub(super) boot: String,
+    /// Position behind the last tick, once the hub has ended in order and all was on the disk.
+    pub(super) clean: Option<Position>,
+}
+
+impl EpochFile {
+    pub(super) fn write(&self) -> String {
+        let Self { epoch, boot, clean } = self;
+        let clean = clean.map_or_else(String::new, |head| format!("clean {head}\n"));
+        format!("{FIRST_LINE}\nepoch {epoch}\nboot {boot}\n{clean}")
+    }
+
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut lines = text.strip_suffix('\n')?.split('\n');
+        if lines.next()? != FIRST_LINE {
+            return None;
+        }
+        let epoch = lines.next()?.strip_prefix("epoch ")?.to_owned();
+        let boot = lines.next()?.strip_prefix("boot ")?.to_owned();
+        let clean = match lines.next() {
+            Some(line) => Some(Position(line.strip_prefix("clean ")?.parse().ok()?)),
+            None => None,
+        };
+        lines.next().is_none().then_some(Self { epoch, boot, clean })
+    }
+
+    /// Whether an epoch of which a log has been read up to `head` goes on in this start of the machine:
+    /// nothing that was issued may be missing. A hub that was killed has written all it issued, and the
+    /// system still has it; what a machine that failed had not written yet is gone.
+    pub(super) fn continues(&self, epoch: &str, head: Position, boot: &str) -> bool {
+        let complete = match self.clean {
+            Some(clean) => clean == head,
+            None => self.boot == boot,
+        };
+        self.epoch == epoch && complete
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_what_it_writes_and_nothing_shorter() {
+        for clean in [None, Some(Position(1_042))] {
+            let file = EpochFile { epoch: "e1".into(), boot: "b-2".into(), clean };
+            let text = file.write();
+            assert_eq!(EpochFile::read(&text), Some(file));
+            let whole_lines = |len: &usize| !text[..*len].ends_with('\n');
+            for len in (0..text.len()).filter(whole_lines) {
+                assert_eq!(EpochFile::read(&text[..len]), None, "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_epoch_goes_on_after_a_kill_or_a_clean_end_only() {
+        let file = |clean| EpochFile { epoch: "e".into(), boot: "b".into(), clean };
+        let (killed, ended) = (file(None), file(Some(Position(9))));
+        assert!(killed.continues("e", Position(5), "b"));
+        assert!(!killed.continues("e", Position(5), "another boot"));
+        assert!(ended.continues("e", Position(9), "another boot"));
+        assert!(!ended.continues("e", Position(8), "b"), "its end is missing");
+        assert!(!ended.continues("another epoch", Position(9), "b"));
+    }
+}

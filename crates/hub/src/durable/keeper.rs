@@ -1,0 +1,157 @@
+//! Keeps house behind the router: makes checkpoints, and removes what is too old or too much.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tickwire_protocol::UnixNanos;
+
+use super::bytes::Damage;
+use super::segment::{Header, Records, Tail};
+use super::state::State;
+use super::storage::{FILE_BYTES_MAX, Storage, checkpoint_name, segment_name};
+use super::writer::{Segment, remove_if_there};
+
+/// The segments there are, oldest first: the router adds, the keeper removes.
+pub type Segments = Arc<Mutex<Vec<Segment>>>;
+
+/// What the log may take on disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// Bytes, beside the newest checkpoint and what is behind it.
+    pub bytes_max: u64,
+    /// Time that ticks are kept.
+    pub time: Duration,
+    /// Bytes of records behind a checkpoint at the least.
+    pub checkpoint_bytes: u64,
+}
+
+/// Follows the log segment by segment, once the router has left them.
+///
+/// Its state is made by reading what was written, as recovery does, so that a checkpoint cannot say
+/// anything that recovery would not, and costs the router nothing.
+#[derive(Debug)]
+pub struct Keeper<S: Storage> {
+    storage: S,
+    state: State,
+    /// The segment at whose beginning the state is.
+    number: u64,
+    segments: Segments,
+    kept: Kept,
+    /// Number and size of the newest checkpoint.
+    newest: (u64, u64),
+    /// Number of the one before, for the case that the newest is damaged.
+    before: Option<u64>,
+    /// Bytes of records behind the newest checkpoint.
+    behind: u64,
+}
+
+/// Why the keeper cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// A file cannot be read, written or removed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// What was written cannot be read.
+    #[error("{name}: {damage}")]
+    Damaged {
+        /// The segment.
+        name: String,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+}
+
+impl<S: Storage> Keeper<S> {
+    /// A keeper that begins where the writer does: at the beginning of segment `number`, of which there
+    /// is a checkpoint. `before` is the number of the checkpoint before that.
+    pub fn new(
+        storage: S,
+        state: State,
+        number: u64,
+        before: Option<u64>,
+        segments: Segments,
+        kept: Kept,
+    ) -> Self {
+        let newest = (number, 0);
+        Self { storage, state, number, segments, kept, newest, before, behind: 0 }
+    }
+
+    /// Follows the log up to the beginning of the segment that is written to, and removes what the
+    /// limits do not allow.
+    ///
+    /// # Errors
+    /// If what was written cannot be read, or nothing can be written or removed.
+    pub fn follow(&mut self, current: u64, now: UnixNanos) -> Result<(), KeepError> {
+        while self.number < current {
+            let name = segment_name(self.number);
+            let file = self.storage.read(&name, FILE_BYTES_MAX)?;
+            self.apply(&file).map_err(|damage| KeepError::Damaged { name, damage })?;
+            self.behind += file.len() as u64;
+            self.resize(self.number, file.len() as u64);
+            self.number += 1;
+        }
+        let total: u64 = self.segments().iter().map(|segment| segment.bytes).sum();
+        let due = self.kept.checkpoint_bytes.max(4 * self.newest.1);
+        if self.behind >= due || (self.behind > 0 && total > self.kept.bytes_max) {
+            self.checkpoint()?;
+        }
+        self.remove_old(now)
+    }
+
+    fn apply(&mut self, file: &[u8]) -> Result<(), Damage> {
+        let (header, at) = Header::read(file)?;
+        let unknown = Damage("it names a feed that is none");
+        let feeds = header.map(&self.state.feeds).map_err(|_| unknown)?;
+        let mut records = Records::new(file, at, &feeds);
+        while let Some(record) = records.next()? {
+            self.state.apply(&record)?;
+        }
+        match records.tail() {
+            Tail::Clean => Ok(()),
+            Tail::Torn | Tail::Damaged => Err(Damage("a record is broken")),
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<(), KeepError> {
+        let file = self.state.write();
+        self.storage.replace(&checkpoint_name(self.number), &file)?;
+        if let Some(before) = self.before.replace(self.newest.0) {
+            remove_if_there(&self.storage, &checkpoint_name(before))?;
+        }
+        self.newest = (self.number, file.len() as u64);
+        self.behind = 0;
+        Ok(())
+    }
+
+    /// Removes the oldest segments while there is too much, and those behind which all is too old.
+    fn remove_old(&mut self, now: UnixNanos) -> Result<(), KeepError> {
+        loop {
+            let mut segments = self.segments();
+            let total: u64 = segments.iter().map(|segment| segment.bytes).sum();
+            let (oldest, next) = match &segments[..] {
+                [oldest, next, ..] if oldest.number < self.newest.0 => (*oldest, *next),
+                _ => return Ok(()),
+            };
+            if total <= self.kept.bytes_max && now.since(next.received) < self.kept.time {
+                return Ok(());
+            }
+            segments.remove(0);
+            drop(segments);
+            remove_if_there(&self.storage, &segment_name(oldest.number))?;
+            if let Some(before) = self.before.take_if(|before| *before <= oldest.number) {
+                remove_if_there(&self.storage, &checkpoint_name(before))?;
+            }
+        }
+    }
+
+    fn resize(&self, number: u64, bytes: u64) {
+        if let Some(segment) = self.segments().iter_mut().find(|known| known.number == number) {
+            segment.bytes = bytes;
+        }
+    }
+
+    fn segments(&self) -> std::sync::MutexGuard<'_, Vec<Segment>> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,154 @@
+//! A record: what one turn of the router changed.
+
+use tickwire_protocol::{Encoding, Feed, UnixNanos, decode_ticks};
+
+use super::bytes::{Damage, Reader, put_bytes, put_u32, put_u64};
+use crate::fanout::{Batch, FeedId, Numbered, Position, PublisherAt, PublisherChanges, TopicId};
+
+/// First byte of a record's content.
+pub(super) const RECORD: u8 = b'R';
+/// The MessagePack array whose elements are counted by the four bytes that follow.
+pub(super) const ARRAY32: u8 = 0xdd;
+
+/// What one turn changed.
+#[derive(Debug)]
+pub struct Record {
+    /// The ticks of the turn; none if it only brought publishers forward.
+    pub batch: Option<Batch>,
+    /// What became of publishers.
+    pub changes: PublisherChanges,
+    /// Position of the first tick of the turn, or of the next tick if it had none.
+    pub first: Position,
+    /// When the hub received it.
+    pub received: UnixNanos,
+}
+
+/// Appends the content of a record. `head` is the position behind all ticks before the turn.
+pub(super) fn write(
+    batch: Option<&Batch>,
+    changes: &PublisherChanges,
+    head: Position,
+    received: UnixNanos,
+    out: &mut Vec<u8>,
+) {
+    out.push(RECORD);
+    put_u64(out, head.0);
+    put_u64(out, received.0);
+    put_u32(out, changes.forgotten.len());
+    for id in &changes.forgotten {
+        put_bytes(out, id.as_bytes());
+    }
+    put_u32(out, changes.at.len());
+    for publisher in &changes.at {
+        write_publisher(publisher, out);
+    }
+    let ticks = batch.map_or(&[][..], |batch| batch.ticks());
+    put_u32(out, ticks.len());
+    let runs = || ticks.chunk_by(|one, next| one.feed == next.feed);
+    put_u32(out, runs().count());
+    for run in runs() {
+        out.push(run[0].feed.0);
+        put_u32(out, run.len());
+    }
+    for numbered in ticks {
+        out.extend_from_slice(&numbered.topic.0.to_le_bytes());
+    }
+    let Some(batch) = batch else { return };
+    out.push(ARRAY32);
+    out.extend_from_slice(&u32::try_from(ticks.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(batch.encoded(Encoding::MsgpackArray).run(0, ticks.len() - 1));
+}
+
+/// Reads the content of a record. `feeds` are the hub's numbers of the feeds of its segment.
+///
+/// # Errors
+/// If it is none.
+pub(super) fn read(content: &[u8], feeds: &[FeedId]) -> Result<Record, Damage> {
+    let mut reader = Reader(content);
+    let (first, received) = read_place(&mut reader)?;
+    let mut changes = PublisherChanges::default();
+    for _ in 0..reader.count(4)? {
+        changes.forgotten.push(reader.str()?.to_owned());
+    }
+    for _ in 0..reader.count(13)? {
+        changes.at.push(read_publisher(&mut reader)?);
+    }
+    let ticks = read_ticks(reader, feeds)?;
+    let batch = (!ticks.is_empty()).then(|| Batch::new(first, received, ticks));
+    Ok(Record { batch, changes, first, received })
+}
+
+/// The beginning of a record: which position it is at, and when it was received.
+pub(super) fn read_place(reader: &mut Reader<'_>) -> Result<(Position, UnixNanos), Damage> {
+    if reader.u8()? != RECORD {
+        return Err(Damage("not a record"));
+    }
+    let (first, received) = (reader.u64()?, reader.u64()?);
+    Ok((Position(first), read_time(received)?))
+}
+
+pub(super) fn read_time(nanos: u64) -> Result<UnixNanos, Damage> {
+    UnixNanos::new(nanos).ok_or(Damage("a time that is none"))
+}
+
+fn read_ticks(mut reader: Reader<'_>, feeds: &[FeedId]) -> Result<Vec<Numbered>, Damage> {
+    const TICKS: Damage = Damage("ticks that do not agree with their number");
+    let count = reader.count(4)?;
+    let mut of_ticks = Vec::with_capacity(count);
+    for _ in 0..reader.count(5)? {
+        let feed = feeds.get(usize::from(reader.u8()?)).ok_or(Damage("a feed that is none"))?;
+        let run = reader.u32()?;
+        if run > count - of_ticks.len() {
+            return Err(TICKS);
+        }
+        of_ticks.resize(of_ticks.len() + run, *feed);
+    }
+    let topics = reader.0.split_at_checked(4 * count).ok_or(TICKS)?;
+    let (topics, ticks) = (topics.0.as_chunks::<4>().0, topics.1);
+    if of_ticks.len() != count || (count == 0 && !ticks.is_empty()) {
+        return Err(TICKS);
+    }
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let ticks = decode_ticks(ticks, Encoding::MsgpackArray)
+        .map_err(|_| Damage("a tick that cannot be read"))?;
+    if ticks.len() != count {
+        return Err(TICKS);
+    }
+    let numbered = topics.iter().zip(of_ticks).zip(ticks).map(|((topic, feed), tick)| {
+        let topic = TopicId(u32::from_le_bytes(*topic));
+        Numbered { topic, feed, tick }
+    });
+    Ok(numbered.collect())
+}
+
+pub(super) fn write_publisher(publisher: &PublisherAt, out: &mut Vec<u8>) {
+    put_bytes(out, publisher.id.as_bytes());
+    put_u64(out, publisher.last);
+    out.push(publisher.mark.is_some().into());
+    put_bytes(out, publisher.mark.as_deref().unwrap_or_default().as_bytes());
+}
+
+pub(super) fn read_publisher(reader: &mut Reader<'_>) -> Result<PublisherAt, Damage> {
+    let (id, last) = (reader.str()?.to_owned(), reader.u64()?);
+    let has_mark = reader.u8()? != 0;
+    let mark = reader.str()?;
+    Ok(PublisherAt { id, last, mark: has_mark.then(|| mark.to_owned()) })
+}
+
+/// Appends names of feeds in the order of their numbers in a file.
+pub(super) fn write_feeds(feeds: &[Feed], out: &mut Vec<u8>) {
+    put_u32(out, feeds.len());
+    for feed in feeds {
+        put_bytes(out, feed.as_str().as_bytes());
+    }
+}
+
+pub(super) fn read_feeds(reader: &mut Reader<'_>) -> Result<Vec<Feed>, Damage> {
+    let mut feeds = Vec::new();
+    for _ in 0..reader.count(4)? {
+        feeds.push(Feed::new(reader.str()?).map_err(|_| Damage("a name of a feed that is none"))?);
+    }
+    Ok(feeds)
+}

@@ -1,0 +1,313 @@
+//! What is known at a place of the log: where numbering stands, and the last tick of every topic.
+//!
+//! A checkpoint is this written to a file. Whoever reads a checkpoint and applies the records behind
+//! it has the state at their end: recovery does that once, and the keeper goes on doing it, so that
+//! later checkpoints cost the router nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tickwire_protocol::{Encoding, Feed, Tick, UnixNanos, decode_ticks};
+
+use super::bytes::{Damage, Reader, put_bytes, put_u32, put_u64};
+use super::frame::{self, Frame};
+use super::record::{self, Record};
+use super::segment::{self, UnknownFeed};
+use crate::fanout::{Batch, FeedId, Numbering, Position, PublisherAt};
+
+/// First bytes of a checkpoint; the last of them is the version of the format.
+const MAGIC: [u8; 8] = *b"TWCHKP\0\x01";
+/// Topics in one frame of a checkpoint.
+const TOPICS_PER_FRAME: usize = 4_096;
+
+/// Something else that follows from the ticks and has to outlive the process, such as bars in the
+/// making.
+pub trait Derived: fmt::Debug + Send {
+    /// Takes up what [`Derived::save`] wrote. What cannot be read is left out.
+    fn restore(&mut self, saved: &[u8]);
+    /// Takes note of ticks that were logged.
+    fn observe(&mut self, batch: &Batch);
+    /// Appends what it has to remember.
+    fn save(&self, out: &mut Vec<u8>);
+}
+
+/// Nothing else is derived.
+impl Derived for () {
+    fn restore(&mut self, _saved: &[u8]) {}
+    fn observe(&mut self, _batch: &Batch) {}
+    fn save(&self, _out: &mut Vec<u8>) {}
+}
+
+/// What is known at a place of the log.
+#[derive(Debug)]
+pub struct State {
+    pub(super) epoch: String,
+    pub(super) head: Position,
+    pub(super) received: UnixNanos,
+    /// The hub's feeds, by their numbers.
+    pub(super) feeds: Vec<Feed>,
+    /// By [`TopicId`](crate::fanout::TopicId).
+    topics: Vec<Topic>,
+    publishers: BTreeMap<String, Publisher>,
+    /// Counts changes of publishers.
+    changes: u64,
+    pub(super) derived: Box<dyn Derived>,
+}
+
+#[derive(Debug)]
+struct Topic {
+    feed: FeedId,
+    /// Position of its last tick.
+    at: Position,
+    last: Tick,
+}
+
+#[derive(Debug)]
+struct Publisher {
+    last: u64,
+    mark: Option<String>,
+    /// The change that brought it here: the larger, the later.
+    change: u64,
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unusable {
+    Damaged(Damage),
+    UnknownFeed(Feed),
+}
+
+impl From<Damage> for Unusable {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(damage)
+    }
+}
+
+impl From<UnknownFeed> for Unusable {
+    fn from(UnknownFeed(feed): UnknownFeed) -> Self {
+        Self::UnknownFeed(feed)
+    }
+}
+
+impl State {
+    /// The beginning of an epoch.
+    #[must_use]
+    pub fn new(epoch: String, feeds: Vec<Feed>, derived: Box<dyn Derived>) -> Self {
+        Self {
+            epoch,
+            head: Position::FIRST,
+            received: UnixNanos::default(),
+            feeds,
+            topics: Vec::new(),
+            publishers: BTreeMap::new(),
+            changes: 0,
+            derived,
+        }
+    }
+
+    /// Begins another epoch: numbers start again, publishers go on.
+    pub(super) fn begin_epoch(&mut self, epoch: String) {
+        self.epoch = epoch;
+        self.head = Position::FIRST;
+        self.topics = Vec::new();
+    }
+
+    /// The life in which its numbers are valid.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// Where numbering stands.
+    #[must_use]
+    pub fn numbering(&self) -> Numbering {
+        let topic =
+            |topic: &Topic| (topic.feed, topic.last.channel(), topic.last.symbol, topic.last.seq);
+        Numbering {
+            topics: self.topics.iter().map(topic).collect(),
+            publishers: self.publishers_in_order(),
+            head: self.head,
+            received: self.received,
+        }
+    }
+
+    /// The last tick of each topic that has not ticked since a position.
+    pub fn last_before(
+        &self,
+        position: Position,
+    ) -> impl Iterator<Item = (FeedId, &Tick, Position)> {
+        let older = self.topics.iter().filter(move |topic| topic.at < position);
+        older.map(|topic| (topic.feed, &topic.last, topic.at))
+    }
+
+    /// What [`Derived::save`] says now.
+    #[must_use]
+    pub fn saved(&self) -> Vec<u8> {
+        let mut saved = Vec::new();
+        self.derived.save(&mut saved);
+        saved
+    }
+
+    fn publishers_in_order(&self) -> Vec<PublisherAt> {
+        let mut publishers: Vec<_> = self.publishers.iter().collect();
+        publishers.sort_by_key(|(_, publisher)| publisher.change);
+        let at = |(id, publisher): (&String, &Publisher)| PublisherAt {
+            id: id.clone(),
+            last: publisher.last,
+            mark: publisher.mark.clone(),
+        };
+        publishers.into_iter().map(at).collect()
+    }
+
+    /// Goes on by a record, which must be the next one.
+    ///
+    /// # Errors
+    /// If it does not continue what is known; then it has changed nothing but the topics before the
+    /// tick that does not fit.
+    pub fn apply(&mut self, record: &Record) -> Result<(), Damage> {
+        if record.first != self.head || record.received < self.received {
+            return Err(Damage("a record that does not continue the one before"));
+        }
+        if let Some(batch) = &record.batch {
+            let mut at = batch.first();
+            for numbered in batch.ticks() {
+                self.tick(numbered.topic.0 as usize, numbered.feed, &numbered.tick, at)?;
+                at = at.plus(1);
+            }
+            self.head = batch.end();
+            self.received = batch.received();
+            self.derived.observe(batch);
+        }
+        for id in &record.changes.forgotten {
+            self.publishers.remove(id);
+        }
+        for publisher in &record.changes.at {
+            self.publisher(publisher.clone());
+        }
+        Ok(())
+    }
+
+    fn tick(
+        &mut self,
+        topic: usize,
+        feed: FeedId,
+        tick: &Tick,
+        at: Position,
+    ) -> Result<(), Damage> {
+        let known = self.topics.len();
+        match self.topics.get_mut(topic) {
+            Some(topic)
+                if topic.feed == feed
+                    && topic.last.symbol == tick.symbol
+                    && topic.last.channel() == tick.channel()
+                    && tick.seq.0.checked_sub(1) == Some(topic.last.seq.0) =>
+            {
+                topic.last.clone_from(tick);
+                topic.at = at;
+                Ok(())
+            }
+            None if topic == known && tick.seq.0 == 1 => {
+                self.topics.push(Topic { feed, at, last: tick.clone() });
+                Ok(())
+            }
+            _ => Err(Damage("a tick that does not continue its topic")),
+        }
+    }
+
+    fn publisher(&mut self, PublisherAt { id, last, mark }: PublisherAt) {
+        self.changes += 1;
+        self.publishers.insert(id, Publisher { last, mark, change: self.changes });
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn write(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        frame::write(&mut out, |out| {
+            put_bytes(out, self.epoch.as_bytes());
+            put_u64(out, self.head.0);
+            put_u64(out, self.received.0);
+            record::write_feeds(&self.feeds, out);
+            put_u32(out, self.topics.len());
+            put_u32(out, self.publishers.len());
+            for publisher in self.publishers_in_order() {
+                record::write_publisher(&publisher, out);
+            }
+            put_bytes(out, &self.saved());
+        });
+        for topics in self.topics.chunks(TOPICS_PER_FRAME) {
+            frame::write(&mut out, |out| write_topics(topics, out));
+        }
+        out
+    }
+
+    /// Reads a file. `feeds` are those of the hub.
+    pub(super) fn read(
+        file: &[u8],
+        feeds: &[Feed],
+        mut derived: Box<dyn Derived>,
+    ) -> Result<Self, Unusable> {
+        if !file.starts_with(&MAGIC) {
+            return Err(Damage("not a checkpoint of this version").into());
+        }
+        let Frame::Whole { content, mut end } = frame::read(file, MAGIC.len()) else {
+            return Err(Damage("its beginning is broken").into());
+        };
+        let mut reader = Reader(content);
+        let epoch = reader.str()?.to_owned();
+        let head = Position(reader.u64()?);
+        let received = record::read_time(reader.u64()?)?;
+        let numbers = segment::map(&record::read_feeds(&mut reader)?, feeds)?;
+        let topics = reader.u32()?;
+        let publishers = reader.count(13)?;
+        let mut publishers_at = Vec::new();
+        for _ in 0..publishers {
+            publishers_at.push(record::read_publisher(&mut reader)?);
+        }
+        derived.restore(reader.bytes()?);
+        reader.end()?;
+        let mut state = Self { head, received, ..Self::new(epoch, feeds.to_vec(), derived) };
+        publishers_at.into_iter().for_each(|publisher| state.publisher(publisher));
+        while state.topics.len() < topics {
+            let Frame::Whole { content, end: next } = frame::read(file, end) else {
+                return Err(Damage("its topics are broken").into());
+            };
+            end = next;
+            read_topics(content, &numbers, &mut state.topics)?;
+        }
+        if state.topics.len() != topics || frame::read(file, end) != Frame::End {
+            return Err(Damage("its topics are not as many as it says").into());
+        }
+        Ok(state)
+    }
+}
+
+fn write_topics(topics: &[Topic], out: &mut Vec<u8>) {
+    put_u32(out, topics.len());
+    for topic in topics {
+        out.push(topic.feed.0);
+        put_u64(out, topic.at.0);
+    }
+    out.push(record::ARRAY32);
+    out.extend_from_slice(&u32::try_from(topics.len()).unwrap_or(u32::MAX).to_be_bytes());
+    for topic in topics {
+        Encoding::MsgpackArray.write_tick(&topic.last, out);
+    }
+}
+
+fn read_topics(content: &[u8], feeds: &[FeedId], topics: &mut Vec<Topic>) -> Result<(), Damage> {
+    let mut reader = Reader(content);
+    let mut places = Vec::new();
+    for _ in 0..reader.count(9)? {
+        let feed = feeds.get(usize::from(reader.u8()?)).ok_or(Damage("a feed that is none"))?;
+        places.push((*feed, Position(reader.u64()?)));
+    }
+    let ticks = decode_ticks(reader.0, Encoding::MsgpackArray)
+        .map_err(|_| Damage("a tick that cannot be read"))?;
+    if ticks.is_empty() || ticks.len() != places.len() {
+        return Err(Damage("topics that do not agree with their number"));
+    }
+    let known = places.into_iter().zip(ticks).map(|((feed, at), last)| Topic { feed, at, last });
+    topics.extend(known);
+    Ok(())
+}
