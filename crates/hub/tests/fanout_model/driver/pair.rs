@@ -58,6 +58,7 @@ impl Pair {
                     delivery: ask.delivery,
                     on_lag: ask.on_lag,
                     id: number,
+                    ..Subscription::default()
                 };
                 core.command(id, &Command::Subscribe(asked));
                 model.subscribe(slot, ask, number);
