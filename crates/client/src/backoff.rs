@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// The longest wait a hub can ask for.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// Clients that were asked to wait equally long come back within this time.
+const WAIT_SPREAD: Duration = Duration::from_secs(1);
+
 /// Exponential backoff with full jitter: each delay lies anywhere between zero and a ceiling that
 /// doubles from attempt to attempt. Clients cut off together then do not come back together.
 ///
@@ -36,6 +42,16 @@ impl Backoff {
         delay
     }
 
+    /// The delay before the attempt that follows a close of the hub: if its `reason` says how long to
+    /// wait (`shutdown retry_ms=2500`), so long and up to a second more, and else the next delay. `random` is the
+    /// place within what is left to chance, 0 to 1.
+    pub fn delay_after(&mut self, reason: &str, random: f64) -> Duration {
+        match asked_to_wait(reason) {
+            Some(wait) => wait + WAIT_SPREAD.mul_f64(random.clamp(0.0, 1.0)),
+            None => self.delay(random),
+        }
+    }
+
     /// Tells how long the last connection lasted. One that outlived the longest delay was a good
     /// one, so the delays start small again; a hub that takes connections only to close them does not
     /// reset them.
@@ -46,8 +62,19 @@ impl Backoff {
     }
 }
 
+/// How long the reason of a close asks to wait: behind its label stand tokens, of which unknown ones
+/// are passed over.
+fn asked_to_wait(reason: &str) -> Option<Duration> {
+    let mut tokens = reason.split_ascii_whitespace().skip(1);
+    let wait_ms = tokens.find_map(|token| token.strip_prefix("retry_ms=")?.parse().ok())?;
+    Some(Duration::from_millis(wait_ms).min(WAIT_MAX))
+}
+
 #[cfg(test)]
 mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt as _, SeedableRng as _};
+
     use super::*;
 
     const FIRST: Duration = Duration::from_millis(100);
@@ -77,5 +104,49 @@ mod tests {
             backoff.delay(0.25);
         }
         assert!(backoff.delay(0.25) > Duration::from_secs(1));
+    }
+
+    /// How many of many clients come back in each tenth of `spread`, `least` after they were cut off.
+    fn tenths(seed: u64, reason: &str, least: Duration, spread: Duration) -> [usize; 10] {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut tenths = [0; 10];
+        for _ in 0..10_000 {
+            let mut backoff = Backoff::new(spread, MAX * 10);
+            let delay = backoff.delay_after(reason, random.random());
+            let place = (delay - least).as_secs_f64() / spread.as_secs_f64();
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "0 to 10, and beyond it the index is wrong on purpose"
+            )]
+            let tenth = (place * 10.0) as usize;
+            tenths[tenth] += 1;
+        }
+        tenths
+    }
+
+    #[test]
+    fn clients_cut_off_together_come_back_evenly_spread() {
+        let zero = Duration::ZERO;
+        for seed in 0..20 {
+            let cut = tenths(seed, "", zero, Duration::from_millis(500));
+            let told = "shutdown retry_ms=2500";
+            let told = tenths(seed, told, Duration::from_millis(2500), WAIT_SPREAD);
+            for count in cut.into_iter().chain(told) {
+                assert!((800..1200).contains(&count), "seed {seed}: {cut:?} {told:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hub_that_says_how_long_to_wait_is_heeded_within_limits() {
+        let mut backoff = Backoff::new(FIRST, MAX);
+        let mut after = |reason| backoff.delay_after(reason, 0.0).as_millis();
+        assert_eq!(after("shutdown retry_ms=2500"), 2500);
+        assert_eq!(after("shutdown node=7 retry_ms=40 x"), 40);
+        assert_eq!(after("shutdown retry_ms=18446744073709551615"), WAIT_MAX.as_millis());
+        for reason in ["", "shutdown", "retry_ms=5", "shutdown retry_ms=", "shutdown retry_ms=-1"] {
+            assert_eq!(after(reason), 0, "{reason}");
+        }
     }
 }

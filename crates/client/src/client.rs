@@ -6,14 +6,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
-use tickwire_protocol::{Delivery, Encoding, Feed, Names, OnLag};
+use tickwire_protocol::{Delivery, Encoding, Feed, Names, OnLag, Replay};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::connect::{Connector, Tcp};
 use crate::driver::Driver;
 use crate::session::{Change, Request, Session};
-use crate::{Backoff, ConnectError, Ended, Event};
+use crate::wanted::{How, Start};
+use crate::{Backoff, ConnectError, Ended, Event, Position};
 
 /// Requests that wait for the task behind the client.
 const REQUESTS_MAX: usize = 16;
@@ -203,8 +204,9 @@ impl Client {
         }
     }
 
-    /// Asks for every tick of names, now and after every reconnect. Returns a number that comes back in
-    /// [`Event::Subscribed`], once for every 20,000 names, or in [`Event::Error`].
+    /// Asks for every tick of names from now on. A connection that is lost is made again and goes on
+    /// behind the last tick. Returns a number that comes back in [`Event::Subscribed`], once for every 20,000
+    /// names, or in [`Event::Error`].
     ///
     /// ```no_run
     /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -245,7 +247,72 @@ impl Client {
     /// # Errors
     /// If the client has ended.
     pub async fn subscribe_as(&mut self, names: Names, delivery: Delivery) -> Result<u64, Ended> {
-        self.request(Change::Subscribe(delivery), names).await
+        self.request(Change::Subscribe(How { delivery, start: Start::Now }), names).await
+    }
+
+    /// Asks for every tick of names behind a position that [`Event::Position`] has told, perhaps to
+    /// another client: an application that restarts continues where it was. What the hub no longer has is
+    /// told by [`Event::Gap`]; if the epoch is another one, the names begin with their last values. Returns a
+    /// number as [`Client::subscribe`] does. Names that are subscribed to already go on as they are.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tickwire_client::{Channel, Event, names};
+    ///
+    /// let names = names(&[Channel::Trades], ["AAPL", "MSFT"])?;
+    /// match std::fs::read_to_string("position") {
+    ///     Ok(position) => client.resume(names, &position.parse()?).await?,
+    ///     Err(_) => client.subscribe(names).await?,
+    /// };
+    /// while let Some(event) = client.next().await {
+    ///     match event {
+    ///         Event::Tick { tick, .. } => println!("{} {}", tick.symbol, tick.seq.0),
+    ///         // Kept together with what the ticks led to, so that none counts twice.
+    ///         Event::Position(position) => std::fs::write("position", position.to_string())?,
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Safe: if the future is dropped before it is ready, nothing was asked for.
+    ///
+    /// # Errors
+    /// If the client has ended.
+    pub async fn resume(&mut self, names: Names, position: &Position) -> Result<u64, Ended> {
+        self.request_every(names, Start::Behind(position.clone())).await
+    }
+
+    /// Asks for what the hub's history has of names, and then for every tick, without gap or
+    /// repetition between them. At a finite speed the client may have no other names of which it gets every tick;
+    /// if the connection is lost meanwhile, the rest comes as fast as it can. Returns a number as
+    /// [`Client::subscribe`] does; [`Event::Subscribed`] tells where the replay really begins.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tickwire_client::{Channel, Replay, ReplaySpeed, names};
+    ///
+    /// // The last five minutes, twenty times as fast as they were.
+    /// let replay = Replay { from: "-5m".parse()?, speed: ReplaySpeed::times(20.0)? };
+    /// client.subscribe_from(names(&[Channel::Trades], ["AAPL"])?, replay).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Safe: if the future is dropped before it is ready, nothing was asked for.
+    ///
+    /// # Errors
+    /// If the client has ended.
+    pub async fn subscribe_from(&mut self, names: Names, replay: Replay) -> Result<u64, Ended> {
+        self.request_every(names, Start::Replay(replay)).await
+    }
+
+    async fn request_every(&mut self, names: Names, start: Start) -> Result<u64, Ended> {
+        let delivery = Delivery::Every;
+        self.request(Change::Subscribe(How { delivery, start }), names).await
     }
 
     /// Asks for names no more. Returns a number as [`Client::subscribe`] does. Ticks that are on their way

@@ -123,7 +123,9 @@ impl<C: Connector> Driver<C> {
     /// Tries until there is a connection again; `None` if the client was dropped, or does not want one.
     async fn reconnect(&mut self, mut reason: Disconnect) -> Option<Socket<C>> {
         loop {
-            let retry_in = self.backoff.as_mut().map(|backoff| backoff.delay(rand::random()));
+            let told = if let Disconnect::Closed { reason, .. } = &reason { reason } else { "" };
+            let retry_in =
+                self.backoff.as_mut().map(|backoff| backoff.delay_after(told, rand::random()));
             self.undelivered.push(Event::Disconnected { reason, retry_in });
             self.pause(retry_in).await?;
             tokio::select! {

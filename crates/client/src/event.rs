@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Channel, DecodeError, Delivery, ErrorCode, Feed, FeedState, Names, PerChannel, Seq, Symbol,
-    Tick, UnixNanos,
+    Channel, DecodeError, Delivery, ErrorCode, Feed, FeedState, Names, PerChannel, Resumed, Seq,
+    Symbol, Tick, UnixNanos,
 };
 
-use crate::ConnectError;
+use crate::{ConnectError, Position};
 
 /// A symbol of a channel; the feed is that of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,17 +45,23 @@ pub enum Event {
         /// Whether this is a last value sent at the start of a subscription, not news.
         snapshot: bool,
     },
-    /// Ticks of a topic did not come, live: numbers `from` to `to`, both included. Told once, before
-    /// what comes next of that topic. Where a snapshot shows the gap, its tick is number `to`. What
+    /// Ticks of a topic did not come and will not: numbers `from` to `to`, both included. Told once,
+    /// before what comes next of that topic; live, where names resume, and where a catch-up was slower
+    /// than the hub's history is long. Where a snapshot shows the gap, its tick is number `to`. What
     /// delivery `latest` leaves out is no gap.
     Gap {
         /// Of which topic.
         topic: Topic,
-        /// First number that is missing.
-        from: Seq,
-        /// Last number that is missing.
-        to: Seq,
+        /// First number that is missing; `None`: nobody knows, since none has come before.
+        from: Option<Seq>,
+        /// Last number that is missing; `None`: nobody knows, as in another epoch.
+        to: Option<Seq>,
     },
+    /// Everything that is delivered [`Delivery::Every`] has come up to here: what an application keeps
+    /// that is to continue here after its own restart, with [`Client::resume`](crate::Client::resume). Comes behind
+    /// the ticks of each message, once the first subscribe is answered, and now and then while nothing
+    /// ticks.
+    Position(Position),
     /// The session lagged, and the hub says that these ticks of a topic will not come; once per topic.
     /// All names of the connection are delivered [`Delivery::Latest`] from here on. After
     /// [`Client::subscribe`](crate::Client::subscribe) they are delivered every again; so they are after a reconnect.
@@ -79,8 +85,11 @@ pub enum Event {
     },
     /// The hub has answered; also after every reconnect.
     Connected {
-        /// The life of the hub. In a new one all topics are numbered anew, and no gaps are known.
+        /// The life of the hub.
         epoch: String,
+        /// Whether it is another one than before: all topics are numbered anew, and how many ticks
+        /// were missed nobody knows. False at the first connect.
+        anew: bool,
     },
     /// The connection is lost, or an attempt to get it back failed.
     Disconnected {
@@ -100,6 +109,12 @@ pub enum Event {
         total: PerChannel<u64>,
         /// How the names are delivered that a subscribe changed.
         delivery: Delivery,
+        /// How the names continue that resumed, after a reconnect or by
+        /// [`Client::resume`](crate::Client::resume). What is missing is told by [`Event::Gap`]s behind this.
+        resumed: Option<Resumed>,
+        /// Of a replay, the time at which it really begins: later than asked for where the hub's history
+        /// is shorter.
+        from: Option<UnixNanos>,
     },
     /// How the feed is; after every connect and on change.
     Feed {
@@ -109,6 +124,8 @@ pub enum Event {
         state: FeedState,
         /// Since when.
         since: UnixNanos,
+        /// Ticks that its publishers had to drop at the source, since the hub was started.
+        lost: u64,
     },
     /// The hub refused something, or is about to end the session.
     Error {

@@ -1,7 +1,8 @@
 //! Subscribes to a Tickwire hub.
 //!
 //! A [`Client`] is a stream of [`Event`]s: ticks, and what happens to the connection. It comes back by
-//! itself when the connection is lost, asks for everything again, and says which ticks were missed.
+//! itself when the connection is lost, also over a restart of the hub, and goes on behind the last tick. What
+//! the hub no longer has is told as an [`Event::Gap`]; no tick is given twice, and those of a topic come in order.
 //!
 //! ```no_run
 //! use tickwire_client::{Channel, Client, Event, names};
@@ -12,7 +13,7 @@
 //! while let Some(event) = client.next().await {
 //!     match event {
 //!         Event::Tick { tick, snapshot: false } => println!("{} {:?}", tick.symbol, tick.data),
-//!         Event::Gap { topic, from, to } => println!("missed {topic} {} to {}", from.0, to.0),
+//!         Event::Gap { topic, from, to } => println!("missed {topic} {from:?} to {to:?}"),
 //!         _ => {}
 //!     }
 //! }
@@ -20,8 +21,11 @@
 //! # }
 //! ```
 //!
-//! The logic is pure and lives in the session, the sequence tracker and the backoff; one tokio task per
-//! client moves bytes between them and the socket. [`load`] is a load generator of its own, with a
+//! An application that restarts continues where it was: [`Event::Position`] and [`Client::resume`].
+//! [`Client::subscribe_from`] begins in the past.
+//!
+//! The logic is pure and lives in the session, the sequence tracker, the progress and the backoff; one tokio
+//! task per client moves bytes between them and the socket. [`load`] is a load generator of its own, with a
 //! cheaper way to read.
 
 mod backoff;
@@ -32,6 +36,7 @@ mod error;
 mod event;
 mod hub_url;
 pub mod load;
+mod position;
 mod sequence;
 mod session;
 mod wanted;
@@ -41,9 +46,11 @@ pub use client::{Builder, Client};
 pub use error::{ConnectError, Ended, HubUrlError};
 pub use event::{Disconnect, Event, Topic};
 pub use hub_url::HubUrl;
+pub use position::Position;
 pub use wanted::names;
 
 pub use tickwire_protocol::{
     Channel, Delivery, Encoding, ErrorCode, Feed, FeedState, MaxRate, Names, OnLag, PerChannel,
-    Price, Quote, Selection, Seq, Symbol, Tick, TickData, Trade, UnixNanos, ValueError,
+    Price, Quote, Replay, ReplayFrom, ReplaySpeed, Resumed, Selection, Seq, Symbol, Tick, TickData,
+    Trade, UnixNanos, ValueError,
 };

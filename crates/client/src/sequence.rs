@@ -8,7 +8,20 @@ use crate::Topic;
 /// The last number seen of every topic. As large as the number of topics the hub has.
 #[derive(Debug, Default)]
 pub(crate) struct Sequence {
-    last: FxHashMap<Topic, u64>,
+    topics: FxHashMap<Topic, Numbers>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Numbers {
+    last: u64,
+    /// The last number seen before this connection: up to there ticks may come again.
+    held: u64,
+}
+
+impl Numbers {
+    const fn from(last: u64) -> Self {
+        Self { last, held: 0 }
+    }
 }
 
 /// What a number says.
@@ -18,62 +31,74 @@ pub(crate) enum Seen {
     InOrder,
     /// `from` to `to` did not come live.
     Gap { from: u64, to: u64 },
-    /// Not newer than what has come before.
+    /// It came on an earlier connection.
+    Known,
+    /// Not newer than what has come before on this connection.
     Stale { expected: u64 },
 }
 
 impl Sequence {
     /// A live tick. The first of a topic sets the base.
     pub(crate) fn live(&mut self, topic: Topic, seq: u64) -> Seen {
-        let Some(last) = self.last.get_mut(&topic) else {
-            self.last.insert(topic, seq);
+        let Some(numbers) = self.topics.get_mut(&topic) else {
+            self.topics.insert(topic, Numbers::from(seq));
             return Seen::InOrder;
         };
-        let expected = last.saturating_add(1);
+        let expected = numbers.last.saturating_add(1);
+        if seq <= numbers.held {
+            return Seen::Known;
+        }
         if seq < expected {
             return Seen::Stale { expected };
         }
-        *last = seq;
+        numbers.last = seq;
         if seq == expected { Seen::InOrder } else { Seen::Gap { from: expected, to: seq - 1 } }
     }
 
     /// A last value: it sets the base, and what it is ahead of the old base did not come live.
     pub(crate) fn snapshot(&mut self, topic: Topic, seq: u64) -> Seen {
-        let last = self.last.entry(topic).or_insert(seq);
-        let expected = last.saturating_add(1);
-        *last = seq.max(*last);
+        let numbers = self.topics.entry(topic).or_insert_with(|| Numbers::from(seq));
+        let expected = numbers.last.saturating_add(1);
+        numbers.last = seq.max(numbers.last);
         if seq < expected { Seen::InOrder } else { Seen::Gap { from: expected, to: seq } }
     }
 
     /// The last number seen of a topic.
     pub(crate) fn last(&self, topic: &Topic) -> Option<u64> {
-        self.last.get(topic).copied()
+        self.topics.get(topic).map(|numbers| numbers.last)
     }
 
     /// The numbers up to `to` will not come, and that has been told.
     pub(crate) fn skip(&mut self, topic: Topic, to: u64) {
-        let last = self.last.entry(topic).or_insert(to);
-        *last = to.max(*last);
+        let numbers = self.topics.entry(topic).or_insert_with(|| Numbers::from(to));
+        numbers.last = to.max(numbers.last);
     }
 
     /// Forgets a topic: the next tick sets its base.
     pub(crate) fn forget(&mut self, topic: &Topic) {
-        self.last.remove(topic);
+        self.topics.remove(topic);
+    }
+
+    /// Another connection: what was seen up to now may come again. Forgets the topics that are not
+    /// to be kept.
+    pub(crate) fn hold(&mut self, keep: impl Fn(&Topic) -> bool) {
+        self.retain(keep);
+        self.topics.values_mut().for_each(|numbers| numbers.held = numbers.last);
     }
 
     /// The topics of a channel that have a base.
     pub(crate) fn topics(&self, channel: Channel) -> impl Iterator<Item = &Topic> {
-        self.last.keys().filter(move |topic| topic.channel == channel)
+        self.topics.keys().filter(move |topic| topic.channel == channel)
     }
 
     /// Forgets the topics that are not to be kept.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Topic) -> bool) {
-        self.last.retain(|topic, _| keep(topic));
+        self.topics.retain(|topic, _| keep(topic));
     }
 
     /// Forgets everything: the numbers of another life of the hub mean nothing.
     pub(crate) fn clear(&mut self) {
-        self.last.clear();
+        self.topics.clear();
     }
 }
 
@@ -133,6 +158,19 @@ mod tests {
         assert_eq!(sequence.live(topic("B"), 3), Seen::Stale { expected: 4 });
         sequence.forget(&topic("B"));
         assert_eq!(sequence.live(topic("B"), 3), Seen::InOrder);
+    }
+
+    #[test]
+    fn what_came_on_an_earlier_connection_may_come_again() {
+        let mut sequence = Sequence::default();
+        sequence.live(topic("A"), 5);
+        sequence.live(topic("B"), 5);
+        sequence.hold(|kept| *kept == topic("A"));
+        assert_eq!(sequence.live(topic("A"), 4), Seen::Known);
+        assert_eq!(sequence.live(topic("A"), 5), Seen::Known);
+        assert_eq!(sequence.live(topic("A"), 6), Seen::InOrder);
+        assert_eq!(sequence.live(topic("A"), 6), Seen::Stale { expected: 7 });
+        assert_eq!(sequence.live(topic("B"), 2), Seen::InOrder);
     }
 
     #[test]

@@ -1,32 +1,23 @@
 //! The client's side of the conversation, without a socket: messages in, events and commands out.
 
+mod commands;
+
 use std::collections::VecDeque;
 
 use tickwire_protocol::{
-    Command, Control, DecodeError, Delivery, Element, Encoding, Names, OnLag, Seq, Subscription,
-    Tick, decode_message,
+    Control, DecodeError, Delivery, Element, Encoding, Names, OnLag, Resumed, Seq, Tick,
+    decode_message,
 };
 
+use self::commands::Unanswered;
+pub(crate) use self::commands::{Change, Request};
+use crate::position::Progress;
 use crate::sequence::{Seen, Sequence};
-use crate::wanted::{Before, Wanted, each, pieces};
-use crate::{Event, Topic};
+use crate::wanted::{How, Start, Wanted, each, pieces};
+use crate::{Event, Position, Topic};
 
 /// Most commands the hub has not answered; more wait with the application.
 const UNANSWERED_MAX: usize = 1024;
-
-/// What the application asks for.
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) id: u64,
-    pub(crate) change: Change,
-    pub(crate) names: Names,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
-    Subscribe(Delivery),
-    Unsubscribe,
-}
 
 /// Everything that outlives a connection, and where the conversation on this one stands.
 #[derive(Debug, Default)]
@@ -43,24 +34,16 @@ pub(crate) struct Session {
     /// do not look at all names each.
     degraded: bool,
     sequence: Sequence,
-    epoch: Option<String>,
+    progress: Progress,
     /// Whether there is a connection to send commands on.
     open: bool,
     /// Whether the ticks that come are last values.
     in_snapshot: bool,
+    /// Whether the gaps that come are those of a resume: they follow its answer.
+    in_gaps: bool,
     /// Commands without an answer, oldest first. Invariant: empty while not open.
     unanswered: VecDeque<Unanswered>,
     sent: u64,
-}
-
-#[derive(Debug)]
-struct Unanswered {
-    /// The number on the wire; the application's own would collide with those of reconnects.
-    number: u64,
-    request: Option<u64>,
-    change: Change,
-    /// What the command changed of the wanted names: taken back if the hub refuses.
-    changed: Vec<Before>,
 }
 
 impl Session {
@@ -76,14 +59,14 @@ impl Session {
     /// A connection is there. Returns the commands to send: everything wanted, again.
     pub(crate) fn opened(&mut self) -> Vec<String> {
         self.open = true;
-        self.in_snapshot = false;
+        (self.in_snapshot, self.in_gaps) = (false, false);
         // What was unsubscribed meanwhile may come back later; it has no past then.
-        self.sequence.retain(|topic| self.wanted.covers(topic));
+        self.sequence.hold(|topic| self.wanted.covers(topic));
         let mut commands = Vec::new();
-        for mode in self.wanted.modes() {
-            let change = Change::Subscribe(mode.delivery);
-            for names in pieces(&mode.names) {
-                commands.push(self.command(change, None, names, Vec::new()));
+        for group in self.wanted.groups() {
+            let change = Change::Subscribe(group.how);
+            for names in pieces(&group.names) {
+                commands.push(self.command(&change, None, names, Vec::new()));
             }
         }
         commands
@@ -101,50 +84,18 @@ impl Session {
     pub(crate) fn request(&mut self, request: &Request) -> Vec<String> {
         let mut commands = Vec::new();
         for names in pieces(&request.names) {
-            let changed = match request.change {
-                Change::Subscribe(delivery) => self.wanted.add(&names, delivery),
+            let changed = match &request.change {
+                Change::Subscribe(how) => self.wanted.add(&names, how),
                 Change::Unsubscribe => {
                     self.wanted.remove(&names);
                     Vec::new()
                 }
             };
             if self.open {
-                commands.push(self.command(request.change, Some(request.id), names, changed));
+                commands.push(self.command(&request.change, Some(request.id), names, changed));
             }
         }
         commands
-    }
-
-    fn command(
-        &mut self,
-        change: Change,
-        request: Option<u64>,
-        names: Names,
-        changed: Vec<Before>,
-    ) -> String {
-        self.sent += 1;
-        let number = self.sent;
-        self.unanswered.push_back(Unanswered { number, request, change, changed });
-        let id = Some(number);
-        let command = match change {
-            Change::Subscribe(delivery) => {
-                let (snapshot, on_lag) = (self.snapshot, self.on_lag);
-                Command::Subscribe(Subscription {
-                    names,
-                    snapshot,
-                    delivery,
-                    on_lag,
-                    id,
-                    ..Subscription::default()
-                })
-            }
-            Change::Unsubscribe => {
-                Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
-            }
-        };
-        let mut text = Vec::new();
-        command.write_json(&mut text);
-        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// A message from the hub; what it says is appended to `events`.
@@ -171,6 +122,7 @@ impl Session {
     fn tick(&mut self, tick: Tick, events: &mut Vec<Event>) {
         let (topic, seq) = (Topic::of(&tick), tick.seq.0);
         let snapshot = self.in_snapshot;
+        self.in_gaps = false;
         let seen = if snapshot {
             self.sequence.snapshot(topic, seq)
         } else {
@@ -181,8 +133,10 @@ impl Session {
             // Asked only where numbers jump, which they rarely do in delivery every.
             Seen::Gap { .. } if self.is_latest(&topic) => {}
             Seen::Gap { from, to } => {
-                events.push(Event::Gap { topic, from: Seq(from), to: Seq(to) })
+                let (from, to) = (Some(Seq(from)), Some(Seq(to)));
+                events.push(Event::Gap { topic, from, to });
             }
+            Seen::Known => return,
             Seen::Stale { expected } => {
                 events.push(Event::OutOfOrder { topic, seq: tick.seq, expected: Seq(expected) });
                 return;
@@ -192,42 +146,45 @@ impl Session {
     }
 
     fn control(&mut self, control: Control, events: &mut Vec<Event>) {
+        let in_gaps = std::mem::replace(&mut self.in_gaps, false);
         match control {
             Control::Connected { epoch } => {
-                if self.epoch.as_ref() != Some(&epoch) {
+                let before = self.progress.position();
+                let anew = self.progress.connected(&epoch);
+                if anew {
                     self.sequence.clear();
-                    self.epoch = Some(epoch.clone());
+                    self.wanted.interrupt(&before.map_or(Start::Now, Start::Behind));
                 }
-                events.push(Event::Connected { epoch });
+                events.push(Event::Connected { epoch, anew });
             }
-            Control::Subscription { id, names, total, delivery, .. } => {
+            Control::Subscription { id, names, total, delivery, pos, resumed, from, .. } => {
+                self.in_gaps = matches!(resumed, Some(Resumed::Gap | Resumed::Epoch));
                 let answered = self.answered(id);
-                if let Some(command) = &answered {
-                    self.grant(command.change, &names, delivery);
-                }
+                let position = answered
+                    .as_ref()
+                    .and_then(|command| self.grant(command, &names, delivery, pos));
                 let id = answered.and_then(|command| command.request);
-                events.push(Event::Subscribed { id, names, total, delivery });
+                events.push(Event::Subscribed { id, names, total, delivery, resumed, from });
+                events.extend(position.map(Event::Position));
+            }
+            Control::Position { pos } | Control::Heartbeat { pos: Some(pos), .. } => {
+                let known = !self.unanswered.iter().any(|command| command.goes_back);
+                events.extend(self.progress.told(pos, known).map(Event::Position));
             }
             Control::Gap { channel, symbol, from, to } => {
-                self.lagged(Topic { symbol, channel }, from, to, events);
+                self.in_gaps = in_gaps;
+                self.gap(Topic { symbol, channel }, from, to, events);
             }
             Control::Snapshot { .. } => self.in_snapshot = true,
             Control::Live => self.in_snapshot = false,
             Control::Error { code, detail, id } => {
-                let answered = id.and_then(|id| self.answered(Some(id)));
-                if let Some(Unanswered { change: Change::Subscribe(delivery), changed, .. }) =
-                    &answered
-                {
-                    self.wanted.undo(changed, *delivery);
-                }
-                let id = answered.and_then(|command| command.request);
+                let id = id.and_then(|id| self.refused(id));
                 events.push(Event::Error { code, detail, id });
             }
-            Control::Feed { feed, state, since, .. } => {
-                events.push(Event::Feed { feed, state, since })
+            Control::Feed { feed, state, since, lost } => {
+                events.push(Event::Feed { feed, state, since, lost });
             }
-            Control::Heartbeat { .. }
-            | Control::Position { .. }
+            Control::Heartbeat { pos: None, .. }
             | Control::Publishing { .. }
             | Control::Ack { .. }
             | Control::Lost { .. } => {}
@@ -239,12 +196,27 @@ impl Session {
         matches!(self.granted.delivery(topic), Some(Delivery::Latest { .. }))
     }
 
-    /// The hub has acknowledged a command: `names` are what it changed.
-    fn grant(&mut self, change: Change, names: &Names, delivery: Delivery) {
-        let were_latest = self.latest_among(names);
-        match change {
+    /// The hub has acknowledged a command: `names` are what it changed, `pos` is behind where they
+    /// begin. Returns how far the application has come if it is to be told.
+    fn grant(
+        &mut self,
+        command: &Unanswered,
+        names: &Names,
+        delivery: Delivery,
+        pos: Option<u64>,
+    ) -> Option<Position> {
+        let mut position = None;
+        let replayed =
+            matches!(&command.change, Change::Subscribe(How { start: Start::Replay(_), .. }));
+        let mut begin_anew = self.topics(names);
+        begin_anew.retain(|topic| replayed || self.is_latest(topic));
+        match command.change {
             Change::Subscribe(_) => {
-                self.granted.add(names, delivery);
+                self.granted.add(names, &How { delivery, start: Start::Now });
+                let alone = self.degraded || !self.wanted.has_begun();
+                if self.wanted.begin(names) {
+                    position = pos.and_then(|pos| self.progress.begun(pos, alone));
+                }
                 self.degraded = false;
             }
             Change::Unsubscribe => {
@@ -253,44 +225,55 @@ impl Session {
                 self.sequence.retain(|topic| self.wanted.covers(topic));
             }
         }
-        for topic in were_latest {
-            // What was left out is not missing, so the first of every tick sets the base.
+        for topic in begin_anew {
+            // What latest left out is not missing, so the first of every tick sets the base.
             if !self.is_latest(&topic) {
                 self.sequence.forget(&topic);
             }
         }
+        position
     }
 
-    /// The topics of some names that are delivered latest.
-    fn latest_among(&self, names: &Names) -> Vec<Topic> {
-        let mut latest = Vec::new();
+    /// The topics of some names, of `"*"` those that have a number.
+    fn topics(&self, names: &Names) -> Vec<Topic> {
+        let mut topics = Vec::new();
         for (channel, symbol) in each(names) {
             match symbol {
-                Some(symbol) => latest.push(Topic { symbol, channel }),
-                None => latest.extend(self.sequence.topics(channel)),
+                Some(symbol) => topics.push(Topic { symbol, channel }),
+                None => topics.extend(self.sequence.topics(channel)),
             }
         }
-        latest.retain(|topic| self.is_latest(topic));
-        latest
+        topics
     }
 
-    /// The hub names ticks that will not come, since this session lagged.
-    fn lagged(
-        &mut self,
-        topic: Topic,
-        from: Option<u64>,
-        to: Option<u64>,
-        events: &mut Vec<Event>,
-    ) {
-        let from = from.or_else(|| self.sequence.last(&topic).map(|last| last.saturating_add(1)));
+    /// The hub names ticks that will not come. Those before them have come, so what is missing
+    /// begins behind the last number seen, whatever the hub says.
+    fn gap(&mut self, topic: Topic, from: Option<u64>, to: Option<u64>, events: &mut Vec<Event>) {
+        let last = self.sequence.last(&topic);
+        let from = last.map(|last| last.saturating_add(1)).or(from);
+        let is_news = to.is_none() || to > last;
         match to {
             Some(to) => self.sequence.skip(topic, to),
             None => self.sequence.forget(&topic),
         }
-        if !std::mem::replace(&mut self.degraded, true) {
-            self.granted.degrade();
+        let (from, to) = (from.map(Seq), to.map(Seq));
+        if self.on_lag == Some(OnLag::Latest) && !self.in_gaps {
+            if !std::mem::replace(&mut self.degraded, true) {
+                self.granted.degrade();
+            }
+            events.push(Event::Lagged { topic, from, to });
+        } else if is_news {
+            events.push(Event::Gap { topic, from, to });
         }
-        events.push(Event::Lagged { topic, from: from.map(Seq), to: to.map(Seq) });
+    }
+
+    /// The hub has refused a command: its names are what they were. Returns the request.
+    fn refused(&mut self, number: u64) -> Option<u64> {
+        let Unanswered { change, changed, request, .. } = self.answered(Some(number))?;
+        if let Change::Subscribe(How { delivery, .. }) = change {
+            self.wanted.undo(changed, delivery);
+        }
+        request
     }
 
     fn answered(&mut self, number: Option<u64>) -> Option<Unanswered> {

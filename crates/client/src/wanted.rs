@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use tickwire_protocol::{
-    Channel, Delivery, Mode, Names, PerChannel, Selection, Symbol, ValueError,
+    Channel, Delivery, Names, PerChannel, Replay, Selection, Symbol, ValueError,
 };
 
-use crate::Topic;
+use crate::{Position, Topic};
 
 /// Names for [`Client::subscribe`](crate::Client::subscribe): every symbol in every channel; `"*"` is
 /// every symbol the hub has.
@@ -39,7 +39,34 @@ pub fn names<'a>(
 /// Most names in one command, so that it stays well below the hub's limit of 1 MiB.
 const NAMES_PER_COMMAND: usize = 20_000;
 
-/// Names, and how each is delivered.
+/// Where the ticks of a name begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Now, perhaps with the last value.
+    Now,
+    /// With what has been.
+    Replay(Replay),
+    /// Behind a position that the application brought.
+    Behind(Position),
+    /// They have begun: the name continues where the session stands.
+    Begun,
+}
+
+/// How a name is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct How {
+    pub(crate) delivery: Delivery,
+    pub(crate) start: Start,
+}
+
+/// Names that are wanted in the same way.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) how: How,
+    pub(crate) names: Names,
+}
+
+/// Names, and how each is wanted.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
     channels: PerChannel<Channelled>,
@@ -47,54 +74,63 @@ pub(crate) struct Wanted {
 
 #[derive(Debug, Default)]
 struct Channelled {
-    all: Option<Delivery>,
-    symbols: BTreeMap<Symbol, Delivery>,
+    all: Option<How>,
+    symbols: BTreeMap<Symbol, How>,
 }
 
-/// What a name was before it was added: not there, or delivered in another way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a name was before it was added: not there, or wanted in another way.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Before {
     channel: Channel,
     /// `None` is `"*"`.
     symbol: Option<Symbol>,
-    delivery: Option<Delivery>,
+    how: Option<How>,
 }
 
 impl Channelled {
-    /// The delivery of a name, after that of `"*"` or of a symbol was set; `None` takes it away.
-    fn set(&mut self, symbol: Option<Symbol>, delivery: Option<Delivery>) -> Option<Delivery> {
-        match (symbol, delivery) {
-            (None, delivery) => std::mem::replace(&mut self.all, delivery),
-            (Some(symbol), Some(delivery)) => self.symbols.insert(symbol, delivery),
+    fn get_mut(&mut self, symbol: Option<Symbol>) -> Option<&mut How> {
+        match symbol {
+            None => self.all.as_mut(),
+            Some(symbol) => self.symbols.get_mut(&symbol),
+        }
+    }
+
+    /// How a name was wanted, after that of `"*"` or of a symbol was set; `None` takes it away.
+    fn set(&mut self, symbol: Option<Symbol>, how: Option<How>) -> Option<How> {
+        match (symbol, how) {
+            (None, how) => std::mem::replace(&mut self.all, how),
+            (Some(symbol), Some(how)) => self.symbols.insert(symbol, how),
             (Some(symbol), None) => self.symbols.remove(&symbol),
         }
     }
 }
 
 impl Wanted {
-    /// Adds names; what those were that it changed comes back.
-    pub(crate) fn add(&mut self, names: &Names, delivery: Delivery) -> Vec<Before> {
+    /// Adds names; what those were that it changed comes back. A name that has begun and is to be
+    /// delivered as it is stays as it is.
+    pub(crate) fn add(&mut self, names: &Names, how: &How) -> Vec<Before> {
         let mut changed = Vec::new();
         for (channel, symbol) in each(names) {
-            let delivery = Some(delivery.on(channel));
-            let before = self.channels[channel].set(symbol, delivery);
-            if before != delivery {
-                changed.push(Before { channel, symbol, delivery: before });
+            let how = How { delivery: how.delivery.on(channel), ..how.clone() };
+            let has = &mut self.channels[channel];
+            if has.get_mut(symbol).is_some_and(|has| {
+                *has == how || (has.start == Start::Begun && has.delivery == how.delivery)
+            }) {
+                continue;
             }
+            let before = has.set(symbol, Some(how));
+            changed.push(Before { channel, symbol, how: before });
         }
         changed
     }
 
     /// Takes back what [`Wanted::add`] changed, where nothing has changed it again.
-    pub(crate) fn undo(&mut self, changed: &[Before], delivery: Delivery) {
-        for Before { channel, symbol, delivery: before } in changed {
-            let has = &mut self.channels[*channel];
-            let now = match symbol {
-                Some(symbol) => has.symbols.get(symbol).copied(),
-                None => has.all,
-            };
-            if now == Some(delivery.on(*channel)) {
-                has.set(*symbol, *before);
+    pub(crate) fn undo(&mut self, changed: Vec<Before>, delivery: Delivery) {
+        for Before { channel, symbol, how: before } in changed {
+            let has = &mut self.channels[channel];
+            let now = has.get_mut(symbol).map(|how| how.delivery);
+            if now == Some(delivery.on(channel)) {
+                has.set(symbol, before);
             }
         }
     }
@@ -106,10 +142,36 @@ impl Wanted {
         }
     }
 
+    /// The ticks of names have begun. Whether some of them can be continued: every tick of theirs
+    /// comes.
+    pub(crate) fn begin(&mut self, names: &Names) -> bool {
+        let mut every = false;
+        for (channel, symbol) in each(names) {
+            if let Some(how) = self.channels[channel].get_mut(symbol)
+                && how.delivery == Delivery::Every
+            {
+                how.start = Start::Begun;
+                every = true;
+            }
+        }
+        every
+    }
+
+    /// The session stands nowhere any more: what has begun starts in this way again.
+    pub(crate) fn interrupt(&mut self, start: &Start) {
+        for channel in Channel::ALL {
+            let has = &mut self.channels[channel];
+            let ways = has.all.iter_mut().chain(has.symbols.values_mut());
+            for how in ways.filter(|how| how.start == Start::Begun) {
+                how.start = start.clone();
+            }
+        }
+    }
+
     /// How ticks of a topic are delivered; a name beats `"*"`. `None` if they are not asked for.
     pub(crate) fn delivery(&self, topic: &Topic) -> Option<Delivery> {
         let has = &self.channels[topic.channel];
-        has.symbols.get(&topic.symbol).copied().or(has.all)
+        has.symbols.get(&topic.symbol).or(has.all.as_ref()).map(|how| how.delivery)
     }
 
     /// Whether ticks of a topic are asked for.
@@ -117,37 +179,43 @@ impl Wanted {
         self.delivery(topic).is_some()
     }
 
+    /// Whether there is a name that continues where the session stands.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.channels.iter().any(|(_, has)| {
+            has.all.iter().chain(has.symbols.values()).any(|how| how.start == Start::Begun)
+        })
+    }
+
     /// Turns every name to delivery `latest`, as the hub does when the session lags.
     pub(crate) fn degrade(&mut self) {
         for channel in Channel::ALL {
             let latest = Delivery::Latest { max_rate: None }.on(channel);
             let has = &mut self.channels[channel];
-            has.all = has.all.map(|_| latest);
-            has.symbols.values_mut().for_each(|delivery| *delivery = latest);
+            for how in has.all.iter_mut().chain(has.symbols.values_mut()) {
+                how.delivery = latest;
+            }
         }
     }
 
-    /// All names, in groups of the same delivery.
-    pub(crate) fn modes(&self) -> Vec<Mode> {
-        let mut modes = Vec::<Mode>::new();
+    /// All names, in groups of the same way.
+    pub(crate) fn groups(&self) -> Vec<Group> {
+        let mut groups = Vec::<Group>::new();
         for (channel, has) in self.channels.iter() {
-            let symbols = has.symbols.iter().map(|(symbol, delivery)| (Some(*symbol), *delivery));
-            for (symbol, delivery) in
-                has.all.map(|delivery| (None, delivery)).into_iter().chain(symbols)
-            {
-                let place = modes.iter().position(|mode| mode.delivery == delivery);
+            let symbols = has.symbols.iter().map(|(symbol, how)| (Some(*symbol), how));
+            for (symbol, how) in has.all.iter().map(|how| (None, how)).chain(symbols) {
+                let place = groups.iter().position(|group| group.how == *how);
                 let place = place.unwrap_or_else(|| {
-                    modes.push(Mode { delivery, names: Names::default() });
-                    modes.len() - 1
+                    groups.push(Group { how: how.clone(), names: Names::default() });
+                    groups.len() - 1
                 });
-                let selection = &mut modes[place].names[channel];
+                let selection = &mut groups[place].names[channel];
                 match symbol {
                     Some(symbol) => selection.symbols.push(symbol),
                     None => selection.all = true,
                 }
             }
         }
-        modes
+        groups
     }
 }
 
@@ -183,81 +251,4 @@ pub(crate) fn pieces(names: &Names) -> Vec<Names> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TRADES: &[Channel] = &[Channel::Trades];
-
-    const LATEST: Delivery = Delivery::Latest { max_rate: None };
-
-    fn topic(symbol: &str, channel: Channel) -> Topic {
-        Topic { symbol: Symbol::new(symbol).unwrap(), channel }
-    }
-
-    fn modes(wanted: &Wanted) -> Vec<(Delivery, Names)> {
-        wanted.modes().into_iter().map(|mode| (mode.delivery, mode.names)).collect()
-    }
-
-    #[test]
-    fn refused_names_are_again_what_they_were() {
-        let mut wanted = Wanted::default();
-        assert_eq!(wanted.add(&names(TRADES, ["A", "B"]).unwrap(), Delivery::Every).len(), 2);
-        let before = modes(&wanted);
-        let changed = wanted.add(&names(TRADES, ["B", "C", "*"]).unwrap(), LATEST);
-        assert_eq!(changed.len(), 3);
-        assert!(wanted.add(&names(TRADES, ["C"]).unwrap(), LATEST).is_empty(), "it is there");
-        wanted.undo(&changed, LATEST);
-        assert_eq!(modes(&wanted), before);
-        let changed = wanted.add(&names(TRADES, ["A"]).unwrap(), LATEST);
-        wanted.add(&names(TRADES, ["A"]).unwrap(), Delivery::Every);
-        wanted.undo(&changed, LATEST);
-        assert_eq!(modes(&wanted), before, "what came later stays");
-    }
-
-    #[test]
-    fn name_beats_every_symbol_and_the_last_delivery_counts() {
-        let mut wanted = Wanted::default();
-        wanted.add(&names(TRADES, ["*"]).unwrap(), LATEST);
-        wanted.add(&names(TRADES, ["A"]).unwrap(), Delivery::Every);
-        let delivery = |wanted: &Wanted, symbol| wanted.delivery(&topic(symbol, Channel::Trades));
-        assert_eq!(delivery(&wanted, "A"), Some(Delivery::Every));
-        assert_eq!(delivery(&wanted, "X"), Some(LATEST));
-        assert!(!wanted.covers(&topic("X", Channel::Quotes)));
-        wanted.add(&names(TRADES, ["A"]).unwrap(), LATEST);
-        assert_eq!(modes(&wanted), [(LATEST, names(TRADES, ["*", "A"]).unwrap())]);
-        wanted.remove(&names(TRADES, ["*"]).unwrap());
-        assert_eq!(delivery(&wanted, "X"), None);
-    }
-
-    #[test]
-    fn corrections_are_always_delivered_every() {
-        let channels = [Channel::Trades, Channel::Corrections, Channel::CancelErrors];
-        let mut wanted = Wanted::default();
-        wanted.add(&names(&channels, ["A"]).unwrap(), LATEST);
-        wanted.degrade();
-        assert_eq!(wanted.delivery(&topic("A", Channel::Trades)), Some(LATEST));
-        for channel in &channels[1..] {
-            assert_eq!(wanted.delivery(&topic("A", *channel)), Some(Delivery::Every));
-        }
-    }
-
-    #[test]
-    fn pieces_hold_every_name_once() {
-        let symbols: Vec<String> =
-            (0..NAMES_PER_COMMAND * 3 / 2).map(|n| format!("S{n}")).collect();
-        let all = names(
-            &[Channel::Trades, Channel::Quotes],
-            symbols.iter().map(String::as_str).chain(["*"]),
-        )
-        .unwrap();
-        let pieces = pieces(&all);
-        assert_eq!(pieces.len(), 3);
-        let mut wanted = Wanted::default();
-        for piece in &pieces {
-            assert!(piece.total() <= NAMES_PER_COMMAND + Channel::COUNT);
-            assert_eq!(wanted.add(piece, Delivery::Every).len(), piece.total());
-        }
-        assert_eq!(wanted.modes()[0].names.total(), all.total());
-        assert!(super::pieces(&Names::default()).is_empty());
-    }
-}
+mod tests;

@@ -26,7 +26,9 @@ async fn events(client: &mut Client, wanted: usize) -> Vec<String> {
     while spelled.len() < wanted {
         match client.next().await.unwrap() {
             Event::Tick { tick, .. } => spelled.push(tick.seq.0.to_string()),
-            Event::Gap { from, to, .. } => spelled.push(format!("gap {}-{}", from.0, to.0)),
+            Event::Gap { from, to, .. } => {
+                spelled.push(format!("gap {}-{}", from.unwrap().0, to.unwrap().0));
+            }
             Event::Lagged { from, to, .. } => {
                 spelled.push(format!("lagged {}-{}", from.unwrap().0, to.unwrap().0));
             }

@@ -7,6 +7,7 @@ use tickwire_protocol::{
     Channel, Control, MessageBuf, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
 };
 use tokio::io::DuplexStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::*;
 use crate::connect::handshake;
@@ -160,6 +161,23 @@ async fn failed_attempts_wait_longer_each_time() {
     assert!(delays[0] <= Duration::from_secs(1), "{delays:?}");
     assert!(delays[1] <= Duration::from_secs(2), "{delays:?}");
     assert!(hubs.recv().await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_waits_as_long_as_the_closing_hub_says() {
+    let (pipes, mut hubs) = Pipes::new(0);
+    let mut client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
+    let closed = now();
+    let reason = "shutdown retry_ms=2500".into();
+    let frame = CloseFrame { code: 1001.into(), reason };
+    hubs.recv().await.unwrap().close(Some(frame)).await.unwrap();
+    let Some(Event::Disconnected { retry_in: Some(delay), .. }) = client.next().await else {
+        panic!("the client does not come back")
+    };
+    let (least, most) = (Duration::from_millis(2500), Duration::from_millis(3500));
+    assert!((least..=most).contains(&delay), "{delay:?}");
+    assert!(hubs.recv().await.is_some());
+    assert!(now() - closed >= delay, "{:?}", now() - closed);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,19 @@
+mod model;
+mod resume;
+
 use super::*;
 use crate::names;
 use tickwire_protocol::{
-    Channel, Delivery, ErrorCode, MessageBuf, OnLag, PerChannel, Symbol, TickData, Trade, UnixNanos,
+    Channel, Delivery, ErrorCode, MessageBuf, OnLag, PerChannel, Resume, ResumePoint, Subscription,
+    Symbol, TickData, Trade, UnixNanos,
 };
 
 const TRADES: &[Channel] = &[Channel::Trades];
 const LATEST: Delivery = Delivery::Latest { max_rate: None };
+
+fn subscribe(delivery: Delivery) -> Change {
+    Change::Subscribe(How { delivery, start: Start::Now })
+}
 
 fn tick(symbol: &str, seq: u64) -> Tick {
     let symbol = Symbol::new(symbol).unwrap();
@@ -34,6 +42,17 @@ impl Heard {
         self.bytes(&bytes)
     }
 
+    /// Trades and the position behind them, in one message.
+    fn positioned(&mut self, ticks: &[(&str, u64)], pos: u64) -> Vec<Event> {
+        let mut message = MessageBuf::new(self.encoding);
+        for (symbol, seq) in ticks {
+            message.push(&tick(symbol, *seq));
+        }
+        message.push_position(pos);
+        let bytes = message.finish().to_vec();
+        self.bytes(&bytes)
+    }
+
     fn bytes(&mut self, bytes: &[u8]) -> Vec<Event> {
         let mut events = Vec::new();
         self.session.message(bytes, self.encoding, &mut events).unwrap();
@@ -43,22 +62,34 @@ impl Heard {
     /// Asks for trades of symbols in this way, and takes the hub's answer to it.
     fn granted(&mut self, id: u64, symbols: &[&str], delivery: Delivery) -> Vec<Event> {
         let names = names(TRADES, symbols.iter().copied()).unwrap();
-        let change = Change::Subscribe(delivery);
+        let change = subscribe(delivery);
         self.session.request(&Request { id, change, names: names.clone() });
         self.ack(delivery, names)
     }
 
     /// The answer to the last command.
     fn ack(&mut self, delivery: Delivery, names: Names) -> Vec<Event> {
+        self.begun(self.session.sent, delivery, names, None, None)
+    }
+
+    /// The answer to a command, with what it says about where its names begin.
+    fn begun(
+        &mut self,
+        number: u64,
+        delivery: Delivery,
+        names: Names,
+        pos: Option<u64>,
+        resumed: Option<Resumed>,
+    ) -> Vec<Event> {
         self.control(&Control::Subscription {
-            id: Some(self.session.sent),
+            id: Some(number),
             names: Box::new(names),
             total: PerChannel::default(),
             delivery,
             on_lag: OnLag::Close,
             modes: Vec::new(),
-            pos: None,
-            resumed: None,
+            pos,
+            resumed,
             from: None,
         })
     }
@@ -70,7 +101,7 @@ impl Heard {
 
     fn subscribe(&mut self, id: u64, symbols: &[&str]) -> Vec<String> {
         let names = names(TRADES, symbols.iter().copied()).unwrap();
-        self.session.request(&Request { id, change: Change::Subscribe(Delivery::Every), names })
+        self.session.request(&Request { id, change: subscribe(Delivery::Every), names })
     }
 
     fn connected(&mut self, epoch: &str) {
@@ -79,7 +110,15 @@ impl Heard {
 }
 
 fn opened(encoding: Encoding) -> Heard {
-    let mut session = Session::new(None, None);
+    opened_by(Session::new(None, None), encoding)
+}
+
+/// A session that goes on with the newest when it lags.
+fn lagging(encoding: Encoding) -> Heard {
+    opened_by(Session::new(None, Some(OnLag::Latest)), encoding)
+}
+
+fn opened_by(mut session: Session, encoding: Encoding) -> Heard {
     assert!(session.opened().is_empty());
     let mut heard = Heard { session, encoding };
     heard.connected("one");
@@ -92,7 +131,11 @@ fn spell(events: &[Event]) -> Vec<String> {
         Event::Tick { tick, snapshot } => {
             format!("{}{}{}", if *snapshot { "snapshot " } else { "" }, tick.symbol, tick.seq.0)
         }
-        Event::Gap { topic, from, to } => format!("gap {topic} {}-{}", from.0, to.0),
+        Event::Gap { topic, from, to } => {
+            let number = |seq: &Option<Seq>| seq.map_or("?".to_owned(), |seq| seq.0.to_string());
+            format!("gap {topic} {}-{}", number(from), number(to))
+        }
+        Event::Position(position) => position.to_string(),
         Event::OutOfOrder { topic, seq, expected } => {
             format!("{topic} {} instead of {}", seq.0, expected.0)
         }
@@ -132,12 +175,13 @@ fn ticks_between_snapshot_and_live_are_marked_and_set_the_base() {
 #[test]
 fn everything_is_asked_for_again_after_a_reconnect() {
     let mut heard = opened(Encoding::Json);
-    assert_eq!(heard.subscribe(1, &["A"]), [r#"{"action":"subscribe","id":1,"trades":["A"]}"#]);
+    let asked = heard.subscribe(1, &["A"]);
+    assert_eq!(asked, [r#"{"action":"subscribe","id":1,"trades":["A"],"pos":true}"#]);
     heard.subscribe(2, &["B", "*"]);
     heard.session.closed();
     assert!(heard.subscribe(3, &["C"]).is_empty(), "nothing can be sent without a connection");
     let again = heard.session.opened();
-    assert_eq!(again, [r#"{"action":"subscribe","id":3,"trades":["*","A","B","C"]}"#]);
+    assert_eq!(again, [r#"{"action":"subscribe","id":3,"trades":["*","A","B","C"],"pos":true}"#]);
 }
 
 #[test]
@@ -175,7 +219,10 @@ fn names_the_hub_refused_are_not_asked_for_again() {
     let events = heard.control(&refused);
     assert!(matches!(events[..], [Event::Error { id: Some(2), .. }]), "{events:?}");
     heard.session.closed();
-    assert_eq!(heard.session.opened(), [r#"{"action":"subscribe","id":3,"trades":["A"]}"#]);
+    assert_eq!(
+        heard.session.opened(),
+        [r#"{"action":"subscribe","id":3,"trades":["A"],"pos":true}"#]
+    );
 }
 
 #[test]
@@ -261,7 +308,7 @@ fn mode_counts_from_its_answer_and_not_from_the_command() {
 #[test]
 fn named_gap_is_told_once_and_all_names_are_latest_behind_it() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
-        let mut heard = opened(encoding);
+        let mut heard = lagging(encoding);
         heard.granted(1, &["A", "B", "C"], Delivery::Every);
         heard.ticks(&[("A", 4), ("B", 1)]);
         assert_eq!(spell(&heard.gap("A", None, Some(9))), ["lagged A trades Some(5)-Some(9)"]);
@@ -308,7 +355,7 @@ fn reconnect_asks_for_the_modes_the_application_asked_for() {
         heard.session.opened(),
         [
             r#"{"action":"subscribe","id":4,"trades":["*"],"delivery":"latest","max_rate":4,"on_lag":"latest"}"#,
-            r#"{"action":"subscribe","id":5,"trades":["A"],"on_lag":"latest"}"#,
+            r#"{"action":"subscribe","id":5,"trades":["A"],"on_lag":"latest","pos":true}"#,
             r#"{"action":"subscribe","id":6,"trades":["B"],"delivery":"latest","on_lag":"latest"}"#,
         ]
     );
@@ -322,10 +369,13 @@ fn reconnect_asks_for_the_modes_the_application_asked_for() {
 fn refused_change_of_mode_leaves_the_one_before() {
     let mut heard = opened(Encoding::Json);
     heard.granted(1, &["A"], Delivery::Every);
-    let change = Change::Subscribe(LATEST);
+    let change = subscribe(LATEST);
     let names = names(TRADES, ["A", "B"]).unwrap();
     heard.session.request(&Request { id: 2, change, names });
     heard.control(&Control::Error { code: ErrorCode::SymbolLimit, detail: None, id: Some(2) });
     heard.session.closed();
-    assert_eq!(heard.session.opened(), [r#"{"action":"subscribe","id":3,"trades":["A"]}"#]);
+    assert_eq!(
+        heard.session.opened(),
+        [r#"{"action":"subscribe","id":3,"trades":["A"],"pos":true}"#]
+    );
 }

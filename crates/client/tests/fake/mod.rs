@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "part of tests")]
 
 use futures_util::{SinkExt, StreamExt};
-use tickwire_client::{Encoding, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
+use tickwire_client::{Encoding, Resumed, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
 use tickwire_protocol::{Command, Control, MessageBuf, Subscription};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
@@ -63,6 +63,11 @@ impl Session {
 
     /// The next command, which must be a subscribe; it is acknowledged.
     pub async fn subscribed(&mut self) -> Subscription {
+        self.begun(None, None).await
+    }
+
+    /// The next command, which must be a subscribe; its names begin behind a position.
+    pub async fn begun(&mut self, pos: Option<u64>, resumed: Option<Resumed>) -> Subscription {
         let Some(Ok(Message::Text(text))) = self.socket.next().await else {
             panic!("the client does not subscribe")
         };
@@ -78,8 +83,8 @@ impl Session {
             delivery: command.delivery,
             on_lag: command.on_lag.unwrap_or_default(),
             modes: Vec::new(),
-            pos: None,
-            resumed: None,
+            pos,
+            resumed,
             from: None,
         };
         self.say(&ack).await;
@@ -94,16 +99,32 @@ impl Session {
 
     /// Trades of one symbol, with these numbers, in one message.
     pub async fn trades(&mut self, symbol: &str, seqs: &[u64], time: UnixNanos) {
+        self.positioned(symbol, seqs, time, None).await;
+    }
+
+    /// Trades of one symbol, and the position behind them.
+    pub async fn positioned(
+        &mut self,
+        symbol: &str,
+        seqs: &[u64],
+        time: UnixNanos,
+        pos: Option<u64>,
+    ) {
         let mut message = MessageBuf::new(Encoding::MsgpackArray);
         for seq in seqs {
             let (symbol, data) = (Symbol::new(symbol).unwrap(), TickData::Trade(Trade::default()));
             message.push(&Tick { symbol, seq: Seq(*seq), time, data });
         }
+        pos.into_iter().for_each(|pos| message.push_position(pos));
         self.socket.send(Message::binary(message.finish().to_vec())).await.unwrap();
     }
 
-    pub async fn close(mut self, code: u16) {
-        let frame = CloseFrame { code: code.into(), reason: "told to".into() };
+    pub async fn close(self, code: u16) {
+        self.close_because(code, "told to").await;
+    }
+
+    pub async fn close_because(mut self, code: u16, reason: &'static str) {
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
         self.socket.close(Some(frame)).await.unwrap();
         while let Some(Ok(_)) = self.socket.next().await {}
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tickwire_client::{Disconnect, Event, Topic};
+use tickwire_client::{Disconnect, Event, Resumed, Topic};
 use tickwire_protocol::{Bar, Conditions, Quote, Seq, Tick, TickData, Trade, UnixNanos};
 
 /// Appends one aligned line: time (UTC), symbol, channel, fields.
@@ -105,25 +105,30 @@ fn conditions(conditions: &Conditions, out: &mut String) {
 /// What happened besides ticks; `None` where people need not know.
 pub(super) fn notice(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Connected { epoch } => format!("connected, epoch {epoch}"),
+        Event::Connected { epoch, anew: false } => format!("connected, epoch {epoch}"),
+        Event::Connected { epoch, anew: true } => {
+            format!(
+                "connected, new epoch {epoch}: the hub has begun anew, what was missed nobody knows"
+            )
+        }
         Event::Disconnected { reason, retry_in } => disconnected(reason, *retry_in),
-        Event::Subscribed { total, .. } => {
+        Event::Subscribed { total, resumed, from, .. } => {
             let parts: Vec<String> = total
                 .iter()
                 .filter(|(_, count)| **count > 0)
                 .map(|(channel, count)| format!("{channel} {count}"))
                 .collect();
-            format!("subscribed: {}", parts.join(", "))
+            format!("subscribed: {}{}", parts.join(", "), begun(*resumed, *from))
         }
-        Event::Feed { feed, state, since } => {
-            format!("feed {feed} is {} since {since}", state.name())
+        Event::Feed { feed, state, since, lost } => {
+            let lost = if *lost > 0 {
+                format!(", {lost} ticks lost at the source")
+            } else {
+                String::new()
+            };
+            format!("feed {feed} is {} since {since}{lost}", state.name())
         }
-        Event::Gap { topic, from, to } => format!(
-            "gap: {topic} {} to {} did not come ({} ticks)",
-            from.0,
-            to.0,
-            to.0 - from.0 + 1
-        ),
+        Event::Gap { topic, from, to } => format!("gap: {topic} {}", did_not_come(*from, *to)),
         Event::Lagged { topic, from, to } => lagged(*topic, *from, *to),
         Event::OutOfOrder { topic, seq, expected } => {
             format!("fault of the hub: {topic} {} came instead of {}", seq.0, expected.0)
@@ -137,6 +142,28 @@ pub(super) fn notice(event: &Event) -> Option<String> {
 pub(super) fn refusal(code: tickwire_protocol::ErrorCode, detail: Option<&str>) -> String {
     let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
     format!("the hub says {} {}{detail}", code.code(), code.msg())
+}
+
+/// How names begin that do not begin now.
+fn begun(resumed: Option<Resumed>, from: Option<UnixNanos>) -> String {
+    match (resumed, from) {
+        (Some(Resumed::All), _) => ", resumed without a gap".to_owned(),
+        (Some(Resumed::Gap), _) => ", resumed with gaps".to_owned(),
+        (Some(Resumed::Epoch), _) => ", not resumed: the epoch is another one".to_owned(),
+        (None, Some(from)) => format!(", history from {from}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn did_not_come(from: Option<Seq>, to: Option<Seq>) -> String {
+    match (from, to) {
+        (Some(Seq(from)), Some(Seq(to))) => {
+            format!("{from} to {to} did not come ({} ticks)", to.saturating_sub(from) + 1)
+        }
+        (Some(Seq(from)), None) => format!("from {from} on, an unknown number did not come"),
+        (None, Some(Seq(to))) => format!("an unknown number up to {to} did not come"),
+        (None, None) => "an unknown number did not come".to_owned(),
+    }
 }
 
 fn lagged(topic: Topic, from: Option<Seq>, to: Option<Seq>) -> String {
@@ -191,8 +218,15 @@ mod tests {
             channel: tickwire_protocol::Channel::Trades,
         };
         let (from, to) = (Seq(5), Seq(7));
-        let text = notice(&Event::Gap { topic, from, to });
-        assert_eq!(text.as_deref(), Some("gap: AAPL trades 5 to 7 did not come (3 ticks)"));
+        for (from, to, which) in [
+            (Some(from), Some(to), "5 to 7 did not come (3 ticks)"),
+            (Some(from), None, "from 5 on, an unknown number did not come"),
+            (None, Some(to), "an unknown number up to 7 did not come"),
+            (None, None, "an unknown number did not come"),
+        ] {
+            let text = notice(&Event::Gap { topic, from, to });
+            assert_eq!(text, Some(format!("gap: AAPL trades {which}")));
+        }
         for (from, to, which) in [
             (Some(from), Some(to), "5 to 7"),
             (Some(from), None, "from 5"),
