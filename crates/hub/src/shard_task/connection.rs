@@ -9,7 +9,7 @@ use tungstenite::Message;
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::CloseFrame;
 
-use reader::Reader;
+pub use reader::Reader;
 
 use super::transport::{Transport, Written};
 use crate::admission::SessionGuard;

@@ -14,14 +14,15 @@ const READ_BUFFER_BYTES: usize = 2_048;
 /// connection needs neither: they are dropped once all that was read has become messages, and made
 /// anew when there may be more.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub struct Reader {
     library: Option<Box<Library>>,
     message_bytes_max: usize,
 }
 
 impl Reader {
     /// A reader that begins with bytes that were read already.
-    pub(super) fn new(message_bytes_max: usize, read_already: Vec<u8>) -> Self {
+    #[must_use]
+    pub fn new(message_bytes_max: usize, read_already: Vec<u8>) -> Self {
         let mut reader = Self { library: None, message_bytes_max };
         if !read_already.is_empty() {
             reader.library = Some(Box::new(Library::new(message_bytes_max, read_already)));
@@ -34,7 +35,7 @@ impl Reader {
     ///
     /// # Errors
     /// As [`WebSocketContext::read`].
-    pub(super) fn read(&mut self, stream: &mut (impl Read + Write)) -> Result<Message, Error> {
+    pub fn read(&mut self, stream: &mut (impl Read + Write)) -> Result<Message, Error> {
         let library = self.library();
         let message = library.read(stream);
         if let Err(Error::Io(error)) = &message
@@ -47,7 +48,7 @@ impl Reader {
     }
 
     /// Writes a close frame, unless one has been written.
-    pub(super) fn close(&mut self, stream: &mut (impl Read + Write), frame: CloseFrame) {
+    pub fn close(&mut self, stream: &mut (impl Read + Write), frame: CloseFrame) {
         let closed = self.library().context.close(stream, Some(frame));
         let _peer_was_first = closed; // then our answer is on its way already
     }
