@@ -4,6 +4,7 @@
 mod apt;
 mod bench;
 mod chromium;
+mod conformance;
 mod instructions;
 mod shell;
 mod test;

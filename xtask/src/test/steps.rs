@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::{chromium, instructions, shell, tidy};
+use crate::{chromium, conformance, instructions, shell, tidy};
 use shell::{cargo, npm, run};
 
 /// One thing a change must pass.
@@ -26,7 +26,7 @@ pub(super) enum Done {
 }
 
 /// Cheapest first, but the page before the Rust code: it is embedded in the hub.
-pub(super) const STEPS: [Step; 9] = [
+pub(super) const STEPS: [Step; 10] = [
     Step { name: "fmt", what: "the Rust code is formatted", run: fmt },
     Step { name: "tidy", what: "house rules that no compiler knows", run: check_tidiness },
     Step { name: "deny", what: "licences, duplicates and sources of dependencies", run: deny },
@@ -34,6 +34,7 @@ pub(super) const STEPS: [Step; 9] = [
     Step { name: "clippy", what: "no warning in any target", run: clippy },
     Step { name: "test", what: "unit, integration and doc tests", run: test },
     Step { name: "doc", what: "the documentation builds without a warning", run: doc },
+    Step { name: "conformance", what: "the hub's WebSocket is that of RFC 6455", run: conform },
     Step { name: "instructions", what: "the fan-out core is as fast as it was", run: count },
     Step { name: "page", what: "the page in a headless Chromium, against a real hub", run: page },
 ];
@@ -78,6 +79,11 @@ fn test() -> Result<Done> {
 fn doc() -> Result<Done> {
     let mut command = cargo(&["doc", "--no-deps", "--workspace", "--locked"]);
     run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Done::Passed)
+}
+
+fn conform() -> Result<Done> {
+    conformance::check()?;
     Ok(Done::Passed)
 }
 

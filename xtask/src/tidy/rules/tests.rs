@@ -1,6 +1,8 @@
 use super::super::apply_rules;
 use super::*;
 
+const NONE: [usize; 0] = [];
+
 /// The numbers of the lines that break a rule.
 fn broken(path: &str, text: &str) -> Vec<usize> {
     apply_rules(&Source { path, text }).into_iter().map(|finding| finding.line).collect()
@@ -15,9 +17,9 @@ fn a_finding_says_where_and_what_to_do() {
 
 #[test]
 fn code_of_800_lines_is_short_and_of_801_is_not() {
-    assert_eq!(broken("crates/hub/src/lib.rs", &"\n".repeat(LINES_MAX)), []);
+    assert_eq!(broken("crates/hub/src/lib.rs", &"\n".repeat(LINES_MAX)), NONE);
     assert_eq!(broken("crates/hub/src/lib.rs", &"\n".repeat(LINES_MAX + 1)), [801]);
-    assert_eq!(broken("Cargo.lock", &"\n".repeat(LINES_MAX + 1)), []);
+    assert_eq!(broken("Cargo.lock", &"\n".repeat(LINES_MAX + 1)), NONE);
 }
 
 #[test]
@@ -27,31 +29,31 @@ fn unfinished_code_is_found() {
             broken("crates/hub/src/lib.rs", &format!("fn f() {{\n    {word}(1)\n}}\n")),
             [2]
         );
-        assert_eq!(broken("crates/hub/src/lib.rs", &format!("my_{word}\n")), [], "a longer word");
-        assert_eq!(broken("CONTRIBUTING.md", word), [], "a text may name it");
+        assert_eq!(broken("crates/hub/src/lib.rs", &format!("my_{word}\n")), NONE, "a longer word");
+        assert_eq!(broken("CONTRIBUTING.md", word), NONE, "a text may name it");
     }
 }
 
 #[test]
 fn recorded_data_keeps_its_whitespace() {
-    assert_eq!(broken("crates/feeder/tests/data/trades.csv", "1,2, \n"), []);
+    assert_eq!(broken("crates/feeder/tests/data/trades.csv", "1,2, \n"), NONE);
     assert_eq!(broken("README.md", "1,2, \n"), [1]);
 }
 
 #[test]
 fn hub_feeder_and_client_do_not_depend_on_each_other() {
     let hub = |text| broken("crates/hub/Cargo.toml", text);
-    assert_eq!(hub("[dependencies]\ntickwire-protocol.workspace = true\n"), []);
+    assert_eq!(hub("[dependencies]\ntickwire-protocol.workspace = true\n"), NONE);
     assert_eq!(hub("[dependencies]\ntickwire-client.workspace = true\n"), [2]);
     assert_eq!(hub("[dependencies]\ntickwire-feeder = { path = \"../feeder\" }\n"), [2]);
     assert_eq!(hub("[dependencies.tickwire-feeder]\nworkspace = true\n"), [1]);
     assert_eq!(hub("[target.'cfg(unix)'.dependencies]\ntickwire-feeder.workspace = true\n"), [2]);
     assert_eq!(
         hub("[dependencies]\nbytes = \"1\"\n[dev-dependencies]\ntickwire-client = \"1\"\n"),
-        []
+        NONE
     );
     let binary = "[dependencies]\ntickwire-client.workspace = true\n";
-    assert_eq!(broken("crates/tickwire/Cargo.toml", binary), []);
+    assert_eq!(broken("crates/tickwire/Cargo.toml", binary), NONE);
 }
 
 #[test]
@@ -67,18 +69,18 @@ fn the_fan_out_core_has_no_runtime_clock_or_lock() {
     let core = "crates/hub/src/fanout/shard.rs";
     for word in IMPURE {
         assert_eq!(broken(core, &format!("use {word};\n")), [1], "{word}");
-        assert_eq!(broken(core, &format!("/// Does without {word}.\n")), [], "{word}");
-        assert_eq!(broken("crates/hub/src/router.rs", &format!("use {word};\n")), [], "{word}");
+        assert_eq!(broken(core, &format!("/// Does without {word}.\n")), NONE, "{word}");
+        assert_eq!(broken("crates/hub/src/router.rs", &format!("use {word};\n")), NONE, "{word}");
     }
     assert_eq!(broken("crates/hub/src/fanout.rs", "use tokio::net;\n"), [1]);
-    assert_eq!(broken(core, "let minimum_backtracing = 1;\n"), []);
+    assert_eq!(broken(core, "let minimum_backtracing = 1;\n"), NONE);
 }
 
 #[test]
 fn absolute_paths_of_one_machine_are_found() {
     for path in MACHINE_PATHS {
         assert_eq!(broken("README.md", &format!("see {path}notes\n")), [1], "{path}");
-        assert_eq!(broken("README.md", &format!("see src{path}notes\n")), [], "{path}");
+        assert_eq!(broken("README.md", &format!("see src{path}notes\n")), NONE, "{path}");
     }
 }
 
@@ -86,5 +88,5 @@ fn absolute_paths_of_one_machine_are_found() {
 fn a_lock_file_names_no_download_address() {
     let lock = "{\n\"resolved\": \"https://registry.example/a.tgz\"\n}\n";
     assert_eq!(broken("web/package-lock.json", lock), [2]);
-    assert_eq!(broken("web/notes.json", lock), []);
+    assert_eq!(broken("web/notes.json", lock), NONE);
 }
