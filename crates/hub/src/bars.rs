@@ -11,7 +11,8 @@
 mod aggregate;
 mod calendar;
 mod conditions;
-mod observe;
+mod derived;
+mod follow;
 mod series;
 mod state;
 #[cfg(test)]
@@ -259,7 +260,8 @@ impl BarMaker {
     fn series_of(&mut self, numbered: &Numbered) -> u32 {
         let topic = numbered.topic.0 as usize;
         match self.by_topic.get(topic) {
-            Some(&id) if id != NONE => id,
+            // An epoch that begins again numbers its topics anew.
+            Some(&id) if id != NONE && self.series[id as usize].is_of(numbered) => id,
             _ => {
                 let id = self.find_or_begin(numbered);
                 if topic >= self.by_topic.len() {

@@ -8,7 +8,7 @@ use super::MINUTE;
 use super::aggregate::{Aggregate, Sale};
 use super::calendar::Day;
 use super::conditions::{Effects, IF_FIRST, OPEN_CLOSE};
-use crate::fanout::FeedId;
+use crate::fanout::{FeedId, Numbered};
 
 /// Most trades of a minute that are kept for corrections.
 const MINUTE_TRADES_MAX: usize = 1 << 16;
@@ -171,6 +171,11 @@ impl Series {
             pending: 0,
             touched: false,
         }
+    }
+
+    /// Whether a tick is of its symbol and feed.
+    pub(super) fn is_of(&self, numbered: &Numbered) -> bool {
+        self.feed == numbered.feed && self.symbol == numbered.tick.symbol
     }
 
     /// Takes in a trade of its day. Says where it went, and the bytes of its minute before and after.

@@ -42,7 +42,7 @@ pub enum BadState {
 
 impl BarMaker {
     /// Appends the state between two turns. Older minutes are folded into their days there.
-    pub fn save(&self, out: &mut Vec<u8>) {
+    pub fn save_state(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
         put_text(out, &self.config.time_zone);
         put_text(out, &self.config.session);
@@ -104,12 +104,17 @@ impl BarMaker {
         }
     }
 
-    /// A maker in the state that was saved.
+    /// A maker in the state that was saved. `feeds` are the numbers that the feeds have now, by those
+    /// they had then.
     ///
     /// # Errors
     /// If the bytes are not such a state, or one of another time zone or session.
-    pub fn restore(config: BarConfig, bytes: &[u8]) -> Result<Self, BadState> {
-        let mut reader = Reader { bytes };
+    pub fn restore_state(
+        config: BarConfig,
+        bytes: &[u8],
+        feeds: &[FeedId],
+    ) -> Result<Self, BadState> {
+        let mut reader = Reader { bytes, feeds };
         if reader.u8() != Some(VERSION) {
             return Err(BadState::Malformed);
         }
@@ -126,7 +131,7 @@ impl BarMaker {
     fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         for feed in 0..reader.u8()? {
             let (newest, seen, supplies) = (reader.time()?, reader.time()?, reader.u8()?);
-            let clock = self.clock(FeedId(feed));
+            let clock = self.clock(*reader.feeds.get(usize::from(feed))?);
             (clock.newest, clock.seen) = (newest, seen);
             clock.supplies = Supplies { minutes: supplies & 1 != 0, days: supplies & 2 != 0 };
         }
@@ -143,7 +148,7 @@ impl BarMaker {
     }
 
     fn read_series(&mut self, id: u32, reader: &mut Reader<'_>) -> Option<()> {
-        let feed = FeedId(reader.u8()?);
+        let feed = *reader.feeds.get(usize::from(reader.u8()?))?;
         let symbol = Symbol::new(reader.text()?).ok()?;
         let start = reader.time()?;
         let day = self.calendar.day(start);
@@ -247,6 +252,7 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 /// What is left to read; `None` where it ends early.
 struct Reader<'a> {
     bytes: &'a [u8],
+    feeds: &'a [FeedId],
 }
 
 impl<'a> Reader<'a> {

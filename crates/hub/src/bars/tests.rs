@@ -393,12 +393,12 @@ fn a_maker_that_is_restored_and_follows_the_records_goes_on_in_the_same_way() {
         let before = random.random_range(0..40);
         play(&mut rig, &mut market, before, true);
         let mut saved = Vec::new();
-        rig.maker.save(&mut saved);
+        rig.maker.save_state(&mut saved);
         let recorded = rig.records.len();
         play(&mut rig, &mut market, random.random_range(0..40), true);
-        let mut restored = BarMaker::restore(config(usize::MAX), &saved).unwrap();
+        let mut restored = BarMaker::restore_state(config(usize::MAX), &saved, &[FEED]).unwrap();
         for (ticks, received) in &rig.records[recorded..] {
-            restored.observe(ticks, *received);
+            restored.follow(ticks, *received);
         }
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         let now = UnixNanos(rig.now + MINUTE + CLOSE_DELAY);
@@ -410,8 +410,8 @@ fn a_maker_that_is_restored_and_follows_the_records_goes_on_in_the_same_way() {
         ours.retain(|(_, tick)| !matches!(tick.data, TickData::DailyBar(_)));
         assert_eq!(ours, theirs);
         let (mut expected, mut found) = (Vec::new(), Vec::new());
-        rig.maker.save(&mut expected);
-        restored.save(&mut found);
+        rig.maker.save_state(&mut expected);
+        restored.save_state(&mut found);
         assert_eq!(found, expected);
     }
 }
@@ -422,9 +422,9 @@ fn a_damaged_state_is_refused_and_never_panics() {
     let (mut rig, mut market) = (Rig::new(usize::MAX), market(&mut random));
     play(&mut rig, &mut market, 10, true);
     let mut saved = Vec::new();
-    rig.maker.save(&mut saved);
+    rig.maker.save_state(&mut saved);
     for length in 0..saved.len() {
-        let cut = BarMaker::restore(config(1 << 20), &saved[..length]);
+        let cut = BarMaker::restore_state(config(1 << 20), &saved[..length], &[FEED]);
         assert!(matches!(cut, Err(BadState::Malformed | BadState::OtherDays)), "{length}");
     }
     for _ in 0..2_000 {
@@ -433,14 +433,14 @@ fn a_damaged_state_is_refused_and_never_panics() {
             let at = random.random_range(0..damaged.len());
             damaged[at] = random.random();
         }
-        if let Ok(mut maker) = BarMaker::restore(config(1 << 20), &damaged) {
+        if let Ok(mut maker) = BarMaker::restore_state(config(1 << 20), &damaged, &[FEED]) {
             maker.turn(
                 &market.turn(true).into_iter().map(numbered).collect::<Vec<_>>(),
                 UnixNanos(market.time),
                 &mut Vec::new(),
             );
             maker.turn(&[], UnixNanos(market.time + 10 * MINUTE), &mut Vec::new());
-            maker.save(&mut Vec::new());
+            maker.save_state(&mut Vec::new());
         }
     }
 }
@@ -448,8 +448,22 @@ fn a_damaged_state_is_refused_and_never_panics() {
 #[test]
 fn a_state_for_other_days_is_refused() {
     let mut saved = Vec::new();
-    Rig::new(1 << 20).maker.save(&mut saved);
+    Rig::new(1 << 20).maker.save_state(&mut saved);
     let tokyo = BarConfig { time_zone: "Asia/Tokyo".to_owned(), ..config(1 << 20) };
-    assert_eq!(BarMaker::restore(tokyo, &saved).unwrap_err(), BadState::OtherDays);
-    assert!(BarMaker::restore(config(1 << 20), &saved).is_ok());
+    assert_eq!(BarMaker::restore_state(tokyo, &saved, &[FEED]).unwrap_err(), BadState::OtherDays);
+    assert!(BarMaker::restore_state(config(1 << 20), &saved, &[FEED]).is_ok());
+}
+
+#[test]
+fn feeds_may_have_other_numbers_after_a_restart() {
+    let mut rig = Rig::new(1 << 20);
+    rig.turn([trade("A", OPENING, 10, 5)]);
+    let mut saved = Vec::new();
+    rig.maker.save_state(&mut saved);
+    let mut restored = BarMaker::restore_state(config(1 << 20), &saved, &[FeedId(7)]).unwrap();
+    let mut bars = Vec::new();
+    restored.turn(&[], UnixNanos(rig.now + MINUTE + CLOSE_DELAY), &mut bars);
+    assert!(bars.len() == 2 && bars.iter().all(|(feed, _)| *feed == FeedId(7)), "{bars:?}");
+    let unknown = BarMaker::restore_state(config(1 << 20), &saved, &[]);
+    assert_eq!(unknown.unwrap_err(), BadState::Malformed);
 }

@@ -10,7 +10,7 @@ impl BarMaker {
     /// Takes the ticks of a batch that was recorded and makes no bars of them: those it made then
     /// are in the record, behind the ticks of publishers. Bars that it would not have made are
     /// those of a publisher.
-    pub fn observe(&mut self, ticks: &[Numbered], received: UnixNanos) {
+    pub fn follow(&mut self, ticks: &[Numbered], received: UnixNanos) {
         for numbered in ticks.iter().filter(|numbered| !is_bar(&numbered.tick)) {
             self.take(numbered, received);
         }
