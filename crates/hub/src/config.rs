@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tickwire_protocol::{Feed, TICK_BYTES_MAX};
 
+use crate::bars::{BarConfig, Calendar, CalendarError};
 pub use fsync::{Fsync, FsyncError};
 
 /// What the hub is told. The defaults suit one machine; [`Config::check`] holds the relations
@@ -31,6 +32,11 @@ pub struct Config {
     pub allow_origins: Vec<String>,
     /// Whether the hub makes bars of trades where no feed supplies them.
     pub bars: bool,
+    /// Time zone in which the days of daily bars begin and end, a name of the tz database.
+    pub bars_time_zone: String,
+    /// The part of a day whose prices make the daily bar, `HH:MM-HH:MM`. Outside of it trades count as
+    /// if they were marked as of extended hours.
+    pub bars_session: String,
     /// Folder of the durable log; without it history is in memory only and ends with the process.
     pub data_dir: Option<PathBuf>,
     /// When what was logged on disk is made to survive a failure of the machine.
@@ -64,6 +70,8 @@ pub struct Config {
     /// Most ticks taken from publishers and not numbered yet; beyond it they have to wait.
     pub ingest_ticks_max: usize,
 
+    /// Most bytes of minutes and their trades that are kept for bars to be corrected.
+    pub bars_bytes_max: usize,
     /// Most bytes of the log.
     pub log_bytes_max: usize,
     /// Most ticks of the log.
@@ -107,6 +115,8 @@ impl Default for Config {
             admin_token: None,
             allow_origins: Vec::new(),
             bars: true,
+            bars_time_zone: "America/New_York".to_owned(),
+            bars_session: "00:00-24:00".to_owned(),
             data_dir: None,
             fsync: Fsync::EverySecond,
             sessions_max: 20_000,
@@ -122,6 +132,7 @@ impl Default for Config {
             publish_bytes_max: 1 << 20,
             publish_ticks_max: 16_384,
             ingest_ticks_max: 65_536,
+            bars_bytes_max: 128 << 20,
             log_bytes_max: 256 << 20,
             log_ticks_max: 8_000_000,
             log_age_ms_max: DAY_MS,
@@ -229,6 +240,7 @@ impl Config {
             ("ingest_ticks_max", self.ingest_ticks_max, 1, self.log_ticks_max),
             ("log_ticks_max", self.log_ticks_max, 1, 1 << 31),
             ("log_bytes_max", self.log_bytes_max, 1 << 20, 1 << 40),
+            ("bars_bytes_max", self.bars_bytes_max, 0, 1 << 40),
             ("backlog_ticks_max", self.backlog_ticks_max, 1, self.log_ticks_max),
             ("backlogs_ticks_max", self.backlogs_ticks_max, self.backlog_ticks_max, 1 << 36),
             ("silent_ms_max", silent, ping.saturating_add(1), 1 << 31),
@@ -239,7 +251,27 @@ impl Config {
             }
         }
         self.check_disk()?;
+        self.check_bars()?;
         self.check_times()
+    }
+
+    fn check_bars(&self) -> Result<(), ConfigError> {
+        Calendar::new(&self.bars_time_zone, &self.bars_session).map(drop).map_err(|error| {
+            let (name, given) = match error {
+                CalendarError::Zone => ("bars_time_zone", &self.bars_time_zone),
+                CalendarError::Session => ("bars_session", &self.bars_session),
+            };
+            setting(name, format!("{given:?}"), error)
+        })
+    }
+
+    /// What bars are to be like; `None` if the hub is to make none.
+    pub(crate) fn bars(&self) -> Option<BarConfig> {
+        self.bars.then(|| BarConfig {
+            time_zone: self.bars_time_zone.clone(),
+            session: self.bars_session.clone(),
+            bytes_max: self.bars_bytes_max,
+        })
     }
 
     fn check_tokens(&self) -> Result<(), ConfigError> {
@@ -374,6 +406,11 @@ mod tests {
         assert!(config.check().unwrap_err().to_string().starts_with("disk_bytes_max is 1000:"));
         let config = Config { admin_token: Some("short".into()), ..Config::default() };
         assert!(config.check().unwrap_err().to_string().starts_with("admin_token is not a token"));
+        let config = Config { bars_session: "9-17".into(), ..Config::default() };
+        let text = config.check().unwrap_err().to_string();
+        assert!(text.starts_with("bars_session is \"9-17\": expected HH:MM-HH:MM"), "{text}");
+        let config = Config { bars_time_zone: "Mars/Base".into(), ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().contains("America/New_York"));
         let config = Config { feeds: vec!["main".into(), "main".into()], ..Config::default() };
         assert_eq!(config.check().unwrap_err().to_string(), "feeds is main: named twice");
     }

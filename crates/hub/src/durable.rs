@@ -52,5 +52,6 @@ pub use state::{Derived, State};
 pub use storage::Storage;
 pub use writer::{Rolling, Segment, Writer};
 
-pub(crate) use log::{DurableLog, OpenError, Opened};
+pub use log::OpenError;
+pub(crate) use log::{DurableLog, Opened};
 pub(crate) use status::Status;

@@ -13,7 +13,7 @@ use crate::fanout::FeedId;
 #[derive(Debug)]
 pub(crate) struct Feeds {
     feeds: Vec<FeedStatus>,
-    /// Counts changes of state, over all feeds.
+    /// Counts changes of what is told, over all feeds.
     version: AtomicU64,
     stale_after: Duration,
 }
@@ -27,9 +27,19 @@ pub(crate) struct FeedStatus {
     last_tick: AtomicU64,
     /// When the last POST brought ticks; 0 before the first. It counts as a publisher for a while.
     last_post: AtomicU64,
-    state: Mutex<(FeedState, UnixNanos)>,
-    /// Version of [`Feeds`] at which the state changed last.
+    /// Ticks its publishers had to drop at their sources, since the hub started.
+    lost: AtomicU64,
+    told: Mutex<Told>,
+    /// Version of [`Feeds`] at which what is told changed last.
     version: AtomicU64,
+}
+
+/// What sessions are told of a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    state: FeedState,
+    since: UnixNanos,
+    lost: u64,
 }
 
 impl Feeds {
@@ -41,7 +51,8 @@ impl Feeds {
                 publishers: AtomicU32::new(0),
                 last_tick: AtomicU64::new(0),
                 last_post: AtomicU64::new(0),
-                state: Mutex::new((FeedState::Down, now)),
+                lost: AtomicU64::new(0),
+                told: Mutex::new(Told { state: FeedState::Down, since: now, lost: 0 }),
                 version: AtomicU64::new(0),
             })
             .collect();
@@ -65,7 +76,7 @@ impl Feeds {
         u8::try_from(at).ok().map(FeedId)
     }
 
-    /// Looks at every feed and says whether the state of any has changed.
+    /// Looks at every feed and says whether what is to be told of any has changed.
     pub(crate) fn refresh(&self, now: UnixNanos) -> bool {
         let next = self.version() + 1;
         let mut changed = false;
@@ -78,12 +89,12 @@ impl Feeds {
         changed
     }
 
-    /// Number of the last change of state.
+    /// Number of the last change.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Feeds whose state has changed since a version.
+    /// Feeds of which something has changed since a version.
     pub(crate) fn changed_since(&self, version: u64) -> Vec<FeedId> {
         let changed = |(id, feed): (u8, &FeedStatus)| {
             (feed.version.load(Ordering::Acquire) > version).then_some(FeedId(id))
@@ -113,15 +124,30 @@ impl FeedStatus {
         self.last_post.store(now.0, Ordering::Relaxed);
     }
 
-    /// Its state and since when.
-    pub(crate) fn state(&self) -> (FeedState, UnixNanos) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A publisher had to drop ticks at its source.
+    pub(crate) fn lose(&self, ticks: u64) {
+        self.lost.fetch_add(ticks, Ordering::Relaxed);
     }
 
-    /// The element that tells of its state.
+    /// Ticks that publishers had to drop at their sources.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Its state and since when.
+    pub(crate) fn state(&self) -> (FeedState, UnixNanos) {
+        let Told { state, since, .. } = self.told();
+        (state, since)
+    }
+
+    fn told(&self) -> Told {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The element that tells how it is.
     pub(crate) fn element(&self) -> Control {
-        let (state, since) = self.state();
-        Control::Feed { feed: self.name.clone(), state, since, lost: 0 }
+        let Told { state, since, lost } = self.told();
+        Control::Feed { feed: self.name.clone(), state, since, lost }
     }
 
     fn refresh(&self, now: UnixNanos, stale_after: Duration, version: u64) -> bool {
@@ -134,10 +160,12 @@ impl FeedStatus {
             (true, false) => FeedState::Stale,
             (false, _) => FeedState::Down,
         };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = state.0 != is;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = if told.state == is { told.since } else { now };
+        let next = Told { state: is, since, lost: self.lost() };
+        let changed = *told != next;
         if changed {
-            *state = (is, now);
+            *told = next;
             self.version.store(version, Ordering::Release);
         }
         changed
@@ -168,6 +196,19 @@ mod tests {
         feed.publisher_left();
         feeds.refresh(at(14));
         assert_eq!(feed.state(), (FeedState::Down, at(14)), "at once, however fresh its ticks");
+    }
+
+    #[test]
+    fn ticks_lost_at_the_source_are_told_and_leave_the_state_as_it_is() {
+        let at = |s: u64| UnixNanos((1_000 + s) * 1_000_000_000);
+        let feeds = Feeds::new(vec![Feed::default()], Duration::from_secs(10), at(0));
+        let feed = feeds.get(FeedId(0));
+        feed.lose(5);
+        feed.lose(2);
+        assert!(feeds.refresh(at(1)));
+        assert_eq!(feed.state(), (FeedState::Down, at(0)));
+        assert!(matches!(feed.element(), Control::Feed { lost: 7, .. }));
+        assert!(!feeds.refresh(at(2)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use buckets::Buckets;
 
+use crate::bars::Skipped;
 use crate::fanout::{CloseReason, Stats};
 
 /// A number that many may read.
@@ -135,6 +136,11 @@ pub(crate) struct HubMetrics {
     pub(crate) publishers: Cell,
     pub(crate) publisher_bytes: Cell,
     pub(crate) refused: [Cell; Refused::ALL.len()],
+    pub(crate) bars: Cell,
+    pub(crate) bars_kept_bytes: Cell,
+    pub(crate) bars_earlier_day: Cell,
+    pub(crate) bars_ahead: Cell,
+    pub(crate) bars_unmatched: Cell,
     pub(crate) router_turn_seconds: Buckets,
 }
 
@@ -146,12 +152,23 @@ impl HubMetrics {
             publishers: Cell::default(),
             publisher_bytes: Cell::default(),
             refused: Default::default(),
+            bars: Cell::default(),
+            bars_kept_bytes: Cell::default(),
+            bars_earlier_day: Cell::default(),
+            bars_ahead: Cell::default(),
+            bars_unmatched: Cell::default(),
             router_turn_seconds: Buckets::new(TURN_SECONDS),
         }
     }
 
     pub(crate) fn refuse(&self, why: Refused, count: u64) {
         self.refused[why as usize].add(count);
+    }
+
+    pub(crate) fn bars_skipped(&self, skipped: Skipped) {
+        self.bars_earlier_day.set(skipped.earlier_day);
+        self.bars_ahead.set(skipped.ahead);
+        self.bars_unmatched.set(skipped.unmatched);
     }
 }
 

@@ -242,15 +242,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn hand_to_router(&mut self, published: Published) -> Result<(), End> {
         let permit = self.wait_for_room(published.ticks.len()).await?;
-        let Published { ticks, mark, .. } = published;
+        let Published { ticks, mark, lost } = published;
         let numbered = self.acknowledged.as_mut().map(|session| {
             session.number += 1;
             let (id, token, number) = (session.id.clone(), session.token, session.number);
             MessageNumber { id, token, number, mark }
         });
         let progress = numbered.is_none().then(|| self.progress_sender.clone());
-        let message =
-            Ingest::Ticks { feed: self.feed, ticks, numbered, progress, done: None, permit };
+        let feed = self.feed;
+        let message = Ingest::Ticks { feed, ticks, lost, numbered, progress, done: None, permit };
         self.shared.ingest.send(message).await.map_err(|_| End::Shutdown)
     }
 
@@ -314,7 +314,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.refuse(ErrorCode::SymbolLimit, detail).await?;
         }
         if progress.upto > self.told.upto {
-            self.tell(&Control::Ack { upto: progress.upto, logged: true }).await?;
+            self.tell(&Control::Ack { upto: progress.upto, logged: self.shared.is_logged() })
+                .await?;
         }
         self.told = progress;
         if progress.fenced { Err(End::Replaced) } else { Ok(()) }

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use tickwire_protocol::Tick;
+use tickwire_protocol::{Tick, UnixNanos};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
+use crate::bars::BarMaker;
 use crate::clock;
-use crate::fanout::{FeedId, Opened, PublisherToken, Sequencer};
+use crate::durable::DurableLog;
+use crate::fanout::{FeedId, Fenced, Opened, PublisherToken, Sequencer};
 use crate::metrics::Refused;
 use crate::server::Shared;
 
@@ -23,6 +26,8 @@ pub(crate) enum Ingest {
     Ticks {
         feed: FeedId,
         ticks: Vec<Tick>,
+        /// Ticks that the publisher's source had to drop before them.
+        lost: u64,
         /// Present when the publisher is acknowledged.
         numbered: Option<MessageNumber>,
         /// Present when it is a session that is not acknowledged: where to tell of refused ticks.
@@ -33,6 +38,8 @@ pub(crate) enum Ingest {
     },
     /// A publisher's session has ended.
     Close { id: Arc<str>, token: PublisherToken },
+    /// Time has passed, so that minutes may be over of which bars are made.
+    Clock,
     /// Everything before it is numbered; the router may end.
     End,
 }
@@ -71,32 +78,61 @@ const REST: Duration = Duration::from_millis(1);
 /// If the thread cannot be started.
 pub(crate) fn spawn(
     sequencer: Sequencer,
+    bars: Option<BarMaker>,
+    durable: Option<DurableLog>,
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Ingest>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
-    let router = Router { sequencer, shared, sessions: HashMap::new(), acks: Vec::new() };
+    let (sessions, acks, permits) = (HashMap::new(), Vec::new(), Vec::new());
+    let router = Router { sequencer, bars, durable, shared, sessions, acks, permits };
     thread::Builder::new().name("router".to_owned()).spawn(move || router.run(queue))
 }
 
 struct Router {
     sequencer: Sequencer,
+    /// None where no bars are to be made.
+    bars: Option<BarMaker>,
+    /// None where there is to be no log on disk.
+    durable: Option<DurableLog>,
     shared: Arc<Shared>,
-    sessions: HashMap<PublisherToken, watch::Sender<Progress>>,
+    sessions: Sessions,
     /// What to tell publishers once the turn's batch is in the log.
     acks: Vec<Ack>,
+    /// The room its ticks take, until publishers have been told.
+    permits: Vec<OwnedSemaphorePermit>,
 }
 
+type Sessions = HashMap<PublisherToken, watch::Sender<Progress>>;
+
 enum Ack {
+    Opened(oneshot::Sender<Opened>, Opened),
     Message { token: PublisherToken, number: u64, refused: usize },
     Done(oneshot::Sender<usize>, usize),
 }
 
+impl Ack {
+    /// Tells whom it concerns, who may have left.
+    fn tell(self, sessions: &Sessions) {
+        match self {
+            Self::Opened(opened, answer) => _ = opened.send(answer),
+            Self::Done(done, refused) => _ = done.send(refused),
+            Self::Message { token, number, refused } => {
+                if let Some(session) = sessions.get(&token) {
+                    session.send_modify(|progress| {
+                        progress.upto = number;
+                        progress.refused += refused as u64;
+                    });
+                }
+            }
+        }
+    }
+}
+
 impl Router {
     fn run(mut self, mut queue: mpsc::Receiver<Ingest>) {
-        let mut permits = Vec::new();
         while let Some(message) = queue.blocking_recv() {
             let began = clock::monotonic();
-            let mut end = self.take(message, &mut permits);
+            let mut end = self.take(message);
             let mut drained = false;
             for _ in 1..MESSAGES_PER_TURN {
                 if end || self.sequencer.pending() >= TICKS_PER_TURN {
@@ -106,10 +142,9 @@ impl Router {
                     drained = true;
                     break;
                 };
-                end = self.take(message, &mut permits);
+                end = self.take(message);
             }
             self.end_turn();
-            permits.clear(); // only now may publishers send more
             let took = clock::monotonic() - began;
             self.shared.metrics.router_turn_seconds.observe(took.as_secs_f64());
             if end {
@@ -119,15 +154,21 @@ impl Router {
                 thread::sleep(REST); // no shard looks before: gather a larger batch for it
             }
         }
+        if let Some(durable) = self.durable {
+            durable.close();
+        }
     }
 
     /// Says whether this was the end.
-    fn take(&mut self, message: Ingest, permits: &mut Vec<OwnedSemaphorePermit>) -> bool {
+    fn take(&mut self, message: Ingest) -> bool {
         match message {
             Ingest::Open { id, progress, opened } => self.open(&id, progress, opened),
-            Ingest::Ticks { feed, ticks, numbered, progress, done, permit } => {
-                permits.push(permit);
-                let refused = self.take_ticks(feed, ticks, numbered, done);
+            Ingest::Ticks { feed, ticks, lost, numbered, progress, done, permit } => {
+                self.permits.push(permit);
+                // Fenced: the newer session sends it again if it was not taken.
+                let Ok(number) = self.advance(numbered) else { return false };
+                self.shared.feeds.get(feed).lose(lost);
+                let refused = self.take_ticks(feed, ticks, number, done);
                 if refused > 0 {
                     self.tell_refused(refused as u64, progress);
                 }
@@ -136,6 +177,7 @@ impl Router {
                 self.sequencer.close(&id, token);
                 self.sessions.remove(&token);
             }
+            Ingest::Clock => {} // the end of every turn looks at the time
             Ingest::End => return true,
         }
         false
@@ -147,17 +189,16 @@ impl Router {
         progress: watch::Sender<Progress>,
         opened: oneshot::Sender<Opened>,
     ) {
+        if opened.is_closed() {
+            return; // the session ended while it waited
+        }
         let Some(answer) = self.sequencer.open(id) else { return };
         if let Some(session) = answer.fenced.and_then(|token| self.sessions.remove(&token)) {
             session.send_modify(|progress| progress.fenced = true);
         }
         progress.send_modify(|progress| progress.upto = answer.last);
         self.sessions.insert(answer.token, progress);
-        let token = answer.token;
-        if opened.send(answer).is_err() {
-            self.sequencer.close(id, token); // the session ended while it waited
-            self.sessions.remove(&token);
-        }
+        self.acks.push(Ack::Opened(opened, answer));
     }
 
     fn tell_refused(&self, refused: u64, progress: Option<watch::Sender<Progress>>) {
@@ -167,23 +208,24 @@ impl Router {
         }
     }
 
+    /// Counts a message of an acknowledged publisher: whom to acknowledge which number.
+    fn advance(
+        &mut self,
+        numbered: Option<MessageNumber>,
+    ) -> Result<Option<(PublisherToken, u64)>, Fenced> {
+        let Some(MessageNumber { id, token, number, mark }) = numbered else { return Ok(None) };
+        self.sequencer.advance(&id, token, number, mark)?;
+        Ok(Some((token, number)))
+    }
+
     /// Says how many of the ticks were refused.
     fn take_ticks(
         &mut self,
         feed: FeedId,
         ticks: Vec<Tick>,
-        numbered: Option<MessageNumber>,
+        ack: Option<(PublisherToken, u64)>,
         done: Option<oneshot::Sender<usize>>,
     ) -> usize {
-        let ack = match numbered {
-            None => None,
-            Some(MessageNumber { id, token, number, mark }) => {
-                if self.sequencer.advance(&id, token, number, mark).is_err() {
-                    return 0; // fenced: the newer session sends it again if it was not taken
-                }
-                Some((token, number))
-            }
-        };
         let refused = self.sequencer.take(feed, ticks);
         self.acks.extend(ack.map(|(token, number)| Ack::Message { token, number, refused }));
         self.acks.extend(done.map(|done| Ack::Done(done, refused)));
@@ -191,36 +233,81 @@ impl Router {
     }
 
     fn end_turn(&mut self) {
-        let now = clock::wall();
+        let mut more = true;
+        while more {
+            let now = clock::wall();
+            self.note_taken(now);
+            more = self.make_bars(now);
+            self.append(now);
+        }
+        self.acknowledge();
+    }
+
+    /// Counts what publishers have sent, before bars are among it.
+    fn note_taken(&self, now: UnixNanos) {
+        let taken = self.sequencer.taken();
+        self.shared.metrics.ticks_in.add(taken.len() as u64);
+        let mut last = None;
+        for numbered in taken {
+            if last != Some(numbered.feed) {
+                self.shared.feeds.get(numbered.feed).ticked(now);
+                last = Some(numbered.feed);
+            }
+        }
+    }
+
+    /// Numbers the bars that the ticks of this turn and the time lead to. Says whether more are due,
+    /// which are for another batch.
+    fn make_bars(&mut self, now: UnixNanos) -> bool {
+        let Some(bars) = &mut self.bars else { return false };
+        let mut made = Vec::new();
+        let more = bars.turn(self.sequencer.taken(), now, &mut made);
+        let metrics = &self.shared.metrics;
+        metrics.bars.add(made.len() as u64);
+        metrics.bars_skipped(bars.skipped());
+        metrics.bars_kept_bytes.set(bars.kept_bytes() as u64);
+        self.shared.minutes_open.store(bars.has_open_minutes(), Ordering::Relaxed);
+        for run in made.chunk_by(|a, b| a.0 == b.0) {
+            let ticks = run.iter().map(|(_, tick)| tick.clone()).collect();
+            let refused = self.sequencer.take(run[0].0, ticks);
+            metrics.refuse(Refused::TopicLimit, refused as u64);
+        }
+        more
+    }
+
+    fn append(&mut self, now: UnixNanos) {
         let topics = self.sequencer.take_new_topics();
         if !topics.is_empty() {
             self.shared.catalog.add(&topics);
             self.shared.metrics.topics.set(self.sequencer.topics() as u64);
         }
-        if let Some(batch) = self.sequencer.batch(now) {
-            self.shared.metrics.ticks_in.add(batch.ticks().len() as u64);
-            let mut last = None;
-            for numbered in batch.ticks() {
-                if last != Some(numbered.feed) {
-                    self.shared.feeds.get(numbered.feed).ticked(now);
-                    last = Some(numbered.feed);
-                }
-            }
+        let batch = self.sequencer.batch(now);
+        if let Some(durable) = &mut self.durable {
+            // Nobody hears of the turn before it is written.
+            let (changes, received) = (self.sequencer.take_changes(), self.sequencer.received());
+            durable.turn(batch.as_ref(), &changes, received);
+        }
+        if let Some(batch) = batch {
             self.shared.log.append(Arc::new(batch));
         }
-        for ack in std::mem::take(&mut self.acks) {
-            match ack {
-                Ack::Message { token, number, refused } => {
-                    if let Some(session) = self.sessions.get(&token) {
-                        session.send_modify(|progress| {
-                            progress.upto = number;
-                            progress.refused += refused as u64;
-                        });
-                    }
-                }
-                Ack::Done(done, refused) => {
-                    let _gone = done.send(refused); // who asked may have left
-                }
+    }
+
+    /// Tells publishers how far they have come, and lets them send more: now, or once the turn is on the
+    /// disk if they are to wait for that.
+    fn acknowledge(&mut self) {
+        let acks = self.acks.drain(..);
+        match self.durable.as_ref().filter(|durable| durable.waits()) {
+            None => {
+                acks.for_each(|ack| ack.tell(&self.sessions));
+                self.permits.clear();
+            }
+            Some(durable) => {
+                let (acks, permits) = (acks.collect::<Vec<_>>(), self.permits.split_off(0));
+                let sessions = self.sessions.clone();
+                durable.then(Box::new(move || {
+                    acks.into_iter().for_each(|ack| ack.tell(&sessions));
+                    drop(permits);
+                }));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Starting and stopping the hub.
 
+mod beginning;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,9 +10,10 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
+use tickwire_protocol::Feed;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,7 +21,7 @@ use crate::admission::Sessions;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::{Config, ConfigError, ms};
-use crate::fanout::{Log, Sequencer};
+use crate::durable::{OpenError, Status};
 use crate::feeds::Feeds;
 use crate::http;
 use crate::metrics::{HubMetrics, ShardMetrics};
@@ -26,6 +29,7 @@ use crate::router::{self, Ingest};
 use crate::service::Service;
 use crate::shard_task::{self, NewConnection, Prepared};
 use crate::shared_log::{Follower, SharedLog};
+use beginning::{Beginning, Past};
 
 /// What the parts of the hub share. Everything in here is either constant or made of counters.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) feeds: Feeds,
     pub(crate) catalog: Catalog,
     pub(crate) log: SharedLog,
+    /// How the log on disk is, if there is to be one.
+    pub(crate) durable: Option<Arc<Status>>,
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) metrics: HubMetrics,
     pub(crate) sessions: Arc<Sessions>,
@@ -52,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) closing: CancellationToken,
     /// Requests and publishers' sessions.
     pub(crate) tasks: TaskTracker,
+    /// Whether the router has a minute open whose bar is still to come.
+    pub(crate) minutes_open: AtomicBool,
     /// Set when the shards are to end.
     stopping: AtomicBool,
 }
@@ -75,6 +83,11 @@ impl Shared {
         for shard in &self.shards {
             shard.follower.wake();
         }
+    }
+
+    /// Whether what is taken is logged on disk, if it is to be.
+    pub(crate) fn is_logged(&self) -> bool {
+        self.durable.as_ref().is_none_or(|status| !status.has_failed())
     }
 
     /// Begins to drain, unless that has begun.
@@ -105,6 +118,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The folder of the log on disk cannot be used.
+    #[error("cannot use the data folder {folder}")]
+    Data {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: OpenError,
+    },
     /// The system refuses threads or event queues.
     #[error("cannot start")]
     System(#[from] io::Error),
@@ -123,6 +144,8 @@ pub struct Hub {
 const INBOX_MAX: usize = 4_096;
 /// Messages of publishers waiting for the router, at the most.
 const INGEST_MESSAGES_MAX: usize = 1_024;
+/// How often the router is told that time passes, while a minute is open.
+const CLOCK_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the states of feeds are looked at.
 const FEED_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -157,14 +180,17 @@ impl Hub {
             .map(|_| shard_task::prepare())
             .collect::<io::Result<Vec<Prepared>>>()?;
         let (ingest, queue) = mpsc::channel(INGEST_MESSAGES_MAX);
-        let (shared, inboxes) = share(config, service, &prepared, ingest)?;
+        let feeds = config.feeds()?;
+        let Beginning { sequencer, bars, durable, past, last_before } =
+            Beginning::new(&config, &feeds).await?;
+        let (shared, inboxes) = share(config, feeds, past, service, &prepared, ingest);
         let mut shards = Vec::new();
         for ((number, prepared), inbox) in prepared.into_iter().enumerate().zip(inboxes) {
-            shards.push(shard_task::spawn(prepared, number, shared.clone(), inbox)?);
+            shards.push(shard_task::spawn(prepared, number, shared.clone(), inbox, &last_before)?);
         }
-        let sequencer = Sequencer::new(shared.config.topics_max, shared.config.publishers_max);
-        let router = router::spawn(sequencer, shared.clone(), queue)?;
+        let router = router::spawn(sequencer, bars, durable, shared.clone(), queue)?;
         shared.tasks.spawn(watch_feeds(shared.clone()));
+        shared.tasks.spawn(tell_time(shared.clone()));
         shared.tasks.spawn(http::serve(listener, shared.clone()));
         tracing::info!(
             %address,
@@ -234,26 +260,28 @@ type Inboxes = Vec<std::sync::mpsc::Receiver<NewConnection>>;
 
 fn share(
     config: Config,
+    feeds: Vec<Feed>,
+    past: Past,
     service: Service,
     prepared: &[Prepared],
     ingest: mpsc::Sender<Ingest>,
-) -> Result<(Arc<Shared>, Inboxes), ConfigError> {
+) -> (Arc<Shared>, Inboxes) {
     let followers: Vec<_> = prepared.iter().map(|shard| shard.follower.clone()).collect();
-    let log = Log::new(config.log_bytes_max, config.log_ticks_max);
     let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
     for follower in followers.clone() {
         let (inbox, receiver) = std::sync::mpsc::sync_channel(INBOX_MAX);
         shards.push(ShardHandle { inbox, follower, metrics: ShardMetrics::new() });
         inboxes.push(receiver);
     }
-    let feeds = config.feeds()?;
+    let Past { epoch, log, topics, status } = past;
     let shared = Shared {
         service,
-        epoch: format!("{:016x}", rand::rng().random::<u64>()),
+        epoch,
         started: clock::monotonic(),
         catalog: Catalog::new(feeds.len()),
         feeds: Feeds::new(feeds, ms(config.feed_stale_ms), clock::wall()),
         log: SharedLog::new(log, followers),
+        durable: status,
         shards,
         metrics: HubMetrics::new(),
         sessions: Sessions::new(&config),
@@ -263,10 +291,26 @@ fn share(
         draining: CancellationToken::new(),
         closing: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        minutes_open: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         config,
     };
-    Ok((Arc::new(shared), inboxes))
+    shared.catalog.add(&topics);
+    shared.metrics.topics.set(topics.len() as u64);
+    (Arc::new(shared), inboxes)
+}
+
+/// Lets the router close minutes whose trades have ended.
+async fn tell_time(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(CLOCK_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shared.closing.run_until_cancelled(interval.tick()).await.is_some() {
+        if shared.minutes_open.load(Ordering::Relaxed)
+            && shared.ingest.send(Ingest::Clock).await.is_err()
+        {
+            return; // the router has ended
+        }
+    }
 }
 
 /// Notices when feeds come, fall silent and go.

@@ -19,14 +19,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
-use tickwire_protocol::Encoding;
+use tickwire_protocol::{Encoding, Tick};
 
 use crate::admission::SessionGuard;
 use crate::clock;
 use crate::config::{Config, ms};
-use crate::fanout::{Batch, CloseReason, FeedId, FrameBuf, Limits, SessionId, Shard};
+use crate::fanout::{Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard};
 use crate::server::{ShardHandle, Shared};
 use crate::shared_log::Follower;
+pub use connection::Reader;
 use connection::{Connection, Stage};
 use drain::Drain;
 use pacing::Pacing;
@@ -73,7 +74,8 @@ pub(crate) fn prepare() -> io::Result<Prepared> {
     Ok(Prepared { poll, follower: Arc::new(Follower::new(waker)) })
 }
 
-/// Starts a shard's thread. It ends after [`Hub::shutdown`](crate::Hub::shutdown) once its connections have.
+/// Starts a shard's thread, where `last_before` is the last tick of each topic that has none in the log any
+/// more. It ends after [`Hub::shutdown`](crate::Hub::shutdown) once its connections have.
 ///
 /// # Errors
 /// If the thread cannot be started.
@@ -82,10 +84,15 @@ pub(crate) fn spawn(
     number: usize,
     shared: Arc<Shared>,
     inbox: Receiver<NewConnection>,
+    last_before: &[(FeedId, Tick, Position)],
 ) -> io::Result<thread::JoinHandle<()>> {
     let now = clock::monotonic();
+    let mut core = Shard::new(limits(&shared), shared.log.start());
+    for (feed, tick, at) in last_before {
+        core.restore(*feed, tick.clone(), *at);
+    }
     let task = ShardTask {
-        core: Shard::new(limits(&shared), shared.log.head()),
+        core,
         poll: prepared.poll,
         follower: prepared.follower,
         inbox,
@@ -169,6 +176,7 @@ struct ShardTask {
 impl ShardTask {
     fn run(mut self) {
         let mut events = Events::with_capacity(1024);
+        self.take_up_past();
         while !self.has_ended() {
             let timeout = self.time_to_sleep();
             let polled = self.poll.poll(&mut events, Some(timeout));
@@ -179,6 +187,16 @@ impl ShardTask {
                 tracing::error!(%error, shard = self.number, "cannot wait for events");
             }
             self.turn(&mut events);
+        }
+    }
+
+    /// Applies what the log holds from an earlier life of the hub, before anybody is served: it is nobody's
+    /// news.
+    fn take_up_past(&mut self) {
+        while self.is_behind() {
+            self.now = clock::monotonic();
+            self.core.begin_turn(clock::wall(), self.shared.log.start());
+            self.follow_log();
         }
     }
 

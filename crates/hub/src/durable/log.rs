@@ -91,7 +91,7 @@ impl DurableLog {
             derived,
             bytes_max: config.log_bytes_max,
             ticks_max: config.log_ticks_max,
-            oldest: UnixNanos(now.0.saturating_sub(ms(config.log_age_ms_max).as_nanos() as u64)),
+            oldest: UnixNanos(now.0.saturating_sub(config.log_age_ms_max * 1_000_000)),
         };
         let mut recovered = recover(&disk, wanted, progress())?;
         let status = Arc::new(Status::default());

@@ -118,22 +118,6 @@ impl<'a> Records<'a> {
         Ok(Some(record))
     }
 
-    /// Passes over records that end at or before a position, and says when the last one passed was
-    /// received.
-    pub(super) fn skip_to(&mut self, position: Position) {
-        let mut before = self.at;
-        while let Frame::Whole { content, end } = frame::read(self.file, self.at) {
-            match record::read_place(&mut Reader(content)) {
-                Ok((first, _)) if first <= position => {
-                    before = self.at;
-                    self.at = end;
-                }
-                _ => break,
-            }
-        }
-        self.at = before; // the last one that begins at the position or before it
-    }
-
     /// What stands behind the last record that could be read.
     pub(super) fn tail(&self) -> Tail {
         let is_record = |content: &[u8]| content.first() == Some(&RECORD);

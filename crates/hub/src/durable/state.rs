@@ -23,8 +23,9 @@ const TOPICS_PER_FRAME: usize = 4_096;
 /// Something else that follows from the ticks and has to outlive the process, such as bars in the
 /// making.
 pub trait Derived: fmt::Debug + Send {
-    /// Takes up what [`Derived::save`] wrote. What cannot be read is left out.
-    fn restore(&mut self, saved: &[u8]);
+    /// Takes up what [`Derived::save`] wrote. What cannot be read is left out. `feeds` are the numbers
+    /// that feeds have now, by those they had then.
+    fn restore(&mut self, saved: &[u8], feeds: &[FeedId]);
     /// Takes note of ticks that were logged.
     fn observe(&mut self, batch: &Batch);
     /// Appends what it has to remember.
@@ -33,7 +34,7 @@ pub trait Derived: fmt::Debug + Send {
 
 /// Nothing else is derived.
 impl Derived for () {
-    fn restore(&mut self, _saved: &[u8]) {}
+    fn restore(&mut self, _saved: &[u8], _feeds: &[FeedId]) {}
     fn observe(&mut self, _batch: &Batch) {}
     fn save(&self, _out: &mut Vec<u8>) {}
 }
@@ -264,8 +265,9 @@ impl State {
         for _ in 0..publishers {
             publishers_at.push(record::read_publisher(&mut reader)?);
         }
-        derived.restore(reader.bytes()?);
+        let saved = reader.bytes()?;
         reader.end()?;
+        derived.restore(saved, &numbers);
         let mut state = Self { head, received, ..Self::new(epoch, feeds.to_vec(), derived) };
         publishers_at.into_iter().for_each(|publisher| state.publisher(publisher));
         while state.topics.len() < topics {

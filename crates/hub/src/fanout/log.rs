@@ -32,6 +32,13 @@ impl Log {
         Self { batches: VecDeque::new(), bytes: 0, head: Position::FIRST, bytes_max, ticks_max }
     }
 
+    /// The same, where all ticks before a position are gone: the next one is at that position.
+    #[must_use]
+    pub const fn starting_at(mut self, head: Position) -> Self {
+        self.head = head;
+        self
+    }
+
     /// Adds a batch, which must begin at the head, and drops what the bounds no longer hold. The
     /// newest batch always stays.
     pub fn append(&mut self, batch: Arc<Batch>) {
@@ -118,6 +125,14 @@ mod tests {
         log.append(batch(1, 2));
         log.append(batch(3, 20));
         assert_eq!(log.start(), Position(3), "one batch stays even if it is too large");
+    }
+
+    #[test]
+    fn a_log_may_start_where_another_ended() {
+        let mut log = Log::new(usize::MAX, usize::MAX).starting_at(Position(7));
+        assert_eq!((log.start(), log.head(), log.ticks()), (Position(7), Position(7), 0));
+        log.append(batch(7, 2));
+        assert_eq!((log.start(), log.head(), log.ticks()), (Position(7), Position(9), 2));
     }
 
     #[test]

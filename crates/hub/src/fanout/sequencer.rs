@@ -211,6 +211,12 @@ impl Sequencer {
         self.pending.len()
     }
 
+    /// What was taken in this turn, numbered.
+    #[must_use]
+    pub fn taken(&self) -> &[Numbered] {
+        &self.pending
+    }
+
     /// Topics that have ticked.
     #[must_use]
     pub fn topics(&self) -> usize {

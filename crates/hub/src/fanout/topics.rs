@@ -109,6 +109,16 @@ impl Topics {
         local
     }
 
+    /// Takes note of the last tick of a topic that was known before this shard began.
+    pub(crate) fn restore(&mut self, feed: FeedId, tick: Tick, at: Position) {
+        let key = (feed, tick.channel(), tick.symbol);
+        let local = self.find(&key).unwrap_or_else(|| self.insert(key));
+        let topic = &mut self.topics[local.0 as usize];
+        if topic.last.replace(Box::new(Last { tick, at })).is_none() {
+            self.waiting -= 1;
+        }
+    }
+
     fn insert(&mut self, key: Key) -> LocalId {
         let topic = Topic { key, subscribers: Vec::new(), last: None };
         let slot = self.topics.insert(topic);

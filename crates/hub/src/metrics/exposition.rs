@@ -33,7 +33,9 @@ impl Collector for Scrape {
         let mut out = Output(encoder);
         self.sessions(&mut out)?;
         self.ticks(&mut out)?;
+        self.bars(&mut out)?;
         self.turns(&mut out)?;
+        self.durable(&mut out)?;
         self.feeds(&mut out)
     }
 }
@@ -89,11 +91,38 @@ impl Scrape {
         out.counter("shard_fell_out", "Shards that fell out of the log", fell_out)
     }
 
+    fn bars(&self, out: &mut Output<'_>) -> fmt::Result {
+        let hub = &self.0.metrics;
+        out.counter("bars", "Bars the hub has made", hub.bars.get())?;
+        let kept = "Bytes of minutes and trades kept for bars to be corrected";
+        out.gauge("bars_kept_bytes", kept, hub.bars_kept_bytes.get())?;
+        let skipped = [
+            (("reason", "earlier_day"), hub.bars_earlier_day.get()),
+            (("reason", "ahead"), hub.bars_ahead.get()),
+            (("reason", "unmatched"), hub.bars_unmatched.get()),
+        ];
+        let help = "Trades, cancels and corrections bars could not take account of, by reason";
+        out.counters("bars_skipped", help, &skipped)
+    }
+
     fn turns(&self, out: &mut Output<'_>) -> fmt::Result {
         let router = Buckets::sum_up(std::iter::once(&self.0.metrics.router_turn_seconds));
         out.histogram("router_turn_seconds", "Time of one turn of the router", &router)?;
         let shards = self.sum_buckets(|shard| &shard.turn_seconds);
         out.histogram("shard_turn_seconds", "Time of one turn of a shard", &shards)
+    }
+
+    /// The log on disk, if there is to be one.
+    fn durable(&self, out: &mut Output<'_>) -> fmt::Result {
+        let Some(status) = &self.0.durable else { return Ok(()) };
+        let failed = u64::from(status.has_failed());
+        out.gauge("log_failed", "Whether the log on disk has failed and is not written", failed)?;
+        let problems = status.problems.get();
+        out.gauge("log_problems", "Files of the log found damaged or missing at start", problems)?;
+        let bytes = status.bytes.get();
+        out.gauge("log_disk_bytes", "Bytes of the log on disk, but for its last segment", bytes)?;
+        out.gauge("log_disk_segments", "Segments of the log on disk", status.segments.get())?;
+        out.counter("log_records", "Records written to the log on disk", status.records.get())
     }
 
     /// One series for each feed and state, 1 for the state it is in.
@@ -105,7 +134,8 @@ impl Scrape {
             None,
             MetricType::Gauge,
         )?;
-        for feed in self.0.feeds.all() {
+        let feeds = self.0.feeds.all();
+        for feed in feeds {
             let (now, _) = feed.state();
             for state in states {
                 let labels = [("feed", feed.name.as_str()), ("state", state.name())];
@@ -113,7 +143,9 @@ impl Scrape {
                 value.encode(family.encode_family(&labels)?)?;
             }
         }
-        Ok(())
+        let lost: Vec<_> =
+            feeds.iter().map(|feed| (("feed", feed.name.as_str()), feed.lost())).collect();
+        out.counters("feed_lost_ticks", "Ticks that publishers dropped at their sources", &lost)
     }
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use slab::Slab;
-use tickwire_protocol::UnixNanos;
+use tickwire_protocol::{Tick, UnixNanos};
 
 use super::super::latest::{Latest, Marked};
 use super::super::session::{Flow, Hot, Session};
 use super::super::subscriber::Subscriber;
 use super::super::topics::LocalId;
 use super::super::wheel::{Due, Timer, Wheel};
-use super::super::{Batch, SessionId};
+use super::super::{Batch, FeedId, Position, SessionId};
 use super::Shard;
 use super::lag::{Lagged, Missed};
 
@@ -59,6 +59,11 @@ impl Shard {
         self.stats.backlog_ticks += queue.queued;
         self.stats.ticks_conflated += queue.conflated;
         self.view.push(batch);
+    }
+
+    /// Takes note of the last tick of a topic that the log holds no longer. Comes before the first batch.
+    pub fn restore(&mut self, feed: FeedId, last: Tick, at: Position) {
+        self.topics.restore(feed, last, at);
     }
 
     /// Makes the sessions ready whose slot has come.

@@ -1,0 +1,90 @@
+//! What a hub begins with: nothing, or what the log on disk has of an earlier one.
+
+use std::sync::Arc;
+
+use rand::RngExt;
+use tickwire_protocol::{Channel, Feed, Symbol, Tick};
+
+use super::StartError;
+use crate::bars::{BarConfig, BarMaker};
+use crate::clock;
+use crate::config::Config;
+use crate::durable::{Derived, DurableLog, Opened, Status};
+use crate::fanout::{FeedId, Log, Position, Sequencer};
+
+/// What a hub begins with.
+pub(super) struct Beginning {
+    /// For the router.
+    pub(super) sequencer: Sequencer,
+    /// For the router.
+    pub(super) bars: Option<BarMaker>,
+    /// For the router.
+    pub(super) durable: Option<DurableLog>,
+    /// For all.
+    pub(super) past: Past,
+    /// For the shards: the last tick of each topic that has none in the log.
+    pub(super) last_before: Arc<[(FeedId, Tick, Position)]>,
+}
+
+/// What is known of the past.
+pub(super) struct Past {
+    pub(super) epoch: String,
+    pub(super) log: Log,
+    /// Topics that have ticked.
+    pub(super) topics: Vec<(FeedId, Channel, Symbol)>,
+    /// How the log on disk is, if there is to be one.
+    pub(super) status: Option<Arc<Status>>,
+}
+
+impl Beginning {
+    /// Reads the log on disk if the config names one.
+    pub(super) async fn new(config: &Config, feeds: &[Feed]) -> Result<Self, StartError> {
+        let epoch = format!("{:016x}", rand::rng().random::<u64>());
+        let log = Log::new(config.log_bytes_max, config.log_ticks_max);
+        let (topics_max, publishers_max) = (config.topics_max, config.publishers_max);
+        let Some(folder) = &config.data_dir else {
+            return Ok(Self {
+                sequencer: Sequencer::new(topics_max, publishers_max),
+                bars: config.bars().and_then(BarMaker::new),
+                durable: None,
+                past: Past { epoch, log, topics: Vec::new(), status: None },
+                last_before: Arc::default(),
+            });
+        };
+        let shown = folder.display().to_string();
+        let open = {
+            let (folder, config, feeds) = (folder.clone(), config.clone(), feeds.to_vec());
+            move || DurableLog::open(&folder, &config, &feeds, epoch, &|| derived(config.bars()))
+        };
+        let opened = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)?;
+        let opened = opened.map_err(|source| StartError::Data { folder: shown, source })?;
+        let Opened { log: durable, epoch, numbering, batches, last_before, derived, status } =
+            opened;
+        let mut bars = config.bars().and_then(BarMaker::new);
+        if let Some(bars) = &mut bars {
+            let numbers: Vec<_> = (0..=u8::MAX).take(config.feeds.len()).map(FeedId).collect();
+            bars.restore(&derived, &numbers);
+        }
+        clock::go_on_from(numbering.received);
+        let known = numbering.topics.iter();
+        let topics = known.map(|(feed, channel, symbol, _)| (*feed, *channel, *symbol)).collect();
+        let start = batches.front().map_or(numbering.head, |batch| batch.first());
+        let mut log = log.starting_at(start);
+        batches.into_iter().for_each(|batch| log.append(batch));
+        Ok(Self {
+            sequencer: Sequencer::go_on(numbering, topics_max, publishers_max),
+            bars,
+            durable: Some(durable),
+            past: Past { epoch, log, topics, status: Some(status) },
+            last_before: last_before.into(),
+        })
+    }
+}
+
+/// What follows from the ticks beside numbers and last values: bars, if they are to be made.
+fn derived(bars: Option<BarConfig>) -> Box<dyn Derived> {
+    match bars.and_then(BarMaker::new) {
+        Some(bars) => Box::new(bars),
+        None => Box::new(()),
+    }
+}
