@@ -1,5 +1,9 @@
 //! The fan-out core as benchmarks drive it: scenes of fixed input, without sockets and without a clock.
+//! Beside them what programs share that drive a whole hub.
 #![expect(clippy::unwrap_used, reason = "a benchmark's own values")]
+
+pub mod frames;
+pub mod processes;
 
 use std::hint::black_box;
 use std::sync::Arc;

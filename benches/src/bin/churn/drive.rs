@@ -10,10 +10,11 @@ use std::ops::RangeInclusive;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tickwire_benches::frames::write_frame;
 use tickwire_protocol::Control;
 
 use crate::options::Options;
-use crate::session::{ANSWER_WITHIN, Message, Session, write_frame};
+use crate::session::{ANSWER_WITHIN, Message, Session};
 use crate::universe::{NAMES, Universe, check};
 use crate::{Result, now};
 

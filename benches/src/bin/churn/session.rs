@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use tickwire_benches::frames::{first_frame, write_frame};
 use tickwire_protocol::{Control, Element, Encoding, decode_message};
 
 use crate::Result;
@@ -162,56 +163,9 @@ fn read_message(payload: &[u8]) -> Result<Message> {
     }
 }
 
-/// Appends a text frame as a client sends it. Its mask is zero, which is legal: the hub unmasks it
-/// like any other, and nothing is spent on it here.
-pub(crate) fn write_frame(payload: &[u8], out: &mut Vec<u8>) {
-    out.push(0x81);
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(short @ 0..=125), _) => out.push(0x80 | short),
-        (_, Ok(medium)) => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&medium.to_be_bytes());
-        }
-        _ => {
-            out.push(0x80 | 127);
-            out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-        }
-    }
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(payload);
-}
-
-/// Opcode and place of the payload of the first frame, if it is there as a whole. The hub masks nothing
-/// and sends no fragments.
-fn first_frame(bytes: &[u8]) -> Option<(u8, std::ops::Range<usize>)> {
-    let [head, short, rest @ ..] = bytes else { return None };
-    let (start, len) = match short {
-        126 => (4, u64::from(u16::from_be_bytes(*rest.first_chunk()?))),
-        127 => (10, u64::from_be_bytes(*rest.first_chunk()?)),
-        len => (2, u64::from(*len)),
-    };
-    let payload = start..start + usize::try_from(len).ok()?;
-    (payload.end <= bytes.len()).then_some((head & 15, payload))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn frames_are_waited_for_until_they_are_whole() {
-        for len in [0, 125, 126, 65_535, 65_536] {
-            let mut frame = Vec::new();
-            write_frame(&vec![7; len], &mut frame);
-            let masked = frame.len();
-            frame.drain(masked - len - 4..masked - len); // as the hub sends it: without a mask
-            frame[1] &= 0x7f;
-            let whole = frame.len();
-            assert_eq!(first_frame(&frame[..whole - 1]), None, "{len}");
-            frame.push(0x82);
-            assert_eq!(first_frame(&frame), Some((1, whole - len..whole)), "{len}");
-        }
-    }
 
     #[test]
     fn ticks_are_counted_and_refusals_are_errors() {

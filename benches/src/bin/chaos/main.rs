@@ -1,0 +1,44 @@
+//! Faults, at real processes: a feeder, a hub and many clients with bad connections between them, while
+//! both are killed and started again, the hub is drained, and its disk fills. Each client checks every
+//! tick it gets against the market that was published. What happens follows from a seed.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
+
+mod client;
+mod crew;
+mod disk;
+mod follower;
+mod heard;
+mod library;
+mod options;
+mod proxy;
+mod random;
+mod report;
+mod run;
+mod schedule;
+mod trouble;
+mod truth;
+mod world;
+
+use std::process::ExitCode;
+
+use options::Options;
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("error: {error}\n\n{}", options::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match run::run(&options) {
+        Ok(report) => {
+            print!("{report}");
+            if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

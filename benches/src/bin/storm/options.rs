@@ -1,0 +1,91 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+pub(crate) const USAGE: &str = "\
+Thousands of clients that follow a market lose their connections at one moment, come back within a second
+and resume. Measures how long it takes until all have everything, and what others notice of it.
+
+Usage: storm [--clients 9000] [--names 50] [--symbols 10000] [--rate 10000] [--restart] [--tickwire PATH]
+
+  --clients N      clients that are cut
+  --names N        symbols each of them has of all
+  --symbols N      symbols of the market
+  --rate N         ticks per second of the market
+  --restart        afterwards the hub, with a log on disk, is ended by SIGTERM and started again
+  --tickwire PATH  the program [default: the one beside this]
+";
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) clients: usize,
+    pub(crate) names: usize,
+    pub(crate) symbols: usize,
+    pub(crate) rate: usize,
+    pub(crate) restart: bool,
+    pub(crate) tickwire: Option<PathBuf>,
+}
+
+impl Options {
+    pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self {
+            clients: 9_000,
+            names: 50,
+            symbols: 10_000,
+            rate: 10_000,
+            restart: false,
+            tickwire: None,
+        };
+        while let Some(flag) = args.next() {
+            let mut value = || args.next().with_context(|| format!("{flag}: a value is missing"));
+            match flag.as_str() {
+                "--restart" => options.restart = true,
+                "--tickwire" => options.tickwire = Some(value()?.into()),
+                "--clients" => options.clients = number(&flag, &value()?, 15_000)?,
+                "--names" => options.names = number(&flag, &value()?, 1_000)?,
+                "--symbols" => options.symbols = number(&flag, &value()?, 100_000)?,
+                "--rate" => options.rate = number(&flag, &value()?, 1_000_000)?,
+                _ => bail!("{flag}: there is no such flag"),
+            }
+        }
+        if options.names > options.symbols {
+            bail!("--names {}: expected no more than there are symbols", options.names);
+        }
+        Ok(options)
+    }
+}
+
+fn number(flag: &str, value: &str, most: usize) -> Result<usize> {
+    let number = value.parse().ok().filter(|number| (1..=most).contains(number));
+    number.with_context(|| format!("{flag} {value}: expected a whole number, 1 to {most}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Options> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn flags_replace_defaults() {
+        let options = parsed("--clients 50 --restart").unwrap();
+        assert_eq!((options.clients, options.names, options.restart), (50, 50, true));
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_named_with_what_is() {
+        for (line, told) in [
+            ("--clients 0", "--clients 0: expected a whole number, 1 to 15000"),
+            ("--names 60 --symbols 50", "--names 60: expected no more than there are symbols"),
+            ("--rate", "--rate: a value is missing"),
+            ("--speed 3", "--speed: there is no such flag"),
+        ] {
+            assert_eq!(parsed(line).unwrap_err().to_string(), told);
+        }
+    }
+}
