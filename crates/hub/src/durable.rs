@@ -15,7 +15,7 @@
 //! - `lock`: held by the hub that uses the folder, with the number of its process.
 //!
 //! Segments and checkpoints begin with eight bytes that say what they are and in which version, and
-//! consist of frames: a mark, a length, a CRC-32, the content. Numbers are little-endian.
+//! consist of frames: lengths, CRC-32s, content. Numbers are little-endian.
 //!
 //! A hub that starts reads the newest checkpoint and applies the records behind it ([`recover`]). A
 //! last record that is not whole is cut off: nobody was told of it. **The epoch goes on only if nothing

@@ -23,3 +23,5 @@ mod shared_log;
 
 pub use config::{Config, ConfigError, Fsync, FsyncError};
 pub use server::{Hub, StartError};
+#[doc(hidden)] // for fuzzing
+pub use shard_task::Reader;

@@ -4,7 +4,7 @@ use tickwire_protocol::{Feed, UnixNanos};
 
 use super::bytes::{Damage, Reader, put_bytes, put_u64};
 use super::frame::{self, Frame};
-use super::record::{self, RECORD, Record};
+use super::record::{self, Record};
 use crate::fanout::{FeedId, Position};
 
 /// First bytes of a segment; the last of them is the version of the format.
@@ -92,7 +92,7 @@ pub(super) struct Records<'a> {
 pub(super) enum Tail {
     /// With the file.
     Clean,
-    /// Amid a record; nothing whole is behind it.
+    /// Amid a record.
     Torn,
     /// With something damaged.
     Damaged,
@@ -120,11 +120,10 @@ impl<'a> Records<'a> {
 
     /// What stands behind the last record that could be read.
     pub(super) fn tail(&self) -> Tail {
-        let is_record = |content: &[u8]| content.first() == Some(&RECORD);
         match frame::read(self.file, self.at) {
             Frame::End => Tail::Clean,
-            Frame::Broken if !frame::any_behind(self.file, self.at, is_record) => Tail::Torn,
-            _ => Tail::Damaged,
+            Frame::Torn => Tail::Torn,
+            Frame::Whole { .. } | Frame::Damaged => Tail::Damaged,
         }
     }
 }
