@@ -1,5 +1,5 @@
 // One WebSocket that is there whenever it can be: it reconnects after a loss, with growing and
-// jittered delays, and gives up a socket on which nothing arrives any more.
+// jittered delays or when the hub said, and gives up a socket on which nothing arrives any more.
 
 import { Backoff } from "./backoff.ts";
 
@@ -19,7 +19,7 @@ export type ConnectionState =
 /** The part of a WebSocket that is used here. */
 export interface Socket {
   onopen: (() => void) | null;
-  onclose: (() => void) | null;
+  onclose: ((event: { reason: string }) => void) | null;
   onmessage: ((event: { data: ArrayBuffer }) => void) | null;
   send(data: Uint8Array<ArrayBuffer>): void;
   close(): void;
@@ -42,6 +42,7 @@ export class Connection {
   #heardMs = 0;
   #openedMs = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #checking: ReturnType<typeof setInterval> | undefined;
 
   constructor(open: () => Socket, events: ConnectionEvents, backoff = new Backoff()) {
     this.#open = open;
@@ -53,10 +54,17 @@ export class Connection {
     return this.#state;
   }
 
-  /** Once; the connection then looks after itself as long as the page is open. */
+  /** Once; the connection then looks after itself until it is stopped. */
   start(): void {
-    setInterval(() => this.#check(), CHECK_EVERY_MS);
+    this.#checking = setInterval(() => this.#check(), CHECK_EVERY_MS);
     this.#connect();
+  }
+
+  /** For good, and without a word to the events. */
+  stop(): void {
+    clearInterval(this.#checking);
+    clearTimeout(this.#retry);
+    this.#release()?.close();
   }
 
   /** Ends the wait for the next attempt, if there is one. */
@@ -83,7 +91,7 @@ export class Connection {
       this.#heardMs = Date.now();
       this.#events.received(event.data);
     };
-    socket.onclose = () => this.#lost();
+    socket.onclose = ({ reason }) => this.#lost(reason);
     this.#become({ kind: "connecting" });
   }
 
@@ -92,17 +100,23 @@ export class Connection {
     const limit = this.#state.kind === "live" ? SILENCE_MS_MAX : CONNECT_MS_MAX;
     if (Date.now() - this.#heardMs < limit) return;
     const silent = this.#socket;
-    this.#lost();
+    this.#lost("");
     silent.close();
   }
 
-  #lost(): void {
+  /** Nobody listens to the socket any more. */
+  #release(): Socket | undefined {
     const socket = this.#socket;
     if (socket !== undefined) socket.onopen = socket.onmessage = socket.onclose = null;
     this.#socket = undefined;
+    return socket;
+  }
+
+  #lost(reason: string): void {
+    this.#release();
     const wasLive = this.#state.kind === "live";
     if (wasLive && Date.now() - this.#openedMs >= GOOD_AFTER_MS) this.#backoff.reset();
-    const delayMs = this.#backoff.nextDelayMs();
+    const delayMs = this.#backoff.nextDelayMs(reason);
     this.#retry = setTimeout(() => this.#connect(), delayMs);
     this.#become({ kind: "reconnecting", retryAtMs: Date.now() + delayMs });
     if (wasLive) this.#events.closed();

@@ -27,8 +27,8 @@ export class Detail {
   #drawnMs = -Infinity;
   #decimals = 2;
 
-  get symbol(): string | undefined {
-    return this.#row?.symbol;
+  get row(): Row | undefined {
+    return this.#row;
   }
 
   show(row: Row | undefined): void {

@@ -1,7 +1,7 @@
 // The page as a whole: what somebody does goes to the board and to the hub, what the hub sends
 // goes to the board, and once per frame the board goes to the views.
 
-import { Board } from "./board.ts";
+import { Board, type Row } from "./board.ts";
 import { Connection, type ConnectionState, type Socket } from "./connection.ts";
 import { Detail } from "./detail.ts";
 import { suggestSymbols } from "./directory.ts";
@@ -14,6 +14,7 @@ import { Search } from "./search.ts";
 import { Session, type Feed } from "./session.ts";
 import { Status } from "./status.ts";
 import { Table } from "./table.ts";
+import { Trail } from "./trail.ts";
 import { parseHash, recall, remember, WATCHED_MAX } from "./watchlist.ts";
 import {
   decodeMessage,
@@ -49,6 +50,8 @@ export class Page {
   });
   readonly #frame = new Frame(() => this.#draw());
   readonly #pace = new Pace(browserDisplay, () => this.#paceChanged());
+  /** Of the selected symbol; a connection of its own, since the board wants only the newest. */
+  #trail: Connection | undefined;
   /** Nothing is remembered: the page picks the first symbols as soon as there are some. */
   #firstVisit = false;
   /** From a failure to connect until the next success. */
@@ -64,7 +67,7 @@ export class Page {
     this.#offerSuggestions();
     addEventListener("hashchange", () => this.#watchOnly(parseHash(location.hash)));
     document.addEventListener("visibilitychange", () => this.#pace.visibilityChanged());
-    addEventListener("online", () => this.#connection.retryNow());
+    addEventListener("online", () => this.#retryNow());
     setInterval(() => this.#frame.request(), REFRESH_EVERY_MS);
     this.#connection.start();
   }
@@ -76,6 +79,9 @@ export class Page {
   /** One command for all names: those already subscribed to go on at the new rate. */
   #paceChanged(): void {
     this.#subscribe(this.#board.symbols);
+    // Every trade is too much for a page that nobody sees; its chart is filled when it is shown.
+    if (this.#session.inBackground) this.#follow(undefined);
+    else if (this.#trail === undefined) this.#follow(this.#detail.row);
   }
 
   #subscribe(symbols: readonly string[]): void {
@@ -86,14 +92,23 @@ export class Page {
 
   /** Only decodes and updates plain state: drawing waits for the next frame. */
   #received(message: ArrayBuffer): void {
+    this.#readable(() => this.#session.receive(decodeMessage(message), Date.now()));
+    this.#feedChanged(this.#session.feed);
+    this.#frame.request();
+  }
+
+  #retryNow(): void {
+    this.#connection.retryNow();
+    this.#trail?.retryNow();
+  }
+
+  #readable(receive: () => void): void {
     try {
-      this.#session.receive(decodeMessage(message), Date.now());
+      receive();
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       this.#fault = `A message of the hub could not be read: ${error.message}.`;
     }
-    this.#feedChanged(this.#session.feed);
-    this.#frame.request();
   }
 
   #connectionChanged(state: ConnectionState): void {
@@ -137,7 +152,7 @@ export class Page {
     for (const symbol of added) this.#table.add(this.#board.add(symbol));
     this.#subscribe(added);
     const [first] = added;
-    if (this.#detail.symbol === undefined && first !== undefined) this.#select(first);
+    if (this.#detail.row === undefined && first !== undefined) this.#select(first);
     this.#listChanged();
   }
 
@@ -148,7 +163,7 @@ export class Page {
     this.#table.remove(symbol);
     this.#connection.send(encodeUnsubscribe([symbol]));
     announce(`No longer watching ${symbol}.`);
-    if (this.#detail.symbol === symbol) this.#select(symbols[at + 1] ?? symbols[at - 1]);
+    if (this.#detail.row?.symbol === symbol) this.#select(symbols[at + 1] ?? symbols[at - 1]);
     if (this.#board.size === 0) this.#search.focus();
     this.#listChanged();
   }
@@ -163,9 +178,31 @@ export class Page {
   }
 
   #select(symbol: string | undefined): void {
-    this.#detail.show(symbol === undefined ? undefined : this.#board.row(symbol));
+    const row = symbol === undefined ? undefined : this.#board.row(symbol);
+    const isOther = row !== this.#detail.row;
+    this.#detail.show(row);
+    if (isOther && !this.#session.inBackground) this.#follow(row);
     this.#table.select(symbol);
     this.#frame.request();
+  }
+
+  /** Fills the chart with what the hub still knows, and goes on with every trade. */
+  #follow(row: Row | undefined): void {
+    this.#trail?.stop();
+    this.#trail = undefined;
+    if (row === undefined) return;
+    const trail = new Trail(row.symbol, row.history);
+    const connection = new Connection(openSocket, {
+      opened: () => connection.send(trail.command()),
+      closed: () => undefined,
+      received: (message) => {
+        this.#readable(() => trail.receive(decodeMessage(message), Date.now()));
+        this.#frame.request();
+      },
+      changed: () => undefined,
+    });
+    this.#trail = connection;
+    connection.start();
   }
 
   #listChanged(): void {
@@ -213,7 +250,7 @@ export class Page {
   #lostNotice(): Notice {
     return {
       text: `The hub at ${location.host} cannot be reached. Any prices shown are the last known.`,
-      action: { label: "Try now", run: () => this.#connection.retryNow() },
+      action: { label: "Try now", run: () => this.#retryNow() },
     };
   }
 

@@ -83,6 +83,17 @@ export function encodeSubscribe(
   return encode({ action: "subscribe", trades: symbols, quotes: symbols, ...mode });
 }
 
+/** Every trade of the symbol from so many seconds ago on, as far back as the hub's history goes. */
+export function encodeReplay(symbol: string, seconds: number): Uint8Array<ArrayBuffer> {
+  return encode({ action: "subscribe", trades: [symbol], from: `-${seconds}s` });
+}
+
+/** Every trade of the symbol behind the one with this number. */
+export function encodeResume(symbol: string, epoch: string, seq: number): Uint8Array<ArrayBuffer> {
+  const resume = { epoch, after: { trades: { [symbol]: seq } } };
+  return encode({ action: "subscribe", trades: [symbol], resume });
+}
+
 export function encodeUnsubscribe(symbols: readonly string[]): Uint8Array<ArrayBuffer> {
   return encode({ action: "unsubscribe", trades: symbols, quotes: symbols });
 }

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
-import { Backoff, FIRST_DELAY_MS } from "../src/backoff.ts";
+import { Backoff, FIRST_DELAY_MS, TOLD_SPREAD_MS } from "../src/backoff.ts";
 import { CONNECT_MS_MAX, Connection, SILENCE_MS_MAX, type Socket } from "../src/connection.ts";
 
 class FakeSocket implements Socket {
   onopen: (() => void) | null = null;
-  onclose: (() => void) | null = null;
+  onclose: ((event: { reason: string }) => void) | null = null;
   onmessage: ((event: { data: ArrayBuffer }) => void) | null = null;
   readonly sent: Uint8Array[] = [];
   closed = false;
@@ -22,6 +22,7 @@ class FakeSocket implements Socket {
 
 const COMMAND = new Uint8Array([1]);
 const MESSAGE = { data: new ArrayBuffer(1) };
+const CUT = { reason: "" };
 
 let sockets: FakeSocket[];
 let events: string[];
@@ -58,7 +59,7 @@ function advance(ms: number): void {
 test("opening, messages and the end are reported", () => {
   sockets[0]!.onopen!();
   sockets[0]!.onmessage!(MESSAGE);
-  sockets[0]!.onclose!();
+  sockets[0]!.onclose!(CUT);
   assert.deepEqual(events, ["connecting", "live", "opened", "received", "reconnecting", "closed"]);
 });
 
@@ -66,14 +67,14 @@ test("commands go out only while live", () => {
   connection.send(COMMAND);
   sockets[0]!.onopen!();
   connection.send(COMMAND);
-  sockets[0]!.onclose!();
+  sockets[0]!.onclose!(CUT);
   connection.send(COMMAND);
   assert.equal(sockets[0]!.sent.length, 1);
 });
 
 test("a lost connection is tried again after the delay, with the time of it known", () => {
   sockets[0]!.onopen!();
-  sockets[0]!.onclose!();
+  sockets[0]!.onclose!(CUT);
   assert.deepEqual(connection.state, { kind: "reconnecting", retryAtMs: FIRST_DELAY_MS });
   advance(FIRST_DELAY_MS - 1);
   assert.equal(sockets.length, 1);
@@ -84,23 +85,46 @@ test("a lost connection is tried again after the delay, with the time of it know
 });
 
 test("refusals make the delays grow, and only a good connection resets them", () => {
-  sockets[0]!.onclose!();
+  sockets[0]!.onclose!(CUT);
   advance(FIRST_DELAY_MS);
   sockets[1]!.onopen!();
-  sockets[1]!.onclose!();
+  sockets[1]!.onclose!(CUT);
   assert.deepEqual(connection.state, { kind: "reconnecting", retryAtMs: 3 * FIRST_DELAY_MS });
   advance(2 * FIRST_DELAY_MS);
   sockets[2]!.onopen!();
   advance(6_000);
-  sockets[2]!.onclose!();
+  sockets[2]!.onclose!(CUT);
   assert.deepEqual(connection.state, {
     kind: "reconnecting",
     retryAtMs: 3 * FIRST_DELAY_MS + 6_000 + FIRST_DELAY_MS,
   });
 });
 
+test("a hub that closes says when to come back", () => {
+  sockets[0]!.onopen!();
+  sockets[0]!.onclose!({ reason: "shutdown retry_ms=2500" });
+  assert.deepEqual(connection.state, { kind: "reconnecting", retryAtMs: 2500 + TOLD_SPREAD_MS });
+});
+
+test("a connection that is stopped says nothing and does not come back", () => {
+  sockets[0]!.onopen!();
+  const before = events.length;
+  connection.stop();
+  assert.equal(sockets[0]!.closed, true);
+  assert.equal(sockets[0]!.onclose, null);
+  advance(SILENCE_MS_MAX * 2);
+  assert.deepEqual([sockets.length, events.length], [1, before]);
+});
+
+test("a wait for the next attempt is stopped too", () => {
+  sockets[0]!.onclose!(CUT);
+  connection.stop();
+  advance(SILENCE_MS_MAX);
+  assert.equal(sockets.length, 1);
+});
+
 test("an attempt may be made at once", () => {
-  sockets[0]!.onclose!();
+  sockets[0]!.onclose!(CUT);
   connection.retryNow();
   assert.equal(sockets.length, 2);
   connection.retryNow();

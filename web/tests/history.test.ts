@@ -36,10 +36,60 @@ test("memory is bounded, and what is dropped is the oldest", () => {
   const history = new History();
   const points = 10_000;
   for (let point = 0; point < points; point += 1) history.add(point * 250, point, null, null);
-  assert.ok(history.times.length <= 2400, `${history.times.length} points`);
-  assert.ok(history.times.length >= 2000, `${history.times.length} points`);
+  assert.ok(history.times.length <= 3960, `${history.times.length} points`);
+  assert.ok(history.times.length >= 3600, `${history.times.length} points`);
   for (const column of [history.last, history.bid, history.ask]) {
     assert.equal(column.length, history.times.length);
   }
   assert.equal(history.last.at(-1), points - 1);
+});
+
+test("what was before is filled in at its time, and what is there stays", () => {
+  const history = new History();
+  history.add(9000, 20, 19, 21);
+  history.fill(1000, 10, undefined);
+  history.fill(1100, 11, 1000);
+  history.fill(3000, 12, 1100);
+  history.fill(9500, 22, 3000);
+  assert.deepEqual(history.times, [1, 3, 9, 9.5]);
+  assert.deepEqual(history.last, [11, 12, 20, 22]);
+  assert.deepEqual(history.bid, [null, null, 19, 19]);
+  assert.deepEqual(history.ask, [null, null, 21, 21]);
+});
+
+test("what came during an interruption mends it", () => {
+  const history = new History();
+  history.add(1000, 10, 9, 11);
+  history.interrupt(1100);
+  history.add(9000, 20, 19, 21);
+  history.fill(3000, 12, 900);
+  assert.deepEqual(history.times, [1, 1.25, 3, 9]);
+  assert.deepEqual(history.last, [10, 10, 12, 20]);
+  assert.deepEqual(history.bid, [9, null, null, 19]);
+});
+
+test("an interruption without a trade in it is mended by the next one", () => {
+  const history = new History();
+  history.add(1000, 10, 9, 11);
+  history.interrupt(1100);
+  history.add(9000, 10, 9, 11);
+  history.fill(10_000, 11, 1000);
+  assert.deepEqual(history.last, [10, 10, 10, 11]);
+});
+
+test("an interruption stays where trades are missing", () => {
+  const history = new History();
+  history.add(1000, 10, 9, 11);
+  history.interrupt(1100);
+  history.fill(3000, 12, undefined);
+  history.fill(4000, 13, 3000);
+  assert.deepEqual(history.last, [10, null, 12, 13]);
+});
+
+test("filling in is bounded too", () => {
+  const history = new History();
+  for (let point = 0; point < 4000; point += 1) history.add(1e9 + point * 250, 1, null, null);
+  for (let point = 0; point < 4000; point += 1) history.fill(point * 250, 2, undefined);
+  assert.ok(history.times.length <= 3960, `${history.times.length} points`);
+  assert.equal(history.last.at(-1), 1);
 });

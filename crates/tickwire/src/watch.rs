@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tickwire_client::{Client, HubUrl, names};
-use tickwire_protocol::{Channel, Delivery, Feed};
+use tickwire_protocol::{Channel, Delivery, Feed, Replay, ReplayFrom, ReplaySpeed};
 
-use crate::flags::{DeliveryArgs, channel, hinted, some_duration, symbol};
+use crate::flags::{DeliveryArgs, channel, hinted, some_duration, symbol, usage};
 use crate::shutdown;
 
 const EXAMPLES: &str = "\
@@ -23,9 +23,12 @@ Examples:
   tickwire watch AAPL --channels trades | grep ' D '     one line per tick
   tickwire watch '*' --latest --max-rate 4               newest values, four times a second
   tickwire watch AAPL --json --count 100 > aapl.ndjson   the next 100 ticks as JSON
+  tickwire watch AAPL --from -5m --speed 20              the last five minutes, twenty times as fast, then live
+  tickwire watch AAPL --from 2026-01-02T14:30:00Z        everything the hub has since then, then live
 
 Keys in the table: q quits, arrows or j and k scroll, s sorts.
 With --latest the volume is that of the trades that came.
+A connection that is lost is made again and goes on behind the last tick, also over a restart of the hub.
 When piped, gaps and changes of the connection are told on standard error.";
 
 /// Flags of `tickwire watch`.
@@ -47,6 +50,14 @@ pub(crate) struct Args {
     channels: Vec<Channel>,
     #[command(flatten)]
     delivery: DeliveryArgs,
+    /// Begin in the past, by the time at which the hub received the ticks: a time such as
+    /// 2026-01-02T14:30:00Z, or how long ago such as -5m (h, m, s, ms)
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    from: Option<ReplayFrom>,
+    /// With --from: so many times as fast as the hub received it, 0.01 to 100000, or max
+    /// [default: max]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    speed: Option<ReplaySpeed>,
     /// Print every tick as one JSON object per line, as on the wire
     #[arg(long)]
     json: bool,
@@ -61,15 +72,35 @@ pub(crate) struct Args {
     duration: Option<Duration>,
 }
 
+impl Args {
+    /// What `--from` and `--speed` mean together.
+    fn replay(&self, delivery: Delivery) -> Option<Replay> {
+        match (self.from, self.speed) {
+            (Some(from), _) if delivery != Delivery::Every => usage(&format!(
+                "--from {from}: not allowed with --latest; what has been is replayed tick by tick"
+            )),
+            (Some(from), speed) => Some(Replay { from, speed: speed.unwrap_or_default() }),
+            (None, Some(speed)) => {
+                usage(&format!("--speed {speed}: allowed only with --from, such as --from -5m"))
+            }
+            (None, None) => None,
+        }
+    }
+}
+
 /// A symbol, or all of them.
 fn name(text: &str) -> Result<String, String> {
     if text == "*" { Ok(text.to_owned()) } else { symbol(text).map(|symbol| symbol.to_string()) }
 }
 
-/// What stands behind the title of a table that does not show every tick.
-fn suffix(delivery: Delivery) -> String {
+/// What stands behind the title of a table that does not just show every tick from now on.
+fn suffix(delivery: Delivery, replay: Option<Replay>) -> String {
     match delivery {
-        Delivery::Every => String::new(),
+        Delivery::Every => match replay {
+            None => String::new(),
+            Some(Replay { from, speed: ReplaySpeed::Max }) => format!(" · from {from}"),
+            Some(Replay { from, speed }) => format!(" · from {from} at {speed}×"),
+        },
         Delivery::Latest { max_rate: None } => " · latest".to_owned(),
         Delivery::Latest { max_rate: Some(rate) } => format!(" · latest, {rate}/s"),
     }
@@ -102,6 +133,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 
 async fn watch(args: Args) -> anyhow::Result<()> {
     let delivery = args.delivery.delivery();
+    let replay = args.replay(delivery);
     let signal = shutdown::on_signal().context("cannot listen for signals")?;
     let as_table = std::io::stdout().is_terminal() && !args.json;
     let names = names(&args.channels, args.symbols.iter().map(String::as_str))?;
@@ -111,10 +143,13 @@ async fn watch(args: Args) -> anyhow::Result<()> {
         client = connecting => client.map_err(|error| hinted(error.into()))?,
         () = signal.cancelled() => return Ok(()),
     };
-    let subscription = client.subscribe_as(names, delivery).await?;
+    let subscription = match replay {
+        Some(replay) => client.subscribe_from(names, replay).await?,
+        None => client.subscribe_as(names, delivery).await?,
+    };
     let until = Until { ticks: args.count, time: args.duration };
     let result = if as_table {
-        let title = format!("{} · {}{}", args.hub, args.feed, suffix(delivery));
+        let title = format!("{} · {}{}", args.hub, args.feed, suffix(delivery, replay));
         screen::run(&mut client, title, until, &signal).await
     } else {
         let format = if args.json { lines::Format::Json } else { lines::Format::Text };

@@ -33,6 +33,20 @@ fn rate_must_be_allowed_and_needs_latest() {
 }
 
 #[test]
+fn replay_must_be_allowed_and_needs_every_tick() {
+    let allowed = ["2026-01-02T14:30:00Z", "-5m", "h, m, s, ms"];
+    for from in ["5m", "yesterday", "-5", "2026-01-02"] {
+        refused(&["A", "--from", from], 2, &[&["--from", from][..], &allowed].concat());
+    }
+    refused(&["A", "--from", "-5m", "--latest"], 2, &["--from -5m", "not allowed with --latest"]);
+    refused(&["A", "--speed", "20"], 2, &["--speed 20", "only with --from"]);
+    for speed in ["0", "-1", "100001", "fast"] {
+        let parts = ["--speed", speed, "\"max\"", "0.01 to 100000"];
+        refused(&["A", "--from", "-5m", "--speed", speed], 2, &parts);
+    }
+}
+
+#[test]
 fn hub_must_be_a_ws_address() {
     let allowed = "expected ws://HOST[:PORT]";
     refused(&["A", "--hub", "127.0.0.1:8080"], 2, &["--hub", "'127.0.0.1:8080'", allowed]);
@@ -56,4 +70,5 @@ fn help_has_examples() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("tickwire watch AAPL MSFT"), "{text}");
     assert!(text.contains("--latest --max-rate 4"), "{text}");
+    assert!(text.contains("--from -5m --speed 20"), "{text}");
 }

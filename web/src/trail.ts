@@ -1,0 +1,57 @@
+// The trades of one symbol from a quarter of an hour ago on, for the chart: what the hub's history
+// has of them, then every trade as it comes. After a loss of the connection it goes on behind the
+// last one. Pure: the connection's handler gives it elements and the time.
+
+import { SPAN_S, type History } from "./history.ts";
+import { encodeReplay, encodeResume, toMillis, type Element, type Trade } from "./wire.ts";
+
+/** The clock of a feed may be ahead of this one's. */
+const AHEAD_MS_MAX = 2_000;
+
+export class Trail {
+  readonly #symbol: string;
+  readonly #history: History;
+  #epoch: string | undefined;
+  #last: { readonly seq: number; readonly timeMs: number } | undefined;
+  /** Whether trades before the next one are missing. */
+  #broken = false;
+
+  constructor(symbol: string, history: History) {
+    this.#symbol = symbol;
+    this.#history = history;
+  }
+
+  /** What to send when a connection is there. */
+  command(): Uint8Array<ArrayBuffer> {
+    return this.#last === undefined || this.#epoch === undefined
+      ? encodeReplay(this.#symbol, SPAN_S)
+      : encodeResume(this.#symbol, this.#epoch, this.#last.seq);
+  }
+
+  receive(elements: readonly Element[], nowMs: number): void {
+    for (const element of elements) {
+      if (element.kind === "trade") this.#trade(element, nowMs);
+      else if (element.kind === "gap") this.#broken = true;
+      else if (element.kind === "connected") this.#connected(element.epoch);
+    }
+  }
+
+  #connected(epoch: string): void {
+    if (this.#epoch !== undefined && epoch !== this.#epoch) {
+      this.#last = undefined;
+      this.#broken = true;
+    }
+    this.#epoch = epoch;
+  }
+
+  #trade({ symbol, seq, time, price }: Trade, nowMs: number): void {
+    if (symbol !== this.#symbol || seq <= (this.#last?.seq ?? 0)) return;
+    const timeMs = toMillis(time);
+    const since = this.#broken ? undefined : this.#last?.timeMs;
+    this.#last = { seq, timeMs };
+    // Times far from now are those of a recording: where its trades belong is not known here.
+    if (timeMs < nowMs - SPAN_S * 1000 || timeMs > nowMs + AHEAD_MS_MAX) return;
+    this.#broken = false;
+    this.#history.fill(Math.min(timeMs, nowMs), price, since);
+  }
+}
