@@ -103,6 +103,12 @@ impl PublisherId {
     }
 }
 
+impl std::fmt::Display for PublisherId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl std::str::FromStr for PublisherId {
     type Err = PublisherIdError;
 

@@ -363,6 +363,117 @@ async fn what_came_before_a_malformed_line_is_published_before_it_is_reported() 
     assert!(hub.ticks == market(700).collect::<Vec<_>>());
 }
 
+/// A fifth of a second of a market, at its pace.
+fn brief_market() -> Simulator {
+    let config = SimConfig { rate: 10_000.0, ticks_max: Some(2_000), ..SimConfig::default() };
+    Simulator::new(config)
+}
+
+const ON_TIME: Pace = Pace { speed: Speed::Times(1.0), restamp: false };
+
+#[tokio::test]
+async fn late_ticks_are_dropped_and_told_where_they_must_not_wait() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.unacked_messages_max = 1;
+    config.behind_max = Some(Duration::from_millis(50));
+    let work = publish(brief_market(), ON_TIME, config, CancellationToken::new(), Arc::default());
+    let (counts, ()) = both(work, async {
+        let mut session = hub.accept().await;
+        hub.take(&mut session).await;
+        // Until all of the market is late.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        hub.ack(&mut session).await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    let counts = counts.unwrap();
+    assert_eq!(counts.ticks + counts.dropped, 2_000);
+    assert_eq!((hub.ticks.len() as u64, hub.lost), (counts.ticks, counts.dropped));
+    let first: Vec<_> = brief_market().take(hub.ticks.len()).collect();
+    assert!(hub.ticks == first, "what came before is there");
+    assert!(counts.dropped > 1_000, "{}", counts.dropped);
+}
+
+#[tokio::test]
+async fn late_ticks_wait_unless_they_are_to_be_dropped() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.unacked_messages_max = 1;
+    let work = publish(brief_market(), ON_TIME, config, CancellationToken::new(), Arc::default());
+    let (counts, ()) = both(work, async {
+        let mut session = hub.accept().await;
+        hub.take(&mut session).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        hub.ack(&mut session).await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    assert_eq!((counts.unwrap().dropped, hub.lost), (0, 0));
+    assert!(hub.ticks == brief_market().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn hub_that_lost_what_it_had_acknowledged_gets_it_again_even_from_a_cancelled_publisher() {
+    let mut hub = FakeHub::start().await;
+    let mut config = hub.config();
+    config.message_ticks_max = 10;
+    config.unacked_messages_max = 1;
+    let cancel = CancellationToken::new();
+    let work = publish(market(1_000), AT_ONCE, config, cancel.clone(), Arc::default());
+    let (counts, ()) = both(work, async {
+        let mut session = hub.accept().await;
+        for _ in 0..4 {
+            hub.take(&mut session).await;
+            hub.ack(&mut session).await;
+        }
+        hub.take(&mut session).await;
+        cancel.cancel();
+        drop(session);
+        // Its machine fails, and it comes back with the first two messages.
+        let identity = hub.mark.as_ref().unwrap().split_once(':').unwrap().0.to_owned();
+        (hub.last, hub.mark) = (2, Some(format!("{identity}:20")));
+        hub.ticks.truncate(20);
+        let mut session = hub.accept().await;
+        hub.take_all(&mut session).await;
+    })
+    .await;
+    let counts = counts.unwrap();
+    assert!(hub.ticks == market(50).collect::<Vec<_>>());
+    assert_eq!((counts.republished, counts.lost), (20, 0));
+}
+
+#[tokio::test]
+async fn closing_hub_is_asked_again_when_it_has_said() {
+    let mut hub = FakeHub::start().await;
+    let (counts, came_early) = both(publish_all(market(10), hub.config()), async {
+        let session = hub.accept().await;
+        session.close("shutdown retry_ms=500").await;
+        // Without the reason it would be back within five milliseconds.
+        let early = tokio::time::timeout(Duration::from_millis(300), hub.accept()).await.is_ok();
+        let mut session = hub.accept().await;
+        hub.take_all(&mut session).await;
+        early
+    })
+    .await;
+    assert_eq!((counts.unwrap().acked, came_early), (10, false));
+}
+
+#[tokio::test]
+async fn another_source_under_the_same_id_ends_it_rather_than_mix_them() {
+    let mut hub = FakeHub::start().await;
+    let (result, _session) = both(publish_all(market(100), hub.config()), async {
+        let mut session = hub.accept().await;
+        hub.take(&mut session).await;
+        drop(session);
+        hub.mark = Some("0123456789abcdef:40".to_owned());
+        hub.accept().await
+    })
+    .await;
+    let error = result.unwrap_err();
+    assert!(matches!(&error, FeedError::Publish(PublishError::OtherSource)), "{error}");
+}
+
 #[tokio::test]
 async fn paced_ticks_are_sent_when_they_are_due_and_say_when_that_was() {
     let mut hub = FakeHub::start().await;

@@ -154,7 +154,7 @@ impl<S: Source> Publisher<S> {
                     let seconds = self.config.ack_timeout.as_secs_f64();
                     return Err(Problem::Again(format!("no acknowledgement for {seconds} s")));
                 }
-                () = self.cancel.cancelled(), if !self.schedule.has_ended() => {}
+                () = self.cancel.cancelled(), if !self.schedule.is_stopped() => {}
             }
         }
     }

@@ -6,6 +6,8 @@ use tickwire_protocol::{Command, Control, Encoding, ErrorCode, Tick, decode_publ
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 /// As fast as it goes, event times untouched.
@@ -18,6 +20,8 @@ pub(crate) struct FakeHub {
     pub(crate) last: u64,
     pub(crate) mark: Option<String>,
     pub(crate) ticks: Vec<Tick>,
+    /// Ticks it was told that the source had dropped.
+    pub(crate) lost: u64,
 }
 
 pub(crate) struct Session(WebSocketStream<TcpStream>);
@@ -25,7 +29,7 @@ pub(crate) struct Session(WebSocketStream<TcpStream>);
 impl FakeHub {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { listener, publisher: None, last: 0, mark: None, ticks: Vec::new() }
+        Self { listener, publisher: None, last: 0, mark: None, ticks: Vec::new(), lost: 0 }
     }
 
     /// A publisher of this hub that does not wait long.
@@ -86,6 +90,7 @@ impl FakeHub {
                 let published = decode_publish(&bytes, Encoding::MsgpackArray, 500).unwrap();
                 self.last += 1;
                 self.ticks.extend(published.ticks);
+                self.lost += published.lost;
                 self.mark = Some(published.mark.expect("every message has a mark"));
                 true
             }
@@ -117,6 +122,13 @@ impl Session {
     pub(crate) async fn error(&mut self, code: ErrorCode, detail: &str) {
         let detail = Some(detail.to_owned());
         self.say(&Control::Error { code, detail, id: None }).await;
+    }
+
+    /// Closes as a hub that shuts down.
+    pub(crate) async fn close(mut self, reason: &str) {
+        let frame = CloseFrame { code: CloseCode::Away, reason: reason.into() };
+        self.0.close(Some(frame)).await.unwrap();
+        while self.0.next().await.is_some_and(|message| message.is_ok()) {}
     }
 
     /// Asserts that the publisher has nothing to say but that it is alive.

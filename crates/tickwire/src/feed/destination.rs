@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use tickwire_feeder::{HubUrl, PublisherConfig, PublisherId};
+use tickwire_feeder::{HubUrl, Pace, PublisherConfig, PublisherId, Speed};
 use tickwire_protocol::Feed;
+
+use crate::flags::{some_duration, usage};
 
 /// Flags about the hub.
 #[derive(Debug, clap::Args)]
@@ -20,9 +23,49 @@ pub(super) struct HubArgs {
     #[arg(long, env = "TICKWIRE_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Id of this publisher: with the same id, a later run of the same source goes on where this
-    /// one ended [default: a new one each time]
+    /// one ended, however it ended [default: a new one each time, which begins at the beginning]
     #[arg(long, value_name = "ID", env = "TICKWIRE_PUBLISHER")]
     publisher: Option<PublisherId>,
+    /// What becomes of ticks that are due while the hub is away or too slow: they wait, or those that
+    /// have been due for longer than --behind-max are dropped, counted, and told to subscribers
+    #[arg(
+        long,
+        value_name = "wait|drop",
+        env = "TICKWIRE_WHEN_BEHIND",
+        value_enum,
+        default_value = "wait",
+        hide_possible_values = true
+    )]
+    when_behind: WhenBehind,
+    /// With --when-behind drop: how long a tick may have been due [default: 1s]
+    #[arg(long, value_name = "TIME", env = "TICKWIRE_BEHIND_MAX", value_parser = some_duration)]
+    behind_max: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum WhenBehind {
+    Wait,
+    Drop,
+}
+
+/// How long a tick may have been due before it is dropped, unless somebody says otherwise.
+const BEHIND_MAX: Duration = Duration::from_secs(1);
+
+impl HubArgs {
+    /// How long a tick may have been due, if there is to be a limit.
+    fn behind_max(&self, pace: Pace) -> Option<Duration> {
+        match (self.when_behind, self.behind_max) {
+            (WhenBehind::Wait, None) => None,
+            (WhenBehind::Wait, Some(most)) => usage(&format!(
+                "--behind-max {}: allowed only with --when-behind drop; without it ticks wait",
+                humantime::format_duration(most)
+            )),
+            (WhenBehind::Drop, _) if pace.speed == Speed::Max => usage(
+                "--when-behind drop: not with --speed max, which has no schedule to be behind of",
+            ),
+            (WhenBehind::Drop, most) => Some(most.unwrap_or(BEHIND_MAX)),
+        }
+    }
 }
 
 /// Where ticks go.
@@ -35,12 +78,14 @@ pub(super) enum Destination {
 
 impl Destination {
     /// `to` wins over the hub, which may stand in the environment.
-    pub(super) fn new(to: Option<PathBuf>, args: HubArgs) -> Self {
+    pub(super) fn new(to: Option<PathBuf>, pace: Pace, args: HubArgs) -> Self {
         match to {
             Some(path) if path.as_os_str() == "-" => Self::Stdout,
             Some(path) => Self::File(path),
             None => {
+                let behind_max = args.behind_max(pace);
                 let mut config = PublisherConfig::new(args.hub);
+                config.behind_max = behind_max;
                 config.feed = args.feed;
                 config.token = args.token.filter(|token| !token.is_empty());
                 if let Some(publisher) = args.publisher {
@@ -55,7 +100,9 @@ impl Destination {
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hub(config) => write!(f, "{} (feed {})", config.hub, config.feed),
+            Self::Hub(config) => {
+                write!(f, "{} (feed {}, publisher {})", config.hub, config.feed, config.publisher)
+            }
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Stdout => f.write_str("standard output"),
         }

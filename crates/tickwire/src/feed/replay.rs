@@ -76,8 +76,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         OnErrorArg::Skip => OnError::Skip,
     };
     let config = ReplayConfig { files: args.files, repeat: args.repeat, on_error };
+    let destination = Destination::new(args.to, pace, args.hub);
     let source = Replay::open(config)?;
-    Job { source, pace, destination: Destination::new(args.to, args.hub), title }.run()
+    Job { source, pace, destination, title }.run()
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

@@ -97,6 +97,12 @@ impl Report {
             }
             parts.extend(time_left(done, elapsed).map(|left| format!("ETA {left}")));
         }
+        if counts.ticks == 0 && counts.resumed_after > 0 {
+            parts.push(format!(
+                "passed over {} of an earlier run",
+                HumanCount(counts.resumed_after)
+            ));
+        }
         if self.to_hub && !counts.connected {
             parts.push("waiting for the hub".to_owned());
         }
@@ -121,7 +127,9 @@ impl Report {
             parts.push(format!("{} not acknowledged", HumanCount(counts.ticks - counts.acked)));
         }
         if counts.resumed_after > 0 {
-            parts.push(format!("behind {} of an earlier run", HumanCount(counts.resumed_after)));
+            let hint = if counts.ticks == 0 { " (another --publisher begins anew)" } else { "" };
+            let passed = HumanCount(counts.resumed_after);
+            parts.push(format!("behind {passed} of an earlier run{hint}"));
         }
         parts.extend(faults(counts));
         self.line(&parts.join(", "));
@@ -154,6 +162,9 @@ fn faults(counts: &Counts) -> impl Iterator<Item = String> {
     [
         (counts.skipped, "malformed lines skipped"),
         (counts.refused, "messages refused by the hub"),
+        (counts.dropped, "dropped because they were late"),
+        (counts.republished, "published again because the hub had lost them"),
+        (counts.lost, "lost by the hub for good"),
         (counts.reconnects, "reconnects"),
     ]
     .into_iter()

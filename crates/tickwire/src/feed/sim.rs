@@ -83,8 +83,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         config.symbols, config.rate, config.seed
     );
     let source = Simulator::new(config);
-    let destination = Destination::new(args.to, args.hub);
-    Job { source, pace: Pace { speed, restamp }, destination, title }.run()
+    let pace = Pace { speed, restamp };
+    let destination = Destination::new(args.to, pace, args.hub);
+    Job { source, pace, destination, title }.run()
 }
 
 fn ticks(text: &str) -> Result<u64, String> {
