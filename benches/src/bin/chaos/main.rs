@@ -24,6 +24,10 @@ use std::process::ExitCode;
 use options::Options;
 
 fn main() -> ExitCode {
+    if std::env::args().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
+        print!("{}", options::USAGE);
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(error) => {

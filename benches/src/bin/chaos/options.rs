@@ -9,12 +9,12 @@ pub(crate) const USAGE: &str = "\
 Kills, cuts, stalls and fills whatever there is between a simulated market and 40 clients, which check
 every tick they get.
 
-Usage: chaos [--seed N] [--minutes M] [--memory] [--tickwire PATH]
+Usage: cargo xtask chaos [--seed N] [--minutes M] [--memory] [--tickwire PATH]
 
   --seed N         which market and which faults; another each time if it is not given
   --minutes M      for how long, 0.2 to 600, fractions allowed [default: 1]
   --memory         the hub keeps no log on disk: each restart is a new epoch
-  --tickwire PATH  the program [default: the one beside this]
+  --tickwire PATH  the program [default: the one built with this]
 ";
 
 /// What is asked for.
