@@ -162,6 +162,9 @@ impl FeedStatus {
         };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let since = if told.state == is { told.since } else { now };
+        if told.state != is {
+            tracing::info!(feed = %self.name, state = is.name(), "feed");
+        }
         let next = Told { state: is, since, lost: self.lost() };
         let changed = *told != next;
         if changed {

@@ -322,10 +322,6 @@ async fn watch_feeds(shared: Arc<Shared>) {
             () = shared.closing.cancelled() => return,
         }
         if shared.feeds.refresh(clock::wall()) {
-            for feed in shared.feeds.all() {
-                let (state, since) = feed.state();
-                tracing::info!(feed = %feed.name, state = state.name(), %since, "feed");
-            }
             for shard in &shared.shards {
                 shard.follower.wake();
             }

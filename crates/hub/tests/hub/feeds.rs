@@ -1,9 +1,13 @@
 //! How a feed is, as sessions are told.
 
+use std::io::Write;
+
 use serde_json::Value;
 use tickwire_hub::Config;
 
-use crate::kit::{Client, Event, PATIENCE, Publisher, TestHub, config, now, trade};
+use crate::kit::{
+    Client, Event, OPEN_TEXT, PATIENCE, Publisher, TestHub, config, masked, now, trade,
+};
 
 /// The next state of a feed that the client is told.
 fn state(client: &mut Client) -> (String, String) {
@@ -44,6 +48,37 @@ fn sessions_are_told_when_their_feed_comes_falls_silent_and_goes() {
     }
     let series = |state| format!("tickwire_feed_state{{feed=\"main\",state=\"{state}\"}}");
     assert_eq!(["live", "stale", "down"].map(|state| hub.metric(&series(state))), [0, 0, 1]);
+}
+
+#[test]
+fn ticks_lost_at_the_source_are_told_once_taken_and_only_once() {
+    let hub = TestHub::default();
+    let mut client = Client::json(&hub);
+    let (mut older, _) = Publisher::acknowledged(&hub, "one");
+    older.client.send_frame(OPEN_TEXT, br#"[{"T":"lost","ticks":5},{"T":"mark","mark":"a"}]"#);
+    older.number += 1;
+    older.settle();
+    let (mut newer, mark) = Publisher::acknowledged(&hub, "one");
+    assert_eq!(mark.as_deref(), Some("a"), "a message without ticks has its mark");
+    let fenced = masked(OPEN_TEXT, br#"[{"T":"lost","ticks":100}]"#);
+    let _may_be_closed = older.client.stream.write_all(&fenced);
+    newer.client.send_frame(OPEN_TEXT, br#"[{"T":"lost","ticks":2}]"#);
+    newer.number += 1;
+    newer.settle();
+    assert_eq!(hub.post("/publish", r#"[{"T":"lost","ticks":1}]"#).status, 200);
+    let deadline = now() + PATIENCE;
+    let mut told = 0;
+    while told < 8 {
+        assert!(now() < deadline, "told of {told}");
+        if let Event::Control(element) = client.next()
+            && element["T"] == "feed"
+        {
+            let lost = element["lost"].as_u64().unwrap_or_default();
+            assert!(lost >= told, "{lost} after {told}");
+            told = lost;
+        }
+    }
+    assert_eq!((told, hub.metric(r#"tickwire_feed_lost_ticks_total{feed="main"}"#)), (8, 8));
 }
 
 #[test]
