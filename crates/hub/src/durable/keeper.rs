@@ -91,9 +91,9 @@ impl<S: Storage> Keeper<S> {
             self.resize(self.number, file.len() as u64);
             self.number += 1;
         }
-        let total: u64 = self.segments().iter().map(|segment| segment.bytes).sum();
         let due = self.kept.checkpoint_bytes.max(4 * self.newest.1);
-        if self.behind >= due || (self.behind > 0 && total > self.kept.bytes_max) {
+        let in_the_way = self.behind > 0 && self.too_old_or_much(now).is_some();
+        if self.behind >= due || in_the_way {
             self.checkpoint()?;
         }
         self.remove_old(now)
@@ -126,23 +126,24 @@ impl<S: Storage> Keeper<S> {
 
     /// Removes the oldest segments while there is too much, and those behind which all is too old.
     fn remove_old(&mut self, now: UnixNanos) -> Result<(), KeepError> {
-        loop {
-            let mut segments = self.segments();
-            let total: u64 = segments.iter().map(|segment| segment.bytes).sum();
-            let (oldest, next) = match &segments[..] {
-                [oldest, next, ..] if oldest.number < self.newest.0 => (*oldest, *next),
-                _ => return Ok(()),
-            };
-            if total <= self.kept.bytes_max && now.since(next.received) < self.kept.time {
-                return Ok(());
-            }
-            segments.remove(0);
-            drop(segments);
-            remove_if_there(&self.storage, &segment_name(oldest.number))?;
-            if let Some(before) = self.before.take_if(|before| *before <= oldest.number) {
+        while let Some(oldest) = self.too_old_or_much(now).filter(|oldest| *oldest < self.newest.0)
+        {
+            self.segments().remove(0);
+            remove_if_there(&self.storage, &segment_name(oldest))?;
+            if let Some(before) = self.before.take_if(|before| *before <= oldest) {
                 remove_if_there(&self.storage, &checkpoint_name(before))?;
             }
         }
+        Ok(())
+    }
+
+    /// The oldest segment, if the limits do not allow it.
+    fn too_old_or_much(&self, now: UnixNanos) -> Option<u64> {
+        let segments = self.segments();
+        let total: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let [oldest, next, ..] = &segments[..] else { return None };
+        let allowed = total <= self.kept.bytes_max && now.since(next.received) < self.kept.time;
+        (!allowed).then_some(oldest.number)
     }
 
     fn resize(&self, number: u64, bytes: u64) {

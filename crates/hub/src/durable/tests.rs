@@ -1,1 +1,269 @@
+//! The log on a folder in memory that can fail at any operation.
 
+mod folder;
+mod life;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::storage::{Kind, kind};
+use crate::fanout::Position;
+use folder::Folder;
+use life::{Life, recovered};
+
+/// Random numbers from a printed seed. `TICKWIRE_TEST_SEED` repeats a run.
+#[expect(clippy::print_stdout, reason = "shown when the test fails")]
+fn random() -> StdRng {
+    let given = std::env::var("TICKWIRE_TEST_SEED").ok();
+    let seed = given.map_or_else(|| rand::rng().random(), |seed| seed.parse().unwrap());
+    println!("TICKWIRE_TEST_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
+
+#[test]
+fn a_hub_that_was_killed_goes_on_where_it_stood() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    assert!(!life.continued);
+    for turns in [0, 1, 40, 0, 0, 25, 300] {
+        for _ in 0..turns {
+            life.turn(&mut random);
+        }
+        let next = life.killed(&folder, "boot");
+        assert!(next.continued, "{:?}", next.problems);
+        assert_eq!(next.problems, [""; 0]);
+        life = next;
+    }
+}
+
+#[test]
+fn a_clean_end_is_continued_by_another_start_of_the_machine_and_a_kill_is_not() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "first boot");
+    (0..20).for_each(|_| life.turn(&mut random));
+    let (epoch, head) = (life.epoch.clone(), life.head());
+    let mut life = life.ended(&folder, "second boot");
+    assert!(life.continued);
+    assert_eq!((&life.epoch, life.head()), (&epoch, head));
+    (0..20).for_each(|_| life.turn(&mut random));
+    let publishers = life.publishers();
+
+    let life = life.killed_unseen(&folder, "third boot");
+    assert!(!life.continued);
+    assert_ne!(life.epoch, epoch);
+    assert_eq!((life.head(), life.ticks()), (Position::FIRST, 0));
+    assert_eq!(life.publishers(), publishers, "publishers go on all the same");
+    let names = folder.names();
+    let logs = names.iter().filter(|name| kind(name) != Kind::Other).count();
+    assert_eq!(logs, 2, "the old epoch is gone: {names:?}");
+}
+
+#[test]
+fn a_last_record_cut_at_any_byte_is_cut_off_and_the_epoch_goes_on() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    (0..10).for_each(|_| life.turn(&mut random));
+    let (name, before) = folder.last_segment();
+    let stood = life.clone_past();
+    life.turn(&mut random);
+    let after = folder.len(&name);
+    for len in before..after {
+        let folder = folder.copy();
+        folder.cut_to(&name, len);
+        let mut life = stood.recover(&folder, "boot");
+        assert!(life.continued, "cut at {len} of {before}..{after}: {:?}", life.problems);
+        life.turn(&mut random);
+        let life = life.killed(&folder, "boot");
+        assert!(
+            life.continued,
+            "once it was cut off, there is nothing broken: {:?}",
+            life.problems
+        );
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_never_a_wrong_tick_and_ends_the_epoch_if_it_matters() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    (0..4).for_each(|_| life.turn(&mut random));
+    let mut life = life.killed(&folder, "boot");
+    (0..3).for_each(|_| life.turn(&mut random));
+    let truth = life.clone_past();
+    for name in folder.names() {
+        for byte in 0..folder.len(&name) {
+            let bit = 8 * byte + random.random_range(0..8);
+            let folder = folder.copy();
+            folder.flip(&name, bit);
+            let found = recovered(&folder, "boot");
+            let spare = matches!(kind(&name), Kind::Segment(1) | Kind::Checkpoint(_));
+            assert_eq!(found.continues, spare, "{name} bit {bit}: {:?}", found.problems);
+            if found.continues {
+                truth.agrees(&found);
+            } else {
+                assert_eq!(found.start(), Position::FIRST);
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_is_cut_off_or_missing_is_never_taken_for_all() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    for _ in 0..3 {
+        (0..5).for_each(|_| life.turn(&mut random));
+        life = life.killed(&folder, "boot");
+    }
+    (0..5).for_each(|_| life.turn(&mut random));
+    let (last, _) = folder.last_segment();
+    for name in folder.names() {
+        let folder = folder.copy();
+        folder.remove_file(&name);
+        let found = recovered(&folder, "boot");
+        if name == last || name == "epoch" {
+            assert!(!found.continues, "{name} is missing");
+        } else if found.continues {
+            life.clone_past().agrees(&found);
+        }
+    }
+}
+
+/// Stops the machine of the hub at every operation on the folder in turn.
+#[test]
+fn a_hub_killed_at_any_operation_has_written_all_it_issued() {
+    let mut random = random();
+    let seed = random.random();
+    let mut operations = 0;
+    loop {
+        let mut random = StdRng::seed_from_u64(seed);
+        let folder = Folder::default();
+        folder.die_after(operations, random.random_range(0..100));
+        let Some(mut life) = Life::try_begin(&folder, "boot") else {
+            folder.live();
+            assert!(!Life::begin(&folder, "boot").continued, "nothing was issued");
+            operations += 1;
+            continue;
+        };
+        for _ in 0..60 {
+            if !life.try_turn(&mut random) {
+                break;
+            }
+        }
+        let died = folder.is_dead();
+        folder.live();
+        let next = life.killed(&folder, "boot");
+        assert!(next.continued, "after {operations} operations: {:?}", next.problems);
+        if !died {
+            assert!(operations > 30, "{operations}");
+            return;
+        }
+        operations += 1;
+    }
+}
+
+#[test]
+fn a_log_that_could_not_be_written_begins_a_new_epoch() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    (0..5).for_each(|_| life.turn(&mut random));
+    let publishers = life.publishers();
+    folder.fill();
+    while life.try_turn(&mut random) {} // a turn may have nothing to write
+    life.writer.give_up().unwrap();
+    folder.live();
+    let found = recovered(&folder, "boot");
+    assert!(!found.continues);
+    assert_eq!(found.state.numbering().publishers, publishers);
+}
+
+#[test]
+fn a_full_disk_is_emptied_by_the_next_start() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    (0..50).for_each(|_| life.turn(&mut random));
+    let publishers = life.publishers();
+    life.writer.give_up().unwrap();
+    folder.fill();
+    let mut life = Life::begin(&folder, "boot");
+    assert!(!life.continued);
+    assert_eq!(life.publishers(), publishers);
+    life.turn(&mut random);
+}
+
+#[test]
+fn the_keeper_makes_checkpoints_and_removes_what_is_too_much_or_too_old() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    let mut removed_by_size = 0;
+    for _ in 0..600 {
+        life.turn(&mut random);
+        life.keep();
+        removed_by_size = life.first_segment();
+    }
+    assert!(folder.bytes() < 2 * life::KEPT_BYTES + 8 * life::SEGMENT_BYTES, "{}", folder.bytes());
+    assert!(removed_by_size > 5, "{removed_by_size}");
+    let checkpoints =
+        folder.names().iter().filter(|name| matches!(kind(name), Kind::Checkpoint(_))).count();
+    assert!((1..=2).contains(&checkpoints), "{checkpoints}");
+
+    let copy = folder.copy();
+    let newest = copy.names().into_iter().rfind(|name| matches!(kind(name), Kind::Checkpoint(_)));
+    copy.flip(&newest.unwrap(), 1_000);
+    let found = recovered(&copy, "boot");
+    assert!(found.continues, "the checkpoint before it serves: {:?}", found.problems);
+    assert_eq!(found.problems.len(), 1);
+    life.clone_past().agrees(&found);
+
+    let mut life = life.killed(&folder, "boot");
+    assert!(life.continued);
+    life.pass(life::KEPT_TIME);
+    (0..30).for_each(|_| life.turn(&mut random));
+    life.keep();
+    life.pass(life::KEPT_TIME);
+    life.keep();
+    assert_eq!(life.first_segment(), life.writer.segment().number, "the rest is too old");
+    assert!(life.killed(&folder, "boot").continued);
+}
+
+#[test]
+fn no_more_is_read_than_is_wanted() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    (0..400).for_each(|_| life.turn(&mut random));
+    let all = life.ticks();
+    let wanted = all / 40;
+    let found = life::recovered_within(&folder, "boot", wanted);
+    let ticks = usize::try_from(life.head().0 - found.start().0).unwrap();
+    assert!(ticks <= wanted && ticks + 11 > wanted, "{ticks} of {all}");
+    life.clone_past().agrees(&found);
+    let older = found.state.last_before(found.start()).count();
+    let newer = found.state.numbering().topics.len() - older;
+    assert!(older > 0 && newer > 0, "{older} topics have ticked only before, {newer} since");
+}
+
+#[test]
+fn feeds_may_be_added_and_reordered_but_not_left_out() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    (0..20).for_each(|_| life.turn(&mut random));
+    let found = life::recovered_with(&folder, &["third", "two", "main"]).unwrap();
+    assert!(found.continues);
+    let before = recovered(&folder, "boot").state.numbering().topics;
+    for (now, before) in found.state.numbering().topics.iter().zip(&before) {
+        assert_eq!(now.0.0, [2, 1][usize::from(before.0.0)], "feeds are known by their names");
+        assert_eq!((now.1, now.2, now.3), (before.1, before.2, before.3));
+    }
+    let error = life::recovered_with(&folder, &["main"]).unwrap_err().to_string();
+    assert!(error.contains("feed two"), "{error}");
+}

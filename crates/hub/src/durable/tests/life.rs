@@ -1,0 +1,279 @@
+//! One life of a hub, as far as the log is concerned: it numbers random ticks and writes them down,
+//! and what the next life reads is compared with what this one has issued.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tickwire_protocol::{
+    Conditions, Feed, Price, Seq, Symbol, Text, Tick, TickData, Trade, UnixNanos,
+};
+
+use super::folder::Folder;
+use crate::durable::{
+    Derived, Keeper, Kept, RecoverError, Recovered, Rolling, Wanted, Writer, recover,
+};
+use crate::fanout::{Batch, FeedId, Position, PublisherAt, Sequencer};
+
+pub(super) const SEGMENT_BYTES: u64 = 2_000;
+pub(super) const KEPT_BYTES: u64 = 10_000;
+pub(super) const KEPT_TIME: Duration = Duration::from_secs(3_600);
+
+/// Counts the ticks it has observed and mixes their numbers, so that it notices any that is missing.
+#[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
+struct Mixed(u64);
+
+impl Derived for Mixed {
+    fn restore(&mut self, saved: &[u8], feeds: &[FeedId]) {
+        assert!(!feeds.is_empty());
+        self.0 = u64::from_le_bytes(saved.try_into().unwrap());
+    }
+
+    fn observe(&mut self, batch: &Batch) {
+        for numbered in batch.ticks() {
+            let mixed = self.0.wrapping_mul(31).wrapping_add(numbered.tick.seq.0);
+            self.0 = mixed.wrapping_add(u64::from(numbered.topic.0) << 32);
+        }
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_le_bytes());
+    }
+}
+
+pub(super) struct Life {
+    pub(super) writer: Writer<Folder>,
+    keeper: Keeper<Folder>,
+    sequencer: Sequencer,
+    pub(super) epoch: String,
+    pub(super) continued: bool,
+    pub(super) problems: Vec<String>,
+    now: UnixNanos,
+    past: Past,
+    segments: crate::durable::Segments,
+}
+
+/// What has been issued in an epoch.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Past {
+    ticks: Vec<Tick>,
+    publishers: Vec<PublisherAt>,
+    mixed: Mixed,
+}
+
+fn feeds(names: &[&str]) -> Vec<Feed> {
+    names.iter().map(|name| Feed::new(name).unwrap()).collect()
+}
+
+fn read(
+    folder: &Folder,
+    boot: &str,
+    names: &[&str],
+    ticks_max: usize,
+) -> Result<Recovered, RecoverError> {
+    let wanted = Wanted {
+        feeds: &feeds(names),
+        boot,
+        epoch: format!("{:x}", rand::rng().random::<u64>()),
+        derived: &|| Box::new(Mixed::default()),
+        bytes_max: usize::MAX,
+        ticks_max,
+        oldest: UnixNanos(0),
+    };
+    recover(folder, wanted, |done, total| assert!(done <= total))
+}
+
+pub(super) fn recovered(folder: &Folder, boot: &str) -> Recovered {
+    recovered_within(folder, boot, usize::MAX)
+}
+
+pub(super) fn recovered_within(folder: &Folder, boot: &str, ticks_max: usize) -> Recovered {
+    read(folder, boot, &["main", "two"], ticks_max).unwrap()
+}
+
+pub(super) fn recovered_with(folder: &Folder, names: &[&str]) -> Result<Recovered, RecoverError> {
+    read(folder, "boot", names, usize::MAX)
+}
+
+impl Past {
+    /// Compares with what was read, of which the oldest may be missing.
+    pub(super) fn agrees(&self, found: &Recovered) {
+        let numbering = found.state.numbering();
+        assert_eq!(numbering.head.0, self.ticks.len() as u64 + 1);
+        assert_eq!(numbering.publishers, self.publishers);
+        let mut position = found.start();
+        for batch in &found.batches {
+            assert_eq!(batch.first(), position, "no gap");
+            for numbered in batch.ticks() {
+                assert_eq!(numbered.tick, *self.tick(position));
+                let (feed, channel, symbol, _) = numbering.topics[numbered.topic.0 as usize];
+                let tick = &numbered.tick;
+                assert_eq!((feed, channel, symbol), (numbered.feed, tick.channel(), tick.symbol));
+                position = position.plus(1);
+            }
+        }
+        assert_eq!(position, numbering.head);
+        for (_, last, at) in found.state.last_before(found.start()) {
+            assert_eq!(last, self.tick(at));
+        }
+        let mut mixed = Mixed::default();
+        mixed.restore(&found.state.saved(), &[FeedId(0)]);
+        assert_eq!(mixed, self.mixed, "what is derived has seen every tick once");
+    }
+
+    fn tick(&self, at: Position) -> &Tick {
+        &self.ticks[usize::try_from(at.0).unwrap() - 1]
+    }
+
+    /// A life that goes on from this.
+    pub(super) fn recover(&self, folder: &Folder, boot: &str) -> Life {
+        self.clone().live(folder, boot).unwrap()
+    }
+
+    fn live(self, folder: &Folder, boot: &str) -> Option<Life> {
+        let mut found = recovered(folder, boot);
+        if found.continues {
+            self.agrees(&found);
+        }
+        let past = match found.continues {
+            true => self,
+            false => Self { ticks: Vec::new(), ..self },
+        };
+        let rolling = Rolling { bytes: SEGMENT_BYTES, time: KEPT_TIME / 8 };
+        let writer = Writer::begin(folder.clone(), &mut found, rolling, boot).ok()?;
+        let segments = Arc::new(Mutex::new(std::mem::take(&mut found.segments)));
+        let (number, continued) = (writer.segment().number, found.continues);
+        let numbering = found.state.numbering();
+        let epoch = found.state.epoch().to_owned();
+        let kept = Kept { bytes_max: KEPT_BYTES, time: KEPT_TIME, checkpoint_bytes: SEGMENT_BYTES };
+        let shared = segments.clone();
+        let (state, before) = (found.state, found.checkpoint);
+        let keeper = Keeper::new(folder.clone(), state, number, before, shared, kept);
+        let now = UnixNanos(1_767_364_200_000_000_000).max(numbering.received);
+        let past = Self { publishers: numbering.publishers.clone(), ..past };
+        let sequencer = Sequencer::go_on(numbering, usize::MAX, 3);
+        let problems = found.problems;
+        Some(Life { writer, keeper, sequencer, epoch, continued, problems, now, past, segments })
+    }
+}
+
+impl Life {
+    pub(super) fn begin(folder: &Folder, boot: &str) -> Self {
+        Self::try_begin(folder, boot).unwrap()
+    }
+
+    /// None if the folder fails.
+    pub(super) fn try_begin(folder: &Folder, boot: &str) -> Option<Self> {
+        Past::default().live(folder, boot)
+    }
+
+    /// The next life, after this one was killed in the same start of the machine or another.
+    pub(super) fn killed(self, folder: &Folder, boot: &str) -> Self {
+        self.past.recover(folder, boot)
+    }
+
+    /// The same, where it is not known what was written.
+    pub(super) fn killed_unseen(self, folder: &Folder, boot: &str) -> Self {
+        self.killed(folder, boot)
+    }
+
+    /// The next life, after this one has ended in order.
+    pub(super) fn ended(self, folder: &Folder, boot: &str) -> Self {
+        self.writer.finish().unwrap();
+        self.past.recover(folder, boot)
+    }
+
+    pub(super) fn clone_past(&self) -> Past {
+        self.past.clone()
+    }
+
+    pub(super) fn turn(&mut self, random: &mut StdRng) {
+        assert!(self.try_turn(random));
+    }
+
+    /// A turn of the router with random ticks and publishers. What was not written is not issued.
+    pub(super) fn try_turn(&mut self, random: &mut StdRng) -> bool {
+        self.now = self.now + Duration::from_millis(random.random_range(0..50));
+        for _ in 0..random.random_range(0..3) {
+            let feed = FeedId(random.random_range(0..2));
+            let ticks =
+                (0..random.random_range(0..6)).map(|_| trade(random.random_range(0..30), random));
+            let ticks = ticks.collect();
+            self.sequencer.take(feed, ticks);
+            let id = format!("publisher {}", random.random_range(0..5));
+            if let Some(opened) = self.sequencer.open(&id) {
+                let mark = random.random_bool(0.5).then(|| random.random::<u32>().to_string());
+                let number = opened.last + 1;
+                self.sequencer.advance(&id, opened.token, number, mark).unwrap();
+                self.sequencer.close(&id, opened.token);
+            }
+        }
+        let batch = self.sequencer.batch(self.now);
+        let changes = self.sequencer.take_changes();
+        let received = self.sequencer.received();
+        if self.writer.append(batch.as_ref(), &changes, received).is_err() {
+            return false;
+        }
+        self.past.publishers.retain(|known| !changes.forgotten.contains(&known.id));
+        for at in changes.at {
+            self.past.publishers.retain(|known| known.id != at.id);
+            self.past.publishers.push(at);
+        }
+        if let Some(batch) = batch {
+            self.past.mixed.observe(&batch);
+            self.past.ticks.extend(batch.ticks().iter().map(|numbered| numbered.tick.clone()));
+        }
+        match self.writer.roll(received) {
+            Ok(rolled) => {
+                if rolled.is_some() {
+                    self.segments.lock().unwrap().push(self.writer.segment());
+                }
+                self.keeper.follow(self.writer.segment().number, self.now).is_ok()
+            }
+            Err(_) => false,
+        }
+    }
+
+    pub(super) fn keep(&mut self) {
+        self.keeper.follow(self.writer.segment().number, self.now).unwrap();
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+    }
+
+    pub(super) fn first_segment(&self) -> u64 {
+        self.segments.lock().unwrap()[0].number
+    }
+
+    pub(super) fn head(&self) -> Position {
+        Position(self.past.ticks.len() as u64 + 1)
+    }
+
+    pub(super) fn ticks(&self) -> usize {
+        self.past.ticks.len()
+    }
+
+    pub(super) fn publishers(&self) -> Vec<PublisherAt> {
+        self.past.publishers.clone()
+    }
+}
+
+fn trade(symbol: u32, random: &mut StdRng) -> Tick {
+    let text = Text::new(["", "V", "a long text that is kept outside"][random.random_range(0..3)]);
+    let trade = Trade {
+        id: random.random(),
+        exchange: text.unwrap(),
+        price: Price::from_nanos(random.random_range(0..1_000_000_000_000)).unwrap(),
+        size: random.random_range(0..1_000),
+        conditions: Conditions::new(["@", "I"]).unwrap(),
+        ..Trade::default()
+    };
+    Tick {
+        symbol: Symbol::new(&format!("S{symbol}")).unwrap(),
+        seq: Seq(0),
+        time: UnixNanos(random.random_range(0..=UnixNanos::MAX.0)),
+        data: TickData::Trade(trade),
+    }
+}
