@@ -6,10 +6,12 @@
 
 mod backlog;
 mod batch;
+mod catch_up;
 mod frame;
 mod latest;
 mod log;
 mod marks;
+mod past;
 mod sequencer;
 mod session;
 mod shard;
@@ -41,6 +43,13 @@ impl Position {
     #[must_use]
     pub const fn plus(self, ticks: usize) -> Self {
         Self(self.0 + ticks as u64)
+    }
+
+    /// The position an index stands for: the last one up to this which ends with it.
+    #[must_use]
+    pub(crate) const fn before(self, index: u32) -> Self {
+        let behind = self.index().wrapping_sub(index);
+        Self(self.0 - behind as u64)
     }
 
     /// Its low 32 bits, which is what a backlog keeps of it: the log never holds 2^32 ticks.

@@ -44,6 +44,11 @@ pub(crate) struct ShardMetrics {
     pub(crate) ticks_delivered: Cell,
     pub(crate) ticks_conflated: Cell,
     pub(crate) degraded: Cell,
+    pub(crate) catching_up: Cell,
+    pub(crate) resumed_all: Cell,
+    pub(crate) resumed_gap: Cell,
+    pub(crate) resumed_epoch: Cell,
+    pub(crate) replays: Cell,
     pub(crate) bytes: Cell,
     pub(crate) frames: Cell,
     pub(crate) backlog_ticks: Cell,
@@ -63,6 +68,11 @@ impl ShardMetrics {
             ticks_delivered: Cell::default(),
             ticks_conflated: Cell::default(),
             degraded: Cell::default(),
+            catching_up: Cell::default(),
+            resumed_all: Cell::default(),
+            resumed_gap: Cell::default(),
+            resumed_epoch: Cell::default(),
+            replays: Cell::default(),
             bytes: Cell::default(),
             frames: Cell::default(),
             backlog_ticks: Cell::default(),
@@ -80,6 +90,11 @@ impl ShardMetrics {
         self.ticks_delivered.set(stats.ticks_delivered);
         self.ticks_conflated.set(stats.ticks_conflated);
         self.degraded.set(stats.degraded);
+        self.catching_up.set(stats.catching_up as u64);
+        self.resumed_all.set(stats.resumed_all);
+        self.resumed_gap.set(stats.resumed_gap);
+        self.resumed_epoch.set(stats.resumed_epoch);
+        self.replays.set(stats.replays);
         self.backlog_ticks.set(stats.backlog_ticks);
         self.fell_out.set(stats.fell_out);
     }

@@ -87,7 +87,7 @@ pub(crate) fn spawn(
     last_before: &[(FeedId, Tick, Position)],
 ) -> io::Result<thread::JoinHandle<()>> {
     let now = clock::monotonic();
-    let mut core = Shard::new(limits(&shared), shared.log.start());
+    let mut core = Shard::new(limits(&shared), shared.log.start()).in_epoch(&shared.epoch);
     for (feed, tick, at) in last_before {
         core.restore(*feed, tick.clone(), *at);
     }

@@ -1,12 +1,15 @@
 //! WebSocket frames, server to client (RFC 6455 section 5.2): unmasked, never fragmented.
 
-use tickwire_protocol::{Encoding, Tick};
+use tickwire_protocol::{Control, Encoding, Tick};
 
 use super::Position;
 
 /// Room in front of a payload: 4 bytes of frame header for up to 65,535 bytes, then the opening of
 /// the message's array, 3 bytes at most.
 const LEAD: usize = 7;
+
+/// Bytes of a position and its separator, at the most.
+pub(crate) const POSITION_BYTES_MAX: usize = 40;
 
 /// One data message under construction, reused from connection to connection.
 ///
@@ -26,10 +29,12 @@ pub struct FrameBuf {
 
 /// With the pending indexes, all that determines a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct MadeOf {
-    encoding: Encoding,
+pub(crate) struct MadeOf {
+    pub(crate) encoding: Encoding,
     /// Position of the oldest pending tick: indexes repeat after 2^32 ticks, positions do not.
-    oldest: Position,
+    pub(crate) oldest: Position,
+    /// Whether it ends with the position of its last tick.
+    pub(crate) positioned: bool,
 }
 
 impl Default for FrameBuf {
@@ -54,15 +59,15 @@ impl FrameBuf {
 
     /// Notes what the frame is made of, so that sessions that are owed the same get the same bytes
     /// without their being put together again: all of one symbol, all of `"*"`.
-    pub(crate) fn remember(&mut self, encoding: Encoding, oldest: Position, pending: &[u32]) {
-        self.made_of = Some(MadeOf { encoding, oldest });
+    pub(crate) fn remember(&mut self, made_of: MadeOf, pending: &[u32]) {
+        self.made_of = Some(made_of);
         self.pending.clear();
         self.pending.extend_from_slice(pending);
     }
 
     /// Whether the finished frame is the one that a backlog would give.
-    pub(crate) fn holds(&self, encoding: Encoding, oldest: Position, pending: &[u32]) -> bool {
-        self.made_of == Some(MadeOf { encoding, oldest }) && self.pending == pending
+    pub(crate) fn holds(&self, made_of: MadeOf, pending: &[u32]) -> bool {
+        self.made_of == Some(made_of) && self.pending == pending
     }
 
     /// Ticks in the finished frame.
@@ -92,10 +97,17 @@ impl FrameBuf {
         self.bytes.truncate(LEAD + body_bytes);
     }
 
-    /// Closes the array of `ticks` elements and writes the headers. The body is at most 65,535 - 3
-    /// bytes.
-    pub(crate) fn finish(&mut self, encoding: Encoding, ticks: usize) {
+    /// Closes the array of `ticks` elements, and perhaps their position, and writes the headers. The
+    /// body is at most 65,535 - 3 bytes, of which a position takes [`POSITION_BYTES_MAX`] at most.
+    pub(crate) fn finish(&mut self, encoding: Encoding, ticks: usize, position: Option<Position>) {
         self.ticks = ticks;
+        if let Some(Position(pos)) = position {
+            Control::Position { pos }.write_element(encoding, &mut self.bytes);
+            if encoding == Encoding::Json {
+                self.bytes.push(b',');
+            }
+        }
+        let elements = ticks + usize::from(position.is_some());
         match encoding {
             Encoding::Json => {
                 if let Some(last) = self.bytes.last_mut() {
@@ -103,10 +115,11 @@ impl FrameBuf {
                 }
                 self.prepend(b"[");
             }
-            Encoding::MsgpackArray => match u8::try_from(ticks) {
-                Ok(ticks @ 0..16) => self.prepend(&[0x90 | ticks]),
+            Encoding::MsgpackArray => match u8::try_from(elements) {
+                Ok(elements @ 0..16) => self.prepend(&[0x90 | elements]),
                 _ => {
-                    let count = u16::try_from(ticks).expect("a body of 64 KiB holds fewer ticks");
+                    let count =
+                        u16::try_from(elements).expect("a body of 64 KiB holds fewer ticks");
                     let [high, low] = count.to_be_bytes();
                     self.prepend(&[0xdc, high, low]);
                 }
@@ -137,7 +150,7 @@ impl FrameBuf {
             self.append_tick(encoding, tick);
             if count > 0 && self.body_bytes() > body_max {
                 self.shorten(before);
-                self.finish(encoding, count);
+                self.finish(encoding, count, None);
                 out(self.frame());
                 self.clear();
                 self.append_tick(encoding, tick);
@@ -146,7 +159,7 @@ impl FrameBuf {
             count += 1;
         }
         if count > 0 {
-            self.finish(encoding, count);
+            self.finish(encoding, count, None);
             out(self.frame());
         }
     }
@@ -189,7 +202,9 @@ pub(crate) fn write_message(
 
 #[cfg(test)]
 mod tests {
+    use super::super::sequencer::tests::trade;
     use super::*;
+    use tickwire_protocol::{MessageBuf, decode_message};
 
     fn body(frame: &[u8]) -> &[u8] {
         match frame[1] {
@@ -222,7 +237,7 @@ mod tests {
             for count in [1, 15, 16, 5000] {
                 frame.clear();
                 frame.append(&vec![0xc0; length]);
-                frame.finish(Encoding::MsgpackArray, count);
+                frame.finish(Encoding::MsgpackArray, count, None);
                 let header = if count < 16 { 1 } else { 3 };
                 assert_eq!(frame.frame()[0], 0x82);
                 assert_eq!(body(frame.frame()).len(), header + length);
@@ -231,10 +246,30 @@ mod tests {
     }
 
     #[test]
+    fn a_position_fits_into_its_room_and_counts_as_an_element() {
+        for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+            let mut frame = FrameBuf::default();
+            let mut message = MessageBuf::new(encoding);
+            for seq in 1..=15 {
+                let tick = trade("A", seq);
+                frame.append_tick(encoding, &tick);
+                message.push(&tick);
+            }
+            let before = frame.body_bytes();
+            frame.finish(encoding, 15, Some(Position(u64::MAX)));
+            message.push_position(u64::MAX);
+            assert!(frame.body_bytes() - before <= POSITION_BYTES_MAX);
+            assert_eq!(frame.ticks(), 15);
+            let read = |bytes| decode_message(bytes, encoding).unwrap();
+            assert_eq!(read(body(frame.frame())), read(message.finish()));
+        }
+    }
+
+    #[test]
     fn json_ticks_become_one_array() {
         let mut frame = FrameBuf::default();
         frame.append(b"{\"a\":1},{\"b\":2},");
-        frame.finish(Encoding::Json, 2);
+        frame.finish(Encoding::Json, 2, None);
         assert_eq!(frame.frame()[0], 0x81);
         assert_eq!(body(frame.frame()), b"[{\"a\":1},{\"b\":2}]");
     }

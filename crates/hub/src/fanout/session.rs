@@ -6,6 +6,7 @@ use tickwire_protocol::{Channel, Encoding, ErrorCode, OnLag, PerChannel, UnixNan
 
 use super::FeedId;
 use super::backlog::Backlog;
+use super::catch_up::CatchUp;
 use super::latest::Latest;
 use super::subscriber::LaneId;
 use super::topics::LocalId;
@@ -116,8 +117,19 @@ pub(crate) struct Hot {
     /// What it is owed of the newest; `None` while it subscribes to nothing that way.
     pub(crate) latest: Option<Box<Latest>>,
     pub(crate) flow: Flow,
-    /// Gets no more ticks: it has lagged, or is ending, or its slot is empty.
-    pub(crate) deaf: bool,
+    pub(crate) feed: Feed,
+}
+
+/// How the ticks reach a session of which it wants every one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Feed {
+    /// They are put on its backlog as they come.
+    #[default]
+    Live,
+    /// Its [`CatchUp`] finds them in the log.
+    CatchingUp,
+    /// It gets no more: it has lagged, or is ending, or its slot is empty.
+    Deaf,
 }
 
 /// The rest of a session.
@@ -143,6 +155,10 @@ pub(crate) struct Session {
     pub(crate) blocked_since: UnixNanos,
     /// What happens when it lags.
     pub(crate) on_lag: OnLag,
+    /// It is told positions.
+    pub(crate) pos: bool,
+    /// Where it has come to in the log, while it catches up.
+    pub(crate) catch_up: Option<Box<CatchUp>>,
 }
 
 /// A topic a session named.
@@ -175,6 +191,8 @@ impl Session {
             ending: None,
             blocked_since: UnixNanos::default(),
             on_lag: OnLag::default(),
+            pos: false,
+            catch_up: None,
         }
     }
 

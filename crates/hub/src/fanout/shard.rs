@@ -2,20 +2,25 @@
 //!
 //! The order of calls in a turn: [`Shard::begin_turn`], [`Shard::command`] for what was read,
 //! [`Shard::apply`] for every new batch, [`Shard::take_lagged`] and [`Shard::finish`], then for
-//! every session of [`Shard::take_ready`] a loop of [`Shard::next_write`].
+//! every session of [`Shard::take_ready`] a loop of [`Shard::next_write`], and the same for
+//! [`Shard::next_catching_up`] as long as there is time.
 
 mod apply;
+mod catch_up;
 mod commands;
 mod delivery;
+mod history;
 mod lag;
 #[cfg(test)]
 mod tests;
 mod write;
 
+use std::collections::VecDeque;
+
 use slab::Slab;
 use tickwire_protocol::{Channel, Control, Encoding, PerChannel, Tick, UnixNanos};
 
-use super::session::{Flow, Hot, Session};
+use super::session::{Feed, Flow, Hot, Session};
 use super::subscriber::{SESSIONS_MAX, Subscriber};
 use super::topics::Topics;
 use super::view::View;
@@ -67,6 +72,16 @@ pub struct Stats {
     pub fell_out: u64,
     /// Sessions that lagged and went on with `latest`.
     pub degraded: u64,
+    /// Sessions that are sent what was before they join those that are live.
+    pub catching_up: usize,
+    /// Subscribes that resumed without missing anything.
+    pub resumed_all: u64,
+    /// Subscribes that resumed and were told what is missing.
+    pub resumed_gap: u64,
+    /// Subscribes that wanted to resume from another epoch.
+    pub resumed_epoch: u64,
+    /// Subscribes that asked for a replay.
+    pub replays: u64,
 }
 
 /// The connections of one core. See the module for the order of calls.
@@ -82,6 +97,8 @@ pub struct Shard {
     wild: Vec<PerChannel<Vec<Subscriber>>>,
     /// Sessions to be written, each once; it may hold some that have closed in this turn.
     ready: Vec<SessionId>,
+    /// The same of those that catch up, in the order of their turns.
+    catching_up: VecDeque<SessionId>,
     /// The slots of sessions that are paced.
     wheel: Wheel,
     lagged: Vec<Lagged>,
@@ -90,6 +107,10 @@ pub struct Shard {
     /// Sessions that have closed in this turn. Their slots are given away only in the next one, so
     /// that no list made in this turn can come to mean another session.
     closed: Vec<SessionId>,
+    /// The life of the hub in which positions and numbers are valid.
+    epoch: String,
+    /// The shard has not seen all ticks before this position, if it has fallen out of the log.
+    unseen_until: Position,
     now: UnixNanos,
     stats: Stats,
 }
@@ -105,14 +126,23 @@ impl Shard {
             hot: Vec::new(),
             wild: (0..limits.feeds).map(|_| PerChannel::default()).collect(),
             ready: Vec::new(),
+            catching_up: VecDeque::new(),
             wheel: Wheel::new(),
             lagged: Vec::new(),
             eager_names: 0,
             closed: Vec::new(),
+            epoch: String::new(),
+            unseen_until: Position(0),
             now: UnixNanos::default(),
             stats: Stats::default(),
             limits,
         }
+    }
+
+    /// The same in an epoch: sessions that resume must name it.
+    #[must_use]
+    pub fn in_epoch(self, epoch: &str) -> Self {
+        Self { epoch: epoch.to_owned(), ..self }
     }
 
     /// What it has done and holds.
@@ -141,6 +171,7 @@ impl Shard {
         if !self.closed.is_empty() {
             let hot = &self.hot;
             self.ready.retain(|id| hot[id.slot()].flow == Flow::Ready);
+            self.catching_up.retain(|id| hot[id.slot()].flow == Flow::Ready);
             for id in self.closed.drain(..) {
                 self.sessions.remove(id.slot());
             }
@@ -164,7 +195,8 @@ impl Shard {
     pub fn close(&mut self, id: SessionId) {
         self.drop_pending(id);
         self.forget_names(id);
-        self.hot[id.slot()] = Hot { deaf: true, ..Hot::default() };
+        self.end_catch_up(id);
+        self.hot[id.slot()] = Hot { feed: Feed::Deaf, ..Hot::default() };
         self.lagged.retain(|lagged| lagged.id != id);
         self.closed.push(id);
     }
@@ -176,7 +208,8 @@ impl Shard {
             self.queue_newest(id);
         }
         self.forget_names(id);
-        self.hot[id.slot()].deaf = true;
+        self.end_catch_up(id);
+        self.hot[id.slot()].feed = Feed::Deaf;
         self.sessions[id.slot()].ending = Some(reason);
         if let Some(code) = reason.error() {
             self.drop_pending(id);
@@ -210,7 +243,8 @@ impl Shard {
     pub fn hush(&mut self, id: SessionId) {
         self.drop_pending(id);
         self.forget_names(id);
-        self.hot[id.slot()].deaf = true;
+        self.end_catch_up(id);
+        self.hot[id.slot()].feed = Feed::Deaf;
         self.wake(id);
     }
 
@@ -249,10 +283,17 @@ impl Shard {
     /// Has the session written in this turn although the core may have nothing for it: its transport
     /// has bytes of its own.
     pub fn wake(&mut self, id: SessionId) {
+        if matches!(self.hot[id.slot()].flow, Flow::Idle | Flow::Waiting) {
+            self.enqueue(id);
+        }
+    }
+
+    fn enqueue(&mut self, id: SessionId) {
         let hot = &mut self.hot[id.slot()];
-        if matches!(hot.flow, Flow::Idle | Flow::Waiting) {
-            hot.flow = Flow::Ready;
-            self.ready.push(id);
+        hot.flow = Flow::Ready;
+        match hot.feed {
+            Feed::CatchingUp => self.catching_up.push_back(id),
+            Feed::Live | Feed::Deaf => self.ready.push(id),
         }
     }
 

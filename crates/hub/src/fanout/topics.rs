@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use slab::Slab;
 use tickwire_protocol::{Channel, Symbol, Tick};
 
+use super::past::Past;
 use super::subscriber::Subscriber;
 use super::{FeedId, Numbered, Position, TopicId};
 
@@ -13,7 +14,7 @@ pub(crate) type Key = (FeedId, Channel, Symbol);
 
 /// Number of a topic within its shard. Unlike a [`TopicId`] it also exists for names that have never
 /// ticked, because somebody waits for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LocalId(pub(crate) u32);
 
 #[derive(Debug)]
@@ -37,6 +38,23 @@ impl Topic {
 pub(crate) struct Last {
     pub(crate) tick: Tick,
     pub(crate) at: Position,
+    /// Where it and those before it stand in the log.
+    pub(crate) past: Past,
+}
+
+impl Last {
+    /// The first tick of a topic that is seen here.
+    fn met(tick: Tick, at: Position) -> Self {
+        let is_first = tick.seq.0 <= 1;
+        let mut past = if is_first { Past::default() } else { Past::unknown_before(at) };
+        past.push(at, Position(0));
+        Self { tick, at, past }
+    }
+
+    /// Number of the oldest tick that is still in the log; behind the newest if none is.
+    pub(crate) fn oldest_seq(&self) -> u64 {
+        (self.tick.seq.0 + 1).saturating_sub(self.past.len() as u64)
+    }
 }
 
 /// No room for another name that has never ticked.
@@ -54,7 +72,12 @@ pub(crate) struct Topics {
     /// Topics that have never ticked: names somebody waits for.
     waiting: usize,
     waiting_max: usize,
+    /// The slot from which on to trim next.
+    trimmed: usize,
 }
+
+/// Topics that are trimmed together.
+const TRIMMED_AT_ONCE: usize = 4096;
 
 const UNKNOWN: LocalId = LocalId(u32::MAX);
 
@@ -66,21 +89,31 @@ impl Topics {
             of_global: Vec::new(),
             waiting: 0,
             waiting_max,
+            trimmed: 0,
         }
     }
 
     /// Takes note of a tick: it is its topic's last value now.
     #[inline]
-    pub(crate) fn tick(&mut self, numbered: &Numbered, at: Position) -> (LocalId, &mut Topic) {
+    pub(crate) fn tick(
+        &mut self,
+        numbered: &Numbered,
+        at: Position,
+        log_start: Position,
+    ) -> (LocalId, &mut Topic) {
         let local = self.local(numbered.topic).unwrap_or_else(|| self.meet(numbered));
         let topic = &mut self.topics[local.0 as usize];
         match &mut topic.last {
             Some(last) => {
+                if numbered.tick.seq.0 != last.tick.seq.0 + 1 {
+                    last.past = Past::unknown_before(at); // the shard has fallen out of the log
+                }
                 last.tick.clone_from(&numbered.tick); // in place: the box stays
                 last.at = at;
+                last.past.push(at, log_start);
             }
             None => {
-                topic.last = Some(Box::new(Last { tick: numbered.tick.clone(), at }));
+                topic.last = Some(Box::new(Last::met(numbered.tick.clone(), at)));
                 self.waiting -= 1;
             }
         }
@@ -109,16 +142,6 @@ impl Topics {
         local
     }
 
-    /// Takes note of the last tick of a topic that was known before this shard began.
-    pub(crate) fn restore(&mut self, feed: FeedId, tick: Tick, at: Position) {
-        let key = (feed, tick.channel(), tick.symbol);
-        let local = self.find(&key).unwrap_or_else(|| self.insert(key));
-        let topic = &mut self.topics[local.0 as usize];
-        if topic.last.replace(Box::new(Last { tick, at })).is_none() {
-            self.waiting -= 1;
-        }
-    }
-
     fn insert(&mut self, key: Key) -> LocalId {
         let topic = Topic { key, subscribers: Vec::new(), last: None };
         let slot = self.topics.insert(topic);
@@ -126,6 +149,27 @@ impl Topics {
         self.by_key.insert(key, local);
         self.waiting += 1;
         local
+    }
+
+    /// Takes a topic's last value from before the log begins.
+    pub(crate) fn restore(&mut self, feed: FeedId, tick: Tick, at: Position) {
+        let key = (feed, tick.channel(), tick.symbol);
+        let local = self.by_key.get(&key).copied().unwrap_or_else(|| self.insert(key));
+        let topic = &mut self.topics[local.0 as usize];
+        self.waiting -= usize::from(topic.last.is_none());
+        let past = Past::unknown_before(at.plus(1));
+        topic.last = Some(Box::new(Last { tick, at, past }));
+    }
+
+    /// Lets go of what has left the log, of some topics at a time.
+    pub(crate) fn trim_some(&mut self, log_start: Position, head: Position) {
+        let end = self.trimmed + TRIMMED_AT_ONCE;
+        for slot in self.trimmed..end {
+            if let Some(last) = self.topics.get_mut(slot).and_then(|topic| topic.last.as_mut()) {
+                last.past.trim(log_start, head);
+            }
+        }
+        self.trimmed = if end < self.topics.capacity() { end } else { 0 };
     }
 
     pub(crate) fn find(&self, key: &Key) -> Option<LocalId> {
@@ -160,6 +204,11 @@ impl Topics {
 
     pub(crate) fn get_mut(&mut self, local: LocalId) -> &mut Topic {
         &mut self.topics[local.0 as usize]
+    }
+
+    /// Topics there are, those that have never ticked included.
+    pub(crate) fn len(&self) -> usize {
+        self.topics.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LocalId, &Topic)> {

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tickwire_protocol::UnixNanos;
+
 use super::{Batch, Position};
 
 /// Positions whose batch is found without a search. Backlogs older than that are rare.
@@ -50,6 +52,32 @@ impl View {
         }
     }
 
+    /// Position of the oldest tick that is still there; the head when there is none.
+    pub(crate) fn start(&self) -> Position {
+        self.batches.front().map_or(self.head, |batch| batch.first())
+    }
+
+    /// The batches from a position on, each with the place at which to begin in it.
+    pub(crate) fn batches_from(&self, from: Position) -> impl Iterator<Item = (&Batch, usize)> {
+        let at = self.batches.partition_point(|batch| batch.end() <= from);
+        self.batches.range(at..).map(move |batch| {
+            let skipped = from.0.saturating_sub(batch.first().0);
+            (batch.as_ref(), usize::try_from(skipped).unwrap_or(usize::MAX))
+        })
+    }
+
+    /// Position of the first tick that was received at a time or later; the head if none was.
+    pub(crate) fn received_from(&self, time: UnixNanos) -> Position {
+        let at = self.batches.partition_point(|batch| batch.received() < time);
+        self.batches.get(at).map_or(self.head, |batch| batch.first())
+    }
+
+    /// When the tick at a position was received; `None` if it is not there.
+    pub(crate) fn received(&self, position: Position) -> Option<UnixNanos> {
+        let (batch, _) = self.batches_from(position).next()?;
+        (batch.first() <= position).then(|| batch.received())
+    }
+
     /// Forgets everything and goes on from a later position.
     pub(crate) fn jump(&mut self, to: Position) {
         self.trim(self.head);
@@ -58,8 +86,7 @@ impl View {
 
     /// The position an index stands for: that before the head which ends with it.
     pub(crate) const fn position(&self, index: u32) -> Position {
-        let behind = self.head.index().wrapping_sub(index);
-        Position(self.head.0 - behind as u64)
+        self.head.before(index)
     }
 
     /// The batch that holds an index, and the tick's place in it; `None` if it has left.
@@ -90,7 +117,6 @@ mod tests {
     use super::super::sequencer::tests::trade;
     use super::super::{FeedId, Numbered, TopicId};
     use super::*;
-    use tickwire_protocol::UnixNanos;
 
     /// Appends a batch; its ticks bear their positions as numbers.
     fn push(view: &mut View, ticks: usize) {

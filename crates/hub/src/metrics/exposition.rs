@@ -59,6 +59,14 @@ impl Scrape {
         out.counters("closes", "Sessions ended, by reason", &closes)?;
         let degraded = self.sum(|s| &s.degraded);
         out.counter("degraded", "Sessions that lagged and went on with latest", degraded)?;
+        out.gauge("sessions_catching_up", "Sessions sent the past", self.sum(|s| &s.catching_up))?;
+        let resumes = [
+            (("result", "all"), self.sum(|s| &s.resumed_all)),
+            (("result", "gap"), self.sum(|s| &s.resumed_gap)),
+            (("result", "epoch"), self.sum(|s| &s.resumed_epoch)),
+        ];
+        out.counters("resumes", "Subscribes that resumed, by result", &resumes)?;
+        out.counter("replays", "Subscribes that asked for history", self.sum(|s| &s.replays))?;
         let hub = &self.0.metrics;
         let commands = self.sum(|shard| &shard.refused_commands);
         let refused = Refused::ALL

@@ -83,7 +83,8 @@ impl ShardTask {
         }
         if now - connection.sent >= heartbeat && connection.own_bytes() == 0 {
             connection.sent = now; // counts as sent: a blocked socket must not gather heartbeats
-            self.core.control(id, &Control::Heartbeat { time: clock::wall(), pos: None });
+            let pos = self.core.position(id).map(|position| position.0);
+            self.core.control(id, &Control::Heartbeat { time: clock::wall(), pos });
         }
         let Some(connection) = self.connection(id) else { return };
         if now >= connection.next_ping && connection.own_bytes() < SESSION_CONTROL_BYTES {

@@ -9,6 +9,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::connection::{Reading, Stage};
 use super::{Connection, ShardTask};
+use crate::clock;
 use crate::config::{Config, ms};
 use crate::drain;
 use crate::fanout::{CloseReason, NextWrite, SessionId};
@@ -17,6 +18,8 @@ use crate::fanout::{CloseReason, NextWrite, SessionId};
 const WRITES_PER_SHARE: usize = 4;
 /// Sessions written before reads and accepts get their turn.
 const SESSIONS_PER_SHARE: usize = 256;
+/// Time of a turn for the sessions that catch up, when there are live ones.
+const CATCH_UP_TIME_MAX: Duration = Duration::from_millis(5);
 /// How long a peer may take over its part of the closing handshake.
 pub(super) const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -34,27 +37,41 @@ impl ShardTask {
     /// Writes to every session that has something pending, beginning somewhere else each time.
     pub(super) fn write_ready(&mut self, events: &mut Events) {
         let mut ready = self.core.take_ready();
-        if ready.is_empty() {
-            return;
-        }
         self.rotation = self.rotation.wrapping_add(SESSIONS_PER_SHARE + 1);
-        let start = self.rotation % ready.len();
+        let start = self.rotation % ready.len().max(1);
         ready.rotate_left(start);
         for (count, id) in ready.into_iter().enumerate() {
             if count % SESSIONS_PER_SHARE == SESSIONS_PER_SHARE - 1 {
                 self.poll_between(events);
             }
-            if !self.core.is_ready(id) {
-                continue; // closed since
+            self.serve(id);
+        }
+        self.write_catching_up();
+    }
+
+    /// Gives the sessions that catch up the time that the live ones can spare.
+    fn write_catching_up(&mut self) {
+        let until = clock::monotonic() + CATCH_UP_TIME_MAX;
+        while let Some(id) = self.core.next_catching_up() {
+            self.serve(id);
+            if clock::monotonic() >= until {
+                return;
             }
-            match self.write_session(id) {
-                Ok(Outcome::Done) => {}
-                Ok(Outcome::ShareUsed) => self.core.requeue(id),
-                Ok(Outcome::Ended) => self.remove(id),
-                Err(error) => {
-                    tracing::debug!(%error, "a connection broke while writing");
-                    self.remove(id);
-                }
+        }
+    }
+
+    /// Writes a session its share.
+    fn serve(&mut self, id: SessionId) {
+        if !self.core.is_ready(id) {
+            return; // closed since
+        }
+        match self.write_session(id) {
+            Ok(Outcome::Done) => {}
+            Ok(Outcome::ShareUsed) => self.core.requeue(id),
+            Ok(Outcome::Ended) => self.remove(id),
+            Err(error) => {
+                tracing::debug!(%error, "a connection broke while writing");
+                self.remove(id);
             }
         }
     }
@@ -62,7 +79,7 @@ impl ShardTask {
     /// Lets reads and accepts have their turn amid a long round of writing.
     fn poll_between(&mut self, events: &mut Events) {
         if self.poll.poll(events, Some(Duration::ZERO)).is_ok() {
-            self.now = crate::clock::monotonic();
+            self.now = clock::monotonic();
             self.allow_reading();
             self.handle_events(events);
         }
@@ -110,6 +127,7 @@ impl ShardTask {
                     }
                 }
                 NextWrite::Idle => return Ok(Outcome::Done),
+                NextWrite::Later => return Ok(Outcome::ShareUsed),
                 NextWrite::Lagged => self.finish(id, CloseReason::SlowClient),
                 NextWrite::Ended(reason) => {
                     let deadline = self.now + CLOSE_TIME_MAX;

@@ -201,6 +201,7 @@ impl Shard {
             subscriptions: sum(Session::total),
             fell_out: self.fell_out,
             degraded: self.degraded,
+            ..Stats::default()
         }
     }
 }

@@ -274,7 +274,7 @@ fn a_command_that_cannot_be_understood_changes_nothing_and_the_session_goes_on()
             "delivery",
         ),
         (
-            r#"{"action":"subscribe","trades":["IBM"],"resume":{"epoch":"x","pos":1},"id":4}"#,
+            r#"{"action":"subscribe","trades":["IBM"],"resume":{"epoch":"x"},"id":4}"#,
             4.into(),
             "resume",
         ),

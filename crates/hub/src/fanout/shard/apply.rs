@@ -6,7 +6,7 @@ use slab::Slab;
 use tickwire_protocol::{Tick, UnixNanos};
 
 use super::super::latest::{Latest, Marked};
-use super::super::session::{Flow, Hot, Session};
+use super::super::session::{Feed, Flow, Hot, Session};
 use super::super::subscriber::Subscriber;
 use super::super::topics::LocalId;
 use super::super::wheel::{Due, Timer, Wheel};
@@ -28,10 +28,11 @@ impl Shard {
             queued: 0,
             conflated: 0,
         };
+        let log_start = self.view.start();
         let mut position = batch.first();
         for numbered in batch.ticks() {
             let index = position.index();
-            let (local, topic) = self.topics.tick(numbered, position);
+            let (local, topic) = self.topics.tick(numbered, position, log_start);
             for subscriber in &mut topic.subscribers {
                 if let Some(slot) = subscriber.every_slot() {
                     queue.push(slot, index);
@@ -68,15 +69,20 @@ impl Shard {
 
     /// Makes the sessions ready whose slot has come.
     pub(super) fn open_slots(&mut self) {
-        let Self { wheel, hot, ready, now, .. } = self;
+        let Self { wheel, hot, sessions, ready, now, .. } = self;
         wheel.advance(*now, |Timer { id, due }| {
             let hot = &mut hot[id.slot()];
-            let Some(latest) = &mut hot.latest else { return };
-            let Some(place) = latest.alarms.iter().position(|alarm| *alarm == due) else {
-                return; // it was set for another session in this place
-            };
-            latest.alarms.swap_remove(place);
-            if hot.flow == Flow::Waiting {
+            let catch_up =
+                sessions.get_mut(id.slot()).and_then(|session| session.catch_up.as_mut());
+            let plays =
+                catch_up.and_then(|cursor| cursor.alarm.take_if(|alarm| *alarm == due)).is_some();
+            let alarms = hot.latest.as_mut().map(|latest| &mut latest.alarms);
+            let opens = alarms.is_some_and(|alarms| {
+                let place = alarms.iter().position(|alarm| *alarm == due);
+                place.map(|place| alarms.swap_remove(place)).is_some()
+            });
+            // Otherwise it was set for another session in this place.
+            if (plays || opens) && hot.flow == Flow::Waiting {
                 hot.flow = Flow::Ready;
                 ready.push(id);
             }
@@ -121,7 +127,7 @@ impl Queue<'_> {
     #[inline]
     fn push(&mut self, slot: usize, index: u32) {
         let hot = &mut self.hot[slot];
-        if hot.deaf {
+        if hot.feed != Feed::Live {
             return;
         }
         hot.backlog.push(index);
@@ -141,7 +147,7 @@ impl Queue<'_> {
             self.ready.push(id);
         }
         if hot.backlog.len() > self.backlog_max {
-            hot.deaf = true;
+            hot.feed = Feed::Deaf;
             self.lagged.push(Lagged { id, missed: Missed::Pending });
         }
     }

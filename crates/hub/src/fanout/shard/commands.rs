@@ -2,20 +2,39 @@
 
 use tickwire_protocol::{
     Channel, Command, Control, DecodeError, Delivery, Encoding, ErrorCode, Mode, Names, PerChannel,
-    Subscription, Tick,
+    Resumed, Subscription, Tick, UnixNanos,
 };
 
 use super::super::latest::{RATES_MAX, TooManyRates};
-use super::super::session::Name;
+use super::super::session::{Feed, Name};
 use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::{LocalId, release_unused};
-use super::super::{FrameBuf, SessionId, frame};
+use super::super::{FrameBuf, Position, SessionId, frame};
 use super::Shard;
 use super::delivery::conflates;
 use super::write::CONTROL_WRITE_BYTES;
 
-/// A command that would pass a limit; nothing was changed.
-struct Refused(String);
+/// A command that is not done; nothing was changed.
+struct Refused {
+    code: ErrorCode,
+    detail: String,
+}
+
+/// A command would pass a limit.
+fn beyond(detail: impl Into<String>) -> Refused {
+    Refused { code: ErrorCode::SymbolLimit, detail: detail.into() }
+}
+
+/// What an answer says besides the session's own state.
+#[derive(Default)]
+struct Answer {
+    id: Option<u64>,
+    names: Names,
+    delivery: Delivery,
+    modes: Vec<Mode>,
+    resumed: Option<Resumed>,
+    from: Option<UnixNanos>,
+}
 
 /// What a subscribe changes.
 #[derive(Debug, Default)]
@@ -35,26 +54,18 @@ impl Shard {
     /// Does what a session asks and queues the answer. Ticks of new names follow their ack and their
     /// snapshot; after the ack of an unsubscribe none of its names comes any more.
     pub fn command(&mut self, id: SessionId, command: &Command) {
-        if self.hot[id.slot()].deaf {
+        if self.hot[id.slot()].feed == Feed::Deaf {
             return; // it is ending
         }
         match command {
-            Command::Subscribe(asked)
-                if asked.pos || asked.resume.is_some() || asked.replay.is_some() =>
-            {
-                let detail = "pos, resume and from are not supported by this version".to_owned();
-                self.refuse(id, asked.id, ErrorCode::InvalidSyntax, detail);
-            }
             Command::Subscribe(asked) => match self.subscribe(id, asked) {
                 Ok(()) => {}
-                Err(Refused(detail)) => {
-                    self.refuse(id, asked.id, ErrorCode::SymbolLimit, detail);
-                }
+                Err(Refused { code, detail }) => self.refuse(id, asked.id, code, detail),
             },
             Command::Unsubscribe(asked) => self.unsubscribe(id, asked),
             Command::List { id: command } => {
                 let (names, modes) = (self.names(id), self.modes(id));
-                self.acknowledge(id, *command, names, Delivery::Every, modes);
+                self.acknowledge(id, Answer { id: *command, names, modes, ..Answer::default() });
             }
             Command::Publish(_) => {
                 let detail = "publishers connect to /publish".to_owned();
@@ -65,7 +76,7 @@ impl Shard {
 
     /// Answers a message that could not be read as a command.
     pub fn reject(&mut self, id: SessionId, command: Option<u64>, problem: &DecodeError) {
-        if self.hot[id.slot()].deaf {
+        if self.hot[id.slot()].feed == Feed::Deaf {
             return; // it is ending, and has been told why
         }
         self.refuse(id, command, ErrorCode::InvalidSyntax, problem.to_string());
@@ -76,13 +87,17 @@ impl Shard {
     }
 
     fn subscribe(&mut self, id: SessionId, asked: &Subscription) -> Result<(), Refused> {
+        self.stop_needless_catch_up(id);
         let mut change = Change::default();
         let found = self.find_changes(id, asked, &mut change);
         in_order_once(&mut change.added);
         in_order_once(&mut change.moved);
-        let room = found.and_then(|()| self.check_room(id, &change)).and_then(|()| {
+        let allowed = found
+            .and_then(|()| self.check_room(id, &change))
+            .and_then(|()| self.check_replay(id, asked, &change));
+        let room = allowed.and_then(|()| {
             self.lane(id, asked.delivery).map_err(|TooManyRates| {
-                Refused(format!("at most {RATES_MAX} different rates in a session"))
+                beyond(format!("at most {RATES_MAX} different rates in a session"))
             })
         });
         let lane = match room {
@@ -95,9 +110,9 @@ impl Shard {
             }
         };
         self.make(id, &change, lane);
-        if let Some(on_lag) = asked.on_lag {
-            self.sessions[id.slot()].on_lag = on_lag;
-        }
+        let session = &mut self.sessions[id.slot()];
+        session.on_lag = asked.on_lag.unwrap_or(session.on_lag);
+        session.pos |= asked.pos;
         let Change { added, mut moved, wild } = change;
         let mut touched = added;
         touched.append(&mut moved);
@@ -105,9 +120,31 @@ impl Shard {
         for channel in &wild {
             names[*channel].all = true;
         }
-        self.acknowledge(id, asked.id, names, asked.delivery, Vec::new());
-        self.snapshot(id, &touched, &wild, asked.snapshot);
+        let begun = self.begin(id, asked, touched, wild);
+        let (delivery, resumed, from) = (asked.delivery, begun.resumed, begun.from);
+        let answer = Answer { id: asked.id, names, delivery, resumed, from, ..Answer::default() };
+        self.acknowledge(id, answer);
+        self.controls(id, &begun.gaps);
+        self.snapshot(id, &begun.fresh, &begun.fresh_wild, asked.snapshot);
         Ok(())
+    }
+
+    fn check_replay(
+        &self,
+        id: SessionId,
+        asked: &Subscription,
+        change: &Change,
+    ) -> Result<(), Refused> {
+        let every = |channel: Channel| asked.delivery.on(channel) == Delivery::Every;
+        let mut names = change.added.iter().chain(&change.moved);
+        let adds_every = change.wild.iter().any(|channel| every(*channel))
+            || names.any(|topic| every(self.topics.get(*topic).key.1));
+        match self.refuse_beside_replay(id, asked, adds_every) {
+            None => Ok(()),
+            Some(detail) => {
+                Err(Refused { code: ErrorCode::InvalidSyntax, detail: detail.to_owned() })
+            }
+        }
     }
 
     /// What a command changes. Topics of new names are made where they do not exist.
@@ -123,7 +160,7 @@ impl Shard {
             for symbol in &selection.symbols {
                 let topic = self.topics.wait_for((feed, channel, *symbol)).map_err(|_| {
                     let limit = self.limits.waiting_topics;
-                    Refused(format!("names that have never ticked: at most {limit} are waited for"))
+                    beyond(format!("names that have never ticked: at most {limit} are waited for"))
                 })?;
                 let session = &self.sessions[id.slot()];
                 if session.find(topic).is_err() {
@@ -163,10 +200,10 @@ impl Shard {
         let added = change.added.len() + new_wild.count();
         let (limit, has) = (self.limits.names_per_session, session.total());
         if has + added > limit {
-            return Err(Refused(format!("{added} names beside {has}: at most {limit} a session")));
+            return Err(beyond(format!("{added} names beside {has}: at most {limit} a session")));
         }
         if self.stats.subscriptions + added > self.limits.names {
-            return Err(Refused("the hub holds as many subscriptions as it may".to_owned()));
+            return Err(beyond("the hub holds as many subscriptions as it may"));
         }
         Ok(())
     }
@@ -215,13 +252,14 @@ impl Shard {
         for channel in &wild {
             names[*channel].all = true;
         }
+        self.keep_starts(id, &removed);
         self.remove_names(id, removed);
         for channel in wild {
             self.set_wild(id, channel, None);
         }
         self.note_names_beside_wild(id);
         self.drop_lanes(id);
-        self.acknowledge(id, asked.id, names, Delivery::Every, Vec::new());
+        self.acknowledge(id, Answer { id: asked.id, names, ..Answer::default() });
     }
 
     fn remove_names(&mut self, id: SessionId, mut removed: Vec<LocalId>) {
@@ -289,30 +327,22 @@ impl Shard {
         names
     }
 
-    fn acknowledge(
-        &mut self,
-        id: SessionId,
-        command: Option<u64>,
-        names: Names,
-        delivery: Delivery,
-        modes: Vec<Mode>,
-    ) {
+    fn acknowledge(&mut self, id: SessionId, answer: Answer) {
         let session = &self.sessions[id.slot()];
         let mut total = PerChannel::default();
         for (channel, count) in session.totals.iter() {
             total[channel] = u64::from(*count);
         }
-        let (names, on_lag) = (Box::new(names), session.on_lag);
         let ack = Control::Subscription {
-            id: command,
-            names,
+            id: answer.id,
+            names: Box::new(answer.names),
             total,
-            delivery,
-            on_lag,
-            modes,
-            pos: None,
-            resumed: None,
-            from: None,
+            delivery: answer.delivery,
+            on_lag: session.on_lag,
+            modes: answer.modes,
+            pos: self.position(id).map(|Position(pos)| pos),
+            resumed: answer.resumed,
+            from: answer.from,
         };
         self.control(id, &ack);
     }

@@ -27,8 +27,7 @@ impl Shard {
 
     /// Whether a session wants every tick of anything.
     pub(super) fn wants_every(&self, id: SessionId) -> bool {
-        let conflated = self.hot[id.slot()].latest.as_ref().map_or(0, |latest| latest.names());
-        self.sessions[id.slot()].total() > conflated
+        self.every_names(id) > 0
     }
 
     /// The lane of a delivery. It may be made for this, and goes with [`Shard::drop_lanes`] unless a

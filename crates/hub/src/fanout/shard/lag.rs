@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tickwire_protocol::{Control, OnLag, UnixNanos};
 
-use super::super::session::Flow;
+use super::super::session::{Feed, Flow};
 use super::super::subscriber::LaneId;
 use super::super::topics::LocalId;
 use super::super::{Batch, Position, SessionId};
@@ -40,13 +40,17 @@ impl Shard {
     /// that is owed every tick of anything has lagged. Last values stay those it has seen.
     pub fn fell_out(&mut self, to: Position) {
         self.view.jump(to);
+        self.unseen_until = to;
         self.stats.fell_out += 1;
         for lagged in &mut self.lagged {
             lagged.missed = Missed::Unseen { until: to }; // it had lagged just before
         }
         for slot in 0..self.hot.len() {
             let id = SessionId(u32::try_from(slot).expect("Shard::open keeps slots below this"));
-            if self.sessions.contains(slot) && self.wants_every(id) && !self.hot[slot].deaf {
+            if self.sessions.contains(slot)
+                && self.wants_every(id)
+                && self.hot[slot].feed != Feed::Deaf
+            {
                 self.lags(id, Missed::Unseen { until: to });
             }
         }
@@ -57,6 +61,7 @@ impl Shard {
     ///
     /// Says whether any session is blocked, so that looking again soon makes sense.
     pub fn check_ages(&mut self) -> bool {
+        self.topics.trim_some(self.view.start(), self.view.head());
         let mut blocked = false;
         for slot in 0..self.hot.len() {
             let hot = &mut self.hot[slot];
@@ -69,7 +74,7 @@ impl Shard {
             }
             blocked = true;
             let id = SessionId(u32::try_from(slot).expect("Shard::open keeps slots below this"));
-            if !self.hot[slot].deaf && self.is_too_far_behind(id) {
+            if self.hot[slot].feed != Feed::Deaf && self.is_too_far_behind(id) {
                 self.lags(id, Missed::Pending);
             }
         }
@@ -82,6 +87,9 @@ impl Shard {
         let (session, hot) = (&self.sessions[id.slot()], &self.hot[id.slot()]);
         let age_max = self.limits.backlog_age_ns;
         let too_old = |since: UnixNanos| self.now.0.saturating_sub(since.0) > age_max;
+        if hot.feed == Feed::CatchingUp {
+            return too_old(session.blocked_since); // how old its ticks are says nothing
+        }
         if let Some(oldest) = hot.backlog.oldest() {
             let behind =
                 self.view.locate(oldest).is_none_or(|(batch, _)| too_old(batch.received()));
@@ -104,7 +112,10 @@ impl Shard {
         let mut blocked: Vec<(usize, usize, usize)> = self
             .sessions
             .iter()
-            .filter(|(slot, _)| self.hot[*slot].flow == Flow::Blocked && !self.hot[*slot].deaf)
+            .filter(|(slot, _)| {
+                let hot = &self.hot[*slot];
+                hot.flow == Flow::Blocked && hot.feed != Feed::Deaf
+            })
             .map(|(slot, session)| (self.hot[slot].backlog.len(), session.control_bytes, slot))
             .collect();
         blocked.sort_unstable_by_key(|(ticks, bytes, _)| Reverse(4 * ticks + bytes));
@@ -128,7 +139,7 @@ impl Shard {
     }
 
     fn lags(&mut self, id: SessionId, missed: Missed) {
-        self.hot[id.slot()].deaf = true;
+        self.hot[id.slot()].feed = Feed::Deaf;
         self.lagged.push(Lagged { id, missed });
     }
 
@@ -157,6 +168,7 @@ impl Shard {
             return false;
         }
         let mut gaps = match missed {
+            Missed::Pending if session.catch_up.is_some() => self.catch_up_gaps(id),
             Missed::Pending => self.pending_gaps(id),
             Missed::Unseen { until } => {
                 self.wanted_gaps(id, *until).into_iter().map(Gap::unseen).collect()
@@ -166,7 +178,8 @@ impl Shard {
         self.drop_backlog(id);
         self.stats.degraded += 1;
         self.conflate_all(id);
-        self.hot[slot].deaf = false;
+        self.end_catch_up(id);
+        self.hot[slot].feed = Feed::Live;
         self.tell(id, &gaps);
         self.wake(id);
         true
@@ -229,6 +242,31 @@ impl Shard {
             Gap { topic, from: Some(from), to: Some(to), newest_is_pending }
         };
         missed.into_iter().map(gap).collect()
+    }
+
+    /// What a session misses that catches up: what is pending, and what its cursor has not come to.
+    fn catch_up_gaps(&self, id: SessionId) -> Vec<Gap> {
+        let Some(cursor) = &self.sessions[id.slot()].catch_up else { return Vec::new() };
+        let head = self.head();
+        let oldest = self.hot[id.slot()].backlog.oldest();
+        let is_exact = oldest.is_none_or(|oldest| self.view.locate(oldest).is_some());
+        let pending = self.pending_gaps(id).into_iter();
+        let mut gaps: BTreeMap<LocalId, Gap> = pending.map(|gap| (gap.topic, gap)).collect();
+        for (topic, named) in self.every_topics(id) {
+            let entry = self.topics.get(topic);
+            let Some(last) = &entry.last else { continue };
+            let begin = cursor.next.max(cursor.start(topic, named, entry.key.1));
+            if last.at < begin {
+                continue;
+            }
+            let known = is_exact && begin >= self.view.start();
+            let from = last.oldest_seq() + last.past.before(begin, head) as u64;
+            let from = known.then_some(from);
+            let to = Some(last.tick.seq.0);
+            let gap = gaps.entry(topic).or_insert(Gap { topic, from, to, newest_is_pending: true });
+            (gap.to, gap.newest_is_pending) = (to, true);
+        }
+        gaps.into_values().collect()
     }
 
     /// The topics of which a session wants every tick and that have ticked, with what is known without

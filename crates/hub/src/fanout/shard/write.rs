@@ -1,12 +1,14 @@
 //! From backlogs to frames.
 
-use tickwire_protocol::Encoding;
+use tickwire_protocol::{Encoding, UnixNanos};
 
-use super::super::session::Flow;
+use super::super::frame::{MadeOf, POSITION_BYTES_MAX};
+use super::super::session::{Feed, Flow};
 use super::super::view::View;
 use super::super::{CloseReason, Encoded, FrameBuf, Position, SessionId};
 use super::Shard;
 use super::apply::schedule;
+use super::catch_up::Refilled;
 use super::lag::{Lagged, Missed};
 
 /// Control frames put into one write, in bytes, when there are many. A write that the socket takes
@@ -26,6 +28,9 @@ pub enum NextWrite {
     },
     /// Nothing is pending; the session is idle until something is.
     Idle,
+    /// It catches up, and there was nothing for it in a good piece of the log: it wants
+    /// [`Shard::requeue`], so that others have their turn.
+    Later,
     /// Its oldest tick has left the log: it has lagged, and wants [`Shard::finish`].
     Lagged,
     /// It was finished and everything is sent: send the close frame.
@@ -42,7 +47,7 @@ impl Shard {
     /// Whether any session waits to be written.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.catching_up.is_empty()
     }
 
     /// Whether a session still waits to be written; entries of [`Shard::take_ready`] may have closed
@@ -60,18 +65,15 @@ impl Shard {
 
     /// The session's socket may take data again.
     pub fn writable(&mut self, id: SessionId) {
-        let hot = &mut self.hot[id.slot()];
-        if hot.flow == Flow::Blocked {
-            hot.flow = Flow::Ready;
-            self.ready.push(id);
+        if self.hot[id.slot()].flow == Flow::Blocked {
+            self.enqueue(id);
         }
     }
 
     /// The session has had its share of this turn and is to be written in the next one, whatever
     /// [`Shard::next_write`] said last: its transport may have bytes of its own, such as the close.
     pub fn requeue(&mut self, id: SessionId) {
-        self.hot[id.slot()].flow = Flow::Ready;
-        self.ready.push(id);
+        self.enqueue(id);
     }
 
     /// The session is on its way out and nothing of the core's is to be sent to it.
@@ -88,8 +90,13 @@ impl Shard {
                 Err(ticks) => ticks,
             };
             let ticks = match self.fill(id, ticks_before_control, out) {
-                Filled::Ticks(0) => return self.rest(id),
+                Filled::Ticks(0) => match self.refill(id) {
+                    Refilled::More => continue,
+                    Refilled::Later => return NextWrite::Later,
+                    Refilled::Rest(plays) => return self.rest(id, plays),
+                },
                 Filled::Ticks(ticks) => ticks,
+                Filled::LeftLog if self.look_again(id) => continue,
                 Filled::LeftLog => {
                     let lagged = Lagged { id, missed: Missed::Pending };
                     if self.degrade(&lagged) {
@@ -99,7 +106,7 @@ impl Shard {
                         self.drop_backlog(id); // of names it has given up since
                         continue;
                     }
-                    self.hot[id.slot()].deaf = true;
+                    self.hot[id.slot()].feed = Feed::Deaf;
                     return NextWrite::Lagged;
                 }
             };
@@ -108,12 +115,16 @@ impl Shard {
         }
     }
 
-    /// Nothing is to be sent now: the session waits for its slot, for news, or for its end.
-    fn rest(&mut self, id: SessionId) -> NextWrite {
+    /// Nothing is to be sent now: the session waits for its slot, for the next tick of a replay, for news,
+    /// or for its end.
+    fn rest(&mut self, id: SessionId, plays: Option<UnixNanos>) -> NextWrite {
         let hot = &mut self.hot[id.slot()];
         hot.flow = Flow::Idle;
         if let Some(opens) = hot.latest.as_ref().and_then(|latest| latest.next()) {
             schedule(id, hot, opens, self.now, &mut self.wheel, &mut self.ready);
+        }
+        if let Some(opens) = plays {
+            self.play_at(id, opens);
         }
         self.sessions[id.slot()].ending.map_or(NextWrite::Idle, NextWrite::Ended)
     }
@@ -121,15 +132,17 @@ impl Shard {
     /// Builds one data message: the newest of what is due, then the oldest of what is pending. When
     /// both are there, neither takes it all.
     fn fill(&mut self, id: SessionId, ticks_max: usize, out: &mut FrameBuf) -> Filled {
-        let encoding = self.sessions[id.slot()].encoding;
-        let body_max = self.limits.message_bytes - 3;
+        let session = &self.sessions[id.slot()];
+        let (encoding, positioned) = (session.encoding, session.pos);
+        let body_max = self.limits.message_bytes - 3 - usize::from(positioned) * POSITION_BYTES_MAX;
         let hot = &self.hot[id.slot()];
         let newest_first = ticks_max == usize::MAX // a control frame would come before
             && hot.latest.as_ref().is_some_and(|latest| latest.is_due(self.now));
         if hot.backlog.is_empty() && !newest_first {
             return Filled::Ticks(0);
         }
-        if !newest_first && out.holds(encoding, self.oldest(id), self.window(id, ticks_max)) {
+        let made_of = MadeOf { encoding, oldest: self.oldest(id), positioned };
+        if !newest_first && out.holds(made_of, self.window(id, ticks_max)) {
             let ticks = out.ticks();
             self.consume(id, ticks);
             return Filled::Ticks(ticks);
@@ -143,30 +156,28 @@ impl Shard {
         }
         let window = self.window(id, ticks_max);
         let Some(pending) = fill_pending(out, &self.view, window, encoding, body_max) else {
-            return if newest > 0 {
-                self.finish_frame(out, encoding, newest)
-            } else {
-                Filled::LeftLog
-            };
+            if newest == 0 {
+                return Filled::LeftLog;
+            }
+            out.finish(encoding, newest, None);
+            return Filled::Ticks(newest);
         };
         if newest == 0 {
-            out.remember(encoding, self.oldest(id), window);
+            out.remember(made_of, window);
         }
+        let last = pending.checked_sub(1).filter(|_| positioned).map(|last| window[last]);
+        let position = last.map(|index| self.view.position(index));
         self.consume(id, pending);
-        self.finish_frame(out, encoding, newest + pending)
+        if newest + pending > 0 {
+            out.finish(encoding, newest + pending, position);
+        }
+        Filled::Ticks(newest + pending)
     }
 
     /// Drops what is pending; control frames among it have their turn now.
     pub(super) fn drop_backlog(&mut self, id: SessionId) {
         let pending = self.hot[id.slot()].backlog.len();
         self.consume(id, pending);
-    }
-
-    fn finish_frame(&self, out: &mut FrameBuf, encoding: Encoding, ticks: usize) -> Filled {
-        if ticks > 0 {
-            out.finish(encoding, ticks);
-        }
-        Filled::Ticks(ticks)
     }
 
     /// As much of a session's backlog as one message may hold.

@@ -181,6 +181,7 @@ impl Pair {
             match self.next_write(slot) {
                 NextWrite::Frames { ticks } => self.receive(slot, ticks),
                 NextWrite::Idle => return self.rest(slot),
+                NextWrite::Later => panic!("nobody catches up"),
                 NextWrite::Lagged => {
                     assert!(self.model.sessions[&slot].has_lost(self.model.gone));
                     assert!(!self.model.degrade(slot), "it asked for the newest instead");

@@ -25,6 +25,8 @@ pub(super) struct Rig {
     topics: BTreeMap<(Channel, String), (TopicId, u64)>,
     /// Ticks there were; each tick's trade bears its own.
     pub(super) ticks: u64,
+    /// When the next batches are received.
+    pub(super) received_ms: u64,
 }
 
 impl Rig {
@@ -46,7 +48,7 @@ impl Rig {
         };
         change(&mut limits);
         let (shard, out) = (Shard::new(limits, from), FrameBuf::default());
-        Self { shard, out, topics: BTreeMap::new(), ticks: 0 }
+        Self { shard, out, topics: BTreeMap::new(), ticks: 0, received_ms: 0 }
     }
 
     pub(super) fn open(&mut self) -> SessionId {
@@ -59,6 +61,11 @@ impl Rig {
 
     pub(super) fn turn_at(&mut self, ms: u64) {
         self.shard.begin_turn(UnixNanos(ms * NANOS_PER_MS), Position(0));
+    }
+
+    /// A turn in which the log is found to begin at a position.
+    pub(super) fn turn_with_log_from(&mut self, start: u64) {
+        self.shard.begin_turn(UnixNanos(0), Position(start));
     }
 
     /// A turn in which the log is found to begin at the shard's head: all that was in it has left.
@@ -107,7 +114,8 @@ impl Rig {
 
     pub(super) fn batch(&mut self, topics: Vec<(Channel, String)>) {
         let ticks = topics.into_iter().map(|topic| self.numbered(topic)).collect();
-        self.shard.apply(Arc::new(Batch::new(self.shard.head(), UnixNanos(0), ticks)));
+        let received = UnixNanos(self.received_ms * NANOS_PER_MS);
+        self.shard.apply(Arc::new(Batch::new(self.shard.head(), received, ticks)));
     }
 
     fn numbered(&mut self, (channel, symbol): (Channel, String)) -> Numbered {
@@ -144,6 +152,7 @@ impl Rig {
                 Some(self.elements(Encoding::MsgpackArray).into_iter().map(spell).collect())
             }
             NextWrite::Idle | NextWrite::Ended(_) => None,
+            NextWrite::Later => Some(Vec::new()),
             NextWrite::Lagged => panic!("it has lagged"),
         }
     }
@@ -223,7 +232,12 @@ pub(super) fn spell(element: Element) -> String {
         Element::Control(Control::Gap { symbol, from, to, .. }) => {
             format!("gap {symbol} {}-{}", number(from), number(to))
         }
+        Element::Control(Control::Subscription { resumed: Some(resumed), pos, .. }) => {
+            format!("ack {resumed:?} {}", number(pos))
+        }
+        Element::Control(Control::Subscription { pos: Some(pos), .. }) => format!("ack {pos}"),
         Element::Control(Control::Subscription { .. }) => "ack".to_owned(),
+        Element::Control(Control::Position { pos }) => format!("p{pos}"),
         Element::Control(Control::Snapshot { .. }) => "snapshot".to_owned(),
         Element::Control(Control::Live) => "live".to_owned(),
         Element::Control(Control::Error { code, .. }) => format!("error {}", code.code()),

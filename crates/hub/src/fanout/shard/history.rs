@@ -1,0 +1,263 @@
+//! Subscribing to what was: resume and replay.
+
+use tickwire_protocol::{
+    Channel, Control, PerChannel, Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Resumed,
+    Seq, Subscription, Symbol, UnixNanos,
+};
+
+use super::super::catch_up::Pace;
+use super::super::session::Feed;
+use super::super::topics::LocalId;
+use super::super::{Position, SessionId};
+use super::Shard;
+
+/// How the new names of a subscribe begin.
+#[derive(Debug, Default)]
+pub(super) struct Begun {
+    pub(super) resumed: Option<Resumed>,
+    /// The time at which a replay begins.
+    pub(super) from: Option<UnixNanos>,
+    /// What is missing.
+    pub(super) gaps: Vec<Control>,
+    /// Names that begin now, with their last values.
+    pub(super) fresh: Vec<LocalId>,
+    /// Channels of which the same is true.
+    pub(super) fresh_wild: Vec<Channel>,
+    /// Where names begin that go on or are replayed.
+    topics: Vec<(LocalId, Position)>,
+    wild: Vec<(Channel, Position)>,
+}
+
+/// The last tick of a topic that a peer has.
+#[derive(Debug, Clone, Copy)]
+enum Behind {
+    Position(Position),
+    Seq(u64),
+}
+
+type After = PerChannel<Vec<(Symbol, Seq)>>;
+
+impl Shard {
+    /// Makes new names begin where a subscribe wants them to.
+    pub(super) fn begin(
+        &mut self,
+        id: SessionId,
+        asked: &Subscription,
+        topics: Vec<LocalId>,
+        wild: Vec<Channel>,
+    ) -> Begun {
+        let alone = self.every_names(id) == topics.len() + wild.len();
+        let begun = match (&asked.resume, asked.replay) {
+            (Some(Resume { epoch, point }), _) if *epoch == self.epoch => {
+                self.resume(id, point, topics, wild)
+            }
+            (Some(_), _) => self.resume_in_other_epoch(id, topics, wild),
+            (None, Some(replay)) => self.replay(replay, topics, wild),
+            (None, None) => Begun { fresh: topics, fresh_wild: wild, ..Begun::default() },
+        };
+        self.place(id, asked.replay, &begun, alone);
+        begun
+    }
+
+    /// Puts the cursor where names begin. In a session that catches up also those that begin now need a
+    /// place, or they would be sent what was before.
+    fn place(&mut self, id: SessionId, replay: Option<Replay>, begun: &Begun, alone: bool) {
+        let head = self.head();
+        let ticked = |topic: &&LocalId| self.topics.get(**topic).last.is_some();
+        let fresh = begun.fresh.iter().filter(ticked).map(|topic| (*topic, head));
+        let topics: Vec<_> = begun.topics.iter().copied().chain(fresh).collect();
+        let fresh = begun.fresh_wild.iter().map(|channel| (*channel, head));
+        let wild: Vec<_> = begun.wild.iter().copied().chain(fresh).collect();
+        self.begin_at(id, &topics, &wild, alone);
+        if let Some(Replay { speed: ReplaySpeed::Times(times), .. }) = replay
+            && let Some(cursor) = &mut self.sessions[id.slot()].catch_up
+        {
+            let from = begun.from.unwrap_or(self.now);
+            cursor.pace = Some(Pace { began: self.now, from, times });
+        }
+    }
+
+    fn resume(
+        &mut self,
+        id: SessionId,
+        point: &ResumePoint,
+        topics: Vec<LocalId>,
+        wild: Vec<Channel>,
+    ) -> Begun {
+        let mut begun = Begun::default();
+        for topic in topics {
+            let (_, channel, symbol) = self.topics.get(topic).key;
+            match behind(point, channel, symbol) {
+                Some(point) => self.go_on(topic, point, &mut begun),
+                None => begun.fresh.push(topic),
+            }
+        }
+        for channel in wild {
+            self.go_on_with_all(id, channel, point, &mut begun);
+        }
+        begun.resumed = Some(if begun.gaps.is_empty() { Resumed::All } else { Resumed::Gap });
+        self.stats.resumed_all += u64::from(begun.gaps.is_empty());
+        self.stats.resumed_gap += u64::from(!begun.gaps.is_empty());
+        begun
+    }
+
+    /// A topic goes on behind the last tick a peer has.
+    fn go_on(&mut self, topic: LocalId, behind: Behind, begun: &mut Begun) {
+        let (start, head) = (self.view.start(), self.head());
+        let entry = self.topics.get_mut(topic);
+        let (_, channel, symbol) = entry.key;
+        let Some(last) = &mut entry.last else { return };
+        last.past.trim(start, head);
+        let (oldest, newest) = (last.oldest_seq(), last.tick.seq.0);
+        let (at, missing) = match behind {
+            Behind::Position(position) => {
+                let missing = (last.past.gone() > position).then_some(None);
+                (position.plus(1).clamp(start, head), missing)
+            }
+            Behind::Seq(seq) if seq >= newest => (head, None),
+            Behind::Seq(seq) => {
+                let at = match usize::try_from((seq + 1).saturating_sub(oldest)) {
+                    Ok(0) => start, // all there is
+                    place => {
+                        place.ok().and_then(|place| last.past.position(place, head)).unwrap_or(head)
+                    }
+                };
+                (at, (seq + 1 < oldest).then_some(Some(seq + 1)))
+            }
+        };
+        // What the shard has not seen, nobody knows, unless the numbers go on behind it.
+        let unseen = last.at < self.unseen_until
+            && !matches!(behind, Behind::Position(position) if position.plus(1) >= self.unseen_until);
+        let to = (!unseen).then(|| oldest - 1);
+        if missing.is_some() || unseen {
+            let from = missing.flatten();
+            begun.gaps.push(Control::Gap { channel, symbol, from, to });
+        }
+        begun.topics.push((topic, at));
+    }
+
+    /// All topics of a channel go on that are not named; of those a peer does not know it wants all
+    /// there is.
+    fn go_on_with_all(
+        &mut self,
+        id: SessionId,
+        channel: Channel,
+        point: &ResumePoint,
+        begun: &mut Begun,
+    ) {
+        let (start, head) = (self.view.start(), self.head());
+        let at = match point {
+            ResumePoint::Position(position) => Position(*position).plus(1).clamp(start, head),
+            ResumePoint::After(_) => start,
+        };
+        begun.wild.push((channel, at));
+        if let ResumePoint::Position(position) = point
+            && Position(*position).plus(1) >= start
+        {
+            return; // nothing can be missing
+        }
+        let session = &self.sessions[id.slot()];
+        let ours = |(topic, entry): &(LocalId, &super::super::topics::Topic)| {
+            let (feed, of, _) = entry.key;
+            feed == session.feed && of == channel && session.find(*topic).is_err()
+        };
+        let topics: Vec<_> = self.topics.iter().filter(ours).map(|(topic, _)| topic).collect();
+        for topic in topics {
+            let (.., symbol) = self.topics.get(topic).key;
+            let behind = behind(point, channel, symbol);
+            let others = begun.topics.len();
+            self.go_on(topic, behind.unwrap_or(Behind::Seq(0)), begun);
+            if begun.topics.last().is_some_and(|(_, its)| begun.topics.len() > others && *its <= at)
+            {
+                begun.topics.pop(); // it begins with the others
+            }
+        }
+    }
+
+    /// Nobody knows what is missing: numbers mean something else now.
+    fn resume_in_other_epoch(
+        &mut self,
+        id: SessionId,
+        topics: Vec<LocalId>,
+        wild: Vec<Channel>,
+    ) -> Begun {
+        self.stats.resumed_epoch += 1;
+        let feed = self.sessions[id.slot()].feed;
+        let mut gaps = Vec::new();
+        let mut tell = |(_, channel, symbol): super::super::topics::Key| {
+            gaps.push(Control::Gap { channel, symbol, from: None, to: None });
+        };
+        for topic in &topics {
+            let entry = self.topics.get(*topic);
+            entry.last.is_some().then(|| tell(entry.key));
+        }
+        for (topic, entry) in self.topics.iter() {
+            let (of, channel, _) = entry.key;
+            let named = || self.sessions[id.slot()].find(topic).is_ok();
+            if of == feed && entry.last.is_some() && wild.contains(&channel) && !named() {
+                tell(entry.key);
+            }
+        }
+        let resumed = Some(Resumed::Epoch);
+        Begun { resumed, gaps, fresh: topics, fresh_wild: wild, ..Begun::default() }
+    }
+
+    fn replay(&mut self, replay: Replay, topics: Vec<LocalId>, wild: Vec<Channel>) -> Begun {
+        self.stats.replays += 1;
+        let asked = match replay.from {
+            ReplayFrom::At(time) => time.min(self.now),
+            ReplayFrom::Ago(ago) => {
+                let ago_ns = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
+                UnixNanos(self.now.0.saturating_sub(ago_ns))
+            }
+        };
+        let at = self.view.received_from(asked);
+        let from = match self.view.received(at) {
+            Some(first) if at == self.view.start() => asked.max(first), // all there is
+            Some(_) => asked,
+            None => self.now,
+        };
+        Begun {
+            from: Some(from),
+            topics: topics.into_iter().map(|topic| (topic, at)).collect(),
+            wild: wild.into_iter().map(|channel| (channel, at)).collect(),
+            ..Begun::default()
+        }
+    }
+
+    /// Why a session may not have more names now that are delivered tick by tick, if it may not: a
+    /// replay at a pace is alone.
+    pub(super) fn refuse_beside_replay(
+        &self,
+        id: SessionId,
+        asked: &Subscription,
+        adds_every: bool,
+    ) -> Option<&'static str> {
+        let plays = self.sessions[id.slot()].catch_up.as_ref().is_some_and(|c| c.pace.is_some());
+        let is_paced = |replay: Replay| replay.speed != ReplaySpeed::Max;
+        if plays && adds_every {
+            return Some("a replay at a speed is playing: use another connection");
+        }
+        (asked.replay.is_some_and(is_paced) && self.wants_every(id)).then_some(
+            "field speed: the session has other names with every tick: use another connection",
+        )
+    }
+
+    /// A session that wants every tick of nothing any more has nothing to catch up on.
+    pub(super) fn stop_needless_catch_up(&mut self, id: SessionId) {
+        if self.hot[id.slot()].feed == Feed::CatchingUp && !self.wants_every(id) {
+            self.end_catch_up(id);
+            self.hot[id.slot()].feed = Feed::Live;
+        }
+    }
+}
+
+/// The last tick a peer has of a topic, if it says.
+fn behind(point: &ResumePoint, channel: Channel, symbol: Symbol) -> Option<Behind> {
+    let after: &After = match point {
+        ResumePoint::Position(position) => return Some(Behind::Position(Position(*position))),
+        ResumePoint::After(after) => after,
+    };
+    let place = after[channel].binary_search_by_key(&symbol, |(symbol, _)| *symbol).ok()?;
+    Some(Behind::Seq(after[channel][place].1.0))
+}
