@@ -1,0 +1,455 @@
+//! What one connection may be told: every tick of its names once and in order, or by name what of
+//! them will not come.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use tickwire_protocol::{
+    Channel, Command, Control, Delivery, Element, Encoding, ErrorCode, Names, OnLag, PerChannel,
+    Subscription, Symbol, Tick, decode_message,
+};
+
+use crate::connection::Expected;
+use crate::frames::{Frame, Frames};
+use crate::truth::{Facts, Name, Topic};
+
+/// How a name is delivered, and the position from which on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mode {
+    pub(crate) delivery: Delivery,
+    base: u64,
+}
+
+/// Which tick of a topic may come next.
+#[derive(Debug, Clone, Copy)]
+enum Track {
+    /// This one.
+    Every { next: u64 },
+    /// Of those behind a gap of unknown length any.
+    Behind { last: u64 },
+    /// Any newer one; at the end the newest, unless that is not newer than `waived`.
+    Latest { last: u64, waived: u64 },
+}
+
+#[derive(Debug, Default)]
+enum Snapshot {
+    #[default]
+    None,
+    /// Has to come next.
+    Due(BTreeMap<Name, u64>),
+    /// These have to come.
+    Open(BTreeMap<Name, u64>),
+}
+
+/// Why nothing more comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    Slow,
+    Closed { code: u16 },
+}
+
+#[derive(Debug)]
+pub(crate) struct Observer {
+    feed: u8,
+    encoding: Encoding,
+    frames: Frames,
+    pub(crate) epoch: Option<String>,
+    pub(crate) names: BTreeMap<Name, Mode>,
+    pub(crate) wild: BTreeMap<Channel, Mode>,
+    tracks: BTreeMap<Name, Track>,
+    /// Names sent every tick of which one has come since they began.
+    heard: BTreeSet<Name>,
+    snapshot: Snapshot,
+    /// Position of the last tick of a name that is sent every tick.
+    position: u64,
+    on_lag: OnLag,
+    /// It has asked to go on with the newest when it lags, so it may have lost what was pending.
+    may_skip: bool,
+    /// Its shard fell out of the log meanwhile, and cannot tell of topics that it has not seen.
+    pub(crate) fell_out: bool,
+    pub(crate) end: Option<End>,
+    pub(crate) ticks: u64,
+}
+
+impl Observer {
+    pub(crate) fn new(feed: u8, encoding: Encoding) -> Self {
+        Self {
+            feed,
+            encoding,
+            frames: Frames::default(),
+            epoch: None,
+            names: BTreeMap::new(),
+            wild: BTreeMap::new(),
+            tracks: BTreeMap::new(),
+            heard: BTreeSet::new(),
+            snapshot: Snapshot::None,
+            position: 0,
+            on_lag: OnLag::default(),
+            may_skip: false,
+            fell_out: false,
+            end: None,
+            ticks: 0,
+        }
+    }
+
+    /// Bytes have come.
+    pub(crate) fn hear(
+        &mut self,
+        bytes: impl Iterator<Item = u8>,
+        due: &mut VecDeque<Expected>,
+        facts: &Facts<'_>,
+    ) {
+        self.frames.push(bytes);
+        let asks = |expected: &Expected| match &expected.command {
+            Command::Subscribe(asked) => asked.on_lag == Some(OnLag::Latest),
+            _ => false,
+        };
+        self.may_skip |= due.iter().any(asks);
+        while let Some(frame) = self.frames.next() {
+            match frame {
+                Frame::Close { code, reason } => {
+                    assert!(!reason.is_empty(), "a close says why");
+                    let slow = self.end == Some(End::Slow);
+                    assert_eq!(code, if slow { 1008 } else { 1001 });
+                    self.end = Some(End::Closed { code });
+                }
+                Frame::Message { binary, payload } => {
+                    assert!(self.end.is_none(), "{:?} was the last word", self.end);
+                    assert_eq!(binary, self.encoding.is_binary());
+                    self.message(decode_message(&payload, self.encoding).unwrap(), due, facts);
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, elements: Vec<Element>, due: &mut VecDeque<Expected>, facts: &Facts<'_>) {
+        assert!(!elements.is_empty());
+        let alone = elements.len() == 1;
+        for element in elements {
+            match element {
+                Element::Tick(tick) => self.tick(&tick, facts),
+                Element::Control(control) => {
+                    assert!(alone, "{control:?} stands alone");
+                    self.control(control, due, facts);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, tick: &Tick, facts: &Facts<'_>) {
+        let name = (tick.channel(), tick.symbol);
+        let (position, true_tick) = facts
+            .truth
+            .tick(self.topic(name), tick.seq.0)
+            .unwrap_or_else(|| panic!("nobody issued {tick:?}"));
+        assert_eq!(tick, true_tick);
+        self.ticks += 1;
+        match &mut self.snapshot {
+            Snapshot::Open(values) => {
+                assert_eq!(values.remove(&name), Some(tick.seq.0), "last value of {name:?}");
+                return self.has_value(name, tick.seq.0, facts);
+            }
+            Snapshot::Due(_) => panic!("{tick:?} comes before the snapshot"),
+            Snapshot::None => {}
+        }
+        let track = self.track(name, facts).unwrap_or_else(|| panic!("{tick:?} is of no name"));
+        let seq = tick.seq.0;
+        let follows = match track {
+            Track::Every { next } => {
+                let skips = self.may_skip && self.fell_out && seq > next;
+                assert!(seq == next || skips, "{name:?}: {seq}, not {next}");
+                Track::Every { next: seq + 1 }
+            }
+            Track::Behind { last } => {
+                assert!(seq > last, "{name:?}: {seq} comes again behind {last}");
+                Track::Every { next: seq + 1 }
+            }
+            Track::Latest { last, .. } => {
+                assert!(seq > last, "{name:?}: {seq} is not newer than {last}");
+                Track::Latest { last: seq, waived: 0 }
+            }
+        };
+        if matches!(follows, Track::Every { .. }) {
+            assert!(
+                position > self.position || self.may_skip && self.fell_out,
+                "{position} comes behind {}",
+                self.position
+            );
+            self.position = position;
+            self.heard.insert(name);
+        } else {
+            self.heard.remove(&name);
+        }
+        self.tracks.insert(name, follows);
+    }
+
+    /// Who is told a last value is owed nothing older.
+    fn has_value(&mut self, name: Name, seq: u64, facts: &Facts<'_>) {
+        if let Some(Track::Latest { last, waived }) = self.track(name, facts) {
+            self.tracks.insert(name, Track::Latest { last: last.max(seq), waived });
+        }
+    }
+
+    fn topic(&self, (channel, symbol): Name) -> Topic {
+        (self.feed, channel, symbol)
+    }
+
+    /// How a name is delivered: its own mode beats that of its channel.
+    fn mode(&self, name: Name) -> Option<Mode> {
+        self.names.get(&name).or_else(|| self.wild.get(&name.0)).copied()
+    }
+
+    fn track(&self, name: Name, facts: &Facts<'_>) -> Option<Track> {
+        let mode = self.mode(name)?;
+        let begin = || Track::behind(mode.delivery, facts.last_before(self.topic(name), mode.base));
+        Some(self.tracks.get(&name).copied().unwrap_or_else(begin))
+    }
+
+    fn control(&mut self, control: Control, due: &mut VecDeque<Expected>, facts: &Facts<'_>) {
+        match (&mut self.snapshot, control) {
+            (_, Control::Connected { epoch }) if self.epoch.is_none() => self.epoch = Some(epoch),
+            (_, Control::Error { code, .. }) => {
+                assert_eq!(code, ErrorCode::SlowClient);
+                self.end = Some(End::Slow);
+            }
+            (Snapshot::Due(values), Control::Snapshot { ticks }) => {
+                assert_eq!(ticks, values.len() as u64, "{values:?}");
+                self.snapshot = Snapshot::Open(std::mem::take(values));
+            }
+            (Snapshot::Open(values), Control::Live) => {
+                assert!(values.is_empty(), "missing in the snapshot: {values:?}");
+                self.snapshot = Snapshot::None;
+            }
+            (Snapshot::None, Control::Subscription { names, total, delivery, on_lag, .. }) => {
+                let expected = due.pop_front().expect("an answer answers a command");
+                self.answer(&expected, &names, delivery, facts);
+                assert_eq!(total, self.totals());
+                assert_eq!(on_lag, self.on_lag);
+            }
+            (Snapshot::None, Control::Gap { channel, symbol, from, to }) => {
+                self.gap((channel, symbol), from, to, facts);
+            }
+            (state, control) => panic!("{control:?} comes in {state:?}"),
+        }
+    }
+
+    fn totals(&self) -> PerChannel<u64> {
+        let mut totals = PerChannel::default();
+        for (channel, _) in self.names.keys() {
+            totals[*channel] += 1;
+        }
+        for channel in self.wild.keys() {
+            totals[*channel] += 1;
+        }
+        totals
+    }
+
+    fn answer(
+        &mut self,
+        expected: &Expected,
+        names: &Names,
+        delivery: Delivery,
+        facts: &Facts<'_>,
+    ) {
+        match &expected.command {
+            Command::Subscribe(asked) => {
+                assert_eq!(delivery, asked.delivery);
+                self.on_lag = asked.on_lag.unwrap_or(self.on_lag);
+                self.subscribed(expected, asked, names, facts);
+            }
+            Command::Unsubscribe(_) => {
+                for (channel, selection) in names.iter() {
+                    for symbol in &selection.symbols {
+                        self.settle((channel, *symbol), expected.head, facts);
+                        self.names.remove(&(channel, *symbol)).expect("it had the name");
+                        self.fall_back((channel, *symbol), expected.head, facts);
+                    }
+                    if selection.all {
+                        self.settle_wild(channel, expected.head, facts);
+                        self.wild.remove(&channel).expect("it had the channel");
+                    }
+                }
+            }
+            Command::List { .. } => {
+                let mut listed = 0;
+                for (channel, selection) in names.iter() {
+                    let has = |symbol: &Symbol| self.names.contains_key(&(channel, *symbol));
+                    assert!(selection.symbols.iter().all(has));
+                    assert_eq!(selection.all, self.wild.contains_key(&channel));
+                    listed += selection.symbols.len();
+                }
+                assert_eq!(listed, self.names.len());
+            }
+            Command::Publish(_) => unreachable!("subscribers do not publish"),
+        }
+    }
+
+    fn subscribed(
+        &mut self,
+        expected: &Expected,
+        asked: &Subscription,
+        names: &Names,
+        facts: &Facts<'_>,
+    ) {
+        let mut values = BTreeMap::new();
+        let mut snapshot = false;
+        for (channel, selection) in names.iter() {
+            let delivery = asked.delivery.on(channel);
+            let mode = Mode { delivery, base: expected.head };
+            for symbol in &selection.symbols {
+                let name = (channel, *symbol);
+                assert!(asked.names[channel].symbols.contains(symbol), "nobody asked for {name:?}");
+                self.settle(name, expected.head, facts);
+                self.names.insert(name, mode);
+                self.forget(name);
+                if asked.snapshot != Some(false) {
+                    snapshot = true;
+                    values.extend(expected.values.get(&name).map(|seq| (name, *seq)));
+                }
+            }
+            if selection.all {
+                assert!(asked.names[channel].all, "nobody asked for all {channel}");
+                self.settle_wild(channel, expected.head, facts);
+                self.wild.insert(channel, mode);
+                if asked.snapshot == Some(true) {
+                    snapshot = true;
+                    let all = expected.values.iter().filter(|(name, _)| name.0 == channel);
+                    values.extend(all.map(|(name, seq)| (*name, *seq)));
+                }
+            }
+        }
+        if snapshot {
+            self.snapshot = Snapshot::Due(values);
+        }
+    }
+
+    /// A name begins anew; what it had come to before must have been told by now.
+    fn settle(&self, name: Name, head: u64, facts: &Facts<'_>) {
+        if !self.may_skip
+            && let Some(Track::Every { next }) = self.track(name, facts)
+        {
+            assert_eq!(next - 1, facts.last_before(self.topic(name), head), "all of {name:?}");
+        }
+    }
+
+    /// A channel begins anew, except for the names it has beside it.
+    fn settle_wild(&mut self, channel: Channel, head: u64, facts: &Facts<'_>) {
+        for name in facts.truth.names(self.feed).filter(|name| name.0 == channel) {
+            if !self.names.contains_key(&name) {
+                self.settle(name, head, facts);
+                self.forget(name);
+            }
+        }
+    }
+
+    fn forget(&mut self, name: Name) {
+        self.tracks.remove(&name);
+        self.heard.remove(&name);
+    }
+
+    /// A name is given up; if its channel is subscribed to, that covers it from here on.
+    fn fall_back(&mut self, name: Name, head: u64, facts: &Facts<'_>) {
+        self.forget(name);
+        if let Some(Mode { delivery, .. }) = self.wild.get(&name.0) {
+            let last = facts.last_before(self.topic(name), head);
+            self.tracks.insert(name, Track::behind(*delivery, last));
+        }
+    }
+
+    /// It has lagged: these ticks will not come, and the names are `latest` from here on.
+    fn gap(&mut self, name: Name, from: Option<u64>, to: Option<u64>, facts: &Facts<'_>) {
+        assert_eq!(self.on_lag, OnLag::Latest, "gap of {name:?}");
+        self.conflate(facts);
+        let Some(track) = self.track(name, facts) else { return };
+        // Ticks that were dropped before its name began anew are told of too.
+        let exact = self.heard.remove(&name);
+        let (last, newest) = (track.last(), facts.truth.newest(self.topic(name)));
+        if let Some(from) = from
+            && !matches!(track, Track::Behind { .. })
+        {
+            assert!(
+                from == last + 1 || !exact && from <= last + 2,
+                "{name:?}: from {from}, has {last}"
+            );
+        }
+        assert!(to.is_none_or(|to| to <= newest), "{name:?}: {to:?} is not there");
+        assert!(!exact || to.is_none_or(|to| to >= last), "{name:?}: {to:?} is there");
+        let last = last.max(to.unwrap_or(0));
+        let track = match (track, to) {
+            (Track::Every { .. } | Track::Behind { .. }, Some(_)) => {
+                Track::Every { next: last + 1 }
+            }
+            (Track::Every { .. } | Track::Behind { .. }, None) => Track::Behind { last },
+            (_, Some(_)) => Track::Latest { last, waived: last },
+            (_, None) => Track::Latest { last, waived: newest },
+        };
+        self.tracks.insert(name, track);
+    }
+
+    /// What can be conflated is, from here on.
+    fn conflate(&mut self, facts: &Facts<'_>) {
+        let latest = Delivery::Latest { max_rate: None };
+        for name in facts.truth.names(self.feed).filter(|name| latest.on(name.0) == latest) {
+            match self.track(name, facts) {
+                Some(Track::Every { next }) => {
+                    // Dropped before its name began anew, its last value comes as news.
+                    let again = u64::from(!self.heard.contains(&name));
+                    let (last, waived) = ((next - 1).saturating_sub(again), (next - 1) * again);
+                    let track = Track::Latest { last, waived };
+                    self.tracks.insert(name, track);
+                }
+                Some(Track::Behind { last }) => {
+                    self.tracks.insert(name, Track::Latest { last, waived: last });
+                }
+                _ => {}
+            }
+        }
+        let names = self.names.iter_mut().map(|((channel, _), mode)| (*channel, mode));
+        let wild = self.wild.iter_mut().map(|(channel, mode)| (*channel, mode));
+        for (channel, mode) in names.chain(wild) {
+            if mode.delivery == Delivery::Every {
+                mode.delivery = latest.on(channel);
+            }
+        }
+    }
+
+    /// Everything has been sent that the hub had seen up to a position. What its shard itself has not
+    /// seen, it cannot know to be the newest.
+    pub(crate) fn check_complete(&self, head: u64, facts: &Facts<'_>) {
+        for name in facts.truth.names(self.feed) {
+            let newest = facts.last_before(self.topic(name), head);
+            let (last, waived) = match self.track(name, facts) {
+                Some(Track::Every { next }) => {
+                    let skips = self.may_skip && self.fell_out;
+                    assert!(next == newest + 1 || skips, "{name:?}: {next} is due behind {newest}");
+                    continue;
+                }
+                Some(Track::Latest { last, waived }) => (last, waived),
+                Some(Track::Behind { .. }) | None => continue,
+            };
+            let at = facts.truth.position(self.topic(name), newest).unwrap_or_default();
+            let is_seen = !facts.unseen.iter().any(|unseen| unseen.contains(&at));
+            assert!(
+                last == newest || newest <= waived || !is_seen,
+                "{name:?}: {last}, not {newest}"
+            );
+        }
+        assert!(matches!(self.snapshot, Snapshot::None), "{:?} is not complete", self.snapshot);
+    }
+}
+
+impl Track {
+    fn behind(delivery: Delivery, last: u64) -> Self {
+        match delivery {
+            Delivery::Every => Self::Every { next: last + 1 },
+            Delivery::Latest { .. } => Self::Latest { last, waived: last },
+        }
+    }
+
+    /// Number of the last tick that was told of.
+    fn last(self) -> u64 {
+        match self {
+            Self::Every { next } => next - 1,
+            Self::Behind { last } | Self::Latest { last, .. } => last,
+        }
+    }
+}

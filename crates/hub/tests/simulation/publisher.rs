@@ -1,0 +1,132 @@
+//! A publisher: it keeps what is not acknowledged, and sends that again over its next connection.
+
+use std::collections::VecDeque;
+
+use tickwire_protocol::{Command, Control, Encoding, ErrorCode, MessageBuf, Publish};
+
+use crate::intake::{Intake, LineId};
+use crate::random::Random;
+use crate::source;
+
+/// Messages sent and not acknowledged, at the most.
+const WINDOW: usize = 6;
+
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    number: u64,
+    /// Index of the next tick of its source.
+    next: u64,
+    /// Messages that are not acknowledged.
+    window: VecDeque<Vec<u8>>,
+    /// Number of the first of them, or of the next message.
+    first: u64,
+    line: Option<LineId>,
+    /// The hub has said how far it has come.
+    greeted: bool,
+    /// It takes from the hub where its source is to go on.
+    started_anew: bool,
+    /// Number of the last message acknowledged, and the epoch in which it was.
+    acknowledged: (String, u64),
+}
+
+impl Publisher {
+    pub(crate) fn new(number: u64) -> Self {
+        Self {
+            number,
+            next: 0,
+            window: VecDeque::new(),
+            first: 1,
+            line: None,
+            greeted: false,
+            started_anew: true,
+            acknowledged: (String::new(), 0),
+        }
+    }
+
+    pub(crate) const fn line(&self) -> Option<LineId> {
+        self.line
+    }
+
+    pub(crate) fn connect(&mut self, intake: &mut Intake) {
+        let line = intake.accept(source::feed(self.number));
+        self.line = Some(line);
+        self.greeted = !source::is_acknowledged(self.number);
+        if !self.greeted {
+            let mut hello = Vec::new();
+            let publisher = format!("publisher-{}", self.number);
+            Command::Publish(Publish { publisher }).write_msgpack(&mut hello);
+            intake.send(line, hello);
+        }
+    }
+
+    /// Its connection is cut; of what is on its way the hub gets the first `arriving` messages.
+    pub(crate) fn cut(&mut self, intake: &mut Intake, arriving: usize) {
+        if let Some(line) = self.line.take() {
+            intake.cut(line, arriving);
+        }
+    }
+
+    /// Its process ends and is started again: it knows nothing but its source.
+    pub(crate) fn start_anew(&mut self) {
+        assert!(self.line.is_none(), "its connection has ended with it");
+        if source::is_acknowledged(self.number) {
+            self.window.clear();
+            self.started_anew = true;
+        }
+    }
+
+    pub(crate) fn can_send(&self) -> bool {
+        self.line.is_some() && self.greeted && self.window.len() < WINDOW
+    }
+
+    /// Sends the next ticks of its source.
+    pub(crate) fn send(&mut self, intake: &mut Intake, random: &mut Random) {
+        let Some(line) = self.line else { return };
+        let ticks = random.weighted(&[(8, 3), (4, 12), (1, 60)]);
+        let end = self.next + random.below(ticks + 1);
+        let mut message = MessageBuf::new(random.pick(&[Encoding::Json, Encoding::MsgpackArray]));
+        for index in self.next..end {
+            message.push(&source::tick(self.number, index));
+        }
+        self.next = end;
+        if source::is_acknowledged(self.number) {
+            message.push_mark(&end.to_string());
+            self.window.push_back(message.finish().to_vec());
+        }
+        let bytes = self.window.back().cloned().unwrap_or_else(|| message.finish().to_vec());
+        intake.send(line, bytes);
+    }
+
+    pub(crate) fn hear(&mut self, epoch: &str, control: &Control, intake: &mut Intake) {
+        match control {
+            Control::Publishing { last, mark } => {
+                let (same_epoch, acknowledged) =
+                    (self.acknowledged.0 == epoch, self.acknowledged.1);
+                assert!(!same_epoch || *last >= acknowledged, "{last} forgets {acknowledged}");
+                self.acknowledge(epoch, *last);
+                self.first = last + 1;
+                if std::mem::take(&mut self.started_anew) {
+                    self.next = mark.as_ref().map_or(0, |mark| mark.parse().unwrap());
+                }
+                let Some(line) = self.line else { return };
+                self.window.iter().for_each(|message| intake.send(line, message.clone()));
+                self.greeted = true;
+            }
+            Control::Ack { upto, .. } => self.acknowledge(epoch, *upto),
+            Control::Error { code: ErrorCode::PublisherReplaced, .. } => self.cut(intake, 0),
+            other => panic!("a publisher is told {other:?}"),
+        }
+    }
+
+    fn acknowledge(&mut self, epoch: &str, upto: u64) {
+        self.acknowledged = (epoch.to_owned(), upto);
+        while self.first <= upto && self.window.pop_front().is_some() {
+            self.first += 1;
+        }
+    }
+
+    /// Whether everything it has sent is taken.
+    pub(crate) fn is_done(&self) -> bool {
+        self.window.is_empty()
+    }
+}

@@ -1,0 +1,332 @@
+//! Everything there is in one run, and the chance by which one of it acts next.
+
+use tickwire_hub::fanout::{CloseReason, Limits, Log, Position};
+use tickwire_protocol::UnixNanos;
+
+use crate::client::Client;
+use crate::connection::{Connection, Stage};
+use crate::intake::Intake;
+use crate::observer::End;
+use crate::publisher::Publisher;
+use crate::random::Random;
+use crate::seat::Seat;
+use crate::source::{FEEDS, PUBLISHERS};
+use crate::truth::{Facts, Truth};
+
+/// Time of day when a run begins.
+const DAWN_NS: u64 = 1_767_364_200_000_000_000;
+const MS: u64 = 1_000_000;
+/// Rounds within which all must have been sent once everybody reads: the slowest slot is a second
+/// away at most.
+const ROUNDS_MAX: usize = 10_000;
+
+/// What stays the same in a run.
+#[derive(Debug, Clone)]
+struct Setting {
+    shards: usize,
+    log_ticks: usize,
+    limits: Limits,
+}
+
+impl Setting {
+    fn new(random: &mut Random) -> Self {
+        let limits = Limits {
+            feeds: usize::from(FEEDS),
+            names_per_session: 100,
+            names: 10_000,
+            waiting_topics: 100,
+            backlog_ticks: random.pick(&[20, 100, 1_000]),
+            backlogs_ticks: random.pick(&[60, 100_000]),
+            controls_bytes: random.pick(&[5_000, 1 << 20]),
+            backlog_age_ns: random.pick(&[300, 10_000]) * MS,
+            message_bytes: random.pick(&[4_200, 65_535]),
+        };
+        let shards = 1 + random.index(3);
+        Self { shards, log_ticks: random.pick(&[40, 400, 4_000]), limits }
+    }
+}
+
+/// Who acts.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Publish,
+    CutPublisher,
+    Transfer,
+    Router,
+    Shard,
+    Read,
+    Command,
+    Stall,
+    Leave,
+    Wait,
+}
+
+const ACTS: [(u64, Act); 10] = [
+    (60, Act::Publish),
+    (2, Act::CutPublisher),
+    (60, Act::Transfer),
+    (50, Act::Router),
+    (60, Act::Shard),
+    (80, Act::Read),
+    (15, Act::Command),
+    (4, Act::Stall),
+    (3, Act::Leave),
+    (20, Act::Wait),
+];
+
+pub(crate) struct World {
+    random: Random,
+    now_ns: u64,
+    epoch: u64,
+    truth: Truth,
+    log: Log,
+    intake: Intake,
+    seats: Vec<Seat>,
+    publishers: Vec<Publisher>,
+    clients: Vec<Client>,
+    pub(crate) ticks: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let setting = Setting::new(&mut random);
+        let clients = (0..random.between(1, 6)).map(|_| Client::new(&mut random)).collect();
+        let seat = || Seat::new(setting.limits.clone(), Position::FIRST);
+        Self {
+            now_ns: DAWN_NS,
+            epoch: 1,
+            truth: Truth::default(),
+            log: Log::new(usize::MAX, setting.log_ticks),
+            intake: Intake::new(),
+            seats: (0..setting.shards).map(|_| seat()).collect(),
+            publishers: (0..PUBLISHERS).map(Publisher::new).collect(),
+            clients,
+            ticks: 0,
+            random,
+        }
+    }
+
+    /// So many things happen; then all comes to rest and is compared.
+    pub(crate) fn run(&mut self, acts: usize) {
+        for _ in 0..acts {
+            match self.random.weighted(&ACTS) {
+                Act::Publish => self.publish(),
+                Act::CutPublisher => self.cut_publisher(),
+                Act::Transfer => self.transfer(),
+                Act::Router => {
+                    let messages = self.random.index(6);
+                    self.route(messages);
+                }
+                Act::Shard => {
+                    let shard = self.random.index(self.seats.len());
+                    self.turn(shard);
+                }
+                Act::Read => self.read(),
+                Act::Command => self.command(),
+                Act::Stall => {
+                    let client = self.random.index(self.clients.len());
+                    self.clients[client].stalls = self.random.chance(60);
+                }
+                Act::Leave => self.leave(),
+                Act::Wait => {
+                    let ns = self.random.weighted(&[(5, MS), (5, 30 * MS), (1, 1_000 * MS)]);
+                    self.now_ns += self.random.below(ns);
+                }
+            }
+        }
+        self.settle();
+    }
+
+    fn publish(&mut self) {
+        let publisher = self.random.index(self.publishers.len());
+        let publisher = &mut self.publishers[publisher];
+        match publisher.line() {
+            None => publisher.connect(&mut self.intake),
+            Some(_) if publisher.can_send() => publisher.send(&mut self.intake, &mut self.random),
+            Some(_) => {}
+        }
+    }
+
+    fn cut_publisher(&mut self) {
+        let publisher = self.random.index(self.publishers.len());
+        let arriving = self.random.index(4);
+        self.publishers[publisher].cut(&mut self.intake, arriving);
+        if self.random.chance(30) {
+            self.publishers[publisher].start_anew();
+        }
+    }
+
+    /// The hub reads from a publisher, or a publisher hears of the hub.
+    fn transfer(&mut self) {
+        let readable = self.intake.readable();
+        if !readable.is_empty() && self.random.chance(70) {
+            let line = self.random.pick(&readable);
+            return self.intake.read(line);
+        }
+        let publisher = self.random.index(self.publishers.len());
+        self.tell(publisher);
+    }
+
+    fn tell(&mut self, publisher: usize) -> bool {
+        let publisher = &mut self.publishers[publisher];
+        let heard = publisher.line().and_then(|line| self.intake.hear(line));
+        if let Some(control) = &heard {
+            publisher.hear(&self.epoch.to_string(), control, &mut self.intake);
+        }
+        heard.is_some()
+    }
+
+    fn route(&mut self, messages: usize) {
+        self.intake.turn(messages, UnixNanos(self.now_ns), &mut self.log, &mut self.truth);
+    }
+
+    fn turn(&mut self, shard: usize) {
+        self.seats[shard].turn(&mut self.random, self.now_ns, &self.log);
+        for connection in std::mem::take(&mut self.seats[shard].ended) {
+            self.cut_client(connection);
+        }
+    }
+
+    /// The hub has ended a connection; its client hears some of what was on its way.
+    fn cut_client(&mut self, mut connection: Connection) {
+        if !connection.gone {
+            let bytes = self.random.index(connection.wire.len() + 1);
+            let client = &mut self.clients[connection.client];
+            let shard = client.link.unwrap().0;
+            let facts = Facts { truth: &self.truth, unseen: &self.seats[shard].unseen };
+            client.read(&mut connection, bytes, &facts);
+            client.link = None;
+        }
+    }
+
+    fn read(&mut self) {
+        let client = self.random.index(self.clients.len());
+        let Some((shard, slot)) = self.clients[client].link else {
+            return self.connect(client);
+        };
+        let waiting = self.seats[shard].connections[&slot].wire.len();
+        if !self.clients[client].stalls {
+            let bytes = self.random.weighted(&[(1, 10), (2, 200), (3, usize::MAX)]).min(waiting);
+            self.read_bytes(client, bytes);
+        }
+    }
+
+    fn read_bytes(&mut self, number: usize, bytes: usize) {
+        let client = &mut self.clients[number];
+        let Some((shard, slot)) = client.link else { return };
+        let Seat { connections, unseen, .. } = &mut self.seats[shard];
+        let connection = connections.get_mut(&slot).unwrap();
+        let facts = Facts { truth: &self.truth, unseen };
+        let before = client.observer.ticks;
+        client.read(connection, bytes, &facts);
+        self.ticks += client.observer.ticks - before;
+        if let Some(End::Closed { code }) = &client.observer.end {
+            let head = connection.finished_at.unwrap();
+            if *code == 1001 {
+                client.observer.check_complete(head, &facts);
+            }
+            self.part(number);
+        }
+    }
+
+    fn connect(&mut self, client: usize) {
+        let shard = self.random.index(self.seats.len());
+        let connection = self.clients[client].connect(client, &mut self.random);
+        let slot = self.seats[shard].accept(connection, &self.epoch.to_string());
+        self.clients[client].link = Some((shard, slot));
+    }
+
+    fn command(&mut self) {
+        let client = self.random.index(self.clients.len());
+        if let Some((shard, slot)) = self.clients[client].link {
+            let connection = self.seats[shard].connections.get_mut(&slot).unwrap();
+            self.clients[client].command(connection, &mut self.random);
+        }
+    }
+
+    /// A connection breaks, or a client leaves; or the hub ends a session in order.
+    fn leave(&mut self) {
+        let client = self.random.index(self.clients.len());
+        let Some((shard, slot)) = self.clients[client].link else { return };
+        let seat = &mut self.seats[shard];
+        if self.random.chance(30) {
+            if seat.connections[&slot].stage == Stage::Open {
+                seat.finish(slot, CloseReason::Shutdown);
+            }
+            return;
+        }
+        let arriving = self.random.index(seat.connections[&slot].wire.len() + 1);
+        self.read_bytes(client, arriving);
+        self.part(client);
+    }
+
+    /// A client lets go of its connection.
+    fn part(&mut self, client: usize) {
+        let client = &mut self.clients[client];
+        if let Some((shard, slot)) = client.link.take() {
+            let connection = self.seats[shard].connections.get_mut(&slot).unwrap();
+            connection.gone = true;
+            connection.commands.clear();
+        }
+    }
+
+    /// Everybody is connected, reads and is acknowledged, until nothing is left; then all must have
+    /// all.
+    fn settle(&mut self) {
+        for client in 0..self.clients.len() {
+            self.clients[client].stalls = false;
+            if self.clients[client].link.is_none() {
+                self.connect(client);
+            }
+        }
+        for _ in 0..ROUNDS_MAX {
+            if !self.go_on() {
+                return self.compare();
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    /// Everyone acts once; says whether there was anything to do.
+    fn go_on(&mut self) -> bool {
+        for line in self.intake.readable() {
+            self.intake.read(line);
+        }
+        self.route(64);
+        for publisher in 0..self.publishers.len() {
+            while self.tell(publisher) {}
+            if self.publishers[publisher].line().is_none() {
+                self.publishers[publisher].connect(&mut self.intake);
+            }
+        }
+        for shard in 0..self.seats.len() {
+            self.turn(shard);
+        }
+        for client in 0..self.clients.len() {
+            if let Some((shard, slot)) = self.clients[client].link {
+                let waiting = self.seats[shard].connections[&slot].wire.len();
+                self.read_bytes(client, waiting);
+            }
+        }
+        self.now_ns += MS;
+        if !self.intake.is_idle() || !self.seats.iter().all(|seat| seat.is_idle(&self.log)) {
+            return true;
+        }
+        let slot = self.seats.iter().filter_map(Seat::next_slot).min();
+        self.now_ns = self.now_ns.max(slot.unwrap_or(0));
+        slot.is_some()
+    }
+
+    fn compare(&self) {
+        assert!(self.publishers.iter().all(Publisher::is_done), "all is acknowledged");
+        for client in &self.clients {
+            let Some((shard, slot)) = client.link else { continue };
+            let seat = &self.seats[shard];
+            let connection = &seat.connections[&slot];
+            assert!(connection.due.is_empty(), "not answered: {:?}", connection.due);
+            let facts = Facts { truth: &self.truth, unseen: &seat.unseen };
+            client.observer.check_complete(self.truth.head(), &facts);
+        }
+    }
+}
