@@ -3,8 +3,10 @@
 
 mod apt;
 mod bench;
+mod chaos;
 mod chromium;
 mod conformance;
+mod fuzz;
 mod instructions;
 mod shell;
 mod test;
@@ -21,6 +23,7 @@ Usage: cargo xtask COMMAND
 Commands:
   test    Everything a change must pass (cargo xtask test --help)
   bench   Measures (cargo xtask bench --help)
+  chaos   Kills, cuts and fills disks under checking clients (cargo xtask chaos --help)
   help    This text
 ";
 
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["bench", rest @ ..] => bench::main(rest),
+        ["chaos", rest @ ..] => chaos::main(rest),
         ["test", rest @ ..] => test::main(rest),
         [unknown, ..] => usage_error(&format!("no such command: {unknown}"), USAGE),
     }

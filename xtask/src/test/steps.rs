@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::{chromium, conformance, instructions, shell, tidy};
+use crate::{chaos, chromium, conformance, fuzz, instructions, shell, tidy};
 use shell::{cargo, npm, run};
 
 /// One thing a change must pass.
@@ -26,7 +26,7 @@ pub(super) enum Done {
 }
 
 /// Cheapest first, but the page before the Rust code: it is embedded in the hub.
-pub(super) const STEPS: [Step; 10] = [
+pub(super) const STEPS: [Step; 11] = [
     Step { name: "fmt", what: "the Rust code is formatted", run: fmt },
     Step { name: "tidy", what: "house rules that no compiler knows", run: check_tidiness },
     Step { name: "deny", what: "licences, duplicates and sources of dependencies", run: deny },
@@ -35,8 +35,25 @@ pub(super) const STEPS: [Step; 10] = [
     Step { name: "test", what: "unit, integration and doc tests", run: test },
     Step { name: "doc", what: "the documentation builds without a warning", run: doc },
     Step { name: "conformance", what: "the hub's WebSocket is that of RFC 6455", run: conform },
+    Step {
+        name: "chaos",
+        what: "a minute of faults, and no tick lost or repeated",
+        run: withstand,
+    },
     Step { name: "instructions", what: "the fan-out core is as fast as it was", run: count },
     Step { name: "page", what: "the page in a headless Chromium, against a real hub", run: page },
+];
+
+/// What takes many minutes: `--deep`.
+pub(super) const DEEP_STEPS: [Step; 4] = [
+    Step { name: "instructions", what: "the fan-out core is as fast as it was", run: count },
+    Step { name: "simulation", what: "the hub on virtual time, for minutes", run: simulate },
+    Step {
+        name: "chaos",
+        what: "ten minutes of faults, other ones each time",
+        run: withstand_long,
+    },
+    Step { name: "fuzz", what: "every fuzz target for minutes", run: run_fuzz },
 ];
 
 fn fmt() -> Result<Done> {
@@ -71,8 +88,13 @@ fn clippy() -> Result<Done> {
     Ok(Done::Passed)
 }
 
+/// How long the simulation looks for a seed that fails, in seconds: within all tests, and in depth.
+const SIMULATION_SECONDS: &str = "60";
+const DEEP_SIMULATION_SECONDS: &str = "300";
+
 fn test() -> Result<Done> {
-    run(&mut cargo(&["test", "--workspace", "--locked"]))?;
+    let mut command = cargo(&["test", "--workspace", "--locked"]);
+    run(command.env("TICKWIRE_SIM_SECONDS", SIMULATION_SECONDS))?;
     Ok(Done::Passed)
 }
 
@@ -87,11 +109,44 @@ fn conform() -> Result<Done> {
     Ok(Done::Passed)
 }
 
+/// Always the same faults, so that a change that fails here failed because of the change.
+fn withstand() -> Result<Done> {
+    under_faults(&["--seed", "1", "--minutes", "1"])
+}
+
+fn withstand_long() -> Result<Done> {
+    under_faults(&["--minutes", "10"])
+}
+
+fn under_faults(args: &[&str]) -> Result<Done> {
+    if !cfg!(target_os = "linux") {
+        return Ok(Done::Skipped("disks and memory are watched in the way of Linux"));
+    }
+    chaos::check(args)?;
+    Ok(Done::Passed)
+}
+
 fn count() -> Result<Done> {
     if !cfg!(target_os = "linux") {
         return Ok(Done::Skipped("callgrind counts the instructions, and is at home on Linux"));
     }
     instructions::check()?;
+    Ok(Done::Passed)
+}
+
+fn simulate() -> Result<Done> {
+    let args = ["test", "--release", "--locked", "-p", "tickwire-hub", "--test", "simulation"];
+    run(cargo(&args).env("TICKWIRE_SIM_SECONDS", DEEP_SIMULATION_SECONDS))?;
+    Ok(Done::Passed)
+}
+
+fn run_fuzz() -> Result<Done> {
+    if !fuzz::is_possible() {
+        return Ok(Done::Skipped(
+            "to run it, `rustup toolchain install nightly` and `cargo install --locked cargo-fuzz`",
+        ));
+    }
+    fuzz::run()?;
     Ok(Done::Passed)
 }
 

@@ -1,0 +1,7 @@
+//! What the core writes, into a client.
+#![no_main]
+
+#[path = "../checks/hub.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::frames::check(bytes));
