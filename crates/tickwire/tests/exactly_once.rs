@@ -1,0 +1,227 @@
+//! Feed and hub as processes that are killed at any moment: a subscriber gets every tick once and in
+//! order, the same as a file that the feed writes.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tickwire_client::{Channel, Client, Event, names};
+use tickwire_protocol::{Seq, Tick};
+
+/// How long anything may take before a test fails. Far more than needed: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The market, whose time is its own.
+const MARKET: [&str; 8] =
+    ["--symbols", "40", "--rate", "5000", "--ticks", "50000", "--start", "2026-01-02T14:30:00Z"];
+const TICKS: usize = 50_000;
+
+/// A running command; ended when dropped, so that a failing test leaves nothing behind.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended_already = self.0.kill(); // SIGKILL
+        let _ended_already = self.0.wait();
+    }
+}
+
+fn tickwire(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
+    command.args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TICKWIRE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A hub with a log on disk, and a feed that publishes to it.
+struct Market {
+    folder: TempDir,
+    address: String,
+    hub: Option<Running>,
+    feed: Option<Running>,
+    /// What the feed publishes.
+    source: Vec<String>,
+}
+
+impl Market {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut market =
+            Self { folder, address: "127.0.0.1:0".into(), hub: None, feed: None, source: vec![] };
+        market.start_hub();
+        market
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Where what a process says is added, to be looked at when a test fails.
+    fn log(&self, name: &str) -> File {
+        File::options().create(true).append(true).open(self.path(name)).unwrap()
+    }
+
+    fn start_hub(&mut self) {
+        let data = self.path("data");
+        let mut command = tickwire(&["hub", "--listen", &self.address, "--data-dir"]);
+        command.arg(data).stdout(Stdio::piped()).stderr(self.log("hub.log"));
+        let mut hub = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(hub.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://");
+        self.address = address.unwrap_or_else(|| panic!("{line:?}; {}", self.said())).to_owned();
+        self.hub = Some(Running(hub));
+    }
+
+    fn start_feed(&mut self) {
+        let hub = format!("ws://{}", self.address);
+        let mut command = tickwire(&["feed"]);
+        command.args(&self.source).args(["--hub", &hub, "--publisher", "the-one"]);
+        let feed = command.stderr(self.log("feed.log")).spawn().unwrap();
+        self.feed = Some(Running(feed));
+    }
+
+    fn said(&self) -> String {
+        let read = |name: &str| std::fs::read_to_string(self.path(name)).unwrap_or_default();
+        format!("hub:\n{}\nfeed:\n{}", read("hub.log"), read("feed.log"))
+    }
+
+    /// Whether the feed has published all.
+    fn has_ended(&mut self) -> bool {
+        let status = self.feed.as_mut().and_then(|feed| feed.0.try_wait().unwrap());
+        assert!(status.is_none_or(|status| status.success()), "{}", self.said());
+        status.is_some()
+    }
+
+    /// Kills hub and feed in turns by chance, until so many kills are done or the feed has ended.
+    fn rage(&mut self, seed: u64, kills: usize) -> [usize; 2] {
+        let mut chance = seed;
+        let mut draw = |below: u64| {
+            // Knuth's MMIX: good enough to choose moments.
+            chance = chance
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (chance >> 33) % below
+        };
+        let mut killed = [0; 2];
+        for _ in 0..kills {
+            thread::sleep(Duration::from_millis(100 + draw(900)));
+            if self.has_ended() {
+                break;
+            }
+            if draw(2) == 0 {
+                self.hub = None;
+                thread::sleep(Duration::from_millis(draw(300)));
+                self.start_hub();
+                killed[0] += 1;
+            } else {
+                self.feed = None;
+                self.start_feed();
+                killed[1] += 1;
+            }
+        }
+        killed
+    }
+
+    fn wait_for_end(&mut self) {
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            if self.has_ended() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the feed goes on; {}", self.said());
+    }
+}
+
+/// What a subscriber tells.
+enum Heard {
+    Subscribed,
+    Ticks(Vec<Tick>),
+}
+
+/// Subscribes to everything in a thread of its own, and tells once it has as many ticks as it should.
+fn subscribe(hub: &str) -> mpsc::Receiver<Heard> {
+    let (tell, heard) = mpsc::channel();
+    let hub = format!("ws://{hub}");
+    let listen = async move {
+        let mut client = Client::builder(&hub).connect().await.unwrap();
+        client.subscribe(names(&[Channel::Trades, Channel::Quotes], ["*"]).unwrap()).await.unwrap();
+        let mut ticks = Vec::with_capacity(TICKS);
+        while ticks.len() < TICKS {
+            match client.next().await.expect("a client comes back for ever") {
+                Event::Tick { tick, snapshot } => {
+                    assert!(!snapshot, "a session that resumes gets no snapshot: {tick:?}");
+                    ticks.push(Tick { seq: Seq(0), ..tick });
+                }
+                Event::Subscribed { id: Some(_), .. } => tell.send(Heard::Subscribed).unwrap(),
+                Event::Connected { anew, .. } => assert!(!anew, "the epoch goes on"),
+                event @ (Event::Gap { .. } | Event::OutOfOrder { .. } | Event::Error { .. }) => {
+                    panic!("{event:?} behind {} ticks", ticks.len())
+                }
+                _ => {}
+            }
+        }
+        tell.send(Heard::Ticks(ticks)).unwrap();
+    };
+    thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(listen);
+    });
+    heard
+}
+
+/// Publishes a source under kills, and compares what arrives.
+fn assert_exactly_once(source: &[&str], truth: &[Tick], seed: u64, kills: usize) {
+    println!("seed {seed}");
+    let mut market = Market::new();
+    market.source = source.iter().map(|&argument| argument.to_owned()).collect();
+    let heard = subscribe(&market.address);
+    assert!(matches!(heard.recv_timeout(PATIENCE), Ok(Heard::Subscribed)));
+    market.start_feed();
+    let [hubs, feeds] = market.rage(seed, kills);
+    market.wait_for_end();
+    println!("killed {hubs} hubs and {feeds} feeds");
+    assert!(hubs > 0 && feeds > 0, "both are to be killed");
+    let Ok(Heard::Ticks(ticks)) = heard.recv_timeout(PATIENCE) else {
+        panic!("the subscriber never got all; {}", market.said());
+    };
+    for (number, (got, expected)) in ticks.iter().zip(truth).enumerate() {
+        assert_eq!(got, expected, "tick {number}");
+    }
+    assert_eq!(ticks.len(), truth.len());
+}
+
+/// Writes the market to a file, and reads it.
+fn truth(file: &Path) -> Vec<Tick> {
+    let mut command = tickwire(&["feed", "sim"]);
+    let written = command.args(MARKET).arg("--to").arg(file).output().unwrap();
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let text = std::fs::read_to_string(file).unwrap();
+    let ticks: Vec<_> =
+        text.lines().map(|line| Tick::from_json(line.as_bytes()).unwrap()).collect();
+    assert_eq!(ticks.len(), TICKS);
+    ticks
+}
+
+#[test]
+fn simulated_market_arrives_exactly_once_while_hub_and_feed_are_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let truth = truth(&folder.path().join("truth.ndjson"));
+    assert_exactly_once(&[&["sim"][..], &MARKET].concat(), &truth, 1, 10);
+}
+
+#[test]
+fn replay_arrives_exactly_once_while_hub_and_feed_are_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("truth.ndjson");
+    let truth = truth(&file);
+    assert_exactly_once(&["replay", file.to_str().unwrap()], &truth, 2, 10);
+}
