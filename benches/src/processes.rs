@@ -107,11 +107,11 @@ pub struct Hub {
 
 impl Hub {
     /// Starts a hub on a free port, or the one of `--listen` in `flags`, and waits until it listens.
+    /// `command` is `tickwire`, without arguments.
     ///
     /// # Errors
     /// If it does not start; says its last words.
-    pub async fn start(program: &Path, flags: &[String], log: PathBuf) -> Result<Self> {
-        let mut command = Command::new(program);
+    pub async fn start(mut command: Command, flags: &[String], log: PathBuf) -> Result<Self> {
         command.env("TICKWIRE_LISTEN", "127.0.0.1:0").arg("hub").args(flags).stdout(Stdio::piped());
         let mut process = Process::start("hub", command, log)?;
         let stdout = process.child.stdout.take().context("the hub has no standard output")?;

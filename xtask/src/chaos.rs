@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
+use crate::apt;
 use crate::shell::{self, cargo};
 
 /// How a program may mount file systems that vanish with it; without root, and with it.
@@ -30,7 +31,21 @@ pub(crate) fn check(args: &[&str]) -> Result<()> {
     let packages = ["--package", "tickwire", "--package", "tickwire-benches"];
     let binaries = ["--bin", "tickwire", "--bin", "chaos"];
     shell::run(cargo(&["build", "--locked"]).args(packages).args(binaries))?;
+    let help = args.iter().any(|arg| matches!(*arg, "-h" | "--help"));
+    if !help
+        && !has_faketime()
+        && let Err(error) = apt::install("libfaketime")
+    {
+        println!("clocks will not jump: {error:#}");
+    }
     shell::run(with_own_mounts(program()?).args(args))
+}
+
+/// Whether the library that gives a process another wall clock is in one of its usual places.
+fn has_faketime() -> bool {
+    let mut find = Command::new("sh");
+    find.args(["-c", "ls /usr/lib*/faketime/*.so.1 /usr/lib/*/faketime/*.so.1 | grep -q ."]);
+    shell::succeeds(&mut find)
 }
 
 /// The program as it is run where it can have a small disk of its own to fill, if that is possible here.

@@ -1,9 +1,10 @@
 //! Faults, at real processes: a feeder, a hub and many clients with bad connections between them, while
-//! both are killed and started again, the hub is drained, and its disk fills. Each client checks every
+//! both are killed and started again, the hub is drained, its disk fills and its clock jumps. Each client checks every
 //! tick it gets against the market that was published. What happens follows from a seed.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod client;
+mod clock;
 mod crew;
 mod disk;
 mod follower;

@@ -1,6 +1,6 @@
 //! What a run found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(crate) struct Report {
     /// Faults that were injected, by kind.
     pub(crate) faults: BTreeMap<&'static str, u64>,
     /// Faults that could not be injected, and why.
-    pub(crate) skipped: Option<&'static str>,
+    pub(crate) skipped: BTreeSet<&'static str>,
     pub(crate) tally: Tally,
     pub(crate) counts: Counts,
     pub(crate) epochs: usize,
@@ -39,7 +39,7 @@ impl fmt::Display for Report {
         let faults: Vec<String> =
             self.faults.iter().map(|(name, times)| format!("{name} {times}")).collect();
         writeln!(f, "faults       {}", faults.join(", "))?;
-        if let Some(why) = self.skipped {
+        for why in &self.skipped {
             writeln!(f, "not tried    {why}")?;
         }
         let Tally { connections, chops, pauses, cuts, refused } = tally;

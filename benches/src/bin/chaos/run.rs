@@ -1,9 +1,10 @@
 //! The course of a run.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::client::Client;
+use crate::clock::Clocks;
 use crate::crew::{self, Member};
 use crate::disk::Disk;
 use crate::follower::{Delivery, Follower, Return, Wants};
@@ -89,7 +91,8 @@ struct Stage {
     followers: Vec<Rc<RefCell<Follower>>>,
     listeners: Vec<Rc<RefCell<Listener>>>,
     faults: BTreeMap<&'static str, u64>,
-    skipped: Option<&'static str>,
+    skipped: BTreeSet<&'static str>,
+    clocks: Clocks,
     log_mib: u64,
     memory_mib_max: u64,
     /// Logs of the processes; kept if something went wrong.
@@ -126,12 +129,16 @@ impl Stage {
             followers: Vec::new(),
             listeners: Vec::new(),
             faults: BTreeMap::new(),
-            skipped: None,
+            skipped: BTreeSet::new(),
+            clocks: Clocks::new(seed),
             log_mib,
             memory_mib_max: 0,
             logs: tempfile::Builder::new().prefix("tickwire-chaos-logs-").tempdir()?,
             disk,
         };
+        if !stage.clocks.can_jump() {
+            stage.skipped.insert("clocks that jump: that takes libfaketime");
+        }
         stage.start_hub(false).await?;
         stage.start_feeder()?;
         let members = crew::members(seed, &stage.world.borrow().symbols());
@@ -159,7 +166,11 @@ impl Stage {
     /// Starts the hub; whether it must be the life it was before.
     async fn start_hub(&mut self, goes_on: bool) -> Result<()> {
         let log = self.logs.path().join("hub.log");
-        let hub = Hub::start(&self.tickwire, &self.hub_flags, log).await?;
+        let mut command = Command::new(&self.tickwire);
+        if self.clocks.set(&mut command) {
+            *self.faults.entry("clock of the hub jumped").or_default() += 1;
+        }
+        let hub = Hub::start(command, &self.hub_flags, log).await?;
         if let Some(before) = self.epochs.last().filter(|before| (**before == hub.epoch) != goes_on)
         {
             let problem = match goes_on {
@@ -224,8 +235,9 @@ impl Stage {
     async fn inject(&mut self, Planned { fault, lasts, .. }: Planned) -> Result<()> {
         let durable = !self.memory;
         if fault == Fault::FillDisk && !(durable && self.disk.can_be_filled()) {
-            self.skipped =
-                Some("disk filled: takes a log on disk and the right to mount a small one");
+            self.skipped.insert(
+                "a full disk: that takes a log on disk, and the right to mount a small one",
+            );
             return Ok(());
         }
         *self.faults.entry(fault.name()).or_default() += 1;

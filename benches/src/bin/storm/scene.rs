@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -205,7 +206,7 @@ impl Processes {
             hub_flags.push(format!("--data-dir={}", folder.path().join("data").display()));
         }
         let log = folder.path().join("hub.log");
-        let hub = runtime.block_on(Hub::start(&tickwire, &hub_flags, log))?;
+        let hub = runtime.block_on(Hub::start(Command::new(&tickwire), &hub_flags, log))?;
         let feeder_flags = [
             format!("--hub=ws://{listen}"),
             format!("--symbols={}", options.symbols),
@@ -221,7 +222,8 @@ impl Processes {
         let Self { runtime, tickwire, hub_flags, hub, folder, .. } = self;
         runtime.block_on(hub.end()).context("ending the hub")?;
         let log = folder.path().join("hub.log");
-        *hub = runtime.block_on(Hub::start(tickwire, hub_flags, log)).context("starting it")?;
+        let start = Hub::start(Command::new(tickwire), hub_flags, log);
+        *hub = runtime.block_on(start).context("starting it")?;
         Ok(now() - began)
     }
 }
