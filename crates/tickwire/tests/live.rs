@@ -26,7 +26,11 @@ fn tickwire(arguments: &[&str]) -> Command {
 
 /// Starts a hub on a free port and waits until it listens.
 fn hub(arguments: &[&str]) -> (Running, String) {
-    let mut command = tickwire(&["hub", "--listen", "127.0.0.1:0"]);
+    hub_at("127.0.0.1:0", arguments)
+}
+
+fn hub_at(address: &str, arguments: &[&str]) -> (Running, String) {
+    let mut command = tickwire(&["hub", "--listen", address]);
     let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -121,6 +125,77 @@ fn watching_the_newest_ends_at_the_last_value_without_all_before_it() {
     }
     assert_eq!(last, newest);
     assert!(received < expected.len(), "all {received} came");
+}
+
+#[test]
+fn what_was_is_replayed_whole_and_what_comes_then_follows() {
+    let (files, expected) = recording();
+    let (_hub, address) = hub(&[]);
+    replay(&address, &files);
+    let all = (2 * expected.len()).to_string();
+    let paces: [&[&str]; 2] = [&[], &["--speed", "2"]];
+    let watching =
+        paces.map(|pace| watch(&address, &[&["--from", "-5m", "--count", &all], pace].concat()));
+    replay(&address, &files);
+    for mut watching in watching {
+        let lines = BufReader::new(watching.0.stdout.take().unwrap()).lines();
+        let mut last = [0, 0];
+        for (line, expected) in lines.zip(expected.iter().cycle()) {
+            let (seq, tick) = unnumbered(&line.unwrap());
+            assert_eq!(tick, *expected);
+            let last = &mut last[usize::from(tick["T"] == "q")];
+            *last += 1;
+            assert_eq!(seq.unwrap(), *last, "numbers are contiguous from 1");
+        }
+        assert_eq!(last.iter().sum::<u64>(), 2 * expected.len() as u64);
+        assert!(watching.0.wait().unwrap().success());
+    }
+}
+
+/// What a running `watch` says besides ticks, up to a line that begins like this.
+fn says(running: &mut Running, start: &str) -> Vec<String> {
+    let mut said = Vec::new();
+    for line in BufReader::new(running.0.stderr.as_mut().unwrap()).lines() {
+        said.push(line.unwrap());
+        if said.last().is_some_and(|line| line.starts_with(start)) {
+            return said;
+        }
+    }
+    panic!("watch ended without saying {start:?}: {said:?}")
+}
+
+#[test]
+fn watching_goes_on_over_a_hub_that_is_killed_without_a_gap() {
+    let data = tempfile::tempdir().unwrap();
+    let keep = ["--data-dir", data.path().to_str().unwrap()];
+    let (mut killed, address) = hub(&keep);
+    let feed = ["feed", "sim", "--symbols", "20", "--rate", "2000", "--duration", "120s"];
+    let mut publishing = tickwire(&feed);
+    publishing.args(["--hub", &address]).stdout(Stdio::null()).stderr(Stdio::null());
+    let _publishing = Running(publishing.spawn().unwrap());
+    let mut command = tickwire(&["watch", "*", "--json", "--count", "12000", "--hub", &address]);
+    let mut watching =
+        Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(watching.0.stdout.take().unwrap()).lines();
+    let mut last = std::collections::BTreeMap::new();
+    let mut next = || -> bool {
+        let Some(line) = lines.next() else { return false };
+        let (seq, tick) = unnumbered(&line.unwrap());
+        let topic = (tick["T"].to_string(), tick["S"].to_string());
+        let seq = seq.unwrap();
+        let before = last.insert(topic, seq);
+        assert!(before.is_none_or(|before| seq == before + 1), "{tick}: {seq} after {before:?}");
+        true
+    };
+    for _ in 0..3000 {
+        assert!(next());
+    }
+    killed.0.kill().unwrap();
+    killed.0.wait().unwrap();
+    let _hub = hub_at(address.strip_prefix("ws://").unwrap(), &keep);
+    while next() {}
+    assert!(watching.0.wait().unwrap().success());
+    says(&mut watching, "subscribed: trades 1, quotes 1, resumed without a gap");
 }
 
 #[test]
