@@ -1,0 +1,167 @@
+//! Hubs with a log on disk, as processes that are killed, stopped and run out of disk.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[cfg(test)]
+mod hub;
+#[cfg(test)]
+mod socket;
+
+use std::fs;
+
+use hub::Hub;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use socket::{Publisher, Session, symbol};
+
+/// Random numbers from a printed seed. `TICKWIRE_TEST_SEED` repeats a run.
+#[expect(clippy::print_stdout, reason = "shown when the test fails")]
+fn random() -> StdRng {
+    let given = std::env::var("TICKWIRE_TEST_SEED").ok();
+    let seed = given.map_or_else(|| rand::rng().random(), |seed| seed.parse().unwrap());
+    println!("TICKWIRE_TEST_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
+
+/// The market as it must be once a number of messages were taken: the last trade of each symbol, with
+/// how many there were.
+fn agrees(hub: &Hub, messages: u64) {
+    let mut session = Session::open(hub);
+    let snapshot = session.snapshot();
+    let ticks = messages * socket::TICKS_PER_MESSAGE;
+    for remainder in 0..socket::SYMBOLS.min(ticks) {
+        let count = (ticks - remainder).div_ceil(socket::SYMBOLS);
+        let last = snapshot.iter().find(|tick| tick["S"] == symbol(remainder)).unwrap();
+        assert_eq!(last["seq"], count, "as many as were published: {last}");
+        assert_eq!(last["i"], (count - 1) * socket::SYMBOLS + remainder, "the last: {last}");
+    }
+}
+
+#[test]
+fn a_hub_killed_many_times_under_load_loses_nothing_and_repeats_nothing() {
+    let mut random = random();
+    let folder = tempfile::tempdir().unwrap();
+    let (mut acked, mut sent) = (0, 0);
+    let mut epoch = None;
+    for kill in 0..25 {
+        let hub = Hub::start(folder.path(), &["--disk-bytes", "2MiB"]);
+        let session = Session::open(&hub);
+        assert_eq!(*epoch.get_or_insert(session.epoch.clone()), session.epoch, "kill {kill}");
+        let mut publisher = Publisher::open(&hub, "market");
+        let last = publisher.last;
+        assert!((acked..=sent).contains(&last), "kill {kill}: {last} of {acked}..={sent}");
+        for number in last + 1..=last + random.random_range(1..150) {
+            publisher.send(number);
+            sent = sent.max(number);
+            if random.random_bool(0.02) {
+                publisher.settle(number);
+            }
+        }
+        hub.kill();
+        acked = publisher.acked_until_gone().max(last);
+    }
+    let hub = Hub::start(folder.path(), &[]);
+    let mut publisher = Publisher::open(&hub, "market");
+    (publisher.last + 1..=sent).for_each(|number| publisher.send(number));
+    publisher.settle(sent);
+    agrees(&hub, sent);
+    assert_eq!(hub.metric("tickwire_log_problems"), 0);
+}
+
+#[test]
+fn a_hub_that_was_stopped_goes_on_and_one_after_a_failure_of_the_machine_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path(), &["--fsync", "ack"]);
+    let epoch = Session::open(&hub).epoch;
+    let mut publisher = Publisher::open(&hub, "market");
+    (1..=10).for_each(|number| publisher.send(number));
+    publisher.settle(10);
+    assert!(hub.stop().success());
+
+    // Stopped in order, the log is whole whatever happened to the machine since.
+    let file = folder.path().join("epoch");
+    let as_of_another_boot = |text: String| {
+        let other = |line: &str| match line.starts_with("boot ") {
+            true => "boot another".to_owned(),
+            false => line.to_owned(),
+        };
+        text.lines().map(|line| other(line) + "\n").collect::<String>()
+    };
+    let text = as_of_another_boot(fs::read_to_string(&file).unwrap());
+    assert!(text.contains("clean 201\n"), "{text}");
+    fs::write(&file, text).unwrap();
+    let hub = Hub::start(folder.path(), &[]);
+    assert_eq!(Session::open(&hub).epoch, epoch);
+    agrees(&hub, 10);
+    hub.kill();
+
+    let text = as_of_another_boot(fs::read_to_string(&file).unwrap());
+    assert!(!text.contains("clean"), "{text}");
+    fs::write(&file, text).unwrap();
+    let hub = Hub::start(folder.path(), &[]);
+    let session = Session::open(&hub);
+    assert_ne!(session.epoch, epoch, "something that was issued may be missing");
+    let mut publisher = Publisher::open(&hub, "market");
+    assert_eq!(publisher.last, 10, "publishers go on");
+    publisher.send(11);
+    publisher.settle(11);
+    let mut session = Session::open(&hub);
+    assert!(session.snapshot().iter().all(|tick| tick["seq"].as_u64().unwrap() <= 3));
+}
+
+#[test]
+fn a_second_hub_on_the_same_folder_says_who_uses_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path(), &[]);
+    let (code, message) = Hub::refused(folder.path());
+    assert_eq!(code, Some(1));
+    let expected = format!(
+        "cannot use the data folder {}: process {} uses it",
+        folder.path().display(),
+        hub.id()
+    );
+    assert!(message.contains(&expected), "{message}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_one_is_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let (code, message) = Hub::refused(&file);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("cannot use the data folder") && message.contains("cannot make it"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_full_disk_stops_the_log_but_not_the_market_and_the_next_start_begins_a_new_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start_limited(folder.path());
+    let mut session = Session::open(&hub);
+    session.subscribe();
+    let mut publisher = Publisher::open(&hub, "market");
+    let mut number = 0;
+    while publisher.logged {
+        number += 1;
+        publisher.send(number);
+        publisher.settle(number);
+        assert!(number < 10_000, "the disk is never full");
+    }
+    assert_eq!(hub.metric("tickwire_log_failed"), 1);
+    publisher.send(number + 1);
+    publisher.settle(number + 1);
+    let all = socket::all_of(number + 1);
+    assert_eq!(session.take(all.len() as u64), all);
+    assert!(!folder.path().join("epoch").exists(), "marked as not to be continued");
+    let epoch = session.epoch.clone();
+    assert!(hub.stop().success());
+
+    let hub = Hub::start(folder.path(), &[]);
+    assert_ne!(Session::open(&hub).epoch, epoch);
+    assert_eq!(hub.metric("tickwire_log_failed"), 0);
+    let publisher = Publisher::open(&hub, "market");
+    assert!(publisher.last < number, "what was not logged is published again");
+    assert!(publisher.last > number / 2, "{} of {number}", publisher.last);
+}
