@@ -10,7 +10,9 @@ mod table;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -58,10 +60,14 @@ pub struct ReplayConfig {
 /// Between the last tick of a round and the first of the next.
 const ROUND_GAP: Duration = Duration::from_millis(1);
 
+/// A file is told from others by its name and so many bytes of its beginning: it may move, and grow.
+const FINGERPRINT_BYTES: u64 = 1_024;
+
 /// The files of a [`ReplayConfig`] as one source.
 #[derive(Debug)]
 pub struct Replay {
     config: ReplayConfig,
+    identity: u64,
     files: Vec<TickFile>,
     /// The next tick of each file, as far as it has been read.
     heads: Vec<Option<Tick>>,
@@ -91,6 +97,7 @@ impl Replay {
     pub fn open(config: ReplayConfig) -> Result<Self, SourceError> {
         let mut replay = Self {
             config,
+            identity: 0,
             files: Vec::new(),
             heads: Vec::new(),
             order: BinaryHeap::new(),
@@ -101,6 +108,7 @@ impl Replay {
             bytes_read: Arc::default(),
         };
         replay.begin_round()?;
+        replay.identity = identity(&replay.config.files)?;
         Ok(replay)
     }
 
@@ -149,6 +157,26 @@ impl Replay {
     }
 }
 
+fn identity(files: &[PathBuf]) -> Result<u64, SourceError> {
+    let mut parts = vec![b"replay".to_vec()];
+    for path in files {
+        parts.extend(path.file_name().map(|name| name.as_encoded_bytes().to_vec()));
+        parts.push(
+            beginning(path).map_err(|source| SourceError::Open { path: path.clone(), source })?,
+        );
+    }
+    Ok(identity::of(parts.iter().map(Vec::as_slice)))
+}
+
+/// The first bytes of a file; none of what is no file, since what is read from a pipe is gone.
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if path.metadata()?.is_file() {
+        File::open(path)?.take(FINGERPRINT_BYTES).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
 impl Source for Replay {
     fn next_tick(&mut self) -> Result<Option<Tick>, SourceError> {
         let mut next = self.next_of_round()?;
@@ -175,8 +203,7 @@ impl Source for Replay {
     }
 
     fn identity(&self) -> u64 {
-        let names: Vec<_> = self.config.files.iter().map(|path| path.to_string_lossy()).collect();
-        identity::of(std::iter::once("replay").chain(names.iter().map(AsRef::as_ref)))
+        self.identity
     }
 
     fn skipped(&self) -> u64 {

@@ -192,7 +192,7 @@ impl Source for Simulator {
 
     fn identity(&self) -> u64 {
         let SimConfig { symbols, rate, seed, .. } = self.config;
-        identity::of(["simulator", &format!("{symbols} {rate} {seed}")])
+        identity::of([&b"simulator"[..], format!("{symbols} {rate} {seed}").as_bytes()])
     }
 
     fn fraction_done(&self) -> Option<f64> {
