@@ -1,6 +1,9 @@
 // The page in a real browser, served by a real hub that a simulated market publishes to.
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { Decoder } from "@msgpack/msgpack";
@@ -85,6 +88,38 @@ test("the chart of the selected symbol is drawn", async () => {
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     return data.some((value) => value !== 0);
   });
+});
+
+test("the chart begins before the page, with what the hub knows from then", async () => {
+  const context = await browser.newContext();
+  const traffic = recorder();
+  const openedMs = Date.now();
+  const visitor = await open(context, { hash: "#AAPL", record: traffic.record });
+  const { sent, received } = traffic.trail;
+  await until(() => news(received).some(([kind, , , time]) => kind === "t" && isBefore(time, openedMs)));
+  assert.deepEqual(sent, [{ action: "subscribe", trades: ["AAPL"], from: "-900s" }]);
+
+  const { x, y, height } = await visitor.locator("#plot .u-over").boundingBox();
+  await until(async () => {
+    await visitor.mouse.move(x, y + height / 2);
+    await visitor.mouse.move(x + 1, y + height / 2);
+    const shown = await visitor.locator("#legend-time").textContent();
+    return shown !== "" && shown < new Date(openedMs).toLocaleTimeString("en-GB");
+  });
+  await context.close();
+});
+
+test("another symbol has another trail, and the board's subscriptions stay as they are", async () => {
+  const context = await browser.newContext();
+  const traffic = recorder();
+  const visitor = await open(context, { hash: "#AAPL,MSFT", record: traffic.record });
+  await until(() => traffic.trail.sent.length === 1);
+  await visitor.getByRole("button", { name: "MSFT", exact: true }).click();
+  await until(() => traffic.trail.sent.length === 2);
+  assert.deepEqual(traffic.trail.sent[1].trades, ["MSFT"]);
+  await priceChanges(visitor, "AAPL");
+  for (const { delivery } of traffic.sent) assert.equal(delivery, "latest");
+  await context.close();
 });
 
 test("arrows and Enter choose from the list", async () => {
@@ -175,13 +210,42 @@ test("the page survives a restart of the hub", async () => {
   assert.equal(await page.locator("#status-missed").textContent(), "0");
 });
 
+test("a hub that is killed and comes back leaves no gap", async () => {
+  const keep = ["--data-dir", await mkdtemp(join(tmpdir(), "tickwire-page-"))];
+  const killed = await startHub(0, ...keep);
+  const feed = startFeed(killed.port);
+  const context = await browser.newContext();
+  const traffic = recorder();
+  const visitor = await open(context, { hash: "#AAPL", record: traffic.record, url: killed.url });
+  const { sent, received } = traffic.trail;
+  const seqs = () => received.filter((element) => element[0] === "t").map(([, , seq]) => seq);
+  await until(() => seqs().length >= 20);
+
+  restarting = true;
+  await stop(killed.child, "SIGKILL");
+  await visitor.locator('#status-connection[data-state="reconnecting"]').waitFor();
+  const last = seqs().at(-1);
+  const again = await startHub(killed.port, ...keep);
+  await visitor.locator('#status-connection[data-state="live"]').waitFor();
+  restarting = false;
+  await until(() => seqs().at(-1) >= last + 20);
+  assert.equal(sent.at(-1).resume.after.trades.AAPL, last);
+  seqs().forEach((seq, at, all) => assert.ok(at === 0 || seq === all[at - 1] + 1, `${seq}`));
+  await priceChanges(visitor, "AAPL");
+  assert.equal(await visitor.locator("#status-missed").textContent(), "0");
+  await visitor.locator("#notice").waitFor({ state: "hidden" });
+  await context.close();
+  await Promise.all([feed, again.child].map((child) => stop(child, "SIGKILL")));
+  await rm(keep[1], { recursive: true });
+});
+
 test("the console has no errors but the refused connections of the restart", () => {
   const refused = /ERR_CONNECTION_(REFUSED|RESET)|WebSocket connection to .* failed/;
   const unexpected = errors.filter((error) => !error.restarting || !refused.test(error.text));
   assert.deepEqual(unexpected, []);
 });
 
-async function open(context, { hash = "", record = () => {} } = {}) {
+async function open(context, { hash = "", record = () => {}, url = hub.url } = {}) {
   const opened = await context.newPage();
   opened.on("websocket", record);
   opened.setDefaultTimeout(TIMEOUT_MS);
@@ -189,19 +253,31 @@ async function open(context, { hash = "", record = () => {} } = {}) {
     if (message.type() === "error") errors.push({ text: message.text(), restarting });
   });
   opened.on("pageerror", (error) => errors.push({ text: String(error), restarting }));
-  await opened.goto(`${hub.url}/${hash}`);
+  await opened.goto(`${url}/${hash}`);
   return opened;
 }
 
-/** `record` listens to a socket: commands go to `sent`, elements to `received`, in order. */
+/**
+ * `record` listens to a socket: commands go to `sent`, elements to `received`, in order. Those of the
+ * connections that fill the chart go to `trail`: their first command begins in the past.
+ */
 function recorder() {
-  const sent = [];
-  const received = [];
+  const board = { sent: [], received: [] };
+  const trail = { sent: [], received: [] };
   const record = (socket) => {
-    socket.on("framesent", ({ payload }) => sent.push(decoder.decode(payload)));
-    socket.on("framereceived", ({ payload }) => received.push(...decoder.decode(payload)));
+    const greeting = [];
+    let traffic;
+    socket.on("framesent", ({ payload }) => {
+      const command = decoder.decode(payload);
+      traffic ??= command.from === undefined && command.resume === undefined ? board : trail;
+      traffic.sent.push(command);
+      traffic.received.push(...greeting.splice(0));
+    });
+    socket.on("framereceived", ({ payload }) => {
+      (traffic?.received ?? greeting).push(...decoder.decode(payload));
+    });
   };
-  return { sent, received, record };
+  return { ...board, trail, record };
 }
 
 /** Runs in the page, before it: a headless browser hides no page, so this says that it did. */
@@ -246,6 +322,11 @@ function news(elements) {
     if (element.T === "live") inSnapshot = false;
     return Array.isArray(element) && !inSnapshot;
   });
+}
+
+/** Whether something happened well before a moment. */
+function isBefore(time, momentMs) {
+  return Number(BigInt(time) / 1_000_000n) < momentMs - 1_000;
 }
 
 /** Of each topic no number comes twice, however often its mode has changed. */

@@ -18,8 +18,8 @@ process.on("exit", () => {
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
 
 /** Starts a hub and waits until it listens; port 0 takes a free one. */
-export async function startHub(port = 0) {
-  const child = startTickwire("hub", "--listen", `127.0.0.1:${port}`);
+export async function startHub(port = 0, ...flags) {
+  const child = startTickwire("hub", "--listen", `127.0.0.1:${port}`, ...flags);
   const url = await new Promise((resolve, reject) => {
     createInterface({ input: child.stdout }).on("line", (line) => {
       const address = /listening on (http:\/\/\S+)/.exec(line)?.[1];
@@ -39,15 +39,16 @@ export function startFeed(hubPort) {
   return child;
 }
 
-export async function stop(child) {
+/** Ends a program in its own time, or with SIGKILL in none. */
+export async function stop(child, signal = "SIGTERM") {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, "exit");
-  child.kill("SIGTERM");
+  child.kill(signal);
   await ended;
 }
 
 export async function stopAll() {
-  await Promise.all([...running].map(stop));
+  await Promise.all([...running].map((child) => stop(child)));
 }
 
 /** The Chromium to test in; throws with all places where none was found. */
