@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod durable;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod handshake;
@@ -23,9 +25,15 @@ mod modes;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod positions;
+#[cfg(test)]
 mod publish;
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod replay_history;
+#[cfg(test)]
+mod resume;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
