@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tickwire_protocol::UnixNanos;
+
 use crate::fanout::{Batch, FellOut, Log, Position};
 
 /// One log for all. The lock is held for an append or for the copy of a few pointers, once a turn;
@@ -107,6 +109,11 @@ impl SharedLog {
     pub(crate) fn size(&self) -> (usize, usize) {
         let log = self.lock();
         (log.bytes(), log.ticks())
+    }
+
+    /// When the oldest tick that is still there was received.
+    pub(crate) fn oldest_received(&self) -> Option<UnixNanos> {
+        self.lock().oldest_received()
     }
 
     pub(crate) fn read(

@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tickwire_protocol::UnixNanos;
 
 use super::{Batch, Position};
 
@@ -16,6 +19,7 @@ pub struct Log {
     head: Position,
     bytes_max: usize,
     ticks_max: usize,
+    age_max: Duration,
 }
 
 /// What a reader wanted has left the log; it begins at `start` now.
@@ -29,7 +33,21 @@ impl Log {
     /// An empty log of an epoch that begins.
     #[must_use]
     pub const fn new(bytes_max: usize, ticks_max: usize) -> Self {
-        Self { batches: VecDeque::new(), bytes: 0, head: Position::FIRST, bytes_max, ticks_max }
+        Self {
+            batches: VecDeque::new(),
+            bytes: 0,
+            head: Position::FIRST,
+            bytes_max,
+            ticks_max,
+            age_max: Duration::MAX,
+        }
+    }
+
+    /// The same, bounded in time too: a batch that comes drops those received so much before it.
+    #[must_use]
+    pub const fn aged(mut self, age_max: Duration) -> Self {
+        self.age_max = age_max;
+        self
     }
 
     /// The same, where all ticks before a position are gone: the next one is at that position.
@@ -43,11 +61,14 @@ impl Log {
     /// newest batch always stays.
     pub fn append(&mut self, batch: Arc<Batch>) {
         assert_eq!(batch.first(), self.head, "positions are contiguous");
+        let newest = batch.received();
         self.head = batch.end();
         self.bytes += batch.bytes();
         self.batches.push_back(batch);
         while self.batches.len() > 1
-            && (self.bytes > self.bytes_max || self.ticks() > self.ticks_max)
+            && (self.bytes > self.bytes_max
+                || self.ticks() > self.ticks_max
+                || newest.since(self.batches[0].received()) > self.age_max)
         {
             if let Some(oldest) = self.batches.pop_front() {
                 self.bytes -= oldest.bytes();
@@ -65,6 +86,12 @@ impl Log {
     #[must_use]
     pub const fn head(&self) -> Position {
         self.head
+    }
+
+    /// When the oldest tick that is still there was received; `None` when there is none.
+    #[must_use]
+    pub fn oldest_received(&self) -> Option<UnixNanos> {
+        self.batches.front().map(|batch| batch.received())
     }
 
     /// Ticks in the log.
@@ -104,7 +131,6 @@ mod tests {
     use super::super::sequencer::tests::trade;
     use super::super::{FeedId, Numbered, TopicId};
     use super::*;
-    use tickwire_protocol::UnixNanos;
 
     fn batch(first: u64, ticks: u64) -> Arc<Batch> {
         let numbered = |seq| Numbered { topic: TopicId(0), feed: FeedId(0), tick: trade("A", seq) };
@@ -133,6 +159,18 @@ mod tests {
         assert_eq!((log.start(), log.head(), log.ticks()), (Position(7), Position(7), 0));
         log.append(batch(7, 2));
         assert_eq!((log.start(), log.head(), log.ticks()), (Position(7), Position(9), 2));
+    }
+
+    #[test]
+    fn what_is_too_old_leaves_when_something_new_comes() {
+        let mut log = Log::new(usize::MAX, usize::MAX).aged(Duration::from_secs(10));
+        for (first, second) in [(1, 100), (2, 105), (3, 110), (4, 111)] {
+            let ticks = batch(first, 1).ticks().to_vec();
+            let received = UnixNanos(second * 1_000_000_000);
+            log.append(Arc::new(Batch::new(Position(first), received, ticks)));
+        }
+        assert_eq!(log.start(), Position(2));
+        assert_eq!(log.oldest_received(), Some(UnixNanos(105_000_000_000)));
     }
 
     #[test]

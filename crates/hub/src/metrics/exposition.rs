@@ -12,6 +12,7 @@ use tickwire_protocol::FeedState;
 
 use super::buckets::Summed;
 use super::{Buckets, Cell, Refused, ShardMetrics};
+use crate::clock;
 use crate::fanout::CloseReason;
 use crate::server::Shared;
 
@@ -95,6 +96,9 @@ impl Scrape {
         let (bytes, ticks) = self.0.log.size();
         out.gauge("log_bytes", "Bytes the log is charged", bytes as u64)?;
         out.gauge("log_ticks", "Ticks in the log", ticks as u64)?;
+        let oldest = self.0.log.oldest_received();
+        let age = oldest.map_or(0, |oldest| clock::wall().since(oldest).as_secs());
+        out.gauge("log_age_seconds", "Time since the oldest tick in the log was received", age)?;
         let fell_out = self.sum(|shard| &shard.fell_out);
         out.counter("shard_fell_out", "Shards that fell out of the log", fell_out)
     }

@@ -8,7 +8,7 @@ use tickwire_protocol::{Channel, Feed, Symbol, Tick};
 use super::StartError;
 use crate::bars::{BarConfig, BarMaker};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, ms};
 use crate::durable::{Derived, DurableLog, Opened, Status};
 use crate::fanout::{FeedId, Log, Position, Sequencer};
 
@@ -40,7 +40,8 @@ impl Beginning {
     /// Reads the log on disk if the config names one.
     pub(super) async fn new(config: &Config, feeds: &[Feed]) -> Result<Self, StartError> {
         let epoch = format!("{:016x}", rand::rng().random::<u64>());
-        let log = Log::new(config.log_bytes_max, config.log_ticks_max);
+        let log =
+            Log::new(config.log_bytes_max, config.log_ticks_max).aged(ms(config.log_age_ms_max));
         let (topics_max, publishers_max) = (config.topics_max, config.publishers_max);
         let Some(folder) = &config.data_dir else {
             return Ok(Self {

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
-use tickwire_protocol::{Encoding, Tick, decode_ticks};
+use tickwire_protocol::{Control, Element, Encoding, Tick, decode_message};
 
 use super::{PATIENCE, TestHub, now, upgrade_request};
 
@@ -45,6 +45,8 @@ pub(crate) struct Client {
     start: usize,
     /// Ticks that arrived in a message of which only some have been asked for.
     ticks: VecDeque<Tick>,
+    /// What the last data message that had a position ended with.
+    pub(crate) position: Option<u64>,
     pub(crate) answers_pings: bool,
 }
 
@@ -71,6 +73,7 @@ impl Client {
             buffer: Vec::new(),
             start: 0,
             ticks: VecDeque::new(),
+            position: None,
             answers_pings: true,
         };
         if !request.is_empty() {
@@ -170,9 +173,42 @@ impl Client {
                     other => panic!("first byte of a message: {other:#x}"),
                 };
                 assert_eq!(spoken, self.encoding.unwrap_or(spoken));
-                message(&payload, spoken)
+                self.message(&payload, spoken)
             }
         }
+    }
+
+    fn message(&mut self, payload: &[u8], encoding: Encoding) -> Event {
+        let elements: Value = match encoding {
+            Encoding::Json => serde_json::from_slice(payload).unwrap(),
+            Encoding::MsgpackArray if !matches!(payload[1], 0x80..=0x8f | 0xde) => {
+                return Event::Ticks(self.ticks_of(payload, encoding));
+            }
+            Encoding::MsgpackArray => rmp_serde::from_slice(payload).unwrap(),
+        };
+        if elements[0]["T"].as_str().is_some_and(|kind| kind.len() == 1) {
+            return Event::Ticks(self.ticks_of(payload, encoding));
+        }
+        let Value::Array(mut elements) = elements else { panic!("not an array: {elements}") };
+        assert_eq!(elements.len(), 1, "a control element stands alone");
+        Event::Control(elements.remove(0))
+    }
+
+    /// The ticks of a data message; a position may end it.
+    fn ticks_of(&mut self, payload: &[u8], encoding: Encoding) -> Vec<Tick> {
+        let mut ticks = Vec::new();
+        let elements = decode_message(payload, encoding).unwrap();
+        let last = elements.len() - 1;
+        for (place, element) in elements.into_iter().enumerate() {
+            match element {
+                Element::Tick(tick) => ticks.push(tick),
+                Element::Control(Control::Position { pos }) if place == last => {
+                    self.position = Some(pos);
+                }
+                Element::Control(other) => panic!("{other:?} among ticks"),
+            }
+        }
+        ticks
     }
 
     /// The next thing that happens but for pings, heartbeats and feed states.
@@ -326,22 +362,6 @@ impl Client {
             Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
         }
     }
-}
-
-fn message(payload: &[u8], encoding: Encoding) -> Event {
-    let elements: Value = match encoding {
-        Encoding::Json => serde_json::from_slice(payload).unwrap(),
-        Encoding::MsgpackArray if !matches!(payload[1], 0x80..=0x8f | 0xde) => {
-            return Event::Ticks(decode_ticks(payload, encoding).unwrap());
-        }
-        Encoding::MsgpackArray => rmp_serde::from_slice(payload).unwrap(),
-    };
-    if elements[0]["T"].as_str().is_some_and(|kind| kind.len() == 1) {
-        return Event::Ticks(decode_ticks(payload, encoding).unwrap());
-    }
-    let Value::Array(mut elements) = elements else { panic!("not an array: {elements}") };
-    assert_eq!(elements.len(), 1, "a control element stands alone");
-    Event::Control(elements.remove(0))
 }
 
 impl Event {
