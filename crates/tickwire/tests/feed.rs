@@ -101,6 +101,12 @@ fn bad_flags_are_usage_errors_that_name_flag_value_and_what_is_allowed() {
         (&["sim", "--hub", "hub:1"], ["'hub:1' for '--hub", "ws://127.0.0.1:8080"]),
         (&["sim", "--feed", "A B"], ["'A B' for '--feed", "expected 1 to 24 of a-z"]),
         (&["sim", "--publisher", ""], ["for '--publisher", "expected 1 to 64"]),
+        (&["sim", "--when-behind", "x"], ["'x' for '--when-behind", "wait, drop"]),
+        (&["sim", "--behind-max", "2s"], ["--behind-max 2s", "only with --when-behind drop"]),
+        (
+            &["replay", "a.csv", "--speed", "max", "--when-behind", "drop"],
+            ["--when-behind drop", "not with --speed max"],
+        ),
         (&["sim", "--to", "x"], ["required", "--duration <TIME>|--ticks <N>"]),
         (&["replay"], ["required", "<FILE>..."]),
         (&["replay", "a.csv", "--speed", "-1"], ["'-1' for '--speed", "or max"]),
