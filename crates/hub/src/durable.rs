@@ -25,6 +25,7 @@
 //!
 //! What reads and writes records is pure: files are behind [`Storage`].
 
+mod archive;
 mod bytes;
 mod disk;
 mod epoch;
@@ -43,6 +44,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{Archive, Gone};
 pub use bytes::Damage;
 pub use disk::FolderError;
 pub use keeper::{KeepError, Keeper, Kept, Segments};

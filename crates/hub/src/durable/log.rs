@@ -169,7 +169,7 @@ impl DurableLog {
         writer.append(batch, changes, received)?;
         self.syncer.written(writer.file());
         self.status.records.add(1);
-        if writer.roll(received)?.is_some() {
+        if writer.roll(received)? {
             self.syncer.written(writer.file());
             let segment = writer.segment();
             self.segments.lock().unwrap_or_else(PoisonError::into_inner).push(segment);

@@ -59,6 +59,14 @@ pub(super) fn write(
     out.extend_from_slice(batch.encoded(Encoding::MsgpackArray).run(0, ticks.len() - 1));
 }
 
+/// Where a record is: the position of its first tick, and how many it has.
+pub(super) fn read_extent(content: &[u8]) -> Result<(Position, usize), Damage> {
+    let mut reader = Reader(content);
+    let (first, _) = read_place(&mut reader)?;
+    read_changes(&mut reader)?;
+    Ok((first, reader.count(4)?))
+}
+
 /// Reads the content of a record. `feeds` are the hub's numbers of the feeds of its segment.
 ///
 /// # Errors
@@ -66,20 +74,13 @@ pub(super) fn write(
 pub(super) fn read(content: &[u8], feeds: &[FeedId]) -> Result<Record, Damage> {
     let mut reader = Reader(content);
     let (first, received) = read_place(&mut reader)?;
-    let mut changes = PublisherChanges::default();
-    for _ in 0..reader.count(4)? {
-        changes.forgotten.push(reader.str()?.to_owned());
-    }
-    for _ in 0..reader.count(13)? {
-        changes.at.push(read_publisher(&mut reader)?);
-    }
+    let changes = read_changes(&mut reader)?;
     let ticks = read_ticks(reader, feeds)?;
     let batch = (!ticks.is_empty()).then(|| Batch::new(first, received, ticks));
     Ok(Record { batch, changes, first, received })
 }
 
-/// The beginning of a record: which position it is at, and when it was received.
-pub(super) fn read_place(reader: &mut Reader<'_>) -> Result<(Position, UnixNanos), Damage> {
+fn read_place(reader: &mut Reader<'_>) -> Result<(Position, UnixNanos), Damage> {
     if reader.u8()? != RECORD {
         return Err(Damage("not a record"));
     }
@@ -89,6 +90,17 @@ pub(super) fn read_place(reader: &mut Reader<'_>) -> Result<(Position, UnixNanos
 
 pub(super) fn read_time(nanos: u64) -> Result<UnixNanos, Damage> {
     UnixNanos::new(nanos).ok_or(Damage("a time that is none"))
+}
+
+fn read_changes(reader: &mut Reader<'_>) -> Result<PublisherChanges, Damage> {
+    let mut changes = PublisherChanges::default();
+    for _ in 0..reader.count(4)? {
+        changes.forgotten.push(reader.str()?.to_owned());
+    }
+    for _ in 0..reader.count(13)? {
+        changes.at.push(read_publisher(reader)?);
+    }
+    Ok(changes)
 }
 
 fn read_ticks(mut reader: Reader<'_>, feeds: &[FeedId]) -> Result<Vec<Numbered>, Damage> {

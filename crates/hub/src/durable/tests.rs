@@ -6,6 +6,7 @@ mod life;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::Gone;
 use super::storage::{Kind, kind};
 use crate::fanout::Position;
 use folder::Folder;
@@ -266,4 +267,33 @@ fn feeds_may_be_added_and_reordered_but_not_left_out() {
     }
     let error = life::recovered_with(&folder, &["main"]).unwrap_err().to_string();
     assert!(error.contains("feed two"), "{error}");
+}
+
+#[test]
+fn the_archive_gives_back_every_tick_that_is_on_disk() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    (0..100).for_each(|_| life.turn(&mut random));
+    let mut life = life.killed(&folder, "boot");
+    let mut archive = life.archive(&folder);
+    for _ in 0..200 {
+        life.turn(&mut random);
+        let start = life.oldest_on_disk();
+        let mut position = Position(random.random_range(1..=life.head().0));
+        if position < start {
+            assert_eq!(archive.read(position, 1).unwrap_err(), Gone { next: start });
+            position = start;
+        }
+        let bytes_max = 1 << random.random_range(0..16);
+        loop {
+            let batches = archive.read(position, bytes_max).unwrap();
+            let end = life.clone_past().agrees_from(position, &batches);
+            if batches.is_empty() {
+                break;
+            }
+            position = end;
+        }
+        assert_eq!(position, life.head());
+    }
 }

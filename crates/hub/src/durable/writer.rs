@@ -118,21 +118,21 @@ impl<S: Storage> Writer<S> {
         Ok(())
     }
 
-    /// Begins a new segment if it is time. Returns the file of the one that has ended.
+    /// Begins a new segment if it is time, and says whether it did.
     ///
     /// # Errors
     /// As [`Writer::append`].
-    pub fn roll(&mut self, received: UnixNanos) -> io::Result<Option<S::File>> {
+    pub fn roll(&mut self, received: UnixNanos) -> io::Result<bool> {
         let Segment { bytes, received: began, number, .. } = self.segment;
         let is_old = began.0 != 0 && received.since(began) >= self.rolling.time;
         if self.head == self.header.first || !(bytes >= self.rolling.bytes || is_old) {
-            return Ok(None);
+            return Ok(false);
         }
         self.header.first = self.head;
         self.header.received = received;
-        let file = self.storage.create(&segment_name(number + 1), &self.header.write())?;
+        self.file = self.storage.create(&segment_name(number + 1), &self.header.write())?;
         self.segment = segment_of(&self.header, number + 1);
-        Ok(Some(std::mem::replace(&mut self.file, file)))
+        Ok(true)
     }
 
     /// The segment that is written to.

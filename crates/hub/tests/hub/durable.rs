@@ -41,7 +41,7 @@ fn the_next_hub_has_epoch_numbers_publishers_and_history_of_the_one_before() {
         for life in 0..3 {
             let hub = TestHub::start(config.clone());
             let epoch = epoch(&hub);
-            assert_eq!(*before.get_or_insert(epoch.clone()), epoch);
+            assert_eq!(*before.get_or_insert_with(|| epoch.clone()), epoch);
             let (mut publisher, mark) = Publisher::acknowledged(&hub, "market");
             assert_eq!(publisher.number, 10 * life);
             assert_eq!(mark, (life > 0).then(|| format!("life {}", life - 1)));

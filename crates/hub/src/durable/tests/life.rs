@@ -12,7 +12,7 @@ use tickwire_protocol::{
 
 use super::folder::Folder;
 use crate::durable::{
-    Derived, Keeper, Kept, RecoverError, Recovered, Rolling, Wanted, Writer, recover,
+    Archive, Derived, Keeper, Kept, RecoverError, Recovered, Rolling, Wanted, Writer, recover,
 };
 use crate::fanout::{Batch, FeedId, Position, PublisherAt, Sequencer};
 
@@ -126,6 +126,21 @@ impl Past {
         &self.ticks[usize::try_from(at.0).unwrap() - 1]
     }
 
+    /// Compares with what the archive has from a position on, and says where it ends.
+    pub(super) fn agrees_from(&self, from: Position, batches: &[Arc<Batch>]) -> Position {
+        let first = batches.first().map_or(from, |batch| batch.first());
+        assert!(first <= from && batches.first().is_none_or(|batch| from < batch.end()));
+        let mut position = first;
+        for batch in batches {
+            assert_eq!(batch.first(), position, "no gap");
+            for numbered in batch.ticks() {
+                assert_eq!(numbered.tick, *self.tick(position));
+                position = position.plus(1);
+            }
+        }
+        position
+    }
+
     /// A life that goes on from this.
     pub(super) fn recover(&self, folder: &Folder, boot: &str) -> Life {
         self.clone().live(folder, boot).unwrap()
@@ -226,7 +241,7 @@ impl Life {
         }
         match self.writer.roll(received) {
             Ok(rolled) => {
-                if rolled.is_some() {
+                if rolled {
                     self.segments.lock().unwrap().push(self.writer.segment());
                 }
                 self.keeper.follow(self.writer.segment().number, self.now).is_ok()
@@ -241,6 +256,14 @@ impl Life {
 
     pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
+    }
+
+    pub(super) fn archive(&self, folder: &Folder) -> Archive<Folder> {
+        Archive::new(folder.clone(), self.segments.clone(), feeds(&["main", "two"]))
+    }
+
+    pub(super) fn oldest_on_disk(&self) -> Position {
+        Archive::<Folder>::start(&self.segments).unwrap()
     }
 
     pub(super) fn first_segment(&self) -> u64 {
