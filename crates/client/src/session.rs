@@ -171,7 +171,7 @@ impl Session {
                 let known = !self.unanswered.iter().any(|command| command.goes_back);
                 events.extend(self.progress.told(pos, known).map(Event::Position));
             }
-            Control::Gap { channel, symbol, from, to } => {
+            Control::Gap { channel, symbol, from, to, .. } => {
                 self.in_gaps = in_gaps;
                 self.gap(Topic { symbol, channel }, from, to, events);
             }

@@ -67,7 +67,7 @@ async fn lagging_session_is_told_its_gap_and_may_ask_for_every_tick_again() {
     session.trades("A", &[1, 2], UnixNanos(1)).await;
     let symbol = Symbol::new("A").unwrap();
     let (channel, from, to) = (Channel::Trades, Some(3), Some(7));
-    session.say(&Control::Gap { channel, symbol, from, to }).await;
+    session.say(&Control::Gap { channel, symbol, from, to, lagged: true }).await;
     session.trades("A", &[8, 12], UnixNanos(1)).await;
     assert_eq!(events(&mut client, 5).await, ["1", "2", "lagged 3-7", "8", "12"]);
     client.subscribe(wanted).await.unwrap();

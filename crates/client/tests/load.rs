@@ -153,7 +153,7 @@ async fn gaps_the_hub_names_are_no_faults() {
         deliver(&mut sessions, 1..=10).await;
         let symbol = Symbol::new("SYM0003").unwrap();
         let (channel, from, to) = (Channel::Trades, Some(11), Some(20));
-        sessions[0].say(&Control::Gap { channel, symbol, from, to }).await;
+        sessions[0].say(&Control::Gap { channel, symbol, from, to, lagged: true }).await;
         sessions[0].trades("SYM0003", &[21, 30], unix()).await;
         sessions[1].trades("SYM0003", &[21], unix()).await;
         for session in sessions {

@@ -82,7 +82,7 @@ async fn session_continues_over_cuts_and_an_application_over_its_restart() {
     let asked = session.begun(Some(14), Some(Resumed::Gap)).await;
     assert_eq!((&asked.names, asked.resume), (&wanted, behind(14)));
     let (symbol, channel) = (Symbol::new("A").unwrap(), Channel::Trades);
-    session.say(&Control::Gap { channel, symbol, from: None, to: Some(4) }).await;
+    session.say(&Control::Gap { channel, symbol, from: None, to: Some(4), lagged: false }).await;
     session.positioned("A", &[5], UnixNanos(1), Some(30)).await;
     assert_eq!(events(&mut client, 3).await, ["gap 3-4", "5", "one:30"]);
     client.close().await;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::Modes;
+use crate::delivery::{DeliveryWord, Modes};
 use crate::envelope::{Envelope, Pos, Start};
 use crate::{
     Channel, DecodeError, Delivery, Encoding, Feed, Mode, Names, OnLag, PerChannel, Resumed,
@@ -44,7 +44,7 @@ pub enum Control {
         /// Number within the hub.
         pos: u64,
     },
-    /// Ticks of a topic that this session is not sent, since it lagged.
+    /// Ticks of a topic that this session is not sent.
     Gap {
         /// Channel of the topic.
         channel: Channel,
@@ -54,6 +54,8 @@ pub enum Control {
         from: Option<u64>,
         /// Number of the last, not less than `from`; `None`: nobody knows.
         to: Option<u64>,
+        /// The session has lagged: its names are delivered latest from here on.
+        lagged: bool,
     },
     /// The ticks up to [`Control::Live`] are last values, not news.
     Snapshot {
@@ -263,11 +265,12 @@ impl Control {
             .with_delivery(*delivery)
             .with_names(names),
             Self::Position { pos } => Envelope::position(*pos),
-            Self::Gap { channel, symbol, from, to } => Envelope {
+            Self::Gap { channel, symbol, from, to, lagged } => Envelope {
                 symbol: Some(symbol.to_string()),
                 channel: Some(channel.to_string()),
                 from: from.map(Start::Seq),
                 to: *to,
+                delivery: lagged.then_some(DeliveryWord::Latest),
                 ..Envelope::element("gap")
             },
             Self::Snapshot { ticks } => Envelope::counted("snapshot", *ticks),
@@ -398,7 +401,9 @@ fn gap(map: Envelope) -> Result<Control, DecodeError> {
     {
         return Err(wrong("to", format!("{to} is less than from, which is {from}")));
     }
-    Ok(Control::Gap { channel, symbol: parsed("gap", "S", map.symbol)?, from, to: map.to })
+    let symbol = parsed("gap", "S", map.symbol)?;
+    let lagged = map.delivery == Some(DeliveryWord::Latest);
+    Ok(Control::Gap { channel, symbol, from, to: map.to, lagged })
 }
 
 fn missing(kind: &'static str, field: &'static str) -> DecodeError {

@@ -250,10 +250,10 @@ fn subscription_ack() -> impl Strategy<Value = Control> {
 
 fn gap() -> impl Strategy<Value = Control> {
     let channel = prop::sample::select(Channel::ALL.to_vec());
-    (channel, symbol(), option::of(uint()), option::of(uint())).prop_map(
-        |(channel, symbol, from, to)| {
+    (channel, symbol(), option::of(uint()), option::of(uint()), any::<bool>()).prop_map(
+        |(channel, symbol, from, to, lagged)| {
             let to = to.map(|to| to.max(from.unwrap_or(0)));
-            Control::Gap { channel, symbol, from, to }
+            Control::Gap { channel, symbol, from, to, lagged }
         },
     )
 }

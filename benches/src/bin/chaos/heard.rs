@@ -48,7 +48,7 @@ fn heard(element: Element) -> Heard {
     match control {
         Control::Connected { epoch } => Heard::Connected { epoch },
         Control::Subscription { resumed, pos, .. } => Heard::Ack { resumed, position: pos },
-        Control::Gap { channel, symbol, from, to } => {
+        Control::Gap { channel, symbol, from, to, .. } => {
             Heard::Gap { topic: (channel, symbol), from, to }
         }
         Control::Snapshot { ticks } => Heard::Snapshot { ticks },

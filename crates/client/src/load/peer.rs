@@ -131,7 +131,7 @@ impl Peer {
                     let cause = format!("{} {}", code.code(), code.msg());
                     *tally.faults.errors.entry(cause).or_default() += 1;
                 }
-                Element::Control(Control::Gap { channel, symbol, from, to }) => {
+                Element::Control(Control::Gap { channel, symbol, from, to, .. }) => {
                     self.gap((channel, symbol), from, to, topics, tally);
                 }
                 _ => {}
@@ -284,7 +284,7 @@ mod tests {
         let (mut peer, topics, mut tally) = open();
         let gap = |symbol: &str, from, to| {
             let symbol = Symbol::new(symbol).unwrap();
-            control(&Control::Gap { channel: Channel::Trades, symbol, from, to })
+            control(&Control::Gap { channel: Channel::Trades, symbol, from, to, lagged: true })
         };
         let stream = [
             ticks(&[("SYM0001", 1), ("SYM0002", 4)]),

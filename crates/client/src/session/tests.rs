@@ -96,7 +96,7 @@ impl Heard {
 
     fn gap(&mut self, symbol: &str, from: Option<u64>, to: Option<u64>) -> Vec<Event> {
         let symbol = Symbol::new(symbol).unwrap();
-        self.control(&Control::Gap { channel: Channel::Trades, symbol, from, to })
+        self.control(&Control::Gap { channel: Channel::Trades, symbol, from, to, lagged: true })
     }
 
     fn subscribe(&mut self, id: u64, symbols: &[&str]) -> Vec<String> {

@@ -225,7 +225,7 @@ impl Observer {
                 assert_eq!(total, self.totals());
                 assert_eq!(on_lag, self.on_lag);
             }
-            (Snapshot::None, Control::Gap { channel, symbol, from, to }) => {
+            (Snapshot::None, Control::Gap { channel, symbol, from, to, .. }) => {
                 self.gap((channel, symbol), from, to, facts);
             }
             (state, control) => panic!("{control:?} comes in {state:?}"),

@@ -324,14 +324,19 @@ fn history_commands() -> [(&'static str, Command); 5] {
     ]
 }
 
-fn gaps() -> [(&'static str, Control); 2] {
-    let gap = |from, to| Control::Gap {
+fn gaps() -> [(&'static str, Control); 3] {
+    let gap = |from, to, lagged| Control::Gap {
         channel: Channel::Trades,
         symbol: Symbol::new("AAPL").unwrap(),
         from,
         to,
+        lagged,
     };
-    [("gap", gap(Some(1043), Some(2001))), ("gap_unknown", gap(None, None))]
+    [
+        ("gap", gap(Some(1043), Some(2001), false)),
+        ("gap_unknown", gap(None, None, false)),
+        ("gap_lagged", gap(Some(1043), Some(2001), true)),
+    ]
 }
 
 fn controls() -> Vec<(&'static str, Control)> {

@@ -139,7 +139,7 @@ impl Shard {
             last.past.trim(start, head);
             if last.past.gone() >= cursor.start(topic, named, channel).max(next) {
                 let to = Some(last.oldest_seq() - 1);
-                gaps.push(Control::Gap { channel, symbol, from: None, to });
+                gaps.push(Control::Gap { channel, symbol, from: None, to, lagged: false });
             }
         }
         self.controls(id, &gaps);

@@ -131,7 +131,7 @@ impl Shard {
         let to = (!unseen).then(|| oldest - 1);
         if missing.is_some() || unseen {
             let from = missing.flatten();
-            begun.gaps.push(Control::Gap { channel, symbol, from, to });
+            begun.gaps.push(Control::Gap { channel, symbol, from, to, lagged: false });
         }
         begun.topics.push((topic, at));
     }
@@ -185,7 +185,7 @@ impl Shard {
         let feed = self.sessions[id.slot()].feed;
         let mut gaps = Vec::new();
         let mut tell = |(_, channel, symbol): super::super::topics::Key| {
-            gaps.push(Control::Gap { channel, symbol, from: None, to: None });
+            gaps.push(Control::Gap { channel, symbol, from: None, to: None, lagged: false });
         };
         for topic in &topics {
             let entry = self.topics.get(*topic);

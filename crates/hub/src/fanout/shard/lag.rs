@@ -199,7 +199,7 @@ impl Shard {
             }
             let missing = if owed { gap.but_newest() } else { Some(*gap) };
             if let Some(Gap { from, to, .. }) = missing {
-                self.control(id, &Control::Gap { channel, symbol, from, to });
+                self.control(id, &Control::Gap { channel, symbol, from, to, lagged: true });
                 told = true;
             }
         }

@@ -216,7 +216,7 @@ impl Session {
             }
             (
                 Item::Gaps { gaps, .. },
-                Element::Control(Control::Gap { channel, symbol, from, to }),
+                Element::Control(Control::Gap { channel, symbol, from, to, .. }),
             ) => {
                 assert_eq!(gaps.remove(&(channel, symbol)), Some((from, to)), "{symbol}: {gaps:?}");
                 gaps.is_empty()
