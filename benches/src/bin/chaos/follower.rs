@@ -76,6 +76,10 @@ pub(crate) struct Follower {
     /// What earlier connections had; a snapshot never goes back behind it.
     floor: HashMap<Topic, u64>,
     position: Option<u64>,
+    /// Whether the last values of all topics have come, without which there is nothing to go on from.
+    whole: bool,
+    /// What it had before an answer whose gaps may not all have come: numbers and position.
+    undo: Option<(HashMap<Topic, u64>, Option<u64>)>,
     connection: Connection,
 }
 
@@ -116,6 +120,8 @@ impl Follower {
             last: HashMap::new(),
             floor: HashMap::new(),
             position: None,
+            whole: false,
+            undo: None,
             connection: Connection::opening(),
         }
     }
@@ -131,8 +137,12 @@ impl Follower {
         self.returns() == Some(Return::ByPosition)
     }
 
-    /// A new connection begins.
+    /// A new connection begins. If the one before was cut while gaps were told, it is as if none had
+    /// been: they will be told again.
     pub(crate) fn begin(&mut self) {
+        if let Some((last, position)) = self.undo.take() {
+            (self.last, self.position) = (last, position);
+        }
         self.connection = Connection::opening();
     }
 
@@ -171,7 +181,7 @@ impl Follower {
 
     /// The option that resumes, where there is something to go on from.
     fn resume(&self) -> Option<String> {
-        let epoch = self.epoch.as_ref()?;
+        let epoch = self.epoch.as_ref().filter(|_| self.whole)?;
         let point = match self.returns()? {
             Return::Afresh => return None,
             Return::ByPosition => format!(r#""pos":{}"#, self.position?),
@@ -211,6 +221,9 @@ impl Follower {
     }
 
     fn element(&mut self, world: &mut World, heard: Heard) -> Result<(), Violation> {
+        if self.connection.stage == Stage::Flowing && !matches!(heard, Heard::Gap { .. }) {
+            self.undo = None;
+        }
         match (heard, self.connection.stage) {
             (Heard::Other, _) => Ok(()),
             (Heard::Error(problem), _) => Err(Violation::Protocol(format!("error: {problem}"))),
@@ -260,6 +273,10 @@ impl Follower {
             self.last.clear();
         } else if resumed.is_none() {
             self.floor.extend(self.last.drain());
+        }
+        self.whole = matches!(resumed, Some(Resumed::All | Resumed::Gap));
+        if resumed == Some(Resumed::Gap) {
+            self.undo = Some((self.last.clone(), self.position));
         }
         self.epoch = Some(connection.epoch.clone());
         self.position = position;
@@ -341,6 +358,7 @@ impl Follower {
 
     fn live(&mut self, left: u64) -> Result<(), Violation> {
         self.connection.stage = Stage::Flowing;
+        self.whole = true;
         if left > 0 {
             return Err(Violation::Protocol(format!("{left} last values did not come")));
         }
@@ -357,6 +375,7 @@ impl Follower {
         let topic = topic_of(tick);
         self.wanted(&topic)?;
         let seq = tick.seq.0;
+        self.whole = true;
         let place = self.place(world, tick)?;
         let every = self.returns().is_some();
         let before = self.connection.place.replace(place);

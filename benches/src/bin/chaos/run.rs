@@ -64,9 +64,10 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
 
 async fn observed(options: &Options) -> Result<Report> {
     let seed = options.seed.unwrap_or_else(rand::random);
-    println!("seed {seed}: {:.0} s of faults", options.length.as_secs_f64());
     let began = now();
     let mut stage = Stage::set(options, seed).await?;
+    let (length, log_mib) = (options.length.as_secs_f64(), stage.log_mib);
+    println!("seed {seed}: {length:.0} s of faults, a hub with {log_mib} MiB of history in memory");
     let course = stage.course(schedule::plan(seed, options.length), options.length).await;
     if let Err(error) = course {
         stage.violated(Violation::Process(format!("{error:#}")));
@@ -311,6 +312,7 @@ impl Stage {
     /// The network is well, the market closes; then everybody must have the newest of everything.
     async fn settle(&mut self) -> Result<()> {
         self.network.troubled.set(false);
+        self.market_goes_on().await?;
         if let Some(mut feeder) = self.feeder.take() {
             feeder.end().await?;
         }
@@ -336,6 +338,23 @@ impl Stage {
             self.world.borrow_mut().violated(&who, violation);
         }
         self.compare_epochs()
+    }
+
+    /// Waits until the feeder is back and its ticks arrive.
+    async fn market_goes_on(&mut self) -> Result<()> {
+        let (before, began) = (self.seen(), now());
+        while self.seen() <= before {
+            ensure!(now() - began < SETTLE, "no tick comes, although all is well again");
+            sleep(LOOK).await;
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    /// How far in the market the current epoch is, as anybody has seen it.
+    fn seen(&self) -> u64 {
+        let world = self.world.borrow();
+        self.epochs.last().and_then(|epoch| world.epoch(epoch)).map_or(0, |epoch| epoch.seen())
     }
 
     /// What clients have not got yet of the newest, by who; `None`: the newest is not known.
@@ -375,8 +394,8 @@ impl Stage {
     }
 
     fn report(self, seed: u64, took: Duration) -> Report {
+        let market_ticks = self.seen();
         let world = self.world.borrow();
-        let last = self.epochs.last().and_then(|epoch| world.epoch(epoch));
         let report = Report {
             seed,
             took,
@@ -386,7 +405,7 @@ impl Stage {
             tally: *self.network.tally.borrow(),
             counts: world.counts,
             epochs: self.epochs.len(),
-            market_ticks: last.map_or(0, |epoch| epoch.seen()),
+            market_ticks,
             memory_mib_max: self.memory_mib_max,
             violations: world.violations.clone(),
         };

@@ -201,6 +201,28 @@ fn a_new_epoch_is_told_with_gaps_and_a_snapshot() {
 }
 
 #[test]
+fn gaps_and_snapshots_that_were_cut_are_asked_for_again() {
+    let hub = Hub::new("one", 0);
+    let (mut world, mut client) = begun(&hub);
+    again(&hub, &mut world, &mut client);
+    client.hear(&mut world, ack(Some(Resumed::Gap), 110));
+    let topic = topic_of(&hub.ticks[100]);
+    let to = Some(hub.ticks[100].seq.0);
+    client.hear(&mut world, vec![Heard::Gap { topic, from: None, to }]);
+    let command = again(&hub, &mut world, &mut client);
+    assert!(command.contains(r#""resume":{"epoch":"one","pos":100}"#), "{command}");
+
+    let (mut world, mut client) = (World::new(config()), follower(Return::ByPosition));
+    client.hear(&mut world, hub.connected());
+    client.command().unwrap();
+    client.hear(&mut world, ack(None, 50));
+    client.hear(&mut world, vec![Heard::Snapshot { ticks: 3 }]);
+    let command = again(&hub, &mut world, &mut client);
+    assert!(!command.contains("resume"), "{command}");
+    assert_eq!(world.violations, []);
+}
+
+#[test]
 fn numbers_of_all_names_are_resumed_from_also_of_quiet_ones() {
     let hub = Hub::new("one", 0);
     let symbols: Vec<Symbol> = Simulator::new(config()).symbols().collect();
