@@ -136,13 +136,11 @@ const SYMBOLS: [&str; 3] = ["AAPL", "MSFT", "NVDA"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_tick_comes_once_over_cuts_and_a_hub_that_is_killed() {
-    let seed = 7;
-    println!("seed {seed}");
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();
     let (mut hub_now, port) = hub(data, 0);
     let _market = market(port);
-    let proxy = Proxy::start(port, seed).await;
+    let proxy = Proxy::start(port, 7).await;
     let mut client = connected(proxy.port).await;
     // Several commands: what is named, what is not, and what comes later.
     client.subscribe(names(&[Channel::Trades], SYMBOLS).unwrap()).await.unwrap();
@@ -174,9 +172,7 @@ async fn every_tick_comes_once_over_cuts_and_a_hub_that_is_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn application_that_restarts_anywhere_has_every_tick_once() {
-    let seed = 11;
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = StdRng::seed_from_u64(11);
     let data = tempfile::tempdir().unwrap();
     let (_hub, port) = hub(data.path().to_str().unwrap(), 0);
     let _market = market(port);
