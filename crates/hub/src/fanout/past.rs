@@ -18,9 +18,9 @@ pub(crate) struct Past {
 const KEPT: usize = 64;
 
 impl Past {
-    /// A topic of which ticks up to a position may have been that are not known here.
+    /// A topic of which there may have been ticks before a position that are not known here.
     pub(crate) fn unknown_before(at: Position) -> Self {
-        Self { indexes: VecDeque::new(), gone: Position(at.0 - 1) }
+        Self { indexes: VecDeque::new(), gone: Position(at.0.saturating_sub(1)) }
     }
 
     /// Adds the newest tick. Takes away two at most of those that have left the log, which is enough to

@@ -22,7 +22,7 @@ use tickwire_protocol::{Channel, Control, Encoding, PerChannel, Tick, UnixNanos}
 
 use super::session::{Feed, Flow, Hot, Session};
 use super::subscriber::{SESSIONS_MAX, Subscriber};
-use super::topics::Topics;
+use super::topics::{Topic, Topics};
 use super::view::View;
 use super::wheel::Wheel;
 use super::{CloseReason, FeedId, FrameBuf, Position, SessionId, frame};
@@ -109,7 +109,9 @@ pub struct Shard {
     closed: Vec<SessionId>,
     /// The life of the hub in which positions and numbers are valid.
     epoch: String,
-    /// The shard has not seen all ticks before this position, if it has fallen out of the log.
+    /// The shard has seen every tick from this position on.
+    seen_from: Position,
+    /// The same if it has fallen out of the log; 0 if not. What was last before may not be the last.
     unseen_until: Position,
     now: UnixNanos,
     stats: Stats,
@@ -132,6 +134,7 @@ impl Shard {
             eager_names: 0,
             closed: Vec::new(),
             epoch: String::new(),
+            seen_from: from,
             unseen_until: Position(0),
             now: UnixNanos::default(),
             stats: Stats::default(),
@@ -308,6 +311,13 @@ impl Shard {
     fn last_values(&self, feed: FeedId, channels: &[Channel]) -> impl Iterator<Item = &Tick> {
         let wanted = move |key: &super::topics::Key| key.0 == feed && channels.contains(&key.1);
         let topics = self.topics.iter().filter(move |(_, topic)| wanted(&topic.key));
-        topics.filter_map(|(_, topic)| Some(&topic.last.as_deref()?.tick))
+        topics.filter_map(|(_, topic)| self.last_value(topic))
+    }
+
+    /// The last value of a topic, unless there may have been others since that the shard has not seen:
+    /// the next tick would not follow it.
+    fn last_value<'a>(&self, topic: &'a Topic) -> Option<&'a Tick> {
+        let last = topic.last.as_deref().filter(|last| last.at >= self.unseen_until)?;
+        Some(&last.tick)
     }
 }

@@ -43,10 +43,10 @@ pub(crate) struct Last {
 }
 
 impl Last {
-    /// The first tick of a topic that is seen here.
-    fn met(tick: Tick, at: Position) -> Self {
+    /// The first tick of a topic that is seen here, by who has seen all ticks from a position on.
+    fn met(tick: Tick, at: Position, seen_from: Position) -> Self {
         let is_first = tick.seq.0 <= 1;
-        let mut past = if is_first { Past::default() } else { Past::unknown_before(at) };
+        let mut past = if is_first { Past::default() } else { Past::unknown_before(seen_from) };
         past.push(at, Position(0));
         Self { tick, at, past }
     }
@@ -93,27 +93,29 @@ impl Topics {
         }
     }
 
-    /// Takes note of a tick: it is its topic's last value now.
+    /// Takes note of a tick: it is its topic's last value now. All ticks from `seen_from` on have been
+    /// noted here, if they had not left the log, which begins at `log_start`.
     #[inline]
     pub(crate) fn tick(
         &mut self,
         numbered: &Numbered,
         at: Position,
         log_start: Position,
+        seen_from: Position,
     ) -> (LocalId, &mut Topic) {
         let local = self.local(numbered.topic).unwrap_or_else(|| self.meet(numbered));
         let topic = &mut self.topics[local.0 as usize];
         match &mut topic.last {
             Some(last) => {
                 if numbered.tick.seq.0 != last.tick.seq.0 + 1 {
-                    last.past = Past::unknown_before(at); // the shard has fallen out of the log
+                    last.past = Past::unknown_before(seen_from); // the shard fell out of the log
                 }
                 last.tick.clone_from(&numbered.tick); // in place: the box stays
                 last.at = at;
                 last.past.push(at, log_start);
             }
             None => {
-                topic.last = Some(Box::new(Last::met(numbered.tick.clone(), at)));
+                topic.last = Some(Box::new(Last::met(numbered.tick.clone(), at, seen_from)));
                 self.waiting -= 1;
             }
         }

@@ -52,6 +52,8 @@ pub(crate) struct Shard {
     conflated: u64,
     degraded: u64,
     fell_out: u64,
+    /// Ticks it had seen when it fell out of the log the last time.
+    seen_before: u64,
     setting: Setting,
 }
 
@@ -69,6 +71,7 @@ impl Shard {
             conflated: 0,
             degraded: 0,
             fell_out: 0,
+            seen_before: 0,
             setting: setting.clone(),
         }
     }

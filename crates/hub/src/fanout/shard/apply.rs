@@ -28,11 +28,11 @@ impl Shard {
             queued: 0,
             conflated: 0,
         };
-        let log_start = self.view.start();
+        let (log_start, seen_from) = (self.view.start(), self.seen_from);
         let mut position = batch.first();
         for numbered in batch.ticks() {
             let index = position.index();
-            let (local, topic) = self.topics.tick(numbered, position, log_start);
+            let (local, topic) = self.topics.tick(numbered, position, log_start, seen_from);
             for subscriber in &mut topic.subscribers {
                 if let Some(slot) = subscriber.every_slot() {
                     queue.push(slot, index);

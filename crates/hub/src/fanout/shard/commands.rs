@@ -371,8 +371,7 @@ impl Shard {
         for topic in added {
             let topic = self.topics.get(*topic);
             let covered = of_wild && wild.contains(&topic.key.1);
-            let last = topic.last.as_deref().filter(|_| of_names && !covered);
-            ticks.extend(last.map(|last| &last.tick));
+            ticks.extend(self.last_value(topic).filter(|_| of_names && !covered));
         }
         let most = self.limits.message_bytes - 3;
         for frames in snapshot_frames(session.encoding, &ticks, most) {

@@ -111,8 +111,9 @@ impl Shard {
         let (oldest, newest) = (last.oldest_seq(), last.tick.seq.0);
         let (at, missing) = match behind {
             Behind::Position(position) => {
-                let missing = (last.past.gone() > position).then_some(None);
-                (position.plus(1).clamp(start, head), missing)
+                let next = position.plus(1);
+                let missing = (next < start && last.past.gone() > position).then_some(None);
+                (next.clamp(start, head), missing)
             }
             Behind::Seq(seq) if seq >= newest => (head, None),
             Behind::Seq(seq) => {

@@ -40,7 +40,7 @@ impl Shard {
     /// that is owed every tick of anything has lagged. Last values stay those it has seen.
     pub fn fell_out(&mut self, to: Position) {
         self.view.jump(to);
-        self.unseen_until = to;
+        (self.seen_from, self.unseen_until) = (to, to);
         self.stats.fell_out += 1;
         for lagged in &mut self.lagged {
             lagged.missed = Missed::Unseen { until: to }; // it had lagged just before
@@ -170,17 +170,18 @@ impl Shard {
         let mut gaps = match missed {
             Missed::Pending if session.catch_up.is_some() => self.catch_up_gaps(id),
             Missed::Pending => self.pending_gaps(id),
-            Missed::Unseen { until } => {
-                self.wanted_gaps(id, *until).into_iter().map(Gap::unseen).collect()
-            }
+            Missed::Unseen { until } => self.unseen_gaps(id, *until),
         };
         gaps.sort_unstable_by_key(|gap| Reverse(self.topics.get(gap.topic).last_at()));
         self.drop_backlog(id);
-        self.stats.degraded += 1;
-        self.conflate_all(id);
         self.end_catch_up(id);
         self.hot[slot].feed = Feed::Live;
-        self.tell(id, &gaps);
+        // Without a gap it would not know of the change; then nothing has been seen that it wants.
+        if !(gaps.is_empty() && matches!(missed, Missed::Unseen { .. })) {
+            self.stats.degraded += 1;
+            self.conflate_all(id);
+            self.tell(id, &gaps);
+        }
         self.wake(id);
         true
     }
@@ -287,6 +288,24 @@ impl Shard {
         } else {
             session.names.iter().filter_map(|name| gap(name.topic)).collect()
         }
+    }
+
+    /// What may be missing for a session when the shard itself has not seen it: something of every topic,
+    /// also of names that were not known to tick.
+    fn unseen_gaps(&self, id: SessionId, until: Position) -> Vec<Gap> {
+        let mut gaps = self.wanted_gaps(id, until);
+        let names = self.sessions[id.slot()].names.iter().map(|name| name.topic);
+        let silent = names.filter(|topic| {
+            self.topics.get(*topic).last.is_none()
+                && self.lane_of(id, *topic) == Some(LaneId::EVERY)
+        });
+        gaps.extend(silent.map(|topic| Gap {
+            topic,
+            from: None,
+            to: None,
+            newest_is_pending: false,
+        }));
+        gaps.into_iter().map(Gap::unseen).collect()
     }
 
     /// Whether the newest tick of a topic that is delivered tick by tick is still pending, or came when

@@ -68,8 +68,10 @@ impl Shard {
         let ticks: Vec<Tick> = self
             .last
             .iter()
-            .filter(|((feed, channel, symbol), _)| {
-                *feed == session.feed && wanted((*channel, *symbol))
+            .filter(|((feed, channel, symbol), last)| {
+                *feed == session.feed
+                    && wanted((*channel, *symbol))
+                    && last.count > self.seen_before
             })
             .map(|(_, last)| last.tick.clone())
             .collect();

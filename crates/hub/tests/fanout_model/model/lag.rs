@@ -24,6 +24,7 @@ impl Shard {
         self.gone = self.gone.max(self.head);
         self.head = to;
         self.fell_out += 1;
+        self.seen_before = self.applied;
         for (slot, session) in &mut self.sessions {
             if session.wants_every() && !session.deaf {
                 session.lags();
@@ -120,11 +121,16 @@ impl Shard {
             given_up = Some(*name);
         }
         let now_ns = self.now_ns;
-        self.degraded += 1;
+        let stays = gaps.is_empty() && session.unseen;
+        self.degraded += u64::from(!stays);
         let session = self.session(slot);
         session.pending.retain(|item| !matches!(item, Item::Tick { .. }));
         session.missed.clear();
         (session.deaf, session.unseen) = (false, false);
+        if stays {
+            session.wake();
+            return true;
+        }
         session.conflate_all();
         if !gaps.is_empty() {
             session.push(Item::Gaps { gaps, queued_ns: now_ns });
@@ -168,7 +174,8 @@ impl Shard {
         let of_every = |name: &Name| session.delivery(*name) == Some(Delivery::Every);
         if session.unseen {
             let ticked = self.last.keys().filter(|(feed, ..)| *feed == session.feed);
-            let names = ticked.map(|(_, channel, symbol)| (*channel, *symbol)).filter(of_every);
+            let seen = ticked.map(|(_, channel, symbol)| (*channel, *symbol));
+            let names = seen.chain(session.names.keys().copied()).filter(of_every);
             return names.map(|name| (name, (None, None))).collect();
         }
         let lost = session.has_lost_any(self.gone);
