@@ -5,8 +5,7 @@ mod commands;
 use std::collections::VecDeque;
 
 use tickwire_protocol::{
-    Control, DecodeError, Delivery, Element, Encoding, Names, OnLag, Resumed, Seq, Tick,
-    decode_message,
+    Control, DecodeError, Delivery, Element, Encoding, Names, OnLag, Seq, Tick, decode_message,
 };
 
 use self::commands::Unanswered;
@@ -39,8 +38,6 @@ pub(crate) struct Session {
     open: bool,
     /// Whether the ticks that come are last values.
     in_snapshot: bool,
-    /// Whether the gaps that come are those of a resume: they follow its answer.
-    in_gaps: bool,
     /// Commands without an answer, oldest first. Invariant: empty while not open.
     unanswered: VecDeque<Unanswered>,
     sent: u64,
@@ -59,7 +56,7 @@ impl Session {
     /// A connection is there. Returns the commands to send: everything wanted, again.
     pub(crate) fn opened(&mut self) -> Vec<String> {
         self.open = true;
-        (self.in_snapshot, self.in_gaps) = (false, false);
+        self.in_snapshot = false;
         // What was unsubscribed meanwhile may come back later; it has no past then.
         self.sequence.hold(|topic| self.wanted.covers(topic));
         let mut commands = Vec::new();
@@ -122,7 +119,6 @@ impl Session {
     fn tick(&mut self, tick: Tick, events: &mut Vec<Event>) {
         let (topic, seq) = (Topic::of(&tick), tick.seq.0);
         let snapshot = self.in_snapshot;
-        self.in_gaps = false;
         let seen = if snapshot {
             self.sequence.snapshot(topic, seq)
         } else {
@@ -146,7 +142,6 @@ impl Session {
     }
 
     fn control(&mut self, control: Control, events: &mut Vec<Event>) {
-        let in_gaps = std::mem::replace(&mut self.in_gaps, false);
         match control {
             Control::Connected { epoch } => {
                 let before = self.progress.position();
@@ -158,7 +153,6 @@ impl Session {
                 events.push(Event::Connected { epoch, anew });
             }
             Control::Subscription { id, names, total, delivery, pos, resumed, from, .. } => {
-                self.in_gaps = matches!(resumed, Some(Resumed::Gap | Resumed::Epoch));
                 let answered = self.answered(id);
                 let position = answered
                     .as_ref()
@@ -171,9 +165,8 @@ impl Session {
                 let known = !self.unanswered.iter().any(|command| command.goes_back);
                 events.extend(self.progress.told(pos, known).map(Event::Position));
             }
-            Control::Gap { channel, symbol, from, to, .. } => {
-                self.in_gaps = in_gaps;
-                self.gap(Topic { symbol, channel }, from, to, events);
+            Control::Gap { channel, symbol, from, to, lagged } => {
+                events.extend(self.gap(Topic { symbol, channel }, from, to, lagged));
             }
             Control::Snapshot { .. } => self.in_snapshot = true,
             Control::Live => self.in_snapshot = false,
@@ -248,7 +241,13 @@ impl Session {
 
     /// The hub names ticks that will not come. Those before them have come, so what is missing
     /// begins behind the last number seen, whatever the hub says.
-    fn gap(&mut self, topic: Topic, from: Option<u64>, to: Option<u64>, events: &mut Vec<Event>) {
+    fn gap(
+        &mut self,
+        topic: Topic,
+        from: Option<u64>,
+        to: Option<u64>,
+        lagged: bool,
+    ) -> Option<Event> {
         let last = self.sequence.last(&topic);
         let from = last.map(|last| last.saturating_add(1)).or(from);
         let is_news = to.is_none() || to > last;
@@ -257,14 +256,13 @@ impl Session {
             None => self.sequence.forget(&topic),
         }
         let (from, to) = (from.map(Seq), to.map(Seq));
-        if self.on_lag == Some(OnLag::Latest) && !self.in_gaps {
-            if !std::mem::replace(&mut self.degraded, true) {
-                self.granted.degrade();
-            }
-            events.push(Event::Lagged { topic, from, to });
-        } else if is_news {
-            events.push(Event::Gap { topic, from, to });
+        if !lagged {
+            return is_news.then_some(Event::Gap { topic, from, to });
         }
+        if !std::mem::replace(&mut self.degraded, true) {
+            self.granted.degrade();
+        }
+        Some(Event::Lagged { topic, from, to })
     }
 
     /// The hub has refused a command: its names are what they were. Returns the request.

@@ -4,8 +4,8 @@ mod resume;
 use super::*;
 use crate::names;
 use tickwire_protocol::{
-    Channel, Delivery, ErrorCode, MessageBuf, OnLag, PerChannel, Resume, ResumePoint, Subscription,
-    Symbol, TickData, Trade, UnixNanos,
+    Channel, Delivery, ErrorCode, MessageBuf, OnLag, PerChannel, Resume, ResumePoint, Resumed,
+    Subscription, Symbol, TickData, Trade, UnixNanos,
 };
 
 const TRADES: &[Channel] = &[Channel::Trades];
@@ -94,9 +94,25 @@ impl Heard {
         })
     }
 
+    /// Ticks will not come.
     fn gap(&mut self, symbol: &str, from: Option<u64>, to: Option<u64>) -> Vec<Event> {
+        self.missing(symbol, from, to, false)
+    }
+
+    /// Ticks will not come since the session lagged.
+    fn lag(&mut self, symbol: &str, from: Option<u64>, to: Option<u64>) -> Vec<Event> {
+        self.missing(symbol, from, to, true)
+    }
+
+    fn missing(
+        &mut self,
+        symbol: &str,
+        from: Option<u64>,
+        to: Option<u64>,
+        lagged: bool,
+    ) -> Vec<Event> {
         let symbol = Symbol::new(symbol).unwrap();
-        self.control(&Control::Gap { channel: Channel::Trades, symbol, from, to, lagged: true })
+        self.control(&Control::Gap { channel: Channel::Trades, symbol, from, to, lagged })
     }
 
     fn subscribe(&mut self, id: u64, symbols: &[&str]) -> Vec<String> {
@@ -110,15 +126,7 @@ impl Heard {
 }
 
 fn opened(encoding: Encoding) -> Heard {
-    opened_by(Session::new(None, None), encoding)
-}
-
-/// A session that goes on with the newest when it lags.
-fn lagging(encoding: Encoding) -> Heard {
-    opened_by(Session::new(None, Some(OnLag::Latest)), encoding)
-}
-
-fn opened_by(mut session: Session, encoding: Encoding) -> Heard {
+    let mut session = Session::new(None, None);
     assert!(session.opened().is_empty());
     let mut heard = Heard { session, encoding };
     heard.connected("one");
@@ -308,18 +316,18 @@ fn mode_counts_from_its_answer_and_not_from_the_command() {
 #[test]
 fn named_gap_is_told_once_and_all_names_are_latest_behind_it() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
-        let mut heard = lagging(encoding);
+        let mut heard = opened(encoding);
         heard.granted(1, &["A", "B", "C"], Delivery::Every);
         heard.ticks(&[("A", 4), ("B", 1)]);
-        assert_eq!(spell(&heard.gap("A", None, Some(9))), ["lagged A trades Some(5)-Some(9)"]);
-        assert_eq!(spell(&heard.gap("C", None, None)), ["lagged C trades None-None"]);
+        assert_eq!(spell(&heard.lag("A", None, Some(9))), ["lagged A trades Some(5)-Some(9)"]);
+        assert_eq!(spell(&heard.lag("C", None, None)), ["lagged C trades None-None"]);
         let events = heard.ticks(&[("A", 12), ("B", 6), ("C", 3), ("C", 8), ("A", 12)]);
         assert_eq!(spell(&events), ["A12", "B6", "C3", "C8", "A trades 12 instead of 13"]);
         heard.granted(2, &["A"], Delivery::Every);
         let events = heard.ticks(&[("A", 20), ("A", 22), ("B", 9)]);
         assert_eq!(spell(&events), ["A20", "gap A trades 21-21", "A22", "B9"]);
         assert_eq!(
-            spell(&heard.gap("A", Some(23), Some(30))),
+            spell(&heard.lag("A", Some(23), Some(30))),
             ["lagged A trades Some(23)-Some(30)"]
         );
         assert_eq!(spell(&heard.ticks(&[("A", 40)])), ["A40"], "it has lagged again");
@@ -331,7 +339,7 @@ fn ticks_a_named_gap_covers_do_not_come_again() {
     let mut heard = opened(Encoding::Json);
     heard.granted(1, &["A"], Delivery::Every);
     heard.ticks(&[("A", 1)]);
-    heard.gap("A", Some(2), Some(u64::MAX));
+    heard.lag("A", Some(2), Some(u64::MAX));
     assert_eq!(
         spell(&heard.ticks(&[("A", 5)])),
         [format!("A trades 5 instead of {}", u64::MAX)],
@@ -349,7 +357,7 @@ fn reconnect_asks_for_the_modes_the_application_asked_for() {
     heard.granted(2, &["*"], Delivery::Latest { max_rate });
     heard.granted(3, &["B"], LATEST);
     heard.ticks(&[("A", 1)]);
-    heard.gap("A", Some(2), Some(3));
+    heard.lag("A", Some(2), Some(3));
     heard.session.closed();
     assert_eq!(
         heard.session.opened(),

@@ -93,7 +93,7 @@ fn gap_of_a_resume_begins_behind_the_last_tick_that_came() {
 
 #[test]
 fn gap_of_a_resume_does_not_end_delivery_every() {
-    let mut heard = lagging(Encoding::Json);
+    let mut heard = opened(Encoding::Json);
     heard.subscribed(&["A", "B"], 10);
     heard.positioned(&[("A", 1)], 11);
     heard.cut("one");
@@ -101,7 +101,7 @@ fn gap_of_a_resume_does_not_end_delivery_every() {
     assert_eq!(spell(&heard.gap("A", None, Some(4))), ["gap A trades 2-4"]);
     let events = heard.positioned(&[("A", 5), ("A", 7)], 20);
     assert_eq!(spell(&events), ["A5", "gap A trades 6-6", "A7", "one:20"]);
-    let lagged = heard.gap("A", Some(8), Some(9));
+    let lagged = heard.lag("A", Some(8), Some(9));
     assert_eq!(spell(&lagged), ["lagged A trades Some(8)-Some(9)"], "this one is of its own");
 }
 
@@ -221,10 +221,10 @@ fn replay_of_a_topic_begins_before_what_was_seen_of_it() {
 
 #[test]
 fn session_that_lagged_resumes_without_telling_its_gap_again() {
-    let mut heard = lagging(Encoding::Json);
+    let mut heard = opened(Encoding::Json);
     heard.subscribed(&["A"], 10);
     heard.positioned(&[("A", 1)], 11);
-    assert_eq!(spell(&heard.gap("A", Some(2), Some(5))), ["lagged A trades Some(2)-Some(5)"]);
+    assert_eq!(spell(&heard.lag("A", Some(2), Some(5))), ["lagged A trades Some(2)-Some(5)"]);
     assert_eq!(spell(&heard.ticks(&[("A", 6), ("A", 9)])), ["A6", "A9"]);
     let again = heard.cut("one");
     assert!(again[0].contains(r#""resume":{"epoch":"one","pos":11}"#), "{again:?}");
