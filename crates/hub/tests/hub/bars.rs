@@ -1,0 +1,154 @@
+//! Bars of trades, made by the hub.
+
+use std::collections::BTreeMap;
+
+use tickwire_hub::Config;
+use tickwire_protocol::{Bar, Conditions, Encoding, Price, Symbol, Tick, TickData, UnixNanos};
+
+use tickwire_feeder::{Replay, ReplayConfig, Source};
+
+use crate::kit::{self, Client, Publisher, TestHub, seqs};
+
+/// 2026-01-02T14:30:00Z, when the session in New York begins.
+const OPENING: u64 = 1_767_364_200_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+const MINUTE: u64 = 60 * SECOND;
+
+fn trade(symbol: &str, time: u64, id: u64) -> Tick {
+    let mut tick = kit::trade(symbol, id);
+    tick.time = UnixNanos(time);
+    let TickData::Trade(trade) = &mut tick.data else { panic!("not a trade") };
+    trade.conditions = Conditions::new(["@"]).unwrap();
+    tick
+}
+
+fn bar(tick: &Tick) -> &Bar {
+    match &tick.data {
+        TickData::Bar(bar) | TickData::UpdatedBar(bar) | TickData::DailyBar(bar) => bar,
+        other => panic!("not a bar: {other:?}"),
+    }
+}
+
+/// The rows of the expected bars: kind, symbol and start, with the other fields as they are spelled.
+fn expected() -> BTreeMap<(String, UnixNanos), Vec<String>> {
+    let rows = include_str!("../bars/excerpt.csv").lines().skip(1);
+    let row = |line: &str| {
+        let fields: Vec<String> = line.split(',').map(str::to_owned).collect();
+        assert_eq!(fields[1], "XXX");
+        ((fields[0].clone(), fields[2].parse().unwrap()), fields[3..].to_vec())
+    };
+    rows.map(row).collect()
+}
+
+fn spelled(bar: &Bar) -> Vec<String> {
+    let Bar { open, high, low, close, volume, trades, vwap } = bar;
+    let price = Price::to_string;
+    let (volume, trades) = (volume.to_string(), trades.to_string());
+    vec![price(open), price(high), price(low), price(close), volume, trades, price(vwap)]
+}
+
+#[test]
+fn bars_of_real_trades_equal_those_of_another_implementation() {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../feeder/tests/data/trades.csv.gz");
+    let config = ReplayConfig { files: vec![data.into()], ..ReplayConfig::default() };
+    let mut source = Replay::open(config).unwrap();
+    let hub = TestHub::default();
+    let mut client = Client::session(&hub, Encoding::MsgpackArray);
+    client.subscribe(r#""bars":["XXX"],"updatedBars":["XXX"],"dailyBars":["XXX"]"#);
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "p");
+    let mut last = UnixNanos(0);
+    while let Some(tick) = source.next_tick().unwrap() {
+        last = tick.time;
+        publisher.send(&[tick]);
+    }
+    // The clock of the feed, which another symbol moves on, closes what is open.
+    publisher.publish(&[trade("ZZZ", last.0 + 3 * MINUTE, 1)]);
+    let expected = expected();
+    let end = expected.keys().filter(|(kind, _)| kind == "b").map(|(_, start)| *start).max();
+    let mut found = BTreeMap::new();
+    let mut done = false;
+    while !done {
+        for tick in client.data() {
+            let kind = if tick.channel().letter() == "d" { "d" } else { "b" };
+            done |= kind == "d" && found.contains_key(&("b".to_owned(), end.unwrap()));
+            found.insert((kind.to_owned(), tick.time), spelled(bar(&tick)));
+        }
+    }
+    assert!(expected.len() > 20, "{}", expected.len());
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_minute_ends_by_the_clock_without_another_trade() {
+    let hub = TestHub::default();
+    let mut client = Client::msgpack(&hub);
+    client.subscribe(r#""bars":["A"],"dailyBars":["A"]"#);
+    Publisher::acknowledged(&hub, "p").0.publish(&[trade("A", OPENING + MINUTE - 1, 7)]);
+    let bars = client.take(2);
+    assert_eq!((bars[0].channel().letter(), bars[1].channel().letter()), ("b", "d"));
+    assert_eq!((bars[0].time, bar(&bars[0]).trades), (UnixNanos(OPENING), 1));
+    hub.until_metric("tickwire_bars_total", 2);
+}
+
+#[test]
+fn a_late_trade_updates_its_minute_and_who_comes_later_is_shown_the_last_values() {
+    let hub = TestHub::default();
+    let mut publisher = Publisher::acknowledged(&hub, "p").0;
+    let times = [0, MINUTE, 2 * MINUTE];
+    publisher.publish(&times.map(|time| trade("A", OPENING + time, 1)));
+    publisher.publish(&[trade("A", OPENING + MINUTE + 1, 2)]);
+    let mut client = Client::msgpack(&hub);
+    client.send(r#"{"action":"subscribe","bars":["A"],"updatedBars":["A"],"dailyBars":["A"]}"#);
+    client.answer();
+    assert_eq!(client.control()["T"], "snapshot");
+    let mut ticks = client.take(3);
+    ticks.sort_by_key(|tick| tick.channel().letter());
+    let [minute, day, updated] = ticks.as_slice() else { panic!("{ticks:?}") };
+    assert_eq!((minute.time.0, bar(minute).trades), (OPENING + MINUTE, 1));
+    assert_eq!((updated.time.0, bar(updated).trades), (OPENING + MINUTE, 2));
+    assert_eq!(bar(day).trades, 3);
+    assert_eq!((minute.seq.0, updated.seq.0), (2, 1), "each kind has its own numbers");
+}
+
+#[test]
+fn a_feed_that_sends_bars_gets_no_others() {
+    let hub = TestHub::default();
+    let mut client = Client::msgpack(&hub);
+    client.subscribe(r#""trades":["*"],"bars":["*"],"dailyBars":["*"]"#);
+    let theirs = Tick { data: TickData::Bar(Bar::default()), ..trade("A", OPENING, 0) };
+    let mut publisher = Publisher::acknowledged(&hub, "p").0;
+    publisher.publish(&[theirs, trade("A", OPENING, 1)]);
+    publisher.publish(&[trade("A", OPENING + MINUTE, 2)]);
+    let letters: String = client.take(4).iter().map(|tick| tick.channel().letter()).collect();
+    assert_eq!(letters, "bttd", "the hub still makes the kind that nobody sends");
+}
+
+#[test]
+fn there_are_no_bars_where_they_are_off() {
+    let hub = TestHub::start(Config { bars: false, ..kit::config() });
+    let mut client = Client::msgpack(&hub);
+    client.subscribe(r#""trades":["*"],"bars":["*"],"dailyBars":["*"]"#);
+    let mut publisher = Publisher::acknowledged(&hub, "p").0;
+    publisher.publish(&[0, 1, 2].map(|minute| trade("A", OPENING + minute * MINUTE, minute)));
+    assert_eq!(seqs(&client.take(3)), [1, 2, 3]);
+    client.nothing_pending();
+    assert_eq!(hub.metric("tickwire_topics"), 1);
+}
+
+#[test]
+fn a_hub_that_starts_again_goes_on_with_the_open_minute_and_the_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = || Config { data_dir: Some(folder.path().to_owned()), ..kit::config() };
+    let first = TestHub::start(config());
+    let before = [0, MINUTE, MINUTE + 1].map(|time| trade("A", OPENING + time, 1));
+    Publisher::acknowledged(&first, "p").0.publish(&before);
+    drop(first);
+    let second = TestHub::start(config());
+    let mut client = Client::msgpack(&second);
+    client.subscribe(r#""bars":["A"],"dailyBars":["A"]"#);
+    let after = [MINUTE + 2, 2 * MINUTE].map(|time| trade("A", OPENING + time, 2));
+    Publisher::acknowledged(&second, "p").0.publish(&after);
+    let bars = client.take(2);
+    assert_eq!((bars[0].symbol, bars[0].seq.0), (Symbol::new("A").unwrap(), 2));
+    assert_eq!((bar(&bars[0]).trades, bar(&bars[1]).trades), (3, 4));
+}
