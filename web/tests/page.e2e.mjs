@@ -179,6 +179,7 @@ test("a hidden page gets one value a second, and goes on as before when it is sh
   await until(() => hidden().length >= 3);
   const tookMs = performance.now() - startMs;
   assert.ok(tookMs > 1_500, `two more values within ${tookMs} ms`);
+  const trades = traffic.trail.received.length;
 
   const shown = await modeChange(traffic, (rate) => rate >= SHOWN_RATE_MIN, () =>
     visitor.evaluate(() => setHidden(false)),
@@ -187,6 +188,10 @@ test("a hidden page gets one value a second, and goes on as before when it is sh
   await until(() => shown().length >= 10);
   const shownMs = performance.now() - againMs;
   assert.ok(shownMs < 5_000, `ten values within ${shownMs} ms`);
+  // The chart is filled anew; while hidden it was not followed.
+  await until(() => traffic.trail.received.length > trades);
+  assert.equal(traffic.trail.sent.length, 2);
+  assert.equal(traffic.trail.received[trades].T, "success");
 
   await priceChanges(visitor, "AAPL");
   await countsTrades(visitor, traffic);
