@@ -1,5 +1,6 @@
 //! Keeps house behind the router: makes checkpoints, and removes what is too old or too much.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::segment::{Header, Records, Tail};
 use super::state::State;
 use super::storage::{FILE_BYTES_MAX, Storage, checkpoint_name, segment_name};
 use super::writer::{Segment, remove_if_there};
+use crate::fanout::Position;
 
 /// The segments there are, oldest first: the router adds, the keeper removes.
 pub type Segments = Arc<Mutex<Vec<Segment>>>;
@@ -24,6 +26,9 @@ pub struct Kept {
     pub time: Duration,
     /// Bytes of records behind a checkpoint at the least.
     pub checkpoint_bytes: u64,
+    /// Most ticks that memory holds: there is a checkpoint before those, so that what was before them is
+    /// known after a start.
+    pub memory_ticks: u64,
 }
 
 /// Follows the log segment by segment, once the router has left them.
@@ -40,8 +45,8 @@ pub struct Keeper<S: Storage> {
     kept: Kept,
     /// Number and size of the newest checkpoint.
     newest: (u64, u64),
-    /// Number of the one before, for the case that the newest is damaged.
-    before: Option<u64>,
+    /// Numbers of those before it, oldest first.
+    older: VecDeque<u64>,
     /// Bytes of records behind the newest checkpoint.
     behind: u64,
 }
@@ -64,17 +69,18 @@ pub enum KeepError {
 
 impl<S: Storage> Keeper<S> {
     /// A keeper that begins where the writer does: at the beginning of segment `number`, of which there
-    /// is a checkpoint. `before` is the number of the checkpoint before that.
+    /// is a checkpoint. `older` are the numbers of those before that.
     pub fn new(
         storage: S,
         state: State,
         number: u64,
-        before: Option<u64>,
+        older: Vec<u64>,
         segments: Segments,
         kept: Kept,
     ) -> Self {
         let newest = (number, 0);
-        Self { storage, state, number, segments, kept, newest, before, behind: 0 }
+        let older = older.into();
+        Self { storage, state, number, segments, kept, newest, older, behind: 0 }
     }
 
     /// Follows the log up to the beginning of the segment that is written to, and removes what the
@@ -116,12 +122,22 @@ impl<S: Storage> Keeper<S> {
     fn checkpoint(&mut self) -> Result<(), KeepError> {
         let file = self.state.write();
         self.storage.replace(&checkpoint_name(self.number), &file)?;
-        if let Some(before) = self.before.replace(self.newest.0) {
-            remove_if_there(&self.storage, &checkpoint_name(before))?;
-        }
+        self.older.push_back(self.newest.0);
         self.newest = (self.number, file.len() as u64);
         self.behind = 0;
+        // One before all that memory holds is enough, and one beside the newest in case that is damaged.
+        let memory = self.state.head.0.saturating_sub(self.kept.memory_ticks);
+        while let [oldest, next, ..] = *self.older.make_contiguous()
+            && self.first_of(next).is_some_and(|first| first.0 <= memory)
+        {
+            self.older.pop_front();
+            remove_if_there(&self.storage, &checkpoint_name(oldest))?;
+        }
         Ok(())
+    }
+
+    fn first_of(&self, number: u64) -> Option<Position> {
+        self.segments().iter().find(|segment| segment.number == number).map(|found| found.first)
     }
 
     /// Removes the oldest segments while there is too much, and those behind which all is too old.
@@ -130,8 +146,8 @@ impl<S: Storage> Keeper<S> {
         {
             self.segments().remove(0);
             remove_if_there(&self.storage, &segment_name(oldest))?;
-            if let Some(before) = self.before.take_if(|before| *before <= oldest) {
-                remove_if_there(&self.storage, &checkpoint_name(before))?;
+            while let Some(number) = self.older.pop_front_if(|number| *number <= oldest) {
+                remove_if_there(&self.storage, &checkpoint_name(number))?;
             }
         }
         Ok(())

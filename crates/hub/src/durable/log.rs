@@ -11,7 +11,7 @@ use tickwire_protocol::{Feed, Tick, UnixNanos};
 
 use super::disk::{Disk, FolderError, Lock, boot_id};
 use super::keeper::{Keeper, Kept, Segments};
-use super::recovery::{RecoverError, Recovered, Wanted, recover};
+use super::recovery::{RecoverError, Recovered, TICK_CHARGE_MIN, Wanted, recover};
 use super::state::Derived;
 use super::status::Status;
 use super::storage::Storage;
@@ -103,19 +103,17 @@ impl DurableLog {
         let segments = Arc::new(Mutex::new(std::mem::take(&mut recovered.segments)));
         let syncer = Syncer::start(config.fsync, disk.clone(), status.clone())?;
         syncer.written(writer.file());
-        let start = recovered.start();
-        let Recovered { state, batches, checkpoint, .. } = recovered;
+        let Recovered { state, batches, last_before, checkpoints, .. } = recovered;
         let (numbering, epoch, derived) =
             (state.numbering(), state.epoch().to_owned(), state.saved());
-        let older = state.last_before(start);
-        let last_before = older.map(|(feed, tick, at)| (feed, tick.clone(), at)).collect();
         let kept = Kept {
             bytes_max: config.disk_bytes_max,
             time: disk_age,
             checkpoint_bytes: segment_bytes,
+            memory_ticks: ticks_wanted(config),
         };
         let number = writer.segment().number;
-        let keeper = Keeper::new(disk, state, number, checkpoint, segments.clone(), kept);
+        let keeper = Keeper::new(disk, state, number, checkpoints, segments.clone(), kept);
         let keeping = Keeping::start(keeper, status.clone(), number)?;
         let waits = config.fsync == Fsync::Ack;
         let log = Self {
@@ -209,6 +207,11 @@ impl DurableLog {
             tracing::error!(%error, "the log on disk cannot be ended in order");
         }
     }
+}
+
+/// Most ticks that memory may hold.
+fn ticks_wanted(config: &Config) -> u64 {
+    config.log_ticks_max.min(config.log_bytes_max / TICK_CHARGE_MIN) as u64
 }
 
 /// Says how far reading has come, if that takes long.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use tickwire_protocol::{Feed, UnixNanos};
+use rustc_hash::FxHashMap;
+use tickwire_protocol::{Feed, Tick, UnixNanos};
 
 use super::bytes::Damage;
 use super::epoch::{EPOCH_FILE, EpochFile};
@@ -12,12 +13,12 @@ use super::segment::{Header, Records, Tail, UnknownFeed};
 use super::state::{Derived, State, Unusable};
 use super::storage::{FILE_BYTES_MAX, Kind, Storage, checkpoint_name, kind, segment_name};
 use super::writer::Segment;
-use crate::fanout::{Batch, Position};
+use crate::fanout::{Batch, FeedId, Position, TopicId};
 
 /// Bytes that hold the header of any segment.
 const HEADER_BYTES_MAX: usize = 16 << 10;
 /// What a tick is charged in memory at the least, in bytes: see [`Batch::bytes`].
-const TICK_CHARGE_MIN: usize = 300;
+pub(super) const TICK_CHARGE_MIN: usize = 300;
 
 /// What a hub wants of a log.
 #[expect(missing_debug_implementations, reason = "a function cannot be shown")]
@@ -47,14 +48,17 @@ pub struct Recovered {
     pub continues: bool,
     /// The newest ticks, as many as are wanted, without a gap up to the head.
     pub batches: VecDeque<Arc<Batch>>,
+    /// The last tick before these of each topic that has one, as far as checkpoints tell: of topics that
+    /// have not ticked since in any case.
+    pub last_before: Vec<(FeedId, Tick, Position)>,
     /// What is damaged or missing, for people.
     pub problems: Vec<String>,
     /// The segments that belong to the epoch, oldest first, without a gap.
     pub(super) segments: Vec<Segment>,
     /// Number of the next segment.
     pub(super) next: u64,
-    /// Number of the checkpoint that was read, if its epoch goes on.
-    pub(super) checkpoint: Option<u64>,
+    /// Numbers of the checkpoints that are worth keeping.
+    pub(super) checkpoints: Vec<u64>,
     /// A segment that ends amid a record, and where that begins.
     pub(super) cut: Option<(String, u64)>,
     /// Files nobody needs any more.
@@ -100,7 +104,7 @@ pub fn recover<S: Storage>(
         Err(source) => return Err(RecoverError::Read { name: EPOCH_FILE.to_owned(), source }),
     };
     let mut problems = Vec::new();
-    let found = newest_checkpoint(storage, &folder, &wanted, &mut problems)?;
+    let found = checkpoint(storage, &folder, u64::MAX, &wanted, &mut problems)?;
     let is_new = folder.is_empty();
     let Some((number, state)) = found else {
         if !is_new {
@@ -118,7 +122,8 @@ pub fn recover<S: Storage>(
             problems,
             segments,
             next,
-            checkpoint: None,
+            last_before: Vec::new(),
+            checkpoints: Vec::new(),
             cut: None,
             obsolete,
         });
@@ -127,8 +132,10 @@ pub fn recover<S: Storage>(
         wanted: &wanted,
         checkpoint: number,
         state,
+        newest: None,
         batches: VecDeque::new(),
         bytes: 0,
+        before: FxHashMap::default(),
         segments: Vec::new(),
         problems,
         cut: None,
@@ -183,13 +190,15 @@ impl Folder {
     }
 }
 
-fn newest_checkpoint<S: Storage>(
+/// The newest checkpoint that can be read, of those up to a number.
+fn checkpoint<S: Storage>(
     storage: &S,
     folder: &Folder,
+    most: u64,
     wanted: &Wanted<'_>,
     problems: &mut Vec<String>,
 ) -> Result<Option<(u64, State)>, RecoverError> {
-    for number in folder.checkpoints.keys().rev() {
+    for (number, _) in folder.checkpoints.range(..=most).rev() {
         let name = checkpoint_name(*number);
         match storage.read(&name, FILE_BYTES_MAX) {
             Ok(file) => match State::read(&file, wanted.feeds, (wanted.derived)()) {
@@ -209,9 +218,13 @@ struct Reading<'a> {
     /// The segment whose beginning the checkpoint is.
     checkpoint: u64,
     state: State,
+    /// A newer checkpoint, for the case that something before it is damaged.
+    newest: Option<(u64, State)>,
     batches: VecDeque<Arc<Batch>>,
     /// Invariant: what `batches` are charged.
     bytes: usize,
+    /// The last tick of each topic that is known and not among `batches`.
+    before: FxHashMap<TopicId, (FeedId, Tick, Position)>,
     segments: Vec<Segment>,
     problems: Vec<String>,
     cut: Option<(String, u64)>,
@@ -232,35 +245,70 @@ impl Reading<'_> {
             return Ok(());
         };
         let first = self.look_at_older(storage, folder)?;
-        let to_read = || folder.segments.range(first..);
-        let total = to_read().map(|(_, bytes)| bytes).sum();
+        let first = self.go_back(storage, folder, first)?;
+        let total = folder.segments.range(first..).map(|(_, bytes)| bytes).sum();
         let mut done = 0;
         for number in first..=last {
-            let Some(bytes) = folder.segments.get(&number) else {
-                self.problem(number, "it is missing");
-                self.forget_history();
-                if number >= self.checkpoint {
-                    self.is_whole = false;
-                    return Ok(());
-                }
-                continue;
-            };
             let read = match storage.read(&segment_name(number), FILE_BYTES_MAX) {
                 Ok(file) => self.segment(number, &file, number == last)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Err("it is missing".to_owned())
+                }
                 Err(error) => Err(error.to_string()),
             };
             if let Err(problem) = read {
                 self.problem(number, &problem);
                 self.forget_history();
-                if number >= self.checkpoint {
+                if number >= self.checkpoint && !self.go_forward(number) {
                     self.is_whole = false;
                     return Ok(());
                 }
             }
-            done += bytes;
+            done += folder.segments.get(&number).unwrap_or(&0);
             progress(done, total);
         }
         Ok(())
+    }
+
+    /// Goes back to the newest checkpoint that is not newer than the first segment that is wanted, if
+    /// there is one: reading on from there tells what each topic's last tick was before those that are
+    /// kept. Says which segment to begin with.
+    fn go_back<S: Storage>(
+        &mut self,
+        storage: &S,
+        folder: &Folder,
+        first: u64,
+    ) -> Result<u64, RecoverError> {
+        if first < self.checkpoint
+            && let Some((number, state)) =
+                checkpoint(storage, folder, first, self.wanted, &mut self.problems)?
+            && state.epoch == self.state.epoch
+        {
+            let newest = (self.checkpoint, std::mem::replace(&mut self.state, state));
+            self.newest = Some(newest);
+            self.checkpoint = number;
+        }
+        let first = first.min(self.checkpoint);
+        self.segments.retain(|segment| segment.number < first);
+        self.note_state();
+        Ok(first)
+    }
+
+    /// Goes on from the newest checkpoint, if that is behind a damaged segment.
+    fn go_forward(&mut self, damaged: u64) -> bool {
+        let Some((number, state)) = self.newest.take_if(|(number, _)| *number > damaged) else {
+            return false;
+        };
+        self.checkpoint = number;
+        self.state = state;
+        self.note_state();
+        true
+    }
+
+    fn note_state(&mut self) {
+        let known = self.state.last_ticks();
+        let known = known.map(|(topic, feed, tick, at)| (topic, (feed, tick.clone(), at)));
+        self.before = known.collect();
     }
 
     /// Takes note of segments that are not read, and says which is the first one that is: it holds the
@@ -306,8 +354,20 @@ impl Reading<'_> {
 
     fn forget_history(&mut self) {
         self.segments.clear();
-        self.batches.clear();
-        self.bytes = 0;
+        while let Some(oldest) = self.batches.pop_front() {
+            self.let_go(&oldest);
+        }
+    }
+
+    /// A batch is not kept: its ticks are the last ones before those that are.
+    fn let_go(&mut self, batch: &Batch) {
+        self.bytes -= batch.bytes();
+        let mut at = batch.first();
+        for numbered in batch.ticks() {
+            let last = (numbered.feed, numbered.tick.clone(), at);
+            self.before.insert(numbered.topic, last);
+            at = at.plus(1);
+        }
     }
 
     fn segment(
@@ -364,32 +424,50 @@ impl Reading<'_> {
         self.bytes += batch.bytes();
         let end = batch.end().0;
         self.batches.push_back(Arc::new(batch));
-        while let Some(first) = self.batches.front() {
+        let fits = |bytes, first: &Batch| {
             let ticks = end - first.first().0;
-            if self.bytes <= bytes_max && ticks <= ticks_max as u64 && first.received() >= oldest {
-                break;
-            }
-            self.bytes -= first.bytes();
-            self.batches.pop_front();
+            bytes <= bytes_max && ticks <= ticks_max as u64 && first.received() >= oldest
+        };
+        while let Some(first) = self.batches.pop_front_if(|first| !fits(self.bytes, first)) {
+            self.let_go(&first);
         }
     }
 
     fn end(mut self, folder: Folder, continues: bool) -> Recovered {
         if !continues {
-            self.forget_history();
+            self.segments.clear();
+            self.batches.clear();
+            self.before.clear();
             self.state.begin_epoch(self.wanted.epoch.clone());
             self.cut = None;
         }
-        let checkpoint = continues.then_some(self.checkpoint);
+        let newest = self.newest.map_or(self.checkpoint, |(number, _)| number);
+        let checkpoints: Vec<_> = match continues {
+            true => folder.checkpoints.range(self.checkpoint..=newest).map(|(at, _)| *at).collect(),
+            false => Vec::new(),
+        };
         let kept = |name: &String| match kind(name) {
             Kind::Segment(number) => self.segments.iter().any(|known| known.number == number),
-            Kind::Checkpoint(number) => checkpoint == Some(number),
+            Kind::Checkpoint(number) => checkpoints.contains(&number),
             Kind::Unfinished | Kind::Other => false,
         };
         let next = folder.next();
         let obsolete = folder.names.into_iter().filter(|name| !kept(name)).collect();
-        let Self { state, batches, problems, segments, cut, .. } = self;
-        Recovered { state, continues, batches, problems, segments, next, checkpoint, cut, obsolete }
+        let Self { state, batches, problems, segments, cut, before, .. } = self;
+        let start = batches.front().map_or(state.head, |batch| batch.first());
+        let last_before = before.into_values().filter(|(_, _, at)| *at < start).collect();
+        Recovered {
+            state,
+            continues,
+            batches,
+            last_before,
+            problems,
+            segments,
+            next,
+            checkpoints,
+            cut,
+            obsolete,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::bytes::{Damage, Reader, put_bytes, put_u32, put_u64};
 use super::frame::{self, Frame};
 use super::record::{self, Record};
 use super::segment::{self, UnknownFeed};
-use crate::fanout::{Batch, FeedId, Numbering, Position, PublisherAt};
+use crate::fanout::{Batch, FeedId, Numbering, Position, PublisherAt, TopicId};
 
 /// First bytes of a checkpoint; the last of them is the version of the format.
 const MAGIC: [u8; 8] = *b"TWCHKP\0\x01";
@@ -132,13 +132,10 @@ impl State {
         }
     }
 
-    /// The last tick of each topic that has not ticked since a position.
-    pub fn last_before(
-        &self,
-        position: Position,
-    ) -> impl Iterator<Item = (FeedId, &Tick, Position)> {
-        let older = self.topics.iter().filter(move |topic| topic.at < position);
-        older.map(|topic| (topic.feed, &topic.last, topic.at))
+    /// The last tick of each topic.
+    pub(super) fn last_ticks(&self) -> impl Iterator<Item = (TopicId, FeedId, &Tick, Position)> {
+        let numbered = (0..).map(TopicId).zip(&self.topics);
+        numbered.map(|(id, topic)| (id, topic.feed, &topic.last, topic.at))
     }
 
     /// What [`Derived::save`] says now.

@@ -66,10 +66,13 @@ fn a_last_record_cut_at_any_byte_is_cut_off_and_the_epoch_goes_on() {
     let mut random = random();
     let folder = Folder::default();
     let mut life = Life::begin(&folder, "boot");
-    (0..10).for_each(|_| life.turn(&mut random));
-    let (name, before) = folder.last_segment();
-    let stood = life.clone_past();
-    life.turn(&mut random);
+    let (name, before, stood) = loop {
+        let ((name, before), stood) = (folder.last_segment(), life.clone_past());
+        life.turn(&mut random);
+        if folder.last_segment().0 == name && folder.len(&name) > before + 100 {
+            break (name, before, stood);
+        }
+    };
     let after = folder.len(&name);
     for len in before..after {
         let folder = folder.copy();
@@ -214,7 +217,7 @@ fn the_keeper_makes_checkpoints_and_removes_what_is_too_much_or_too_old() {
     assert!(removed_by_size > 5, "{removed_by_size}");
     let checkpoints =
         folder.names().iter().filter(|name| matches!(kind(name), Kind::Checkpoint(_))).count();
-    assert!((1..=2).contains(&checkpoints), "{checkpoints}");
+    assert!((2..=6).contains(&checkpoints), "{checkpoints}");
 
     let copy = folder.copy();
     let newest = copy.names().into_iter().rfind(|name| matches!(kind(name), Kind::Checkpoint(_)));
@@ -236,20 +239,19 @@ fn the_keeper_makes_checkpoints_and_removes_what_is_too_much_or_too_old() {
 }
 
 #[test]
-fn no_more_is_read_than_is_wanted() {
+fn no_more_is_kept_than_is_wanted_and_what_was_before_is_known_of_every_topic() {
     let mut random = random();
     let folder = Folder::default();
     let mut life = Life::begin(&folder, "boot");
-    (0..400).for_each(|_| life.turn(&mut random));
-    let all = life.ticks();
-    let wanted = all / 40;
-    let found = life::recovered_within(&folder, "boot", wanted);
-    let ticks = usize::try_from(life.head().0 - found.start().0).unwrap();
-    assert!(ticks <= wanted && ticks + 11 > wanted, "{ticks} of {all}");
-    life.clone_past().agrees(&found);
-    let older = found.state.last_before(found.start()).count();
-    let newer = found.state.numbering().topics.len() - older;
-    assert!(older > 0 && newer > 0, "{older} topics have ticked only before, {newer} since");
+    for _ in 0..50 {
+        (0..8).for_each(|_| life.turn(&mut random));
+        for wanted in [0, 7, life::MEMORY_TICKS / 2, life::MEMORY_TICKS] {
+            let found = life::recovered_within(&folder, "boot", wanted);
+            let ticks = usize::try_from(life.head().0 - found.start().0).unwrap();
+            assert!(ticks <= wanted && ticks + 11 > wanted.min(life.ticks()), "{ticks}, {wanted}");
+            life.clone_past().agrees(&found);
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One life of a hub, as far as the log is concerned: it numbers random ticks and writes them down,
 //! and what the next life reads is compared with what this one has issued.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,10 +15,11 @@ use super::folder::Folder;
 use crate::durable::{
     Archive, Derived, Keeper, Kept, RecoverError, Recovered, Rolling, Wanted, Writer, recover,
 };
-use crate::fanout::{Batch, FeedId, Position, PublisherAt, Sequencer};
+use crate::fanout::{Batch, FeedId, Numbered, Position, PublisherAt, Sequencer};
 
 pub(super) const SEGMENT_BYTES: u64 = 2_000;
-pub(super) const KEPT_BYTES: u64 = 10_000;
+pub(super) const KEPT_BYTES: u64 = 20_000;
+pub(super) const MEMORY_TICKS: usize = 60;
 pub(super) const KEPT_TIME: Duration = Duration::from_secs(3_600);
 
 /// Counts the ticks it has observed and mixes their numbers, so that it notices any that is missing.
@@ -57,7 +59,7 @@ pub(super) struct Life {
 /// What has been issued in an epoch.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Past {
-    ticks: Vec<Tick>,
+    ticks: Vec<Numbered>,
     publishers: Vec<PublisherAt>,
     mixed: Mixed,
 }
@@ -85,7 +87,7 @@ fn read(
 }
 
 pub(super) fn recovered(folder: &Folder, boot: &str) -> Recovered {
-    recovered_within(folder, boot, usize::MAX)
+    recovered_within(folder, boot, MEMORY_TICKS)
 }
 
 pub(super) fn recovered_within(folder: &Folder, boot: &str, ticks_max: usize) -> Recovered {
@@ -93,7 +95,7 @@ pub(super) fn recovered_within(folder: &Folder, boot: &str, ticks_max: usize) ->
 }
 
 pub(super) fn recovered_with(folder: &Folder, names: &[&str]) -> Result<Recovered, RecoverError> {
-    read(folder, "boot", names, usize::MAX)
+    read(folder, "boot", names, MEMORY_TICKS)
 }
 
 impl Past {
@@ -114,8 +116,16 @@ impl Past {
             }
         }
         assert_eq!(position, numbering.head);
-        for (_, last, at) in found.state.last_before(found.start()) {
-            assert_eq!(last, self.tick(at));
+        let mut last_before = HashMap::new();
+        let before = self.ticks.iter().zip(1..found.start().0);
+        before.for_each(|(numbered, at)| _ = last_before.insert(numbered.topic, at));
+        for (_, tick, at) in &found.last_before {
+            assert_eq!(tick, self.tick(*at));
+            let topic = self.ticks[usize::try_from(at.0).unwrap() - 1].topic;
+            assert_eq!(last_before.remove(&topic), Some(at.0));
+        }
+        if found.problems.is_empty() {
+            assert_eq!(last_before, HashMap::new(), "those of all topics are known");
         }
         let mut mixed = Mixed::default();
         mixed.restore(&found.state.saved(), &[FeedId(0)]);
@@ -123,7 +133,7 @@ impl Past {
     }
 
     fn tick(&self, at: Position) -> &Tick {
-        &self.ticks[usize::try_from(at.0).unwrap() - 1]
+        &self.ticks[usize::try_from(at.0).unwrap() - 1].tick
     }
 
     /// Compares with what the archive has from a position on, and says where it ends.
@@ -161,10 +171,15 @@ impl Past {
         let (number, continued) = (writer.segment().number, found.continues);
         let numbering = found.state.numbering();
         let epoch = found.state.epoch().to_owned();
-        let kept = Kept { bytes_max: KEPT_BYTES, time: KEPT_TIME, checkpoint_bytes: SEGMENT_BYTES };
+        let kept = Kept {
+            bytes_max: KEPT_BYTES,
+            time: KEPT_TIME,
+            checkpoint_bytes: SEGMENT_BYTES,
+            memory_ticks: MEMORY_TICKS as u64,
+        };
         let shared = segments.clone();
-        let (state, before) = (found.state, found.checkpoint);
-        let keeper = Keeper::new(folder.clone(), state, number, before, shared, kept);
+        let (state, older) = (found.state, found.checkpoints);
+        let keeper = Keeper::new(folder.clone(), state, number, older, shared, kept);
         let now = UnixNanos(1_767_364_200_000_000_000).max(numbering.received);
         let past = Self { publishers: numbering.publishers.clone(), ..past };
         let sequencer = Sequencer::go_on(numbering, usize::MAX, 3);
@@ -237,7 +252,7 @@ impl Life {
         }
         if let Some(batch) = batch {
             self.past.mixed.observe(&batch);
-            self.past.ticks.extend(batch.ticks().iter().map(|numbered| numbered.tick.clone()));
+            self.past.ticks.extend_from_slice(batch.ticks());
         }
         match self.writer.roll(received) {
             Ok(rolled) => {
