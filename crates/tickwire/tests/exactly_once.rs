@@ -215,7 +215,7 @@ fn truth(file: &Path) -> Vec<Tick> {
 fn simulated_market_arrives_exactly_once_while_hub_and_feed_are_killed() {
     let folder = tempfile::tempdir().unwrap();
     let truth = truth(&folder.path().join("truth.ndjson"));
-    assert_exactly_once(&[&["sim"][..], &MARKET].concat(), &truth, 1, 10);
+    assert_exactly_once(&[&["sim"][..], &MARKET].concat(), &truth, 6, 10);
 }
 
 #[test]
@@ -223,5 +223,5 @@ fn replay_arrives_exactly_once_while_hub_and_feed_are_killed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("truth.ndjson");
     let truth = truth(&file);
-    assert_exactly_once(&["replay", file.to_str().unwrap()], &truth, 2, 10);
+    assert_exactly_once(&["replay", file.to_str().unwrap()], &truth, 12, 10);
 }
