@@ -14,7 +14,8 @@ COPY --from=page /src/web/dist web/dist
 RUN cargo build --release --locked --package tickwire
 
 FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tickwire
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tickwire \
+    && install -d -o tickwire /var/lib/tickwire
 COPY --from=binary /src/target/release/tickwire /usr/local/bin/tickwire
 USER tickwire
 EXPOSE 8080

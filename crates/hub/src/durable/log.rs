@@ -93,9 +93,10 @@ impl DurableLog {
             ticks_max: config.log_ticks_max,
             oldest: UnixNanos(now.0.saturating_sub(config.log_age_ms_max * 1_000_000)),
         };
+        let began = clock::monotonic();
         let mut recovered = recover(&disk, wanted, progress())?;
         let status = Arc::new(Status::default());
-        report(&recovered, &status);
+        report(&recovered, &status, began.elapsed());
         let segment_bytes = SEGMENT_BYTES.min(config.disk_bytes_max / u64::from(SEGMENTS_MIN));
         let disk_age = ms(config.disk_age_ms_max);
         let rolling = Rolling { bytes: segment_bytes, time: disk_age / SEGMENTS_MIN };
@@ -227,7 +228,7 @@ fn progress() -> impl FnMut(u64, u64) {
     }
 }
 
-fn report(recovered: &Recovered, status: &Status) {
+fn report(recovered: &Recovered, status: &Status, took: Duration) {
     for problem in &recovered.problems {
         tracing::error!("log on disk: {problem}");
     }
@@ -239,6 +240,8 @@ fn report(recovered: &Recovered, status: &Status) {
         head = numbering.head.0,
         topics = numbering.topics.len(),
         publishers = numbering.publishers.len(),
+        ticks_in_memory = numbering.head.0 - recovered.start().0,
+        ?took,
         "log on disk"
     );
 }
@@ -290,9 +293,11 @@ fn keep<S: Storage>(
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
         }
+        let began = clock::monotonic();
         if let Err(error) = keeper.follow(current, clock::wall()) {
             status.fail("kept", &error);
             return;
         }
+        tracing::debug!(segment = current, took = ?began.elapsed(), "kept house");
     }
 }
