@@ -162,6 +162,14 @@ impl Hub {
         Ok(kib.parse::<u64>()? / 1_024)
     }
 
+    /// For how long it had a processor.
+    ///
+    /// # Errors
+    /// If it is not running.
+    pub fn busy(&self) -> Result<Duration> {
+        busy(self.process.child.id())
+    }
+
     /// One of its metrics, 0 if it has none of that name.
     ///
     /// # Errors
@@ -226,6 +234,18 @@ async fn get(address: SocketAddr, path: &str) -> Result<String> {
     let (head, body) = answer.split_once("\r\n\r\n").context("not HTTP")?;
     ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
     Ok(body.to_owned())
+}
+
+/// For how long a process had a processor, all its threads together.
+///
+/// # Errors
+/// If it is not running.
+pub fn busy(process: u32) -> Result<Duration> {
+    // In clock ticks of a hundredth of a second, the 14th and 15th field; the 2nd, in brackets, is a name.
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no process status")?;
+    let times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    Ok(Duration::from_millis(10 * times.sum::<Result<u64, _>>()?))
 }
 
 /// The `tickwire` binary: the one that was given, or the one beside the running program.

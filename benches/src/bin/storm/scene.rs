@@ -1,5 +1,6 @@
 //! The course of a storm.
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -44,9 +45,7 @@ struct Group {
 impl Group {
     /// What was counted since the last time.
     fn take(&self) -> Tally {
-        let mut tally = self.tally.lock().expect("nobody panics");
-        let late_ns = tally.late_ns.is_some().then(Vec::new);
-        std::mem::replace(&mut *tally, Tally { late_ns, ..Tally::default() })
+        std::mem::take(&mut *self.tally.lock().expect("nobody panics"))
     }
 
     fn live(&self) -> usize {
@@ -75,12 +74,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut processes = Processes::start(options)?;
     let universe = Universe::new(options.symbols, options.names);
     let (many, others) = (Group::default(), Group::default());
-    others.tally.lock().expect("nobody panics").late_ns = Some(Vec::new());
     let hub = processes.hub.address;
     thread::scope(|scope| {
         let crew = |group, clients| Crew::of(group, hub, &universe, clients);
         let many_crew = crew(&many, 0..options.clients);
-        let others_crew = crew(&others, options.clients..options.clients + OTHERS);
+        let last = options.clients + OTHERS;
+        let others_crew = Crew { delays: true, ..crew(&others, options.clients..last) };
         let threads = [
             scope.spawn(move || worker::run(&many_crew)),
             scope.spawn(move || worker::run(&others_crew)),
@@ -103,7 +102,7 @@ impl<'a> Crew<'a> {
         clients: Range<usize>,
     ) -> Self {
         let (signals, tally) = (&group.signals, &group.tally);
-        Self { hub, universe, clients, ramp: RAMP, signals, tally }
+        Self { hub, universe, clients, ramp: RAMP, signals, delays: false, tally }
     }
 }
 
@@ -125,14 +124,14 @@ fn course(
     println!("before       {} ticks delivered a second", before.ticks / QUIET.as_secs());
     print_delays("  the others", quiet.late_ns);
 
-    let cut = now();
+    let (cut, busy) = (now(), processes.busy()?);
     many.signals.cuts.fetch_add(1, Relaxed);
     until("all are cut", || many.live() < all / 2)?;
     let took = recovery(many, all, cut)?;
-    let (after, meanwhile) = (many.take(), others.take());
+    let (after, meanwhile, busy) = (many.take(), others.take(), processes.busy()?.since(busy));
     let well = print_recovery("storm", &after, all, took) & (took < WANTED);
     print_delays("  the others", meanwhile.late_ns);
-    println!("  memory     {} MiB", processes.hub.memory_mib()?);
+    println!("  processor  {busy}; the hub has {} MiB", processes.hub.memory_mib()?);
     ensure!(meanwhile.ended == 0, "{} of the others were cut too", meanwhile.ended);
     if !options.restart {
         return Ok(well);
@@ -194,7 +193,31 @@ fn print_delays(who: &str, late_ns: Option<Vec<u64>>) {
     );
 }
 
+/// Time that processes had a processor, in seconds.
+#[derive(Debug, Clone, Copy)]
+struct Busy {
+    hub_s: f64,
+    clients_s: f64,
+}
+
+impl Busy {
+    fn since(self, before: Self) -> Self {
+        Self { hub_s: self.hub_s - before.hub_s, clients_s: self.clients_s - before.clients_s }
+    }
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} s of the hub, {:.2} s of the clients", self.hub_s, self.clients_s)
+    }
+}
+
 impl Processes {
+    fn busy(&self) -> Result<Busy> {
+        let hub_s = self.hub.busy()?.as_secs_f64();
+        Ok(Busy { hub_s, clients_s: processes::busy(std::process::id())?.as_secs_f64() })
+    }
+
     fn start(options: &Options) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let tickwire = processes::tickwire(options.tickwire.as_deref())?;

@@ -21,6 +21,24 @@ pub(crate) struct Tally {
     pub(crate) late_ns: Option<Vec<u64>>,
 }
 
+impl Tally {
+    /// Moves what another one has counted into this one.
+    pub(crate) fn take_in(&mut self, other: &mut Self) {
+        let late_ns = other.late_ns.as_ref().map(|_| Vec::new());
+        let Self { ticks, missing, repeated, gaps, resumed, ended, late_ns: theirs } =
+            std::mem::replace(other, Self { late_ns, ..Self::default() });
+        self.ticks += ticks;
+        self.missing += missing;
+        self.repeated += repeated;
+        self.gaps += gaps;
+        self.ended += ended;
+        self.resumed.iter_mut().zip(resumed).for_each(|(sum, more)| *sum += more);
+        if let Some(theirs) = theirs {
+            self.late_ns.get_or_insert_default().extend(theirs);
+        }
+    }
+}
+
 /// Where a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -189,7 +207,13 @@ impl Session {
                         None => {}
                     }
                 }
-                Element::Control(Control::Gap { .. }) => tally.gaps += 1,
+                Element::Control(Control::Gap { symbol, to, .. }) => {
+                    tally.gaps += 1;
+                    let name = universe.name_of(self.client, symbol.as_str().as_bytes());
+                    if let (Some(name), Some(to)) = (name, to) {
+                        self.last[name] = to;
+                    }
+                }
                 Element::Control(Control::Snapshot { .. }) => self.snapshot = true,
                 Element::Control(Control::Live) => self.snapshot = false,
                 Element::Control(Control::Error { .. }) => return Err(End::Broken),

@@ -45,6 +45,8 @@ pub(crate) struct Crew<'a> {
     /// In which time they connect at first.
     pub(crate) ramp: Duration,
     pub(crate) signals: &'a Signals,
+    /// Whether the delay of ticks is wanted.
+    pub(crate) delays: bool,
     /// What was counted since the others last took it.
     pub(crate) tally: &'a Mutex<Tally>,
 }
@@ -64,6 +66,8 @@ struct Worker<'a> {
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     buffer: Vec<u8>,
     cuts: u64,
+    /// What was counted in this turn.
+    tally: Tally,
 }
 
 /// Serves the clients until the end is signalled.
@@ -81,6 +85,7 @@ pub(crate) fn run(crew: &Crew<'_>) -> Result<()> {
         clients,
         buffer: vec![0; READ_BYTES],
         cuts: 0,
+        tally: Tally { late_ns: crew.delays.then(Vec::new), ..Tally::default() },
     };
     for index in 0..worker.clients.len() {
         worker.connect_within(index, crew.ramp);
@@ -98,7 +103,7 @@ impl Worker<'_> {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
-        let mut tally = std::mem::take(&mut *self.crew.tally.lock().expect("nobody panics"));
+        let mut tally = std::mem::take(&mut self.tally);
         for event in events.iter() {
             let index = event.token().0;
             if let Err(end) = self.serve(index, &mut tally) {
@@ -107,7 +112,8 @@ impl Worker<'_> {
         }
         self.cut_if_told();
         self.connect_due(&mut tally);
-        *self.crew.tally.lock().expect("nobody panics") = tally;
+        self.crew.tally.lock().expect("nobody panics").take_in(&mut tally);
+        self.tally = tally;
         Ok(())
     }
 
