@@ -1,8 +1,14 @@
 //! A subscriber: what it asks for.
 
-use tickwire_protocol::{Command, Delivery, Encoding, MaxRate, Names, OnLag, Subscription};
+use std::time::Duration;
+
+use tickwire_protocol::{
+    Command, Delivery, Encoding, MaxRate, Names, OnLag, Replay, ReplayFrom, ReplaySpeed,
+    Subscription,
+};
 
 use crate::connection::Connection;
+use crate::had::Had;
 use crate::observer::Observer;
 use crate::random::Random;
 use crate::source::{CHANNELS, FEEDS, SYMBOLS};
@@ -21,6 +27,10 @@ pub(crate) struct Client {
     pub(crate) observer: Observer,
     /// It does not read.
     pub(crate) stalls: bool,
+    /// What it had when its last connection ended.
+    had: Option<Had>,
+    /// It asks for what was on this connection, and not to go on with the newest when it lags.
+    looks_back: bool,
     commands: u64,
 }
 
@@ -34,6 +44,8 @@ impl Client {
             link: None,
             observer: Observer::new(feed, encoding),
             stalls: false,
+            had: None,
+            looks_back: false,
             commands: 0,
         }
     }
@@ -42,39 +54,66 @@ impl Client {
     pub(crate) fn connect(&mut self, number: usize, random: &mut Random) -> Connection {
         self.observer = Observer::new(self.feed, self.encoding);
         self.stalls = false;
+        self.looks_back = random.chance(60);
         let room = random.weighted(&[(1, 60), (2, 700), (3, 20_000)]);
         let mut connection = Connection::new(number, self.feed, self.encoding, room);
-        self.command(&mut connection, random);
+        match self.had.take() {
+            Some(had) if self.looks_back => {
+                for (names, resume) in had.resumes(random) {
+                    let (pos, resume) = (random.chance(70), Some(resume));
+                    let id = self.number();
+                    let asked = Subscription { names, resume, pos, id, ..Subscription::default() };
+                    send(&mut connection, &Command::Subscribe(asked), random);
+                }
+            }
+            _ => self.command(&mut connection, random),
+        }
         connection
+    }
+
+    /// The connection has ended.
+    pub(crate) fn part(&mut self) {
+        self.link = None;
+        self.had = Had::of(&self.observer).or_else(|| self.had.take());
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.commands += 1;
+        Some(self.commands)
     }
 
     pub(crate) fn command(&mut self, connection: &mut Connection, random: &mut Random) {
         if connection.commands.len() >= COMMANDS {
             return;
         }
-        self.commands += 1;
-        let id = Some(self.commands);
+        let id = self.number();
         let command = match random.below(10) {
             0 => Command::List { id },
             1..4 => {
                 let names = names(random);
                 Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
             }
+            4 if self.looks_back => Command::Subscribe(Subscription {
+                names: names(random),
+                pos: random.chance(50),
+                replay: Some(replay(random)),
+                id,
+                ..Subscription::default()
+            }),
             _ => Command::Subscribe(Subscription {
                 names: names(random),
                 snapshot: random.pick(&[None, None, Some(true), Some(false)]),
                 delivery: delivery(random),
-                on_lag: random.pick(&[None, None, Some(OnLag::Close), Some(OnLag::Latest)]),
+                on_lag: match self.looks_back {
+                    true => random.pick(&[None, Some(OnLag::Close)]),
+                    false => random.pick(&[None, Some(OnLag::Close), Some(OnLag::Latest)]),
+                },
+                pos: random.chance(30),
                 id,
                 ..Subscription::default()
             }),
         };
-        let mut bytes = Vec::new();
-        match random.pick(&[Encoding::Json, Encoding::MsgpackArray]) {
-            Encoding::Json => command.write_json(&mut bytes),
-            Encoding::MsgpackArray => command.write_msgpack(&mut bytes),
-        }
-        connection.commands.push_back(bytes);
+        send(connection, &command, random);
     }
 
     /// Reads so many bytes of what has come.
@@ -83,6 +122,24 @@ impl Client {
         self.observer.fell_out = connection.fell_out;
         self.observer.hear(bytes, &mut connection.due, facts);
     }
+}
+
+fn send(connection: &mut Connection, command: &Command, random: &mut Random) {
+    let mut bytes = Vec::new();
+    match random.pick(&[Encoding::Json, Encoding::MsgpackArray]) {
+        Encoding::Json => command.write_json(&mut bytes),
+        Encoding::MsgpackArray => command.write_msgpack(&mut bytes),
+    }
+    connection.commands.push_back(bytes);
+}
+
+fn replay(random: &mut Random) -> Replay {
+    let ago_ms = random.weighted(&[(1, 10), (2, 300), (1, 10_000)]);
+    let speed = match random.below(3) {
+        0 => ReplaySpeed::Max,
+        _ => ReplaySpeed::times(random.pick(&[1.0, 20.0])).unwrap(),
+    };
+    Replay { from: ReplayFrom::Ago(Duration::from_millis(random.below(ago_ms))), speed }
 }
 
 fn names(random: &mut Random) -> Names {

@@ -1,6 +1,6 @@
 //! A subscriber's connection as the hub sees it, and what is on its way in either direction.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tickwire_hub::fanout::CloseReason;
 use tickwire_protocol::{Command, Encoding};
@@ -54,8 +54,14 @@ pub(crate) struct Expected {
     pub(crate) command: Command,
     /// Position of the next tick the shard had not seen.
     pub(crate) head: u64,
-    /// Numbers of the last values the shard had seen.
+    /// Position of the first tick it could still look up.
+    pub(crate) start: u64,
+    /// Its time.
+    pub(crate) now_ns: u64,
+    /// Numbers of the last values the shard knew.
     pub(crate) values: BTreeMap<Name, u64>,
+    /// Names of which it had seen a tick.
+    pub(crate) ticked: BTreeSet<Name>,
 }
 
 impl Connection {

@@ -11,6 +11,7 @@
 mod client;
 mod connection;
 mod frames;
+mod had;
 mod intake;
 mod observer;
 mod publisher;

@@ -1,6 +1,8 @@
 //! What one connection may be told: every tick of its names once and in order, or by name what of
 //! them will not come.
 
+mod history;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tickwire_protocol::{
@@ -28,6 +30,16 @@ enum Track {
     Behind { last: u64 },
     /// Any newer one; at the end the newest, unless that is not newer than `waived`.
     Latest { last: u64, waived: u64 },
+}
+
+/// History at the pace at which it came, so many thousandths as fast.
+#[derive(Debug, Clone, Copy)]
+struct Paced {
+    /// Where the shard stood when it began.
+    head: u64,
+    began_ns: u64,
+    from_ns: u64,
+    thousandths: u64,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +73,18 @@ pub(crate) struct Observer {
     snapshot: Snapshot,
     /// Position of the last tick of a name that is sent every tick.
     position: u64,
+    /// It resumes or replays: what is pending is not what was before an answer.
+    pub(crate) catches_up: bool,
+    /// A replay at a pace.
+    paced: Option<Paced>,
+    /// What has to be told as missing next, by name: from, if that may be known, and to.
+    gaps_due: BTreeMap<Name, (Option<u64>, Option<u64>)>,
+    /// It is told positions.
+    positioned: bool,
+    /// The last position it was told: it has all it wants up to here.
+    pub(crate) told: Option<u64>,
+    /// Numbers of the last ticks it has been sent, values included.
+    pub(crate) has: BTreeMap<Name, u64>,
     on_lag: OnLag,
     /// It has asked to go on with the newest when it lags, so it may have lost what was pending.
     may_skip: bool,
@@ -83,6 +107,12 @@ impl Observer {
             heard: BTreeSet::new(),
             snapshot: Snapshot::None,
             position: 0,
+            catches_up: false,
+            paced: None,
+            gaps_due: BTreeMap::new(),
+            positioned: false,
+            told: None,
+            has: BTreeMap::new(),
             on_lag: OnLag::default(),
             may_skip: false,
             fell_out: false,
@@ -123,14 +153,39 @@ impl Observer {
 
     fn message(&mut self, elements: Vec<Element>, due: &mut VecDeque<Expected>, facts: &Facts<'_>) {
         assert!(!elements.is_empty());
-        let alone = elements.len() == 1;
+        let (before, count) = (self.position, elements.len());
+        let mut ends = false;
         for element in elements {
+            assert!(!ends, "{element:?} follows the end of a data message");
             match element {
                 Element::Tick(tick) => self.tick(&tick, facts),
+                Element::Control(Control::Position { pos }) => {
+                    assert!(count > 1 && pos == self.position, "{pos}, not {}", self.position);
+                    ends = true;
+                    if self.positioned {
+                        self.told = Some(pos);
+                        self.check_told(facts);
+                    }
+                }
                 Element::Control(control) => {
-                    assert!(alone, "{control:?} stands alone");
+                    assert_eq!(count, 1, "{control:?} stands alone");
                     self.control(control, due, facts);
                 }
+            }
+        }
+        assert!(ends || !self.positioned || self.position <= before, "a position is missing");
+    }
+
+    /// What it was told is behind it must be.
+    fn check_told(&self, facts: &Facts<'_>) {
+        let Some(told) = self.told else { return };
+        if !facts.unseen.is_empty() || !self.gaps_due.is_empty() || self.may_skip {
+            return;
+        }
+        for name in facts.truth.names(self.feed) {
+            if let Some(Track::Every { next }) = self.track(name, facts) {
+                let next = facts.truth.position(self.topic(name), next);
+                assert!(next.is_none_or(|next| next > told), "{name:?} at {next:?}, told {told}");
             }
         }
     }
@@ -143,6 +198,8 @@ impl Observer {
             .unwrap_or_else(|| panic!("nobody issued {tick:?}"));
         assert_eq!(tick, true_tick);
         self.ticks += 1;
+        assert!(self.gaps_due.is_empty(), "{tick:?} comes before {:?}", self.gaps_due);
+        self.has.insert(name, tick.seq.0);
         match &mut self.snapshot {
             Snapshot::Open(values) => {
                 assert_eq!(values.remove(&name), Some(tick.seq.0), "last value of {name:?}");
@@ -176,10 +233,22 @@ impl Observer {
             );
             self.position = position;
             self.heard.insert(name);
+            self.check_pace(position, facts);
         } else {
             self.heard.remove(&name);
         }
         self.tracks.insert(name, follows);
+    }
+
+    /// A replay is not ahead of its time.
+    fn check_pace(&self, position: u64, facts: &Facts<'_>) {
+        let Some(Paced { head, began_ns, from_ns, thousandths }) = self.paced else { return };
+        if position >= head {
+            return; // it may be live by now
+        }
+        let since = facts.truth.received_ns(position).saturating_sub(from_ns);
+        let due_ns = began_ns + since * 1_000 / thousandths;
+        assert!(due_ns <= facts.now_ns + 1_000, "{position} is due at {due_ns}");
     }
 
     /// Who is told a last value is owed nothing older.
@@ -205,12 +274,15 @@ impl Observer {
     }
 
     fn control(&mut self, control: Control, due: &mut VecDeque<Expected>, facts: &Facts<'_>) {
+        assert!(self.is_told(&control), "{control:?} comes before {:?}", self.gaps_due);
         match (&mut self.snapshot, control) {
             (_, Control::Connected { epoch }) if self.epoch.is_none() => self.epoch = Some(epoch),
-            (_, Control::Error { code, .. }) => {
-                assert_eq!(code, ErrorCode::SlowClient);
-                self.end = Some(End::Slow);
+            (_, Control::Error { code: ErrorCode::SlowClient, .. }) => self.end = Some(End::Slow),
+            (Snapshot::None, Control::Error { code: ErrorCode::InvalidSyntax, .. }) => {
+                let expected = due.pop_front().expect("an answer answers a command");
+                self.refused(&expected);
             }
+            (Snapshot::None, Control::Heartbeat { pos, .. }) => self.stands(pos, facts),
             (Snapshot::Due(values), Control::Snapshot { ticks }) => {
                 assert_eq!(ticks, values.len() as u64, "{values:?}");
                 self.snapshot = Snapshot::Open(std::mem::take(values));
@@ -219,14 +291,30 @@ impl Observer {
                 assert!(values.is_empty(), "missing in the snapshot: {values:?}");
                 self.snapshot = Snapshot::None;
             }
-            (Snapshot::None, Control::Subscription { names, total, delivery, on_lag, .. }) => {
+            (
+                Snapshot::None,
+                Control::Subscription {
+                    names, total, delivery, on_lag, pos, resumed, from, ..
+                },
+            ) => {
                 let expected = due.pop_front().expect("an answer answers a command");
                 self.answer(&expected, &names, delivery, facts);
-                assert_eq!(total, self.totals());
-                assert_eq!(on_lag, self.on_lag);
+                assert_eq!((total, on_lag), (self.totals(), self.on_lag));
+                if let Command::Subscribe(asked) = &expected.command {
+                    self.check_history(&expected, asked, resumed, from, facts);
+                }
+                self.stands(pos, facts);
             }
-            (Snapshot::None, Control::Gap { channel, symbol, from, to, .. }) => {
-                self.gap((channel, symbol), from, to, facts);
+            (
+                Snapshot::None | Snapshot::Due(_),
+                Control::Gap { channel, symbol, from, to, lagged },
+            ) => {
+                let name = (channel, symbol);
+                match self.gaps_due.remove(&name) {
+                    _ if lagged => self.gap(name, from, to, facts),
+                    Some(expected) => self.resumed_gap(name, (from, to), expected),
+                    None => self.overtaken(name, (from, to), facts),
+                }
             }
             (state, control) => panic!("{control:?} comes in {state:?}"),
         }
@@ -259,9 +347,11 @@ impl Observer {
             Command::Unsubscribe(_) => {
                 for (channel, selection) in names.iter() {
                     for symbol in &selection.symbols {
-                        self.settle((channel, *symbol), expected.head, facts);
-                        self.names.remove(&(channel, *symbol)).expect("it had the name");
-                        self.fall_back((channel, *symbol), expected.head, facts);
+                        let name = (channel, *symbol);
+                        self.settle(name, expected.head, facts);
+                        let track = self.track(name, facts);
+                        self.names.remove(&name).expect("it had the name");
+                        self.fall_back(name, track, expected.head, facts);
                     }
                     if selection.all {
                         self.settle_wild(channel, expected.head, facts);
@@ -294,14 +384,17 @@ impl Observer {
         let mut snapshot = false;
         for (channel, selection) in names.iter() {
             let delivery = asked.delivery.on(channel);
-            let mode = Mode { delivery, base: expected.head };
             for symbol in &selection.symbols {
                 let name = (channel, *symbol);
                 assert!(asked.names[channel].symbols.contains(symbol), "nobody asked for {name:?}");
                 self.settle(name, expected.head, facts);
-                self.names.insert(name, mode);
                 self.forget(name);
-                if asked.snapshot != Some(false) {
+                let begin =
+                    history::begin(expected, asked, Some(name), self.epoch.as_deref(), facts);
+                let base = begin.unwrap_or(expected.head);
+                self.names.insert(name, Mode { delivery, base });
+                self.begin_behind(expected, asked, name, begin, facts);
+                if begin.is_none() && asked.snapshot != Some(false) {
                     snapshot = true;
                     values.extend(expected.values.get(&name).map(|seq| (name, *seq)));
                 }
@@ -309,8 +402,15 @@ impl Observer {
             if selection.all {
                 assert!(asked.names[channel].all, "nobody asked for all {channel}");
                 self.settle_wild(channel, expected.head, facts);
-                self.wild.insert(channel, mode);
-                if asked.snapshot == Some(true) {
+                let begin = history::begin(expected, asked, None, self.epoch.as_deref(), facts);
+                let base = begin.unwrap_or(expected.head);
+                self.wild.insert(channel, Mode { delivery, base });
+                for name in facts.truth.names(self.feed).filter(|name| name.0 == channel) {
+                    if !self.names.contains_key(&name) {
+                        self.begin_behind(expected, asked, name, begin, facts);
+                    }
+                }
+                if begin.is_none() && asked.snapshot == Some(true) {
                     snapshot = true;
                     let all = expected.values.iter().filter(|(name, _)| name.0 == channel);
                     values.extend(all.map(|(name, seq)| (*name, *seq)));
@@ -325,6 +425,7 @@ impl Observer {
     /// A name begins anew; what it had come to before must have been told by now.
     fn settle(&self, name: Name, head: u64, facts: &Facts<'_>) {
         if !self.may_skip
+            && !self.catches_up
             && let Some(Track::Every { next }) = self.track(name, facts)
         {
             assert_eq!(next - 1, facts.last_before(self.topic(name), head), "all of {name:?}");
@@ -333,8 +434,10 @@ impl Observer {
 
     /// A channel begins anew, except for the names it has beside it.
     fn settle_wild(&mut self, channel: Channel, head: u64, facts: &Facts<'_>) {
-        for name in facts.truth.names(self.feed).filter(|name| name.0 == channel) {
-            if !self.names.contains_key(&name) {
+        let ticked = facts.truth.names(self.feed);
+        let names: BTreeSet<Name> = ticked.chain(self.tracks.keys().copied()).collect();
+        for name in names {
+            if name.0 == channel && !self.names.contains_key(&name) {
                 self.settle(name, head, facts);
                 self.forget(name);
             }
@@ -347,7 +450,15 @@ impl Observer {
     }
 
     /// A name is given up; if its channel is subscribed to, that covers it from here on.
-    fn fall_back(&mut self, name: Name, head: u64, facts: &Facts<'_>) {
+    fn fall_back(&mut self, name: Name, had: Option<Track>, head: u64, facts: &Facts<'_>) {
+        let every = |mode: &Mode| mode.delivery == Delivery::Every;
+        if self.catches_up
+            && self.wild.get(&name.0).is_some_and(every)
+            && let Some(track @ (Track::Every { .. } | Track::Behind { .. })) = had
+        {
+            self.tracks.insert(name, track); // it goes on with what it has come to
+            return;
+        }
         self.forget(name);
         if let Some(Mode { delivery, .. }) = self.wild.get(&name.0) {
             let last = facts.last_before(self.topic(name), head);

@@ -1,6 +1,6 @@
 //! The loop around a shard: its turns, and the connections it writes to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use tickwire_hub::fanout::{
@@ -19,6 +19,9 @@ const GRACE_NS: u64 = 1_000_000_000;
 /// Answers pending in a session, in bytes, above which its commands wait.
 const SESSION_CONTROL_BYTES: usize = 4_096;
 
+/// Ticks put on the backlog of a session that catches up, at the most.
+const CAUGHT_UP_AT_ONCE: usize = 1_024;
+
 pub(crate) struct Seat {
     core: Shard,
     limits: Limits,
@@ -26,23 +29,30 @@ pub(crate) struct Seat {
     /// Connections that have ended since somebody looked.
     pub(crate) ended: Vec<Connection>,
     frame: FrameBuf,
-    /// Numbers of the last values the shard has seen.
+    /// Numbers of the last values the shard knows to be the last.
     seen: BTreeMap<Topic, u64>,
+    /// Topics of which it has seen a tick.
+    ticked: BTreeSet<Topic>,
     /// Positions that it has not seen, since it fell out of the log.
     pub(crate) unseen: Vec<Range<u64>>,
+    /// Position of the first tick that it can still look up.
+    start: Position,
     now_ns: u64,
 }
 
 impl Seat {
-    pub(crate) fn new(limits: Limits, from: Position) -> Self {
+    /// A seat in an epoch, which has seen nothing but follows the log from its start.
+    pub(crate) fn new(limits: Limits, epoch: &str, from: Position) -> Self {
         Self {
-            core: Shard::new(limits.clone(), from),
+            core: Shard::new(limits.clone(), from).in_epoch(epoch),
             limits,
             connections: BTreeMap::new(),
             ended: Vec::new(),
             frame: FrameBuf::default(),
             seen: BTreeMap::new(),
+            ticked: BTreeSet::new(),
             unseen: Vec::new(),
+            start: from,
             now_ns: 0,
         }
     }
@@ -57,7 +67,8 @@ impl Seat {
 
     pub(crate) fn turn(&mut self, random: &mut Random, now_ns: u64, log: &Log) {
         self.now_ns = self.now_ns.max(now_ns);
-        self.core.begin_turn(UnixNanos(now_ns), log.start());
+        self.start = self.start.max(log.start());
+        self.core.begin_turn(UnixNanos(now_ns), self.start);
         if !self.core.is_eager() {
             self.follow(log, 1_024);
         }
@@ -104,11 +115,19 @@ impl Seat {
         };
         let command = command.unwrap();
         if connection.stage == Stage::Open {
-            let of_feed = self.seen.iter().filter(|((feed, ..), _)| *feed == connection.feed);
-            let values = of_feed.map(|((_, channel, symbol), seq)| ((*channel, *symbol), *seq));
+            let feed = connection.feed;
+            let of_feed = |topic: &Topic| (topic.0 == feed).then_some((topic.1, topic.2));
+            let values = self.seen.iter().filter_map(|(topic, seq)| Some((of_feed(topic)?, *seq)));
             let values: BTreeMap<Name, u64> = values.collect();
-            let head = self.core.head().0;
-            connection.due.push_back(Expected { command: command.clone(), head, values });
+            let ticked = self.ticked.iter().filter_map(of_feed).collect();
+            connection.due.push_back(Expected {
+                command: command.clone(),
+                head: self.core.head().0,
+                start: self.start.0,
+                now_ns: self.now_ns,
+                values,
+                ticked,
+            });
         }
         self.core.command(SessionId(slot), &command);
     }
@@ -118,13 +137,17 @@ impl Seat {
         if let Err(fell_out) = log.read(self.core.head(), batches, &mut read) {
             self.unseen.push(self.core.head().0..fell_out.start.0);
             self.connections.values_mut().for_each(|connection| connection.fell_out = true);
+            self.start = fell_out.start;
+            self.seen.clear();
             self.core.fell_out(fell_out.start);
             log.read(fell_out.start, batches, &mut read).unwrap();
         }
         for batch in read {
             for numbered in batch.ticks() {
                 let tick = &numbered.tick;
-                self.seen.insert((numbered.feed.0, tick.channel(), tick.symbol), tick.seq.0);
+                let topic = (numbered.feed.0, tick.channel(), tick.symbol);
+                self.seen.insert(topic, tick.seq.0);
+                self.ticked.insert(topic);
             }
             self.core.apply(batch);
         }
@@ -152,9 +175,17 @@ impl Seat {
             if random.chance(10) {
                 self.listen(random);
             }
-            if self.core.is_ready(id) && !self.write(id) {
-                self.core.requeue(id);
-            }
+            self.serve(id);
+        }
+        for _ in 0..random.below(4) {
+            let Some(id) = self.core.next_catching_up() else { break };
+            self.serve(id);
+        }
+    }
+
+    fn serve(&mut self, id: SessionId) {
+        if self.core.is_ready(id) && !self.write(id) {
+            self.core.requeue(id);
         }
     }
 
@@ -178,7 +209,7 @@ impl Seat {
                     }
                 }
                 NextWrite::Idle => return true,
-                NextWrite::Later => {}
+                NextWrite::Later => return false,
                 NextWrite::Lagged => self.finish(id.0, CloseReason::SlowClient),
                 NextWrite::Ended(reason) => {
                     connection.queue_close(reason, self.now_ns + GRACE_NS);
@@ -200,8 +231,13 @@ impl Seat {
         };
         let slots: Vec<u32> = self.connections.keys().copied().collect();
         for slot in slots {
-            if is_overdue(&self.connections[&slot]) {
+            let connection = &self.connections[&slot];
+            if is_overdue(connection) {
                 self.remove(slot);
+            } else if connection.stage == Stage::Open && connection.rest.is_empty() {
+                let pos = self.core.position(SessionId(slot)).map(|position| position.0);
+                let time = UnixNanos(now_ns);
+                self.core.control(SessionId(slot), &Control::Heartbeat { time, pos });
             }
         }
         self.core.check_ages();
@@ -216,7 +252,7 @@ impl Seat {
     fn check_bounds(&self) {
         let held = self.core.stats();
         let (sessions, limits) = (self.connections.len() as u64, &self.limits);
-        let most = sessions * (limits.backlog_ticks as u64 + 1);
+        let most = sessions * (limits.backlog_ticks.max(CAUGHT_UP_AT_ONCE) as u64 + 1);
         assert!(held.backlog_ticks <= most, "{} > {most} ticks pending", held.backlog_ticks);
         assert_eq!(self.core.sessions() as u64, sessions);
     }
@@ -224,6 +260,10 @@ impl Seat {
     /// When somebody is to be served whose slot is not open yet.
     pub(crate) fn next_slot(&self) -> Option<u64> {
         self.core.next_slot().map(|slot| slot.0)
+    }
+
+    pub(crate) fn is_behind(&self, log: &Log) -> bool {
+        self.core.head() != log.head()
     }
 
     /// Whether nothing is left to be done before time goes on or clients act.

@@ -17,6 +17,8 @@ pub(crate) type Topic = (u8, Channel, Symbol);
 pub(crate) struct Truth {
     /// `ticks[i]` has position `i + 1`.
     ticks: Vec<(Topic, Tick)>,
+    /// When each of them was received.
+    times: Vec<u64>,
     /// Positions of the ticks of a topic, in order of their numbers.
     topics: BTreeMap<Topic, Vec<u64>>,
     /// Which ticks of their sources were taken, by publisher.
@@ -29,6 +31,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) truth: &'a Truth,
     /// Positions that the client's shard has not seen, since it fell out of the log.
     pub(crate) unseen: &'a [Range<u64>],
+    /// Where the log begins by now.
+    pub(crate) start: u64,
+    pub(crate) now_ns: u64,
 }
 
 impl Facts<'_> {
@@ -60,6 +65,7 @@ impl Truth {
             assert_eq!(tick.seq.0, positions.len() as u64, "numbers of {topic:?} are contiguous");
             self.check_source(tick);
             self.ticks.push((topic, tick.clone()));
+            self.times.push(self.received_ns);
         }
     }
 
@@ -89,6 +95,16 @@ impl Truth {
     pub(crate) fn position(&self, topic: Topic, seq: u64) -> Option<u64> {
         let at = usize::try_from(seq.checked_sub(1)?).unwrap();
         self.topics.get(&topic)?.get(at).copied()
+    }
+
+    /// When the tick at a position was received.
+    pub(crate) fn received_ns(&self, position: u64) -> u64 {
+        self.times[usize::try_from(position - 1).unwrap()]
+    }
+
+    /// Position of the first tick received at a time or later.
+    pub(crate) fn received_from(&self, time_ns: u64) -> u64 {
+        self.times.partition_point(|received| *received < time_ns) as u64 + 1
     }
 
     /// How many ticks of a topic lie before a position; that is the number of the last of them.

@@ -92,7 +92,7 @@ impl World {
         let mut random = Random::new(seed);
         let setting = Setting::new(&mut random);
         let clients = (0..random.between(1, 6)).map(|_| Client::new(&mut random)).collect();
-        let seat = || Seat::new(setting.limits.clone(), Position::FIRST);
+        let seat = || Seat::new(setting.limits.clone(), "1", Position::FIRST);
         Self {
             now_ns: DAWN_NS,
             epoch: 1,
@@ -194,9 +194,14 @@ impl World {
             let bytes = self.random.index(connection.wire.len() + 1);
             let client = &mut self.clients[connection.client];
             let shard = client.link.unwrap().0;
-            let facts = Facts { truth: &self.truth, unseen: &self.seats[shard].unseen };
+            let facts = Facts {
+                truth: &self.truth,
+                unseen: &self.seats[shard].unseen,
+                start: self.log.start().0,
+                now_ns: self.now_ns,
+            };
             client.read(&mut connection, bytes, &facts);
-            client.link = None;
+            client.part();
         }
     }
 
@@ -217,13 +222,14 @@ impl World {
         let Some((shard, slot)) = client.link else { return };
         let Seat { connections, unseen, .. } = &mut self.seats[shard];
         let connection = connections.get_mut(&slot).unwrap();
-        let facts = Facts { truth: &self.truth, unseen };
+        let facts =
+            Facts { truth: &self.truth, unseen, start: self.log.start().0, now_ns: self.now_ns };
         let before = client.observer.ticks;
         client.read(connection, bytes, &facts);
         self.ticks += client.observer.ticks - before;
         if let Some(End::Closed { code }) = &client.observer.end {
             let head = connection.finished_at.unwrap();
-            if *code == 1001 {
+            if *code == 1001 && !client.observer.catches_up {
                 client.observer.check_complete(head, &facts);
             }
             self.part(number);
@@ -232,6 +238,9 @@ impl World {
 
     fn connect(&mut self, client: usize) {
         let shard = self.random.index(self.seats.len());
+        while self.seats[shard].is_behind(&self.log) {
+            self.turn(shard);
+        }
         let connection = self.clients[client].connect(client, &mut self.random);
         let slot = self.seats[shard].accept(connection, &self.epoch.to_string());
         self.clients[client].link = Some((shard, slot));
@@ -264,7 +273,8 @@ impl World {
     /// A client lets go of its connection.
     fn part(&mut self, client: usize) {
         let client = &mut self.clients[client];
-        if let Some((shard, slot)) = client.link.take() {
+        if let Some((shard, slot)) = client.link {
+            client.part();
             let connection = self.seats[shard].connections.get_mut(&slot).unwrap();
             connection.gone = true;
             connection.commands.clear();
@@ -325,7 +335,12 @@ impl World {
             let seat = &self.seats[shard];
             let connection = &seat.connections[&slot];
             assert!(connection.due.is_empty(), "not answered: {:?}", connection.due);
-            let facts = Facts { truth: &self.truth, unseen: &seat.unseen };
+            let facts = Facts {
+                truth: &self.truth,
+                unseen: &seat.unseen,
+                start: self.log.start().0,
+                now_ns: self.now_ns,
+            };
             client.observer.check_complete(self.truth.head(), &facts);
         }
     }

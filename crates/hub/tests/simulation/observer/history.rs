@@ -1,0 +1,176 @@
+//! Where names go on that resume or are replayed, and what is told of it.
+
+use tickwire_protocol::{
+    Command, Control, Delivery, Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Resumed,
+    Subscription, UnixNanos,
+};
+
+use super::{Mode, Observer, Paced, Track};
+use crate::connection::Expected;
+use crate::truth::{Facts, Name};
+
+/// From, if the hub may know it, and to.
+pub(super) type Gap = (Option<u64>, Option<u64>);
+
+/// The position at which a new name begins, or all of a channel; `None` if that is now.
+pub(super) fn begin(
+    expected: &Expected,
+    asked: &Subscription,
+    name: Option<Name>,
+    epoch: Option<&str>,
+    facts: &Facts<'_>,
+) -> Option<u64> {
+    match (&asked.resume, asked.replay) {
+        (Some(Resume { epoch: of, point }), _) if epoch == Some(of) => match point {
+            ResumePoint::Position(position) => Some(position + 1),
+            ResumePoint::After(_) => match name {
+                Some(name) => after(point, name).map(|_| 1),
+                None => Some(1),
+            },
+        },
+        (None, Some(replay)) => {
+            let from = facts.truth.received_from(asked_ns(replay, expected.now_ns));
+            Some(from.clamp(expected.start, expected.head))
+        }
+        _ => None,
+    }
+}
+
+/// The number of the last tick a peer says it has.
+fn after(point: &ResumePoint, (channel, symbol): Name) -> Option<u64> {
+    let ResumePoint::After(after) = point else { return None };
+    after[channel].iter().find(|(of, _)| *of == symbol).map(|(_, seq)| seq.0)
+}
+
+fn asked_ns(replay: Replay, now_ns: u64) -> u64 {
+    match replay.from {
+        ReplayFrom::At(time) => time.0.min(now_ns),
+        ReplayFrom::Ago(ago) => now_ns - u64::try_from(ago.as_nanos()).unwrap(),
+    }
+}
+
+impl Observer {
+    /// A name begins as [`begin`] says; what of it is gone has to be told next.
+    pub(super) fn begin_behind(
+        &mut self,
+        expected: &Expected,
+        asked: &Subscription,
+        name: Name,
+        begin: Option<u64>,
+        facts: &Facts<'_>,
+    ) {
+        let Some(resume) = &asked.resume else { return };
+        self.catches_up = true;
+        self.position = 0;
+        let Some(base) = begin else {
+            if self.epoch.as_ref() != Some(&resume.epoch) && expected.ticked.contains(&name) {
+                self.gaps_due.insert(name, (None, None));
+            }
+            return;
+        };
+        let topic = self.topic(name);
+        let known = after(&resume.point, name);
+        let last = known.unwrap_or_else(|| facts.truth.count_before(topic, base));
+        if !facts.unseen.is_empty() {
+            self.tracks.insert(name, Track::Behind { last });
+            return;
+        }
+        self.tracks.insert(name, Track::Every { next: last + 1 });
+        let gone = facts.truth.count_before(topic, expected.start);
+        if gone > last && expected.ticked.contains(&name) {
+            let by_number = matches!(resume.point, ResumePoint::After(_));
+            self.gaps_due.insert(name, (by_number.then_some(last + 1), Some(gone)));
+        }
+    }
+
+    /// What the answer to a subscribe says of what was.
+    pub(super) fn check_history(
+        &mut self,
+        expected: &Expected,
+        asked: &Subscription,
+        resumed: Option<Resumed>,
+        from: Option<UnixNanos>,
+        facts: &Facts<'_>,
+    ) {
+        self.positioned |= asked.pos;
+        let right = match (&asked.resume, &self.epoch) {
+            (None, _) => None,
+            (Some(resume), Some(epoch)) if resume.epoch != *epoch => Some(Resumed::Epoch),
+            _ if self.gaps_due.is_empty() => Some(Resumed::All),
+            _ => Some(Resumed::Gap),
+        };
+        assert!(resumed == right || !facts.unseen.is_empty(), "{resumed:?}: {:?}", self.gaps_due);
+        assert_eq!(from.is_some(), asked.replay.is_some());
+        if let (Some(replay), Some(UnixNanos(from_ns))) = (asked.replay, from) {
+            self.catches_up = true;
+            self.position = 0;
+            let now_ns = expected.now_ns;
+            assert!(
+                (asked_ns(replay, now_ns)..=now_ns).contains(&from_ns),
+                "{replay:?}: {from_ns}"
+            );
+            if let ReplaySpeed::Times(times) = replay.speed
+                && asked.names.total() > 0
+            {
+                let thousandths = times.thousandths().into();
+                let head = expected.head;
+                self.paced = Some(Paced { head, began_ns: now_ns, from_ns, thousandths });
+            }
+        }
+    }
+
+    /// It is told where it stands.
+    pub(super) fn stands(&mut self, pos: Option<u64>, facts: &Facts<'_>) {
+        assert_eq!(pos.is_some(), self.positioned, "a position if it asked for that");
+        self.told = pos;
+        self.check_told(facts);
+    }
+
+    /// A replay at a pace is alone.
+    pub(super) fn refused(&self, expected: &Expected) {
+        let Command::Subscribe(asked) = &expected.command else {
+            panic!("refused: {expected:?}");
+        };
+        let every = |mode: &Mode| mode.delivery == Delivery::Every;
+        let has = self.names.values().chain(self.wild.values()).any(every);
+        let paced = |replay: Replay| replay.speed != ReplaySpeed::Max;
+        let beside = asked.replay.is_some_and(paced) && has;
+        assert!(self.paced.is_some() || beside, "refused: {asked:?}");
+    }
+
+    /// What is gone is told behind the answer.
+    pub(super) fn resumed_gap(&mut self, name: Name, (from, to): Gap, expected: Gap) {
+        assert_eq!(to, expected.1, "gap of {name:?}");
+        assert!(from == expected.0 || from.is_none(), "gap of {name:?}: {from:?}, {expected:?}");
+        if let Some(to) = to {
+            self.tracks.insert(name, Track::Every { next: to + 1 });
+            self.has.insert(name, to);
+        }
+    }
+
+    /// The log has overtaken it: what it misses is gone.
+    pub(super) fn overtaken(&mut self, name: Name, (from, to): Gap, facts: &Facts<'_>) {
+        assert!(self.catches_up, "a gap of {name:?} from {from:?} to {to:?}");
+        let track = self.track(name, facts);
+        if !facts.unseen.is_empty() {
+            if let Some(track) = track {
+                self.tracks.insert(name, Track::Behind { last: track.last() });
+            }
+            return;
+        }
+        let Some(Track::Every { next }) = track else {
+            panic!("a gap of {name:?}, which is {track:?}");
+        };
+        let to = to.expect("the hub has seen all");
+        assert!(from.is_none_or(|from| from == next) && to >= next, "{name:?}: {to} is there");
+        let at = facts.truth.position(self.topic(name), to).expect("it has ticked");
+        assert!(at < facts.start, "{name:?}: {to} at {at} is not gone");
+        self.tracks.insert(name, Track::Every { next: to + 1 });
+        self.has.insert(name, to);
+    }
+
+    /// What is gone could not be told, since the session ends.
+    pub(super) fn is_told(&self, control: &Control) -> bool {
+        self.gaps_due.is_empty() || matches!(control, Control::Gap { .. } | Control::Error { .. })
+    }
+}
