@@ -4,4 +4,5 @@
 pub(crate) mod frames;
 mod input;
 mod peer;
+pub(crate) mod recovery;
 pub(crate) mod session;

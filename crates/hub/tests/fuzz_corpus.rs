@@ -26,6 +26,11 @@ fn the_corpus_of_frames_holds() {
 }
 
 #[test]
+fn the_corpus_of_recovery_holds() {
+    replay("recovery", checks::recovery::check);
+}
+
+#[test]
 fn the_corpus_of_session_holds() {
     replay("session", checks::session::check);
 }

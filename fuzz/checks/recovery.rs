@@ -1,0 +1,142 @@
+//! Recovery of the log on disk: whatever became of its files, nothing panics, no tick is taken for
+//! another, and what is written behind what was found can be read again.
+
+mod folder;
+
+use tickwire_hub::durable::{Derived, RecoverError, Recovered, Rolling, Wanted, Writer, recover};
+use tickwire_hub::fanout::{Batch, FeedId, Sequencer};
+use tickwire_protocol::{Feed, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
+
+use super::input::Input;
+use folder::Folder;
+
+const FEED: FeedId = FeedId(0);
+const BOOT: &str = "this boot";
+/// Turns that are written before the files change.
+const TURNS_MAX: usize = 12;
+
+/// Takes the bytes as what is written, and as what becomes of the files.
+pub(crate) fn check(bytes: &[u8]) {
+    let mut input = Input(bytes);
+    let folder = Folder::default();
+    let mut issued = Vec::new();
+    for _ in 0..=input.byte() % 2 {
+        live(&folder, &mut input, &mut issued);
+    }
+    let mut sealed = false;
+    while !input.is_empty() {
+        sealed |= folder.change(&mut input);
+    }
+    match recovered(&folder, "new") {
+        Ok(found) => {
+            if !sealed && found.continues {
+                agrees(&found, &issued);
+            }
+            live_on(&folder, found);
+        }
+        Err(RecoverError::UnknownFeed(_)) => assert!(sealed, "no accident makes up a name"),
+        Err(problem) => panic!("memory can be read: {problem:?}"),
+    }
+}
+
+/// Ticks told from all others by their ids.
+fn live(folder: &Folder, input: &mut Input<'_>, issued: &mut Vec<Tick>) {
+    let (mut writer, mut sequencer) = begin(folder, &mut whole(folder, "first"));
+    for _ in 0..usize::from(input.byte()) % TURNS_MAX {
+        let ticks = usize::from(input.byte() % 6);
+        let first = issued.len();
+        sequencer.take(FEED, (0..ticks).map(|tick| trade(first + tick, input.byte())).collect());
+        if let Some(batch) = turn(&mut writer, &mut sequencer, input.byte()) {
+            issued.extend(batch.ticks().iter().map(|numbered| numbered.tick.clone()));
+        }
+    }
+    if input.byte().is_multiple_of(2) {
+        writer.finish().expect("memory can be written");
+    }
+}
+
+/// Goes on behind what was found for a turn, which must then be found too.
+fn live_on(folder: &Folder, mut found: Recovered) {
+    let (mut writer, mut sequencer) = begin(folder, &mut found);
+    let (epoch, head) = (found.state.epoch().to_owned(), found.state.numbering().head);
+    sequencer.take(FEED, vec![trade(usize::MAX, 1)]);
+    let batch = turn(&mut writer, &mut sequencer, 0).expect("it has a tick");
+    let found = whole(folder, "another");
+    assert!(found.continues, "a log that goes on is whole: {:?}", found.problems);
+    assert_eq!(found.state.epoch(), epoch);
+    assert_eq!(found.state.numbering().head, head.plus(1));
+    let last = |batch: &Batch| batch.ticks().last().map(|numbered| numbered.tick.clone());
+    assert_eq!(found.batches.back().and_then(|batch| last(batch)), last(&batch));
+}
+
+fn begin(folder: &Folder, found: &mut Recovered) -> (Writer<Folder>, Sequencer) {
+    let rolling = Rolling { bytes: 300, time: std::time::Duration::from_secs(1) };
+    let sequencer = Sequencer::go_on(found.state.numbering(), usize::MAX, 4);
+    let writer = Writer::begin(folder.clone(), found, rolling, BOOT);
+    (writer.expect("memory can be written"), sequencer)
+}
+
+/// A turn of the router, in which a publisher comes further.
+fn turn(writer: &mut Writer<Folder>, sequencer: &mut Sequencer, publisher: u8) -> Option<Batch> {
+    let id = format!("publisher {}", publisher % 6);
+    if let Some(opened) = sequencer.open(&id) {
+        let mark = Some(publisher.to_string());
+        let number = opened.last.saturating_add(1);
+        sequencer.advance(&id, opened.token, number, mark).expect("nobody else is there");
+        sequencer.close(&id, opened.token);
+    }
+    let batch = sequencer.batch(UnixNanos(0));
+    let (changes, received) = (sequencer.take_changes(), sequencer.received());
+    writer.append(batch.as_ref(), &changes, received).expect("memory can be written");
+    writer.roll(received).expect("memory can be written");
+    batch
+}
+
+/// What a hub finds where no change was sealed.
+fn whole(folder: &Folder, epoch: &str) -> Recovered {
+    recovered(folder, epoch).expect("it knows its own feed")
+}
+
+/// An error only where a sealed change names a feed that there is not.
+fn recovered(folder: &Folder, epoch: &str) -> Result<Recovered, RecoverError> {
+    let wanted = Wanted {
+        feeds: &[Feed::new("main").expect("it is a name")],
+        boot: BOOT,
+        epoch: epoch.to_owned(),
+        derived: &|| Box::new(Nothing),
+        bytes_max: 1 << 20,
+        ticks_max: 1 << 20,
+        oldest: UnixNanos(0),
+    };
+    recover(folder, wanted, |done, total| assert!(done <= total))
+}
+
+/// What was found is what was issued, up to a place before the end perhaps.
+fn agrees(found: &Recovered, issued: &[Tick]) {
+    let mut position = found.start();
+    for batch in &found.batches {
+        assert_eq!(batch.first(), position, "no gap");
+        for numbered in batch.ticks() {
+            let index = usize::try_from(position.0 - 1).expect("there are few");
+            assert_eq!(issued.get(index), Some(&numbered.tick), "another tick");
+            position = position.plus(1);
+        }
+    }
+    assert_eq!(position, found.state.numbering().head);
+}
+
+/// Nothing is derived from the ticks.
+#[derive(Debug)]
+struct Nothing;
+
+impl Derived for Nothing {
+    fn restore(&mut self, _: &[u8], _: &[FeedId]) {}
+    fn observe(&mut self, _: &Batch) {}
+    fn save(&self, _: &mut Vec<u8>) {}
+}
+
+fn trade(id: usize, symbol: u8) -> Tick {
+    let symbol = Symbol::new(&format!("S{}", symbol % 8)).expect("it is a symbol");
+    let data = TickData::Trade(Trade { id: id as u64, ..Trade::default() });
+    Tick { symbol, seq: Seq(0), time: UnixNanos(1), data }
+}
