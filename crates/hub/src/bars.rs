@@ -12,23 +12,24 @@ mod aggregate;
 mod calendar;
 mod conditions;
 mod derived;
+mod feed;
 mod follow;
+mod replacing;
 mod series;
 mod state;
+mod telling;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
-use tickwire_protocol::{
-    Bar, CancelError, Channel, Correction, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
-};
+use tickwire_protocol::{Channel, Symbol, Tick, TickData, Trade, UnixNanos};
 
 use crate::fanout::{FeedId, Numbered};
-use aggregate::Sale;
 use conditions::Effects;
-use series::{Kept, Key, Pending, Place, Series};
+use feed::{FeedClock, Supplies};
+use series::{Kept, Key, Place, Series};
 
 pub(crate) use calendar::{Calendar, CalendarError};
 pub use state::BadState;
@@ -89,37 +90,6 @@ pub struct Skipped {
 
 /// No series: a topic that has had no trade yet.
 const NONE: u32 = u32::MAX;
-
-/// Where the trades of a feed are in time, and what the feed supplies itself.
-#[derive(Debug, Default)]
-struct FeedClock {
-    /// Latest event time of its trades.
-    newest: u64,
-    /// When the hub received that.
-    seen: u64,
-    /// Series by the minute they have opened. They may have closed it meanwhile.
-    open: BTreeMap<u64, Vec<u32>>,
-    supplies: Supplies,
-}
-
-/// Bars a publisher sends itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Supplies {
-    minutes: bool,
-    days: bool,
-}
-
-impl FeedClock {
-    /// The time it is in this feed, in event time: that of its newest trade and what has passed since.
-    const fn time(&self, now: u64) -> u64 {
-        self.newest.saturating_add(now.saturating_sub(self.seen))
-    }
-
-    fn is_due(&self, now: u64) -> bool {
-        let first = self.open.first_key_value();
-        first.is_some_and(|(start, _)| start + MINUTE + CLOSE_DELAY <= self.time(now))
-    }
-}
 
 impl BarMaker {
     /// A maker of bars that has seen nothing. `None` if zone or session of the config are none, which
@@ -297,111 +267,6 @@ impl BarMaker {
         series.touched = touched;
     }
 
-    fn cancel(&mut self, feed: FeedId, tick: &Tick, cancel: &CancelError) {
-        let key = Key::new(cancel.id, &cancel.exchange, cancel.price.nanos(), cancel.size);
-        let sale = Sale { time: 0, price: key.price, size: key.size };
-        // Of a trade that is not kept the conditions are unknown; nearly all count as volume.
-        let was = (sale, Effects(conditions::VOLUME << 4));
-        self.replace(feed, tick.symbol, &key, None, was);
-    }
-
-    fn correct(&mut self, feed: FeedId, tick: &Tick, correction: &Correction) {
-        let Correction { exchange, tape, .. } = correction;
-        let was = Key::new(
-            correction.original_id,
-            exchange,
-            correction.original_price.nanos(),
-            correction.original_size,
-        );
-        let is = Key::new(
-            correction.corrected_id,
-            exchange,
-            correction.corrected_price.nanos(),
-            correction.corrected_size,
-        );
-        let old_effects = Effects::of(&correction.original_conditions, tape);
-        let new_effects = Effects::of(&correction.corrected_conditions, tape);
-        let sale = Sale { time: 0, price: was.price, size: was.size };
-        self.replace(feed, tick.symbol, &was, Some((is, new_effects)), (sale, old_effects));
-    }
-
-    /// Puts another trade, or none, in the place of one; `was` is what is known of that one if it is
-    /// not kept.
-    fn replace(
-        &mut self,
-        feed: FeedId,
-        symbol: Symbol,
-        key: &Key,
-        by: Option<(Key, Effects)>,
-        was: (Sale, Effects),
-    ) {
-        let found = self.by_symbol.get(&(feed, symbol)).copied();
-        let Some(id) = found else {
-            self.skipped.unmatched += 1;
-            return;
-        };
-        let series = &mut self.series[id as usize];
-        if let Some(place) = series.find(key, &mut self.looks) {
-            series.replace(place, by);
-        } else {
-            self.skipped.unmatched += 1;
-            let is = by.map(|(key, effects)| {
-                (Sale { time: 0, price: key.price, size: key.size }, effects)
-            });
-            series.adjust(was, is);
-        }
-        self.touch(id);
-    }
-
-    fn touch(&mut self, id: u32) {
-        let series = &mut self.series[id as usize];
-        if !series.touched {
-            series.touched = true;
-            self.touched.push(id);
-        }
-    }
-
-    /// Tells of everything this turn has touched.
-    fn tell(&mut self) {
-        let mut touched = std::mem::take(&mut self.touched);
-        for id in touched.drain(..) {
-            self.series[id as usize].touched = false;
-            self.tell_series(id);
-        }
-        self.touched = touched;
-        self.looks = LOOKS_PER_TURN_MAX;
-    }
-
-    fn tell_series(&mut self, id: u32) {
-        let series = &mut self.series[id as usize];
-        let supplies = self.feeds[usize::from(series.feed.0)].supplies;
-        let made = &mut self.made;
-        let mut emit = |time, data| {
-            let tick = Tick { symbol: series.symbol, seq: Seq(0), time: UnixNanos(time), data };
-            made.push((series.feed, tick));
-        };
-        let first = first_pending(series);
-        for minute in series.minutes.range_mut(first..) {
-            let pending = std::mem::replace(&mut minute.pending, Pending::Nothing);
-            if pending == Pending::Nothing || supplies.minutes {
-                continue;
-            }
-            let (told, bar) = tellable(minute.minute.bar(), &mut minute.told);
-            match pending {
-                Pending::Closed if told => emit(minute.start, TickData::Bar(bar)),
-                Pending::Updated if told => emit(minute.start, TickData::UpdatedBar(bar)),
-                _ => {}
-            }
-        }
-        series.pending = 0;
-        if std::mem::take(&mut series.day_changed) && !supplies.days {
-            let (told, bar) = tellable(series.closed.bar(), &mut series.day_told);
-            if told {
-                emit(series.day.start, TickData::DailyBar(bar));
-            }
-        }
-    }
-
     /// Closes minutes that have ended by their feed's clock. Says whether more are due.
     fn close_due(&mut self, now: UnixNanos) -> bool {
         let mut left = CLOSED_PER_TURN_MAX;
@@ -451,25 +316,6 @@ impl BarMaker {
             }
         }
     }
-}
-
-/// Index of the first minute there is something to tell of.
-fn first_pending(series: &Series) -> usize {
-    let mut left = series.pending;
-    let mut first = series.minutes.len();
-    while left > 0 && first > 0 {
-        first -= 1;
-        left -= usize::from(series.minutes[first].pending != Pending::Nothing);
-    }
-    first
-}
-
-/// The bar to send, and whether to send one: a bar that has lost its last price is told of by zeros, if
-/// it had been sent.
-fn tellable(bar: Option<Bar>, told: &mut bool) -> (bool, Bar) {
-    let tell = bar.is_some() || *told;
-    *told = bar.is_some();
-    (tell, bar.unwrap_or_default())
 }
 
 /// Whether a tick is a bar.

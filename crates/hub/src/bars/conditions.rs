@@ -83,6 +83,36 @@ mod tests {
         assert_eq!(effects(&["%", "IIII"], "A"), (ALL, ALL));
     }
 
+    /// The rows of the table in the docs: code, tape, and what a trade may set of minute and day.
+    fn documented() -> Vec<(&'static str, &'static str, (u8, u8))> {
+        let lines = include_str!("../../../../docs/bars.md").lines();
+        let cells = lines.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let rows = cells.filter(|row| row.len() == 11 && row[1].starts_with('`'));
+        let allowed = |cells: &[&str]| {
+            let prices = match cells[0] {
+                "yes" => OPEN_CLOSE | IF_FIRST,
+                "first" => IF_FIRST,
+                _ => 0,
+            };
+            let yes = |cell: &str, bit| if cell == "yes" { bit } else { 0 };
+            prices | yes(cells[1], HIGH_LOW) | yes(cells[2], VOLUME)
+        };
+        let row = |row: Vec<&'static str>| {
+            let tape = if row[3] == "C" { "C" } else { "A" };
+            (row[1].trim_matches('`'), tape, (allowed(&row[4..7]), allowed(&row[7..10])))
+        };
+        rows.map(row).collect()
+    }
+
+    #[test]
+    fn every_code_does_what_the_docs_say() {
+        let documented = documented();
+        assert_eq!(documented.len(), 33);
+        for (code, tape, expected) in documented {
+            assert_eq!(effects(&[code], tape), expected, "{code} on tape {tape}");
+        }
+    }
+
     #[test]
     fn the_strictest_condition_holds() {
         assert_eq!(effects(&["@", "4", "I"], "C"), (VOLUME, VOLUME));

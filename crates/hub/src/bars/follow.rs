@@ -1,14 +1,13 @@
 //! Following records of what was numbered before a restart.
 
-use tickwire_protocol::{Tick, TickData, UnixNanos};
+use tickwire_protocol::{Bar, Channel, Tick, TickData, UnixNanos};
 
-use super::series::Pending;
 use super::{BarMaker, is_bar};
 use crate::fanout::{FeedId, Numbered};
 
 impl BarMaker {
     /// Takes the ticks of a batch that was recorded and makes no bars of them: those it made then
-    /// are in the record, behind the ticks of publishers. Bars that it would not have made are
+    /// are in the record, behind the ticks of publishers. Bars that do not agree with its trades are
     /// those of a publisher.
     pub fn follow(&mut self, ticks: &[Numbered], received: UnixNanos) {
         for numbered in ticks.iter().filter(|numbered| !is_bar(&numbered.tick)) {
@@ -22,22 +21,34 @@ impl BarMaker {
             }
             self.close_as_recorded(numbered);
             expected.bars.append(&mut self.made);
-            if !expected.take(numbered) {
+            if !expected.take(numbered) && !self.agrees(numbered) {
                 self.take(numbered, received);
             }
         }
         self.forget();
     }
 
+    /// Whether a recorded bar says what the trades here say.
+    fn agrees(&self, Numbered { feed, tick, .. }: &Numbered) -> bool {
+        let id = self.by_symbol.get(&(*feed, tick.symbol));
+        let Some(series) = id.map(|id| &self.series[*id as usize]) else { return false };
+        let ours = match (&tick.data, series.minute(tick.time.0)) {
+            (TickData::DailyBar(_), _) if series.day.start == tick.time.0 => series.closed,
+            (TickData::Bar(_) | TickData::UpdatedBar(_), Some(minute)) => minute.minute,
+            _ => return false,
+        };
+        bar(tick) == Some(&ours.bar().unwrap_or_default())
+    }
+
     /// Closes the open minute of a symbol if that is what led to this bar: the clock had done so. A
-    /// minute it had closed without a bar has left no trace; then a late trade made it an updated one.
+    /// minute it had closed without a bar has left no trace, and is still open here.
     fn close_as_recorded(&mut self, numbered: &Numbered) {
         let Numbered { feed, tick, .. } = numbered;
         let Some(&id) = self.by_symbol.get(&(*feed, tick.symbol)) else { return };
         let series = &mut self.series[id as usize];
         let Some(minute) = series.minutes.back().filter(|minute| minute.open) else { return };
         let led_to_it = match &tick.data {
-            TickData::Bar(bar) | TickData::UpdatedBar(bar) => {
+            TickData::Bar(bar) => {
                 minute.start == tick.time.0 && minute.minute.bar().as_ref() == Some(bar)
             }
             TickData::DailyBar(bar) => {
@@ -51,10 +62,19 @@ impl BarMaker {
             return;
         }
         series.close_minute();
-        if let (TickData::UpdatedBar(_), Some(minute)) = (&tick.data, series.minutes.back_mut()) {
-            minute.pending = Pending::Updated;
-        }
         self.tell_series(id);
+    }
+}
+
+/// Whether both are of a minute, or both of a day: a bar may have been told of as an updated one.
+fn same_kind(a: &Tick, b: &Tick) -> bool {
+    (a.channel() == Channel::DailyBars) == (b.channel() == Channel::DailyBars)
+}
+
+fn bar(tick: &Tick) -> Option<&Bar> {
+    match &tick.data {
+        TickData::Bar(bar) | TickData::UpdatedBar(bar) | TickData::DailyBar(bar) => Some(bar),
+        _ => None,
     }
 }
 
@@ -70,9 +90,10 @@ impl Expected {
     /// would open a topic too many.
     fn take(&mut self, numbered: &Numbered) -> bool {
         let same = |(feed, tick): &(FeedId, Tick)| {
-            (*feed, tick.symbol, tick.time)
-                == (numbered.feed, numbered.tick.symbol, numbered.tick.time)
-                && tick.data == numbered.tick.data
+            let theirs = &numbered.tick;
+            (*feed, tick.symbol, tick.time) == (numbered.feed, theirs.symbol, theirs.time)
+                && same_kind(tick, theirs)
+                && bar(tick) == bar(theirs)
         };
         let found = self.bars[self.next..].iter().position(same);
         self.next += found.map_or(0, |at| at + 1);

@@ -230,6 +230,12 @@ impl Series {
         }
     }
 
+    /// A minute that is kept.
+    pub(super) fn minute(&self, start: u64) -> Option<&Minute> {
+        let index = self.minutes.binary_search_by_key(&start, |minute| minute.start).ok()?;
+        self.minutes.get(index)
+    }
+
     /// Start of the open minute.
     pub(super) fn open_minute(&self) -> Option<u64> {
         self.minutes.back().filter(|last| last.open).map(|last| last.start)

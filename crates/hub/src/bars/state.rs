@@ -195,13 +195,6 @@ impl BarMaker {
     }
 }
 
-impl Series {
-    fn minute(&self, start: u64) -> Option<&Minute> {
-        let index = self.minutes.binary_search_by_key(&start, |minute| minute.start).ok()?;
-        self.minutes.get(index)
-    }
-}
-
 fn save_minute(minute: &Minute, out: &mut Vec<u8>) {
     put(out, minute.start);
     let kept = u8::from(minute.trades.is_some());

@@ -412,7 +412,7 @@ fn a_maker_that_is_restored_and_follows_the_records_goes_on_in_the_same_way() {
         let (mut expected, mut found) = (Vec::new(), Vec::new());
         rig.maker.save_state(&mut expected);
         restored.save_state(&mut found);
-        assert_eq!(found, expected);
+        assert!(found == expected, "{:?}\n{:?}", restored, rig.maker);
     }
 }
 
