@@ -37,6 +37,7 @@ fn unfinished_code_is_found() {
 #[test]
 fn recorded_data_keeps_its_whitespace() {
     assert_eq!(broken("crates/feeder/tests/data/trades.csv", "1,2, \n"), NONE);
+    assert_eq!(broken("fuzz/corpus/session/0a1b", "1,2, \n"), NONE);
     assert_eq!(broken("README.md", "1,2, \n"), [1]);
 }
 
