@@ -55,10 +55,13 @@ impl Client {
         Duration::from_millis(self.random.within(0, most_ms))
     }
 
-    /// Mostly it comes back soon; sometimes it has been away for long.
+    /// It comes back at once, soon, or after it has been away for long.
     fn pause(&mut self) -> Duration {
-        let most_ms = if self.random.percent(10) { 8_000 } else { 300 };
-        self.jitter(most_ms)
+        match self.random.within(0, 10) {
+            0..3 => Duration::ZERO,
+            3..9 => self.jitter(500),
+            _ => self.jitter(8_000),
+        }
     }
 
     async fn connection(&self) -> Result<End, Error> {

@@ -35,6 +35,8 @@ const RATE: u32 = 1_000;
 const SYMBOLS: usize = 200;
 /// What the hub's log may take in memory: little, so that some come back too late for it.
 const LOG_MIB: [u64; 3] = [2, 8, 64];
+/// Clients come back to any of so many threads of the hub, at most.
+const SHARDS_MAX: u64 = 3;
 /// What a hub may take beside its log, whatever happens.
 const OTHER_MIB: u64 = 200;
 /// How long clients may take to have everything once all is well.
@@ -66,8 +68,8 @@ async fn observed(options: &Options) -> Result<Report> {
     let seed = options.seed.unwrap_or_else(rand::random);
     let began = now();
     let mut stage = Stage::set(options, seed).await?;
-    let (length, log_mib) = (options.length.as_secs_f64(), stage.log_mib);
-    println!("seed {seed}: {length:.0} s of faults, a hub with {log_mib} MiB of history in memory");
+    println!("seed {seed}: {:.0} s of faults", options.length.as_secs_f64());
+    println!("tickwire hub {}", stage.hub_flags.join(" "));
     let course = stage.course(schedule::plan(seed, options.length), options.length).await;
     if let Err(error) = course {
         stage.violated(Violation::Process(format!("{error:#}")));
@@ -106,6 +108,7 @@ impl Stage {
         let tickwire = processes::tickwire(options.tickwire.as_deref())?;
         let mut random = Random::new(seed, u64::from_le_bytes(*b"settings"));
         let log_mib = LOG_MIB[random.index(LOG_MIB.len())];
+        let shards = random.within(1, SHARDS_MAX + 1);
         let market =
             SimConfig { symbols: SYMBOLS, rate: RATE.into(), seed, ..SimConfig::default() };
         // The feeder is on time or late, so there are never more ticks than time has passed.
@@ -120,7 +123,7 @@ impl Stage {
             memory: options.memory,
             hub: None,
             feeder: None,
-            hub_flags: hub_flags(log_mib, (!options.memory).then_some(&disk)),
+            hub_flags: hub_flags(shards, log_mib, (!options.memory).then_some(&disk)),
             feeder_flags: feeder_flags(&market, feeder_at),
             epochs: Vec::new(),
             world: Rc::new(RefCell::new(world)),
@@ -416,10 +419,11 @@ impl Stage {
     }
 }
 
-fn hub_flags(log_mib: u64, disk: Option<&Disk>) -> Vec<String> {
+fn hub_flags(shards: u64, log_mib: u64, disk: Option<&Disk>) -> Vec<String> {
     let mut flags = vec![
         "--bars=off".to_owned(), // so that positions count the ticks of the market only
         "--drain=1s".to_owned(),
+        format!("--shards={shards}"),
         format!("--log-bytes={log_mib}MiB"),
     ];
     if let Some(disk) = disk {
