@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -101,7 +101,9 @@ impl DurableLog {
         let disk_age = ms(config.disk_age_ms_max);
         let rolling = Rolling { bytes: segment_bytes, time: disk_age / SEGMENTS_MIN };
         let writer = Writer::begin(disk.clone(), &mut recovered, rolling, &boot)?;
-        let segments = Arc::new(Mutex::new(std::mem::take(&mut recovered.segments)));
+        let segments = status.segments().clone();
+        *segments.lock().unwrap_or_else(PoisonError::into_inner) =
+            std::mem::take(&mut recovered.segments);
         let syncer = Syncer::start(config.fsync, disk.clone(), status.clone())?;
         syncer.written(writer.file());
         let Recovered { state, batches, last_before, checkpoints, .. } = recovered;
@@ -126,7 +128,6 @@ impl DurableLog {
             status: status.clone(),
             _lock: lock,
         };
-        log.measure();
         Ok(Opened { log, epoch, numbering, batches, last_before, derived, status })
     }
 
@@ -168,20 +169,15 @@ impl DurableLog {
         writer.append(batch, changes, received)?;
         self.syncer.written(writer.file());
         self.status.records.add(1);
-        if writer.roll(received)? {
+        if let Some(ended) = writer.roll(received)? {
             self.syncer.written(writer.file());
-            let segment = writer.segment();
-            self.segments.lock().unwrap_or_else(PoisonError::into_inner).push(segment);
-            self.keeping.rolled(segment.number);
-            self.measure();
+            let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+            segments.pop();
+            segments.extend([ended, writer.segment()]);
+            self.keeping.rolled(writer.segment().number);
         }
+        self.status.newest_bytes.set(writer.segment().bytes);
         Ok(())
-    }
-
-    fn measure(&self) {
-        let segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
-        self.status.segments.set(segments.len() as u64);
-        self.status.bytes.set(segments.iter().map(|segment| segment.bytes).sum());
     }
 
     /// Whether publishers have to wait until the disk has what they sent.

@@ -118,21 +118,21 @@ impl<S: Storage> Writer<S> {
         Ok(())
     }
 
-    /// Begins a new segment if it is time, and says whether it did.
+    /// Begins a new segment if it is time, and says which one has ended.
     ///
     /// # Errors
     /// As [`Writer::append`].
-    pub fn roll(&mut self, received: UnixNanos) -> io::Result<bool> {
+    pub fn roll(&mut self, received: UnixNanos) -> io::Result<Option<Segment>> {
         let Segment { bytes, received: began, number, .. } = self.segment;
         let is_old = began.0 != 0 && received.since(began) >= self.rolling.time;
         if self.head == self.header.first || !(bytes >= self.rolling.bytes || is_old) {
-            return Ok(false);
+            return Ok(None);
         }
         self.header.first = self.head;
         self.header.received = received;
         self.file = self.storage.create(&segment_name(number + 1), &self.header.write())?;
-        self.segment = segment_of(&self.header, number + 1);
-        Ok(true)
+        let begun = segment_of(&self.header, number + 1);
+        Ok(Some(std::mem::replace(&mut self.segment, begun)))
     }
 
     /// The segment that is written to.

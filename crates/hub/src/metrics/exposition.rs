@@ -131,9 +131,9 @@ impl Scrape {
         out.gauge("log_failed", "Whether the log on disk has failed and is not written", failed)?;
         let problems = status.problems.get();
         out.gauge("log_problems", "Files of the log found damaged or missing at start", problems)?;
-        let bytes = status.bytes.get();
-        out.gauge("log_disk_bytes", "Bytes of the log on disk, but for its last segment", bytes)?;
-        out.gauge("log_disk_segments", "Segments of the log on disk", status.segments.get())?;
+        let (segments, bytes) = status.size();
+        out.gauge("log_disk_bytes", "Bytes of the segments of the log on disk", bytes)?;
+        out.gauge("log_disk_segments", "Segments of the log on disk", segments)?;
         out.counter("log_records", "Records written to the log on disk", status.records.get())
     }
 

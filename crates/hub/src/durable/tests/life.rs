@@ -256,7 +256,7 @@ impl Life {
         }
         match self.writer.roll(received) {
             Ok(rolled) => {
-                if rolled {
+                if rolled.is_some() {
                     self.segments.lock().unwrap().push(self.writer.segment());
                 }
                 self.keeper.follow(self.writer.segment().number, self.now).is_ok()
