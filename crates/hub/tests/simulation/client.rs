@@ -29,7 +29,8 @@ pub(crate) struct Client {
     pub(crate) stalls: bool,
     /// What it had when its last connection ended.
     had: Option<Had>,
-    /// It asks for what was on this connection, and not to go on with the newest when it lags.
+    /// It asks for what was on this connection; then it wants every tick of its names, gives up none of
+    /// them, and does not ask to go on with the newest when it lags.
     looks_back: bool,
     commands: u64,
 }
@@ -89,7 +90,7 @@ impl Client {
         let id = self.number();
         let command = match random.below(10) {
             0 => Command::List { id },
-            1..4 => {
+            1..4 if !self.looks_back => {
                 let names = names(random);
                 Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
             }
@@ -103,7 +104,7 @@ impl Client {
             _ => Command::Subscribe(Subscription {
                 names: names(random),
                 snapshot: random.pick(&[None, None, Some(true), Some(false)]),
-                delivery: delivery(random),
+                delivery: if self.looks_back { Delivery::Every } else { delivery(random) },
                 on_lag: match self.looks_back {
                     true => random.pick(&[None, Some(OnLag::Close)]),
                     false => random.pick(&[None, Some(OnLag::Close), Some(OnLag::Latest)]),

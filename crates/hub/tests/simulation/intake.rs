@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use tickwire_hub::fanout::{FeedId, Log, PublisherToken, Sequencer};
+use tickwire_hub::fanout::{FeedId, Log, Numbering, PublisherToken, Sequencer};
 use tickwire_protocol::{Command, Control, Encoding, ErrorCode, Tick, UnixNanos, decode_publish};
 
+use crate::disk::Trouble;
+use crate::durable::{Durable, Killed};
 use crate::truth::Truth;
 
 /// Messages that may wait for the router.
@@ -53,12 +55,30 @@ pub(crate) struct Intake {
     lines: BTreeMap<LineId, Line>,
     accepted: u64,
     queue: VecDeque<Ingest>,
+    pub(crate) durable: Option<Durable>,
+    /// What publishers are told once the disk has what it is about.
+    unsynced: Vec<Told>,
 }
 
+/// What a publisher is told.
+type Told = (LineId, Control);
+
 impl Intake {
+    /// Of a hub that forgets everything when it ends.
     pub(crate) fn new() -> Self {
+        Self::of(Sequencer::new(TOPICS_MAX, PUBLISHERS_MAX), None)
+    }
+
+    /// Of a hub that goes on where the last one stood.
+    pub(crate) fn go_on(numbering: Numbering, durable: Durable) -> Self {
+        Self::of(Sequencer::go_on(numbering, TOPICS_MAX, PUBLISHERS_MAX), Some(durable))
+    }
+
+    fn of(sequencer: Sequencer, durable: Option<Durable>) -> Self {
         Self {
-            sequencer: Sequencer::new(TOPICS_MAX, PUBLISHERS_MAX),
+            sequencer,
+            durable,
+            unsynced: Vec::new(),
             lines: BTreeMap::new(),
             accepted: 0,
             queue: VecDeque::new(),
@@ -104,7 +124,7 @@ impl Intake {
 
     pub(crate) fn is_idle(&self) -> bool {
         let told = self.lines.values().all(|line| line.to_publisher.is_empty());
-        told && self.queue.is_empty() && self.readable().is_empty()
+        told && self.unsynced.is_empty() && self.queue.is_empty() && self.readable().is_empty()
     }
 
     /// Reads one message of a connection, if there is room for it.
@@ -139,32 +159,53 @@ impl Intake {
         self.queue.push_back(Ingest::Ticks { line: id, feed, ticks, numbered });
     }
 
-    /// The router takes so many messages, then ends its turn.
+    /// The router takes so many messages, then ends its turn; the disk may be in trouble.
     pub(crate) fn turn(
         &mut self,
         messages: usize,
         now: UnixNanos,
-        log: &mut Log,
-        truth: &mut Truth,
-    ) {
-        let mut acks = Vec::new();
+        trouble: Option<Trouble>,
+        (log, truth): (&mut Log, &mut Truth),
+    ) -> Result<(), Killed> {
+        let mut told = Vec::new();
         for _ in 0..messages {
             let Some(message) = self.queue.pop_front() else { break };
-            acks.extend(self.take(message));
+            told.extend(self.take(message));
         }
-        if let Some(batch) = self.sequencer.batch(now) {
+        let batch = self.sequencer.batch(now);
+        if let Some(durable) = &mut self.durable {
+            let (changes, received) = (self.sequencer.take_changes(), self.sequencer.received());
+            durable.turn(batch.as_ref(), &changes, received, trouble)?;
+        }
+        if let Some(batch) = batch {
             truth.issue(&batch);
             log.append(Arc::new(batch));
         }
-        for (line, upto) in acks {
+        self.unsynced.append(&mut told);
+        if !self.durable.as_ref().is_some_and(|durable| durable.waits) {
+            self.tell();
+        }
+        Ok(())
+    }
+
+    /// The disk has all that was written.
+    pub(crate) fn sync(&mut self) {
+        if let Some(durable) = &self.durable {
+            durable.disk.sync();
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        for (line, control) in self.unsynced.drain(..) {
             if let Some(line) = self.lines.get_mut(&line) {
-                line.to_publisher.push_back(Control::Ack { upto, logged: true });
+                line.to_publisher.push_back(control);
             }
         }
     }
 
-    /// The message to acknowledge, if there is one.
-    fn take(&mut self, message: Ingest) -> Option<(LineId, u64)> {
+    /// What its publisher is to be told, if anything.
+    fn take(&mut self, message: Ingest) -> Option<Told> {
         match message {
             Ingest::Open(id) => {
                 let line = self.lines.get_mut(&id).unwrap();
@@ -172,13 +213,12 @@ impl Intake {
                 (line.token, line.number) = (Some(opened.token), opened.last);
                 line.paused = false;
                 let answer = Control::Publishing { last: opened.last, mark: opened.mark };
-                line.to_publisher.push_back(answer);
                 let fenced = |line: &&mut Line| line.token.is_some() && line.token == opened.fenced;
                 if let Some(line) = self.lines.values_mut().find(fenced) {
                     let code = ErrorCode::PublisherReplaced;
                     line.to_publisher.push_back(Control::Error { code, detail: None, id: None });
                 }
-                None
+                Some((id, answer))
             }
             Ingest::Close(id) => {
                 let line = self.lines.remove(&id).unwrap();
@@ -193,7 +233,7 @@ impl Intake {
                     if self.sequencer.advance(&id, token, number, mark).is_err() {
                         return None;
                     }
-                    ack = Some((line, number));
+                    ack = Some((line, Control::Ack { upto: number, logged: true }));
                 }
                 let refused = self.sequencer.take(FeedId(feed), ticks);
                 assert_eq!(refused, 0, "there is room for every topic");

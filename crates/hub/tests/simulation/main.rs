@@ -1,8 +1,9 @@
 //! A hub, its publishers and its subscribers in one thread, on virtual time and in an order that
 //! chance decides: publishers are cut off and come back, shards fall behind, sockets take what they
-//! take, clients stall, break off and return. Whatever happens, every client checks every byte it is
-//! sent against what the hub has issued: order, no loss, no repeat, gaps told exactly, and the newest
-//! at the end.
+//! take, clients stall, break off, return and resume; the disk fills up, the hub is killed amid a write,
+//! its machine fails and loses what was not synced, and another hub goes on. Whatever happens, every
+//! client checks every byte it is sent against what was issued: order, no loss, no repeat, what is gone
+//! told exactly, and the newest at the end.
 //!
 //! `TICKWIRE_SIM_SECONDS` is how long it looks for a seed that fails, 10 unless told;
 //! `TICKWIRE_SIM_SEED` repeats the run of one seed.
@@ -10,12 +11,15 @@
 
 mod client;
 mod connection;
+mod disk;
+mod durable;
 mod frames;
 mod had;
 mod intake;
 mod observer;
 mod publisher;
 mod random;
+mod restart;
 mod seat;
 mod source;
 mod truth;

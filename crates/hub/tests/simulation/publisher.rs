@@ -25,8 +25,8 @@ pub(crate) struct Publisher {
     greeted: bool,
     /// It takes from the hub where its source is to go on.
     started_anew: bool,
-    /// Number of the last message acknowledged, and the epoch in which it was.
-    acknowledged: (String, u64),
+    /// Number of the last message acknowledged that the hub has to remember.
+    acknowledged: u64,
 }
 
 impl Publisher {
@@ -39,7 +39,7 @@ impl Publisher {
             line: None,
             greeted: false,
             started_anew: true,
-            acknowledged: (String::new(), 0),
+            acknowledged: 0,
         }
     }
 
@@ -63,6 +63,14 @@ impl Publisher {
     pub(crate) fn cut(&mut self, intake: &mut Intake, arriving: usize) {
         if let Some(line) = self.line.take() {
             intake.cut(line, arriving);
+        }
+    }
+
+    /// The hub has ended. Unless it `forgets`, the next one knows what was acknowledged.
+    pub(crate) fn lose_hub(&mut self, forgets: bool) {
+        self.line = None;
+        if forgets {
+            self.acknowledged = 0;
         }
     }
 
@@ -97,13 +105,12 @@ impl Publisher {
         intake.send(line, bytes);
     }
 
-    pub(crate) fn hear(&mut self, epoch: &str, control: &Control, intake: &mut Intake) {
+    pub(crate) fn hear(&mut self, control: &Control, intake: &mut Intake) {
         match control {
             Control::Publishing { last, mark } => {
-                let (same_epoch, acknowledged) =
-                    (self.acknowledged.0 == epoch, self.acknowledged.1);
-                assert!(!same_epoch || *last >= acknowledged, "{last} forgets {acknowledged}");
-                self.acknowledge(epoch, *last);
+                let acknowledged = self.acknowledged;
+                assert!(*last >= acknowledged, "the hub forgets {acknowledged}: {last}");
+                self.acknowledge(*last);
                 self.first = last + 1;
                 if std::mem::take(&mut self.started_anew) {
                     self.next = mark.as_ref().map_or(0, |mark| mark.parse().unwrap());
@@ -112,14 +119,14 @@ impl Publisher {
                 self.window.iter().for_each(|message| intake.send(line, message.clone()));
                 self.greeted = true;
             }
-            Control::Ack { upto, .. } => self.acknowledge(epoch, *upto),
+            Control::Ack { upto, .. } => self.acknowledge(*upto),
             Control::Error { code: ErrorCode::PublisherReplaced, .. } => self.cut(intake, 0),
             other => panic!("a publisher is told {other:?}"),
         }
     }
 
-    fn acknowledge(&mut self, epoch: &str, upto: u64) {
-        self.acknowledged = (epoch.to_owned(), upto);
+    fn acknowledge(&mut self, upto: u64) {
+        self.acknowledged = upto;
         while self.first <= upto && self.window.pop_front().is_some() {
             self.first += 1;
         }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use tickwire_hub::fanout::{
     CloseReason, FeedId, FrameBuf, Limits, Log, NextWrite, Position, SessionId, Shard,
 };
-use tickwire_protocol::{Command, Control, UnixNanos};
+use tickwire_protocol::{Command, Control, Tick, UnixNanos};
 
 use crate::connection::{Connection, Expected, Stage};
 use crate::random::Random;
@@ -41,8 +41,28 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// A seat in an epoch, which has seen nothing but follows the log from its start.
-    pub(crate) fn new(limits: Limits, epoch: &str, from: Position) -> Self {
+    /// A seat in an epoch. It knows the last ticks before the log, and takes up what the log holds before
+    /// anybody is served.
+    pub(crate) fn new(
+        limits: Limits,
+        epoch: &str,
+        log: &Log,
+        last_before: &[(FeedId, Tick, Position)],
+        now_ns: u64,
+    ) -> Self {
+        let mut seat = Self::empty(limits, epoch, log.start());
+        for (feed, tick, at) in last_before {
+            seat.core.restore(*feed, tick.clone(), *at);
+            seat.note(*feed, tick);
+        }
+        while seat.is_behind(log) {
+            seat.core.begin_turn(UnixNanos(now_ns), log.start());
+            seat.follow(log, 7);
+        }
+        seat
+    }
+
+    fn empty(limits: Limits, epoch: &str, from: Position) -> Self {
         Self {
             core: Shard::new(limits.clone(), from).in_epoch(epoch),
             limits,
@@ -144,13 +164,16 @@ impl Seat {
         }
         for batch in read {
             for numbered in batch.ticks() {
-                let tick = &numbered.tick;
-                let topic = (numbered.feed.0, tick.channel(), tick.symbol);
-                self.seen.insert(topic, tick.seq.0);
-                self.ticked.insert(topic);
+                self.note(numbered.feed, &numbered.tick);
             }
             self.core.apply(batch);
         }
+    }
+
+    fn note(&mut self, feed: FeedId, tick: &Tick) {
+        let topic = (feed.0, tick.channel(), tick.symbol);
+        self.seen.insert(topic, tick.seq.0);
+        self.ticked.insert(topic);
     }
 
     fn end_lagged(&mut self) {

@@ -69,6 +69,18 @@ impl Truth {
         }
     }
 
+    /// Notes a batch that a log on disk has: what was issued before is what it was.
+    pub(crate) fn recover(&mut self, batch: &Batch) {
+        if batch.first().0 >= self.head() {
+            return self.issue(batch);
+        }
+        for (numbered, position) in batch.ticks().iter().zip(batch.first().0..) {
+            let at = usize::try_from(position - 1).unwrap();
+            assert_eq!(numbered.tick, self.ticks[at].1, "at position {position}");
+            assert_eq!(batch.received().0, self.times[at], "at position {position}");
+        }
+    }
+
     /// Nothing is taken twice; of who is acknowledged everything is, in its order.
     fn check_source(&mut self, tick: &Tick) {
         let (publisher, index) = source::origin(tick);

@@ -1,10 +1,12 @@
 //! Everything there is in one run, and the chance by which one of it acts next.
 
-use tickwire_hub::fanout::{CloseReason, Limits, Log, Position};
+use tickwire_hub::fanout::{CloseReason, Limits, Log};
 use tickwire_protocol::UnixNanos;
 
 use crate::client::Client;
 use crate::connection::{Connection, Stage};
+use crate::disk::Trouble;
+use crate::durable::Killed;
 use crate::intake::Intake;
 use crate::observer::End;
 use crate::publisher::Publisher;
@@ -15,17 +17,17 @@ use crate::truth::{Facts, Truth};
 
 /// Time of day when a run begins.
 const DAWN_NS: u64 = 1_767_364_200_000_000_000;
-const MS: u64 = 1_000_000;
+pub(crate) const MS: u64 = 1_000_000;
 /// Rounds within which all must have been sent once everybody reads: the slowest slot is a second
 /// away at most.
 const ROUNDS_MAX: usize = 10_000;
 
 /// What stays the same in a run.
 #[derive(Debug, Clone)]
-struct Setting {
-    shards: usize,
-    log_ticks: usize,
-    limits: Limits,
+pub(crate) struct Setting {
+    pub(crate) shards: usize,
+    pub(crate) log_ticks: usize,
+    pub(crate) limits: Limits,
 }
 
 impl Setting {
@@ -59,9 +61,12 @@ enum Act {
     Stall,
     Leave,
     Wait,
+    Sync,
+    FillDisk,
+    Restart,
 }
 
-const ACTS: [(u64, Act); 10] = [
+const ACTS: [(u64, Act); 13] = [
     (60, Act::Publish),
     (2, Act::CutPublisher),
     (60, Act::Transfer),
@@ -72,18 +77,24 @@ const ACTS: [(u64, Act); 10] = [
     (4, Act::Stall),
     (3, Act::Leave),
     (20, Act::Wait),
+    (20, Act::Sync),
+    (1, Act::FillDisk),
+    (1, Act::Restart),
 ];
 
 pub(crate) struct World {
-    random: Random,
-    now_ns: u64,
-    epoch: u64,
-    truth: Truth,
-    log: Log,
-    intake: Intake,
-    seats: Vec<Seat>,
-    publishers: Vec<Publisher>,
-    clients: Vec<Client>,
+    pub(crate) random: Random,
+    pub(crate) setting: Setting,
+    pub(crate) now_ns: u64,
+    pub(crate) epoch: String,
+    /// Number of the machine's start.
+    pub(crate) boot: u64,
+    pub(crate) truth: Truth,
+    pub(crate) log: Log,
+    pub(crate) intake: Intake,
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) publishers: Vec<Publisher>,
+    pub(crate) clients: Vec<Client>,
     pub(crate) ticks: u64,
 }
 
@@ -91,20 +102,28 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let setting = Setting::new(&mut random);
-        let clients = (0..random.between(1, 6)).map(|_| Client::new(&mut random)).collect();
-        let seat = || Seat::new(setting.limits.clone(), "1", Position::FIRST);
-        Self {
+        let log = Log::new(usize::MAX, setting.log_ticks);
+        let epoch = "epoch-1".to_owned();
+        let seat = |_| Seat::new(setting.limits.clone(), &epoch, &log, &[], DAWN_NS);
+        let mut world = Self {
             now_ns: DAWN_NS,
-            epoch: 1,
+            boot: 1,
             truth: Truth::default(),
-            log: Log::new(usize::MAX, setting.log_ticks),
             intake: Intake::new(),
-            seats: (0..setting.shards).map(|_| seat()).collect(),
+            seats: (0..setting.shards).map(seat).collect(),
             publishers: (0..PUBLISHERS).map(Publisher::new).collect(),
-            clients,
+            clients: (0..random.between(1, 6)).map(|_| Client::new(&mut random)).collect(),
             ticks: 0,
+            epoch,
+            log,
             random,
+            setting,
+        };
+        if world.random.chance(70) {
+            let waits = world.random.chance(50);
+            world.begin_on_disk(waits);
         }
+        world
     }
 
     /// So many things happen; then all comes to rest and is compared.
@@ -116,8 +135,11 @@ impl World {
                 Act::Transfer => self.transfer(),
                 Act::Router => {
                     let messages = self.random.index(6);
-                    self.route(messages);
+                    assert!(self.route(messages, None).is_ok(), "nobody kills it");
                 }
+                Act::Sync => self.intake.sync(),
+                Act::FillDisk => self.fill_disk(),
+                Act::Restart => self.restart(),
                 Act::Shard => {
                     let shard = self.random.index(self.seats.len());
                     self.turn(shard);
@@ -168,20 +190,25 @@ impl World {
         self.tell(publisher);
     }
 
-    fn tell(&mut self, publisher: usize) -> bool {
+    pub(crate) fn tell(&mut self, publisher: usize) -> bool {
         let publisher = &mut self.publishers[publisher];
         let heard = publisher.line().and_then(|line| self.intake.hear(line));
         if let Some(control) = &heard {
-            publisher.hear(&self.epoch.to_string(), control, &mut self.intake);
+            publisher.hear(control, &mut self.intake);
         }
         heard.is_some()
     }
 
-    fn route(&mut self, messages: usize) {
-        self.intake.turn(messages, UnixNanos(self.now_ns), &mut self.log, &mut self.truth);
+    pub(crate) fn route(
+        &mut self,
+        messages: usize,
+        trouble: Option<Trouble>,
+    ) -> Result<(), Killed> {
+        let followers = (&mut self.log, &mut self.truth);
+        self.intake.turn(messages, UnixNanos(self.now_ns), trouble, followers)
     }
 
-    fn turn(&mut self, shard: usize) {
+    pub(crate) fn turn(&mut self, shard: usize) {
         self.seats[shard].turn(&mut self.random, self.now_ns, &self.log);
         for connection in std::mem::take(&mut self.seats[shard].ended) {
             self.cut_client(connection);
@@ -242,7 +269,7 @@ impl World {
             self.turn(shard);
         }
         let connection = self.clients[client].connect(client, &mut self.random);
-        let slot = self.seats[shard].accept(connection, &self.epoch.to_string());
+        let slot = self.seats[shard].accept(connection, &self.epoch);
         self.clients[client].link = Some((shard, slot));
     }
 
@@ -268,6 +295,23 @@ impl World {
         let arriving = self.random.index(seat.connections[&slot].wire.len() + 1);
         self.read_bytes(client, arriving);
         self.part(client);
+    }
+
+    /// The hub has ended: a client hears some of what was on its way.
+    pub(crate) fn lose_hub(&mut self, client: usize) {
+        if let Some((shard, slot)) = self.clients[client].link {
+            let waiting = self.seats[shard].connections[&slot].wire.len();
+            let bytes = self.random.index(waiting + 1);
+            self.read_bytes(client, bytes);
+            self.part(client);
+        }
+    }
+
+    pub(crate) fn read_all(&mut self, client: usize) {
+        if let Some((shard, slot)) = self.clients[client].link {
+            let waiting = self.seats[shard].connections[&slot].wire.len();
+            self.read_bytes(client, waiting);
+        }
     }
 
     /// A client lets go of its connection.
@@ -300,25 +344,11 @@ impl World {
 
     /// Everyone acts once; says whether there was anything to do.
     fn go_on(&mut self) -> bool {
-        for line in self.intake.readable() {
-            self.intake.read(line);
-        }
-        self.route(64);
-        for publisher in 0..self.publishers.len() {
-            while self.tell(publisher) {}
-            if self.publishers[publisher].line().is_none() {
-                self.publishers[publisher].connect(&mut self.intake);
-            }
-        }
+        self.round_of_intake();
         for shard in 0..self.seats.len() {
             self.turn(shard);
         }
-        for client in 0..self.clients.len() {
-            if let Some((shard, slot)) = self.clients[client].link {
-                let waiting = self.seats[shard].connections[&slot].wire.len();
-                self.read_bytes(client, waiting);
-            }
-        }
+        (0..self.clients.len()).for_each(|client| self.read_all(client));
         self.now_ns += MS;
         if !self.intake.is_idle() || !self.seats.iter().all(|seat| seat.is_idle(&self.log)) {
             return true;
@@ -326,6 +356,20 @@ impl World {
         let slot = self.seats.iter().filter_map(Seat::next_slot).min();
         self.now_ns = self.now_ns.max(slot.unwrap_or(0));
         slot.is_some()
+    }
+
+    pub(crate) fn round_of_intake(&mut self) {
+        for line in self.intake.readable() {
+            self.intake.read(line);
+        }
+        assert!(self.route(64, None).is_ok(), "nobody kills it");
+        self.intake.sync();
+        for publisher in 0..self.publishers.len() {
+            while self.tell(publisher) {}
+            if self.publishers[publisher].line().is_none() {
+                self.publishers[publisher].connect(&mut self.intake);
+            }
+        }
     }
 
     fn compare(&self) {

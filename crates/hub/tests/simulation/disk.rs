@@ -1,0 +1,124 @@
+//! A disk: what was written outlives a hub that is killed, what was synced a machine that fails.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+
+use tickwire_hub::durable::Storage;
+
+use crate::random::Random;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Disk(Rc<RefCell<Content>>);
+
+#[derive(Debug, Default)]
+struct Content {
+    files: BTreeMap<String, File>,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Debug, Default)]
+struct File {
+    bytes: Vec<u8>,
+    /// So many of them survive if the machine fails.
+    synced: usize,
+}
+
+/// What becomes of the next thing that is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Trouble {
+    /// So many bytes of it are there, and there is room for no more.
+    Full { written: usize },
+    /// So many bytes of it are there when the hub is killed.
+    Killed { written: usize },
+}
+
+impl Disk {
+    pub(crate) fn set_trouble(&self, trouble: Option<Trouble>) {
+        self.0.borrow_mut().trouble = trouble;
+    }
+
+    /// All that was written survives from now on.
+    pub(crate) fn sync(&self) {
+        for file in self.0.borrow_mut().files.values_mut() {
+            file.synced = file.bytes.len();
+        }
+    }
+
+    /// The machine fails: of what was not synced something is lost.
+    pub(crate) fn fail(&self, random: &mut Random) {
+        for file in self.0.borrow_mut().files.values_mut() {
+            let left = file.synced + random.index(file.bytes.len() - file.synced + 1);
+            file.bytes.truncate(left);
+            file.synced = left;
+        }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut content = self.0.borrow_mut();
+        let trouble = content.trouble;
+        let file = content.files.entry(name.to_owned()).or_default();
+        let (written, kind) = match trouble {
+            None => {
+                file.bytes.extend(bytes);
+                return Ok(());
+            }
+            Some(Trouble::Full { written }) => (written, io::ErrorKind::StorageFull),
+            Some(Trouble::Killed { written }) => (written, io::ErrorKind::Interrupted),
+        };
+        file.bytes.extend(&bytes[..written.min(bytes.len() - 1)]);
+        Err(kind.into())
+    }
+}
+
+impl Storage for Disk {
+    /// Its name.
+    type File = String;
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let content = self.0.borrow();
+        Ok(content
+            .files
+            .iter()
+            .map(|(name, file)| (name.clone(), file.bytes.len() as u64))
+            .collect())
+    }
+
+    fn read(&self, name: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let content = self.0.borrow();
+        let file = content.files.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(file.bytes[..file.bytes.len().min(bytes_max)].to_vec())
+    }
+
+    fn create(&self, name: &str, content: &[u8]) -> io::Result<String> {
+        self.replace(name, content)?;
+        Ok(name.to_owned())
+    }
+
+    fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        if let Some(Trouble::Full { .. }) = self.0.borrow().trouble {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let file = File { bytes: content.to_vec(), synced: content.len() };
+        self.0.borrow_mut().files.insert(name.to_owned(), file);
+        Ok(())
+    }
+
+    fn append(&self, file: &mut String, bytes: &[u8]) -> io::Result<()> {
+        self.write(file, bytes)
+    }
+
+    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+        let mut content = self.0.borrow_mut();
+        let file = content.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
+        file.bytes.truncate(usize::try_from(len).unwrap());
+        file.synced = file.synced.min(file.bytes.len());
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let removed = self.0.borrow_mut().files.remove(name);
+        removed.map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}

@@ -1,0 +1,108 @@
+//! The log on disk, from start to start.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tickwire_hub::durable::{Recovered, Rolling, Wanted, Writer, recover};
+use tickwire_hub::fanout::{Batch, FeedId, Numbering, Position, PublisherChanges};
+use tickwire_protocol::{Feed, Tick, UnixNanos};
+
+use crate::disk::{Disk, Trouble};
+use crate::random::Random;
+use crate::source::FEEDS;
+
+/// The log on disk of one hub.
+#[derive(Debug)]
+pub(crate) struct Durable {
+    pub(crate) disk: Disk,
+    /// None once it has failed, or the hub was killed amid a write.
+    writer: Option<Writer<Disk>>,
+    /// Acknowledgements wait until the disk has what they are about.
+    pub(crate) waits: bool,
+    /// Nothing that is written from now on outlives the hub.
+    pub(crate) has_failed: bool,
+}
+
+/// What a hub goes on from.
+pub(crate) struct Begun {
+    pub(crate) durable: Durable,
+    pub(crate) continues: bool,
+    pub(crate) epoch: String,
+    pub(crate) numbering: Numbering,
+    pub(crate) batches: VecDeque<Arc<Batch>>,
+    pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
+}
+
+/// The hub was killed amid a write: nobody has heard of the turn.
+pub(crate) struct Killed;
+
+impl Durable {
+    pub(crate) fn begin(
+        disk: Disk,
+        waits: bool,
+        boot: u64,
+        epoch: String,
+        log_ticks: usize,
+        random: &mut Random,
+    ) -> Begun {
+        let feeds: Vec<Feed> =
+            (0..FEEDS).map(|feed| Feed::new(&format!("feed{feed}")).unwrap()).collect();
+        let boot = format!("boot-{boot}");
+        let wanted = Wanted {
+            feeds: &feeds,
+            boot: &boot,
+            epoch,
+            derived: &|| Box::new(()),
+            bytes_max: usize::MAX,
+            ticks_max: log_ticks,
+            oldest: UnixNanos(0),
+        };
+        let mut recovered = recover(&disk, wanted, |_, _| {}).unwrap();
+        let bytes = random.pick(&[2_000, 20_000, 1 << 20]);
+        let rolling = Rolling { bytes, time: Duration::from_secs(1 << 20) };
+        let writer = Writer::begin(disk.clone(), &mut recovered, rolling, &boot).unwrap();
+        let Recovered { state, continues, batches, last_before, .. } = recovered;
+        Begun {
+            durable: Self { disk, writer: Some(writer), waits, has_failed: false },
+            continues,
+            epoch: state.epoch().to_owned(),
+            numbering: state.numbering(),
+            batches,
+            last_before,
+        }
+    }
+
+    /// Writes what a turn changed.
+    pub(crate) fn turn(
+        &mut self,
+        batch: Option<&Batch>,
+        changes: &PublisherChanges,
+        received: UnixNanos,
+        trouble: Option<Trouble>,
+    ) -> Result<(), Killed> {
+        let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        self.disk.set_trouble(trouble);
+        let written = writer.append(batch, changes, received);
+        let written = written.and_then(|()| writer.roll(received).map(drop));
+        self.disk.set_trouble(None);
+        match (written, trouble) {
+            (Ok(()), _) => self.writer = Some(writer),
+            (Err(_), Some(Trouble::Killed { .. })) => return Err(Killed),
+            (Err(_), _) => {
+                writer.give_up().unwrap();
+                self.has_failed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// The hub ends in order.
+    pub(crate) fn finish(self) -> Disk {
+        self.disk.sync();
+        if let Some(writer) = self.writer {
+            writer.finish().unwrap();
+        }
+        self.disk
+    }
+}

@@ -1,0 +1,154 @@
+//! Ends of the hub and of the machine, and what comes after them.
+
+use tickwire_hub::fanout::{CloseReason, FeedId, Log, Position};
+use tickwire_protocol::Tick;
+
+use crate::connection::Stage;
+use crate::disk::{Disk, Trouble};
+use crate::durable::{Begun, Durable};
+use crate::intake::Intake;
+use crate::seat::Seat;
+use crate::truth::Truth;
+use crate::world::{MS, World};
+
+/// Rounds in which sessions fetch what is pending when the hub ends in order.
+const LAST_ROUNDS: usize = 5;
+
+/// How a hub ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Killed,
+    /// Its machine fails.
+    Failed,
+    InOrder,
+}
+
+impl World {
+    /// The hub ends in one way or another and is started again.
+    pub(crate) fn restart(&mut self) {
+        match self.random.below(4) {
+            0 => {
+                self.finish();
+                self.start(End::InOrder);
+            }
+            1 => self.start(End::Failed),
+            2 => self.start(End::Killed),
+            _ => {
+                let written = self.random.index(400);
+                if self.route(6, Some(Trouble::Killed { written })).is_err() {
+                    self.start(End::Killed);
+                }
+            }
+        }
+    }
+
+    /// There is no room on the disk for what the router writes next.
+    pub(crate) fn fill_disk(&mut self) {
+        let written = self.random.index(400);
+        assert!(self.route(6, Some(Trouble::Full { written })).is_ok(), "the market goes on");
+    }
+
+    /// The hub ends in order: all is numbered, sessions are told, the log is complete.
+    fn finish(&mut self) {
+        while !self.intake.is_idle() {
+            self.round_of_intake();
+        }
+        for shard in 0..self.seats.len() {
+            while self.seats[shard].is_behind(&self.log) {
+                self.turn(shard);
+            }
+            let slots: Vec<u32> = self.seats[shard].connections.keys().copied().collect();
+            for slot in slots {
+                if self.seats[shard].connections[&slot].stage == Stage::Open {
+                    self.seats[shard].finish(slot, CloseReason::Shutdown);
+                }
+            }
+        }
+        for _ in 0..LAST_ROUNDS {
+            (0..self.seats.len()).for_each(|shard| self.turn(shard));
+            (0..self.clients.len()).for_each(|client| self.read_all(client));
+        }
+    }
+
+    /// The hub is gone; another one begins.
+    fn start(&mut self, end: End) {
+        for client in 0..self.clients.len() {
+            self.lose_hub(client);
+        }
+        for publisher in 0..self.publishers.len() {
+            while self.random.chance(50) && self.tell(publisher) {}
+        }
+        let next = format!("epoch-{}", self.random.below(1 << 40));
+        let jump = self.random.weighted(&[(3, MS), (1, 100_000 * MS)]);
+        self.now_ns = self.now_ns + self.random.below(jump) - self.random.below(jump);
+        match self.intake.durable.take() {
+            None => {
+                self.publishers.iter_mut().for_each(|publisher| publisher.lose_hub(true));
+                self.truth = Truth::default();
+                let log = Log::new(usize::MAX, self.setting.log_ticks);
+                self.begin(next, Intake::new(), log, &[]);
+            }
+            Some(durable) => self.start_on_disk(durable, end, next),
+        }
+    }
+
+    fn start_on_disk(&mut self, durable: Durable, end: End, next: String) {
+        let (failed, waits) = (durable.has_failed, durable.waits);
+        let disk = match end {
+            End::InOrder => durable.finish(),
+            End::Killed | End::Failed => durable.disk,
+        };
+        if end == End::Failed {
+            disk.fail(&mut self.random);
+        }
+        self.boot += u64::from(end == End::Failed || self.random.chance(10) && end == End::InOrder);
+        let begun = self.recover(disk, waits, next);
+        let continues = !failed && end != End::Failed;
+        assert_eq!(begun.continues, continues, "{end:?}, the log has failed: {failed}");
+        let forgets = failed || end == End::Failed && !waits;
+        self.publishers.iter_mut().for_each(|publisher| publisher.lose_hub(forgets));
+        if continues {
+            assert!(begun.numbering.head.0 >= self.truth.head(), "what was issued is lost");
+        } else {
+            self.truth = Truth::default();
+        }
+        self.begin_with(begun);
+    }
+
+    /// The first hub on an empty disk.
+    pub(crate) fn begin_on_disk(&mut self, waits: bool) {
+        let begun = self.recover(Disk::default(), waits, self.epoch.clone());
+        self.begin_with(begun);
+    }
+
+    fn recover(&mut self, disk: Disk, waits: bool, next: String) -> Begun {
+        let log_ticks = self.setting.log_ticks;
+        Durable::begin(disk, waits, self.boot, next, log_ticks, &mut self.random)
+    }
+
+    fn begin_with(&mut self, begun: Begun) {
+        let Begun { durable, epoch, numbering, batches, last_before, .. } = begun;
+        self.now_ns = self.now_ns.max(numbering.received.0);
+        let start = batches.front().map_or(numbering.head, |batch| batch.first());
+        let mut log = Log::new(usize::MAX, self.setting.log_ticks).starting_at(start);
+        for batch in batches {
+            self.truth.recover(&batch);
+            log.append(batch);
+        }
+        assert_eq!((log.head(), log.head().0), (numbering.head, self.truth.head()));
+        self.begin(epoch, Intake::go_on(numbering, durable), log, &last_before);
+    }
+
+    fn begin(
+        &mut self,
+        epoch: String,
+        intake: Intake,
+        log: Log,
+        last_before: &[(FeedId, Tick, Position)],
+    ) {
+        let limits = || self.setting.limits.clone();
+        let seat = |_| Seat::new(limits(), &epoch, &log, last_before, self.now_ns);
+        self.seats = (0..self.setting.shards).map(seat).collect();
+        (self.epoch, self.intake, self.log) = (epoch, intake, log);
+    }
+}
