@@ -15,7 +15,7 @@ pub(crate) struct CatchUp {
     pub(crate) next: Position,
     /// Where names begin that have no place of their own in `starts` or `wild`.
     base: Position,
-    /// Where topics begin, of those that have ticked.
+    /// Where topics begin. A number may be given to another topic, which then has not ticked before.
     starts: FxHashMap<LocalId, Position>,
     /// Where the other topics begin that come by `"*"`.
     wild: PerChannel<Option<Position>>,

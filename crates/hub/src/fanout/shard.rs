@@ -283,6 +283,15 @@ impl Shard {
         self.wake(id);
     }
 
+    /// Queues control frames before everything that is pending.
+    fn queue_first(&mut self, id: SessionId, frames: Vec<u8>) {
+        let session = &mut self.sessions[id.slot()];
+        session.control_bytes += frames.len();
+        self.stats.control_bytes += frames.len();
+        let (after, queued) = (session.sent, self.now);
+        session.control.push_front(super::session::ControlFrames { after, queued, frames });
+    }
+
     /// Has the session written in this turn although the core may have nothing for it: its transport
     /// has bytes of its own.
     pub fn wake(&mut self, id: SessionId) {

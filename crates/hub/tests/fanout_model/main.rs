@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod driver;
+#[cfg(test)]
+mod history;
 mod model;
 mod ops;
 mod wire;

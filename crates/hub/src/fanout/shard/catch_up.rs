@@ -108,42 +108,71 @@ impl Shard {
         self.stats.catching_up -= usize::from(ended.is_some());
     }
 
-    /// The oldest tick that was found for a session has left the log: what is pending is looked up
-    /// again. Says whether it can be; what was pending before it began to catch up cannot.
-    pub(super) fn look_again(&mut self, id: SessionId) -> bool {
-        let session = &self.sessions[id.slot()];
-        let (sent, ending) = (session.sent, session.ending.is_some());
-        let Some(oldest) = self.hot[id.slot()].backlog.oldest() else { return false };
-        let oldest = self.view.position(oldest);
-        match &mut self.sessions[id.slot()].catch_up {
-            Some(cursor) if sent >= cursor.own_from && !ending => cursor.next = oldest,
-            _ => return false,
+    /// The oldest tick that was found for a session has left the log: it is told what it misses, and goes on
+    /// with the first that is still there. Says whether it can be; what was pending before it began to catch
+    /// up cannot.
+    pub(super) fn skip_lost(&mut self, id: SessionId) -> bool {
+        let session = &mut self.sessions[id.slot()];
+        if session.sent < session.catch_up.as_ref().map_or(u64::MAX, |cursor| cursor.own_from) {
+            return false;
         }
-        self.drop_backlog(id);
+        let Some(mut cursor) = session.catch_up.take() else { return false };
+        let start = self.view.start();
+        let pending = self.hot[id.slot()].backlog.pending();
+        let lost = pending.partition_point(|index| self.view.position(*index) < start);
+        let first = pending.first().map_or(cursor.next, |index| self.view.position(*index));
+        // Names that begin behind what was found may not have been answered yet: they come later.
+        let before = cursor.next;
+        let gaps = self.gone_since(id, &cursor, first, before);
+        for (topic, _) in &gaps {
+            cursor.begin(*topic, start); // it has been told of all before
+        }
+        let gaps: Vec<Control> = gaps.into_iter().map(|(_, gap)| gap).collect();
+        self.sessions[id.slot()].catch_up = Some(cursor);
+        self.consume(id, lost);
+        let frames = self.spell(id, &gaps);
+        frames.into_iter().rev().for_each(|frames| self.queue_first(id, frames));
         true
     }
 
     /// The log has overtaken a cursor: the session is told of which topics it misses ticks. Says whether
     /// it is of any.
     fn tell_overtaken(&mut self, id: SessionId, cursor: &mut CatchUp) -> bool {
-        let (start, head) = (self.view.start(), self.head());
+        let start = self.view.start();
         if cursor.next >= start {
             return false;
         }
         let next = std::mem::replace(&mut cursor.next, start);
+        let gaps = self.gone_since(id, cursor, next, Position(u64::MAX));
+        let gaps: Vec<Control> = gaps.into_iter().map(|(_, gap)| gap).collect();
+        self.controls(id, &gaps);
+        !gaps.is_empty()
+    }
+
+    /// What a session misses of the ticks from a position on that have left the log, of topics that begin
+    /// before another.
+    fn gone_since(
+        &mut self,
+        id: SessionId,
+        cursor: &CatchUp,
+        from: Position,
+        before: Position,
+    ) -> Vec<(LocalId, Control)> {
+        let (start, head) = (self.view.start(), self.head());
         let mut gaps = Vec::new();
         for (topic, named) in self.every_topics(id) {
             let entry = self.topics.get_mut(topic);
             let (_, channel, symbol) = entry.key;
             let Some(last) = &mut entry.last else { continue };
             last.past.trim(start, head);
-            if last.past.gone() >= cursor.start(topic, named, channel).max(next) {
+            let begins = cursor.start(topic, named, channel);
+            if begins < before && last.past.gone() >= begins.max(from) {
                 let to = Some(last.oldest_seq() - 1);
-                gaps.push(Control::Gap { channel, symbol, from: None, to, lagged: false });
+                let gap = Control::Gap { channel, symbol, from: None, to, lagged: false };
+                gaps.push((topic, gap));
             }
         }
-        self.controls(id, &gaps);
-        !gaps.is_empty()
+        gaps
     }
 
     /// Topics that have ticked and of which a session wants every tick, and whether it named them.
@@ -268,19 +297,28 @@ impl Shard {
         }
     }
 
-    /// Queues many control elements, each in a message of its own, in pieces of one write each.
+    /// Queues many control elements, each in a message of its own.
     pub(super) fn controls(&mut self, id: SessionId, controls: &[Control]) {
+        for frames in self.spell(id, controls) {
+            self.queue_frames(id, frames);
+        }
+    }
+
+    /// The frames of control elements, in pieces of one write each.
+    fn spell(&self, id: SessionId, controls: &[Control]) -> Vec<Vec<u8>> {
         let encoding = self.sessions[id.slot()].encoding;
+        let mut pieces = Vec::new();
         let mut piece = Vec::new();
         for control in controls {
             if piece.len() > CONTROL_WRITE_BYTES {
-                self.queue_frames(id, std::mem::take(&mut piece));
+                pieces.push(std::mem::take(&mut piece));
             }
             frame::write_message(encoding, &mut piece, |out| control.write_message(encoding, out));
         }
         if !piece.is_empty() {
-            self.queue_frames(id, piece);
+            pieces.push(piece);
         }
+        pieces
     }
 
     /// Names are about to be taken away: those that go on to come by `"*"` keep their place.

@@ -63,8 +63,7 @@ impl Shard {
     /// place, or they would be sent what was before.
     fn place(&mut self, id: SessionId, replay: Option<Replay>, begun: &Begun, alone: bool) {
         let head = self.head();
-        let ticked = |topic: &&LocalId| self.topics.get(**topic).last.is_some();
-        let fresh = begun.fresh.iter().filter(ticked).map(|topic| (*topic, head));
+        let fresh = begun.fresh.iter().map(|topic| (*topic, head));
         let topics: Vec<_> = begun.topics.iter().copied().chain(fresh).collect();
         let fresh = begun.fresh_wild.iter().map(|channel| (*channel, head));
         let wild: Vec<_> = begun.wild.iter().copied().chain(fresh).collect();
@@ -106,7 +105,7 @@ impl Shard {
         let (start, head) = (self.view.start(), self.head());
         let entry = self.topics.get_mut(topic);
         let (_, channel, symbol) = entry.key;
-        let Some(last) = &mut entry.last else { return };
+        let Some(last) = &mut entry.last else { return begun.topics.push((topic, head)) };
         last.past.trim(start, head);
         let (oldest, newest) = (last.oldest_seq(), last.tick.seq.0);
         let (at, missing) = match behind {

@@ -96,7 +96,7 @@ impl Shard {
                     Refilled::Rest(plays) => return self.rest(id, plays),
                 },
                 Filled::Ticks(ticks) => ticks,
-                Filled::LeftLog if self.look_again(id) => continue,
+                Filled::LeftLog if self.skip_lost(id) => continue,
                 Filled::LeftLog => {
                     let lagged = Lagged { id, missed: Missed::Pending };
                     if self.degrade(&lagged) {
@@ -192,7 +192,7 @@ impl Shard {
         oldest.map(|index| self.view.position(index)).unwrap_or_default()
     }
 
-    fn consume(&mut self, id: SessionId, ticks: usize) {
+    pub(super) fn consume(&mut self, id: SessionId, ticks: usize) {
         self.hot[id.slot()].backlog.consume(ticks);
         self.sessions[id.slot()].sent += ticks as u64;
         self.stats.backlog_ticks -= ticks as u64;
