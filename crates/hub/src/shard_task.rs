@@ -353,6 +353,14 @@ impl ShardTask {
         }
     }
 
+    /// Applies all that is in the log by now.
+    fn follow_log_to_its_head(&mut self) {
+        let head = self.shared.log.head();
+        while self.core.head() < head {
+            self.follow_log();
+        }
+    }
+
     /// Applies what is new in the log.
     fn follow_log(&mut self) {
         let mut applied = 0;

@@ -73,6 +73,11 @@ impl CatchUp {
         self.latest = self.latest.max(at);
     }
 
+    /// Topics that come by `"*"` have no place of their own any more, but for some.
+    pub(crate) fn forget_unless(&mut self, keep: impl Fn(LocalId) -> bool) {
+        self.starts.retain(|topic, _| keep(*topic));
+    }
+
     /// Where a topic begins: nothing of it is sent from before.
     pub(crate) fn start(&self, topic: LocalId, named: bool, channel: Channel) -> Position {
         let own = if self.starts.is_empty() { None } else { self.starts.get(&topic).copied() };

@@ -200,6 +200,11 @@ impl Topics {
         }
     }
 
+    /// The channel of a topic, if there still is one of that number.
+    pub(crate) fn channel(&self, local: LocalId) -> Option<Channel> {
+        self.topics.get(local.0 as usize).map(|topic| topic.key.1)
+    }
+
     pub(crate) fn get(&self, local: LocalId) -> &Topic {
         &self.topics[local.0 as usize]
     }

@@ -83,6 +83,7 @@ impl ShardTask {
                 Inbound::Blocked => return,
                 Inbound::ShareUsed => break,
                 Inbound::Message(message) => {
+                    self.follow_log_to_its_head(); // it may speak of what another shard has sent
                     let shared = &self.shared;
                     shared.service.take(message, &mut self.core, id, &shared.shards[self.number]);
                 }

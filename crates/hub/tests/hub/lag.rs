@@ -197,7 +197,10 @@ fn a_gap_has_no_beginning_when_the_log_has_forgotten_it() {
         }
     };
     assert!(last + 1 < published, "{last} of {published}");
-    assert_eq!(gap, json!({"T":"gap","S":"A","channel":"trades","to":published - 1}));
+    assert_eq!(
+        gap,
+        json!({"T":"gap","S":"A","channel":"trades","to":published - 1,"delivery":"latest"})
+    );
     assert_eq!(seqs(&client.take(1)), [published], "the value of now");
     client.nothing_pending();
 }

@@ -46,6 +46,7 @@ impl Shard {
         topics: Vec<LocalId>,
         wild: Vec<Channel>,
     ) -> Begun {
+        self.forget_places(id, &wild);
         let alone = self.every_names(id) == topics.len() + wild.len();
         let begun = match (&asked.resume, asked.replay) {
             (Some(Resume { epoch, point }), _) if *epoch == self.epoch => {
@@ -57,6 +58,18 @@ impl Shard {
         };
         self.place(id, asked.replay, &begun, alone);
         begun
+    }
+
+    /// Channels whose `"*"` is new: topics that had a place from before have none any more.
+    fn forget_places(&mut self, id: SessionId, wild: &[Channel]) {
+        let Self { sessions, topics, .. } = self;
+        let session = &mut sessions[id.slot()];
+        let Some(mut cursor) = session.catch_up.take() else { return };
+        cursor.forget_unless(|topic| {
+            session.find(topic).is_ok()
+                || topics.channel(topic).is_some_and(|channel| !wild.contains(&channel))
+        });
+        session.catch_up = Some(cursor);
     }
 
     /// Puts the cursor where names begin. In a session that catches up also those that begin now need a

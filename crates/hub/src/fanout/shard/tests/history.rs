@@ -264,6 +264,26 @@ fn a_session_that_ends_is_sent_what_is_pending_and_no_more_of_the_past() {
 }
 
 #[test]
+fn a_new_star_does_not_begin_where_a_name_was_before() {
+    let mut rig = rig();
+    for _ in 0..3_000 {
+        rig.trades(["A"]);
+    }
+    rig.trades(["B"]);
+    let id = rig.open();
+    rig.ask(id, behind(names(["A"]), 0));
+    rig.write(id);
+    rig.ask(id, every(names(["B"])));
+    rig.command(id, Command::Unsubscribe, names(["B"]));
+    rig.trades(["B", "B"]);
+    rig.ask(id, every(all_trades()));
+    rig.trades(["B"]);
+    let read = rig.read(id);
+    let of_b: Vec<_> = read.iter().filter(|spelled| spelled.starts_with('B')).collect();
+    assert_eq!(of_b, ["B4"]);
+}
+
+#[test]
 fn a_replay_begins_where_it_was_asked_to_and_becomes_live() {
     let mut rig = rig();
     for ms in 0..10 {
