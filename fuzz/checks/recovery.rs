@@ -3,7 +3,9 @@
 
 mod folder;
 
-use tickwire_hub::durable::{Derived, RecoverError, Recovered, Rolling, Wanted, Writer, recover};
+use tickwire_hub::durable::{
+    Derived, RecoverError, Recovered, Rolling, Turn, Wanted, Writer, recover,
+};
 use tickwire_hub::fanout::{Batch, FeedId, Sequencer};
 use tickwire_protocol::{Feed, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
 
@@ -87,7 +89,8 @@ fn turn(writer: &mut Writer<Folder>, sequencer: &mut Sequencer, publisher: u8) -
     }
     let batch = sequencer.batch(UnixNanos(0));
     let (changes, received) = (sequencer.take_changes(), sequencer.received());
-    writer.append(batch.as_ref(), &changes, received).expect("memory can be written");
+    let turn = Turn { batch: batch.as_ref(), made: 0, changes: &changes, received };
+    writer.append(&turn).expect("memory can be written");
     writer.roll(received).expect("memory can be written");
     batch
 }
@@ -131,7 +134,7 @@ struct Nothing;
 
 impl Derived for Nothing {
     fn restore(&mut self, _: &[u8], _: &[FeedId]) {}
-    fn observe(&mut self, _: &Batch) {}
+    fn observe(&mut self, _: &Batch, _: usize) {}
     fn save(&self, _: &mut Vec<u8>) {}
 }
 

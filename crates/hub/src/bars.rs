@@ -24,7 +24,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
-use tickwire_protocol::{Channel, Symbol, Tick, TickData, Trade, UnixNanos};
+use tickwire_protocol::{Symbol, Tick, TickData, Trade, UnixNanos};
 
 use crate::fanout::{FeedId, Numbered};
 use conditions::Effects;
@@ -316,9 +316,4 @@ impl BarMaker {
             }
         }
     }
-}
-
-/// Whether a tick is a bar.
-fn is_bar(tick: &Tick) -> bool {
-    matches!(tick.channel(), Channel::Bars | Channel::UpdatedBars | Channel::DailyBars)
 }

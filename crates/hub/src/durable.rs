@@ -48,7 +48,7 @@ pub use archive::{Archive, Gone};
 pub use bytes::Damage;
 pub use disk::FolderError;
 pub use keeper::{KeepError, Keeper, Kept, Segments};
-pub use record::Record;
+pub use record::{Record, Turn};
 pub use recovery::{RecoverError, Recovered, Wanted, recover};
 pub use state::{Derived, State};
 pub use storage::Storage;

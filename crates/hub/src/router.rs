@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use crate::bars::BarMaker;
 use crate::clock;
-use crate::durable::DurableLog;
+use crate::durable::{DurableLog, Turn};
 use crate::fanout::{FeedId, Fenced, Opened, PublisherToken, Sequencer};
 use crate::metrics::Refused;
 use crate::server::Shared;
@@ -237,8 +237,9 @@ impl Router {
         while more {
             let now = clock::wall();
             self.note_taken(now);
+            let before = self.sequencer.pending();
             more = self.make_bars(now);
-            self.append(now);
+            self.append(now, self.sequencer.pending() - before);
         }
         self.acknowledge();
     }
@@ -275,7 +276,8 @@ impl Router {
         more
     }
 
-    fn append(&mut self, now: UnixNanos) {
+    /// Ends a batch, of whose ticks the last `made` are bars made here.
+    fn append(&mut self, now: UnixNanos, made: usize) {
         let topics = self.sequencer.take_new_topics();
         if !topics.is_empty() {
             self.shared.catalog.add(&topics);
@@ -285,7 +287,7 @@ impl Router {
         if let Some(durable) = &mut self.durable {
             // Nobody hears of the turn before it is written.
             let (changes, received) = (self.sequencer.take_changes(), self.sequencer.received());
-            durable.turn(batch.as_ref(), &changes, received);
+            durable.turn(&Turn { batch: batch.as_ref(), made, changes: &changes, received });
         }
         if let Some(batch) = batch {
             self.shared.log.append(Arc::new(batch));

@@ -15,8 +15,8 @@ impl Derived for BarMaker {
         }
     }
 
-    fn observe(&mut self, batch: &Batch) {
-        self.follow(batch.ticks(), batch.received());
+    fn observe(&mut self, batch: &Batch, made: usize) {
+        self.follow(batch.ticks(), made, batch.received());
     }
 
     fn save(&self, out: &mut Vec<u8>) {

@@ -2,42 +2,28 @@
 
 use tickwire_protocol::{Bar, Channel, Tick, TickData, UnixNanos};
 
-use super::{BarMaker, is_bar};
+use super::BarMaker;
 use crate::fanout::{FeedId, Numbered};
 
 impl BarMaker {
-    /// Takes the ticks of a batch that was recorded and makes no bars of them: those it made then
-    /// are in the record, behind the ticks of publishers. Bars that do not agree with its trades are
-    /// those of a publisher.
-    pub fn follow(&mut self, ticks: &[Numbered], received: UnixNanos) {
-        for numbered in ticks.iter().filter(|numbered| !is_bar(&numbered.tick)) {
+    /// Takes the ticks of a batch that was recorded and makes no bars of them: those that were made then
+    /// are its last `made` ticks. They may differ from what would be made here, which knows less of the
+    /// past or has another idea of days; all they say is which minutes the clock had closed.
+    pub fn follow(&mut self, ticks: &[Numbered], made: usize, received: UnixNanos) {
+        let (taken, made) = ticks.split_at(ticks.len().saturating_sub(made));
+        for numbered in taken {
             self.take(numbered, received);
         }
         self.tell();
         let mut expected = Expected { bars: std::mem::take(&mut self.made), next: 0 };
-        for numbered in ticks.iter().filter(|numbered| is_bar(&numbered.tick)) {
-            if expected.take(numbered) {
-                continue;
-            }
-            self.close_as_recorded(numbered);
-            expected.bars.append(&mut self.made);
-            if !expected.take(numbered) && !self.agrees(numbered) {
-                self.take(numbered, received);
+        for numbered in made {
+            if !expected.take(numbered) {
+                self.close_as_recorded(numbered);
+                expected.bars.append(&mut self.made);
+                expected.take(numbered);
             }
         }
         self.forget();
-    }
-
-    /// Whether a recorded bar says what the trades here say.
-    fn agrees(&self, Numbered { feed, tick, .. }: &Numbered) -> bool {
-        let id = self.by_symbol.get(&(*feed, tick.symbol));
-        let Some(series) = id.map(|id| &self.series[*id as usize]) else { return false };
-        let ours = match (&tick.data, series.minute(tick.time.0)) {
-            (TickData::DailyBar(_), _) if series.day.start == tick.time.0 => series.closed,
-            (TickData::Bar(_) | TickData::UpdatedBar(_), Some(minute)) => minute.minute,
-            _ => return false,
-        };
-        bar(tick) == Some(&ours.bar().unwrap_or_default())
     }
 
     /// Closes the open minute of a symbol if that is what led to this bar: the clock had done so. A
@@ -48,9 +34,7 @@ impl BarMaker {
         let series = &mut self.series[id as usize];
         let Some(minute) = series.minutes.back().filter(|minute| minute.open) else { return };
         let led_to_it = match &tick.data {
-            TickData::Bar(bar) => {
-                minute.start == tick.time.0 && minute.minute.bar().as_ref() == Some(bar)
-            }
+            TickData::Bar(_) => minute.start == tick.time.0,
             TickData::DailyBar(bar) => {
                 let mut day = series.closed;
                 day.merge(&minute.day);

@@ -31,8 +31,8 @@ struct Rig {
     now: u64,
     /// The last bar of each minute and day: `b` and `u` are the same minute.
     told: HashMap<(Symbol, bool, u64), Bar>,
-    /// What the hub would have recorded, turn by turn.
-    records: Vec<(Vec<Numbered>, UnixNanos)>,
+    /// What the hub would have recorded, turn by turn: ticks, how many of these are bars it made, time.
+    records: Vec<(Vec<Numbered>, usize, UnixNanos)>,
 }
 
 impl Rig {
@@ -59,7 +59,7 @@ impl Rig {
         }
         let bars: Vec<_> = bars.into_iter().map(|(_, bar)| bar).collect();
         record.extend(bars.iter().cloned().map(numbered));
-        self.records.push((record, UnixNanos(self.now)));
+        self.records.push((record, bars.len(), UnixNanos(self.now)));
         bars
     }
 
@@ -397,8 +397,8 @@ fn a_maker_that_is_restored_and_follows_the_records_goes_on_in_the_same_way() {
         let recorded = rig.records.len();
         play(&mut rig, &mut market, random.random_range(0..40), true);
         let mut restored = BarMaker::restore_state(config(usize::MAX), &saved, &[FEED]).unwrap();
-        for (ticks, received) in &rig.records[recorded..] {
-            restored.follow(ticks, *received);
+        for (ticks, made, received) in &rig.records[recorded..] {
+            restored.follow(ticks, *made, *received);
         }
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         let now = UnixNanos(rig.now + MINUTE + CLOSE_DELAY);
@@ -413,6 +413,27 @@ fn a_maker_that_is_restored_and_follows_the_records_goes_on_in_the_same_way() {
         rig.maker.save_state(&mut expected);
         restored.save_state(&mut found);
         assert!(found == expected, "{:?}\n{:?}", restored, rig.maker);
+    }
+}
+
+/// A hub that made no bars for a while, or now has other days, knows only some of what it once made bars of.
+#[test]
+fn recorded_bars_that_a_maker_cannot_explain_do_not_stop_it_and_those_of_a_publisher_do() {
+    let mut random = random();
+    let (mut rig, mut market) = (Rig::new(usize::MAX), market(&mut random));
+    play(&mut rig, &mut market, 40, true);
+    for (by_the_hub, letters_of_next) in [(true, "bd"), (false, "")] {
+        let mut maker = BarMaker::new(config(usize::MAX)).unwrap();
+        for (ticks, made, received) in &rig.records[20..] {
+            maker.follow(ticks, if by_the_hub { *made } else { 0 }, *received);
+        }
+        let next = numbered(trade("NEW", market.time, 10, 5));
+        let mut bars = Vec::new();
+        maker.turn(&[next], UnixNanos(market.time), &mut bars);
+        maker.turn(&[], UnixNanos(market.time + MINUTE + CLOSE_DELAY), &mut bars);
+        bars.retain(|(_, bar)| bar.symbol.as_str() == "NEW");
+        let bars: Vec<_> = bars.into_iter().map(|(_, bar)| bar).collect();
+        assert_eq!(letters(&bars), letters_of_next);
     }
 }
 

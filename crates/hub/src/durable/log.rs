@@ -11,6 +11,7 @@ use tickwire_protocol::{Feed, Tick, UnixNanos};
 
 use super::disk::{Disk, FolderError, Lock, boot_id};
 use super::keeper::{Keeper, Kept, Segments};
+use super::record::Turn;
 use super::recovery::{RecoverError, Recovered, TICK_CHARGE_MIN, Wanted, recover};
 use super::state::Derived;
 use super::status::Status;
@@ -19,7 +20,7 @@ use super::sync::{Syncer, Then};
 use super::writer::{Rolling, Writer};
 use crate::clock;
 use crate::config::{Config, Fsync, ms};
-use crate::fanout::{Batch, FeedId, Numbering, Position, PublisherChanges};
+use crate::fanout::{Batch, FeedId, Numbering, Position};
 
 /// Size of a segment, in bytes, unless the disk is to hold little.
 const SEGMENT_BYTES: u64 = 32 << 20;
@@ -132,19 +133,12 @@ impl DurableLog {
     }
 
     /// Writes what a turn changed. After an error nothing is written any more, and the turn goes on.
-    pub(crate) fn turn(
-        &mut self,
-        batch: Option<&Batch>,
-        changes: &PublisherChanges,
-        received: UnixNanos,
-    ) {
-        let Some(mut writer) = self.writer.take_if(|_| batch.is_some() || !changes.is_empty())
-        else {
-            return;
-        };
+    pub(crate) fn turn(&mut self, turn: &Turn<'_>) {
+        let is_needed = turn.batch.is_some() || !turn.changes.is_empty();
+        let Some(mut writer) = self.writer.take_if(|_| is_needed) else { return };
         let written = match self.status.has_failed() {
             true => Err(None), // elsewhere: it has been told
-            false => self.write(&mut writer, batch, changes, received).map_err(Some),
+            false => self.write(&mut writer, turn).map_err(Some),
         };
         match written {
             Ok(()) => self.writer = Some(writer),
@@ -159,17 +153,11 @@ impl DurableLog {
         }
     }
 
-    fn write(
-        &self,
-        writer: &mut Writer<Disk>,
-        batch: Option<&Batch>,
-        changes: &PublisherChanges,
-        received: UnixNanos,
-    ) -> io::Result<()> {
-        writer.append(batch, changes, received)?;
+    fn write(&self, writer: &mut Writer<Disk>, turn: &Turn<'_>) -> io::Result<()> {
+        writer.append(turn)?;
         self.syncer.written(writer.file());
         self.status.records.add(1);
-        if let Some(ended) = writer.roll(received)? {
+        if let Some(ended) = writer.roll(turn.received)? {
             self.syncer.written(writer.file());
             let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
             segments.pop();

@@ -10,11 +10,26 @@ pub(super) const RECORD: u8 = b'R';
 /// The MessagePack array whose elements are counted by the four bytes that follow.
 pub(super) const ARRAY32: u8 = 0xdd;
 
+/// What a turn of the router is to be written down with.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn<'a> {
+    /// The ticks of the turn; none if it only brought publishers forward.
+    pub batch: Option<&'a Batch>,
+    /// How many of these the hub made of the others: the last ones.
+    pub made: usize,
+    /// What became of publishers.
+    pub changes: &'a PublisherChanges,
+    /// When the last tick was received.
+    pub received: UnixNanos,
+}
+
 /// What one turn changed.
 #[derive(Debug)]
 pub struct Record {
     /// The ticks of the turn; none if it only brought publishers forward.
     pub batch: Option<Batch>,
+    /// How many of these the hub made of the others: the last ones.
+    pub made: usize,
     /// What became of publishers.
     pub changes: PublisherChanges,
     /// Position of the first tick of the turn, or of the next tick if it had none.
@@ -24,13 +39,8 @@ pub struct Record {
 }
 
 /// Appends the content of a record. `head` is the position behind all ticks before the turn.
-pub(super) fn write(
-    batch: Option<&Batch>,
-    changes: &PublisherChanges,
-    head: Position,
-    received: UnixNanos,
-    out: &mut Vec<u8>,
-) {
+pub(super) fn write(turn: &Turn<'_>, head: Position, out: &mut Vec<u8>) {
+    let Turn { batch, made, changes, received } = *turn;
     out.push(RECORD);
     put_u64(out, head.0);
     put_u64(out, received.0);
@@ -44,6 +54,7 @@ pub(super) fn write(
     }
     let ticks = batch.map_or(&[][..], |batch| batch.ticks());
     put_u32(out, ticks.len());
+    put_u32(out, made);
     let runs = || ticks.chunk_by(|one, next| one.feed == next.feed);
     put_u32(out, runs().count());
     for run in runs() {
@@ -75,9 +86,9 @@ pub(super) fn read(content: &[u8], feeds: &[FeedId]) -> Result<Record, Damage> {
     let mut reader = Reader(content);
     let (first, received) = read_place(&mut reader)?;
     let changes = read_changes(&mut reader)?;
-    let ticks = read_ticks(reader, feeds)?;
+    let (ticks, made) = read_ticks(reader, feeds)?;
     let batch = (!ticks.is_empty()).then(|| Batch::new(first, received, ticks));
-    Ok(Record { batch, changes, first, received })
+    Ok(Record { batch, made, changes, first, received })
 }
 
 fn read_place(reader: &mut Reader<'_>) -> Result<(Position, UnixNanos), Damage> {
@@ -103,9 +114,11 @@ fn read_changes(reader: &mut Reader<'_>) -> Result<PublisherChanges, Damage> {
     Ok(changes)
 }
 
-fn read_ticks(mut reader: Reader<'_>, feeds: &[FeedId]) -> Result<Vec<Numbered>, Damage> {
+/// The ticks, and how many of them the hub made.
+fn read_ticks(mut reader: Reader<'_>, feeds: &[FeedId]) -> Result<(Vec<Numbered>, usize), Damage> {
     const TICKS: Damage = Damage("ticks that do not agree with their number");
     let count = reader.count(4)?;
+    let made = reader.u32()?;
     let mut of_ticks = Vec::with_capacity(count);
     for _ in 0..reader.count(5)? {
         let feed = feeds.get(usize::from(reader.u8()?)).ok_or(Damage("a feed that is none"))?;
@@ -117,11 +130,11 @@ fn read_ticks(mut reader: Reader<'_>, feeds: &[FeedId]) -> Result<Vec<Numbered>,
     }
     let topics = reader.0.split_at_checked(4 * count).ok_or(TICKS)?;
     let (topics, ticks) = (topics.0.as_chunks::<4>().0, topics.1);
-    if of_ticks.len() != count || (count == 0 && !ticks.is_empty()) {
+    if made > count || of_ticks.len() != count || (count == 0 && !ticks.is_empty()) {
         return Err(TICKS);
     }
     if count == 0 {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), 0));
     }
     let ticks = decode_ticks(ticks, Encoding::MsgpackArray)
         .map_err(|_| Damage("a tick that cannot be read"))?;
@@ -132,7 +145,7 @@ fn read_ticks(mut reader: Reader<'_>, feeds: &[FeedId]) -> Result<Vec<Numbered>,
         let topic = TopicId(u32::from_le_bytes(*topic));
         Numbered { topic, feed, tick }
     });
-    Ok(numbered.collect())
+    Ok((numbered.collect(), made))
 }
 
 pub(super) fn write_publisher(publisher: &PublisherAt, out: &mut Vec<u8>) {

@@ -26,8 +26,8 @@ pub trait Derived: fmt::Debug + Send {
     /// Takes up what [`Derived::save`] wrote. What cannot be read is left out. `feeds` are the numbers
     /// that feeds have now, by those they had then.
     fn restore(&mut self, saved: &[u8], feeds: &[FeedId]);
-    /// Takes note of ticks that were logged.
-    fn observe(&mut self, batch: &Batch);
+    /// Takes note of ticks that were logged, of which the last `made` were made here.
+    fn observe(&mut self, batch: &Batch, made: usize);
     /// Appends what it has to remember.
     fn save(&self, out: &mut Vec<u8>);
 }
@@ -35,7 +35,7 @@ pub trait Derived: fmt::Debug + Send {
 /// Nothing else is derived.
 impl Derived for () {
     fn restore(&mut self, _saved: &[u8], _feeds: &[FeedId]) {}
-    fn observe(&mut self, _batch: &Batch) {}
+    fn observe(&mut self, _batch: &Batch, _made: usize) {}
     fn save(&self, _out: &mut Vec<u8>) {}
 }
 
@@ -174,7 +174,7 @@ impl State {
             }
             self.head = batch.end();
             self.received = batch.received();
-            self.derived.observe(batch);
+            self.derived.observe(batch, record.made);
         }
         for id in &record.changes.forgotten {
             self.publishers.remove(id);

@@ -6,12 +6,13 @@ use std::time::Duration;
 use tickwire_protocol::UnixNanos;
 
 use super::epoch::{EPOCH_FILE, EpochFile};
+use super::record::Turn;
 use super::recovery::Recovered;
 use super::segment::Header;
 use super::state::State;
 use super::storage::{Storage, checkpoint_name, segment_name};
 use super::{frame, record};
-use crate::fanout::{Batch, Position, PublisherChanges};
+use crate::fanout::{Batch, Position};
 
 /// A segment that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,25 +96,20 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Writes what a turn changed, which must continue what is there. Nothing is written if that is
-    /// nothing. `received` is when the last tick was.
+    /// nothing.
     ///
     /// # Errors
     /// If it cannot be written. Then the log has ended, and [cannot be continued](Self::give_up).
-    pub fn append(
-        &mut self,
-        batch: Option<&Batch>,
-        changes: &PublisherChanges,
-        received: UnixNanos,
-    ) -> io::Result<()> {
-        if batch.is_none() && changes.is_empty() {
+    pub fn append(&mut self, turn: &Turn<'_>) -> io::Result<()> {
+        if turn.batch.is_none() && turn.changes.is_empty() {
             return Ok(());
         }
         self.record.clear();
         let head = self.head;
-        frame::write(&mut self.record, |out| record::write(batch, changes, head, received, out));
+        frame::write(&mut self.record, |out| record::write(turn, head, out));
         self.storage.append(&mut self.file, &self.record)?;
         self.segment.bytes += self.record.len() as u64;
-        self.head = batch.map_or(head, Batch::end);
+        self.head = turn.batch.map_or(head, Batch::end);
         self.record.shrink_to(RECORD_BYTES_KEPT);
         Ok(())
     }

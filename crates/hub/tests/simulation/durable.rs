@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_hub::durable::{Recovered, Rolling, Wanted, Writer, recover};
+use tickwire_hub::durable::{Recovered, Rolling, Turn, Wanted, Writer, recover};
 use tickwire_hub::fanout::{Batch, FeedId, Numbering, Position, PublisherChanges};
 use tickwire_protocol::{Feed, Tick, UnixNanos};
 
@@ -83,7 +83,7 @@ impl Durable {
     ) -> Result<(), Killed> {
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
         self.disk.set_trouble(trouble);
-        let written = writer.append(batch, changes, received);
+        let written = writer.append(&Turn { batch, made: 0, changes, received });
         let written = written.and_then(|()| writer.roll(received).map(drop));
         self.disk.set_trouble(None);
         match (written, trouble) {

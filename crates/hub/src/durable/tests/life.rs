@@ -13,7 +13,7 @@ use tickwire_protocol::{
 
 use super::folder::Folder;
 use crate::durable::{
-    Archive, Derived, Keeper, Kept, RecoverError, Recovered, Rolling, Wanted, Writer, recover,
+    Archive, Derived, Keeper, Kept, RecoverError, Recovered, Rolling, Turn, Wanted, Writer, recover,
 };
 use crate::fanout::{Batch, FeedId, Numbered, Position, PublisherAt, Sequencer};
 
@@ -32,11 +32,12 @@ impl Derived for Mixed {
         self.0 = u64::from_le_bytes(saved.try_into().unwrap());
     }
 
-    fn observe(&mut self, batch: &Batch) {
+    fn observe(&mut self, batch: &Batch, made: usize) {
         for numbered in batch.ticks() {
             let mixed = self.0.wrapping_mul(31).wrapping_add(numbered.tick.seq.0);
             self.0 = mixed.wrapping_add(u64::from(numbered.topic.0) << 32);
         }
+        self.0 = self.0.wrapping_mul(31).wrapping_add(made as u64);
     }
 
     fn save(&self, out: &mut Vec<u8>) {
@@ -242,7 +243,9 @@ impl Life {
         let batch = self.sequencer.batch(self.now);
         let changes = self.sequencer.take_changes();
         let received = self.sequencer.received();
-        if self.writer.append(batch.as_ref(), &changes, received).is_err() {
+        let made = batch.as_ref().map_or(0, |batch| random.random_range(0..=batch.ticks().len()));
+        let turn = Turn { batch: batch.as_ref(), made, changes: &changes, received };
+        if self.writer.append(&turn).is_err() {
             return false;
         }
         self.past.publishers.retain(|known| !changes.forgotten.contains(&known.id));
@@ -251,7 +254,7 @@ impl Life {
             self.past.publishers.push(at);
         }
         if let Some(batch) = batch {
-            self.past.mixed.observe(&batch);
+            self.past.mixed.observe(&batch, made);
             self.past.ticks.extend_from_slice(batch.ticks());
         }
         match self.writer.roll(received) {
