@@ -14,12 +14,17 @@ const REST_MAX: Duration = Duration::from_millis(5);
 /// Writes of so many bytes or more carry much already: there is little to gain from waiting.
 const LARGE_WRITE_BYTES: u64 = 2 * 1024;
 
+/// Part of the time of a round that reading, and then sessions that catch up, may take beside it.
+const SHARE_OF_ROUND: u32 = 4;
+
 /// What a round of writing came to, and the rest it calls for.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
     writes: u64,
     bytes: u64,
     resting_until: Option<Instant>,
+    /// How long the last round of writing to live sessions took.
+    round: Duration,
 }
 
 impl Pacing {
@@ -27,6 +32,18 @@ impl Pacing {
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.writes += 1;
         self.bytes += bytes as u64;
+    }
+
+    /// All live sessions have been written.
+    pub(super) fn round_took(&mut self, round: Duration) {
+        self.round = round;
+    }
+
+    /// The time that something else may take in a turn: `least` while rounds are short, a share of
+    /// them when they are long. A fixed time would be next to nothing beside a round of thousands of
+    /// writes, and whoever comes back at once with thousands would wait for minutes.
+    pub(super) fn share(&self, least: Duration) -> Duration {
+        least.max(self.round / SHARE_OF_ROUND)
     }
 
     /// A round has ended at `now`. Without `all_written` sessions wait for their next share, and there
@@ -72,6 +89,17 @@ mod tests {
         assert_eq!(rest_after(1_000, 20_000, 10, true), None, "large writes");
         assert_eq!(rest_after(1_000, 100, 10, false), None, "somebody waits");
         assert_eq!(rest_after(0, 0, 10, true), None, "nothing was written");
+    }
+
+    #[test]
+    fn what_goes_on_beside_writing_gets_a_share_of_long_rounds() {
+        let mut pacing = Pacing::default();
+        let least = Duration::from_millis(5);
+        assert_eq!(pacing.share(least), least);
+        pacing.round_took(Duration::from_millis(100));
+        assert_eq!(pacing.share(least), Duration::from_millis(25));
+        pacing.round_took(Duration::from_millis(10));
+        assert_eq!(pacing.share(least), least);
     }
 
     #[test]

@@ -12,8 +12,9 @@ const READS_PER_TURN: usize = 64;
 /// Bytes read from one connection before the others get their turn: a message may have no end of
 /// empty fragments, so counting messages is not enough.
 const READ_BYTES_PER_TURN: usize = 64 * 1024;
-/// Time spent on reading before ticks get their turn. The last command may take longer.
-const READING_TIME_MAX: Duration = Duration::from_millis(1);
+/// Time spent on reading before ticks get their turn, unless writing takes long. The last command may
+/// take longer.
+const READING_TIME: Duration = Duration::from_millis(1);
 /// Answers, pongs included, pending in a session, in bytes, above which its commands wait.
 pub(super) const SESSION_CONTROL_BYTES: usize = 256 * 1024;
 /// Answers pending in all sessions of the shard, in bytes, above which commands wait. The core ends
@@ -23,7 +24,12 @@ pub(super) const CONTROLS_BYTES: usize = 64 << 20;
 impl ShardTask {
     /// The time for reading begins anew.
     pub(super) fn allow_reading(&mut self) {
-        self.reading_until = clock::monotonic() + READING_TIME_MAX;
+        self.reading_until = clock::monotonic() + self.pacing.share(READING_TIME);
+    }
+
+    /// Amid a round of writing it begins anew too; what a turn has for it was given at its start.
+    pub(super) fn allow_reading_between(&mut self) {
+        self.reading_until = clock::monotonic() + READING_TIME;
     }
 
     /// Goes on with connections whose share of the last turn was not enough.

@@ -18,8 +18,8 @@ use crate::fanout::{CloseReason, NextWrite, SessionId};
 const WRITES_PER_SHARE: usize = 4;
 /// Sessions written before reads and accepts get their turn.
 const SESSIONS_PER_SHARE: usize = 256;
-/// Time of a turn for the sessions that catch up, when there are live ones.
-const CATCH_UP_TIME_MAX: Duration = Duration::from_millis(5);
+/// Time of a turn for the sessions that catch up, unless writing to the live ones takes long.
+const CATCH_UP_TIME: Duration = Duration::from_millis(5);
 /// How long a peer may take over its part of the closing handshake.
 pub(super) const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -36,6 +36,7 @@ enum Outcome {
 impl ShardTask {
     /// Writes to every session that has something pending, beginning somewhere else each time.
     pub(super) fn write_ready(&mut self, events: &mut Events) {
+        let began = clock::monotonic();
         let mut ready = self.core.take_ready();
         self.rotation = self.rotation.wrapping_add(SESSIONS_PER_SHARE + 1);
         let start = self.rotation % ready.len().max(1);
@@ -46,12 +47,14 @@ impl ShardTask {
             }
             self.serve(id);
         }
-        self.write_catching_up();
+        let ended = clock::monotonic();
+        self.pacing.round_took(ended - began);
+        self.write_catching_up(ended);
     }
 
     /// Gives the sessions that catch up the time that the live ones can spare.
-    fn write_catching_up(&mut self) {
-        let until = clock::monotonic() + CATCH_UP_TIME_MAX;
+    fn write_catching_up(&mut self, now: Instant) {
+        let until = now + self.pacing.share(CATCH_UP_TIME);
         while let Some(id) = self.core.next_catching_up() {
             self.serve(id);
             if clock::monotonic() >= until {
@@ -80,7 +83,7 @@ impl ShardTask {
     fn poll_between(&mut self, events: &mut Events) {
         if self.poll.poll(events, Some(Duration::ZERO)).is_ok() {
             self.now = clock::monotonic();
-            self.allow_reading();
+            self.allow_reading_between();
             self.handle_events(events);
         }
         self.arrived.extend(self.inbox.try_iter());
