@@ -1,8 +1,7 @@
 //! The hub's only view of the clocks.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tickwire_protocol::UnixNanos;
 
@@ -13,17 +12,7 @@ use tickwire_protocol::UnixNanos;
 pub(crate) fn wall() -> UnixNanos {
     static START: OnceLock<(Instant, UnixNanos)> = OnceLock::new();
     let (began, at) = START.get_or_init(|| (monotonic(), SystemTime::now().into()));
-    *at + began.elapsed() + Duration::from_nanos(AHEAD.load(Ordering::Relaxed))
-}
-
-/// How much later [`wall`] is than the wall clock said at the start, in nanoseconds.
-static AHEAD: AtomicU64 = AtomicU64::new(0);
-
-/// Makes it later than a time from an earlier life of the hub: receive times never go back, not even if
-/// somebody has set the wall clock back since.
-pub(crate) fn go_on_from(time: UnixNanos) {
-    let ahead = time.since(wall()).as_nanos();
-    AHEAD.fetch_add(u64::try_from(ahead).unwrap_or(u64::MAX), Ordering::Relaxed);
+    *at + began.elapsed()
 }
 
 /// Monotonic time, for timers.

@@ -5,8 +5,6 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tickwire_protocol::UnixNanos;
-
 use super::bytes::Damage;
 use super::segment::{Header, Records, Tail};
 use super::state::State;
@@ -22,7 +20,8 @@ pub type Segments = Arc<Mutex<Vec<Segment>>>;
 pub struct Kept {
     /// Bytes, beside the newest checkpoint and what is behind it.
     pub bytes_max: u64,
-    /// Time that ticks are kept.
+    /// Time that ticks are kept, as of the newest segment's beginning: a clock that is wrong for a while
+    /// must not cost the log.
     pub time: Duration,
     /// Bytes of records behind a checkpoint at the least.
     pub checkpoint_bytes: u64,
@@ -30,6 +29,9 @@ pub struct Kept {
     /// known after a start.
     pub memory_ticks: u64,
 }
+
+/// There are so many times as many bytes of records as of checkpoints.
+pub(super) const CHECKPOINT_SHARE: u64 = 4;
 
 /// Follows the log segment by segment, once the router has left them.
 ///
@@ -88,7 +90,7 @@ impl<S: Storage> Keeper<S> {
     ///
     /// # Errors
     /// If what was written cannot be read, or nothing can be written or removed.
-    pub fn follow(&mut self, current: u64, now: UnixNanos) -> Result<(), KeepError> {
+    pub fn follow(&mut self, current: u64) -> Result<(), KeepError> {
         while self.number < current {
             let name = segment_name(self.number);
             let file = self.storage.read(&name, FILE_BYTES_MAX)?;
@@ -97,12 +99,12 @@ impl<S: Storage> Keeper<S> {
             self.resize(self.number, file.len() as u64);
             self.number += 1;
         }
-        let due = self.kept.checkpoint_bytes.max(4 * self.newest.1);
-        let in_the_way = self.behind > 0 && self.too_old_or_much(now).is_some();
+        let due = self.kept.checkpoint_bytes.max(CHECKPOINT_SHARE * self.newest.1);
+        let in_the_way = self.behind > 0 && self.too_old_or_much().is_some();
         if self.behind >= due || in_the_way {
             self.checkpoint()?;
         }
-        self.remove_old(now)
+        self.remove_old()
     }
 
     fn apply(&mut self, file: &[u8]) -> Result<(), Damage> {
@@ -141,9 +143,8 @@ impl<S: Storage> Keeper<S> {
     }
 
     /// Removes the oldest segments while there is too much, and those behind which all is too old.
-    fn remove_old(&mut self, now: UnixNanos) -> Result<(), KeepError> {
-        while let Some(oldest) = self.too_old_or_much(now).filter(|oldest| *oldest < self.newest.0)
-        {
+    fn remove_old(&mut self) -> Result<(), KeepError> {
+        while let Some(oldest) = self.too_old_or_much().filter(|oldest| *oldest < self.newest.0) {
             self.segments().remove(0);
             remove_if_there(&self.storage, &segment_name(oldest))?;
             while let Some(number) = self.older.pop_front_if(|number| *number <= oldest) {
@@ -154,11 +155,12 @@ impl<S: Storage> Keeper<S> {
     }
 
     /// The oldest segment, if the limits do not allow it.
-    fn too_old_or_much(&self, now: UnixNanos) -> Option<u64> {
+    fn too_old_or_much(&self) -> Option<u64> {
         let segments = self.segments();
         let total: u64 = segments.iter().map(|segment| segment.bytes).sum();
         let [oldest, next, ..] = &segments[..] else { return None };
-        let allowed = total <= self.kept.bytes_max && now.since(next.received) < self.kept.time;
+        let allowed = total <= self.kept.bytes_max
+            && self.state.received.since(next.received) < self.kept.time;
         (!allowed).then_some(oldest.number)
     }
 

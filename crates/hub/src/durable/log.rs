@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tickwire_protocol::{Feed, Tick, UnixNanos};
+use tickwire_protocol::{Feed, Tick};
 
 use super::disk::{Disk, FolderError, Lock, boot_id};
 use super::keeper::{Keeper, Kept, Segments};
@@ -34,7 +34,7 @@ pub(crate) struct Opened {
     pub(crate) numbering: Numbering,
     /// The newest ticks, without a gap up to the head.
     pub(crate) batches: VecDeque<Arc<Batch>>,
-    /// The last tick of each topic that is not among them.
+    /// The last tick of each topic before these.
     pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
     /// What was saved of what is derived from the ticks.
     pub(crate) derived: Vec<u8>,
@@ -84,7 +84,6 @@ impl DurableLog {
     ) -> Result<Opened, OpenError> {
         let (disk, lock) = Disk::open(folder)?;
         let boot = boot_id();
-        let now = clock::wall();
         let wanted = Wanted {
             feeds,
             boot: &boot,
@@ -92,7 +91,8 @@ impl DurableLog {
             derived,
             bytes_max: config.log_bytes_max,
             ticks_max: config.log_ticks_max,
-            oldest: UnixNanos(now.0.saturating_sub(config.log_age_ms_max * 1_000_000)),
+            age_max: ms(config.log_age_ms_max),
+            now: clock::wall(),
         };
         let began = clock::monotonic();
         let mut recovered = recover(&disk, wanted, progress())?;
@@ -278,7 +278,7 @@ fn keep<S: Storage>(
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
         }
         let began = clock::monotonic();
-        if let Err(error) = keeper.follow(current, clock::wall()) {
+        if let Err(error) = keeper.follow(current) {
             status.fail("kept", &error);
             return;
         }

@@ -75,6 +75,8 @@ struct Publisher {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unusable {
     Damaged(Damage),
+    /// Another version wrote it.
+    OtherVersion,
     UnknownFeed(Feed),
 }
 
@@ -106,10 +108,11 @@ impl State {
         }
     }
 
-    /// Begins another epoch: numbers start again, publishers go on.
+    /// Begins another epoch: numbers and times of receipt start again, publishers go on.
     pub(super) fn begin_epoch(&mut self, epoch: String) {
         self.epoch = epoch;
         self.head = Position::FIRST;
+        self.received = UnixNanos::default();
         self.topics = Vec::new();
     }
 
@@ -245,8 +248,12 @@ impl State {
         feeds: &[Feed],
         mut derived: Box<dyn Derived>,
     ) -> Result<Self, Unusable> {
+        let [kind @ .., _version] = &MAGIC;
+        if !file.starts_with(kind) {
+            return Err(Damage("not a checkpoint").into());
+        }
         if !file.starts_with(&MAGIC) {
-            return Err(Damage("not a checkpoint of this version").into());
+            return Err(Unusable::OtherVersion);
         }
         let Frame::Whole { content, mut end } = frame::read(file, MAGIC.len()) else {
             return Err(Damage("its beginning is broken").into());

@@ -11,6 +11,7 @@ use super::storage::{Kind, kind};
 use crate::fanout::Position;
 use folder::Folder;
 use life::{Life, recovered};
+use tickwire_protocol::UnixNanos;
 
 /// Random numbers from a printed seed. `TICKWIRE_TEST_SEED` repeats a run.
 #[expect(clippy::print_stdout, reason = "shown when the test fails")]
@@ -99,16 +100,17 @@ fn a_flipped_bit_anywhere_is_never_a_wrong_tick_and_ends_the_epoch_if_it_matters
     (0..3).for_each(|_| life.turn(&mut random));
     let truth = life.clone_past();
     let names = folder.names();
-    let checkpoints = names.iter().filter_map(|name| match kind(name) {
-        Kind::Checkpoint(number) => Some(number),
-        _ => None,
-    });
-    let newest = checkpoints.max().unwrap();
+    let newest = folder.newest_checkpoint();
     for name in names {
         for byte in 0..folder.len(&name) {
             let bit = 8 * byte + random.random_range(0..8);
             let folder = folder.copy();
             folder.flip(&name, bit);
+            if matches!(kind(&name), Kind::Checkpoint(_)) && byte == 7 {
+                let error = life::recovered_with(&folder, &["main", "two"]).unwrap_err();
+                assert!(error.to_string().contains("another version"), "{error}");
+                continue;
+            }
             let found = recovered(&folder, "boot");
             let spare = match kind(&name) {
                 Kind::Segment(number) => number < newest,
@@ -225,9 +227,7 @@ fn the_keeper_makes_checkpoints_and_removes_what_is_too_much_or_too_old() {
     }
     assert!(folder.bytes() < 2 * life::KEPT_BYTES + 8 * life::SEGMENT_BYTES, "{}", folder.bytes());
     assert!(removed_by_size > 5, "{removed_by_size}");
-    let checkpoints =
-        folder.names().iter().filter(|name| matches!(kind(name), Kind::Checkpoint(_))).count();
-    assert!((2..=6).contains(&checkpoints), "{checkpoints}");
+    assert!((2..=6).contains(&folder.checkpoints()), "{:?}", folder.names());
 
     let copy = folder.copy();
     let newest = copy.names().into_iter().rfind(|name| matches!(kind(name), Kind::Checkpoint(_)));
@@ -241,11 +241,130 @@ fn the_keeper_makes_checkpoints_and_removes_what_is_too_much_or_too_old() {
     assert!(life.continued);
     life.pass(life::KEPT_TIME);
     (0..30).for_each(|_| life.turn(&mut random));
-    life.keep();
+    let newest = life.writer.segment().number;
     life.pass(life::KEPT_TIME);
-    life.keep();
-    assert_eq!(life.first_segment(), life.writer.segment().number, "the rest is too old");
+    life.turns_until_it_rolls(&mut random);
+    life.turns_until_it_rolls(&mut random);
+    assert!(life.first_segment() >= newest, "what was before is too old");
+    assert!(recovered(&folder, "boot").continues);
+}
+
+#[test]
+fn a_hub_that_starts_again_and_again_fills_no_disk_with_checkpoints() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    (0..20).for_each(|_| life.turn(&mut random));
+    for _ in 0..20 {
+        life = life.killed(&folder, "boot");
+        assert!(life.continued, "{:?}", life.problems);
+        assert!(folder.checkpoints() <= 4, "{:?}", folder.names());
+    }
+}
+
+#[test]
+fn a_log_without_a_checkpoint_that_can_be_read_is_left_alone() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    while life.ticks() == 0 {
+        life.turn(&mut random);
+    }
+    let names = folder.names();
+    let checkpoint = names.iter().find(|name| matches!(kind(name), Kind::Checkpoint(_))).unwrap();
+    let damaged = folder.copy();
+    damaged.flip(checkpoint, 300);
+    let without = folder.copy();
+    without.remove_file(checkpoint);
+    for folder in [damaged, without] {
+        let error = life::recovered_with(&folder, &["main", "two"]).unwrap_err().to_string();
+        assert!(error.contains("no checkpoint"), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_taken_for_damaged() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    for _ in 0..2 {
+        (0..20).for_each(|_| life.turn(&mut random));
+        life = life.killed(&folder, "boot");
+    }
+    let mut refused = 0;
+    for name in folder.names() {
+        folder.make_unreadable(&name);
+        match life::recovered_with(&folder, &["main", "two"]) {
+            Ok(found) => assert!(found.continues, "{name} is not needed"),
+            Err(error) => refused += usize::from(error.to_string().contains(&name)),
+        }
+        folder.make_readable();
+    }
+    assert!(refused >= 3, "epoch, newest checkpoint, newest segment: {refused}");
     assert!(life.killed(&folder, "boot").continued);
+}
+
+#[test]
+fn a_start_that_was_killed_before_anything_was_issued_leaves_no_problem() {
+    let mut operations = 0;
+    loop {
+        let folder = Folder::default();
+        folder.die_after(operations, 50);
+        let is_up = Life::try_begin(&folder, "boot").is_some();
+        folder.live();
+        let life = Life::begin(&folder, "boot");
+        assert_eq!(life.problems, [""; 0], "after {operations} operations");
+        if is_up {
+            assert!(operations >= 3, "{operations}");
+            return;
+        }
+        operations += 1;
+    }
+}
+
+#[test]
+fn a_log_from_a_clock_that_was_days_ahead_begins_a_new_epoch_at_the_time_it_is() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    while life.ticks() == 0 {
+        life.turn(&mut random);
+    }
+    let received = recovered(&folder, "boot").state.numbering().received;
+    let earlier = |hours: u64| UnixNanos(received.0 - hours * 3_600_000_000_000);
+    let found = life::recovered_at(&folder, earlier(23));
+    assert!(found.continues && found.state.numbering().received == received);
+    let found = life::recovered_at(&folder, earlier(25));
+    assert!(!found.continues && found.problems.len() == 1, "{:?}", found.problems);
+    assert_eq!(found.state.numbering().received, UnixNanos(0), "it is not taken over");
+    assert_eq!(found.state.numbering().publishers, life.publishers());
+}
+
+#[test]
+fn a_full_disk_is_emptied_of_no_more_than_is_needed_and_of_the_checkpoint_last() {
+    let mut random = random();
+    let folder = Folder::default();
+    let mut life = Life::begin(&folder, "boot");
+    for _ in 0..3 {
+        (0..30).for_each(|_| life.turn(&mut random));
+        life = life.killed(&folder, "boot");
+    }
+    (0..30).for_each(|_| life.turn(&mut random));
+    let publishers = life.publishers();
+    life.writer.give_up().unwrap();
+    let obsolete = recovered(&folder, "boot").obsolete;
+    let newest = folder.newest_checkpoint();
+    let is_needed = |name: &&String| match kind(name) {
+        Kind::Segment(number) | Kind::Checkpoint(number) => number >= newest,
+        _ => false,
+    };
+    let spare = obsolete.len() - obsolete.iter().filter(is_needed).count();
+    assert!(spare > 3 && spare + 1 < obsolete.len(), "{obsolete:?}");
+    for removed in &obsolete {
+        let known = recovered(&folder, "boot").state.numbering().publishers;
+        assert!(is_needed(&removed) || known == publishers, "before {removed} is removed");
+        folder.remove_file(removed);
+    }
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub struct Writer<S: Storage> {
     segment: Segment,
     rolling: Rolling,
     boot: String,
+    /// When the segment's time began.
+    began: UnixNanos,
     /// Position behind the last tick that was written.
     head: Position,
     record: Vec<u8>,
@@ -70,18 +72,20 @@ impl<S: Storage> Writer<S> {
         }
         let state = &recovered.state;
         let number = recovered.next;
-        let file = match create(&storage, state, number) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull && !recovered.continues => {
-                remove_all(&storage, &mut recovered.obsolete)?; // what filled it is not needed
-                create(&storage, state, number)?
+        let file = loop {
+            match create(&storage, state, number) {
+                Err(error) if is_full(&error) => {
+                    let Some(name) = recovered.obsolete.pop_front() else { return Err(error) };
+                    remove_if_there(&storage, &name)?; // perhaps it is what filled it
+                }
+                created => break created?,
             }
-            created => created?,
         };
         let header = header_of(state);
         let segment = segment_of(&header, number);
         let epoch = EpochFile { epoch: header.epoch.clone(), boot: boot.to_owned(), clean: None };
         storage.replace(EPOCH_FILE, epoch.write().as_bytes())?;
-        remove_all(&storage, &mut recovered.obsolete)?;
+        recovered.obsolete.drain(..).try_for_each(|name| remove_if_there(&storage, &name))?;
         recovered.segments.push(segment);
         Ok(Self {
             storage,
@@ -90,6 +94,7 @@ impl<S: Storage> Writer<S> {
             rolling,
             boot: boot.to_owned(),
             head: header.first,
+            began: header.received,
             header,
             record: Vec::new(),
         })
@@ -108,6 +113,9 @@ impl<S: Storage> Writer<S> {
         let head = self.head;
         frame::write(&mut self.record, |out| record::write(turn, head, out));
         self.storage.append(&mut self.file, &self.record)?;
+        if self.began == UnixNanos::default() {
+            self.began = turn.received; // there was no tick before
+        }
         self.segment.bytes += self.record.len() as u64;
         self.head = turn.batch.map_or(head, Batch::end);
         self.record.shrink_to(RECORD_BYTES_KEPT);
@@ -119,13 +127,14 @@ impl<S: Storage> Writer<S> {
     /// # Errors
     /// As [`Writer::append`].
     pub fn roll(&mut self, received: UnixNanos) -> io::Result<Option<Segment>> {
-        let Segment { bytes, received: began, number, .. } = self.segment;
-        let is_old = began.0 != 0 && received.since(began) >= self.rolling.time;
+        let Segment { bytes, number, .. } = self.segment;
+        let is_old = received.since(self.began) >= self.rolling.time;
         if self.head == self.header.first || !(bytes >= self.rolling.bytes || is_old) {
             return Ok(None);
         }
         self.header.first = self.head;
         self.header.received = received;
+        self.began = received;
         self.file = self.storage.create(&segment_name(number + 1), &self.header.write())?;
         let begun = segment_of(&self.header, number + 1);
         Ok(Some(std::mem::replace(&mut self.segment, begun)))
@@ -185,13 +194,13 @@ fn create<S: Storage>(storage: &S, state: &State, number: u64) -> io::Result<S::
     Ok(file)
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 pub(super) fn remove_if_there<S: Storage>(storage: &S, name: &str) -> io::Result<()> {
     match storage.remove(name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-pub(super) fn remove_all<S: Storage>(storage: &S, names: &mut Vec<String>) -> io::Result<()> {
-    names.drain(..).try_for_each(|name| remove_if_there(storage, &name))
 }

@@ -7,7 +7,6 @@ use tickwire_protocol::{Channel, Feed, Symbol, Tick};
 
 use super::StartError;
 use crate::bars::{BarConfig, BarMaker};
-use crate::clock;
 use crate::config::{Config, ms};
 use crate::durable::{Derived, DurableLog, Opened, Status};
 use crate::fanout::{FeedId, Log, Position, Sequencer};
@@ -22,7 +21,7 @@ pub(super) struct Beginning {
     pub(super) durable: Option<DurableLog>,
     /// For all.
     pub(super) past: Past,
-    /// For the shards: the last tick of each topic that has none in the log.
+    /// For the shards: the last tick of each topic before those in the log.
     pub(super) last_before: Arc<[(FeedId, Tick, Position)]>,
 }
 
@@ -66,7 +65,6 @@ impl Beginning {
             let numbers: Vec<_> = (0..=u8::MAX).take(config.feeds.len()).map(FeedId).collect();
             bars.restore(&derived, &numbers);
         }
-        clock::go_on_from(numbering.received);
         let known = numbering.topics.iter();
         let topics = known.map(|(feed, channel, symbol, _)| (*feed, *channel, *symbol)).collect();
         let start = batches.front().map_or(numbering.head, |batch| batch.first());

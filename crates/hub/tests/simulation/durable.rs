@@ -56,7 +56,8 @@ impl Durable {
             derived: &|| Box::new(()),
             bytes_max: usize::MAX,
             ticks_max: log_ticks,
-            oldest: UnixNanos(0),
+            age_max: Duration::MAX,
+            now: UnixNanos::MAX,
         };
         let mut recovered = recover(&disk, wanted, |_, _| {}).unwrap();
         let bytes = random.pick(&[2_000, 20_000, 1 << 20]);

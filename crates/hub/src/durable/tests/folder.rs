@@ -12,6 +12,8 @@ use crate::durable::storage::{Kind, UNFINISHED, kind};
 pub(super) struct Folder {
     files: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
     health: Rc<Cell<Health>>,
+    /// A file that cannot be read.
+    unreadable: Rc<RefCell<Option<String>>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,11 +50,35 @@ impl Folder {
     /// A folder of its own with the same files.
     pub(super) fn copy(&self) -> Self {
         let files = Rc::new(RefCell::new(self.files.borrow().clone()));
-        Self { files, health: Rc::default() }
+        Self { files, ..Self::default() }
     }
 
     pub(super) fn names(&self) -> Vec<String> {
         self.files.borrow().keys().cloned().collect()
+    }
+
+    fn checkpoint_numbers(&self) -> Vec<u64> {
+        let number = |name: &String| match kind(name) {
+            Kind::Checkpoint(number) => Some(number),
+            _ => None,
+        };
+        self.files.borrow().keys().filter_map(number).collect()
+    }
+
+    pub(super) fn checkpoints(&self) -> usize {
+        self.checkpoint_numbers().len()
+    }
+
+    pub(super) fn newest_checkpoint(&self) -> u64 {
+        *self.checkpoint_numbers().last().unwrap()
+    }
+
+    pub(super) fn make_unreadable(&self, name: &str) {
+        self.unreadable.replace(Some(name.to_owned()));
+    }
+
+    pub(super) fn make_readable(&self) {
+        self.unreadable.replace(None);
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -116,6 +142,9 @@ impl Storage for Folder {
     }
 
     fn read(&self, name: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
+        if self.unreadable.borrow().as_deref() == Some(name) {
+            return Err(io::Error::other("unreadable"));
+        }
         let files = self.files.borrow();
         let file = files.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(file[..file.len().min(bytes_max)].to_vec())

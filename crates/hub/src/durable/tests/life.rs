@@ -74,6 +74,7 @@ fn read(
     boot: &str,
     names: &[&str],
     ticks_max: usize,
+    now: UnixNanos,
 ) -> Result<Recovered, RecoverError> {
     let wanted = Wanted {
         feeds: &feeds(names),
@@ -82,7 +83,8 @@ fn read(
         derived: &|| Box::new(Mixed::default()),
         bytes_max: usize::MAX,
         ticks_max,
-        oldest: UnixNanos(0),
+        age_max: Duration::MAX,
+        now,
     };
     recover(folder, wanted, |done, total| assert!(done <= total))
 }
@@ -92,11 +94,15 @@ pub(super) fn recovered(folder: &Folder, boot: &str) -> Recovered {
 }
 
 pub(super) fn recovered_within(folder: &Folder, boot: &str, ticks_max: usize) -> Recovered {
-    read(folder, boot, &["main", "two"], ticks_max).unwrap()
+    read(folder, boot, &["main", "two"], ticks_max, UnixNanos::MAX).unwrap()
 }
 
 pub(super) fn recovered_with(folder: &Folder, names: &[&str]) -> Result<Recovered, RecoverError> {
-    read(folder, "boot", names, MEMORY_TICKS)
+    read(folder, "boot", names, MEMORY_TICKS, UnixNanos::MAX)
+}
+
+pub(super) fn recovered_at(folder: &Folder, now: UnixNanos) -> Recovered {
+    read(folder, "boot", &["main", "two"], MEMORY_TICKS, now).unwrap()
 }
 
 impl Past {
@@ -262,14 +268,21 @@ impl Life {
                 if rolled.is_some() {
                     self.segments.lock().unwrap().push(self.writer.segment());
                 }
-                self.keeper.follow(self.writer.segment().number, self.now).is_ok()
+                self.keeper.follow(self.writer.segment().number).is_ok()
             }
             Err(_) => false,
         }
     }
 
     pub(super) fn keep(&mut self) {
-        self.keeper.follow(self.writer.segment().number, self.now).unwrap();
+        self.keeper.follow(self.writer.segment().number).unwrap();
+    }
+
+    pub(super) fn turns_until_it_rolls(&mut self, random: &mut StdRng) {
+        let number = self.writer.segment().number;
+        while self.writer.segment().number == number {
+            self.turn(random);
+        }
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
