@@ -1,20 +1,23 @@
 //! The task behind a client: moves bytes between socket and session, and waits.
 
+mod outgoing;
+
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use tickwire_protocol::Encoding;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use self::outgoing::{Moved, Outgoing};
 use crate::connect::Connector;
 use crate::session::{Request, Session};
 use crate::{Backoff, Disconnect, Event};
 
-/// How long a command, or the goodbye, may take to leave.
+/// How long commands may stand still while the hub says nothing.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long the hub may take to answer the goodbye.
@@ -76,38 +79,46 @@ impl<C: Connector> Driver<C> {
 
     /// Moves bytes until the connection ends or the client is dropped.
     async fn serve(&mut self, socket: &mut Socket<C>) -> Served {
-        for command in self.session.opened() {
-            if let Err(lost) = send(socket, command).await {
-                return Served::Lost(lost);
-            }
-        }
-        let mut heard = now();
+        let mut outgoing = Outgoing::new(self.session.opened());
+        let (mut heard, mut progressed) = (now(), now());
         let silence = tokio::time::sleep_until(heard + self.silence_max);
-        tokio::pin!(silence);
+        let standstill = tokio::time::sleep_until(progressed + WRITE_WITHIN);
+        tokio::pin!(silence, standstill);
         loop {
             let listening = self.undelivered.is_empty();
             tokio::select! {
                 // After a pause of the whole process there are both messages and a silence.
                 biased;
-                request = self.requests.recv(), if self.session.has_room() => {
+                request = self.requests.recv(), if outgoing.is_empty() && self.session.has_room() => {
                     let Some(request) = request else { return Served::ByApplication };
-                    for command in self.session.request(&request) {
-                        if let Err(lost) = send(socket, command).await {
-                            return Served::Lost(lost);
-                        }
-                    }
+                    outgoing = Outgoing::new(self.session.request(&request));
+                    progressed = now();
                 }
+                // Requests wait for the commands before them, the end of the client does not.
+                () = self.events.closed(), if !outgoing.is_empty() => return Served::ByApplication,
                 room = self.events.reserve(), if !listening => {
                     let Ok(room) = room else { return Served::ByApplication };
                     room.send(std::mem::take(&mut self.undelivered));
                     // Nobody listened meanwhile, so the hub was not silent.
                     heard = now();
                 }
-                message = socket.next(), if listening => {
-                    heard = now();
-                    if let ControlFlow::Break(lost) = take(&mut self.session, message, &mut self.undelivered) {
-                        return Served::Lost(lost);
+                moved = outgoing.exchange(socket, listening), if listening || !outgoing.is_empty() => match moved {
+                    Moved::Out(Ok(())) => progressed = now(),
+                    Moved::Out(Err(error)) => return Served::Lost(Disconnect::Lost(error.to_string())),
+                    Moved::In(message) => {
+                        heard = now();
+                        if let ControlFlow::Break(lost) = take(&mut self.session, message, &mut self.undelivered) {
+                            return Served::Lost(lost);
+                        }
                     }
+                },
+                () = &mut standstill, if listening && !outgoing.is_empty() => {
+                    // A hub whose answers come will take the commands behind them, too.
+                    let limit = progressed.max(heard) + WRITE_WITHIN;
+                    if now() >= limit {
+                        return Served::Lost(Disconnect::Lost("the hub does not take commands".to_owned()));
+                    }
+                    standstill.as_mut().reset(limit);
                 }
                 () = &mut silence, if listening => {
                     if now() >= heard + self.silence_max {
@@ -181,17 +192,6 @@ fn take(
     match session.message(&bytes, encoding, events) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => ControlFlow::Break(Disconnect::Malformed(error)),
-    }
-}
-
-async fn send<S>(socket: &mut WebSocketStream<S>, command: String) -> Result<(), Disconnect>
-where
-    WebSocketStream<S>: SinkExt<Message, Error = tungstenite::Error> + Unpin,
-{
-    match tokio::time::timeout(WRITE_WITHIN, socket.send(Message::text(command))).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Disconnect::Lost(error.to_string())),
-        Err(_) => Err(Disconnect::Lost("the hub does not take commands".to_owned())),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Mutex;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, SinkExt};
 use tickwire_protocol::{
-    Channel, Control, MessageBuf, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
+    Channel, Command, Control, MessageBuf, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
 };
 use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -226,4 +226,73 @@ async fn close_says_goodbye_and_waits() {
     assert!(matches!(hub.next().await, Some(Ok(Message::Close(None)))));
     assert!(hub.next().await.is_none());
     closing.await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn hub_that_wants_its_answers_read_before_it_takes_more_gets_all_commands() {
+    let (pipes, mut hubs) = Pipes::new(0);
+    let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(2));
+    let mut client =
+        Client::builder("ws://hub").backoff(Some(backoff)).connect_by(pipes).await.unwrap();
+    let symbols: Vec<String> = (0..60_000).map(|n| format!("S{n}")).collect();
+    let all = names(&[Channel::Trades], symbols.iter().map(String::as_str)).unwrap();
+    client.subscribe(all).await.unwrap();
+    let reading = tokio::spawn(async move {
+        let mut answered = Vec::new();
+        while answered.len() < 6 {
+            match client.next().await.unwrap() {
+                Event::Subscribed { names, .. } => answered.push(names.total()),
+                Event::Disconnected { reason: Disconnect::Lost(why), .. }
+                    if answered.len() != 3 =>
+                {
+                    panic!("{why} after {answered:?}")
+                }
+                _ => {}
+            }
+        }
+        answered
+    });
+    for _ in 0..2 {
+        let mut hub = hubs.recv().await.unwrap();
+        for _ in 0..3 {
+            let Some(Ok(Message::Text(command))) = hub.next().await else {
+                panic!("the client sends no command")
+            };
+            hub.send(answer(&command)).await.unwrap();
+        }
+    }
+    assert_eq!(reading.await.unwrap(), [20_000; 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hub_that_takes_no_commands_and_says_nothing_is_left() {
+    let (pipes, mut hubs) = Pipes::new(0);
+    let mut client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
+    let _hub = hubs.recv().await.unwrap();
+    let symbols: Vec<String> = (0..10_000).map(|n| format!("S{n}")).collect();
+    let many = names(&[Channel::Trades], symbols.iter().map(String::as_str)).unwrap();
+    let asked = now();
+    client.subscribe(many).await.unwrap();
+    let event = client.next().await;
+    let lost = matches!(&event, Some(Event::Disconnected { reason: Disconnect::Lost(_), .. }));
+    assert!(lost, "{event:?}");
+    assert_eq!(now() - asked, WRITE_WITHIN);
+}
+
+/// The hub's answer to a subscribe.
+fn answer(command: &str) -> Message {
+    let Ok(Command::Subscribe(command)) = Command::from_json(command.as_bytes()) else {
+        panic!("no subscribe: {command}")
+    };
+    control(&Control::Subscription {
+        id: command.id,
+        names: Box::new(command.names),
+        total: tickwire_protocol::PerChannel::default(),
+        delivery: command.delivery,
+        on_lag: command.on_lag.unwrap_or_default(),
+        modes: Vec::new(),
+        pos: None,
+        resumed: None,
+        from: None,
+    })
 }
