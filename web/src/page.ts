@@ -191,9 +191,9 @@ export class Page {
     this.#trail?.stop();
     this.#trail = undefined;
     if (row === undefined) return;
-    const trail = new Trail(row.symbol, row.history);
+    const trail = new Trail(row.symbol, row.history, (command) => connection.send(command));
     const connection = new Connection(openSocket, {
-      opened: () => connection.send(trail.command()),
+      opened: () => undefined,
       closed: () => undefined,
       received: (message) => {
         this.#readable(() => trail.receive(decodeMessage(message), Date.now()));

@@ -1,6 +1,7 @@
 // The trades of one symbol from a quarter of an hour ago on, for the chart: what the hub's history
 // has of them, then every trade as it comes. After a loss of the connection it goes on behind the
-// last one. Pure: the connection's handler gives it elements and the time.
+// last one, or begins anew if the hub has. Pure: the connection's handler gives it elements and the
+// time, and sends what it says.
 
 import { SPAN_S, type History } from "./history.ts";
 import { encodeReplay, encodeResume, toMillis, type Element, type Trade } from "./wire.ts";
@@ -11,21 +12,20 @@ const AHEAD_MS_MAX = 2_000;
 export class Trail {
   readonly #symbol: string;
   readonly #history: History;
+  readonly #send: (command: Uint8Array<ArrayBuffer>) => void;
   #epoch: string | undefined;
   #last: { readonly seq: number; readonly timeMs: number } | undefined;
   /** Whether trades before the next one are missing. */
   #broken = false;
 
-  constructor(symbol: string, history: History) {
+  constructor(
+    symbol: string,
+    history: History,
+    send: (command: Uint8Array<ArrayBuffer>) => void,
+  ) {
     this.#symbol = symbol;
     this.#history = history;
-  }
-
-  /** What to send when a connection is there. */
-  command(): Uint8Array<ArrayBuffer> {
-    return this.#last === undefined || this.#epoch === undefined
-      ? encodeReplay(this.#symbol, SPAN_S)
-      : encodeResume(this.#symbol, this.#epoch, this.#last.seq);
+    this.#send = send;
   }
 
   receive(elements: readonly Element[], nowMs: number): void {
@@ -36,12 +36,18 @@ export class Trail {
     }
   }
 
+  /** Only the greeting tells whether the numbers go on, so nothing is asked for before it. */
   #connected(epoch: string): void {
     if (this.#epoch !== undefined && epoch !== this.#epoch) {
       this.#last = undefined;
       this.#broken = true;
     }
     this.#epoch = epoch;
+    this.#send(
+      this.#last === undefined
+        ? encodeReplay(this.#symbol, SPAN_S)
+        : encodeResume(this.#symbol, epoch, this.#last.seq),
+    );
   }
 
   #trade({ symbol, seq, time, price }: Trade, nowMs: number): void {

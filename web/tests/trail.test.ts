@@ -14,18 +14,26 @@ function trade(seq: number, price: number, agoMs: number, symbol = "AAPL"): Trad
   return { kind: "trade", symbol, seq, time: BigInt(NOW - agoMs) * 1_000_000n, price, size: 1 };
 }
 
-function following(): { history: History; trail: Trail } {
+/** A trail on its first connection, and all it has sent. */
+function following(): { history: History; trail: Trail; sent: unknown[] } {
   const history = new History();
-  const trail = new Trail("AAPL", history);
-  trail.receive([{ kind: "connected", epoch: "one" }], NOW);
-  return { history, trail };
+  const sent: unknown[] = [];
+  const trail = new Trail("AAPL", history, (command) => sent.push(decode(command)));
+  assert.deepEqual(sent, []);
+  trail.receive([connected("one")], NOW);
+  return { history, trail, sent };
+}
+
+function connected(epoch: string): Element {
+  return { kind: "connected", epoch };
 }
 
 const SUBSCRIBE = { action: "subscribe", trades: ["AAPL"] };
+const REPLAY = { ...SUBSCRIBE, from: `-${SPAN_S}s` };
 
 test("a chart is filled with what was, at the time it happened", () => {
-  const { history, trail } = following();
-  assert.deepEqual(decode(trail.command()), { ...SUBSCRIBE, from: `-${SPAN_S}s` });
+  const { history, trail, sent } = following();
+  assert.deepEqual(sent, [REPLAY]);
   history.add(NOW, 12, null, null);
   trail.receive([trade(7, 10, 60_000), trade(8, 11, 30_000)], NOW);
   assert.deepEqual(history.times, [NOW / 1000 - 60, NOW / 1000 - 30, NOW / 1000]);
@@ -33,23 +41,24 @@ test("a chart is filled with what was, at the time it happened", () => {
 });
 
 test("after a loss it goes on behind the last trade, and nothing counts twice", () => {
-  const { history, trail } = following();
+  const { history, trail, sent } = following();
   trail.receive([trade(7, 10, 60_000)], NOW);
   history.interrupt(NOW - 59_000);
+  trail.receive([connected("one")], NOW);
   const resume = { epoch: "one", after: { trades: { AAPL: 7 } } };
-  assert.deepEqual(decode(trail.command()), { ...SUBSCRIBE, resume });
-  trail.receive([{ kind: "connected", epoch: "one" }], NOW);
+  assert.deepEqual(sent, [REPLAY, { ...SUBSCRIBE, resume }]);
   trail.receive([trade(7, 99, 60_000), trade(8, 11, 30_000)], NOW);
   assert.deepEqual(history.last, [10, 10, 11]);
 });
 
 test("a trail that had nothing yet begins as at first", () => {
-  const { trail } = following();
-  assert.deepEqual(decode(trail.command()), { ...SUBSCRIBE, from: `-${SPAN_S}s` });
+  const { trail, sent } = following();
+  trail.receive([connected("one")], NOW);
+  assert.deepEqual(sent, [REPLAY, REPLAY]);
 });
 
 test("the line is broken where trades are missing", () => {
-  for (const loss of [GAP, { kind: "connected", epoch: "two" } as const]) {
+  for (const loss of [GAP, connected("two")]) {
     const { history, trail } = following();
     trail.receive([trade(7, 10, 60_000)], NOW);
     history.interrupt(NOW - 59_000);
@@ -58,13 +67,16 @@ test("the line is broken where trades are missing", () => {
   }
 });
 
-test("a hub that numbers anew is followed from its first number", () => {
-  const { history, trail } = following();
+test("a hub that numbers anew is asked for all it has, and followed from there", () => {
+  const { history, trail, sent } = following();
   trail.receive([trade(700, 10, 60_000)], NOW);
-  trail.receive([{ kind: "connected", epoch: "two" }, trade(3, 11, 30_000)], NOW);
+  trail.receive([connected("two")], NOW);
+  assert.deepEqual(sent, [REPLAY, REPLAY]);
+  trail.receive([trade(3, 11, 30_000)], NOW);
   assert.deepEqual(history.last, [10, 11]);
+  trail.receive([connected("two")], NOW);
   const resume = { epoch: "two", after: { trades: { AAPL: 3 } } };
-  assert.deepEqual(decode(trail.command()), { ...SUBSCRIBE, resume });
+  assert.deepEqual(sent.at(-1), { ...SUBSCRIBE, resume });
 });
 
 test("trades of a recording, other symbols and other times are not drawn", () => {
