@@ -297,6 +297,9 @@ impl Router {
     /// Tells publishers how far they have come, and lets them send more: now, or once the turn is on the
     /// disk if they are to wait for that.
     fn acknowledge(&mut self) {
+        if self.acks.is_empty() && self.permits.is_empty() {
+            return; // what waits for the disk is bounded by what publishers may send
+        }
         let acks = self.acks.drain(..);
         match self.durable.as_ref().filter(|durable| durable.waits()) {
             None => {

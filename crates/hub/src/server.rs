@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Sessions;
+use crate::bars::BarMaker;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::{Config, ConfigError, ms};
@@ -184,6 +185,8 @@ impl Hub {
         let Beginning { sequencer, bars, durable, past, last_before } =
             Beginning::new(&config, &feeds).await?;
         let (shared, inboxes) = share(config, feeds, past, service, &prepared, ingest);
+        let minutes_open = bars.as_ref().is_some_and(BarMaker::has_open_minutes);
+        shared.minutes_open.store(minutes_open, Ordering::Relaxed);
         let mut shards = Vec::new();
         for ((number, prepared), inbox) in prepared.into_iter().enumerate().zip(inboxes) {
             shards.push(shard_task::spawn(prepared, number, shared.clone(), inbox, &last_before)?);
@@ -216,7 +219,7 @@ impl Hub {
 
     /// Stops in order: takes nothing new, closes the sessions one after the other, each behind what it
     /// has pending, acknowledges what publishers have sent, and closes them. Ends with the last of them,
-    /// within `drain_ms_max`, `slow_grace_ms` and about three seconds.
+    /// within `drain_ms_max`, `slow_grace_ms` and about four seconds.
     pub async fn shutdown(self) {
         self.shared.drain();
         tracing::info!("draining");

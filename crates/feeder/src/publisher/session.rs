@@ -169,8 +169,7 @@ impl<S: Source> Publisher<S> {
                         );
                     }
                     self.logged = logged;
-                    let ticks = self.window.ack(upto);
-                    if ticks > 0 {
+                    if let Some(ticks) = self.window.ack(upto) {
                         add(&self.progress.acked, ticks);
                         self.acked_at = self.clock.instant();
                         self.backoff.reset();

@@ -61,12 +61,13 @@ impl Window {
         self.queue.push_front(unacked);
     }
 
-    /// The messages up to this number are taken: returns how many ticks that were.
-    pub(super) fn ack(&mut self, upto: u64) -> usize {
-        let mut ticks = 0;
+    /// The messages up to this number are taken: returns how many ticks that were; `None` if none of the
+    /// messages is new. Messages that only tell of lost ticks hold none.
+    pub(super) fn ack(&mut self, upto: u64) -> Option<usize> {
+        let mut ticks = None;
         while self.first <= upto {
             let Some(taken) = self.pop() else { break };
-            ticks += taken;
+            ticks = Some(ticks.unwrap_or(0) + taken);
         }
         ticks
     }
@@ -140,18 +141,18 @@ mod tests {
         let mut large = window(1);
         large.push(Unacked { message: Bytes::from(vec![0; 990]), ticks: 1, end: 6 });
         assert!(!large.has_room());
-        assert_eq!(large.ack(1), 5);
+        assert_eq!(large.ack(1), Some(5));
         assert!(large.has_room());
     }
 
     #[test]
     fn what_the_hub_took_before_the_connection_broke_is_not_sent_again() {
         let mut window = window(3);
-        assert_eq!(window.ack(1), 5);
+        assert_eq!(window.ack(1), Some(5));
         assert_eq!(window.settle(10), Some(5));
         window.number_from(2);
         assert_eq!((left(&window), window.begin()), (vec![2], 10));
-        assert_eq!(window.ack(3), 5);
+        assert_eq!(window.ack(3), Some(5));
         assert!(window.is_empty());
     }
 
@@ -161,7 +162,7 @@ mod tests {
         window.ack(1);
         window.number_from(0);
         assert_eq!(left(&window), [1, 2]);
-        assert_eq!(window.ack(1), 5);
+        assert_eq!(window.ack(1), Some(5));
         assert_eq!(left(&window), [2]);
     }
 
@@ -193,7 +194,7 @@ mod tests {
         let mut window = Window::new(3, 1_000);
         window.number_from(57);
         window.push(unacked(b"x", 5, 5));
-        assert_eq!(window.ack(57), 0);
-        assert_eq!(window.ack(58), 5);
+        assert_eq!(window.ack(57), None);
+        assert_eq!(window.ack(58), Some(5));
     }
 }

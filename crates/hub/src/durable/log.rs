@@ -96,7 +96,7 @@ impl DurableLog {
         };
         let began = clock::monotonic();
         let mut recovered = recover(&disk, wanted, progress())?;
-        let status = Arc::new(Status::default());
+        let status = Arc::new(Status::new(disk.clone()));
         report(&recovered, &status, began.elapsed());
         let segment_bytes = SEGMENT_BYTES.min(config.disk_bytes_max / u64::from(SEGMENTS_MIN));
         let disk_age = ms(config.disk_age_ms_max);
@@ -136,20 +136,12 @@ impl DurableLog {
     pub(crate) fn turn(&mut self, turn: &Turn<'_>) {
         let is_needed = turn.batch.is_some() || !turn.changes.is_empty();
         let Some(mut writer) = self.writer.take_if(|_| is_needed) else { return };
-        let written = match self.status.has_failed() {
-            true => Err(None), // elsewhere: it has been told
-            false => self.write(&mut writer, turn).map_err(Some),
-        };
-        match written {
+        if self.status.has_failed() {
+            return; // elsewhere: it has been told
+        }
+        match self.write(&mut writer, turn) {
             Ok(()) => self.writer = Some(writer),
-            Err(error) => {
-                if let Some(error) = error {
-                    self.status.fail("written", &error);
-                }
-                if let Err(error) = writer.give_up() {
-                    tracing::error!(%error, "cannot even mark the log on disk as incomplete");
-                }
-            }
+            Err(error) => self.status.fail("written", &error),
         }
     }
 
@@ -183,13 +175,14 @@ impl DurableLog {
         let Self { writer, syncer, keeping, status, .. } = self;
         syncer.end();
         keeping.end();
-        let Some(writer) = writer else { return };
-        let finished = match status.has_failed() {
-            true => writer.give_up(),
-            false => writer.file().sync_all().and_then(|()| writer.finish()),
-        };
-        if let Err(error) = finished {
-            tracing::error!(%error, "the log on disk cannot be ended in order");
+        if let Some(writer) = writer.filter(|_| !status.has_failed()) {
+            let finished = writer.file().sync_all().and_then(|()| writer.finish());
+            if let Err(error) = finished {
+                status.fail("ended in order", &error);
+            }
+        }
+        if let Err(error) = status.mark() {
+            tracing::error!(%error, "the log on disk still cannot be marked as incomplete");
         }
     }
 }
@@ -240,6 +233,8 @@ struct Keeping {
 impl Keeping {
     /// How often limits of age are looked at.
     const INTERVAL: Duration = Duration::from_secs(10);
+    /// How often it is tried to mark a log that has failed.
+    const RETRY: Duration = Duration::from_secs(1);
 
     fn start<S>(keeper: Keeper<S>, status: Arc<Status>, number: u64) -> io::Result<Self>
     where
@@ -272,15 +267,19 @@ fn keep<S: Storage>(
     mut current: u64,
 ) {
     loop {
-        match rolled.recv_timeout(Keeping::INTERVAL) {
+        let time = if status.is_unmarked() { Keeping::RETRY } else { Keeping::INTERVAL };
+        match rolled.recv_timeout(time) {
             Ok(number) => current = number,
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
         }
+        if status.has_failed() {
+            _ = status.mark(); // that it cannot be done has been told
+            continue;
+        }
         let began = clock::monotonic();
         if let Err(error) = keeper.follow(current) {
             status.fail("kept", &error);
-            return;
         }
         tracing::debug!(segment = current, took = ?began.elapsed(), "kept house");
     }

@@ -168,7 +168,7 @@ impl<S: Storage> Writer<S> {
     /// # Errors
     /// If even that cannot be written.
     pub fn give_up(self) -> io::Result<()> {
-        remove_if_there(&self.storage, EPOCH_FILE)
+        forget_epoch(&self.storage)
     }
 }
 
@@ -192,6 +192,12 @@ fn create<S: Storage>(storage: &S, state: &State, number: u64) -> io::Result<S::
     let file = storage.create(&segment_name(number), &header_of(state).write())?;
     storage.replace(&checkpoint_name(number), &state.write())?;
     Ok(file)
+}
+
+/// Marks a log as one that cannot be continued, in whatever way the disk still takes.
+pub(super) fn forget_epoch<S: Storage>(storage: &S) -> io::Result<()> {
+    remove_if_there(storage, EPOCH_FILE)
+        .or_else(|error| storage.cut(EPOCH_FILE, 0).map_err(|_| error))
 }
 
 fn is_full(error: &io::Error) -> bool {

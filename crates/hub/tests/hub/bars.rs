@@ -152,3 +152,13 @@ fn a_hub_that_starts_again_goes_on_with_the_open_minute_and_the_day() {
     assert_eq!((bars[0].symbol, bars[0].seq.0), (Symbol::new("A").unwrap(), 2));
     assert_eq!((bar(&bars[0]).trades, bar(&bars[1]).trades), (3, 4));
 }
+
+#[test]
+fn a_hub_that_starts_again_closes_its_open_minute_without_another_tick() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = || Config { data_dir: Some(folder.path().to_owned()), ..kit::config() };
+    let first = TestHub::start(config());
+    Publisher::acknowledged(&first, "p").0.publish(&[trade("A", OPENING + MINUTE - 1, 1)]);
+    drop(first);
+    TestHub::start(config()).until_metric("tickwire_topics", 3); // the trade, its minute, its day
+}

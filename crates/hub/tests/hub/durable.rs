@@ -128,3 +128,17 @@ fn a_damaged_folder_is_told_and_the_hub_begins_a_new_epoch() {
     assert_eq!(hub.metric("tickwire_log_problems"), 1);
     assert_eq!(hub.metric("tickwire_topics"), 0);
 }
+
+#[test]
+fn who_posts_to_a_hub_whose_log_has_failed_is_told() {
+    let folder = folder();
+    let hub = TestHub::start(Config { disk_bytes_max: 1 << 20, ..durable(&folder) });
+    let tick =
+        r#"{"T":"t","S":"AAPL","t":"2026-01-02T14:30:00Z","i":1,"x":"","p":1,"s":1,"c":[],"z":""}"#;
+    let ticks = format!("[{}]", vec![tick; 500].join(","));
+    assert_eq!(hub.post("/publish", &ticks).body, r#"{"accepted":500,"refused":0}"#);
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    let told = r#"{"accepted":500,"refused":0,"logged":false}"#;
+    assert!((0..1_000).any(|_| hub.post("/publish", &ticks).body == told));
+    hub.until_metric("tickwire_log_failed", 1);
+}
