@@ -253,7 +253,8 @@ impl Client {
     /// Asks for every tick of names behind a position that [`Event::Position`] has told, perhaps to
     /// another client: an application that restarts continues where it was. What the hub no longer has is
     /// told by [`Event::Gap`]; if the epoch is another one, the names begin with their last values. Returns a
-    /// number as [`Client::subscribe`] does. Names that are subscribed to already go on as they are.
+    /// number as [`Client::subscribe`] does. Names that are subscribed to already go on as they are;
+    /// of those that came by `"*"`, what has been given does not come again.
     ///
     /// ```no_run
     /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {

@@ -60,7 +60,8 @@ pub enum Event {
     /// Everything that is delivered [`Delivery::Every`] has come up to here: what an application keeps
     /// that is to continue here after its own restart, with [`Client::resume`](crate::Client::resume). Comes behind
     /// the ticks of each message, once the first subscribe is answered, and now and then while nothing
-    /// ticks.
+    /// ticks; never before a gap that lies before it. After [`Event::Lagged`] it comes again when every
+    /// name that lagged is delivered every again, or has left.
     Position(Position),
     /// The session lagged, and the hub says that these ticks of a topic will not come; once per topic.
     /// All names of the connection are delivered [`Delivery::Latest`] from here on. After

@@ -18,8 +18,11 @@
 //!   wanted) may a few ticks from before the subscription come in addition, in order.
 //! - *Quiet sessions* know their position too: from the answer to their first command, and from
 //!   heartbeats.
+//! - *What is missing comes first.* An answer that tells gaps says nothing about how far the session
+//!   is: until a position comes behind the gaps, its names would be asked for as they were.
 //! - *Delivery `latest`* does not resume; it has its snapshot. A session that lagged into it stays where
-//!   it was: after a reconnect comes what it has not had, and its gaps are not told again.
+//!   it was, whatever positions come, until all its names are `every` again: after a reconnect comes
+//!   what it has not had, and its gaps are not told again.
 //! - *An application that restarts* has no numbers, so its position must be exact: it is told only
 //!   when nothing behind it has come, that is not while the session goes through a part again.
 
@@ -74,6 +77,8 @@ pub(crate) struct Progress {
     upto: Option<u64>,
     /// Nothing behind this has come in this epoch.
     reached: u64,
+    /// What the application was told last.
+    told: Option<u64>,
 }
 
 impl Progress {
@@ -87,31 +92,27 @@ impl Progress {
         before.is_some()
     }
 
-    /// The hub has sent everything up to a position. `known` is false while the answer to a command
-    /// that goes back is not there. Returns what the application may be told.
+    /// The hub has sent everything up to a position. `known` is false while that does not hold for all
+    /// names. Returns what the application may be told.
     pub(crate) fn told(&mut self, number: u64, known: bool) -> Option<Position> {
         self.reached = self.reached.max(number);
-        if !known || self.upto == Some(number) {
+        if !known {
             return None;
         }
         self.upto = Some(number);
-        self.exact()
+        self.tell()
     }
 
     /// The hub has answered a subscribe, and says where its names begin. `anew` is true if no other
-    /// names are to be continued.
-    pub(crate) fn begun(&mut self, number: u64, anew: bool) -> Option<Position> {
-        match self.upto {
-            Some(upto) if !anew => {
-                self.upto = Some(upto.min(number));
-                None
-            }
-            _ => {
-                self.reached = self.reached.max(number);
-                self.upto = Some(number);
-                self.exact()
-            }
+    /// names are to be continued; `known` is false while another command that goes back has no answer.
+    pub(crate) fn begun(&mut self, number: u64, anew: bool, known: bool) -> Option<Position> {
+        if anew {
+            self.reached = self.reached.max(number);
+            self.upto = Some(number);
+        } else {
+            self.upto = self.upto.map(|upto| upto.min(number));
         }
+        if known { self.tell() } else { None }
     }
 
     /// Where names continue that have been subscribed to.
@@ -120,8 +121,11 @@ impl Progress {
         Some(Position { epoch, number: self.upto? })
     }
 
-    fn exact(&self) -> Option<Position> {
-        self.position().filter(|position| position.number >= self.reached)
+    /// The position, if it is exact and not the one told last.
+    fn tell(&mut self) -> Option<Position> {
+        let position = self.position().filter(|position| position.number >= self.reached)?;
+        let before = self.told.replace(position.number);
+        (before != Some(position.number)).then_some(position)
     }
 }
 
@@ -153,8 +157,8 @@ mod tests {
     #[test]
     fn a_quiet_session_knows_its_position_from_its_first_answer() {
         let mut progress = connected();
-        assert_eq!(number(progress.begun(100, true)), Some(100));
-        assert_eq!(number(progress.begun(120, false)), None, "other names may be behind");
+        assert_eq!(number(progress.begun(100, true, true)), Some(100));
+        assert_eq!(number(progress.begun(120, false, true)), None, "other names may be behind");
         assert_eq!(number(progress.position()), Some(100));
         assert_eq!(number(progress.told(130, true)), Some(130));
         assert_eq!(number(progress.told(130, true)), None, "it has been told");
@@ -163,7 +167,7 @@ mod tests {
     #[test]
     fn positions_say_nothing_about_names_that_have_not_been_answered() {
         let mut progress = connected();
-        progress.begun(100, true);
+        progress.begun(100, true, true);
         assert_eq!(number(progress.told(150, false)), None);
         assert_eq!(number(progress.position()), Some(100));
     }
@@ -171,22 +175,31 @@ mod tests {
     #[test]
     fn a_part_that_comes_again_is_resumed_but_not_told() {
         let mut progress = connected();
-        progress.begun(100, true);
+        progress.begun(100, true, true);
         progress.told(150, false);
-        progress.begun(100, false);
+        progress.begun(100, false, true);
         assert_eq!(number(progress.told(120, true)), None, "up to 150 has been given already");
         assert_eq!(number(progress.position()), Some(120));
         assert_eq!(number(progress.told(160, true)), Some(160));
     }
 
     #[test]
+    fn nothing_is_told_while_other_names_may_be_further_back() {
+        let mut progress = connected();
+        assert_eq!(progress.begun(50, true, false), None);
+        assert_eq!(progress.begun(20, false, true), None, "up to 50 may have been given");
+        assert_eq!(number(progress.position()), Some(20));
+        assert_eq!(number(progress.told(50, true)), Some(50));
+    }
+
+    #[test]
     fn a_new_life_knows_no_position() {
         let mut progress = connected();
-        progress.begun(100, true);
+        progress.begun(100, true, true);
         assert!(!progress.connected("one"));
         assert_eq!(number(progress.position()), Some(100));
         assert!(progress.connected("two"));
         assert_eq!(progress.position(), None);
-        assert_eq!(number(progress.begun(3, true)), Some(3));
+        assert_eq!(number(progress.begun(3, true, true)), Some(3));
     }
 }

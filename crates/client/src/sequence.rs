@@ -9,18 +9,28 @@ use crate::Topic;
 #[derive(Debug, Default)]
 pub(crate) struct Sequence {
     topics: FxHashMap<Topic, Numbers>,
+    /// Of topics that go through a part again, the numbers that have been given: first and last. Few.
+    again: FxHashMap<Topic, (u64, u64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Numbers {
+    /// From here to `last` every number was given, or told as missing.
+    first: u64,
     last: u64,
     /// The last number seen before this connection: up to there ticks may come again.
     held: u64,
 }
 
 impl Numbers {
-    const fn from(last: u64) -> Self {
-        Self { last, held: 0 }
+    /// The tick with this number is the first.
+    const fn from(first: u64) -> Self {
+        Self { first, last: first, held: 0 }
+    }
+
+    /// The first tick is the one behind this number.
+    const fn behind(last: u64) -> Self {
+        Self { first: last.saturating_add(1), last, held: 0 }
     }
 }
 
@@ -31,7 +41,7 @@ pub(crate) enum Seen {
     InOrder,
     /// `from` to `to` did not come live.
     Gap { from: u64, to: u64 },
-    /// It came on an earlier connection.
+    /// It has come before, and the hub is right to send it again.
     Known,
     /// Not newer than what has come before on this connection.
     Stale { expected: u64 },
@@ -40,6 +50,9 @@ pub(crate) enum Seen {
 impl Sequence {
     /// A live tick. The first of a topic sets the base.
     pub(crate) fn live(&mut self, topic: Topic, seq: u64) -> Seen {
+        if !self.again.is_empty() && self.is_given(topic, seq) {
+            return Seen::Known;
+        }
         let Some(numbers) = self.topics.get_mut(&topic) else {
             self.topics.insert(topic, Numbers::from(seq));
             return Seen::InOrder;
@@ -55,9 +68,47 @@ impl Sequence {
         if seq == expected { Seen::InOrder } else { Seen::Gap { from: expected, to: seq - 1 } }
     }
 
+    /// Whether a topic goes through a part again and its tick with this number has been given.
+    fn is_given(&mut self, topic: Topic, seq: u64) -> bool {
+        let Some((first, last)) = self.again.get(&topic).copied() else { return false };
+        if seq < first {
+            return false;
+        }
+        let is_given = seq <= last;
+        let numbers = self.topics.entry(topic).or_insert_with(|| Numbers::behind(first - 1));
+        if is_given {
+            numbers.last = numbers.last.max(seq);
+        } else {
+            if numbers.last >= first - 1 {
+                numbers.last = numbers.last.max(last);
+            }
+            self.again.remove(&topic);
+        }
+        is_given
+    }
+
+    /// The hub sends a topic from further back than it was. What has been given is not given again.
+    pub(crate) fn go_back(&mut self, topic: Topic) {
+        let Some(Numbers { first, last, .. }) = self.topics.remove(&topic) else { return };
+        let given = match self.again.remove(&topic) {
+            Some((next, end)) if last.saturating_add(1) >= next => (first.min(next), last.max(end)),
+            _ => (first, last),
+        };
+        if given.0 <= given.1 {
+            self.again.insert(topic, given);
+        }
+    }
+
+    /// What was seen of a topic up to now may come again.
+    pub(crate) fn hold_topic(&mut self, topic: &Topic) {
+        if let Some(numbers) = self.topics.get_mut(topic) {
+            numbers.held = numbers.last;
+        }
+    }
+
     /// A last value: it sets the base, and what it is ahead of the old base did not come live.
     pub(crate) fn snapshot(&mut self, topic: Topic, seq: u64) -> Seen {
-        let numbers = self.topics.entry(topic).or_insert_with(|| Numbers::from(seq));
+        let numbers = self.topics.entry(topic).or_insert_with(|| Numbers::behind(seq));
         let expected = numbers.last.saturating_add(1);
         numbers.last = seq.max(numbers.last);
         if seq < expected { Seen::InOrder } else { Seen::Gap { from: expected, to: seq } }
@@ -70,13 +121,14 @@ impl Sequence {
 
     /// The numbers up to `to` will not come, and that has been told.
     pub(crate) fn skip(&mut self, topic: Topic, to: u64) {
-        let numbers = self.topics.entry(topic).or_insert_with(|| Numbers::from(to));
+        let numbers = self.topics.entry(topic).or_insert_with(|| Numbers::behind(to));
         numbers.last = to.max(numbers.last);
     }
 
     /// Forgets a topic: the next tick sets its base.
     pub(crate) fn forget(&mut self, topic: &Topic) {
         self.topics.remove(topic);
+        self.again.remove(topic);
     }
 
     /// Another connection: what was seen up to now may come again. Forgets the topics that are not
@@ -94,11 +146,13 @@ impl Sequence {
     /// Forgets the topics that are not to be kept.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Topic) -> bool) {
         self.topics.retain(|topic, _| keep(topic));
+        self.again.retain(|topic, _| keep(topic));
     }
 
     /// Forgets everything: the numbers of another life of the hub mean nothing.
     pub(crate) fn clear(&mut self) {
         self.topics.clear();
+        self.again.clear();
     }
 }
 
@@ -171,6 +225,43 @@ mod tests {
         assert_eq!(sequence.live(topic("A"), 6), Seen::InOrder);
         assert_eq!(sequence.live(topic("A"), 6), Seen::Stale { expected: 7 });
         assert_eq!(sequence.live(topic("B"), 2), Seen::InOrder);
+    }
+
+    #[test]
+    fn going_back_gives_what_was_not_given_and_nothing_twice() {
+        let mut sequence = Sequence::default();
+        for seq in 60..=100 {
+            sequence.live(topic("A"), seq);
+        }
+        sequence.go_back(topic("A"));
+        let seen: Vec<Seen> = (10..60).map(|seq| sequence.live(topic("A"), seq)).collect();
+        assert_eq!(seen, [Seen::InOrder; 50]);
+        sequence.go_back(topic("A"));
+        let seen: Vec<Seen> = (10..=100).map(|seq| sequence.live(topic("A"), seq)).collect();
+        assert_eq!(seen, [Seen::Known; 91]);
+        assert_eq!(sequence.live(topic("A"), 101), Seen::InOrder);
+        assert_eq!(sequence.live(topic("A"), 101), Seen::Stale { expected: 102 });
+    }
+
+    #[test]
+    fn going_back_shows_what_is_missing_before_and_behind_what_was_given() {
+        let mut sequence = Sequence::default();
+        sequence.live(topic("A"), 60);
+        sequence.live(topic("A"), 61);
+        sequence.go_back(topic("A"));
+        assert_eq!(sequence.live(topic("A"), 10), Seen::InOrder);
+        assert_eq!(sequence.live(topic("A"), 12), Seen::Gap { from: 11, to: 11 });
+        assert_eq!(sequence.live(topic("A"), 60), Seen::Known);
+        assert_eq!(sequence.live(topic("A"), 64), Seen::Gap { from: 62, to: 63 });
+    }
+
+    #[test]
+    fn last_value_is_given_when_it_comes_as_a_tick() {
+        let mut sequence = Sequence::default();
+        sequence.snapshot(topic("A"), 5);
+        sequence.go_back(topic("A"));
+        assert_eq!(sequence.live(topic("A"), 4), Seen::InOrder);
+        assert_eq!(sequence.live(topic("A"), 5), Seen::InOrder);
     }
 
     #[test]

@@ -5,7 +5,8 @@ mod commands;
 use std::collections::VecDeque;
 
 use tickwire_protocol::{
-    Control, DecodeError, Delivery, Element, Encoding, Names, OnLag, Seq, Tick, decode_message,
+    Control, DecodeError, Delivery, Element, Encoding, Names, OnLag, Resumed, Seq, Tick,
+    decode_message,
 };
 
 use self::commands::Unanswered;
@@ -32,6 +33,10 @@ pub(crate) struct Session {
     /// Whether all of `granted` is latest because the session lagged, so that a thousand gaps in a row
     /// do not look at all names each.
     degraded: bool,
+    lag: Option<Lag>,
+    /// Names that were answered with another epoch: what they miss is being told. They have not begun
+    /// until a position comes.
+    beginning: Vec<Names>,
     sequence: Sequence,
     progress: Progress,
     /// Whether there is a connection to send commands on.
@@ -41,6 +46,21 @@ pub(crate) struct Session {
     /// Commands without an answer, oldest first. Invariant: empty while not open.
     unanswered: VecDeque<Unanswered>,
     sent: u64,
+}
+
+/// Some names are latest because the session lagged, so it stays where it was.
+#[derive(Debug, Default)]
+struct Lag {
+    /// Behind which position those that are every again began; the least of them.
+    again: Option<u64>,
+}
+
+/// What the answer to a subscribe says, besides its names.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    delivery: Delivery,
+    pos: Option<u64>,
+    resumed: Option<Resumed>,
 }
 
 impl Session {
@@ -73,7 +93,8 @@ impl Session {
     pub(crate) fn closed(&mut self) {
         self.open = false;
         self.unanswered.clear();
-        (self.granted, self.degraded) = (Wanted::default(), false);
+        (self.granted, self.degraded, self.lag) = (Wanted::default(), false, None);
+        self.beginning.clear();
     }
 
     /// Takes a request. Returns the commands to send now; without a connection there are none, and the
@@ -154,15 +175,20 @@ impl Session {
             }
             Control::Subscription { id, names, total, delivery, pos, resumed, from, .. } => {
                 let answered = self.answered(id);
-                let position = answered
-                    .as_ref()
-                    .and_then(|command| self.grant(command, &names, delivery, pos));
+                let answer = Answer { delivery, pos, resumed };
+                let position =
+                    answered.as_ref().and_then(|command| self.grant(command, &names, answer));
                 let id = answered.and_then(|command| command.request);
                 events.push(Event::Subscribed { id, names, total, delivery, resumed, from });
                 events.extend(position.map(Event::Position));
             }
             Control::Position { pos } | Control::Heartbeat { pos: Some(pos), .. } => {
-                let known = !self.unanswered.iter().any(|command| command.goes_back);
+                let known = self.is_answered() && self.lag.is_none();
+                if known {
+                    for names in std::mem::take(&mut self.beginning) {
+                        self.wanted.begin(&names);
+                    }
+                }
                 events.extend(self.progress.told(pos, known).map(Event::Position));
             }
             Control::Gap { channel, symbol, from, to, lagged } => {
@@ -189,51 +215,94 @@ impl Session {
         matches!(self.granted.delivery(topic), Some(Delivery::Latest { .. }))
     }
 
-    /// The hub has acknowledged a command: `names` are what it changed, `pos` is behind where they
-    /// begin. Returns how far the application has come if it is to be told.
-    fn grant(
-        &mut self,
-        command: &Unanswered,
-        names: &Names,
-        delivery: Delivery,
-        pos: Option<u64>,
-    ) -> Option<Position> {
+    /// Whether no command that goes back is without an answer.
+    fn is_answered(&self) -> bool {
+        !self.unanswered.iter().any(|command| command.goes_back)
+    }
+
+    /// The hub has acknowledged a command: `names` are what it changed. Returns how far the
+    /// application has come if it is to be told.
+    fn grant(&mut self, command: &Unanswered, names: &Names, answer: Answer) -> Option<Position> {
+        let topics = self.topics(names);
+        let topics: Vec<(Topic, bool)> =
+            topics.into_iter().map(|topic| (topic, self.is_latest(&topic))).collect();
         let mut position = None;
-        let replayed =
-            matches!(&command.change, Change::Subscribe(How { start: Start::Replay(_), .. }));
-        let mut begin_anew = self.topics(names);
-        begin_anew.retain(|topic| replayed || self.is_latest(topic));
-        match command.change {
+        match &command.change {
             Change::Subscribe(_) => {
-                self.granted.add(names, &How { delivery, start: Start::Now });
-                let alone = self.degraded || !self.wanted.has_begun();
-                if self.wanted.begin(names) {
-                    position = pos.and_then(|pos| self.progress.begun(pos, alone));
-                }
+                self.granted.add(names, &How { delivery: answer.delivery, start: Start::Now });
                 self.degraded = false;
+                position = self.begin(command, names, answer);
             }
             Change::Unsubscribe => {
                 self.granted.remove(names);
+                self.catch_up_with_lag();
                 // Only now: ticks that were on their way have set bases again since.
                 self.sequence.retain(|topic| self.wanted.covers(topic));
             }
         }
-        for topic in begin_anew {
-            // What latest left out is not missing, so the first of every tick sets the base.
-            if !self.is_latest(&topic) {
-                self.sequence.forget(&topic);
-            }
-        }
+        self.rebase(command, answer.resumed, &topics);
         position
     }
 
-    /// The topics of some names, of `"*"` those that have a number.
+    /// The names of a subscribe begin.
+    fn begin(&mut self, command: &Unanswered, names: &Names, answer: Answer) -> Option<Position> {
+        let known = self.is_answered();
+        let alone = !self.wanted.has_begun() && self.beginning.is_empty();
+        if answer.resumed == Some(Resumed::Epoch) {
+            self.beginning.push(names.clone());
+            return None;
+        }
+        if !self.wanted.begin(names) {
+            return None;
+        }
+        let mut pos = answer.pos?;
+        if answer.resumed == Some(Resumed::Gap) {
+            // What is missing has not been told yet.
+            pos = command.behind.map_or(pos, |behind| behind.min(pos));
+        }
+        let Some(lag) = &mut self.lag else { return self.progress.begun(pos, alone, known) };
+        let again = lag.again.map_or(pos, |again| again.min(pos));
+        lag.again = Some(again);
+        self.catch_up_with_lag();
+        if self.lag.is_some() { None } else { self.progress.begun(again, true, known) }
+    }
+
+    /// Ends the time in which positions do not count if no name is latest that should not be.
+    fn catch_up_with_lag(&mut self) {
+        if self.lag.is_some() && !self.granted.lags(&self.wanted) {
+            self.lag = None;
+        }
+    }
+
+    /// Topics of an answered command begin somewhere else, so their numbers do, too. With each stands
+    /// whether it was latest before.
+    fn rebase(&mut self, command: &Unanswered, resumed: Option<Resumed>, topics: &[(Topic, bool)]) {
+        let goes_on = matches!(resumed, Some(Resumed::All | Resumed::Gap));
+        for (topic, was_latest) in topics {
+            if self.is_latest(topic) {
+                continue;
+            }
+            match command.start() {
+                // What latest left out is not missing, so the first of every tick sets the base.
+                _ if *was_latest => self.sequence.forget(topic),
+                Some(Start::Replay(_)) => self.sequence.forget(topic),
+                Some(Start::Behind(_)) if goes_on => self.sequence.go_back(*topic),
+                // By "*", or another command, it has come on this connection already.
+                Some(Start::Begun) if goes_on => self.sequence.hold_topic(topic),
+                _ => {}
+            }
+        }
+    }
+
+    /// The topics of some names, of `"*"` those that have a number and no name of their own.
     fn topics(&self, names: &Names) -> Vec<Topic> {
         let mut topics = Vec::new();
         for (channel, symbol) in each(names) {
             match symbol {
                 Some(symbol) => topics.push(Topic { symbol, channel }),
-                None => topics.extend(self.sequence.topics(channel)),
+                None => topics.extend(
+                    self.sequence.topics(channel).filter(|topic| !self.granted.names(topic)),
+                ),
             }
         }
         topics
@@ -261,6 +330,7 @@ impl Session {
         }
         if !std::mem::replace(&mut self.degraded, true) {
             self.granted.degrade();
+            self.lag = Some(Lag::default());
         }
         Some(Event::Lagged { topic, from, to })
     }
@@ -270,6 +340,7 @@ impl Session {
         let Unanswered { change, changed, request, .. } = self.answered(Some(number))?;
         if let Change::Subscribe(How { delivery, .. }) = change {
             self.wanted.undo(changed, delivery);
+            self.catch_up_with_lag();
         }
         request
     }

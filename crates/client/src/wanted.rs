@@ -174,6 +174,25 @@ impl Wanted {
         has.symbols.get(&topic.symbol).or(has.all.as_ref()).map(|how| how.delivery)
     }
 
+    /// Whether a topic is asked for by its own name.
+    pub(crate) fn names(&self, topic: &Topic) -> bool {
+        self.channels[topic.channel].symbols.contains_key(&topic.symbol)
+    }
+
+    /// Whether there is a name that comes as `latest` here and is wanted tick by tick there.
+    pub(crate) fn lags(&self, wanted: &Self) -> bool {
+        let lags = |(has, wanted): (&How, &How)| {
+            has.delivery != Delivery::Every && wanted.delivery == Delivery::Every
+        };
+        self.channels.iter().any(|(channel, has)| {
+            let wanted = &wanted.channels[channel];
+            has.all.as_ref().zip(wanted.all.as_ref()).is_some_and(lags)
+                || has.symbols.iter().any(|(symbol, has)| {
+                    wanted.symbols.get(symbol).is_some_and(|how| lags((has, how)))
+                })
+        })
+    }
+
     /// Whether ticks of a topic are asked for.
     pub(crate) fn covers(&self, topic: &Topic) -> bool {
         self.delivery(topic).is_some()

@@ -30,6 +30,18 @@ pub(super) struct Unanswered {
     pub(super) changed: Vec<Before>,
     /// Whether its names begin in the past.
     pub(super) goes_back: bool,
+    /// The position behind which its names are to continue.
+    pub(super) behind: Option<u64>,
+}
+
+impl Unanswered {
+    /// Where the names of a subscribe begin.
+    pub(super) const fn start(&self) -> Option<&Start> {
+        match &self.change {
+            Change::Subscribe(How { start, .. }) => Some(start),
+            Change::Unsubscribe => None,
+        }
+    }
 }
 
 impl Session {
@@ -43,30 +55,43 @@ impl Session {
     ) -> String {
         self.sent += 1;
         let id = Some(self.sent);
-        let (command, goes_back) = match change {
+        let (command, goes_back, behind) = match change {
             Change::Subscribe(how) => {
-                let subscription = self.subscription(how, names, id);
-                let goes_back = subscription.resume.is_some() || subscription.replay.is_some();
-                (Command::Subscribe(subscription), goes_back)
+                let behind = self.behind(how);
+                let subscription = self.subscription(how, names, id, behind.clone());
+                let goes_back = behind.is_some() || subscription.replay.is_some();
+                (Command::Subscribe(subscription), goes_back, behind)
             }
             Change::Unsubscribe => {
                 let subscription = Subscription { names, id, ..Subscription::default() };
-                (Command::Unsubscribe(subscription), false)
+                (Command::Unsubscribe(subscription), false, None)
             }
         };
         let (number, change) = (self.sent, change.clone());
-        self.unanswered.push_back(Unanswered { number, request, change, changed, goes_back });
+        let behind = behind.map(|position| position.number);
+        let unanswered = Unanswered { number, request, change, changed, goes_back, behind };
+        self.unanswered.push_back(unanswered);
         let mut text = Vec::new();
         command.write_json(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    fn subscription(&self, how: &How, names: Names, id: Option<u64>) -> Subscription {
-        let behind = match &how.start {
+    /// Where names are to continue.
+    fn behind(&self, how: &How) -> Option<Position> {
+        match &how.start {
             Start::Begun => self.progress.position(),
             Start::Behind(position) => Some(position.clone()),
             Start::Now | Start::Replay(_) => None,
-        };
+        }
+    }
+
+    fn subscription(
+        &self,
+        how: &How,
+        names: Names,
+        id: Option<u64>,
+        behind: Option<Position>,
+    ) -> Subscription {
         let replay = if let Start::Replay(replay) = how.start { Some(replay) } else { None };
         let is_every = |(channel, _)| how.delivery.on(channel) == Delivery::Every;
         let pos = each(&names).any(is_every);

@@ -176,15 +176,28 @@ impl Conversation {
             (Some(_), Some(_)) if gaps => Some(Resumed::Gap),
             (Some(_), Some(_)) => Some(Resumed::All),
         };
-        let pos = Some(start as u64);
+        // In another life no position is low enough until what is missing has been told.
+        let pos = if resumed == Some(Resumed::Epoch) { 0 } else { start as u64 };
+        let pos = Some(pos);
         let events = self.heard.begun(number, Delivery::Every, names, pos, resumed);
         self.check(&events);
         for symbol in symbols {
             self.hub.names.insert(symbol, start.max(self.hub.forgotten));
             match behind {
                 Some(behind) => self.name_gap(symbol, behind),
-                None => self.snapshot(symbol),
+                None => {
+                    if resumed == Some(Resumed::Epoch) && self.hub.last(symbol) > 0 {
+                        let events = self.heard.gap(SYMBOLS[symbol], None, None);
+                        self.check(&events);
+                    }
+                    self.snapshot(symbol);
+                }
             }
+        }
+        if resumed == Some(Resumed::Epoch) {
+            let pos = self.hub.names.values().min().map_or(head, |behind| *behind);
+            let events = self.heard.control(&Control::Position { pos: pos as u64 });
+            self.check(&events);
         }
     }
 
@@ -254,6 +267,9 @@ impl Conversation {
                 }
                 Event::Gap { topic, from, to } => {
                     let given = &mut self.given[place(topic.symbol)];
+                    if to.is_none() {
+                        given.last = None;
+                    }
                     if let Some(Seq(to)) = to {
                         let missing = given.last.filter(|last| *last > 0);
                         assert_eq!(*from, missing.map(|last| Seq(last + 1)), "{topic}");

@@ -114,11 +114,12 @@ fn new_epoch_is_told_and_counts_anew() {
     assert_eq!(heard.session.opened(), [resume_at(2, r#""A""#, "one", 90)]);
     let events = heard.control(&Control::Connected { epoch: "two".to_owned() });
     assert!(matches!(events[..], [Event::Connected { anew: true, .. }]), "{events:?}");
-    assert_eq!(heard.answer(&["A"], 3, Some(Resumed::Epoch)), ["two:3"]);
+    assert!(heard.answer(&["A"], 0, Some(Resumed::Epoch)).is_empty());
     assert_eq!(spell(&heard.gap("A", None, None)), ["gap A trades ?-?"]);
     heard.control(&Control::Snapshot { ticks: 1 });
     heard.ticks(&[("A", 2)]);
     heard.control(&Control::Live);
+    assert_eq!(spell(&heard.control(&Control::Position { pos: 3 })), ["two:3"]);
     assert_eq!(spell(&heard.positioned(&[("A", 3)], 4)), ["A3", "two:4"]);
     assert_eq!(heard.cut("two"), [resume_at(3, r#""A""#, "two", 4)]);
 }
@@ -191,8 +192,121 @@ fn position_of_another_epoch_is_answered_with_last_values() {
     let mut heard = opened(Encoding::Json);
     let asked = heard.request(1, &["A"], behind("zero:77"));
     assert_eq!(asked, [resume_at(1, r#""A""#, "zero", 77)]);
-    assert_eq!(heard.answer(&["A"], 5, Some(Resumed::Epoch)), ["one:5"]);
-    assert_eq!(heard.cut("one"), [resume_at(2, r#""A""#, "one", 5)]);
+    assert!(heard.answer(&["A"], 5, Some(Resumed::Epoch)).is_empty());
+    assert_eq!(spell(&heard.positioned(&[("A", 1)], 6)), ["A1", "one:6"]);
+    assert_eq!(heard.cut("one"), [resume_at(2, r#""A""#, "one", 6)]);
+}
+
+#[test]
+fn no_position_is_told_before_the_gaps_behind_an_answer() {
+    for (resumed, epoch) in [(Resumed::Gap, "one"), (Resumed::Epoch, "zero")] {
+        let mut heard = opened(Encoding::Json);
+        heard.request(1, &["A", "B"], behind(&format!("{epoch}:50")));
+        for position in heard.answer(&["A", "B"], 90, Some(resumed)) {
+            assert_eq!(position, "one:50", "what is missing is behind it");
+        }
+        heard.gap("A", None, None);
+        let again = resume_at(2, r#""A","B""#, epoch, 50);
+        assert_eq!(heard.cut("one"), [again], "the gap of B has not been told");
+        heard.answer(&["A", "B"], 90, Some(resumed));
+        heard.gap("A", None, None);
+        heard.gap("B", None, None);
+        assert_eq!(spell(&heard.control(&Control::Position { pos: 95 })), ["one:95"]);
+        assert_eq!(heard.cut("one"), [resume_at(3, r#""A","B""#, "one", 95)]);
+    }
+}
+
+#[test]
+fn position_is_not_told_while_other_names_are_further_back() {
+    let mut heard = opened(Encoding::Json);
+    heard.request(1, &["A"], behind("one:50"));
+    heard.request(2, &["B"], behind("one:20"));
+    let number = heard.session.sent - 1;
+    let all = Some(Resumed::All);
+    let events = heard.begun(number, Delivery::Every, trades(&["A"]), Some(50), all);
+    assert!(spell(&events[1..]).is_empty(), "{events:?}");
+    assert!(heard.answer(&["B"], 20, all).is_empty());
+    assert_eq!(spell(&heard.positioned(&[("B", 1)], 60)), ["B1", "one:60"]);
+}
+
+#[test]
+fn resumed_name_that_came_by_every_symbol_is_given_what_did_not_come_and_nothing_twice() {
+    let mut heard = opened(Encoding::Json);
+    heard.subscribed(&["*"], 100);
+    heard.positioned(&[("B", 6), ("B", 7)], 102);
+    heard.request(2, &["B"], behind("one:50"));
+    assert_eq!(spell(&heard.positioned(&[("B", 8)], 103)), ["B8"], "before the answer");
+    heard.answer(&["B"], 50, Some(Resumed::Gap));
+    assert_eq!(spell(&heard.gap("B", None, Some(3))), ["gap B trades ?-3"]);
+    let events = heard.positioned(&[("B", 4), ("B", 5), ("B", 6), ("B", 7), ("B", 8)], 103);
+    assert_eq!(spell(&events), ["B4", "B5", "one:103"]);
+    let events = heard.positioned(&[("B", 9), ("B", 11), ("B", 11)], 110);
+    let expected = ["B9", "gap B trades 10-10", "B11", "B trades 11 instead of 12", "one:110"];
+    assert_eq!(spell(&events), expected);
+}
+
+#[test]
+fn names_resumed_in_a_second_command_after_every_symbol_are_no_fault() {
+    let mut heard = opened(Encoding::Json);
+    let symbols: Vec<String> = (0..20_000).map(|n| format!("A{n:05}")).collect();
+    let symbols: Vec<&str> = symbols.iter().map(String::as_str).chain(["B", "*"]).collect();
+    heard.request(1, &symbols, Start::Now);
+    for number in 1..=2 {
+        let names = trades(if number == 1 { &symbols[..20_000] } else { &["B"] });
+        let names = if number == 1 { with_every_symbol(names) } else { names };
+        heard.begun(number, Delivery::Every, names, Some(10), None);
+    }
+    heard.positioned(&[("B", 1)], 11);
+    assert_eq!(heard.cut("one").len(), 2);
+    let names = with_every_symbol(trades(&symbols[..20_000]));
+    heard.begun(3, Delivery::Every, names, Some(11), Some(Resumed::All));
+    assert_eq!(spell(&heard.positioned(&[("B", 2), ("B", 3)], 13)), ["B2", "B3"]);
+    heard.answer(&["B"], 11, Some(Resumed::All));
+    let events = heard.positioned(&[("B", 2), ("B", 3), ("B", 4)], 14);
+    assert_eq!(spell(&events), ["B4", "one:14"]);
+}
+
+fn with_every_symbol(mut names: Names) -> Names {
+    names[Channel::Trades].all = true;
+    names
+}
+
+#[test]
+fn position_stands_still_from_a_lag_until_all_names_are_every_again() {
+    let mut heard = opened(Encoding::Json);
+    heard.subscribed(&["A", "B"], 10);
+    heard.positioned(&[("A", 1)], 11);
+    heard.lag("A", Some(2), Some(5));
+    assert!(spell(&heard.positioned(&[], 20)).is_empty(), "that of a correction");
+    let heartbeat = |pos| Control::Heartbeat { time: UnixNanos(1), pos: Some(pos) };
+    assert!(heard.control(&heartbeat(25)).is_empty());
+    heard.subscribe(2, &["C"]);
+    assert!(heard.answer(&["C"], 30, None).is_empty(), "A and B are latest");
+    heard.subscribe(3, &["A"]);
+    assert!(heard.answer(&["A"], 40, None).is_empty(), "B is latest");
+    assert!(heard.control(&heartbeat(45)).is_empty());
+    let again = heard.session.wanted.groups().len();
+    assert_eq!(
+        (again, heard.session.progress.position().unwrap().to_string()),
+        (1, "one:11".to_owned())
+    );
+    heard.subscribe(4, &["B"]);
+    assert!(heard.answer(&["B"], 50, None).is_empty(), "of A more has come than of C");
+    assert_eq!(heard.session.progress.position().unwrap().to_string(), "one:30");
+    assert_eq!(spell(&heard.control(&heartbeat(55))), ["one:55"]);
+    assert_eq!(heard.cut("one"), [resume_at(5, r#""A","B","C""#, "one", 55)]);
+}
+
+#[test]
+fn lag_is_over_when_the_names_that_lagged_have_left() {
+    let mut heard = opened(Encoding::Json);
+    heard.subscribed(&["A", "B"], 10);
+    heard.lag("A", Some(2), Some(5));
+    heard.subscribe(2, &["A"]);
+    heard.answer(&["A"], 30, None);
+    heard.session.request(&Request { id: 3, change: Change::Unsubscribe, names: trades(&["B"]) });
+    heard.ack(Delivery::Every, trades(&["B"]));
+    assert_eq!(spell(&heard.positioned(&[("A", 6)], 40)), ["A6", "one:40"]);
 }
 
 #[test]
