@@ -6,15 +6,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
-use tickwire_protocol::{Delivery, Encoding, Feed, Names, OnLag, Replay};
+use tickwire_protocol::{Delivery, Encoding, Feed, Names, OnLag, Replay, ReplaySpeed};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::connect::{Connector, Tcp};
 use crate::driver::Driver;
-use crate::session::{Change, Request, Session};
+use crate::session::{COMMAND_BYTES_MAX, Change, Request, Session, command_bytes};
 use crate::wanted::{How, Start};
-use crate::{Backoff, ConnectError, Ended, Event, Position};
+use crate::{Backoff, ConnectError, Ended, Event, Position, ReplayError};
 
 /// Requests that wait for the task behind the client.
 const REQUESTS_MAX: usize = 16;
@@ -288,6 +288,7 @@ impl Client {
 
     /// Asks for what the hub's history has of names, and then for every tick, without gap or
     /// repetition between them. At a finite speed the client may have no other names of which it gets every tick;
+    /// those of the replay are asked for in one command, so that they play together;
     /// if the connection is lost meanwhile, the rest comes as fast as it can. Returns a number as
     /// [`Client::subscribe`] does; [`Event::Subscribed`] tells where the replay really begins.
     ///
@@ -306,9 +307,19 @@ impl Client {
     /// Safe: if the future is dropped before it is ready, nothing was asked for.
     ///
     /// # Errors
-    /// If the client has ended.
-    pub async fn subscribe_from(&mut self, names: Names, replay: Replay) -> Result<u64, Ended> {
-        self.request_every(names, Start::Replay(replay)).await
+    /// If the client has ended, or the names are too many for a replay at a finite speed.
+    pub async fn subscribe_from(
+        &mut self,
+        names: Names,
+        replay: Replay,
+    ) -> Result<u64, ReplayError> {
+        if replay.speed != ReplaySpeed::Max {
+            let (bytes, bytes_max) = (command_bytes(&names), COMMAND_BYTES_MAX);
+            if bytes > bytes_max {
+                return Err(ReplayError::TooLong { names: names.total(), bytes, bytes_max });
+            }
+        }
+        Ok(self.request_every(names, Start::Replay(replay)).await?)
     }
 
     async fn request_every(&mut self, names: Names, start: Start) -> Result<u64, Ended> {

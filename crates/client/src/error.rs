@@ -78,3 +78,24 @@ fn hint(status: u16) -> &'static str {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the client has ended")]
 pub struct Ended;
+
+/// Why a replay was not asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The client has ended.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+    /// Too many names for a replay at a pace, which is one command: the hub plays one at a time.
+    #[error(
+        "a replay at a speed is one command, and {names} names make it {bytes} bytes long; the hub takes {bytes_max} at \
+         most: name fewer, or \"*\", or replay at speed max"
+    )]
+    TooLong {
+        /// How many names were given.
+        names: usize,
+        /// How long the command would be, in bytes.
+        bytes: usize,
+        /// How long a command may be, in bytes.
+        bytes_max: usize,
+    },
+}

@@ -43,7 +43,7 @@ mod wanted;
 
 pub use backoff::Backoff;
 pub use client::{Builder, Client};
-pub use error::{ConnectError, Ended, HubUrlError};
+pub use error::{ConnectError, Ended, HubUrlError, ReplayError};
 pub use event::{Disconnect, Event, Topic};
 pub use hub_url::HubUrl;
 pub use position::Position;

@@ -1,20 +1,21 @@
 //! The client's side of the conversation, without a socket: messages in, events and commands out.
 
+mod answers;
 mod commands;
 
 use std::collections::VecDeque;
 
 use tickwire_protocol::{
-    Control, DecodeError, Delivery, Element, Encoding, Names, OnLag, Resumed, Seq, Tick,
-    decode_message,
+    Control, DecodeError, Delivery, Element, Encoding, Names, OnLag, Seq, Tick, decode_message,
 };
 
+use self::answers::{Answer, Lag};
 use self::commands::Unanswered;
-pub(crate) use self::commands::{Change, Request};
+pub(crate) use self::commands::{COMMAND_BYTES_MAX, Change, Request, command_bytes};
 use crate::position::Progress;
 use crate::sequence::{Seen, Sequence};
-use crate::wanted::{How, Start, Wanted, each, pieces};
-use crate::{Event, Position, Topic};
+use crate::wanted::{Start, Wanted};
+use crate::{Event, Topic};
 
 /// Most commands the hub has not answered; more wait with the application.
 const UNANSWERED_MAX: usize = 1024;
@@ -48,21 +49,6 @@ pub(crate) struct Session {
     sent: u64,
 }
 
-/// Some names are latest because the session lagged, so it stays where it was.
-#[derive(Debug, Default)]
-struct Lag {
-    /// Behind which position those that are every again began; the least of them.
-    again: Option<u64>,
-}
-
-/// What the answer to a subscribe says, besides its names.
-#[derive(Debug, Clone, Copy)]
-struct Answer {
-    delivery: Delivery,
-    pos: Option<u64>,
-    resumed: Option<Resumed>,
-}
-
 impl Session {
     pub(crate) fn new(snapshot: Option<bool>, on_lag: Option<OnLag>) -> Self {
         Self { snapshot, on_lag, ..Self::default() }
@@ -82,7 +68,7 @@ impl Session {
         let mut commands = Vec::new();
         for group in self.wanted.groups() {
             let change = Change::Subscribe(group.how);
-            for names in pieces(&group.names) {
+            for names in change.pieces(&group.names) {
                 commands.push(self.command(&change, None, names, Vec::new()));
             }
         }
@@ -101,7 +87,7 @@ impl Session {
     /// names are asked for with the next one.
     pub(crate) fn request(&mut self, request: &Request) -> Vec<String> {
         let mut commands = Vec::new();
-        for names in pieces(&request.names) {
+        for names in request.change.pieces(&request.names) {
             let changed = match &request.change {
                 Change::Subscribe(how) => self.wanted.add(&names, how),
                 Change::Unsubscribe => {
@@ -215,99 +201,6 @@ impl Session {
         matches!(self.granted.delivery(topic), Some(Delivery::Latest { .. }))
     }
 
-    /// Whether no command that goes back is without an answer.
-    fn is_answered(&self) -> bool {
-        !self.unanswered.iter().any(|command| command.goes_back)
-    }
-
-    /// The hub has acknowledged a command: `names` are what it changed. Returns how far the
-    /// application has come if it is to be told.
-    fn grant(&mut self, command: &Unanswered, names: &Names, answer: Answer) -> Option<Position> {
-        let topics = self.topics(names);
-        let topics: Vec<(Topic, bool)> =
-            topics.into_iter().map(|topic| (topic, self.is_latest(&topic))).collect();
-        let mut position = None;
-        match &command.change {
-            Change::Subscribe(_) => {
-                self.granted.add(names, &How { delivery: answer.delivery, start: Start::Now });
-                self.degraded = false;
-                position = self.begin(command, names, answer);
-            }
-            Change::Unsubscribe => {
-                self.granted.remove(names);
-                self.catch_up_with_lag();
-                // Only now: ticks that were on their way have set bases again since.
-                self.sequence.retain(|topic| self.wanted.covers(topic));
-            }
-        }
-        self.rebase(command, answer.resumed, &topics);
-        position
-    }
-
-    /// The names of a subscribe begin.
-    fn begin(&mut self, command: &Unanswered, names: &Names, answer: Answer) -> Option<Position> {
-        let known = self.is_answered();
-        let alone = !self.wanted.has_begun() && self.beginning.is_empty();
-        if answer.resumed == Some(Resumed::Epoch) {
-            self.beginning.push(names.clone());
-            return None;
-        }
-        if !self.wanted.begin(names) {
-            return None;
-        }
-        let mut pos = answer.pos?;
-        if answer.resumed == Some(Resumed::Gap) {
-            // What is missing has not been told yet.
-            pos = command.behind.map_or(pos, |behind| behind.min(pos));
-        }
-        let Some(lag) = &mut self.lag else { return self.progress.begun(pos, alone, known) };
-        let again = lag.again.map_or(pos, |again| again.min(pos));
-        lag.again = Some(again);
-        self.catch_up_with_lag();
-        if self.lag.is_some() { None } else { self.progress.begun(again, true, known) }
-    }
-
-    /// Ends the time in which positions do not count if no name is latest that should not be.
-    fn catch_up_with_lag(&mut self) {
-        if self.lag.is_some() && !self.granted.lags(&self.wanted) {
-            self.lag = None;
-        }
-    }
-
-    /// Topics of an answered command begin somewhere else, so their numbers do, too. With each stands
-    /// whether it was latest before.
-    fn rebase(&mut self, command: &Unanswered, resumed: Option<Resumed>, topics: &[(Topic, bool)]) {
-        let goes_on = matches!(resumed, Some(Resumed::All | Resumed::Gap));
-        for (topic, was_latest) in topics {
-            if self.is_latest(topic) {
-                continue;
-            }
-            match command.start() {
-                // What latest left out is not missing, so the first of every tick sets the base.
-                _ if *was_latest => self.sequence.forget(topic),
-                Some(Start::Replay(_)) => self.sequence.forget(topic),
-                Some(Start::Behind(_)) if goes_on => self.sequence.go_back(*topic),
-                // By "*", or another command, it has come on this connection already.
-                Some(Start::Begun) if goes_on => self.sequence.hold_topic(topic),
-                _ => {}
-            }
-        }
-    }
-
-    /// The topics of some names, of `"*"` those that have a number and no name of their own.
-    fn topics(&self, names: &Names) -> Vec<Topic> {
-        let mut topics = Vec::new();
-        for (channel, symbol) in each(names) {
-            match symbol {
-                Some(symbol) => topics.push(Topic { symbol, channel }),
-                None => topics.extend(
-                    self.sequence.topics(channel).filter(|topic| !self.granted.names(topic)),
-                ),
-            }
-        }
-        topics
-    }
-
     /// The hub names ticks that will not come. Those before them have come, so what is missing
     /// begins behind the last number seen, whatever the hub says.
     fn gap(
@@ -333,21 +226,6 @@ impl Session {
             self.lag = Some(Lag::default());
         }
         Some(Event::Lagged { topic, from, to })
-    }
-
-    /// The hub has refused a command: its names are what they were. Returns the request.
-    fn refused(&mut self, number: u64) -> Option<u64> {
-        let Unanswered { change, changed, request, .. } = self.answered(Some(number))?;
-        if let Change::Subscribe(How { delivery, .. }) = change {
-            self.wanted.undo(changed, delivery);
-            self.catch_up_with_lag();
-        }
-        request
-    }
-
-    fn answered(&mut self, number: Option<u64>) -> Option<Unanswered> {
-        let index = self.unanswered.iter().position(|command| Some(command.number) == number)?;
-        self.unanswered.remove(index)
     }
 }
 

@@ -4,14 +4,15 @@ use std::sync::Mutex;
 
 use futures_util::{FutureExt, SinkExt};
 use tickwire_protocol::{
-    Channel, Command, Control, MessageBuf, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
+    Channel, Command, Control, MessageBuf, Replay, ReplayFrom, ReplaySpeed, Seq, Symbol, Tick,
+    TickData, Trade, UnixNanos,
 };
 use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::*;
 use crate::connect::handshake;
-use crate::{Client, ConnectError, names};
+use crate::{Client, ConnectError, ReplayError, names};
 
 /// Gives the client one pipe after the other; the hub's ends come out of a channel.
 struct Pipes {
@@ -277,6 +278,24 @@ async fn hub_that_takes_no_commands_and_says_nothing_is_left() {
     let lost = matches!(&event, Some(Event::Disconnected { reason: Disconnect::Lost(_), .. }));
     assert!(lost, "{event:?}");
     assert_eq!(now() - asked, WRITE_WITHIN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn replay_at_a_pace_of_too_many_names_is_refused_before_it_is_sent() {
+    let (pipes, mut hubs) = Pipes::new(0);
+    let mut client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
+    let mut hub = hubs.recv().await.unwrap();
+    let symbols: Vec<String> = (0..100_000).map(|n| format!("SYMBOL{n}")).collect();
+    let all = names(&[Channel::Trades], symbols.iter().map(String::as_str)).unwrap();
+    let from = ReplayFrom::Ago(Duration::from_secs(60));
+    let paced = Replay { from, speed: ReplaySpeed::times(1.0).unwrap() };
+    let error = client.subscribe_from(all.clone(), paced).await.unwrap_err();
+    let ReplayError::TooLong { names, bytes, bytes_max } = error else { panic!("{error}") };
+    assert_eq!((names, bytes_max), (100_000, 1 << 20));
+    assert!(error.to_string().contains(&bytes.to_string()), "{error}");
+    assert_eq!(client.subscribe_from(all, Replay { from, speed: ReplaySpeed::Max }).await, Ok(1));
+    let Some(Ok(Message::Text(first))) = hub.next().await else { panic!("nothing is sent") };
+    assert!(!first.contains("speed"), "{}", &first[..100]);
 }
 
 /// The hub's answer to a subscribe.

@@ -1,10 +1,12 @@
 //! What a session says: requests in, commands out.
 
-use tickwire_protocol::{Command, Delivery, Names, Resume, ResumePoint, Subscription};
+use tickwire_protocol::{
+    Command, Delivery, Names, Replay, ReplaySpeed, Resume, ResumePoint, Subscription,
+};
 
 use super::Session;
 use crate::Position;
-use crate::wanted::{Before, How, Start, each};
+use crate::wanted::{Before, How, Start, each, pieces};
 
 /// What the application asks for.
 #[derive(Debug)]
@@ -18,6 +20,38 @@ pub(crate) struct Request {
 pub(crate) enum Change {
     Subscribe(How),
     Unsubscribe,
+}
+
+impl Change {
+    /// Names in pieces, one for each command. A replay at a pace is one command, since the hub plays one
+    /// at a time.
+    pub(super) fn pieces(&self, names: &Names) -> Vec<Names> {
+        let is_paced = matches!(
+            self,
+            Self::Subscribe(How {
+                start: Start::Replay(Replay { speed: ReplaySpeed::Times(_), .. }),
+                ..
+            })
+        );
+        if is_paced && names.total() > 0 && command_bytes(names) <= COMMAND_BYTES_MAX {
+            return vec![names.clone()];
+        }
+        pieces(names)
+    }
+}
+
+/// Longest command a hub takes.
+pub(crate) const COMMAND_BYTES_MAX: usize = 1 << 20;
+
+/// Room for everything in a command but its names.
+const OPTIONS_BYTES: usize = 512;
+
+/// How long a command with these names is at most.
+pub(crate) fn command_bytes(names: &Names) -> usize {
+    let mut text = Vec::new();
+    let subscription = Subscription { names: names.clone(), ..Subscription::default() };
+    Command::Subscribe(subscription).write_json(&mut text);
+    text.len() + OPTIONS_BYTES
 }
 
 #[derive(Debug)]

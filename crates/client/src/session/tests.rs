@@ -3,6 +3,7 @@ mod resume;
 
 use super::*;
 use crate::names;
+use crate::wanted::How;
 use tickwire_protocol::{
     Channel, Delivery, ErrorCode, MessageBuf, OnLag, PerChannel, Resume, ResumePoint, Resumed,
     Subscription, Symbol, TickData, Trade, UnixNanos,

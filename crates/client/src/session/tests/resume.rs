@@ -357,3 +357,18 @@ fn names_subscribed_to_after_all_others_have_left_have_no_past() {
     heard.subscribe(3, &["B"]);
     assert_eq!(heard.answer(&["B"], 500, None), ["one:500"]);
 }
+
+#[test]
+fn replay_at_a_pace_is_one_command_however_many_its_names_are() {
+    let symbols: Vec<String> = (0..50_000).map(|n| format!("S{n}")).collect();
+    let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
+    let from = ReplayFrom::Ago(std::time::Duration::from_secs(300));
+    for (speed, commands) in [(ReplaySpeed::Max, 3), (ReplaySpeed::times(20.0).unwrap(), 1)] {
+        let mut heard = opened(Encoding::Json);
+        let start = Start::Replay(Replay { from, speed });
+        let asked = heard.request(1, &symbols, start);
+        assert_eq!(asked.len(), commands, "{speed}");
+        assert!(asked.iter().all(|command| command.len() <= COMMAND_BYTES_MAX));
+        assert_eq!(heard.cut("one").len(), commands, "{speed}");
+    }
+}
