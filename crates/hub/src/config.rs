@@ -294,8 +294,25 @@ impl Config {
         }
         let (least, most) = (1 << 20, 1 << 50);
         match self.disk_bytes_max {
-            given if (least..=most).contains(&given) => Ok(()),
+            given if (least..=most).contains(&given) => self.check_no_disk(),
             given => Err(setting("disk_bytes_max", given, format!("expected {least} to {most}"))),
+        }
+    }
+
+    /// Whoever sets how the log on disk is kept must not believe that there is one.
+    fn check_no_disk(&self) -> Result<(), ConfigError> {
+        if self.data_dir.is_some() {
+            return Ok(());
+        }
+        let default = Self::default();
+        let set = [
+            ("fsync", self.fsync != default.fsync),
+            ("disk_bytes_max", self.disk_bytes_max != default.disk_bytes_max),
+            ("disk_age_ms_max", self.disk_age_ms_max != default.disk_age_ms_max),
+        ];
+        match set.into_iter().find(|(_, is_set)| *is_set) {
+            Some((name, _)) => Err(setting(name, "set", "expected data_dir with it")),
+            None => Ok(()),
         }
     }
 
@@ -404,6 +421,11 @@ mod tests {
         assert!(config.check().unwrap_err().to_string().starts_with("silent_ms_max is 10:"));
         let config = Config { disk_bytes_max: 1_000, ..Config::default() };
         assert!(config.check().unwrap_err().to_string().starts_with("disk_bytes_max is 1000:"));
+        let config = Config { fsync: Fsync::Ack, ..Config::default() };
+        assert_eq!(
+            config.check().unwrap_err().to_string(),
+            "fsync is set: expected data_dir with it"
+        );
         let config = Config { admin_token: Some("short".into()), ..Config::default() };
         assert!(config.check().unwrap_err().to_string().starts_with("admin_token is not a token"));
         let config = Config { bars_session: "9-17".into(), ..Config::default() };

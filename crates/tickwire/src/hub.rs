@@ -54,7 +54,8 @@ pub(crate) struct Args {
     /// Over how long sessions are told to leave at shutdown [default: 5s]
     #[arg(long, value_name = "TIME", env = "TICKWIRE_DRAIN", value_parser = duration)]
     drain: Option<Duration>,
-    /// What POST /api/drain must show; without it nobody may drain the hub that way
+    /// What POST /api/drain must show, at least 8 visible ASCII characters; without it nobody may drain
+    /// the hub that way
     #[arg(long, value_name = "TOKEN", env = "TICKWIRE_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
     /// File with settings (TOML)
@@ -81,10 +82,10 @@ struct HistoryArgs {
     /// How old history in memory may be [default: 24h]
     #[arg(long, value_name = "TIME", env = "TICKWIRE_LOG_AGE", value_parser = duration)]
     log_age: Option<Duration>,
-    /// Most room on disk for history [default: 8GiB]
+    /// Most room on disk for the log, beside checkpoints [default: 8GiB]
     #[arg(long, value_name = "SIZE", env = "TICKWIRE_DISK_BYTES", value_parser = bytes)]
     disk_bytes: Option<u64>,
-    /// How long history on disk is kept [default: 7d]
+    /// How long the log on disk goes back from its newest tick [default: 7d]
     #[arg(long, value_name = "TIME", env = "TICKWIRE_DISK_AGE", value_parser = duration)]
     disk_age: Option<Duration>,
 }
@@ -92,6 +93,16 @@ struct HistoryArgs {
 impl HistoryArgs {
     fn set(self, config: &mut Config) {
         config.data_dir = self.data_dir.or_else(|| config.data_dir.take());
+        let of_disk = [
+            ("--fsync", self.fsync.is_some()),
+            ("--disk-bytes", self.disk_bytes.is_some()),
+            ("--disk-age", self.disk_age.is_some()),
+        ];
+        if let Some((flag, _)) = of_disk.iter().find(|(_, given)| *given)
+            && config.data_dir.is_none()
+        {
+            usage(&format!("{flag} is about the log on disk: expected --data-dir with it"));
+        }
         config.fsync = self.fsync.unwrap_or(config.fsync);
         if let Some(bytes) = self.log_bytes {
             config.log_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);

@@ -249,6 +249,7 @@ fn wrong_settings_are_named_with_what_is_allowed() {
         (&["hub", "--feeds", "Main"], ["Main", "a-z 0-9"]),
         (&["demo", "--symbols", "0"], ["--symbols", "1 to 100000"]),
         (&["hub", "--allow-origin", "example.com"], ["example.com", "https://example.com"]),
+        (&["hub", "--fsync", "1s"], ["--fsync", "--data-dir"]),
     ] {
         let output = tickwire(arguments).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();

@@ -52,6 +52,8 @@ struct Status {
     subscriptions: u64,
     ticks_in: u64,
     ticks_delivered: u64,
+    /// Whether it takes no new sessions and closes those there are.
+    draining: bool,
     log: LogEntry,
 }
 
@@ -71,6 +73,17 @@ struct LogEntry {
     head: u64,
     ticks: usize,
     bytes: usize,
+    /// The log on disk, if there is to be one.
+    disk: Option<DiskEntry>,
+}
+
+#[derive(Debug, Serialize)]
+struct DiskEntry {
+    segments: u64,
+    /// Bytes of the segments.
+    bytes: u64,
+    /// Whether nothing is logged any more.
+    failed: bool,
 }
 
 /// `GET /api/status`
@@ -87,6 +100,10 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
             publishers: feed.publishers(),
         }
     });
+    let disk = shared.durable.as_ref().map(|durable| {
+        let (segments, bytes) = durable.size();
+        DiskEntry { segments, bytes, failed: durable.has_failed() }
+    });
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         epoch: shared.epoch.clone(),
@@ -96,7 +113,14 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
         subscriptions: sum(|shard| &shard.metrics.subscriptions),
         ticks_in: shared.metrics.ticks_in.get(),
         ticks_delivered: sum(|shard| &shard.metrics.ticks_delivered),
-        log: LogEntry { first: shared.log.start().0, head: shared.log.head().0, ticks, bytes },
+        draining: shared.is_draining(),
+        log: LogEntry {
+            first: shared.log.start().0,
+            head: shared.log.head().0,
+            ticks,
+            bytes,
+            disk,
+        },
     })
     .into_response()
 }

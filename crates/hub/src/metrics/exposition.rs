@@ -53,6 +53,12 @@ impl Scrape {
     fn sessions(&self, out: &mut Output<'_>) -> fmt::Result {
         out.gauge("sessions", "Subscriber sessions", self.sum(|s| &s.sessions))?;
         out.gauge("subscriptions", "Names subscribed to", self.sum(|s| &s.subscriptions))?;
+        let draining = u64::from(self.0.is_draining());
+        out.gauge(
+            "draining",
+            "Whether the hub closes its sessions and takes no new ones",
+            draining,
+        )?;
         out.gauge("publishers", "Publisher sessions", self.0.metrics.publishers.get())?;
         let closes = CloseReason::ALL.map(|reason| {
             (("reason", reason.label()), self.sum(|shard| &shard.closes[reason as usize]))

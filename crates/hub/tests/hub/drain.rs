@@ -103,6 +103,8 @@ fn a_draining_hub_is_not_ready_and_refuses_who_comes_but_still_answers() {
         assert_eq!(hub.get(path).status, 200, "{path}");
     }
     assert_eq!(hub.get("/readyz").status, 503);
+    assert_eq!(hub.metric("tickwire_draining"), 1);
+    assert!(hub.get("/api/status").body.contains(r#""draining":true"#));
     for path in ["/ws", "/publish"] {
         let request = upgrade_request(hub.address, path, &[("Connection", "close")]);
         let refused = crate::kit::exchange(hub.address, request.as_bytes());

@@ -141,4 +141,6 @@ fn who_posts_to_a_hub_whose_log_has_failed_is_told() {
     let told = r#"{"accepted":500,"refused":0,"logged":false}"#;
     assert!((0..1_000).any(|_| hub.post("/publish", &ticks).body == told));
     hub.until_metric("tickwire_log_failed", 1);
+    let status: serde_json::Value = serde_json::from_str(&hub.get("/api/status").body).unwrap();
+    assert_eq!(status["log"]["disk"]["failed"], true, "{status}");
 }

@@ -45,7 +45,11 @@ fn a_hub_killed_many_times_under_load_loses_nothing_and_repeats_nothing() {
     for kill in 0..25 {
         let hub = Hub::start(folder.path(), &["--disk-bytes", "2MiB"]);
         let session = Session::open(&hub);
-        assert_eq!(*epoch.get_or_insert_with(|| session.epoch.clone()), session.epoch, "kill {kill}");
+        assert_eq!(
+            *epoch.get_or_insert_with(|| session.epoch.clone()),
+            session.epoch,
+            "kill {kill}"
+        );
         let mut publisher = Publisher::open(&hub, "market");
         let last = publisher.last;
         assert!((acked..=sent).contains(&last), "kill {kill}: {last} of {acked}..={sent}");
