@@ -5,7 +5,8 @@
 //! - `NNNNNNNNNN.seg`, **segments**: a header (epoch, position of the first tick, receive time of the
 //!   last one before it, names of feeds), then a record for each turn of the router: position, receive
 //!   time, how far publishers have come in it, and the ticks, with their topics and feeds, in the
-//!   MessagePack arrays that subscribers are sent. A record is one `write()`, made before any shard or
+//!   MessagePack arrays that subscribers are sent; the last of them, as many as it says, are bars that
+//!   the hub made of the others. A record is one `write()`, made before any shard or
 //!   publisher hears of the turn.
 //! - `NNNNNNNNNN.ckpt`, **checkpoints**: the [`State`] at the beginning of the segment of that number:
 //!   every topic with its last tick, every publisher, bars in the making. The [`Keeper`] makes them by
@@ -21,7 +22,9 @@
 //! last record that is not whole is cut off: nobody was told of it. **The epoch goes on only if nothing
 //! that was issued can be missing**: the hub ended in order and all of it is there, or the machine has
 //! not been started since, so that everything a killed hub had written is there. Otherwise a new epoch
-//! begins, numbers start again, and publishers go on from where the log has them.
+//! begins, numbers start again, and publishers go on from where the log has them. What cannot be read,
+//! or is of another version, or has no checkpoint left, is no reason to begin anew but an error: what
+//! is there stays there.
 //!
 //! What reads and writes records is pure: files are behind [`Storage`].
 
