@@ -21,9 +21,6 @@ pub(crate) struct CatchUp {
     wild: PerChannel<Option<Position>>,
     /// No start is later than this.
     latest: Position,
-    /// The session's count of sent ticks at which its backlog is the cursor's own: what is pending
-    /// before is from another time.
-    pub(crate) own_from: u64,
     /// For a replay at a pace.
     pub(crate) pace: Option<Pace>,
     /// The alarm that is set for the next tick of the replay.
@@ -32,28 +29,26 @@ pub(crate) struct CatchUp {
 
 impl CatchUp {
     /// A cursor that has come to `next`. All names begin there, until told otherwise.
-    pub(crate) fn new(next: Position, own_from: u64) -> Self {
+    pub(crate) fn new(next: Position) -> Self {
         Self {
             next,
             base: next,
             starts: FxHashMap::default(),
             wild: PerChannel::default(),
             latest: next,
-            own_from,
             pace: None,
             alarm: None,
         }
     }
 
     /// It is about to go back for the sake of other names: those it has keep what they have come to.
-    pub(crate) fn settle(&mut self, own_from: u64) {
+    pub(crate) fn settle(&mut self) {
         self.base = self.base.max(self.next);
         self.starts.values_mut().for_each(|start| *start = (*start).max(self.next));
         for channel in Channel::ALL {
             self.wild[channel] = self.wild[channel].map(|start| start.max(self.next));
         }
         self.latest = self.latest.max(self.base);
-        self.own_from = own_from;
     }
 
     /// All names that have no place of their own begin here, and the cursor goes there.
@@ -65,6 +60,25 @@ impl CatchUp {
     pub(crate) fn begin(&mut self, topic: LocalId, at: Position) {
         self.starts.insert(topic, at);
         self.latest = self.latest.max(at);
+    }
+
+    /// A topic begins here, or has no place of its own.
+    pub(crate) fn begin_if(&mut self, begins: bool, topic: LocalId, at: Position) {
+        if begins {
+            self.begin(topic, at);
+        } else {
+            self.forget(topic);
+        }
+    }
+
+    /// A topic has no place of its own any more.
+    pub(crate) fn forget(&mut self, topic: LocalId) {
+        self.starts.remove(&topic);
+    }
+
+    /// The place of its own that a topic has.
+    pub(crate) fn own(&self, topic: LocalId) -> Option<Position> {
+        self.starts.get(&topic).copied()
     }
 
     /// The topics of a channel that come by `"*"` begin here, but for those with a place of their own.
@@ -129,10 +143,10 @@ mod tests {
 
     #[test]
     fn names_keep_what_they_have_come_to_when_the_cursor_goes_back() {
-        let mut cursor = CatchUp::new(Position(100), 0);
+        let mut cursor = CatchUp::new(Position(100));
         cursor.begin_all(Position(10));
         cursor.next = Position(60);
-        cursor.settle(5);
+        cursor.settle();
         cursor.begin(LocalId(7), Position(20));
         cursor.begin_wild(Channel::Quotes, Position(30));
         cursor.next = Position(20);

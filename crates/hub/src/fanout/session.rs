@@ -1,6 +1,7 @@
 //! What the core knows of one WebSocket peer.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use tickwire_protocol::{Channel, Encoding, ErrorCode, OnLag, PerChannel, UnixNanos};
 
@@ -149,6 +150,9 @@ pub(crate) struct Session {
     pub(crate) control_bytes: usize,
     /// Ticks of the log that have gone into frames; the clock that orders `control` among them.
     pub(crate) sent: u64,
+    /// The ticks at these counts of `sent` were looked up in the past: how old they are says nothing, and
+    /// what the log forgets of them is told.
+    pub(crate) past: Range<u64>,
     /// It ends once everything pending is sent.
     pub(crate) ending: Option<CloseReason>,
     /// When its socket stopped taking data.
@@ -188,6 +192,7 @@ impl Session {
             control: VecDeque::new(),
             control_bytes: 0,
             sent: 0,
+            past: 0..0,
             ending: None,
             blocked_since: UnixNanos::default(),
             on_lag: OnLag::default(),

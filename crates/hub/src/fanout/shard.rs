@@ -95,10 +95,7 @@ pub struct Shard {
     hot: Vec<Hot>,
     /// The sessions that subscribed with `"*"`, by feed and channel.
     wild: Vec<PerChannel<Vec<Subscriber>>>,
-    /// Sessions to be written, each once; it may hold some that have closed in this turn.
-    ready: Vec<SessionId>,
-    /// The same of those that catch up, in the order of their turns.
-    catching_up: VecDeque<SessionId>,
+    line: Line,
     /// The slots of sessions that are paced.
     wheel: Wheel,
     lagged: Vec<Lagged>,
@@ -117,6 +114,23 @@ pub struct Shard {
     stats: Stats,
 }
 
+/// Sessions to be written, each once; it may hold some that have closed in this turn.
+#[derive(Debug, Default)]
+struct Line {
+    live: Vec<SessionId>,
+    /// They come behind those that are live, in the order of their turns.
+    catching_up: VecDeque<SessionId>,
+}
+
+impl Line {
+    fn push(&mut self, id: SessionId, feed: Feed) {
+        match feed {
+            Feed::CatchingUp => self.catching_up.push_back(id),
+            Feed::Live | Feed::Deaf => self.live.push(id),
+        }
+    }
+}
+
 impl Shard {
     /// A shard that follows the log from a position on.
     #[must_use]
@@ -127,8 +141,7 @@ impl Shard {
             sessions: Slab::new(),
             hot: Vec::new(),
             wild: (0..limits.feeds).map(|_| PerChannel::default()).collect(),
-            ready: Vec::new(),
-            catching_up: VecDeque::new(),
+            line: Line::default(),
             wheel: Wheel::new(),
             lagged: Vec::new(),
             eager_names: 0,
@@ -173,8 +186,8 @@ impl Shard {
         self.view.trim(log_start);
         if !self.closed.is_empty() {
             let hot = &self.hot;
-            self.ready.retain(|id| hot[id.slot()].flow == Flow::Ready);
-            self.catching_up.retain(|id| hot[id.slot()].flow == Flow::Ready);
+            self.line.live.retain(|id| hot[id.slot()].flow == Flow::Ready);
+            self.line.catching_up.retain(|id| hot[id.slot()].flow == Flow::Ready);
             for id in self.closed.drain(..) {
                 self.sessions.remove(id.slot());
             }
@@ -303,10 +316,7 @@ impl Shard {
     fn enqueue(&mut self, id: SessionId) {
         let hot = &mut self.hot[id.slot()];
         hot.flow = Flow::Ready;
-        match hot.feed {
-            Feed::CatchingUp => self.catching_up.push_back(id),
-            Feed::Live | Feed::Deaf => self.ready.push(id),
-        }
+        self.line.push(id, hot.feed);
     }
 
     fn drop_pending(&mut self, id: SessionId) {

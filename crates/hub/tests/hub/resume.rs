@@ -123,17 +123,22 @@ fn what_the_log_has_forgotten_is_named_exactly() {
     let lost = start / 2; // of each symbol
     let mut client = Client::json(&hub);
     let ack = after(&hub, &mut client, r#""trades":["A","B"]"#, r#"{"trades":{"A":5,"B":0}}"#);
-    assert_eq!((&ack["resumed"], &ack["pos"]), (&json!("gap"), &json!(start)));
+    assert_eq!((&ack["resumed"], &ack["pos"]), (&json!("gap"), &json!(0)));
     let gaps = [client.control(), client.control()];
     assert!(gaps.contains(&gap("A", Some(6), lost)) && gaps.contains(&gap("B", Some(1), lost)));
+    assert!(client.data().is_empty());
+    assert_eq!(client.position, Some(start));
     let ticks = client.take(usize::try_from(4_020 - start).unwrap());
     for symbol in ["A", "B"] {
         let of = ticks.iter().filter(|tick| tick.symbol.as_str() == symbol);
         assert_eq!(seqs(of), (lost + 1..=2_010).collect::<Vec<_>>());
     }
     let mut by_position = Client::msgpack(&hub);
-    behind(&hub, &mut by_position, r#""trades":["A"]"#, 7);
+    let ack = behind(&hub, &mut by_position, r#""trades":["A"]"#, 7);
+    assert_eq!((&ack["resumed"], &ack["pos"]), (&json!("gap"), &json!(7)));
     assert_eq!(by_position.control(), gap("A", None, lost));
+    assert!(by_position.data().is_empty());
+    assert_eq!(by_position.position, Some(start));
     assert_eq!(by_position.take(1)[0].seq.0, lost + 1);
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Command, Delivery, Encoding, MaxRate, Names, OnLag, Replay, ReplayFrom, ReplaySpeed,
-    Subscription,
+    Channel, Command, Delivery, Encoding, MaxRate, Names, OnLag, PerChannel, Replay, ReplayFrom,
+    ReplaySpeed, Subscription,
 };
 
 use crate::connection::Connection;
@@ -32,6 +32,9 @@ pub(crate) struct Client {
     /// It asks for what was on this connection; then it wants every tick of its names, gives up none of
     /// them, and does not ask to go on with the newest when it lags.
     looks_back: bool,
+    /// Channels of which it has asked for `"*"` on this connection. What is named beside one that catches up
+    /// has no snapshot, and only the hub knows for how long that is: who looks back names nothing there.
+    wild: PerChannel<bool>,
     commands: u64,
 }
 
@@ -47,6 +50,7 @@ impl Client {
             stalls: false,
             had: None,
             looks_back: false,
+            wild: PerChannel::default(),
             commands: 0,
         }
     }
@@ -56,11 +60,13 @@ impl Client {
         self.observer = Observer::new(self.feed, self.encoding);
         self.stalls = false;
         self.looks_back = random.chance(60);
+        self.wild = PerChannel::default();
         let room = random.weighted(&[(1, 60), (2, 700), (3, 20_000)]);
         let mut connection = Connection::new(number, self.feed, self.encoding, room);
         match self.had.take() {
             Some(had) if self.looks_back => {
                 for (names, resume) in had.resumes(random) {
+                    let names = self.beside_wild(names);
                     let (pos, resume) = (random.chance(70), Some(resume));
                     let id = self.number();
                     let asked = Subscription { names, resume, pos, id, ..Subscription::default() };
@@ -76,6 +82,16 @@ impl Client {
     pub(crate) fn part(&mut self) {
         self.link = None;
         self.had = Had::of(&self.observer).or_else(|| self.had.take());
+    }
+
+    fn beside_wild(&mut self, mut names: Names) -> Names {
+        for channel in Channel::ALL {
+            if self.looks_back && self.wild[channel] {
+                names[channel].symbols.clear();
+            }
+            self.wild[channel] |= names[channel].all;
+        }
+        names
     }
 
     fn number(&mut self) -> Option<u64> {
@@ -95,14 +111,14 @@ impl Client {
                 Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
             }
             4 if self.looks_back => Command::Subscribe(Subscription {
-                names: names(random),
+                names: self.beside_wild(names(random)),
                 pos: random.chance(50),
                 replay: Some(replay(random)),
                 id,
                 ..Subscription::default()
             }),
             _ => Command::Subscribe(Subscription {
-                names: names(random),
+                names: self.beside_wild(names(random)),
                 snapshot: random.pick(&[None, None, Some(true), Some(false)]),
                 delivery: if self.looks_back { Delivery::Every } else { delivery(random) },
                 on_lag: match self.looks_back {

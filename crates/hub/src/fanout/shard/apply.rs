@@ -11,8 +11,8 @@ use super::super::subscriber::Subscriber;
 use super::super::topics::LocalId;
 use super::super::wheel::{Due, Timer, Wheel};
 use super::super::{Batch, FeedId, Position, SessionId};
-use super::Shard;
 use super::lag::{Lagged, Missed};
+use super::{Line, Shard};
 
 impl Shard {
     /// Fans a batch out: last values, then four bytes for every tick a session wants, or a mark on its
@@ -20,7 +20,7 @@ impl Shard {
     pub fn apply(&mut self, batch: Arc<Batch>) {
         let mut queue = Queue {
             hot: &mut self.hot,
-            ready: &mut self.ready,
+            line: &mut self.line,
             lagged: &mut self.lagged,
             wheel: &mut self.wheel,
             backlog_max: self.limits.backlog_ticks,
@@ -69,7 +69,7 @@ impl Shard {
 
     /// Makes the sessions ready whose slot has come.
     pub(super) fn open_slots(&mut self) {
-        let Self { wheel, hot, sessions, ready, now, .. } = self;
+        let Self { wheel, hot, sessions, line, now, .. } = self;
         wheel.advance(*now, |Timer { id, due }| {
             let hot = &mut hot[id.slot()];
             let catch_up =
@@ -84,7 +84,7 @@ impl Shard {
             // Otherwise it was set for another session in this place.
             if (plays || opens) && hot.flow == Flow::Waiting {
                 hot.flow = Flow::Ready;
-                ready.push(id);
+                line.push(id, hot.feed);
             }
         });
     }
@@ -111,7 +111,7 @@ fn is_named(sessions: &Slab<Session>, wild: Subscriber, topic: LocalId) -> bool 
 /// The parts of a shard that a tick touches for each session that wants it.
 struct Queue<'a> {
     hot: &'a mut [Hot],
-    ready: &'a mut Vec<SessionId>,
+    line: &'a mut Line,
     lagged: &'a mut Vec<Lagged>,
     wheel: &'a mut Wheel,
     backlog_max: usize,
@@ -144,7 +144,7 @@ impl Queue<'_> {
         let id = SessionId(u32::try_from(slot).expect("Shard::open keeps slots below this"));
         if matches!(hot.flow, Flow::Idle | Flow::Waiting) {
             hot.flow = Flow::Ready;
-            self.ready.push(id);
+            self.line.push(id, hot.feed);
         }
         if hot.backlog.len() > self.backlog_max {
             hot.feed = Feed::Deaf;
@@ -166,7 +166,7 @@ impl Queue<'_> {
             Marked::At(opens) => opens,
         };
         if matches!(hot.flow, Flow::Idle | Flow::Waiting) {
-            schedule(id, hot, opens, self.now, self.wheel, self.ready);
+            schedule(id, hot, opens, self.now, self.wheel, self.line);
         }
     }
 }
@@ -178,12 +178,12 @@ pub(super) fn schedule(
     opens: UnixNanos,
     now: UnixNanos,
     wheel: &mut Wheel,
-    ready: &mut Vec<SessionId>,
+    line: &mut Line,
 ) {
     let Some(latest) = &mut hot.latest else { return };
     if opens <= now {
         hot.flow = Flow::Ready;
-        ready.push(id);
+        line.push(id, hot.feed);
         return;
     }
     hot.flow = Flow::Waiting;

@@ -24,6 +24,8 @@ const TICKS_AT_ONCE: usize = 1024;
 const LOOKED_AT_MAX: usize = 16 * 1024;
 /// A replay at a pace is continued this often at the most.
 const PLAY_INTERVAL_NS: u64 = 10_000_000;
+/// And looked at this often at the least.
+const PLAY_LOOK_NS: u64 = 1_000_000_000;
 /// To find the ticks of a name takes a search in its past; to pass over a tick of the log some
 /// twentieth of the time of 10 such searches. With more names than the root of so many times the topics
 /// there are, reading the log costs less.
@@ -50,7 +52,7 @@ impl Shard {
     /// The next session that catches up and can be written. They come behind those that are live, each in
     /// its turn: the caller gives them as much time as it can spare.
     pub fn next_catching_up(&mut self) -> Option<SessionId> {
-        self.catching_up.pop_front()
+        self.line.catching_up.pop_front()
     }
 
     /// Where a session stands that asked for positions: it is sent all it wants up to here before what
@@ -102,77 +104,78 @@ impl Shard {
         }
     }
 
-    /// A session's cursor is not needed any more.
+    /// A session's cursor is not needed any more. What it found may still be pending.
     pub(super) fn end_catch_up(&mut self, id: SessionId) {
-        let ended = self.sessions[id.slot()].catch_up.take();
-        self.stats.catching_up -= usize::from(ended.is_some());
+        let session = &mut self.sessions[id.slot()];
+        if session.catch_up.take().is_some() {
+            session.past.end = session.sent + self.hot[id.slot()].backlog.len() as u64;
+            self.stats.catching_up -= 1;
+        }
     }
 
     /// The oldest tick that was found for a session has left the log: it is told what it misses, and goes on
-    /// with the first that is still there. Says whether it can be; what was pending before it began to catch
-    /// up cannot.
+    /// with the first that is still there. Says whether it can be: not if what came live has left as well.
     pub(super) fn skip_lost(&mut self, id: SessionId) -> bool {
-        let session = &mut self.sessions[id.slot()];
-        if session.sent < session.catch_up.as_ref().map_or(u64::MAX, |cursor| cursor.own_from) {
+        let session = &self.sessions[id.slot()];
+        let (past, sent) = (session.past.clone(), session.sent);
+        if !past.contains(&sent) || session.ending.is_some() {
             return false;
         }
-        let Some(mut cursor) = session.catch_up.take() else { return false };
         let start = self.view.start();
-        let pending = self.hot[id.slot()].backlog.pending();
-        let lost = pending.partition_point(|index| self.view.position(*index) < start);
-        let first = pending.first().map_or(cursor.next, |index| self.view.position(*index));
-        // Names that begin behind what was found may not have been answered yet: they come later.
-        let before = cursor.next;
-        let gaps = self.gone_since(id, &cursor, first, before);
-        for (topic, _) in &gaps {
-            cursor.begin(*topic, start); // it has been told of all before
+        let pending = self.hot[id.slot()].backlog.pending().iter();
+        let lost: Vec<Position> = pending
+            .map(|index| self.view.position(*index))
+            .take_while(|position| *position < start)
+            .collect();
+        if lost.len() as u64 > past.end - sent {
+            return false;
         }
-        let gaps: Vec<Control> = gaps.into_iter().map(|(_, gap)| gap).collect();
-        self.sessions[id.slot()].catch_up = Some(cursor);
-        self.consume(id, lost);
+        // All that is pending of a topic came with the same look-up, so the last that is gone is among it.
+        let mut gaps = Vec::new();
+        for (topic, _) in self.every_topics(id) {
+            let gone = self.last_before(topic, start);
+            gaps.extend(gone.filter(|(at, _)| lost.binary_search(at).is_ok()).map(|(_, gap)| gap));
+        }
+        self.consume(id, lost.len());
         let frames = self.spell(id, &gaps);
         frames.into_iter().rev().for_each(|frames| self.queue_first(id, frames));
         true
     }
 
     /// The log has overtaken a cursor: the session is told of which topics it misses ticks. Says whether
-    /// it is of any.
+    /// it is of any. With many topics it gives up some more of the log, so that to look at them all, again
+    /// whenever it is overtaken, costs no more than to read the ticks would.
     fn tell_overtaken(&mut self, id: SessionId, cursor: &mut CatchUp) -> bool {
-        let start = self.view.start();
+        let (start, head) = (self.view.start(), self.head());
         if cursor.next >= start {
             return false;
         }
-        let next = std::mem::replace(&mut cursor.next, start);
-        let gaps = self.gone_since(id, cursor, next, Position(u64::MAX));
-        let gaps: Vec<Control> = gaps.into_iter().map(|(_, gap)| gap).collect();
+        let topics = self.every_topics(id);
+        let quarter = usize::try_from((head.0 - start.0) / 4).unwrap_or(usize::MAX);
+        let to = start.plus(topics.len().saturating_sub(TICKS_AT_ONCE).min(quarter));
+        let from = std::mem::replace(&mut cursor.next, to);
+        let mut gaps = Vec::new();
+        for (topic, named) in topics {
+            let begins = cursor.start(topic, named, self.topics.get(topic).key.1);
+            let gone = self.last_before(topic, to);
+            gaps.extend(gone.filter(|(at, _)| *at >= begins.max(from)).map(|(_, gap)| gap));
+        }
         self.controls(id, &gaps);
         !gaps.is_empty()
     }
 
-    /// What a session misses of the ticks from a position on that have left the log, of topics that begin
-    /// before another.
-    fn gone_since(
-        &mut self,
-        id: SessionId,
-        cursor: &CatchUp,
-        from: Position,
-        before: Position,
-    ) -> Vec<(LocalId, Control)> {
+    /// Position of the last tick of a topic before another, and the gap up to it.
+    fn last_before(&mut self, topic: LocalId, to: Position) -> Option<(Position, Control)> {
         let (start, head) = (self.view.start(), self.head());
-        let mut gaps = Vec::new();
-        for (topic, named) in self.every_topics(id) {
-            let entry = self.topics.get_mut(topic);
-            let (_, channel, symbol) = entry.key;
-            let Some(last) = &mut entry.last else { continue };
-            last.past.trim(start, head);
-            let begins = cursor.start(topic, named, channel);
-            if begins < before && last.past.gone() >= begins.max(from) {
-                let to = Some(last.oldest_seq() - 1);
-                let gap = Control::Gap { channel, symbol, from: None, to, lagged: false };
-                gaps.push((topic, gap));
-            }
-        }
-        gaps
+        let entry = self.topics.get_mut(topic);
+        let (_, channel, symbol) = entry.key;
+        let last = entry.last.as_mut()?;
+        last.past.trim(start, head);
+        let there = last.past.before(to, head);
+        let place = there.checked_sub(1).and_then(|place| last.past.position(place, head));
+        let to = (last.oldest_seq() + there as u64).checked_sub(1);
+        let gap = Control::Gap { channel, symbol, from: None, to, lagged: false };
+        Some((place.unwrap_or_else(|| last.past.gone()), gap))
     }
 
     /// Topics that have ticked and of which a session wants every tick, and whether it named them.
@@ -290,7 +293,8 @@ impl Shard {
         }
         self.hot[id.slot()].flow = Flow::Waiting;
         let Some(cursor) = &mut self.sessions[id.slot()].catch_up else { return };
-        let due = Due::at(opens);
+        // Alarms cannot be taken back, so none is set far ahead: it looks again then.
+        let due = Due::at(opens.min(UnixNanos(self.now.0 + PLAY_LOOK_NS)));
         if cursor.alarm.is_none_or(|alarm| due < alarm) {
             cursor.alarm = Some(due);
             self.wheel.schedule(Timer { id, due });
@@ -321,17 +325,41 @@ impl Shard {
         pieces
     }
 
-    /// Names are about to be taken away: those that go on to come by `"*"` keep their place.
-    pub(super) fn keep_starts(&mut self, id: SessionId, removed: &[LocalId]) {
+    /// Names are about to be taken away: those that go on to come by `"*"` keep their place, or begin now if
+    /// they were not delivered tick by tick.
+    pub(super) fn leave_to_wild(&mut self, id: SessionId, removed: &[LocalId]) {
+        let Some(mut cursor) = self.sessions[id.slot()].catch_up.take() else { return };
+        for topic in removed {
+            let (_, channel, _) = self.topics.get(*topic).key;
+            let at = match self.lane_of(id, *topic) {
+                Some(LaneId::EVERY) => cursor.start(*topic, true, channel),
+                _ => self.head(),
+            };
+            let by_wild = self.sessions[id.slot()].wild[channel] == Some(LaneId::EVERY);
+            cursor.begin_if(by_wild, *topic, at);
+        }
+        self.sessions[id.slot()].catch_up = Some(cursor);
+    }
+
+    /// Names are about to be taken that came by `"*"`: they keep their place if they are to be delivered
+    /// tick by tick. Those that are `moved` have none: they begin anew.
+    pub(super) fn take_from_wild(
+        &mut self,
+        id: SessionId,
+        added: &[LocalId],
+        moved: &[LocalId],
+        lane_of: impl Fn(Channel) -> LaneId,
+    ) {
         let session = &mut self.sessions[id.slot()];
         let Some(cursor) = &mut session.catch_up else { return };
-        for topic in removed {
-            let entry = self.topics.get(*topic);
-            let (_, channel, _) = entry.key;
-            if entry.last.is_some() && session.wild[channel] == Some(LaneId::EVERY) {
-                cursor.begin(*topic, cursor.start(*topic, true, channel));
-            }
+        for topic in added {
+            let (_, channel, _) = self.topics.get(*topic).key;
+            let stays =
+                session.wild[channel] == Some(LaneId::EVERY) && lane_of(channel) == LaneId::EVERY;
+            let at = cursor.next.max(cursor.start(*topic, false, channel));
+            cursor.begin_if(stays, *topic, at);
         }
+        moved.iter().for_each(|topic| cursor.forget(*topic));
     }
 
     /// Names of a session of which it wants every tick, `"*"` counted as one per channel.
@@ -357,10 +385,13 @@ impl Shard {
             return;
         }
         let (session, hot) = (&mut self.sessions[id.slot()], &mut self.hot[id.slot()]);
-        let own_from = session.sent + hot.backlog.len() as u64;
-        let cursor = session.catch_up.get_or_insert_with(|| Box::new(CatchUp::new(head, own_from)));
+        if !session.past.contains(&session.sent) {
+            session.past.start = session.sent + hot.backlog.len() as u64;
+        }
+        session.past.end = u64::MAX;
+        let cursor = session.catch_up.get_or_insert_with(|| Box::new(CatchUp::new(head)));
         if earliest < cursor.next && is_catching_up {
-            cursor.settle(own_from);
+            cursor.settle();
         }
         if alone && !is_catching_up && earliest == latest {
             cursor.begin_all(earliest);

@@ -34,6 +34,8 @@ struct Answer {
     modes: Vec<Mode>,
     resumed: Option<Resumed>,
     from: Option<UnixNanos>,
+    /// Where the session stands before it has been told what it misses; `None` if it misses nothing.
+    pos: Option<u64>,
 }
 
 /// What a subscribe changes.
@@ -122,10 +124,17 @@ impl Shard {
         }
         let begun = self.begin(id, asked, touched, wild);
         let (delivery, resumed, from) = (asked.delivery, begun.resumed, begun.from);
-        let answer = Answer { id: asked.id, names, delivery, resumed, from, ..Answer::default() };
+        let pos = begun.before_gaps(asked.resume.as_ref());
+        let answer =
+            Answer { id: asked.id, names, delivery, resumed, from, pos, ..Answer::default() };
         self.acknowledge(id, answer);
         self.controls(id, &begun.gaps);
         self.snapshot(id, &begun.fresh, &begun.fresh_wild, asked.snapshot);
+        if pos.is_some()
+            && let Some(Position(pos)) = self.position(id)
+        {
+            self.control(id, &Control::Position { pos });
+        }
         Ok(())
     }
 
@@ -182,6 +191,7 @@ impl Shard {
     /// Makes the change; what can be conflated goes into the lane.
     fn make(&mut self, id: SessionId, change: &Change, lane: LaneId) {
         let lane_of = |channel| if conflates(channel) { lane } else { LaneId::EVERY };
+        self.take_from_wild(id, &change.added, &change.moved, lane_of);
         self.add_names(id, &change.added, lane_of);
         for topic in &change.moved {
             let (_, channel, _) = self.topics.get(*topic).key;
@@ -252,8 +262,9 @@ impl Shard {
         for channel in &wild {
             names[*channel].all = true;
         }
-        self.keep_starts(id, &removed);
+        self.leave_to_wild(id, &removed);
         self.remove_names(id, removed);
+        self.forget_places(id, &wild);
         for channel in wild {
             self.set_wild(id, channel, None);
         }
@@ -340,7 +351,7 @@ impl Shard {
             delivery: answer.delivery,
             on_lag: session.on_lag,
             modes: answer.modes,
-            pos: self.position(id).map(|Position(pos)| pos),
+            pos: self.position(id).map(|Position(pos)| answer.pos.unwrap_or(pos).min(pos)),
             resumed: answer.resumed,
             from: answer.from,
         };

@@ -7,6 +7,7 @@ use tickwire_protocol::{
 
 use super::super::catch_up::Pace;
 use super::super::session::Feed;
+use super::super::subscriber::LaneId;
 use super::super::topics::LocalId;
 use super::super::{Position, SessionId};
 use super::Shard;
@@ -37,6 +38,18 @@ enum Behind {
 
 type After = PerChannel<Vec<(Symbol, Seq)>>;
 
+impl Begun {
+    /// The position a session may resume from as long as it has not been told what it misses, if it does
+    /// miss anything: the one it named, or one before all ticks.
+    pub(super) fn before_gaps(&self, asked: Option<&Resume>) -> Option<u64> {
+        match (self.resumed?, &asked?.point) {
+            _ if self.gaps.is_empty() => None,
+            (Resumed::Gap, ResumePoint::Position(position)) => Some(*position),
+            _ => Some(0),
+        }
+    }
+}
+
 impl Shard {
     /// Makes new names begin where a subscribe wants them to.
     pub(super) fn begin(
@@ -48,20 +61,30 @@ impl Shard {
     ) -> Begun {
         self.forget_places(id, &wild);
         let alone = self.every_names(id) == topics.len() + wild.len();
-        let begun = match (&asked.resume, asked.replay) {
-            (Some(Resume { epoch, point }), _) if *epoch == self.epoch => {
+        let mut begun = match (&asked.resume, asked.replay) {
+            (Some(Resume { epoch, point }), _)
+                if *epoch == self.epoch && self.has_come_to(point) =>
+            {
                 self.resume(id, point, topics, wild)
             }
             (Some(_), _) => self.resume_in_other_epoch(id, topics, wild),
             (None, Some(replay)) => self.replay(replay, topics, wild),
             (None, None) => Begun { fresh: topics, fresh_wild: wild, ..Begun::default() },
         };
-        self.place(id, asked.replay, &begun, alone);
+        self.place(id, asked.replay, &mut begun, alone);
         begun
     }
 
-    /// Channels whose `"*"` is new: topics that had a place from before have none any more.
-    fn forget_places(&mut self, id: SessionId, wild: &[Channel]) {
+    /// Whether this epoch can have given a peer that position. If not, it is not the epoch the peer means.
+    fn has_come_to(&self, point: &ResumePoint) -> bool {
+        match point {
+            ResumePoint::Position(position) => Position(*position) < self.head(),
+            ResumePoint::After(_) => true,
+        }
+    }
+
+    /// The `"*"` of channels begins anew, or ends: topics that came by it have no place any more.
+    pub(super) fn forget_places(&mut self, id: SessionId, wild: &[Channel]) {
         let Self { sessions, topics, .. } = self;
         let session = &mut sessions[id.slot()];
         let Some(mut cursor) = session.catch_up.take() else { return };
@@ -74,11 +97,18 @@ impl Shard {
 
     /// Puts the cursor where names begin. In a session that catches up also those that begin now need a
     /// place, or they would be sent what was before.
-    fn place(&mut self, id: SessionId, replay: Option<Replay>, begun: &Begun, alone: bool) {
+    fn place(&mut self, id: SessionId, replay: Option<Replay>, begun: &mut Begun, alone: bool) {
         let head = self.head();
-        let fresh = begun.fresh.iter().map(|topic| (*topic, head));
+        let session = &self.sessions[id.slot()];
+        if let Some(cursor) = &session.catch_up {
+            // They have come by "*" so far, and go on.
+            begun.fresh.retain(|topic| cursor.own(*topic).is_none());
+        }
+        let every = |topic: &&LocalId| self.lane_of(id, **topic) == Some(LaneId::EVERY);
+        let fresh = begun.fresh.iter().filter(every).map(|topic| (*topic, head));
         let topics: Vec<_> = begun.topics.iter().copied().chain(fresh).collect();
-        let fresh = begun.fresh_wild.iter().map(|channel| (*channel, head));
+        let every = |channel: &&Channel| session.wild[**channel] == Some(LaneId::EVERY);
+        let fresh = begun.fresh_wild.iter().filter(every).map(|channel| (*channel, head));
         let wild: Vec<_> = begun.wild.iter().copied().chain(fresh).collect();
         self.begin_at(id, &topics, &wild, alone);
         if let Some(Replay { speed: ReplaySpeed::Times(times), .. }) = replay
@@ -118,7 +148,22 @@ impl Shard {
         let (start, head) = (self.view.start(), self.head());
         let entry = self.topics.get_mut(topic);
         let (_, channel, symbol) = entry.key;
-        let Some(last) = &mut entry.last else { return begun.topics.push((topic, head)) };
+        let knows_all = match behind {
+            Behind::Position(position) => position.plus(1) >= self.unseen_until,
+            Behind::Seq(_) => self.unseen_until == Position(0),
+        };
+        let Some(last) = &mut entry.last else {
+            if !knows_all {
+                begun.gaps.push(Control::Gap {
+                    channel,
+                    symbol,
+                    from: None,
+                    to: None,
+                    lagged: false,
+                });
+            }
+            return begun.topics.push((topic, head));
+        };
         last.past.trim(start, head);
         let (oldest, newest) = (last.oldest_seq(), last.tick.seq.0);
         let (at, missing) = match behind {
@@ -139,8 +184,7 @@ impl Shard {
             }
         };
         // What the shard has not seen, nobody knows, unless the numbers go on behind it.
-        let unseen = last.at < self.unseen_until
-            && !matches!(behind, Behind::Position(position) if position.plus(1) >= self.unseen_until);
+        let unseen = last.at < self.unseen_until && !knows_all;
         let to = (!unseen).then(|| oldest - 1);
         if missing.is_some() || unseen {
             let from = missing.flatten();

@@ -87,7 +87,7 @@ impl Shard {
         let (session, hot) = (&self.sessions[id.slot()], &self.hot[id.slot()]);
         let age_max = self.limits.backlog_age_ns;
         let too_old = |since: UnixNanos| self.now.0.saturating_sub(since.0) > age_max;
-        if hot.feed == Feed::CatchingUp {
+        if hot.feed == Feed::CatchingUp || session.past.contains(&session.sent) {
             return too_old(session.blocked_since); // how old its ticks are says nothing
         }
         if let Some(oldest) = hot.backlog.oldest() {

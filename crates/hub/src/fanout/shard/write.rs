@@ -41,13 +41,13 @@ impl Shard {
     /// Sessions that have something pending and a socket that may take it, each once. The caller
     /// writes to each until it is idle, or blocks, or has had its share.
     pub fn take_ready(&mut self) -> Vec<SessionId> {
-        std::mem::take(&mut self.ready)
+        std::mem::take(&mut self.line.live)
     }
 
     /// Whether any session waits to be written.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.catching_up.is_empty()
+        !self.line.live.is_empty() || !self.line.catching_up.is_empty()
     }
 
     /// Whether a session still waits to be written; entries of [`Shard::take_ready`] may have closed
@@ -121,7 +121,7 @@ impl Shard {
         let hot = &mut self.hot[id.slot()];
         hot.flow = Flow::Idle;
         if let Some(opens) = hot.latest.as_ref().and_then(|latest| latest.next()) {
-            schedule(id, hot, opens, self.now, &mut self.wheel, &mut self.ready);
+            schedule(id, hot, opens, self.now, &mut self.wheel, &mut self.line);
         }
         if let Some(opens) = plays {
             self.play_at(id, opens);

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use tickwire_hub::fanout::SessionId;
 use tickwire_protocol::{
     Channel, Command, Control, Element, Encoding, PerChannel, Replay, ReplayFrom, ReplaySpeed,
-    Resume, ResumePoint, Seq, Subscription, Symbol, UnixNanos,
+    Resume, ResumePoint, Resumed, Seq, Subscription, Symbol, UnixNanos,
 };
 
 use super::{EPOCH, SYMBOLS, Stand, Truth, channel_names};
@@ -49,6 +49,8 @@ pub(super) struct Listener {
     /// Last values that must come now.
     snapshot: Option<BTreeSet<Symbol>>,
     snapshots_due: BTreeSet<Symbol>,
+    /// It has been answered that it misses something, and waits for the position behind that.
+    misses: bool,
     /// Position of the last tick since the last answer.
     last_position: u64,
 }
@@ -68,6 +70,7 @@ impl Default for Listener {
             unanswered: VecDeque::new(),
             snapshot: None,
             snapshots_due: BTreeSet::new(),
+            misses: false,
             last_position: 0,
         }
     }
@@ -224,7 +227,8 @@ impl Listener {
                     last = Some(told.position);
                 }
                 Element::Control(Control::Position { pos }) => {
-                    assert_eq!(Some(pos), last, "it is that of the last tick");
+                    let is_behind_gaps = last.is_none() && std::mem::take(&mut self.misses);
+                    assert!(is_behind_gaps || last == Some(pos), "it is that of the last tick");
                     self.position = pos;
                 }
                 Element::Control(control) => self.control(control, truth, stand),
@@ -249,7 +253,8 @@ impl Listener {
 
     fn control(&mut self, control: Control, truth: &Truth, stand: Stand) {
         match control {
-            Control::Subscription { pos, .. } => {
+            Control::Subscription { pos, resumed, .. } => {
+                self.misses = resumed == Some(Resumed::Gap);
                 let answered = self.unanswered.pop_front().expect("nothing was asked");
                 self.position = pos.unwrap_or(self.position);
                 self.last_position = 0;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Channel, Command, PerChannel, Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Seq,
-    Subscription, Symbol,
+    Channel, Command, Control, Element, Encoding, PerChannel, Replay, ReplayFrom, ReplaySpeed,
+    Resume, ResumePoint, Seq, Subscription, Symbol,
 };
 
 use super::super::super::{CloseReason, Position};
@@ -90,12 +90,13 @@ fn what_has_left_the_log_is_named() {
     rig.turn_with_log_from(6);
     let (by_position, by_number, all) = (rig.open(), rig.open(), rig.open());
     rig.ask(by_position, behind(names(["A", "B", "C"]), 3));
-    assert_eq!(rig.read(by_position), ["ack Gap 5", "gap A ?-3", "A4", "B2", "p7"]);
+    assert_eq!(rig.read(by_position), ["ack Gap 3", "gap A ?-3", "p5", "A4", "B2", "p7"]);
     rig.ask(by_number, after(names(["A", "B", "C"]), &[("A", 1), ("B", 1), ("C", 0)]));
-    let expected = ["ack Gap 5", "gap A 2-3", "gap C 1-1", "A4", "B2", "p7"];
+    let expected = ["ack Gap 0", "gap A 2-3", "gap C 1-1", "p5", "A4", "B2", "p7"];
     assert_eq!(rig.read(by_number), expected);
     rig.ask(all, after(all_trades(), &[("A", 1), ("C", 1)]));
-    assert_eq!(rig.read(all), ["ack Gap 5", "gap A 2-3", "gap B 1-1", "A4", "B2", "p7"]);
+    let expected = ["ack Gap 0", "gap A 2-3", "gap B 1-1", "p5", "A4", "B2", "p7"];
+    assert_eq!(rig.read(all), expected);
     assert_eq!(rig.shard.stats().resumed_gap, 3);
 }
 
@@ -361,4 +362,191 @@ fn last_values_from_before_the_log_are_snapshots_and_known_as_gone() {
     let resume = Some(Resume { epoch: String::new(), point: ResumePoint::Position(60) });
     rig.ask(again, Subscription { names: names(["A", "B"]), resume, ..Subscription::default() });
     assert_eq!(rig.read(again), ["ack Gap ?", "gap B ?-3"]);
+}
+
+#[test]
+fn a_session_that_has_joined_with_old_ticks_is_not_slow_when_it_is_blocked_for_a_moment() {
+    let mut rig = rig();
+    rig.shard = Rig::new(Position::FIRST, 10_000).shard.in_epoch(EPOCH);
+    for n in 0..20 {
+        rig.received_ms = n * 1000;
+        rig.apply((0..100).map(|_| 0));
+    }
+    rig.turn_at(20_000);
+    let id = rig.open();
+    rig.ask(id, behind(names(["A"]), 0));
+    while rig.shard.stats().catching_up == 1 {
+        rig.write(id).unwrap();
+    }
+    assert!(rig.shard.stats().backlog_ticks > 0);
+    rig.shard.blocked(id);
+    rig.turn_at(20_100);
+    rig.shard.check_ages();
+    assert_eq!(rig.shard.take_lagged(), []);
+}
+
+#[test]
+fn a_position_that_the_epoch_has_not_come_to_is_of_another() {
+    let mut rig = rig();
+    rig.trades(["A", "A"]);
+    let id = rig.open();
+    rig.ask(id, behind(names(["A"]), 2));
+    assert_eq!(rig.read(id), ["ack All 2"]);
+    for position in [3, u64::MAX] {
+        let id = rig.open();
+        rig.ask(id, behind(names(["A"]), position));
+        let expected = ["ack Epoch 0", "gap A ?-?", "snapshot", "A2", "live", "p2"];
+        assert_eq!(rig.read(id), expected);
+    }
+}
+
+#[test]
+fn who_is_cut_between_the_answer_and_its_gaps_is_told_them_when_it_resumes() {
+    let mut rig = rig();
+    rig.trades(["A", "B", "C"]);
+    rig.trades(["A", "A"]);
+    rig.trades(["B"]);
+    rig.turn_with_log_from(6);
+    let id = rig.open();
+    rig.ask(id, behind(names(["A"]), 1));
+    let told = ["ack Gap 1", "gap A ?-3", "p5"];
+    assert_eq!(rig.read(id), told);
+    let again = rig.open();
+    rig.ask(again, behind(names(["A"]), 1));
+    assert_eq!(rig.read(again), told);
+    rig.ask(again, behind(names(["C"]), 5));
+    assert_eq!(rig.read(again), ["ack All 5"]);
+}
+
+#[test]
+fn a_replay_at_a_pace_is_served_behind_the_live_ones() {
+    let mut rig = rig();
+    for n in 0..20 {
+        rig.received_ms = n * 100;
+        rig.trades(["A"]);
+    }
+    rig.turn_at(2_000);
+    let id = rig.open();
+    rig.ask(id, from(names(["A"]), 2_000, ReplaySpeed::times(1.0).unwrap()));
+    rig.shard.take_ready();
+    while rig.shard.next_catching_up().is_some() {}
+    rig.read(id);
+    rig.turn_at(2_300);
+    assert_eq!(rig.shard.take_ready(), []);
+}
+
+#[test]
+fn a_name_taken_beside_a_star_that_catches_up_goes_on_where_it_is() {
+    let mut rig = rig();
+    for _ in 0..1_500 {
+        rig.trades(["A", "B"]);
+    }
+    let id = rig.open();
+    rig.ask(id, behind(all_trades(), 0));
+    rig.write(id);
+    let mut read = rig.write(id).unwrap();
+    rig.ask(id, every(names(["B"])));
+    rig.trades(["B"]);
+    read.append(&mut rig.read(id));
+    let of_b: Vec<_> = read.iter().filter(|spelled| spelled.starts_with('B')).collect();
+    assert!(of_b.iter().copied().eq(&(1..=1_501).map(|n| format!("B{n}")).collect::<Vec<_>>()));
+}
+
+#[test]
+fn names_resumed_in_two_commands_are_told_what_the_log_forgets_meanwhile() {
+    let mut rig = rig();
+    rig.shard = Rig::new(Position::FIRST, 5_000).shard.in_epoch(EPOCH);
+    for _ in 0..3_000 {
+        rig.trades(["A", "B"]);
+    }
+    let id = rig.open();
+    rig.ask(id, behind(names(["A"]), 0));
+    rig.write(id);
+    rig.write(id);
+    rig.ask(id, behind(names(["B"]), 0));
+    rig.turn_with_log_from(5_001);
+    let read = rig.read(id);
+    let gaps: Vec<_> = read.iter().filter(|spelled| spelled.starts_with("gap")).collect();
+    assert_eq!(gaps, ["gap A ?-2500", "gap B ?-2500"]);
+    let of_a = read.iter().filter(|spelled| spelled.starts_with('A'));
+    assert!(of_a.eq(&(2_501..=3_000).map(|n| format!("A{n}")).collect::<Vec<_>>()));
+}
+
+#[test]
+fn a_name_that_may_have_ticked_first_where_the_shard_saw_nothing_is_named() {
+    let mut rig = rig();
+    rig.trades(["A"]);
+    rig.shard.fell_out(Position(100));
+    rig.trades(["A"]);
+    let id = rig.open();
+    rig.ask(id, behind(names(["Q"]), 1));
+    assert_eq!(rig.read(id), ["ack Gap 1", "gap Q ?-?", "p100"]);
+    let again = rig.open();
+    rig.ask(again, behind(names(["Q"]), 99));
+    assert_eq!(rig.read(again), ["ack All 100"]);
+}
+
+#[test]
+fn a_latest_name_given_up_under_a_star_that_catches_up_does_not_go_back() {
+    let mut rig = rig();
+    for _ in 0..1_500 {
+        rig.trades(["A", "B"]);
+    }
+    let id = rig.open();
+    rig.ask(id, latest(names(["B"])));
+    rig.ask(id, behind(all_trades(), 0));
+    rig.write(id);
+    rig.write(id);
+    rig.trades(["B"]);
+    let newest = rig.write(id).unwrap();
+    rig.command(id, Command::Unsubscribe, names(["B"]));
+    let read = rig.read(id);
+    let first_b = read.iter().find(|spelled| spelled.starts_with('B'));
+    assert!(first_b.is_none(), "{newest:?} then {first_b:?}");
+}
+
+#[test]
+fn what_a_session_joined_with_is_told_when_the_log_forgets_it() {
+    let mut rig = Rig::new(Position::FIRST, 5_000);
+    rig.shard =
+        std::mem::replace(&mut rig.shard, Rig::new(Position::FIRST, 10).shard).in_epoch(EPOCH);
+    for _ in 0..10 {
+        rig.apply((0..100).map(|_| 0));
+    }
+    let id = rig.open();
+    rig.ask(id, behind(names(["A"]), 0));
+    assert_eq!(rig.write(id).unwrap(), ["ack All 0"]);
+    assert!(rig.write(id).unwrap().len() < 500, "one message of several");
+    rig.trades(["A"]);
+    assert_eq!(rig.shard.stats().catching_up, 0, "it has joined");
+    rig.turn_with_log_from(901);
+    let read = rig.read(id);
+    assert_eq!(read[..2], ["gap A ?-900", "A901"]);
+    assert_eq!(read[read.len() - 2..], ["A1001", "p1001"]);
+    rig.trades(["A", "A"]);
+    rig.turn_with_empty_log();
+    assert_eq!(rig.shard.next_write(id, &mut rig.out), NextWrite::Lagged, "it is live");
+}
+
+#[test]
+fn a_star_that_the_log_overtakes_gives_up_more_than_it_has_lost_and_is_told_all_of_it() {
+    let mut rig = rig();
+    (0..10).for_each(|_| rig.apply(0..4_000));
+    let id = rig.open();
+    rig.ask(id, behind(all_trades(), 0));
+    rig.write(id);
+    rig.write(id);
+    rig.turn_with_log_from(20_001);
+    let (mut gaps, mut ticks) = (0, 0);
+    while let NextWrite::Frames { .. } = rig.shard.next_write(id, &mut rig.out) {
+        for element in rig.elements(Encoding::MsgpackArray) {
+            match element {
+                Element::Control(Control::Gap { to: Some(to), .. }) => gaps += to,
+                Element::Tick(_) => ticks += 1,
+                _ => {}
+            }
+        }
+    }
+    assert!(ticks < 20_000 && ticks > 15_000, "{ticks}");
+    assert_eq!(gaps + ticks, 40_000, "each tick is sent or told of");
 }
