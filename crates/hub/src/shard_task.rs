@@ -252,9 +252,7 @@ impl ShardTask {
         self.follow_feeds();
         self.follow_log();
         self.core.relieve();
-        for id in self.core.take_lagged() {
-            self.finish(id, CloseReason::SlowClient);
-        }
+        self.end_lagged();
         if self.pacing.rest(self.now).is_none() {
             self.write_ready(events);
             let ended = clock::monotonic();
@@ -358,6 +356,14 @@ impl ShardTask {
         let head = self.shared.log.head();
         while self.core.head() < head {
             self.follow_log();
+        }
+        self.end_lagged(); // who goes on with the newest is to hear what is read next
+    }
+
+    /// Ends the sessions that have lagged, but for those that go on.
+    fn end_lagged(&mut self) {
+        for id in self.core.take_lagged() {
+            self.finish(id, CloseReason::SlowClient);
         }
     }
 
