@@ -49,6 +49,7 @@ mod tests;
 
 pub use archive::{Archive, Gone};
 pub use bytes::Damage;
+pub(crate) use disk::Disk;
 pub use disk::FolderError;
 pub use keeper::{KeepError, Keeper, Kept, Segments};
 pub use record::{Record, Turn};

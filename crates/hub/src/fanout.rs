@@ -15,6 +15,7 @@ mod past;
 mod sequencer;
 mod session;
 mod shard;
+mod shelf;
 mod subscriber;
 mod topics;
 mod view;
@@ -27,7 +28,8 @@ pub use sequencer::{
     Fenced, Numbering, Opened, PublisherAt, PublisherChanges, PublisherToken, Sequencer,
 };
 pub use session::{CloseReason, SessionId};
-pub use shard::{Limits, NextWrite, Shard, Stats};
+pub use shard::{Limits, NextWrite, READERS_MAX, Shard, Stats};
+pub use shelf::{OlderWanted, Shelf, Volume};
 
 use std::fmt;
 

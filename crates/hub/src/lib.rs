@@ -4,6 +4,7 @@
 //! [`Hub::start`] runs it inside a program; `tickwire hub` is a thin shell around that.
 
 mod admission;
+mod archive_desk;
 pub mod bars;
 mod catalog;
 mod clock;

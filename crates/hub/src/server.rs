@@ -18,11 +18,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Sessions;
+use crate::archive_desk::{self, Answer, Desk};
 use crate::bars::BarMaker;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::{Config, ConfigError, ms};
 use crate::durable::{OpenError, Status};
+use crate::fanout::READERS_MAX;
 use crate::feeds::Feeds;
 use crate::http;
 use crate::metrics::{HubMetrics, ShardMetrics};
@@ -45,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) log: SharedLog,
     /// How the log on disk is, if there is to be one.
     pub(crate) durable: Option<Arc<Status>>,
+    /// Where shards ask for what memory does not hold any more, if that is on disk.
+    pub(crate) archive: Option<Desk>,
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) metrics: HubMetrics,
     pub(crate) sessions: Arc<Sessions>,
@@ -69,6 +73,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct ShardHandle {
     pub(crate) inbox: SyncSender<NewConnection>,
+    /// Old ticks it has asked for.
+    pub(crate) older: SyncSender<Answer>,
     pub(crate) follower: Arc<Follower>,
     pub(crate) metrics: ShardMetrics,
 }
@@ -138,6 +144,8 @@ pub struct Hub {
     address: SocketAddr,
     shared: Arc<Shared>,
     router: JoinHandle<()>,
+    /// The thread behind the desk.
+    archive: Option<JoinHandle<()>>,
     shards: Vec<JoinHandle<()>>,
 }
 
@@ -182,15 +190,23 @@ impl Hub {
             .collect::<io::Result<Vec<Prepared>>>()?;
         let (ingest, queue) = mpsc::channel(INGEST_MESSAGES_MAX);
         let feeds = config.feeds()?;
-        let Beginning { sequencer, bars, durable, past, last_before } =
+        let Beginning { sequencer, bars, durable, past, last_before, mut archive } =
             Beginning::new(&config, &feeds).await?;
-        let (shared, inboxes) = share(config, feeds, past, service, &prepared, ingest);
+        let shelf = archive.as_mut().map(|archive| archive.shelf(clock::wall()));
+        let (desk, requests) = shelf.map(|shelf| Desk::new(prepared.len(), shelf)).unzip();
+        let (shared, inboxes) = share(config, feeds, past, service, &prepared, ingest, desk);
         let minutes_open = bars.as_ref().is_some_and(BarMaker::has_open_minutes);
         shared.minutes_open.store(minutes_open, Ordering::Relaxed);
         let mut shards = Vec::new();
         for ((number, prepared), inbox) in prepared.into_iter().enumerate().zip(inboxes) {
             shards.push(shard_task::spawn(prepared, number, shared.clone(), inbox, &last_before)?);
         }
+        let archive = match archive.zip(requests) {
+            Some((archive, requests)) => {
+                Some(archive_desk::spawn(archive, requests, shared.clone())?)
+            }
+            None => None,
+        };
         let router = router::spawn(sequencer, bars, durable, shared.clone(), queue)?;
         shared.tasks.spawn(watch_feeds(shared.clone()));
         shared.tasks.spawn(tell_time(shared.clone()));
@@ -202,7 +218,7 @@ impl Hub {
             sessions_max = shared.config.sessions_max,
             "hub is up"
         );
-        Ok(Self { address, shared, router, shards })
+        Ok(Self { address, shared, router, archive, shards })
     }
 
     /// Where it listens.
@@ -240,6 +256,10 @@ impl Hub {
             for shard in self.shards {
                 join(shard, "shard");
             }
+            self.shared.archive.iter().for_each(Desk::end);
+            if let Some(archive) = self.archive {
+                join(archive, "log-reader");
+            }
         });
         if threads.await.is_err() {
             tracing::error!("stopping failed");
@@ -259,7 +279,7 @@ fn join(thread: JoinHandle<()>, name: &str) {
     }
 }
 
-type Inboxes = Vec<std::sync::mpsc::Receiver<NewConnection>>;
+type Inboxes = Vec<shard_task::Inbox>;
 
 fn share(
     config: Config,
@@ -268,13 +288,15 @@ fn share(
     service: Service,
     prepared: &[Prepared],
     ingest: mpsc::Sender<Ingest>,
+    archive: Option<Desk>,
 ) -> (Arc<Shared>, Inboxes) {
     let followers: Vec<_> = prepared.iter().map(|shard| shard.follower.clone()).collect();
     let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
     for follower in followers.clone() {
-        let (inbox, receiver) = std::sync::mpsc::sync_channel(INBOX_MAX);
-        shards.push(ShardHandle { inbox, follower, metrics: ShardMetrics::new() });
-        inboxes.push(receiver);
+        let (inbox, connections) = std::sync::mpsc::sync_channel(INBOX_MAX);
+        let (older, answers) = std::sync::mpsc::sync_channel(READERS_MAX);
+        shards.push(ShardHandle { inbox, older, follower, metrics: ShardMetrics::new() });
+        inboxes.push(shard_task::Inbox { connections, answers });
     }
     let Past { epoch, log, topics, status } = past;
     let shared = Shared {
@@ -285,6 +307,7 @@ fn share(
         feeds: Feeds::new(feeds, ms(config.feed_stale_ms), clock::wall()),
         log: SharedLog::new(log, followers),
         durable: status,
+        archive,
         shards,
         metrics: HubMetrics::new(),
         sessions: Sessions::new(&config),

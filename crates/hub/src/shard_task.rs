@@ -22,6 +22,7 @@ use mio::{Events, Poll, Token};
 use tickwire_protocol::{Encoding, Tick};
 
 use crate::admission::SessionGuard;
+use crate::archive_desk::Answer;
 use crate::clock;
 use crate::config::{Config, ms};
 use crate::fanout::{Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard};
@@ -58,6 +59,14 @@ pub(crate) struct NewConnection {
     pub(crate) guard: SessionGuard,
 }
 
+/// What comes to a shard.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) connections: Receiver<NewConnection>,
+    /// Old ticks it has asked for.
+    pub(crate) answers: Receiver<Answer>,
+}
+
 /// One shard's poll, made before its thread so that its waker can be shared.
 pub(crate) struct Prepared {
     poll: Poll,
@@ -83,7 +92,7 @@ pub(crate) fn spawn(
     prepared: Prepared,
     number: usize,
     shared: Arc<Shared>,
-    inbox: Receiver<NewConnection>,
+    inbox: Inbox,
     last_before: &[(FeedId, Tick, Position)],
 ) -> io::Result<thread::JoinHandle<()>> {
     let now = clock::monotonic();
@@ -97,6 +106,8 @@ pub(crate) fn spawn(
         follower: prepared.follower,
         inbox,
         arrived: Vec::new(),
+        answers: Vec::new(),
+        shelf_version: 0,
         connections: Vec::new(),
         frame: FrameBuf::default(),
         batches: Vec::new(),
@@ -142,8 +153,10 @@ struct ShardTask {
     core: Shard,
     poll: Poll,
     follower: Arc<Follower>,
-    inbox: Receiver<NewConnection>,
+    inbox: Inbox,
     arrived: Vec<NewConnection>,
+    answers: Vec<Answer>,
+    shelf_version: u64,
     /// By slot of the session.
     connections: Vec<Option<Box<Connection>>>,
     frame: FrameBuf,
@@ -211,7 +224,8 @@ impl ShardTask {
         } else {
             self.follower.falls_asleep();
         }
-        self.arrived.extend(self.inbox.try_iter());
+        self.arrived.extend(self.inbox.connections.try_iter());
+        self.answers.extend(self.inbox.answers.try_iter());
         match rest {
             Some(rest) => rest,
             None if self.has_work() => Duration::ZERO,
@@ -234,6 +248,7 @@ impl ShardTask {
         self.core.has_ready()
             || !self.unread.is_empty()
             || !self.arrived.is_empty()
+            || !self.answers.is_empty()
             || self.feeds_version != self.shared.feeds.version()
             || (self.drain.is_none() && self.shared.is_draining())
     }
@@ -245,6 +260,7 @@ impl ShardTask {
         if !self.core.is_eager() {
             self.follow_log(); // it was not woken for ticks, and commands ask for what is now
         }
+        self.take_older();
         self.allow_reading();
         self.read_unread();
         self.handle_events(events);
@@ -255,6 +271,7 @@ impl ShardTask {
         self.end_lagged();
         if self.pacing.rest(self.now).is_none() {
             self.write_ready(events);
+            self.ask_for_older();
             let ended = clock::monotonic();
             self.pacing.end_round(ended, ended - began, !self.core.has_ready());
         }
@@ -288,6 +305,28 @@ impl ShardTask {
             }
             if event.is_readable() || event.is_error() {
                 self.read(id);
+            }
+        }
+    }
+
+    /// Takes what was read from disk, and notes what is there.
+    fn take_older(&mut self) {
+        let Some(desk) = &self.shared.archive else { return };
+        if let Some(shelf) = desk.shelf_since(&mut self.shelf_version) {
+            self.core.set_shelf(shelf);
+        }
+        for Answer { wanted, found } in self.answers.drain(..).chain(self.inbox.answers.try_iter())
+        {
+            self.core.supply(wanted, found);
+        }
+    }
+
+    /// Asks for what sessions need from disk.
+    fn ask_for_older(&mut self) {
+        for wanted in self.core.take_older() {
+            let desk = self.shared.archive.as_ref();
+            if !desk.is_some_and(|desk| desk.ask(self.number, wanted)) {
+                self.core.supply(wanted, None);
             }
         }
     }

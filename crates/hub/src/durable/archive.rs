@@ -11,7 +11,11 @@ use super::keeper::Segments;
 use super::record;
 use super::segment::Header;
 use super::storage::{FILE_BYTES_MAX, Storage, segment_name};
-use crate::fanout::{Batch, FeedId, Position};
+use super::writer::Segment;
+use crate::fanout::{Batch, FeedId, Position, Shelf, Volume};
+
+/// Bytes in which a segment's first record ends.
+const FIRST_RECORD_BYTES_MAX: usize = 8 << 20;
 
 /// The segments as a reader sees them. It keeps the one it has read last, since who reads on asks for
 /// what follows.
@@ -21,6 +25,8 @@ pub struct Archive<S: Storage> {
     segments: Segments,
     feeds: Vec<Feed>,
     open: Option<OpenSegment>,
+    /// Number of the oldest segment, and when its first record was received.
+    oldest: Option<(u64, UnixNanos)>,
 }
 
 /// Ticks that are on disk no longer, or cannot be read.
@@ -44,7 +50,7 @@ struct OpenSegment {
 impl<S: Storage> Archive<S> {
     /// The archive of segments the writer and the keeper share. `feeds` are those of the hub.
     pub const fn new(storage: S, segments: Segments, feeds: Vec<Feed>) -> Self {
-        Self { storage, segments, feeds, open: None }
+        Self { storage, segments, feeds, open: None, oldest: None }
     }
 
     /// Position of the oldest tick on disk, or of the next one if there is none.
@@ -54,12 +60,26 @@ impl<S: Storage> Archive<S> {
         segments.first().map(|segment| segment.first)
     }
 
-    /// A position before which no tick was received at or after a time: that of the segment's first.
-    #[must_use]
-    pub fn position_at(segments: &Segments, time: UnixNanos) -> Option<Position> {
-        let segments = segments.lock().unwrap_or_else(PoisonError::into_inner);
-        let behind = segments.partition_point(|segment| segment.received < time);
-        segments.get(behind.saturating_sub(1)).map(|segment| segment.first)
+    /// What is there, segment by segment. Ticks that are still to come will be received `now` or later.
+    pub fn shelf(&mut self, now: UnixNanos) -> Shelf {
+        let mut segments =
+            self.segments.lock().unwrap_or_else(PoisonError::into_inner).clone().into_iter();
+        let Some(oldest) = segments.next() else { return Shelf::default() };
+        if self.oldest.is_none_or(|(number, _)| number != oldest.number) {
+            self.oldest = self.began(oldest.number).map(|received| (oldest.number, received));
+        }
+        let received = self.oldest.map_or(now, |(_, received)| received);
+        let oldest = Volume { first: oldest.first, received };
+        let others = segments.map(|Segment { first, received, .. }| Volume { first, received });
+        Shelf::new(std::iter::once(oldest).chain(others).collect())
+    }
+
+    /// When the first record of a segment was received, if it has any.
+    fn began(&self, number: u64) -> Option<UnixNanos> {
+        let file = self.storage.read(&segment_name(number), FIRST_RECORD_BYTES_MAX).ok()?;
+        let (_, at) = Header::read(&file).ok()?;
+        let Frame::Whole { content, .. } = frame::read(&file, at) else { return None };
+        record::read_received(content).ok()
     }
 
     /// The batches from the one that holds a position on, as many as are charged `bytes_max` or one; none

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tickwire_protocol::{Feed, Tick};
 
+use super::archive::Archive;
 use super::disk::{Disk, FolderError, Lock, boot_id};
 use super::keeper::{Keeper, Kept, Segments};
 use super::record::Turn;
@@ -39,6 +40,8 @@ pub(crate) struct Opened {
     /// What was saved of what is derived from the ticks.
     pub(crate) derived: Vec<u8>,
     pub(crate) status: Arc<Status>,
+    /// Reads what was written.
+    pub(crate) archive: Archive<Disk>,
 }
 
 /// Why the log cannot be opened.
@@ -117,6 +120,7 @@ impl DurableLog {
             memory_ticks: ticks_wanted(config),
         };
         let number = writer.segment().number;
+        let archive = Archive::new(disk.clone(), segments.clone(), feeds.to_vec());
         let keeper = Keeper::new(disk, state, number, checkpoints, segments.clone(), kept);
         let keeping = Keeping::start(keeper, status.clone(), number)?;
         let waits = config.fsync == Fsync::Ack;
@@ -129,7 +133,7 @@ impl DurableLog {
             status: status.clone(),
             _lock: lock,
         };
-        Ok(Opened { log, epoch, numbering, batches, last_before, derived, status })
+        Ok(Opened { log, epoch, numbering, batches, last_before, derived, status, archive })
     }
 
     /// Writes what a turn changed. After an error nothing is written any more, and the turn goes on.

@@ -78,6 +78,11 @@ pub(super) fn read_extent(content: &[u8]) -> Result<(Position, usize), Damage> {
     Ok((first, reader.count(4)?))
 }
 
+/// When a record was received.
+pub(super) fn read_received(content: &[u8]) -> Result<UnixNanos, Damage> {
+    read_place(&mut Reader(content)).map(|(_, received)| received)
+}
+
 /// Reads the content of a record. `feeds` are the hub's numbers of the feeds of its segment.
 ///
 /// # Errors

@@ -1,11 +1,14 @@
 //! How far a session has come that is sent what was.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 use tickwire_protocol::{Channel, PerChannel, Times, UnixNanos};
 
-use super::Position;
 use super::topics::LocalId;
 use super::wheel::Due;
+use super::{Batch, Position};
 
 /// A cursor over the log, of a session that catches up: it has no live backlog meanwhile. What is
 /// found goes onto the backlog piece by piece.
@@ -21,10 +24,41 @@ pub(crate) struct CatchUp {
     wild: PerChannel<Option<Position>>,
     /// No start is later than this.
     latest: Position,
+    /// All that is pending was found by it, and it has not gone back since.
+    pub(crate) found_all: bool,
     /// For a replay at a pace.
     pub(crate) pace: Option<Pace>,
     /// The alarm that is set for the next tick of the replay.
     pub(crate) alarm: Option<Due>,
+    /// For what memory does not hold any more.
+    pub(crate) older: Older,
+    /// What was received before is not sent from disk: a replay begins with a whole piece of that.
+    pub(crate) since: UnixNanos,
+}
+
+/// Ticks from disk, for one session.
+#[derive(Debug, Default)]
+pub(crate) enum Older {
+    /// It has not been asked for any.
+    #[default]
+    Unknown,
+    /// It was asked for the next, under this number.
+    Asked(u64),
+    /// The next ones, in batches that follow each other.
+    Here(VecDeque<Arc<Batch>>),
+    /// The next ones are not there.
+    Gone,
+}
+
+impl Older {
+    /// Lets go of batches; says whether there were any.
+    pub(crate) fn put_back(&mut self) -> bool {
+        let held = matches!(self, Self::Here(_));
+        if held {
+            *self = Self::Unknown;
+        }
+        held
+    }
 }
 
 impl CatchUp {
@@ -36,8 +70,11 @@ impl CatchUp {
             starts: FxHashMap::default(),
             wild: PerChannel::default(),
             latest: next,
+            found_all: false,
             pace: None,
             alarm: None,
+            older: Older::default(),
+            since: UnixNanos::default(),
         }
     }
 
@@ -49,6 +86,7 @@ impl CatchUp {
             self.wild[channel] = self.wild[channel].map(|start| start.max(self.next));
         }
         self.latest = self.latest.max(self.base);
+        self.found_all = false;
     }
 
     /// All names that have no place of their own begin here, and the cursor goes there.

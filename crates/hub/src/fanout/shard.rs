@@ -11,6 +11,7 @@ mod commands;
 mod delivery;
 mod history;
 mod lag;
+mod older;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -21,6 +22,7 @@ use slab::Slab;
 use tickwire_protocol::{Channel, Control, Encoding, PerChannel, Tick, UnixNanos};
 
 use super::session::{Feed, Flow, Hot, Session};
+use super::shelf::{OlderWanted, Shelf};
 use super::subscriber::{SESSIONS_MAX, Subscriber};
 use super::topics::{Topic, Topics};
 use super::view::View;
@@ -28,6 +30,7 @@ use super::wheel::Wheel;
 use super::{CloseReason, FeedId, FrameBuf, Position, SessionId, frame};
 use lag::Lagged;
 
+pub use older::READERS_MAX;
 pub use write::NextWrite;
 
 /// Bounds of one shard.
@@ -99,6 +102,16 @@ pub struct Shard {
     /// The slots of sessions that are paced.
     wheel: Wheel,
     lagged: Vec<Lagged>,
+    /// History on disk.
+    shelf: Shelf,
+    /// What is to be read there.
+    older_wanted: Vec<OlderWanted>,
+    /// How much of what was wanted has not been supplied.
+    older_asked: usize,
+    /// Sessions that hold batches from there.
+    older_held: usize,
+    /// Number of what was wanted last.
+    older_number: u64,
     /// Names over all sessions whose ticks are to leave as soon as they come.
     eager_names: usize,
     /// Sessions that have closed in this turn. Their slots are given away only in the next one, so
@@ -144,6 +157,11 @@ impl Shard {
             line: Line::default(),
             wheel: Wheel::new(),
             lagged: Vec::new(),
+            shelf: Shelf::default(),
+            older_wanted: Vec::new(),
+            older_asked: 0,
+            older_held: 0,
+            older_number: 0,
             eager_names: 0,
             closed: Vec::new(),
             epoch: String::new(),

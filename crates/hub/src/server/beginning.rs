@@ -8,7 +8,7 @@ use tickwire_protocol::{Channel, Feed, Symbol, Tick};
 use super::StartError;
 use crate::bars::{BarConfig, BarMaker};
 use crate::config::{Config, ms};
-use crate::durable::{Derived, DurableLog, Opened, Status};
+use crate::durable::{Archive, Derived, Disk, DurableLog, Opened, Status};
 use crate::fanout::{FeedId, Log, Position, Sequencer};
 
 /// What a hub begins with.
@@ -23,6 +23,8 @@ pub(super) struct Beginning {
     pub(super) past: Past,
     /// For the shards: the last tick of each topic before those in the log.
     pub(super) last_before: Arc<[(FeedId, Tick, Position)]>,
+    /// For the thread that reads what memory does not hold any more.
+    pub(super) archive: Option<Archive<Disk>>,
 }
 
 /// What is known of the past.
@@ -49,6 +51,7 @@ impl Beginning {
                 durable: None,
                 past: Past { epoch, log, topics: Vec::new(), status: None },
                 last_before: Arc::default(),
+                archive: None,
             });
         };
         let shown = folder.display().to_string();
@@ -58,8 +61,16 @@ impl Beginning {
         };
         let opened = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)?;
         let opened = opened.map_err(|source| StartError::Data { folder: shown, source })?;
-        let Opened { log: durable, epoch, numbering, batches, last_before, derived, status } =
-            opened;
+        let Opened {
+            log: durable,
+            epoch,
+            numbering,
+            batches,
+            last_before,
+            derived,
+            status,
+            archive,
+        } = opened;
         let mut bars = config.bars().and_then(BarMaker::new);
         if let Some(bars) = &mut bars {
             let numbers: Vec<_> = (0..=u8::MAX).take(config.feeds.len()).map(FeedId).collect();
@@ -76,6 +87,7 @@ impl Beginning {
             durable: Some(durable),
             past: Past { epoch, log, topics, status: Some(status) },
             last_before: last_before.into(),
+            archive: Some(archive),
         })
     }
 }

@@ -86,7 +86,7 @@ impl ShardTask {
             self.allow_reading_between();
             self.handle_events(events);
         }
-        self.arrived.extend(self.inbox.try_iter());
+        self.arrived.extend(self.inbox.connections.try_iter());
         self.accept();
     }
 

@@ -5,6 +5,8 @@ mod alive;
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod bars;
 #[cfg(test)]
 mod drain;

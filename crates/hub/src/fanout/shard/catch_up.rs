@@ -14,16 +14,16 @@ use super::super::session::{Feed, Flow, Session};
 use super::super::subscriber::LaneId;
 use super::super::topics::{LocalId, Topic};
 use super::super::wheel::{Due, Timer};
-use super::super::{Position, SessionId, frame};
+use super::super::{Numbered, Position, SessionId, frame};
 use super::Shard;
 use super::write::CONTROL_WRITE_BYTES;
 
 /// Ticks put on a backlog at a time: about what a message holds.
 const TICKS_AT_ONCE: usize = 1024;
 /// Ticks looked at for that, at the most.
-const LOOKED_AT_MAX: usize = 16 * 1024;
+pub(super) const LOOKED_AT_MAX: usize = 16 * 1024;
 /// A replay at a pace is continued this often at the most.
-const PLAY_INTERVAL_NS: u64 = 10_000_000;
+pub(super) const PLAY_INTERVAL_NS: u64 = 10_000_000;
 /// And looked at this often at the least.
 const PLAY_LOOK_NS: u64 = 1_000_000_000;
 /// To find the ticks of a name takes a search in its past; to pass over a tick of the log some
@@ -74,6 +74,13 @@ impl Shard {
             return Refilled::Rest(None);
         };
         cursor.forget_starts();
+        if cursor.next < self.view.start()
+            && let Some(refilled) = self.refill_older(id, &mut cursor)
+        {
+            self.sessions[id.slot()].catch_up = Some(cursor);
+            return refilled;
+        }
+        self.older_held -= usize::from(std::mem::take(&mut cursor.older).put_back());
         let told = self.tell_overtaken(id, &mut cursor);
         let (head, pace) = (self.head(), cursor.pace);
         let until = pace.map_or(head, |pace| {
@@ -83,7 +90,7 @@ impl Shard {
         if cursor.next < until {
             let found = self.look(id, &cursor, until);
             any |= !found.indexes.is_empty();
-            cursor.next = found.next;
+            (cursor.next, cursor.found_all) = (found.next, true);
             self.stats.backlog_ticks += found.indexes.len() as u64;
             found.indexes.into_iter().for_each(|index| self.hot[id.slot()].backlog.push(index));
         }
@@ -107,7 +114,8 @@ impl Shard {
     /// A session's cursor is not needed any more. What it found may still be pending.
     pub(super) fn end_catch_up(&mut self, id: SessionId) {
         let session = &mut self.sessions[id.slot()];
-        if session.catch_up.take().is_some() {
+        if let Some(mut ended) = session.catch_up.take() {
+            self.older_held -= usize::from(ended.older.put_back());
             session.past.end = session.sent + self.hot[id.slot()].backlog.len() as u64;
             self.stats.catching_up -= 1;
         }
@@ -116,6 +124,9 @@ impl Shard {
     /// The oldest tick that was found for a session has left the log: it is told what it misses, and goes on
     /// with the first that is still there. Says whether it can be: not if what came live has left as well.
     pub(super) fn skip_lost(&mut self, id: SessionId) -> bool {
+        if self.find_again(id) {
+            return true;
+        }
         let session = &self.sessions[id.slot()];
         let (past, sent) = (session.past.clone(), session.sent);
         if !past.contains(&sent) || session.ending.is_some() {
@@ -245,7 +256,6 @@ impl Shard {
 
     /// Reads the log: what it costs does not grow with the names.
     fn read(&self, id: SessionId, cursor: &CatchUp, until: Position) -> Found {
-        let session = &self.sessions[id.slot()];
         let mut indexes = Vec::new();
         let mut next = cursor.next;
         let mut looked_at = 0;
@@ -255,19 +265,29 @@ impl Shard {
                     return Found { indexes, next };
                 }
                 looked_at += 1;
-                if numbered.feed == session.feed
-                    && let Some(topic) = self.topics.local(numbered.topic)
-                    && let channel = numbered.tick.channel()
-                    && let (lane, named) = self.way_of(session, topic, channel)
-                    && lane == Some(LaneId::EVERY)
-                    && next >= cursor.start(topic, named, channel)
-                {
+                if self.wants(id, cursor, self.topics.local(numbered.topic), numbered, next) {
                     indexes.push(next.index());
                 }
                 next = next.plus(1);
             }
         }
         Found { indexes, next }
+    }
+
+    /// Whether a session that catches up is to be sent the tick at a position.
+    pub(super) fn wants(
+        &self,
+        id: SessionId,
+        cursor: &CatchUp,
+        topic: Option<LocalId>,
+        numbered: &Numbered,
+        at: Position,
+    ) -> bool {
+        let session = &self.sessions[id.slot()];
+        let Some(topic) = topic.filter(|_| numbered.feed == session.feed) else { return false };
+        let channel = numbered.tick.channel();
+        let (lane, named) = self.way_of(session, topic, channel);
+        lane == Some(LaneId::EVERY) && at >= cursor.start(topic, named, channel)
     }
 
     /// The lane a topic of its feed reaches a session by, and whether by name.

@@ -27,6 +27,8 @@ pub(super) struct Begun {
     /// Where names begin that go on or are replayed.
     topics: Vec<(LocalId, Position)>,
     wild: Vec<(Channel, Position)>,
+    /// What was received before is not wanted.
+    since: UnixNanos,
 }
 
 /// The last tick of a topic that a peer has.
@@ -110,7 +112,18 @@ impl Shard {
         let every = |channel: &&Channel| session.wild[**channel] == Some(LaneId::EVERY);
         let fresh = begun.fresh_wild.iter().filter(every).map(|channel| (*channel, head));
         let wild: Vec<_> = begun.wild.iter().copied().chain(fresh).collect();
+        let was_catching_up = self.sessions[id.slot()].catch_up.is_some();
         self.begin_at(id, &topics, &wild, alone);
+        let start = self.view.start();
+        let mut begins =
+            begun.topics.iter().map(|(_, at)| *at).chain(begun.wild.iter().map(|(_, at)| *at));
+        if let Some(cursor) = &mut self.sessions[id.slot()].catch_up
+            && (!was_catching_up || begins.any(|at| at < start))
+        {
+            // Names with other beginnings may be sent a little more than they asked for.
+            cursor.since =
+                if was_catching_up { cursor.since.min(begun.since) } else { begun.since };
+        }
         if let Some(Replay { speed: ReplaySpeed::Times(times), .. }) = replay
             && let Some(cursor) = &mut self.sessions[id.slot()].catch_up
         {
@@ -169,8 +182,12 @@ impl Shard {
         let (at, missing) = match behind {
             Behind::Position(position) => {
                 let next = position.plus(1);
-                let missing = (next < start && last.past.gone() > position).then_some(None);
-                (next.clamp(start, head), missing)
+                let is_missed = next < start && last.past.gone() > position;
+                if is_missed && self.shelf.holds(next) {
+                    (next, None)
+                } else {
+                    (next.clamp(start, head), is_missed.then_some(None))
+                }
             }
             Behind::Seq(seq) if seq >= newest => (head, None),
             Behind::Seq(seq) => {
@@ -204,12 +221,15 @@ impl Shard {
     ) {
         let (start, head) = (self.view.start(), self.head());
         let at = match point {
-            ResumePoint::Position(position) => Position(*position).plus(1).clamp(start, head),
+            ResumePoint::Position(position) => {
+                let next = Position(*position).plus(1);
+                if self.shelf.holds(next) { next.min(head) } else { next.clamp(start, head) }
+            }
             ResumePoint::After(_) => start,
         };
         begun.wild.push((channel, at));
         if let ResumePoint::Position(position) = point
-            && Position(*position).plus(1) >= start
+            && (at < start || Position(*position).plus(1) >= start)
         {
             return; // nothing can be missing
         }
@@ -268,18 +288,32 @@ impl Shard {
                 UnixNanos(self.now.0.saturating_sub(ago_ns))
             }
         };
-        let at = self.view.received_from(asked);
-        let from = match self.view.received(at) {
-            Some(first) if at == self.view.start() => asked.max(first), // all there is
-            Some(_) => asked,
-            None => self.now,
-        };
+        let (at, from) = self.replay_from(asked);
         Begun {
             from: Some(from),
+            since: asked,
             topics: topics.into_iter().map(|topic| (topic, at)).collect(),
             wild: wild.into_iter().map(|channel| (channel, at)).collect(),
             ..Begun::default()
         }
+    }
+
+    /// Where a replay begins, and the time that is.
+    fn replay_from(&self, asked: UnixNanos) -> (Position, UnixNanos) {
+        let at = self.view.received_from(asked);
+        let is_all = at == self.view.start();
+        if is_all
+            && let Some(older) = self.shelf.received_from(asked).filter(|older| *older < at)
+            && let Some(oldest) = self.shelf.oldest_received()
+        {
+            return (older, asked.max(oldest));
+        }
+        let from = match self.view.received(at) {
+            Some(first) if is_all => asked.max(first),
+            Some(_) => asked,
+            None => self.now,
+        };
+        (at, from)
     }
 
     /// Why a session may not have more names now that are delivered tick by tick, if it may not: a

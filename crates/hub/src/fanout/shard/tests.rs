@@ -3,6 +3,7 @@
 mod history;
 mod lag;
 mod latest;
+mod older;
 mod rig;
 
 use tickwire_protocol::{Command, Subscription, Symbol};

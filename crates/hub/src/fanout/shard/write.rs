@@ -61,6 +61,7 @@ impl Shard {
     pub fn blocked(&mut self, id: SessionId) {
         self.hot[id.slot()].flow = Flow::Blocked;
         self.sessions[id.slot()].blocked_since = self.now;
+        self.put_back_older(id);
     }
 
     /// The session's socket may take data again.

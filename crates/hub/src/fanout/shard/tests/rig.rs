@@ -108,14 +108,24 @@ impl Rig {
 
     /// One batch of trades, by symbol.
     pub(super) fn trades<'a>(&mut self, symbols: impl IntoIterator<Item = &'a str>) {
-        let owned = symbols.into_iter().map(|symbol| (Channel::Trades, symbol.to_owned()));
-        self.batch(owned.collect());
+        self.trades_kept(symbols);
     }
 
-    pub(super) fn batch(&mut self, topics: Vec<(Channel, String)>) {
+    /// The same, and the batch.
+    pub(super) fn trades_kept<'a>(
+        &mut self,
+        symbols: impl IntoIterator<Item = &'a str>,
+    ) -> Arc<Batch> {
+        let owned = symbols.into_iter().map(|symbol| (Channel::Trades, symbol.to_owned()));
+        self.batch(owned.collect())
+    }
+
+    pub(super) fn batch(&mut self, topics: Vec<(Channel, String)>) -> Arc<Batch> {
         let ticks = topics.into_iter().map(|topic| self.numbered(topic)).collect();
         let received = UnixNanos(self.received_ms * NANOS_PER_MS);
-        self.shard.apply(Arc::new(Batch::new(self.shard.head(), received, ticks)));
+        let batch = Arc::new(Batch::new(self.shard.head(), received, ticks));
+        self.shard.apply(batch.clone());
+        batch
     }
 
     fn numbered(&mut self, (channel, symbol): (Channel, String)) -> Numbered {

@@ -1,0 +1,136 @@
+//! The thread that reads old ticks from disk for the shards, so that none of them ever waits for a disk.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{io, thread};
+
+use crate::clock;
+use crate::durable::{Archive, Storage};
+use crate::fanout::{Batch, OlderWanted, READERS_MAX, Shelf};
+use crate::server::Shared;
+
+/// Ticks read for one answer, as they are charged in memory, in bytes.
+const ANSWER_BYTES: usize = 1 << 20;
+/// How often is looked at what is there.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where shards ask for old ticks.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    requests: SyncSender<Request>,
+    shelf: Mutex<Shelf>,
+    /// Of the shelf; grows.
+    version: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(crate) enum Request {
+    Read {
+        /// Number of the shard.
+        shard: usize,
+        wanted: OlderWanted,
+    },
+    End,
+}
+
+/// What was found: see [`Shard::supply`](crate::fanout::Shard::supply).
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) wanted: OlderWanted,
+    pub(crate) found: Option<Vec<Arc<Batch>>>,
+}
+
+impl Desk {
+    /// A desk for so many shards, and what reaches it.
+    pub(crate) fn new(shards: usize, shelf: Shelf) -> (Self, Receiver<Request>) {
+        let (requests, queue) = sync_channel(shards * READERS_MAX + 1);
+        (Self { requests, shelf: Mutex::new(shelf), version: AtomicU64::new(1) }, queue)
+    }
+
+    /// Asks for ticks; says whether there will be an answer. There is room for as much as shards may ask.
+    pub(crate) fn ask(&self, shard: usize, wanted: OlderWanted) -> bool {
+        self.requests.try_send(Request::Read { shard, wanted }).is_ok()
+    }
+
+    /// What is on disk, if that has changed since a version.
+    pub(crate) fn shelf_since(&self, known: &mut u64) -> Option<Shelf> {
+        let version = self.version.load(Ordering::Acquire);
+        (std::mem::replace(known, version) != version)
+            .then(|| self.shelf.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn set_shelf(&self, shelf: Shelf) {
+        *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = shelf;
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Has the thread end once it has answered.
+    pub(crate) fn end(&self) {
+        let _ended = self.requests.send(Request::End); // an error means that it has
+    }
+}
+
+/// Starts the thread. It ends with [`Desk::end`].
+///
+/// # Errors
+/// If there can be no thread.
+pub(crate) fn spawn<S>(
+    archive: Archive<S>,
+    queue: Receiver<Request>,
+    shared: Arc<Shared>,
+) -> io::Result<thread::JoinHandle<()>>
+where
+    S: Storage + Send + 'static,
+{
+    thread::Builder::new()
+        .name("log-reader".to_owned())
+        .spawn(move || serve(archive, &queue, &shared))
+}
+
+fn serve<S: Storage>(mut archive: Archive<S>, queue: &Receiver<Request>, shared: &Shared) {
+    let Some(desk) = &shared.archive else { return };
+    let mut looked = clock::monotonic();
+    loop {
+        let first = match queue.recv_timeout(INTERVAL) {
+            Ok(request) => Some(request),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let mut wanted = Vec::new();
+        let mut ends = false;
+        for request in first.into_iter().chain(queue.try_iter()) {
+            match request {
+                Request::Read { shard, wanted: of } => wanted.push((shard, of)),
+                Request::End => ends = true,
+            }
+        }
+        answer(&mut archive, wanted, shared);
+        if ends {
+            return;
+        }
+        if looked.elapsed() >= INTERVAL {
+            looked = clock::monotonic();
+            desk.set_shelf(archive.shelf(clock::wall()));
+        }
+    }
+}
+
+/// Answers in the order of the log, so that each file is read once, and the same once for all.
+fn answer<S: Storage>(
+    archive: &mut Archive<S>,
+    mut wanted: Vec<(usize, OlderWanted)>,
+    shared: &Shared,
+) {
+    wanted.sort_by_key(|(_, wanted)| wanted.from);
+    for same in wanted.chunk_by(|(_, one), (_, other)| one.from == other.from) {
+        let found = archive.read(same[0].1.from, ANSWER_BYTES).ok();
+        for (shard, wanted) in same {
+            let shard = &shared.shards[*shard];
+            // There is room for as much as the shard may ask; if it has ended nobody waits.
+            let _ended = shard.older.try_send(Answer { wanted: *wanted, found: found.clone() });
+            shard.follower.wake();
+        }
+    }
+}

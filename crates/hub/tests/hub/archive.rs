@@ -1,0 +1,154 @@
+//! Resume and replay from the log on disk, where memory holds little.
+
+use serde_json::{Value, json};
+use tickwire_hub::Config;
+use tickwire_protocol::{Encoding, Tick};
+
+use crate::kit::{Client, Publisher, TestHub, config, seqs, trade, until};
+
+/// A hub that keeps few ticks in memory, and all on disk.
+fn forgetful(folder: &tempfile::TempDir) -> Config {
+    Config {
+        data_dir: Some(folder.path().to_owned()),
+        log_ticks_max: 1_000,
+        ingest_ticks_max: 1_000,
+        backlog_ticks_max: 1_000,
+        publish_ticks_max: 1_000,
+        bars: false,
+        ..config()
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Trades of two symbols in turn.
+fn pairs(count: u64) -> Vec<Tick> {
+    (0..count).flat_map(|id| [trade("A", id), trade("B", id)]).collect()
+}
+
+fn behind(hub: &TestHub, client: &mut Client, names: &str, pos: u64) -> Value {
+    let status: Value = serde_json::from_str(&hub.get("/api/status").body).unwrap();
+    let resume = json!({"epoch": status["epoch"], "pos": pos});
+    client.ask(&format!(r#"{{"action":"subscribe",{names},"pos":true,"resume":{resume}}}"#))
+}
+
+#[test]
+fn a_session_goes_on_from_far_before_memory_and_misses_nothing() {
+    for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+        let folder = folder();
+        let hub = TestHub::start(forgetful(&folder));
+        let mut publisher = Publisher::acknowledged(&hub, "p").0;
+        publisher.publish(&pairs(10_000));
+        let mut client = Client::session(&hub, encoding);
+        let ack = behind(&hub, &mut client, r#""trades":["A"]"#, 200);
+        assert_eq!((&ack["resumed"], &ack["pos"]), (&json!("all"), &json!(200)));
+        publisher.publish(&pairs(200));
+        assert_eq!(seqs(&client.take(10_100)), (101..=10_200).collect::<Vec<_>>());
+        client.nothing_pending();
+        assert_eq!(client.position, Some(20_399));
+        let mut all = Client::session(&hub, encoding);
+        assert_eq!(behind(&hub, &mut all, r#""trades":["*"]"#, 0)["resumed"], "all");
+        assert_eq!(all.take(20_400).len(), 20_400);
+        all.nothing_pending();
+        assert_eq!(hub.metric("tickwire_sessions_catching_up"), 0);
+    }
+}
+
+#[test]
+fn what_an_earlier_hub_wrote_is_there_for_a_resume() {
+    let folder = folder();
+    let hub = TestHub::start(Config { drain_ms_max: 0, ..forgetful(&folder) });
+    let ticks: Vec<_> = std::iter::once(trade("OLD", 1)).chain(pairs(5_000)).collect();
+    Publisher::acknowledged(&hub, "p").0.publish(&ticks);
+    drop(hub);
+    let hub = TestHub::start(forgetful(&folder));
+    let mut client = Client::json(&hub);
+    assert_eq!(behind(&hub, &mut client, r#""trades":["OLD","A"]"#, 0)["resumed"], "all");
+    let ticks = client.take(5_001);
+    assert_eq!(ticks[0].symbol.as_str(), "OLD");
+    assert_eq!(seqs(&ticks[1..]), (1..=5_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_replay_from_long_ago_plays_what_is_on_disk_and_becomes_live() {
+    let folder = folder();
+    let hub = TestHub::start(forgetful(&folder));
+    let mut publisher = Publisher::acknowledged(&hub, "p").0;
+    publisher.publish(&pairs(5_000));
+    let mut fast = Client::msgpack(&hub);
+    let ack = fast.ask(r#"{"action":"subscribe","trades":["B"],"from":"2020-01-01T00:00:00Z"}"#);
+    assert!(ack["from"].as_str().unwrap() > "2026", "{ack}: that is when history begins");
+    let mut paced = Client::json(&hub);
+    paced.ask(r#"{"action":"subscribe","trades":["A"],"from":"-5m","speed":5}"#);
+    assert_eq!(seqs(&fast.take(5_000)), (1..=5_000).collect::<Vec<_>>());
+    assert_eq!(seqs(&paced.take(5_000)), (1..=5_000).collect::<Vec<_>>());
+    until("live", || hub.metric("tickwire_sessions_catching_up") == 0);
+    publisher.publish(&pairs(1));
+    assert_eq!((seqs(&fast.take(1)), seqs(&paced.take(1))), (vec![5_001], vec![5_001]));
+}
+
+#[test]
+fn a_replay_from_disk_begins_at_its_time() {
+    let folder = folder();
+    let hub = TestHub::start(forgetful(&folder));
+    let mut publisher = Publisher::acknowledged(&hub, "p").0;
+    publisher.publish(&pairs(100));
+    let mut first = Client::json(&hub);
+    let ack = first.ask(r#"{"action":"subscribe","trades":["C"],"from":"-0s"}"#);
+    let from = ack["from"].as_str().unwrap();
+    publisher.publish(&pairs(5_000));
+    let mut client = Client::json(&hub);
+    let ack = client.ask(&format!(r#"{{"action":"subscribe","trades":["A"],"from":"{from}"}}"#));
+    assert_eq!(ack["from"], from);
+    assert_eq!(seqs(&client.take(5_000)), (101..=5_100).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_not_on_disk_any_more_is_named() {
+    let folder = folder();
+    let hub = TestHub::start(Config { disk_bytes_max: 1 << 20, ..forgetful(&folder) });
+    let mut publisher = Publisher::acknowledged(&hub, "p").0;
+    publisher.publish(&pairs(20_000));
+    let oldest = folder.path().join("0000000001.seg");
+    until("the oldest segment is removed", || !oldest.exists());
+    let mut client = Client::json(&hub);
+    behind(&hub, &mut client, r#""trades":["A"]"#, 0);
+    let gap = client.control();
+    let to = gap["to"].as_u64().unwrap();
+    assert_eq!(gap, json!({"T":"gap","S":"A","channel":"trades","to":to}));
+    let rest = usize::try_from(20_000 - to).unwrap();
+    assert!(rest <= 500, "{rest} ticks are in memory");
+    assert_eq!(seqs(&client.take(rest)), (to + 1..=20_000).collect::<Vec<_>>());
+    client.nothing_pending();
+}
+
+#[test]
+fn many_sessions_read_from_disk_at_once_and_some_change_their_mind() {
+    let folder = folder();
+    let hub = TestHub::start(forgetful(&folder));
+    let mut publisher = Publisher::acknowledged(&hub, "p").0;
+    publisher.publish(&pairs(4_000));
+    let mut clients: Vec<_> = (0..200).map(|_| Client::msgpack(&hub)).collect();
+    let status: Value = serde_json::from_str(&hub.get("/api/status").body).unwrap();
+    for (pos, client) in (0..).step_by(20).zip(&mut clients) {
+        let resume = json!({"epoch": status["epoch"], "pos": pos});
+        client.send(&format!(r#"{{"action":"subscribe","trades":["A"],"resume":{resume}}}"#));
+        if pos % 40 == 0 {
+            client.send(r#"{"action":"unsubscribe","trades":["A"],"id":7}"#);
+        }
+    }
+    publisher.publish(&pairs(200));
+    for (pos, client) in (0..).step_by(20).zip(&mut clients) {
+        if pos % 40 == 0 {
+            while client.answer()["id"] != 7 {}
+            client.nothing_pending();
+        } else {
+            assert_eq!(client.answer()["resumed"], "all");
+            let rest = usize::try_from(4_200 - pos / 2).unwrap();
+            assert_eq!(seqs(&client.take(rest)), (pos / 2 + 1..=4_200).collect::<Vec<_>>());
+        }
+    }
+    until("live", || hub.metric("tickwire_sessions_catching_up") == 0);
+}
