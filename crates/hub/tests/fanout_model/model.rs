@@ -132,7 +132,9 @@ impl Shard {
         self.head = batch.end;
     }
 
-    pub(crate) fn finish(&mut self, slot: u32, reason: CloseReason) {
+    /// With more bytes of control frames held over all than there may be, the newest are not put among
+    /// them.
+    pub(crate) fn finish(&mut self, slot: u32, reason: CloseReason, held_bytes: usize) {
         let now_ns = self.now_ns;
         let session = self.sessions.get_mut(&slot).unwrap();
         let newest = |(channel, symbol)| &self.last[&(session.feed, channel, symbol)].tick;
@@ -142,7 +144,7 @@ impl Shard {
         if reason == CloseReason::SlowClient {
             session.pending.clear();
             session.control(session::error(ErrorCode::SlowClient, None), now_ns);
-        } else if !ticks.is_empty() {
+        } else if !ticks.is_empty() && held_bytes <= self.setting.controls_bytes {
             session.push(Item::Newest { ticks, queued_ns: now_ns });
         }
         session.wake();

@@ -88,8 +88,9 @@ impl Pair {
                 }
             }
             Op::Finish(_, reason) if !ending => {
+                let held_bytes = core.stats().control_bytes;
                 core.finish(id, *reason);
-                model.finish(slot, *reason);
+                model.finish(slot, *reason, held_bytes);
             }
             Op::Hush(_) if !ending => {
                 core.hush(id);
@@ -139,7 +140,7 @@ impl Pair {
 
     fn finish(&mut self, slot: u32) {
         self.core.finish(SessionId(slot), CloseReason::SlowClient);
-        self.model.finish(slot, CloseReason::SlowClient);
+        self.model.finish(slot, CloseReason::SlowClient, 0);
     }
 
     /// Sessions to be written: all that must be, each once. An alarm may be early or outdated.
