@@ -23,6 +23,8 @@ pub(crate) struct Schedule<S> {
     pacer: Pacer,
     ahead: Option<(Tick, Due)>,
     taken: u64,
+    /// How many had been taken when it last went back.
+    taken_before: u64,
     ended: bool,
     /// Nothing behind this many ticks is taken.
     until: Option<u64>,
@@ -30,7 +32,15 @@ pub(crate) struct Schedule<S> {
 
 impl<S: Source> Schedule<S> {
     pub(crate) fn new(source: S, pace: Pace) -> Self {
-        Self { source, pacer: Pacer::new(pace), ahead: None, taken: 0, ended: false, until: None }
+        Self {
+            source,
+            pacer: Pacer::new(pace),
+            ahead: None,
+            taken: 0,
+            taken_before: 0,
+            ended: false,
+            until: None,
+        }
     }
 
     /// The next tick if it is due. After an error it has ended.
@@ -74,6 +84,7 @@ impl<S: Source> Schedule<S> {
         self.ended |= rewound.is_err();
         if let Ok(true) = rewound {
             self.ahead = None;
+            self.taken_before = self.taken_before.max(self.taken);
             self.taken = 0;
             self.ended = false;
         }
@@ -91,7 +102,7 @@ impl<S: Source> Schedule<S> {
 
     /// Nothing that has not been taken yet is taken from now on.
     pub(crate) fn stop(&mut self) {
-        self.until.get_or_insert(self.taken);
+        self.until.get_or_insert(self.taken.max(self.taken_before));
     }
 
     /// Whether it has been stopped.

@@ -96,9 +96,11 @@ impl<S: Source> Publisher<S> {
         self.progress.ticks.fetch_sub(unacked as u64, Relaxed);
         self.untold = 0;
         while self.schedule.taken() < at {
-            if self.cancel.is_cancelled() && !self.schedule.is_stopped() {
+            if self.cancel.is_cancelled() {
                 self.schedule.stop();
-                break;
+                if self.schedule.has_ended() {
+                    break; // it has published nothing that it would owe
+                }
             }
             let skipped = self.schedule.skip((at - self.schedule.taken()).min(SKIP_TICKS))?;
             if skipped == 0 {
