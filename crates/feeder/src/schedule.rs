@@ -102,7 +102,8 @@ impl<S: Source> Schedule<S> {
 
     /// Nothing that has not been taken yet is taken from now on.
     pub(crate) fn stop(&mut self) {
-        self.until.get_or_insert(self.taken.max(self.taken_before));
+        let most = self.taken.max(self.taken_before);
+        self.until.get_or_insert(most);
     }
 
     /// Whether it has been stopped.
