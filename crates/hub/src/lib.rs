@@ -17,6 +17,8 @@ mod http;
 mod metrics;
 mod publisher;
 mod router;
+#[cfg(test)]
+mod seeded;
 mod server;
 mod service;
 mod shard_task;

@@ -1,42 +1,26 @@
 //! The client library and a real hub: connections are cut, the hub is killed, applications restart.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod kit;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use kit::{Running, tickwire};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tickwire_client::{Backoff, Channel, Client, Event, Position, Resumed, Topic, names};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A running command; ended when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended_already = self.0.kill();
-        let _ended_already = self.0.wait();
-    }
-}
-
-fn tickwire(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
-    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TICKWIRE_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
 /// A hub with a log on disk; port 0 takes a free one.
 fn hub(data: &str, port: u16) -> (Running, u16) {
     let listen = format!("127.0.0.1:{port}");
     let mut command = tickwire(&["hub", "--listen", &listen, "--data-dir", data]);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let port = line.trim().rsplit_once(':').unwrap().1.parse().unwrap();
@@ -46,7 +30,9 @@ fn hub(data: &str, port: u16) -> (Running, u16) {
 fn market(port: u16) -> Running {
     let hub = format!("ws://127.0.0.1:{port}");
     let feed = ["feed", "sim", "--symbols", "20", "--rate", "3000", "--duration", "300s"];
-    Running(tickwire(&feed).args(["--hub", &hub]).stdout(Stdio::null()).spawn().unwrap())
+    let mut command = tickwire(&feed);
+    command.args(["--hub", &hub]).stdout(Stdio::null()).stderr(Stdio::null());
+    Running(command.spawn().unwrap())
 }
 
 /// What a client has been given: every tick once, in order, without a gap.

@@ -2,14 +2,17 @@
 //! order, the same as a file that the feed writes.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+mod kit;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use kit::{Running, tickwire};
 use tempfile::TempDir;
 use tickwire_client::{Channel, Client, Event, names};
 use tickwire_protocol::{Seq, Tick};
@@ -20,25 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MARKET: [&str; 8] =
     ["--symbols", "40", "--rate", "5000", "--ticks", "50000", "--start", "2026-01-02T14:30:00Z"];
 const TICKS: usize = 50_000;
-
-/// A running command; ended when dropped, so that a failing test leaves nothing behind.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended_already = self.0.kill(); // SIGKILL
-        let _ended_already = self.0.wait();
-    }
-}
-
-fn tickwire(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
-    command.args(arguments).stdin(Stdio::null());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TICKWIRE_")) {
-        command.env_remove(name);
-    }
-    command
-}
 
 /// A hub with a log on disk, and a feed that publishes to it.
 struct Market {

@@ -1,28 +1,12 @@
 //! The commands together, as a user runs them: hub, feed and watch as processes of their own.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod kit;
+
+use kit::{Running, tickwire};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
-/// A running command; ended when dropped, so that a failing test leaves nothing behind.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended_already = self.0.kill();
-        let _ended_already = self.0.wait();
-    }
-}
-
-fn tickwire(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
-    command.args(arguments).stdin(Stdio::null());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TICKWIRE_")) {
-        command.env_remove(name);
-    }
-    command
-}
+use std::process::Stdio;
 
 /// Starts a hub on a free port and waits until it listens.
 fn hub(arguments: &[&str]) -> (Running, String) {

@@ -13,6 +13,7 @@ use tickwire_protocol::{
 
 use super::{BadState, BarConfig, BarMaker, CLOSE_DELAY, MINUTE, SECOND, Skipped};
 use crate::fanout::{FeedId, Numbered, TopicId};
+use crate::seeded::random;
 use model::{Model, Sold};
 
 const FEED: FeedId = FeedId(0);
@@ -251,14 +252,6 @@ fn minutes_beyond_the_limit_are_closed_in_further_turns() {
         let more = rig.maker.turn(&[], now, &mut bars);
         assert_eq!((bars.len() / 2, more), expected);
     }
-}
-
-#[expect(clippy::print_stdout, reason = "shown when the test fails")]
-fn random() -> StdRng {
-    let given = std::env::var("TICKWIRE_TEST_SEED").ok();
-    let seed = given.map_or_else(|| rand::rng().random(), |seed| seed.parse().unwrap());
-    println!("TICKWIRE_TEST_SEED={seed}");
-    StdRng::seed_from_u64(seed)
 }
 
 const CODES: [&str; 14] = ["@", "F", "I", "T", "4", "Z", "B", "M", "Q", "9", "O", "6", "U", "7"];

@@ -9,18 +9,10 @@ use rand::{RngExt, SeedableRng};
 use super::Gone;
 use super::storage::{Kind, kind};
 use crate::fanout::Position;
+use crate::seeded::random;
 use folder::Folder;
 use life::{Life, recovered};
 use tickwire_protocol::UnixNanos;
-
-/// Random numbers from a printed seed. `TICKWIRE_TEST_SEED` repeats a run.
-#[expect(clippy::print_stdout, reason = "shown when the test fails")]
-fn random() -> StdRng {
-    let given = std::env::var("TICKWIRE_TEST_SEED").ok();
-    let seed = given.map_or_else(|| rand::rng().random(), |seed| seed.parse().unwrap());
-    println!("TICKWIRE_TEST_SEED={seed}");
-    StdRng::seed_from_u64(seed)
-}
 
 #[test]
 fn a_hub_that_was_killed_goes_on_where_it_stood() {

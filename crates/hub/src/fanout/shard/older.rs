@@ -152,6 +152,7 @@ impl Shard {
             None => Refilled::Later,
         }
     }
+
     /// Adds what a session wants of a batch, in which its cursor stands. Says whether it is through with it.
     fn pick(
         &self,

@@ -1,15 +1,15 @@
 //! Resume and replay, on small numbers.
 
-use std::time::Duration;
+mod lost;
+mod replay;
 
 use tickwire_protocol::{
-    Channel, Command, Control, Element, Encoding, PerChannel, Replay, ReplayFrom, ReplaySpeed,
-    Resume, ResumePoint, Seq, Subscription, Symbol,
+    Channel, Command, PerChannel, Resume, ResumePoint, Seq, Subscription, Symbol,
 };
 
 use super::super::super::{CloseReason, Position};
 use super::super::NextWrite;
-use super::rig::{Rig, all_trades, every, latest, names, patient};
+use super::rig::{Rig, all_trades, every, latest, names};
 
 const EPOCH: &str = "life";
 
@@ -34,11 +34,6 @@ fn after(names: tickwire_protocol::Names, topics: &[(&str, u64)]) -> Subscriptio
     let topic = |(symbol, seq): &(&str, u64)| (Symbol::new(symbol).unwrap(), Seq(*seq));
     after[Channel::Trades] = topics.iter().map(topic).collect();
     resume(names, ResumePoint::After(after))
-}
-
-fn from(names: tickwire_protocol::Names, ago_ms: u64, speed: ReplaySpeed) -> Subscription {
-    let from = ReplayFrom::Ago(Duration::from_millis(ago_ms));
-    Subscription { names, replay: Some(Replay { from, speed }), ..Subscription::default() }
 }
 
 #[test]
@@ -79,25 +74,6 @@ fn under_a_star_a_missing_topic_is_sent_from_its_first_tick() {
     assert_eq!(rig.read(id), ["ack All 0", "C1", "A2", "C2", "p6"]);
     rig.trades(["B"]);
     assert_eq!(rig.read(id), ["B3", "p7"]);
-}
-
-#[test]
-fn what_has_left_the_log_is_named() {
-    let mut rig = rig();
-    rig.trades(["A", "B", "C"]);
-    rig.trades(["A", "A"]);
-    rig.trades(["A", "B"]);
-    rig.turn_with_log_from(6);
-    let (by_position, by_number, all) = (rig.open(), rig.open(), rig.open());
-    rig.ask(by_position, behind(names(["A", "B", "C"]), 3));
-    assert_eq!(rig.read(by_position), ["ack Gap 3", "gap A ?-3", "p5", "A4", "B2", "p7"]);
-    rig.ask(by_number, after(names(["A", "B", "C"]), &[("A", 1), ("B", 1), ("C", 0)]));
-    let expected = ["ack Gap 0", "gap A 2-3", "gap C 1-1", "p5", "A4", "B2", "p7"];
-    assert_eq!(rig.read(by_number), expected);
-    rig.ask(all, after(all_trades(), &[("A", 1), ("C", 1)]));
-    let expected = ["ack Gap 0", "gap A 2-3", "gap B 1-1", "p5", "A4", "B2", "p7"];
-    assert_eq!(rig.read(all), expected);
-    assert_eq!(rig.shard.stats().resumed_gap, 3);
 }
 
 #[test]
@@ -152,28 +128,6 @@ fn a_second_resume_goes_back_and_repeats_nothing() {
 }
 
 #[test]
-fn a_cursor_that_the_log_overtakes_tells_what_is_lost_and_goes_on() {
-    let mut rig = rig();
-    for _ in 0..3_000 {
-        rig.trades(["A", "B"]);
-    }
-    let id = rig.open();
-    rig.ask(id, behind(names(["A"]), 0));
-    assert_eq!(rig.write(id).unwrap(), ["ack All 0"]);
-    let mut last = 0;
-    let first = rig.write(id).unwrap();
-    for spelled in first.iter().filter(|spelled| spelled.starts_with('A')) {
-        last += 1;
-        assert_eq!(*spelled, format!("A{last}"));
-    }
-    rig.turn_with_log_from(5_001);
-    let read = rig.read(id);
-    assert_eq!(read[..2], ["gap A ?-2500", "A2501"]);
-    assert_eq!(read[read.len() - 2..], ["A3000", "p5999"]);
-    assert_eq!(read.len(), 1 + 500 + read.iter().filter(|s| s.starts_with('p')).count());
-}
-
-#[test]
 fn another_epoch_is_a_gap_and_the_last_values() {
     let mut rig = rig();
     rig.trades(["A", "A", "B"]);
@@ -225,29 +179,6 @@ fn a_name_that_is_given_up_is_not_sent_but_goes_on_under_a_star() {
 }
 
 #[test]
-fn who_lags_while_it_catches_up_is_told_exactly_what_it_misses() {
-    let mut rig = rig();
-    for _ in 0..1_500 {
-        rig.trades(["A", "B"]);
-    }
-    let id = rig.open();
-    rig.ask(id, patient(names([])));
-    rig.ask(id, behind(names(["A"]), 0));
-    assert_eq!(rig.write(id).unwrap()[..2], ["ack", "ack All 0"]);
-    let read = rig.write(id).unwrap();
-    let count = read.iter().filter(|spelled| spelled.starts_with('A')).count();
-    rig.turn_at(0);
-    rig.shard.blocked(id);
-    rig.turn_at(super::rig::AGE_MAX_MS + 1);
-    assert!(rig.shard.check_ages());
-    assert!(rig.shard.take_lagged().is_empty(), "it asked to go on");
-    rig.shard.writable(id);
-    let gap = format!("gap A {}-1499", count + 1);
-    assert_eq!(rig.read(id), [gap.as_str(), "A1500"]);
-    assert_eq!(rig.shard.stats().catching_up, 0);
-}
-
-#[test]
 fn a_session_that_ends_is_sent_what_is_pending_and_no_more_of_the_past() {
     let mut rig = rig();
     for _ in 0..3_000 {
@@ -282,86 +213,6 @@ fn a_new_star_does_not_begin_where_a_name_was_before() {
     let read = rig.read(id);
     let of_b: Vec<_> = read.iter().filter(|spelled| spelled.starts_with('B')).collect();
     assert_eq!(of_b, ["B4"]);
-}
-
-#[test]
-fn a_replay_begins_where_it_was_asked_to_and_becomes_live() {
-    let mut rig = rig();
-    for ms in 0..10 {
-        rig.received_ms = 1_000 + 100 * ms;
-        rig.trades(["A", "B"]);
-    }
-    rig.turn_at(2_000);
-    let id = rig.open();
-    rig.ask(id, from(names(["A"]), 300, ReplaySpeed::Max));
-    assert_eq!(rig.read(id), ["ack", "A8", "A9", "A10"]);
-    rig.trades(["A"]);
-    assert_eq!(rig.read(id), ["A11"]);
-}
-
-#[test]
-fn a_replay_at_a_pace_sends_each_tick_when_it_is_due() {
-    let mut rig = rig();
-    for n in 0..10 {
-        rig.received_ms = 1_000 + 100 * n;
-        rig.trades(["A", "B"]);
-    }
-    rig.turn_at(2_000);
-    let id = rig.open();
-    rig.ask(id, from(names(["A"]), 1_000, ReplaySpeed::times(2.0).unwrap()));
-    assert_eq!(rig.read(id), ["ack", "A1"]);
-    let mut at = Vec::new();
-    for ms in 2_001..3_000 {
-        rig.turn_at(ms);
-        for id in rig.shard.take_ready().into_iter().chain(rig.shard.next_catching_up()) {
-            at.extend(rig.read(id).into_iter().map(|spelled| (ms, spelled)));
-        }
-    }
-    assert_eq!(at.len(), 9, "{at:?}");
-    for (n, (ms, spelled)) in at.iter().enumerate() {
-        let due = 2_000 + 50 * (n as u64 + 1);
-        assert!((due..=due + 12).contains(ms), "{spelled} at {ms}, due at {due}");
-        assert_eq!(*spelled, format!("A{}", n + 2));
-    }
-    assert_eq!(rig.shard.stats().catching_up, 0, "all was played");
-    rig.trades(["A"]);
-    assert_eq!(rig.read(id), ["A11"]);
-}
-
-#[test]
-fn a_replay_at_a_pace_is_alone() {
-    let mut rig = rig();
-    rig.received_ms = 1_000;
-    rig.trades(["A", "B"]);
-    rig.received_ms = 1_900;
-    rig.trades(["A"]);
-    rig.turn_at(2_000);
-    let (other, id) = (rig.open(), rig.open());
-    let slowly = ReplaySpeed::times(1.0).unwrap();
-    rig.ask(other, every(names(["B"])));
-    rig.ask(other, from(names(["A"]), 1_500, slowly));
-    assert_eq!(rig.read(other), ["ack", "error 400"]);
-    rig.ask(id, from(names(["A"]), 1_500, slowly));
-    rig.ask(id, every(names(["B"])));
-    rig.ask(id, latest(names(["B"])));
-    assert_eq!(rig.read(id), ["ack", "error 400", "ack", "A1"]);
-}
-
-#[test]
-fn last_values_from_before_the_log_are_snapshots_and_known_as_gone() {
-    let mut rig = Rig::new(Position(100), 65_535);
-    let of = |symbol, seq| super::super::super::sequencer::tests::trade(symbol, seq);
-    let before = [("A", 7, 50), ("B", 3, 99)];
-    for (symbol, seq, at) in before {
-        rig.shard.restore(super::rig::FEED, of(symbol, seq), Position(at));
-    }
-    let (fresh, again) = (rig.open(), rig.open());
-    rig.ask(fresh, Subscription::default());
-    rig.ask(fresh, Subscription { names: names(["A", "B"]), ..Subscription::default() });
-    assert_eq!(rig.read(fresh), ["ack", "ack", "snapshot", "A7", "B3", "live"]);
-    let resume = Some(Resume { epoch: String::new(), point: ResumePoint::Position(60) });
-    rig.ask(again, Subscription { names: names(["A", "B"]), resume, ..Subscription::default() });
-    assert_eq!(rig.read(again), ["ack Gap ?", "gap B ?-3"]);
 }
 
 #[test]
@@ -401,41 +252,6 @@ fn a_position_that_the_epoch_has_not_come_to_is_of_another() {
 }
 
 #[test]
-fn who_is_cut_between_the_answer_and_its_gaps_is_told_them_when_it_resumes() {
-    let mut rig = rig();
-    rig.trades(["A", "B", "C"]);
-    rig.trades(["A", "A"]);
-    rig.trades(["B"]);
-    rig.turn_with_log_from(6);
-    let id = rig.open();
-    rig.ask(id, behind(names(["A"]), 1));
-    let told = ["ack Gap 1", "gap A ?-3", "p5"];
-    assert_eq!(rig.read(id), told);
-    let again = rig.open();
-    rig.ask(again, behind(names(["A"]), 1));
-    assert_eq!(rig.read(again), told);
-    rig.ask(again, behind(names(["C"]), 5));
-    assert_eq!(rig.read(again), ["ack All 5"]);
-}
-
-#[test]
-fn a_replay_at_a_pace_is_served_behind_the_live_ones() {
-    let mut rig = rig();
-    for n in 0..20 {
-        rig.received_ms = n * 100;
-        rig.trades(["A"]);
-    }
-    rig.turn_at(2_000);
-    let id = rig.open();
-    rig.ask(id, from(names(["A"]), 2_000, ReplaySpeed::times(1.0).unwrap()));
-    rig.shard.take_ready();
-    while rig.shard.next_catching_up().is_some() {}
-    rig.read(id);
-    rig.turn_at(2_300);
-    assert_eq!(rig.shard.take_ready(), []);
-}
-
-#[test]
 fn a_name_taken_beside_a_star_that_catches_up_goes_on_where_it_is() {
     let mut rig = rig();
     for _ in 0..1_500 {
@@ -450,40 +266,6 @@ fn a_name_taken_beside_a_star_that_catches_up_goes_on_where_it_is() {
     read.append(&mut rig.read(id));
     let of_b: Vec<_> = read.iter().filter(|spelled| spelled.starts_with('B')).collect();
     assert!(of_b.iter().copied().eq(&(1..=1_501).map(|n| format!("B{n}")).collect::<Vec<_>>()));
-}
-
-#[test]
-fn names_resumed_in_two_commands_are_told_what_the_log_forgets_meanwhile() {
-    let mut rig = rig();
-    rig.shard = Rig::new(Position::FIRST, 5_000).shard.in_epoch(EPOCH);
-    for _ in 0..3_000 {
-        rig.trades(["A", "B"]);
-    }
-    let id = rig.open();
-    rig.ask(id, behind(names(["A"]), 0));
-    rig.write(id);
-    rig.write(id);
-    rig.ask(id, behind(names(["B"]), 0));
-    rig.turn_with_log_from(5_001);
-    let read = rig.read(id);
-    let gaps: Vec<_> = read.iter().filter(|spelled| spelled.starts_with("gap")).collect();
-    assert_eq!(gaps, ["gap A ?-2500", "gap B ?-2500"]);
-    let of_a = read.iter().filter(|spelled| spelled.starts_with('A'));
-    assert!(of_a.eq(&(2_501..=3_000).map(|n| format!("A{n}")).collect::<Vec<_>>()));
-}
-
-#[test]
-fn a_name_that_may_have_ticked_first_where_the_shard_saw_nothing_is_named() {
-    let mut rig = rig();
-    rig.trades(["A"]);
-    rig.shard.fell_out(Position(100));
-    rig.trades(["A"]);
-    let id = rig.open();
-    rig.ask(id, behind(names(["Q"]), 1));
-    assert_eq!(rig.read(id), ["ack Gap 1", "gap Q ?-?", "p100"]);
-    let again = rig.open();
-    rig.ask(again, behind(names(["Q"]), 99));
-    assert_eq!(rig.read(again), ["ack All 100"]);
 }
 
 #[test]
@@ -503,50 +285,4 @@ fn a_latest_name_given_up_under_a_star_that_catches_up_does_not_go_back() {
     let read = rig.read(id);
     let first_b = read.iter().find(|spelled| spelled.starts_with('B'));
     assert!(first_b.is_none(), "{newest:?} then {first_b:?}");
-}
-
-#[test]
-fn what_a_session_joined_with_is_told_when_the_log_forgets_it() {
-    let mut rig = Rig::new(Position::FIRST, 5_000);
-    rig.shard =
-        std::mem::replace(&mut rig.shard, Rig::new(Position::FIRST, 10).shard).in_epoch(EPOCH);
-    for _ in 0..10 {
-        rig.apply((0..100).map(|_| 0));
-    }
-    let id = rig.open();
-    rig.ask(id, behind(names(["A"]), 0));
-    assert_eq!(rig.write(id).unwrap(), ["ack All 0"]);
-    assert!(rig.write(id).unwrap().len() < 500, "one message of several");
-    rig.trades(["A"]);
-    assert_eq!(rig.shard.stats().catching_up, 0, "it has joined");
-    rig.turn_with_log_from(901);
-    let read = rig.read(id);
-    assert_eq!(read[..2], ["gap A ?-900", "A901"]);
-    assert_eq!(read[read.len() - 2..], ["A1001", "p1001"]);
-    rig.trades(["A", "A"]);
-    rig.turn_with_empty_log();
-    assert_eq!(rig.shard.next_write(id, &mut rig.out), NextWrite::Lagged, "it is live");
-}
-
-#[test]
-fn a_star_that_the_log_overtakes_gives_up_more_than_it_has_lost_and_is_told_all_of_it() {
-    let mut rig = rig();
-    (0..10).for_each(|_| rig.apply(0..4_000));
-    let id = rig.open();
-    rig.ask(id, behind(all_trades(), 0));
-    rig.write(id);
-    rig.write(id);
-    rig.turn_with_log_from(20_001);
-    let (mut gaps, mut ticks) = (0, 0);
-    while let NextWrite::Frames { .. } = rig.shard.next_write(id, &mut rig.out) {
-        for element in rig.elements(Encoding::MsgpackArray) {
-            match element {
-                Element::Control(Control::Gap { to: Some(to), .. }) => gaps += to,
-                Element::Tick(_) => ticks += 1,
-                _ => {}
-            }
-        }
-    }
-    assert!(ticks < 20_000 && ticks > 15_000, "{ticks}");
-    assert_eq!(gaps + ticks, 40_000, "each tick is sent or told of");
 }
