@@ -9,6 +9,7 @@ use std::{io, thread};
 use crate::clock;
 use crate::durable::{Archive, Storage};
 use crate::fanout::{Batch, OlderWanted, READERS_MAX, Shelf};
+use crate::market::ShardNumber;
 use crate::server::Shared;
 
 /// Ticks read for one answer, as they are charged in memory, in bytes.
@@ -27,11 +28,7 @@ pub(crate) struct Desk {
 
 #[derive(Debug)]
 pub(crate) enum Request {
-    Read {
-        /// Number of the shard.
-        shard: usize,
-        wanted: OlderWanted,
-    },
+    Read { shard: ShardNumber, wanted: OlderWanted },
     End,
 }
 
@@ -50,7 +47,7 @@ impl Desk {
     }
 
     /// Asks for ticks; says whether there will be an answer. There is room for as much as shards may ask.
-    pub(crate) fn ask(&self, shard: usize, wanted: OlderWanted) -> bool {
+    pub(crate) fn ask(&self, shard: ShardNumber, wanted: OlderWanted) -> bool {
         self.requests.try_send(Request::Read { shard, wanted }).is_ok()
     }
 
@@ -120,14 +117,14 @@ fn serve<S: Storage>(mut archive: Archive<S>, queue: &Receiver<Request>, shared:
 /// Answers in the order of the log, so that each file is read once, and the same once for all.
 fn answer<S: Storage>(
     archive: &mut Archive<S>,
-    mut wanted: Vec<(usize, OlderWanted)>,
+    mut wanted: Vec<(ShardNumber, OlderWanted)>,
     shared: &Shared,
 ) {
     wanted.sort_by_key(|(_, wanted)| wanted.from);
     for same in wanted.chunk_by(|(_, one), (_, other)| one.from == other.from) {
         let found = archive.read(same[0].1.from, ANSWER_BYTES).ok();
         for (shard, wanted) in same {
-            let shard = &shared.shards[*shard];
+            let shard = shared.shard(*shard);
             // There is room for as much as the shard may ask; if it has ended nobody waits.
             let _ended = shard.older.try_send(Answer { wanted: *wanted, found: found.clone() });
             shard.follower.wake();

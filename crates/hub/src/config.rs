@@ -1,7 +1,9 @@
 //! Every limit of the hub, with its default and its check.
 
 mod fsync;
+mod views;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use tickwire_protocol::{Feed, TICK_BYTES_MAX};
 
 use crate::bars::{BarConfig, Calendar, CalendarError};
 pub use fsync::{Fsync, FsyncError};
+pub(crate) use views::NamedView;
+pub use views::ViewConfig;
 
 /// What the hub is told. The defaults suit one machine; [`Config::check`] holds the relations
 /// between the limits.
@@ -24,6 +28,9 @@ pub struct Config {
     pub shards: usize,
     /// Names of the feeds that exist; the first is meant when none is named.
     pub feeds: Vec<String>,
+    /// Names by which subscribers reach feeds beside those of the feeds themselves, with or without a delay.
+    /// Without another meaning `sip` and `iex` are the first feed, and `delayed_sip` is that 15 minutes later.
+    pub views: BTreeMap<String, ViewConfig>,
     /// What publishers must show as `Authorization: Bearer …`; without it anyone may publish.
     pub publish_token: Option<String>,
     /// What administrators must show in the same way; without it nobody may drain the hub.
@@ -111,6 +118,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             shards: 0,
             feeds: vec![Feed::DEFAULT.to_owned()],
+            views: BTreeMap::new(),
             publish_token: None,
             admin_token: None,
             allow_origins: Vec::new(),
@@ -208,7 +216,7 @@ impl Config {
     /// # Errors
     /// Names the first setting that is out of its range, what was given and what is allowed.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.feeds()?;
+        self.named_views()?;
         for origin in &self.allow_origins {
             if !(origin.starts_with("http://") || origin.starts_with("https://"))
                 || origin.ends_with('/')

@@ -14,6 +14,7 @@ pub mod durable;
 pub mod fanout;
 mod feeds;
 mod http;
+mod market;
 mod metrics;
 mod publisher;
 mod router;
@@ -23,8 +24,9 @@ mod server;
 mod service;
 mod shard_task;
 mod shared_log;
+mod views;
 
-pub use config::{Config, ConfigError, Fsync, FsyncError};
+pub use config::{Config, ConfigError, Fsync, FsyncError, ViewConfig};
 pub use server::{Hub, StartError};
 #[doc(hidden)] // for fuzzing
 pub use shard_task::Reader;

@@ -150,7 +150,7 @@ impl Router {
             if end {
                 break;
             }
-            if drained && self.shared.log.can_wait() {
+            if drained && self.shared.live().log.can_wait() {
                 thread::sleep(REST); // no shard looks before: gather a larger batch for it
             }
         }
@@ -290,7 +290,7 @@ impl Router {
             durable.turn(&Turn { batch: batch.as_ref(), made, changes: &changes, received });
         }
         if let Some(batch) = batch {
-            self.shared.log.append(Arc::new(batch));
+            self.shared.live().log.append(Arc::new(batch));
         }
     }
 

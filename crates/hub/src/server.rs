@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,20 +17,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Sessions;
-use crate::archive_desk::{self, Answer, Desk};
+use crate::archive_desk::{self, Desk};
 use crate::bars::BarMaker;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::{Config, ConfigError, ms};
 use crate::durable::{OpenError, Status};
-use crate::fanout::READERS_MAX;
 use crate::feeds::Feeds;
 use crate::http;
-use crate::metrics::{HubMetrics, ShardMetrics};
+use crate::market::{Market, ShardHandle, ShardNumber};
+use crate::metrics::HubMetrics;
 use crate::router::{self, Ingest};
 use crate::service::Service;
-use crate::shard_task::{self, NewConnection, Prepared};
-use crate::shared_log::{Follower, SharedLog};
+use crate::shard_task::{self, Prepared};
+use crate::views::Views;
 use beginning::{Beginning, Past};
 
 /// What the parts of the hub share. Everything in here is either constant or made of counters.
@@ -43,13 +42,15 @@ pub(crate) struct Shared {
     pub(crate) epoch: String,
     pub(crate) started: Instant,
     pub(crate) feeds: Feeds,
+    /// The names by which subscribers reach them.
+    pub(crate) views: Views,
     pub(crate) catalog: Catalog,
-    pub(crate) log: SharedLog,
     /// How the log on disk is, if there is to be one.
     pub(crate) durable: Option<Arc<Status>>,
     /// Where shards ask for what memory does not hold any more, if that is on disk.
     pub(crate) archive: Option<Desk>,
-    pub(crate) shards: Vec<ShardHandle>,
+    /// What sessions follow; the first one is live.
+    pub(crate) markets: Vec<Market>,
     pub(crate) metrics: HubMetrics,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) ingest: mpsc::Sender<Ingest>,
@@ -69,17 +70,22 @@ pub(crate) struct Shared {
     stopping: AtomicBool,
 }
 
-/// The way to one shard.
-#[derive(Debug)]
-pub(crate) struct ShardHandle {
-    pub(crate) inbox: SyncSender<NewConnection>,
-    /// Old ticks it has asked for.
-    pub(crate) older: SyncSender<Answer>,
-    pub(crate) follower: Arc<Follower>,
-    pub(crate) metrics: ShardMetrics,
-}
-
 impl Shared {
+    /// The market of which the router writes the log.
+    pub(crate) fn live(&self) -> &Market {
+        &self.markets[0]
+    }
+
+    /// One shard.
+    pub(crate) fn shard(&self, number: ShardNumber) -> &ShardHandle {
+        &self.markets[number.market].shards[number.shard]
+    }
+
+    /// The shards of all markets.
+    pub(crate) fn shards(&self) -> impl Iterator<Item = &ShardHandle> {
+        self.markets.iter().flat_map(|market| &market.shards)
+    }
+
     /// Whether the shards are to end.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
@@ -87,7 +93,7 @@ impl Shared {
 
     fn stop_shards(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        for shard in &self.shards {
+        for shard in self.shards() {
             shard.follower.wake();
         }
     }
@@ -100,7 +106,7 @@ impl Shared {
     /// Begins to drain, unless that has begun.
     pub(crate) fn drain(&self) {
         self.draining.cancel();
-        for shard in &self.shards {
+        for shard in self.shards() {
             shard.follower.wake();
         }
     }
@@ -149,8 +155,6 @@ pub struct Hub {
     shards: Vec<JoinHandle<()>>,
 }
 
-/// Connections handed over to a shard and not yet taken, at the most.
-const INBOX_MAX: usize = 4_096;
 /// Messages of publishers waiting for the router, at the most.
 const INGEST_MESSAGES_MAX: usize = 1_024;
 /// How often the router is told that time passes, while a minute is open.
@@ -194,11 +198,17 @@ impl Hub {
             Beginning::new(&config, &feeds).await?;
         let shelf = archive.as_mut().map(|archive| archive.shelf(clock::wall()));
         let (desk, requests) = shelf.map(|shelf| Desk::new(prepared.len(), shelf)).unzip();
-        let (shared, inboxes) = share(config, feeds, past, service, &prepared, ingest, desk);
+        let Past { epoch, log, topics, status } = past;
+        let (live, inboxes) = Market::new(log, Duration::ZERO, &prepared);
+        let known = Known { epoch, feeds, status, archive: desk };
+        let shared = share(config, known, service, vec![live], ingest)?;
+        shared.catalog.add(&topics);
+        shared.metrics.topics.set(topics.len() as u64);
         let minutes_open = bars.as_ref().is_some_and(BarMaker::has_open_minutes);
         shared.minutes_open.store(minutes_open, Ordering::Relaxed);
         let mut shards = Vec::new();
-        for ((number, prepared), inbox) in prepared.into_iter().enumerate().zip(inboxes) {
+        for ((shard, prepared), inbox) in prepared.into_iter().enumerate().zip(inboxes) {
+            let number = ShardNumber { market: 0, shard };
             shards.push(shard_task::spawn(prepared, number, shared.clone(), inbox, &last_before)?);
         }
         let archive = match archive.zip(requests) {
@@ -279,36 +289,33 @@ fn join(thread: JoinHandle<()>, name: &str) {
     }
 }
 
-type Inboxes = Vec<shard_task::Inbox>;
+/// What a hub is made of beside its config.
+struct Known {
+    epoch: String,
+    feeds: Vec<Feed>,
+    status: Option<Arc<Status>>,
+    archive: Option<Desk>,
+}
 
 fn share(
     config: Config,
-    feeds: Vec<Feed>,
-    past: Past,
+    known: Known,
     service: Service,
-    prepared: &[Prepared],
+    markets: Vec<Market>,
     ingest: mpsc::Sender<Ingest>,
-    archive: Option<Desk>,
-) -> (Arc<Shared>, Inboxes) {
-    let followers: Vec<_> = prepared.iter().map(|shard| shard.follower.clone()).collect();
-    let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
-    for follower in followers.clone() {
-        let (inbox, connections) = std::sync::mpsc::sync_channel(INBOX_MAX);
-        let (older, answers) = std::sync::mpsc::sync_channel(READERS_MAX);
-        shards.push(ShardHandle { inbox, older, follower, metrics: ShardMetrics::new() });
-        inboxes.push(shard_task::Inbox { connections, answers });
-    }
-    let Past { epoch, log, topics, status } = past;
-    let shared = Shared {
+) -> Result<Arc<Shared>, ConfigError> {
+    let Known { epoch, feeds, status, archive } = known;
+    let delays: Vec<_> = markets.iter().map(|market| market.delay).collect();
+    Ok(Arc::new(Shared {
         service,
         epoch,
         started: clock::monotonic(),
         catalog: Catalog::new(feeds.len()),
         feeds: Feeds::new(feeds, ms(config.feed_stale_ms), clock::wall()),
-        log: SharedLog::new(log, followers),
+        views: Views::new(config.named_views()?, &delays),
         durable: status,
         archive,
-        shards,
+        markets,
         metrics: HubMetrics::new(),
         sessions: Sessions::new(&config),
         ingest,
@@ -320,10 +327,7 @@ fn share(
         minutes_open: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         config,
-    };
-    shared.catalog.add(&topics);
-    shared.metrics.topics.set(topics.len() as u64);
-    (Arc::new(shared), inboxes)
+    }))
 }
 
 /// Lets the router close minutes whose trades have ended.
@@ -348,7 +352,7 @@ async fn watch_feeds(shared: Arc<Shared>) {
             () = shared.closing.cancelled() => return,
         }
         if shared.feeds.refresh(clock::wall()) {
-            for shard in &shared.shards {
+            for shard in shared.shards() {
                 shard.follower.wake();
             }
         }

@@ -4,7 +4,8 @@ use tickwire_protocol::{Command, CommandError, Control, Encoding};
 use tungstenite::Message;
 
 use crate::fanout::{FeedId, SessionId, Shard};
-use crate::server::{ShardHandle, Shared};
+use crate::market::ShardHandle;
+use crate::server::Shared;
 
 /// What a session's messages mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,7 +26,8 @@ use crate::archive_desk::Answer;
 use crate::clock;
 use crate::config::{Config, ms};
 use crate::fanout::{Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard};
-use crate::server::{ShardHandle, Shared};
+use crate::market::{Market, ShardHandle, ShardNumber};
+use crate::server::Shared;
 use crate::shared_log::Follower;
 pub use connection::Reader;
 use connection::{Connection, Stage};
@@ -90,13 +91,14 @@ pub(crate) fn prepare() -> io::Result<Prepared> {
 /// If the thread cannot be started.
 pub(crate) fn spawn(
     prepared: Prepared,
-    number: usize,
+    number: ShardNumber,
     shared: Arc<Shared>,
     inbox: Inbox,
     last_before: &[(FeedId, Tick, Position)],
 ) -> io::Result<thread::JoinHandle<()>> {
     let now = clock::monotonic();
-    let mut core = Shard::new(limits(&shared), shared.log.start()).in_epoch(&shared.epoch);
+    let log_start = shared.markets[number.market].log.start();
+    let mut core = Shard::new(limits(&shared), log_start).in_epoch(&shared.epoch);
     for (feed, tick, at) in last_before {
         core.restore(*feed, tick.clone(), *at);
     }
@@ -136,13 +138,14 @@ pub(crate) fn drain_time_max(config: &Config) -> Duration {
 
 fn limits(shared: &Shared) -> Limits {
     let config = &shared.config;
+    let shards = shared.shards().count().max(1);
     Limits {
-        feeds: config.feeds.len(),
+        feeds: shared.feeds.all().len(),
         names_per_session: config.names_per_session_max,
-        names: config.names_max / shared.shards.len().max(1),
+        names: config.names_max / shards,
         waiting_topics: config.waiting_names_max,
         backlog_ticks: config.backlog_ticks_max,
-        backlogs_ticks: config.backlogs_ticks_max as u64 / shared.shards.len().max(1) as u64,
+        backlogs_ticks: config.backlogs_ticks_max as u64 / shards as u64,
         controls_bytes: CONTROLS_BYTES,
         backlog_age_ns: config.backlog_age_ms_max * 1_000_000,
         message_bytes: config.message_bytes_max,
@@ -167,7 +170,7 @@ struct ShardTask {
     reading_until: Instant,
     /// Sessions whose commands wait until answers have been fetched, each once.
     paused: Vec<SessionId>,
-    number: usize,
+    number: ShardNumber,
     /// The turn's monotonic time.
     now: Instant,
     next_sweep: Instant,
@@ -197,7 +200,7 @@ impl ShardTask {
             if let Err(error) = polled
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                tracing::error!(%error, shard = self.number, "cannot wait for events");
+                tracing::error!(%error, shard = %self.number, "cannot wait for events");
             }
             self.turn(&mut events);
         }
@@ -208,7 +211,7 @@ impl ShardTask {
     fn take_up_past(&mut self) {
         while self.is_behind() {
             self.now = clock::monotonic();
-            self.core.begin_turn(clock::wall(), self.shared.log.start());
+            self.core.begin_turn(clock::wall(), self.market().log.start());
             self.follow_log();
         }
     }
@@ -237,7 +240,7 @@ impl ShardTask {
 
     /// Whether there is something in the log that it has not seen.
     fn is_behind(&self) -> bool {
-        self.core.head() != self.shared.log.head()
+        self.core.head() != self.market().log.head()
     }
 
     fn has_ended(&self) -> bool {
@@ -256,7 +259,7 @@ impl ShardTask {
     fn turn(&mut self, events: &mut Events) {
         self.now = clock::monotonic();
         let began = self.now;
-        self.core.begin_turn(clock::wall(), self.shared.log.start());
+        self.core.begin_turn(clock::wall(), self.market().log.start());
         if !self.core.is_eager() {
             self.follow_log(); // it was not woken for ticks, and commands ask for what is now
         }
@@ -284,7 +287,12 @@ impl ShardTask {
     }
 
     fn handle(&self) -> &ShardHandle {
-        &self.shared.shards[self.number]
+        self.shared.shard(self.number)
+    }
+
+    /// What it follows.
+    fn market(&self) -> &Market {
+        &self.shared.markets[self.number.market]
     }
 
     fn connection(&mut self, id: SessionId) -> Option<&mut Connection> {
@@ -392,7 +400,7 @@ impl ShardTask {
 
     /// Applies all that is in the log by now.
     fn follow_log_to_its_head(&mut self) {
-        let head = self.shared.log.head();
+        let head = self.market().log.head();
         while self.core.head() < head {
             self.follow_log();
         }
@@ -411,10 +419,14 @@ impl ShardTask {
         let mut applied = 0;
         while applied < BATCHES_PER_TURN {
             let head = self.core.head();
-            let read = self.shared.log.read(head, BATCHES_PER_LOOK, &mut self.batches);
+            let read = self.shared.markets[self.number.market].log.read(
+                head,
+                BATCHES_PER_LOOK,
+                &mut self.batches,
+            );
             if let Err(fell_out) = read {
                 tracing::warn!(
-                    shard = self.number,
+                    shard = %self.number,
                     "fell out of the log: it is too slow or too small"
                 );
                 self.core.fell_out(fell_out.start);

@@ -11,8 +11,9 @@ use tickwire_protocol::FeedState;
 
 use super::metrics_text;
 use crate::clock;
+use crate::market::ShardHandle;
 use crate::metrics::Cell;
-use crate::server::{ShardHandle, Shared};
+use crate::server::Shared;
 
 /// Symbols in an answer, at the most.
 const SYMBOLS_MAX: usize = 1_000;
@@ -88,9 +89,9 @@ struct DiskEntry {
 
 /// `GET /api/status`
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    let sum =
-        |of: fn(&ShardHandle) -> &Cell| shared.shards.iter().map(|shard| of(shard).get()).sum();
-    let (bytes, ticks) = shared.log.size();
+    let sum = |of: fn(&ShardHandle) -> &Cell| shared.shards().map(|shard| of(shard).get()).sum();
+    let log = &shared.live().log;
+    let (bytes, ticks) = log.size();
     let feeds = shared.feeds.all().iter().map(|feed| {
         let (state, since) = feed.state();
         FeedEntry {
@@ -114,13 +115,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
         ticks_in: shared.metrics.ticks_in.get(),
         ticks_delivered: sum(|shard| &shard.metrics.ticks_delivered),
         draining: shared.is_draining(),
-        log: LogEntry {
-            first: shared.log.start().0,
-            head: shared.log.head().0,
-            ticks,
-            bytes,
-            disk,
-        },
+        log: LogEntry { first: log.start().0, head: log.head().0, ticks, bytes, disk },
     })
     .into_response()
 }

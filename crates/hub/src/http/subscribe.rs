@@ -17,8 +17,9 @@ use super::{Peer, refuse, refuse_while_draining};
 use crate::admission::{SessionGuard, origin_allowed};
 use crate::fanout::FeedId;
 use crate::metrics::Refused;
-use crate::server::{ShardHandle, Shared};
+use crate::server::Shared;
 use crate::shard_task::NewConnection;
+use crate::views::View;
 
 /// The query of an endpoint that belongs to a feed.
 #[derive(Debug, Deserialize)]
@@ -27,11 +28,24 @@ pub(super) struct FeedQuery {
 }
 
 impl FeedQuery {
-    /// The feed that is meant, or a refusal that names those there are.
+    /// The view that is meant, or a refusal that names those there are.
+    fn view(&self, shared: &Shared) -> Result<View, Box<Response>> {
+        let first = || shared.feeds.get(FeedId(0)).name.as_str();
+        let name = self.feed.as_deref().unwrap_or_else(first);
+        shared.views.find(name).ok_or_else(|| {
+            let names: Vec<_> = shared.views.names().collect();
+            let text = format!("no such feed; there are: {}", names.join(", "));
+            Box::new(refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text))
+        })
+    }
+
+    /// The feed that publishers mean, or a refusal that names those there are.
     pub(super) fn find(&self, shared: &Shared) -> Result<FeedId, Box<Response>> {
         shared.feeds.find(self.feed.as_deref()).ok_or_else(|| {
             let names: Vec<_> = shared.feeds.all().iter().map(|feed| feed.name.as_str()).collect();
-            let text = format!("no such feed; there are: {}", names.join(", "));
+            let is_view = self.feed.as_ref().is_some_and(|name| shared.views.find(name).is_some());
+            let what = if is_view { "a view, to which nobody publishes" } else { "no such feed" };
+            let text = format!("{what}; there are the feeds: {}", names.join(", "));
             Box::new(refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text))
         })
     }
@@ -55,7 +69,7 @@ pub(super) async fn subscribe(
 
 /// A session whose socket is still in the hands of the HTTP front.
 struct Admitted {
-    feed: FeedId,
+    view: View,
     encoding: Encoding,
     guard: SessionGuard,
 }
@@ -66,7 +80,7 @@ fn admit(
     query: &FeedQuery,
     headers: &HeaderMap,
 ) -> Result<(Response, Admitted), Box<Response>> {
-    let feed = query.find(shared)?;
+    let view = query.view(shared)?;
     origin_allowed(headers, &shared.config.allow_origins)
         .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
     let chosen = offered(headers).find_map(Encoding::from_subprotocol);
@@ -80,7 +94,7 @@ fn admit(
         return Err(Box::new(refuse_while_draining(shared)));
     }
     let guard = shared.sessions.admit(peer).map_err(busy)?;
-    Ok((response, Admitted { feed, encoding: chosen.unwrap_or(Encoding::Json), guard }))
+    Ok((response, Admitted { view, encoding: chosen.unwrap_or(Encoding::Json), guard }))
 }
 
 async fn hand_over(shared: Arc<Shared>, on_upgrade: OnUpgrade, session: Admitted) {
@@ -92,13 +106,13 @@ async fn hand_over(shared: Arc<Shared>, on_upgrade: OnUpgrade, session: Admitted
         Ok((stream, read_already)) => NewConnection {
             stream,
             read_already,
-            feed: session.feed,
+            feed: session.view.feed,
             encoding: session.encoding,
             guard: session.guard,
         },
         Err(error) => return tracing::warn!(%error, "cannot take a socket over"),
     };
-    let Some(shard) = least_loaded(&shared) else { return };
+    let Some(shard) = shared.markets[session.view.market].least_loaded() else { return };
     if shard.inbox.try_send(new).is_err() {
         shard.metrics.assigned.sub(1);
         return tracing::warn!("a shard takes no more connections for now");
@@ -113,10 +127,4 @@ fn bare_socket(upgraded: Upgraded) -> std::io::Result<(std::net::TcpStream, Vec<
         .map_err(|_| std::io::Error::other("the connection is not plain TCP"))?;
     // A copy: the front's read buffer is larger than what a session should keep.
     Ok((parts.io.into_inner().into_std()?, parts.read_buf.to_vec()))
-}
-
-fn least_loaded(shared: &Shared) -> Option<&ShardHandle> {
-    let shard = shared.shards.iter().min_by_key(|shard| shard.metrics.assigned.get())?;
-    shard.metrics.assigned.add(1);
-    Some(shard)
 }

@@ -43,11 +43,11 @@ impl Collector for Scrape {
 
 impl Scrape {
     fn sum(&self, of: impl Fn(&ShardMetrics) -> &Cell) -> u64 {
-        self.0.shards.iter().map(|shard| of(&shard.metrics).get()).sum()
+        self.0.shards().map(|shard| of(&shard.metrics).get()).sum()
     }
 
     fn sum_buckets(&self, of: impl Fn(&ShardMetrics) -> &Buckets) -> Summed {
-        Buckets::sum_up(self.0.shards.iter().map(|shard| of(&shard.metrics)))
+        Buckets::sum_up(self.0.shards().map(|shard| of(&shard.metrics)))
     }
 
     fn sessions(&self, out: &mut Output<'_>) -> fmt::Result {
@@ -99,10 +99,10 @@ impl Scrape {
         out.histogram("ticks_per_write", "Ticks in one write", &per_write)?;
         let backlog = self.sum(|s| &s.backlog_ticks);
         out.gauge("backlog_ticks", "Ticks pending over all sessions", backlog)?;
-        let (bytes, ticks) = self.0.log.size();
+        let (bytes, ticks) = self.0.live().log.size();
         out.gauge("log_bytes", "Bytes the log is charged", bytes as u64)?;
         out.gauge("log_ticks", "Ticks in the log", ticks as u64)?;
-        let oldest = self.0.log.oldest_received();
+        let oldest = self.0.live().log.oldest_received();
         let age = oldest.map_or(0, |oldest| clock::wall().since(oldest).as_secs());
         out.gauge("log_age_seconds", "Time since the oldest tick in the log was received", age)?;
         let fell_out = self.sum(|shard| &shard.fell_out);

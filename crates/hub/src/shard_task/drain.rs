@@ -50,7 +50,7 @@ impl ShardTask {
         let interval = time / u32::try_from(order.len().max(1)).unwrap_or(u32::MAX);
         self.drain = Some(Drain {
             until: self.now + time,
-            applied: self.shared.log.head(),
+            applied: self.market().log.head(),
             next: self.now + interval.mul_f64(random.random()),
             order,
             interval,

@@ -91,7 +91,7 @@ impl ShardTask {
                 Inbound::Message(message) => {
                     self.follow_log_to_its_head(); // it may speak of what another shard has sent
                     let shared = &self.shared;
-                    shared.service.take(message, &mut self.core, id, &shared.shards[self.number]);
+                    shared.service.take(message, &mut self.core, id, shared.shard(self.number));
                 }
                 Inbound::Closed => return self.answer_close(id),
                 Inbound::Ended => return self.remove(id),

@@ -119,7 +119,7 @@ impl ShardTask {
                 NextWrite::Frames { ticks } => {
                     let frames = self.frame.frame();
                     let all = connection.write(frames, self.now)?;
-                    let metrics = &self.shared.shards[self.number].metrics;
+                    let metrics = &self.shared.shard(self.number).metrics;
                     metrics.frames.add(1);
                     metrics.bytes.add(frames.len() as u64);
                     metrics.ticks_per_write.observe(ticks as f64);

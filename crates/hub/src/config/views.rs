@@ -1,0 +1,91 @@
+//! The names under which subscribers reach feeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tickwire_protocol::Feed;
+
+use super::{Config, ConfigError, DAY_MS, ms, setting};
+use crate::fanout::FeedId;
+
+/// A view: a feed under another name, or some time later.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewConfig {
+    /// Name of the feed.
+    pub feed: String,
+    /// How much later its ticks come, in milliseconds since the hub received them.
+    #[serde(default)]
+    pub delay_ms: u64,
+}
+
+/// A view whose feed exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedView {
+    pub(crate) name: String,
+    pub(crate) feed: FeedId,
+    pub(crate) delay: Duration,
+}
+
+/// Views of the first feed that there are if the config gives their names no other meaning, with their
+/// delays in milliseconds: the names that clients of Alpaca's stream ask for.
+const OF_FIRST_FEED: [(&str, u64); 3] = [("sip", 0), ("iex", 0), ("delayed_sip", 15 * 60_000)];
+/// Longest delay of a view, in milliseconds.
+const DELAY_MS_MAX: u64 = 7 * DAY_MS;
+/// Different delays there may be: each takes a log and two threads.
+const DELAYS_MAX: usize = 8;
+
+impl Config {
+    /// Every view there is: the feeds themselves, those of the config, and those there are by default.
+    ///
+    /// # Errors
+    /// If one has no name, has that of a feed, is of no feed or is too late, or there are too many delays.
+    pub(crate) fn named_views(&self) -> Result<Vec<NamedView>, ConfigError> {
+        let feeds = self.feeds()?;
+        let number = |name: &str| {
+            let at = feeds.iter().position(|feed| feed.as_str() == name)?;
+            u8::try_from(at).ok().map(FeedId)
+        };
+        let mut views = BTreeMap::new();
+        for (name, delay_ms) in OF_FIRST_FEED {
+            views.insert(name, (FeedId(0), delay_ms));
+        }
+        for (name, ViewConfig { feed, delay_ms }) in &self.views {
+            Feed::new(name).map_err(|error| setting("views", format!("{name:?}"), error))?;
+            if number(name).is_some() {
+                let given = format!("{name} = {feed}");
+                return Err(setting("views", given, format!("{name} is the name of a feed")));
+            }
+            let Some(feed) = number(feed) else {
+                let names: Vec<_> = feeds.iter().map(Feed::as_str).collect();
+                let allowed = format!("expected one of the feeds {}", names.join(", "));
+                return Err(setting("views", format!("{name} = {feed}"), allowed));
+            };
+            if *delay_ms > DELAY_MS_MAX {
+                let given = format!("{name} with a delay of {delay_ms} ms");
+                return Err(setting("views", given, format!("expected 0 to {DELAY_MS_MAX} (ms)")));
+            }
+            views.insert(name, (feed, *delay_ms));
+        }
+        for feed in &feeds {
+            let itself = number(feed.as_str()).map(|number| (feed.as_str(), (number, 0)));
+            views.extend(itself);
+        }
+        let delays: BTreeSet<_> = views.values().map(|(_, delay_ms)| *delay_ms).collect();
+        if delays.len() > DELAYS_MAX {
+            let given = format!("{} different delays", delays.len());
+            return Err(setting(
+                "views",
+                given,
+                format!("expected {DELAYS_MAX} at most, none included"),
+            ));
+        }
+        let named = |(name, (feed, delay_ms)): (&str, (FeedId, u64))| NamedView {
+            name: name.to_owned(),
+            feed,
+            delay: ms(delay_ms),
+        };
+        Ok(views.into_iter().map(named).collect())
+    }
+}

@@ -1,0 +1,73 @@
+//! A log and the shards that follow it: the live market, or the same some time later.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use crate::archive_desk::Answer;
+use crate::fanout::{Log, READERS_MAX};
+use crate::metrics::ShardMetrics;
+use crate::shard_task::{Inbox, NewConnection, Prepared};
+use crate::shared_log::{Follower, SharedLog};
+
+/// What the sessions of some views follow. The first market of a hub is live: its log is the router's.
+#[derive(Debug)]
+pub(crate) struct Market {
+    pub(crate) log: SharedLog,
+    /// How much later than the live market its ticks come, by their receive time.
+    pub(crate) delay: Duration,
+    pub(crate) shards: Vec<ShardHandle>,
+}
+
+/// The way to one shard.
+#[derive(Debug)]
+pub(crate) struct ShardHandle {
+    pub(crate) inbox: SyncSender<NewConnection>,
+    /// Old ticks it has asked for.
+    pub(crate) older: SyncSender<Answer>,
+    pub(crate) follower: Arc<Follower>,
+    pub(crate) metrics: ShardMetrics,
+}
+
+/// Which shard of the hub: its market, and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShardNumber {
+    pub(crate) market: usize,
+    pub(crate) shard: usize,
+}
+
+/// Connections handed over to a shard and not yet taken, at the most.
+const INBOX_MAX: usize = 4_096;
+
+impl Market {
+    /// A market of these shards, and what will come to them.
+    pub(crate) fn new(log: Log, delay: Duration, prepared: &[Prepared]) -> (Self, Vec<Inbox>) {
+        let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
+        for prepared in prepared {
+            let (inbox, connections) = sync_channel(INBOX_MAX);
+            let (older, answers) = sync_channel(READERS_MAX);
+            let (follower, metrics) = (prepared.follower.clone(), ShardMetrics::new());
+            shards.push(ShardHandle { inbox, older, follower, metrics });
+            inboxes.push(Inbox { connections, answers });
+        }
+        let followers = prepared.iter().map(|shard| shard.follower.clone()).collect();
+        (Self { log: SharedLog::new(log, followers), delay, shards }, inboxes)
+    }
+
+    /// The shard with the fewest sessions, which is to have one more.
+    pub(crate) fn least_loaded(&self) -> Option<&ShardHandle> {
+        let shard = self.shards.iter().min_by_key(|shard| shard.metrics.assigned.get())?;
+        shard.metrics.assigned.add(1);
+        Some(shard)
+    }
+}
+
+impl fmt::Display for ShardNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.market {
+            0 => write!(f, "{}", self.shard),
+            market => write!(f, "{market}.{}", self.shard),
+        }
+    }
+}
