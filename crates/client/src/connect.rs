@@ -81,8 +81,10 @@ pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
 
 fn request(uri: &str, encoding: Encoding) -> Result<Request, tungstenite::Error> {
     let mut request = uri.into_client_request()?;
-    let protocol = HeaderValue::from_static(encoding.subprotocol());
-    request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    if let Some(protocol) = encoding.subprotocol() {
+        let protocol = HeaderValue::from_static(protocol);
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
     Ok(request)
 }
 

@@ -151,6 +151,7 @@ impl Session {
     fn control(&mut self, control: Control, events: &mut Vec<Event>) {
         match control {
             Control::Connected { epoch } => {
+                let epoch = epoch.unwrap_or_default();
                 let before = self.progress.position();
                 let anew = self.progress.connected(&epoch);
                 if anew {
@@ -190,7 +191,9 @@ impl Session {
                 events.push(Event::Feed { feed, state, since, lost });
             }
             Control::Heartbeat { pos: None, .. }
+            | Control::Authenticated
             | Control::Publishing { .. }
+            | Control::Demand { .. }
             | Control::Ack { .. }
             | Control::Lost { .. } => {}
         }

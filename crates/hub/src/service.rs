@@ -20,7 +20,7 @@ impl Service {
     /// Says hello to a new session.
     pub(crate) fn greet(self, shared: &Shared, core: &mut Shard, id: SessionId, feed: FeedId) {
         if self == Self::Ticks {
-            core.control(id, &Control::Connected { epoch: shared.epoch.clone() });
+            core.control(id, &Control::Connected { epoch: Some(shared.epoch.clone()) });
             core.control(id, &shared.feeds.get(feed).element());
         }
     }

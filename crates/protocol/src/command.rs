@@ -1,7 +1,10 @@
 //! What a peer asks of the hub.
 
 use crate::envelope::{Envelope, IdOnly, Pos, Start};
-use crate::{DecodeError, Delivery, Names, OnLag, Replay, ReplaySpeed, Resume, ValueError};
+use crate::{
+    Credentials, DecodeError, Delivery, FeedState, Names, OnLag, REPORT_TEXT_BYTES_MAX, Replay,
+    ReplaySpeed, Resume, ValueError,
+};
 
 /// Longest id of a publisher, and longest mark, in bytes.
 const PUBLISHER_BYTES_MAX: usize = 64;
@@ -18,8 +21,12 @@ pub enum Command {
         /// Echoed in the answer.
         id: Option<u64>,
     },
+    /// Shows who it is.
+    Auth(Credentials),
     /// Starts acknowledged publishing.
     Publish(Publish),
+    /// Says how a publisher's source is.
+    Report(Report),
 }
 
 /// Names, how to begin with them, and how they are delivered. Everything but the names and the id
@@ -49,6 +56,25 @@ pub struct Subscription {
 pub struct Publish {
     /// The publisher's id, stable over its restarts: 1 to 64 bytes.
     pub publisher: String,
+    /// Whether the hub is to say what is wanted, by [`Control::Demand`](crate::Control::Demand).
+    pub demand: bool,
+}
+
+/// How the source of a publisher is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How it is: a publisher that is there may have nothing to tell.
+    pub state: FeedState,
+    /// Why, for people; at most [`REPORT_TEXT_BYTES_MAX`] bytes.
+    pub detail: Option<String>,
+    /// Where the ticks come from; at most [`REPORT_TEXT_BYTES_MAX`] bytes.
+    pub upstream: Option<String>,
+    /// How often it has connected to its source.
+    pub connects: u64,
+    /// How many errors it has met there.
+    pub errors: u64,
+    /// How many ticks it has had from there.
+    pub ticks: u64,
 }
 
 /// Why a command was refused, with the `id` to answer to if it had one.
@@ -112,12 +138,15 @@ impl Command {
                     .take()
                     .ok_or_else(|| DecodeError::field("", "publisher", ValueError::Missing))?;
                 check_length("publisher", &publisher)?;
-                Ok(Self::Publish(Publish { publisher }))
+                Ok(Self::Publish(Publish { publisher, demand: map.demand.unwrap_or_default() }))
             }
+            "auth" => credentials(map).map(Self::Auth),
+            "report" => report(map).map(Self::Report),
             other => {
                 let shown: String = other.chars().take(32).collect();
                 let problem = ValueError::Invalid(format!(
-                    "unknown action {shown:?}: expected subscribe, unsubscribe, list or publish"
+                    "unknown action {shown:?}: expected subscribe, unsubscribe, list, auth, \
+                     publish or report"
                 ));
                 Err(DecodeError::field("", "action", problem))
             }
@@ -145,9 +174,25 @@ impl Command {
                 Envelope { id: *id, ..Envelope::command("unsubscribe") }.with_names(names)
             }
             Self::List { id } => Envelope { id: *id, ..Envelope::command("list") },
-            Self::Publish(Publish { publisher }) => {
-                Envelope { publisher: Some(publisher.clone()), ..Envelope::command("publish") }
-            }
+            Self::Auth(Credentials { id, secret }) => Envelope {
+                key: Some(id.clone()),
+                secret: Some(secret.clone()),
+                ..Envelope::command("auth")
+            },
+            Self::Publish(Publish { publisher, demand }) => Envelope {
+                publisher: Some(publisher.clone()),
+                demand: demand.then_some(true),
+                ..Envelope::command("publish")
+            },
+            Self::Report(report) => Envelope {
+                state: Some(report.state),
+                detail: report.detail.clone(),
+                upstream: report.upstream.clone(),
+                connects: Some(report.connects),
+                errors: Some(report.errors),
+                ticks: Some(report.ticks),
+                ..Envelope::command("report")
+            },
         }
     }
 }
@@ -155,6 +200,31 @@ impl Command {
 /// The names of a command and its id, without options.
 fn naming(map: &mut Envelope) -> Subscription {
     Subscription { names: map.take_names(), id: map.id, ..Subscription::default() }
+}
+
+fn credentials(map: &mut Envelope) -> Result<Credentials, DecodeError> {
+    let missing = |field| DecodeError::field("", field, ValueError::Missing);
+    let key = map.key.take().ok_or_else(|| missing("key"))?;
+    let secret = map.secret.take().ok_or_else(|| missing("secret"))?;
+    Ok(Credentials::from_pair(key, secret))
+}
+
+fn report(map: &mut Envelope) -> Result<Report, DecodeError> {
+    let text = |field, text: Option<String>| match text.as_ref().map_or(0, String::len) {
+        0..=REPORT_TEXT_BYTES_MAX => Ok(text),
+        more => {
+            let (value, limit) = (more as u64, REPORT_TEXT_BYTES_MAX as u64);
+            Err(DecodeError::field("", field, ValueError::TooLarge { value, limit }))
+        }
+    };
+    Ok(Report {
+        state: map.state.ok_or_else(|| DecodeError::field("", "state", ValueError::Missing))?,
+        detail: text("detail", map.detail.take())?,
+        upstream: text("upstream", map.upstream.take())?,
+        connects: map.connects.unwrap_or_default(),
+        errors: map.errors.unwrap_or_default(),
+        ticks: map.ticks.unwrap_or_default(),
+    })
 }
 
 /// 1 to 64 bytes, for publisher ids and marks.

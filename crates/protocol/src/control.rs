@@ -6,7 +6,7 @@ use crate::delivery::{DeliveryWord, Modes};
 use crate::envelope::{Envelope, Pos, Start};
 use crate::{
     Channel, DecodeError, Delivery, Encoding, Feed, Mode, Names, OnLag, PerChannel, Resumed,
-    Symbol, UnixNanos, ValueError, json, msgpack,
+    Symbol, UnixNanos, ValueError, json, map, msgpack,
 };
 
 /// A control element. All but [`Control::Position`] and [`Control::Lost`], which end a data message,
@@ -15,9 +15,11 @@ use crate::{
 pub enum Control {
     /// The first message on every connection.
     Connected {
-        /// The life of the hub in which sequence numbers are valid.
-        epoch: String,
+        /// The life of the hub in which sequence numbers are valid; `None` where there are none.
+        epoch: Option<String>,
     },
+    /// The credentials were right: the session may do what their key allows.
+    Authenticated,
     /// Answer to subscribe, unsubscribe and list.
     Subscription {
         /// The command's `id`.
@@ -105,12 +107,25 @@ pub enum Control {
         /// Whether they are in the log on disk, as far as one was asked for.
         logged: bool,
     },
+    /// What a publisher that asked for it is wanted for: what has changed since the last of these;
+    /// the first one says all.
+    Demand {
+        /// Which feed.
+        feed: Feed,
+        /// Names that somebody wants now.
+        names: Box<Names>,
+        /// Names that nobody wants any more.
+        gone: Box<Names>,
+    },
     /// A publisher says: before this message its source dropped ticks.
     Lost {
         /// How many.
         ticks: u64,
     },
 }
+
+/// The text of the success that answers credentials; the other one greets.
+const AUTHENTICATED: &str = "authenticated";
 
 /// The type of a position, one letter like those of ticks, among which it stands.
 pub(crate) const POSITION: &str = "p";
@@ -144,10 +159,14 @@ impl FeedState {
 pub enum ErrorCode {
     /// 400: a message that cannot be understood; it is lost, the session goes on.
     InvalidSyntax,
-    /// 401: a token is needed.
+    /// 401: a key or token is needed.
     NotAuthenticated,
-    /// 402: the token is wrong.
+    /// 402: the key or token is wrong; the session ends.
     AuthFailed,
+    /// 403: credentials again, after some that were right; the session goes on.
+    AlreadyAuthenticated,
+    /// 404: no credentials in time; the session ends.
+    AuthTimeout,
     /// 405: the subscription would grow past a limit; nothing was changed.
     SymbolLimit,
     /// 406: too many sessions.
@@ -156,19 +175,28 @@ pub enum ErrorCode {
     SlowClient,
     /// 409: a newer session of the same publisher took over; this one ends.
     PublisherReplaced,
+    /// 409: the key does not allow this feed; the session ends.
+    InsufficientSubscription,
+    /// 410: a channel that this feed does not have; nothing was changed.
+    InvalidAction,
     /// 500: a fault of the hub.
     Internal,
 }
 
 impl ErrorCode {
-    const ALL: [Self; 8] = [
+    /// All of them.
+    pub const ALL: [Self; 12] = [
         Self::InvalidSyntax,
         Self::NotAuthenticated,
         Self::AuthFailed,
+        Self::AlreadyAuthenticated,
+        Self::AuthTimeout,
         Self::SymbolLimit,
         Self::ConnectionLimit,
         Self::SlowClient,
         Self::PublisherReplaced,
+        Self::InsufficientSubscription,
+        Self::InvalidAction,
         Self::Internal,
     ];
 
@@ -179,10 +207,13 @@ impl ErrorCode {
             Self::InvalidSyntax => 400,
             Self::NotAuthenticated => 401,
             Self::AuthFailed => 402,
+            Self::AlreadyAuthenticated => 403,
+            Self::AuthTimeout => 404,
             Self::SymbolLimit => 405,
             Self::ConnectionLimit => 406,
             Self::SlowClient => 407,
-            Self::PublisherReplaced => 409,
+            Self::PublisherReplaced | Self::InsufficientSubscription => 409,
+            Self::InvalidAction => 410,
             Self::Internal => 500,
         }
     }
@@ -194,18 +225,25 @@ impl ErrorCode {
             Self::InvalidSyntax => "invalid syntax",
             Self::NotAuthenticated => "not authenticated",
             Self::AuthFailed => "auth failed",
+            Self::AlreadyAuthenticated => "already authenticated",
+            Self::AuthTimeout => "auth timeout",
             Self::SymbolLimit => "symbol limit exceeded",
             Self::ConnectionLimit => "connection limit exceeded",
             Self::SlowClient => "slow client",
             Self::PublisherReplaced => "publisher replaced",
+            Self::InsufficientSubscription => "insufficient subscription",
+            Self::InvalidAction => "invalid subscribe action for this feed",
             Self::Internal => "internal error",
         }
     }
 
-    /// The fault of a number; unknown ones count as [`ErrorCode::Internal`].
+    /// The fault of a number and its text, since 409 is two; without a text that is known, the first
+    /// of the number.
     #[must_use]
-    pub fn from_code(code: u16) -> Self {
-        Self::ALL.into_iter().find(|known| known.code() == code).unwrap_or(Self::Internal)
+    pub fn from_wire(code: u16, msg: &str) -> Option<Self> {
+        let mut of_number = Self::ALL.into_iter().filter(|known| known.code() == code);
+        let first = of_number.clone().next();
+        of_number.find(|known| known.msg() == msg).or(first)
     }
 }
 
@@ -218,7 +256,7 @@ impl Control {
                 self.write_element(encoding, out);
                 out.push(b']');
             }
-            Encoding::MsgpackArray => {
+            Encoding::MsgpackArray | Encoding::MsgpackMap => {
                 out.push(0x91);
                 self.write_element(encoding, out);
             }
@@ -230,8 +268,11 @@ impl Control {
         match (self, encoding) {
             (Self::Position { pos }, Encoding::Json) => json::write_position(*pos, out),
             (Self::Position { pos }, Encoding::MsgpackArray) => msgpack::write_position(*pos, out),
+            (Self::Position { pos }, Encoding::MsgpackMap) => map::write_position(*pos, out),
             (_, Encoding::Json) => self.envelope().write_json(out),
-            (_, Encoding::MsgpackArray) => self.envelope().write_msgpack(out),
+            (_, Encoding::MsgpackArray | Encoding::MsgpackMap) => {
+                self.envelope().write_msgpack(out)
+            }
         }
     }
 
@@ -239,9 +280,12 @@ impl Control {
         match self {
             Self::Connected { epoch } => Envelope {
                 msg: Some("connected".to_owned()),
-                epoch: Some(epoch.clone()),
+                epoch: epoch.clone(),
                 ..Envelope::element("success")
             },
+            Self::Authenticated => {
+                Envelope { msg: Some(AUTHENTICATED.to_owned()), ..Envelope::element("success") }
+            }
             Self::Subscription {
                 id,
                 names,
@@ -304,6 +348,12 @@ impl Control {
                 logged: (!logged).then_some(false),
                 ..Envelope::element("ack")
             },
+            Self::Demand { feed, names, gone } => Envelope {
+                feed: Some(feed.to_string()),
+                names: Some(names.as_ref().clone()),
+                gone: Some(gone.as_ref().clone()),
+                ..Envelope::element("demand")
+            },
             Self::Lost { ticks } => Envelope::counted("lost", *ticks),
         }
     }
@@ -312,7 +362,8 @@ impl Control {
     pub(crate) fn from_envelope(mut map: Envelope) -> Result<Option<Self>, DecodeError> {
         let kind = map.kind.take().ok_or_else(|| missing("", "T"))?;
         Ok(Some(match kind.as_str() {
-            "success" => Self::Connected { epoch: map.epoch.unwrap_or_default() },
+            "success" if map.msg.as_deref() == Some(AUTHENTICATED) => Self::Authenticated,
+            "success" => Self::Connected { epoch: map.epoch },
             "subscription" => Self::Subscription {
                 id: map.id,
                 names: Box::new(map.take_names()),
@@ -332,11 +383,7 @@ impl Control {
                 Self::Snapshot { ticks: map.ticks.ok_or_else(|| missing("snapshot", "ticks"))? }
             }
             "live" => Self::Live,
-            "error" => Self::Error {
-                code: ErrorCode::from_code(map.code.ok_or_else(|| missing("error", "code"))?),
-                detail: map.detail,
-                id: map.id,
-            },
+            "error" => error(map)?,
             "feed" => Self::Feed {
                 feed: parsed("feed", "feed", map.feed)?,
                 state: map.state.ok_or_else(|| missing("feed", "state"))?,
@@ -354,6 +401,11 @@ impl Control {
             "ack" => Self::Ack {
                 upto: map.upto.ok_or_else(|| missing("ack", "upto"))?,
                 logged: map.logged.unwrap_or(true),
+            },
+            "demand" => Self::Demand {
+                feed: parsed("demand", "feed", map.feed)?,
+                names: map.names.map(Box::new).unwrap_or_default(),
+                gone: map.gone.map(Box::new).unwrap_or_default(),
             },
             "lost" => Self::Lost { ticks: map.ticks.ok_or_else(|| missing("lost", "ticks"))? },
             _ => return Ok(None),
@@ -404,6 +456,17 @@ fn gap(map: Envelope) -> Result<Control, DecodeError> {
     let symbol = parsed("gap", "S", map.symbol)?;
     let lagged = map.delivery == Some(DeliveryWord::Latest);
     Ok(Control::Gap { channel, symbol, from, to: map.to, lagged })
+}
+
+/// A fault that is not known here is one of the other side; its number and text are kept for people.
+fn error(map: Envelope) -> Result<Control, DecodeError> {
+    let code = map.code.ok_or_else(|| missing("error", "code"))?;
+    let msg = map.msg.unwrap_or_default();
+    let (code, detail) = match ErrorCode::from_wire(code, &msg) {
+        Some(known) => (known, map.detail),
+        None => (ErrorCode::Internal, map.detail.or_else(|| Some(format!("{code} {msg}")))),
+    };
+    Ok(Control::Error { code, detail, id: map.id })
 }
 
 fn missing(kind: &'static str, field: &'static str) -> DecodeError {

@@ -1,6 +1,6 @@
 //! How ticks and control elements are spelled.
 
-use crate::{DecodeError, Tick, ValueError, json, msgpack};
+use crate::{DecodeError, Tick, ValueError, json, map, msgpack};
 
 /// How a tick is spelled. Control elements are maps in each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,31 +10,39 @@ pub enum Encoding {
     Json,
     /// MessagePack arrays in binary frames, subprotocol `tickwire.v1.msgpack`.
     MsgpackArray,
+    /// MessagePack maps in binary frames, as the SDKs of Alpaca's stream read them: the keys of the
+    /// JSON objects, `T` first, times as the timestamp extension.
+    MsgpackMap,
 }
 
 impl Encoding {
     /// How many encodings there are.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = 3;
+    /// The WebSocket subprotocol of [`Encoding::MsgpackArray`].
+    pub const MSGPACK_SUBPROTOCOL: &'static str = "tickwire.v1.msgpack";
 
-    /// The WebSocket subprotocol that asks for it.
+    /// The WebSocket subprotocol that asks for it; maps have none.
     #[must_use]
-    pub const fn subprotocol(self) -> &'static str {
+    pub const fn subprotocol(self) -> Option<&'static str> {
         match self {
-            Self::Json => "tickwire.v1.json",
-            Self::MsgpackArray => "tickwire.v1.msgpack",
+            Self::Json => Some("tickwire.v1.json"),
+            Self::MsgpackArray => Some(Self::MSGPACK_SUBPROTOCOL),
+            Self::MsgpackMap => None,
         }
     }
 
     /// The encoding a WebSocket subprotocol asks for.
     #[must_use]
     pub fn from_subprotocol(name: &str) -> Option<Self> {
-        [Self::Json, Self::MsgpackArray].into_iter().find(|encoding| encoding.subprotocol() == name)
+        [Self::Json, Self::MsgpackArray]
+            .into_iter()
+            .find(|encoding| encoding.subprotocol() == Some(name))
     }
 
     /// Whether messages travel in binary frames rather than in text frames.
     #[must_use]
     pub const fn is_binary(self) -> bool {
-        matches!(self, Self::MsgpackArray)
+        matches!(self, Self::MsgpackArray | Self::MsgpackMap)
     }
 
     /// Appends one tick as an element, without separators.
@@ -43,6 +51,7 @@ impl Encoding {
         match self {
             Self::Json => json::write_tick(tick, out),
             Self::MsgpackArray => msgpack::write_tick(tick, out),
+            Self::MsgpackMap => map::write_tick(tick, out),
         }
     }
 }

@@ -24,7 +24,7 @@ const DEPTH_MAX: usize = 64;
 /// Declares the struct with its keys in the order in which they are written.
 macro_rules! envelope {
     ($($key:literal $field:ident: $value:ty,)*) => {
-        #[derive(Debug, Default)]
+        #[derive(Default)]
         pub(crate) struct Envelope {
             $(pub(crate) $field: Option<$value>,)*
         }
@@ -70,6 +70,8 @@ macro_rules! envelope {
 envelope! {
     "T" kind: String,
     "action" action: String,
+    "key" key: String,
+    "secret" secret: String,
     "S" symbol: String,
     "channel" channel: String,
     "from" from: Start,
@@ -85,6 +87,7 @@ envelope! {
     "t" t: String,
     "ticks" ticks: u64,
     "publisher" publisher: String,
+    "demand" demand: bool,
     "last" last: u64,
     "upto" upto: u64,
     "logged" logged: bool,
@@ -110,6 +113,11 @@ envelope! {
     "resume" resume: Resume,
     "resumed" resumed: Resumed,
     "speed" speed: ReplaySpeed,
+    "names" names: Names,
+    "gone" gone: Names,
+    "upstream" upstream: String,
+    "connects" connects: u64,
+    "errors" errors: u64,
 }
 
 /// Positions: a peer asks for them, the hub tells them.
@@ -336,14 +344,16 @@ impl IdOnly {
 }
 
 /// Reads through `Read`, since only that reader can tell how much is left.
-fn msgpack_source(bytes: &[u8]) -> rmp_serde::Deserializer<rmp_serde::decode::ReadReader<&[u8]>> {
+pub(crate) fn msgpack_source(
+    bytes: &[u8],
+) -> rmp_serde::Deserializer<rmp_serde::decode::ReadReader<&[u8]>> {
     let mut source = rmp_serde::Deserializer::new(bytes);
     source.set_max_depth(DEPTH_MAX);
     source
 }
 
 /// The words of serde, cut where the peer's own input makes them long.
-fn refused(field: &'static str, error: &impl fmt::Display) -> DecodeError {
+pub(crate) fn refused(field: &'static str, error: &impl fmt::Display) -> DecodeError {
     let mut text = error.to_string();
     if let Some((end, _)) = text.char_indices().nth(200) {
         text.truncate(end);

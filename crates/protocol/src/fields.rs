@@ -43,6 +43,15 @@ pub(crate) const fn count(channel: Channel) -> u8 {
     }
 }
 
+/// Whether a field may be absent, or nil, where others than Tickwire speak: it then is empty or 0.
+/// Those that make up a tick may not: its symbol, time, prices and sizes.
+pub(crate) fn is_optional(key: &str) -> bool {
+    const IDS_AND_COUNTS: [&str; 4] = ["i", "oi", "ci", "n"];
+    const TEXTS: [&str; 9] = ["x", "bx", "ax", "z", "sm", "rc", "rm", "sc", "a"];
+    const CONDITIONS: [&str; 3] = ["c", "oc", "cc"];
+    key == "vw" || [&IDS_AND_COUNTS[..], &TEXTS, &CONDITIONS].iter().any(|keys| keys.contains(&key))
+}
+
 /// Spells all fields of a tick behind its letter.
 #[inline]
 pub(crate) fn write(tick: &Tick, out: &mut impl Sink) {

@@ -94,39 +94,63 @@ pub(crate) fn write_str(out: &mut Vec<u8>, value: &str) {
 
 /// Reads one element.
 pub(crate) fn read_tick(element: &Map<String, Value>) -> Result<Tick, DecodeError> {
-    let letter = match element.get("T") {
-        Some(Value::String(letter)) => letter,
-        Some(other) => return Err(DecodeError::field("", "T", mismatch("a string", other))),
-        None => return Err(DecodeError::field("", "T", ValueError::Missing)),
-    };
+    read(element, false)
+}
+
+/// Reads one element; `lenient`: see [`fields::is_optional`].
+pub(crate) fn read(element: &Map<String, Value>, lenient: bool) -> Result<Tick, DecodeError> {
+    let letter = kind(element)?;
     let Some(channel) = Channel::from_letter(letter) else {
         return Err(DecodeError::field("", "T", ValueError::unknown_kind(letter)));
     };
-    fields::read(channel, &mut ObjectSource { element, kind: channel.letter() })
+    fields::read(channel, &mut ObjectSource { element, kind: channel.letter(), lenient })
+}
+
+/// An element's `T`.
+pub(crate) fn kind(element: &Map<String, Value>) -> Result<&str, DecodeError> {
+    let kind = element.get("T").ok_or(ValueError::Missing).and_then(string);
+    kind.map_err(|problem| DecodeError::field("", "T", problem))
+}
+
+/// The elements of a message; one may stand alone.
+pub(crate) fn elements(text: &[u8]) -> Result<Vec<Value>, DecodeError> {
+    match serde_json::from_slice(text) {
+        Ok(Value::Array(elements)) => Ok(elements),
+        Ok(element @ Value::Object(_)) => Ok(vec![element]),
+        Ok(other) => Err(DecodeError::message(mismatch("an array", &other))),
+        Err(error) => Err(DecodeError::message(ValueError::Invalid(error.to_string()))),
+    }
 }
 
 struct ObjectSource<'a> {
     element: &'a Map<String, Value>,
     kind: &'static str,
+    lenient: bool,
 }
 
 impl<'a> ObjectSource<'a> {
-    fn take<V>(
+    fn take<V: Default>(
         &self,
         key: &'static str,
         read: impl FnOnce(&'a Value) -> Result<V, ValueError>,
     ) -> Result<V, DecodeError> {
-        self.element
-            .get(key)
-            .ok_or(ValueError::Missing)
-            .and_then(read)
-            .map_err(|problem| DecodeError::field(self.kind, key, problem))
+        let value = match self.element.get(key) {
+            None | Some(Value::Null) if self.lenient && fields::is_optional(key) => {
+                Ok(V::default())
+            }
+            Some(value) => read(value),
+            None => Err(ValueError::Missing),
+        };
+        value.map_err(|problem| DecodeError::field(self.kind, key, problem))
     }
 }
 
 impl Source for ObjectSource<'_> {
     fn symbol(&mut self, key: &'static str) -> Result<Symbol, DecodeError> {
-        self.take(key, |value| Symbol::new(string(value)?))
+        let value = self.element.get(key).ok_or(ValueError::Missing);
+        value
+            .and_then(|value| Symbol::new(string(value)?))
+            .map_err(|problem| DecodeError::field(self.kind, key, problem))
     }
 
     fn seq(&mut self) -> Result<Seq, DecodeError> {
@@ -143,10 +167,7 @@ impl Source for ObjectSource<'_> {
 
     fn price(&mut self, key: &'static str) -> Result<Price, DecodeError> {
         self.take(key, |value| {
-            let number = value.as_f64().ok_or_else(|| mismatch("a number", value))?;
-            Price::from_f64(number).ok_or_else(|| {
-                ValueError::Invalid(format!("price {number}: at most {} either way", Price::MAX))
-            })
+            Price::checked(value.as_f64().ok_or_else(|| mismatch("a number", value))?)
         })
     }
 

@@ -20,9 +20,11 @@
 //! # Ok::<(), tickwire_protocol::DecodeError>(())
 //! ```
 
+mod alpaca;
 mod channel;
 mod command;
 mod control;
+mod credentials;
 mod delivery;
 mod encoding;
 mod envelope;
@@ -31,27 +33,34 @@ mod fields;
 mod history;
 mod json;
 mod limits;
+mod map;
 mod message;
 mod msgpack;
 mod names;
 mod price;
 mod size;
+mod stream;
 mod symbol;
 mod text;
 mod tick;
 mod time;
 
+pub use alpaca::{AlpacaCommand, AlpacaError, write_ack};
 pub use channel::{Channel, PerChannel};
-pub use command::{Command, CommandError, Publish, Subscription};
+pub use command::{Command, CommandError, Publish, Report, Subscription};
 pub use control::{Control, ErrorCode, FeedState};
+pub use credentials::Credentials;
 pub use delivery::{Delivery, MaxRate, Mode, OnLag};
 pub use encoding::Encoding;
 pub use error::{DecodeError, ValueError};
 pub use history::{Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Resumed, Times};
-pub use limits::{CONDITIONS_MAX, SYMBOL_BYTES_MAX, TEXT_BYTES_MAX, TICK_BYTES_MAX};
+pub use limits::{
+    CONDITIONS_MAX, REPORT_TEXT_BYTES_MAX, SYMBOL_BYTES_MAX, TEXT_BYTES_MAX, TICK_BYTES_MAX,
+};
 pub use message::{Element, MessageBuf, Published, decode_message, decode_publish, decode_ticks};
 pub use names::{Names, Selection};
 pub use price::Price;
+pub use stream::decode_stream;
 pub use symbol::{Feed, Symbol};
 pub use text::{Conditions, Text};
 pub use tick::{

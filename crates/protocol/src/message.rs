@@ -5,8 +5,9 @@ use serde_json::Value;
 use crate::command::check_length;
 use crate::control::POSITION;
 use crate::envelope::Envelope;
+use crate::map::Keys;
 use crate::msgpack::{self, Array, Reader};
-use crate::{Control, DecodeError, Encoding, Tick, ValueError, json};
+use crate::{Channel, Control, DecodeError, Encoding, Tick, ValueError, json};
 
 /// What a message from the hub holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +58,9 @@ impl MessageBuf {
         self.elements = 0;
         match self.encoding {
             Encoding::Json => self.bytes.push(b'['),
-            Encoding::MsgpackArray => self.bytes.extend_from_slice(&ARRAY16),
+            Encoding::MsgpackArray | Encoding::MsgpackMap => {
+                self.bytes.extend_from_slice(&ARRAY16);
+            }
         }
     }
 
@@ -73,7 +76,9 @@ impl MessageBuf {
         let element = Envelope { mark: Some(mark.to_owned()), ..Envelope::element("mark") };
         match self.encoding {
             Encoding::Json => element.write_json(&mut self.bytes),
-            Encoding::MsgpackArray => element.write_msgpack(&mut self.bytes),
+            Encoding::MsgpackArray | Encoding::MsgpackMap => {
+                element.write_msgpack(&mut self.bytes);
+            }
         }
     }
 
@@ -122,7 +127,7 @@ impl MessageBuf {
     pub fn finish(&mut self) -> &[u8] {
         match self.encoding {
             Encoding::Json => self.bytes.push(b']'),
-            Encoding::MsgpackArray => {
+            Encoding::MsgpackArray | Encoding::MsgpackMap => {
                 self.bytes[1..3].copy_from_slice(&self.elements.to_be_bytes());
             }
         }
@@ -237,29 +242,28 @@ fn decode_elements(
 ) -> Result<(), DecodeError> {
     match encoding {
         Encoding::Json => json_elements(bytes, &mut each),
-        Encoding::MsgpackArray => msgpack_elements(bytes, &mut each),
+        Encoding::MsgpackArray => {
+            msgpack_elements(bytes, &mut each, |reader| match reader.at_map() {
+                true => envelope(reader),
+                false => positional(reader),
+            })
+        }
+        Encoding::MsgpackMap => {
+            let mut keys = Keys::default();
+            msgpack_elements(bytes, &mut each, |reader| keyed(reader, &mut keys))
+        }
     }
 }
 
-fn msgpack_elements(
-    bytes: &[u8],
+fn msgpack_elements<'a>(
+    bytes: &'a [u8],
     each: &mut impl FnMut(Found) -> Result<(), DecodeError>,
+    mut element: impl FnMut(&mut Reader<'a>) -> Result<Found, DecodeError>,
 ) -> Result<(), DecodeError> {
     let mut reader = Reader::new(bytes);
     let len = reader.array_len().map_err(DecodeError::message)?;
     for index in 0..len {
-        let found = if reader.at_map() {
-            let start = reader.rest();
-            reader.skip().map_err(|problem| DecodeError::message(problem).at(index))?;
-            let map = &start[..start.len() - reader.rest().len()];
-            Envelope::from_msgpack(map).map(|map| Found::Map(Box::new(map)))
-        } else {
-            msgpack::read_array(&mut reader).map(|array| match array {
-                Array::Tick(tick) => Found::Tick(tick),
-                Array::Position(position) => Found::Position(position),
-            })
-        };
-        found.and_then(&mut *each).map_err(|error| error.at(index))?;
+        element(&mut reader).and_then(&mut *each).map_err(|error| error.at(index))?;
     }
     match reader.rest().len() {
         0 => Ok(()),
@@ -267,17 +271,40 @@ fn msgpack_elements(
     }
 }
 
+fn positional(reader: &mut Reader<'_>) -> Result<Found, DecodeError> {
+    msgpack::read_array(reader).map(|array| match array {
+        Array::Tick(tick) => Found::Tick(tick),
+        Array::Position(position) => Found::Position(position),
+    })
+}
+
+fn envelope(reader: &mut Reader<'_>) -> Result<Found, DecodeError> {
+    let map = reader.value().map_err(DecodeError::message)?;
+    Envelope::from_msgpack(map).map(|map| Found::Map(Box::new(map)))
+}
+
+fn keyed<'a>(reader: &mut Reader<'a>, keys: &mut Keys<'a>) -> Result<Found, DecodeError> {
+    let mut element = Reader::new(reader.value().map_err(DecodeError::message)?);
+    let whole = element.rest();
+    keys.read(&mut element).map_err(DecodeError::message)?;
+    let kind = keys.kind()?;
+    if !is_tick(kind) {
+        return Envelope::from_msgpack(whole).map(|map| Found::Map(Box::new(map)));
+    }
+    let channel = Channel::from_letter(kind).ok_or_else(|| unknown(Some(kind)))?;
+    keys.tick(channel, false).map(Found::Tick)
+}
+
+/// Whether an element of this type is a tick; all of them have one letter.
+fn is_tick(kind: &str) -> bool {
+    kind.len() == 1 && kind != POSITION
+}
+
 fn json_elements(
     text: &[u8],
     each: &mut impl FnMut(Found) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
-    let elements = match serde_json::from_slice(text) {
-        Ok(Value::Array(elements)) => elements,
-        Ok(element @ Value::Object(_)) => vec![element],
-        Ok(other) => return Err(DecodeError::message(json::mismatch("an array", &other))),
-        Err(error) => return Err(DecodeError::message(ValueError::Invalid(error.to_string()))),
-    };
-    for (index, element) in elements.into_iter().enumerate() {
+    for (index, element) in json::elements(text)?.into_iter().enumerate() {
         json_element(element).and_then(&mut *each).map_err(|error| error.at(index))?;
     }
     Ok(())
@@ -287,7 +314,6 @@ fn json_element(element: Value) -> Result<Found, DecodeError> {
     let Value::Object(map) = &element else {
         return Err(DecodeError::message(json::mismatch("an object", &element)));
     };
-    let is_tick = |kind: &str| kind.len() == 1 && kind != POSITION;
     if matches!(map.get("T"), Some(Value::String(kind)) if is_tick(kind)) {
         return json::read_tick(map).map(Found::Tick);
     }

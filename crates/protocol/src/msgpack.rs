@@ -9,8 +9,7 @@ use rmp::encode;
 use crate::control::POSITION;
 use crate::fields::{self, Sink, Source};
 use crate::{
-    CONDITIONS_MAX, Channel, Conditions, DecodeError, Price, Seq, Symbol, Text, Tick, UnixNanos,
-    ValueError,
+    Channel, Conditions, DecodeError, Price, Seq, Symbol, Text, Tick, UnixNanos, ValueError,
 };
 
 /// Appends one element.
@@ -56,8 +55,7 @@ impl Sink for ArraySink<'_> {
     }
 
     fn price(&mut self, _key: &'static str, value: Price) {
-        self.out.push(0xcb);
-        self.out.extend_from_slice(&value.as_f64().to_be_bytes());
+        write_price(self.out, value);
     }
 
     fn text(&mut self, _key: &'static str, value: &Text) {
@@ -77,6 +75,12 @@ pub(crate) fn write_uint(out: &mut Vec<u8>, value: u64) {
     // Writing to a vector cannot fail: its error type only exists for other writers.
     let written = encode::write_uint(out, value);
     debug_assert!(written.is_ok());
+}
+
+/// Appends a price as float64.
+pub(crate) fn write_price(out: &mut Vec<u8>, value: Price) {
+    out.push(0xcb);
+    out.extend_from_slice(&value.as_f64().to_be_bytes());
 }
 
 pub(crate) fn write_str(out: &mut Vec<u8>, value: &str) {
@@ -163,12 +167,7 @@ impl Source for ArraySource<'_, '_> {
     }
 
     fn price(&mut self, key: &'static str) -> Result<Price, DecodeError> {
-        self.take(key, |reader| {
-            let value = reader.number()?;
-            Price::from_f64(value).ok_or_else(|| {
-                ValueError::Invalid(format!("price {value}: at most {} either way", Price::MAX))
-            })
-        })
+        self.take(key, |reader| Price::checked(reader.number()?))
     }
 
     fn text(&mut self, key: &'static str) -> Result<Text, DecodeError> {
@@ -176,20 +175,6 @@ impl Source for ArraySource<'_, '_> {
     }
 
     fn conditions(&mut self, key: &'static str) -> Result<Conditions, DecodeError> {
-        self.take(key, |reader| {
-            if reader.nil() {
-                return Ok(Conditions::default());
-            }
-            let len = reader.array_len()?;
-            if len > CONDITIONS_MAX {
-                let (value, limit) = (len as u64, CONDITIONS_MAX as u64);
-                return Err(ValueError::TooLarge { value, limit });
-            }
-            let mut conditions = Conditions::default();
-            for _ in 0..len {
-                conditions.push(reader.str()?)?;
-            }
-            Ok(conditions)
-        })
+        self.take(key, Reader::conditions)
     }
 }

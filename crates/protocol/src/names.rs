@@ -1,8 +1,9 @@
 //! Which symbols of which channels.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{self, SeqAccess, Visitor};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -28,6 +29,11 @@ impl Selection {
     #[must_use]
     pub fn len(&self) -> usize {
         usize::from(self.all) + self.symbols.len()
+    }
+
+    /// The names, `"*"` first.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.all.then_some("*").into_iter().chain(self.symbols.iter().map(Symbol::as_str))
     }
 
     /// Adds `"*"` or a symbol by name.
@@ -58,11 +64,8 @@ impl Names {
 impl Serialize for Selection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.len()))?;
-        if self.all {
-            list.serialize_element("*")?;
-        }
-        for symbol in &self.symbols {
-            list.serialize_element(symbol)?;
+        for name in self.iter() {
+            list.serialize_element(name)?;
         }
         list.end()
     }
@@ -121,27 +124,60 @@ impl<'de> Deserialize<'de> for NameOf {
     }
 }
 
-impl Serialize for PerChannel<u64> {
-    /// A map of the channels that are not zero.
+/// What a map by channel leaves out.
+trait Nothing {
+    fn is_nothing(&self) -> bool;
+}
+
+impl Nothing for u64 {
+    fn is_nothing(&self) -> bool {
+        *self == 0
+    }
+}
+
+impl Nothing for Selection {
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<V: Serialize + Nothing> Serialize for PerChannel<V> {
+    /// A map of the channels that have something.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let used = || self.iter().filter(|(_, count)| **count > 0);
+        let used = || self.iter().filter(|(_, value)| !value.is_nothing());
         let mut map = serializer.serialize_map(Some(used().count()))?;
-        for (channel, count) in used() {
-            map.serialize_entry(channel.name(), count)?;
+        for (channel, value) in used() {
+            map.serialize_entry(channel.name(), value)?;
         }
         map.end()
     }
 }
 
-impl<'de> Deserialize<'de> for PerChannel<u64> {
+impl<'de, V: Deserialize<'de> + Nothing + Default> Deserialize<'de> for PerChannel<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = std::collections::BTreeMap::<String, u64>::deserialize(deserializer)?;
-        let mut counts = Self::default();
-        for (name, count) in map {
-            if let Some(channel) = Channel::from_name(&name) {
-                counts[channel] = count;
+        deserializer.deserialize_map(PerChannelVisitor(PhantomData))
+    }
+}
+
+struct PerChannelVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de> + Nothing + Default> Visitor<'de> for PerChannelVisitor<V> {
+    type Value = PerChannel<V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map by channel")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PerChannel<V>, A::Error> {
+        let mut values = PerChannel::default();
+        while let Some(name) = map.next_key::<String>()? {
+            match Channel::from_name(&name) {
+                Some(channel) => values[channel] = map.next_value()?,
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
-        Ok(counts)
+        Ok(values)
     }
 }

@@ -34,6 +34,13 @@ impl Price {
         if nanos.abs() <= Self::MAX.0 as f64 { Some(Self(nanos as i64)) } else { None }
     }
 
+    /// The nearest price to a number that a peer has sent.
+    pub(crate) fn checked(value: f64) -> Result<Self, ValueError> {
+        Self::from_f64(value).ok_or_else(|| {
+            ValueError::Invalid(format!("price {value}: at most {} either way", Self::MAX))
+        })
+    }
+
     /// In units of 1e-9.
     #[must_use]
     pub const fn nanos(self) -> i64 {

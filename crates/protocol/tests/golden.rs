@@ -23,6 +23,7 @@ fn file_of(name: &str, encoding: Encoding) -> String {
     match encoding {
         Encoding::Json => format!("{name}.json"),
         Encoding::MsgpackArray => format!("{name}.hex"),
+        Encoding::MsgpackMap => format!("{name}.map.hex"),
     }
 }
 
@@ -30,7 +31,7 @@ fn file_of(name: &str, encoding: Encoding) -> String {
 fn spell(bytes: &[u8], encoding: Encoding) -> String {
     let mut text = match encoding {
         Encoding::Json => String::from_utf8(bytes.to_vec()).unwrap(),
-        Encoding::MsgpackArray => {
+        Encoding::MsgpackArray | Encoding::MsgpackMap => {
             let row =
                 |row: &[u8]| row.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ");
             bytes.chunks(16).map(row).collect::<Vec<_>>().join("\n")
@@ -43,7 +44,7 @@ fn spell(bytes: &[u8], encoding: Encoding) -> String {
 fn unspell(text: &str, encoding: Encoding) -> Vec<u8> {
     match encoding {
         Encoding::Json => text.trim_end_matches('\n').as_bytes().to_vec(),
-        Encoding::MsgpackArray => text
+        Encoding::MsgpackArray | Encoding::MsgpackMap => text
             .split_ascii_whitespace()
             .map(|pair| u8::from_str_radix(pair, 16).expect("pairs of hex digits"))
             .collect(),
@@ -106,7 +107,7 @@ fn decoders_read_the_golden_bytes() {
                 Sample::Command(ref command) => {
                     let found = match encoding {
                         Encoding::Json => Command::from_json(&bytes),
-                        Encoding::MsgpackArray => Command::from_msgpack(&bytes),
+                        _ => Command::from_msgpack(&bytes),
                     };
                     assert_eq!(&found.unwrap(), command.as_ref(), "{file}");
                 }

@@ -209,8 +209,7 @@ fn names() -> impl Strategy<Value = Names> {
 }
 
 fn error_code() -> impl Strategy<Value = ErrorCode> {
-    prop::sample::select(vec![400, 401, 402, 405, 406, 407, 409, 500])
-        .prop_map(ErrorCode::from_code)
+    prop::sample::select(ErrorCode::ALL.to_vec())
 }
 
 fn delivery() -> impl Strategy<Value = Delivery> {
@@ -262,7 +261,7 @@ fn control() -> impl Strategy<Value = Control> {
     let state = prop::sample::select(vec![FeedState::Live, FeedState::Stale, FeedState::Down]);
     let feed = "[a-z0-9_-]{1,24}".prop_map(|name| Feed::new(&name).unwrap());
     prop_oneof![
-        string(40).prop_map(|epoch| Control::Connected { epoch }),
+        option::of(string(40)).prop_map(|epoch| Control::Connected { epoch }),
         subscription_ack(),
         gap(),
         uint().prop_map(|ticks| Control::Snapshot { ticks }),
@@ -345,7 +344,8 @@ fn command() -> impl Strategy<Value = Command> {
             Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
         }),
         id().prop_map(|id| Command::List { id }),
-        publisher().prop_map(|publisher| Command::Publish(Publish { publisher })),
+        (publisher(), any::<bool>())
+            .prop_map(|(publisher, demand)| Command::Publish(Publish { publisher, demand })),
     ]
 }
 

@@ -128,8 +128,10 @@ pub(crate) async fn open(
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut request = format!("ws://{address}/ws").into_client_request()?;
-    let protocol = HeaderValue::from_static(encoding.subprotocol());
-    request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    if let Some(protocol) = encoding.subprotocol() {
+        let protocol = HeaderValue::from_static(protocol);
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
     let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
     Ok(socket)
 }

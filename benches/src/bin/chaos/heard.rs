@@ -46,7 +46,7 @@ fn heard(element: Element) -> Heard {
         Element::Control(control) => control,
     };
     match control {
-        Control::Connected { epoch } => Heard::Connected { epoch },
+        Control::Connected { epoch } => Heard::Connected { epoch: epoch.unwrap_or_default() },
         Control::Subscription { resumed, pos, .. } => Heard::Ack { resumed, position: pos },
         Control::Gap { channel, symbol, from, to, .. } => {
             Heard::Gap { topic: (channel, symbol), from, to }

@@ -47,7 +47,7 @@ impl Session {
             "GET /ws HTTP/1.1\r\nHost: {hub}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Protocol: {}\r\n\r\n",
-            Encoding::MsgpackArray.subprotocol(),
+            Encoding::MSGPACK_SUBPROTOCOL,
         )?;
         let mut session = Self { stream, buffer: vec![0; READ_BYTES], unread: 0..0, message: 0..0 };
         let head = session.head()?;

@@ -108,7 +108,7 @@ impl Session {
             "GET /ws HTTP/1.1\r\nHost: {hub}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Protocol: {}\r\n\r\n",
-            Encoding::MsgpackArray.subprotocol(),
+            Encoding::MSGPACK_SUBPROTOCOL,
         )
         .into_bytes();
     }
@@ -195,7 +195,9 @@ impl Session {
             decode_message(message, Encoding::MsgpackArray).map_err(|_error| End::Broken)?;
         for element in elements {
             match element {
-                Element::Control(Control::Connected { epoch }) => self.ask(epoch, universe),
+                Element::Control(Control::Connected { epoch }) => {
+                    self.ask(epoch.unwrap_or_default(), universe);
+                },
                 Element::Control(Control::Subscription { pos, resumed, .. }) => {
                     self.stage = Stage::Flowing;
                     self.answered_ns = now_ns;

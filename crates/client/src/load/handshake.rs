@@ -37,7 +37,7 @@ impl Handshake {
              Sec-WebSocket-Protocol: {}\r\n\r\n",
             hub.ws_path(feed),
             hub.address(),
-            Encoding::MsgpackArray.subprotocol(),
+            Encoding::MSGPACK_SUBPROTOCOL,
         );
         out.extend_from_slice(request.as_bytes());
         Self { accept: derive_accept_key(key.as_bytes()) }
@@ -66,7 +66,7 @@ impl Handshake {
         if !has("sec-websocket-accept", &self.accept) {
             return Answer::Refused("wrong answer to the key".to_owned());
         }
-        if !has("sec-websocket-protocol", Encoding::MsgpackArray.subprotocol()) {
+        if !has("sec-websocket-protocol", Encoding::MSGPACK_SUBPROTOCOL) {
             return Answer::Refused("no Tickwire hub".to_owned());
         }
         Answer::Accepted(end + 4)

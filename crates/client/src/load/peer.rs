@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn stream_cut_at_any_byte_gives_the_same_counts() {
         let stream = [
-            control(&Control::Connected { epoch: "one".to_owned() }),
+            control(&Control::Connected { epoch: Some("one".to_owned()) }),
             control(&Control::Snapshot { ticks: 1 }),
             ticks(&[("SYM0001", 7)]),
             control(&Control::Live),

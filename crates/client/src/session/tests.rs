@@ -122,7 +122,7 @@ impl Heard {
     }
 
     fn connected(&mut self, epoch: &str) {
-        self.control(&Control::Connected { epoch: epoch.to_owned() });
+        self.control(&Control::Connected { epoch: Some(epoch.to_owned()) });
     }
 }
 

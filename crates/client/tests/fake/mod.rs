@@ -57,7 +57,7 @@ impl Session {
     pub async fn greet(stream: TcpStream, epoch: &str) -> Self {
         let socket = tokio_tungstenite::accept_hdr_async(stream, accept_subprotocol).await.unwrap();
         let mut session = Self { socket };
-        session.say(&Control::Connected { epoch: epoch.to_owned() }).await;
+        session.say(&Control::Connected { epoch: Some(epoch.to_owned()) }).await;
         session
     }
 

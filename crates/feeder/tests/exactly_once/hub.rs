@@ -111,7 +111,7 @@ impl State {
 async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut socket = accept_async(stream).await.ok()?;
-    say(&mut socket, &Control::Connected { epoch: "e".to_owned() }).await?;
+    say(&mut socket, &Control::Connected { epoch: Some("e".to_owned()) }).await?;
     let Message::Text(command) = socket.next().await?.ok()? else { panic!("no command") };
     assert!(matches!(Command::from_json(command.as_bytes()), Ok(Command::Publish(_))));
     let (session, answer) = {

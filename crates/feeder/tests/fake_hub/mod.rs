@@ -65,7 +65,7 @@ impl FakeHub {
             Ok(response)
         };
         let mut session = Session(accept_hdr_async(stream, callback).await.unwrap());
-        session.say(&Control::Connected { epoch: "e".to_owned() }).await;
+        session.say(&Control::Connected { epoch: Some("e".to_owned()) }).await;
         let Some(Ok(Message::Text(text))) = session.0.next().await else { panic!("no command") };
         let Ok(Command::Publish(publish)) = Command::from_json(text.as_bytes()) else {
             panic!("{text}")

@@ -115,7 +115,7 @@ impl FrameBuf {
                 }
                 self.prepend(b"[");
             }
-            Encoding::MsgpackArray => match u8::try_from(elements) {
+            Encoding::MsgpackArray | Encoding::MsgpackMap => match u8::try_from(elements) {
                 Ok(elements @ 0..16) => self.prepend(&[0x90 | elements]),
                 _ => {
                     let count =

@@ -277,7 +277,7 @@ impl Observer {
     fn control(&mut self, control: Control, due: &mut VecDeque<Expected>, facts: &Facts<'_>) {
         assert!(self.is_told(&control), "{control:?} comes before {:?}", self.gaps_due);
         match (&mut self.snapshot, control) {
-            (_, Control::Connected { epoch }) if self.epoch.is_none() => self.epoch = Some(epoch),
+            (_, Control::Connected { epoch }) if self.epoch.is_none() => self.epoch = epoch,
             (_, Control::Error { code: ErrorCode::SlowClient, .. }) => self.end = Some(End::Slow),
             (Snapshot::None, Control::Error { code: ErrorCode::InvalidSyntax, .. }) => {
                 let expected = due.pop_front().expect("an answer answers a command");
@@ -370,7 +370,8 @@ impl Observer {
                 }
                 assert_eq!(listed, self.names.len());
             }
-            Command::Publish(_) => unreachable!("subscribers do not publish"),
+            Command::Auth(_) => unreachable!("the hub is open"),
+            Command::Publish(_) | Command::Report(_) => unreachable!("subscribers do not publish"),
         }
     }
 

@@ -54,7 +54,7 @@ impl Publisher {
         if !self.greeted {
             let mut hello = Vec::new();
             let publisher = format!("publisher-{}", self.number);
-            Command::Publish(Publish { publisher }).write_msgpack(&mut hello);
+            Command::Publish(Publish { publisher, demand: false }).write_msgpack(&mut hello);
             intake.send(line, hello);
         }
     }

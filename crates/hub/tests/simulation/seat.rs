@@ -80,7 +80,7 @@ impl Seat {
     /// A session begins, between turns or amid one.
     pub(crate) fn accept(&mut self, connection: Connection, epoch: &str) -> u32 {
         let id = self.core.open(FeedId(connection.feed), connection.encoding);
-        self.core.control(id, &Control::Connected { epoch: epoch.to_owned() });
+        self.core.control(id, &Control::Connected { epoch: Some(epoch.to_owned()) });
         self.connections.insert(id.0, connection);
         id.0
     }

@@ -2,7 +2,11 @@
 
 use rmp::Marker;
 
-use crate::ValueError;
+use crate::{CONDITIONS_MAX, Conditions, UnixNanos, ValueError};
+
+/// Type of the timestamp extension, -1.
+const TIMESTAMP: u8 = 0xff;
+const NANOS: u64 = 1_000_000_000;
 
 /// A position in a MessagePack buffer.
 #[derive(Debug)]
@@ -27,13 +31,25 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Takes a nil, if one comes next.
-    pub(crate) fn nil(&mut self) -> bool {
-        let nil = self.rest.first() == Some(&Marker::Null.to_u8());
-        if nil {
-            self.rest = &self.rest[1..];
-        }
-        nil
+    /// Whether the next value is an array.
+    pub(crate) fn at_array(&self) -> bool {
+        self.rest.first().is_some_and(|first| {
+            let marker = Marker::from_u8(*first);
+            matches!(marker, Marker::FixArray(_) | Marker::Array16 | Marker::Array32)
+        })
+    }
+
+    /// Whether the next value is a string.
+    pub(crate) fn at_str(&self) -> bool {
+        self.rest.first().is_some_and(|first| {
+            let marker = Marker::from_u8(*first);
+            matches!(marker, Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32)
+        })
+    }
+
+    /// Whether the next value is nil.
+    pub(crate) fn at_nil(&self) -> bool {
+        self.rest.first() == Some(&Marker::Null.to_u8())
     }
 
     /// The length of an array whose elements come next; at most the number of bytes left, since
@@ -46,6 +62,66 @@ impl<'a> Reader<'a> {
             other => return Err(mismatch("an array", other)),
         };
         self.checked(len)
+    }
+
+    /// How many pairs of key and value come next, as a map.
+    pub(crate) fn map_len(&mut self) -> Result<usize, ValueError> {
+        let len = match self.marker()? {
+            Marker::FixMap(len) => u64::from(len),
+            Marker::Map16 => self.len16()?,
+            Marker::Map32 => self.len32()?,
+            other => return Err(mismatch("a map", other)),
+        };
+        self.checked(2 * len).map(|values| values / 2)
+    }
+
+    /// A timestamp extension in any of its three forms.
+    pub(crate) fn time(&mut self) -> Result<UnixNanos, ValueError> {
+        let body_bytes = match self.marker()? {
+            Marker::FixExt4 => 4,
+            Marker::FixExt8 => 8,
+            Marker::Ext8 => self.len8()?,
+            other => return Err(mismatch("a timestamp", other)),
+        };
+        let [kind] = self.array()?;
+        if kind != TIMESTAMP {
+            return Err(mismatch("a timestamp", Marker::Ext8));
+        }
+        let (seconds, fraction) = match body_bytes {
+            4 => (u64::from(u32::from_be_bytes(self.array()?)), 0),
+            8 => {
+                let both = u64::from_be_bytes(self.array()?);
+                (both & ((1 << 34) - 1), both >> 34)
+            }
+            12 => {
+                let fraction = u32::from_be_bytes(self.array()?);
+                let seconds = i64::from_be_bytes(self.array()?);
+                (u64::try_from(seconds).unwrap_or(u64::MAX), u64::from(fraction))
+            }
+            _ => return Err(mismatch("a timestamp", Marker::Ext8)),
+        };
+        let nanos = seconds.checked_mul(NANOS).and_then(|nanos| nanos.checked_add(fraction));
+        nanos.filter(|_| fraction < NANOS).and_then(UnixNanos::new).ok_or_else(|| {
+            ValueError::Invalid("a timestamp outside of 1970 to 2262, or malformed".to_owned())
+        })
+    }
+
+    /// Condition codes; nil is none.
+    pub(crate) fn conditions(&mut self) -> Result<Conditions, ValueError> {
+        let mut conditions = Conditions::default();
+        if self.at_nil() {
+            self.marker()?;
+            return Ok(conditions);
+        }
+        let len = self.array_len()?;
+        if len > CONDITIONS_MAX {
+            let (value, limit) = (len as u64, CONDITIONS_MAX as u64);
+            return Err(ValueError::TooLarge { value, limit });
+        }
+        for _ in 0..len {
+            conditions.push(self.str()?)?;
+        }
+        Ok(conditions)
     }
 
     pub(crate) fn uint(&mut self) -> Result<u64, ValueError> {
@@ -93,6 +169,13 @@ impl<'a> Reader<'a> {
         let bytes = self.take(len)?;
         std::str::from_utf8(bytes)
             .map_err(|_| ValueError::Invalid("a string that is not UTF-8".to_owned()))
+    }
+
+    /// The bytes of one value of any kind.
+    pub(crate) fn value(&mut self) -> Result<&'a [u8], ValueError> {
+        let start = self.rest;
+        self.skip()?;
+        Ok(&start[..start.len() - self.rest.len()])
     }
 
     /// Passes over one value of any kind, without recursion.

@@ -53,7 +53,7 @@ impl Sample {
             Self::Control(control) => control.write_message(encoding, &mut out),
             Self::Command(command) => match encoding {
                 Encoding::Json => command.write_json(&mut out),
-                Encoding::MsgpackArray => command.write_msgpack(&mut out),
+                Encoding::MsgpackArray | Encoding::MsgpackMap => command.write_msgpack(&mut out),
             },
         }
         out
@@ -349,7 +349,7 @@ fn controls() -> Vec<(&'static str, Control)> {
     let feed =
         |lost| Control::Feed { feed: Feed::default(), state: FeedState::Live, since: time, lost };
     let mut controls = vec![
-        ("connected", Control::Connected { epoch: "8c1f6e0b52d94a37".to_owned() }),
+        ("connected", Control::Connected { epoch: Some("8c1f6e0b52d94a37".to_owned()) }),
         (
             "subscription",
             Control::Subscription {
@@ -447,7 +447,7 @@ fn commands() -> Vec<(&'static str, Command)> {
             }),
         ),
         ("list", Command::List { id: Some(3) }),
-        ("publish", Command::Publish(Publish { publisher: "replay-1".to_owned() })),
+        ("publish", Command::Publish(Publish { publisher: "replay-1".to_owned(), demand: false })),
     ];
     commands.extend(history_commands());
     commands

@@ -108,7 +108,7 @@ impl Conversation {
         let commands = self.heard.session.opened();
         self.asked(commands);
         let epoch = self.hub.epoch();
-        let events = self.heard.control(&Control::Connected { epoch });
+        let events = self.heard.control(&Control::Connected { epoch: Some(epoch) });
         if matches!(events[..], [Event::Connected { anew: true, .. }]) {
             self.given = Default::default();
         }

@@ -112,7 +112,7 @@ fn new_epoch_is_told_and_counts_anew() {
     heard.positioned(&[("A", 70)], 90);
     heard.session.closed();
     assert_eq!(heard.session.opened(), [resume_at(2, r#""A""#, "one", 90)]);
-    let events = heard.control(&Control::Connected { epoch: "two".to_owned() });
+    let events = heard.control(&Control::Connected { epoch: Some("two".to_owned()) });
     assert!(matches!(events[..], [Event::Connected { anew: true, .. }]), "{events:?}");
     assert!(heard.answer(&["A"], 0, Some(Resumed::Epoch)).is_empty());
     assert_eq!(spell(&heard.gap("A", None, None)), ["gap A trades ?-?"]);

@@ -96,7 +96,8 @@ impl Client {
 
     /// A session whose first two messages have been read.
     pub(crate) fn session(hub: &TestHub, encoding: Encoding) -> Self {
-        let protocol = [("Sec-WebSocket-Protocol", encoding.subprotocol())];
+        let protocol = encoding.subprotocol().unwrap();
+        let protocol = [("Sec-WebSocket-Protocol", protocol)];
         let mut client = Self::open(hub, "/ws", &protocol);
         client.encoding = Some(encoding);
         assert_eq!(client.control()["msg"], "connected");
@@ -184,7 +185,7 @@ impl Client {
             Encoding::MsgpackArray if !matches!(payload[1], 0x80..=0x8f | 0xde) => {
                 return Event::Ticks(self.ticks_of(payload, encoding));
             }
-            Encoding::MsgpackArray => rmp_serde::from_slice(payload).unwrap(),
+            _ => rmp_serde::from_slice(payload).unwrap(),
         };
         if elements[0]["T"].as_str().is_some_and(|kind| kind.len() == 1) {
             return Event::Ticks(self.ticks_of(payload, encoding));

@@ -1,0 +1,324 @@
+//! The stock stream's own dialect: what its SDKs send, and the answer they need.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::envelope::{msgpack_source, refused};
+use crate::msgpack::{write_array_len, write_str};
+use crate::names::Selection;
+use crate::{Channel, Credentials, Encoding, ErrorCode, Names};
+
+/// A command of the stock stream. Corrections and cancels follow trades: lists of them are passed
+/// over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlpacaCommand {
+    /// Shows who it is.
+    Auth(Credentials),
+    /// Adds names; perhaps none.
+    Subscribe(Names),
+    /// Takes names away; perhaps none.
+    Unsubscribe(Names),
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct AlpacaError {
+    /// [`ErrorCode::InvalidSyntax`], or [`ErrorCode::InvalidAction`] for a channel that is none of
+    /// this stream's.
+    pub code: ErrorCode,
+    /// What exactly was wrong, for people.
+    pub detail: String,
+}
+
+impl AlpacaCommand {
+    /// Reads the commands of one message, in the session's encoding whatever kind of frame it came
+    /// in: one MessagePack map, or JSON documents one behind the other. There is one at least, or an
+    /// error; behind what is not JSON nothing more is read.
+    pub fn read_all(
+        message: &[u8],
+        encoding: Encoding,
+    ) -> impl Iterator<Item = Result<Self, AlpacaError>> {
+        let json = encoding == Encoding::Json;
+        let mut documents = json.then(|| Documents::new(message));
+        let mut whole = (!json).then_some(message);
+        std::iter::from_fn(move || match &mut documents {
+            Some(documents) => documents.next(),
+            None => whole.take().map(read_msgpack),
+        })
+    }
+}
+
+/// JSON documents one behind the other.
+struct Documents<'a> {
+    text: &'a [u8],
+    begin: usize,
+    ends: serde_json::StreamDeserializer<'a, serde_json::de::SliceRead<'a>, IgnoredAny>,
+}
+
+impl<'a> Documents<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self { text, begin: 0, ends: serde_json::Deserializer::from_slice(text).into_iter() }
+    }
+}
+
+impl Iterator for Documents<'_> {
+    type Item = Result<AlpacaCommand, AlpacaError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let begin = self.begin;
+        match self.ends.next() {
+            None if begin == 0 && self.text.is_empty() => {
+                self.begin = 1; // said once
+                Some(Err(syntax("empty message".to_owned())))
+            }
+            None => None,
+            Some(Err(error)) => Some(Err(syntax(refused("", &error).to_string()))),
+            Some(Ok(IgnoredAny)) => {
+                self.begin = self.ends.byte_offset();
+                let document = &self.text[begin..self.begin];
+                Some(read(&mut serde_json::Deserializer::from_slice(document)))
+            }
+        }
+    }
+}
+
+fn read_msgpack(message: &[u8]) -> Result<AlpacaCommand, AlpacaError> {
+    let mut source = msgpack_source(message);
+    let command = read(&mut source)?;
+    match source.get_ref().len() {
+        0 => Ok(command),
+        left => Err(syntax(format!("{left} bytes follow the command"))),
+    }
+}
+
+fn read<'de, D: Deserializer<'de>>(source: D) -> Result<AlpacaCommand, AlpacaError>
+where
+    D::Error: fmt::Display,
+{
+    let mut reading = "";
+    let asked = AskedReader { reading: &mut reading }.deserialize(source);
+    asked.map_err(|error| syntax(refused(reading, &error).to_string()))?.interpret()
+}
+
+fn syntax(detail: String) -> AlpacaError {
+    AlpacaError { code: ErrorCode::InvalidSyntax, detail }
+}
+
+/// The keys of a command, in whatever order they come.
+#[derive(Default)]
+struct Asked {
+    action: Option<String>,
+    key: Option<String>,
+    secret: Option<String>,
+    names: Names,
+    /// A list of names under a key that is no channel.
+    foreign: Option<String>,
+}
+
+impl Asked {
+    fn interpret(self) -> Result<AlpacaCommand, AlpacaError> {
+        let missing = |field: &str| syntax(format!("field {field}: missing"));
+        let action = self.action.ok_or_else(|| missing("action"))?;
+        match (action.as_str(), self.foreign) {
+            ("auth", _) => {
+                let key = self.key.ok_or_else(|| missing("key"))?;
+                let secret = self.secret.ok_or_else(|| missing("secret"))?;
+                Ok(AlpacaCommand::Auth(Credentials::from_pair(key, secret)))
+            }
+            ("subscribe" | "unsubscribe", Some(key)) => Err(AlpacaError {
+                code: ErrorCode::InvalidAction,
+                detail: format!("{key:?} is no channel of this stream; it has {}", channels()),
+            }),
+            ("subscribe", None) => Ok(AlpacaCommand::Subscribe(self.names)),
+            ("unsubscribe", None) => Ok(AlpacaCommand::Unsubscribe(self.names)),
+            (other, _) => Err(syntax(format!(
+                "field action: unknown action {:?}: expected auth, subscribe or unsubscribe",
+                shown(other)
+            ))),
+        }
+    }
+
+    /// Takes the value of `key`, and notes which field it is reading.
+    fn take_value<'de, A: MapAccess<'de>>(
+        &mut self,
+        key: &str,
+        map: &mut A,
+        reading: &mut &'static str,
+    ) -> Result<(), A::Error> {
+        match (key, Channel::from_name(key)) {
+            ("action", _) => (*reading, self.action) = ("action", map.next_value()?),
+            ("key", _) => (*reading, self.key) = ("key", map.next_value()?),
+            ("secret", _) => (*reading, self.secret) = ("secret", map.next_value()?),
+            (_, Some(Channel::Corrections | Channel::CancelErrors)) => {
+                map.next_value::<IgnoredAny>()?;
+            }
+            (_, Some(channel)) => {
+                *reading = channel.name();
+                if !self.names[channel].is_empty() {
+                    return Err(de::Error::custom("given twice"));
+                }
+                self.names[channel] = map.next_value::<Option<Selection>>()?.unwrap_or_default();
+            }
+            (_, None) => {
+                if map.next_value::<Foreign>()? == Foreign::List {
+                    self.foreign = Some(shown(key));
+                }
+            }
+        }
+        *reading = "";
+        Ok(())
+    }
+}
+
+/// As much of what a peer says as an answer repeats.
+fn shown(text: &str) -> String {
+    text.chars().take(32).collect()
+}
+
+/// The channels that can be asked for.
+fn channels() -> String {
+    let names = Channel::ALL.map(Channel::name);
+    names[..Channel::Corrections as usize].join(", ")
+}
+
+/// Reads a command and keeps the name of the field it is in, for the error message.
+struct AskedReader<'a> {
+    reading: &'a mut &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for AskedReader<'_> {
+    type Value = Asked;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Asked, D::Error> {
+        source.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AskedReader<'_> {
+    type Value = Asked;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Asked, A::Error> {
+        let mut asked = Asked::default();
+        while let Some(key) = map.next_key::<String>()? {
+            asked.take_value(&key, &mut map, self.reading)?;
+        }
+        Ok(asked)
+    }
+}
+
+/// The value of an unknown key. SDKs send the channels of other streams too, as nil or as an empty
+/// list.
+#[derive(PartialEq)]
+enum Foreign {
+    Text,
+    /// A list with a string in it.
+    List,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Foreign {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ForeignVisitor)
+    }
+}
+
+struct ForeignVisitor;
+
+/// What is no list, whatever it is.
+macro_rules! no_list {
+    ($($visit:ident: $value:ty,)*) => {
+        $(fn $visit<E>(self, _value: $value) -> Result<Foreign, E> {
+            Ok(Foreign::Other)
+        })*
+    };
+}
+
+impl<'de> Visitor<'de> for ForeignVisitor {
+    type Value = Foreign;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    no_list! {
+        visit_bool: bool,
+        visit_i64: i64,
+        visit_u64: u64,
+        visit_f64: f64,
+        visit_bytes: &[u8],
+    }
+
+    fn visit_str<E>(self, _value: &str) -> Result<Foreign, E> {
+        Ok(Foreign::Text)
+    }
+
+    fn visit_unit<E>(self) -> Result<Foreign, E> {
+        Ok(Foreign::Other)
+    }
+
+    /// An extension of MessagePack.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, value: D) -> Result<Foreign, D::Error> {
+        IgnoredAny::deserialize(value).map(|IgnoredAny| Foreign::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Foreign, A::Error> {
+        while let Some((IgnoredAny, IgnoredAny)) = map.next_entry()? {}
+        Ok(Foreign::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Foreign, A::Error> {
+        let mut found = Foreign::Other;
+        while let Some(entry) = list.next_element::<Foreign>()? {
+            if entry == Foreign::Text {
+                found = Foreign::List;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Appends the whole set of a session as the one element of a message: every channel is there, as a
+/// list that is never null, since SDKs replace their own set by it.
+pub fn write_ack(names: &Names, encoding: Encoding, out: &mut Vec<u8>) {
+    match encoding {
+        Encoding::Json => write_json_ack(names, out),
+        Encoding::MsgpackArray | Encoding::MsgpackMap => write_msgpack_ack(names, out),
+    }
+}
+
+fn write_json_ack(names: &Names, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"[{\"T\":\"subscription\"");
+    for (channel, selection) in names.iter() {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(channel.name().as_bytes());
+        out.extend_from_slice(b"\":[");
+        let mut separator: &[u8] = b"\"";
+        for name in selection.iter() {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(name.as_bytes()); // no name needs an escape
+            out.push(b'"');
+            separator = b",\"";
+        }
+        out.push(b']');
+    }
+    out.extend_from_slice(b"}]");
+}
+
+fn write_msgpack_ack(names: &Names, out: &mut Vec<u8>) {
+    const FIELDS: u8 = 1 + Channel::COUNT as u8;
+    out.extend_from_slice(&[0x91, 0x80 | FIELDS]);
+    write_str(out, "T");
+    write_str(out, "subscription");
+    for (channel, selection) in names.iter() {
+        write_str(out, channel.name());
+        write_array_len(out, selection.len());
+        selection.iter().for_each(|name| write_str(out, name));
+    }
+}
