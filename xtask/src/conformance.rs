@@ -11,7 +11,7 @@ use std::{env, fs, thread};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::{apt, shell};
+use crate::{python, shell};
 
 /// The suite, as pip takes it.
 const SUITE: &str = "kosoku==0.1.0";
@@ -52,7 +52,7 @@ type Results = BTreeMap<String, Case>;
 /// A case fails, or is missing, or the suite cannot be had or run.
 pub(crate) fn check() -> Result<()> {
     let folder = target_folder()?.join("conformance");
-    let python = install(&folder)?;
+    let python = python::environment(&folder.join("python"), SUITE)?;
     shell::run(&mut shell::cargo(&[
         "build",
         "--locked",
@@ -73,30 +73,6 @@ pub(crate) fn check() -> Result<()> {
 fn target_folder() -> Result<PathBuf> {
     let program = env::current_exe().context("where is the running program?")?;
     Ok(program.ancestors().nth(2).context("xtask does not run from a target folder")?.to_owned())
-}
-
-/// The Python of an environment that has the suite; made now if there is none.
-fn install(folder: &Path) -> Result<PathBuf> {
-    let environment = folder.join(SUITE.replace("==", "-"));
-    let (python, done) = (environment.join("bin/python"), environment.join("complete"));
-    if done.is_file() {
-        return Ok(python);
-    }
-    let make = || {
-        let mut command = Command::new("python3");
-        command.args(["-m", "venv", "--clear"]).arg(&environment);
-        command
-    };
-    if !shell::succeeds(&mut make()) {
-        println!("python3 makes no virtual environment: installing what it needs");
-        apt::install("python3-venv").context("the suite needs Python 3.10 with venv and pip")?;
-        shell::run(&mut make())?;
-    }
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SUITE]);
-    shell::run(&mut pip)?;
-    fs::write(done, "")?;
-    Ok(python)
 }
 
 /// The echo server, as a process; ended when dropped.

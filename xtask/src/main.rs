@@ -8,6 +8,8 @@ mod chromium;
 mod conformance;
 mod fuzz;
 mod instructions;
+mod python;
+mod sdks;
 mod shell;
 mod test;
 mod tidy;

@@ -21,15 +21,15 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
-/// `npm ARGS` in `web/`.
+/// `npm ARGS` in a folder of the repository.
 ///
 /// # Errors
 /// There is no npm.
-pub(crate) fn npm(args: &[&str]) -> Result<Command> {
+pub(crate) fn npm(folder: &str, args: &[&str]) -> Result<Command> {
     let program = find_program("npm")
-        .context("npm was not found: the page needs Node.js 20 or newer (https://nodejs.org)")?;
+        .context("npm was not found: this needs Node.js 20 or newer (https://nodejs.org)")?;
     let mut command = Command::new(program);
-    command.args(args).current_dir(root().join("web"));
+    command.args(args).current_dir(root().join(folder));
     Ok(command)
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::{chaos, chromium, conformance, fuzz, instructions, shell, tidy};
+use crate::{chaos, chromium, conformance, fuzz, instructions, sdks, shell, tidy};
 use shell::{cargo, npm, run};
 
 /// One thing a change must pass.
@@ -26,7 +26,7 @@ pub(super) enum Done {
 }
 
 /// Cheapest first, but the page before the Rust code: it is embedded in the hub.
-pub(super) const STEPS: [Step; 11] = [
+pub(super) const STEPS: [Step; 12] = [
     Step { name: "fmt", what: "the Rust code is formatted", run: fmt },
     Step { name: "tidy", what: "house rules that no compiler knows", run: check_tidiness },
     Step { name: "deny", what: "licences, duplicates and sources of dependencies", run: deny },
@@ -35,6 +35,7 @@ pub(super) const STEPS: [Step; 11] = [
     Step { name: "test", what: "unit, integration and doc tests", run: test },
     Step { name: "doc", what: "the documentation builds without a warning", run: doc },
     Step { name: "conformance", what: "the hub's WebSocket is that of RFC 6455", run: conform },
+    Step { name: "sdks", what: "Alpaca's SDKs get all they subscribe to", run: serve_sdks },
     Step {
         name: "chaos",
         what: "a minute of faults, and no tick lost or repeated",
@@ -77,8 +78,8 @@ fn deny() -> Result<Done> {
 
 fn web() -> Result<Done> {
     install_packages()?;
-    run(&mut npm(&["run", "build"])?)?;
-    run(&mut npm(&["test"])?)?;
+    run(&mut npm("web", &["run", "build"])?)?;
+    run(&mut npm("web", &["test"])?)?;
     Ok(Done::Passed)
 }
 
@@ -106,6 +107,11 @@ fn doc() -> Result<Done> {
 
 fn conform() -> Result<Done> {
     conformance::check()?;
+    Ok(Done::Passed)
+}
+
+fn serve_sdks() -> Result<Done> {
+    sdks::check()?;
     Ok(Done::Passed)
 }
 
@@ -156,13 +162,13 @@ fn page() -> Result<Done> {
         install_packages()?;
     }
     run(&mut cargo(&["build", "--package", "tickwire", "--locked"]))?;
-    let mut command = npm(&["run", "test:page"])?;
+    let mut command = npm("web", &["run", "test:page"])?;
     run(command.env("CHROMIUM", chromium).env("TICKWIRE_BIN", tickwire_binary()?))?;
     Ok(Done::Passed)
 }
 
 fn install_packages() -> Result<()> {
-    run(&mut npm(&["ci", "--no-audit", "--no-fund"])?)
+    run(&mut npm("web", &["ci", "--no-audit", "--no-fund"])?)
 }
 
 /// The binary that cargo builds beside this one.
