@@ -1,0 +1,72 @@
+//! Following the keys file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use super::Keys;
+use super::file::{self, KeyList, KeysError};
+use crate::server::Shared;
+
+/// How often the file is read. It is small, and its content tells a change for certain.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Takes changes of the keys file over until the hub closes. A file that cannot be used changes nothing.
+pub(crate) async fn follow(shared: Arc<Shared>) {
+    let keys = shared.keys.clone();
+    if keys.is_open() {
+        return;
+    }
+    let mut interval = tokio::time::interval(INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut seen = None;
+    while shared.closing.run_until_cancelled(interval.tick()).await.is_some() {
+        let (keys, before) = (keys.clone(), seen.take());
+        let looked = tokio::task::spawn_blocking(move || keys.look(before)).await;
+        seen = looked.ok();
+    }
+}
+
+/// What was found in place of the file.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Text(String),
+    /// It cannot be read, and why.
+    Nothing(String),
+}
+
+impl Keys {
+    /// Looks at the file; takes it over, or complains, if it is not what it was.
+    fn look(&self, before: Option<Seen>) -> Seen {
+        let Some(path) = &self.file else { return Seen::Nothing(String::new()) };
+        let read = file::read(path);
+        let seen = match &read {
+            Ok(text) => Seen::Text(text.clone()),
+            Err(error) => Seen::Nothing(chain(error)),
+        };
+        if Some(&seen) != before.as_ref() {
+            match read.and_then(|text| KeyList::from_text(&text, path)) {
+                Ok(list) => self.take_over(list),
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "the keys of before stay in force");
+                }
+            }
+        }
+        seen
+    }
+
+    fn take_over(&self, list: KeyList) {
+        let keys = list.keys.len();
+        if self.lock().take_over(list) {
+            tracing::info!(keys, "the keys file has changed");
+        }
+    }
+}
+
+fn chain(error: &KeysError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

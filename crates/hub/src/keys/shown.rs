@@ -1,0 +1,76 @@
+//! What a request shows to prove who sends it.
+
+use axum::http::{HeaderMap, header};
+use data_encoding::BASE64;
+use tickwire_protocol::Credentials;
+
+const KEY_ID: &str = "apca-api-key-id";
+const SECRET_KEY: &str = "apca-api-secret-key";
+
+/// The credentials in the headers, if there are any.
+///
+/// # Errors
+/// What is expected, if there are some that cannot be understood.
+pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Credentials>, &'static str> {
+    if headers.contains_key(KEY_ID) || headers.contains_key(SECRET_KEY) {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        return match (text(KEY_ID), text(SECRET_KEY)) {
+            (Some(id), Some(secret)) => {
+                Ok(Some(Credentials::from_pair(id.to_owned(), secret.to_owned())))
+            }
+            _ => Err("expected APCA-API-KEY-ID and APCA-API-SECRET-KEY together"),
+        };
+    }
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    const EXPECTED: &str =
+        "expected Authorization: Bearer ID:SECRET, or Authorization: Basic and base64 of ID:SECRET";
+    let (scheme, rest) =
+        value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(EXPECTED)?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Some(Credentials::from_token(rest)));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(EXPECTED);
+    }
+    let bytes = BASE64.decode(rest.as_bytes()).map_err(|_| EXPECTED)?;
+    let text = String::from_utf8(bytes).map_err(|_| EXPECTED)?;
+    let (id, secret) = text.split_once(':').ok_or(EXPECTED)?;
+    Ok(Some(Credentials::from_pair(id.to_owned(), secret.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(&'static str, &str)]) -> Result<Option<(String, String)>, &'static str> {
+        let headers =
+            pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        shown(&headers.collect()).map(|shown| shown.map(|shown| (shown.id, shown.secret)))
+    }
+
+    /// R10.
+    #[test]
+    fn keys_are_found_in_all_headers_people_use() {
+        let expected = Ok(Some(("TW1".to_owned(), "s3cret".to_owned())));
+        assert_eq!(of(&[("apca-api-key-id", "TW1"), ("apca-api-secret-key", "s3cret")]), expected);
+        assert_eq!(of(&[("authorization", "Bearer TW1:s3cret")]), expected);
+        assert_eq!(of(&[("authorization", "bearer  TW1:s3cret ")]), expected);
+        assert_eq!(of(&[("authorization", "Basic VFcxOnMzY3JldA==")]), expected);
+        assert_eq!(of(&[("host", "h")]), Ok(None));
+    }
+
+    #[test]
+    fn a_bearer_without_colon_is_a_token() {
+        let expected = Ok(Some((String::new(), "s3cret".to_owned())));
+        assert_eq!(of(&[("authorization", "Bearer s3cret")]), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_refused() {
+        for value in ["Bearer", "Digest x", "Basic ???", "Basic VFcx", "\u{fc}"] {
+            assert!(of(&[("authorization", value)]).is_err(), "{value}");
+        }
+        assert!(of(&[("apca-api-key-id", "TW1")]).unwrap_err().contains("together"));
+    }
+}

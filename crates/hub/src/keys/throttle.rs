@@ -1,0 +1,147 @@
+//! Failed logins, by address: the more there were, the longer the next answer takes.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+/// The delay after the first failure; it doubles with each.
+const FIRST: Duration = Duration::from_millis(100);
+const DELAY_MAX: Duration = Duration::from_secs(2);
+/// After so long without a failure an address counts as new.
+const FORGET: Duration = Duration::from_secs(30);
+/// Addresses remembered, at the most.
+const ADDRESSES_MAX: usize = 4_096;
+
+/// Addresses with recent failures. Loopback counts like others: a bot with a wrong key that tries again
+/// without a pause costs the same wherever it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle {
+    failures: HashMap<IpAddr, Failures>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    last: Instant,
+}
+
+impl Failures {
+    fn delay(self) -> Duration {
+        FIRST.saturating_mul(1 << self.count.saturating_sub(1).min(16)).min(DELAY_MAX)
+    }
+
+    fn is_forgotten(self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) >= FORGET
+    }
+}
+
+impl Throttle {
+    /// Counts a failure and returns how long its answer should take.
+    pub(crate) fn failed(&mut self, address: IpAddr, now: Instant) -> Duration {
+        let address = place(address);
+        if !self.failures.contains_key(&address) {
+            self.make_room(now);
+        }
+        let failures = self.failures.entry(address).or_insert(Failures { count: 0, last: now });
+        if failures.is_forgotten(now) {
+            failures.count = 0;
+        }
+        *failures = Failures { count: failures.count.saturating_add(1), last: now };
+        failures.delay()
+    }
+
+    /// How long somebody from there should wait before he may try.
+    pub(crate) fn delay(&self, address: IpAddr, now: Instant) -> Duration {
+        match self.failures.get(&place(address)) {
+            Some(failures) if !failures.is_forgotten(now) => failures.delay(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Somebody from there has shown a right key.
+    pub(crate) fn succeeded(&mut self, address: IpAddr) {
+        self.failures.remove(&place(address));
+    }
+
+    /// Forgets those that have been good for long, and if there are none the one that was for the longest.
+    fn make_room(&mut self, now: Instant) {
+        if self.failures.len() < ADDRESSES_MAX {
+            return;
+        }
+        self.failures.retain(|_, failures| !failures.is_forgotten(now));
+        if self.failures.len() < ADDRESSES_MAX {
+            return;
+        }
+        let oldest = self.failures.iter().min_by_key(|(_, failures)| failures.last);
+        if let Some(address) = oldest.map(|(address, _)| *address) {
+            self.failures.remove(&address);
+        }
+    }
+}
+
+/// Who counts as one: an IPv4 address, or the network of 64 bits one machine has in IPv6.
+fn place(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[expect(clippy::disallowed_methods, reason = "a beginning; time is an argument from there on")]
+    fn begin() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn delay_doubles_to_two_seconds_and_is_forgotten() {
+        let (mut throttle, now) = (Throttle::default(), begin());
+        assert_eq!(throttle.delay(NEAR, now), Duration::ZERO);
+        let delays: Vec<u128> = (0..7).map(|_| throttle.failed(NEAR, now).as_millis()).collect();
+        assert_eq!(delays, [100, 200, 400, 800, 1600, 2000, 2000]);
+        assert_eq!(throttle.delay(NEAR, now), DELAY_MAX);
+        assert_eq!(throttle.delay(NEAR, now + FORGET), Duration::ZERO);
+        assert_eq!(throttle.failed(NEAR, now + FORGET), FIRST);
+    }
+
+    #[test]
+    fn a_right_key_clears_its_address_and_no_other() {
+        let (mut throttle, now) = (Throttle::default(), begin());
+        let far = IpAddr::from([192, 0, 2, 1]);
+        throttle.failed(NEAR, now);
+        throttle.failed(far, now);
+        throttle.succeeded(NEAR);
+        assert_eq!(throttle.delay(NEAR, now), Duration::ZERO);
+        assert_eq!(throttle.delay(far, now), FIRST);
+    }
+
+    #[test]
+    fn one_machine_cannot_fill_the_table_with_its_ipv6_addresses() {
+        let (mut throttle, now) = (Throttle::default(), begin());
+        for last in 0..100 {
+            throttle.failed(IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, last]), now);
+        }
+        assert_eq!(throttle.failures.len(), 1);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_newest_are_kept() {
+        let (mut throttle, now) = (Throttle::default(), begin());
+        let address = |n: u32| IpAddr::from(n.to_be_bytes());
+        let count = u32::try_from(ADDRESSES_MAX).unwrap() + 100;
+        for n in 0..count {
+            throttle.failed(address(n), now + Duration::from_micros(n.into()));
+        }
+        assert_eq!(throttle.failures.len(), ADDRESSES_MAX);
+        assert_eq!(throttle.delay(address(0), now), Duration::ZERO);
+        assert_eq!(throttle.delay(address(count - 1), now), FIRST);
+    }
+}
