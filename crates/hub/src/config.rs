@@ -35,6 +35,10 @@ pub struct Config {
     pub publish_token: Option<String>,
     /// What administrators must show in the same way; without it nobody may drain the hub.
     pub admin_token: Option<String>,
+    /// File of the keys that open the hub; without it no key is needed.
+    pub keys_file: Option<PathBuf>,
+    /// Whether others than this machine may reach a hub that needs no key.
+    pub open: bool,
     /// Origins of web pages that may connect beside the hub's own, such as `https://example.com`.
     pub allow_origins: Vec<String>,
     /// Whether the hub makes bars of trades where no feed supplies them.
@@ -126,6 +130,8 @@ impl Default for Config {
             bars_time_zone: "America/New_York".to_owned(),
             bars_session: "00:00-24:00".to_owned(),
             data_dir: None,
+            keys_file: None,
+            open: false,
             fsync: Fsync::EverySecond,
             sessions_max: 20_000,
             sessions_per_address_max: 1_000,
@@ -236,6 +242,7 @@ impl Config {
             ("sessions_max", self.sessions_max, 1, 1_000_000),
             ("sessions_per_address_max", self.sessions_per_address_max, 1, 1_000_000),
             ("http_connections_max", self.http_connections_max, 1, 100_000),
+        self.check_keys()?;
             ("publishers_max", self.publishers_max, 1, 10_000),
             ("names_per_session_max", self.names_per_session_max, 1, 10_000_000),
             ("waiting_names_max", self.waiting_names_max, 1, 1 << 28),
@@ -317,6 +324,20 @@ impl Config {
             ("fsync", self.fsync != default.fsync),
             ("disk_bytes_max", self.disk_bytes_max != default.disk_bytes_max),
             ("disk_age_ms_max", self.disk_age_ms_max != default.disk_age_ms_max),
+    /// A hub that needs no key must not be reached by others by mistake.
+    fn check_keys(&self) -> Result<(), ConfigError> {
+        if self.open && self.keys_file.is_some() {
+            return Err(setting("open", true, "expected either open or keys_file (--keys)"));
+        }
+        if self.open || self.keys_file.is_some() || self.listen.ip().to_canonical().is_loopback() {
+            return Ok(());
+        }
+        let allowed = "others could read and publish there without a key; expected --keys FILE \
+            (`tickwire keys add` makes one), or an address of this machine only such as \
+            127.0.0.1:8080, or --open if that is meant";
+        Err(setting("listen", self.listen, allowed))
+    }
+
         ];
         match set.into_iter().find(|(_, is_set)| *is_set) {
             Some((name, _)) => Err(setting(name, "set", "expected data_dir with it")),
@@ -457,6 +478,18 @@ mod tests {
         config.fit_files(10_000).unwrap();
         assert!(config.sessions_max < 10_000 && config.sessions_max > 8_000);
         let mut config = Config { sessions_max: 15_000, ..Config::default() };
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], 8080));
+        let config = Config { listen: everywhere, ..Config::default() };
+        let text = config.check().unwrap_err().to_string();
+        assert!(text.starts_with("listen is 0.0.0.0:8080: "), "{text}");
+        for way in ["--keys FILE", "127.0.0.1", "--open"] {
+            assert!(text.contains(way), "{text}");
+        }
+        Config { open: true, ..config.clone() }.check().unwrap();
+        let keys_file = Some(PathBuf::from("keys.toml"));
+        Config { keys_file: keys_file.clone(), ..config }.check().unwrap();
+        let config = Config { keys_file, open: true, ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().starts_with("open is true: "));
         let text = config.fit_files(10_000).unwrap_err().to_string();
         assert!(text.contains("15000") && text.contains("10000"), "{text}");
     }

@@ -15,6 +15,7 @@ pub mod fanout;
 mod feeds;
 mod http;
 mod market;
+pub mod keys;
 mod metrics;
 mod publisher;
 mod router;

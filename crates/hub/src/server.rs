@@ -26,6 +26,7 @@ use crate::durable::{OpenError, Status};
 use crate::feeds::Feeds;
 use crate::http;
 use crate::market::{Market, ShardHandle, ShardNumber};
+use crate::keys::{self, Keys, KeysError};
 use crate::metrics::HubMetrics;
 use crate::router::{self, Ingest};
 use crate::service::Service;
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     /// Ticks that may still be taken from publishers before the router has numbered some.
     pub(crate) ingest_room: Arc<Semaphore>,
     /// Publisher sessions there may still be.
+    pub(crate) keys: Arc<Keys>,
     pub(crate) publisher_places: Arc<Semaphore>,
     /// Cancelled when the hub takes no new sessions, and closes those there are one after the other.
     pub(crate) draining: CancellationToken,
@@ -137,6 +139,9 @@ pub enum StartError {
         /// The folder.
         folder: String,
         /// Why.
+    /// The keys file cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
         source: OpenError,
     },
     /// The system refuses threads or event queues.
@@ -229,6 +234,7 @@ impl Hub {
             "hub is up"
         );
         Ok(Self { address, shared, router, archive, shards })
+        shared.tasks.spawn(keys::follow(shared.clone()));
     }
 
     /// Where it listens.
@@ -303,7 +309,7 @@ fn share(
     service: Service,
     markets: Vec<Market>,
     ingest: mpsc::Sender<Ingest>,
-) -> Result<Arc<Shared>, ConfigError> {
+) -> Result<Arc<Shared>, StartError> {
     let Known { epoch, feeds, status, archive } = known;
     let delays: Vec<_> = markets.iter().map(|market| market.delay).collect();
     Ok(Arc::new(Shared {
@@ -330,6 +336,7 @@ fn share(
     }))
 }
 
+        keys: Keys::new(&config)?,
 /// Lets the router close minutes whose trades have ended.
 async fn tell_time(shared: Arc<Shared>) {
     let mut interval = tokio::time::interval(CLOCK_INTERVAL);
