@@ -37,51 +37,56 @@ impl AlpacaCommand {
     /// Reads the commands of one message, in the session's encoding whatever kind of frame it came
     /// in: one MessagePack map, or JSON documents one behind the other. There is one at least, or an
     /// error; behind what is not JSON nothing more is read.
-    pub fn read_all(
-        message: &[u8],
-        encoding: Encoding,
-    ) -> impl Iterator<Item = Result<Self, AlpacaError>> {
-        let json = encoding == Encoding::Json;
-        let mut documents = json.then(|| Documents::new(message));
-        let mut whole = (!json).then_some(message);
-        std::iter::from_fn(move || match &mut documents {
-            Some(documents) => documents.next(),
-            None => whole.take().map(read_msgpack),
+    #[must_use]
+    pub fn read_all(message: &[u8], encoding: Encoding) -> AlpacaCommands<'_> {
+        AlpacaCommands { rest: message, encoding, begun: false }
+    }
+}
+
+/// The commands of one message, read as they are asked for.
+#[derive(Debug)]
+pub struct AlpacaCommands<'a> {
+    rest: &'a [u8],
+    encoding: Encoding,
+    begun: bool,
+}
+
+impl<'a> AlpacaCommands<'a> {
+    /// What lies behind the commands read so far; empty at the end, and behind what is not JSON.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The next JSON document, or `None` if only white space is left.
+    fn document(&mut self) -> Option<Result<&'a [u8], AlpacaError>> {
+        let text = std::mem::take(&mut self.rest);
+        let mut documents = serde_json::Deserializer::from_slice(text).into_iter();
+        Some(match documents.next()? {
+            Ok(IgnoredAny) => {
+                let (document, rest) = text.split_at(documents.byte_offset());
+                self.rest = rest.trim_ascii_start();
+                Ok(document)
+            }
+            Err(error) => Err(syntax(refused("", &error).to_string())),
         })
     }
 }
 
-/// JSON documents one behind the other.
-struct Documents<'a> {
-    text: &'a [u8],
-    begin: usize,
-    ends: serde_json::StreamDeserializer<'a, serde_json::de::SliceRead<'a>, IgnoredAny>,
-}
-
-impl<'a> Documents<'a> {
-    fn new(text: &'a [u8]) -> Self {
-        Self { text, begin: 0, ends: serde_json::Deserializer::from_slice(text).into_iter() }
-    }
-}
-
-impl Iterator for Documents<'_> {
+impl Iterator for AlpacaCommands<'_> {
     type Item = Result<AlpacaCommand, AlpacaError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let begin = self.begin;
-        match self.ends.next() {
-            None if begin == 0 && self.text.is_empty() => {
-                self.begin = 1; // said once
-                Some(Err(syntax("empty message".to_owned())))
-            }
-            None => None,
-            Some(Err(error)) => Some(Err(syntax(refused("", &error).to_string()))),
-            Some(Ok(IgnoredAny)) => {
-                self.begin = self.ends.byte_offset();
-                let document = &self.text[begin..self.begin];
-                Some(read(&mut serde_json::Deserializer::from_slice(document)))
-            }
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        if !is_first && self.rest.is_empty() {
+            return None;
         }
+        if self.encoding != Encoding::Json {
+            return Some(read_msgpack(std::mem::take(&mut self.rest)));
+        }
+        let document = self.document().unwrap_or_else(|| Err(syntax("empty message".to_owned())));
+        let read = |text| read(&mut serde_json::Deserializer::from_slice(text));
+        Some(document.and_then(read))
     }
 }
 
@@ -312,8 +317,7 @@ fn write_json_ack(names: &Names, out: &mut Vec<u8>) {
 }
 
 fn write_msgpack_ack(names: &Names, out: &mut Vec<u8>) {
-    const FIELDS: u8 = 1 + Channel::COUNT as u8;
-    out.extend_from_slice(&[0x91, 0x80 | FIELDS]);
+    out.extend_from_slice(b"\x91\x8b"); // a map of T and the ten channels
     write_str(out, "T");
     write_str(out, "subscription");
     for (channel, selection) in names.iter() {

@@ -29,6 +29,7 @@ mod delivery;
 mod encoding;
 mod envelope;
 mod error;
+mod error_code;
 mod fields;
 mod history;
 mod json;
@@ -45,14 +46,15 @@ mod text;
 mod tick;
 mod time;
 
-pub use alpaca::{AlpacaCommand, AlpacaError, write_ack};
+pub use alpaca::{AlpacaCommand, AlpacaCommands, AlpacaError, write_ack};
 pub use channel::{Channel, PerChannel};
 pub use command::{Command, CommandError, Publish, Report, Subscription};
-pub use control::{Control, ErrorCode, FeedState};
+pub use control::{Control, FeedState};
 pub use credentials::Credentials;
 pub use delivery::{Delivery, MaxRate, Mode, OnLag};
 pub use encoding::Encoding;
 pub use error::{DecodeError, ValueError};
+pub use error_code::ErrorCode;
 pub use history::{Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Resumed, Times};
 pub use limits::{
     CONDITIONS_MAX, REPORT_TEXT_BYTES_MAX, SYMBOL_BYTES_MAX, TEXT_BYTES_MAX, TICK_BYTES_MAX,
