@@ -103,21 +103,28 @@ export function keyed(bars) {
 
 export const isBar = (event) => "bud".includes(event.T);
 
-/** Those events that somebody is to get who has subscribed to these names, times cut to that many digits. */
-export function wanted(events, subscribed, digits) {
-  return events.filter((event) => matches(event, subscribed)).map((event) => cut(event, digits));
-}
-
-const matches = (event, subscribed) => {
-  const names = subscribed[CHANNELS[event.T]] ?? [];
-  return names.includes(event.S) || names.includes("*");
+/** What SDKs leave of a time in nanoseconds. */
+export const TIMES = {
+  nanoseconds: (time) => time,
+  microseconds: (time) => `${time.slice(0, 26)}Z`,
+  milliseconds: (time) => {
+    const rounded = Math.round(Number(time.slice(20, 29)) / 1e6);
+    return new Date(Date.parse(`${time.slice(0, 19)}Z`) + rounded).toISOString();
+  },
 };
 
-/** An event with its time in as many digits of a second as the SDK leaves, and its keys in order. */
-export function cut(event, digits) {
+/** Those events that somebody is to get who has subscribed to these names. */
+export function wanted(events, subscribed) {
+  const matches = (event) => {
+    const names = subscribed[CHANNELS[event.T]] ?? [];
+    return names.includes(event.S) || names.includes("*");
+  };
+  return events.filter(matches);
+}
+
+/** An event as an SDK tells it, with its keys in order. */
+export function told(event, precision) {
   const { T, S, t, ...rest } = event;
-  const spelt = spell(event).t;
-  const time = `${spelt.slice(0, 20)}${spelt.slice(20, 20 + digits)}Z`;
   const keys = Object.keys(rest).sort();
-  return { T, S, t: time, ...Object.fromEntries(keys.map((key) => [key, rest[key]])) };
+  return { T, S, t: TIMES[precision](spell(event).t), ...Object.fromEntries(keys.map((key) => [key, rest[key]])) };
 }

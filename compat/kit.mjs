@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { FILES, cut, isBar, keyed, wanted } from "./excerpt.mjs";
+import { FILES, isBar, keyed, told, wanted } from "./excerpt.mjs";
 import { kill, runTickwire, startHub, until } from "./programs.mjs";
 
 const certificates = fileURLToPath(new URL("../crates/hub/tests/tls/", import.meta.url));
@@ -81,31 +81,34 @@ export function untilSubscribed(bot, channels) {
 
 /**
  * Waits until a bot was given all it has subscribed to, then compares: everything but bars in the order of the files, value
- * by value, and of bars the last state of each. `digits` are those that the SDK leaves of a second.
+ * by value, and of bars the last state of each. `precision` is what its SDK leaves of times.
  */
-export async function receivedAll(bot, { events, bars, subscribed, digits }) {
-  const expected = wanted(events, subscribed, digits);
+export async function receivedAll(bot, { events, bars, subscribed, precision }) {
+  const spell = (event) => told(event, precision);
+  const expected = wanted(events, subscribed).map(spell);
   const ticks = () => bot.events.filter((event) => !isBar(event));
-  const told = () => `${ticks().length} of ${expected.length} events: ${bot.log.join("\n")}`;
-  await until(() => ticks().length >= expected.length, told);
-  const received = ticks().map((event) => cut(event, digits));
+  const problem = () => `${ticks().length} of ${expected.length} events: ${bot.log.join("\n")}`;
+  await until(() => ticks().length >= expected.length, problem);
+  const received = ticks().map(spell);
   const wrong = received.findIndex((event, index) => !same(event, expected[index]));
   if (wrong >= 0) assert.deepEqual(received[wrong], expected[wrong], `event ${wrong} is another one`);
+  if (bars !== undefined) await receivedBars(bot, bars, spell);
+}
 
-  if (bars === undefined) return;
-  const cutBars = (all) => new Map([...all].map(([key, bar]) => [key, cut({ T: "b", ...bar }, digits)]));
-  const wantedBars = cutBars(bars);
-  const receivedBars = () => cutBars(keyed(bot.events.filter(isBar)));
+async function receivedBars(bot, bars, spell) {
+  const spellAll = (all) => new Map([...all].map(([key, bar]) => [key, spell(bar)]));
+  const expected = spellAll(bars);
+  const received = () => spellAll(keyed(bot.events.filter(isBar)));
   const missing = () => {
-    const given = receivedBars();
-    return [...wantedBars].filter(([key, bar]) => !same(given.get(key), bar));
+    const given = received();
+    return [...expected].filter(([key, bar]) => !same(given.get(key), bar));
   };
-  const toldBars = () => {
-    const [key, bar] = missing()[0];
-    return `${missing().length} bars are others, as ${key}: ${JSON.stringify(receivedBars().get(key))} is not ${JSON.stringify(bar)}`;
+  const problem = () => {
+    const [[key, bar]] = missing();
+    return `${missing().length} bars are others, such as ${key}: ${JSON.stringify(received().get(key))} is not ${JSON.stringify(bar)}`;
   };
-  await until(() => missing().length === 0, toldBars);
-  assert.equal(receivedBars().size, wantedBars.size, "there are bars of no trades");
+  await until(() => missing().length === 0, problem);
+  assert.equal(received().size, expected.size, "there are bars of minutes without trades");
 }
 
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);

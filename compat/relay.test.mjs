@@ -52,7 +52,7 @@ async function playThroughRelay() {
 
 test("hub, relay, hub, alpaca-py: all of a recorded day arrives, in order", async () => {
   await playThroughRelay();
-  await receivedAll(bot, { events, bars, subscribed: SUBSCRIBED, digits: 6 });
+  await receivedAll(bot, { events, bars, subscribed: SUBSCRIBED, precision: "microseconds" });
 });
 
 test("hub, relay, hub, alpaca-py: a killed upstream is found again", async () => {
@@ -61,5 +61,5 @@ test("hub, relay, hub, alpaca-py: a killed upstream is found again", async () =>
   await upstream.startAgain();
   await playThroughRelay();
   // Other bars of the same minutes: those behind the relay are the upstream's, those before the kill remain.
-  await receivedAll(bot, { events, subscribed: SUBSCRIBED, digits: 6 });
+  await receivedAll(bot, { events, subscribed: SUBSCRIBED, precision: "microseconds" });
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { allEvents, cut, lastBars } from "./excerpt.mjs";
+import { allEvents, lastBars, told } from "./excerpt.mjs";
 import { AUTHORITY, BOT, play, receivedAll, startGuardedHub, untilSubscribed } from "./kit.mjs";
 import { kill, runPython, startBalancer, startBot, until } from "./programs.mjs";
 
@@ -23,11 +23,10 @@ const EVERYTHING = {
 const without = (...gone) =>
   Object.fromEntries(Object.entries(EVERYTHING).filter(([channel]) => !gone.includes(channel)));
 
-/** How many digits of a second an SDK leaves: datetime has microseconds, Date milliseconds. */
 const SDKS = {
-  python: { name: "alpaca-py", digits: 6, subscribed: without("lulds", "imbalances") },
-  js4: { name: "alpaca-trade-api 4", digits: 9, subscribed: EVERYTHING },
-  js3: { name: "alpaca-trade-api 3 over TLS", digits: 3, subscribed: without("imbalances") },
+  python: { name: "alpaca-py", precision: "microseconds", subscribed: without("lulds", "imbalances") },
+  js4: { name: "alpaca-trade-api 4", precision: "nanoseconds", subscribed: EVERYTHING },
+  js3: { name: "alpaca-trade-api 3 over TLS", precision: "milliseconds", subscribed: without("imbalances") },
 };
 const KINDS = Object.keys(SDKS);
 
@@ -67,8 +66,8 @@ test("alpaca-py's REST data client gets the last trades, quotes, bars and snapsh
   for (const symbol of NAMES) {
     const last = (T) => events.findLast((event) => event.T === T && event.S === symbol);
     const bar = (kind) => [...bars].findLast(([key]) => key.startsWith(`${kind} ${symbol} `))[1];
-    const given = (values) => cut({ S: symbol, ...values }, 6);
-    const known = (values) => cut({ ...values, T: undefined }, 6);
+    const given = (values) => told({ S: symbol, ...values }, "microseconds");
+    const known = (values) => told({ ...values, T: undefined }, "microseconds");
     assert.deepEqual(given(answer.trades[symbol]), known(last("t")));
     assert.deepEqual(given(answer.quotes[symbol]), known(last("q")));
     assert.deepEqual(given(answer.bars[symbol]), known(bar("b")));
