@@ -2,12 +2,14 @@
 
 mod api;
 mod drain;
+mod guard;
 mod page;
 mod publish;
 mod subscribe;
 mod upgrade;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tower::ServiceExt;
 
 use crate::config::ms;
@@ -28,9 +32,13 @@ use crate::drain::retry_of_sessions;
 use crate::metrics::{Refused, exposition};
 use crate::server::Shared;
 use crate::service::Service;
+use crate::tls;
 
 /// Largest head of a request, in bytes, and largest piece of a body in memory beside it.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// A connection of the front, as it is or with TLS.
+pub(crate) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Address of the peer of a request.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +71,8 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, place))
 }
@@ -87,6 +95,13 @@ async fn connection(
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(ms(shared.config.handshake_ms_max));
     http.max_buf_size(REQUEST_BYTES_MAX);
+    let stream = match begin(stream, &shared).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            shared.metrics.refuse(Refused::Handshake, 1);
+            return tracing::debug!(%error, %peer, "a connection did not come to a request");
+        }
+    };
     let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
     let request_time_max = ms(shared.config.handshake_ms_max);
@@ -107,6 +122,26 @@ async fn connection(
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, %peer, "an HTTP connection ended badly"),
         Err(_) => tracing::debug!(%peer, "an HTTP connection was cut: its answers were not read"),
+    }
+}
+
+/// Shakes hands if the client speaks TLS, and the hub does.
+async fn begin(stream: TcpStream, shared: &Shared) -> io::Result<Stream> {
+    let Some(tls) = &shared.tls else { return Ok(Stream::Left(stream)) };
+    let shaken = async {
+        let mut first = [0];
+        stream.peek(&mut first).await?;
+        match first {
+            [tls::FIRST_BYTE] => {
+                let encrypted = tls.acceptor().accept(stream).await?;
+                Ok(Stream::Right(Box::new(encrypted)))
+            }
+            _ => Ok(Stream::Left(stream)),
+        }
+    };
+    tokio::select! {
+        shaken = tokio::time::timeout(ms(shared.config.handshake_ms_max), shaken) => shaken?,
+        () = shared.closing.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
     }
 }
 
