@@ -116,7 +116,8 @@ fn group(body: &mut String, top: f64, row: &Row, entries: &[Entry]) {
     let figures: Vec<Option<Figures>> = entries.iter().map(Entry::medians).collect();
     for (index, (entry, own)) in entries.iter().zip(&figures).enumerate() {
         let base = top + HEADLINE + LINE * index as f64 + 13.0;
-        let class = if entry.peer == Peer::Tickwire { "own" } else { "small" };
+        let own_peer = matches!(entry.peer, Peer::Tickwire | Peer::TickwireV2);
+        let class = if own_peer { "own" } else { "small" };
         text(body, (MARGIN, base), class, entry.peer.title());
         let Some(own) = own else {
             text(body, (left(0), base), "small", "failed");
@@ -144,7 +145,7 @@ fn share(value: f64, largest: f64) -> f64 {
 
 fn bar(body: &mut String, (x, base): (f64, f64), peer: Peer, share: f64, label: &str) {
     let (bar, label_class) = match peer {
-        Peer::Tickwire => ("bar-own", "own"),
+        Peer::Tickwire | Peer::TickwireV2 => ("bar-own", "own"),
         Peer::Floor => ("bar-floor", "small"),
         _ => ("bar", "text"),
     };

@@ -18,7 +18,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 pub(crate) struct Door {
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
-    pub(crate) subprotocol: Option<&'static str>,
+    /// A line of its own in the head of the request.
+    pub(crate) header: Option<&'static str>,
     /// What stands in a message that refuses what was asked.
     pub(crate) refusal: Option<&'static str>,
 }
@@ -37,13 +38,11 @@ impl Opening {
     pub(crate) fn websocket(door: &Door) -> Result<Self> {
         let stream = tcp(door.address)?;
         let mut opening = Self { stream, unread: Vec::new(), refusal: door.refusal };
-        let protocol = door
-            .subprotocol
-            .map_or_else(String::new, |protocol| format!("Sec-WebSocket-Protocol: {protocol}\r\n"));
+        let header = door.header.map_or_else(String::new, |header| format!("{header}\r\n"));
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-             {protocol}\r\n",
+             {header}\r\n",
             door.path, door.address,
         );
         opening.stream.write_all(request.as_bytes())?;
@@ -64,7 +63,7 @@ impl Opening {
     pub(crate) fn introduce(&mut self, steps: &[Step]) -> Result<()> {
         for step in steps {
             match step {
-                Step::Send(opcode, text) => self.send(*opcode, text.as_bytes())?,
+                Step::Send(opcode, payload) => self.send(*opcode, payload)?,
                 Step::Await(expected) => self.wait_for(expected)?,
             }
         }
@@ -147,7 +146,7 @@ mod tests {
             assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
             stream.write_all(answer).unwrap();
         });
-        let door = Door { address, path: "/", subprotocol: None, refusal: Some("-ERR") };
+        let door = Door { address, path: "/", header: None, refusal: Some("-ERR") };
         let opened = Opening::websocket(&door).and_then(|mut opening| {
             opening.introduce(steps)?;
             Ok(opening.finish()?.1)

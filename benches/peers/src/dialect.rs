@@ -9,7 +9,7 @@ use crate::plan::{Delivery, Peer};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Send this message.
-    Send(Opcode, String),
+    Send(Opcode, Vec<u8>),
     /// Wait for a message that contains this.
     Await(&'static str),
 }
@@ -18,6 +18,7 @@ pub(crate) enum Step {
 pub(crate) const fn subscriber_path(peer: Peer) -> &'static str {
     match peer {
         Peer::Tickwire => "/ws",
+        Peer::TickwireV2 => "/v2/sip",
         Peer::Socketio => SOCKETIO_PATH,
         _ => "/",
     }
@@ -26,7 +27,7 @@ pub(crate) const fn subscriber_path(peer: Peer) -> &'static str {
 /// The path a WebSocket is opened at by the publisher.
 pub(crate) const fn publisher_path(peer: Peer) -> &'static str {
     match peer {
-        Peer::Tickwire => "/publish",
+        Peer::Tickwire | Peer::TickwireV2 => "/publish",
         Peer::Socketio => SOCKETIO_PATH,
         _ => "/",
     }
@@ -34,10 +35,11 @@ pub(crate) const fn publisher_path(peer: Peer) -> &'static str {
 
 const SOCKETIO_PATH: &str = "/socket.io/?EIO=4&transport=websocket";
 
-/// The subprotocol subscribers ask for.
-pub(crate) const fn subprotocol(peer: Peer) -> Option<&'static str> {
+/// What subscribers say in the head of their request about how they want ticks.
+pub(crate) const fn header(peer: Peer) -> Option<&'static str> {
     match peer {
-        Peer::Tickwire => Some("tickwire.v1.msgpack"),
+        Peer::Tickwire => Some("Sec-WebSocket-Protocol: tickwire.v1.msgpack"),
+        Peer::TickwireV2 => Some("Content-Type: application/msgpack"),
         _ => None,
     }
 }
@@ -45,7 +47,7 @@ pub(crate) const fn subprotocol(peer: Peer) -> Option<&'static str> {
 /// What stands in a message that refuses what was asked.
 pub(crate) const fn refusal(peer: Peer) -> Option<&'static str> {
     match peer {
-        Peer::Tickwire => Some("error"),
+        Peer::Tickwire | Peer::TickwireV2 => Some("error"),
         Peer::Nats => Some("-ERR"),
         _ => None,
     }
@@ -69,15 +71,25 @@ pub(crate) fn subscribe(
                 }
             };
             let command = format!(r#"{{"action":"subscribe","trades":{list}{mode}}}"#);
-            vec![Step::Send(Opcode::Text, command), Step::Await("subscription")]
+            vec![text(command), Step::Await("subscription")]
         }
-        Peer::Uws | Peer::Ws => vec![
-            Step::Send(Opcode::Text, format!(r#"{{"sub":{list}}}"#)),
-            Step::Await("subscribed"),
-        ],
+        Peer::TickwireV2 => {
+            let login = [("action", "auth"), ("key", "any"), ("secret", "any")];
+            let mut subscribe = map(2, &[("action", "subscribe")]);
+            write_list("trades", &symbols, &mut subscribe);
+            vec![
+                Step::Send(Opcode::Binary, map(3, &login)),
+                Step::Await("authenticated"),
+                Step::Send(Opcode::Binary, subscribe),
+                Step::Await("subscription"),
+            ]
+        }
+        Peer::Uws | Peer::Ws => {
+            vec![text(format!(r#"{{"sub":{list}}}"#)), Step::Await("subscribed")]
+        }
         Peer::Socketio => {
             let mut steps = socketio_hello();
-            steps.push(Step::Send(Opcode::Text, format!(r#"420["sub",{list}]"#)));
+            steps.push(text(format!(r#"420["sub",{list}]"#)));
             steps.push(Step::Await("430["));
             steps
         }
@@ -87,14 +99,45 @@ pub(crate) fn subscribe(
                 // Writing to a string cannot fail.
                 let _ = write!(commands, "SUB {symbol} {}\r\n", index + 1);
             }
-            vec![Step::Send(Opcode::Binary, commands + "PING\r\n"), Step::Await("PONG")]
+            commands.push_str("PING\r\n");
+            vec![Step::Send(Opcode::Binary, commands.into_bytes()), Step::Await("PONG")]
         }
         Peer::Floor => Vec::new(),
     }
 }
 
+fn text(message: String) -> Step {
+    Step::Send(Opcode::Text, message.into_bytes())
+}
+
 fn socketio_hello() -> Vec<Step> {
-    vec![Step::Send(Opcode::Text, "40".to_owned()), Step::Await("40{")]
+    vec![text("40".to_owned()), Step::Await("40{")]
+}
+
+/// The beginning of a map of that many short entries in MessagePack, with these.
+fn map(entries: u8, pairs: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = vec![0x80 | entries];
+    for (key, value) in pairs {
+        write_short(key, &mut out);
+        write_short(value, &mut out);
+    }
+    out
+}
+
+/// Appends an entry of a map: a list of short strings, in MessagePack.
+fn write_list(key: &str, values: &[String], out: &mut Vec<u8>) {
+    let count = u16::try_from(values.len()).expect("no row gives a connection 65,536 symbols");
+    write_short(key, out);
+    out.push(0xdc);
+    out.extend_from_slice(&count.to_be_bytes());
+    values.iter().for_each(|value| write_short(value, out));
+}
+
+/// Appends a string of less than 32 bytes in MessagePack.
+fn write_short(text: &str, out: &mut Vec<u8>) {
+    let len = u8::try_from(text.len()).ok().filter(|len| *len < 32);
+    out.push(0xa0 | len.expect("keys and symbols are short"));
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// How a NATS client starts, whichever way it is connected.
@@ -122,7 +165,7 @@ mod tests {
         let steps = subscribe(peer, names(), delivery).into_iter();
         steps
             .filter_map(|step| match step {
-                Step::Send(_, text) => Some(text),
+                Step::Send(_, bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
                 Step::Await(_) => None,
             })
             .collect()
@@ -139,6 +182,15 @@ mod tests {
     }
 
     #[test]
+    fn alpacas_clients_log_in_and_subscribe_in_messagepack() {
+        let steps = subscribe(Peer::TickwireV2, names(), Delivery::Every);
+        let login = b"\x83\xa6action\xa4auth\xa3key\xa3any\xa6secret\xa3any";
+        let trades = b"\x82\xa6action\xa9subscribe\xa6trades\xdc\x00\x02\xa1A\xa1B";
+        assert_eq!(steps[0], Step::Send(Opcode::Binary, login.to_vec()));
+        assert_eq!(steps[2], Step::Send(Opcode::Binary, trades.to_vec()));
+    }
+
+    #[test]
     fn the_newest_are_asked_for_with_their_rate() {
         assert_eq!(
             sent(Peer::Tickwire, Delivery::Latest { max_rate: 10 }),
@@ -148,7 +200,9 @@ mod tests {
 
     #[test]
     fn every_server_that_knows_symbols_is_waited_for() {
-        for peer in [Peer::Tickwire, Peer::Uws, Peer::Nats, Peer::Ws, Peer::Socketio] {
+        for peer in
+            [Peer::Tickwire, Peer::TickwireV2, Peer::Uws, Peer::Nats, Peer::Ws, Peer::Socketio]
+        {
             let steps = subscribe(peer, names(), Delivery::Every);
             assert!(matches!(steps.last(), Some(Step::Await(_))), "{peer:?}");
         }

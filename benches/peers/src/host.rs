@@ -56,7 +56,7 @@ fn version(peer: Peer) -> Option<String> {
         Some(format!("{} (npm {name}), Node.js {}", installed(name)?, number(&node)))
     };
     match peer {
-        Peer::Tickwire => {
+        Peer::Tickwire | Peer::TickwireV2 => {
             let version = output(Command::new(tickwire().ok()?).arg("--version"))?;
             let mut git = Command::new("git");
             git.args(["describe", "--always", "--dirty", "--exclude", "*"]).current_dir(package());

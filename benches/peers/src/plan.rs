@@ -7,6 +7,8 @@ use clap::ValueEnum;
 pub(crate) enum Peer {
     /// `tickwire hub`
     Tickwire,
+    /// `tickwire hub`, as Alpaca's clients speak to it
+    TickwireV2,
     /// uWebSockets, its own topics
     Uws,
     /// nats-server, its WebSocket port
@@ -24,6 +26,7 @@ impl Peer {
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Tickwire => "Tickwire",
+            Self::TickwireV2 => "Tickwire /v2",
             Self::Uws => "uWebSockets",
             Self::Nats => "nats-server",
             Self::Ws => "ws",
@@ -36,6 +39,7 @@ impl Peer {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tickwire => "tickwire",
+            Self::TickwireV2 => "tickwire-v2",
             Self::Uws => "uws",
             Self::Nats => "nats",
             Self::Ws => "ws",

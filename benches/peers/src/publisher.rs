@@ -41,8 +41,7 @@ impl Publisher {
             stream
         } else {
             let path = dialect::publisher_path(peer);
-            let mut opening =
-                Opening::websocket(&Door { address, path, subprotocol: None, refusal })?;
+            let mut opening = Opening::websocket(&Door { address, path, header: None, refusal })?;
             opening.introduce(&dialect::publisher_hello(peer))?;
             opening.finish()?.0
         };

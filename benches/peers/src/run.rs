@@ -101,7 +101,7 @@ fn needs(entries: &[Entry]) -> Vec<&'static str> {
     let mut needs: Vec<_> = entries
         .iter()
         .filter_map(|entry| match entry.peer {
-            Peer::Tickwire => Some("tickwire"),
+            Peer::Tickwire | Peer::TickwireV2 => Some("tickwire"),
             Peer::Uws | Peer::Ws | Peer::Socketio => Some("npm"),
             Peer::Nats => Some("nats"),
             Peer::Floor => None,

@@ -131,7 +131,7 @@ fn command(
     let script = |name: &str| text(package().join("servers").join(name));
     let port = address.port().to_string();
     let words = match peer {
-        Peer::Tickwire => {
+        Peer::Tickwire | Peer::TickwireV2 => {
             vec![text(tickwire()?), "hub".to_owned(), "--listen".to_owned(), address.to_string()]
         }
         Peer::Uws => vec!["node".to_owned(), script("uws.js"), port],

@@ -34,7 +34,7 @@ impl Speller {
 
     /// Appends the ticks of those numbers as they go over the connection.
     pub(crate) fn write(&mut self, numbers: Range<u64>, schedule: &Schedule, out: &mut Vec<u8>) {
-        if self.peer == Peer::Tickwire {
+        if matches!(self.peer, Peer::Tickwire | Peer::TickwireV2) {
             let mut from = numbers.start;
             while from < numbers.end {
                 let to = numbers.end.min(from + u64::from(MESSAGE_TICKS_MAX));
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn every_spelling_carries_one_stamp_a_tick() {
         let finder = Ticks::new();
-        for peer in [Peer::Tickwire, Peer::Uws, Peer::Ws, Peer::Socketio] {
+        for peer in [Peer::Tickwire, Peer::TickwireV2, Peer::Uws, Peer::Ws, Peer::Socketio] {
             let (messages, schedule) = spelled(peer, 10, 5..8);
             let all = messages.concat();
             let stamps: Vec<_> = finder.find(&all).map(read_stamp).collect();

@@ -65,7 +65,7 @@ impl Subscribers {
         let door = Door {
             address,
             path: dialect::subscriber_path(peer),
-            subprotocol: dialect::subprotocol(peer),
+            header: dialect::header(peer),
             refusal: dialect::refusal(peer),
         };
         let poll = Poll::new()?;
