@@ -41,6 +41,11 @@ pub struct Config {
     pub open: bool,
     /// Origins of web pages that may connect beside the hub's own, such as `https://example.com`.
     pub allow_origins: Vec<String>,
+    /// File with the certificate for TLS and those between it and its authority (PEM). With it clients
+    /// may connect with TLS, on the same port as those without.
+    pub tls_cert: Option<PathBuf>,
+    /// File with the key of the certificate (PEM).
+    pub tls_key: Option<PathBuf>,
     /// Whether the hub makes bars of trades where no feed supplies them.
     pub bars: bool,
     /// Time zone in which the days of daily bars begin and end, a name of the tz database.
@@ -63,7 +68,8 @@ pub struct Config {
     pub publishers_max: usize,
     /// Most names one session may subscribe to.
     pub names_per_session_max: usize,
-    /// Most names all sessions may subscribe to together.
+    /// Most names all sessions may subscribe to together; those of views with the same delay count by
+    /// themselves.
     pub names_max: usize,
     /// Most names that are waited for and have never ticked, per shard.
     pub waiting_names_max: usize,
@@ -95,7 +101,8 @@ pub struct Config {
     pub disk_age_ms_max: u64,
     /// Most ticks a session may have pending before it counts as slow.
     pub backlog_ticks_max: usize,
-    /// Most ticks all sessions may have pending together; beyond it the slowest ones count as slow.
+    /// Most ticks all sessions may have pending together; beyond it the slowest ones count as slow. Those of
+    /// views with the same delay count by themselves.
     pub backlogs_ticks_max: usize,
     /// Most time a session may be behind before it counts as slow, in milliseconds.
     pub backlog_age_ms_max: u64,
@@ -112,6 +119,8 @@ pub struct Config {
     pub feed_stale_ms: u64,
     /// How long a client may take over its request, in milliseconds.
     pub handshake_ms_max: u64,
+    /// How long a session may take to show its key, in milliseconds.
+    pub login_ms_max: u64,
     /// How long sessions may take to fetch what is pending at shutdown, in milliseconds.
     pub drain_ms_max: u64,
 }
@@ -125,13 +134,15 @@ impl Default for Config {
             views: BTreeMap::new(),
             publish_token: None,
             admin_token: None,
+            keys_file: None,
+            open: false,
             allow_origins: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
             bars: true,
             bars_time_zone: "America/New_York".to_owned(),
             bars_session: "00:00-24:00".to_owned(),
             data_dir: None,
-            keys_file: None,
-            open: false,
             fsync: Fsync::EverySecond,
             sessions_max: 20_000,
             sessions_per_address_max: 1_000,
@@ -156,11 +167,12 @@ impl Default for Config {
             backlogs_ticks_max: 100_000_000,
             backlog_age_ms_max: 10_000,
             slow_grace_ms: 1_000,
-            ping_interval_ms: 20_000,
+            ping_interval_ms: 15_000,
             silent_ms_max: 60_000,
             heartbeat_ms: 15_000,
             feed_stale_ms: 10_000,
             handshake_ms_max: 10_000,
+            login_ms_max: 10_000,
             drain_ms_max: 5_000,
         }
     }
@@ -222,7 +234,7 @@ impl Config {
     /// # Errors
     /// Names the first setting that is out of its range, what was given and what is allowed.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.named_views()?;
+        self.check_delays()?;
         for origin in &self.allow_origins {
             if !(origin.starts_with("http://") || origin.starts_with("https://"))
                 || origin.ends_with('/')
@@ -235,6 +247,8 @@ impl Config {
             }
         }
         self.check_tokens()?;
+        self.tls_files()?;
+        self.check_keys()?;
         let silent = usize::try_from(self.silent_ms_max).unwrap_or(usize::MAX);
         let ping = usize::try_from(self.ping_interval_ms).unwrap_or(usize::MAX);
         let ranges = [
@@ -242,7 +256,6 @@ impl Config {
             ("sessions_max", self.sessions_max, 1, 1_000_000),
             ("sessions_per_address_max", self.sessions_per_address_max, 1, 1_000_000),
             ("http_connections_max", self.http_connections_max, 1, 100_000),
-        self.check_keys()?;
             ("publishers_max", self.publishers_max, 1, 10_000),
             ("names_per_session_max", self.names_per_session_max, 1, 10_000_000),
             ("waiting_names_max", self.waiting_names_max, 1, 1 << 28),
@@ -289,6 +302,19 @@ impl Config {
         })
     }
 
+    /// The files of certificate and key, if there is to be TLS.
+    ///
+    /// # Errors
+    /// If only one of them is given.
+    pub(crate) fn tls_files(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(setting("tls_cert", "set", "expected tls_key with it")),
+            (None, Some(_)) => Err(setting("tls_key", "set", "expected tls_cert with it")),
+        }
+    }
+
     fn check_tokens(&self) -> Result<(), ConfigError> {
         let sendable =
             |token: &str| token.len() >= 8 && token.bytes().all(|b| b.is_ascii_graphic());
@@ -301,6 +327,20 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// A hub that needs no key must not be reached by others by mistake.
+    fn check_keys(&self) -> Result<(), ConfigError> {
+        if self.open && self.keys_file.is_some() {
+            return Err(setting("open", true, "expected either open or keys_file (--keys)"));
+        }
+        if self.open || self.keys_file.is_some() || self.listen.ip().to_canonical().is_loopback() {
+            return Ok(());
+        }
+        let allowed = "others could read and publish there without a key; expected --keys FILE \
+            (`tickwire keys add` makes one), or an address of this machine only such as \
+            127.0.0.1:8080, or --open if that is meant";
+        Err(setting("listen", self.listen, allowed))
     }
 
     fn check_disk(&self) -> Result<(), ConfigError> {
@@ -324,20 +364,6 @@ impl Config {
             ("fsync", self.fsync != default.fsync),
             ("disk_bytes_max", self.disk_bytes_max != default.disk_bytes_max),
             ("disk_age_ms_max", self.disk_age_ms_max != default.disk_age_ms_max),
-    /// A hub that needs no key must not be reached by others by mistake.
-    fn check_keys(&self) -> Result<(), ConfigError> {
-        if self.open && self.keys_file.is_some() {
-            return Err(setting("open", true, "expected either open or keys_file (--keys)"));
-        }
-        if self.open || self.keys_file.is_some() || self.listen.ip().to_canonical().is_loopback() {
-            return Ok(());
-        }
-        let allowed = "others could read and publish there without a key; expected --keys FILE \
-            (`tickwire keys add` makes one), or an address of this machine only such as \
-            127.0.0.1:8080, or --open if that is meant";
-        Err(setting("listen", self.listen, allowed))
-    }
-
         ];
         match set.into_iter().find(|(_, is_set)| *is_set) {
             Some((name, _)) => Err(setting(name, "set", "expected data_dir with it")),
@@ -353,6 +379,7 @@ impl Config {
             ("heartbeat_ms", self.heartbeat_ms, 100, DAY_MS),
             ("feed_stale_ms", self.feed_stale_ms, 100, DAY_MS),
             ("handshake_ms_max", self.handshake_ms_max, 10, 60_000),
+            ("login_ms_max", self.login_ms_max, 10, 60_000),
             ("drain_ms_max", self.drain_ms_max, 0, 60_000),
             ("log_age_ms_max", self.log_age_ms_max, 100, 3_650 * DAY_MS),
             ("disk_age_ms_max", self.disk_age_ms_max, 1_000, 3_650 * DAY_MS),
@@ -457,6 +484,18 @@ mod tests {
         );
         let config = Config { admin_token: Some("short".into()), ..Config::default() };
         assert!(config.check().unwrap_err().to_string().starts_with("admin_token is not a token"));
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], 8080));
+        let config = Config { listen: everywhere, ..Config::default() };
+        let text = config.check().unwrap_err().to_string();
+        assert!(text.starts_with("listen is 0.0.0.0:8080: "), "{text}");
+        for way in ["--keys FILE", "127.0.0.1", "--open"] {
+            assert!(text.contains(way), "{text}");
+        }
+        Config { open: true, ..config.clone() }.check().unwrap();
+        let keys_file = Some(PathBuf::from("keys.toml"));
+        Config { keys_file: keys_file.clone(), ..config }.check().unwrap();
+        let config = Config { keys_file, open: true, ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().starts_with("open is true: "));
         let config = Config { bars_session: "9-17".into(), ..Config::default() };
         let text = config.check().unwrap_err().to_string();
         assert!(text.starts_with("bars_session is \"9-17\": expected HH:MM-HH:MM"), "{text}");
@@ -478,18 +517,6 @@ mod tests {
         config.fit_files(10_000).unwrap();
         assert!(config.sessions_max < 10_000 && config.sessions_max > 8_000);
         let mut config = Config { sessions_max: 15_000, ..Config::default() };
-        let everywhere = SocketAddr::from(([0, 0, 0, 0], 8080));
-        let config = Config { listen: everywhere, ..Config::default() };
-        let text = config.check().unwrap_err().to_string();
-        assert!(text.starts_with("listen is 0.0.0.0:8080: "), "{text}");
-        for way in ["--keys FILE", "127.0.0.1", "--open"] {
-            assert!(text.contains(way), "{text}");
-        }
-        Config { open: true, ..config.clone() }.check().unwrap();
-        let keys_file = Some(PathBuf::from("keys.toml"));
-        Config { keys_file: keys_file.clone(), ..config }.check().unwrap();
-        let config = Config { keys_file, open: true, ..Config::default() };
-        assert!(config.check().unwrap_err().to_string().starts_with("open is true: "));
         let text = config.fit_files(10_000).unwrap_err().to_string();
         assert!(text.contains("15000") && text.contains("10000"), "{text}");
     }

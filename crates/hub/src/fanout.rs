@@ -7,6 +7,7 @@
 mod backlog;
 mod batch;
 mod catch_up;
+mod demand;
 mod frame;
 mod latest;
 mod log;
@@ -22,12 +23,13 @@ mod view;
 mod wheel;
 
 pub use batch::{Batch, Encoded, Numbered};
+pub use demand::{DemandChanges, Want};
 pub use frame::FrameBuf;
 pub use log::{FellOut, Log};
 pub use sequencer::{
     Fenced, Numbering, Opened, PublisherAt, PublisherChanges, PublisherToken, Sequencer,
 };
-pub use session::{CloseReason, SessionId};
+pub use session::{Acks, CloseReason, SessionId};
 pub use shard::{Limits, NextWrite, READERS_MAX, Shard, Stats};
 pub use shelf::{OlderWanted, Shelf, Volume};
 

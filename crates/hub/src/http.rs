@@ -28,10 +28,10 @@ use tokio_util::either::Either;
 use tower::ServiceExt;
 
 use crate::config::ms;
+use crate::dialect::Dialect;
 use crate::drain::retry_of_sessions;
 use crate::metrics::{Refused, exposition};
 use crate::server::Shared;
-use crate::service::Service;
 use crate::tls;
 
 /// Largest head of a request, in bytes, and largest piece of a body in memory beside it.
@@ -150,7 +150,7 @@ async fn begin(stream: TcpStream, shared: &Shared) -> io::Result<Stream> {
 const REQUEST_TIMES_MAX: u32 = 6;
 
 fn routes(shared: Arc<Shared>) -> Router {
-    if shared.service == Service::Echo {
+    if shared.dialect == Dialect::Echo {
         return Router::new().fallback(subscribe::subscribe).with_state(shared);
     }
     Router::new()
@@ -162,7 +162,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/symbols", get(api::symbols))
         .route("/api/status", get(api::status))
         .route("/api/drain", post(drain::drain))
-        .fallback(page::page)
+        .fallback(subscribe::alpaca_or_page)
         .with_state(shared)
 }
 

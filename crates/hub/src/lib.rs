@@ -9,25 +9,31 @@ pub mod bars;
 mod catalog;
 mod clock;
 mod config;
+mod delayer;
+mod demand;
+mod dialect;
 mod drain;
 pub mod durable;
 pub mod fanout;
 mod feeds;
 mod http;
-mod market;
 pub mod keys;
+mod login;
+mod market;
 mod metrics;
 mod publisher;
 mod router;
 #[cfg(test)]
 mod seeded;
 mod server;
-mod service;
 mod shard_task;
 mod shared_log;
+mod sources;
+mod tls;
 mod views;
 
 pub use config::{Config, ConfigError, Fsync, FsyncError, ViewConfig};
 pub use server::{Hub, StartError};
 #[doc(hidden)] // for fuzzing
 pub use shard_task::Reader;
+pub use tls::TlsError;

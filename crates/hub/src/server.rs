@@ -1,6 +1,7 @@
 //! Starting and stopping the hub.
 
 mod beginning;
+mod markets;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,27 +23,33 @@ use crate::bars::BarMaker;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::{Config, ConfigError, ms};
-use crate::durable::{OpenError, Status};
+use crate::demand::Demand;
+use crate::dialect::Dialect;
+use crate::durable::{Archive, OpenError, Status};
 use crate::feeds::Feeds;
 use crate::http;
-use crate::market::{Market, ShardHandle, ShardNumber};
 use crate::keys::{self, Keys, KeysError};
+use crate::market::{Market, ShardHandle, ShardNumber};
 use crate::metrics::HubMetrics;
 use crate::router::{self, Ingest};
-use crate::service::Service;
-use crate::shard_task::{self, Prepared};
+use crate::shard_task;
+use crate::tls::{self, Tls, TlsError};
 use crate::views::Views;
 use beginning::{Beginning, Past};
+use markets::Running;
 
 /// What the parts of the hub share. Everything in here is either constant or made of counters.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) service: Service,
+    /// How sessions speak that come to `/ws`.
+    pub(crate) dialect: Dialect,
     /// The life in which sequence numbers are valid.
     pub(crate) epoch: String,
     pub(crate) started: Instant,
     pub(crate) feeds: Feeds,
+    /// What the sessions of all shards want of them.
+    pub(crate) demand: Arc<Demand>,
     /// The names by which subscribers reach them.
     pub(crate) views: Views,
     pub(crate) catalog: Catalog,
@@ -54,11 +61,13 @@ pub(crate) struct Shared {
     pub(crate) markets: Vec<Market>,
     pub(crate) metrics: HubMetrics,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) keys: Arc<Keys>,
+    /// How clients connect with TLS, if they may.
+    pub(crate) tls: Option<Tls>,
     pub(crate) ingest: mpsc::Sender<Ingest>,
     /// Ticks that may still be taken from publishers before the router has numbered some.
     pub(crate) ingest_room: Arc<Semaphore>,
     /// Publisher sessions there may still be.
-    pub(crate) keys: Arc<Keys>,
     pub(crate) publisher_places: Arc<Semaphore>,
     /// Cancelled when the hub takes no new sessions, and closes those there are one after the other.
     pub(crate) draining: CancellationToken,
@@ -133,17 +142,20 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The keys file cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The folder of the log on disk cannot be used.
     #[error("cannot use the data folder {folder}")]
     Data {
         /// The folder.
         folder: String,
         /// Why.
-    /// The keys file cannot be used.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
         source: OpenError,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The system refuses threads or event queues.
     #[error("cannot start")]
     System(#[from] io::Error),
@@ -157,7 +169,7 @@ pub struct Hub {
     router: JoinHandle<()>,
     /// The thread behind the desk.
     archive: Option<JoinHandle<()>>,
-    shards: Vec<JoinHandle<()>>,
+    running: Running,
 }
 
 /// Messages of publishers waiting for the router, at the most.
@@ -174,7 +186,7 @@ impl Hub {
     /// # Errors
     /// If a setting is wrong, or the address cannot be listened on.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        Self::begin(config, Service::Ticks).await
+        Self::begin(config, Dialect::Tickwire).await
     }
 
     /// Starts a hub that sends back every message, for tests of its WebSocket: the same sockets, reader,
@@ -184,37 +196,39 @@ impl Hub {
     /// As [`Hub::start`].
     #[doc(hidden)]
     pub async fn start_echo(config: Config) -> Result<Self, StartError> {
-        Self::begin(config, Service::Echo).await
+        Self::begin(config, Dialect::Echo).await
     }
 
-    async fn begin(mut config: Config, service: Service) -> Result<Self, StartError> {
+    async fn begin(mut config: Config, dialect: Dialect) -> Result<Self, StartError> {
         config.check()?;
         config.fit_files(open_files_max())?;
         let address = config.listen;
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let prepared = (0..config.shard_count())
-            .map(|_| shard_task::prepare())
-            .collect::<io::Result<Vec<Prepared>>>()?;
         let (ingest, queue) = mpsc::channel(INGEST_MESSAGES_MAX);
         let feeds = config.feeds()?;
         let Beginning { sequencer, bars, durable, past, last_before, mut archive } =
             Beginning::new(&config, &feeds).await?;
         let shelf = archive.as_mut().map(|archive| archive.shelf(clock::wall()));
-        let (desk, requests) = shelf.map(|shelf| Desk::new(prepared.len(), shelf)).unzip();
         let Past { epoch, log, topics, status } = past;
-        let (live, inboxes) = Market::new(log, Duration::ZERO, &prepared);
+        let make = {
+            let (config, archive) = (config.clone(), archive.as_ref().map(Archive::another));
+            move || markets::make(&config, log, last_before, archive.as_ref())
+        };
+        let made = tokio::task::spawn_blocking(make).await.map_err(io::Error::other)?;
+        let (markets, threads) = made?;
+        let shards = markets.iter().map(|market| market.shards.len()).sum();
+        let (desk, requests) = shelf.map(|shelf| Desk::new(shards, shelf)).unzip();
         let known = Known { epoch, feeds, status, archive: desk };
-        let shared = share(config, known, service, vec![live], ingest)?;
+        let shared = share(config, known, dialect, markets, ingest)?;
         shared.catalog.add(&topics);
         shared.metrics.topics.set(topics.len() as u64);
         let minutes_open = bars.as_ref().is_some_and(BarMaker::has_open_minutes);
         shared.minutes_open.store(minutes_open, Ordering::Relaxed);
-        let mut shards = Vec::new();
-        for ((shard, prepared), inbox) in prepared.into_iter().enumerate().zip(inboxes) {
-            let number = ShardNumber { market: 0, shard };
-            shards.push(shard_task::spawn(prepared, number, shared.clone(), inbox, &last_before)?);
+        let mut running = Running::default();
+        for (market, threads) in threads.into_iter().enumerate() {
+            running.start(market, threads, &shared)?;
         }
         let archive = match archive.zip(requests) {
             Some((archive, requests)) => {
@@ -225,16 +239,18 @@ impl Hub {
         let router = router::spawn(sequencer, bars, durable, shared.clone(), queue)?;
         shared.tasks.spawn(watch_feeds(shared.clone()));
         shared.tasks.spawn(tell_time(shared.clone()));
+        shared.tasks.spawn(keys::follow(shared.clone()));
+        shared.tasks.spawn(tls::follow(shared.clone()));
         shared.tasks.spawn(http::serve(listener, shared.clone()));
         tracing::info!(
             %address,
             epoch = shared.epoch,
-            shards = shards.len(),
+            shards,
             sessions_max = shared.config.sessions_max,
+            tls = shared.tls.is_some(),
             "hub is up"
         );
-        Ok(Self { address, shared, router, archive, shards })
-        shared.tasks.spawn(keys::follow(shared.clone()));
+        Ok(Self { address, shared, router, archive, running })
     }
 
     /// Where it listens.
@@ -269,7 +285,12 @@ impl Hub {
         let threads = tokio::task::spawn_blocking(move || {
             join(self.router, "router");
             self.shared.stop_shards();
-            for shard in self.shards {
+            let Running { shards, delayers } = self.running;
+            for delayer in delayers {
+                delayer.thread().unpark();
+                join(delayer, "delayer");
+            }
+            for shard in shards {
                 join(shard, "shard");
             }
             self.shared.archive.iter().for_each(Desk::end);
@@ -306,24 +327,27 @@ struct Known {
 fn share(
     config: Config,
     known: Known,
-    service: Service,
+    dialect: Dialect,
     markets: Vec<Market>,
     ingest: mpsc::Sender<Ingest>,
 ) -> Result<Arc<Shared>, StartError> {
     let Known { epoch, feeds, status, archive } = known;
     let delays: Vec<_> = markets.iter().map(|market| market.delay).collect();
     Ok(Arc::new(Shared {
-        service,
+        dialect,
         epoch,
         started: clock::monotonic(),
         catalog: Catalog::new(feeds.len()),
         feeds: Feeds::new(feeds, ms(config.feed_stale_ms), clock::wall()),
+        demand: Arc::default(),
         views: Views::new(config.named_views()?, &delays),
         durable: status,
         archive,
         markets,
         metrics: HubMetrics::new(),
         sessions: Sessions::new(&config),
+        keys: Keys::new(&config)?,
+        tls: config.tls_files()?.map(|(cert, key)| Tls::load(cert, key)).transpose()?,
         ingest,
         ingest_room: Arc::new(Semaphore::new(config.ingest_ticks_max)),
         publisher_places: Arc::new(Semaphore::new(config.publishers_max)),
@@ -336,7 +360,6 @@ fn share(
     }))
 }
 
-        keys: Keys::new(&config)?,
 /// Lets the router close minutes whose trades have ended.
 async fn tell_time(shared: Arc<Shared>) {
     let mut interval = tokio::time::interval(CLOCK_INTERVAL);

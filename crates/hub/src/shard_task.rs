@@ -6,8 +6,10 @@
 
 mod connection;
 mod drain;
+mod login;
 mod pacing;
 mod reading;
+mod requests;
 mod timers;
 mod transport;
 mod writing;
@@ -19,21 +21,25 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
-use tickwire_protocol::{Encoding, Tick};
+use tickwire_protocol::{Tick, UnixNanos};
 
-use crate::admission::SessionGuard;
 use crate::archive_desk::Answer;
 use crate::clock;
 use crate::config::{Config, ms};
-use crate::fanout::{Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard};
+use crate::dialect::Dialect;
+use crate::fanout::{
+    Acks, Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard,
+};
 use crate::market::{Market, ShardHandle, ShardNumber};
 use crate::server::Shared;
 use crate::shared_log::Follower;
+pub(crate) use connection::Newcomer;
 pub use connection::Reader;
 use connection::{Connection, Stage};
 use drain::Drain;
 use pacing::Pacing;
 use reading::CONTROLS_BYTES;
+pub(crate) use transport::BareStream;
 use transport::Transport;
 use writing::CLOSE_TIME_MAX;
 
@@ -52,12 +58,8 @@ const WAKER: Token = Token(usize::MAX);
 /// A connection behind its opening handshake.
 #[derive(Debug)]
 pub(crate) struct NewConnection {
-    pub(crate) stream: std::net::TcpStream,
-    /// Bytes the HTTP front read too far.
-    pub(crate) read_already: Vec<u8>,
-    pub(crate) feed: FeedId,
-    pub(crate) encoding: Encoding,
-    pub(crate) guard: SessionGuard,
+    pub(crate) stream: BareStream,
+    pub(crate) newcomer: Newcomer,
 }
 
 /// What comes to a shard.
@@ -97,8 +99,8 @@ pub(crate) fn spawn(
     last_before: &[(FeedId, Tick, Position)],
 ) -> io::Result<thread::JoinHandle<()>> {
     let now = clock::monotonic();
-    let log_start = shared.markets[number.market].log.start();
-    let mut core = Shard::new(limits(&shared), log_start).in_epoch(&shared.epoch);
+    let market = &shared.markets[number.market];
+    let mut core = Shard::new(limits(&shared, market), market.log.start()).in_epoch(&shared.epoch);
     for (feed, tick, at) in last_before {
         core.restore(*feed, tick.clone(), *at);
     }
@@ -119,10 +121,12 @@ pub(crate) fn spawn(
         number,
         now,
         next_sweep: now,
+        swept: now,
         earliest_deadline: None,
         watchful: false,
         ticks_came: false,
         feeds_version: 0,
+        endings: 0,
         rotation: 0,
         pacing: Pacing::default(),
         drain: None,
@@ -136,9 +140,9 @@ pub(crate) fn drain_time_max(config: &Config) -> Duration {
     ms(config.drain_ms_max) + ms(config.slow_grace_ms) + CLOSE_TIME_MAX
 }
 
-fn limits(shared: &Shared) -> Limits {
+fn limits(shared: &Shared, market: &Market) -> Limits {
     let config = &shared.config;
-    let shards = shared.shards().count().max(1);
+    let shards = market.shards.len();
     Limits {
         feeds: shared.feeds.all().len(),
         names_per_session: config.names_per_session_max,
@@ -174,13 +178,17 @@ struct ShardTask {
     /// The turn's monotonic time.
     now: Instant,
     next_sweep: Instant,
-    /// The earliest deadline of a connection that is ending.
+    /// When all connections were looked at last.
+    swept: Instant,
+    /// The earliest deadline of a connection that is ending, or has to log in.
     earliest_deadline: Option<Instant>,
     /// Somebody is blocked: look at ages often.
     watchful: bool,
     /// There were ticks since it last slept.
     ticks_came: bool,
     feeds_version: u64,
+    /// Sessions that had been ended for the sake of their keys when it last looked.
+    endings: u64,
     /// Where writing begins in the next turn, so that no session is always last.
     rotation: usize,
     pacing: Pacing,
@@ -211,7 +219,7 @@ impl ShardTask {
     fn take_up_past(&mut self) {
         while self.is_behind() {
             self.now = clock::monotonic();
-            self.core.begin_turn(clock::wall(), self.market().log.start());
+            self.core.begin_turn(self.wall(), self.market().log.start());
             self.follow_log();
         }
     }
@@ -253,13 +261,14 @@ impl ShardTask {
             || !self.arrived.is_empty()
             || !self.answers.is_empty()
             || self.feeds_version != self.shared.feeds.version()
+            || self.endings != self.shared.keys.endings()
             || (self.drain.is_none() && self.shared.is_draining())
     }
 
     fn turn(&mut self, events: &mut Events) {
         self.now = clock::monotonic();
         let began = self.now;
-        self.core.begin_turn(clock::wall(), self.market().log.start());
+        self.core.begin_turn(self.wall(), self.market().log.start());
         if !self.core.is_eager() {
             self.follow_log(); // it was not woken for ticks, and commands ask for what is now
         }
@@ -268,6 +277,7 @@ impl ShardTask {
         self.read_unread();
         self.handle_events(events);
         self.accept();
+        self.follow_keys();
         self.follow_feeds();
         self.follow_log();
         self.core.relieve();
@@ -280,6 +290,7 @@ impl ShardTask {
         }
         self.resume_paused();
         self.run_timers();
+        self.shared.demand.change(&self.core.take_demand());
         let metrics = &self.handle().metrics;
         metrics.publish(&self.core.stats());
         metrics.sessions.set(self.core.sessions() as u64);
@@ -288,6 +299,12 @@ impl ShardTask {
 
     fn handle(&self) -> &ShardHandle {
         self.shared.shard(self.number)
+    }
+
+    /// The time in its market: everything in a delayed one happens as if it were that time.
+    fn wall(&self) -> UnixNanos {
+        let delay_ns = self.market().delay.as_nanos();
+        UnixNanos(clock::wall().0.saturating_sub(u64::try_from(delay_ns).unwrap_or(u64::MAX)))
     }
 
     /// What it follows.
@@ -341,16 +358,19 @@ impl ShardTask {
 
     /// Takes the connections that the HTTP front has handed over.
     fn accept(&mut self) {
-        for new in std::mem::take(&mut self.arrived) {
-            let feed = new.feed;
-            let id = self.core.open(feed, new.encoding);
-            if let Err(error) = self.adopt(id, new) {
+        for NewConnection { stream, newcomer } in std::mem::take(&mut self.arrived) {
+            let visitor = &newcomer.visitor;
+            let id = self.core.open(visitor.feed, visitor.encoding);
+            if visitor.dialect == Dialect::Alpaca {
+                self.core.set_acks(id, Acks::WholeSet);
+            }
+            if let Err(error) = self.adopt(id, stream, newcomer) {
                 tracing::debug!(%error, "a connection ended before its session began");
                 self.core.close(id);
                 self.handle().metrics.assigned.sub(1);
                 continue;
             }
-            self.shared.service.greet(&self.shared, &mut self.core, id, feed);
+            self.greet(id);
             if self.drain.is_some() {
                 self.finish(id, CloseReason::Shutdown);
             }
@@ -358,19 +378,11 @@ impl ShardTask {
         }
     }
 
-    fn adopt(&mut self, id: SessionId, new: NewConnection) -> io::Result<()> {
-        let mut transport = Transport::plain(new.stream)?;
+    fn adopt(&mut self, id: SessionId, stream: BareStream, new: Newcomer) -> io::Result<()> {
+        let mut transport = Transport::new(stream)?;
         let slot = id.0 as usize;
         transport.register(self.poll.registry(), Token(slot))?;
-        let mut connection = Connection::new(
-            transport,
-            new.read_already,
-            new.feed,
-            self.shared.config.command_bytes_max,
-            self.now,
-            new.guard,
-        );
-        connection.next_ping = self.now + ms(self.shared.config.ping_interval_ms);
+        let connection = Connection::new(transport, new, &self.shared.config, self.now);
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
@@ -389,9 +401,10 @@ impl ShardTask {
         for slot in 0..self.connections.len() {
             if let Some(connection) = &self.connections[slot]
                 && connection.stage == Stage::Open
-                && changed.contains(&connection.feed)
+                && connection.is_told_more()
+                && changed.contains(&connection.visitor.feed)
             {
-                let element = self.shared.feeds.get(connection.feed).element();
+                let element = self.shared.feeds.get(connection.visitor.feed).element();
                 let id = SessionId(u32::try_from(slot).unwrap_or(u32::MAX));
                 self.core.control(id, &element);
             }
@@ -425,6 +438,10 @@ impl ShardTask {
                 &mut self.batches,
             );
             if let Err(fell_out) = read {
+                if fell_out.start == self.market().log.hole_end() {
+                    self.core.skip(fell_out.start);
+                    continue;
+                }
                 tracing::warn!(
                     shard = %self.number,
                     "fell out of the log: it is too slow or too small"

@@ -39,11 +39,21 @@ pub enum CloseReason {
     TooBig,
     /// The hub is shutting down.
     Shutdown,
+    /// It showed a wrong key.
+    AuthFailed,
+    /// It showed no right key in time.
+    AuthTimeout,
+    /// Its key may not read what it connected to.
+    NotAllowed,
+    /// A newer session of its key took its place.
+    Replaced,
+    /// Its key was revoked or changed.
+    Revoked,
 }
 
 impl CloseReason {
     /// All reasons, for metrics.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::PeerClosed,
         Self::SlowClient,
         Self::Silent,
@@ -51,6 +61,11 @@ impl CloseReason {
         Self::NotUtf8,
         Self::TooBig,
         Self::Shutdown,
+        Self::AuthFailed,
+        Self::AuthTimeout,
+        Self::NotAllowed,
+        Self::Replaced,
+        Self::Revoked,
     ];
 
     /// The close code on the wire (RFC 6455 section 7.4.1); 1000 where none is sent.
@@ -61,7 +76,12 @@ impl CloseReason {
             Self::Shutdown => 1001,
             Self::Protocol => 1002,
             Self::NotUtf8 => 1007,
-            Self::SlowClient => 1008,
+            Self::SlowClient
+            | Self::AuthFailed
+            | Self::AuthTimeout
+            | Self::NotAllowed
+            | Self::Replaced
+            | Self::Revoked => 1008,
             Self::TooBig => 1009,
         }
     }
@@ -77,13 +97,21 @@ impl CloseReason {
             Self::NotUtf8 => "not_utf8",
             Self::TooBig => "too_big",
             Self::Shutdown => "shutdown",
+            Self::AuthFailed => "auth_failed",
+            Self::AuthTimeout => "auth_timeout",
+            Self::NotAllowed => "not_allowed",
+            Self::Replaced => "replaced",
+            Self::Revoked => "revoked",
         }
     }
 
     /// Whether the same client may come back and be served.
     #[must_use]
     pub const fn retry(self) -> bool {
-        !matches!(self, Self::Protocol | Self::NotUtf8 | Self::TooBig)
+        !matches!(
+            self,
+            Self::Protocol | Self::NotUtf8 | Self::TooBig | Self::AuthFailed | Self::NotAllowed
+        )
     }
 
     /// The error element that precedes the close, if there is one.
@@ -94,6 +122,17 @@ impl CloseReason {
             _ => None,
         }
     }
+}
+
+/// What a session is told when a command has changed its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acks {
+    /// The names that the command changed, and how many there are now.
+    #[default]
+    Changes,
+    /// All names there are now, in one message, as clients of Alpaca's protocol need it: some of them take
+    /// their own set from it.
+    WholeSet,
 }
 
 /// Where a session stands with its socket.
@@ -138,6 +177,7 @@ pub(crate) enum Feed {
 pub(crate) struct Session {
     pub(crate) feed: FeedId,
     pub(crate) encoding: Encoding,
+    pub(crate) acks: Acks,
     /// Topics it named, sorted by topic.
     pub(crate) names: Vec<Name>,
     /// Channels it subscribed to with `"*"`, and how.
@@ -186,6 +226,7 @@ impl Session {
         Self {
             feed,
             encoding,
+            acks: Acks::default(),
             names: Vec::new(),
             wild: PerChannel::default(),
             totals: PerChannel::default(),

@@ -21,7 +21,8 @@ use std::collections::VecDeque;
 use slab::Slab;
 use tickwire_protocol::{Channel, Control, Encoding, PerChannel, Tick, UnixNanos};
 
-use super::session::{Feed, Flow, Hot, Session};
+use super::demand::DemandChanges;
+use super::session::{Acks, Feed, Flow, Hot, Session};
 use super::shelf::{OlderWanted, Shelf};
 use super::subscriber::{SESSIONS_MAX, Subscriber};
 use super::topics::{Topic, Topics};
@@ -98,6 +99,8 @@ pub struct Shard {
     hot: Vec<Hot>,
     /// The sessions that subscribed with `"*"`, by feed and channel.
     wild: Vec<PerChannel<Vec<Subscriber>>>,
+    /// How what the sessions want has changed.
+    demand: DemandChanges,
     line: Line,
     /// The slots of sessions that are paced.
     wheel: Wheel,
@@ -154,6 +157,7 @@ impl Shard {
             sessions: Slab::new(),
             hot: Vec::new(),
             wild: (0..limits.feeds).map(|_| PerChannel::default()).collect(),
+            demand: DemandChanges::default(),
             line: Line::default(),
             wheel: Wheel::new(),
             lagged: Vec::new(),
@@ -197,6 +201,11 @@ impl Shard {
         self.view.head()
     }
 
+    /// What any session wants that none did, and what none wants any more, since this was taken last.
+    pub fn take_demand(&mut self) -> DemandChanges {
+        std::mem::take(&mut self.demand)
+    }
+
     /// A turn begins: the time it counts as, and where the log begins by now. Sessions whose slot has
     /// come are ready.
     pub fn begin_turn(&mut self, now: UnixNanos, log_start: Position) {
@@ -222,6 +231,11 @@ impl Shard {
         }
         self.hot[slot] = Hot::default();
         SessionId(u32::try_from(slot).expect("limits keep sessions below 2^32"))
+    }
+
+    /// How a session's commands are acknowledged, from now on.
+    pub fn set_acks(&mut self, id: SessionId, acks: Acks) {
+        self.sessions[id.slot()].acks = acks;
     }
 
     /// A session has ended; what it had pending is dropped. Its id means nothing from now on, and

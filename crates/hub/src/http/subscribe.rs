@@ -1,25 +1,32 @@
-//! `GET /ws`: answers the handshake and hands the bare socket to a shard.
+//! `GET /ws`, `/v2/…`: answers the handshake and hands the bare socket to a shard.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tickwire_protocol::Encoding;
-use tokio::net::TcpStream;
 
+use super::page::page;
 use super::upgrade::{accept, offered};
-use super::{Peer, refuse, refuse_while_draining};
+use super::{Peer, Stream, refuse, refuse_while_draining};
 use crate::admission::{SessionGuard, origin_allowed};
+use crate::dialect::Dialect;
 use crate::fanout::FeedId;
+use crate::keys::shown;
+use crate::login::Visitor;
 use crate::metrics::Refused;
 use crate::server::Shared;
-use crate::shard_task::NewConnection;
+use crate::shard_task::{BareStream, NewConnection, Newcomer};
 use crate::views::View;
+
+/// Longest part of a `User-Agent` that is kept, in characters.
+const AGENT_CHARS_MAX: usize = 80;
 
 /// The query of an endpoint that belongs to a feed.
 #[derive(Debug, Deserialize)]
@@ -28,17 +35,6 @@ pub(super) struct FeedQuery {
 }
 
 impl FeedQuery {
-    /// The view that is meant, or a refusal that names those there are.
-    fn view(&self, shared: &Shared) -> Result<View, Box<Response>> {
-        let first = || shared.feeds.get(FeedId(0)).name.as_str();
-        let name = self.feed.as_deref().unwrap_or_else(first);
-        shared.views.find(name).ok_or_else(|| {
-            let names: Vec<_> = shared.views.names().collect();
-            let text = format!("no such feed; there are: {}", names.join(", "));
-            Box::new(refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text))
-        })
-    }
-
     /// The feed that publishers mean, or a refusal that names those there are.
     pub(super) fn find(&self, shared: &Shared) -> Result<FeedId, Box<Response>> {
         shared.feeds.find(self.feed.as_deref()).ok_or_else(|| {
@@ -51,14 +47,60 @@ impl FeedQuery {
     }
 }
 
+/// `GET /ws`
 pub(super) async fn subscribe(
     State(shared): State<Arc<Shared>>,
     Extension(Peer(peer)): Extension<Peer>,
     Query(query): Query<FeedQuery>,
+    request: Request,
+) -> Response {
+    let first = || shared.feeds.get(FeedId(0)).name.to_string();
+    let view = query.feed.unwrap_or_else(first);
+    open(&shared, peer, &view, shared.dialect, request).await
+}
+
+/// `GET /v2/{view}` and `GET /{view}`, for clients of Alpaca's stream; anything else is the page's.
+pub(super) async fn alpaca_or_page(
+    State(shared): State<Arc<Shared>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let upgrades = request.headers().contains_key(header::UPGRADE);
+    let meant = |(versioned, view): &(bool, &str)| {
+        *versioned || upgrades || shared.views.find(view).is_some()
+    };
+    let Some(view) = view_in(request.uri().path()).filter(meant).map(|(_, view)| view.to_owned())
+    else {
+        return page(request.method().clone(), request.uri().clone()).await;
+    };
+    if request.method() != Method::GET {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    open(&shared, peer, &view, Dialect::Alpaca, request).await
+}
+
+/// What may be the name of a view in a path as those clients make it, with slashes too many, and whether
+/// the version of their API stands before it.
+fn view_in(path: &str) -> Option<(bool, &str)> {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    match (parts.next()?, parts.next(), parts.next()) {
+        ("v2", Some(view), None) => Some((true, view)),
+        (view, None, None) => Some((false, view)),
+        _ => None,
+    }
+}
+
+/// Answers the handshake of a session. A peer that has shown wrong keys has to wait for that.
+async fn open(
+    shared: &Arc<Shared>,
+    peer: IpAddr,
+    view: &str,
+    dialect: Dialect,
     mut request: Request,
 ) -> Response {
+    tokio::time::sleep(shared.keys.delay(peer)).await;
     let on_upgrade = hyper::upgrade::on(&mut request);
-    match admit(&shared, peer, &query, request.headers()) {
+    match admit(shared, peer, view, dialect, request.headers()) {
         Ok((response, session)) => {
             shared.tasks.spawn(hand_over(shared.clone(), on_upgrade, session));
             response
@@ -69,32 +111,68 @@ pub(super) async fn subscribe(
 
 /// A session whose socket is still in the hands of the HTTP front.
 struct Admitted {
-    view: View,
-    encoding: Encoding,
+    market: usize,
+    visitor: Visitor,
     guard: SessionGuard,
 }
 
 fn admit(
     shared: &Shared,
-    peer: std::net::IpAddr,
-    query: &FeedQuery,
+    peer: IpAddr,
+    view: &str,
+    dialect: Dialect,
     headers: &HeaderMap,
 ) -> Result<(Response, Admitted), Box<Response>> {
-    let view = query.view(shared)?;
+    let View { feed, market } = find_view(shared, view)?;
     origin_allowed(headers, &shared.config.allow_origins)
         .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
-    let chosen = offered(headers).find_map(Encoding::from_subprotocol);
-    let response = accept(headers, chosen.map(Encoding::subprotocol)).map_err(|error| {
+    let (encoding, subprotocol) = encoding(dialect, headers);
+    let response = accept(headers, subprotocol).map_err(|error| {
         let text = error.to_string();
         error.response(refuse(shared, StatusCode::BAD_REQUEST, Refused::Handshake, text))
     })?;
+    let shown = shown(headers)
+        .map_err(|text| refuse(shared, StatusCode::UNAUTHORIZED, Refused::Token, text))?;
     let busy =
         |text: String| refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
     if shared.is_draining() {
         return Err(Box::new(refuse_while_draining(shared)));
     }
     let guard = shared.sessions.admit(peer).map_err(busy)?;
-    Ok((response, Admitted { view, encoding: chosen.unwrap_or(Encoding::Json), guard }))
+    let (view, user_agent) = (view.into(), user_agent(headers));
+    let visitor = Visitor { peer, user_agent, view, feed, dialect, encoding, shown };
+    Ok((response, Admitted { market, visitor, guard }))
+}
+
+/// The view of a name, or a refusal that names those there are.
+fn find_view(shared: &Shared, name: &str) -> Result<View, Box<Response>> {
+    shared.views.find(name).ok_or_else(|| {
+        let names: Vec<_> = shared.views.names().collect();
+        let text = format!("no such feed; there are: {}", names.join(", "));
+        Box::new(refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text))
+    })
+}
+
+/// What a client wants to be sent, and the subprotocol that says so if that is how it asked.
+fn encoding(dialect: Dialect, headers: &HeaderMap) -> (Encoding, Option<&'static str>) {
+    if dialect == Dialect::Alpaca {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+        return match kind.eq_ignore_ascii_case("application/msgpack") {
+            true => (Encoding::MsgpackMap, None),
+            false => (Encoding::Json, None),
+        };
+    }
+    match offered(headers).find_map(Encoding::from_subprotocol) {
+        Some(chosen) => (chosen, chosen.subprotocol()),
+        None => (Encoding::Json, None),
+    }
+}
+
+/// What a client says it is: enough of it to be told from others.
+fn user_agent(headers: &HeaderMap) -> Option<Box<str>> {
+    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    Some(agent.chars().take(AGENT_CHARS_MAX).collect())
 }
 
 async fn hand_over(shared: Arc<Shared>, on_upgrade: OnUpgrade, session: Admitted) {
@@ -102,17 +180,14 @@ async fn hand_over(shared: Arc<Shared>, on_upgrade: OnUpgrade, session: Admitted
         Ok(upgraded) => upgraded,
         Err(error) => return tracing::debug!(%error, "a client left during its handshake"),
     };
-    let new = match bare_socket(upgraded) {
-        Ok((stream, read_already)) => NewConnection {
-            stream,
-            read_already,
-            feed: session.view.feed,
-            encoding: session.encoding,
-            guard: session.guard,
-        },
+    let new = match bare_stream(upgraded) {
+        Ok((stream, read_already)) => {
+            let Admitted { visitor, guard, .. } = session;
+            NewConnection { stream, newcomer: Newcomer { read_already, visitor, guard } }
+        }
         Err(error) => return tracing::warn!(%error, "cannot take a socket over"),
     };
-    let Some(shard) = shared.markets[session.view.market].least_loaded() else { return };
+    let Some(shard) = shared.markets[session.market].least_loaded() else { return };
     if shard.inbox.try_send(new).is_err() {
         shard.metrics.assigned.sub(1);
         return tracing::warn!("a shard takes no more connections for now");
@@ -120,11 +195,37 @@ async fn hand_over(shared: Arc<Shared>, on_upgrade: OnUpgrade, session: Admitted
     shard.follower.wake();
 }
 
-/// The socket itself, and the bytes that were read beyond the handshake.
-fn bare_socket(upgraded: Upgraded) -> std::io::Result<(std::net::TcpStream, Vec<u8>)> {
+/// The connection itself, and the bytes that were read beyond the handshake.
+fn bare_stream(upgraded: Upgraded) -> std::io::Result<(BareStream, Vec<u8>)> {
     let parts = upgraded
-        .downcast::<TokioIo<TcpStream>>()
-        .map_err(|_| std::io::Error::other("the connection is not plain TCP"))?;
+        .downcast::<TokioIo<Stream>>()
+        .map_err(|_| std::io::Error::other("not a connection of the front"))?;
+    let (socket, tls) = match parts.io.into_inner() {
+        Stream::Left(socket) => (socket, None),
+        Stream::Right(encrypted) => {
+            let (socket, tls) = encrypted.into_inner();
+            (socket, Some(Box::new(tls)))
+        }
+    };
     // A copy: the front's read buffer is larger than what a session should keep.
-    Ok((parts.io.into_inner().into_std()?, parts.read_buf.to_vec()))
+    Ok((BareStream { socket: socket.into_std()?, tls }, parts.read_buf.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R1.
+    #[test]
+    fn views_are_found_in_the_paths_that_clients_make() {
+        for path in ["/v2/sip", "/v2/sip/", "//v2//sip", "/v2/sip//"] {
+            assert_eq!(view_in(path), Some((true, "sip")), "{path}");
+        }
+        for path in ["/iex", "/iex/", "//iex"] {
+            assert_eq!(view_in(path), Some((false, "iex")), "{path}");
+        }
+        for path in ["/", "", "/v2/sip/more", "/v1/sip"] {
+            assert_eq!(view_in(path), None, "{path}");
+        }
+    }
 }

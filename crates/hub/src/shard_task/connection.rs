@@ -5,15 +5,26 @@ mod reader;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use tungstenite::Message;
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::CloseFrame;
+use tungstenite::{Bytes, Message};
 
 pub use reader::Reader;
 
 use super::transport::{Transport, Written};
 use crate::admission::SessionGuard;
-use crate::fanout::{CloseReason, FeedId};
+use crate::config::{Config, ms};
+use crate::dialect::Dialect;
+use crate::fanout::CloseReason;
+use crate::login::{Login, Visitor};
+
+/// A session that a connection is to be, with the bytes that were read too far.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) read_already: Vec<u8>,
+    pub(crate) visitor: Visitor,
+    pub(crate) guard: SessionGuard,
+}
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -24,7 +35,10 @@ pub(crate) struct Connection {
     rest: Vec<u8>,
     pub(crate) stage: Stage,
     pub(crate) reading: Reading,
-    pub(crate) feed: FeedId,
+    pub(crate) visitor: Visitor,
+    pub(crate) login: Login,
+    /// What is left of a message of which the first commands have been taken.
+    pub(crate) unread: Bytes,
     pub(crate) heard: Instant,
     /// When data was last written; pings and pongs do not count, they say nothing to a program.
     pub(crate) sent: Instant,
@@ -111,27 +125,50 @@ impl Connection {
     /// Takes over a socket behind its opening handshake, with the bytes that were read too far.
     pub(crate) fn new(
         transport: Transport,
-        read_already: Vec<u8>,
-        feed: FeedId,
-        command_bytes_max: usize,
+        newcomer: Newcomer,
+        config: &Config,
         now: Instant,
-        guard: SessionGuard,
     ) -> Self {
-        let reader = Reader::new(command_bytes_max, read_already);
+        let Newcomer { read_already, visitor, guard } = newcomer;
+        let reader = Reader::new(config.command_bytes_max, read_already);
         let tap = Tap { transport, out: Vec::new(), allowance: 0 };
-        let (heard, sent, next_ping) = (now, now, now);
-        let rest = Vec::new();
-        let (stage, reading) = (Stage::Open, Reading::OnEvent);
-        Self { reader, tap, rest, stage, reading, feed, heard, sent, next_ping, _guard: guard }
+        Self {
+            reader,
+            tap,
+            rest: Vec::new(),
+            stage: Stage::Open,
+            reading: Reading::OnEvent,
+            visitor,
+            login: Login::Expected { until: now + ms(config.login_ms_max) },
+            unread: Bytes::new(),
+            heard: now,
+            sent: now,
+            next_ping: now + ms(config.ping_interval_ms),
+            _guard: guard,
+        }
+    }
+
+    /// When it is to be looked at: it has to have ended by then, or to be in.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Open => self.login.deadline(),
+            ending => ending.deadline(),
+        }
+    }
+
+    /// Whether it is told of feeds, and hears heartbeats.
+    pub(crate) fn is_told_more(&self) -> bool {
+        self.visitor.dialect == Dialect::Tickwire && self.login.grant().is_some()
     }
 
     pub(crate) fn transport(&mut self) -> &mut Transport {
         &mut self.tap.transport
     }
 
-    /// Bytes of pongs and closes that wait to be written.
+    /// Bytes that wait to be written although the core has handed them over, or does not know of them:
+    /// the rest of a frame, pongs, closes.
     pub(crate) fn own_bytes(&self) -> usize {
-        self.tap.out.len() + self.rest.len()
+        self.tap.out.len() + self.rest.len() + self.tap.transport.pending_bytes_max()
     }
 
     /// How many bytes may be read from now on.
@@ -139,11 +176,15 @@ impl Connection {
         self.tap.allowance = bytes;
     }
 
-    /// Reads one message. What a peer that was told off still sends is dropped.
+    /// Reads one message, or the rest of one. What a peer that was told off still sends is dropped.
     pub(crate) fn read(&mut self, now: Instant) -> Inbound {
         let inbound = match self.stage {
             Stage::Discarding { .. } => self.discard(),
             Stage::Answering { .. } => Inbound::Blocked, // it has said its last
+            Stage::Open if matches!(self.login, Login::Wrong { .. }) => return Inbound::Blocked,
+            Stage::Open if !self.unread.is_empty() => {
+                return Inbound::Message(Message::Binary(std::mem::take(&mut self.unread)));
+            }
             _ => self.read_message(now),
         };
         match inbound {
@@ -191,7 +232,7 @@ impl Connection {
             if self.rest.is_empty() {
                 std::mem::swap(&mut self.rest, &mut self.tap.out);
                 if self.rest.is_empty() {
-                    return Ok(true);
+                    return self.tap.transport.flush();
                 }
             }
             let Self { tap, rest, .. } = self;
@@ -214,7 +255,7 @@ impl Connection {
             self.sent = now;
         }
         if taken == frames.len() {
-            return Ok(true);
+            return Ok(self.tap.transport.pending_bytes_max() == 0);
         }
         self.rest = frames[taken..].to_vec();
         Ok(false)
@@ -243,19 +284,13 @@ fn ended(error: &tungstenite::Error) -> Inbound {
 struct Tap {
     transport: Transport,
     out: Vec<u8>,
-    /// Bytes that may still be read in this turn.
+    /// Bytes that may still be read from the socket in this turn.
     allowance: usize,
 }
 
 impl Read for Tap {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.allowance == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let most = into.len().min(self.allowance);
-        let count = self.transport.read(&mut into[..most])?;
-        self.allowance -= count;
-        Ok(count)
+        self.transport.read(into, &mut self.allowance)
     }
 }
 

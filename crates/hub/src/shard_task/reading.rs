@@ -90,8 +90,7 @@ impl ShardTask {
                 Inbound::ShareUsed => break,
                 Inbound::Message(message) => {
                     self.follow_log_to_its_head(); // it may speak of what another shard has sent
-                    let shared = &self.shared;
-                    shared.service.take(message, &mut self.core, id, shared.shard(self.number));
+                    self.take(id, message);
                 }
                 Inbound::Closed => return self.answer_close(id),
                 Inbound::Ended => return self.remove(id),

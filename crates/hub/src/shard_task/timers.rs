@@ -13,17 +13,20 @@ use crate::fanout::{CloseReason, SessionId};
 
 /// How often all sessions are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Deadlines that lie closer together than this are looked at together: who makes many must not make
+/// many sweeps.
+const DEADLINE_GRAIN: Duration = Duration::from_millis(20);
 /// The same while a session is blocked: how exactly its age is known.
 pub(super) const WATCHFUL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl ShardTask {
     /// Time until something is due.
     pub(super) fn until_timer(&self) -> Duration {
-        let others = [self.earliest_deadline, self.next_of_drain()].into_iter().flatten();
+        let others = [self.next_deadline(), self.next_of_drain()].into_iter().flatten();
         let due = others.fold(self.next_sweep, Instant::min);
         let timer = due.saturating_duration_since(clock::monotonic());
         match self.core.next_slot() {
-            Some(slot) => timer.min(Duration::from_nanos(slot.0.saturating_sub(clock::wall().0))),
+            Some(slot) => timer.min(Duration::from_nanos(slot.0.saturating_sub(self.wall().0))),
             None => timer,
         }
     }
@@ -31,9 +34,14 @@ impl ShardTask {
     pub(super) fn run_timers(&mut self) {
         self.run_drain();
         let due = |at| self.now >= at;
-        if due(self.next_sweep) || self.earliest_deadline.is_some_and(due) {
+        if due(self.next_sweep) || self.next_deadline().is_some_and(due) {
             self.sweep();
         }
+    }
+
+    /// When the next deadline is looked at.
+    fn next_deadline(&self) -> Option<Instant> {
+        Some(self.earliest_deadline?.max(self.swept + DEADLINE_GRAIN))
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = SessionId> + use<> {
@@ -43,12 +51,17 @@ impl ShardTask {
     /// Looks at every connection.
     fn sweep(&mut self) {
         self.earliest_deadline = None;
+        self.swept = self.now;
         for id in self.ids() {
             let Some(connection) = self.connection(id) else { continue };
-            match connection.stage.deadline() {
-                None => self.keep_alive(id),
+            let is_open = connection.stage == Stage::Open;
+            match connection.deadline() {
+                Some(deadline) if self.now >= deadline && is_open => self.end_login(id),
                 Some(deadline) if self.now >= deadline => self.end_overdue(id),
                 deadline => self.note_deadline(deadline),
+            }
+            if is_open {
+                self.keep_alive(id);
             }
         }
         self.watchful = self.core.check_ages();
@@ -77,11 +90,17 @@ impl ShardTask {
         let (ping_interval, silent_max) = (ms(config.ping_interval_ms), ms(config.silent_ms_max));
         let heartbeat = ms(config.heartbeat_ms);
         let Some(connection) = self.connection(id) else { return };
+        if connection.stage != Stage::Open {
+            return; // it has just come to its end
+        }
         if now - connection.heard > silent_max {
             connection.stage = Stage::Finishing { reason: CloseReason::Silent, deadline: now };
             return self.cut(id);
         }
-        if now - connection.sent >= heartbeat && connection.own_bytes() == 0 {
+        if connection.is_told_more()
+            && now - connection.sent >= heartbeat
+            && connection.own_bytes() == 0
+        {
             connection.sent = now; // counts as sent: a blocked socket must not gather heartbeats
             let pos = self.core.position(id).map(|position| position.0);
             self.core.control(id, &Control::Heartbeat { time: clock::wall(), pos });

@@ -2,14 +2,14 @@
 
 use tickwire_protocol::{
     Channel, Command, Control, DecodeError, Delivery, Encoding, ErrorCode, Mode, Names, PerChannel,
-    Resumed, Subscription, Tick, UnixNanos,
+    Resumed, Subscription, Symbol, Tick, UnixNanos, write_ack,
 };
 
 use super::super::latest::{RATES_MAX, TooManyRates};
-use super::super::session::{Feed, Name};
+use super::super::session::{Acks, Feed, Name};
 use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::{LocalId, release_unused};
-use super::super::{FrameBuf, Position, SessionId, frame};
+use super::super::{FrameBuf, Position, SessionId, Want, frame};
 use super::Shard;
 use super::delivery::conflates;
 use super::write::CONTROL_WRITE_BYTES;
@@ -49,6 +49,13 @@ struct Change {
     wild: Vec<Channel>,
 }
 
+/// Most bytes of an ack that names the whole set.
+const ACK_BYTES_MAX: usize = 1_000_000;
+/// What such an ack takes without a symbol, at the most.
+const EMPTY_ACK_BYTES_MAX: usize = 256;
+/// What a symbol takes in it beside its own bytes, at the most.
+const QUOTES_AND_COMMA: usize = 3;
+
 /// So many names or fewer are put into their place one by one; more are sorted in together.
 const FEW: usize = 16;
 
@@ -69,7 +76,17 @@ impl Shard {
                 let (names, modes) = (self.names(id), self.modes(id));
                 self.acknowledge(id, Answer { id: *command, names, modes, ..Answer::default() });
             }
-            Command::Publish(_) => {
+            Command::Auth(_) => {
+                self.control(
+                    id,
+                    &Control::Error {
+                        code: ErrorCode::AlreadyAuthenticated,
+                        detail: None,
+                        id: None,
+                    },
+                );
+            }
+            Command::Publish(_) | Command::Report(_) => {
                 let detail = "publishers connect to /publish".to_owned();
                 self.refuse(id, None, ErrorCode::InvalidSyntax, detail);
             }
@@ -78,14 +95,35 @@ impl Shard {
 
     /// Answers a message that could not be read as a command.
     pub fn reject(&mut self, id: SessionId, command: Option<u64>, problem: &DecodeError) {
-        if self.hot[id.slot()].feed == Feed::Deaf {
-            return; // it is ending, and has been told why
-        }
         self.refuse(id, command, ErrorCode::InvalidSyntax, problem.to_string());
     }
 
-    fn refuse(&mut self, id: SessionId, command: Option<u64>, code: ErrorCode, detail: String) {
+    /// Answers a command that is not done.
+    pub fn refuse(&mut self, id: SessionId, command: Option<u64>, code: ErrorCode, detail: String) {
+        if self.hot[id.slot()].feed == Feed::Deaf {
+            return; // it is ending, and has been told why
+        }
         self.control(id, &Control::Error { code, detail: Some(detail), id: command });
+    }
+
+    /// How many names a session would have, by channel, with more beside those it has; `"*"` counts as
+    /// one.
+    #[must_use]
+    pub fn totals_with(&self, id: SessionId, more: &Names) -> PerChannel<usize> {
+        let session = &self.sessions[id.slot()];
+        let mut totals = PerChannel::default();
+        for (channel, selection) in more.iter() {
+            let is_new = |symbol: &&Symbol| {
+                let topic = self.topics.find(&(session.feed, channel, **symbol));
+                topic.is_none_or(|topic| session.find(topic).is_err())
+            };
+            let mut added: Vec<&Symbol> = selection.symbols.iter().filter(is_new).collect();
+            added.sort_unstable();
+            added.dedup();
+            let wild = selection.all && session.wild[channel].is_none();
+            totals[channel] = session.totals[channel] as usize + added.len() + usize::from(wild);
+        }
+        totals
     }
 
     fn subscribe(&mut self, id: SessionId, asked: &Subscription) -> Result<(), Refused> {
@@ -96,6 +134,7 @@ impl Shard {
         in_order_once(&mut change.moved);
         let allowed = found
             .and_then(|()| self.check_room(id, &change))
+            .and_then(|()| self.check_ack(id, &change))
             .and_then(|()| self.check_replay(id, asked, &change));
         let room = allowed.and_then(|()| {
             self.lane(id, asked.delivery).map_err(|TooManyRates| {
@@ -218,12 +257,33 @@ impl Shard {
         Ok(())
     }
 
+    /// An ack of the whole set is one message, and there are clients that take none of 1 MiB.
+    fn check_ack(&self, id: SessionId, change: &Change) -> Result<(), Refused> {
+        let session = &self.sessions[id.slot()];
+        if session.acks == Acks::Changes {
+            return Ok(());
+        }
+        let names = session.names.iter().map(|name| name.topic).chain(change.added.iter().copied());
+        let bytes: usize =
+            names.map(|topic| self.topics.get(topic).key.2.as_str().len() + QUOTES_AND_COMMA).sum();
+        match bytes + EMPTY_ACK_BYTES_MAX {
+            0..=ACK_BYTES_MAX => Ok(()),
+            bytes => Err(beyond(format!(
+                "the answer, which names all symbols, would take {bytes} bytes: at most \
+                 {ACK_BYTES_MAX}; \"*\" stands for every symbol"
+            ))),
+        }
+    }
+
     fn add_names(&mut self, id: SessionId, added: &[LocalId], lane_of: impl Fn(Channel) -> LaneId) {
         for topic in added {
             let entry = self.topics.get_mut(*topic);
-            let (_, channel, _) = entry.key;
+            let (feed, channel, symbol) = entry.key;
             let at = u32::try_from(entry.subscribers.len()).expect("limits keep this small");
             entry.subscribers.push(Subscriber::new(id, lane_of(channel)));
+            if at == 0 {
+                self.demand.note(Want { feed, channel, symbol: Some(symbol) }, true);
+            }
             self.enter(id, lane_of(channel));
             let session = &mut self.sessions[id.slot()];
             session.totals[channel] += 1;
@@ -296,6 +356,10 @@ impl Shard {
         session.totals[entry.key.1] -= 1;
         let lane = entry.subscribers.swap_remove(at as usize).lane();
         release_unused(&mut entry.subscribers);
+        if entry.subscribers.is_empty() {
+            let (feed, channel, symbol) = entry.key;
+            self.demand.note(Want { feed, channel, symbol: Some(symbol) }, false);
+        }
         if let Some(moved) = entry.subscribers.get(at as usize) {
             let moved = &mut self.sessions[moved.session().slot()];
             if let Ok(place) = moved.find(topic) {
@@ -340,6 +404,9 @@ impl Shard {
 
     fn acknowledge(&mut self, id: SessionId, answer: Answer) {
         let session = &self.sessions[id.slot()];
+        if session.acks == Acks::WholeSet {
+            return self.acknowledge_whole(id);
+        }
         let mut total = PerChannel::default();
         for (channel, count) in session.totals.iter() {
             total[channel] = u64::from(*count);
@@ -356,6 +423,15 @@ impl Shard {
             from: answer.from,
         };
         self.control(id, &ack);
+    }
+
+    fn acknowledge_whole(&mut self, id: SessionId) {
+        let (names, encoding) = (self.names(id), self.sessions[id.slot()].encoding);
+        let mut frames = Vec::new();
+        frame::write_message(encoding, &mut frames, |out| {
+            write_ack(&names, encoding, out);
+        });
+        self.queue_frames(id, frames);
     }
 
     /// Queues the last values of new names, marked as such; of new `"*"` only if asked for.

@@ -2,10 +2,10 @@
 
 use tickwire_protocol::{Channel, Delivery, Mode, Names};
 
-use super::super::SessionId;
 use super::super::latest::{Latest, TooManyRates};
 use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::LocalId;
+use super::super::{SessionId, Want};
 use super::Shard;
 
 /// Slots so far apart do not suffer when ticks are seen a little later.
@@ -119,12 +119,17 @@ impl Shard {
         let session = &mut self.sessions[id.slot()];
         let from = std::mem::replace(&mut session.wild[channel], to);
         let list = &mut self.wild[usize::from(session.feed.0)][channel];
+        let was_wanted = !list.is_empty();
         let place = from.and_then(|_| list.iter().position(|entry| entry.session() == id));
         match (place, to) {
             (Some(place), Some(lane)) => list[place] = Subscriber::new(id, lane),
             (None, Some(lane)) => list.push(Subscriber::new(id, lane)),
             (Some(place), None) => drop(list.swap_remove(place)),
             (None, None) => {}
+        }
+        let is_wanted = !list.is_empty();
+        if was_wanted != is_wanted {
+            self.demand.note(Want { feed: session.feed, channel, symbol: None }, is_wanted);
         }
         session.totals[channel] += u32::from(to.is_some());
         session.totals[channel] -= u32::from(from.is_some());

@@ -1,0 +1,135 @@
+//! Letting sessions in.
+
+use std::time::Instant;
+
+use tickwire_protocol::{Control, Credentials, ErrorCode};
+
+use super::ShardTask;
+use super::connection::{Reading, Stage};
+use crate::config::ms;
+use crate::dialect::Dialect;
+use crate::fanout::{CloseReason, SessionId};
+use crate::keys::{Entrant, Grant, KeyFull, WrongKey};
+use crate::login::{Login, Visitor};
+
+impl ShardTask {
+    /// Says hello to a new session, and lets it in if it may be without a word: with a key that its
+    /// handshake has shown, or without one.
+    pub(super) fn greet(&mut self, id: SessionId) {
+        let Some(connection) = self.connection(id) else { return };
+        let (dialect, shown) = (connection.visitor.dialect, connection.visitor.shown.take());
+        let epoch = match dialect {
+            Dialect::Echo => return,
+            Dialect::Tickwire => Some(self.shared.epoch.clone()),
+            Dialect::Alpaca => None,
+        };
+        self.core.control(id, &Control::Connected { epoch });
+        if let Some(shown) = shown {
+            self.log_in(id, &shown);
+        } else if dialect == Dialect::Tickwire
+            && let Some(grant) = self.shared.keys.anonymous()
+        {
+            self.let_in(id, grant, false);
+        }
+        let deadline = self.connection(id).and_then(|connection| connection.deadline());
+        self.note_deadline(deadline);
+    }
+
+    /// Answers who shows a key.
+    pub(super) fn log_in(&mut self, id: SessionId, shown: &Credentials) {
+        let Some(connection) = self.connection(id) else { return };
+        if matches!(connection.login, Login::In { shown: true, .. }) {
+            let detail = "this session has shown its key".to_owned();
+            return self.core.refuse(id, None, ErrorCode::AlreadyAuthenticated, detail);
+        }
+        let (peer, view) = (connection.visitor.peer, connection.visitor.view.clone());
+        match self.shared.keys.check(shown, peer) {
+            Ok(grant) if grant.may_read(&view) => self.let_in(id, grant, true),
+            Ok(_) => {
+                let detail = format!("this key may not read {view}");
+                self.core.refuse(id, None, ErrorCode::InsufficientSubscription, detail);
+                self.finish(id, CloseReason::NotAllowed);
+            }
+            Err(WrongKey { delay }) => self.hold_back(id, self.now + delay),
+        }
+    }
+
+    /// Lets a session in if there is a place for it.
+    fn let_in(&mut self, id: SessionId, grant: Grant, shown: bool) {
+        let (now, more) = (self.now, ms(self.shared.config.login_ms_max));
+        let shard = self.follower.clone();
+        let Some(connection) =
+            self.connections.get_mut(id.0 as usize).and_then(Option::as_deref_mut)
+        else {
+            return;
+        };
+        let Visitor { peer, user_agent, dialect, feed, .. } = &connection.visitor;
+        let user_agent = user_agent.as_deref().map(str::to_owned);
+        let was_in = connection.login.grant().is_some();
+        match self.shared.keys.enter(&grant, Entrant { peer: *peer, user_agent, shard }) {
+            Ok(place) => {
+                connection.login = Login::In { grant, place, shown };
+                if shown {
+                    self.core.control(id, &Control::Authenticated);
+                }
+                if *dialect == Dialect::Tickwire && !was_in {
+                    self.core.control(id, &self.shared.feeds.get(*feed).element());
+                }
+            }
+            Err(KeyFull { detail }) => {
+                connection.login.refused_for_now(now, more);
+                let deadline = connection.login.deadline();
+                self.core.refuse(id, None, ErrorCode::ConnectionLimit, detail);
+                self.note_deadline(deadline);
+            }
+        }
+    }
+
+    /// A wrong key is answered later, so that trying many takes long.
+    fn hold_back(&mut self, id: SessionId, told: Instant) {
+        if let Some(connection) = self.connection(id) {
+            connection.login = Login::Wrong { told };
+            self.note_deadline(Some(told));
+        }
+    }
+
+    /// A session has not been let in in time.
+    pub(super) fn end_login(&mut self, id: SessionId) {
+        let login_ms_max = self.shared.config.login_ms_max;
+        let reason = match self.connection(id).map(|connection| &connection.login) {
+            Some(Login::Wrong { .. }) => {
+                let detail = "no such key, or not its secret".to_owned();
+                self.core.refuse(id, None, ErrorCode::AuthFailed, detail);
+                CloseReason::AuthFailed
+            }
+            Some(Login::Expected { .. }) => {
+                let detail = format!("no key was shown within {login_ms_max} ms");
+                self.core.refuse(id, None, ErrorCode::AuthTimeout, detail);
+                CloseReason::AuthTimeout
+            }
+            // Its key is right: clients that are told of a timeout would not come back.
+            Some(Login::Full { .. }) => CloseReason::AuthTimeout,
+            Some(Login::In { .. }) | None => return,
+        };
+        self.finish(id, reason);
+        self.read_later(id, Reading::Queued); // what came meanwhile was not read
+    }
+
+    /// Ends the sessions whose key was given to others or taken away.
+    pub(super) fn follow_keys(&mut self) {
+        let endings = self.shared.keys.endings();
+        if endings == self.endings {
+            return;
+        }
+        self.endings = endings;
+        for id in self.ids() {
+            if let Some(connection) = self.connection(id)
+                && connection.stage == Stage::Open
+                && let Login::In { place, .. } = &connection.login
+                && let Some(reason) = place.ended()
+            {
+                self.finish(id, reason);
+            }
+        }
+    }
+}

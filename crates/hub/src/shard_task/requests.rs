@@ -1,0 +1,74 @@
+//! What sessions ask.
+
+use tickwire_protocol::{Channel, Command, Encoding, ErrorCode, Names};
+use tungstenite::Message;
+
+use super::ShardTask;
+use super::connection::Stage;
+use crate::dialect::{Dialect, Request};
+use crate::fanout::SessionId;
+use crate::keys::Grant;
+
+impl ShardTask {
+    /// Deals with a message, or with the first command in it if there may be several: the connection keeps
+    /// the rest. Messages that the library deals with itself are none.
+    pub(super) fn take(&mut self, id: SessionId, message: Message) {
+        let Some(connection) = self.connection(id) else { return };
+        let request = match (connection.visitor.dialect, message) {
+            (Dialect::Echo, Message::Text(text)) => {
+                return self.core.message(id, Encoding::Json, text.as_bytes());
+            }
+            (Dialect::Echo, Message::Binary(bytes)) => {
+                return self.core.message(id, Encoding::MsgpackArray, &bytes);
+            }
+            (Dialect::Tickwire, message) => Request::read(&message),
+            (Dialect::Alpaca, message @ (Message::Text(_) | Message::Binary(_))) => {
+                connection.unread = message.into_data();
+                Request::take_first(&mut connection.unread, connection.visitor.encoding)
+            }
+            _ => None,
+        };
+        if let Some(request) = request {
+            self.answer(id, request);
+        }
+    }
+
+    fn answer(&mut self, id: SessionId, request: Request) {
+        let Some(connection) = self.connection(id) else { return };
+        if connection.stage != Stage::Open {
+            return; // it is ending
+        }
+        let (request_id, grant) = (request.id(), connection.login.grant().cloned());
+        match (request, grant) {
+            (Request::Unreadable { id: command, code, detail }, _) => {
+                self.handle().metrics.refused_commands.add(1);
+                self.core.refuse(id, command, code, detail);
+            }
+            (Request::Auth(shown), _) => self.log_in(id, &shown),
+            (Request::Command(_), None) => {
+                let detail = r#"first {"action":"auth","key":…,"secret":…}"#.to_owned();
+                self.core.refuse(id, request_id, ErrorCode::NotAuthenticated, detail);
+            }
+            (Request::Command(command), Some(grant)) => match self.allow(id, &command, &grant) {
+                Ok(()) => self.core.command(id, &command),
+                Err(detail) => self.core.refuse(id, request_id, ErrorCode::SymbolLimit, detail),
+            },
+        }
+    }
+
+    /// Whether a session's key allows what a command asks; if not, what it allows.
+    fn allow(&self, id: SessionId, command: &Command, grant: &Grant) -> Result<(), String> {
+        match command {
+            Command::Subscribe(asked) if grant.limits_names() => {
+                grant.check_names(&asked.names, self.names_after(id, &asked.names))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Names of trades and quotes that a session would have with more.
+    fn names_after(&self, id: SessionId, more: &Names) -> usize {
+        let totals = self.core.totals_with(id, more);
+        totals[Channel::Trades] + totals[Channel::Quotes]
+    }
+}
