@@ -4,6 +4,7 @@
 //! file: what is changed there counts within a second or two, and every session of a changed key is ended,
 //! so that it comes back under its new rights.
 
+mod edit;
 mod file;
 mod grant;
 mod reload;
@@ -27,6 +28,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::fanout::CloseReason;
 use crate::metrics::Cell;
+pub use edit::KeysEditor;
 pub use file::{Anonymous, Key, KeyList, KeysError, WhenFull, check_id, check_name};
 pub(crate) use grant::Grant;
 pub use grant::Role;
@@ -34,7 +36,7 @@ pub(crate) use reload::follow;
 pub(crate) use seats::Entrant;
 use seats::{Bell, Seat, Seats};
 pub use secret::{NotAHash, SECRET_CHARS_MAX, SECRET_CHARS_MIN, SecretHash, new_id, new_secret};
-pub(crate) use shown::shown;
+pub(crate) use shown::{shown, user_agent};
 use throttle::Throttle;
 
 /// All keys, and who is there with them.
@@ -94,7 +96,7 @@ struct Logins {
 }
 
 /// The credentials are not right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct WrongKey {
     /// How long to wait before it is said.
     pub(crate) delay: Duration,
@@ -141,9 +143,8 @@ impl Keys {
     pub(crate) fn new(config: &Config) -> Result<Arc<Self>, KeysError> {
         let list = config.keys_file.as_deref().map(KeyList::from_file).transpose()?;
         let tokens = [(Role::Publish, &config.publish_token), (Role::Admin, &config.admin_token)];
-        let tokens = tokens.into_iter().filter_map(|(role, text)| {
-            Some(Token { role, text: text.clone()? })
-        });
+        let tokens =
+            tokens.into_iter().filter_map(|(role, text)| Some(Token { role, text: text.clone()? }));
         let keys = Self {
             file: config.keys_file.clone(),
             tokens: tokens.collect(),
@@ -177,13 +178,21 @@ impl Keys {
 
     /// What somebody with these credentials may do; counts. Who is right never waits.
     pub(crate) fn check(&self, shown: &Credentials, peer: IpAddr) -> Result<Grant, WrongKey> {
-        let grant = self.of_token(shown).or_else(|| self.of_key(shown)).or_else(|| {
-            self.is_open().then_some(Grant::Anyone(self.open_role))
-        });
+        let grant = self
+            .of_token(shown)
+            .or_else(|| self.of_key(shown))
+            .or_else(|| self.is_open().then_some(Grant::Anyone(self.open_role)));
         let Some(grant) = grant else { return Err(self.wrong(peer)) };
         self.logins.right.add(1);
-        self.lock_throttle().succeeded(peer);
+        if !grant.is_anyones() {
+            self.lock_throttle().succeeded(peer);
+        }
         Ok(grant)
+    }
+
+    /// Whether anybody can be an administrator.
+    pub(crate) fn has_admins(&self) -> bool {
+        !self.is_open() || self.tokens.iter().any(|token| token.role == Role::Admin)
     }
 
     /// Counts credentials that are not right, or not for what they were shown for.
@@ -234,16 +243,16 @@ impl Keys {
         Ok(self.seated(&mut state, grant, seat))
     }
 
-    /// A publisher's session at its key, and what is cancelled when it is to end.
+    /// A publisher's session at its key.
     pub(crate) fn enter_publisher(
         self: &Arc<Self>,
         grant: &Grant,
         peer: IpAddr,
         user_agent: Option<String>,
-    ) -> (KeySession, CancellationToken) {
-        let ended = CancellationToken::new();
-        let seat = Seat::new(peer, user_agent, Bell::Task(ended.clone()), clock::wall(), &self.endings);
-        (self.seated(&mut self.lock(), grant, seat), ended)
+    ) -> KeySession {
+        let bell = Bell::Task(CancellationToken::new());
+        let seat = Seat::new(peer, user_agent, bell, clock::wall(), &self.endings);
+        self.seated(&mut self.lock(), grant, seat)
     }
 
     fn seated(self: &Arc<Self>, state: &mut State, grant: &Grant, seat: Seat) -> KeySession {
@@ -386,6 +395,11 @@ impl KeySession {
     pub(crate) fn ended(&self) -> Option<CloseReason> {
         self.seat.ended()
     }
+
+    /// Completes when a publisher's session is to end.
+    pub(crate) async fn until_ended(&self) {
+        self.seat.until_ended().await;
+    }
 }
 
 impl Drop for KeySession {
@@ -401,4 +415,3 @@ impl Drop for KeySession {
         }
     }
 }
-

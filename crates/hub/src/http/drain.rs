@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::refuse;
-use crate::admission::{origin_allowed, token_shown};
+use super::guard::{Need, guard};
+use super::{Peer, refuse};
+use crate::admission::origin_allowed;
 use crate::metrics::Refused;
 use crate::server::Shared;
 
-/// Begins what SIGTERM begins, for who shows the administrators' token.
-pub(super) async fn drain(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = admit(&shared, &headers) {
+/// Begins what SIGTERM begins, for administrators.
+pub(super) async fn drain(
+    State(shared): State<Arc<Shared>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refusal) = admit(&shared, peer, &headers).await {
         return *refusal;
     }
     tracing::info!("asked to drain");
@@ -22,14 +28,16 @@ pub(super) async fn drain(State(shared): State<Arc<Shared>>, headers: HeaderMap)
     (StatusCode::ACCEPTED, text).into_response()
 }
 
-fn admit(shared: &Shared, headers: &HeaderMap) -> Result<(), Box<Response>> {
+async fn admit(
+    shared: &Shared,
+    Peer(peer): Peer,
+    headers: &HeaderMap,
+) -> Result<(), Box<Response>> {
     origin_allowed(headers, &shared.config.allow_origins)
         .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
-    let Some(token) = &shared.config.admin_token else {
-        let text = "nobody may drain this hub: it was started without --admin-token";
+    if !shared.keys.has_admins() {
+        let text = "nobody may drain this hub: it was started without --admin-token and --keys";
         return Err(Box::new(refuse(shared, StatusCode::FORBIDDEN, Refused::Token, text)));
-    };
-    token_shown(headers, token)
-        .map_err(|text| refuse(shared, StatusCode::UNAUTHORIZED, Refused::Token, text))?;
-    Ok(())
+    }
+    guard(shared, peer, headers, Need::Admin).await.map(drop)
 }

@@ -1,12 +1,13 @@
 //! `/publish`: ticks come in, as a WebSocket session or by POST.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tickwire_protocol::{Encoding, Published, decode_publish};
@@ -14,13 +15,15 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::guard::{Need, guard};
 use super::subscribe::FeedQuery;
 use super::upgrade::accept;
-use super::{refuse, refuse_while_draining};
-use crate::admission::{origin_allowed, token_shown};
+use super::{Peer, refuse, refuse_while_draining};
+use crate::admission::origin_allowed;
 use crate::clock;
 use crate::config::ms;
 use crate::fanout::FeedId;
+use crate::keys::{Grant, user_agent};
 use crate::metrics::Refused;
 use crate::publisher;
 use crate::router::Ingest;
@@ -31,25 +34,27 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 pub(super) async fn session(
     State(shared): State<Arc<Shared>>,
+    Extension(Peer(peer)): Extension<Peer>,
     Query(query): Query<FeedQuery>,
     mut request: Request,
 ) -> Response {
     let on_upgrade = hyper::upgrade::on(&mut request);
-    let admitted = admit(&shared, &query, request.headers());
-    let accepted = admitted.and_then(|feed| {
+    let admitted = admit(&shared, peer, &query, request.headers()).await;
+    let accepted = admitted.and_then(|(feed, grant)| {
         let response = accept(request.headers(), None).map_err(|error| {
             let text = error.to_string();
             error.response(refuse(&shared, StatusCode::BAD_REQUEST, Refused::Handshake, text))
         })?;
-        Ok((response, feed))
+        Ok((response, feed, grant))
     });
-    let (response, feed) = match accepted {
+    let (response, feed, grant) = match accepted {
         Ok(accepted) => accepted,
         Err(refusal) => return *refusal,
     };
     let Ok(place) = shared.publisher_places.clone().try_acquire_owned() else {
         return too_many(&shared);
     };
+    let key = shared.keys.enter_publisher(&grant, peer, user_agent(request.headers()));
     let task_shared = shared.clone();
     shared.tasks.spawn(async move {
         match on_upgrade.await {
@@ -61,6 +66,7 @@ pub(super) async fn session(
                 let io = TokioIo::new(upgraded);
                 let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
                 publisher::run(task_shared, feed, ws, place).await;
+                drop(key);
             }
             Err(error) => tracing::debug!(%error, "a publisher left during its handshake"),
         }
@@ -74,18 +80,21 @@ fn too_many(shared: &Shared) -> Response {
     refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text)
 }
 
-fn admit(shared: &Shared, query: &FeedQuery, headers: &HeaderMap) -> Result<FeedId, Box<Response>> {
+async fn admit(
+    shared: &Shared,
+    peer: IpAddr,
+    query: &FeedQuery,
+    headers: &HeaderMap,
+) -> Result<(FeedId, Grant), Box<Response>> {
     let feed = query.find(shared)?;
     origin_allowed(headers, &shared.config.allow_origins)
         .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
-    if let Some(token) = &shared.config.publish_token {
-        token_shown(headers, token)
-            .map_err(|text| refuse(shared, StatusCode::UNAUTHORIZED, Refused::Token, text))?;
-    }
+    let name = shared.feeds.get(feed).name.as_str();
+    let grant = guard(shared, peer, headers, Need::Publish(name)).await?;
     if shared.is_draining() {
         return Err(Box::new(refuse_while_draining(shared)));
     }
-    Ok(feed)
+    Ok((feed, grant))
 }
 
 #[derive(Debug, Serialize)]
@@ -102,16 +111,18 @@ struct Posted {
 /// JSON elements by POST, for curl and for programs that publish now and then.
 pub(super) async fn post(
     State(shared): State<Arc<Shared>>,
+    Extension(Peer(peer)): Extension<Peer>,
     Query(query): Query<FeedQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let feed = match admit(&shared, peer, &query, &headers).await {
+        Ok((feed, _)) => feed,
+        Err(refusal) => return *refusal,
+    };
     // A body and what is decoded from it take memory, so they count as a publisher.
     let Ok(_place) = shared.publisher_places.try_acquire() else { return too_many(&shared) };
-    match admit(&shared, &query, &headers) {
-        Ok(feed) => take_body(&shared, feed, body).await.unwrap_or_else(|refusal| *refusal),
-        Err(refusal) => *refusal,
-    }
+    take_body(&shared, feed, body).await.unwrap_or_else(|refusal| *refusal)
 }
 
 async fn take_body(shared: &Shared, feed: FeedId, body: Body) -> Result<Response, Box<Response>> {

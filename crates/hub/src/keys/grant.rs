@@ -80,6 +80,14 @@ impl Grant {
         }
     }
 
+    /// Whether [`Grant::check_names`] could refuse anything.
+    pub(crate) fn limits_names(&self) -> bool {
+        match self {
+            Self::Key(key) => key.symbols.is_some() || key.symbols_max.is_some(),
+            Self::Anyone(_) | Self::Token(_) => false,
+        }
+    }
+
     /// Whether names may be subscribed to, where `total_after` are those of trades and quotes there would
     /// be then; if not, what is allowed.
     pub(crate) fn check_names(&self, adds: &Names, total_after: usize) -> Result<(), String> {

@@ -90,6 +90,14 @@ impl Seat {
         }
     }
 
+    /// Completes when a publisher's session is to end; never for a subscriber's.
+    pub(super) async fn until_ended(&self) {
+        match &self.bell {
+            Bell::Task(task) => task.cancelled().await,
+            Bell::Shard(_) => std::future::pending().await,
+        }
+    }
+
     fn is_subscriber(&self) -> bool {
         matches!(self.bell, Bell::Shard(_))
     }

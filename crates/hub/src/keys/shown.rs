@@ -39,6 +39,11 @@ pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Credentials>, &'static
     Ok(Some(Credentials::from_pair(id.to_owned(), secret.to_owned())))
 }
 
+/// What the program calls itself.
+pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::USER_AGENT)?.to_str().ok().map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

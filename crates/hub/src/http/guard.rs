@@ -1,0 +1,75 @@
+//! Who may ask for what over HTTP.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+
+use super::refuse;
+use crate::keys::{Grant, WrongKey, shown};
+use crate::metrics::Refused;
+use crate::server::Shared;
+
+/// What somebody wants to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Need<'a> {
+    /// Ask.
+    Read,
+    /// Publish to a feed.
+    Publish(&'a str),
+    /// Change the hub, or see who is there.
+    Admin,
+}
+
+impl Need<'_> {
+    fn is_met_by(self, grant: &Grant) -> bool {
+        match self {
+            Self::Read => true,
+            Self::Publish(feed) => grant.may_publish(feed),
+            Self::Admin => grant.is_admin(),
+        }
+    }
+
+    fn described(self) -> String {
+        match self {
+            Self::Read => "that may read".to_owned(),
+            Self::Publish(feed) => format!("that may publish to {feed}"),
+            Self::Admin => "of an administrator".to_owned(),
+        }
+    }
+}
+
+/// What the sender of a request may do, if that is enough. A wrong key is answered late, and the more so
+/// the more there were; a right one at once.
+pub(super) async fn guard(
+    shared: &Shared,
+    peer: IpAddr,
+    headers: &HeaderMap,
+    need: Need<'_>,
+) -> Result<Grant, Box<Response>> {
+    let refused = |status, text: String| Box::new(refuse(shared, status, Refused::Token, text));
+    let wanted = need.described();
+    let shown = shown(headers)
+        .map_err(|expected| refused(StatusCode::UNAUTHORIZED, expected.to_owned()))?;
+    let grant = match &shown {
+        Some(shown) => shared.keys.check(shown, peer),
+        None => shared.keys.anonymous().ok_or(WrongKey::default()),
+    };
+    let why_not = match grant {
+        Ok(grant) if need.is_met_by(&grant) => return Ok(grant),
+        // It may do other things: to try it again will not help.
+        Ok(Grant::Key(key)) => {
+            let text = format!("key {} is not one {wanted}", key.name);
+            return Err(refused(StatusCode::FORBIDDEN, text));
+        }
+        Ok(_) if shown.is_some() => shared.keys.wrong(peer),
+        Ok(_) => WrongKey::default(),
+        Err(wrong) => wrong,
+    };
+    tokio::time::sleep(why_not.delay).await;
+    let text = match shown {
+        Some(_) => format!("wrong key or token; expected one {wanted}"),
+        None => format!("a key {wanted} is needed here: Authorization: Bearer ID:SECRET"),
+    };
+    Err(refused(StatusCode::UNAUTHORIZED, text))
+}
