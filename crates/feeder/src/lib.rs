@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod alpaca;
 mod clock;
 mod error;
 mod identity;
@@ -35,7 +36,10 @@ mod replay;
 mod schedule;
 mod simulator;
 mod source;
+mod supply;
+mod tls;
 
+pub use alpaca::{AlpacaConfig, AlpacaUrl, AlpacaUrlError, MarketHours, MarketHoursError, relay};
 pub use error::{FeedError, PublishError};
 pub use ndjson::write_ndjson;
 pub use pace::{Pace, Speed, SpeedError};
@@ -44,3 +48,4 @@ pub use publisher::{HubUrl, HubUrlError, PublisherConfig, PublisherId, Publisher
 pub use replay::{OnError, Replay, ReplayConfig};
 pub use simulator::{SimConfig, Simulator};
 pub use source::{Source, SourceError};
+pub use tls::{Authorities, AuthoritiesError};

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::progress::add;
-use crate::schedule::{Next, Schedule};
+use crate::schedule::Schedule;
+use crate::supply::{Next, Supply};
 use crate::{Counts, FeedError, Pace, Progress, Source};
 
 /// Ticks between two looks at the clock and at the cancellation.
@@ -60,7 +61,7 @@ pub async fn write_ndjson<S: Source, W: Write>(
         add(&progress.ticks, ticks);
         add(&progress.acked, ticks);
         add(&progress.bytes, lines.len());
-        progress.set_source(schedule.source().skipped(), schedule.source().fraction_done());
+        schedule.tell(&progress);
         if let Some(error) = failed {
             out.flush().map_err(FeedError::Write)?;
             return Err(error.into());

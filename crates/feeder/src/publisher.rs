@@ -20,6 +20,8 @@ use std::time::Duration;
 use tickwire_protocol::{Feed, Publish};
 use tokio_util::sync::CancellationToken;
 
+use crate::schedule::Schedule;
+use crate::supply::Supply;
 use crate::{Counts, FeedError, Pace, Progress, Source};
 pub use address::{HubUrl, HubUrlError};
 use session::Publisher;
@@ -98,8 +100,8 @@ impl PublisherId {
         Self(format!("feed-{:016x}", rand::random::<u64>()))
     }
 
-    fn command(&self) -> Publish {
-        Publish { publisher: self.0.clone() }
+    fn command(&self, demand: bool) -> Publish {
+        Publish { publisher: self.0.clone(), demand }
     }
 }
 
@@ -131,12 +133,22 @@ pub async fn publish<S: Source>(
     cancel: CancellationToken,
     progress: Arc<Progress>,
 ) -> Result<Counts, FeedError> {
+    publish_supply(Schedule::new(source, pace), config, cancel, progress).await
+}
+
+/// Publishes what a supply has.
+pub(crate) async fn publish_supply<S: Supply>(
+    supply: S,
+    config: PublisherConfig,
+    cancel: CancellationToken,
+    progress: Arc<Progress>,
+) -> Result<Counts, FeedError> {
     let flush_timeout = config.flush_timeout;
     let out_of_time = async {
         cancel.cancelled().await;
         tokio::time::sleep(flush_timeout).await;
     };
-    let publisher = Publisher::new(source, pace, config, cancel.clone(), Arc::clone(&progress));
+    let publisher = Publisher::new(supply, config, cancel.clone(), Arc::clone(&progress));
     tokio::select! {
         result = Box::pin(publisher.run()) => result?,
         () = out_of_time => tracing::warn!("stopped before everything was acknowledged"),

@@ -3,18 +3,8 @@
 use tickwire_protocol::{Tick, UnixNanos};
 
 use crate::pace::{Due, Pacer};
-use crate::{Pace, Source, SourceError};
-
-/// What to do now.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Send this; it was due at that time.
-    Send(Tick, UnixNanos),
-    /// Nothing is due before this time.
-    Wait(UnixNanos),
-    /// Nothing will be due any more.
-    End,
-}
+use crate::supply::{Next, Supply};
+use crate::{Pace, Progress, Source, SourceError};
 
 /// Reads a source one tick ahead.
 #[derive(Debug)]
@@ -43,8 +33,18 @@ impl<S: Source> Schedule<S> {
         }
     }
 
-    /// The next tick if it is due. After an error it has ended.
-    pub(crate) fn next(&mut self, now: UnixNanos) -> Result<Next, SourceError> {
+    fn read(&mut self) -> Result<Option<Tick>, SourceError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let tick = self.source.next_tick();
+        self.ended = !matches!(tick, Ok(Some(_)));
+        tick
+    }
+}
+
+impl<S: Source> Supply for Schedule<S> {
+    fn next(&mut self, now: UnixNanos) -> Result<Next, SourceError> {
         if self.has_ended() {
             return Ok(Next::End);
         }
@@ -67,8 +67,7 @@ impl<S: Source> Schedule<S> {
         Ok(Next::Send(tick, due.at))
     }
 
-    /// Passes over up to `count` ticks, whenever they are due; returns how many.
-    pub(crate) fn skip(&mut self, count: u64) -> Result<u64, SourceError> {
+    fn skip(&mut self, count: u64) -> Result<u64, SourceError> {
         let before = self.taken;
         while self.taken - before < count && (self.ahead.take().is_some() || self.read()?.is_some())
         {
@@ -77,9 +76,8 @@ impl<S: Source> Schedule<S> {
         Ok(self.taken - before)
     }
 
-    /// Goes back to the beginning of the source; `false` if it cannot. Ticks that are taken again are
-    /// due when they were, and bear the same times.
-    pub(crate) fn rewind(&mut self) -> Result<bool, SourceError> {
+    /// Ticks that are taken again are due when they were, and bear the same times.
+    fn rewind(&mut self) -> Result<bool, SourceError> {
         let rewound = self.source.rewind();
         self.ended |= rewound.is_err();
         if let Ok(true) = rewound {
@@ -91,38 +89,34 @@ impl<S: Source> Schedule<S> {
         rewound
     }
 
-    fn read(&mut self) -> Result<Option<Tick>, SourceError> {
-        if self.ended {
-            return Ok(None);
-        }
-        let tick = self.source.next_tick();
-        self.ended = !matches!(tick, Ok(Some(_)));
-        tick
-    }
-
-    /// Nothing that has not been taken yet is taken from now on.
-    pub(crate) fn stop(&mut self) {
+    fn stop(&mut self) {
         let most = self.taken.max(self.taken_before);
         self.until.get_or_insert(most);
     }
 
-    /// Whether it has been stopped.
-    pub(crate) fn is_stopped(&self) -> bool {
+    fn is_stopped(&self) -> bool {
         self.until.is_some()
     }
 
-    /// Whether nothing will come any more.
-    pub(crate) fn has_ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.ended && self.ahead.is_none() || self.until.is_some_and(|until| self.taken >= until)
     }
 
-    /// Ticks taken or passed over, counted from the beginning of the source.
-    pub(crate) fn taken(&self) -> u64 {
+    /// It stops at what it has given, and after it went back owes that again.
+    fn owes(&self) -> bool {
+        self.is_stopped() && !self.has_ended()
+    }
+
+    fn taken(&self) -> u64 {
         self.taken
     }
 
-    pub(crate) fn source(&self) -> &S {
-        &self.source
+    fn identity(&self) -> u64 {
+        self.source.identity()
+    }
+
+    fn tell(&self, progress: &Progress) {
+        progress.set_source(self.source.skipped(), self.source.fraction_done());
     }
 }
 

@@ -49,15 +49,15 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects and asks to publish.
-    pub(super) async fn open(config: &PublisherConfig) -> Result<Self, Problem> {
-        let opened = timeout(config.connect_timeout, Self::open_unbounded(config)).await;
+    pub(super) async fn open(config: &PublisherConfig, demand: bool) -> Result<Self, Problem> {
+        let opened = timeout(config.connect_timeout, Self::open_unbounded(config, demand)).await;
         opened.unwrap_or_else(|_| {
             let seconds = config.connect_timeout.as_secs_f64();
             Err(Problem::Again(format!("no answer within {seconds} s")))
         })
     }
 
-    async fn open_unbounded(config: &PublisherConfig) -> Result<Self, Problem> {
+    async fn open_unbounded(config: &PublisherConfig, demand: bool) -> Result<Self, Problem> {
         let url = config.hub.endpoint(&format!("/publish?feed={}", config.feed));
         let request = request(&url, config.token.as_deref())?;
         let limits = WebSocketConfig::default()
@@ -67,10 +67,7 @@ impl Link {
         let connected = connect_async_with_config(request, Some(limits), true).await;
         let (socket, _) = connected.map_err(|error| refused(url, error))?;
         let mut link = Self { socket, send_timeout: config.ack_timeout, last: 0, mark: None };
-        let mut command = Vec::new();
-        Command::Publish(config.publisher.command()).write_json(&mut command);
-        let command = String::from_utf8(command).expect("JSON is UTF-8");
-        link.socket.send(Message::text(command)).await.map_err(lost)?;
+        link.say(&Command::Publish(config.publisher.command(demand))).await?;
         loop {
             for control in link.next().await? {
                 match control {
@@ -114,12 +111,20 @@ impl Link {
         }
     }
 
+    /// Sends what is not a data message.
+    pub(super) async fn say(&mut self, command: &Command) -> Result<(), Problem> {
+        let mut text = Vec::new();
+        command.write_json(&mut text);
+        let text = String::from_utf8(text).expect("JSON is UTF-8");
+        let sent = timeout(self.send_timeout, self.socket.send(Message::text(text)));
+        sent.await.map_err(|_| stalled())?.map_err(lost)
+    }
+
     /// Sends data messages.
     pub(super) async fn send(
         &mut self,
         messages: impl IntoIterator<Item = Bytes>,
     ) -> Result<(), Problem> {
-        let stalled = || again("the hub does not read");
         for message in messages {
             let fed = timeout(self.send_timeout, self.socket.feed(Message::Binary(message)));
             fed.await.map_err(|_| stalled())?.map_err(lost)?;
@@ -189,6 +194,10 @@ fn body(response: &Response<Option<Vec<u8>>>) -> String {
     let body = response.body().as_deref().unwrap_or_default();
     let text = String::from_utf8_lossy(body);
     text.trim().chars().take(DETAIL_CHARS_MAX).collect()
+}
+
+fn stalled() -> Problem {
+    again("the hub does not read")
 }
 
 fn again(reason: &str) -> Problem {

@@ -16,7 +16,8 @@ use super::mark;
 use super::session::Publisher;
 use super::window::Unacked;
 use crate::progress::add;
-use crate::{PublishError, Source, SourceError};
+use crate::supply::Supply;
+use crate::{PublishError, SourceError};
 
 /// Ticks passed over between two looks at the cancellation.
 const SKIP_TICKS: u64 = 10_000;
@@ -32,10 +33,10 @@ enum Stand {
     Elsewhere,
 }
 
-impl<S: Source> Publisher<S> {
+impl<S: Supply> Publisher<S> {
     /// Puts source and window where the hub stands.
     pub(super) async fn align(&mut self, last: u64, mark: Option<&str>) -> Result<(), Problem> {
-        let identity = self.schedule.source().identity();
+        let identity = self.supply.identity();
         let stand = mark.map_or(Stand::Unknown, |mark| {
             mark::read(identity, mark).map_or(Stand::Elsewhere, Stand::At)
         });
@@ -49,9 +50,11 @@ impl<S: Source> Publisher<S> {
                 }
             }
             Stand::Elsewhere if !self.aligned => {
-                tracing::warn!(
-                    "the hub's mark for this publisher id is of another source: starting at its beginning"
-                );
+                if self.supply.resumes() {
+                    tracing::warn!(
+                        "the hub's mark for this publisher id is of another source: starting at its beginning"
+                    );
+                }
                 self.foreign = mark.map(str::to_owned);
             }
             // It has taken nothing of ours, or has lost all of it.
@@ -89,20 +92,20 @@ impl<S: Source> Publisher<S> {
 
     /// Moves the source there, and forgets what was taken from it before; `false` if it cannot.
     async fn go_to(&mut self, at: u64) -> Result<bool, SourceError> {
-        if at < self.schedule.taken() && !self.schedule.rewind()? {
+        if at < self.supply.taken() && !self.supply.rewind()? {
             return Ok(false);
         }
         let unacked = self.window.clear(at);
         self.progress.ticks.fetch_sub(unacked as u64, Relaxed);
         self.untold = 0;
-        while self.schedule.taken() < at {
+        while self.supply.taken() < at {
             if self.cancel.is_cancelled() {
-                self.schedule.stop();
-                if self.schedule.has_ended() {
+                self.supply.stop();
+                if self.supply.has_ended() {
                     break; // it has published nothing that it would owe
                 }
             }
-            let skipped = self.schedule.skip((at - self.schedule.taken()).min(SKIP_TICKS))?;
+            let skipped = self.supply.skip((at - self.supply.taken()).min(SKIP_TICKS))?;
             if skipped == 0 {
                 break;
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tickwire_protocol::{Control, Encoding, ErrorCode, MessageBuf, Tick};
+use tickwire_protocol::{Command, Control, Encoding, ErrorCode, MessageBuf, Tick};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -15,20 +15,20 @@ use super::window::{Unacked, Window};
 use super::{PublisherConfig, mark};
 use crate::clock::Clock;
 use crate::progress::add;
-use crate::schedule::{Next, Schedule};
-use crate::{FeedError, Pace, Progress, PublishError, Source, SourceError};
+use crate::supply::{Next, Supply};
+use crate::{FeedError, Progress, PublishError, SourceError};
 
 /// Ticks looked at between two looks at the cancellation.
 const TURN_TICKS: usize = 10_000;
 
-/// A source on its way to a hub, over as many sessions as it takes.
+/// Ticks on their way to a hub, over as many sessions as it takes.
 #[derive(Debug)]
 pub(super) struct Publisher<S> {
     config: PublisherConfig,
     pub(super) cancel: CancellationToken,
     pub(super) progress: Arc<Progress>,
     clock: Clock,
-    pub(super) schedule: Schedule<S>,
+    pub(super) supply: S,
     /// Why the source ended early; reported once what came before is acknowledged.
     pub(super) failed: Option<SourceError>,
     pub(super) window: Window,
@@ -48,17 +48,16 @@ pub(super) struct Publisher<S> {
     acked_at: Instant,
 }
 
-impl<S: Source> Publisher<S> {
+impl<S: Supply> Publisher<S> {
     pub(super) fn new(
-        source: S,
-        pace: Pace,
+        supply: S,
         config: PublisherConfig,
         cancel: CancellationToken,
         progress: Arc<Progress>,
     ) -> Self {
         let clock = Clock::start();
         Self {
-            schedule: Schedule::new(source, pace),
+            supply,
             failed: None,
             window: Window::new(config.unacked_messages_max, config.unacked_bytes_max),
             backoff: Backoff::new(config.backoff_max),
@@ -102,7 +101,7 @@ impl<S: Source> Publisher<S> {
     /// hub has said so.
     async fn session(&mut self) -> Result<Option<(String, Option<Duration>)>, PublishError> {
         let link = tokio::select! {
-            link = Link::open(&self.config) => link,
+            link = Link::open(&self.config, self.supply.wants_demand()) => link,
             () = self.cancel.cancelled(), if self.owes_nothing() => return Ok(None),
         };
         let served = match link {
@@ -124,8 +123,7 @@ impl<S: Source> Publisher<S> {
 
     /// Whether it may end where it is, once it is to end.
     fn owes_nothing(&self) -> bool {
-        let caught_up = self.schedule.has_ended() || !self.schedule.is_stopped();
-        self.window.is_empty() && caught_up
+        self.window.is_empty() && !self.supply.owes()
     }
 
     async fn serve(&mut self, link: &mut Link) -> Result<(), Problem> {
@@ -135,26 +133,29 @@ impl<S: Source> Publisher<S> {
             self.progress.reconnects.fetch_add(1, Relaxed);
         }
         self.align(link.last, link.mark.as_deref()).await?;
+        self.supply.begin();
         self.acked_at = self.clock.instant();
         link.send(self.window.messages()).await?;
         loop {
             if self.cancel.is_cancelled() {
-                self.schedule.stop();
+                self.supply.stop();
             }
-            if self.schedule.has_ended() && self.window.is_empty() {
+            if self.supply.has_ended() && self.window.is_empty() {
                 return Ok(());
             }
-            let may_take = !self.schedule.has_ended() && self.window.has_room();
+            let may_take = !self.supply.has_ended() && self.window.has_room();
             tokio::select! {
                 controls = link.next() => self.hear(controls?)?,
                 () = sleep_until(self.wake), if may_take => self.send_due(link).await?,
+                () = self.supply.ready(), if may_take => self.send_due(link).await?,
+                report = self.supply.report() => link.say(&Command::Report(report)).await?,
                 () = sleep_until(self.acked_at + self.config.ack_timeout),
                     if !self.window.is_empty() =>
                 {
                     let seconds = self.config.ack_timeout.as_secs_f64();
                     return Err(Problem::Again(format!("no acknowledgement for {seconds} s")));
                 }
-                () = self.cancel.cancelled(), if !self.schedule.is_stopped() => {}
+                () = self.cancel.cancelled(), if !self.supply.is_stopped() => {}
             }
         }
     }
@@ -175,6 +176,7 @@ impl<S: Source> Publisher<S> {
                         self.backoff.reset();
                     }
                 }
+                Control::Demand { names, gone, .. } => self.supply.hear_demand(&names, &gone),
                 Control::Error { code, detail, .. } => {
                     if code == ErrorCode::InvalidSyntax {
                         self.progress.refused.fetch_add(1, Relaxed);
@@ -197,14 +199,13 @@ impl<S: Source> Publisher<S> {
     async fn send_due(&mut self, link: &mut Link) -> Result<(), Problem> {
         let until = self.fill();
         self.wake = until.unwrap_or_else(|| self.clock.instant());
-        let source = self.schedule.source();
-        self.progress.set_source(source.skipped(), source.fraction_done());
+        self.supply.tell(&self.progress);
         let lost = std::mem::take(&mut self.untold);
         if self.message.is_empty() && lost == 0 {
             return Ok(());
         }
         let ticks = self.message.len();
-        let end = self.schedule.taken();
+        let end = self.supply.taken();
         let message = self.seal(lost, end);
         add(&self.progress.ticks, ticks);
         add(&self.progress.messages, 1);
@@ -221,7 +222,7 @@ impl<S: Source> Publisher<S> {
         if lost > 0 {
             self.message.push_lost(lost);
         }
-        self.message.push_mark(&mark::write(self.schedule.source().identity(), end));
+        self.message.push_mark(&mark::write(self.supply.identity(), end));
         Bytes::copy_from_slice(self.message.finish())
     }
 
@@ -229,13 +230,16 @@ impl<S: Source> Publisher<S> {
     fn fill(&mut self) -> Option<Instant> {
         let now = self.clock.now();
         self.message.clear();
+        let dropped = self.supply.take_dropped();
+        self.untold += dropped;
+        self.progress.dropped.fetch_add(dropped, Relaxed);
         for _ in 0..TURN_TICKS {
             if self.message.len() >= self.config.message_ticks_max
                 || self.message.bytes() >= self.config.message_bytes_max
             {
                 break;
             }
-            match self.schedule.next(now) {
+            match self.supply.next(now) {
                 Ok(Next::Send(tick, due)) => self.take(&tick, now.since(due)),
                 Ok(Next::Wait(until)) => return Some(self.clock.instant_of(until)),
                 Ok(Next::End) => break,

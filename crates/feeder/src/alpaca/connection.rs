@@ -1,0 +1,122 @@
+//! One connection to an upstream.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+
+use super::AlpacaConfig;
+use super::retry::End;
+use super::session::Say;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// An upstream that takes nothing for so long is dead.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Streams keep messages below 1 MiB; an answer that names a whole market may be larger.
+const INCOMING_BYTES_MAX: usize = 16 * 1024 * 1024;
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// How much of what an upstream says about a refusal is shown, in characters.
+const SAID_CHARS_MAX: usize = 120;
+
+#[derive(Debug)]
+pub(super) struct Connection(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Connection {
+    pub(super) async fn open(config: &AlpacaConfig) -> Result<Self, End> {
+        let mut request = config.url.to_string().into_client_request().map_err(lost)?;
+        let headers = request.headers_mut();
+        let msgpack = HeaderValue::from_static("application/msgpack");
+        headers.insert(header::CONTENT_TYPE, msgpack);
+        let agent = HeaderValue::from_static(concat!("tickwire/", env!("CARGO_PKG_VERSION")));
+        headers.insert(header::USER_AGENT, agent);
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .max_message_size(Some(INCOMING_BYTES_MAX))
+            .max_frame_size(Some(INCOMING_BYTES_MAX));
+        let trust = config.authorities.as_ref().map(crate::Authorities::connector);
+        let connecting = connect_async_tls_with_config(request, Some(limits), true, trust);
+        match timeout(CONNECT_TIMEOUT, Box::pin(connecting)).await {
+            Ok(Ok((socket, _))) => Ok(Self(socket)),
+            Ok(Err(error)) => Err(refused(error)),
+            Err(_) => {
+                let seconds = CONNECT_TIMEOUT.as_secs();
+                Err(End::Lost(format!("no connection within {seconds} s")))
+            }
+        }
+    }
+
+    /// What comes next. Cancel safe: nothing is lost.
+    pub(super) async fn next(&mut self) -> Result<Message, End> {
+        match self.0.next().await {
+            None => Err(End::Lost("the upstream cut the connection".to_owned())),
+            Some(Err(error)) => Err(lost(error)),
+            Some(Ok(Message::Close(Some(frame)))) => {
+                let reason: String = frame.reason.chars().take(SAID_CHARS_MAX).collect();
+                Err(End::Lost(format!("closed by the upstream: {} {reason}", frame.code)))
+            }
+            Some(Ok(Message::Close(None))) => Err(End::Lost("closed by the upstream".to_owned())),
+            Some(Ok(message)) => Ok(message),
+        }
+    }
+
+    pub(super) async fn send(&mut self, says: Vec<Say>) -> Result<(), End> {
+        if says.is_empty() {
+            return Ok(());
+        }
+        let sending = async {
+            for say in says {
+                self.0.feed(message(say)?).await.map_err(lost)?;
+            }
+            self.0.flush().await.map_err(lost)
+        };
+        let sent = timeout(SEND_TIMEOUT, sending).await;
+        sent.unwrap_or_else(|_| Err(End::Lost("the upstream does not read".to_owned())))
+    }
+
+    /// Says goodbye, so that the key's place is free at once.
+    pub(super) async fn close(mut self) {
+        let goodbye = async {
+            self.0.close(None).await.ok();
+            while let Some(Ok(_)) = self.0.next().await {}
+        };
+        timeout(CLOSE_TIMEOUT, goodbye).await.ok();
+    }
+}
+
+fn message(say: Say) -> Result<Message, End> {
+    Ok(match say {
+        Say::Binary(bytes) => Message::binary(bytes),
+        Say::Ping => Message::Ping(Bytes::new()),
+        Say::Text(text) => {
+            let text = Utf8Bytes::try_from(text).expect("JSON is UTF-8");
+            Message::Text(text)
+        }
+    })
+}
+
+fn refused(error: Error) -> End {
+    let Error::Http(response) = error else { return lost(error) };
+    let status = response.status();
+    let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default()).into_owned();
+    let body: String = body.trim().chars().take(SAID_CHARS_MAX).collect();
+    let said = format!("the upstream answers HTTP {status} {body}");
+    // Too many requests and a request that took too long may pass, like all faults of the server.
+    if status.is_client_error() && !matches!(status.as_u16(), 408 | 429) {
+        return End::Refused(said);
+    }
+    End::Lost(said)
+}
+
+fn lost(error: Error) -> End {
+    End::Lost(match error {
+        Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    })
+}

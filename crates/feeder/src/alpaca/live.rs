@@ -1,0 +1,308 @@
+//! The way from an upstream to the publisher: a queue of ticks one way, demand the other.
+//!
+//! The queue is bounded. While the hub is away it fills; then the oldest ticks give way to new ones,
+//! and the hub is told how many.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tickwire_protocol::{Names, Report, Tick, UnixNanos};
+use tokio::sync::{Notify, watch};
+
+use super::names::{NameSet, each};
+use crate::supply::{Next, Supply};
+use crate::{Progress, SourceError};
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    filled: Notify,
+    /// The newest.
+    report: Mutex<Report>,
+    reported: Notify,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ticks with the times at which they came.
+#[derive(Debug)]
+struct Queue {
+    ticks: VecDeque<(Tick, UnixNanos)>,
+    bytes: usize,
+    bytes_max: usize,
+    /// Ticks that gave way since somebody asked.
+    dropped: u64,
+    /// Nothing comes any more.
+    closed: bool,
+}
+
+impl Queue {
+    fn push(&mut self, tick: Tick, now: UnixNanos) {
+        self.bytes += room(&tick);
+        self.ticks.push_back((tick, now));
+        while self.bytes > self.bytes_max && self.pop().is_some() {
+            self.dropped += 1;
+        }
+    }
+
+    fn pop(&mut self) -> Option<(Tick, UnixNanos)> {
+        let (tick, at) = self.ticks.pop_front()?;
+        self.bytes -= room(&tick);
+        Some((tick, at))
+    }
+}
+
+/// What a tick takes in the queue, in bytes.
+fn room(tick: &Tick) -> usize {
+    size_of::<(Tick, UnixNanos)>() + tick.long_text_bytes()
+}
+
+/// Where the upstream's side puts ticks and tells how it is, and hears what is wanted.
+#[derive(Debug)]
+pub(super) struct Intake {
+    shared: Arc<Shared>,
+    pub(super) demand: watch::Receiver<NameSet>,
+}
+
+/// The publisher's side.
+#[derive(Debug)]
+pub(super) struct Live {
+    shared: Arc<Shared>,
+    demand: watch::Sender<NameSet>,
+    on_demand: bool,
+    /// What is said of demand next is all of it.
+    begins: bool,
+    identity: u64,
+    taken: u64,
+}
+
+/// Both sides of a queue of at most so many bytes.
+pub(super) fn live(bytes_max: usize, on_demand: bool, first: Report) -> (Intake, Live) {
+    let queue = Queue { ticks: VecDeque::new(), bytes: 0, bytes_max, dropped: 0, closed: false };
+    let shared = Arc::new(Shared {
+        queue: Mutex::new(queue),
+        filled: Notify::new(),
+        report: Mutex::new(first),
+        reported: Notify::new(),
+    });
+    let (demanded, demand) = watch::channel(NameSet::new());
+    let intake = Intake { shared: Arc::clone(&shared), demand };
+    let live = Live {
+        shared,
+        demand: demanded,
+        on_demand,
+        begins: true,
+        identity: rand::random(),
+        taken: 0,
+    };
+    (intake, live)
+}
+
+impl Intake {
+    /// Brings ticks that came just now.
+    pub(super) fn push(&self, ticks: Vec<Tick>, now: UnixNanos) {
+        if ticks.is_empty() {
+            return;
+        }
+        let mut queue = self.shared.queue();
+        for tick in ticks {
+            queue.push(tick, now);
+        }
+        drop(queue);
+        self.shared.filled.notify_one();
+    }
+
+    /// Says how the upstream is now.
+    pub(super) fn report(&self, report: Report) {
+        *self.shared.report() = report;
+        self.shared.reported.notify_one();
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.shared.queue().closed = true;
+        self.shared.filled.notify_one();
+    }
+}
+
+impl Supply for Live {
+    fn next(&mut self, _now: UnixNanos) -> Result<Next, SourceError> {
+        let mut queue = self.shared.queue();
+        Ok(match queue.pop() {
+            Some((tick, came)) => {
+                self.taken += 1;
+                Next::Send(tick, came)
+            }
+            None if queue.closed => Next::End,
+            None => Next::Wait(UnixNanos::MAX),
+        })
+    }
+
+    fn skip(&mut self, _count: u64) -> Result<u64, SourceError> {
+        Ok(0)
+    }
+
+    fn rewind(&mut self) -> Result<bool, SourceError> {
+        Ok(false)
+    }
+
+    /// What has come is still taken.
+    fn stop(&mut self) {
+        self.shared.queue().closed = true;
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.shared.queue().closed
+    }
+
+    fn has_ended(&self) -> bool {
+        let queue = self.shared.queue();
+        queue.closed && queue.ticks.is_empty()
+    }
+
+    fn owes(&self) -> bool {
+        !self.shared.queue().ticks.is_empty()
+    }
+
+    fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    fn tell(&self, _progress: &Progress) {}
+
+    fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.shared.queue().dropped)
+    }
+
+    async fn ready(&self) {
+        self.shared.filled.notified().await;
+    }
+
+    fn resumes(&self) -> bool {
+        false
+    }
+
+    fn wants_demand(&self) -> bool {
+        self.on_demand
+    }
+
+    fn begin(&mut self) {
+        self.begins = true;
+        self.shared.reported.notify_one();
+    }
+
+    fn hear_demand(&mut self, names: &Names, gone: &Names) {
+        let begins = std::mem::take(&mut self.begins);
+        self.demand.send_modify(|wanted| {
+            if begins {
+                wanted.clear();
+            }
+            for name in each(gone) {
+                wanted.remove(&name);
+            }
+            wanted.extend(each(names));
+        });
+    }
+
+    async fn report(&self) -> Report {
+        self.shared.reported.notified().await;
+        self.shared.report().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SimConfig, Simulator};
+
+    fn ticks(count: usize) -> Vec<Tick> {
+        Simulator::new(SimConfig { symbols: 3, ..SimConfig::default() }).take(count).collect()
+    }
+
+    fn report() -> Report {
+        let state = tickwire_protocol::FeedState::Down;
+        Report { state, detail: None, upstream: None, connects: 0, errors: 0, ticks: 0 }
+    }
+
+    fn taken(live: &mut Live) -> Vec<Tick> {
+        let mut taken = Vec::new();
+        while let Next::Send(tick, _) = live.next(UnixNanos(5)).unwrap() {
+            taken.push(tick);
+        }
+        taken
+    }
+
+    #[test]
+    fn full_queue_gives_up_the_oldest_and_counts_them() {
+        let all = ticks(10);
+        let (intake, mut live) = live(4 * room(&all[0]), false, report());
+        intake.push(all.clone(), UnixNanos(1));
+        assert_eq!((live.take_dropped(), live.take_dropped()), (6, 0));
+        assert_eq!(taken(&mut live), all[6..]);
+        assert_eq!(live.taken(), 4);
+        assert_eq!(live.shared.queue().bytes, 0);
+    }
+
+    #[test]
+    fn queue_ends_once_its_upstream_has_and_it_is_empty() {
+        let (intake, mut live) = live(1_000_000, false, report());
+        assert_eq!(live.next(UnixNanos(5)).unwrap(), Next::Wait(UnixNanos::MAX));
+        intake.push(ticks(2), UnixNanos(1));
+        drop(intake);
+        assert!(!live.has_ended() && live.owes());
+        assert_eq!(taken(&mut live).len(), 2);
+        assert_eq!(live.next(UnixNanos(5)).unwrap(), Next::End);
+        assert!(live.has_ended() && !live.owes());
+    }
+
+    #[tokio::test]
+    async fn demand_adds_up_until_a_session_says_all_anew() {
+        let names = |text: &str| {
+            let mut names = Names::default();
+            for name in text.split_ascii_whitespace() {
+                names[tickwire_protocol::Channel::Trades].add(name).unwrap();
+            }
+            names
+        };
+        let (intake, mut live) = live(1_000_000, true, report());
+        let wanted = |intake: &Intake| -> Vec<String> {
+            let wanted = intake.demand.borrow();
+            wanted
+                .iter()
+                .map(|(_, symbol)| symbol.map_or("*".into(), |name| name.to_string()))
+                .collect()
+        };
+        live.begin();
+        live.hear_demand(&names("A B"), &names(""));
+        live.hear_demand(&names("C *"), &names("A"));
+        assert_eq!(wanted(&intake), ["*", "B", "C"]);
+        live.begin();
+        live.hear_demand(&names("D"), &names(""));
+        live.hear_demand(&names("E"), &names(""));
+        assert_eq!(wanted(&intake), ["D", "E"]);
+    }
+
+    #[tokio::test]
+    async fn each_session_is_told_the_newest_report() {
+        let (intake, mut live) = live(1_000_000, true, report());
+        for connects in 1..4 {
+            intake.report(Report { connects, ..report() });
+        }
+        assert_eq!(live.report().await.connects, 3);
+        live.begin();
+        assert_eq!(live.report().await.connects, 3);
+    }
+}

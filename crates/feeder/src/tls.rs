@@ -1,0 +1,55 @@
+//! Whom a TLS connection trusts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_tungstenite::Connector;
+
+/// Certificate authorities of one's own, instead of the system's.
+#[derive(Debug, Clone)]
+pub struct Authorities(Arc<ClientConfig>);
+
+/// Why a file gives no authorities.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthoritiesError {
+    /// It cannot be read as certificates.
+    #[error("cannot read certificates from {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// None of what it holds can be an authority.
+    #[error("{} holds no certificate: expected PEM, -----BEGIN CERTIFICATE-----", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Authorities {
+    /// Those in a file of PEM.
+    ///
+    /// # Errors
+    /// If it cannot be read or holds no certificate.
+    pub fn from_pem_file(path: &Path) -> Result<Self, AuthoritiesError> {
+        let unreadable = |source| AuthoritiesError::Read { path: path.to_owned(), source };
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+            roots.add_parsable_certificates([certificate.map_err(unreadable)?]);
+        }
+        if roots.is_empty() {
+            return Err(AuthoritiesError::Empty { path: path.to_owned() });
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Ok(Self(Arc::new(config)))
+    }
+
+    pub(crate) fn connector(&self) -> Connector {
+        Connector::Rustls(Arc::clone(&self.0))
+    }
+}
