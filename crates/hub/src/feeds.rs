@@ -2,12 +2,13 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tickwire_protocol::{Control, Feed, FeedState, UnixNanos};
 
 use crate::fanout::FeedId;
+use crate::sources::Sources;
 
 /// All feeds there are, in the order of their numbers.
 #[derive(Debug)]
@@ -22,7 +23,10 @@ pub(crate) struct Feeds {
 #[derive(Debug)]
 pub(crate) struct FeedStatus {
     pub(crate) name: Feed,
-    publishers: AtomicU32,
+    /// Its publishers, and what they say of where their ticks come from.
+    pub(crate) sources: Sources,
+    /// Ticks taken from publishers.
+    ticks: AtomicU64,
     /// When its last tick was numbered; 0 before the first.
     last_tick: AtomicU64,
     /// When the last POST brought ticks; 0 before the first. It counts as a publisher for a while.
@@ -48,7 +52,8 @@ impl Feeds {
             .into_iter()
             .map(|name| FeedStatus {
                 name,
-                publishers: AtomicU32::new(0),
+                sources: Sources::default(),
+                ticks: AtomicU64::new(0),
                 last_tick: AtomicU64::new(0),
                 last_post: AtomicU64::new(0),
                 lost: AtomicU64::new(0),
@@ -104,20 +109,15 @@ impl Feeds {
 }
 
 impl FeedStatus {
-    pub(crate) fn publisher_came(&self) {
-        self.publishers.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn publisher_left(&self) {
-        self.publishers.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn publishers(&self) -> u32 {
-        self.publishers.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn ticked(&self, now: UnixNanos) {
+    /// So many of its ticks were numbered.
+    pub(crate) fn ticked(&self, ticks: usize, now: UnixNanos) {
+        self.ticks.fetch_add(ticks as u64, Ordering::Relaxed);
         self.last_tick.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Ticks taken from its publishers.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
     }
 
     pub(crate) fn posted(&self, now: UnixNanos) {
@@ -155,10 +155,10 @@ impl FeedStatus {
             let last = UnixNanos(last.load(Ordering::Relaxed));
             last.0 != 0 && now.since(last) < stale_after
         };
-        let is = match (self.publishers() > 0 || recent(&self.last_post), recent(&self.last_tick)) {
-            (true, true) => FeedState::Live,
-            (true, false) => FeedState::Stale,
-            (false, _) => FeedState::Down,
+        let best = if recent(&self.last_post) { FeedState::Live } else { self.sources.best() };
+        let is = match best {
+            FeedState::Live if !recent(&self.last_tick) => FeedState::Stale,
+            best => best,
         };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let since = if told.state == is { told.since } else { now };
@@ -185,18 +185,18 @@ mod tests {
         let feeds = Feeds::new(vec![Feed::default()], Duration::from_secs(10), at(0));
         let feed = feeds.get(FeedId(0));
         assert_eq!(feed.state(), (FeedState::Down, at(0)));
-        feed.publisher_came();
+        let publisher = feed.sources.enter(at(1));
         assert!(feeds.refresh(at(1)));
         assert_eq!(feeds.changed_since(0), [FeedId(0)]);
         assert_eq!(feed.state(), (FeedState::Stale, at(1)));
-        feed.ticked(at(2));
+        feed.ticked(1, at(2));
         assert!(feeds.refresh(at(3)));
         assert_eq!(feed.state(), (FeedState::Live, at(3)));
         assert!(!feeds.refresh(at(11)));
         assert_eq!(feeds.changed_since(feeds.version()), []);
         assert!(feeds.refresh(at(12)));
-        feed.ticked(at(13));
-        feed.publisher_left();
+        feed.ticked(1, at(13));
+        feed.sources.leave(publisher);
         feeds.refresh(at(14));
         assert_eq!(feed.state(), (FeedState::Down, at(14)), "at once, however fresh its ticks");
     }
@@ -220,7 +220,7 @@ mod tests {
         let feeds = Feeds::new(vec![Feed::default()], Duration::from_secs(10), at(0));
         let feed = feeds.get(FeedId(0));
         feed.posted(at(1));
-        feed.ticked(at(1));
+        feed.ticked(1, at(1));
         feeds.refresh(at(2));
         assert_eq!(feed.state().0, FeedState::Live);
         feeds.refresh(at(11));

@@ -1,12 +1,15 @@
 //! A publisher's session: reads, checks and counts its messages, hands the ticks to the router, and
 //! tells the publisher how far they have come.
 
+mod demanding;
+mod end;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use tickwire_protocol::{
-    Command, Control, Encoding, ErrorCode, Publish, Published, decode_publish,
+    Command, Control, Encoding, ErrorCode, Publish, Published, Report, decode_publish,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
@@ -17,11 +20,13 @@ use tungstenite::{Error, Message};
 
 use crate::clock;
 use crate::config::ms;
-use crate::drain;
 use crate::fanout::{FeedId, PublisherToken};
 use crate::metrics::Refused;
 use crate::router::{Ingest, MessageNumber, Progress};
 use crate::server::Shared;
+use crate::sources::SourceId;
+use demanding::Demanding;
+use end::End;
 
 /// Time between acknowledgements while there is something to acknowledge; the contract allows 50 ms.
 const ACK_INTERVAL: Duration = Duration::from_millis(20);
@@ -46,15 +51,17 @@ pub(crate) async fn run<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let status = shared.feeds.get(feed);
-    status.publisher_came();
+    let source = status.sources.enter(clock::wall());
     shared.metrics.publishers.add(1);
     let (progress_sender, progress) = watch::channel(Progress::default());
     let mut session = Session {
         shared: shared.clone(),
         feed,
+        source,
         ws,
         encoding: Encoding::Json,
         acknowledged: None,
+        demanding: None,
         progress_sender,
         progress,
         told: Progress::default(),
@@ -64,17 +71,21 @@ pub(crate) async fn run<S>(
     session.leave(end).await;
     drop(place);
     shared.metrics.publishers.sub(1);
-    status.publisher_left();
+    status.sources.leave(source);
 }
 
 struct Session<S> {
     shared: Arc<Shared>,
     feed: FeedId,
+    /// Its place among the publishers of the feed.
+    source: SourceId,
     ws: WebSocketStream<S>,
     /// What it is answered in: that of its last message.
     encoding: Encoding,
     /// Set once it has asked for acknowledged publishing.
     acknowledged: Option<Acknowledged>,
+    /// Set once it has asked to be told what is wanted.
+    demanding: Option<Demanding>,
     progress_sender: watch::Sender<Progress>,
     progress: watch::Receiver<Progress>,
     /// What it has been told of its progress.
@@ -86,55 +97,6 @@ struct Acknowledged {
     token: PublisherToken,
     /// Number of the last data message received.
     number: u64,
-}
-
-/// Why a publisher's session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Left,
-    Silent,
-    Replaced,
-    Protocol,
-    NotUtf8,
-    TooBig,
-    TooManyPublishers,
-    Shutdown,
-}
-
-impl End {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::Silent => "silent",
-            Self::Replaced => "replaced",
-            Self::Protocol => "protocol",
-            Self::NotUtf8 => "not_utf8",
-            Self::TooBig => "too_big",
-            Self::TooManyPublishers => "too_many_publishers",
-            Self::Shutdown => "shutdown",
-        }
-    }
-
-    /// What the close frame says.
-    fn text(self) -> String {
-        match self {
-            Self::Shutdown => drain::close_text(drain::retry_of_publishers()),
-            other => other.label().to_owned(),
-        }
-    }
-
-    /// The close code, where one is sent.
-    const fn code(self) -> Option<u16> {
-        match self {
-            Self::Left | Self::Silent => None,
-            Self::Replaced => Some(1008),
-            Self::Protocol => Some(1002),
-            Self::NotUtf8 => Some(1007),
-            Self::TooBig => Some(1009),
-            Self::TooManyPublishers => Some(1013),
-            Self::Shutdown => Some(1001),
-        }
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -164,6 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     // Progress made meanwhile is told in one acknowledgement.
                     self.read_for(ACK_INTERVAL, &mut heard).await?;
                 }
+                () = due(self.demanding.as_ref()) => self.tell_changed_demand().await?,
                 _ = ping.tick() => {
                     if clock::monotonic() - heard > silent_max {
                         return Err(End::Silent);
@@ -273,13 +236,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn command(&mut self, bytes: &[u8]) -> Result<(), End> {
         let command = match self.encoding {
             Encoding::Json => Command::from_json(bytes),
-            Encoding::MsgpackArray => Command::from_msgpack(bytes),
+            Encoding::MsgpackArray | Encoding::MsgpackMap => Command::from_msgpack(bytes),
         };
         match command {
             Ok(Command::Publish(_)) if self.acknowledged.is_some() => {
                 self.refuse(ErrorCode::InvalidSyntax, "already publishing".to_owned()).await
             }
             Ok(Command::Publish(publish)) => self.open(publish).await,
+            Ok(Command::Report(_)) if self.acknowledged.is_none() => {
+                let detail = "a report comes behind the publisher's id".to_owned();
+                self.refuse(ErrorCode::InvalidSyntax, detail).await
+            }
+            Ok(Command::Report(report)) => {
+                self.report(report);
+                Ok(())
+            }
             Ok(_) => {
                 let detail = "subscribers connect to /ws".to_owned();
                 self.refuse(ErrorCode::InvalidSyntax, detail).await
@@ -299,9 +270,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             false => End::TooManyPublishers,
         })?;
         tracing::info!(publisher = ?id, last = opened.last, "publisher begins");
+        self.shared.feeds.get(self.feed).sources.name(self.source, &id);
         self.acknowledged = Some(Acknowledged { id, token: opened.token, number: opened.last });
         self.told.upto = opened.last;
-        self.tell(&Control::Publishing { last: opened.last, mark: opened.mark }).await
+        self.tell(&Control::Publishing { last: opened.last, mark: opened.mark }).await?;
+        if publish.demand { self.tell_demand().await } else { Ok(()) }
+    }
+
+    /// Takes note of how the place is where the ticks come from.
+    fn report(&self, report: Report) {
+        let status = self.shared.feeds.get(self.feed);
+        status.sources.report(self.source, report, clock::wall());
+    }
+
+    /// Tells all that is wanted, and from now on what changes.
+    async fn tell_demand(&mut self) -> Result<(), End> {
+        let feed = self.shared.feeds.get(self.feed).name.clone();
+        let listener = self.shared.demand.listen(self.feed);
+        let mut demanding = Demanding::new(feed, listener, clock::monotonic().into());
+        let all = demanding.all();
+        self.demanding = Some(demanding);
+        self.tell_each(&all).await
+    }
+
+    async fn tell_changed_demand(&mut self) -> Result<(), End> {
+        let Some(demanding) = &mut self.demanding else { return Ok(()) };
+        let changes = demanding.changes(clock::monotonic().into());
+        self.tell_each(&changes).await
+    }
+
+    async fn tell_each(&mut self, controls: &[Control]) -> Result<(), End> {
+        for control in controls {
+            self.tell(control).await?;
+        }
+        Ok(())
     }
 
     async fn tell_progress(&mut self) -> Result<(), End> {
@@ -390,10 +392,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 }
 
+/// Waits until a publisher that asked for it may have to be told of what is wanted.
+async fn due(demanding: Option<&Demanding>) {
+    match demanding {
+        Some(demanding) => demanding.due().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Whether a message is a command: a map, where data is an array.
 fn is_command(bytes: &[u8], encoding: Encoding) -> bool {
     match encoding {
-        Encoding::MsgpackArray => matches!(bytes.first(), Some(0x80..=0x8f | 0xde | 0xdf)),
+        Encoding::MsgpackArray | Encoding::MsgpackMap => {
+            matches!(bytes.first(), Some(0x80..=0x8f | 0xde | 0xdf))
+        }
         Encoding::Json => bytes.trim_ascii_start().first() == Some(&b'{'),
     }
 }

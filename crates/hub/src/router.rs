@@ -248,12 +248,8 @@ impl Router {
     fn note_taken(&self, now: UnixNanos) {
         let taken = self.sequencer.taken();
         self.shared.metrics.ticks_in.add(taken.len() as u64);
-        let mut last = None;
-        for numbered in taken {
-            if last != Some(numbered.feed) {
-                self.shared.feeds.get(numbered.feed).ticked(now);
-                last = Some(numbered.feed);
-            }
+        for run in taken.chunk_by(|a, b| a.feed == b.feed) {
+            self.shared.feeds.get(run[0].feed).ticked(run.len(), now);
         }
     }
 

@@ -63,7 +63,7 @@ struct FeedEntry {
     feed: String,
     state: FeedState,
     since: String,
-    publishers: u32,
+    publishers: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,7 +98,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
             feed: feed.name.to_string(),
             state,
             since: since.to_string(),
-            publishers: feed.publishers(),
+            publishers: feed.sources.len(),
         }
     });
     let disk = shared.durable.as_ref().map(|durable| {

@@ -73,7 +73,7 @@ impl Driver {
                 }
             }
         }
-        for pair in &self.pairs {
+        for pair in &mut self.pairs {
             pair.compare();
         }
     }

@@ -7,7 +7,7 @@ mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tickwire_hub::fanout::{CloseReason, Stats};
+use tickwire_hub::fanout::{CloseReason, FeedId, Stats, Want};
 use tickwire_protocol::{Channel, Delivery, Encoding, ErrorCode, Symbol, Tick};
 
 use crate::ops::Setting;
@@ -192,6 +192,16 @@ impl Shard {
             _ => false,
         };
         self.sessions.values().flat_map(Session::deliveries).any(|delivery| !is_slow(delivery))
+    }
+
+    /// What any session wants.
+    pub(crate) fn demand(&self) -> BTreeSet<Want> {
+        let sessions = self.sessions.values();
+        let wants = sessions.flat_map(|session| {
+            let feed = FeedId(session.feed);
+            session.all().map(move |(channel, symbol, _)| Want { feed, channel, symbol })
+        });
+        wants.collect()
     }
 
     /// All but the bytes of control frames, which the model does not know.

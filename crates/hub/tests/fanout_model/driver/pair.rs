@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tickwire_hub::fanout::{
-    Batch, CloseReason, FrameBuf, Log, NextWrite, Position, SessionId, Shard,
+    Batch, CloseReason, FrameBuf, Log, NextWrite, Position, SessionId, Shard, Want,
 };
 use tickwire_protocol::{Command, Control, Element, Names, Subscription, Tick, UnixNanos};
 
@@ -22,6 +22,8 @@ pub(super) struct Pair {
     /// Added to the positions of the log.
     shift: usize,
     message_bytes: usize,
+    /// What is wanted, by the changes that the core has told.
+    wanted: BTreeSet<Want>,
 }
 
 impl Pair {
@@ -33,6 +35,7 @@ impl Pair {
             written: BTreeSet::new(),
             shift: shift(setting),
             message_bytes: setting.message_bytes,
+            wanted: BTreeSet::new(),
         }
     }
 
@@ -290,7 +293,7 @@ impl Pair {
         }
     }
 
-    pub(super) fn compare(&self) {
+    pub(super) fn compare(&mut self) {
         let mut control_bytes = 0;
         for (slot, session) in &self.model.sessions {
             let id = SessionId(*slot);
@@ -309,6 +312,16 @@ impl Pair {
         assert_eq!(self.core.stats(), self.model.stats(control_bytes));
         assert_eq!(self.core.sessions(), self.model.sessions.len());
         assert_eq!(self.core.is_eager(), self.model.is_eager());
+        self.compare_demand();
+    }
+
+    /// By the changes that were told, exactly that is wanted which some session has.
+    fn compare_demand(&mut self) {
+        for (want, wanted) in self.core.take_demand().iter() {
+            let changed = if wanted { self.wanted.insert(want) } else { self.wanted.remove(&want) };
+            assert!(changed, "{want:?} was that already: {wanted}");
+        }
+        assert_eq!(self.wanted, self.model.demand());
     }
 }
 
