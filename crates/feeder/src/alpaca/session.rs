@@ -6,6 +6,8 @@
 //! away ([`Session::ended`]).
 
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

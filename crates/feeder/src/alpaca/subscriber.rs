@@ -3,6 +3,9 @@
 //! One request is under way at a time, of one channel, so that its answer says what it is about. A
 //! request that is refused as a whole is asked again in halves, until the names at fault are found.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -1,0 +1,402 @@
+use tickwire_protocol::{AlpacaCommand, Channel, FeedState, Names};
+
+use super::super::names::Name;
+use super::*;
+
+const T0: u64 = 1_767_364_200; // 2026-01-02T14:30:00Z, a Friday: the market opens
+const CONNECTED: &str = r#"[{"T":"success","msg":"connected"}]"#;
+const AUTHENTICATED: &str = r#"[{"T":"success","msg":"authenticated"}]"#;
+const TRADE: &str = r#"{"T":"t","S":"AAPL","i":5,"x":"V","p":126.5,"s":100,"c":["@"],"t":"2026-01-02T14:30:00.123456789Z","z":"C"}"#;
+
+/// A session and its clock, in milliseconds since the market opened.
+struct Scene {
+    session: Session,
+    ms: u64,
+}
+
+fn names(channel: Channel, symbols: &str) -> NameSet {
+    let mut names = Names::default();
+    for symbol in symbols.split_ascii_whitespace() {
+        names[channel].add(symbol).unwrap();
+    }
+    super::super::names::each(&names).collect()
+}
+
+fn rules() -> Rules {
+    Rules {
+        upstream: "wss://vendor/v2/sip".to_owned(),
+        credentials: Credentials { id: "KEY".to_owned(), secret: "SECRET".to_owned() },
+        data_timeout: Some(Duration::from_secs(30)),
+        hours: MarketHours::REGULAR,
+    }
+}
+
+impl Scene {
+    /// An open connection of a relay that wants these trades.
+    fn open(symbols: &str) -> Self {
+        let always = names(Channel::Trades, symbols);
+        let channels = super::super::AlpacaConfig::CHANNELS.into_iter().collect();
+        let subscriber = Subscriber::new(always, channels, Duration::from_secs(60));
+        let mut scene = Self { session: Session::new(rules(), subscriber), ms: 0 };
+        scene.session.opened(scene.now());
+        scene
+    }
+
+    /// Logged in, with all that is wanted subscribed.
+    fn ready(symbols: &str) -> Self {
+        let mut scene = Self::open(symbols);
+        scene.log_in();
+        if !symbols.is_empty() {
+            scene.ack(Channel::Trades, symbols);
+        }
+        assert_eq!(scene.state(), FeedState::Live);
+        scene.said();
+        scene
+    }
+
+    fn log_in(&mut self) {
+        self.text(CONNECTED).unwrap();
+        self.text(AUTHENTICATED).unwrap();
+    }
+
+    fn now(&self) -> UnixNanos {
+        UnixNanos((T0 * 1_000 + self.ms) * 1_000_000)
+    }
+
+    fn text(&mut self, text: &str) -> Result<Vec<Tick>, End> {
+        self.session.hear(Frame::Text(text.as_bytes()), self.now())
+    }
+
+    fn error(&mut self, code: u16, msg: &str) -> Result<Vec<Tick>, End> {
+        self.text(&format!(r#"[{{"T":"error","code":{code},"msg":"{msg}"}}]"#))
+    }
+
+    fn ack(&mut self, channel: Channel, symbols: &str) {
+        let list: Vec<_> = symbols.split_ascii_whitespace().map(|s| format!("{s:?}")).collect();
+        let (channel, list) = (channel.name(), list.join(","));
+        self.text(&format!(r#"[{{"T":"subscription","{channel}":[{list}]}}]"#)).unwrap();
+    }
+
+    /// What was said in text frames since it was asked.
+    fn said(&mut self) -> Vec<String> {
+        let text = |say| match say {
+            Say::Text(text) => String::from_utf8(text).unwrap(),
+            Say::Ping => "ping".to_owned(),
+            Say::Binary(bytes) => panic!("{bytes:?} after text"),
+        };
+        self.session.take_outbox().into_iter().map(text).collect()
+    }
+
+    /// Lets time pass in steps as the driver's; the end, if there was one.
+    fn pass(&mut self, secs: u64) -> Option<End> {
+        for _ in 0..secs * 4 {
+            self.ms += 250;
+            if let Err(end) = self.session.due(self.now()) {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    /// The same while the upstream answers pings.
+    fn pass_answered(&mut self, secs: u64) -> Option<End> {
+        for _ in 0..secs {
+            if let Some(end) = self.pass(1) {
+                return Some(end);
+            }
+            self.session.hear(Frame::Sign, self.now()).unwrap();
+        }
+        None
+    }
+
+    fn state(&self) -> FeedState {
+        self.session.report().state
+    }
+
+    fn detail(&self) -> String {
+        self.session.report().detail.unwrap()
+    }
+}
+
+fn lost(end: Option<End>) -> String {
+    match end {
+        Some(End::Lost(reason)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn it_logs_in_when_it_is_greeted_and_subscribes_when_it_is_let_in() {
+    let mut scene = Scene::open("AAPL BRK.B");
+    assert!(scene.said().is_empty(), "the upstream speaks first");
+    scene.text(CONNECTED).unwrap();
+    assert_eq!(scene.said(), [r#"{"action":"auth","key":"KEY","secret":"SECRET"}"#]);
+    scene.text(AUTHENTICATED).unwrap();
+    assert_eq!(scene.said(), [r#"{"action":"subscribe","trades":["AAPL","BRK.B"]}"#]);
+    assert_eq!(scene.state(), FeedState::Down);
+    scene.ack(Channel::Trades, "AAPL BRK.B");
+    assert_eq!((scene.state(), scene.detail()), (FeedState::Live, "2 names subscribed".to_owned()));
+    assert!(scene.said().is_empty());
+}
+
+#[test]
+fn it_speaks_messagepack_to_an_upstream_that_does() {
+    let mut scene = Scene::open("AAPL");
+    for control in [Control::Connected { epoch: None }, Control::Authenticated] {
+        let mut message = Vec::new();
+        control.write_message(Encoding::MsgpackMap, &mut message);
+        scene.session.hear(Frame::Binary(&message), scene.now()).unwrap();
+    }
+    let said = scene.session.take_outbox().into_iter().map(|say| match say {
+        Say::Binary(bytes) => {
+            let mut commands = AlpacaCommand::read_all(&bytes, Encoding::MsgpackMap);
+            commands.next().unwrap().unwrap()
+        }
+        other => panic!("{other:?}"),
+    });
+    let mut wanted = Names::default();
+    wanted[Channel::Trades].add("AAPL").unwrap();
+    let expected = [AlpacaCommand::Auth(rules().credentials), AlpacaCommand::Subscribe(wanted)];
+    assert_eq!(said.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn login_by_a_second_message_counts_as_one() {
+    let mut scene = Scene::open("AAPL");
+    scene.text(CONNECTED).unwrap();
+    scene.error(403, "already authenticated").unwrap();
+    assert_eq!(scene.said().len(), 2, "login and subscribe");
+}
+
+#[test]
+fn ticks_are_taken_whatever_stands_beside_them() {
+    let mut scene = Scene::ready("AAPL");
+    let bad = r#"{"T":"t","S":"AAPL"}"#;
+    let ticks = scene.text(&format!("[{TRADE},{bad},{{\"T\":\"new\"}},{TRADE}]")).unwrap();
+    assert_eq!(ticks.len(), 2);
+    assert_eq!((ticks[0].time.0 % 1_000_000_000, ticks[0].seq), (123_456_789, Seq(0)));
+    let report = scene.session.report();
+    assert_eq!((report.ticks, report.errors, report.connects), (2, 1, 1));
+}
+
+#[test]
+fn numbers_of_an_upstream_hub_are_not_passed_on() {
+    let mut scene = Scene::ready("AAPL");
+    let numbered = TRADE.replace(r#""S":"AAPL""#, r#""S":"AAPL","seq":77"#);
+    assert_eq!(scene.text(&format!("[{numbered}]")).unwrap()[0].seq, Seq(0));
+}
+
+#[test]
+fn each_error_means_what_the_protocol_says() {
+    let refused = ["402 auth failed", "409 insufficient subscription", "411 insufficient scope"];
+    let lost =
+        ["404 auth timeout", "407 slow client", "500 internal error", "401 not authenticated"];
+    for logged_in in [false, true] {
+        let meet = |error: &str| {
+            let (code, msg) = error.split_once(' ').unwrap();
+            let mut scene = if logged_in { Scene::ready("AAPL") } else { Scene::open("AAPL") };
+            scene.text(CONNECTED).unwrap();
+            scene.error(code.parse().unwrap(), msg).unwrap_err()
+        };
+        for error in refused {
+            assert!(
+                matches!(meet(error), End::Refused(reason) if reason.contains(error)),
+                "{error}"
+            );
+        }
+        for error in lost {
+            assert!(matches!(meet(error), End::Lost(reason) if reason.contains(error)), "{error}");
+        }
+        let occupied = meet("406 connection limit exceeded");
+        assert!(matches!(&occupied, End::Occupied(said) if said.starts_with("somebody else")));
+    }
+}
+
+#[test]
+fn who_holds_the_place_is_told_as_the_upstream_says_it() {
+    let mut scene = Scene::open("AAPL");
+    scene.text(CONNECTED).unwrap();
+    let end = scene
+        .text(r#"[{"T":"error","code":406,"msg":"connection limit exceeded","detail":"held by 10.0.0.7"}]"#)
+        .unwrap_err();
+    let wait = scene.session.ended(&end, scene.now(), 0.6);
+    assert_eq!(wait.as_secs(), 8);
+    let said = "somebody else holds this key's only connection (406 connection limit exceeded): \
+                held by 10.0.0.7; next try in 8 s";
+    assert_eq!((scene.state(), scene.detail()), (FeedState::Down, said.to_owned()));
+}
+
+#[test]
+fn errors_without_a_request_are_counted_and_nothing_else() {
+    let mut scene = Scene::ready("AAPL");
+    for (code, msg) in [(400, "invalid syntax"), (405, "symbol limit exceeded"), (403, "")] {
+        scene.error(code, msg).unwrap();
+    }
+    assert!(scene.said().is_empty());
+    assert_eq!((scene.state(), scene.session.report().errors), (FeedState::Live, 2));
+}
+
+#[test]
+fn upstream_that_does_not_answer_is_given_up() {
+    let mut silent = Scene::open("AAPL");
+    assert_eq!(silent.pass(9), None);
+    assert_eq!(lost(silent.pass(2)), "no greeting within 10 s");
+    let mut deaf = Scene::open("AAPL");
+    deaf.pass_answered(5);
+    deaf.text(CONNECTED).unwrap();
+    assert_eq!(deaf.pass_answered(9), None);
+    assert_eq!(lost(deaf.pass_answered(2)), "no answer to the login within 10 s");
+    let mut mute = Scene::open("AAPL");
+    mute.log_in();
+    assert_eq!(mute.pass_answered(9), None);
+    assert!(lost(mute.pass_answered(2)).starts_with("no answer to a change of what is subscribed"));
+}
+
+#[test]
+fn pings_are_sent_every_ten_seconds_and_have_to_be_answered() {
+    let mut scene = Scene::ready("AAPL");
+    scene.pass_answered(25);
+    assert_eq!(scene.said(), ["ping", "ping"]);
+    scene.text(&format!("[{TRADE}]")).unwrap();
+    scene.pass(5);
+    assert_eq!(scene.said(), ["ping"]);
+    assert_eq!(scene.pass(9), None);
+    assert_eq!(lost(scene.pass(2)), "no answer to a ping within 10 s");
+}
+
+#[test]
+fn anything_that_comes_answers_a_ping() {
+    let mut scene = Scene::ready("AAPL");
+    for _ in 0..100 {
+        assert_eq!(scene.pass(3), None);
+        scene.text(&format!("[{TRADE}]")).unwrap();
+    }
+}
+
+#[test]
+fn silence_in_market_hours_is_told_then_ends_the_connection() {
+    let mut scene = Scene::ready("AAPL");
+    assert_eq!(scene.pass_answered(14), None);
+    assert_eq!(scene.state(), FeedState::Live);
+    assert_eq!(scene.pass_answered(2), None);
+    assert_eq!(scene.state(), FeedState::Stale);
+    assert!(scene.detail().starts_with("no ticks for 1"), "{}", scene.detail());
+    scene.text(&format!("[{TRADE}]")).unwrap();
+    assert_eq!(scene.state(), FeedState::Live);
+    assert_eq!(scene.pass_answered(29), None);
+    assert!(lost(scene.pass_answered(2)).starts_with("connected, but no ticks for 30 s while"));
+}
+
+#[test]
+fn silence_outside_of_market_hours_is_none() {
+    let mut scene = Scene::ready("AAPL");
+    scene.text(&format!("[{TRADE}]")).unwrap();
+    // To a minute after 16:00, ticking until just before.
+    scene.ms = (6 * 3_600 + 29 * 60) * 1_000 + 59_000;
+    scene.text(&format!("[{TRADE}]")).unwrap();
+    assert_eq!(scene.pass_answered(3_600), None);
+    assert_eq!(scene.state(), FeedState::Live);
+    // Monday 9:30: silence begins with the market.
+    scene.ms = 3 * 24 * 3_600 * 1_000;
+    scene.session.hear(Frame::Sign, scene.now()).unwrap();
+    assert_eq!(scene.pass_answered(29), None);
+    assert!(scene.pass_answered(2).is_some());
+}
+
+#[test]
+fn silence_means_nothing_while_nothing_is_subscribed() {
+    let mut scene = Scene::ready("");
+    assert_eq!(scene.pass_answered(300), None);
+    assert_eq!((scene.state(), scene.detail().as_str()), (FeedState::Live, "nothing is asked for"));
+    scene.session.want(&names(Channel::Trades, "AAPL"), scene.now());
+    scene.pass_answered(1);
+    scene.ack(Channel::Trades, "AAPL");
+    assert_eq!(scene.pass_answered(28), None);
+    assert!(scene.pass_answered(3).is_some());
+}
+
+#[test]
+fn silent_connections_in_a_row_are_given_more_time_until_a_tick_comes() {
+    let mut scene = Scene::ready("AAPL");
+    let mut patience = Vec::new();
+    for _ in 0..6 {
+        let before = scene.ms;
+        let end = scene.pass_answered(3_600).unwrap();
+        patience.push((scene.ms - before) / 1_000);
+        scene.session.ended(&end, scene.now(), 0.0);
+        scene.session.opened(scene.now());
+        scene.log_in();
+        scene.ack(Channel::Trades, "AAPL");
+    }
+    assert_eq!(patience, [30, 60, 120, 240, 480, 480]);
+    scene.text(&format!("[{TRADE}]")).unwrap();
+    assert_eq!(scene.pass_answered(29), None);
+    assert!(scene.pass_answered(2).is_some());
+}
+
+#[test]
+fn ten_unreadable_messages_in_a_row_end_a_connection_and_nine_do_not() {
+    let mut scene = Scene::ready("AAPL");
+    for _ in 0..3 {
+        for garbage in
+            ["", "[", "{\"T\":", "nonsense", "[{}]", "[5]", "null", "[[]]", "[{\"T\":\"t\"}]"]
+        {
+            assert_eq!(scene.text(garbage), Ok(vec![]), "{garbage}");
+        }
+        scene.text(&format!("[{TRADE}]")).unwrap();
+    }
+    assert_eq!(scene.session.report().errors, 27);
+    for _ in 0..9 {
+        scene.session.hear(Frame::Binary(&[0xc1]), scene.now()).unwrap();
+    }
+    let end = scene.session.hear(Frame::Binary(&[0xc1]), scene.now()).unwrap_err();
+    assert!(end.reason().starts_with("10 messages in a row cannot be read; the last: "));
+}
+
+#[test]
+fn whole_set_is_subscribed_again_in_the_next_connection() {
+    let mut scene = Scene::ready("AAPL");
+    scene.session.want(&names(Channel::Quotes, "MSFT"), scene.now());
+    scene.said();
+    scene.pass(1);
+    assert_eq!(scene.said(), [r#"{"action":"subscribe","quotes":["MSFT"]}"#]);
+    let end = End::Lost("cut".to_owned());
+    assert_eq!(scene.session.ended(&end, scene.now(), 0.0).as_secs(), 1);
+    assert_eq!((scene.state(), scene.detail().as_str()), (FeedState::Down, "cut; next try in 1 s"));
+    scene.session.want(&names(Channel::Quotes, "MSFT TSLA"), scene.now());
+    scene.session.opened(scene.now());
+    scene.log_in();
+    scene.ack(Channel::Trades, "AAPL");
+    let said = scene.said();
+    assert_eq!(said[1], r#"{"action":"subscribe","trades":["AAPL"]}"#);
+    assert_eq!(said[2], r#"{"action":"subscribe","quotes":["MSFT","TSLA"]}"#);
+    assert_eq!((said.len(), scene.session.report().connects), (3, 2));
+}
+
+#[test]
+fn change_of_state_is_news_at_once_and_numbers_once_a_second() {
+    let mut scene = Scene::ready("AAPL");
+    assert!(scene.session.news(scene.now()).is_some());
+    assert!(scene.session.news(scene.now()).is_none());
+    scene.ms += 100;
+    scene.text(&format!("[{TRADE}]")).unwrap();
+    assert_eq!(scene.session.news(scene.now()), None);
+    scene.ms += 900;
+    assert_eq!(scene.session.news(scene.now()).unwrap().ticks, 1);
+    scene.session.ended(&End::Lost("cut".to_owned()), scene.now(), 0.0);
+    assert_eq!(scene.session.news(scene.now()).unwrap().state, FeedState::Down);
+}
+
+#[test]
+fn texts_of_a_report_are_cut_to_what_it_may_hold() {
+    let mut scene = Scene::ready("AAPL");
+    scene.session.ended(&End::Lost("é".repeat(1_000)), scene.now(), 0.0);
+    assert_eq!(scene.detail(), "é".repeat(128));
+}
+
+#[test]
+fn names_are_symbols_or_everything() {
+    let all: Vec<Name> = names(Channel::Bars, "* A").into_iter().collect();
+    assert_eq!(all[0], (Channel::Bars, None));
+    assert_eq!(all[1].1.unwrap().as_str(), "A");
+}

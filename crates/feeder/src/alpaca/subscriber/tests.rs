@@ -1,0 +1,242 @@
+use super::super::names::each;
+use super::*;
+
+const LINGER: Duration = Duration::from_secs(60);
+
+/// An upstream that takes so many names in all.
+struct Upstream {
+    subscriber: Subscriber,
+    held: NameSet,
+    room: usize,
+    /// Symbols it does not know, and a channel it does not have.
+    unknown: Vec<&'static str>,
+    without: Option<Channel>,
+    requests: usize,
+    now: UnixNanos,
+}
+
+fn set(text: &str) -> NameSet {
+    let mut names = Names::default();
+    for name in text.split_ascii_whitespace() {
+        let (channel, symbol) = name.split_once(':').unwrap();
+        names[Channel::from_name(channel).unwrap()].add(symbol).unwrap();
+    }
+    each(&names).collect()
+}
+
+fn trades(count: usize) -> NameSet {
+    set(&(0..count).map(|number| format!("trades:S{number:05} ")).collect::<String>())
+}
+
+impl Upstream {
+    fn new() -> Self {
+        let channels = super::super::AlpacaConfig::CHANNELS.into_iter().collect();
+        let mut subscriber = Subscriber::new(NameSet::new(), channels, LINGER);
+        subscriber.begin();
+        Self {
+            subscriber,
+            held: NameSet::new(),
+            room: usize::MAX,
+            unknown: Vec::new(),
+            without: None,
+            requests: 0,
+            now: UnixNanos(1),
+        }
+    }
+
+    fn want(&mut self, names: &NameSet) {
+        self.subscriber.want(names, self.now);
+        self.settle();
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.settle();
+    }
+
+    /// Answers until nothing is asked any more.
+    fn settle(&mut self) {
+        while let Some(command) = self.subscriber.ask(self.now) {
+            self.requests += 1;
+            assert!(self.requests < 10_000, "it goes on asking");
+            assert_eq!(self.subscriber.ask(self.now), None, "one request at a time");
+            match self.judge(command) {
+                Ok(()) => self.subscriber.confirmed(&collect(self.held.iter().copied())),
+                Err(code) => assert!(self.subscriber.denied(code)),
+            }
+        }
+    }
+
+    fn judge(&mut self, command: Command) -> Result<(), ErrorCode> {
+        match command {
+            Command::Subscribe(asked) => {
+                let names: NameSet = each(&asked.names).collect();
+                assert!((1..=REQUEST_NAMES_MAX).contains(&names.len()));
+                let unknown = |name: &Name| {
+                    name.1.is_some_and(|symbol| self.unknown.contains(&symbol.as_str()))
+                };
+                if names.iter().any(|name| Some(name.0) == self.without) {
+                    return Err(ErrorCode::InvalidAction);
+                }
+                if names.iter().any(unknown) {
+                    return Err(ErrorCode::InvalidSyntax);
+                }
+                if self.held.union(&names).count() > self.room {
+                    return Err(ErrorCode::SymbolLimit);
+                }
+                self.held.extend(names);
+            }
+            Command::Unsubscribe(asked) => {
+                for name in each(&asked.names) {
+                    assert!(self.held.remove(&name), "{name:?} was not subscribed");
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_wanted_is_subscribed_and_given_back_after_the_linger() {
+    let mut upstream = Upstream::new();
+    upstream.want(&set("trades:A trades:B quotes:A"));
+    assert_eq!(upstream.held, set("trades:A trades:B quotes:A"));
+    assert_eq!(upstream.requests, 2, "one for each channel");
+    upstream.want(&set("trades:A"));
+    upstream.pass(LINGER - Duration::from_nanos(1));
+    assert_eq!((upstream.held.len(), upstream.requests), (3, 2));
+    upstream.pass(Duration::from_nanos(1));
+    assert_eq!((upstream.held.clone(), upstream.requests), (set("trades:A"), 4));
+    upstream.pass(LINGER * 2);
+    assert_eq!(upstream.requests, 4);
+}
+
+#[test]
+fn name_that_is_wanted_again_in_time_is_not_given_back() {
+    let mut upstream = Upstream::new();
+    upstream.want(&set("trades:A"));
+    for _ in 0..5 {
+        upstream.want(&set(""));
+        upstream.pass(LINGER / 2);
+        upstream.want(&set("trades:A"));
+        upstream.pass(LINGER);
+    }
+    assert_eq!((upstream.held.clone(), upstream.requests), (set("trades:A"), 1));
+}
+
+#[test]
+fn everything_covers_names_until_it_is_refused() {
+    let mut upstream = Upstream::new();
+    upstream.want(&set("trades:* trades:A quotes:B"));
+    assert_eq!(upstream.held, set("trades:* quotes:B"));
+    upstream.want(&set("trades:A quotes:B"));
+    assert_eq!(upstream.held, set("trades:* trades:A quotes:B"), "the name before the rest goes");
+    upstream.pass(LINGER);
+    assert_eq!(upstream.held, set("trades:A quotes:B"));
+
+    let mut without = Upstream::new();
+    without.unknown = vec![];
+    without.room = 1;
+    without.want(&set("trades:A"));
+    without.want(&set("trades:* trades:A"));
+    assert_eq!(without.held, set("trades:A"));
+}
+
+#[test]
+fn corrections_are_had_with_trades_and_other_channels_not_at_all_unless_relayed() {
+    let mut upstream = Upstream::new();
+    upstream.subscriber.channels = BTreeSet::from([Channel::Trades]);
+    upstream.want(&set("corrections:A cancelErrors:B quotes:C"));
+    assert_eq!(upstream.held, set("trades:A trades:B"));
+}
+
+#[test]
+fn limit_of_the_upstream_is_filled_and_then_left_alone() {
+    for (room, wanted) in [(0, 5), (1, 2), (30, 1_000), (30, 31), (999, 1_000)] {
+        let mut upstream = Upstream::new();
+        upstream.room = room;
+        upstream.want(&trades(wanted));
+        assert_eq!(upstream.held.len(), room);
+        assert_eq!(upstream.subscriber.refused(), wanted - room);
+        assert!(upstream.requests <= 30, "{} requests for {room} of {wanted}", upstream.requests);
+        let before = upstream.requests;
+        upstream.pass(LINGER * 10);
+        assert_eq!(upstream.requests, before, "it does not ask again");
+    }
+}
+
+#[test]
+fn room_that_is_made_is_used() {
+    let mut upstream = Upstream::new();
+    upstream.room = 2;
+    upstream.want(&set("trades:A trades:B trades:C"));
+    assert_eq!(
+        upstream.subscriber.describe(),
+        "2 names subscribed, 1 over the upstream's symbol limit (405)"
+    );
+    upstream.want(&set("trades:B trades:C"));
+    upstream.pass(LINGER);
+    assert_eq!(upstream.held, set("trades:B trades:C"));
+    assert_eq!(upstream.subscriber.describe(), "2 names subscribed");
+}
+
+#[test]
+fn names_at_fault_are_found_and_the_others_subscribed() {
+    let mut upstream = Upstream::new();
+    upstream.unknown = vec!["S00003", "S00500", "S00999"];
+    upstream.want(&trades(1_000));
+    assert_eq!((upstream.held.len(), upstream.subscriber.refused()), (997, 3));
+    let said = "997 names subscribed, 3 that the upstream does not take (400)";
+    assert_eq!(upstream.subscriber.describe(), said);
+}
+
+#[test]
+fn upstream_that_takes_no_name_is_not_asked_for_ever() {
+    let mut upstream = Upstream::new();
+    upstream.subscriber.want(&trades(9_000), upstream.now);
+    while upstream.subscriber.ask(upstream.now).is_some() {
+        upstream.requests += 1;
+        assert!(upstream.subscriber.denied(ErrorCode::InvalidSyntax));
+    }
+    assert!(upstream.requests < 400, "{}", upstream.requests);
+    assert_eq!(upstream.subscriber.refused(), 9_000);
+}
+
+#[test]
+fn channel_that_the_feed_does_not_have_is_asked_for_once() {
+    let mut upstream = Upstream::new();
+    upstream.without = Some(Channel::Imbalances);
+    upstream.want(&set("imbalances:A imbalances:B trades:A"));
+    upstream.want(&set("imbalances:A imbalances:B imbalances:C trades:A"));
+    assert_eq!((upstream.held.clone(), upstream.requests), (set("trades:A"), 2));
+    assert!(
+        upstream
+            .subscriber
+            .describe()
+            .ends_with("3 of channels this upstream feed does not have (410)")
+    );
+}
+
+#[test]
+fn name_missing_in_the_answer_counts_as_refused() {
+    let mut upstream = Upstream::new();
+    upstream.subscriber.want(&set("trades:A trades:B"), upstream.now);
+    upstream.subscriber.ask(upstream.now).unwrap();
+    upstream.subscriber.confirmed(&collect(set("trades:A quotes:B")));
+    assert_eq!(upstream.subscriber.ask(upstream.now), None);
+    assert_eq!(
+        (upstream.subscriber.held.clone(), upstream.subscriber.refused()),
+        (set("trades:A"), 1)
+    );
+}
+
+#[test]
+fn large_sets_go_in_several_requests() {
+    let mut upstream = Upstream::new();
+    upstream.want(&trades(25_000));
+    assert_eq!((upstream.held.len(), upstream.requests), (25_000, 3));
+    upstream.want(&set(""));
+    upstream.pass(LINGER);
+    assert_eq!((upstream.held.len(), upstream.requests), (0, 6));
+}
