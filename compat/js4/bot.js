@@ -79,8 +79,9 @@ const subscribe = {
   lulds: (symbols) => stream.subscribeForLulds(symbols),
   imbalances: (symbols) => stream.subscribeForImbalances(symbols),
 };
-// In the callback, as the SDK's own example has it: each of these is sent twice.
-stream.onConnect(() => {
+// In the callback, as the SDK's own example has it: each of these is sent twice. Once: after a reconnect the SDK
+// subscribes again by itself.
+stream.once("authenticated", () => {
   for (const [channel, symbols] of Object.entries(JSON.parse(process.argv[2]))) subscribe[channel](symbols);
 });
 stream.connect();
