@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::archive_desk::Answer;
 use crate::fanout::{Log, READERS_MAX};
-use crate::metrics::ShardMetrics;
+use crate::metrics::{Cell, ShardMetrics};
 use crate::shard_task::{Inbox, NewConnection, Prepared};
 use crate::shared_log::{Follower, SharedLog};
 
@@ -18,6 +18,8 @@ pub(crate) struct Market {
     /// How much later than the live market its ticks come, by their receive time.
     pub(crate) delay: Duration,
     pub(crate) shards: Vec<ShardHandle>,
+    /// Ticks that were not to be had any more when they were due.
+    pub(crate) lost: Cell,
 }
 
 /// The way to one shard.
@@ -52,7 +54,10 @@ impl Market {
             inboxes.push(Inbox { connections, answers });
         }
         let followers = prepared.iter().map(|shard| shard.follower.clone()).collect();
-        (Self { log: SharedLog::new(log, followers), delay, shards }, inboxes)
+        (
+            Self { log: SharedLog::new(log, followers), delay, shards, lost: Cell::default() },
+            inboxes,
+        )
     }
 
     /// The shard with the fewest sessions, which is to have one more.

@@ -14,6 +14,8 @@ pub(crate) struct SharedLog {
     log: Mutex<Log>,
     start: AtomicU64,
     head: AtomicU64,
+    /// Where it went on behind the last hole; 0 if it has none.
+    hole_end: AtomicU64,
     followers: Vec<Arc<Follower>>,
 }
 
@@ -77,13 +79,26 @@ impl Follower {
 impl SharedLog {
     pub(crate) fn new(log: Log, followers: Vec<Arc<Follower>>) -> Self {
         let (start, head) = (AtomicU64::new(log.start().0), AtomicU64::new(log.head().0));
-        Self { log: Mutex::new(log), start, head, followers }
+        let (log, hole_end) = (Mutex::new(log), AtomicU64::new(0));
+        Self { log, start, head, hole_end, followers }
     }
 
     /// Adds a batch and wakes the shards.
     pub(crate) fn append(&self, batch: Arc<Batch>) {
+        self.add(|log| log.append(batch));
+    }
+
+    /// The same with a batch that may begin behind the head.
+    pub(crate) fn append_later(&self, batch: Arc<Batch>) {
+        if batch.first() > self.head() {
+            self.hole_end.store(batch.first().0, Ordering::SeqCst);
+        }
+        self.add(|log| log.append_later(batch));
+    }
+
+    fn add(&self, add: impl FnOnce(&mut Log)) {
         let mut log = self.lock();
-        log.append(batch);
+        add(&mut log);
         self.start.store(log.start().0, Ordering::SeqCst);
         self.head.store(log.head().0, Ordering::SeqCst);
         drop(log);
@@ -103,6 +118,11 @@ impl SharedLog {
 
     pub(crate) fn head(&self) -> Position {
         Position(self.head.load(Ordering::SeqCst))
+    }
+
+    /// Where it went on behind the last hole, if it has one.
+    pub(crate) fn hole_end(&self) -> Position {
+        Position(self.hole_end.load(Ordering::SeqCst))
     }
 
     /// Bytes and ticks in the log.

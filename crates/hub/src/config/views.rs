@@ -37,6 +37,41 @@ const DELAY_MS_MAX: u64 = 7 * DAY_MS;
 const DELAYS_MAX: usize = 8;
 
 impl Config {
+    /// The delays of views, each once, but for none.
+    ///
+    /// # Errors
+    /// As [`Config::named_views`].
+    pub(crate) fn delays(&self) -> Result<Vec<Duration>, ConfigError> {
+        let delays = self.named_views()?.into_iter().map(|view| view.delay);
+        let delays: BTreeSet<_> = delays.filter(|delay| !delay.is_zero()).collect();
+        Ok(delays.into_iter().collect())
+    }
+
+    /// A delay must not be longer than history goes back.
+    ///
+    /// # Errors
+    /// Names a view for which it is.
+    pub(super) fn check_delays(&self) -> Result<(), ConfigError> {
+        let (kept_ms, setting_name, wider) = match self.data_dir {
+            None => (self.log_age_ms_max, "log_age_ms_max", ", or set data_dir"),
+            Some(_) if self.disk_age_ms_max < self.log_age_ms_max => {
+                (self.log_age_ms_max, "log_age_ms_max", "")
+            }
+            Some(_) => (self.disk_age_ms_max, "disk_age_ms_max", ""),
+        };
+        let Some(view) = self.named_views()?.into_iter().find(|view| view.delay >= ms(kept_ms))
+        else {
+            return Ok(());
+        };
+        let NamedView { name, delay, .. } = view;
+        let given = format!("{name} with a delay of {} ms", delay.as_millis());
+        let allowed = format!(
+            "history goes back {setting_name} = {kept_ms} ms, so expected less than that; raise it{wider}, \
+             or give {name} another delay (--view {name}=FEED+DELAY)"
+        );
+        Err(setting("views", given, allowed))
+    }
+
     /// Every view there is: the feeds themselves, those of the config, and those there are by default.
     ///
     /// # Errors

@@ -53,6 +53,20 @@ impl<S: Storage> Archive<S> {
         Self { storage, segments, feeds, open: None, oldest: None }
     }
 
+    /// Another reader of the same segments.
+    #[must_use]
+    pub fn another(&self) -> Self
+    where
+        S: Clone,
+    {
+        Self::new(self.storage.clone(), self.segments.clone(), self.feeds.clone())
+    }
+
+    /// Gives the memory back that reading takes, until the next time.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
     /// Position of the oldest tick on disk, or of the next one if there is none.
     #[must_use]
     pub fn start(segments: &Segments) -> Option<Position> {

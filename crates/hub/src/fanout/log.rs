@@ -76,6 +76,16 @@ impl Log {
         }
     }
 
+    /// Adds a batch that may begin behind the head: the ticks in between are nowhere. What the log holds is
+    /// dropped then, since its positions are contiguous.
+    pub fn append_later(&mut self, batch: Arc<Batch>) {
+        if batch.first() > self.head {
+            self.batches.clear();
+            (self.bytes, self.head) = (0, batch.first());
+        }
+        self.append(batch);
+    }
+
     /// Position of the oldest tick that is still there; the head when there is none.
     #[must_use]
     pub fn start(&self) -> Position {

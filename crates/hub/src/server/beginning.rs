@@ -6,8 +6,9 @@ use rand::RngExt;
 use tickwire_protocol::{Channel, Feed, Symbol, Tick};
 
 use super::StartError;
+use super::markets::empty_log;
 use crate::bars::{BarConfig, BarMaker};
-use crate::config::{Config, ms};
+use crate::config::Config;
 use crate::durable::{Archive, Derived, Disk, DurableLog, Opened, Status};
 use crate::fanout::{FeedId, Log, Position, Sequencer};
 
@@ -41,8 +42,7 @@ impl Beginning {
     /// Reads the log on disk if the config names one.
     pub(super) async fn new(config: &Config, feeds: &[Feed]) -> Result<Self, StartError> {
         let epoch = format!("{:016x}", rand::rng().random::<u64>());
-        let log =
-            Log::new(config.log_bytes_max, config.log_ticks_max).aged(ms(config.log_age_ms_max));
+        let log = empty_log(config);
         let (topics_max, publishers_max) = (config.topics_max, config.publishers_max);
         let Some(folder) = &config.data_dir else {
             return Ok(Self {
@@ -73,7 +73,7 @@ impl Beginning {
         } = opened;
         let mut bars = config.bars().and_then(BarMaker::new);
         if let Some(bars) = &mut bars {
-            let numbers: Vec<_> = (0..=u8::MAX).take(config.feeds.len()).map(FeedId).collect();
+            let numbers: Vec<_> = (0..=u8::MAX).take(feeds.len()).map(FeedId).collect();
             bars.restore(&derived, &numbers);
         }
         let known = numbering.topics.iter();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tickwire_protocol::{Control, OnLag, UnixNanos};
 
-use super::super::session::{Feed, Flow};
+use super::super::session::{Acks, Feed, Flow};
 use super::super::subscriber::LaneId;
 use super::super::topics::LocalId;
 use super::super::{Batch, Position, SessionId};
@@ -54,6 +54,46 @@ impl Shard {
                 self.lags(id, Missed::Unseen { until: to });
             }
         }
+    }
+
+    /// The log goes on behind a hole: nobody has what lies before `to` and was not seen here. Sessions that
+    /// have been sent all they were owed are told that something is missing, and go on; the others have
+    /// lagged.
+    pub fn skip(&mut self, to: Position) {
+        self.view.jump(to);
+        (self.seen_from, self.unseen_until) = (to, to);
+        for lagged in &mut self.lagged {
+            lagged.missed = Missed::Unseen { until: to };
+        }
+        for slot in 0..self.hot.len() {
+            let id = SessionId(u32::try_from(slot).expect("Shard::open keeps slots below this"));
+            let hot = &self.hot[slot];
+            if !self.sessions.contains(slot) || !self.wants_every(id) || hot.feed == Feed::Deaf {
+                continue;
+            }
+            let has_all = hot.feed == Feed::Live && hot.backlog.is_empty();
+            if has_all && self.stats.control_bytes <= TOLD_BYTES_MAX {
+                self.tell_of_hole(id, to);
+            } else {
+                self.lags(id, Missed::Unseen { until: to });
+            }
+        }
+    }
+
+    /// Clients of Alpaca's protocol know no gaps.
+    fn tell_of_hole(&mut self, id: SessionId, until: Position) {
+        if self.sessions[id.slot()].acks == Acks::WholeSet {
+            return;
+        }
+        let gaps: Vec<_> = self
+            .unseen_gaps(id, until)
+            .into_iter()
+            .map(|Gap { topic, from, to, .. }| {
+                let (_, channel, symbol) = self.topics.get(topic).key;
+                Control::Gap { channel, symbol, from, to, lagged: false }
+            })
+            .collect();
+        self.controls(id, &gaps);
     }
 
     /// Looks for sessions that are too far behind in time, or whose oldest tick has left the log.

@@ -1,0 +1,205 @@
+//! What a market is that comes some time later, without the time: which batches are due, and where from.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tickwire_protocol::{Tick, UnixNanos};
+
+use crate::durable::{Archive, Gone, Storage};
+use crate::fanout::{Batch, FeedId, FellOut, Log, Position};
+use crate::shared_log::SharedLog;
+
+/// Batches taken from memory in one go.
+const BATCHES_AT_ONCE: usize = 64;
+/// Ticks read from disk in one go, as they are charged in memory, in bytes. So much is held.
+const READ_BYTES: usize = 1 << 20;
+
+/// A reader of the live log that stays some time behind it: in memory, else on disk.
+#[derive(Debug)]
+pub(crate) struct Behind<S: Storage> {
+    delay: Duration,
+    /// Position of the next batch that is to come due.
+    next: Position,
+    archive: Option<Archive<S>>,
+    /// The next batches, unless memory holds them.
+    held: VecDeque<Arc<Batch>>,
+}
+
+/// What a market begins with: the past up to what is due at its start.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) log: Log,
+    /// The last ticks of topics before those in the log, as far as they are known.
+    pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
+}
+
+/// What has come due.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) due: Vec<Arc<Batch>>,
+    /// Ticks that would have come before, had memory or the disk still held them.
+    pub(crate) lost: u64,
+    /// When there is more, if that is known.
+    pub(crate) next: Option<UnixNanos>,
+}
+
+impl<S: Storage> Behind<S> {
+    /// Begins so far behind, with an empty log to fill. On disk it begins with the segment in which the time
+    /// lies, so that most topics have a last value, and none a later one.
+    pub(crate) fn begin(
+        live: &SharedLog,
+        mut archive: Option<Archive<S>>,
+        delay: Duration,
+        now: UnixNanos,
+        log: Log,
+        last_before: &[(FeedId, Tick, Position)],
+    ) -> (Self, Begun) {
+        let memory = live.start();
+        let reaches_back = live.oldest_received().is_none_or(|oldest| oldest + delay <= now);
+        let reached = UnixNanos(now.0.saturating_sub(nanos(delay)));
+        let older = archive
+            .as_mut()
+            .filter(|_| !reaches_back)
+            .and_then(|archive| archive.shelf(now).received_from(reached));
+        let next = older.map_or(memory, |older| older.min(memory));
+        let mut log = log.starting_at(next);
+        let known = last_before.iter().filter(|(.., at)| *at < next);
+        let last_before = known.cloned().collect();
+        let mut behind = Self { delay, next, archive, held: VecDeque::new() };
+        loop {
+            let taken = behind.take(live, now);
+            if taken.due.is_empty() && taken.lost == 0 {
+                return (behind, Begun { log, last_before });
+            }
+            taken.due.into_iter().for_each(|batch| log.append_later(batch));
+        }
+    }
+
+    /// What has come due by now, a bounded part of it at a time.
+    pub(crate) fn take(&mut self, live: &SharedLog, now: UnixNanos) -> Taken {
+        let mut taken = Taken::default();
+        if self.held.is_empty() {
+            taken.lost = self.read(live);
+        }
+        while let Some(next) = self.held.pop_front() {
+            let due = next.received() + self.delay;
+            if due > now {
+                taken.next = Some(due);
+                self.held.push_front(next);
+                break;
+            }
+            self.next = next.end();
+            taken.due.push(next);
+        }
+        if self.next >= live.start() {
+            self.held.clear();
+            self.archive.iter_mut().for_each(Archive::close);
+        }
+        taken
+    }
+
+    /// Reads on, and says how many ticks are to be had nowhere any more.
+    fn read(&mut self, live: &SharedLog) -> u64 {
+        let mut batches = Vec::new();
+        let Err(FellOut { start }) = live.read(self.next, BATCHES_AT_ONCE, &mut batches) else {
+            self.held = batches.into();
+            return 0;
+        };
+        let archive = self.archive.as_mut();
+        let next = match archive.map(|archive| archive.read(self.next, READ_BYTES)) {
+            Some(Ok(batches)) if !batches.is_empty() => {
+                self.held = batches.into();
+                return 0;
+            }
+            // Not the next position: that of a record that cannot be read is no beginning of one.
+            Some(Err(Gone { next })) if next > self.next.plus(1) => next.min(start),
+            _ => start,
+        };
+        let lost = next.0 - self.next.0;
+        self.next = next;
+        lost
+    }
+}
+
+fn nanos(delay: Duration) -> u64 {
+    u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tickwire_protocol::{Seq, Symbol, TickData, Trade};
+
+    use super::*;
+    use crate::durable::Disk;
+    use crate::fanout::{Numbered, TopicId};
+
+    const DELAY: Duration = Duration::from_secs(900);
+
+    fn at(second: u64) -> UnixNanos {
+        UnixNanos(1_767_364_200_000_000_000) + Duration::from_secs(second)
+    }
+
+    /// A batch of one tick, received in a second.
+    fn batch(position: u64, second: u64) -> Arc<Batch> {
+        let (symbol, data) = (Symbol::new("AAPL").unwrap(), TickData::Trade(Trade::default()));
+        let tick = Tick { symbol, seq: Seq(position), time: at(second), data };
+        let numbered = Numbered { topic: TopicId(0), feed: FeedId(0), tick };
+        Arc::new(Batch::new(Position(position), at(second), vec![numbered]))
+    }
+
+    fn live(ticks_max: usize, seconds: &[u64]) -> SharedLog {
+        let live = SharedLog::new(Log::new(usize::MAX, ticks_max), Vec::new());
+        (1..).zip(seconds).for_each(|(position, second)| live.append(batch(position, *second)));
+        live
+    }
+
+    fn begin(live: &SharedLog, now: u64) -> (Behind<Disk>, Begun) {
+        Behind::begin(live, None, DELAY, at(now), Log::new(usize::MAX, usize::MAX), &[])
+    }
+
+    fn positions(taken: &Taken) -> Vec<u64> {
+        taken.due.iter().map(|batch| batch.first().0).collect()
+    }
+
+    #[test]
+    fn a_batch_is_due_when_its_time_has_come_and_not_before() {
+        let live = live(100, &[0, 1, 1, 5]);
+        let (mut behind, begun) = begin(&live, 900);
+        assert_eq!((begun.log.start(), begun.log.head()), (Position(1), Position(2)));
+        let just_before = UnixNanos(at(901).0 - 1);
+        let taken = behind.take(&live, just_before);
+        assert_eq!((positions(&taken), taken.next), (vec![], Some(at(901))));
+        let taken = behind.take(&live, at(901));
+        assert_eq!((positions(&taken), taken.next), (vec![2, 3], Some(at(905))));
+        live.append(batch(5, 6));
+        assert_eq!(positions(&behind.take(&live, at(1_000))), [4, 5]);
+        let taken = behind.take(&live, at(2_000));
+        assert_eq!((positions(&taken), taken.next, taken.lost), (vec![], None, 0));
+    }
+
+    #[test]
+    fn what_memory_no_longer_holds_is_counted_and_the_rest_comes() {
+        let live = live(3, &[0, 1, 2]);
+        let (mut behind, _) = begin(&live, 10);
+        assert_eq!(behind.take(&live, at(10)).next, Some(at(900)));
+        for (position, second) in [(4, 11), (5, 12), (6, 13), (7, 14)] {
+            live.append(batch(position, second));
+        }
+        let taken = behind.take(&live, at(14));
+        assert_eq!((positions(&taken), taken.lost), (vec![], 4));
+        let taken = behind.take(&live, at(913));
+        assert_eq!((positions(&taken), taken.lost), (vec![5, 6], 0));
+    }
+
+    #[test]
+    fn a_log_with_a_hole_goes_on_behind_it() {
+        let mut log = Log::new(usize::MAX, usize::MAX);
+        log.append_later(batch(1, 0));
+        log.append_later(batch(2, 0));
+        assert_eq!((log.start(), log.head()), (Position(1), Position(3)));
+        log.append_later(batch(5, 1));
+        assert_eq!((log.start(), log.head(), log.ticks()), (Position(5), Position(6), 1));
+        assert_eq!(log.bytes(), batch(5, 1).bytes());
+    }
+}
