@@ -10,7 +10,7 @@ use tickwire_feeder::{
 use tickwire_hub::{Config, Hub};
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{listen, rate, seed, symbols};
+use crate::flags::{listen, rate, seed, symbols, usage};
 use crate::logging::{self, LogFormat};
 use crate::{hub, shutdown};
 
@@ -20,6 +20,7 @@ use crate::{hub, shutdown};
 Examples:
   tickwire demo
   tickwire demo --symbols 2000 --rate 20000 --seed 7
+  tickwire demo --listen 0.0.0.0:8080 --open
 
 Then open the address it prints, or in another terminal: tickwire watch AAPL MSFT")]
 pub(crate) struct Args {
@@ -32,6 +33,9 @@ pub(crate) struct Args {
         value_parser = listen
     )]
     listen: SocketAddr,
+    /// Lets others than this machine read and publish, without a key
+    #[arg(long, env = "TICKWIRE_OPEN")]
+    open: bool,
     /// Symbols of the simulated market, 1 to 100000
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = symbols)]
     symbols: usize,
@@ -45,9 +49,16 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     logging::begin(LogFormat::Text, "warn");
+    let Args { listen, open, .. } = args;
+    if !open && !listen.ip().to_canonical().is_loopback() {
+        usage(&format!(
+            "--listen {listen}: others could read and publish there without a key; expected --open with \
+             it if that is meant, or an address of this machine only such as 127.0.0.1:8080"
+        ));
+    }
     hub::runtime()?.block_on(async {
         let cancel = shutdown::on_signal()?;
-        let config = Config { listen: args.listen, drain_ms_max: 0, ..Config::default() };
+        let config = Config { listen, open, drain_ms_max: 0, ..Config::default() };
         let hub = Hub::start(config).await?;
         hub::announce(&hub)?;
         let market = tokio::spawn(simulate(args, hub.address(), cancel.clone()));

@@ -18,7 +18,8 @@ use crate::shutdown;
 #[command(after_help = "\
 Examples:
   tickwire hub
-  tickwire hub --listen 0.0.0.0:8080 --publish-token \"$TOKEN\" --allow-origin https://prices.example
+  tickwire keys add market --role publish; tickwire hub --listen 0.0.0.0:8080 --keys keys.toml
+  tickwire hub --listen 0.0.0.0:8080 --open --allow-origin https://prices.example
   tickwire hub --data-dir /var/lib/tickwire
   tickwire hub --config tickwire.toml --log json
 
@@ -34,7 +35,10 @@ pub(crate) struct Args {
     /// Names of the feeds, the default one first [default: main]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', env = "TICKWIRE_FEEDS")]
     feeds: Option<Vec<String>>,
-    /// What publishers must show; without it anyone who reaches the hub may publish
+    #[command(flatten)]
+    keys: KeysArgs,
+    /// Publishers may show this in place of a key; without it and without --keys anyone who reaches the
+    /// hub may publish
     #[arg(long, value_name = "TOKEN", env = "TICKWIRE_PUBLISH_TOKEN", hide_env_values = true)]
     publish_token: Option<String>,
     /// Origin of pages that may connect too: scheme and host, no path; may be repeated
@@ -54,8 +58,8 @@ pub(crate) struct Args {
     /// Over how long sessions are told to leave at shutdown [default: 5s]
     #[arg(long, value_name = "TIME", env = "TICKWIRE_DRAIN", value_parser = duration)]
     drain: Option<Duration>,
-    /// What POST /api/drain must show, at least 8 visible ASCII characters; without it nobody may drain
-    /// the hub that way
+    /// Administrators may show this in place of a key, at least 8 visible ASCII characters; without it and
+    /// without --keys nobody may POST /api/drain
     #[arg(long, value_name = "TOKEN", env = "TICKWIRE_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
     /// File with settings (TOML)
@@ -64,6 +68,28 @@ pub(crate) struct Args {
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text", env = "TICKWIRE_LOG_FORMAT")]
     log: LogFormat,
+}
+
+/// Flags about who may connect.
+#[derive(Debug, clap::Args)]
+struct KeysArgs {
+    /// File of the keys that open the hub; `tickwire keys add` makes one. Changes of it count at once
+    /// [default: none, no key is needed]
+    #[arg(long, value_name = "FILE", env = "TICKWIRE_KEYS")]
+    keys: Option<PathBuf>,
+    /// Needs no key although others than this machine can reach it
+    #[arg(long, env = "TICKWIRE_OPEN")]
+    open: bool,
+}
+
+impl KeysArgs {
+    /// Sets what is given, which takes the place of the other in a config file.
+    fn set(self, config: &mut Config) {
+        match (self.keys, self.open) {
+            (None, false) => {}
+            (keys_file, open) => (config.keys_file, config.open) = (keys_file, open),
+        }
+    }
 }
 
 /// Flags about what is kept of the past.
@@ -143,6 +169,7 @@ impl Args {
         config.admin_token = self.admin_token.or(config.admin_token);
         config.bars = self.bars.unwrap_or(config.bars);
         config.drain_ms_max = self.drain.map_or(config.drain_ms_max, ms);
+        self.keys.set(&mut config);
         self.history.set(&mut config);
         Ok(config)
     }

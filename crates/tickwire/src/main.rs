@@ -6,6 +6,7 @@ mod feed;
 mod flags;
 mod healthcheck;
 mod hub;
+mod keys;
 mod load;
 mod logging;
 mod shutdown;
@@ -38,6 +39,8 @@ enum Command {
     Watch(watch::Args),
     /// Load test: thousands of subscribers from one process
     Load(load::Args),
+    /// Makes, shows and revokes the keys that open a hub
+    Keys(keys::Args),
     #[command(hide = true)]
     Healthcheck(healthcheck::Args),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Feed(args) => feed::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Load(args) => load::run(args),
+        Command::Keys(args) => keys::run(args),
         Command::Healthcheck(args) => healthcheck::run(args),
     };
     match result {
