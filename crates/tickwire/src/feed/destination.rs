@@ -52,6 +52,19 @@ enum WhenBehind {
 const BEHIND_MAX: Duration = Duration::from_secs(1);
 
 impl HubArgs {
+    /// Who publishes, and where.
+    pub(super) fn config(self, pace: Pace) -> PublisherConfig {
+        let behind_max = self.behind_max(pace);
+        let mut config = PublisherConfig::new(self.hub);
+        config.behind_max = behind_max;
+        config.feed = self.feed;
+        config.token = self.token.filter(|token| !token.is_empty());
+        if let Some(publisher) = self.publisher {
+            config.publisher = publisher;
+        }
+        config
+    }
+
     /// How long a tick may have been due, if there is to be a limit.
     fn behind_max(&self, pace: Pace) -> Option<Duration> {
         match (self.when_behind, self.behind_max) {
@@ -82,17 +95,7 @@ impl Destination {
         match to {
             Some(path) if path.as_os_str() == "-" => Self::Stdout,
             Some(path) => Self::File(path),
-            None => {
-                let behind_max = args.behind_max(pace);
-                let mut config = PublisherConfig::new(args.hub);
-                config.behind_max = behind_max;
-                config.feed = args.feed;
-                config.token = args.token.filter(|token| !token.is_empty());
-                if let Some(publisher) = args.publisher {
-                    config.publisher = publisher;
-                }
-                Self::Hub(Box::new(config))
-            }
+            None => Self::Hub(Box::new(args.config(pace))),
         }
     }
 }

@@ -31,9 +31,7 @@ pub(super) struct Report {
 impl Report {
     pub(super) const INTERVAL: Duration = Duration::from_millis(200);
 
-    /// Says what begins. Warnings go through the report from here on, so that they do not tear the
-    /// bar.
-    pub(super) fn start(destination: &Destination, title: &str) -> Self {
+    pub(super) fn new(destination: &Destination) -> Self {
         let to_hub = matches!(destination, Destination::Hub(_));
         // Lines on the same terminal would tear a bar.
         let on_screen = matches!(destination, Destination::Stdout) && io::stdout().is_terminal();
@@ -44,19 +42,22 @@ impl Report {
         };
         bar.set_style(style("{spinner} {msg}"));
         let verb = if to_hub { "published" } else { "wrote" };
-        let report =
-            Self { bar, verb, to_hub, before: (0, Duration::ZERO), next_line: LINE_INTERVAL };
-        let writer = Lines(report.bar.clone());
+        Self { bar, verb, to_hub, before: (0, Duration::ZERO), next_line: LINE_INTERVAL }
+    }
+
+    /// Says what begins. Warnings go through the report from here on, so that they do not tear the
+    /// bar.
+    pub(super) fn start(&self, title: &str) {
+        let writer = Lines(self.bar.clone());
         let log = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
-            .with_max_level(LevelFilter::WARN)
+            .with_max_level(LevelFilter::INFO)
             .with_target(false)
             .without_time()
             .with_ansi(io::stderr().is_terminal());
         // Someone else's log, set up before, is as good.
         log.try_init().ok();
-        report.line(&format!("{title} to {destination}"));
-        report
+        self.line(title);
     }
 
     pub(super) fn update(&mut self, counts: &Counts, elapsed: Duration) {

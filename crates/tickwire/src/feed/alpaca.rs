@@ -1,0 +1,159 @@
+//! `tickwire feed alpaca`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tickwire_feeder::{
+    AlpacaConfig, AlpacaUrl, Authorities, MarketHours, Pace, PublisherConfig, Speed, relay,
+};
+use tickwire_protocol::{Channel, Credentials, Selection, Symbol};
+
+use super::destination::{Destination, HubArgs};
+use super::report::Report;
+use super::watched;
+use crate::flags::{bytes, channel, duration, some_duration, symbol, usage};
+
+const EXAMPLES: &str = "\
+Examples:
+  export APCA_API_KEY_ID=… APCA_API_SECRET_KEY=…
+  tickwire feed alpaca --url wss://stream.data.alpaca.markets/v2/iex --symbols AAPL,MSFT
+  tickwire feed alpaca --url wss://stream.data.alpaca.markets/v2/sip --symbols '*' --channels trades,bars
+  tickwire feed alpaca --url wss://stream.data.alpaca.markets/v2/sip --on-demand
+  tickwire feed alpaca --url ws://other-hub:8080/v2/sip --on-demand    from hub to hub
+
+It holds the one connection that the key allows, and comes back by itself after every loss; the hub's
+/api/status and its page say how the upstream is.";
+
+/// Flags of `tickwire feed alpaca`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+#[command(group = clap::ArgGroup::new("what").args(["symbols", "on_demand"]).multiple(true).required(true))]
+pub(super) struct Args {
+    /// Address of the stream, with its path: wss://HOST/v2/FEED, or ws:// without TLS
+    #[arg(long, value_name = "URL", env = "TICKWIRE_ALPACA_URL")]
+    url: AlpacaUrl,
+    /// Id of the key; also from APCA_API_KEY_ID
+    #[arg(long, value_name = "ID", env = "TICKWIRE_ALPACA_KEY")]
+    key: Option<String>,
+    /// Secret of the key; also from APCA_API_SECRET_KEY. Better in the environment, where other users
+    /// of the machine do not see it
+    #[arg(long, env = "TICKWIRE_ALPACA_SECRET", hide_env_values = true)]
+    secret: Option<String>,
+    /// Symbols to relay, or '*' for all
+    #[arg(long, value_name = "SYMBOL,…|*", value_delimiter = ',', value_parser = name)]
+    symbols: Vec<Name>,
+    /// Relay what the hub's subscribers ask for, as long as they do
+    #[arg(long)]
+    on_demand: bool,
+    /// Channels to relay; corrections and cancels come with trades [default: all]
+    #[arg(long, value_name = "CHANNEL,…", value_delimiter = ',', value_parser = relayed)]
+    channels: Vec<Channel>,
+    /// With --on-demand: how long a symbol that nobody asks for any more is kept
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    linger: Duration,
+    /// Connect anew when the stream is silent for so long while the market is open
+    #[arg(long, value_name = "TIME|off", default_value = "30s", value_parser = silence)]
+    data_timeout: Silence,
+    /// When the market is open: a time of weekdays in New York
+    #[arg(long, value_name = "HH:MM-HH:MM|always", default_value = "09:30-16:00")]
+    market_hours: MarketHours,
+    /// Trust the certificate authorities in this PEM file, instead of the system's
+    #[arg(long, value_name = "FILE", env = "TICKWIRE_TLS_CA")]
+    tls_ca: Option<PathBuf>,
+    /// Memory for ticks while the hub is away; beyond it the oldest are dropped, counted, and told to
+    /// subscribers
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = buffer)]
+    buffer: usize,
+    #[command(flatten)]
+    hub: HubArgs,
+}
+
+/// A symbol, or all.
+#[derive(Debug, Clone, Copy)]
+enum Name {
+    All,
+    Symbol(Symbol),
+}
+
+/// How long a stream may be silent.
+#[derive(Debug, Clone, Copy)]
+struct Silence(Option<Duration>);
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let (config, hub) = configs(args)?;
+    let what = match (&config.symbols, config.on_demand) {
+        (Selection { all: true, .. }, _) => "all symbols".to_owned(),
+        (Selection { symbols, .. }, false) => format!("{} symbols", symbols.len()),
+        (Selection { symbols, .. }, true) if symbols.is_empty() => "what is asked for".to_owned(),
+        (Selection { symbols, .. }, true) => {
+            format!("{} symbols and what is asked for", symbols.len())
+        }
+    };
+    let destination = Destination::Hub(Box::new(hub.clone()));
+    let title = format!("relaying {what} from {} to {destination}", config.url);
+    watched(Report::new(&destination), &title, async |cancel, progress| {
+        relay(config, hub, cancel, progress).await?;
+        Ok(())
+    })
+}
+
+fn configs(args: Args) -> anyhow::Result<(AlpacaConfig, PublisherConfig)> {
+    let credentials = Credentials::from_pair(
+        given(args.key, "--key", "APCA_API_KEY_ID"),
+        given(args.secret, "--secret", "APCA_API_SECRET_KEY"),
+    );
+    let mut config = AlpacaConfig::new(args.url, credentials);
+    for name in args.symbols {
+        match name {
+            Name::All => config.symbols.all = true,
+            Name::Symbol(symbol) => config.symbols.symbols.push(symbol),
+        }
+    }
+    if !args.channels.is_empty() {
+        config.channels = args.channels;
+    }
+    config.on_demand = args.on_demand;
+    config.linger = args.linger;
+    config.data_timeout = args.data_timeout.0;
+    config.market_hours = args.market_hours;
+    config.queue_bytes_max = args.buffer;
+    config.authorities = args.tls_ca.as_deref().map(Authorities::from_pem_file).transpose()?;
+    // Ticks are due when they come.
+    let hub = args.hub.config(Pace { speed: Speed::Times(1.0), restamp: false });
+    Ok((config, hub))
+}
+
+/// A part of the credentials: from its flag, or from where Alpaca's own programs look.
+fn given(value: Option<String>, flag: &str, variable: &str) -> String {
+    let value = value.or_else(|| std::env::var(variable).ok()).filter(|value| !value.is_empty());
+    value.unwrap_or_else(|| {
+        usage(&format!(
+            "{flag}: expected the stream's key with {flag} or {variable}; none is given"
+        ))
+    })
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    if text == "*" { Ok(Name::All) } else { symbol(text).map(Name::Symbol) }
+}
+
+fn relayed(text: &str) -> Result<Channel, String> {
+    let allowed = AlpacaConfig::CHANNELS;
+    channel(text).ok().filter(|channel| allowed.contains(channel)).ok_or_else(|| {
+        let names = allowed.map(Channel::name).join(", ");
+        format!("expected one of {names}; corrections and cancelErrors come with trades")
+    })
+}
+
+fn silence(text: &str) -> Result<Silence, String> {
+    match text {
+        "off" => Ok(Silence(None)),
+        time => some_duration(time).map(|time| Silence(Some(time))),
+    }
+}
+
+fn buffer(text: &str) -> Result<usize, String> {
+    const LEAST: usize = 1024 * 1024;
+    let bytes = usize::try_from(bytes(text)?).ok().filter(|bytes| *bytes >= LEAST);
+    bytes.ok_or_else(|| "expected at least 1MiB".to_owned())
+}
