@@ -9,13 +9,15 @@ use tickwire_protocol::{Encoding, MessageBuf, Tick, decode_ticks};
 const TRADE: &[u8] = br#"{"T":"t","S":"AAPL","seq":1042,"t":"2026-01-02T14:30:00.123456789Z","i":96921,"x":"D","p":126.55,"s":100,"c":["@","I"],"z":"C"}"#;
 const QUOTE: &[u8] = br#"{"T":"q","S":"MSFT","seq":77,"t":"2026-01-02T14:30:00.123456789Z","bx":"Q","bp":402.01,"bs":300,"ax":"V","ap":402.02,"as":700,"c":["R"],"z":"C"}"#;
 
-fn subjects() -> [(&'static str, Tick, Encoding); 4] {
+fn subjects() -> [(&'static str, Tick, Encoding); 6] {
     let (trade, quote) = (Tick::from_json(TRADE).unwrap(), Tick::from_json(QUOTE).unwrap());
     [
         ("trade/msgpack", trade.clone(), Encoding::MsgpackArray),
-        ("trade/json", trade, Encoding::Json),
+        ("trade/json", trade.clone(), Encoding::Json),
+        ("trade/map", trade, Encoding::MsgpackMap),
         ("quote/msgpack", quote.clone(), Encoding::MsgpackArray),
-        ("quote/json", quote, Encoding::Json),
+        ("quote/json", quote.clone(), Encoding::Json),
+        ("quote/map", quote, Encoding::MsgpackMap),
     ]
 }
 

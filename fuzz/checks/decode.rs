@@ -1,10 +1,11 @@
 //! What must hold for any bytes. Shared by the fuzz target and by the test that replays its corpus.
 
 use tickwire_protocol::{
-    Command, Element, Encoding, MessageBuf, Published, Tick, decode_message, decode_publish,
+    AlpacaCommand, Command, Element, Encoding, MessageBuf, Published, Tick, decode_message,
+    decode_publish, decode_stream,
 };
 
-const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackArray];
+const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
 /// More ticks than an input has room for.
 const TICKS_MAX: usize = 10_000;
 
@@ -18,12 +19,49 @@ pub(crate) fn decode(bytes: &[u8]) {
             published_round_trips(&published);
         }
     }
+    for encoding in ENCODINGS {
+        stream(bytes, encoding);
+        alpaca_commands(bytes, encoding);
+    }
     if let Ok(tick) = Tick::from_json(bytes) {
         element_round_trips(&Element::Tick(tick));
     }
     for command in [Command::from_json(bytes), Command::from_msgpack(bytes)].iter().flatten() {
         command_round_trips(command);
     }
+}
+
+/// What a lenient reader finds round trips too, and it finds the ticks that a strict one does.
+fn stream(bytes: &[u8], encoding: Encoding) {
+    let Ok(found) = decode_stream(bytes, encoding) else { return };
+    let found: Vec<_> = found.into_iter().flatten().collect();
+    found.iter().for_each(element_round_trips);
+    // In arrays a strict reader passes over maps, which may be ticks to a lenient one.
+    if encoding != Encoding::MsgpackArray
+        && let Ok(strict) = decode_message(bytes, encoding)
+    {
+        let fits =
+            |element: &Element| matches!(element, Element::Tick(tick) if tick.check_size().is_ok());
+        assert!(strict.iter().filter(|e| fits(e)).eq(found.iter().filter(|e| fits(e))));
+    }
+}
+
+/// Each command but the last takes some of the message, and credentials are those that another
+/// reader finds.
+fn alpaca_commands(bytes: &[u8], encoding: Encoding) {
+    let mut commands = AlpacaCommand::read_all(bytes, encoding);
+    let mut left = bytes.len() + 1;
+    while let Some(command) = commands.next() {
+        assert!(commands.rest().len() < left, "nothing was read");
+        left = commands.rest().len();
+        if let Ok(AlpacaCommand::Auth(credentials)) = command
+            && encoding == Encoding::Json
+            && let Ok(Command::Auth(same)) = Command::from_json(bytes)
+        {
+            assert_eq!(credentials, same);
+        }
+    }
+    assert_eq!(left, 0, "something was not read");
 }
 
 fn element_round_trips(element: &Element) {

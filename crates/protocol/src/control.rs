@@ -6,7 +6,7 @@ use crate::delivery::{DeliveryWord, Modes};
 use crate::envelope::{Envelope, Pos, Start};
 use crate::{
     Channel, DecodeError, Delivery, Encoding, ErrorCode, Feed, Mode, Names, OnLag, PerChannel,
-    Resumed, Symbol, UnixNanos, ValueError, json, map, msgpack,
+    Resumed, Symbol, UnixNanos, ValueError, json, msgpack,
 };
 
 /// A control element. All but [`Control::Position`] and [`Control::Lost`], which end a data message,
@@ -175,7 +175,6 @@ impl Control {
         match (self, encoding) {
             (Self::Position { pos }, Encoding::Json) => json::write_position(*pos, out),
             (Self::Position { pos }, Encoding::MsgpackArray) => msgpack::write_position(*pos, out),
-            (Self::Position { pos }, Encoding::MsgpackMap) => map::write_position(*pos, out),
             (_, Encoding::Json) => self.envelope().write_json(out),
             (_, Encoding::MsgpackArray | Encoding::MsgpackMap) => {
                 self.envelope().write_msgpack(out)

@@ -15,12 +15,6 @@ pub(crate) fn write_tick(tick: &Tick, out: &mut Vec<u8>) {
     fields::write(tick, &mut MapSink { out });
 }
 
-/// Appends a position, as it ends a data message.
-pub(crate) fn write_position(position: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\x82\xa1T\xa1p\xa3pos");
-    write_uint(out, position);
-}
-
 struct MapSink<'a> {
     out: &'a mut Vec<u8>,
 }

@@ -10,7 +10,6 @@ use std::fs;
 use std::path::Path;
 
 use samples::samples;
-use tickwire_protocol::Encoding;
 
 #[test]
 fn the_corpus_of_decode_holds() {
@@ -29,7 +28,7 @@ fn the_corpus_of_decode_holds() {
 fn golden_messages_hold() {
     for (name, sample) in samples() {
         println!("{name}");
-        for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+        for &encoding in sample.encodings() {
             check::decode(&sample.encode(encoding));
         }
     }

@@ -12,7 +12,8 @@ use std::{env, fs};
 
 use samples::{Sample, samples};
 use tickwire_protocol::{
-    Command, Control, Element, Encoding, Published, decode_message, decode_publish, decode_ticks,
+    Command, Control, Element, Encoding, PerChannel, Published, decode_message, decode_publish,
+    decode_ticks,
 };
 
 fn folder() -> PathBuf {
@@ -53,7 +54,7 @@ fn unspell(text: &str, encoding: Encoding) -> Vec<u8> {
 
 fn write_anew() {
     for (name, sample) in samples() {
-        for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+        for &encoding in sample.encodings() {
             let text = spell(&sample.encode(encoding), encoding);
             fs::write(folder().join(file_of(name, encoding)), text).unwrap();
         }
@@ -68,7 +69,7 @@ fn encoders_write_the_golden_bytes() {
     }
     let mut problems = String::new();
     for (name, sample) in samples() {
-        for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+        for &encoding in sample.encodings() {
             let file = file_of(name, encoding);
             let golden = fs::read_to_string(folder().join(&file)).unwrap_or_default();
             let written = spell(&sample.encode(encoding), encoding);
@@ -83,7 +84,7 @@ fn encoders_write_the_golden_bytes() {
 #[test]
 fn decoders_read_the_golden_bytes() {
     for (name, sample) in samples() {
-        for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+        for &encoding in sample.encodings() {
             let file = file_of(name, encoding);
             let bytes = unspell(&fs::read_to_string(folder().join(&file)).unwrap(), encoding);
             match sample {
@@ -104,6 +105,15 @@ fn decoders_read_the_golden_bytes() {
                     let expected = vec![Element::Control(control.clone())];
                     assert_eq!(decode_message(&bytes, encoding).unwrap(), expected, "{file}");
                 }
+                Sample::Ack(ref expected) => {
+                    let [Element::Control(Control::Subscription { names, total, .. })] =
+                        &decode_message(&bytes, encoding).unwrap()[..]
+                    else {
+                        panic!("{file} holds an ack")
+                    };
+                    assert_eq!(names, expected, "{file}");
+                    assert_eq!(*total, PerChannel::default(), "{file}: its lists say it");
+                }
                 Sample::Command(ref command) => {
                     let found = match encoding {
                         Encoding::Json => Command::from_json(&bytes),
@@ -120,11 +130,42 @@ fn decoders_read_the_golden_bytes() {
 fn every_golden_file_belongs_to_a_sample() {
     let expected: BTreeSet<_> = samples()
         .iter()
-        .flat_map(|(name, _)| [Encoding::Json, Encoding::MsgpackArray].map(|e| file_of(name, e)))
+        .flat_map(|(name, sample)| sample.encodings().iter().map(|e| file_of(name, *e)))
         .collect();
     let found: BTreeSet<_> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn maps_of_ticks_begin_with_their_type_and_have_the_keys_of_json() {
+    for (name, sample) in samples() {
+        let Sample::Ticks(ticks) = sample else { continue };
+        for tick in ticks {
+            let (mut map, mut json) = (Vec::new(), Vec::new());
+            Encoding::MsgpackMap.write_tick(&tick, &mut map);
+            assert_eq!(map[1..3], *b"\xa1T", "{name}");
+            tick.write_json(&mut json);
+            let json: serde_json::Map<_, _> = serde_json::from_slice(&json).unwrap();
+            assert_eq!(usize::from(map[0] & 0x0f), json.len(), "{name}");
+            for key in json.keys() {
+                let spelled = rmp_serde::to_vec(key).unwrap();
+                let found = map.windows(spelled.len()).any(|window| window == spelled);
+                assert!(found, "{name} has no {key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn control_elements_are_the_same_in_both_kinds_of_messagepack() {
+    for (name, sample) in samples() {
+        if let Sample::Control(_) | Sample::Ack(_) = sample {
+            let [array, map] =
+                [Encoding::MsgpackArray, Encoding::MsgpackMap].map(|e| sample.encode(e));
+            assert_eq!(array, map, "{name}");
+        }
+    }
 }

@@ -7,17 +7,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use samples::{Sample, samples};
 use tickwire_protocol::{
-    Command, Element, Encoding, Subscription, Tick, decode_message, decode_publish, decode_ticks,
+    AlpacaCommand, Command, Element, Encoding, Subscription, Tick, decode_message, decode_publish,
+    decode_stream, decode_ticks,
 };
 
-const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackArray];
+const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
 
 /// Lets every decoder see the bytes; true if one of them took them.
 fn is_taken(bytes: &[u8]) -> bool {
-    let in_either = ENCODINGS.map(|encoding| {
-        decode_message(bytes, encoding).is_ok() | decode_publish(bytes, encoding, 100).is_ok()
+    let in_any = ENCODINGS.map(|encoding| {
+        decode_message(bytes, encoding).is_ok()
+            | decode_publish(bytes, encoding, 100).is_ok()
+            | decode_stream(bytes, encoding).is_ok_and(|found| found.iter().all(Result::is_ok))
+            | AlpacaCommand::read_all(bytes, encoding).all(|command| command.is_ok())
     });
-    in_either.contains(&true)
+    in_any.contains(&true)
         | Command::from_json(bytes).is_ok()
         | Command::from_msgpack(bytes).is_ok()
         | Tick::from_json(bytes).is_ok()
@@ -55,7 +59,7 @@ fn trade_with(field: &str, spelling: &[u8]) -> Vec<u8> {
 #[test]
 fn truncation_at_every_byte_is_an_error() {
     for (name, sample) in samples() {
-        for encoding in ENCODINGS {
+        for &encoding in sample.encodings() {
             let whole = sample.encode(encoding);
             assert!(is_taken(&whole), "{name}");
             for end in 0..whole.len() {
@@ -68,7 +72,7 @@ fn truncation_at_every_byte_is_an_error() {
 #[test]
 fn bytes_behind_a_message_are_an_error() {
     for (name, sample) in samples() {
-        for encoding in ENCODINGS {
+        for &encoding in sample.encodings() {
             let mut bytes = sample.encode(encoding);
             bytes.push(if encoding == Encoding::Json { b'1' } else { 0xc0 });
             assert!(!is_taken(&bytes), "{name} in {encoding:?}");

@@ -6,10 +6,11 @@ mod samples;
 use allocation_counter::measure;
 use samples::{Sample, samples};
 use tickwire_protocol::{
-    Command, Encoding, MessageBuf, Tick, decode_message, decode_publish, decode_ticks,
+    AlpacaCommand, Command, Encoding, MessageBuf, Tick, decode_message, decode_publish,
+    decode_stream, decode_ticks,
 };
 
-const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackArray];
+const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
 
 fn ticks() -> Vec<(&'static str, Tick)> {
     let ticks = samples().into_iter().filter_map(|(name, sample)| match sample {
@@ -22,16 +23,18 @@ fn ticks() -> Vec<(&'static str, Tick)> {
 /// Control elements and commands are left out: they are rare, and go through owned strings.
 #[test]
 fn encoders_of_ticks_allocate_nothing_but_the_output() {
-    let ticks = ticks();
-    assert!(ticks.len() >= 10, "every kind of tick");
-    for (name, tick) in ticks {
-        for encoding in ENCODINGS {
+    let mut spelled = 0;
+    for (name, sample) in samples() {
+        let Sample::Ticks(ticks) = &sample else { continue };
+        for &encoding in sample.encodings() {
             let mut out = Vec::with_capacity(1024);
-            let used = measure(|| encoding.write_tick(&tick, &mut out));
+            let used = measure(|| encoding.write_tick(&ticks[0], &mut out));
             assert_eq!(used.count_total, 0, "{name} in {encoding:?}");
             assert!(!out.is_empty());
+            spelled += 1;
         }
     }
+    assert!(spelled >= 30, "every kind of tick in every encoding");
 }
 
 #[test]
@@ -71,16 +74,33 @@ fn decoding_a_common_tick_from_msgpack_allocates_only_the_list() {
 }
 
 #[test]
+fn decoding_maps_of_common_ticks_allocates_only_the_lists_of_ticks_and_keys() {
+    for (name, sample) in samples() {
+        if !["trade", "quote", "bar", "luld", "imbalance"].contains(&name) {
+            continue;
+        }
+        let Sample::Ticks(mut ticks) = sample else { unreachable!("those are ticks") };
+        ticks.resize(50, ticks[0].clone());
+        let bytes = Sample::Ticks(ticks).encode(Encoding::MsgpackMap);
+        let used = measure(|| drop(decode_stream(&bytes, Encoding::MsgpackMap).unwrap()));
+        assert!(used.count_total <= 10, "{name}: {}", used.count_total); // as the two lists grow
+    }
+}
+
+#[test]
 fn decoders_do_not_allocate_by_claimed_lengths() {
     let names = b"\x82\xa6action\xa9subscribe\xa6trades".as_slice();
     let unknown_key = b"\x81\xa1k".as_slice();
-    for prefix in [&[], &[0x91][..], b"\x91\x9a\xa1t", names, unknown_key] {
+    let keys = b"\x91\x82\xa1T\xa1t\xa1S".as_slice();
+    for prefix in [&[], &[0x91][..], b"\x91\x9a\xa1t", names, unknown_key, keys] {
         for marker in [0xdd, 0xdf, 0xdb, 0xc6, 0xc9] {
             let bomb = [prefix, &[marker, 0xff, 0xff, 0xff, 0xff]].concat();
             let used = measure(|| {
                 drop(decode_message(&bomb, Encoding::MsgpackArray));
                 drop(decode_publish(&bomb, Encoding::MsgpackArray, usize::MAX));
                 drop(Command::from_msgpack(&bomb));
+                drop(decode_stream(&bomb, Encoding::MsgpackMap));
+                AlpacaCommand::read_all(&bomb, Encoding::MsgpackMap).for_each(drop);
             });
             assert!(used.bytes_max < 4096, "{bomb:02x?} takes {} bytes", used.bytes_max);
         }

@@ -7,15 +7,16 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use tickwire_protocol::{
-    Bar, CONDITIONS_MAX, CancelError, Channel, Command, Conditions, Control, Correction, Delivery,
-    Element, Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf, Mode,
-    Names, OnLag, PerChannel, Price, Publish, Published, Quote, Replay, ReplayFrom, ReplaySpeed,
-    Resume, ResumePoint, Resumed, Selection, Seq, Status, Subscription, Symbol, TEXT_BYTES_MAX,
-    TICK_BYTES_MAX, Text, Tick, TickData, Trade, UnixNanos, decode_message, decode_publish,
-    decode_ticks,
+    Bar, CONDITIONS_MAX, CancelError, Channel, Command, Conditions, Control, Correction,
+    Credentials, Delivery, Element, Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate,
+    MessageBuf, Mode, Names, OnLag, PerChannel, Price, Publish, Published, Quote,
+    REPORT_TEXT_BYTES_MAX, Replay, ReplayFrom, ReplaySpeed, Report, Resume, ResumePoint, Resumed,
+    Selection, Seq, Status, Subscription, Symbol, TEXT_BYTES_MAX, TICK_BYTES_MAX, Text, Tick,
+    TickData, Trade, UnixNanos, decode_message, decode_publish, decode_stream, decode_ticks,
+    write_ack,
 };
 
-const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackArray];
+const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
 
 fn symbol() -> impl Strategy<Value = Symbol> {
     "[A-Z0-9._/-]{1,24}".prop_map(|name| Symbol::new(&name).unwrap())
@@ -262,6 +263,12 @@ fn control() -> impl Strategy<Value = Control> {
     let feed = "[a-z0-9_-]{1,24}".prop_map(|name| Feed::new(&name).unwrap());
     prop_oneof![
         option::of(string(40)).prop_map(|epoch| Control::Connected { epoch }),
+        Just(Control::Authenticated),
+        ("[a-z0-9_-]{1,24}", names(), names()).prop_map(|(feed, names, gone)| Control::Demand {
+            feed: Feed::new(&feed).unwrap(),
+            names: Box::new(names),
+            gone: Box::new(gone),
+        }),
         subscription_ack(),
         gap(),
         uint().prop_map(|ticks| Control::Snapshot { ticks }),
@@ -336,6 +343,21 @@ fn subscription() -> BoxedStrategy<Subscription> {
         .boxed()
 }
 
+fn report() -> impl Strategy<Value = Report> {
+    let text = || option::of(string(REPORT_TEXT_BYTES_MAX));
+    let state = prop::sample::select(vec![FeedState::Live, FeedState::Stale, FeedState::Down]);
+    (state, text(), text(), uint(), uint(), uint()).prop_map(
+        |(state, detail, upstream, connects, errors, ticks)| Report {
+            state,
+            detail,
+            upstream,
+            connects,
+            errors,
+            ticks,
+        },
+    )
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let id = || option::of(uint());
     prop_oneof![
@@ -344,6 +366,9 @@ fn command() -> impl Strategy<Value = Command> {
             Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
         }),
         id().prop_map(|id| Command::List { id }),
+        (string(40), string(40))
+            .prop_map(|(key, secret)| Command::Auth(Credentials::from_pair(key, secret))),
+        report().prop_map(Command::Report),
         (publisher(), any::<bool>())
             .prop_map(|(publisher, demand)| Command::Publish(Publish { publisher, demand })),
     ]
@@ -375,6 +400,33 @@ proptest! {
             prop_assert_eq!(&decode_ticks(&bytes, encoding).unwrap(), &ticks);
             let elements: Vec<_> = ticks.iter().cloned().map(Element::Tick).collect();
             prop_assert_eq!(decode_message(&bytes, encoding).unwrap(), elements);
+        }
+    }
+
+    #[test]
+    fn a_stream_of_ticks_round_trips(ticks in vec(tick(), 0..20)) {
+        for encoding in ENCODINGS {
+            let read = decode_stream(&message(&ticks, encoding), encoding).unwrap();
+            prop_assert_eq!(read.len(), ticks.len());
+            for (read, tick) in read.into_iter().zip(&ticks) {
+                match tick.check_size() {
+                    Ok(()) => prop_assert_eq!(read.unwrap(), Element::Tick(tick.clone())),
+                    Err(_) => prop_assert!(read.is_err()),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_ack_names_the_whole_set(names in names()) {
+        for encoding in ENCODINGS {
+            let mut message = Vec::new();
+            write_ack(&names, encoding, &mut message);
+            let read = decode_message(&message, encoding).unwrap();
+            let [Element::Control(Control::Subscription { names: found, .. })] = &read[..] else {
+                panic!("one element: {read:?}")
+            };
+            prop_assert_eq!(found.as_ref(), &names);
         }
     }
 

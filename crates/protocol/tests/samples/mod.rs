@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test's own values")]
 
 use tickwire_protocol::{
-    Bar, CancelError, Channel, Command, Conditions, Control, Correction, Delivery, Encoding,
-    ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf, Mode, Names, OnLag,
-    PerChannel, Price, Publish, Quote, Replay, ReplaySpeed, Resume, ResumePoint, Resumed, Seq,
-    Status, Subscription, Symbol, Text, Tick, TickData, Trade,
+    Bar, CancelError, Channel, Command, Conditions, Control, Correction, Credentials, Delivery,
+    Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf, Mode, Names, OnLag,
+    PerChannel, Price, Publish, Quote, Replay, ReplaySpeed, Report, Resume, ResumePoint, Resumed,
+    Seq, Status, Subscription, Symbol, Text, Tick, TickData, Trade, write_ack,
 };
 
 /// A message.
@@ -22,10 +22,18 @@ pub(crate) enum Sample {
         pos: u64,
     },
     Control(Control),
+    /// The whole set, as SDKs of the stock stream need it.
+    Ack(Box<Names>),
     Command(Box<Command>),
 }
 
 impl Sample {
+    /// How it can be spelled. Only ticks are maps that differ from the other MessagePack.
+    pub(crate) fn encodings(&self) -> &'static [Encoding] {
+        const ALL: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
+        if matches!(self, Self::Ticks(_)) { &ALL } else { &ALL[..2] }
+    }
+
     /// The whole message.
     pub(crate) fn encode(&self, encoding: Encoding) -> Vec<u8> {
         let mut out = Vec::new();
@@ -51,6 +59,7 @@ impl Sample {
                 out.extend_from_slice(message.finish());
             }
             Self::Control(control) => control.write_message(encoding, &mut out),
+            Self::Ack(names) => write_ack(names, encoding, &mut out),
             Self::Command(command) => match encoding {
                 Encoding::Json => command.write_json(&mut out),
                 Encoding::MsgpackArray | Encoding::MsgpackMap => command.write_msgpack(&mut out),
@@ -71,6 +80,10 @@ pub(crate) fn samples() -> Vec<(&'static str, Sample)> {
         let ticks = vec![tick("AAPL", 0, trade())];
         samples.push((name, Sample::Published { ticks, mark: "trades.csv:1042", lost }));
     }
+    let mut unnumbered = quote_of_one_side();
+    unnumbered.seq = Seq(0);
+    samples.push(("unnumbered", Sample::Ticks(vec![unnumbered])));
+    samples.push(("alpaca_ack", Sample::Ack(Box::new(names()))));
     samples.extend(controls().into_iter().map(|(name, control)| (name, Sample::Control(control))));
     samples.extend(
         commands().into_iter().map(|(name, command)| (name, Sample::Command(Box::new(command)))),
@@ -339,6 +352,30 @@ fn gaps() -> [(&'static str, Control); 3] {
     ]
 }
 
+/// What else is told where a hub wants keys, or a publisher wants to know what it is for.
+fn logins() -> [(&'static str, Control); 4] {
+    [
+        ("connected_without_epoch", Control::Connected { epoch: None }),
+        ("authenticated", Control::Authenticated),
+        (
+            "error_not_allowed",
+            Control::Error {
+                code: ErrorCode::InsufficientSubscription,
+                detail: Some("the key desk-1 may read iex, not sip".to_owned()),
+                id: None,
+            },
+        ),
+        (
+            "demand",
+            Control::Demand {
+                feed: Feed::default(),
+                names: Box::new(trades()),
+                gone: Box::new(all_quotes()),
+            },
+        ),
+    ]
+}
+
 fn controls() -> Vec<(&'static str, Control)> {
     let mut total = PerChannel::default();
     total[Channel::Trades] = 1;
@@ -393,7 +430,33 @@ fn controls() -> Vec<(&'static str, Control)> {
     controls.extend(latest_acks());
     controls.extend(history_acks());
     controls.extend(gaps());
+    controls.extend(logins());
     controls
+}
+
+/// Credentials, and what a publisher says of itself.
+fn source_commands() -> [(&'static str, Command); 3] {
+    [
+        (
+            "auth",
+            Command::Auth(Credentials { id: "desk-1".to_owned(), secret: "s3cret".to_owned() }),
+        ),
+        (
+            "publish_on_demand",
+            Command::Publish(Publish { publisher: "relay-1".to_owned(), demand: true }),
+        ),
+        (
+            "report",
+            Command::Report(Report {
+                state: FeedState::Stale,
+                detail: Some("nothing came for 30 s".to_owned()),
+                upstream: Some("wss://stream.example/v2/sip".to_owned()),
+                connects: 2,
+                errors: 1,
+                ticks: 31_250,
+            }),
+        ),
+    ]
 }
 
 fn commands() -> Vec<(&'static str, Command)> {
@@ -450,5 +513,6 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("publish", Command::Publish(Publish { publisher: "replay-1".to_owned(), demand: false })),
     ];
     commands.extend(history_commands());
+    commands.extend(source_commands());
     commands
 }

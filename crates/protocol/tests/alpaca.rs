@@ -1,0 +1,239 @@
+//! The commands of the stock stream, as its SDKs send them, and as nobody should.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use proptest::prelude::*;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tickwire_protocol::{
+    AlpacaCommand, AlpacaError, Channel, Encoding, ErrorCode, Names, write_ack,
+};
+
+const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackMap];
+
+type Commands = Vec<Result<AlpacaCommand, AlpacaError>>;
+
+fn read(text: &str) -> Commands {
+    AlpacaCommand::read_all(text.as_bytes(), Encoding::Json).collect()
+}
+
+fn spell(command: &Value, encoding: Encoding) -> Vec<u8> {
+    match encoding {
+        Encoding::Json => command.to_string().into_bytes(),
+        _ => {
+            let mut bytes = Vec::new();
+            command.serialize(&mut rmp_serde::Serializer::new(&mut bytes)).unwrap();
+            bytes
+        }
+    }
+}
+
+/// What both encodings of a command say, which must be the same.
+fn one(command: &Value) -> Result<AlpacaCommand, AlpacaError> {
+    let [json, msgpack] = ENCODINGS.map(|encoding| {
+        let bytes = spell(command, encoding);
+        let mut commands = AlpacaCommand::read_all(&bytes, encoding);
+        let found = commands.next().unwrap();
+        assert_eq!((commands.rest(), commands.next()), (&[][..], None), "{command}");
+        found
+    });
+    let same = |error: AlpacaError| error.code; // each parser has words of its own
+    assert_eq!(json.clone().map_err(same), msgpack.map_err(same), "{command}");
+    json
+}
+
+fn names(lists: &[(Channel, &[&str])]) -> Names {
+    let mut names = Names::default();
+    for (channel, list) in lists {
+        list.iter().for_each(|name| names[*channel].add(name).unwrap());
+    }
+    names
+}
+
+fn refused(command: &Value) -> (ErrorCode, String) {
+    let AlpacaError { code, detail } = one(command).unwrap_err();
+    (code, detail)
+}
+
+#[test]
+fn auth_shows_a_pair_or_a_token() {
+    for (key, secret, id) in [("PK1", "s3", "PK1"), ("oauth", "PK1:s3", "PK1")] {
+        let command = json!({ "secret": secret, "key": key, "action": "auth" });
+        let AlpacaCommand::Auth(shown) = one(&command).unwrap() else { panic!("{command}") };
+        assert_eq!((shown.id.as_str(), shown.secret.as_str()), (id, "s3"));
+    }
+    for (missing, command) in [
+        ("key", json!({ "action": "auth", "secret": "s" })),
+        ("secret", json!({ "action": "auth", "key": "k", "secret": null })),
+    ] {
+        let (code, detail) = refused(&command);
+        assert_eq!((code, detail), (ErrorCode::InvalidSyntax, format!("field {missing}: missing")));
+    }
+}
+
+/// R14.
+#[test]
+fn nil_an_empty_list_and_nothing_are_the_same() {
+    let expected = AlpacaCommand::Subscribe(names(&[(Channel::Trades, &["AAPL"])]));
+    for command in [
+        json!({ "action": "subscribe", "trades": ["AAPL"] }),
+        json!({ "trades": ["AAPL"], "quotes": null, "bars": [], "imbalances": null,
+                "orderbooks": null, "news": [], "pricing": null, "action": "subscribe" }),
+    ] {
+        assert_eq!(one(&command), Ok(expected.clone()));
+    }
+    let nothing = AlpacaCommand::Unsubscribe(Names::default());
+    assert_eq!(one(&json!({ "action": "unsubscribe" })), Ok(nothing));
+}
+
+#[test]
+fn what_follows_trades_need_not_be_asked_for() {
+    let command = json!({ "action": "unsubscribe", "trades": ["*", "A"],
+                          "corrections": ["B"], "cancelErrors": "whatever" });
+    let expected = names(&[(Channel::Trades, &["*", "A"])]);
+    assert_eq!(one(&command), Ok(AlpacaCommand::Unsubscribe(expected)));
+}
+
+/// R14.
+#[test]
+fn channel_of_another_stream_is_refused_by_name() {
+    for action in ["subscribe", "unsubscribe"] {
+        let (code, detail) = refused(&json!({ "action": action, "trades": ["A"], "news": ["*"] }));
+        assert_eq!(code, ErrorCode::InvalidAction);
+        assert!(detail.contains("\"news\"") && detail.contains("updatedBars"), "{detail}");
+    }
+    // Keys that are no lists of names mean nothing.
+    let harmless = json!({ "action": "subscribe", "id": 7, "x": { "y": ["z"] }, "n": [1, [2.5]],
+                           "b": true, "s": "text", "f": -0.5, "deep": [["A"]] });
+    assert_eq!(one(&harmless), Ok(AlpacaCommand::Subscribe(Names::default())));
+}
+
+#[test]
+fn faults_name_the_field() {
+    for (command, expected) in [
+        (json!({ "trades": ["A"] }), "field action: missing"),
+        (
+            json!({ "action": "listen" }),
+            "field action: unknown action \"listen\": expected auth, subscribe or unsubscribe",
+        ),
+        (
+            json!({ "action": "subscribe", "quotes": ["A", "aapl"] }),
+            "field quotes: symbol \"aapl\": expected 1 to 24 of A-Z 0-9 . _ / -",
+        ),
+        (
+            json!({ "action": "subscribe", "bars": "A" }),
+            "field bars: invalid type: string \"A\", expected an array of symbols",
+        ),
+    ] {
+        let (code, detail) = refused(&command);
+        assert_eq!(code, ErrorCode::InvalidSyntax);
+        assert!(detail.starts_with(expected), "{detail}");
+    }
+    let twice = read(r#"{"action":"subscribe","trades":["A"],"trades":["B"]}"#);
+    assert!(twice[0].as_ref().unwrap_err().detail.starts_with("field trades: given twice"));
+    for text in ["", " \n", "garbage", "7", "[]", "\"subscribe\"", "{", "null"] {
+        let [Err(error)] = &read(text)[..] else { panic!("{text:?}") };
+        assert_eq!(error.code, ErrorCode::InvalidSyntax, "{text:?}");
+    }
+}
+
+/// R13.
+#[test]
+fn glued_documents_are_read_one_by_one() {
+    let glued = r#" {"action":"subscribe","trades":["A"]}{"action":"subscribe","trades":["a"]}
+                    {"action":"subscribe","trades":["B"]} "#;
+    let commands = read(glued);
+    let subscribe = |name| Ok(AlpacaCommand::Subscribe(names(&[(Channel::Trades, &[name])])));
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    assert_eq!((&commands[0], &commands[2]), (&subscribe("A"), &subscribe("B")));
+    assert!(commands[1].is_err(), "a bad command spoils only itself");
+
+    let mut reading = AlpacaCommand::read_all(glued.as_bytes(), Encoding::Json);
+    assert_eq!(reading.rest().len(), glued.len());
+    assert_eq!(reading.next(), Some(subscribe("A")));
+    let rest = std::str::from_utf8(reading.rest()).unwrap();
+    assert_eq!(read(rest), commands[1..]);
+
+    let broken = read(r#"{"action":"subscribe"} { {"action":"subscribe"}"#);
+    assert_eq!(broken.len(), 2, "behind what is not JSON nothing is read: {broken:?}");
+    assert!(broken[1].is_err());
+}
+
+#[test]
+fn messagepack_is_one_map() {
+    let whole = spell(&json!({ "action": "subscribe" }), Encoding::MsgpackMap);
+    let twice = whole.repeat(2);
+    let [Err(error)] =
+        &AlpacaCommand::read_all(&twice, Encoding::MsgpackMap).collect::<Commands>()[..]
+    else {
+        panic!("one error")
+    };
+    assert_eq!(error.detail, format!("{} bytes follow the command", whole.len()));
+    for end in 0..whole.len() {
+        let found: Commands =
+            AlpacaCommand::read_all(&whole[..end], Encoding::MsgpackMap).collect();
+        assert!(matches!(found[..], [Err(_)]), "{end} bytes of it");
+    }
+    // An extension under a key that is not ours.
+    let extension = b"\x82\xa6action\xa9subscribe\xa1k\xd6\xff\0\0\0\0";
+    let found: Commands = AlpacaCommand::read_all(extension, Encoding::MsgpackMap).collect();
+    assert_eq!(found, [Ok(AlpacaCommand::Subscribe(Names::default()))]);
+}
+
+#[test]
+fn every_prefix_of_json_ends_in_an_error() {
+    let text = r#"{"action":"subscribe","trades":["A"]}{"action":"auth","key":"k","secret":"s"}"#;
+    let first = text.find("}{").unwrap() + 1;
+    for end in 0..text.len() {
+        let found = read(&text[..end]);
+        let complete = usize::from(end >= first);
+        assert_eq!(found.iter().filter(|command| command.is_ok()).count(), complete, "{end}");
+        assert_eq!(found.last().unwrap().is_err(), end != first, "{end}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused_without_a_stack_overflow() {
+    const DEPTH: usize = 500_000;
+    let deep =
+        format!(r#"{{"action":"subscribe","k":{}{}}}"#, "[".repeat(DEPTH), "]".repeat(DEPTH));
+    assert!(read(&deep)[0].is_err());
+    let mut deep = b"\x82\xa6action\xa9subscribe\xa1k".to_vec();
+    deep.extend_from_slice(&[0x91].repeat(DEPTH));
+    deep.push(0xc0);
+    let found: Commands = AlpacaCommand::read_all(&deep, Encoding::MsgpackMap).collect();
+    assert!(matches!(found[..], [Err(_)]));
+}
+
+/// R15.
+#[test]
+fn an_ack_has_ten_lists_and_no_null() {
+    let mut ack = Vec::new();
+    write_ack(&Names::default(), Encoding::Json, &mut ack);
+    let ack: Value = serde_json::from_slice(&ack).unwrap();
+    let element = ack[0].as_object().unwrap();
+    assert_eq!((ack.as_array().unwrap().len(), element.len()), (1, 11));
+    for channel in Channel::ALL {
+        assert_eq!(element[channel.name()], json!([]), "{channel}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_give_commands_or_errors_until_they_are_used_up(
+        bytes in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            r#"[{}\[\]":,a-z*0-9 ]{0,200}"#.prop_map(String::into_bytes),
+        ],
+    ) {
+        for encoding in ENCODINGS {
+            let mut commands = AlpacaCommand::read_all(&bytes, encoding);
+            let mut left = bytes.len() + 1;
+            prop_assert!(commands.next().is_some());
+            while commands.next().is_some() {
+                prop_assert!(commands.rest().len() < left);
+                left = commands.rest().len();
+            }
+            prop_assert!(commands.rest().is_empty());
+        }
+    }
+}
