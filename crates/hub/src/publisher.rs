@@ -21,6 +21,7 @@ use tungstenite::{Error, Message};
 use crate::clock;
 use crate::config::ms;
 use crate::fanout::{FeedId, PublisherToken};
+use crate::keys::KeySession;
 use crate::metrics::Refused;
 use crate::router::{Ingest, MessageNumber, Progress};
 use crate::server::Shared;
@@ -47,6 +48,7 @@ pub(crate) async fn run<S>(
     feed: FeedId,
     ws: WebSocketStream<S>,
     place: OwnedSemaphorePermit,
+    key: KeySession,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -58,6 +60,7 @@ pub(crate) async fn run<S>(
         shared: shared.clone(),
         feed,
         source,
+        key,
         ws,
         encoding: Encoding::Json,
         acknowledged: None,
@@ -79,6 +82,8 @@ struct Session<S> {
     feed: FeedId,
     /// Its place among the publishers of the feed.
     source: SourceId,
+    /// Its place at its key.
+    key: KeySession,
     ws: WebSocketStream<S>,
     /// What it is answered in: that of its last message.
     encoding: Encoding,
@@ -134,6 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     self.send(Message::Ping(Vec::new().into())).await?;
                 }
                 () = closing.cancelled() => return Err(End::Shutdown),
+                () = self.key.until_ended() => return Err(End::Revoked),
             }
         }
     }

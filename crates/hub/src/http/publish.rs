@@ -65,8 +65,7 @@ pub(super) async fn session(
                     .max_frame_size(Some(task_shared.config.publish_bytes_max));
                 let io = TokioIo::new(upgraded);
                 let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-                publisher::run(task_shared, feed, ws, place).await;
-                drop(key);
+                publisher::run(task_shared, feed, ws, place, key).await;
             }
             Err(error) => tracing::debug!(%error, "a publisher left during its handshake"),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tickwire_protocol::{Names, Selection, Symbol};
+use tickwire_protocol::{Channel, Names, Selection, Symbol};
 
 use super::file::Key;
 
@@ -100,7 +100,12 @@ impl Grant {
             let (key, symbols) = (&key.name, symbols.join(", "));
             return Err(format!("key {key} may not have {name}; its symbols: {symbols}{more}"));
         }
+        let is_wild = adds[Channel::Trades].all || adds[Channel::Quotes].all;
         match key.symbols_max {
+            Some(most) if is_wild => {
+                let key = &key.name;
+                Err(format!("key {key} may have {most} names of trades and quotes; \"*\" is all"))
+            }
             Some(most) if total_after > most => Err(format!(
                 "key {} may have {most} names of trades and quotes; these would be {total_after}",
                 key.name
@@ -121,4 +126,73 @@ fn not_among<'a>(allowed: &[Symbol], selection: &'a Selection) -> Option<&'a str
     // `allowed` is sorted: a key with thousands of symbols must not make a command of thousands slow.
     let strange = |symbol: &&Symbol| allowed.binary_search(symbol).is_err();
     selection.symbols.iter().find(strange).map(Symbol::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{SecretHash, WhenFull};
+
+    fn grant(change: impl FnOnce(&mut Key)) -> Grant {
+        let mut key = Key {
+            id: "TW1".to_owned(),
+            name: "bot".to_owned(),
+            secret: SecretHash::new("0123456789abcdef"),
+            role: Role::Read,
+            feeds: None,
+            symbols: None,
+            symbols_max: None,
+            sessions_max: None,
+            when_full: WhenFull::Refuse,
+        };
+        change(&mut key);
+        Grant::Key(Arc::new(key))
+    }
+
+    fn names(channel: Channel, list: &[&str]) -> Names {
+        let mut names = Names::default();
+        list.iter().for_each(|name| names[channel].add(name).unwrap());
+        names
+    }
+
+    #[test]
+    fn each_role_may_what_those_before_it_may() {
+        let of = |role| grant(|key| key.role = role);
+        let may = |grant: Grant| {
+            (grant.may_read("main"), grant.may_publish("main"), grant.is_admin())
+        };
+        assert_eq!(may(of(Role::Read)), (true, false, false));
+        assert_eq!(may(of(Role::Publish)), (true, true, false));
+        assert_eq!(may(of(Role::Admin)), (true, true, true));
+    }
+
+    #[test]
+    fn a_key_of_some_feeds_may_read_and_publish_no_others() {
+        let feeds = Some(vec!["sip".parse().unwrap()]);
+        let grant = grant(|key| (key.feeds, key.role) = (feeds, Role::Admin));
+        assert!(grant.may_read("sip") && !grant.may_read("main"));
+        assert!(grant.may_publish("sip") && !grant.may_publish("main"));
+    }
+
+    #[test]
+    fn a_key_of_some_symbols_may_have_no_others() {
+        let symbols = ["AAPL", "MSFT"].map(|name| name.parse().unwrap()).to_vec();
+        let grant = grant(|key| key.symbols = Some(symbols));
+        assert!(grant.limits_names());
+        grant.check_names(&names(Channel::Bars, &["MSFT", "AAPL"]), 0).unwrap();
+        let error = grant.check_names(&names(Channel::Bars, &["AAPL", "IBM"]), 2).unwrap_err();
+        assert!(error.contains("bot") && error.contains("IBM") && error.contains("AAPL, MSFT"));
+        let error = grant.check_names(&names(Channel::Trades, &["*"]), 1).unwrap_err();
+        assert!(error.contains("may not have *"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_of_names_is_one_of_trades_and_quotes() {
+        let grant = grant(|key| key.symbols_max = Some(2));
+        grant.check_names(&names(Channel::Trades, &["A"]), 2).unwrap();
+        grant.check_names(&names(Channel::Bars, &["*"]), 0).unwrap();
+        let error = grant.check_names(&names(Channel::Trades, &["A"]), 3).unwrap_err();
+        assert!(error.contains('2') && error.contains('3'), "{error}");
+        assert!(grant.check_names(&names(Channel::Quotes, &["*"]), 1).is_err());
+    }
 }

@@ -8,6 +8,7 @@ pub(super) enum End {
     Left,
     Silent,
     Replaced,
+    Revoked,
     Protocol,
     NotUtf8,
     TooBig,
@@ -21,6 +22,7 @@ impl End {
             Self::Left => "left",
             Self::Silent => "silent",
             Self::Replaced => "replaced",
+            Self::Revoked => "revoked",
             Self::Protocol => "protocol",
             Self::NotUtf8 => "not_utf8",
             Self::TooBig => "too_big",
@@ -41,7 +43,7 @@ impl End {
     pub(super) const fn code(self) -> Option<u16> {
         match self {
             Self::Left | Self::Silent => None,
-            Self::Replaced => Some(1008),
+            Self::Replaced | Self::Revoked => Some(1008),
             Self::Protocol => Some(1002),
             Self::NotUtf8 => Some(1007),
             Self::TooBig => Some(1009),
