@@ -415,3 +415,6 @@ impl Drop for KeySession {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,9 +158,8 @@ mod tests {
     #[test]
     fn each_role_may_what_those_before_it_may() {
         let of = |role| grant(|key| key.role = role);
-        let may = |grant: Grant| {
-            (grant.may_read("main"), grant.may_publish("main"), grant.is_admin())
-        };
+        let may =
+            |grant: Grant| (grant.may_read("main"), grant.may_publish("main"), grant.is_admin());
         assert_eq!(may(of(Role::Read)), (true, false, false));
         assert_eq!(may(of(Role::Publish)), (true, true, false));
         assert_eq!(may(of(Role::Admin)), (true, true, true));
