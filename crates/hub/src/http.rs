@@ -161,6 +161,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(api::metrics))
         .route("/api/symbols", get(api::symbols))
         .route("/api/status", get(api::status))
+        .route("/api/keys", get(api::keys))
         .route("/api/drain", post(drain::drain))
         .fallback(subscribe::alpaca_or_page)
         .with_state(shared)

@@ -1,19 +1,23 @@
 //! The small read-only API for the page and for curl.
 
+mod keys;
+mod status;
+
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use tickwire_protocol::FeedState;
+use axum::{Extension, Json};
+use serde::Deserialize;
 
-use super::metrics_text;
-use crate::clock;
-use crate::market::ShardHandle;
-use crate::metrics::Cell;
+use super::guard::{Need, guard};
+use super::{Peer, metrics_text, refuse};
+use crate::metrics::Refused;
 use crate::server::Shared;
+
+pub(super) use keys::keys;
+pub(super) use status::status;
 
 /// Symbols in an answer, at the most.
 const SYMBOLS_MAX: usize = 1_000;
@@ -26,98 +30,32 @@ pub(super) struct SymbolQuery {
     limit: Option<usize>,
 }
 
-/// `GET /api/symbols?feed=main&q=AA&limit=50`
+/// `GET /api/symbols?feed=main&q=AA&limit=50`, where `feed` is a view.
 pub(super) async fn symbols(
     State(shared): State<Arc<Shared>>,
+    Extension(Peer(peer)): Extension<Peer>,
     Query(query): Query<SymbolQuery>,
+    headers: HeaderMap,
 ) -> Response {
+    let grant = match guard(&shared, peer, &headers, Need::Read).await {
+        Ok(grant) => grant,
+        Err(refusal) => return *refusal,
+    };
     let limit = query.limit.unwrap_or(100);
     if limit == 0 || limit > SYMBOLS_MAX {
         let text = format!("limit is {limit}: expected 1 to {SYMBOLS_MAX}\n");
         return (StatusCode::BAD_REQUEST, text).into_response();
     }
-    let Some(feed) = shared.feeds.find(query.feed.as_deref()) else {
+    let first = || shared.feeds.all()[0].name.to_string();
+    let name = query.feed.unwrap_or_else(first);
+    let Some(view) = shared.views.find(&name) else {
         return (StatusCode::NOT_FOUND, "no such feed\n").into_response();
     };
-    let name = shared.feeds.get(feed).name.as_str();
-    Json(shared.catalog.search(feed, name, &query.q, limit)).into_response()
-}
-
-#[derive(Debug, Serialize)]
-struct Status {
-    version: &'static str,
-    epoch: String,
-    uptime_s: u64,
-    feeds: Vec<FeedEntry>,
-    sessions: u64,
-    subscriptions: u64,
-    ticks_in: u64,
-    ticks_delivered: u64,
-    /// Whether it takes no new sessions and closes those there are.
-    draining: bool,
-    log: LogEntry,
-}
-
-#[derive(Debug, Serialize)]
-struct FeedEntry {
-    feed: String,
-    state: FeedState,
-    since: String,
-    publishers: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct LogEntry {
-    /// Position of the oldest tick in the log.
-    first: u64,
-    /// Position of the next tick.
-    head: u64,
-    ticks: usize,
-    bytes: usize,
-    /// The log on disk, if there is to be one.
-    disk: Option<DiskEntry>,
-}
-
-#[derive(Debug, Serialize)]
-struct DiskEntry {
-    segments: u64,
-    /// Bytes of the segments.
-    bytes: u64,
-    /// Whether nothing is logged any more.
-    failed: bool,
-}
-
-/// `GET /api/status`
-pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    let sum = |of: fn(&ShardHandle) -> &Cell| shared.shards().map(|shard| of(shard).get()).sum();
-    let log = &shared.live().log;
-    let (bytes, ticks) = log.size();
-    let feeds = shared.feeds.all().iter().map(|feed| {
-        let (state, since) = feed.state();
-        FeedEntry {
-            feed: feed.name.to_string(),
-            state,
-            since: since.to_string(),
-            publishers: feed.sources.len(),
-        }
-    });
-    let disk = shared.durable.as_ref().map(|durable| {
-        let (segments, bytes) = durable.size();
-        DiskEntry { segments, bytes, failed: durable.has_failed() }
-    });
-    Json(Status {
-        version: env!("CARGO_PKG_VERSION"),
-        epoch: shared.epoch.clone(),
-        uptime_s: (clock::monotonic() - shared.started).as_secs(),
-        feeds: feeds.collect(),
-        sessions: sum(|shard| &shard.metrics.sessions),
-        subscriptions: sum(|shard| &shard.metrics.subscriptions),
-        ticks_in: shared.metrics.ticks_in.get(),
-        ticks_delivered: sum(|shard| &shard.metrics.ticks_delivered),
-        draining: shared.is_draining(),
-        log: LogEntry { first: log.start().0, head: log.head().0, ticks, bytes, disk },
-    })
-    .into_response()
+    if !grant.may_read(&name) {
+        let text = format!("this key is not for the feed {name}");
+        return refuse(&shared, StatusCode::FORBIDDEN, Refused::Token, text);
+    }
+    Json(shared.catalog.search(view.feed, &name, &query.q, limit)).into_response()
 }
 
 /// `GET /readyz`

@@ -1,5 +1,7 @@
 //! `/metrics`: the Prometheus text of everything counted.
 
+mod feeds;
+
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -8,7 +10,6 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use tickwire_protocol::FeedState;
 
 use super::buckets::Summed;
 use super::{Buckets, Cell, Refused, ShardMetrics};
@@ -81,7 +82,9 @@ impl Scrape {
             .into_iter()
             .chain([(("reason", "command"), commands)])
             .collect::<Vec<_>>();
-        out.counters("refused", "Input refused, by reason", &refused)
+        out.counters("refused", "Input refused, by reason", &refused)?;
+        let logins = self.0.keys.logins().map(|(result, count)| (("result", result), count));
+        out.counters("logins", "Keys and tokens shown, by result", &logins)
     }
 
     fn ticks(&self, out: &mut Output<'_>) -> fmt::Result {
@@ -105,6 +108,14 @@ impl Scrape {
         let oldest = self.0.live().log.oldest_received();
         let age = oldest.map_or(0, |oldest| clock::wall().since(oldest).as_secs());
         out.gauge("log_age_seconds", "Time since the oldest tick in the log was received", age)?;
+        let delayed = self.0.markets.iter().filter(|market| !market.delay.is_zero());
+        let lost: Vec<_> = delayed
+            .map(|market| (market.delay.as_millis().to_string(), market.lost.get()))
+            .collect();
+        let lost: Vec<_> =
+            lost.iter().map(|(delay, lost)| (("delay_ms", delay.as_str()), *lost)).collect();
+        let help = "Ticks that history no longer held when they were due in views with a delay";
+        out.counters("delayed_lost_ticks", help, &lost)?;
         let fell_out = self.sum(|shard| &shard.fell_out);
         out.counter("shard_fell_out", "Shards that fell out of the log", fell_out)
     }
@@ -142,29 +153,6 @@ impl Scrape {
         out.gauge("log_disk_segments", "Segments of the log on disk", segments)?;
         out.counter("log_records", "Records written to the log on disk", status.records.get())
     }
-
-    /// One series for each feed and state, 1 for the state it is in.
-    fn feeds(&self, out: &mut Output<'_>) -> fmt::Result {
-        let states = [FeedState::Live, FeedState::Stale, FeedState::Down];
-        let mut family = out.0.encode_descriptor(
-            "feed_state",
-            "State of a feed: 1 for the state it is in",
-            None,
-            MetricType::Gauge,
-        )?;
-        let feeds = self.0.feeds.all();
-        for feed in feeds {
-            let (now, _) = feed.state();
-            for state in states {
-                let labels = [("feed", feed.name.as_str()), ("state", state.name())];
-                let value = ConstGauge::new(i64::from(state == now));
-                value.encode(family.encode_family(&labels)?)?;
-            }
-        }
-        let lost: Vec<_> =
-            feeds.iter().map(|feed| (("feed", feed.name.as_str()), feed.lost())).collect();
-        out.counters("feed_lost_ticks", "Ticks that publishers dropped at their sources", &lost)
-    }
 }
 
 struct Output<'a>(DescriptorEncoder<'a>);
@@ -181,9 +169,25 @@ impl Output<'_> {
     }
 
     fn counters(&mut self, name: &str, help: &str, values: &[((&str, &str), u64)]) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (label, value) in values {
-            ConstCounter::new(*value).encode(family.encode_family(&[*label])?)?;
+        let values: Vec<_> = values.iter().map(|(label, value)| ([*label], *value)).collect();
+        self.family(name, help, MetricType::Counter, &values)
+    }
+
+    /// Counters or gauges that differ in their labels.
+    fn family<const LABELS: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        values: &[([(&str, &str); LABELS], u64)],
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in values {
+            let encoder = family.encode_family(labels)?;
+            match kind {
+                MetricType::Counter => ConstCounter::new(*value).encode(encoder)?,
+                _ => ConstGauge::new(i64::try_from(*value).unwrap_or(i64::MAX)).encode(encoder)?,
+            }
         }
         Ok(())
     }

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use tickwire_hub::Config;
+use tickwire_hub::keys::SecretHash;
 
-use crate::kit::{Client, Publisher, TestHub, config, exchange, quote, symbols, trade};
+use crate::kit::{Client, Publisher, TestHub, config, exchange, quote, symbols, trade, until};
 
 fn json(hub: &TestHub, path: &str) -> Value {
     let answer = hub.get(path);
@@ -82,4 +83,90 @@ fn nothing_outside_of_the_page_is_served() {
         assert_eq!(exchange(hub.address, request.as_bytes()).status, 404, "{path}");
     }
     assert_eq!(hub.request("POST", "/", &[], "x").status, 405);
+}
+
+const SECRET: &str = "a secret of the tests";
+
+/// A hub with a key of each kind: READER may read `main` alone, ADMIN everything.
+fn guarded(folder: &tempfile::TempDir) -> TestHub {
+    let keys_file = folder.path().join("keys.toml");
+    let key = |id: &str, rest: &str| {
+        let secret = SecretHash::new(SECRET);
+        format!("[[key]]\nid = \"{id}\"\nname = \"{id} of tests\"\nsecret = \"{secret}\"\n{rest}\n")
+    };
+    let reader = key("READER", "role = \"read\"\nfeeds = [\"main\"]\nsessions_max = 2");
+    std::fs::write(&keys_file, reader + &key("ADMIN", "role = \"admin\"")).unwrap();
+    let feeds = vec!["main".into(), "other".into()];
+    TestHub::start(Config { feeds, keys_file: Some(keys_file), ..config() })
+}
+
+fn ask(hub: &TestHub, path: &str, key: &str) -> (u16, Value) {
+    let bearer = format!("Bearer {key}:{SECRET}");
+    let answer = hub.request("GET", path, &[("Authorization", &bearer)], "");
+    (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
+}
+
+#[test]
+fn a_guarded_hub_answers_those_with_a_key_about_what_they_may_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = guarded(&folder);
+    for path in ["/api/status", "/api/symbols", "/api/keys"] {
+        assert_eq!(hub.get(path).status, 401, "{path}");
+        assert_eq!(ask(&hub, path, "NOBODY").0, 401, "{path}");
+    }
+    for path in ["/healthz", "/readyz", "/metrics", "/"] {
+        assert_eq!(hub.get(path).status, 200, "{path}");
+    }
+    let (status, seen) = ask(&hub, "/api/status", "READER");
+    assert_eq!(
+        (status, &seen["role"], &seen["may_see_keys"]),
+        (200, &json!("read"), &json!(false))
+    );
+    assert_eq!(seen["feeds"].as_array().unwrap().len(), 1);
+    assert_eq!(seen["views"], json!([{"view":"main","feed":"main","delay_ms":0}]));
+    assert_eq!(ask(&hub, "/api/symbols?feed=main", "READER").0, 200);
+    assert_eq!(ask(&hub, "/api/symbols?feed=other", "READER").0, 403);
+    assert_eq!(ask(&hub, "/api/keys", "READER").0, 403);
+    let (_, seen) = ask(&hub, "/api/status", "ADMIN");
+    assert_eq!((&seen["role"], &seen["may_see_keys"]), (&json!("admin"), &json!(true)));
+    assert_eq!(seen["feeds"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn administrators_see_the_sessions_of_every_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = guarded(&folder);
+    let bearer = format!("Bearer READER:{SECRET}");
+    let headers = [("Authorization", bearer.as_str())];
+    let mut session = Client::open(&hub, "/ws", &headers);
+    assert_eq!(session.control()["msg"], "connected");
+    assert_eq!(session.control()["msg"], "authenticated");
+    let keys = || ask(&hub, "/api/keys", "ADMIN").1["keys"].clone();
+    let reader = keys()[1].clone();
+    for (field, expected) in [
+        ("id", json!("READER")),
+        ("name", json!("READER of tests")),
+        ("role", json!("read")),
+        ("sessions", json!(1)),
+        ("publishers", json!(0)),
+        ("sessions_max", json!(2)),
+        ("refused", json!(0)),
+    ] {
+        assert_eq!(reader[field], expected, "{field} of {reader}");
+    }
+    assert!(reader["since"].as_str().unwrap().ends_with('Z'), "{reader}");
+    assert_eq!(keys()[0].get("sessions_max"), None);
+    assert!(!keys().to_string().contains("sha256"), "no secrets, not even hashed");
+    drop(session);
+    until("the session is gone", || keys()[1]["sessions"] == 0);
+}
+
+#[test]
+fn an_open_hub_tells_everybody_who_is_there() {
+    let hub = TestHub::default();
+    assert_eq!(json(&hub, "/api/keys"), json!({"keys":[]}));
+    let _session = Client::json(&hub);
+    let keys = json(&hub, "/api/keys");
+    assert_eq!((&keys["keys"][0]["id"], &keys["keys"][0]["sessions"]), (&json!(""), &json!(1)));
+    assert_eq!(json(&hub, "/api/status")["may_see_keys"], true);
 }

@@ -9,6 +9,8 @@ mod archive;
 #[cfg(test)]
 mod bars;
 #[cfg(test)]
+mod demand;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod durable;
@@ -42,5 +44,7 @@ mod resume;
 mod shutdown;
 #[cfg(test)]
 mod slow;
+#[cfg(test)]
+mod sources;
 #[cfg(test)]
 mod subscribe;

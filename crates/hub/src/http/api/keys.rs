@@ -1,0 +1,69 @@
+//! Who is there with which key.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Serialize;
+
+use super::super::Peer;
+use super::super::guard::{Need, guard};
+use crate::keys::{Grant, KeySessions, Role};
+use crate::server::Shared;
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    keys: Vec<KeyEntry>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyEntry {
+    /// Empty for all those that need no key.
+    id: String,
+    name: String,
+    role: Role,
+    /// Sessions of subscribers.
+    sessions: usize,
+    publishers: usize,
+    /// Left out where there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions_max: Option<u32>,
+    /// Sessions that found no place.
+    refused: u64,
+    /// Since when the oldest session is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    /// When somebody last came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<String>,
+}
+
+/// Whether somebody may see who is there: administrators, and everybody where the hub is open.
+pub(super) fn may_see(shared: &Shared, grant: &Grant) -> bool {
+    shared.keys.is_open() || grant.is_admin()
+}
+
+/// `GET /api/keys`
+pub(in super::super) async fn keys(
+    State(shared): State<Arc<Shared>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let need = if shared.keys.is_open() { Need::Read } else { Need::Admin };
+    match guard(&shared, peer, &headers, need).await {
+        Ok(_) => {
+            let keys = shared.keys.sessions().into_iter().map(entry).collect();
+            Json(Answer { keys }).into_response()
+        }
+        Err(refusal) => *refusal,
+    }
+}
+
+fn entry(key: KeySessions) -> KeyEntry {
+    let KeySessions { id, name, role, sessions, publishers, sessions_max, refused, since, last } =
+        key;
+    let (since, last) = (since.map(|at| at.to_string()), last.map(|at| at.to_string()));
+    KeyEntry { id, name, role, sessions, publishers, sessions_max, refused, since, last }
+}

@@ -1,0 +1,189 @@
+//! How the hub and its feeds are.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Serialize;
+use tickwire_protocol::FeedState;
+
+use super::super::Peer;
+use super::super::guard::{Need, guard};
+use super::keys::may_see;
+use crate::clock;
+use crate::feeds::FeedStatus;
+use crate::keys::{Grant, Role};
+use crate::market::ShardHandle;
+use crate::metrics::Cell;
+use crate::server::Shared;
+use crate::sources::Source;
+
+#[derive(Debug, Serialize)]
+struct Status {
+    version: &'static str,
+    epoch: String,
+    uptime_s: u64,
+    /// What the one who asks may do.
+    role: Role,
+    /// Whether `/api/keys` answers the one who asks.
+    may_see_keys: bool,
+    feeds: Vec<FeedEntry>,
+    views: Vec<ViewEntry>,
+    sessions: u64,
+    subscriptions: u64,
+    ticks_in: u64,
+    ticks_delivered: u64,
+    /// Whether it takes no new sessions and closes those there are.
+    draining: bool,
+    log: LogEntry,
+}
+
+#[derive(Debug, Serialize)]
+struct FeedEntry {
+    feed: String,
+    state: FeedState,
+    since: String,
+    publishers: usize,
+    /// Ticks taken from its publishers.
+    ticks_in: u64,
+    /// Ticks that its publishers had to drop at their sources.
+    lost: u64,
+    /// Its publishers that have said who they are.
+    sources: Vec<SourceEntry>,
+}
+
+/// A publisher. What it has not reported is left out.
+#[derive(Debug, Serialize)]
+struct SourceEntry {
+    publisher: String,
+    since: String,
+    #[serde(flatten)]
+    report: Option<ReportEntry>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportEntry {
+    state: FeedState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<String>,
+    connects: u64,
+    errors: u64,
+    ticks: u64,
+}
+
+/// A name under which a feed can be subscribed to.
+#[derive(Debug, Serialize)]
+struct ViewEntry {
+    view: String,
+    feed: String,
+    /// How much later than the feed.
+    delay_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct LogEntry {
+    /// Position of the oldest tick in the log.
+    first: u64,
+    /// Position of the next tick.
+    head: u64,
+    ticks: usize,
+    bytes: usize,
+    /// The log on disk, if there is to be one.
+    disk: Option<DiskEntry>,
+}
+
+#[derive(Debug, Serialize)]
+struct DiskEntry {
+    segments: u64,
+    /// Bytes of the segments.
+    bytes: u64,
+    /// Whether nothing is logged any more.
+    failed: bool,
+}
+
+/// `GET /api/status`: of feeds and views, those that the one who asks may read.
+pub(in super::super) async fn status(
+    State(shared): State<Arc<Shared>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    match guard(&shared, peer, &headers, Need::Read).await {
+        Ok(grant) => Json(status_for(&shared, &grant)).into_response(),
+        Err(refusal) => *refusal,
+    }
+}
+
+fn status_for(shared: &Shared, grant: &Grant) -> Status {
+    let sum = |of: fn(&ShardHandle) -> &Cell| shared.shards().map(|shard| of(shard).get()).sum();
+    let views = views(shared, grant);
+    let is_seen = |feed: &&FeedStatus| views.iter().any(|view| view.feed == feed.name.as_str());
+    let feeds = shared.feeds.all().iter().filter(is_seen).map(feed_entry).collect();
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        epoch: shared.epoch.clone(),
+        uptime_s: (clock::monotonic() - shared.started).as_secs(),
+        role: grant.role(),
+        may_see_keys: may_see(shared, grant),
+        feeds,
+        views,
+        sessions: sum(|shard| &shard.metrics.sessions),
+        subscriptions: sum(|shard| &shard.metrics.subscriptions),
+        ticks_in: shared.metrics.ticks_in.get(),
+        ticks_delivered: sum(|shard| &shard.metrics.ticks_delivered),
+        draining: shared.is_draining(),
+        log: log_entry(shared),
+    }
+}
+
+fn views(shared: &Shared, grant: &Grant) -> Vec<ViewEntry> {
+    let names = shared.views.names().filter(|name| grant.may_read(name));
+    let entry = |name: &str| {
+        let view = shared.views.find(name)?;
+        let delay = shared.markets[view.market].delay.as_millis();
+        Some(ViewEntry {
+            view: name.to_owned(),
+            feed: shared.feeds.get(view.feed).name.to_string(),
+            delay_ms: u64::try_from(delay).unwrap_or(u64::MAX),
+        })
+    };
+    names.filter_map(entry).collect()
+}
+
+fn feed_entry(feed: &FeedStatus) -> FeedEntry {
+    let (state, since) = feed.state();
+    FeedEntry {
+        feed: feed.name.to_string(),
+        state,
+        since: since.to_string(),
+        publishers: feed.sources.len(),
+        ticks_in: feed.ticks(),
+        lost: feed.lost(),
+        sources: feed.sources.named().into_iter().map(source_entry).collect(),
+    }
+}
+
+fn source_entry((publisher, source): (Arc<str>, Source)) -> SourceEntry {
+    let report = source.report.map(|report| ReportEntry {
+        state: report.state,
+        detail: report.detail,
+        upstream: report.upstream,
+        connects: report.connects,
+        errors: report.errors,
+        ticks: report.ticks,
+    });
+    SourceEntry { publisher: publisher.to_string(), since: source.since.to_string(), report }
+}
+
+fn log_entry(shared: &Shared) -> LogEntry {
+    let log = &shared.live().log;
+    let (bytes, ticks) = log.size();
+    let disk = shared.durable.as_ref().map(|durable| {
+        let (segments, bytes) = durable.size();
+        DiskEntry { segments, bytes, failed: durable.has_failed() }
+    });
+    LogEntry { first: log.start().0, head: log.head().0, ticks, bytes, disk }
+}

@@ -1,0 +1,82 @@
+//! Feeds, and where their ticks come from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::metrics::MetricType;
+use tickwire_protocol::{FeedState, Report};
+
+use super::{Output, Scrape};
+
+const STATES: [FeedState; 3] = [FeedState::Live, FeedState::Stale, FeedState::Down];
+
+/// A publisher that reports how its source is.
+struct Reporting<'a> {
+    feed: &'a str,
+    publisher: Arc<str>,
+    report: Report,
+}
+
+impl Reporting<'_> {
+    fn labels(&self) -> [(&'static str, &str); 2] {
+        [("feed", self.feed), ("publisher", &self.publisher)]
+    }
+}
+
+impl Scrape {
+    pub(super) fn feeds(&self, out: &mut Output<'_>) -> fmt::Result {
+        let feeds = self.0.feeds.all();
+        let states: Vec<_> = feeds
+            .iter()
+            .flat_map(|feed| {
+                let (now, _) = feed.state();
+                STATES.map(|state| {
+                    let labels = [("feed", feed.name.as_str()), ("state", state.name())];
+                    (labels, u64::from(state == now))
+                })
+            })
+            .collect();
+        let help = "State of a feed: 1 for the state it is in";
+        out.family("feed_state", help, MetricType::Gauge, &states)?;
+        let by_feed = |of: fn(&crate::feeds::FeedStatus) -> u64| -> Vec<_> {
+            feeds.iter().map(|feed| (("feed", feed.name.as_str()), of(feed))).collect()
+        };
+        let ticks = by_feed(|feed| feed.ticks());
+        out.counters("feed_ticks_in", "Ticks taken from the publishers of a feed", &ticks)?;
+        let lost = by_feed(|feed| feed.lost());
+        out.counters("feed_lost_ticks", "Ticks that publishers dropped at their sources", &lost)?;
+        self.upstreams(out)
+    }
+
+    /// What publishers say of the places where their ticks come from.
+    fn upstreams(&self, out: &mut Output<'_>) -> fmt::Result {
+        let sources = self.0.feeds.all().iter().flat_map(|feed| {
+            let reporting = |(publisher, source): (Arc<str>, crate::sources::Source)| {
+                Some(Reporting { feed: feed.name.as_str(), publisher, report: source.report? })
+            };
+            feed.sources.named().into_iter().filter_map(reporting)
+        });
+        let sources: Vec<Reporting<'_>> = sources.collect();
+        let states: Vec<_> = sources
+            .iter()
+            .flat_map(|source| {
+                let [feed, publisher] = source.labels();
+                STATES.map(|state| {
+                    let is = u64::from(state == source.report.state);
+                    ([feed, publisher, ("state", state.name())], is)
+                })
+            })
+            .collect();
+        let help = "State of where a publisher has its ticks from: 1 for the state it is in";
+        out.family("upstream_state", help, MetricType::Gauge, &states)?;
+        let mut counters = |name, help, of: fn(&Report) -> u64| {
+            let values: Vec<_> =
+                sources.iter().map(|source| (source.labels(), of(&source.report))).collect();
+            out.family(name, help, MetricType::Counter, &values)
+        };
+        let connects = "How often a publisher has connected to where its ticks come from";
+        counters("upstream_connects", connects, |report| report.connects)?;
+        counters("upstream_errors", "Errors a publisher has met there", |report| report.errors)?;
+        counters("upstream_ticks", "Ticks a publisher has had from there", |report| report.ticks)
+    }
+}

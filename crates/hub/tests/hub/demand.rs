@@ -1,0 +1,138 @@
+//! Publishers that ask to be told what is wanted.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tickwire_hub::Config;
+use tickwire_protocol::Channel;
+
+use crate::kit::{Client, Publisher, TestHub, config, now, symbols, trade};
+
+/// A publisher that asks, and what it has been told by now.
+struct Demanding {
+    publisher: Publisher,
+    /// Channels and names.
+    wanted: BTreeSet<(String, String)>,
+    /// Elements it was told in.
+    elements: usize,
+}
+
+impl Demanding {
+    fn open(hub: &TestHub, path: &str) -> Self {
+        let mut publisher = Publisher { client: Client::open(hub, path, &[]), number: 0 };
+        let command = format!(r#"{{"action":"publish","publisher":"{path}","demand":true}}"#);
+        assert_eq!(publisher.client.ask(&command)["T"], "publishing");
+        let mut demanding = Self { publisher, wanted: BTreeSet::new(), elements: 0 };
+        demanding.hear();
+        demanding
+    }
+
+    /// Takes the next element, which must tell what changes.
+    fn hear(&mut self) -> Value {
+        let element = self.publisher.client.control();
+        assert_eq!(element["T"], "demand", "{element}");
+        self.elements += 1;
+        for (channel, name) in names_in(&element["gone"]) {
+            assert!(self.wanted.remove(&(channel, name)), "was not wanted: {element}");
+        }
+        for name in names_in(&element["names"]) {
+            assert!(self.wanted.insert(name), "was wanted: {element}");
+        }
+        element
+    }
+
+    fn hear_until(&mut self, expected: &[(&str, &str)]) {
+        let expected: BTreeSet<_> =
+            expected.iter().map(|(channel, name)| ((*channel).into(), (*name).into())).collect();
+        while self.wanted != expected {
+            self.hear();
+        }
+    }
+}
+
+fn names_in(names: &Value) -> Vec<(String, String)> {
+    let Some(channels) = names.as_object() else { return Vec::new() };
+    let all = channels.iter().flat_map(|(channel, names)| {
+        assert!(Channel::from_name(channel).is_some(), "{channel}");
+        let name = |name: &Value| (channel.clone(), name.as_str().unwrap().to_owned());
+        names.as_array().unwrap().iter().map(name).collect::<Vec<_>>()
+    });
+    all.collect()
+}
+
+#[test]
+fn a_publisher_is_told_what_anybody_wants_and_what_nobody_wants_any_more() {
+    let hub = TestHub::default();
+    let [mut one, mut two] = [Client::json(&hub), Client::msgpack(&hub)];
+    one.subscribe(r#""trades":["AAPL"],"quotes":["*"]"#);
+    let mut publisher = Demanding::open(&hub, "/publish");
+    publisher.hear_until(&[("quotes", "*"), ("trades", "AAPL")]);
+    two.subscribe(r#""trades":["AAPL","MSFT"],"delivery":"latest""#);
+    publisher.hear_until(&[("quotes", "*"), ("trades", "AAPL"), ("trades", "MSFT")]);
+    assert_eq!(one.ask(r#"{"action":"unsubscribe","trades":["AAPL"]}"#)["T"], "subscription");
+    assert_eq!(one.ask(r#"{"action":"unsubscribe","quotes":["*"]}"#)["T"], "subscription");
+    publisher.hear_until(&[("trades", "AAPL"), ("trades", "MSFT")]);
+    drop(two);
+    publisher.hear_until(&[]);
+    publisher.publisher.send(&[trade("AAPL", 1)]);
+    publisher.publisher.settle(); // nothing more was told before the ack
+}
+
+#[test]
+fn the_first_answer_comes_also_when_nothing_is_wanted() {
+    let hub = TestHub::default();
+    let publisher = Demanding::open(&hub, "/publish");
+    assert_eq!((publisher.elements, publisher.wanted.len()), (1, 0));
+}
+
+#[test]
+fn demand_is_told_by_feed_and_only_to_who_asks() {
+    let hub = TestHub::start(Config { feeds: vec!["main".into(), "other".into()], ..config() });
+    let (mut silent, _) = Publisher::acknowledged(&hub, "silent");
+    let mut other = Demanding::open(&hub, "/publish?feed=other");
+    let mut main = Demanding::open(&hub, "/publish");
+    Client::json(&hub).subscribe(r#""trades":["AAPL"]"#);
+    let mut client = Client::open(&hub, "/ws?feed=other", &[]);
+    client.ask(r#"{"action":"subscribe","bars":["MSFT"]}"#);
+    other.hear_until(&[("bars", "MSFT")]);
+    main.hear_until(&[]);
+    assert_eq!(other.elements, 2);
+    silent.publish(&[trade("AAPL", 1)]);
+}
+
+#[test]
+fn what_comes_and_goes_is_told_four_times_a_second_at_most() {
+    let hub = TestHub::default();
+    let mut publisher = Demanding::open(&hub, "/publish");
+    let mut client = Client::json(&hub);
+    let began = now();
+    for round in 0..200 {
+        client.subscribe(r#""trades":["AAPL"]"#);
+        if round == 199 {
+            break;
+        }
+        client.ask(r#"{"action":"unsubscribe","trades":["AAPL"]}"#);
+    }
+    client.subscribe(r#""trades":["LAST"]"#);
+    publisher.hear_until(&[("trades", "AAPL"), ("trades", "LAST")]);
+    let quarters = began.elapsed().as_millis() / 250;
+    assert!(publisher.elements as u128 <= quarters + 3, "{} in {quarters}", publisher.elements);
+}
+
+#[test]
+fn many_names_are_told_in_elements_of_a_mebibyte_at_most() {
+    let hub = TestHub::default();
+    let mut client = Client::json(&hub);
+    let all: Vec<String> = symbols(40_000).iter().map(|name| format!("{name:A<24}")).collect();
+    for some in all.chunks(20_000) {
+        client.subscribe(&format!(r#""trades":{}"#, json!(some)));
+    }
+    let mut publisher = Demanding::open(&hub, "/publish");
+    while publisher.wanted.len() < all.len() {
+        let element = publisher.hear();
+        assert!(element.to_string().len() <= 1 << 20);
+    }
+    assert_eq!(publisher.elements, 2);
+    drop(client);
+    publisher.hear_until(&[]);
+}
