@@ -21,6 +21,7 @@ Examples:
   tickwire keys add market --role publish; tickwire hub --listen 0.0.0.0:8080 --keys keys.toml
   tickwire hub --listen 0.0.0.0:8080 --open --allow-origin https://prices.example
   tickwire hub --data-dir /var/lib/tickwire
+  tickwire hub --listen 0.0.0.0:8443 --keys keys.toml --tls-cert hub.pem --tls-key hub.key
   tickwire hub --config tickwire.toml --log json
 
 Then open http://127.0.0.1:8080, or run `tickwire feed sim` and `tickwire watch AAPL`.
@@ -37,6 +38,8 @@ pub(crate) struct Args {
     feeds: Option<Vec<String>>,
     #[command(flatten)]
     keys: KeysArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Publishers may show this in place of a key; without it and without --keys anyone who reaches the
     /// hub may publish
     #[arg(long, value_name = "TOKEN", env = "TICKWIRE_PUBLISH_TOKEN", hide_env_values = true)]
@@ -89,6 +92,25 @@ impl KeysArgs {
             (None, false) => {}
             (keys_file, open) => (config.keys_file, config.open) = (keys_file, open),
         }
+    }
+}
+
+/// Flags about connections that are encrypted.
+#[derive(Debug, clap::Args)]
+struct TlsArgs {
+    /// File with a certificate, and those between it and its authority (PEM); with it clients may connect
+    /// with https:// and wss:// too. A new one counts at once [default: none, no TLS]
+    #[arg(long, value_name = "FILE", env = "TICKWIRE_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// File with the key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", env = "TICKWIRE_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    fn set(self, config: &mut Config) {
+        config.tls_cert = self.tls_cert.or_else(|| config.tls_cert.take());
+        config.tls_key = self.tls_key.or_else(|| config.tls_key.take());
     }
 }
 
@@ -170,6 +192,7 @@ impl Args {
         config.bars = self.bars.unwrap_or(config.bars);
         config.drain_ms_max = self.drain.map_or(config.drain_ms_max, ms);
         self.keys.set(&mut config);
+        self.tls.set(&mut config);
         self.history.set(&mut config);
         Ok(config)
     }
