@@ -14,7 +14,7 @@ use crate::connect::{Connector, Tcp};
 use crate::driver::Driver;
 use crate::session::{COMMAND_BYTES_MAX, Change, Request, Session, command_bytes};
 use crate::wanted::{How, Start};
-use crate::{Backoff, ConnectError, Ended, Event, Position, ReplayError};
+use crate::{Backoff, ConnectError, Ended, Event, Position, ReplayError, Token, TokenError};
 
 /// Requests that wait for the task behind the client.
 const REQUESTS_MAX: usize = 16;
@@ -28,6 +28,7 @@ pub struct Builder {
     hub: String,
     feed: String,
     encoding: Encoding,
+    token: Option<Result<Token, TokenError>>,
     heartbeat: Duration,
     connect_within: Duration,
     backoff: Option<Backoff>,
@@ -42,6 +43,7 @@ impl Builder {
             hub: hub.to_owned(),
             feed: Feed::DEFAULT.to_owned(),
             encoding: Encoding::MsgpackArray,
+            token: None,
             heartbeat: Duration::from_secs(15),
             connect_within: Duration::from_secs(10),
             backoff: Some(Backoff::new(Duration::from_millis(500), Duration::from_secs(30))),
@@ -62,6 +64,13 @@ impl Builder {
     #[must_use]
     pub const fn encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
+        self
+    }
+
+    /// The key that lets the client in, `ID:SECRET`; none by default, which open hubs need none of.
+    #[must_use]
+    pub fn token(mut self, token: &str) -> Self {
+        self.token = Some(token.parse());
         self
     }
 
@@ -113,7 +122,8 @@ impl Builder {
         self
     }
 
-    /// Connects. The first attempt must succeed; a connection lost later comes back by itself.
+    /// Connects. The first attempt must succeed; a connection lost later comes back by itself, unless the
+    /// hub does not take the token any more: then the stream ends.
     ///
     /// Must be called within a tokio runtime. Dropping the future gives up.
     ///
@@ -127,6 +137,7 @@ impl Builder {
             hub,
             feed: Feed::new(&self.feed).map_err(ConnectError::Feed)?,
             encoding: self.encoding,
+            token: self.token.clone().transpose()?,
             within: self.connect_within,
         };
         self.connect_by(connector).await
@@ -136,7 +147,7 @@ impl Builder {
         self,
         connector: C,
     ) -> Result<Client, ConnectError> {
-        let socket = connector.connect().await?;
+        let opened = connector.connect().await?;
         let (requests_in, requests) = mpsc::channel(REQUESTS_MAX);
         let (events, events_out) = mpsc::channel(self.buffer_messages.max(1));
         let driver = Driver {
@@ -148,7 +159,7 @@ impl Builder {
             events,
             undelivered: Vec::new(),
         };
-        let task = tokio::spawn(driver.run(socket));
+        let task = tokio::spawn(driver.run(opened));
         Ok(Client {
             requests: requests_in,
             events: events_out,

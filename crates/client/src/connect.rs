@@ -3,16 +3,17 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tickwire_protocol::{Encoding, Feed};
+use futures_util::StreamExt as _;
+use tickwire_protocol::{Control, Element, Encoding, Feed, decode_message};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, handshake::client::Request};
+use tokio_tungstenite::tungstenite::{self, Message, handshake::client::Request};
 
-use crate::{ConnectError, HubUrl};
+use crate::{ConnectError, HubUrl, Token, TokenError};
 
 /// Largest message taken. Data messages are far smaller; acknowledgements name what they are for.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
@@ -20,13 +21,24 @@ const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// One data message of the hub.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
+/// Messages before the hub has said what it thinks of a key, at the most.
+const MESSAGES_BEFORE_LOGIN_MAX: usize = 8;
+
+/// A connection on which the hub may have said something already.
+#[derive(Debug)]
+pub(crate) struct Opened<S> {
+    pub(crate) socket: WebSocketStream<S>,
+    /// Messages that were read and not taken yet.
+    pub(crate) said: Vec<Message>,
+}
+
 /// Makes connections; tests make them without a network.
 pub(crate) trait Connector: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     fn connect(
         &self,
-    ) -> impl Future<Output = Result<WebSocketStream<Self::Stream>, ConnectError>> + Send;
+    ) -> impl Future<Output = Result<Opened<Self::Stream>, ConnectError>> + Send;
 }
 
 /// Connects to a hub over TCP.
@@ -35,6 +47,7 @@ pub(crate) struct Tcp {
     pub(crate) hub: HubUrl,
     pub(crate) feed: Feed,
     pub(crate) encoding: Encoding,
+    pub(crate) token: Option<Token>,
     /// For all of it: name, connection, handshake.
     pub(crate) within: Duration,
 }
@@ -42,7 +55,7 @@ pub(crate) struct Tcp {
 impl Connector for Tcp {
     type Stream = TcpStream;
 
-    async fn connect(&self) -> Result<WebSocketStream<TcpStream>, ConnectError> {
+    async fn connect(&self) -> Result<Opened<TcpStream>, ConnectError> {
         let (hub, within) = (self.hub.address(), self.within);
         tokio::time::timeout(within, self.attempt())
             .await
@@ -51,14 +64,52 @@ impl Connector for Tcp {
 }
 
 impl Tcp {
-    async fn attempt(&self) -> Result<WebSocketStream<TcpStream>, ConnectError> {
+    async fn attempt(&self) -> Result<Opened<TcpStream>, ConnectError> {
         let hub = self.hub.address();
         let unreachable = |source| ConnectError::Unreachable { hub: hub.clone(), source };
         let stream = TcpStream::connect(&hub).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         let uri = format!("ws://{hub}{}", self.hub.ws_path(&self.feed));
-        handshake(stream, &uri, &hub, self.encoding).await
+        let socket = handshake(stream, &uri, &hub, self.encoding, self.token.as_ref()).await?;
+        match &self.token {
+            Some(_) => logged_in(socket, &hub).await,
+            None => Ok(Opened { socket, said: Vec::new() }),
+        }
     }
+}
+
+/// Waits until the hub has taken the key that the handshake showed, or has not.
+async fn logged_in<S: AsyncRead + AsyncWrite + Unpin>(
+    mut socket: WebSocketStream<S>,
+    hub: &str,
+) -> Result<Opened<S>, ConnectError> {
+    let no_hub = |problem: &str| ConnectError::NotAHub {
+        hub: hub.to_owned(),
+        problem: format!("{problem} in place of an answer to the key"),
+    };
+    let mut said = Vec::new();
+    while said.len() < MESSAGES_BEFORE_LOGIN_MAX {
+        let message = socket.next().await.ok_or_else(|| no_hub("it ended the connection"))?;
+        let message = message.map_err(|error| refusal(hub, error))?;
+        let elements = match &message {
+            Message::Binary(bytes) => decode_message(bytes, Encoding::MsgpackArray),
+            Message::Text(text) => decode_message(text.as_bytes(), Encoding::Json),
+            Message::Close(_) => return Err(no_hub("it closed the connection")),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
+        };
+        let elements = elements.map_err(|error| no_hub(&error.to_string()))?;
+        said.push(message);
+        for element in elements {
+            match element {
+                Element::Control(Control::Authenticated) => return Ok(Opened { socket, said }),
+                Element::Control(Control::Error { code, detail, .. }) => {
+                    return Err(ConnectError::KeyRefused { hub: hub.to_owned(), code, detail });
+                }
+                Element::Control(_) | Element::Tick(_) => {}
+            }
+        }
+    }
+    Err(no_hub("it sent other messages"))
 }
 
 /// Upgrades a stream.
@@ -67,8 +118,14 @@ pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     uri: &str,
     hub: &str,
     encoding: Encoding,
+    token: Option<&Token>,
 ) -> Result<WebSocketStream<S>, ConnectError> {
-    let request = request(uri, encoding).map_err(|error| refusal(hub, error))?;
+    let mut request = request(uri, encoding).map_err(|error| refusal(hub, error))?;
+    if let Some(token) = token {
+        let mut value = HeaderValue::from_str(&token.authorization()).map_err(|_| TokenError)?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+    }
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MESSAGE_BYTES_MAX))

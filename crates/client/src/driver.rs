@@ -13,7 +13,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use self::outgoing::{Moved, Outgoing};
-use crate::connect::Connector;
+use crate::connect::{Connector, Opened};
 use crate::session::{Request, Session};
 use crate::{Backoff, Disconnect, Event};
 
@@ -57,10 +57,10 @@ fn now() -> Instant {
 
 impl<C: Connector> Driver<C> {
     /// Serves a connection and those that follow it.
-    pub(crate) async fn run(mut self, mut socket: Socket<C>) {
+    pub(crate) async fn run(mut self, mut opened: Opened<C::Stream>) {
         loop {
-            let opened = now();
-            let served = self.serve(&mut socket).await;
+            let (Opened { mut socket, said }, began) = (opened, now());
+            let served = self.serve(&mut socket, said).await;
             self.session.closed();
             let reason = match served {
                 Served::ByApplication => return goodbye(socket).await,
@@ -68,18 +68,25 @@ impl<C: Connector> Driver<C> {
             };
             drop(socket);
             if let Some(backoff) = &mut self.backoff {
-                backoff.lasted(now() - opened);
+                backoff.lasted(now() - began);
             }
             match self.reconnect(reason).await {
-                Some(next) => socket = next,
+                Some(next) => opened = next,
                 None => return,
             }
         }
     }
 
     /// Moves bytes until the connection ends or the client is dropped.
-    async fn serve(&mut self, socket: &mut Socket<C>) -> Served {
+    async fn serve(&mut self, socket: &mut Socket<C>, said: Vec<Message>) -> Served {
         let mut outgoing = Outgoing::new(self.session.opened());
+        for message in said {
+            if let ControlFlow::Break(lost) =
+                take(&mut self.session, Some(Ok(message)), &mut self.undelivered)
+            {
+                return Served::Lost(lost);
+            }
+        }
         let (mut heard, mut progressed) = (now(), now());
         let silence = tokio::time::sleep_until(heard + self.silence_max);
         let standstill = tokio::time::sleep_until(progressed + WRITE_WITHIN);
@@ -132,16 +139,16 @@ impl<C: Connector> Driver<C> {
     }
 
     /// Tries until there is a connection again; `None` if the client was dropped, or does not want one.
-    async fn reconnect(&mut self, mut reason: Disconnect) -> Option<Socket<C>> {
+    async fn reconnect(&mut self, mut reason: Disconnect) -> Option<Opened<C::Stream>> {
         loop {
             let told = if let Disconnect::Closed { reason, .. } = &reason { reason } else { "" };
-            let retry_in =
-                self.backoff.as_mut().map(|backoff| backoff.delay_after(told, rand::random()));
+            let backoff = self.backoff.as_mut().filter(|_| !reason.is_final());
+            let retry_in = backoff.map(|backoff| backoff.delay_after(told, rand::random()));
             self.undelivered.push(Event::Disconnected { reason, retry_in });
             self.pause(retry_in).await?;
             tokio::select! {
                 connected = self.connector.connect() => match connected {
-                    Ok(socket) => return Some(socket),
+                    Ok(opened) => return Some(opened),
                     Err(error) => reason = Disconnect::Refused(error),
                 },
                 () = self.events.closed() => return None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tickwire_protocol::ValueError;
+use tickwire_protocol::{ErrorCode, ValueError};
 
 /// Why a text is not the address of a hub.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,9 @@ pub enum ConnectError {
     /// The feed's name cannot be used; trying again cannot help.
     #[error(transparent)]
     Feed(ValueError),
+    /// The token cannot be used; trying again cannot help.
+    #[error(transparent)]
+    Token(#[from] crate::TokenError),
     /// Nobody answers there.
     #[error("cannot reach the hub at {hub}")]
     Unreachable {
@@ -54,6 +57,16 @@ pub enum ConnectError {
         /// Its HTTP status.
         status: u16,
     },
+    /// The hub does not let the holder of this token in.
+    #[error("the hub at {hub} refused the key: {} {}{}", code.code(), code.msg(), detail_of(.detail))]
+    KeyRefused {
+        /// Host and port.
+        hub: String,
+        /// What kind of refusal.
+        code: ErrorCode,
+        /// What exactly was wrong, for people.
+        detail: Option<String>,
+    },
     /// What answers there speaks no WebSocket, or not Tickwire's subprotocols.
     #[error("the server at {hub} is no Tickwire hub: {problem}")]
     NotAHub {
@@ -64,9 +77,27 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether trying again with the same settings cannot help.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::Url { .. } | Self::Feed(_) | Self::Token(_) => true,
+            Self::Refused { status, .. } => matches!(status, 401 | 403),
+            // A place may become free.
+            Self::KeyRefused { code, .. } => !matches!(code, ErrorCode::ConnectionLimit),
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::NotAHub { .. } => false,
+        }
+    }
+}
+
+fn detail_of(detail: &Option<String>) -> String {
+    detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default()
+}
+
 fn hint(status: u16) -> &'static str {
     match status {
-        401 | 403 => ": not allowed",
+        401 | 403 => ": it wants another key, ID:SECRET",
         404 => ": is it a Tickwire hub, and does the feed exist?",
         429 => ": too many connections from here",
         503 => ": it is full, or shutting down",

@@ -96,7 +96,8 @@ pub enum Event {
     Disconnected {
         /// Why.
         reason: Disconnect,
-        /// When the next attempt starts; `None` if reconnecting is off, and the stream ends.
+        /// When the next attempt starts; `None` if reconnecting is off or cannot help, and the stream
+        /// ends.
         retry_in: Option<Duration>,
     },
     /// The hub has done what a subscribe or unsubscribe asked for.
@@ -167,6 +168,20 @@ pub enum Disconnect {
     /// An attempt to get it back failed.
     #[error("{}", chain(.0))]
     Refused(ConnectError),
+}
+
+impl Disconnect {
+    /// Whether trying again with the same settings cannot help: the hub wants another key.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Closed { reason, .. } => {
+                matches!(reason.as_str(), "auth_failed" | "auth_timeout" | "not_allowed")
+            }
+            Self::Refused(error) => error.is_final(),
+            Self::Lost(_) | Self::Silent { .. } | Self::Malformed(_) => false,
+        }
+    }
 }
 
 fn close_text(code: Option<u16>, reason: &str) -> String {

@@ -39,6 +39,7 @@ pub mod load;
 mod position;
 mod sequence;
 mod session;
+mod token;
 mod wanted;
 
 pub use backoff::Backoff;
@@ -47,6 +48,7 @@ pub use error::{ConnectError, Ended, HubUrlError, ReplayError};
 pub use event::{Disconnect, Event, Topic};
 pub use hub_url::HubUrl;
 pub use position::Position;
+pub use token::{Token, TokenError};
 pub use wanted::names;
 
 pub use tickwire_protocol::{

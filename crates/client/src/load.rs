@@ -16,6 +16,7 @@
 //! let plan = Plan {
 //!     hub: "ws://127.0.0.1:8080".parse()?,
 //!     feed: Feed::default(),
+//!     token: None,
 //!     connections: 1000,
 //!     symbols: numbered("SYM", 500)?,
 //!     per_connection: 50,

@@ -19,6 +19,7 @@ fn plan(hub: &str, threads: usize) -> Plan {
     Plan {
         hub: hub.parse().unwrap(),
         feed: Feed::default(),
+        token: None,
         connections: CONNECTIONS,
         symbols: numbered("SYM", 10).unwrap(),
         per_connection: 10,

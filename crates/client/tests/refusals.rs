@@ -7,7 +7,8 @@ mod fake;
 use std::time::Duration;
 
 use fake::FakeHub;
-use tickwire_client::{Client, ConnectError};
+use tickwire_client::{Client, ConnectError, Disconnect, ErrorCode, Event};
+use tickwire_protocol::Control;
 use tokio::io::AsyncWriteExt;
 
 async fn answered(answer: &[u8]) -> ConnectError {
@@ -57,4 +58,105 @@ async fn unusable_addresses_and_feeds_are_refused_before_connecting() {
     assert!(matches!(error, ConnectError::Url { .. }), "{error}");
     let error = Client::builder("ws://127.0.0.1:1").feed("Main").connect().await.unwrap_err();
     assert!(matches!(error, ConnectError::Feed(_)), "{error}");
+    let error = Client::builder("ws://127.0.0.1:1").token("a b").connect().await.unwrap_err();
+    assert!(matches!(error, ConnectError::Token(_)) && error.is_final(), "{error}");
+}
+
+const EPOCH: &str = "0000000000000001";
+
+fn refused(code: ErrorCode, detail: &str) -> Control {
+    Control::Error { code, detail: Some(detail.to_owned()), id: None }
+}
+
+#[tokio::test]
+async fn a_key_is_shown_and_what_the_hub_said_before_it_took_it_is_not_lost() {
+    let hub = FakeHub::start().await;
+    let url = hub.url();
+    let accepting = async {
+        let (mut session, shown) = hub.accept_with_key(EPOCH).await;
+        session.say(&Control::Authenticated).await;
+        (session, shown)
+    };
+    let connecting = Client::builder(&url).token("TW1:secret").connect();
+    let (client, (_session, shown)) = tokio::join!(connecting, accepting);
+    assert_eq!(shown.as_deref(), Some("Bearer TW1:secret"));
+    let mut client = client.unwrap();
+    assert!(matches!(client.next().await, Some(Event::Connected { epoch, .. }) if epoch == EPOCH));
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_taken_is_an_error_of_the_connect() {
+    for (code, is_final) in [
+        (ErrorCode::AuthFailed, true),
+        (ErrorCode::InsufficientSubscription, true),
+        (ErrorCode::ConnectionLimit, false),
+    ] {
+        let hub = FakeHub::start().await;
+        let url = hub.url();
+        let accepting = async {
+            let (mut session, _) = hub.accept_with_key(EPOCH).await;
+            session.say(&refused(code, "held by another")).await;
+            session
+        };
+        let connecting = Client::builder(&url).token("TW1:secret").connect();
+        let (client, _session) = tokio::join!(connecting, accepting);
+        let error = client.unwrap_err();
+        assert_eq!(error.is_final(), is_final, "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&code.code().to_string()) && text.contains("held by another"));
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_ends_the_stream_and_not_before_the_hub_says_so() {
+    let hub = FakeHub::start().await;
+    let url = hub.url();
+    let serving = async {
+        let (mut session, _) = hub.accept_with_key(EPOCH).await;
+        session.say(&Control::Authenticated).await;
+        session.close_because(1008, "revoked").await;
+        let (mut session, _) = hub.accept_with_key(EPOCH).await;
+        session.say(&refused(ErrorCode::AuthFailed, "no such key")).await;
+        session.until_gone().await;
+    };
+    let using = async {
+        let mut client = Client::builder(&url).token("TW1:secret").connect().await.unwrap();
+        let mut lost = Vec::new();
+        while let Some(event) = client.next().await {
+            if let Event::Disconnected { reason, retry_in } = event {
+                lost.push((reason, retry_in.is_some()));
+            }
+        }
+        lost
+    };
+    let ((), lost) = tokio::join!(serving, using);
+    let [(first, true), (second, false)] = &lost[..] else { panic!("{lost:?}") };
+    assert!(!first.is_final(), "its rights may only have changed");
+    let refused = matches!(
+        second,
+        Disconnect::Refused(ConnectError::KeyRefused { code: ErrorCode::AuthFailed, .. })
+    );
+    assert!(refused && second.is_final(), "{second}");
+}
+
+#[tokio::test]
+async fn a_hub_that_waits_for_a_key_is_not_tried_again() {
+    for reason in ["auth_timeout", "not_allowed"] {
+        let hub = FakeHub::start().await;
+        let url = hub.url();
+        let serving = async {
+            hub.accept(EPOCH).await.close_because(1008, reason).await;
+        };
+        let using = async {
+            let mut client = Client::builder(&url).connect().await.unwrap();
+            let mut last = None;
+            while let Some(event) = client.next().await {
+                last = Some(event);
+            }
+            last
+        };
+        let ((), last) = tokio::join!(serving, using);
+        assert!(matches!(last, Some(Event::Disconnected { retry_in: None, .. })), "{last:?}");
+    }
 }

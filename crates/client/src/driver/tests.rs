@@ -11,7 +11,7 @@ use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::*;
-use crate::connect::handshake;
+use crate::connect::{Opened, handshake};
 use crate::{Client, ConnectError, ReplayError, names};
 
 /// Gives the client one pipe after the other; the hub's ends come out of a channel.
@@ -32,7 +32,7 @@ impl Pipes {
 impl Connector for Pipes {
     type Stream = DuplexStream;
 
-    async fn connect(&self) -> Result<WebSocketStream<DuplexStream>, ConnectError> {
+    async fn connect(&self) -> Result<Opened<DuplexStream>, ConnectError> {
         let attempt = {
             let mut attempts = self.attempts.lock().unwrap();
             attempts.push(now());
@@ -44,11 +44,11 @@ impl Connector for Pipes {
         let (client, hub) = tokio::io::duplex(4096);
         let accept = tokio_tungstenite::accept_hdr_async(hub, accept_subprotocol);
         let (client, hub) = tokio::join!(
-            handshake(client, "ws://hub/ws?feed=main", "hub", Encoding::MsgpackArray),
+            handshake(client, "ws://hub/ws?feed=main", "hub", Encoding::MsgpackArray, None),
             accept
         );
         assert!(self.hubs.send(hub.unwrap()).await.is_ok(), "the test has ended");
-        client
+        client.map(|socket| Opened { socket, said: Vec::new() })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The opening handshake, by hand: thousands of connections open at once on one thread.
 
-use tickwire_protocol::{Encoding, Feed};
+use tickwire_protocol::Encoding;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::HubUrl;
+use crate::load::Plan;
 
 /// Longest answer taken, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
@@ -29,14 +29,18 @@ pub(crate) enum Answer {
 
 impl Handshake {
     /// Starts one: appends the request.
-    pub(crate) fn start(hub: &HubUrl, feed: &Feed, out: &mut Vec<u8>) -> Self {
+    pub(crate) fn start(plan: &Plan, out: &mut Vec<u8>) -> Self {
         let key = generate_key();
+        let token = plan.token.as_ref();
+        let authorization = token
+            .map(|token| format!("Authorization: {}\r\n", token.authorization()))
+            .unwrap_or_default();
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Protocol: {}\r\n\r\n",
-            hub.ws_path(feed),
-            hub.address(),
+             Sec-WebSocket-Protocol: {}\r\n{authorization}\r\n",
+            plan.hub.ws_path(&plan.feed),
+            plan.hub.address(),
             Encoding::MSGPACK_SUBPROTOCOL,
         );
         out.extend_from_slice(request.as_bytes());
@@ -76,12 +80,12 @@ impl Handshake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::plan::tests::plan;
 
     fn started() -> Handshake {
-        let hub: HubUrl = "ws://127.0.0.1:8080".parse().unwrap();
         let mut out = Vec::new();
-        let handshake = Handshake::start(&hub, &Feed::default(), &mut out);
-        assert!(out.starts_with(b"GET /ws?feed=main HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"));
+        let handshake = Handshake::start(&plan(1, 1), &mut out);
+        assert!(out.starts_with(b"GET /ws?feed=main HTTP/1.1\r\nHost: 127.0.0.1:1\r\n"));
         handshake
     }
 
@@ -104,6 +108,15 @@ mod tests {
         }
         bytes.extend_from_slice(b"\x82\x00");
         assert_eq!(handshake.answer(&bytes), Answer::Accepted(whole));
+    }
+
+    #[test]
+    fn the_token_is_shown() {
+        let mut out = Vec::new();
+        let token = Some("TW1:secret".parse().unwrap());
+        Handshake::start(&Plan { token, ..plan(1, 1) }, &mut out);
+        let request = String::from_utf8(out).unwrap();
+        assert!(request.ends_with("\r\nAuthorization: Bearer TW1:secret\r\n\r\n"), "{request}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(crate) enum End {
 impl Peer {
     pub(crate) fn new(number: usize, plan: &Plan, topics: &Topics) -> Self {
         let mut out = Vec::new();
-        let handshake = Some(Handshake::start(&plan.hub, &plan.feed, &mut out));
+        let handshake = Some(Handshake::start(plan, &mut out));
         let seqs = vec![0; topics.slots()].into_boxed_slice();
         let (first, in_snapshot) = (topics.first(number), false);
         let latest = plan.delivery != Delivery::Every;

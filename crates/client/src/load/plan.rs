@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tickwire_protocol::{Channel, Delivery, Feed, OnLag, Symbol};
 
-use crate::HubUrl;
+use crate::{HubUrl, Token};
 
 /// What a load test does.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct Plan {
     pub hub: HubUrl,
     /// The market.
     pub feed: Feed,
+    /// What the connections show to be let in.
+    pub token: Option<Token>,
     /// How many connections.
     pub connections: usize,
     /// The symbols to choose from; at least one.
@@ -55,6 +57,7 @@ pub(crate) mod tests {
         Plan {
             hub: "ws://127.0.0.1:1".parse().unwrap(),
             feed: Feed::default(),
+            token: None,
             connections: 1,
             symbols: numbered("SYM", symbols).unwrap(),
             per_connection,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tickwire_protocol::{Channel, Feed, Symbol};
 
-use crate::HubUrl;
+use crate::{HubUrl, Token};
 
 /// How long the hub may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -65,23 +65,28 @@ struct Entry {
 pub fn list_symbols(
     hub: &HubUrl,
     feed: &Feed,
+    token: Option<&Token>,
     channels: &[Channel],
 ) -> Result<Listed, SymbolsError> {
     let address = hub.address();
     let path = hub.http_path(&format!("/api/symbols?feed={feed}&limit=1000"));
-    let answer = get(&address, &path)
+    let answer = get(&address, &path, token)
         .map_err(|source| SymbolsError::Unreachable { hub: address.clone(), source })?;
     read(&answer, channels).map_err(|problem| SymbolsError::Refused { hub: address, problem })
 }
 
 /// One request of HTTP/1.0, which ends with the connection and is never sent in chunks.
-fn get(address: &str, path: &str) -> io::Result<Vec<u8>> {
+fn get(address: &str, path: &str, token: Option<&Token>) -> io::Result<Vec<u8>> {
     let no_address = || io::Error::from(io::ErrorKind::AddrNotAvailable);
     let resolved = address.to_socket_addrs()?.next().ok_or_else(no_address)?;
     let mut stream = TcpStream::connect_timeout(&resolved, ANSWER_WITHIN)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    let request =
-        format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n");
+    let authorization = token
+        .map(|token| format!("Authorization: {}\r\n", token.authorization()))
+        .unwrap_or_default();
+    let request = format!(
+        "GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n{authorization}\r\n"
+    );
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;

@@ -9,7 +9,7 @@ use tickwire_protocol::{Command, Control, MessageBuf, Subscription};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
 /// Listens on a port of its own.
@@ -30,6 +30,24 @@ impl FakeHub {
     pub async fn accept(&self, epoch: &str) -> Session {
         let (stream, _) = self.listener.accept().await.unwrap();
         Session::greet(stream, epoch).await
+    }
+
+    /// The next subscriber, greeted, and what it shows to be let in.
+    pub async fn accept_with_key(&self, epoch: &str) -> (Session, Option<String>) {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        let mut shown = None;
+        let accepted = tokio_tungstenite::accept_hdr_async(
+            stream,
+            #[expect(clippy::result_large_err, reason = "the signature is the library's")]
+            |request: &Request, response: Response| {
+                let value = request.headers().get(AUTHORIZATION);
+                shown = value.map(|value| value.to_str().unwrap().to_owned());
+                accept_subprotocol(request, response)
+            },
+        );
+        let mut session = Session { socket: accepted.await.unwrap() };
+        session.say(&Control::Connected { epoch: Some(epoch.to_owned()) }).await;
+        (session, shown)
     }
 
     /// The next connection, bare.
