@@ -13,6 +13,8 @@ const CHECK_EVERY_MS = 1_000;
 export type ConnectionState =
   | { readonly kind: "connecting" }
   | { readonly kind: "live" }
+  /** Until it is started again. */
+  | { readonly kind: "held" }
   /** `retryAtMs` by the clock of `Date.now()`. */
   | { readonly kind: "reconnecting"; readonly retryAtMs: number };
 
@@ -54,7 +56,7 @@ export class Connection {
     return this.#state;
   }
 
-  /** Once; the connection then looks after itself until it is stopped. */
+  /** The connection then looks after itself until it is stopped or held. */
   start(): void {
     this.#checking = setInterval(() => this.#check(), CHECK_EVERY_MS);
     this.#connect();
@@ -65,6 +67,12 @@ export class Connection {
     clearInterval(this.#checking);
     clearTimeout(this.#retry);
     this.#release()?.close();
+  }
+
+  /** Leaves the hub until it is started again. */
+  hold(): void {
+    this.stop();
+    this.#become({ kind: "held" });
   }
 
   /** Ends the wait for the next attempt, if there is one. */

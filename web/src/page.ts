@@ -1,23 +1,28 @@
 // The page as a whole: what somebody does goes to the board and to the hub, what the hub sends
 // goes to the board, and once per frame the board goes to the views.
 
+import { Access, type Key, type Keeping } from "./access.ts";
 import { Board, type Row } from "./board.ts";
 import { Connection, type ConnectionState, type Socket } from "./connection.ts";
 import { Detail } from "./detail.ts";
 import { suggestSymbols } from "./directory.ts";
 import { byId, create } from "./dom.ts";
-import { formatTimeOfDay } from "./format.ts";
 import { Frame } from "./frame.ts";
-import { announce, NoticeView, type Notice } from "./notice.ts";
+import { HubPanel } from "./hubPanel.ts";
+import { KeyForm, type KeyProblem } from "./keyForm.ts";
+import { announce, NoticeView } from "./notice.ts";
 import { Pace, RATE_HIDDEN, type Display } from "./pace.ts";
 import { Search } from "./search.ts";
 import { Session, type Feed } from "./session.ts";
 import { Status } from "./status.ts";
 import { Table } from "./table.ts";
 import { Trail } from "./trail.ts";
+import { socketAddress, Trouble } from "./trouble.ts";
 import { parseHash, recall, remember, WATCHED_MAX } from "./watchlist.ts";
 import {
   decodeMessage,
+  encodeAuth,
+  encodeList,
   encodeSubscribe,
   encodeUnsubscribe,
   SUBPROTOCOL,
@@ -28,6 +33,7 @@ import {
 const REFRESH_EVERY_MS = 500;
 
 export class Page {
+  readonly #access = new Access();
   readonly #board = new Board();
   readonly #session = new Session(this.#board);
   readonly #connection = new Connection(openSocket, {
@@ -38,13 +44,22 @@ export class Page {
   });
   readonly #status = new Status();
   readonly #notice = new NoticeView();
+  readonly #trouble = new Trouble({
+    retried: () => this.#retryNow(),
+    dismissed: () => this.#frame.request(),
+  });
+  readonly #keyForm = new KeyForm((key, keeping) => this.#keyGiven(key, keeping));
+  readonly #hubPanel = new HubPanel(this.#access, {
+    keyForgotten: () => this.#keyForgotten(),
+    mayAsk: () => this.#connection.state.kind !== "held",
+  });
   readonly #detail = new Detail();
   readonly #table = new Table({
     picked: (symbol) => this.#select(symbol),
     removed: (symbol) => this.#remove(symbol),
     uncovered: () => this.#frame.request(),
   });
-  readonly #search = new Search({
+  readonly #search = new Search(this.#access, {
     chosen: (symbol) => this.#choose(symbol),
     isWatched: (symbol) => this.#board.row(symbol) !== undefined,
   });
@@ -54,17 +69,12 @@ export class Page {
   #trail: Connection | undefined;
   /** Nothing is remembered: the page picks the first symbols as soon as there are some. */
   #firstVisit = false;
-  /** From a failure to connect until the next success. */
-  #lost = false;
-  /** What went wrong on this side, in plain words, until dismissed. */
-  #fault: string | undefined;
   #feedAnnounced: string | undefined;
 
   start(): void {
     const symbols = recall();
     this.#firstVisit = symbols === undefined;
     if (symbols !== undefined) this.#watch(symbols);
-    this.#offerSuggestions();
     addEventListener("hashchange", () => this.#watchOnly(parseHash(location.hash)));
     document.addEventListener("visibilitychange", () => this.#pace.visibilityChanged());
     addEventListener("online", () => this.#retryNow());
@@ -73,7 +83,36 @@ export class Page {
   }
 
   #opened(): void {
+    this.#showKey(this.#connection);
+    // Who asks for nothing would not be told that a key is needed.
+    if (this.#board.size === 0) this.#connection.send(encodeList());
     this.#subscribe(this.#board.symbols);
+  }
+
+  #showKey(connection: Connection): void {
+    const { key } = this.#access;
+    if (key !== undefined) connection.send(encodeAuth(key.id, key.secret));
+  }
+
+  /** Without a key there is nothing to be had, and to ask again would be held against this address. */
+  #askForKey(problem: KeyProblem): void {
+    this.#connection.hold();
+    this.#session.disconnected(Date.now());
+    this.#follow(undefined);
+    this.#keyForm.ask(problem);
+  }
+
+  #keyGiven(key: Key, keeping: Keeping): void {
+    this.#access.use(key, keeping);
+    this.#keyForm.close();
+    this.#connection.start();
+    this.#follow(this.#detail.row);
+    void this.#hubPanel.refresh();
+  }
+
+  #keyForgotten(): void {
+    this.#access.forget();
+    location.reload();
   }
 
   /** One command for all names: those already subscribed to go on at the new rate. */
@@ -93,6 +132,8 @@ export class Page {
   /** Only decodes and updates plain state: drawing waits for the next frame. */
   #received(message: ArrayBuffer): void {
     this.#readable(() => this.#session.receive(decodeMessage(message), Date.now()));
+    const { keyProblem } = this.#session;
+    if (keyProblem !== undefined) this.#askForKey(keyProblem);
     this.#feedChanged(this.#session.feed);
     this.#frame.request();
   }
@@ -107,16 +148,16 @@ export class Page {
       receive();
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.#fault = `A message of the hub could not be read: ${error.message}.`;
+      this.#trouble.fault = `A message of the hub could not be read: ${error.message}.`;
     }
   }
 
   #connectionChanged(state: ConnectionState): void {
     if (state.kind === "live") {
-      this.#lost = false;
+      this.#trouble.lost = false;
       announce("Connected to the hub.");
-    } else if (state.kind === "reconnecting" && !this.#lost) {
-      this.#lost = true;
+    } else if (state.kind === "reconnecting" && !this.#trouble.lost) {
+      this.#trouble.lost = true;
       this.#feedAnnounced = undefined;
       announce("The connection to the hub is lost. Reconnecting.");
     }
@@ -125,16 +166,17 @@ export class Page {
 
   #feedChanged(feed: Feed | undefined): void {
     if (feed === undefined || feed.state === this.#feedAnnounced) return;
+    const isFirst = this.#feedAnnounced === undefined;
     this.#feedAnnounced = feed.state;
     announce(`The feed ${feed.name} is ${feed.state}.`);
     // A hub that has just started knows no symbols until its feed has sent some.
-    if (feed.state === "live") this.#offerSuggestions();
+    if (isFirst || feed.state === "live") this.#offerSuggestions();
   }
 
   #choose(symbol: string): void {
     if (this.#board.row(symbol) === undefined) {
       if (this.#board.size >= WATCHED_MAX) {
-        this.#fault = `This page watches ${WATCHED_MAX} symbols at most; remove one to add ${symbol}.`;
+        this.#trouble.fault = `This page watches ${WATCHED_MAX} symbols at most; remove one to add ${symbol}.`;
         this.#frame.request();
         return;
       }
@@ -193,7 +235,7 @@ export class Page {
     if (row === undefined) return;
     const trail = new Trail(row.symbol, row.history, (command) => connection.send(command));
     const connection = new Connection(openSocket, {
-      opened: () => undefined,
+      opened: () => this.#showKey(connection),
       closed: () => undefined,
       received: (message) => {
         this.#readable(() => trail.receive(decodeMessage(message), Date.now()));
@@ -213,7 +255,7 @@ export class Page {
 
   /** On the first visit the page begins with them by itself. */
   #offerSuggestions(): void {
-    suggestSymbols().then(
+    suggestSymbols(this.#access).then(
       (symbols) => {
         if (this.#firstVisit && symbols.length > 0) this.#watch(symbols);
         byId("suggestions").replaceChildren(...symbols.map((symbol) => this.#suggestion(symbol)));
@@ -235,53 +277,11 @@ export class Page {
     const nowMs = Date.now();
     const connected = this.#connection.state.kind === "live";
     this.#status.draw(this.#connection.state, this.#session, nowMs);
-    this.#notice.show(this.#currentNotice());
+    this.#notice.show(this.#trouble.notice(this.#session));
     document.body.dataset["connected"] = String(connected);
     this.#detail.draw(nowMs, connected);
     if (this.#table.draw(nowMs)) this.#frame.request();
   }
-
-  /** The most important thing that is wrong, if any. */
-  #currentNotice(): Notice | undefined {
-    if (this.#lost) return this.#lostNotice();
-    return this.#faultNotice() ?? feedNotice(this.#session.feed);
-  }
-
-  #lostNotice(): Notice {
-    return {
-      text: `The hub at ${location.host} cannot be reached. Any prices shown are the last known.`,
-      action: { label: "Try now", run: () => this.#retryNow() },
-    };
-  }
-
-  #faultNotice(): Notice | undefined {
-    const refusal = this.#session.error;
-    const text = refusal === undefined ? this.#fault : `The hub says: ${refusal}`;
-    if (text === undefined) return undefined;
-    return { text, action: { label: "Dismiss", run: () => this.#dismiss() } };
-  }
-
-  #dismiss(): void {
-    this.#fault = undefined;
-    this.#session.dismissError();
-    this.#frame.request();
-  }
-}
-
-function feedNotice(feed: Feed | undefined): Notice | undefined {
-  if (feed === undefined || feed.state === "live") return undefined;
-  const since = formatTimeOfDay(feed.since);
-  if (feed.state === "stale") {
-    return { text: `The feed ${feed.name} has sent nothing since ${since}. It may be over for today.` };
-  }
-  return {
-    text: `No feed is sending prices to this hub (since ${since}). Start one, for example a simulated market:`,
-    command: `tickwire feed sim --hub ${webSocketOrigin()}`,
-  };
-}
-
-function webSocketOrigin(): string {
-  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`;
 }
 
 const browserDisplay: Display = {
@@ -292,7 +292,7 @@ const browserDisplay: Display = {
 };
 
 function openSocket(): Socket {
-  const socket = new WebSocket(`${webSocketOrigin()}/ws`, SUBPROTOCOL);
+  const socket = new WebSocket(socketAddress(), SUBPROTOCOL);
   socket.binaryType = "arraybuffer";
   return socket as Socket;
 }

@@ -1,6 +1,7 @@
 // The search field: a combobox over the symbols the hub knows. Names it does not know can be
 // typed as well, since a symbol exists only from its first tick on.
 
+import type { Access } from "./access.ts";
 import { findSymbols } from "./directory.ts";
 import { byId, create } from "./dom.ts";
 import { formatWhole } from "./format.ts";
@@ -20,13 +21,15 @@ export class Search {
   readonly #popup = byId("search-popup");
   readonly #list = byId("search-options");
   readonly #hint = byId("search-hint");
+  readonly #access: Access;
   readonly #events: SearchEvents;
   #options: HTMLLIElement[] = [];
   #active = -1;
   #typing: ReturnType<typeof setTimeout> | undefined;
   #request = new AbortController();
 
-  constructor(events: SearchEvents) {
+  constructor(access: Access, events: SearchEvents) {
+    this.#access = access;
     this.#events = events;
     byId("search").addEventListener("submit", (event) => event.preventDefault());
     this.#input.addEventListener("input", () => this.#typed());
@@ -55,7 +58,7 @@ export class Search {
     const { signal } = this.#request;
     const query = this.#input.value.trim();
     try {
-      const { total, symbols } = await findSymbols(query, LISTED_MAX, signal);
+      const { total, symbols } = await findSymbols(query, LISTED_MAX, this.#access, signal);
       if (!signal.aborted) this.#show(symbols, this.#hintFor(query, symbols, total));
     } catch {
       if (!signal.aborted) this.#show([], "The hub cannot be asked for its symbols just now.");

@@ -2,6 +2,7 @@
 // socket's handler gives it elements and the time, the views read its fields.
 
 import type { Board } from "./board.ts";
+import type { KeyProblem } from "./keyForm.ts";
 import { Latency, Rate } from "./meter.ts";
 import {
   toMillis,
@@ -26,6 +27,16 @@ export interface Missed {
   readonly orMore: boolean;
 }
 
+/** Errors that another key may mend. */
+const KEY_PROBLEMS: ReadonlyMap<number, KeyProblem> = new Map([
+  [401, "missing"],
+  [402, "wrong"],
+  [404, "missing"],
+  [409, "insufficient"],
+]);
+/** A key was shown where none is needed. */
+const ALREADY_AUTHENTICATED = 403;
+
 export class Session {
   /** Ticks of the watched symbols, whether they came here or not. */
   readonly market = new Rate();
@@ -39,6 +50,7 @@ export class Session {
   readonly #board: Board;
   #feed: Feed | undefined;
   #error: string | undefined;
+  #keyProblem: KeyProblem | undefined;
   /** Between `snapshot` and `live`: ticks are last values from before the subscription. */
   #inSnapshot = false;
   #epoch: string | undefined;
@@ -60,6 +72,11 @@ export class Session {
     return this.#error;
   }
 
+  /** Why the hub lets this connection see nothing, if it does not. */
+  get keyProblem(): KeyProblem | undefined {
+    return this.#keyProblem;
+  }
+
   /** Since the page was opened. */
   get missed(): Missed {
     return this.#missed;
@@ -78,6 +95,7 @@ export class Session {
 
   disconnected(nowMs: number): void {
     this.#feed = undefined;
+    this.#keyProblem = undefined;
     this.#inSnapshot = false;
     this.#board.interrupt(nowMs);
   }
@@ -119,10 +137,19 @@ export class Session {
         this.#receiveGap(control);
         break;
       case "error":
-        this.#error = `${control.text} (${control.code})`;
+        this.#receiveError(control.code, control.text);
+        break;
+      case "authenticated":
         break;
     }
   }
+
+  #receiveError(code: number, text: string): void {
+    if (code === ALREADY_AUTHENTICATED) return;
+    this.#keyProblem ??= KEY_PROBLEMS.get(code);
+    if (!KEY_PROBLEMS.has(code)) this.#error = `${text} (${code})`;
+  }
+
   #receiveGap({ channel, symbol, from, to }: Gap): void {
     const row = this.#board.row(symbol);
     if (row === undefined || (channel !== "trades" && channel !== "quotes")) return;

@@ -50,6 +50,8 @@ function connectionText(connection: ConnectionState, nowMs: number): string {
       return "Connecting…";
     case "live":
       return "Live";
+    case "held":
+      return "Needs a key";
     case "reconnecting": {
       const seconds = Math.max(1, Math.ceil((connection.retryAtMs - nowMs) / 1000));
       return `Reconnecting in ${seconds} s`;

@@ -45,6 +45,7 @@ export interface Gap {
 
 export type Control =
   | { readonly kind: "connected"; readonly epoch: string }
+  | { readonly kind: "authenticated" }
   | { readonly kind: "feed"; readonly feed: string; readonly state: FeedState; readonly since: string }
   | { readonly kind: "snapshot" }
   | { readonly kind: "live" }
@@ -92,6 +93,16 @@ export function encodeReplay(symbol: string, seconds: number): Uint8Array<ArrayB
 export function encodeResume(symbol: string, epoch: string, seq: number): Uint8Array<ArrayBuffer> {
   const resume = { epoch, after: { trades: { [symbol]: seq } } };
   return encode({ action: "subscribe", trades: [symbol], resume });
+}
+
+/** Shows a key. */
+export function encodeAuth(key: string, secret: string): Uint8Array<ArrayBuffer> {
+  return encode({ action: "auth", key, secret });
+}
+
+/** Asks what is subscribed to. */
+export function encodeList(): Uint8Array<ArrayBuffer> {
+  return encode({ action: "list" });
 }
 
 export function encodeUnsubscribe(symbols: readonly string[]): Uint8Array<ArrayBuffer> {
@@ -143,6 +154,7 @@ function decodeControl(raw: unknown): Control | undefined {
   const map = raw as Record<string, unknown>;
   switch (map["T"]) {
     case "success":
+      if (map["msg"] === "authenticated") return { kind: "authenticated" };
       return { kind: "connected", epoch: asString(map["epoch"], "success.epoch") };
     case "feed":
       return {

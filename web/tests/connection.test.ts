@@ -158,3 +158,17 @@ test("a socket that was given up is not listened to any more", () => {
   advance(SILENCE_MS_MAX + 1_000);
   assert.deepEqual([sockets[0]!.onopen, sockets[0]!.onmessage, sockets[0]!.onclose], [null, null, null]);
 });
+
+test("a connection that is held comes back only when it is started", () => {
+  sockets[0]!.onopen!();
+  connection.hold();
+  assert.equal(sockets[0]!.closed, true);
+  assert.equal(connection.state.kind, "held");
+  connection.retryNow();
+  advance(10 * SILENCE_MS_MAX);
+  assert.equal(sockets.length, 1);
+  connection.start();
+  sockets[1]!.onopen!();
+  connection.send(COMMAND);
+  assert.deepEqual(sockets[1]!.sent, [COMMAND]);
+});

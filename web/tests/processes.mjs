@@ -31,12 +31,21 @@ export async function startHub(port = 0, ...flags) {
 }
 
 /** A simulated market; it reconnects by itself. */
-export function startFeed(hubPort) {
+export function startFeed(hubPort, ...flags) {
   const hub = `ws://127.0.0.1:${hubPort}`;
   const market = ["--symbols", "50", "--rate", "500", "--seed", "7", "--duration", "120s"];
-  const child = startTickwire("feed", "sim", "--hub", hub, ...market);
+  const child = startTickwire("feed", "sim", "--hub", hub, ...market, ...flags);
   child.stdout.resume();
   return child;
+}
+
+/** Makes a key in a keys file. */
+export async function addKey(file, { id, secret, role }) {
+  const flags = ["--file", file, "--id", id, "--secret", secret, "--role", role];
+  const child = startTickwire("keys", "add", `${role} of tests`, ...flags);
+  child.stdout.resume();
+  const [code] = await once(child, "exit");
+  if (code !== 0) throw new Error(`keys add ended with ${code}`);
 }
 
 /** Ends a program in its own time, or with SIGKILL in none. */

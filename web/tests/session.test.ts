@@ -204,3 +204,30 @@ test("a side without an offer has no price", () => {
   assert.equal(board.row("AAPL")!.bid, undefined);
   assert.equal(board.row("AAPL")!.ask, 101);
 });
+
+test("what a key may mend is told apart from other refusals", () => {
+  const { session } = watching();
+  const refuse = (code: number): void =>
+    session.receive([{ kind: "error", code, text: "refused" }], NOW);
+  for (const [code, problem] of [
+    [401, "missing"],
+    [402, "wrong"],
+    [404, "missing"],
+    [409, "insufficient"],
+  ] as const) {
+    refuse(code);
+    assert.deepEqual([session.keyProblem, session.error], [problem, undefined]);
+    session.disconnected(NOW);
+    assert.equal(session.keyProblem, undefined);
+  }
+  refuse(402);
+  refuse(401);
+  assert.equal(session.keyProblem, "wrong", "the first says why");
+});
+
+test("a key that is shown where none is needed is no trouble", () => {
+  const { session } = watching();
+  session.receive([{ kind: "authenticated" }], NOW);
+  session.receive([{ kind: "error", code: 403, text: "already authenticated" }], NOW);
+  assert.deepEqual([session.error, session.keyProblem], [undefined, undefined]);
+});

@@ -3,7 +3,14 @@ import { test } from "node:test";
 
 import { decode, encode } from "@msgpack/msgpack";
 
-import { decodeMessage, encodeSubscribe, encodeUnsubscribe, toMillis } from "../src/wire.ts";
+import {
+  decodeMessage,
+  encodeAuth,
+  encodeList,
+  encodeSubscribe,
+  encodeUnsubscribe,
+  toMillis,
+} from "../src/wire.ts";
 
 const TIME = 1_767_364_200_123_456_789n; // 2026-01-02T14:30:00.123456789Z
 
@@ -198,3 +205,14 @@ function bytes(dump: string): ArrayBuffer {
     .replaceAll(" ", "");
   return Uint8Array.from(Buffer.from(digits, "hex")).buffer;
 }
+
+test("a key is shown in a command, and the hub says when it is good", () => {
+  assert.deepEqual(decode(encodeAuth("TWREADER", "s3cret")), {
+    action: "auth",
+    key: "TWREADER",
+    secret: "s3cret",
+  });
+  assert.deepEqual(decode(encodeList()), { action: "list" });
+  const answer = message([{ T: "success", msg: "authenticated" }]);
+  assert.deepEqual(decodeMessage(answer), [{ kind: "authenticated" }]);
+});

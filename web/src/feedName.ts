@@ -1,0 +1,12 @@
+// Which view of the hub's feeds this page shows: `?feed=delayed_sip`. Without it, the hub's first feed.
+
+export const feedName: string | undefined =
+  new URLSearchParams(globalThis.location?.search ?? "").get("feed") ?? undefined;
+
+/** The path with the feed and other parameters; the hub's default feed needs none. */
+export function withFeed(path: string, parameters: Record<string, string> = {}): string {
+  const all = new URLSearchParams(parameters);
+  if (feedName !== undefined) all.set("feed", feedName);
+  const query = all.toString();
+  return query === "" ? path : `${path}?${query}`;
+}

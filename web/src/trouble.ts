@@ -1,0 +1,69 @@
+// What is wrong just now, in words; the most important thing first.
+
+import { withFeed } from "./feedName.ts";
+import { formatTimeOfDay } from "./format.ts";
+import type { Notice } from "./notice.ts";
+import type { Feed, Session } from "./session.ts";
+
+export interface TroubleEvents {
+  retried(): void;
+  dismissed(): void;
+}
+
+export class Trouble {
+  /** From a failure to connect until the next success. */
+  lost = false;
+  /** What went wrong on this side, in plain words, until dismissed. */
+  fault: string | undefined;
+  readonly #events: TroubleEvents;
+
+  constructor(events: TroubleEvents) {
+    this.#events = events;
+  }
+
+  notice(session: Session): Notice | undefined {
+    if (this.lost) return this.#lostNotice();
+    return this.#faultNotice(session) ?? feedNotice(session.feed);
+  }
+
+  #lostNotice(): Notice {
+    return {
+      text: `The hub at ${location.host} cannot be reached. Any prices shown are the last known.`,
+      action: { label: "Try now", run: () => this.#events.retried() },
+    };
+  }
+
+  #faultNotice(session: Session): Notice | undefined {
+    const refusal = session.error;
+    const text = refusal === undefined ? this.fault : `The hub says: ${refusal}`;
+    if (text === undefined) return undefined;
+    return { text, action: { label: "Dismiss", run: () => this.#dismiss(session) } };
+  }
+
+  #dismiss(session: Session): void {
+    this.fault = undefined;
+    session.dismissError();
+    this.#events.dismissed();
+  }
+}
+
+function feedNotice(feed: Feed | undefined): Notice | undefined {
+  if (feed === undefined || feed.state === "live") return undefined;
+  const since = formatTimeOfDay(feed.since);
+  if (feed.state === "stale") {
+    return { text: `The feed ${feed.name} has sent nothing since ${since}. It may be over for today.` };
+  }
+  return {
+    text: `No feed is sending prices to this hub (since ${since}). Start one, for example a simulated market:`,
+    command: `tickwire feed sim --hub ${webSocketOrigin()}`,
+  };
+}
+
+/** Where this page's sockets go. */
+export function socketAddress(): string {
+  return webSocketOrigin() + withFeed("/ws");
+}
+
+function webSocketOrigin(): string {
+  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`;
+}

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { afterEach, mock, test } from "node:test";
+
+import { Access } from "../src/access.ts";
+import { askHub, Rates } from "../src/hubStatus.ts";
+
+const access = new Access({ tab: undefined, device: undefined });
+
+/** A hub that answers these bodies, and the paths that were asked for. */
+function answering(bodies: Record<string, unknown>): string[] {
+  const asked: string[] = [];
+  mock.method(globalThis, "fetch", async (path: string) => {
+    asked.push(path);
+    const body = bodies[path];
+    return new Response(JSON.stringify(body ?? ""), { status: body === undefined ? 401 : 200 });
+  });
+  return asked;
+}
+
+afterEach(() => mock.restoreAll());
+
+test("who may not see the keys does not ask for them", async () => {
+  const asked = answering({ "/api/status": { may_see_keys: false } });
+  assert.deepEqual((await askHub(access)).keys, []);
+  assert.deepEqual(asked, ["/api/status"]);
+});
+
+test("an administrator sees the keys, and an open hub has none", async () => {
+  const status = { may_see_keys: true };
+  const nobody = { id: "", name: "(no key)", role: "read", sessions: 2, publishers: 0, refused: 0 };
+  const keys = [{ ...nobody, id: "TWA", name: "desk" }, nobody];
+  answering({ "/api/status": status, "/api/keys": { keys } });
+  assert.deepEqual((await askHub(access)).keys, keys);
+  mock.restoreAll();
+  answering({ "/api/status": status, "/api/keys": { keys: [nobody] } });
+  assert.deepEqual((await askHub(access)).keys, []);
+});
+
+test("a refusal is an error, not an empty answer", async () => {
+  answering({});
+  await assert.rejects(askHub(access), /the hub answered 401/);
+});
+
+test("rates are those between two looks, and none over a restart", () => {
+  const rates = new Rates();
+  assert.equal(rates.perSecond("a", 100, 1_000), undefined);
+  assert.equal(rates.perSecond("b", 5, 1_000), undefined);
+  assert.equal(rates.perSecond("a", 300, 3_000), 100);
+  assert.equal(rates.perSecond("a", 300, 4_000), 0);
+  assert.equal(rates.perSecond("a", 10, 5_000), undefined);
+  assert.equal(rates.perSecond("a", 20, 5_000), undefined, "no time has passed");
+  assert.equal(rates.perSecond("b", 6, 3_000), 0.5);
+});
