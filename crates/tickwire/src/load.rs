@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tickwire_client::HubUrl;
 use tickwire_client::load::{Plan, Report, allow_files, run as run_plan, svg};
+use tickwire_client::{HubUrl, Token};
 use tickwire_protocol::{Channel, Delivery, Feed, OnLag};
 
 use crate::flags::{DeliveryArgs, channel, duration, some_duration};
 use crate::shutdown;
+use crate::token::TokenArgs;
 use progress::Bar;
-use subscriptions::SymbolArgs;
+use subscriptions::{Addressed, SymbolArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,6 +44,8 @@ pub(crate) struct Args {
     /// Name of the feed
     #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]
     feed: Feed,
+    #[command(flatten)]
+    token: TokenArgs,
     /// How many connections
     #[arg(long, short, value_name = "N", default_value = "1000",
         value_parser = clap::value_parser!(u32).range(1..))]
@@ -121,11 +124,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn measure(args: Args, delivery: Delivery, stop: &AtomicBool) -> anyhow::Result<Report> {
-    let subscribed = args.symbols.subscribed(&args.hub, &args.feed, &args.channels, stop)?;
+    let token = args.token.read().map(|token| token.parse::<Token>()).transpose()?;
+    let hub = Addressed { hub: &args.hub, feed: &args.feed, token: token.as_ref() };
+    let subscribed = args.symbols.subscribed(hub, &args.channels, stop)?;
     let threads = args.threads.min(args.connections) as usize;
     let plan = Plan {
         hub: args.hub,
         feed: args.feed,
+        token,
         connections: args.connections as usize,
         symbols: subscribed.symbols,
         per_connection: subscribed.per_connection,

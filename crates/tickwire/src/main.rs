@@ -10,6 +10,7 @@ mod keys;
 mod load;
 mod logging;
 mod shutdown;
+mod token;
 mod watch;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use tickwire_protocol::{Channel, Delivery, Feed, Replay, ReplayFrom, ReplaySpeed
 
 use crate::flags::{DeliveryArgs, channel, hinted, some_duration, symbol, usage};
 use crate::shutdown;
+use crate::token::TokenArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,6 +45,8 @@ pub(crate) struct Args {
     /// Name of the feed
     #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]
     feed: Feed,
+    #[command(flatten)]
+    token: TokenArgs,
     /// Channels to watch
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "trades,quotes",
         value_parser = channel)]
@@ -137,7 +140,10 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     let signal = shutdown::on_signal().context("cannot listen for signals")?;
     let as_table = std::io::stdout().is_terminal() && !args.json;
     let names = names(&args.channels, args.symbols.iter().map(String::as_str))?;
-    let builder = Client::builder(&args.hub.to_string()).feed(args.feed.as_str());
+    let mut builder = Client::builder(&args.hub.to_string()).feed(args.feed.as_str());
+    if let Some(token) = args.token.read() {
+        builder = builder.token(&token);
+    }
     let connecting = builder.snapshot(args.snapshot || as_table).connect();
     let mut client = tokio::select! {
         client = connecting => client.map_err(|error| hinted(error.into()))?,

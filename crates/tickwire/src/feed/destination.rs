@@ -8,6 +8,7 @@ use tickwire_feeder::{HubUrl, Pace, PublisherConfig, PublisherId, Speed};
 use tickwire_protocol::Feed;
 
 use crate::flags::{some_duration, usage};
+use crate::token::TokenArgs;
 
 /// Flags about the hub.
 #[derive(Debug, clap::Args)]
@@ -19,9 +20,8 @@ pub(super) struct HubArgs {
     /// Name of the feed that the ticks belong to
     #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]
     feed: Feed,
-    /// Publish token, where the hub asks for one
-    #[arg(long, env = "TICKWIRE_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// Id of this publisher: with the same id, a later run of the same source goes on where this
     /// one ended, however it ended [default: a new one each time, which begins at the beginning]
     #[arg(long, value_name = "ID", env = "TICKWIRE_PUBLISHER")]
@@ -58,7 +58,7 @@ impl HubArgs {
         let mut config = PublisherConfig::new(self.hub);
         config.behind_max = behind_max;
         config.feed = self.feed;
-        config.token = self.token.filter(|token| !token.is_empty());
+        config.token = self.token.read();
         if let Some(publisher) = self.publisher {
             config.publisher = publisher;
         }

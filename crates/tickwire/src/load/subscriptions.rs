@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use tickwire_client::HubUrl;
 use tickwire_client::load::{Listed, list_symbols, numbered};
+use tickwire_client::{HubUrl, Token};
 use tickwire_protocol::{Channel, Feed, Symbol};
 
 use crate::flags::{hinted, symbol, usage};
@@ -41,6 +41,14 @@ pub(super) struct SymbolArgs {
     universe: Option<u32>,
 }
 
+/// Whom to ask for symbols.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addressed<'a> {
+    pub(super) hub: &'a HubUrl,
+    pub(super) feed: &'a Feed,
+    pub(super) token: Option<&'a Token>,
+}
+
 /// What to subscribe to.
 #[derive(Debug)]
 pub(super) struct Subscribed {
@@ -52,8 +60,7 @@ impl SymbolArgs {
     /// Asks the hub where nothing is given, and waits until it has symbols.
     pub(super) fn subscribed(
         &self,
-        hub: &HubUrl,
-        feed: &Feed,
+        hub: Addressed<'_>,
         channels: &[Channel],
         stop: &AtomicBool,
     ) -> anyhow::Result<Subscribed> {
@@ -65,7 +72,7 @@ impl SymbolArgs {
                     .unwrap_or_else(|error| usage(&format!("--prefix {prefix:?}: {error}")));
                 (symbols, "--universe has")
             }
-            _ => (self.listed(hub, feed, channels, stop)?, "the hub lists"),
+            _ => (self.listed(hub, channels, stop)?, "the hub lists"),
         };
         let per_connection = asked.unwrap_or_else(|| PER_CONNECTION.min(symbols.len()));
         if per_connection > symbols.len() {
@@ -80,8 +87,7 @@ impl SymbolArgs {
 
     fn listed(
         &self,
-        hub: &HubUrl,
-        feed: &Feed,
+        Addressed { hub, feed, token }: Addressed<'_>,
         channels: &[Channel],
         stop: &AtomicBool,
     ) -> anyhow::Result<Vec<Symbol>> {
@@ -89,7 +95,7 @@ impl SymbolArgs {
         let (started, mut grown, mut count, mut asked) = (now(), now(), 0, 0_u32);
         loop {
             let Listed { symbols, total } =
-                list_symbols(hub, feed, channels).map_err(|error| hinted(error.into()))?;
+                list_symbols(hub, feed, token, channels).map_err(|error| hinted(error.into()))?;
             if symbols.len() > count {
                 (grown, count) = (now(), symbols.len());
             }

@@ -53,6 +53,10 @@ impl Printing {
                     if result.is_err() { break } else { continue }
                 }
             };
+            if let Some(text) = event.as_ref().and_then(spell::end) {
+                lines.write()?;
+                anyhow::bail!("{text}");
+            }
             match event {
                 None => break,
                 Some(Event::Tick { tick, snapshot }) if self.snapshot || !snapshot => {

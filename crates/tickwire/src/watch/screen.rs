@@ -10,9 +10,9 @@ use tickwire_protocol::UnixNanos;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::Until;
 use super::board::{Board, Moment, SortBy};
 use super::table::{View, draw};
+use super::{Until, spell};
 
 /// How often keys are looked for.
 const KEYS_EVERY: Duration = Duration::from_millis(33);
@@ -88,6 +88,9 @@ impl Screen {
                 }
                 event = client.next() => {
                     let Some(event) = event else { return Ok(()) };
+                    if let Some(text) = spell::end(&event) {
+                        anyhow::bail!("{text}");
+                    }
                     let moment = Moment { elapsed: self.started.elapsed(), unix: unix() };
                     self.board.take(&event, moment);
                     if until.ticks.is_some_and(|ticks| self.board.ticks >= ticks) {

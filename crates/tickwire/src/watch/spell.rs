@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tickwire_client::{Disconnect, Event, Resumed, Topic};
-use tickwire_protocol::{Bar, Conditions, Quote, Seq, Tick, TickData, Trade, UnixNanos};
+use tickwire_protocol::{Bar, Conditions, ErrorCode, Quote, Seq, Tick, TickData, Trade, UnixNanos};
 
 /// Appends one aligned line: time (UTC), symbol, channel, fields.
 pub(super) fn line(tick: &Tick, out: &mut String) {
@@ -139,9 +139,20 @@ pub(super) fn notice(event: &Event) -> Option<String> {
 }
 
 /// What the hub says when it refuses something.
-pub(super) fn refusal(code: tickwire_protocol::ErrorCode, detail: Option<&str>) -> String {
+pub(super) fn refusal(code: ErrorCode, detail: Option<&str>) -> String {
     let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
     format!("the hub says {} {}{detail}", code.code(), code.msg())
+}
+
+/// What ends the command, since trying again cannot help: the hub wants another key, or wants one.
+pub(super) fn end(event: &Event) -> Option<String> {
+    match event {
+        Event::Error { code: code @ ErrorCode::NotAuthenticated, .. } => {
+            Some(refusal(*code, Some("show a key with --token ID:SECRET or --token-file FILE")))
+        }
+        Event::Disconnected { reason, retry_in: None } => Some(reason.to_string()),
+        _ => None,
+    }
 }
 
 /// How names begin that do not begin now.

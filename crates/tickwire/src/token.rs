@@ -1,0 +1,36 @@
+//! What a command shows to be let in.
+
+use std::path::PathBuf;
+
+use crate::flags::usage;
+
+/// Flags about what a command shows to be let in.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TokenArgs {
+    /// Key that the hub wants, or its publish token
+    #[arg(long, value_name = "ID:SECRET", env = "TICKWIRE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// File with the key
+    #[arg(long, value_name = "FILE", env = "TICKWIRE_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl TokenArgs {
+    /// The token, if there is one; one that is empty is none. A file that cannot be read ends the command.
+    pub(crate) fn read(self) -> Option<String> {
+        match (self.token.filter(|token| !token.is_empty()), self.token_file) {
+            (token, None) => token,
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(&path);
+                let text = text.unwrap_or_else(|error| {
+                    usage(&format!("--token-file {}: cannot read it: {error}", path.display()))
+                });
+                Some(text.trim().to_owned())
+            }
+            (Some(_), Some(path)) => usage(&format!(
+                "--token-file {}: expected no --token with it (TICKWIRE_TOKEN counts as one)",
+                path.display()
+            )),
+        }
+    }
+}
