@@ -36,7 +36,7 @@ pub enum TlsError {
         source: pem::Error,
     },
     /// What is wanted of a file is not in it.
-    #[error("no {wanted} in {file}: expected one in PEM, -----BEGIN …{}-----", wanted.to_uppercase())]
+    #[error("no {wanted} in {file}: expected PEM, -----BEGIN {}-----", wanted.to_uppercase())]
     Nothing {
         /// Its path.
         file: String,
@@ -134,8 +134,8 @@ fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     if chain.is_empty() {
         return Err(unusable(certificate, "certificate", pem::Error::NoItemsFound));
     }
-    let private = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| unusable(key, "private key", error))?;
+    let private =
+        PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, "private key", error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Crypto)?

@@ -81,3 +81,6 @@ impl Tls {
         let _gone = self.flush(socket); // then the peer needs no goodbye
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The files: what is refused at start, and how a new certificate comes into use.
+
+use std::error::Error;
+use std::path::Path;
+
+use tickwire_hub::{Config, Hub};
+
+use super::{encrypting, shake_hands};
+use crate::kit::{Client, Publisher, TestHub, config, tls_file, trade, until};
+
+/// The certificate that a new connection is shown.
+fn shown(hub: &TestHub) -> Vec<u8> {
+    shake_hands(hub).conn.peer_certificates().unwrap()[0].to_vec()
+}
+
+fn copy(name: &str, to: &Path) {
+    std::fs::copy(tls_file(name), to).unwrap();
+}
+
+#[test]
+fn a_new_certificate_counts_for_new_connections_and_sessions_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    copy("first.pem", &cert);
+    copy("first.key", &key);
+    let [tls_cert, tls_key] = [&cert, &key].map(|path| Some(path.clone()));
+    let hub = TestHub::start_encrypted(Config { tls_cert, tls_key, ..config() });
+    let mut session = Client::msgpack(&hub);
+    session.subscribe(r#""trades":["AAPL"]"#);
+    let first = shown(&hub);
+    copy("second.pem", &cert);
+    assert_eq!(shown(&hub), first, "one of two files is not enough");
+    copy("second.key", &key);
+    until("the second certificate", || shown(&hub) != first);
+    Publisher::acknowledged(&hub, "market").0.publish(&[trade("AAPL", 7)]);
+    assert_eq!(crate::kit::id_of(&session.take(1)[0]), 7);
+}
+
+#[test]
+fn files_that_cannot_be_used_are_refused_at_start_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    let missing = folder.path().join("missing.pem");
+    let broken = folder.path().join("broken.pem");
+    std::fs::write(&broken, "-----BEGIN CERTIFICATE-----\n%%\n-----END CERTIFICATE-----\n")
+        .unwrap();
+    let [first, first_key, second_key] =
+        ["first.pem", "first.key", "second.key"].map(|name| tls_file(name));
+    for (cert, key, culprit, reason) in [
+        (&missing, &first_key, "missing.pem", "No such file"),
+        (&first, &missing, "missing.pem", "No such file"),
+        (&empty, &first_key, "empty.pem", "BEGIN CERTIFICATE"),
+        (&first_key, &first_key, "first.key", "BEGIN CERTIFICATE"),
+        (&broken, &first_key, "broken.pem", "base64"),
+        (&first, &empty, "empty.pem", "BEGIN PRIVATE KEY"),
+        (&first, &first, "first.pem", "BEGIN PRIVATE KEY"),
+        (&first, &second_key, "second.key", "KeyMismatch"),
+    ] {
+        let [tls_cert, tls_key] = [cert, key].map(|path| Some(path.clone()));
+        let error = refused(Config { tls_cert, tls_key, ..encrypting() });
+        assert!(error.contains(culprit) && error.contains(reason), "{culprit}: {error}");
+    }
+}
+
+#[test]
+fn one_file_without_the_other_is_refused_at_start() {
+    let without_key = refused(Config { tls_key: None, ..encrypting() });
+    assert_eq!(without_key, "tls_cert is set: expected tls_key with it");
+    let without_cert = refused(Config { tls_cert: None, ..encrypting() });
+    assert_eq!(without_cert, "tls_key is set: expected tls_cert with it");
+}
+
+/// Why a hub does not start, with all causes.
+fn refused(config: Config) -> String {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = runtime.block_on(Hub::start(config)).unwrap_err();
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}

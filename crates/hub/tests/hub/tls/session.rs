@@ -1,0 +1,128 @@
+//! Sessions over TLS: nothing is lost, nobody is waited for, nothing is held back.
+
+use std::io::Read;
+
+use tickwire_hub::Config;
+use tickwire_protocol::Tick;
+
+use super::encrypting;
+use crate::kit::{
+    Client, Event, Publisher, TestHub, config, id_of, masked, reader, trade, until, upgrade_request,
+};
+
+fn subscriber(hub: &TestHub) -> Client {
+    let mut client = Client::msgpack(hub);
+    client.subscribe(r#""trades":["AAPL"]"#);
+    client
+}
+
+fn part(number: u64) -> Vec<Tick> {
+    (0..500).map(|n| trade("AAPL", number * 500 + n)).collect()
+}
+
+/// Publishes until sessions have something pending that their sockets do not take; says how many ticks.
+fn publish_until_blocked(hub: &TestHub, publisher: &mut Publisher) -> u64 {
+    for number in 0.. {
+        if hub.metric("tickwire_backlog_ticks") > 20_000 {
+            return number * 500;
+        }
+        publisher.publish(&part(number));
+    }
+    unreachable!()
+}
+
+/// R3.
+#[test]
+fn a_reader_that_stalls_and_returns_gets_every_tick_in_order() {
+    let hub = TestHub::start_encrypted(config());
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut client = subscriber(&hub);
+    let published = publish_until_blocked(&hub, &mut publisher);
+    for id in 0..published {
+        assert_eq!(id_of(&client.take(1)[0]), id);
+    }
+    client.nothing_pending();
+    assert_eq!(hub.metric("tickwire_backlog_ticks"), 0);
+}
+
+/// R29.
+#[test]
+fn readers_that_stop_are_cut_and_the_others_get_everything() {
+    let config = Config { backlog_ticks_max: 2_000, slow_grace_ms: 300, ..config() };
+    let mut hub = TestHub::start_encrypted(config);
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let stalled: Vec<_> = (0..4).map(|_| subscriber(&hub)).collect();
+    let readers: Vec<_> = (0..4).map(|_| reader(subscriber(&hub))).collect();
+    let mut published = 0;
+    until("four slow ones", || {
+        publisher.publish(&part(published / 500));
+        published += 500;
+        hub.closes("slow_client") == 4
+    });
+    hub.until_metric("tickwire_sessions", 4);
+    drop(stalled);
+    let ended = hub.begin_shutdown();
+    for reader in readers {
+        let (last, end) = reader.join().unwrap();
+        assert_eq!(last, published);
+        assert!(end.retry_ms().is_some(), "{end:?}");
+    }
+    hub.block_on(ended).unwrap();
+}
+
+/// R27.
+#[test]
+fn a_pong_does_not_wait_behind_the_backlog() {
+    let hub = TestHub::start_encrypted(config());
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut client = subscriber(&hub);
+    let published = publish_until_blocked(&hub, &mut publisher);
+    client.send_frame(0x89, b"well?");
+    client.send(r#"{"action":"subscribe","quotes":["AAPL"],"id":5}"#);
+    hub.until_metric("tickwire_subscriptions", 2); // the ping has been read
+    let mut before = 0;
+    loop {
+        match client.next() {
+            Event::Ticks(ticks) => before += ticks.len() as u64,
+            Event::Control(element) if element["T"] == "feed" => {}
+            Event::Pong => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(before < published, "{before} of {published} ticks came first");
+    client.take(usize::try_from(published - before).unwrap());
+    assert_eq!(client.control()["id"], 5);
+}
+
+/// One command in 64 records, and an answer that is larger than what a connection may hold encrypted.
+#[test]
+fn large_commands_and_answers_pass() {
+    let hub = TestHub::start_encrypted(config());
+    let mut client = Client::json(&hub);
+    let names = serde_json::to_string(&crate::kit::symbols(100_000)).unwrap();
+    client.subscribe(&format!(r#""trades":{names}"#));
+    let answer = client.ask(r#"{"action":"list"}"#);
+    assert_eq!(answer["trades"].as_array().unwrap().len(), 100_000);
+}
+
+#[test]
+fn sessions_end_with_a_goodbye_that_tells_the_end_from_a_cut() {
+    let mut hub = TestHub::start_plain(encrypting());
+    let mut streams = [super::shake_hands(&hub), super::shake_hands(&hub)];
+    for stream in &mut streams {
+        let request = upgrade_request(hub.address, "/ws", &[]);
+        std::io::Write::write_all(stream, request.as_bytes()).unwrap();
+    }
+    hub.until_metric("tickwire_sessions", 2);
+    let [mut leaving, mut staying] = streams;
+    std::io::Write::write_all(&mut leaving, &masked(0x88, &1000_u16.to_be_bytes())).unwrap();
+    leaving.read_to_end(&mut Vec::new()).unwrap(); // it would be an error without
+    let ended = hub.begin_shutdown();
+    let mut byte = [0];
+    while byte[0] != 0x88 {
+        staying.read_exact(&mut byte).unwrap(); // JSON, until the close frame
+    }
+    std::io::Write::write_all(&mut staying, &masked(0x88, &1001_u16.to_be_bytes())).unwrap();
+    staying.read_to_end(&mut Vec::new()).unwrap();
+    hub.block_on(ended).unwrap();
+}
