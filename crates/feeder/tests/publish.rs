@@ -1,7 +1,10 @@
-//! A publisher against a hub over real sockets: nothing is lost, nothing comes twice.
+//! A publisher against a hub over real sockets: nothing is lost, nothing comes twice. And a relay,
+//! which publishes what an upstream says.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod fake_hub;
+mod fake_upstream;
+mod relay;
 
 use std::future::Future;
 use std::path::PathBuf;

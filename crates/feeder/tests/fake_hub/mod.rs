@@ -2,7 +2,7 @@
 
 use futures_util::{SinkExt, StreamExt};
 use tickwire_feeder::{Pace, PublisherConfig, Speed};
-use tickwire_protocol::{Command, Control, Encoding, ErrorCode, Tick, decode_publish};
+use tickwire_protocol::{Command, Control, Encoding, ErrorCode, Report, Tick, decode_publish};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -22,6 +22,16 @@ pub(crate) struct FakeHub {
     pub(crate) ticks: Vec<Tick>,
     /// Ticks it was told that the source had dropped.
     pub(crate) lost: u64,
+    /// What it was told of the publisher's source, in order.
+    pub(crate) reports: Vec<Report>,
+}
+
+/// What a publisher has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Data,
+    Report,
+    End,
 }
 
 pub(crate) struct Session(WebSocketStream<TcpStream>);
@@ -29,7 +39,15 @@ pub(crate) struct Session(WebSocketStream<TcpStream>);
 impl FakeHub {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { listener, publisher: None, last: 0, mark: None, ticks: Vec::new(), lost: 0 }
+        Self {
+            listener,
+            publisher: None,
+            last: 0,
+            mark: None,
+            ticks: Vec::new(),
+            lost: 0,
+            reports: Vec::new(),
+        }
     }
 
     /// A publisher of this hub that does not wait long.
@@ -84,7 +102,25 @@ impl FakeHub {
 
     /// Takes the next data message; false if the publisher has closed.
     pub(crate) async fn take(&mut self, session: &mut Session) -> bool {
+        loop {
+            match self.take_any(session).await {
+                Taken::Data => return true,
+                Taken::Report => {}
+                Taken::End => return false,
+            }
+        }
+    }
+
+    /// Takes the next message.
+    pub(crate) async fn take_any(&mut self, session: &mut Session) -> Taken {
         match session.0.next().await.unwrap().unwrap() {
+            Message::Text(text) => {
+                let Ok(Command::Report(report)) = Command::from_json(text.as_bytes()) else {
+                    panic!("{text}")
+                };
+                self.reports.push(report);
+                Taken::Report
+            }
             Message::Binary(bytes) => {
                 assert!(bytes.len() <= 65_535);
                 let published = decode_publish(&bytes, Encoding::MsgpackArray, 500).unwrap();
@@ -92,9 +128,9 @@ impl FakeHub {
                 self.ticks.extend(published.ticks);
                 self.lost += published.lost;
                 self.mark = Some(published.mark.expect("every message has a mark"));
-                true
+                Taken::Data
             }
-            Message::Close(_) => false,
+            Message::Close(_) => Taken::End,
             other => panic!("{other:?}"),
         }
     }

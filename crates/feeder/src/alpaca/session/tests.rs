@@ -1,3 +1,5 @@
+use rand::rngs::Xoshiro256PlusPlus as Random;
+use rand::{RngExt, SeedableRng};
 use tickwire_protocol::{AlpacaCommand, Channel, FeedState, Names};
 
 use super::super::names::Name;
@@ -399,4 +401,25 @@ fn names_are_symbols_or_everything() {
     let all: Vec<Name> = names(Channel::Bars, "* A").into_iter().collect();
     assert_eq!(all[0], (Channel::Bars, None));
     assert_eq!(all[1].1.unwrap().as_str(), "A");
+}
+
+#[test]
+fn upstream_that_ends_every_connection_at_once_is_never_run_against() {
+    for (end, most) in [
+        (End::Lost("closed".to_owned()), 60),
+        (End::Occupied("406".to_owned()), 40),
+        (End::Refused("402".to_owned()), 12),
+    ] {
+        let seed = rand::random();
+        let mut chance = Random::seed_from_u64(seed);
+        let mut scene = Scene::open("AAPL");
+        let mut connects = 0;
+        while scene.ms < 600_000 {
+            scene.session.opened(scene.now());
+            connects += 1;
+            let wait = scene.session.ended(&end, scene.now(), chance.random());
+            scene.ms += u64::try_from(wait.as_millis()).unwrap();
+        }
+        assert!((3..=most).contains(&connects), "seed {seed}: {connects} connects, {end:?}");
+    }
 }
