@@ -5,6 +5,7 @@ mod drain;
 mod guard;
 mod page;
 mod publish;
+mod rest;
 mod subscribe;
 mod upgrade;
 
@@ -163,6 +164,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/status", get(api::status))
         .route("/api/keys", get(api::keys))
         .route("/api/drain", post(drain::drain))
+        .route("/v2/stocks/{*path}", get(rest::stocks))
         .fallback(subscribe::alpaca_or_page)
         .with_state(shared)
 }

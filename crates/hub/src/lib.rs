@@ -18,6 +18,7 @@ pub mod fanout;
 mod feeds;
 mod http;
 pub mod keys;
+mod last_values;
 mod login;
 mod market;
 mod metrics;

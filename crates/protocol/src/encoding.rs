@@ -69,6 +69,12 @@ impl Tick {
         }
     }
 
+    /// Appends what it says of its symbol as a JSON object: the keys behind `T` and `S`, for where
+    /// both are known.
+    pub fn write_json_values(&self, out: &mut Vec<u8>) {
+        json::write_values(self, out);
+    }
+
     /// Appends it as one JSON object.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         json::write_tick(self, out);

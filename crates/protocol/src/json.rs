@@ -17,6 +17,15 @@ pub(crate) fn write_tick(tick: &Tick, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
+/// Appends one element without its type and symbol.
+pub(crate) fn write_values(tick: &Tick, out: &mut Vec<u8>) {
+    let begin = out.len();
+    write_tick(tick, out);
+    // What is left out stands first: {"T":"t","S":"AAPL",
+    let bytes = br#""T":"t","S":"","#.len() + tick.symbol.as_bytes().len();
+    out.drain(begin + 1..begin + 1 + bytes);
+}
+
 /// Appends a position, as it ends a data message.
 pub(crate) fn write_position(position: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"T\":\"p\",\"pos\":");

@@ -19,7 +19,7 @@ mod write;
 use std::collections::VecDeque;
 
 use slab::Slab;
-use tickwire_protocol::{Channel, Control, Encoding, PerChannel, Tick, UnixNanos};
+use tickwire_protocol::{Channel, Control, Encoding, PerChannel, Symbol, Tick, UnixNanos};
 
 use super::demand::DemandChanges;
 use super::session::{Acks, Feed, Flow, Hot, Session};
@@ -356,6 +356,13 @@ impl Shard {
         self.stats.backlog_ticks -= self.hot[id.slot()].backlog.clear() as u64;
         self.stats.control_bytes -= std::mem::take(&mut session.control_bytes);
         session.control.clear();
+    }
+
+    /// The last value of a topic, unless there may have been others since.
+    #[must_use]
+    pub fn last(&self, feed: FeedId, channel: Channel, symbol: Symbol) -> Option<&Tick> {
+        let topic = self.topics.find(&(feed, channel, symbol))?;
+        self.last_value(self.topics.get(topic))
     }
 
     /// Last values of some channels of a feed.

@@ -1,0 +1,154 @@
+//! `GET /v2/stocks/…`: last values over HTTP, in the shapes of Alpaca's market data API.
+
+mod request;
+mod spelling;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tickwire_protocol::{Channel, Names, Symbol};
+
+use super::Peer;
+use crate::keys::{Grant, shown};
+use crate::last_values::{NoAnswer, ask};
+use crate::metrics::Refused;
+use crate::server::Shared;
+use crate::views::View;
+use request::{Asked, PATHS, Wanted, Which, in_path};
+
+/// The view that is meant when none is named.
+const VIEW: &str = "sip";
+
+/// `GET /v2/stocks/…`
+pub(super) async fn stocks(
+    State(shared): State<Arc<Shared>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    path: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    match answer(&shared, peer, path, &uri, &headers).await {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(refusal) => refusal.respond(&shared),
+    }
+}
+
+async fn answer(
+    shared: &Shared,
+    peer: IpAddr,
+    path: Result<Path<String>, PathRejection>,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Vec<u8>, Refusal> {
+    let grant = log_in(shared, peer, headers).await?;
+    let Path(path) = path.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
+    let (wanted, of) = in_path(&path).ok_or_else(|| Refusal::unknown_path(&path))?;
+    let Query(asked) = Query::<Asked>::try_from_uri(uri)
+        .map_err(|rejection| Refusal::bad(rejection.body_text()))?;
+    let name = asked.feed.as_deref().unwrap_or(VIEW);
+    let view = find_view(shared, name)?;
+    let symbols = match &of {
+        Which::One(symbol) => vec![Symbol::new(symbol).map_err(Refusal::bad)?],
+        Which::Listed => asked.symbols().map_err(Refusal::bad)?,
+    };
+    check_rights(&grant, name, wanted, &symbols)?;
+    let market = &shared.markets[view.market];
+    let values = ask(market, view.feed, wanted.channels(), &symbols).await?;
+    match of {
+        Which::Listed => Ok(spelling::listed(wanted, &symbols, &values)),
+        Which::One(_) => spelling::one(wanted, symbols[0], &values).ok_or_else(|| {
+            let text = format!("{} has no {} in {name} so far", symbols[0], wanted.name());
+            Refusal::new(StatusCode::NOT_FOUND, text)
+        }),
+    }
+}
+
+/// What the sender may do. A wrong key is answered late.
+async fn log_in(shared: &Shared, peer: IpAddr, headers: &HeaderMap) -> Result<Grant, Refusal> {
+    let refused = |text: &str| Refusal::new(StatusCode::UNAUTHORIZED, text);
+    let Some(shown) = shown(headers).map_err(refused)? else {
+        let needed = "a key is needed: APCA-API-KEY-ID and APCA-API-SECRET-KEY, or Authorization";
+        return shared.keys.anonymous().ok_or_else(|| refused(needed));
+    };
+    match shared.keys.check(&shown, peer) {
+        Ok(grant) => Ok(grant),
+        Err(wrong) => {
+            tokio::time::sleep(wrong.delay).await;
+            Err(refused("wrong key"))
+        }
+    }
+}
+
+fn find_view(shared: &Shared, name: &str) -> Result<View, Refusal> {
+    shared.views.find(name).ok_or_else(|| {
+        let shown: String = name.chars().take(32).collect();
+        let names: Vec<_> = shared.views.names().collect();
+        Refusal::bad(format!("feed {shown:?}: expected one of {}", names.join(", ")))
+    })
+}
+
+fn check_rights(
+    grant: &Grant,
+    view: &str,
+    wanted: Wanted,
+    symbols: &[Symbol],
+) -> Result<(), Refusal> {
+    let refused = |text| Refusal::new(StatusCode::FORBIDDEN, text);
+    if !grant.may_read(view) {
+        return Err(refused(format!("this key is not for the feed {view}")));
+    }
+    if !grant.limits_names() {
+        return Ok(());
+    }
+    let mut names = Names::default();
+    for channel in wanted.channels() {
+        names[*channel].symbols = symbols.to_vec();
+    }
+    let counted = names[Channel::Trades].len() + names[Channel::Quotes].len();
+    grant.check_names(&names, counted).map_err(refused)
+}
+
+/// An answer that is no value: its status, and a message in JSON.
+struct Refusal {
+    status: StatusCode,
+    body: serde_json::Value,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, body: json!({ "message": text.into() }) }
+    }
+
+    fn bad(problem: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, problem.to_string())
+    }
+
+    fn unknown_path(path: &str) -> Self {
+        let shown: String = path.chars().take(64).collect();
+        let text =
+            format!("no such path: /v2/stocks/{shown}; this hub has last values, no history");
+        Self {
+            body: json!({ "message": text, "paths": PATHS }),
+            ..Self::new(StatusCode::NOT_FOUND, "")
+        }
+    }
+
+    fn respond(self, shared: &Shared) -> Response {
+        if matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            shared.metrics.refuse(Refused::Token, 1);
+        }
+        (self.status, axum::Json(self.body)).into_response()
+    }
+}
+
+impl From<NoAnswer> for Refusal {
+    fn from(_: NoAnswer) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the hub is too busy to answer; try again")
+    }
+}
