@@ -31,6 +31,8 @@ pub struct Config {
     /// Names by which subscribers reach feeds beside those of the feeds themselves, with or without a delay.
     /// Without another meaning `sip` and `iex` are the first feed, and `delayed_sip` is that 15 minutes later.
     pub views: BTreeMap<String, ViewConfig>,
+    /// Whether there is a feed `test` that ticks by itself, unless it is among the feeds.
+    pub test_feed: bool,
     /// What publishers must show as `Authorization: Bearer …`; without it anyone may publish.
     pub publish_token: Option<String>,
     /// What administrators must show in the same way; without it nobody may drain the hub.
@@ -132,6 +134,7 @@ impl Default for Config {
             shards: 0,
             feeds: vec![Feed::DEFAULT.to_owned()],
             views: BTreeMap::new(),
+            test_feed: true,
             publish_token: None,
             admin_token: None,
             keys_file: None,
@@ -211,6 +214,9 @@ pub enum ConfigError {
 
 /// Files a process needs beside those of its connections: listener, event queues, standard streams.
 const OTHER_FILES: usize = 64;
+
+/// Name of the feed that ticks by itself.
+const TEST_FEED: &str = "test";
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
@@ -392,7 +398,7 @@ impl Config {
         Ok(())
     }
 
-    /// The feeds, in the order of their numbers.
+    /// The feeds, in the order of their numbers; the one that ticks by itself is the last.
     ///
     /// # Errors
     /// If there is none, or too many, or a name that is none, or one twice.
@@ -405,10 +411,18 @@ impl Config {
             }
             feeds.push(feed);
         }
-        match feeds.len() {
-            1..=64 => Ok(feeds),
-            other => Err(setting("feeds", format!("{other} names"), "expected 1 to 64")),
+        if !(1..=64).contains(&feeds.len()) {
+            return Err(setting("feeds", format!("{} names", feeds.len()), "expected 1 to 64"));
         }
+        if self.has_test_feed() {
+            feeds.push(Feed::new(TEST_FEED).expect("it is the name of a feed"));
+        }
+        Ok(feeds)
+    }
+
+    /// Whether the hub itself feeds one of its feeds, which is the last one then.
+    pub(crate) fn has_test_feed(&self) -> bool {
+        self.test_feed && !self.feeds.iter().any(|name| name == TEST_FEED)
     }
 
     /// Fits the defaults of sessions and HTTP connections to the files the process may open.

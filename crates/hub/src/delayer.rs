@@ -59,8 +59,9 @@ impl Delayer {
 
     /// Appends what is due, as much as may be in one go, and says how long nothing is.
     fn turn(&mut self) -> Duration {
+        let Some(room) = self.room() else { return LOOK_MIN };
         let live = &self.shared.live().log;
-        let Taken { due, lost, next } = self.behind.take(live, clock::wall());
+        let Taken { due, lost, next } = self.behind.take(live, clock::wall(), room);
         let any = !due.is_empty() || lost > 0;
         due.into_iter().for_each(|batch| self.market().log.append_later(batch));
         if lost > 0 {
@@ -73,6 +74,17 @@ impl Delayer {
             None if any => Duration::ZERO,
             None => self.market().delay, // what is received from now on is due later than that
         }
+    }
+
+    /// How many ticks may be appended now. What is so late may be later: neither the market's shards nor
+    /// their sessions are to fall behind because much came due at once.
+    fn room(&self) -> Option<usize> {
+        let (market, config) = (self.market(), &self.shared.config);
+        let most = (config.backlog_ticks_max.min(config.log_ticks_max) / 2) as u64;
+        let slowest = market.shards.iter().map(|shard| shard.head.get()).min()?;
+        let ahead = market.log.head().0.saturating_sub(slowest);
+        let room = if ahead == 0 { Some(most) } else { most.checked_sub(ahead).filter(|r| *r > 0) };
+        usize::try_from(room?).ok()
     }
 
     /// Says that ticks were lost, unless that was said a moment ago, or nobody is there who misses them.

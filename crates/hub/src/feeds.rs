@@ -17,6 +17,8 @@ pub(crate) struct Feeds {
     /// Counts changes of what is told, over all feeds.
     version: AtomicU64,
     stale_after: Duration,
+    /// The feed that the hub itself feeds, if there is one.
+    own: Option<FeedId>,
 }
 
 /// One feed.
@@ -61,7 +63,25 @@ impl Feeds {
                 version: AtomicU64::new(0),
             })
             .collect();
-        Self { feeds, version: AtomicU64::new(0), stale_after }
+        Self { feeds, version: AtomicU64::new(0), stale_after, own: None }
+    }
+
+    /// The same where the last feed is fed by the hub itself: it is always live.
+    pub(crate) fn with_own(mut self) -> Self {
+        let last = self.feeds.len().checked_sub(1).and_then(|last| u8::try_from(last).ok());
+        self.own = last.map(FeedId);
+        self
+    }
+
+    /// The feed that the hub itself feeds, if there is one.
+    pub(crate) const fn own(&self) -> Option<FeedId> {
+        self.own
+    }
+
+    /// Names of the feeds that publishers may feed.
+    pub(crate) fn open_names(&self) -> impl Iterator<Item = &str> {
+        let open = self.feeds.len() - usize::from(self.own.is_some());
+        self.feeds[..open].iter().map(|feed| feed.name.as_str())
     }
 
     pub(crate) fn all(&self) -> &[FeedStatus] {
@@ -85,8 +105,13 @@ impl Feeds {
     pub(crate) fn refresh(&self, now: UnixNanos) -> bool {
         let next = self.version() + 1;
         let mut changed = false;
-        for feed in &self.feeds {
-            changed |= feed.refresh(now, self.stale_after, next);
+        for (id, feed) in (0..).map(FeedId).zip(&self.feeds) {
+            let is = if self.own == Some(id) {
+                FeedState::Live
+            } else {
+                feed.state_by(now, self.stale_after)
+            };
+            changed |= feed.refresh(is, now, next);
         }
         if changed {
             self.version.store(next, Ordering::Release);
@@ -150,16 +175,20 @@ impl FeedStatus {
         Control::Feed { feed: self.name.clone(), state, since, lost }
     }
 
-    fn refresh(&self, now: UnixNanos, stale_after: Duration, version: u64) -> bool {
+    /// How it is by its publishers and its ticks.
+    fn state_by(&self, now: UnixNanos, stale_after: Duration) -> FeedState {
         let recent = |last: &AtomicU64| {
             let last = UnixNanos(last.load(Ordering::Relaxed));
             last.0 != 0 && now.since(last) < stale_after
         };
         let best = if recent(&self.last_post) { FeedState::Live } else { self.sources.best() };
-        let is = match best {
+        match best {
             FeedState::Live if !recent(&self.last_tick) => FeedState::Stale,
             best => best,
-        };
+        }
+    }
+
+    fn refresh(&self, is: FeedState, now: UnixNanos, version: u64) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let since = if told.state == is { told.since } else { now };
         if told.state != is {
@@ -212,6 +241,19 @@ mod tests {
         assert_eq!(feed.state(), (FeedState::Down, at(0)));
         assert!(matches!(feed.element(), Control::Feed { lost: 7, .. }));
         assert!(!feeds.refresh(at(2)));
+    }
+
+    #[test]
+    fn a_feed_of_the_hub_itself_is_live_without_publishers() {
+        let feeds = vec![Feed::default(), Feed::new("own").unwrap()];
+        let feeds = Feeds::new(feeds, Duration::from_secs(10), UnixNanos(1)).with_own();
+        feeds.refresh(UnixNanos(2));
+        assert_eq!(
+            (feeds.own(), feeds.get(FeedId(1)).state().0),
+            (Some(FeedId(1)), FeedState::Live)
+        );
+        assert_eq!(feeds.get(FeedId(0)).state().0, FeedState::Down);
+        assert_eq!(feeds.open_names().collect::<Vec<_>>(), ["main"]);
     }
 
     #[test]

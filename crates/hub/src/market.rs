@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::archive_desk::Answer;
 use crate::fanout::{Log, READERS_MAX};
-use crate::last_values::{QUESTIONS_MAX, Question};
 use crate::metrics::{Cell, ShardMetrics};
 use crate::shard_task::{Inbox, NewConnection, Prepared};
 use crate::shared_log::{Follower, SharedLog};
@@ -29,10 +28,10 @@ pub(crate) struct ShardHandle {
     pub(crate) inbox: SyncSender<NewConnection>,
     /// Old ticks it has asked for.
     pub(crate) older: SyncSender<Answer>,
-    /// What somebody asks once.
-    pub(crate) questions: SyncSender<Question>,
     pub(crate) follower: Arc<Follower>,
     pub(crate) metrics: ShardMetrics,
+    /// Position behind the last tick it has dealt with.
+    pub(crate) head: Cell,
 }
 
 /// Which shard of the hub: its market, and its number there.
@@ -52,10 +51,10 @@ impl Market {
         for prepared in prepared {
             let (inbox, connections) = sync_channel(INBOX_MAX);
             let (older, answers) = sync_channel(READERS_MAX);
-            let (questions, asked) = sync_channel(QUESTIONS_MAX);
             let (follower, metrics) = (prepared.follower.clone(), ShardMetrics::new());
-            shards.push(ShardHandle { inbox, older, questions, follower, metrics });
-            inboxes.push(Inbox { connections, answers, questions: asked });
+            let head = Cell::default();
+            shards.push(ShardHandle { inbox, older, follower, metrics, head });
+            inboxes.push(Inbox { connections, answers });
         }
         let followers = prepared.iter().map(|shard| shard.follower.clone()).collect();
         (

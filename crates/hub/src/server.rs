@@ -33,6 +33,7 @@ use crate::market::{Market, ShardHandle, ShardNumber};
 use crate::metrics::HubMetrics;
 use crate::router::{self, Ingest};
 use crate::shard_task;
+use crate::test_feed;
 use crate::tls::{self, Tls, TlsError};
 use crate::views::Views;
 use beginning::{Beginning, Past};
@@ -239,6 +240,9 @@ impl Hub {
         let router = router::spawn(sequencer, bars, durable, shared.clone(), queue)?;
         shared.tasks.spawn(watch_feeds(shared.clone()));
         shared.tasks.spawn(tell_time(shared.clone()));
+        if let Some(feed) = shared.feeds.own() {
+            shared.tasks.spawn(test_feed::run(shared.clone(), feed));
+        }
         shared.tasks.spawn(keys::follow(shared.clone()));
         shared.tasks.spawn(tls::follow(shared.clone()));
         shared.tasks.spawn(http::serve(listener, shared.clone()));
@@ -333,12 +337,13 @@ fn share(
 ) -> Result<Arc<Shared>, StartError> {
     let Known { epoch, feeds, status, archive } = known;
     let delays: Vec<_> = markets.iter().map(|market| market.delay).collect();
+    let all = Feeds::new(feeds, ms(config.feed_stale_ms), clock::wall());
     Ok(Arc::new(Shared {
         dialect,
         epoch,
         started: clock::monotonic(),
-        catalog: Catalog::new(feeds.len()),
-        feeds: Feeds::new(feeds, ms(config.feed_stale_ms), clock::wall()),
+        catalog: Catalog::new(all.all().len()),
+        feeds: if config.has_test_feed() { all.with_own() } else { all },
         demand: Arc::default(),
         views: Views::new(config.named_views()?, &delays),
         durable: status,

@@ -14,7 +14,6 @@ mod timers;
 mod transport;
 mod writing;
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -31,7 +30,6 @@ use crate::dialect::Dialect;
 use crate::fanout::{
     Acks, Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard,
 };
-use crate::last_values::{QUESTIONS_MAX, QUESTIONS_PER_TURN, Question};
 use crate::market::{Market, ShardHandle, ShardNumber};
 use crate::server::Shared;
 use crate::shared_log::Follower;
@@ -70,8 +68,6 @@ pub(crate) struct Inbox {
     pub(crate) connections: Receiver<NewConnection>,
     /// Old ticks it has asked for.
     pub(crate) answers: Receiver<Answer>,
-    /// What is asked over HTTP.
-    pub(crate) questions: Receiver<Question>,
 }
 
 /// One shard's poll, made before its thread so that its waker can be shared.
@@ -115,7 +111,6 @@ pub(crate) fn spawn(
         inbox,
         arrived: Vec::new(),
         answers: Vec::new(),
-        questions: VecDeque::new(),
         shelf_version: 0,
         connections: Vec::new(),
         frame: FrameBuf::default(),
@@ -168,7 +163,6 @@ struct ShardTask {
     inbox: Inbox,
     arrived: Vec<NewConnection>,
     answers: Vec<Answer>,
-    questions: VecDeque<Question>,
     shelf_version: u64,
     /// By slot of the session.
     connections: Vec<Option<Box<Connection>>>,
@@ -228,6 +222,7 @@ impl ShardTask {
             self.core.begin_turn(self.wall(), self.market().log.start());
             self.follow_log();
         }
+        self.handle().head.set(self.core.head().0);
     }
 
     /// How long there is nothing to do. In a rest, and while nobody is in a hurry, ticks need not wake
@@ -243,8 +238,6 @@ impl ShardTask {
         }
         self.arrived.extend(self.inbox.connections.try_iter());
         self.answers.extend(self.inbox.answers.try_iter());
-        let room = QUESTIONS_MAX - self.questions.len();
-        self.questions.extend(self.inbox.questions.try_iter().take(room));
         match rest {
             Some(rest) => rest,
             None if self.has_work() => Duration::ZERO,
@@ -268,7 +261,6 @@ impl ShardTask {
             || !self.unread.is_empty()
             || !self.arrived.is_empty()
             || !self.answers.is_empty()
-            || !self.questions.is_empty()
             || self.feeds_version != self.shared.feeds.version()
             || self.endings != self.shared.keys.endings()
             || (self.drain.is_none() && self.shared.is_draining())
@@ -289,7 +281,6 @@ impl ShardTask {
         self.follow_keys();
         self.follow_feeds();
         self.follow_log();
-        self.answer_questions();
         self.core.relieve();
         self.end_lagged();
         if self.pacing.rest(self.now).is_none() {
@@ -301,6 +292,7 @@ impl ShardTask {
         self.resume_paused();
         self.run_timers();
         self.shared.demand.change(&self.core.take_demand());
+        self.handle().head.set(self.core.head().0);
         let metrics = &self.handle().metrics;
         metrics.publish(&self.core.stats());
         metrics.sessions.set(self.core.sessions() as u64);
@@ -363,14 +355,6 @@ impl ShardTask {
             if !desk.is_some_and(|desk| desk.ask(self.number, wanted)) {
                 self.core.supply(wanted, None);
             }
-        }
-    }
-
-    /// Answers some of what is asked over HTTP: many questions are not to keep sessions waiting.
-    fn answer_questions(&mut self) {
-        let some = self.questions.len().min(QUESTIONS_PER_TURN);
-        for question in self.questions.drain(..some) {
-            question.answer(&self.core);
         }
     }
 

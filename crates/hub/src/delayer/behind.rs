@@ -1,13 +1,13 @@
 //! What a market is that comes some time later, without the time: which batches are due, and where from.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_protocol::{Tick, UnixNanos};
+use tickwire_protocol::{Channel, Symbol, Tick, UnixNanos};
 
 use crate::durable::{Archive, Gone, Storage};
-use crate::fanout::{Batch, FeedId, FellOut, Log, Position};
+use crate::fanout::{Batch, FeedId, FellOut, Log, Numbered, Position};
 use crate::shared_log::SharedLog;
 
 /// Batches taken from memory in one go.
@@ -63,28 +63,31 @@ impl<S: Storage> Behind<S> {
             .filter(|_| !reaches_back)
             .and_then(|archive| archive.shelf(now).received_from(reached));
         let next = older.map_or(memory, |older| older.min(memory));
-        let mut log = log.starting_at(next);
-        let known = last_before.iter().filter(|(.., at)| *at < next);
-        let last_before = known.cloned().collect();
+        let known = last_before.iter().filter(|(.., at)| *at < next).cloned();
+        let mut filling = Filling::new(log.starting_at(next));
         let mut behind = Self { delay, next, archive, held: VecDeque::new() };
         loop {
-            let taken = behind.take(live, now);
+            let taken = behind.take(live, now, usize::MAX);
             if taken.due.is_empty() && taken.lost == 0 {
+                let Filling { log, passed, .. } = filling;
+                let last_before = known.chain(passed.into_values()).collect();
                 return (behind, Begun { log, last_before });
             }
-            taken.due.into_iter().for_each(|batch| log.append_later(batch));
+            taken.due.into_iter().for_each(|batch| filling.add(batch));
         }
     }
 
-    /// What has come due by now, a bounded part of it at a time.
-    pub(crate) fn take(&mut self, live: &SharedLog, now: UnixNanos) -> Taken {
+    /// What has come due by now, a bounded part of it at a time: at least a batch, at most so many ticks.
+    pub(crate) fn take(&mut self, live: &SharedLog, now: UnixNanos, ticks_max: usize) -> Taken {
         let mut taken = Taken::default();
         if self.held.is_empty() {
             taken.lost = self.read(live);
         }
+        let mut ticks = 0;
         while let Some(next) = self.held.pop_front() {
             let due = next.received() + self.delay;
-            if due > now {
+            ticks += next.ticks().len();
+            if due > now || (ticks > ticks_max && !taken.due.is_empty()) {
                 taken.next = Some(due);
                 self.held.push_front(next);
                 break;
@@ -122,17 +125,44 @@ impl<S: Storage> Behind<S> {
     }
 }
 
+/// A log that is filled before anybody follows it.
+struct Filling {
+    log: Log,
+    /// What it holds.
+    batches: VecDeque<Arc<Batch>>,
+    /// The last tick of each topic among those it holds no longer.
+    passed: HashMap<(FeedId, Channel, Symbol), (FeedId, Tick, Position)>,
+}
+
+impl Filling {
+    fn new(log: Log) -> Self {
+        Self { log, batches: VecDeque::new(), passed: HashMap::new() }
+    }
+
+    fn add(&mut self, batch: Arc<Batch>) {
+        self.log.append_later(batch.clone());
+        self.batches.push_back(batch);
+        while self.batches.front().is_some_and(|oldest| oldest.first() < self.log.start()) {
+            let Some(passed) = self.batches.pop_front() else { return };
+            for (place, Numbered { feed, tick, .. }) in passed.ticks().iter().enumerate() {
+                let last = (*feed, tick.clone(), passed.first().plus(place));
+                self.passed.insert((*feed, tick.channel(), tick.symbol), last);
+            }
+        }
+    }
+}
+
 fn nanos(delay: Duration) -> u64 {
     u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use tickwire_protocol::{Seq, Symbol, TickData, Trade};
+    use tickwire_protocol::{Seq, TickData, Trade};
 
     use super::*;
     use crate::durable::Disk;
-    use crate::fanout::{Numbered, TopicId};
+    use crate::fanout::TopicId;
 
     const DELAY: Duration = Duration::from_secs(900);
 
@@ -168,27 +198,47 @@ mod tests {
         let (mut behind, begun) = begin(&live, 900);
         assert_eq!((begun.log.start(), begun.log.head()), (Position(1), Position(2)));
         let just_before = UnixNanos(at(901).0 - 1);
-        let taken = behind.take(&live, just_before);
+        let taken = behind.take(&live, just_before, 100);
         assert_eq!((positions(&taken), taken.next), (vec![], Some(at(901))));
-        let taken = behind.take(&live, at(901));
+        let taken = behind.take(&live, at(901), 100);
         assert_eq!((positions(&taken), taken.next), (vec![2, 3], Some(at(905))));
         live.append(batch(5, 6));
-        assert_eq!(positions(&behind.take(&live, at(1_000))), [4, 5]);
-        let taken = behind.take(&live, at(2_000));
+        assert_eq!(positions(&behind.take(&live, at(1_000), 100)), [4, 5]);
+        let taken = behind.take(&live, at(2_000), 100);
         assert_eq!((positions(&taken), taken.next, taken.lost), (vec![], None, 0));
+    }
+
+    #[test]
+    fn no_more_is_taken_at_a_time_than_there_is_room_for_but_a_batch() {
+        let live = live(100, &[0, 1, 1, 5]);
+        let (mut behind, _) = begin(&live, 0);
+        let taken = behind.take(&live, at(905), 2);
+        assert_eq!((positions(&taken), taken.next), (vec![1, 2], Some(at(901))));
+        assert_eq!(positions(&behind.take(&live, at(905), 0)), [3]);
+        assert_eq!(positions(&behind.take(&live, at(905), 1)), [4]);
+    }
+
+    #[test]
+    fn the_last_ticks_of_what_a_log_had_no_room_for_are_known_at_its_beginning() {
+        let live = live(100, &[0, 1, 2, 3]);
+        let log = Log::new(usize::MAX, 2);
+        let (_, begun) = Behind::<Disk>::begin(&live, None, DELAY, at(902), log, &[]);
+        assert_eq!((begun.log.start(), begun.log.head()), (Position(2), Position(4)));
+        let known: Vec<_> = begun.last_before.iter().map(|(.., at)| *at).collect();
+        assert_eq!(known, [Position(1)]);
     }
 
     #[test]
     fn what_memory_no_longer_holds_is_counted_and_the_rest_comes() {
         let live = live(3, &[0, 1, 2]);
         let (mut behind, _) = begin(&live, 10);
-        assert_eq!(behind.take(&live, at(10)).next, Some(at(900)));
+        assert_eq!(behind.take(&live, at(10), 100).next, Some(at(900)));
         for (position, second) in [(4, 11), (5, 12), (6, 13), (7, 14)] {
             live.append(batch(position, second));
         }
-        let taken = behind.take(&live, at(14));
+        let taken = behind.take(&live, at(14), 100);
         assert_eq!((positions(&taken), taken.lost), (vec![], 4));
-        let taken = behind.take(&live, at(913));
+        let taken = behind.take(&live, at(913), 100);
         assert_eq!((positions(&taken), taken.lost), (vec![5, 6], 0));
     }
 

@@ -37,8 +37,9 @@ pub(super) struct FeedQuery {
 impl FeedQuery {
     /// The feed that publishers mean, or a refusal that names those there are.
     pub(super) fn find(&self, shared: &Shared) -> Result<FeedId, Box<Response>> {
-        shared.feeds.find(self.feed.as_deref()).ok_or_else(|| {
-            let names: Vec<_> = shared.feeds.all().iter().map(|feed| feed.name.as_str()).collect();
+        let found = shared.feeds.find(self.feed.as_deref());
+        found.filter(|feed| shared.feeds.own() != Some(*feed)).ok_or_else(|| {
+            let names: Vec<_> = shared.feeds.open_names().collect();
             let is_view = self.feed.as_ref().is_some_and(|name| shared.views.find(name).is_some());
             let what = if is_view { "a view, to which nobody publishes" } else { "no such feed" };
             let text = format!("{what}; there are the feeds: {}", names.join(", "));

@@ -123,7 +123,12 @@ fn a_wrong_handshake_is_refused_with_what_was_expected() {
         ("Sec-WebSocket-Version: 13\r\n", "", 426, "expected Sec-WebSocket-Version: 13"),
         ("Key: dGhl", "Key: ", 400, "expected Sec-WebSocket-Key: 16 bytes in base64"),
         ("Key: dGhl", "Key: !!!!", 400, "expected Sec-WebSocket-Key: 16 bytes in base64"),
-        ("GET /ws", "GET /ws?feed=moon", 404, "no such feed; there are: iex, main, sip"),
+        (
+            "GET /ws",
+            "GET /ws?feed=moon",
+            404,
+            "no such feed; there are: delayed_sip, iex, main, sip",
+        ),
     ] {
         let answer = exchange(hub.address, good.replace(change, to).as_bytes());
         assert_eq!(answer.status, status, "{change}: {answer:?}");

@@ -38,6 +38,7 @@ pub(crate) fn config() -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         shards: 2,
+        test_feed: false,
         drain_ms_max: 1_000,
         backlog_age_ms_max: 60_000,
         ..Config::default()

@@ -11,6 +11,8 @@ mod bars;
 #[cfg(test)]
 mod demand;
 #[cfg(test)]
+mod delayed;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod durable;
@@ -39,8 +41,6 @@ mod replay;
 #[cfg(test)]
 mod replay_history;
 #[cfg(test)]
-mod rest;
-#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod shutdown;
@@ -50,3 +50,7 @@ mod slow;
 mod sources;
 #[cfg(test)]
 mod subscribe;
+#[cfg(test)]
+mod test_feed;
+#[cfg(test)]
+mod views;

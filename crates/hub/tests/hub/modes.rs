@@ -14,7 +14,7 @@ use rand::RngExt;
 fn ask(client: &mut Client, encoding: Encoding, command: &Value) -> Value {
     match encoding {
         Encoding::Json => client.send(&command.to_string()),
-        Encoding::MsgpackArray => {
+        Encoding::MsgpackArray | Encoding::MsgpackMap => {
             client.send_frame(OPEN_BINARY, &rmp_serde::to_vec_named(command).unwrap());
         }
     }

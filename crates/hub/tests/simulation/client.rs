@@ -145,7 +145,7 @@ fn send(connection: &mut Connection, command: &Command, random: &mut Random) {
     let mut bytes = Vec::new();
     match random.pick(&[Encoding::Json, Encoding::MsgpackArray]) {
         Encoding::Json => command.write_json(&mut bytes),
-        Encoding::MsgpackArray => command.write_msgpack(&mut bytes),
+        Encoding::MsgpackArray | Encoding::MsgpackMap => command.write_msgpack(&mut bytes),
     }
     connection.commands.push_back(bytes);
 }

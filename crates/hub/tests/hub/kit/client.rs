@@ -96,9 +96,14 @@ impl Client {
 
     /// A session whose first two messages have been read.
     pub(crate) fn session(hub: &TestHub, encoding: Encoding) -> Self {
+        Self::session_at(hub, "/ws", encoding)
+    }
+
+    /// The same at a path, which may name a view.
+    pub(crate) fn session_at(hub: &TestHub, path: &str, encoding: Encoding) -> Self {
         let protocol = encoding.subprotocol().unwrap();
         let protocol = [("Sec-WebSocket-Protocol", protocol)];
-        let mut client = Self::open(hub, "/ws", &protocol);
+        let mut client = Self::open(hub, path, &protocol);
         client.encoding = Some(encoding);
         assert_eq!(client.control()["msg"], "connected");
         assert_eq!(client.next().control()["T"], "feed");

@@ -1,0 +1,112 @@
+//! The feed `test`: one symbol that always ticks, so that a program can be tried when no market is open.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tickwire_protocol::{
+    Conditions, Price, Quote, Seq, Symbol, Text, Tick, TickData, Trade, UnixNanos,
+};
+use tokio::time::MissedTickBehavior;
+
+use crate::clock;
+use crate::fanout::FeedId;
+use crate::publisher::room;
+use crate::router::Ingest;
+use crate::server::Shared;
+
+const SYMBOL: &str = "FAKEPACA";
+/// From one quote and trade to the next.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// What it costs in the middle, in cents.
+const MIDDLE_CENTS: u64 = 13_500;
+const NANOS_PER_CENT: u64 = 10_000_000;
+
+/// Feeds it until the hub closes.
+pub(crate) async fn run(shared: Arc<Shared>, feed: FeedId) {
+    let mut interval = tokio::time::interval(INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shared.closing.run_until_cancelled(interval.tick()).await.is_some() {
+        let ticks = ticks(clock::wall());
+        let Some(permit) = room(&shared, ticks.len()).await else { return };
+        let message = Ingest::Ticks {
+            feed,
+            ticks,
+            lost: 0,
+            numbered: None,
+            progress: None,
+            done: None,
+            permit,
+        };
+        if shared.ingest.send(message).await.is_err() {
+            return; // the router has ended
+        }
+    }
+}
+
+/// The quote and the trade of a time. Everything about them follows from it, so that they go on where they
+/// were when the hub starts again.
+fn ticks(time: UnixNanos) -> Vec<Tick> {
+    let step = time.0 / (INTERVAL.as_secs() * 1_000_000_000);
+    let middle = MIDDLE_CENTS - 150 + wave(step, 61, 200) + wave(step, 13, 100);
+    let spread = 1 + wave(step, 7, 6);
+    let (bid, ask) = (price(middle - spread), price(middle + spread));
+    let traded = if step.is_multiple_of(2) { bid } else { ask };
+    let text = |text| Text::new(text).expect("it is short");
+    let conditions = |code| Conditions::new([code]).expect("it is one");
+    let quote = Quote {
+        bid_exchange: text("O"),
+        bid,
+        bid_size: 1 + step % 9,
+        ask_exchange: text("R"),
+        ask,
+        ask_size: 1 + step % 7,
+        conditions: conditions("R"),
+        tape: text("A"),
+    };
+    let trade = Trade {
+        id: step,
+        exchange: text("O"),
+        price: traded,
+        size: 10 * (1 + step % 11),
+        conditions: conditions("@"),
+        tape: text("A"),
+    };
+    let symbol = Symbol::new(SYMBOL).expect("it is one");
+    [TickData::Quote(quote), TickData::Trade(trade)]
+        .map(|data| Tick { symbol, seq: Seq(0), time, data })
+        .into()
+}
+
+/// Rises evenly from 0 to `height` and falls again, in so many steps each.
+fn wave(step: u64, steps: u64, height: u64) -> u64 {
+    let place = step % (2 * steps);
+    place.min(2 * steps - place) * height / steps
+}
+
+fn price(cents: u64) -> Price {
+    let nanos = i64::try_from(cents * NANOS_PER_CENT).expect("it is near the middle");
+    Price::from_nanos(nanos).expect("it is near the middle")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_walk_around_135_and_a_trade_is_at_bid_or_ask() {
+        let mut traded = Vec::new();
+        for step in 0..1_000 {
+            let time = UnixNanos(1_767_364_200_000_000_000) + INTERVAL * step;
+            let [quote, trade] = ticks(time).try_into().unwrap();
+            let (TickData::Quote(quote), TickData::Trade(trade)) = (quote.data, trade.data) else {
+                panic!("a quote and a trade");
+            };
+            assert!(quote.bid < quote.ask && [quote.bid, quote.ask].contains(&trade.price));
+            assert!((133.0..137.0).contains(&trade.price.as_f64()), "{}", trade.price);
+            traded.push(trade.price);
+        }
+        traded.sort_unstable();
+        traded.dedup();
+        assert!(traded.len() > 50, "{} prices", traded.len());
+    }
+}
