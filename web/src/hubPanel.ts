@@ -98,7 +98,7 @@ export class HubPanel {
     }
     if (connects !== undefined) facts.push(count(connects, "connect"));
     if (errors !== undefined) facts.push(count(errors, "error"));
-    const line = `${state ?? "here"} since ${formatTimeOfDay(since)}`;
+    const line = `${state ?? "publishing"} since ${formatTimeOfDay(since)}`;
     const item = entry(publisher, state ?? "live", line, facts);
     if (detail !== undefined && detail !== "") {
       item.append(create("p", { className: "detail-text" }, detail));

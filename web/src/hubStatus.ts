@@ -74,6 +74,14 @@ export async function askHub(access: Access): Promise<HubReport> {
   return { status, keys: keys.some(({ id }) => id !== "") ? keys : [] };
 }
 
+/** Why the hub has no prices under this name, if it says so. Rejects as `askHub` does. */
+export async function problemOfFeed(feed: string, access: Access): Promise<string | undefined> {
+  const { views } = await ask<HubStatus>("/api/status", access);
+  const names = views.map(({ view }) => view);
+  if (names.includes(feed)) return undefined;
+  return `This hub has no feed ${feed} for you; there are ${names.join(", ")}.`;
+}
+
 /** The JSON answer of the hub; rejects if it cannot be reached or answers something else. */
 export async function ask<A>(path: string, access: Access, signal?: AbortSignal): Promise<A> {
   const response = await fetch(path, { headers: access.headers(), signal: signal ?? null });

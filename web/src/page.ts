@@ -46,7 +46,7 @@ export class Page {
   readonly #notice = new NoticeView();
   readonly #trouble = new Trouble({
     retried: () => this.#retryNow(),
-    dismissed: () => this.#frame.request(),
+    changed: () => this.#frame.request(),
   });
   readonly #keyForm = new KeyForm((key, keeping) => this.#keyGiven(key, keeping));
   readonly #hubPanel = new HubPanel(this.#access, {
@@ -154,10 +154,10 @@ export class Page {
 
   #connectionChanged(state: ConnectionState): void {
     if (state.kind === "live") {
-      this.#trouble.lost = false;
+      this.#trouble.connected();
       announce("Connected to the hub.");
     } else if (state.kind === "reconnecting" && !this.#trouble.lost) {
-      this.#trouble.lost = true;
+      this.#trouble.disconnected(this.#access);
       this.#feedAnnounced = undefined;
       announce("The connection to the hub is lost. Reconnecting.");
     }

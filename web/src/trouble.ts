@@ -1,18 +1,21 @@
 // What is wrong just now, in words; the most important thing first.
 
-import { withFeed } from "./feedName.ts";
+import type { Access } from "./access.ts";
+import { feedName, withFeed } from "./feedName.ts";
 import { formatTimeOfDay } from "./format.ts";
+import { problemOfFeed } from "./hubStatus.ts";
 import type { Notice } from "./notice.ts";
 import type { Feed, Session } from "./session.ts";
 
 export interface TroubleEvents {
   retried(): void;
-  dismissed(): void;
+  changed(): void;
 }
 
 export class Trouble {
-  /** From a failure to connect until the next success. */
-  lost = false;
+  #lost = false;
+  /** The hub is there, and the address of this page names a feed that it does not have. */
+  #feedProblem: string | undefined;
   /** What went wrong on this side, in plain words, until dismissed. */
   fault: string | undefined;
   readonly #events: TroubleEvents;
@@ -21,8 +24,32 @@ export class Trouble {
     this.#events = events;
   }
 
+  /** From a failure to connect until the next success. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  connected(): void {
+    this.#lost = false;
+    this.#feedProblem = undefined;
+  }
+
+  /** A browser does not tell why a socket was refused; a wrong name is a reason to look for. */
+  disconnected(access: Access): void {
+    this.#lost = true;
+    if (feedName === undefined) return;
+    problemOfFeed(feedName, access).then(
+      (problem) => {
+        if (this.#lost) this.#feedProblem = problem;
+        this.#events.changed();
+      },
+      () => undefined,
+    );
+  }
+
   notice(session: Session): Notice | undefined {
-    if (this.lost) return this.#lostNotice();
+    if (this.#feedProblem !== undefined) return { text: this.#feedProblem };
+    if (this.#lost) return this.#lostNotice();
     return this.#faultNotice(session) ?? feedNotice(session.feed);
   }
 
@@ -43,7 +70,7 @@ export class Trouble {
   #dismiss(session: Session): void {
     this.fault = undefined;
     session.dismissError();
-    this.#events.dismissed();
+    this.#events.changed();
   }
 }
 

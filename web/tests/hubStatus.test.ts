@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, mock, test } from "node:test";
 
 import { Access } from "../src/access.ts";
-import { askHub, Rates } from "../src/hubStatus.ts";
+import { askHub, problemOfFeed, Rates } from "../src/hubStatus.ts";
 
 const access = new Access({ tab: undefined, device: undefined });
 
@@ -39,6 +39,13 @@ test("an administrator sees the keys, and an open hub has none", async () => {
 test("a refusal is an error, not an empty answer", async () => {
   answering({});
   await assert.rejects(askHub(access), /the hub answered 401/);
+});
+
+test("a feed that the hub does not have is told from those it has", async () => {
+  answering({ "/api/status": { views: [{ view: "main" }, { view: "sip" }] } });
+  assert.equal(await problemOfFeed("sip", access), undefined);
+  const problem = "This hub has no feed spi for you; there are main, sip.";
+  assert.equal(await problemOfFeed("spi", access), problem);
 });
 
 test("rates are those between two looks, and none over a restart", () => {

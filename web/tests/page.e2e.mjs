@@ -6,25 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { Decoder } from "@msgpack/msgpack";
-import { chromium } from "playwright-core";
+import { launch, openPage, priceChanges, recorder, TIMEOUT_MS } from "./browser.mjs";
+import { startFeed, startHub, stop, stopAll } from "./processes.mjs";
 
-import { addKey, findChromium, startFeed, startHub, stop, stopAll } from "./processes.mjs";
-
-const TIMEOUT_MS = 20_000;
 /** What the page asks for at least while it is shown: the slowest display it reckons with. */
 const SHOWN_RATE_MIN = 10;
-const BROWSER_FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-const decoder = new Decoder({ useBigInt64: true });
 
 let hub;
 let browser;
@@ -38,7 +24,7 @@ let restarting = false;
 before(async () => {
   hub = await startHub();
   startFeed(hub.port);
-  browser = await chromium.launch({ executablePath: findChromium(), args: BROWSER_FLAGS });
+  browser = await launch();
 });
 
 after(async () => {
@@ -247,145 +233,16 @@ test("a hub that is killed and comes back leaves no gap", async () => {
   await rm(keep[1], { recursive: true });
 });
 
-test("the panel shows feeds, views and what a source reports", async () => {
-  const context = await browser.newContext();
-  const visitor = await open(context, { hash: "#AAPL" });
-  await visitor.locator('#status-feed[data-state="live"]').click();
-  await visitor.locator("#hub-feeds li", { hasText: /^mainlive since .*ticks\/s · 1 publisher$/ }).waitFor();
-  assert.equal(await visitor.locator("#hub-views a[aria-current]").textContent(), "main");
-  assert.equal(await visitor.locator("#hub-keys-group").isHidden(), true, "the hub is open");
-
-  const detail = "406 connection limit exceeded: somebody else holds the slot";
-  await visitor.evaluate(reportFrom, { publisher: "relay", detail });
-  const relay = visitor.locator('#hub-sources li[data-state="down"]', { hasText: "relay" });
-  await relay.filter({ hasText: "from stream.example" }).filter({ hasText: detail }).waitFor();
-  await relay.filter({ hasText: "7 connects" }).waitFor();
-
-  await visitor.setViewportSize({ width: 360, height: 740 });
-  const overflow = await visitor.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(overflow <= 0, `${overflow} px too wide for a phone`);
-  await visitor.locator("#status-feed").click();
-  assert.equal(await visitor.locator("#hub").isHidden(), true);
-  await context.close();
-});
-
-test("another view is a link away and keeps the list", async () => {
-  const context = await browser.newContext();
-  const visitor = await open(context, { hash: "#FAKEPACA" });
-  await visitor.locator('#status-feed[data-state="live"]').click();
-  await visitor.locator("#hub-views").getByRole("link", { name: "test", exact: true }).click();
-  await visitor.locator("#status-feed", { hasText: "test live" }).waitFor();
-  const { search, hash } = new URL(visitor.url());
-  assert.deepEqual([search, hash], ["?feed=test", "#FAKEPACA"]);
-  const shows = () => /\d/.test(document.querySelector('tr[data-symbol="FAKEPACA"] td.bid').textContent);
-  await visitor.waitForFunction(shows);
-  await context.close();
-});
-
-test("a guarded hub shows its prices to who has a key", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "tickwire-page-"));
-  const file = join(folder, "keys.toml");
-  const secret = "a-secret-of-the-page-test";
-  const [market, reader, admin] = ["publish", "read", "admin"].map((role) => ({
-    id: `KEY-${role}`,
-    secret,
-    role,
-  }));
-  for (const key of [market, reader, admin]) await addKey(file, key);
-  const guarded = await startHub(0, "--keys", file);
-  const feed = startFeed(guarded.port, "--token", `${market.id}:${secret}`);
-  const context = await browser.newContext();
-  const traffic = recorder();
-  const visitor = await open(context, { url: guarded.url, record: traffic.record });
-  await visitor.getByText("This hub shows its prices to those who have a key.").waitFor();
-  assert.equal(await visitor.locator("tbody tr").count(), 0);
-
-  await enter(visitor, { ...reader, secret: "not-the-secret-at-all" });
-  await visitor.getByText("The hub does not know this key").waitFor();
-  await enter(visitor, reader);
-  await visitor.locator("tbody tr[data-symbol]").first().waitFor();
-  const symbol = await visitor.locator("tbody tr").first().getAttribute("data-symbol");
-  await priceChanges(visitor, symbol);
-  assert.equal(await visitor.locator("#key").isHidden(), true);
-
-  await visitor.reload();
-  await priceChanges(visitor, symbol);
-  await visitor.locator("#status-feed").click();
-  await visitor.locator("#hub-feeds li").first().waitFor();
-  assert.equal(await visitor.locator("#hub-keys-group").isHidden(), true, "for administrators");
-  await visitor.getByRole("button", { name: `Forget the key ${reader.id}` }).click();
-  await visitor.getByText("This hub shows its prices to those who have a key.").waitFor();
-
-  await enter(visitor, admin, { keep: true });
-  await visitor.locator("#status-feed").click();
-  const own = visitor.locator("#hub-keys li", { hasText: admin.id });
-  await own.filter({ hasText: "admin · 2 sessions" }).waitFor();
-  await visitor.locator("#hub-keys li", { hasText: market.id }).filter({ hasText: "1 publisher" }).waitFor();
-  const second = await open(context, { url: guarded.url, hash: `#${symbol}` });
-  await priceChanges(second, symbol);
-  assert.ok(!visitor.url().includes(secret) && !second.url().includes(secret));
-  await context.close();
-  await Promise.all([feed, guarded.child].map((child) => stop(child, "SIGKILL")));
-  await rm(folder, { recursive: true });
-});
-
 test("the console has no errors but the refused connections of the restart", () => {
   const refused = /ERR_CONNECTION_(REFUSED|RESET)|WebSocket connection to .* failed/;
   const unexpected = errors.filter((error) => !error.restarting || !refused.test(error.text));
   assert.deepEqual(unexpected, []);
 });
 
-async function open(context, { hash = "", record = () => {}, url = hub.url } = {}) {
-  const opened = await context.newPage();
-  opened.on("websocket", record);
-  opened.setDefaultTimeout(TIMEOUT_MS);
-  opened.on("console", (message) => {
-    if (message.type() === "error") errors.push({ text: message.text(), restarting });
-  });
-  opened.on("pageerror", (error) => errors.push({ text: String(error), restarting }));
-  await opened.goto(`${url}/${hash}`);
-  return opened;
-}
-
-/** Fills the form for a key. */
-async function enter(where, { id, secret }, { keep = false } = {}) {
-  await where.getByLabel("Key id").fill(id);
-  await where.getByLabel("Secret").fill(secret);
-  await where.getByLabel("Keep it on this device").setChecked(keep);
-  await where.getByRole("button", { name: "Show prices" }).click();
-}
-
-/** Runs in the page: publishes nothing, and reports why. */
-function reportFrom({ publisher, detail }) {
-  const socket = new WebSocket(`ws://${location.host}/publish`);
-  const report = { action: "report", state: "down", detail, upstream: "wss://stream.example/v2/sip" };
-  socket.onopen = () => {
-    socket.send(JSON.stringify({ action: "publish", publisher }));
-    socket.send(JSON.stringify({ ...report, connects: 7, errors: 2, ticks: 0 }));
-  };
-}
-
-/**
- * `record` listens to a socket: commands go to `sent`, elements to `received`, in order. Those of the
- * connections that fill the chart go to `trail`: their first command begins in the past.
- */
-function recorder() {
-  const board = { sent: [], received: [] };
-  const trail = { sent: [], received: [] };
-  const record = (socket) => {
-    const greeting = [];
-    let traffic;
-    socket.on("framesent", ({ payload }) => {
-      const command = decoder.decode(payload);
-      traffic ??= command.from === undefined && command.resume === undefined ? board : trail;
-      traffic.sent.push(command);
-      traffic.received.push(...greeting.splice(0));
-    });
-    socket.on("framereceived", ({ payload }) => {
-      (traffic?.received ?? greeting).push(...decoder.decode(payload));
-    });
-  };
-  return { ...board, trail, record };
+/** A tab of the page; its errors are kept for the end. */
+function open(context, { url = hub.url, ...options } = {}) {
+  const failed = (text) => errors.push({ text, restarting });
+  return openPage(context, url, { ...options, failed });
 }
 
 /** Runs in the page, before it: a headless browser hides no page, so this says that it did. */
@@ -471,17 +328,6 @@ function watched() {
   return page
     .locator("tbody tr")
     .evaluateAll((rows) => rows.map((row) => row.dataset.symbol));
-}
-
-/** Waits for a price, and then for another one. */
-async function priceChanges(where, symbol) {
-  const selector = `tr[data-symbol="${symbol}"] td.last`;
-  const shows = ([cell, old]) => {
-    const text = document.querySelector(cell)?.textContent ?? "";
-    return text !== "" && text !== old ? text : false;
-  };
-  const first = await where.waitForFunction(shows, [selector, ""]);
-  await where.waitForFunction(shows, [selector, await first.jsonValue()]);
 }
 
 /** The first value of `condition` that is true, asked whenever something may have changed. */

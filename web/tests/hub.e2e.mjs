@@ -1,0 +1,141 @@
+// What the page shows of the hub itself: feeds, sources, views, keys. In a real browser, from real hubs.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { launch, openPage, priceChanges } from "./browser.mjs";
+import { addKey, startFeed, startHub, stop, stopAll } from "./processes.mjs";
+
+let hub;
+let browser;
+/** Errors in the browser's console. */
+const errors = [];
+
+before(async () => {
+  hub = await startHub();
+  startFeed(hub.port);
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await stopAll();
+});
+
+test("the panel shows feeds, views and what a source reports", async () => {
+  const context = await browser.newContext();
+  const visitor = await open(context, { hash: "#AAPL" });
+  await visitor.locator('#status-feed[data-state="live"]').click();
+  await visitor.locator("#hub-feeds li", { hasText: /^mainlive since .*ticks\/s · 1 publisher$/ }).waitFor();
+  assert.equal(await visitor.locator("#hub-views a[aria-current]").textContent(), "main");
+  assert.equal(await visitor.locator("#hub-keys-group").isHidden(), true, "the hub is open");
+
+  const detail = "406 connection limit exceeded: somebody else holds the slot";
+  await visitor.evaluate(reportFrom, { publisher: "relay", detail });
+  const relay = visitor.locator('#hub-sources li[data-state="down"]', { hasText: "relay" });
+  await relay.filter({ hasText: "from stream.example" }).filter({ hasText: detail }).waitFor();
+  await relay.filter({ hasText: "7 connects" }).waitFor();
+
+  await visitor.setViewportSize({ width: 360, height: 740 });
+  const overflow = await visitor.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(overflow <= 0, `${overflow} px too wide for a phone`);
+  await visitor.locator("#status-feed").click();
+  assert.equal(await visitor.locator("#hub").isHidden(), true);
+  await context.close();
+});
+
+test("another view is a link away and keeps the list", async () => {
+  const context = await browser.newContext();
+  const visitor = await open(context, { hash: "#FAKEPACA" });
+  await visitor.locator('#status-feed[data-state="live"]').click();
+  await visitor.locator("#hub-views").getByRole("link", { name: "test", exact: true }).click();
+  await visitor.locator("#status-feed", { hasText: "test live" }).waitFor();
+  const { search, hash } = new URL(visitor.url());
+  assert.deepEqual([search, hash], ["?feed=test", "#FAKEPACA"]);
+  const shows = () => /\d/.test(document.querySelector('tr[data-symbol="FAKEPACA"] td.bid').textContent);
+  await visitor.waitForFunction(shows);
+  await context.close();
+});
+
+test("an address with a feed that the hub does not have says which there are", async () => {
+  const context = await browser.newContext();
+  const failed = () => {}; // the socket is refused
+  const visitor = await openPage(context, hub.url, { hash: "?feed=spi", failed });
+  await visitor.getByText("This hub has no feed spi for you; there are ").waitFor();
+  await context.close();
+});
+
+test("a guarded hub shows its prices to who has a key", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tickwire-page-"));
+  const file = join(folder, "keys.toml");
+  const secret = "a-secret-of-the-page-test";
+  const [market, reader, admin] = ["publish", "read", "admin"].map((role) => ({
+    id: `KEY-${role}`,
+    secret,
+    role,
+  }));
+  for (const key of [market, reader, admin]) await addKey(file, key);
+  const guarded = await startHub(0, "--keys", file);
+  const feed = startFeed(guarded.port, "--token", `${market.id}:${secret}`);
+  const context = await browser.newContext();
+  const visitor = await open(context, { url: guarded.url });
+  await visitor.getByText("This hub shows its prices to those who have a key.").waitFor();
+  assert.equal(await visitor.locator("tbody tr").count(), 0);
+
+  await enter(visitor, { ...reader, secret: "not-the-secret-at-all" });
+  await visitor.getByText("The hub does not know this key").waitFor();
+  await enter(visitor, reader);
+  await visitor.locator("tbody tr[data-symbol]").first().waitFor();
+  const symbol = await visitor.locator("tbody tr").first().getAttribute("data-symbol");
+  await priceChanges(visitor, symbol);
+  assert.equal(await visitor.locator("#key").isHidden(), true);
+
+  await visitor.reload();
+  await priceChanges(visitor, symbol);
+  await visitor.locator("#status-feed").click();
+  await visitor.locator("#hub-feeds li").first().waitFor();
+  assert.equal(await visitor.locator("#hub-keys-group").isHidden(), true, "for administrators");
+  await visitor.getByRole("button", { name: `Forget the key ${reader.id}` }).click();
+  await visitor.getByText("This hub shows its prices to those who have a key.").waitFor();
+
+  await enter(visitor, admin, { keep: true });
+  await visitor.locator("#status-feed").click();
+  const own = visitor.locator("#hub-keys li", { hasText: admin.id });
+  await own.filter({ hasText: "admin · 2 sessions" }).waitFor();
+  await visitor.locator("#hub-keys li", { hasText: market.id }).filter({ hasText: "1 publisher" }).waitFor();
+  const second = await open(context, { url: guarded.url, hash: `#${symbol}` });
+  await priceChanges(second, symbol);
+  assert.ok(!visitor.url().includes(secret) && !second.url().includes(secret));
+  await context.close();
+  await Promise.all([feed, guarded.child].map((child) => stop(child, "SIGKILL")));
+  await rm(folder, { recursive: true });
+});
+
+test("the console has no errors", () => {
+  assert.deepEqual(errors, []);
+});
+
+function open(context, { url = hub.url, hash } = {}) {
+  return openPage(context, url, { hash, failed: (text) => errors.push(text) });
+}
+
+/** Fills the form for a key. */
+async function enter(where, { id, secret }, { keep = false } = {}) {
+  await where.getByLabel("Key id").fill(id);
+  await where.getByLabel("Secret").fill(secret);
+  await where.getByLabel("Keep it on this device").setChecked(keep);
+  await where.getByRole("button", { name: "Show prices" }).click();
+}
+
+/** Runs in the page: publishes nothing, and reports why. */
+function reportFrom({ publisher, detail }) {
+  const socket = new WebSocket(`ws://${location.host}/publish`);
+  const report = { action: "report", state: "down", detail, upstream: "wss://stream.example/v2/sip" };
+  socket.onopen = () => {
+    socket.send(JSON.stringify({ action: "publish", publisher }));
+    socket.send(JSON.stringify({ ...report, connects: 7, errors: 2, ticks: 0 }));
+  };
+}
