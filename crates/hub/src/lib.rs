@@ -18,6 +18,7 @@ pub mod fanout;
 mod feeds;
 mod http;
 pub mod keys;
+mod last_values;
 mod login;
 mod market;
 mod metrics;
@@ -28,8 +29,8 @@ mod seeded;
 mod server;
 mod shard_task;
 mod shared_log;
-mod test_feed;
 mod sources;
+mod test_feed;
 mod tls;
 mod views;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::archive_desk::Answer;
 use crate::fanout::{Log, READERS_MAX};
+use crate::last_values::{QUESTIONS_MAX, Question};
 use crate::metrics::{Cell, ShardMetrics};
 use crate::shard_task::{Inbox, NewConnection, Prepared};
 use crate::shared_log::{Follower, SharedLog};
@@ -28,6 +29,8 @@ pub(crate) struct ShardHandle {
     pub(crate) inbox: SyncSender<NewConnection>,
     /// Old ticks it has asked for.
     pub(crate) older: SyncSender<Answer>,
+    /// What somebody asks once.
+    pub(crate) questions: SyncSender<Question>,
     pub(crate) follower: Arc<Follower>,
     pub(crate) metrics: ShardMetrics,
     /// Position behind the last tick it has dealt with.
@@ -51,10 +54,11 @@ impl Market {
         for prepared in prepared {
             let (inbox, connections) = sync_channel(INBOX_MAX);
             let (older, answers) = sync_channel(READERS_MAX);
+            let (questions, asked) = sync_channel(QUESTIONS_MAX);
             let (follower, metrics) = (prepared.follower.clone(), ShardMetrics::new());
             let head = Cell::default();
-            shards.push(ShardHandle { inbox, older, follower, metrics, head });
-            inboxes.push(Inbox { connections, answers });
+            shards.push(ShardHandle { inbox, older, questions, follower, metrics, head });
+            inboxes.push(Inbox { connections, answers, questions: asked });
         }
         let followers = prepared.iter().map(|shard| shard.follower.clone()).collect();
         (

@@ -14,6 +14,7 @@ mod timers;
 mod transport;
 mod writing;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -30,6 +31,7 @@ use crate::dialect::Dialect;
 use crate::fanout::{
     Acks, Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard,
 };
+use crate::last_values::{QUESTIONS_MAX, QUESTIONS_PER_TURN, Question};
 use crate::market::{Market, ShardHandle, ShardNumber};
 use crate::server::Shared;
 use crate::shared_log::Follower;
@@ -68,6 +70,8 @@ pub(crate) struct Inbox {
     pub(crate) connections: Receiver<NewConnection>,
     /// Old ticks it has asked for.
     pub(crate) answers: Receiver<Answer>,
+    /// What is asked over HTTP.
+    pub(crate) questions: Receiver<Question>,
 }
 
 /// One shard's poll, made before its thread so that its waker can be shared.
@@ -111,6 +115,7 @@ pub(crate) fn spawn(
         inbox,
         arrived: Vec::new(),
         answers: Vec::new(),
+        questions: VecDeque::new(),
         shelf_version: 0,
         connections: Vec::new(),
         frame: FrameBuf::default(),
@@ -163,6 +168,7 @@ struct ShardTask {
     inbox: Inbox,
     arrived: Vec<NewConnection>,
     answers: Vec<Answer>,
+    questions: VecDeque<Question>,
     shelf_version: u64,
     /// By slot of the session.
     connections: Vec<Option<Box<Connection>>>,
@@ -238,6 +244,8 @@ impl ShardTask {
         }
         self.arrived.extend(self.inbox.connections.try_iter());
         self.answers.extend(self.inbox.answers.try_iter());
+        let room = QUESTIONS_MAX - self.questions.len();
+        self.questions.extend(self.inbox.questions.try_iter().take(room));
         match rest {
             Some(rest) => rest,
             None if self.has_work() => Duration::ZERO,
@@ -261,6 +269,7 @@ impl ShardTask {
             || !self.unread.is_empty()
             || !self.arrived.is_empty()
             || !self.answers.is_empty()
+            || !self.questions.is_empty()
             || self.feeds_version != self.shared.feeds.version()
             || self.endings != self.shared.keys.endings()
             || (self.drain.is_none() && self.shared.is_draining())
@@ -281,6 +290,7 @@ impl ShardTask {
         self.follow_keys();
         self.follow_feeds();
         self.follow_log();
+        self.answer_questions();
         self.core.relieve();
         self.end_lagged();
         if self.pacing.rest(self.now).is_none() {
@@ -355,6 +365,14 @@ impl ShardTask {
             if !desk.is_some_and(|desk| desk.ask(self.number, wanted)) {
                 self.core.supply(wanted, None);
             }
+        }
+    }
+
+    /// Answers some of what is asked over HTTP: many questions are not to keep sessions waiting.
+    fn answer_questions(&mut self) {
+        let some = self.questions.len().min(QUESTIONS_PER_TURN);
+        for question in self.questions.drain(..some) {
+            question.answer(&self.core);
         }
     }
 
