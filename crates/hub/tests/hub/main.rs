@@ -41,6 +41,8 @@ mod replay;
 #[cfg(test)]
 mod replay_history;
 #[cfg(test)]
+mod rest;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod shutdown;
