@@ -3,15 +3,17 @@
 #[cfg(test)]
 mod alive;
 #[cfg(test)]
+mod alpaca;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod archive;
 #[cfg(test)]
 mod bars;
 #[cfg(test)]
-mod demand;
-#[cfg(test)]
 mod delayed;
+#[cfg(test)]
+mod demand;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
@@ -54,5 +56,7 @@ mod sources;
 mod subscribe;
 #[cfg(test)]
 mod test_feed;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod views;

@@ -1,0 +1,136 @@
+//! Pings, silence and slow readers.
+
+use serde_json::json;
+use tickwire_hub::Config;
+
+use super::kit::{Bot, Codec, Heard, KeysFile, secret};
+use crate::kit::{Client, PATIENCE, Publisher, TestHub, config, now, trade};
+
+fn flood() -> Vec<tickwire_protocol::Tick> {
+    (0..500).map(|id| trade("AAPL", id)).collect()
+}
+
+/// R27. Clients in Go and JavaScript give the hub 5 s for a pong, however much data is on its way.
+#[test]
+fn a_pong_does_not_wait_behind_the_backlog() {
+    let hub = TestHub::default();
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut bot = Bot::subscribed(&hub, Codec::Msgpack, json!({"trades": ["AAPL"]}));
+    let mut published = 0;
+    while hub.metric("tickwire_backlog_ticks") < 20_000 {
+        publisher.publish(&flood());
+        published += 500;
+    }
+    bot.client.send_frame(0x89, b"mine");
+    let mut before_pong = 0;
+    loop {
+        match bot.hear() {
+            Heard::Message(ticks) => before_pong += ticks.len(),
+            Heard::Ping => {}
+            Heard::Pong(payload) => break assert_eq!(payload, b"mine"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(before_pong < published, "{before_pong} of {published} ticks came before the pong");
+    bot.take(published - before_pong);
+    bot.nothing_pending();
+}
+
+/// R28.
+#[test]
+fn bots_are_pinged_often_and_who_is_silent_gives_its_place_back() {
+    let limits = Config::default();
+    assert!(limits.ping_interval_ms + 1_000 <= 20_000, "sweeps come a second apart");
+    assert!((60_000..=90_000).contains(&limits.silent_ms_max));
+    let file = KeysFile::new("").with("TWBOT", "sessions_max = 1");
+    let impatient = Config { ping_interval_ms: 100, silent_ms_max: 1_500, ..file.config() };
+    let hub = TestHub::start(impatient);
+    let mut bot = Bot::welcomed(&hub, Codec::Msgpack);
+    bot.log_in("TWBOT", &secret("TWBOT"));
+    for _ in 0..3 {
+        assert_eq!(bot.hear(), Heard::Ping);
+    }
+    let mut silent = bot;
+    silent.answers_pings = false;
+    while silent.hear() != Heard::Gone {}
+    assert_eq!(hub.closes("silent"), 1);
+    Bot::welcomed(&hub, Codec::Json).log_in("TWBOT", &secret("TWBOT"));
+}
+
+/// R29.
+#[test]
+fn a_bot_that_does_not_read_is_told_and_closed_and_others_get_everything() {
+    let hub =
+        TestHub::start(Config { backlog_ticks_max: 2_000, slow_grace_ms: 10_000, ..config() });
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let names = json!({"trades": ["AAPL"]});
+    let mut stalled = Bot::subscribed(&hub, Codec::Msgpack, names.clone());
+    let mut others = Codec::BOTH.map(|codec| Bot::subscribed(&hub, codec, names.clone()));
+    hub.until_metric("tickwire_subscriptions", 9);
+    let deadline = now() + PATIENCE;
+    let mut published = 0;
+    while hub.metric("tickwire_subscriptions") == 9 {
+        assert!(now() < deadline, "never slow");
+        publisher.publish(&flood());
+        published += 500;
+        for other in &mut others {
+            assert_eq!(other.take(500)[499]["seq"], published);
+        }
+    }
+    let mut last = 0;
+    let error = loop {
+        let elements = stalled.message();
+        if elements[0]["T"] == "error" {
+            break elements[0].clone();
+        }
+        for tick in elements {
+            assert_eq!(tick["seq"], last + 1, "no gap before the error");
+            last += 1;
+        }
+    };
+    assert_eq!((&error["code"], &error["msg"]), (&json!(407), &json!("slow client")));
+    assert_eq!(stalled.closed(), (1008, "slow_client".to_owned()));
+    assert!(last < published);
+    for other in &mut others {
+        other.nothing_pending();
+    }
+}
+
+/// R29. It is cut if it does not even fetch its error, and its key is free again.
+#[test]
+fn a_bot_that_never_reads_is_cut_and_gives_its_place_back() {
+    let file = KeysFile::new("").with("TWBOT", "sessions_max = 1");
+    let hub = TestHub::start(Config {
+        backlog_ticks_max: 2_000,
+        slow_grace_ms: 200,
+        publish_token: Some("publish-token".to_owned()),
+        ..file.config()
+    });
+    let bearer = [("Authorization", "Bearer publish-token")];
+    let publisher = Client::open(&hub, "/publish", &bearer);
+    let mut publisher = Publisher { client: publisher, number: 0 };
+    let mut bot = Bot::welcomed(&hub, Codec::Msgpack);
+    bot.log_in("TWBOT", &secret("TWBOT"));
+    bot.subscribe(json!({"trades": ["AAPL"]}));
+    let deadline = now() + PATIENCE;
+    while hub.closes("slow_client") == 0 {
+        assert!(now() < deadline, "never cut");
+        publisher.send(&flood());
+    }
+    Bot::welcomed(&hub, Codec::Json).log_in("TWBOT", &secret("TWBOT"));
+}
+
+#[test]
+fn a_hub_that_goes_away_tells_bots_when_to_be_back() {
+    let mut hub = TestHub::start(Config { drain_ms_max: 0, slow_grace_ms: 30_000, ..config() });
+    let mut bot = Bot::subscribed(&hub, Codec::Json, json!({"trades": ["AAPL"]}));
+    let mut newcomer = Bot::welcomed(&hub, Codec::Json);
+    let ended = hub.begin_shutdown();
+    for bot in [&mut bot, &mut newcomer] {
+        let (code, reason) = bot.closed();
+        assert_eq!(code, 1001);
+        assert!(reason.starts_with("shutdown retry_ms="), "{reason}");
+        bot.client.send_close(1001);
+    }
+    hub.block_on(ended).unwrap();
+}

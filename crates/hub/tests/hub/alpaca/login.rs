@@ -1,0 +1,267 @@
+//! Keys.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tickwire_hub::Config;
+
+use super::kit::{Bot, Codec, Heard, KeysFile, secret};
+use crate::kit::{Client, Publisher, TestHub, config, now, trade, upgrade_request};
+
+fn guarded(more: &str) -> (KeysFile, TestHub) {
+    let file = KeysFile::new("").with("TWBOT", more);
+    let hub = TestHub::start(file.config());
+    (file, hub)
+}
+
+/// R6.
+#[test]
+fn a_right_key_is_told_so_once_and_a_wrong_one_is_told_so_and_closed() {
+    let (_file, hub) = guarded("");
+    for codec in Codec::BOTH {
+        let mut bot = Bot::welcomed(&hub, codec);
+        bot.log_in("TWBOT", &secret("TWBOT"));
+        bot.nothing_pending();
+        for (key, secret) in
+            [("TWBOT", "not-the-secret-0123"), ("", ""), ("TWBOTS", &secret("TWBOT"))]
+        {
+            let mut bot = Bot::welcomed(&hub, codec);
+            bot.say_auth(key, secret);
+            assert!(!bot.error(402, "auth failed").contains("0123"));
+            assert_eq!(bot.closed(), (1008, "auth_failed".to_owned()));
+        }
+    }
+    crate::kit::until("six wrong keys", || hub.closes("auth_failed") == 6);
+}
+
+#[test]
+fn a_hub_without_keys_takes_any_key_but_wants_one() {
+    let hub = TestHub::default();
+    let mut bot = Bot::welcomed(&hub, Codec::Msgpack);
+    bot.request("subscribe", json!({"trades": ["AAPL"]}));
+    bot.error(401, "not authenticated");
+    bot.log_in("", "");
+}
+
+/// R7.
+#[test]
+fn who_shows_no_key_in_time_is_told_so_and_closed() {
+    assert_eq!(Config::default().login_ms_max, 10_000);
+    let hub = TestHub::start(Config { login_ms_max: 400, ..config() });
+    for codec in Codec::BOTH {
+        let began = now();
+        let mut bot = Bot::welcomed(&hub, codec);
+        bot.request("subscribe", json!({}));
+        bot.error(401, "not authenticated");
+        bot.error(404, "auth timeout");
+        assert!(began.elapsed() >= Duration::from_millis(400));
+        assert_eq!(bot.closed(), (1008, "auth_timeout".to_owned()));
+    }
+    let mut in_time = Bot::open(&hub, Codec::Json);
+    crate::kit::until("two timeouts", || hub.closes("auth_timeout") == 2);
+    in_time.nothing_pending();
+}
+
+/// R8.
+#[test]
+fn a_second_key_is_an_error_and_data_goes_on() {
+    let hub = TestHub::default();
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    for codec in Codec::BOTH {
+        let mut bot = Bot::subscribed(&hub, codec, json!({"trades": ["AAPL"]}));
+        bot.say_auth("another", "one");
+        bot.error(403, "already authenticated");
+        publisher.publish(&[trade("AAPL", 1)]);
+        assert_eq!(bot.take(1)[0]["i"], 1);
+    }
+}
+
+/// R9.
+#[test]
+fn who_asks_before_the_key_is_told_so_and_may_show_it_later() {
+    let hub = TestHub::default();
+    for codec in Codec::BOTH {
+        let mut bot = Bot::welcomed(&hub, codec);
+        for action in ["subscribe", "unsubscribe"] {
+            bot.request(action, json!({"trades": ["AAPL"]}));
+            bot.error(401, "not authenticated");
+        }
+        bot.log_in("any", "thing");
+        let ack = bot.subscribe(json!({"quotes": ["AAPL"]}));
+        assert_eq!(ack["trades"], json!([]), "what was refused is not done");
+    }
+}
+
+/// R10.
+#[test]
+fn a_key_in_the_handshake_needs_no_message() {
+    let (_file, hub) = guarded("");
+    let secret = secret("TWBOT");
+    let pair = format!("TWBOT:{secret}");
+    let basic = format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes()));
+    let bearer = format!("Bearer {pair}");
+    for headers in [
+        &[("APCA-API-KEY-ID", "TWBOT"), ("APCA-API-SECRET-KEY", secret.as_str())][..],
+        &[("authorization", &bearer)],
+        &[("Authorization", &basic)],
+    ] {
+        let mut bot = Bot::connect_with(&hub, "/v2/sip", Codec::Msgpack, headers);
+        assert_eq!(bot.message(), [json!({"T": "success", "msg": "connected"})]);
+        assert_eq!(bot.message(), [json!({"T": "success", "msg": "authenticated"})]);
+        bot.subscribe(json!({"trades": ["AAPL"]}));
+        bot.say_auth("TWBOT", &secret);
+        bot.error(403, "already authenticated");
+    }
+    let wrong = [("Authorization", "Bearer TWBOT:not-the-secret-0123")];
+    let mut bot = Bot::connect_with(&hub, "/v2/sip", Codec::Json, &wrong);
+    assert_eq!(bot.message()[0]["msg"], "connected");
+    bot.error(402, "auth failed");
+    assert_eq!(bot.closed().0, 1008);
+    let broken = upgrade_request(hub.address, "/v2/sip", &[("Authorization", "Digest x")]);
+    assert!(Client::connect(&hub, broken.as_bytes()).head.starts_with("http/1.1 401"));
+}
+
+/// The words under which OAuth clients send their token.
+#[test]
+fn a_token_may_stand_for_key_and_secret() {
+    let (_file, hub) = guarded("");
+    let token = format!("TWBOT:{}", secret("TWBOT"));
+    for word in ["oauth", "access_token"] {
+        let mut bot = Bot::welcomed(&hub, Codec::Json);
+        bot.log_in(word, &token);
+    }
+}
+
+/// R11.
+#[test]
+fn a_session_too_many_stays_and_gets_in_once_another_has_left() {
+    let (_file, hub) = guarded("sessions_max = 1");
+    let mut first = Bot::welcomed(&hub, Codec::Msgpack);
+    first.log_in("TWBOT", &secret("TWBOT"));
+    for codec in Codec::BOTH {
+        let mut second = Bot::welcomed(&hub, codec);
+        for _ in 0..3 {
+            second.say_auth("TWBOT", &secret("TWBOT"));
+            let detail = second.error(406, "connection limit exceeded");
+            assert!(detail.contains("127.0.0.1") && detail.contains("since 20"), "{detail}");
+        }
+        first.client.send_close(1000);
+        hub.until_metric("tickwire_sessions", 1);
+        second.log_in("TWBOT", &secret("TWBOT"));
+        second.subscribe(json!({"trades": ["AAPL"]}));
+        first = second;
+    }
+}
+
+/// Go's client repeats its key on the same connection for 48 s; JavaScript's and Java's would stop for good
+/// on a 404.
+#[test]
+fn a_session_too_many_gets_its_time_anew_and_ends_without_a_word_of_timeout() {
+    let file = KeysFile::new("").with("TWBOT", "sessions_max = 1");
+    let hub = TestHub::start(Config { login_ms_max: 700, ..file.config() });
+    let mut first = Bot::welcomed(&hub, Codec::Json);
+    first.log_in("TWBOT", &secret("TWBOT"));
+    let began = now();
+    let mut second = Bot::welcomed(&hub, Codec::Json);
+    while began.elapsed() < Duration::from_millis(1_500) {
+        second.say_auth("TWBOT", &secret("TWBOT"));
+        second.error(406, "connection limit exceeded");
+    }
+    let last = now();
+    assert_eq!(second.closed(), (1008, "auth_timeout".to_owned()));
+    assert!(last.elapsed() >= Duration::from_millis(600), "{:?}", last.elapsed());
+    first.nothing_pending();
+}
+
+/// R11.
+#[test]
+fn a_feed_that_the_key_may_not_read_is_refused_for_good() {
+    let (_file, hub) = guarded("feeds = [\"iex\"]");
+    for codec in Codec::BOTH {
+        let mut bot = Bot::welcomed(&hub, codec);
+        bot.say_auth("TWBOT", &secret("TWBOT"));
+        assert!(bot.error(409, "insufficient subscription").contains("sip"));
+        assert_eq!(bot.closed(), (1008, "not_allowed".to_owned()));
+        let mut bot = Bot::connect(&hub, "/v2/iex", codec);
+        assert_eq!(bot.message()[0]["msg"], "connected");
+        bot.log_in("TWBOT", &secret("TWBOT"));
+    }
+}
+
+#[test]
+fn where_the_newest_wins_the_oldest_session_ends() {
+    let (_file, hub) = guarded("sessions_max = 2\nwhen_full = \"replace\"");
+    let mut bots: Vec<_> = (0..4)
+        .map(|_| {
+            let mut bot = Bot::welcomed(&hub, Codec::Msgpack);
+            bot.log_in("TWBOT", &secret("TWBOT"));
+            bot
+        })
+        .collect();
+    for replaced in &mut bots[..2] {
+        assert_eq!(replaced.closed(), (1008, "replaced".to_owned()));
+    }
+    for stays in &mut bots[2..] {
+        stays.nothing_pending();
+    }
+}
+
+#[test]
+fn sessions_of_a_key_that_is_taken_away_or_changed_end() {
+    let mut file = KeysFile::new("").with("TWBOT", "sessions_max = 2").with("TWSAFE", "");
+    let hub = TestHub::start(file.config());
+    let log_in = |id: &str| {
+        let mut bot = Bot::welcomed(&hub, Codec::Json);
+        bot.log_in(id, &secret(id));
+        bot
+    };
+    let (mut changed, mut safe) = (log_in("TWBOT"), log_in("TWSAFE"));
+    file.change("sessions_max = 2", "sessions_max = 3");
+    assert_eq!(changed.closed(), (1008, "revoked".to_owned()));
+    let mut gone = log_in("TWBOT");
+    file.change("id = \"TWBOT\"", "id = \"TWOTHER\"");
+    assert_eq!(gone.closed(), (1008, "revoked".to_owned()));
+    safe.nothing_pending();
+    let mut late = Bot::welcomed(&hub, Codec::Json);
+    late.say_auth("TWBOT", &secret("TWBOT"));
+    late.error(402, "auth failed");
+}
+
+/// R30. The clients of JavaScript 3 come again without a pause.
+#[test]
+fn wrong_keys_in_a_loop_are_slowed_down_and_right_ones_are_not() {
+    let (_file, hub) = guarded("");
+    let began = now();
+    for _ in 0..4 {
+        let mut bot = Bot::welcomed(&hub, Codec::Msgpack);
+        bot.say_auth("TWBOT", "not-the-secret-0123");
+        bot.error(402, "auth failed");
+    }
+    // Each is answered later than the one before, 100, 200, 400 and 800 ms, and comes in as late.
+    assert!(began.elapsed() >= Duration::from_millis(1_500 + 700), "{:?}", began.elapsed());
+    let mut patient = Bot::welcomed(&hub, Codec::Msgpack);
+    let asked = now();
+    patient.log_in("TWBOT", &secret("TWBOT"));
+    let waited = asked.elapsed();
+    let again = now();
+    Bot::welcomed(&hub, Codec::Msgpack);
+    assert!(waited < Duration::from_secs(30) && again.elapsed() < Duration::from_secs(30));
+    assert_eq!(hub.metric("tickwire_logins_total{result=\"wrong\"}"), 4);
+}
+
+/// A wrong key is not told so at once, but nobody else waits for that, and the session is not heard.
+#[test]
+fn a_session_that_waits_for_its_refusal_holds_nobody_up() {
+    let file = KeysFile::new("").with("TWBOT", "");
+    let hub = TestHub::start(Config { shards: 1, ..file.config() });
+    let mut right = Bot::welcomed(&hub, Codec::Json);
+    right.log_in("TWBOT", &secret("TWBOT"));
+    let mut wrong = Bot::welcomed(&hub, Codec::Json);
+    for _ in 0..100 {
+        wrong.say_auth("TWBOT", "not-the-secret-0123");
+    }
+    right.nothing_pending();
+    wrong.error(402, "auth failed");
+    assert_eq!(wrong.hear(), Heard::Close(1008, "auth_failed".to_owned()));
+    assert_eq!(hub.metric("tickwire_logins_total{result=\"wrong\"}"), 1);
+}
