@@ -183,6 +183,7 @@ impl Connection {
             Stage::Answering { .. } => Inbound::Blocked, // it has said its last
             Stage::Open if matches!(self.login, Login::Wrong { .. }) => return Inbound::Blocked,
             Stage::Open if !self.unread.is_empty() => {
+                self.heard = now;
                 return Inbound::Message(Message::Binary(std::mem::take(&mut self.unread)));
             }
             _ => self.read_message(now),
