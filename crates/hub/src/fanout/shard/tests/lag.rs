@@ -1,10 +1,10 @@
 //! Sessions that lag: who does, and how they go on with the newest.
 
-use tickwire_protocol::{Channel, Command, Control, OnLag, Subscription, UnixNanos};
+use tickwire_protocol::{Channel, Command, Control, OnLag, Subscription, Symbol, UnixNanos};
 
 use super::super::super::{CloseReason, Position, SessionId};
 use super::super::NextWrite;
-use super::rig::{AGE_MAX_MS, Rig, all_trades, latest, names, names_in, patient};
+use super::rig::{AGE_MAX_MS, FEED, Rig, all_trades, latest, names, names_in, patient};
 
 #[test]
 fn session_that_lagged_and_closed_is_not_named_again() {
@@ -14,6 +14,21 @@ fn session_that_lagged_and_closed_is_not_named_again() {
     rig.shard.fell_out(Position(10));
     rig.shard.close(id);
     assert_eq!(rig.shard.take_lagged(), []);
+}
+
+#[test]
+fn last_value_is_not_told_while_newer_ones_may_be_unseen() {
+    let mut rig = Rig::new(Position::FIRST, 65_535);
+    let symbol = |name| Symbol::new(name).unwrap();
+    rig.apply([0]);
+    let seq = |rig: &Rig, channel, name| {
+        rig.shard.last(FEED, channel, symbol(name)).map(|last| last.seq.0)
+    };
+    assert_eq!(seq(&rig, Channel::Trades, "A"), Some(1));
+    assert_eq!(seq(&rig, Channel::Trades, "B"), None, "it has never ticked");
+    assert_eq!(seq(&rig, Channel::Quotes, "A"), None, "another channel");
+    rig.shard.fell_out(rig.shard.head().plus(10));
+    assert_eq!(seq(&rig, Channel::Trades, "A"), None);
 }
 
 #[test]
