@@ -50,7 +50,7 @@ async function playThroughRelay() {
   await play(upstream.port);
 }
 
-test("hub, relay, hub, alpaca-py: all of a recorded day arrives, in order", async () => {
+test("hub, relay, hub, alpaca-py: all that was recorded arrives, in order", async () => {
   await playThroughRelay();
   await receivedAll(bot, { events, bars, subscribed: SUBSCRIBED, precision: "microseconds" });
 });
