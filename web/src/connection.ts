@@ -29,7 +29,8 @@ export interface Socket {
 
 export interface ConnectionEvents {
   opened(): void;
-  closed(): void;
+  /** With the reason the hub gave, which may be empty. */
+  closed(reason: string): void;
   received(message: ArrayBuffer): void;
   changed(state: ConnectionState): void;
 }
@@ -127,7 +128,7 @@ export class Connection {
     const delayMs = this.#backoff.nextDelayMs(reason);
     this.#retry = setTimeout(() => this.#connect(), delayMs);
     this.#become({ kind: "reconnecting", retryAtMs: Date.now() + delayMs });
-    if (wasLive) this.#events.closed();
+    if (wasLive) this.#events.closed(reason);
   }
 
   #become(state: ConnectionState): void {

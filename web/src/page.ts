@@ -2,11 +2,12 @@
 // goes to the board, and once per frame the board goes to the views.
 
 import { Access, type Key, type Keeping } from "./access.ts";
-import { Board, type Row } from "./board.ts";
+import { Board } from "./board.ts";
 import { Connection, type ConnectionState, type Socket } from "./connection.ts";
 import { Detail } from "./detail.ts";
 import { suggestSymbols } from "./directory.ts";
 import { byId, create } from "./dom.ts";
+import { Follower } from "./follower.ts";
 import { Frame } from "./frame.ts";
 import { HubPanel } from "./hubPanel.ts";
 import { KeyForm, type KeyProblem } from "./keyForm.ts";
@@ -16,7 +17,6 @@ import { Search } from "./search.ts";
 import { Session, type Feed } from "./session.ts";
 import { Status } from "./status.ts";
 import { Table } from "./table.ts";
-import { Trail } from "./trail.ts";
 import { socketAddress, Trouble } from "./trouble.ts";
 import { parseHash, recall, remember, WATCHED_MAX } from "./watchlist.ts";
 import {
@@ -38,7 +38,7 @@ export class Page {
   readonly #session = new Session(this.#board);
   readonly #connection = new Connection(openSocket, {
     opened: () => this.#opened(),
-    closed: () => this.#session.disconnected(Date.now()),
+    closed: (reason) => this.#closed(reason),
     received: (message) => this.#received(message),
     changed: (state) => this.#connectionChanged(state),
   });
@@ -47,6 +47,7 @@ export class Page {
   readonly #trouble = new Trouble({
     retried: () => this.#retryNow(),
     changed: () => this.#frame.request(),
+    tookBack: () => this.#connection.start(),
   });
   readonly #keyForm = new KeyForm((key, keeping) => this.#keyGiven(key, keeping));
   readonly #hubPanel = new HubPanel(this.#access, {
@@ -65,8 +66,16 @@ export class Page {
   });
   readonly #frame = new Frame(() => this.#draw());
   readonly #pace = new Pace(browserDisplay, () => this.#paceChanged());
-  /** Of the selected symbol; a connection of its own, since the board wants only the newest. */
-  #trail: Connection | undefined;
+  readonly #follower = new Follower(openSocket, {
+    opened: (connection) => this.#showKey(connection),
+    received: (take) => {
+      this.#readable(take);
+      this.#frame.request();
+    },
+    refused: () => this.#makeDoWithBoard(),
+  });
+  /** The key is for one connection only: the chart begins with this page then. */
+  #onlyBoard = false;
   /** Nothing is remembered: the page picks the first symbols as soon as there are some. */
   #firstVisit = false;
   #feedAnnounced: string | undefined;
@@ -94,19 +103,36 @@ export class Page {
     if (key !== undefined) connection.send(encodeAuth(key.id, key.secret));
   }
 
+  #closed(reason: string): void {
+    this.#session.disconnected(Date.now());
+    if (reason !== "replaced") return;
+    if (this.#follower.isFollowing) {
+      this.#makeDoWithBoard(); // the chart's connection may have been the one too many
+    } else {
+      this.#connection.hold();
+      this.#trouble.takenOver = true;
+    }
+  }
+
+  #makeDoWithBoard(): void {
+    this.#onlyBoard = true;
+    this.#follower.stop();
+  }
+
   /** Without a key there is nothing to be had, and to ask again would be held against this address. */
   #askForKey(problem: KeyProblem): void {
     this.#connection.hold();
     this.#session.disconnected(Date.now());
-    this.#follow(undefined);
+    this.#follower.stop();
+    if (problem === "wrong") this.#access.forget();
     this.#keyForm.ask(problem);
   }
 
   #keyGiven(key: Key, keeping: Keeping): void {
     this.#access.use(key, keeping);
+    this.#onlyBoard = false;
     this.#keyForm.close();
     this.#connection.start();
-    this.#follow(this.#detail.row);
     void this.#hubPanel.refresh();
   }
 
@@ -119,8 +145,8 @@ export class Page {
   #paceChanged(): void {
     this.#subscribe(this.#board.symbols);
     // Every trade is too much for a page that nobody sees; its chart is filled when it is shown.
-    if (this.#session.inBackground) this.#follow(undefined);
-    else if (this.#trail === undefined) this.#follow(this.#detail.row);
+    if (this.#session.inBackground) this.#follower.stop();
+    else if (!this.#follower.isFollowing) this.#follow();
   }
 
   #subscribe(symbols: readonly string[]): void {
@@ -140,7 +166,7 @@ export class Page {
 
   #retryNow(): void {
     this.#connection.retryNow();
-    this.#trail?.retryNow();
+    this.#follower.retryNow();
   }
 
   #readable(receive: () => void): void {
@@ -171,6 +197,7 @@ export class Page {
     announce(`The feed ${feed.name} is ${feed.state}.`);
     // A hub that has just started knows no symbols until its feed has sent some.
     if (isFirst || feed.state === "live") this.#offerSuggestions();
+    if (isFirst && !this.#follower.isFollowing) this.#follow();
   }
 
   #choose(symbol: string): void {
@@ -223,28 +250,18 @@ export class Page {
     const row = symbol === undefined ? undefined : this.#board.row(symbol);
     const isOther = row !== this.#detail.row;
     this.#detail.show(row);
-    if (isOther && !this.#session.inBackground) this.#follow(row);
+    if (isOther) this.#follow();
     this.#table.select(symbol);
     this.#frame.request();
   }
 
-  /** Fills the chart with what the hub still knows, and goes on with every trade. */
-  #follow(row: Row | undefined): void {
-    this.#trail?.stop();
-    this.#trail = undefined;
-    if (row === undefined) return;
-    const trail = new Trail(row.symbol, row.history, (command) => connection.send(command));
-    const connection = new Connection(openSocket, {
-      opened: () => this.#showKey(connection),
-      closed: () => undefined,
-      received: (message) => {
-        this.#readable(() => trail.receive(decodeMessage(message), Date.now()));
-        this.#frame.request();
-      },
-      changed: () => undefined,
-    });
-    this.#trail = connection;
-    connection.start();
+  /** Fills the chart of the selected symbol, once the hub lets this page in. */
+  #follow(): void {
+    const { row } = this.#detail;
+    this.#follower.stop();
+    const isLetIn = this.#session.feed !== undefined;
+    if (row === undefined || !isLetIn || this.#onlyBoard || this.#session.inBackground) return;
+    this.#follower.follow(row);
   }
 
   #listChanged(): void {

@@ -51,7 +51,7 @@ function connectionText(connection: ConnectionState, nowMs: number): string {
     case "live":
       return "Live";
     case "held":
-      return "Needs a key";
+      return "Not connected";
     case "reconnecting": {
       const seconds = Math.max(1, Math.ceil((connection.retryAtMs - nowMs) / 1000));
       return `Reconnecting in ${seconds} s`;

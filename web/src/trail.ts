@@ -6,6 +6,9 @@
 import { SPAN_S, type History } from "./history.ts";
 import { encodeReplay, encodeResume, toMillis, type Element, type Trade } from "./wire.ts";
 
+/** The hub's code for a key with as many sessions as it may have. */
+const CONNECTION_LIMIT = 406;
+
 /** The clock of a feed may be ahead of this one's. */
 const AHEAD_MS_MAX = 2_000;
 
@@ -13,19 +16,23 @@ export class Trail {
   readonly #symbol: string;
   readonly #history: History;
   readonly #send: (command: Uint8Array<ArrayBuffer>) => void;
+  readonly #refused: () => void;
   #epoch: string | undefined;
   #last: { readonly seq: number; readonly timeMs: number } | undefined;
   /** Whether trades before the next one are missing. */
   #broken = false;
 
+  /** `refused` is called when there is no place for one connection more. */
   constructor(
     symbol: string,
     history: History,
     send: (command: Uint8Array<ArrayBuffer>) => void,
+    refused: () => void,
   ) {
     this.#symbol = symbol;
     this.#history = history;
     this.#send = send;
+    this.#refused = refused;
   }
 
   receive(elements: readonly Element[], nowMs: number): void {
@@ -33,6 +40,7 @@ export class Trail {
       if (element.kind === "trade") this.#trade(element, nowMs);
       else if (element.kind === "gap") this.#broken = true;
       else if (element.kind === "connected") this.#connected(element.epoch);
+      else if (element.kind === "error" && element.code === CONNECTION_LIMIT) this.#refused();
     }
   }
 

@@ -10,9 +10,13 @@ import type { Feed, Session } from "./session.ts";
 export interface TroubleEvents {
   retried(): void;
   changed(): void;
+  /** Somebody wants to be connected again in place of another. */
+  tookBack(): void;
 }
 
 export class Trouble {
+  /** The key may have only so many sessions, and newer ones have the places. */
+  takenOver = false;
   #lost = false;
   /** The hub is there, and the address of this page names a feed that it does not have. */
   #feedProblem: string | undefined;
@@ -31,6 +35,7 @@ export class Trouble {
 
   connected(): void {
     this.#lost = false;
+    this.takenOver = false;
     this.#feedProblem = undefined;
   }
 
@@ -48,9 +53,17 @@ export class Trouble {
   }
 
   notice(session: Session): Notice | undefined {
+    if (this.takenOver) return this.#takenOverNotice();
     if (this.#feedProblem !== undefined) return { text: this.#feedProblem };
     if (this.#lost) return this.#lostNotice();
     return this.#faultNotice(session) ?? feedNotice(session.feed);
+  }
+
+  #takenOverNotice(): Notice {
+    return {
+      text: "This key is used by another program or tab now, and may not be by so many at a time.",
+      action: { label: "Take it back", run: () => this.#events.tookBack() },
+    };
   }
 
   #lostNotice(): Notice {

@@ -42,7 +42,7 @@ beforeEach(() => {
     open,
     {
       opened: () => events.push("opened"),
-      closed: () => events.push("closed"),
+      closed: (reason) => events.push(`closed${reason}`),
       received: () => events.push("received"),
       changed: (state) => events.push(state.kind),
     },
@@ -171,4 +171,10 @@ test("a connection that is held comes back only when it is started", () => {
   sockets[1]!.onopen!();
   connection.send(COMMAND);
   assert.deepEqual(sockets[1]!.sent, [COMMAND]);
+});
+
+test("who has lost a connection hears why", () => {
+  sockets[0]!.onopen!();
+  sockets[0]!.onclose!({ reason: ": replaced" });
+  assert.equal(events.at(-1), "closed: replaced");
 });

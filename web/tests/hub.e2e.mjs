@@ -9,6 +9,10 @@ import { after, before, test } from "node:test";
 import { launch, openPage, priceChanges } from "./browser.mjs";
 import { addKey, startFeed, startHub, stop, stopAll } from "./processes.mjs";
 
+const secret = "a-secret-of-the-page-test";
+const reader = { id: "READER", secret, role: "read" };
+const admin = { id: "ADMIN", secret, role: "admin" };
+
 let hub;
 let browser;
 /** Errors in the browser's console. */
@@ -69,19 +73,9 @@ test("an address with a feed that the hub does not have says which there are", a
 });
 
 test("a guarded hub shows its prices to who has a key", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "tickwire-page-"));
-  const file = join(folder, "keys.toml");
-  const secret = "a-secret-of-the-page-test";
-  const [market, reader, admin] = ["publish", "read", "admin"].map((role) => ({
-    id: `KEY-${role}`,
-    secret,
-    role,
-  }));
-  for (const key of [market, reader, admin]) await addKey(file, key);
-  const guarded = await startHub(0, "--keys", file);
-  const feed = startFeed(guarded.port, "--token", `${market.id}:${secret}`);
+  const { guarded, market, end } = await guard(reader, admin);
   const context = await browser.newContext();
-  const visitor = await open(context, { url: guarded.url });
+  const visitor = await open(context, guarded);
   await visitor.getByText("This hub shows its prices to those who have a key.").waitFor();
   assert.equal(await visitor.locator("tbody tr").count(), 0);
 
@@ -105,13 +99,34 @@ test("a guarded hub shows its prices to who has a key", async () => {
   await visitor.locator("#status-feed").click();
   const own = visitor.locator("#hub-keys li", { hasText: admin.id });
   await own.filter({ hasText: "admin · 2 sessions" }).waitFor();
-  await visitor.locator("#hub-keys li", { hasText: market.id }).filter({ hasText: "1 publisher" }).waitFor();
+  const publisher = visitor.locator("#hub-keys li", { hasText: market.id });
+  await publisher.filter({ hasText: "1 publisher" }).waitFor();
   const second = await open(context, { url: guarded.url, hash: `#${symbol}` });
   await priceChanges(second, symbol);
-  assert.ok(!visitor.url().includes(secret) && !second.url().includes(secret));
+  for (const tab of [visitor, second]) assert.ok(!tab.url().includes(secret));
   await context.close();
-  await Promise.all([feed, guarded.child].map((child) => stop(child, "SIGKILL")));
-  await rm(folder, { recursive: true });
+  await end();
+});
+
+test("two tabs with a key for one session take it from each other when told to", async () => {
+  const single = { ...reader, flags: ["--sessions-max", "1", "--when-full", "replace"] };
+  const { guarded, end } = await guard(single);
+  const context = await browser.newContext();
+  const tabs = [];
+  for (let tab = 0; tab < 2; tab += 1) {
+    const visitor = await open(context, { url: guarded.url, hash: "#AAPL" });
+    if (tab === 0) await enter(visitor, single, { keep: true });
+    await priceChanges(visitor, "AAPL");
+    tabs.push(visitor);
+  }
+  const [first, second] = tabs;
+  const takeBack = { name: "Take it back" };
+  await first.getByRole("button", takeBack).click();
+  await priceChanges(first, "AAPL");
+  await second.getByRole("button", takeBack).waitFor();
+  await first.locator("#notice").waitFor({ state: "hidden" });
+  await context.close();
+  await end();
 });
 
 test("the console has no errors", () => {
@@ -120,6 +135,21 @@ test("the console has no errors", () => {
 
 function open(context, { url = hub.url, hash } = {}) {
   return openPage(context, url, { hash, failed: (text) => errors.push(text) });
+}
+
+/** A hub with these keys, and a market with one of its own. */
+async function guard(...keys) {
+  const folder = await mkdtemp(join(tmpdir(), "tickwire-page-"));
+  const file = join(folder, "keys.toml");
+  const market = { id: "MARKET", secret, role: "publish" };
+  for (const key of [market, ...keys]) await addKey(file, key);
+  const guarded = await startHub(0, "--keys", file);
+  const feed = startFeed(guarded.port, "--token", `${market.id}:${secret}`);
+  const end = async () => {
+    await Promise.all([feed, guarded.child].map((child) => stop(child, "SIGKILL")));
+    await rm(folder, { recursive: true });
+  };
+  return { guarded, market, end };
 }
 
 /** Fills the form for a key. */

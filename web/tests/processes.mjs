@@ -40,9 +40,9 @@ export function startFeed(hubPort, ...flags) {
 }
 
 /** Makes a key in a keys file. */
-export async function addKey(file, { id, secret, role }) {
-  const flags = ["--file", file, "--id", id, "--secret", secret, "--role", role];
-  const child = startTickwire("keys", "add", `${role} of tests`, ...flags);
+export async function addKey(file, { id, secret, role, flags = [] }) {
+  const own = ["--file", file, "--id", id, "--secret", secret, "--role", role];
+  const child = startTickwire("keys", "add", `key ${id}`, ...own, ...flags);
   child.stdout.resume();
   const [code] = await once(child, "exit");
   if (code !== 0) throw new Error(`keys add ended with ${code}`);

@@ -14,11 +14,12 @@ function trade(seq: number, price: number, agoMs: number, symbol = "AAPL"): Trad
   return { kind: "trade", symbol, seq, time: BigInt(NOW - agoMs) * 1_000_000n, price, size: 1 };
 }
 
-/** A trail on its first connection, and all it has sent. */
+/** A trail on its first connection, and all it has sent; "refused" where it found no place. */
 function following(): { history: History; trail: Trail; sent: unknown[] } {
   const history = new History();
   const sent: unknown[] = [];
-  const trail = new Trail("AAPL", history, (command) => sent.push(decode(command)));
+  const send = (command: Uint8Array): unknown => sent.push(decode(command));
+  const trail = new Trail("AAPL", history, send, () => sent.push("refused"));
   assert.deepEqual(sent, []);
   trail.receive([connected("one")], NOW);
   return { history, trail, sent };
@@ -89,4 +90,12 @@ test("a feed whose clock is a little ahead draws nothing in the future", () => {
   const { history, trail } = following();
   trail.receive([trade(1, 10, -1_500)], NOW);
   assert.deepEqual(history.times, [NOW / 1000]);
+});
+
+test("only a refusal for want of a place is told", () => {
+  const { trail, sent } = following();
+  trail.receive([{ kind: "error", code: 405, text: "symbol limit exceeded" }], NOW);
+  assert.deepEqual(sent, [REPLAY]);
+  trail.receive([{ kind: "error", code: 406, text: "connection limit exceeded" }], NOW);
+  assert.deepEqual(sent, [REPLAY, "refused"]);
 });
