@@ -101,6 +101,21 @@ fn demand_is_told_by_feed_and_only_to_who_asks() {
 }
 
 #[test]
+fn sessions_of_every_view_and_dialect_are_counted() {
+    let hub = TestHub::default();
+    let mut publisher = Demanding::open(&hub, "/publish");
+    let mut delayed = Client::open(&hub, "/ws?feed=delayed_sip", &[]);
+    delayed.ask(r#"{"action":"subscribe","trades":["LATE"]}"#);
+    publisher.hear_until(&[("trades", "LATE")]);
+    let mut bot = Client::open(&hub, "/v2/iex", &[]);
+    bot.send(r#"{"action":"auth","key":"any","secret":"any"}"#);
+    bot.send(r#"{"action":"subscribe","quotes":["BOT"]}"#);
+    publisher.hear_until(&[("quotes", "BOT"), ("trades", "LATE")]);
+    drop((delayed, bot));
+    publisher.hear_until(&[]);
+}
+
+#[test]
 fn what_comes_and_goes_is_told_four_times_a_second_at_most() {
     let hub = TestHub::default();
     let mut publisher = Demanding::open(&hub, "/publish");
