@@ -50,7 +50,7 @@ pub struct AlpacaConfig {
     pub data_timeout: Option<Duration>,
     /// When the market is open.
     pub market_hours: MarketHours,
-    /// Whom TLS trusts; `None`: the system's authorities.
+    /// Whom TLS trusts beside the system's authorities.
     pub authorities: Option<Authorities>,
     /// Most bytes of ticks kept while the hub is away; then the oldest give way.
     pub queue_bytes_max: usize,

@@ -1,5 +1,6 @@
 //! `tickwire feed`: publishes simulated or recorded ticks, or writes them to a file.
 
+mod alpaca;
 mod destination;
 mod replay;
 mod report;
@@ -31,12 +32,15 @@ enum SourceArgs {
     Sim(sim::Args),
     /// Recorded ticks from files, as they happened or faster
     Replay(replay::Args),
+    /// One connection to Alpaca's stock stream, or to a hub, for everybody behind this hub
+    Alpaca(alpaca::Args),
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     match args.source {
         SourceArgs::Sim(args) => sim::run(args),
         SourceArgs::Replay(args) => replay::run(args),
+        SourceArgs::Alpaca(args) => alpaca::run(args),
     }
 }
 
@@ -51,37 +55,42 @@ struct Job<S> {
 
 impl<S: Source> Job<S> {
     fn run(self) -> anyhow::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?;
-        runtime.block_on(async {
-            let cancel = shutdown::on_signal().context("cannot listen for signals")?;
-            self.watched(cancel).await
+        let Self { source, pace, destination, title } = self;
+        let report = Report::new(&destination);
+        let title = format!("{title} to {destination}");
+        watched(report, &title, |cancel, progress| {
+            deliver(source, pace, destination, cancel, progress)
         })
     }
+}
 
-    /// Runs it, tells how far it is, and sums up at the end.
-    async fn watched(self, cancel: CancellationToken) -> anyhow::Result<()> {
-        let Self { source, pace, destination, title } = self;
-        let mut report = Report::start(&destination, &title);
+/// Runs a feed until it ends or a signal comes, tells how far it is, and sums up at the end.
+fn watched<W: Future<Output = anyhow::Result<()>>>(
+    mut report: Report,
+    title: &str,
+    work: impl FnOnce(CancellationToken, Arc<Progress>) -> W,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let cancel = shutdown::on_signal().context("cannot listen for signals")?;
+        report.start(title);
         let progress = Arc::new(Progress::default());
         let started = now();
-        let result = {
-            let work = deliver(source, pace, destination, cancel, Arc::clone(&progress));
-            let mut work = Box::pin(work);
-            let mut due = interval(Report::INTERVAL);
-            due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    result = &mut work => break result,
-                    _ = due.tick() => report.update(&progress.counts(), started.elapsed()),
-                }
+        let mut work = Box::pin(work(cancel, Arc::clone(&progress)));
+        let mut due = interval(Report::INTERVAL);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let result = loop {
+            tokio::select! {
+                result = &mut work => break result,
+                _ = due.tick() => report.update(&progress.counts(), started.elapsed()),
             }
         };
         report.finish(&progress.counts(), started.elapsed().max(Duration::from_millis(1)));
         result
-    }
+    })
 }
 
 async fn deliver<S: Source>(

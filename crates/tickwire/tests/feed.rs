@@ -6,14 +6,21 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+/// An address that nobody is asked for.
+const STREAM: &str = "ws://127.0.0.1:1/v2/sip";
+
 /// Runs `tickwire feed` in a folder, with nothing in the environment that it would listen to.
 fn feed(folder: &TempDir, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
     command.arg("feed").args(arguments).current_dir(folder.path());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TICKWIRE_")) {
+    for (name, _) in std::env::vars().filter(|(name, _)| is_setting(name)) {
         command.env_remove(name);
     }
     command.output().unwrap()
+}
+
+fn is_setting(name: &str) -> bool {
+    name.starts_with("TICKWIRE_") || name.starts_with("APCA_")
 }
 
 fn folder() -> TempDir {
@@ -106,6 +113,32 @@ fn bad_flags_are_usage_errors_that_name_flag_value_and_what_is_allowed() {
         (
             &["replay", "a.csv", "--speed", "max", "--when-behind", "drop"],
             ["--when-behind drop", "not with --speed max"],
+        ),
+        (
+            &["alpaca", "--url", "https://host/v2/sip", "--on-demand"],
+            ["'https://host/v2/sip' for '--url", "wss://stream.data.alpaca.markets/v2/sip"],
+        ),
+        (&["alpaca", "--url", STREAM], ["required", "--symbols <SYMBOL,…|*>|--on-demand"]),
+        (
+            &["alpaca", "--url", STREAM, "--on-demand"],
+            ["--key: expected the stream's key", "APCA_API_KEY_ID"],
+        ),
+        (&["alpaca", "--url", STREAM, "--symbols", "a"], ["'a' for '--symbols", "did you mean A?"]),
+        (
+            &["alpaca", "--url", STREAM, "--channels", "corrections"],
+            ["'corrections' for '--channels", "come with trades"],
+        ),
+        (
+            &["alpaca", "--url", STREAM, "--market-hours", "16:00-09:30"],
+            ["'16:00-09:30' for '--market-hours", "such as 09:30-16:00"],
+        ),
+        (
+            &["alpaca", "--url", STREAM, "--buffer", "1KiB"],
+            ["'1KiB' for '--buffer", "at least 1MiB"],
+        ),
+        (
+            &["alpaca", "--url", STREAM, "--data-timeout", "0s"],
+            ["'0s' for '--data-timeout", "more than nothing, such as 500ms, 30s or 5m, or off"],
         ),
         (&["sim", "--to", "x"], ["required", "--duration <TIME>|--ticks <N>"]),
         (&["replay"], ["required", "<FILE>..."]),

@@ -45,6 +45,11 @@ impl Report {
         Self { bar, verb, to_hub, before: (0, Duration::ZERO), next_line: LINE_INTERVAL }
     }
 
+    /// Without lines at intervals where there is no terminal: for what runs for months.
+    pub(super) fn of_events_only(self) -> Self {
+        Self { next_line: Duration::MAX, ..self }
+    }
+
     /// Says what begins. Warnings go through the report from here on, so that they do not tear the
     /// bar.
     pub(super) fn start(&self, title: &str) {
