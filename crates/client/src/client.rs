@@ -2,10 +2,12 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
+use rustls::ClientConfig;
 use tickwire_protocol::{Delivery, Encoding, Feed, Names, OnLag, Replay, ReplaySpeed};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -29,6 +31,7 @@ pub struct Builder {
     feed: String,
     encoding: Encoding,
     token: Option<Result<Token, TokenError>>,
+    tls: Option<Arc<ClientConfig>>,
     heartbeat: Duration,
     connect_within: Duration,
     backoff: Option<Backoff>,
@@ -44,6 +47,7 @@ impl Builder {
             feed: Feed::DEFAULT.to_owned(),
             encoding: Encoding::MsgpackArray,
             token: None,
+            tls: None,
             heartbeat: Duration::from_secs(15),
             connect_within: Duration::from_secs(10),
             backoff: Some(Backoff::new(Duration::from_millis(500), Duration::from_secs(30))),
@@ -71,6 +75,14 @@ impl Builder {
     #[must_use]
     pub fn token(mut self, token: &str) -> Self {
         self.token = Some(token.parse());
+        self
+    }
+
+    /// How TLS is spoken with a hub at `wss://`: whom it trusts, above all. By default those whom the system
+    /// trusts.
+    #[must_use]
+    pub fn tls(mut self, tls: Arc<ClientConfig>) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -138,6 +150,7 @@ impl Builder {
             feed: Feed::new(&self.feed).map_err(ConnectError::Feed)?,
             encoding: self.encoding,
             token: self.token.clone().transpose()?,
+            tls: self.tls.clone(),
             within: self.connect_within,
         };
         self.connect_by(connector).await
@@ -188,7 +201,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Begins to describe a connection to the hub at `hub`: `ws://HOST[:PORT][/PREFIX]`.
+    /// Begins to describe a connection to the hub at `hub`: `ws://HOST[:PORT][/PREFIX]`, or
+    /// `wss://…` for TLS.
     #[must_use]
     pub fn builder(hub: &str) -> Builder {
         Builder::new(hub)

@@ -1,17 +1,19 @@
 //! Making a connection.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use rustls::ClientConfig;
 use tickwire_protocol::{Control, Element, Encoding, Feed, decode_message};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message, handshake::client::Request};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::{ConnectError, HubUrl, Token, TokenError};
 
@@ -36,9 +38,7 @@ pub(crate) struct Opened<S> {
 pub(crate) trait Connector: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    fn connect(
-        &self,
-    ) -> impl Future<Output = Result<Opened<Self::Stream>, ConnectError>> + Send;
+    fn connect(&self) -> impl Future<Output = Result<Opened<Self::Stream>, ConnectError>> + Send;
 }
 
 /// Connects to a hub over TCP.
@@ -48,14 +48,16 @@ pub(crate) struct Tcp {
     pub(crate) feed: Feed,
     pub(crate) encoding: Encoding,
     pub(crate) token: Option<Token>,
+    /// Whom TLS trusts, if not the system's authorities.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
     /// For all of it: name, connection, handshake.
     pub(crate) within: Duration,
 }
 
 impl Connector for Tcp {
-    type Stream = TcpStream;
+    type Stream = MaybeTlsStream<TcpStream>;
 
-    async fn connect(&self) -> Result<Opened<TcpStream>, ConnectError> {
+    async fn connect(&self) -> Result<Opened<Self::Stream>, ConnectError> {
         let (hub, within) = (self.hub.address(), self.within);
         tokio::time::timeout(within, self.attempt())
             .await
@@ -64,13 +66,15 @@ impl Connector for Tcp {
 }
 
 impl Tcp {
-    async fn attempt(&self) -> Result<Opened<TcpStream>, ConnectError> {
+    async fn attempt(&self) -> Result<Opened<MaybeTlsStream<TcpStream>>, ConnectError> {
         let hub = self.hub.address();
         let unreachable = |source| ConnectError::Unreachable { hub: hub.clone(), source };
         let stream = TcpStream::connect(&hub).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        let uri = format!("ws://{hub}{}", self.hub.ws_path(&self.feed));
-        let socket = handshake(stream, &uri, &hub, self.encoding, self.token.as_ref()).await?;
+        let uri = self.hub.ws_uri(&self.feed);
+        let trust = self.tls.clone().map(tokio_tungstenite::Connector::Rustls);
+        let upgrading = handshake(stream, &uri, &hub, self.encoding, self.token.as_ref(), trust);
+        let socket = Box::pin(upgrading).await?; // it is large
         match &self.token {
             Some(_) => logged_in(socket, &hub).await,
             None => Ok(Opened { socket, said: Vec::new() }),
@@ -112,14 +116,15 @@ async fn logged_in<S: AsyncRead + AsyncWrite + Unpin>(
     Err(no_hub("it sent other messages"))
 }
 
-/// Upgrades a stream.
-pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+/// Upgrades a stream, behind a handshake of TLS if the address says so.
+pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     uri: &str,
     hub: &str,
     encoding: Encoding,
     token: Option<&Token>,
-) -> Result<WebSocketStream<S>, ConnectError> {
+    trust: Option<tokio_tungstenite::Connector>,
+) -> Result<WebSocketStream<MaybeTlsStream<S>>, ConnectError> {
     let mut request = request(uri, encoding).map_err(|error| refusal(hub, error))?;
     if let Some(token) = token {
         let mut value = HeaderValue::from_str(&token.authorization()).map_err(|_| TokenError)?;
@@ -130,7 +135,7 @@ pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
-    tokio_tungstenite::client_async_with_config(request, stream, Some(config))
+    tokio_tungstenite::client_async_tls_with_config(request, stream, Some(config), trust)
         .await
         .map(|(socket, _)| socket)
         .map_err(|error| refusal(hub, error))

@@ -6,14 +6,8 @@ use tickwire_protocol::{ErrorCode, ValueError};
 
 /// Why a text is not the address of a hub.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HubUrlError {
-    /// TLS is not part of this version.
-    #[error("wss:// is not supported yet; use ws://, or a tunnel that ends TLS on this machine")]
-    Tls,
-    /// Anything else that is wrong with it.
-    #[error("{0}; expected ws://HOST[:PORT][/PREFIX]")]
-    Invalid(String),
-}
+#[error("{0}; expected ws://HOST[:PORT][/PREFIX] or wss://…")]
+pub struct HubUrlError(pub(crate) String);
 
 /// Why a connection could not be made.
 #[derive(Debug, thiserror::Error)]

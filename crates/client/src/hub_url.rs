@@ -8,19 +8,20 @@ use tokio_tungstenite::tungstenite::http::Uri;
 
 use crate::HubUrlError;
 
-/// The address of a hub: `ws://127.0.0.1:8080`, with a path in front of the hub's own paths where
-/// a reverse proxy puts one.
+/// The address of a hub: `ws://127.0.0.1:8080`, or `wss://` for TLS, with a path in front of the hub's own
+/// paths where a reverse proxy puts one.
 ///
 /// ```
 /// use tickwire_client::HubUrl;
 ///
 /// let hub: HubUrl = "ws://127.0.0.1:8080".parse()?;
 /// assert_eq!(hub.address(), "127.0.0.1:8080");
-/// assert!("wss://example.com".parse::<HubUrl>().is_err());
+/// assert!("wss://example.com".parse::<HubUrl>()?.is_encrypted());
 /// # Ok::<(), tickwire_client::HubUrlError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubUrl {
+    encrypted: bool,
     host: String,
     port: u16,
     /// Invariant: empty, or starts with a slash and ends without one.
@@ -32,6 +33,21 @@ impl HubUrl {
     #[must_use]
     pub fn address(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+
+    /// Whether TLS is spoken there.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// The address of the subscribers' endpoint.
+    pub(crate) fn ws_uri(&self, feed: &Feed) -> String {
+        format!("{}://{}{}", self.scheme(), self.address(), self.ws_path(feed))
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.encrypted { "wss" } else { "ws" }
     }
 
     /// The path of the subscribers' endpoint.
@@ -49,7 +65,7 @@ impl HubUrl {
 
 impl fmt::Display for HubUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws://{}:{}{}", self.host, self.port, self.prefix)
+        write!(f, "{}://{}:{}{}", self.scheme(), self.host, self.port, self.prefix)
     }
 }
 
@@ -57,14 +73,14 @@ impl FromStr for HubUrl {
     type Err = HubUrlError;
 
     fn from_str(given: &str) -> Result<Self, HubUrlError> {
-        let invalid = |problem: &str| HubUrlError::Invalid(problem.to_owned());
+        let invalid = |problem: &str| HubUrlError(problem.to_owned());
         let uri: Uri = given.parse().map_err(|error| invalid(&format!("{error}")))?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => return Err(HubUrlError::Tls),
-            Some(_) => return Err(invalid("the scheme is not ws")),
+        let encrypted = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") => true,
+            Some(_) => return Err(invalid("the scheme is neither ws nor wss")),
             None => return Err(invalid("the scheme is missing")),
-        }
+        };
         let host = uri.host().unwrap_or_default();
         if host.is_empty() {
             return Err(invalid("the host is missing"));
@@ -80,10 +96,11 @@ impl FromStr for HubUrl {
             None if uri.authority().is_some_and(|authority| authority.as_str() != host) => {
                 return Err(invalid("the port is not a number from 1 to 65535"));
             }
+            None if encrypted => 443,
             None => 80,
         };
         let prefix = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { host: host.to_owned(), port, prefix })
+        Ok(Self { encrypted, host: host.to_owned(), port, prefix })
     }
 }
 
@@ -106,6 +123,9 @@ mod tests {
         assert_eq!(proxied.ws_path(&feed), "/ticks/ws?feed=main");
         assert_eq!(proxied.http_path("/api/symbols"), "/ticks/api/symbols");
         assert_eq!(proxied.to_string(), "ws://example.com:80/ticks");
+        let encrypted = parsed("wss://example.com/ticks");
+        assert_eq!(encrypted.to_string(), "wss://example.com:443/ticks");
+        assert_eq!(encrypted.ws_uri(&feed), "wss://example.com:443/ticks/ws?feed=main");
     }
 
     #[test]
@@ -122,9 +142,7 @@ mod tests {
         ];
         for text in refused {
             let error = text.parse::<HubUrl>().unwrap_err().to_string();
-            assert!(error.contains("expected ws://HOST[:PORT]"), "{error}");
+            assert!(error.contains("expected ws://HOST[:PORT][/PREFIX] or wss://"), "{error}");
         }
-        let tls = "wss://example.com".parse::<HubUrl>().unwrap_err();
-        assert!(matches!(tls, HubUrlError::Tls));
     }
 }

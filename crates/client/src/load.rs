@@ -51,6 +51,8 @@ mod worker;
 
 use std::io;
 
+use crate::HubUrl;
+
 pub use collect::{Phase, Progress, run};
 pub use files::{FilesError, allow_files};
 pub use plan::{Plan, numbered};
@@ -69,6 +71,12 @@ pub enum LoadError {
         hub: String,
         /// What the system says.
         source: io::Error,
+    },
+    /// The hub's address asks for TLS.
+    #[error("the load generator speaks no TLS: expected a hub at ws://, given {hub}")]
+    Encrypted {
+        /// The address.
+        hub: HubUrl,
     },
     /// Not one connection opened.
     #[error("none of {connections} connections opened: {causes}")]

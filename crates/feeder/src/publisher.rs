@@ -22,12 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::schedule::Schedule;
 use crate::supply::Supply;
-use crate::{Counts, FeedError, Pace, Progress, Source};
+use crate::{Authorities, Counts, FeedError, Pace, Progress, Source};
 pub use address::{HubUrl, HubUrlError};
 use session::Publisher;
 
 /// Who publishes, where, and with which limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct PublisherConfig {
     /// The hub.
     pub hub: HubUrl,
@@ -37,6 +37,8 @@ pub struct PublisherConfig {
     pub token: Option<String>,
     /// Who publishes: a new session of the same id replaces the older one.
     pub publisher: PublisherId,
+    /// Authorities that may vouch for a hub at `wss://`, beside the system's.
+    pub authorities: Option<Authorities>,
     /// Most ticks in one message.
     pub message_ticks_max: usize,
     /// A message this long, in bytes, is not made longer. One more tick of at most 4 KiB and a mark
@@ -69,6 +71,7 @@ impl PublisherConfig {
             feed: Feed::default(),
             token: None,
             publisher: PublisherId::random(),
+            authorities: None,
             message_ticks_max: 500,
             message_bytes_max: 48 * 1024,
             unacked_messages_max: 1_024,

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_tungstenite::Connector;
 
-/// Certificate authorities of one's own, instead of the system's.
+/// Certificate authorities of one's own, beside the system's.
 #[derive(Debug, Clone)]
 pub struct Authorities(Arc<ClientConfig>);
 
@@ -45,8 +45,15 @@ impl Authorities {
         if roots.is_empty() {
             return Err(AuthoritiesError::Empty { path: path.to_owned() });
         }
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         Ok(Self(Arc::new(config)))
+    }
+
+    /// What a TLS connection needs to know of them, for other libraries.
+    #[must_use]
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0)
     }
 
     pub(crate) fn connector(&self) -> Connector {

@@ -38,8 +38,9 @@ Needs something that publishes: `tickwire demo`, or `tickwire hub` and `tickwire
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Address of the hub
-    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = "ws://127.0.0.1:8080")]
+    /// Address of the hub; it speaks no TLS
+    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = "ws://127.0.0.1:8080",
+        value_parser = plain_hub)]
     hub: HubUrl,
     /// Name of the feed
     #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]
@@ -81,6 +82,16 @@ pub(crate) struct Args {
     /// Draw the report into an SVG file
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+}
+
+/// The address of a hub with which no TLS is spoken.
+fn plain_hub(text: &str) -> Result<HubUrl, String> {
+    let hub: HubUrl =
+        text.parse().map_err(|error: tickwire_client::HubUrlError| error.to_string())?;
+    match hub.is_encrypted() {
+        true => Err("load speaks no TLS; expected ws://HOST[:PORT][/PREFIX]".to_owned()),
+        false => Ok(hub),
+    }
 }
 
 /// What becomes of a connection that lags.

@@ -10,6 +10,7 @@ mod keys;
 mod load;
 mod logging;
 mod shutdown;
+mod tls;
 mod token;
 mod watch;
 

@@ -15,6 +15,7 @@ use tickwire_protocol::{Channel, Delivery, Feed, Replay, ReplayFrom, ReplaySpeed
 
 use crate::flags::{DeliveryArgs, channel, hinted, some_duration, symbol, usage};
 use crate::shutdown;
+use crate::tls::TlsArgs;
 use crate::token::TokenArgs;
 
 const EXAMPLES: &str = "\
@@ -25,6 +26,7 @@ Examples:
   tickwire watch '*' --latest --max-rate 4               newest values, four times a second
   tickwire watch AAPL --json --count 100 > aapl.ndjson   the next 100 ticks as JSON
   tickwire watch AAPL --from -5m --speed 20              the last five minutes, twenty times as fast, then live
+  tickwire watch AAPL --hub wss://hub.example          with TLS; --tls-ca for an authority of your own
   tickwire watch AAPL --from 2026-01-02T14:30:00Z        everything the hub has since then, then live
 
 Keys in the table: q quits, arrows or j and k scroll, s sorts.
@@ -47,6 +49,8 @@ pub(crate) struct Args {
     feed: Feed,
     #[command(flatten)]
     token: TokenArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Channels to watch
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "trades,quotes",
         value_parser = channel)]
@@ -143,6 +147,9 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     let mut builder = Client::builder(&args.hub.to_string()).feed(args.feed.as_str());
     if let Some(token) = args.token.read() {
         builder = builder.token(&token);
+    }
+    if let Some(authorities) = args.tls.read()? {
+        builder = builder.tls(authorities.client_config());
     }
     let connecting = builder.snapshot(args.snapshot || as_table).connect();
     let mut client = tokio::select! {

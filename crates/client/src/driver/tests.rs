@@ -8,6 +8,7 @@ use tickwire_protocol::{
     TickData, Trade, UnixNanos,
 };
 use tokio::io::DuplexStream;
+use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::*;
@@ -30,9 +31,9 @@ impl Pipes {
 }
 
 impl Connector for Pipes {
-    type Stream = DuplexStream;
+    type Stream = MaybeTlsStream<DuplexStream>;
 
-    async fn connect(&self) -> Result<Opened<DuplexStream>, ConnectError> {
+    async fn connect(&self) -> Result<Opened<Self::Stream>, ConnectError> {
         let attempt = {
             let mut attempts = self.attempts.lock().unwrap();
             attempts.push(now());
@@ -44,7 +45,7 @@ impl Connector for Pipes {
         let (client, hub) = tokio::io::duplex(4096);
         let accept = tokio_tungstenite::accept_hdr_async(hub, accept_subprotocol);
         let (client, hub) = tokio::join!(
-            handshake(client, "ws://hub/ws?feed=main", "hub", Encoding::MsgpackArray, None),
+            handshake(client, "ws://hub/ws?feed=main", "hub", Encoding::MsgpackArray, None, None),
             accept
         );
         assert!(self.hubs.send(hub.unwrap()).await.is_ok(), "the test has ended");

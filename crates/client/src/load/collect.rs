@@ -85,6 +85,9 @@ pub fn run(
 }
 
 fn resolve(plan: &Plan) -> Result<SocketAddr, LoadError> {
+    if plan.hub.is_encrypted() {
+        return Err(LoadError::Encrypted { hub: plan.hub.clone() });
+    }
     let hub = plan.hub.address();
     let unreachable = |source| LoadError::Unreachable { hub: plan.hub.address(), source };
     let mut found = hub.to_socket_addrs().map_err(unreachable)?;

@@ -11,11 +11,11 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use super::PublisherConfig;
 use super::backoff::told;
-use crate::PublishError;
+use crate::{Authorities, PublishError};
 
 /// Hubs send a publisher nothing but short control elements.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -64,7 +64,9 @@ impl Link {
             .read_buffer_size(READ_BUFFER_BYTES)
             .max_message_size(Some(INCOMING_BYTES_MAX))
             .max_frame_size(Some(INCOMING_BYTES_MAX));
-        let connected = connect_async_with_config(request, Some(limits), true).await;
+        let trust = config.authorities.as_ref().map(Authorities::connector);
+        let connecting = connect_async_tls_with_config(request, Some(limits), true, trust);
+        let connected = Box::pin(connecting).await; // it is large
         let (socket, _) = connected.map_err(|error| refused(url, error))?;
         let mut link = Self { socket, send_timeout: config.ack_timeout, last: 0, mark: None };
         link.say(&Command::Publish(config.publisher.command(demand))).await?;

@@ -1,11 +1,8 @@
 //! `tickwire feed alpaca`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use tickwire_feeder::{
-    AlpacaConfig, AlpacaUrl, Authorities, MarketHours, Pace, PublisherConfig, Speed, relay,
-};
+use tickwire_feeder::{AlpacaConfig, AlpacaUrl, MarketHours, Pace, PublisherConfig, Speed, relay};
 use tickwire_protocol::{Channel, Credentials, Selection, Symbol};
 
 use super::destination::{Destination, HubArgs};
@@ -57,9 +54,6 @@ pub(super) struct Args {
     /// When the market is open: a time of weekdays in New York
     #[arg(long, value_name = "HH:MM-HH:MM|always", default_value = "09:30-16:00")]
     market_hours: MarketHours,
-    /// Trust the certificate authorities in this PEM file, instead of the system's
-    #[arg(long, value_name = "FILE", env = "TICKWIRE_TLS_CA")]
-    tls_ca: Option<PathBuf>,
     /// Memory for ticks while the hub is away; beyond it the oldest are dropped, counted, and told to
     /// subscribers
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = buffer)]
@@ -91,7 +85,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     };
     let destination = Destination::Hub(Box::new(hub.clone()));
     let title = format!("relaying {what} from {} to {destination}", config.url);
-    watched(Report::new(&destination), &title, async |cancel, progress| {
+    let report = Report::new(&destination).of_events_only();
+    watched(report, &title, async |cancel, progress| {
         relay(config, hub, cancel, progress).await?;
         Ok(())
     })
@@ -117,9 +112,9 @@ fn configs(args: Args) -> anyhow::Result<(AlpacaConfig, PublisherConfig)> {
     config.data_timeout = args.data_timeout.0;
     config.market_hours = args.market_hours;
     config.queue_bytes_max = args.buffer;
-    config.authorities = args.tls_ca.as_deref().map(Authorities::from_pem_file).transpose()?;
     // Ticks are due when they come.
-    let hub = args.hub.config(Pace { speed: Speed::Times(1.0), restamp: false });
+    let hub = args.hub.config(Pace { speed: Speed::Times(1.0), restamp: false })?;
+    config.authorities = hub.authorities.clone();
     Ok((config, hub))
 }
 
@@ -148,7 +143,10 @@ fn relayed(text: &str) -> Result<Channel, String> {
 fn silence(text: &str) -> Result<Silence, String> {
     match text {
         "off" => Ok(Silence(None)),
-        time => some_duration(time).map(|time| Silence(Some(time))),
+        time => match some_duration(time) {
+            Ok(time) => Ok(Silence(Some(time))),
+            Err(problem) => Err(format!("{problem}, or off")),
+        },
     }
 }
 

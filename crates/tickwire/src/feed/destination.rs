@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tickwire_feeder::{HubUrl, Pace, PublisherConfig, PublisherId, Speed};
+use tickwire_feeder::{AuthoritiesError, HubUrl, Pace, PublisherConfig, PublisherId, Speed};
 use tickwire_protocol::Feed;
 
 use crate::flags::{some_duration, usage};
+use crate::tls::TlsArgs;
 use crate::token::TokenArgs;
 
 /// Flags about the hub.
@@ -22,6 +23,8 @@ pub(super) struct HubArgs {
     feed: Feed,
     #[command(flatten)]
     token: TokenArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Id of this publisher: with the same id, a later run of the same source goes on where this
     /// one ended, however it ended [default: a new one each time, which begins at the beginning]
     #[arg(long, value_name = "ID", env = "TICKWIRE_PUBLISHER")]
@@ -53,16 +56,20 @@ const BEHIND_MAX: Duration = Duration::from_secs(1);
 
 impl HubArgs {
     /// Who publishes, and where.
-    pub(super) fn config(self, pace: Pace) -> PublisherConfig {
+    ///
+    /// # Errors
+    /// If the file of authorities cannot be used.
+    pub(super) fn config(self, pace: Pace) -> Result<PublisherConfig, AuthoritiesError> {
         let behind_max = self.behind_max(pace);
         let mut config = PublisherConfig::new(self.hub);
         config.behind_max = behind_max;
         config.feed = self.feed;
+        config.authorities = self.tls.read()?;
         config.token = self.token.read();
         if let Some(publisher) = self.publisher {
             config.publisher = publisher;
         }
-        config
+        Ok(config)
     }
 
     /// How long a tick may have been due, if there is to be a limit.
@@ -91,12 +98,19 @@ pub(super) enum Destination {
 
 impl Destination {
     /// `to` wins over the hub, which may stand in the environment.
-    pub(super) fn new(to: Option<PathBuf>, pace: Pace, args: HubArgs) -> Self {
-        match to {
+    ///
+    /// # Errors
+    /// If the file of authorities cannot be used.
+    pub(super) fn new(
+        to: Option<PathBuf>,
+        pace: Pace,
+        args: HubArgs,
+    ) -> Result<Self, AuthoritiesError> {
+        Ok(match to {
             Some(path) if path.as_os_str() == "-" => Self::Stdout,
             Some(path) => Self::File(path),
-            None => Self::Hub(Box::new(args.config(pace))),
-        }
+            None => Self::Hub(Box::new(args.config(pace)?)),
+        })
     }
 }
 

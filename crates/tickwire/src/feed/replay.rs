@@ -76,7 +76,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         OnErrorArg::Skip => OnError::Skip,
     };
     let config = ReplayConfig { files: args.files, repeat: args.repeat, on_error };
-    let destination = Destination::new(args.to, pace, args.hub);
+    let destination = Destination::new(args.to, pace, args.hub)?;
     let source = Replay::open(config)?;
     Job { source, pace, destination, title }.run()
 }

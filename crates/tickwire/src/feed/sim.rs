@@ -84,7 +84,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     );
     let source = Simulator::new(config);
     let pace = Pace { speed, restamp };
-    let destination = Destination::new(args.to, pace, args.hub);
+    let destination = Destination::new(args.to, pace, args.hub)?;
     Job { source, pace, destination, title }.run()
 }
 
