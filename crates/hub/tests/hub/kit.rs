@@ -4,6 +4,7 @@
 mod client;
 mod http;
 mod publisher;
+mod tunnel;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use tokio::runtime::Runtime;
 pub(crate) use client::{Client, Event, OPEN_BINARY, OPEN_TEXT, masked, reader};
 pub(crate) use http::{Response, exchange, read_response, upgrade_request};
 pub(crate) use publisher::{Publisher, data_message};
+pub(crate) use tunnel::{tls_client, tls_file};
 
 /// How long anything may take before a test fails. Far more than needed: the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,6 +32,8 @@ pub(crate) struct TestHub {
     runtime: Runtime,
     hub: Option<Hub>,
     pub(crate) address: SocketAddr,
+    /// The same without a tunnel.
+    pub(crate) direct: SocketAddr,
 }
 
 /// The default limits on a free port, with little patience at shutdown and much for slow readers,
@@ -51,7 +55,27 @@ pub(crate) fn patient() -> Config {
 }
 
 impl TestHub {
+    /// Starts a hub. With `TICKWIRE_TEST_TLS` set, all that tests say to it travels in TLS.
     pub(crate) fn start(config: Config) -> Self {
+        if std::env::var_os("TICKWIRE_TEST_TLS").is_some() {
+            Self::start_encrypted(config)
+        } else {
+            Self::start_plain(config)
+        }
+    }
+
+    /// Starts a hub behind a tunnel of TLS.
+    pub(crate) fn start_encrypted(config: Config) -> Self {
+        let file = |name| Some(tls_file(name));
+        let tls_cert = config.tls_cert.clone().or_else(|| file("first.pem"));
+        let tls_key = config.tls_key.clone().or_else(|| file("first.key"));
+        let mut hub = Self::start_plain(Config { tls_cert, tls_key, ..config });
+        hub.address = hub.runtime.block_on(tunnel::open_tunnel(hub.address));
+        hub
+    }
+
+    /// Starts a hub that is spoken to directly.
+    pub(crate) fn start_plain(config: Config) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -59,7 +83,7 @@ impl TestHub {
             .unwrap();
         let hub = runtime.block_on(Hub::start(config)).unwrap();
         let address = hub.address();
-        Self { runtime, hub: Some(hub), address }
+        Self { runtime, hub: Some(hub), address, direct: address }
     }
 
     pub(crate) fn default() -> Self {
