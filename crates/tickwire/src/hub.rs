@@ -1,5 +1,7 @@
 //! `tickwire hub`: the server.
 
+mod views;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use tickwire_hub::{Config, Fsync, Hub};
 use crate::flags::{bytes, duration, listen, usage};
 use crate::logging::{self, LogFormat};
 use crate::shutdown;
+use views::ViewsArgs;
 
 /// Flags of `tickwire hub`. What is not given comes from the config file, then from the defaults.
 #[derive(Debug, clap::Args)]
@@ -21,6 +24,7 @@ Examples:
   tickwire keys add market --role publish; tickwire hub --listen 0.0.0.0:8080 --keys keys.toml
   tickwire hub --listen 0.0.0.0:8080 --open --allow-origin https://prices.example
   tickwire hub --data-dir /var/lib/tickwire
+  tickwire hub --data-dir /var/lib/tickwire --view delayed=main+5m --view hour=main+1h
   tickwire hub --listen 0.0.0.0:8443 --keys keys.toml --tls-cert hub.pem --tls-key hub.key
   tickwire hub --config tickwire.toml --log json
 
@@ -36,6 +40,8 @@ pub(crate) struct Args {
     /// Names of the feeds, the default one first [default: main]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', env = "TICKWIRE_FEEDS")]
     feeds: Option<Vec<String>>,
+    #[command(flatten)]
+    views: ViewsArgs,
     #[command(flatten)]
     keys: KeysArgs,
     #[command(flatten)]
@@ -193,6 +199,7 @@ impl Args {
         config.drain_ms_max = self.drain.map_or(config.drain_ms_max, ms);
         self.keys.set(&mut config);
         self.tls.set(&mut config);
+        self.views.set(&mut config);
         self.history.set(&mut config);
         Ok(config)
     }
