@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 
-import { run } from "./programs.mjs";
+import { runPython } from "./programs.mjs";
 
 const path = (name) => fileURLToPath(new URL(`data/${name}`, import.meta.url));
 
@@ -80,8 +80,7 @@ function trades(rows) {
 
 /** The last state of each bar, as "b XXX 2018-01-03T14:30": computed by bars.py, which shares nothing with the hub. */
 export async function lastBars() {
-  const script = fileURLToPath(new URL("../crates/hub/tests/bars/bars.py", import.meta.url));
-  const lines = (await run("python3", [script, "expected", TRADES])).split("\n");
+  const lines = (await runPython("../crates/hub/tests/bars/bars.py", ["expected", TRADES])).split("\n");
   const columns = lines[0].split(",");
   return keyed(
     lines.slice(1).map((line) => {

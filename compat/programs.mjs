@@ -34,7 +34,7 @@ function start(program, args, env = {}, heard = () => {}) {
 }
 
 /** Runs a program to its end and gives its standard output; throws with what it said if it fails. */
-export async function run(program, args, env) {
+async function run(program, args, env) {
   const lines = [];
   const { child, log } = start(program, args, env, (line) => lines.push(line));
   const [code] = await once(child, "close");
