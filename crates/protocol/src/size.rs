@@ -25,7 +25,7 @@ impl Tick {
         if FRAME_BYTES_MAX + ESCAPE_BYTES_MAX * text_bytes <= TICK_BYTES_MAX {
             return Ok(());
         }
-        // JSON is the longest: a MessagePack array has no escapes and is far below the limit.
+        // JSON is the longest where it matters: MessagePack has no escapes and is far below the limit.
         let mut json = Vec::new();
         self.write_json(&mut json);
         match json.len() {
@@ -131,6 +131,7 @@ mod tests {
         assert_eq!(plain.check_size(), Ok(()));
         assert!(bytes(&plain, Encoding::Json) <= TICK_BYTES_MAX);
         assert!(bytes(&plain, Encoding::MsgpackArray) <= TICK_BYTES_MAX);
+        assert!(bytes(&plain, Encoding::MsgpackMap) <= TICK_BYTES_MAX);
     }
 
     #[test]
