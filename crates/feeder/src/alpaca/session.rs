@@ -180,7 +180,7 @@ impl Session {
             }
             Control::Authenticated => self.logged_in(now),
             Control::Subscription { names, .. } if matches!(self.stage, Stage::Ready(_)) => {
-                self.subscriber.confirmed(&names);
+                self.subscriber.confirmed(&names, now);
                 self.ask(now);
             }
             Control::Error { code, detail, .. } => {
@@ -347,8 +347,8 @@ impl Session {
         self.status.news(now)
     }
 
-    /// How many names the upstream does not give.
-    pub(super) fn refused(&self) -> usize {
-        self.subscriber.refused()
+    /// How many names the upstream does not give; `None` while that is being found out.
+    pub(super) fn refused(&self) -> Option<usize> {
+        (!self.subscriber.is_waiting()).then(|| self.subscriber.refused())
     }
 }

@@ -150,13 +150,11 @@ impl Subscriber {
     }
 
     /// The upstream has confirmed what was asked, and says what is subscribed now.
-    pub(super) fn confirmed(&mut self, all: &Names) {
+    pub(super) fn confirmed(&mut self, all: &Names, now: UnixNanos) {
         let Some((request, _)) = self.asked.take() else { return };
         self.stirred = true;
         if !request.adds {
-            for name in &request.names {
-                self.held.remove(name);
-            }
+            self.forget(&request.names);
             // There is room again.
             let full = |code: &mut ErrorCode| *code != ErrorCode::SymbolLimit;
             self.refused.retain(|_, code| full(code));
@@ -170,8 +168,19 @@ impl Subscriber {
             None => selection.all,
         };
         let (held, missing): (Vec<_>, Vec<_>) = request.names.into_iter().partition(given);
+        // Some may have become unwanted while they were asked for.
+        let unwanted = held.iter().filter(|name| !self.wanted.contains(name));
+        self.leaving.extend(unwanted.map(|&name| (name, now + self.linger)));
         self.held.extend(held);
         self.refuse(missing, ErrorCode::InvalidSyntax);
+    }
+
+    /// These names are not subscribed any more.
+    fn forget(&mut self, names: &[Name]) {
+        for name in names {
+            self.held.remove(name);
+            self.leaving.remove(name);
+        }
     }
 
     /// The upstream has refused what was asked, and changed nothing; `false` if nothing was asked.
@@ -180,9 +189,7 @@ impl Subscriber {
         self.stirred = true;
         if !request.adds {
             // It does not know these names; whatever it had of them nobody wants.
-            for name in &request.names {
-                self.held.remove(name);
-            }
+            self.forget(&request.names);
             return true;
         }
         let channel = request.channel;
@@ -204,8 +211,9 @@ impl Subscriber {
         true
     }
 
-    fn refuse(&mut self, names: impl IntoIterator<Item = Name>, code: ErrorCode) {
-        self.refused.extend(names.into_iter().map(|name| (name, code)));
+    fn refuse(&mut self, names: Vec<Name>, code: ErrorCode) {
+        let wanted = names.into_iter().filter(|name| self.wanted.contains(name));
+        self.refused.extend(wanted.map(|name| (name, code)));
     }
 
     /// Whether an answer is still to come.

@@ -111,7 +111,7 @@ impl Upstream {
     /// Tells the hub and people what is new.
     fn tell(&mut self) {
         let Some(report) = self.session.news(self.clock.now()) else { return };
-        let now = (report.state, self.session.refused());
+        let now = (report.state, self.session.refused().unwrap_or(self.logged.1));
         if report.state != FeedState::Down && now != self.logged {
             let (url, detail) = (&self.config.url, report.detail.as_deref().unwrap_or_default());
             if now == (FeedState::Live, 0) {

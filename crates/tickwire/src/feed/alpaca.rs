@@ -93,10 +93,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn configs(args: Args) -> anyhow::Result<(AlpacaConfig, PublisherConfig)> {
-    let credentials = Credentials::from_pair(
-        given(args.key, "--key", "APCA_API_KEY_ID"),
-        given(args.secret, "--secret", "APCA_API_SECRET_KEY"),
-    );
+    // As they are: the words `oauth` and `access_token` mean something to the upstream.
+    let credentials = Credentials {
+        id: given(args.key, "--key", "APCA_API_KEY_ID"),
+        secret: given(args.secret, "--secret", "APCA_API_SECRET_KEY"),
+    };
     let mut config = AlpacaConfig::new(args.url, credentials);
     for name in args.symbols {
         match name {

@@ -1,3 +1,6 @@
+use rand::rngs::Xoshiro256PlusPlus as Random;
+use rand::{RngExt, SeedableRng};
+
 use super::super::names::each;
 use super::*;
 
@@ -61,10 +64,14 @@ impl Upstream {
             assert!(self.requests < 10_000, "it goes on asking");
             assert_eq!(self.subscriber.ask(self.now), None, "one request at a time");
             match self.judge(command) {
-                Ok(()) => self.subscriber.confirmed(&collect(self.held.iter().copied())),
+                Ok(()) => self.confirm(),
                 Err(code) => assert!(self.subscriber.denied(code)),
             }
         }
+    }
+
+    fn confirm(&mut self) {
+        self.subscriber.confirmed(&collect(self.held.iter().copied()), self.now);
     }
 
     fn judge(&mut self, command: Command) -> Result<(), ErrorCode> {
@@ -223,7 +230,7 @@ fn name_missing_in_the_answer_counts_as_refused() {
     let mut upstream = Upstream::new();
     upstream.subscriber.want(&set("trades:A trades:B"), upstream.now);
     upstream.subscriber.ask(upstream.now).unwrap();
-    upstream.subscriber.confirmed(&collect(set("trades:A quotes:B")));
+    upstream.subscriber.confirmed(&collect(set("trades:A quotes:B")), upstream.now);
     assert_eq!(upstream.subscriber.ask(upstream.now), None);
     assert_eq!(
         (upstream.subscriber.held.clone(), upstream.subscriber.refused()),
@@ -239,4 +246,45 @@ fn large_sets_go_in_several_requests() {
     upstream.want(&set(""));
     upstream.pass(LINGER);
     assert_eq!((upstream.held.len(), upstream.requests), (0, 6));
+}
+
+#[test]
+fn whatever_is_wanted_while_answers_are_on_their_way_is_held_in_the_end() {
+    let seed: u64 = rand::random();
+    let mut chance = Random::seed_from_u64(seed);
+    let names: Vec<_> =
+        set("trades:A trades:B trades:C trades:* quotes:A quotes:B bars:*").into_iter().collect();
+    let mut upstream = Upstream::new();
+    let mut wanted = NameSet::new();
+    for step in 0..3_000 {
+        match chance.random_range(0..4) {
+            0 => {
+                wanted = names.iter().copied().filter(|_| chance.random_bool(0.4)).collect();
+                upstream.subscriber.want(&wanted, upstream.now);
+            }
+            1 => upstream.now = upstream.now + LINGER.mul_f64(chance.random()),
+            2 => {
+                // An answer that comes after something else has happened.
+                if let Some(command) = upstream.subscriber.ask(upstream.now) {
+                    upstream.judge(command).unwrap();
+                    wanted = names.iter().copied().filter(|_| chance.random_bool(0.4)).collect();
+                    upstream.subscriber.want(&wanted, upstream.now);
+                    upstream.now = upstream.now + LINGER.mul_f64(chance.random());
+                    upstream.confirm();
+                }
+            }
+            _ => {
+                upstream.requests = 0;
+                upstream.settle();
+                upstream.pass(LINGER);
+                let covered = |name: &&Name| name.1.is_some() && wanted.contains(&(name.0, None));
+                let needed: NameSet =
+                    wanted.iter().filter(|name| !covered(name)).copied().collect();
+                let (held, seen) = (&upstream.held, &upstream.subscriber.held);
+                assert_eq!(held, seen, "seed {seed}, step {step}");
+                assert!(needed.is_subset(held), "seed {seed}, step {step}: {held:?} {needed:?}");
+                assert!(held.is_subset(&wanted), "seed {seed}, step {step}: {held:?} {wanted:?}");
+            }
+        }
+    }
 }
