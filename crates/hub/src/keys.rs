@@ -37,7 +37,7 @@ pub(crate) use seats::Entrant;
 use seats::{Bell, Seat, Seats};
 pub use secret::{NotAHash, SECRET_CHARS_MAX, SECRET_CHARS_MIN, SecretHash, new_id, new_secret};
 pub(crate) use shown::{shown, user_agent};
-use throttle::Throttle;
+use throttle::{DELAY_MAX, Throttle};
 
 /// All keys, and who is there with them.
 #[derive(Debug)]
@@ -199,7 +199,10 @@ impl Keys {
     pub(crate) fn wrong(&self, peer: IpAddr) -> WrongKey {
         self.logins.wrong.add(1);
         let delay = self.lock_throttle().failed(peer, clock::monotonic());
-        tracing::warn!(%peer, delay_ms = delay.as_millis(), "wrong key or token");
+        // Whoever goes on and on shall not fill the log.
+        if delay < DELAY_MAX {
+            tracing::warn!(%peer, delay_ms = delay.as_millis(), "wrong key or token");
+        }
         WrongKey { delay }
     }
 

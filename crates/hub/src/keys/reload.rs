@@ -70,3 +70,39 @@ fn chain(error: &KeysError) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const KEY: &str = "[[key]]\nid = \"one\"\nname = \"one\"\nrole = \"read\"\nsecret = \"sha256:\
+        00112233445566778899aabbccddeeff:\
+        0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n";
+
+    #[test]
+    fn only_a_file_that_can_be_used_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        std::fs::write(&path, KEY).unwrap();
+        let config = Config { keys_file: Some(path.clone()), ..Config::default() };
+        let keys = Keys::new(&config).unwrap();
+        let count = || keys.sessions().len();
+        let mut seen = Some(keys.look(None));
+        for broken in [Some("[[key]]\nid = 1"), Some("no TOML"), None] {
+            match broken {
+                Some(text) => std::fs::write(&path, text).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            let now = keys.look(seen.take());
+            assert_eq!(count(), 1, "{broken:?}");
+            seen = Some(now);
+        }
+        std::fs::write(&path, KEY.replace("one", "two") + KEY).unwrap();
+        seen = Some(keys.look(seen));
+        assert_eq!(count(), 2);
+        std::fs::write(&path, "").unwrap();
+        keys.look(seen);
+        assert_eq!(count(), 0);
+    }
+}

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 /// The delay after the first failure; it doubles with each.
 const FIRST: Duration = Duration::from_millis(100);
-const DELAY_MAX: Duration = Duration::from_secs(2);
+/// The longest delay.
+pub(super) const DELAY_MAX: Duration = Duration::from_secs(2);
 /// After so long without a failure an address counts as new.
 const FORGET: Duration = Duration::from_secs(30);
 /// Addresses remembered, at the most.

@@ -25,6 +25,8 @@ mod handshake;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod kit;
 #[cfg(test)]
 mod lag;
