@@ -25,7 +25,7 @@ pub(crate) enum Request {
     /// To be let in.
     Auth(Credentials),
     /// What a session is there for.
-    Command(Command),
+    Command(Box<Command>),
     /// Nothing that can be understood.
     Unreadable {
         /// The command's `id`, if that could be read.
@@ -45,7 +45,7 @@ impl Request {
         };
         Some(match command {
             Ok(Command::Auth(shown)) => Self::Auth(shown),
-            Ok(command) => Self::Command(command),
+            Ok(command) => Self::Command(Box::new(command)),
             Err(CommandError { id, problem }) => {
                 Self::Unreadable { id, code: ErrorCode::InvalidSyntax, detail: problem.to_string() }
             }
@@ -60,24 +60,26 @@ impl Request {
         *message = message.slice(message.len() - rest..);
         Some(match first {
             Ok(AlpacaCommand::Auth(shown)) => Self::Auth(shown),
-            Ok(AlpacaCommand::Subscribe(names)) => Self::Command(Command::Subscribe(naming(names))),
+            Ok(AlpacaCommand::Subscribe(names)) => {
+                Self::Command(Box::new(Command::Subscribe(naming(names))))
+            }
             Ok(AlpacaCommand::Unsubscribe(names)) => {
-                Self::Command(Command::Unsubscribe(naming(names)))
+                Self::Command(Box::new(Command::Unsubscribe(naming(names))))
             }
             Err(AlpacaError { code, detail }) => Self::Unreadable { id: None, code, detail },
         })
     }
 
     /// The `id` to answer to.
-    pub(crate) const fn id(&self) -> Option<u64> {
+    pub(crate) fn id(&self) -> Option<u64> {
         match self {
-            Self::Command(
-                Command::Subscribe(Subscription { id, .. })
-                | Command::Unsubscribe(Subscription { id, .. })
-                | Command::List { id },
-            )
-            | Self::Unreadable { id, .. } => *id,
-            Self::Command(_) | Self::Auth(_) => None,
+            Self::Unreadable { id, .. } => *id,
+            Self::Auth(_) => None,
+            Self::Command(command) => match &**command {
+                Command::Subscribe(asked) | Command::Unsubscribe(asked) => asked.id,
+                Command::List { id } => *id,
+                _ => None,
+            },
         }
     }
 }
@@ -99,11 +101,11 @@ mod tests {
         let mut message = Bytes::from_static(
             br#"{"action":"subscribe","trades":["AAPL","*"],"quotes":["MSFT"]}"#,
         );
-        let Some(Request::Command(Command::Subscribe(asked))) =
-            Request::take_first(&mut message, Encoding::Json)
+        let Some(Request::Command(command)) = Request::take_first(&mut message, Encoding::Json)
         else {
-            panic!("not a subscribe");
+            panic!("not a command");
         };
+        let Command::Subscribe(asked) = *command else { panic!("not a subscribe") };
         assert_eq!(asked.names[Channel::Corrections], asked.names[Channel::Trades]);
         assert_eq!(asked.names[Channel::CancelErrors], asked.names[Channel::Trades]);
         assert_eq!(asked.names.total(), 7);
@@ -117,10 +119,11 @@ mod tests {
             br#"{"action":"subscribe","trades":["A"]} {"action":"auth","key":"k","secret":"s"}
             {"action":"unsubscribe","trades":["A"]}"#;
         let mut message = Bytes::from_static(text);
+        let is_subscribe = |command: &Command| matches!(command, Command::Subscribe(_));
         let mut next = || Request::take_first(&mut message, Encoding::Json);
-        assert!(matches!(next(), Some(Request::Command(Command::Subscribe(_)))));
+        assert!(matches!(next(), Some(Request::Command(asked)) if is_subscribe(&asked)));
         assert!(matches!(next(), Some(Request::Auth(shown)) if shown.id == "k"));
-        assert!(matches!(next(), Some(Request::Command(Command::Unsubscribe(_)))));
+        assert!(matches!(next(), Some(Request::Command(asked)) if !is_subscribe(&asked)));
         assert!(message.is_empty());
     }
 }

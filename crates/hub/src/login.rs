@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tickwire_protocol::{Credentials, Encoding};
 
 use crate::dialect::Dialect;
-use crate::fanout::FeedId;
+use crate::fanout::{CloseReason, FeedId};
 use crate::keys::{Grant, KeySession};
 
 /// How long a session may try to be let in while its key has as many sessions as it may.
@@ -35,8 +35,9 @@ pub(crate) enum Login {
     /// It has shown a right one, which has as many sessions as it may, and may try again until then;
     /// `given_up` is when it may not any more.
     Full { until: Instant, given_up: Instant },
-    /// It has shown a wrong one. Until it is told so, it is not heard.
-    Wrong { told: Instant },
+    /// It is out, and is told so then. Until then it is not heard: there are clients that come again at once,
+    /// and they are not to come often.
+    Out { told: Instant, reason: CloseReason },
     /// It may read, and has a place among the sessions of its key or of those who need none; `shown` says
     /// whether it has shown one.
     In { grant: Grant, place: KeySession, shown: bool },
@@ -47,7 +48,7 @@ impl Login {
     pub(crate) const fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Expected { until } | Self::Full { until, .. } => Some(*until),
-            Self::Wrong { told } => Some(*told),
+            Self::Out { told, .. } => Some(*told),
             Self::In { .. } => None,
         }
     }
@@ -65,7 +66,7 @@ impl Login {
         let given_up = match self {
             Self::Expected { .. } => now + FULL_TIME_MAX,
             Self::Full { given_up, .. } => *given_up,
-            Self::Wrong { .. } | Self::In { .. } => return,
+            Self::Out { .. } | Self::In { .. } => return,
         };
         *self = Self::Full { until: given_up.min(now + more), given_up };
     }

@@ -181,7 +181,7 @@ impl Connection {
         let inbound = match self.stage {
             Stage::Discarding { .. } => self.discard(),
             Stage::Answering { .. } => Inbound::Blocked, // it has said its last
-            Stage::Open if matches!(self.login, Login::Wrong { .. }) => return Inbound::Blocked,
+            Stage::Open if matches!(self.login, Login::Out { .. }) => return Inbound::Blocked,
             Stage::Open if !self.unread.is_empty() => {
                 self.heard = now;
                 return Inbound::Message(Message::Binary(std::mem::take(&mut self.unread)));

@@ -1,6 +1,6 @@
 //! Letting sessions in.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use tickwire_protocol::{Control, Credentials, ErrorCode};
 
@@ -12,21 +12,22 @@ use crate::fanout::{CloseReason, SessionId};
 use crate::keys::{Entrant, Grant, KeyFull, WrongKey};
 use crate::login::{Login, Visitor};
 
+/// How long who is out with a right key waits to be told.
+const OUT_TIME: Duration = Duration::from_secs(1);
+
 impl ShardTask {
     /// Says hello to a new session, and lets it in if it may be without a word: with a key that its
     /// handshake has shown, or without one.
     pub(super) fn greet(&mut self, id: SessionId) {
         let Some(connection) = self.connection(id) else { return };
         let (dialect, shown) = (connection.visitor.dialect, connection.visitor.shown.take());
-        let epoch = match dialect {
-            Dialect::Echo => return,
-            Dialect::Tickwire => Some(self.shared.epoch.clone()),
-            Dialect::Alpaca => None,
-        };
-        self.core.control(id, &Control::Connected { epoch });
+        if dialect != Dialect::Echo {
+            let epoch = (dialect == Dialect::Tickwire).then(|| self.shared.epoch.clone());
+            self.core.control(id, &Control::Connected { epoch });
+        }
         if let Some(shown) = shown {
             self.log_in(id, &shown);
-        } else if dialect == Dialect::Tickwire
+        } else if dialect != Dialect::Alpaca
             && let Some(grant) = self.shared.keys.anonymous()
         {
             self.let_in(id, grant, false);
@@ -45,12 +46,8 @@ impl ShardTask {
         let (peer, view) = (connection.visitor.peer, connection.visitor.view.clone());
         match self.shared.keys.check(shown, peer) {
             Ok(grant) if grant.may_read(&view) => self.let_in(id, grant, true),
-            Ok(_) => {
-                let detail = format!("this key may not read {view}");
-                self.core.refuse(id, None, ErrorCode::InsufficientSubscription, detail);
-                self.finish(id, CloseReason::NotAllowed);
-            }
-            Err(WrongKey { delay }) => self.hold_back(id, self.now + delay),
+            Ok(_) => self.put_out(id, CloseReason::NotAllowed, OUT_TIME),
+            Err(WrongKey { delay }) => self.put_out(id, CloseReason::AuthFailed, delay),
         }
     }
 
@@ -85,32 +82,40 @@ impl ShardTask {
         }
     }
 
-    /// A wrong key is answered later, so that trying many takes long.
-    fn hold_back(&mut self, id: SessionId, told: Instant) {
+    /// Ends a session a while later.
+    fn put_out(&mut self, id: SessionId, reason: CloseReason, delay: Duration) {
+        let told = self.now + delay;
         if let Some(connection) = self.connection(id) {
-            connection.login = Login::Wrong { told };
+            connection.login = Login::Out { told, reason };
             self.note_deadline(Some(told));
         }
     }
 
-    /// A session has not been let in in time.
+    /// Ends a session that is out, or has not come in in time.
     pub(super) fn end_login(&mut self, id: SessionId) {
         let login_ms_max = self.shared.config.login_ms_max;
-        let reason = match self.connection(id).map(|connection| &connection.login) {
-            Some(Login::Wrong { .. }) => {
-                let detail = "no such key, or not its secret".to_owned();
-                self.core.refuse(id, None, ErrorCode::AuthFailed, detail);
-                CloseReason::AuthFailed
+        let Some(connection) = self.connection(id) else { return };
+        let (reason, error) = match (&connection.login, &connection.visitor.view) {
+            (Login::Out { reason: CloseReason::NotAllowed, .. }, view) => {
+                let detail = format!("this key may not read {view}");
+                (CloseReason::NotAllowed, Some((ErrorCode::InsufficientSubscription, detail)))
             }
-            Some(Login::Expected { .. }) => {
+            (Login::Out { reason: CloseReason::AuthFailed, .. }, _) => {
+                let detail = "no such key, or not its secret".to_owned();
+                (CloseReason::AuthFailed, Some((ErrorCode::AuthFailed, detail)))
+            }
+            (Login::Out { reason, .. }, _) => (*reason, None),
+            (Login::Expected { .. }, _) => {
                 let detail = format!("no key was shown within {login_ms_max} ms");
-                self.core.refuse(id, None, ErrorCode::AuthTimeout, detail);
-                CloseReason::AuthTimeout
+                (CloseReason::AuthTimeout, Some((ErrorCode::AuthTimeout, detail)))
             }
             // Its key is right: clients that are told of a timeout would not come back.
-            Some(Login::Full { .. }) => CloseReason::AuthTimeout,
-            Some(Login::In { .. }) | None => return,
+            (Login::Full { .. }, _) => (CloseReason::AuthTimeout, None),
+            (Login::In { .. }, _) => return,
         };
+        if let Some((code, detail)) = error {
+            self.core.refuse(id, None, code, detail);
+        }
         self.finish(id, reason);
         self.read_later(id, Reading::Queued); // what came meanwhile was not read
     }
@@ -128,7 +133,10 @@ impl ShardTask {
                 && let Login::In { place, .. } = &connection.login
                 && let Some(reason) = place.ended()
             {
-                self.finish(id, reason);
+                match reason {
+                    CloseReason::Replaced => self.put_out(id, reason, OUT_TIME),
+                    reason => self.finish(id, reason),
+                }
             }
         }
     }
