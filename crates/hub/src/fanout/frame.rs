@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_position_fits_into_its_room_and_counts_as_an_element() {
-        for encoding in [Encoding::Json, Encoding::MsgpackArray] {
+        for encoding in [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap] {
             let mut frame = FrameBuf::default();
             let mut message = MessageBuf::new(encoding);
             for seq in 1..=15 {
