@@ -11,11 +11,9 @@ use futures_util::{SinkExt, StreamExt};
 use tickwire_protocol::{
     Command, Control, Encoding, ErrorCode, Publish, Published, Report, decode_publish,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio_tungstenite::WebSocketStream;
-use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message};
 
 use crate::clock;
@@ -26,7 +24,7 @@ use crate::metrics::Refused;
 use crate::router::{Ingest, MessageNumber, Progress};
 use crate::server::Shared;
 use crate::sources::SourceId;
-use demanding::Demanding;
+use demanding::{Demanding, due};
 use end::End;
 
 /// Time between acknowledgements while there is something to acknowledge; the contract allows 50 ms.
@@ -289,29 +287,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         status.sources.report(self.source, report, clock::wall());
     }
 
-    /// Tells all that is wanted, and from now on what changes.
-    async fn tell_demand(&mut self) -> Result<(), End> {
-        let feed = self.shared.feeds.get(self.feed).name.clone();
-        let listener = self.shared.demand.listen(self.feed);
-        let mut demanding = Demanding::new(feed, listener, clock::monotonic().into());
-        let all = demanding.all();
-        self.demanding = Some(demanding);
-        self.tell_each(&all).await
-    }
-
-    async fn tell_changed_demand(&mut self) -> Result<(), End> {
-        let Some(demanding) = &mut self.demanding else { return Ok(()) };
-        let changes = demanding.changes(clock::monotonic().into());
-        self.tell_each(&changes).await
-    }
-
-    async fn tell_each(&mut self, controls: &[Control]) -> Result<(), End> {
-        for control in controls {
-            self.tell(control).await?;
-        }
-        Ok(())
-    }
-
     async fn tell_progress(&mut self) -> Result<(), End> {
         let progress = *self.progress.borrow_and_update();
         if progress.refused > self.told.refused {
@@ -353,56 +328,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Ok(Err(_)) => Err(End::Left),
             Err(_) => Err(End::Silent),
         }
-    }
-
-    /// Says goodbye: what was taken is acknowledged first.
-    async fn leave(mut self, end: End) {
-        if end == End::Shutdown {
-            self.settle().await;
-        }
-        if end == End::Replaced {
-            let detail = Some("a newer session of the same publisher has taken over".to_owned());
-            let error = Control::Error { code: ErrorCode::PublisherReplaced, detail, id: None };
-            let _gone = self.tell(&error).await; // it may have left
-        }
-        if let Some(code) = end.code() {
-            let frame = CloseFrame { code: CloseCode::from(code), reason: end.text().into() };
-            let _gone = tokio::time::timeout(LEAVE_TIME_MAX, self.end(frame)).await;
-        }
-        if let Some(session) = self.acknowledged {
-            let message = Ingest::Close { id: session.id, token: session.token };
-            let _stopped = self.shared.ingest.send(message).await; // then nobody needs to know
-        }
-    }
-
-    /// Sends the close, then drops what the peer still sends until it ends: closing on unread data
-    /// would destroy our last words on their way.
-    async fn end(&mut self, frame: CloseFrame) -> Result<(), Error> {
-        self.ws.close(Some(frame)).await?;
-        let socket = self.ws.get_mut();
-        socket.shutdown().await?;
-        let mut dropped = [0; 4096];
-        while socket.read(&mut dropped).await? > 0 {}
-        Ok(())
-    }
-
-    /// Waits until the router has numbered everything that was read, and acknowledges it.
-    async fn settle(&mut self) {
-        let Some(number) = self.acknowledged.as_ref().map(|session| session.number) else { return };
-        let reached = self.progress.wait_for(|progress| progress.upto >= number || progress.fenced);
-        let reached = tokio::time::timeout(LEAVE_TIME_MAX, reached).await;
-        if reached.is_ok_and(|reached| reached.is_ok()) {
-            self.progress.mark_changed();
-            let _gone = self.tell_progress().await; // it may have left
-        }
-    }
-}
-
-/// Waits until a publisher that asked for it may have to be told of what is wanted.
-async fn due(demanding: Option<&Demanding>) {
-    match demanding {
-        Some(demanding) => demanding.due().await,
-        None => std::future::pending().await,
     }
 }
 
