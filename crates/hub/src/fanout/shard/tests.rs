@@ -1,5 +1,6 @@
 //! What random operations on small numbers do not reach, and faults there were.
 
+mod acks;
 mod history;
 mod lag;
 mod latest;
