@@ -15,10 +15,11 @@ RUN cargo build --release --locked --package tickwire
 
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tickwire \
-    && install -d -o tickwire /var/lib/tickwire
+    && install -d -o tickwire /var/lib/tickwire \
+    && install -d -o tickwire -m 700 /etc/tickwire
 COPY --from=binary /src/target/release/tickwire /usr/local/bin/tickwire
 USER tickwire
 EXPOSE 8080
 HEALTHCHECK --interval=2s --timeout=2s --retries=5 CMD ["tickwire", "healthcheck"]
 ENTRYPOINT ["tickwire"]
-CMD ["demo", "--listen", "0.0.0.0:8080"]
+CMD ["demo", "--listen", "0.0.0.0:8080", "--open"]
