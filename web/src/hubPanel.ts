@@ -54,6 +54,10 @@ export class HubPanel {
     }
   }
 
+  open(): void {
+    if (this.#panel.hidden) this.#toggle();
+  }
+
   #toggle(): void {
     this.#panel.hidden = !this.#panel.hidden;
     this.#button.ariaExpanded = String(!this.#panel.hidden);

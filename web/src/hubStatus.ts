@@ -82,6 +82,12 @@ export async function problemOfFeed(feed: string, access: Access): Promise<strin
   return `This hub has no feed ${feed} for you; there are ${names.join(", ")}.`;
 }
 
+/** Whether somebody is there to publish to a feed, however it is. Rejects as `askHub` does. */
+export async function hasPublisher(feed: string, access: Access): Promise<boolean> {
+  const { feeds } = await ask<HubStatus>("/api/status", access);
+  return feeds.some((each) => each.feed === feed && each.publishers > 0);
+}
+
 /** The JSON answer of the hub; rejects if it cannot be reached or answers something else. */
 export async function ask<A>(path: string, access: Access, signal?: AbortSignal): Promise<A> {
   const response = await fetch(path, { headers: access.headers(), signal: signal ?? null });

@@ -47,6 +47,7 @@ export class Page {
   readonly #trouble = new Trouble({
     retried: () => this.#retryNow(),
     changed: () => this.#frame.request(),
+    asked: () => this.#hubPanel.open(),
     tookBack: () => this.#connection.start(),
   });
   readonly #keyForm = new KeyForm((key, keeping) => this.#keyGiven(key, keeping));
@@ -195,6 +196,7 @@ export class Page {
     const isFirst = this.#feedAnnounced === undefined;
     this.#feedAnnounced = feed.state;
     announce(`The feed ${feed.name} is ${feed.state}.`);
+    if (feed.state === "down") this.#trouble.feedDown(feed.name, this.#access);
     // A hub that has just started knows no symbols until its feed has sent some.
     if (isFirst || feed.state === "live") this.#offerSuggestions();
     if (isFirst && !this.#follower.isFollowing) this.#follow();

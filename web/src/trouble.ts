@@ -3,13 +3,15 @@
 import type { Access } from "./access.ts";
 import { feedName, withFeed } from "./feedName.ts";
 import { formatTimeOfDay } from "./format.ts";
-import { problemOfFeed } from "./hubStatus.ts";
+import { hasPublisher, problemOfFeed } from "./hubStatus.ts";
 import type { Notice } from "./notice.ts";
 import type { Feed, Session } from "./session.ts";
 
 export interface TroubleEvents {
   retried(): void;
   changed(): void;
+  /** Somebody wants to know how the sources of the feed are. */
+  asked(): void;
   /** Somebody wants to be connected again in place of another. */
   tookBack(): void;
 }
@@ -20,6 +22,8 @@ export class Trouble {
   #lost = false;
   /** The hub is there, and the address of this page names a feed that it does not have. */
   #feedProblem: string | undefined;
+  /** The feed is down although somebody is there to publish to it. */
+  #hasPublisher = false;
   /** What went wrong on this side, in plain words, until dismissed. */
   fault: string | undefined;
   readonly #events: TroubleEvents;
@@ -52,11 +56,23 @@ export class Trouble {
     );
   }
 
+  /** A feed is down: because nobody publishes, or because whoever does has lost its own source? */
+  feedDown(feed: string, access: Access): void {
+    this.#hasPublisher = false;
+    hasPublisher(feed, access).then(
+      (is) => {
+        this.#hasPublisher = is;
+        this.#events.changed();
+      },
+      () => undefined,
+    );
+  }
+
   notice(session: Session): Notice | undefined {
     if (this.takenOver) return this.#takenOverNotice();
     if (this.#feedProblem !== undefined) return { text: this.#feedProblem };
     if (this.#lost) return this.#lostNotice();
-    return this.#faultNotice(session) ?? feedNotice(session.feed);
+    return this.#faultNotice(session) ?? this.#feedNotice(session.feed);
   }
 
   #takenOverNotice(): Notice {
@@ -85,18 +101,24 @@ export class Trouble {
     session.dismissError();
     this.#events.changed();
   }
-}
 
-function feedNotice(feed: Feed | undefined): Notice | undefined {
-  if (feed === undefined || feed.state === "live") return undefined;
-  const since = formatTimeOfDay(feed.since);
-  if (feed.state === "stale") {
-    return { text: `The feed ${feed.name} has sent nothing since ${since}. It may be over for today.` };
+  #feedNotice(feed: Feed | undefined): Notice | undefined {
+    if (feed === undefined || feed.state === "live") return undefined;
+    const since = formatTimeOfDay(feed.since);
+    if (feed.state === "stale") {
+      return { text: `The feed ${feed.name} has sent nothing since ${since}. It may be over for today.` };
+    }
+    if (this.#hasPublisher) {
+      return {
+        text: `The feed ${feed.name} has lost the place its prices come from (since ${since}).`,
+        action: { label: "Show why", run: () => this.#events.asked() },
+      };
+    }
+    return {
+      text: `No feed is sending prices to this hub (since ${since}). Start one, for example a simulated market:`,
+      command: `tickwire feed sim --hub ${webSocketOrigin()}`,
+    };
   }
-  return {
-    text: `No feed is sending prices to this hub (since ${since}). Start one, for example a simulated market:`,
-    command: `tickwire feed sim --hub ${webSocketOrigin()}`,
-  };
 }
 
 /** Where this page's sockets go. */

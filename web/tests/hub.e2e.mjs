@@ -51,6 +51,24 @@ test("the panel shows feeds, views and what a source reports", async () => {
   await context.close();
 });
 
+test("a feed whose only publisher has lost its source says so", async () => {
+  const lone = await startHub();
+  const context = await browser.newContext();
+  const relay = await open(context, { url: lone.url, hash: "#AAPL" });
+  await relay.getByText("No feed is sending prices to this hub").waitFor();
+  const detail = "connection refused; next try in 4 s";
+  await relay.evaluate(reportFrom, { publisher: "relay", detail });
+  await relay.locator("#status-feed").click();
+  await relay.locator("#hub-sources li", { hasText: detail }).waitFor();
+
+  const visitor = await open(context, { url: lone.url, hash: "#AAPL" });
+  await visitor.getByText("The feed main has lost the place its prices come from").waitFor();
+  await visitor.getByRole("button", { name: "Show why" }).click();
+  await visitor.locator("#hub-sources li", { hasText: detail }).waitFor();
+  await context.close();
+  await stop(lone.child, "SIGKILL");
+});
+
 test("another view is a link away and keeps the list", async () => {
   const context = await browser.newContext();
   const visitor = await open(context, { hash: "#FAKEPACA" });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, mock, test } from "node:test";
 
 import { Access } from "../src/access.ts";
-import { askHub, problemOfFeed, Rates } from "../src/hubStatus.ts";
+import { askHub, hasPublisher, problemOfFeed, Rates } from "../src/hubStatus.ts";
 
 const access = new Access({ tab: undefined, device: undefined });
 
@@ -46,6 +46,16 @@ test("a feed that the hub does not have is told from those it has", async () => 
   assert.equal(await problemOfFeed("sip", access), undefined);
   const problem = "This hub has no feed spi for you; there are main, sip.";
   assert.equal(await problemOfFeed("spi", access), problem);
+});
+
+test("a feed has a publisher or not, whatever its state", async () => {
+  const feeds = [
+    { feed: "main", publishers: 1 },
+    { feed: "other", publishers: 0 },
+  ];
+  answering({ "/api/status": { feeds } });
+  const found = await Promise.all(["main", "other", "none"].map((feed) => hasPublisher(feed, access)));
+  assert.deepEqual(found, [true, false, false]);
 });
 
 test("rates are those between two looks, and none over a restart", () => {
