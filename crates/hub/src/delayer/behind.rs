@@ -32,6 +32,8 @@ pub(crate) struct Begun {
     pub(crate) log: Log,
     /// The last ticks of topics before those in the log, as far as they are known.
     pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
+    /// Ticks among the past that cannot be read.
+    pub(crate) lost: u64,
 }
 
 /// What has come due.
@@ -66,13 +68,15 @@ impl<S: Storage> Behind<S> {
         let known = last_before.iter().filter(|(.., at)| *at < next).cloned();
         let mut filling = Filling::new(log.starting_at(next));
         let mut behind = Self { delay, next, archive, held: VecDeque::new() };
+        let mut lost = 0;
         loop {
             let taken = behind.take(live, now, usize::MAX);
             if taken.due.is_empty() && taken.lost == 0 {
                 let Filling { log, passed, .. } = filling;
                 let last_before = known.chain(passed.into_values()).collect();
-                return (behind, Begun { log, last_before });
+                return (behind, Begun { log, last_before, lost });
             }
+            lost += taken.lost;
             taken.due.into_iter().for_each(|batch| filling.add(batch));
         }
     }

@@ -54,9 +54,10 @@ pub(super) fn make(
     let mut delayed = Vec::new();
     for delay in config.delays()? {
         let archive = archive.map(Archive::another);
-        let (behind, Begun { log, last_before }) =
+        let (behind, Begun { log, last_before, lost }) =
             Behind::begin(&live.log, archive, delay, now, empty_log(config), &last_before);
         let (market, shards) = market(log, delay, 1)?;
+        market.lost.add(lost);
         let (last_before, behind) = (last_before.into(), Some(behind));
         delayed.push((market, Threads { shards, last_before, behind }));
     }

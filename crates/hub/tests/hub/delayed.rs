@@ -142,7 +142,7 @@ fn what_memory_does_not_hold_when_it_is_due_comes_from_disk() {
 
 #[test]
 fn what_is_nowhere_when_it_is_due_is_counted_and_told_and_the_session_goes_on() {
-    const DELAY: Duration = Duration::from_millis(1_500);
+    const DELAY: Duration = Duration::from_secs(4);
     let hub = TestHub::start(late(DELAY, forgetful()));
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     let mut client = session(&hub, Encoding::Json);
@@ -159,6 +159,27 @@ fn what_is_nowhere_when_it_is_due_is_counted_and_told_and_the_session_goes_on() 
     assert_eq!(seqs(&came), (first..=5_010).collect::<Vec<_>>());
     publisher.publish(&trades("A", 5_010..5_011));
     assert_eq!(seqs(&client.take(1)), [5_011]);
+}
+
+#[test]
+fn a_client_of_alpacas_protocol_goes_on_behind_a_hole_and_is_told_nothing_it_does_not_know() {
+    const DELAY: Duration = Duration::from_secs(4);
+    let hub = TestHub::start(late(DELAY, forgetful()));
+    let mut client = Client::open(&hub, "/v2/late", &[]);
+    assert_eq!(client.control(), json!({"T":"success","msg":"connected"}));
+    let answer = client.ask(r#"{"action":"auth","key":"any","secret":"any"}"#);
+    assert_eq!(answer, json!({"T":"success","msg":"authenticated"}));
+    assert_eq!(client.ask(r#"{"action":"subscribe","trades":["A"]}"#)["trades"], json!(["A"]));
+    let mut publisher = Publisher::acknowledged(&hub, "p").0;
+    publisher.publish(&trades("A", 0..5_000));
+    let newest = 5_000;
+    let mut came = client.data();
+    while came.last().is_some_and(|tick| id_of(tick) + 1 < newest) {
+        came.extend(client.data());
+    }
+    let lost = lost(&hub, DELAY);
+    assert!(lost >= 4_000, "{lost}");
+    assert_eq!(came.iter().map(id_of).collect::<Vec<_>>(), (lost..newest).collect::<Vec<_>>());
 }
 
 /// A log on disk that is quiet for a while: what came before, and what came after.
