@@ -3,7 +3,7 @@
 //! A [`Source`] gives ticks with their event times: the [`Simulator`], or a [`Replay`] of recorded
 //! files. A [`Pace`] says when they are due. [`publish`] sends what is due to a hub, over one session
 //! after the other, so that the hub takes every tick once; [`write_ndjson`] writes it as lines of
-//! JSON instead.
+//! JSON instead. [`relay`] publishes what a server says that speaks Alpaca's stock stream.
 //!
 //! The schedule is open-loop: a tick's scheduled time never depends on when it could be sent. Where
 //! event times are scheduled times (`restamp`), latency measured from them therefore includes all

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use tickwire_protocol::FeedState;
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +88,8 @@ impl Upstream {
                         _ => Frame::Sign,
                     };
                     self.intake.push(self.session.hear(frame, now)?, now);
+                    // A flood is always ready to be read; the publisher has to have its turns.
+                    yield_now().await;
                 }
                 _ = beat.tick() => {
                     let now = self.clock.now();
