@@ -132,8 +132,12 @@ fn admit(
         let text = error.to_string();
         error.response(refuse(shared, StatusCode::BAD_REQUEST, Refused::Handshake, text))
     })?;
-    let shown = shown(headers)
-        .map_err(|text| refuse(shared, StatusCode::UNAUTHORIZED, Refused::Token, text))?;
+    let shown = match shown(headers) {
+        Err(_) if shared.keys.is_open() => None, // whatever it is, it is not for this hub
+        shown => {
+            shown.map_err(|text| refuse(shared, StatusCode::UNAUTHORIZED, Refused::Token, text))?
+        }
+    };
     let busy =
         |text: String| refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
     if shared.is_draining() {
