@@ -210,7 +210,7 @@ impl World {
         }
         let command = match listener.id {
             None => {
-                listener.encoding = wire::ENCODINGS[self.random.random_range(0..2)];
+                listener.encoding = wire::ENCODINGS[self.random.random_range(0..3)];
                 let id = self.shard.open(FeedId(0), listener.encoding);
                 listener.id = Some(id);
                 listener.come_back(&mut self.random, &self.truth, self.stand)

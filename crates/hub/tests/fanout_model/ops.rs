@@ -7,6 +7,8 @@ use proptest::sample::select;
 use tickwire_hub::fanout::CloseReason;
 use tickwire_protocol::{Channel, Delivery, Encoding, MaxRate, OnLag};
 
+use crate::wire::ENCODINGS;
+
 /// Feeds, channels and symbols are few, so that sessions meet.
 pub(crate) const FEEDS: u8 = 2;
 /// The last of them is never conflated.
@@ -148,7 +150,7 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 fn simple() -> impl Strategy<Value = Op> {
     let pick = any::<Pick>;
-    let encoding = select(vec![Encoding::Json, Encoding::MsgpackArray]);
+    let encoding = select(ENCODINGS.to_vec());
     let reason = select(vec![CloseReason::Shutdown, CloseReason::SlowClient]);
     prop_oneof![
         6 => (0..2_usize, 0..FEEDS, encoding)

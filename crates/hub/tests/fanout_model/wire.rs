@@ -7,7 +7,8 @@ use tickwire_protocol::{Element, Encoding, decode_message};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-pub(crate) const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackArray];
+pub(crate) const ENCODINGS: [Encoding; 3] =
+    [Encoding::Json, Encoding::MsgpackMap, Encoding::MsgpackArray];
 
 /// One message: the bytes of its payload and what they say.
 pub(crate) struct Message {

@@ -51,7 +51,7 @@ fn of_each_kind() -> Vec<Tick> {
             exchange: text("D"),
             price: price(126.55),
             size: 100,
-            conditions: conditions.clone(),
+            conditions,
             tape: text("C"),
         }),
         TickData::Quote(Quote {
