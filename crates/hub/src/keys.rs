@@ -212,7 +212,7 @@ impl Keys {
         let whole = if id.is_empty() { secret.clone() } else { format!("{id}:{secret}") };
         let same = |token: &&Token| bool::from(token.text.as_bytes().ct_eq(whole.as_bytes()));
         // The last that fits: where both tokens are the same text, it is the one that may do more.
-        self.tokens.iter().filter(same).next_back().map(|token| Grant::Token(token.role))
+        self.tokens.iter().rfind(same).map(|token| Grant::Token(token.role))
     }
 
     fn of_key(&self, shown: &Credentials) -> Option<Grant> {

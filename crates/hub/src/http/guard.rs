@@ -53,7 +53,7 @@ pub(super) async fn guard(
         .map_err(|expected| refused(StatusCode::UNAUTHORIZED, expected.to_owned()))?;
     let grant = match &shown {
         Some(shown) => shared.keys.check(shown, peer),
-        None => shared.keys.anonymous().ok_or(WrongKey::default()),
+        None => shared.keys.anonymous().ok_or_else(WrongKey::default),
     };
     let why_not = match grant {
         Ok(grant) if need.is_met_by(&grant) => return Ok(grant),

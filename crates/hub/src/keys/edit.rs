@@ -55,7 +55,7 @@ impl KeysEditor {
     ///
     /// # Errors
     /// If its id or name is taken or cannot be one, or the file cannot be written.
-    pub fn add(mut self, mut key: Key) -> Result<(), KeysError> {
+    pub fn append(mut self, mut key: Key) -> Result<(), KeysError> {
         if let Some(symbols) = &mut key.symbols {
             symbols.sort_unstable();
         }
@@ -222,8 +222,8 @@ mod tests {
             when_full: WhenFull::Replace,
             ..key("one")
         };
-        KeysEditor::open(&path, Anonymous::Read).unwrap().add(full.clone()).unwrap();
-        open(&path).add(key("two")).unwrap();
+        KeysEditor::open(&path, Anonymous::Read).unwrap().append(full.clone()).unwrap();
+        open(&path).append(key("two")).unwrap();
         let list = KeyList::from_file(&path).unwrap();
         assert_eq!(list.anonymous, Anonymous::Read);
         let sorted = list.keys[0].symbols.as_ref().unwrap();
@@ -260,7 +260,7 @@ mod tests {
             format!("key = [{{id = \"a\", name = \"a\", secret = \"{hash}\", role = \"read\"}}]\n");
         for text in ["[[key]]\nid = 1\n".to_owned(), "no TOML".to_owned(), inline] {
             std::fs::write(&path, &text).unwrap();
-            let added = KeysEditor::open(&path, Anonymous::None).and_then(|e| e.add(key("b")));
+            let added = KeysEditor::open(&path, Anonymous::None).and_then(|e| e.append(key("b")));
             assert!(added.is_err(), "{text}");
             let removed = KeysEditor::open(&path, Anonymous::None).and_then(|e| e.remove("a"));
             assert!(removed.is_err(), "{text}");
@@ -271,11 +271,11 @@ mod tests {
     #[test]
     fn a_name_or_id_that_is_taken_is_refused() {
         let (_folder, path) = file();
-        open(&path).add(key("one")).unwrap();
+        open(&path).append(key("one")).unwrap();
         let same_name = Key { name: "name of one".to_owned(), ..key("two") };
-        let error = open(&path).add(same_name).unwrap_err().to_string();
+        let error = open(&path).append(same_name).unwrap_err().to_string();
         assert!(error.contains("name of one is that of line 3"), "{error}");
-        assert!(open(&path).add(key("one")).is_err());
+        assert!(open(&path).append(key("one")).is_err());
         assert_eq!(KeyList::from_file(&path).unwrap().keys.len(), 1);
     }
 
@@ -287,7 +287,7 @@ mod tests {
                 let path = &path;
                 scope.spawn(move || {
                     for n in 0..8 {
-                        open(path).add(key(&format!("{thread}-{n}"))).unwrap();
+                        open(path).append(key(&format!("{thread}-{n}"))).unwrap();
                     }
                 });
             }
@@ -301,7 +301,7 @@ mod tests {
         let link = folder.path().join("link.toml");
         std::fs::write(&path, "").unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        open(&link).add(key("one")).unwrap();
+        open(&link).append(key("one")).unwrap();
         assert!(link.symlink_metadata().unwrap().is_symlink());
         assert_eq!(KeyList::from_file(&path).unwrap().keys.len(), 1);
     }

@@ -33,7 +33,7 @@ impl File {
     }
 
     fn add(&self, key: Key) {
-        KeysEditor::open(&self.path, Anonymous::None).unwrap().add(key).unwrap();
+        KeysEditor::open(&self.path, Anonymous::None).unwrap().append(key).unwrap();
     }
 
     fn remove(&self, id: &str) {

@@ -107,14 +107,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         Some(file) => {
             // First, since the secret cannot be had again.
             write_token(file, &format!("{id}:{secret}\n"))?;
-            if let Err(error) = editor.add(key) {
+            if let Err(error) = editor.append(key) {
                 let _gone = std::fs::remove_file(file); // the error is told in any case
                 return Err(error.into());
             }
             print(&format!("added {id} ({name}, {role}); its token is in {}\n", file.display()))
         }
         None => {
-            editor.add(key)?;
+            editor.append(key)?;
             // A secret that was given is known where it came from; a terminal remembers.
             let shown = if is_given { "(as given)" } else { &secret };
             print(&format!("id      {id}\nsecret  {shown}\n"))
