@@ -18,6 +18,8 @@ RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tick
     && install -d -o tickwire /var/lib/tickwire \
     && install -d -o tickwire -m 700 /etc/tickwire
 COPY --from=binary /src/target/release/tickwire /usr/local/bin/tickwire
+# The authorities behind wss:// addresses of others
+COPY --from=binary /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 USER tickwire
 EXPOSE 8080
 HEALTHCHECK --interval=2s --timeout=2s --retries=5 CMD ["tickwire", "healthcheck"]
