@@ -5,6 +5,7 @@
 //! every session of [`Shard::take_ready`] a loop of [`Shard::next_write`], and the same for
 //! [`Shard::next_catching_up`] as long as there is time.
 
+mod answers;
 mod apply;
 mod catch_up;
 mod commands;

@@ -1,41 +1,28 @@
 //! Subscribe, unsubscribe, list.
 
 use tickwire_protocol::{
-    Channel, Command, Control, DecodeError, Delivery, Encoding, ErrorCode, Mode, Names, PerChannel,
-    Resumed, Subscription, Symbol, Tick, UnixNanos, write_ack,
+    Channel, Command, Control, DecodeError, Delivery, Encoding, ErrorCode, Subscription, Tick,
 };
 
 use super::super::latest::{RATES_MAX, TooManyRates};
-use super::super::session::{Acks, Feed, Name};
+use super::super::session::{Feed, Name};
 use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::{LocalId, release_unused};
 use super::super::{FrameBuf, Position, SessionId, Want, frame};
 use super::Shard;
+use super::answers::Answer;
 use super::delivery::conflates;
 use super::write::CONTROL_WRITE_BYTES;
 
 /// A command that is not done; nothing was changed.
-struct Refused {
+pub(super) struct Refused {
     code: ErrorCode,
     detail: String,
 }
 
 /// A command would pass a limit.
-fn beyond(detail: impl Into<String>) -> Refused {
+pub(super) fn beyond(detail: impl Into<String>) -> Refused {
     Refused { code: ErrorCode::SymbolLimit, detail: detail.into() }
-}
-
-/// What an answer says besides the session's own state.
-#[derive(Default)]
-struct Answer {
-    id: Option<u64>,
-    names: Names,
-    delivery: Delivery,
-    modes: Vec<Mode>,
-    resumed: Option<Resumed>,
-    from: Option<UnixNanos>,
-    /// Where the session stands before it has been told what it misses; `None` if it misses nothing.
-    pos: Option<u64>,
 }
 
 /// What a subscribe changes.
@@ -48,13 +35,6 @@ struct Change {
     /// Channels whose `"*"` it does not have yet, or has with another delivery.
     wild: Vec<Channel>,
 }
-
-/// Most bytes of an ack that names the whole set.
-const ACK_BYTES_MAX: usize = 1_000_000;
-/// What such an ack takes without a symbol, at the most.
-const EMPTY_ACK_BYTES_MAX: usize = 256;
-/// What a symbol takes in it beside its own bytes, at the most.
-const QUOTES_AND_COMMA: usize = 3;
 
 /// So many names or fewer are put into their place one by one; more are sorted in together.
 const FEW: usize = 16;
@@ -106,26 +86,6 @@ impl Shard {
         self.control(id, &Control::Error { code, detail: Some(detail), id: command });
     }
 
-    /// How many names a session would have, by channel, with more beside those it has; `"*"` counts as
-    /// one.
-    #[must_use]
-    pub fn totals_with(&self, id: SessionId, more: &Names) -> PerChannel<usize> {
-        let session = &self.sessions[id.slot()];
-        let mut totals = PerChannel::default();
-        for (channel, selection) in more.iter() {
-            let is_new = |symbol: &&Symbol| {
-                let topic = self.topics.find(&(session.feed, channel, **symbol));
-                topic.is_none_or(|topic| session.find(topic).is_err())
-            };
-            let mut added: Vec<&Symbol> = selection.symbols.iter().filter(is_new).collect();
-            added.sort_unstable();
-            added.dedup();
-            let wild = selection.all && session.wild[channel].is_none();
-            totals[channel] = session.totals[channel] as usize + added.len() + usize::from(wild);
-        }
-        totals
-    }
-
     fn subscribe(&mut self, id: SessionId, asked: &Subscription) -> Result<(), Refused> {
         self.stop_needless_catch_up(id);
         let mut change = Change::default();
@@ -134,7 +94,7 @@ impl Shard {
         in_order_once(&mut change.moved);
         let allowed = found
             .and_then(|()| self.check_room(id, &change))
-            .and_then(|()| self.check_ack(id, &change))
+            .and_then(|()| self.check_ack(id, &change.added))
             .and_then(|()| self.check_replay(id, asked, &change));
         let room = allowed.and_then(|()| {
             self.lane(id, asked.delivery).map_err(|TooManyRates| {
@@ -257,24 +217,6 @@ impl Shard {
         Ok(())
     }
 
-    /// An ack of the whole set is one message, and there are clients that take none of 1 MiB.
-    fn check_ack(&self, id: SessionId, change: &Change) -> Result<(), Refused> {
-        let session = &self.sessions[id.slot()];
-        if session.acks == Acks::Changes {
-            return Ok(());
-        }
-        let names = session.names.iter().map(|name| name.topic).chain(change.added.iter().copied());
-        let bytes: usize =
-            names.map(|topic| self.topics.get(topic).key.2.as_str().len() + QUOTES_AND_COMMA).sum();
-        match bytes + EMPTY_ACK_BYTES_MAX {
-            0..=ACK_BYTES_MAX => Ok(()),
-            bytes => Err(beyond(format!(
-                "the answer, which names all symbols, would take {bytes} bytes: at most \
-                 {ACK_BYTES_MAX}; \"*\" stands for every symbol"
-            ))),
-        }
-    }
-
     fn add_names(&mut self, id: SessionId, added: &[LocalId], lane_of: impl Fn(Channel) -> LaneId) {
         for topic in added {
             let entry = self.topics.get_mut(*topic);
@@ -380,58 +322,6 @@ impl Shard {
             self.set_wild(id, channel, None);
         }
         self.drop_lanes(id);
-    }
-
-    /// Everything a session subscribes to.
-    fn names(&self, id: SessionId) -> Names {
-        let session = &self.sessions[id.slot()];
-        let topics: Vec<LocalId> = session.names.iter().map(|name| name.topic).collect();
-        let mut names = self.names_of(&topics);
-        for (channel, _) in session.wild_channels() {
-            names[channel].all = true;
-        }
-        names
-    }
-
-    fn names_of(&self, topics: &[LocalId]) -> Names {
-        let mut names = Names::default();
-        for topic in topics {
-            let (_, channel, symbol) = self.topics.get(*topic).key;
-            names[channel].symbols.push(symbol);
-        }
-        names
-    }
-
-    fn acknowledge(&mut self, id: SessionId, answer: Answer) {
-        let session = &self.sessions[id.slot()];
-        if session.acks == Acks::WholeSet {
-            return self.acknowledge_whole(id);
-        }
-        let mut total = PerChannel::default();
-        for (channel, count) in session.totals.iter() {
-            total[channel] = u64::from(*count);
-        }
-        let ack = Control::Subscription {
-            id: answer.id,
-            names: Box::new(answer.names),
-            total,
-            delivery: answer.delivery,
-            on_lag: session.on_lag,
-            modes: answer.modes,
-            pos: self.position(id).map(|Position(pos)| answer.pos.unwrap_or(pos).min(pos)),
-            resumed: answer.resumed,
-            from: answer.from,
-        };
-        self.control(id, &ack);
-    }
-
-    fn acknowledge_whole(&mut self, id: SessionId) {
-        let (names, encoding) = (self.names(id), self.sessions[id.slot()].encoding);
-        let mut frames = Vec::new();
-        frame::write_message(encoding, &mut frames, |out| {
-            write_ack(&names, encoding, out);
-        });
-        self.queue_frames(id, frames);
     }
 
     /// Queues the last values of new names, marked as such; of new `"*"` only if asked for.
