@@ -91,7 +91,8 @@ fn view_in(path: &str) -> Option<(bool, &str)> {
     }
 }
 
-/// Answers the handshake of a session. A peer that has shown wrong keys has to wait for that.
+/// Answers the handshake of a session. A peer that has shown wrong keys has to wait for that, unless it shows
+/// one at once: then the answer to that waits if it has to.
 async fn open(
     shared: &Arc<Shared>,
     peer: IpAddr,
@@ -99,7 +100,9 @@ async fn open(
     dialect: Dialect,
     mut request: Request,
 ) -> Response {
-    tokio::time::sleep(shared.keys.delay(peer)).await;
+    if matches!(shown(request.headers()), Ok(None)) {
+        tokio::time::sleep(shared.keys.delay(peer)).await;
+    }
     let on_upgrade = hyper::upgrade::on(&mut request);
     match admit(shared, peer, view, dialect, request.headers()) {
         Ok((response, session)) => {
