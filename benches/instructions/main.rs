@@ -16,6 +16,8 @@ struct Case {
     name: &'static str,
     subject: Subject,
     scene: Scene,
+    /// What its sessions are sent.
+    encoding: Encoding,
     /// Turns measured. More do not make it more exact, only slower.
     turns: usize,
 }
@@ -37,7 +39,7 @@ const FEW: usize = 4;
 /// Where each session has a slot in every tenth turn: two slots for each.
 const SLOTS: usize = 20;
 
-fn cases() -> [Case; 16] {
+fn cases() -> [Case; 17] {
     let newest = |symbols| Scene::wildcard(symbols).latest(None);
     [
         case("router-1", Subject::Router, Scene::unwanted(1), MANY),
@@ -55,12 +57,16 @@ fn cases() -> [Case; 16] {
         case("hot-1000", Subject::ShardDelivery, Scene::HOT, FEW),
         case("hot-10000", Subject::ShardDelivery, Scene::CROWD, FEW),
         case("board", Subject::ShardDelivery, Scene::BOARD, FEW),
+        Case {
+            encoding: Encoding::MsgpackMap,
+            ..case("board-map", Subject::ShardDelivery, Scene::BOARD, FEW)
+        },
         case("board-latest", Subject::ShardDelivery, Scene::BOARD.latest(Some(10.0)), SLOTS),
     ]
 }
 
 fn case(name: &'static str, subject: Subject, scene: Scene, turns: usize) -> Case {
-    Case { name, subject, scene, turns }
+    Case { name, subject, scene, encoding: Encoding::MsgpackArray, turns }
 }
 
 fn main() -> ExitCode {
@@ -104,7 +110,7 @@ impl Case {
 
     /// Says how many ticks were delivered.
     fn run_shard(&self) -> u64 {
-        let mut rig = ShardRig::new(self.scene, Encoding::MsgpackArray);
+        let mut rig = ShardRig::new(self.scene, self.encoding);
         let before = rig.delivered();
         for _ in 0..self.turns {
             let batch = rig.batch();
