@@ -156,10 +156,18 @@ impl Hub {
     /// # Errors
     /// If it is not running.
     pub fn memory_mib(&self) -> Result<u64> {
+        Ok(self.memory_kib()? / 1_024)
+    }
+
+    /// Resident memory, in KiB.
+    ///
+    /// # Errors
+    /// If it is not running.
+    pub fn memory_kib(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
-        Ok(kib.parse::<u64>()? / 1_024)
+        Ok(kib.parse()?)
     }
 
     /// For how long it had a processor.
