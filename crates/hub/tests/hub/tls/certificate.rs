@@ -45,8 +45,7 @@ fn files_that_cannot_be_used_are_refused_at_start_with_the_reason() {
     let broken = folder.path().join("broken.pem");
     std::fs::write(&broken, "-----BEGIN CERTIFICATE-----\n%%\n-----END CERTIFICATE-----\n")
         .unwrap();
-    let [first, first_key, second_key] =
-        ["first.pem", "first.key", "second.key"].map(|name| tls_file(name));
+    let [first, first_key, second_key] = ["first.pem", "first.key", "second.key"].map(tls_file);
     for (cert, key, culprit, reason) in [
         (&missing, &first_key, "missing.pem", "No such file"),
         (&first, &missing, "missing.pem", "No such file"),
