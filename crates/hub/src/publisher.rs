@@ -3,6 +3,7 @@
 
 mod demanding;
 mod end;
+mod id;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use crate::server::Shared;
 use crate::sources::SourceId;
 use demanding::{Demanding, due};
 use end::End;
+pub(crate) use id::PublisherId;
 
 /// Time between acknowledgements while there is something to acknowledge; the contract allows 50 ms.
 const ACK_INTERVAL: Duration = Duration::from_millis(20);
@@ -96,7 +98,7 @@ struct Session<S> {
 }
 
 struct Acknowledged {
-    id: Arc<str>,
+    id: PublisherId,
     token: PublisherToken,
     /// Number of the last data message received.
     number: u64,
@@ -264,7 +266,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn open(&mut self, publish: Publish) -> Result<(), End> {
-        let id: Arc<str> = publish.publisher.into();
+        let name: Arc<str> = publish.publisher.into();
+        let status = self.shared.feeds.get(self.feed);
+        let id = PublisherId::new(&status.name, &name);
         let (opened, answer) = oneshot::channel();
         let progress = self.progress_sender.clone();
         let message = Ingest::Open { id: id.clone(), progress, opened };
@@ -273,8 +277,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             true => End::Shutdown,
             false => End::TooManyPublishers,
         })?;
-        tracing::info!(publisher = ?id, last = opened.last, "publisher begins");
-        self.shared.feeds.get(self.feed).sources.name(self.source, &id);
+        tracing::info!(feed = %status.name, publisher = ?name, last = opened.last, "publisher begins");
+        status.sources.name(self.source, &name);
         self.acknowledged = Some(Acknowledged { id, token: opened.token, number: opened.last });
         self.told.upto = opened.last;
         self.tell(&Control::Publishing { last: opened.last, mark: opened.mark }).await?;

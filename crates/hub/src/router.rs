@@ -14,6 +14,7 @@ use crate::clock;
 use crate::durable::{DurableLog, Turn};
 use crate::fanout::{FeedId, Fenced, Opened, PublisherToken, Sequencer};
 use crate::metrics::Refused;
+use crate::publisher::PublisherId;
 use crate::server::Shared;
 
 /// What publishers hand to the router. The queue is bounded in messages, and in ticks by the permit
@@ -21,7 +22,7 @@ use crate::server::Shared;
 #[derive(Debug)]
 pub(crate) enum Ingest {
     /// A publisher begins acknowledged publishing. No answer: too many publishers.
-    Open { id: Arc<str>, progress: watch::Sender<Progress>, opened: oneshot::Sender<Opened> },
+    Open { id: PublisherId, progress: watch::Sender<Progress>, opened: oneshot::Sender<Opened> },
     /// Ticks of one feed.
     Ticks {
         feed: FeedId,
@@ -37,7 +38,7 @@ pub(crate) enum Ingest {
         permit: OwnedSemaphorePermit,
     },
     /// A publisher's session has ended.
-    Close { id: Arc<str>, token: PublisherToken },
+    Close { id: PublisherId, token: PublisherToken },
     /// Time has passed, so that minutes may be over of which bars are made.
     Clock,
     /// Everything before it is numbered; the router may end.
@@ -47,7 +48,7 @@ pub(crate) enum Ingest {
 /// Which message of which publisher.
 #[derive(Debug)]
 pub(crate) struct MessageNumber {
-    pub(crate) id: Arc<str>,
+    pub(crate) id: PublisherId,
     pub(crate) token: PublisherToken,
     pub(crate) number: u64,
     pub(crate) mark: Option<String>,
@@ -174,7 +175,7 @@ impl Router {
                 }
             }
             Ingest::Close { id, token } => {
-                self.sequencer.close(&id, token);
+                self.sequencer.close(id.as_str(), token);
                 self.sessions.remove(&token);
             }
             Ingest::Clock => {} // the end of every turn looks at the time
@@ -185,14 +186,17 @@ impl Router {
 
     fn open(
         &mut self,
-        id: &str,
+        id: &PublisherId,
         progress: watch::Sender<Progress>,
         opened: oneshot::Sender<Opened>,
     ) {
         if opened.is_closed() {
             return; // the session ended while it waited
         }
-        let Some(answer) = self.sequencer.open(id) else { return };
+        if let Some(formerly) = id.formerly() {
+            self.sequencer.rename(formerly, id.as_str());
+        }
+        let Some(answer) = self.sequencer.open(id.as_str()) else { return };
         if let Some(session) = answer.fenced.and_then(|token| self.sessions.remove(&token)) {
             session.send_modify(|progress| progress.fenced = true);
         }
@@ -214,7 +218,7 @@ impl Router {
         numbered: Option<MessageNumber>,
     ) -> Result<Option<(PublisherToken, u64)>, Fenced> {
         let Some(MessageNumber { id, token, number, mark }) = numbered else { return Ok(None) };
-        self.sequencer.advance(&id, token, number, mark)?;
+        self.sequencer.advance(id.as_str(), token, number, mark)?;
         Ok(Some((token, number)))
     }
 

@@ -237,6 +237,23 @@ fn more_publisher_ids_than_remembered_forget_the_oldest_that_is_away() {
 }
 
 #[test]
+fn the_same_id_at_two_feeds_is_two_publishers() {
+    let hub = TestHub::start(Config { feeds: vec!["main".into(), "other".into()], ..config() });
+    let (mut main, _) = Publisher::acknowledged(&hub, "relay");
+    main.send_marked(&[trade("AAPL", 1)], Some("of main"));
+    main.settle();
+    let (mut other, mark) = Publisher::acknowledged_at(&hub, "/publish?feed=other", "relay");
+    assert_eq!((other.number, mark), (0, None));
+    for id in 1..=5 {
+        other.publish(&[trade("AAPL", id)]);
+    }
+    main.publish(&[trade("AAPL", 2)]); // nobody has taken its place
+    drop((main, other));
+    let (main, mark) = Publisher::acknowledged(&hub, "relay");
+    assert_eq!((main.number, mark.as_deref()), (2, Some("of main")));
+}
+
+#[test]
 fn a_publishers_close_is_answered_with_its_code() {
     let hub = TestHub::default();
     let mut publisher = Publisher::open(&hub);

@@ -19,7 +19,12 @@ impl Publisher {
 
     /// A publisher with acknowledgements. Says the mark the hub remembers.
     pub(crate) fn acknowledged(hub: &TestHub, id: &str) -> (Self, Option<String>) {
-        let mut publisher = Self::open(hub);
+        Self::acknowledged_at(hub, "/publish", id)
+    }
+
+    /// The same at another path than that of the first feed.
+    pub(crate) fn acknowledged_at(hub: &TestHub, path: &str, id: &str) -> (Self, Option<String>) {
+        let mut publisher = Self { client: Client::open(hub, path, &[]), number: 0 };
         let command = format!(r#"{{"action":"publish","publisher":"{id}"}}"#);
         let answer = publisher.client.ask(&command);
         assert_eq!(answer["T"], "publishing", "{answer}");

@@ -1,0 +1,119 @@
+use super::*;
+use tickwire_protocol::{Price, TickData, Trade};
+
+pub(crate) fn trade(symbol: &str, seq: u64) -> Tick {
+    let price = Price::from_f64(100.25).unwrap();
+    Tick {
+        symbol: Symbol::new(symbol).unwrap(),
+        seq: Seq(seq),
+        time: UnixNanos(1_767_364_200_000_000_000),
+        data: TickData::Trade(Trade { id: seq, price, size: 100, ..Trade::default() }),
+    }
+}
+
+const FEED: FeedId = FeedId(0);
+
+#[test]
+fn numbers_are_contiguous_within_a_topic_and_over_all() {
+    let mut sequencer = Sequencer::new(10, 10);
+    sequencer.take(FEED, vec![trade("A", 0), trade("B", 0), trade("A", 0)]);
+    let first = sequencer.batch(UnixNanos(5)).unwrap();
+    sequencer.take(FEED, vec![trade("A", 0)]);
+    let second = sequencer.batch(UnixNanos(3)).unwrap();
+    let seqs: Vec<_> = first.ticks().iter().map(|n| (n.topic.0, n.tick.seq.0)).collect();
+    assert_eq!(seqs, [(0, 1), (1, 1), (0, 2)]);
+    assert_eq!((second.first(), second.ticks()[0].tick.seq), (Position(4), Seq(3)));
+    assert_eq!(second.received(), UnixNanos(5), "receive time never decreases");
+    assert!(sequencer.batch(UnixNanos(9)).is_none());
+}
+
+#[test]
+fn the_same_symbol_in_two_feeds_is_two_topics() {
+    let mut sequencer = Sequencer::new(10, 10);
+    sequencer.take(FEED, vec![trade("A", 0)]);
+    sequencer.take(FeedId(1), vec![trade("A", 0)]);
+    let batch = sequencer.batch(UnixNanos(1)).unwrap();
+    assert!(batch.ticks().iter().all(|numbered| numbered.tick.seq == Seq(1)));
+    assert_eq!(sequencer.topics(), 2);
+}
+
+#[test]
+fn topics_beyond_the_limit_are_refused_and_counted() {
+    let mut sequencer = Sequencer::new(1, 10);
+    assert_eq!(sequencer.take(FEED, vec![trade("A", 0), trade("B", 0), trade("A", 0)]), 1);
+    assert_eq!(sequencer.pending(), 2);
+}
+
+#[test]
+fn a_publisher_that_returns_continues_its_count_and_fences_its_older_session() {
+    let mut sequencer = Sequencer::new(10, 10);
+    let old = sequencer.open("p").unwrap();
+    assert_eq!((old.last, old.fenced), (0, None));
+    sequencer.advance("p", old.token, 1, Some("m".to_owned())).unwrap();
+    let new = sequencer.open("p").unwrap();
+    assert_eq!((new.last, new.mark.as_deref(), new.fenced), (1, Some("m"), Some(old.token)));
+    assert_eq!(sequencer.advance("p", old.token, 2, None), Err(Fenced));
+    sequencer.close("p", old.token);
+    sequencer.advance("p", new.token, 2, None).unwrap();
+    sequencer.close("p", new.token);
+    let again = sequencer.open("p").unwrap();
+    assert_eq!((again.last, again.fenced), (2, None));
+}
+
+#[test]
+fn a_sequencer_goes_on_where_another_stood() {
+    let at = |id: &str, last| PublisherAt { id: id.to_owned(), last, mark: None };
+    let numbering = Numbering {
+        topics: vec![(FEED, Channel::Trades, Symbol::new("A").unwrap(), Seq(7))],
+        publishers: vec![at("old", 3), at("new", 4)],
+        head: Position(90),
+        received: UnixNanos(50),
+    };
+    let mut sequencer = Sequencer::go_on(numbering, 10, 2);
+    sequencer.take(FEED, vec![trade("A", 0), trade("B", 0)]);
+    assert_eq!(sequencer.take_new_topics().len(), 1);
+    let batch = sequencer.batch(UnixNanos(40)).unwrap();
+    let numbers: Vec<_> = batch.ticks().iter().map(|n| (n.topic.0, n.tick.seq.0)).collect();
+    assert_eq!(numbers, [(0, 8), (1, 1)]);
+    assert_eq!((batch.first(), batch.received()), (Position(90), UnixNanos(50)));
+    assert!(sequencer.take_changes().is_empty());
+
+    assert_eq!(sequencer.open("third").unwrap().last, 0, "takes the place of the oldest");
+    let opened = sequencer.open("new").unwrap();
+    assert_eq!(opened.last, 4);
+    for number in [5, 6] {
+        sequencer.advance("new", opened.token, number, None).unwrap();
+    }
+    let changes = sequencer.take_changes();
+    assert_eq!(changes.forgotten, ["old"]);
+    assert_eq!(changes.at, [at("new", 6)]);
+    assert!(sequencer.take_changes().is_empty(), "told once");
+}
+
+#[test]
+fn only_publishers_that_are_away_are_forgotten() {
+    let mut sequencer = Sequencer::new(10, 2);
+    let first = sequencer.open("first").unwrap();
+    sequencer.open("second").unwrap();
+    assert_eq!(sequencer.open("third"), None, "both are connected");
+    sequencer.close("first", first.token);
+    assert!(sequencer.open("third").is_some());
+    assert_eq!(sequencer.advance("first", first.token, 1, None), Err(Fenced));
+}
+
+#[test]
+fn a_publisher_goes_on_under_another_id() {
+    let at = |id: &str, last| PublisherAt { id: id.to_owned(), last, mark: Some("m".to_owned()) };
+    let publishers = vec![at("relay", 7), at("main/other", 2), at("other", 5)];
+    let mut sequencer = Sequencer::go_on(Numbering { publishers, ..Numbering::default() }, 10, 10);
+    sequencer.rename("relay", "main/relay");
+    sequencer.rename("other", "main/other");
+    sequencer.rename("nobody", "main/nobody");
+    assert_eq!(
+        sequencer.take_changes(),
+        PublisherChanges { forgotten: vec!["relay".to_owned()], at: vec![at("main/relay", 7)] }
+    );
+    assert_eq!(sequencer.open("main/relay").unwrap().last, 7);
+    assert_eq!(sequencer.open("main/other").unwrap().last, 2, "it is known by that id");
+    assert_eq!(sequencer.open("main/nobody").unwrap().last, 0);
+}
