@@ -9,6 +9,8 @@ use crate::dialect::Dialect;
 use crate::fanout::{CloseReason, FeedId};
 use crate::keys::{Grant, KeySession};
 
+/// Commands of a session that has shown no key that are refused before it is closed.
+const REFUSED_MAX: u32 = 16;
 /// How long a session may try to be let in while its key has as many sessions as it may.
 const FULL_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -30,8 +32,8 @@ pub(crate) struct Visitor {
 /// Where a session stands with its key.
 #[derive(Debug)]
 pub(crate) enum Login {
-    /// It has to show a key until then.
-    Expected { until: Instant },
+    /// It has to show a key until then; so many other commands have been refused.
+    Expected { until: Instant, refused: u32 },
     /// It has shown a right one, which has as many sessions as it may, and may try again until then;
     /// `given_up` is when it may not any more.
     Full { until: Instant, given_up: Instant },
@@ -47,7 +49,7 @@ impl Login {
     /// When something happens unless the session does something before.
     pub(crate) const fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Expected { until } | Self::Full { until, .. } => Some(*until),
+            Self::Expected { until, .. } | Self::Full { until, .. } => Some(*until),
             Self::Out { told, .. } => Some(*told),
             Self::In { .. } => None,
         }
@@ -59,6 +61,14 @@ impl Login {
             Self::In { grant, .. } => Some(grant),
             _ => None,
         }
+    }
+
+    /// Another command than that was refused. `true` if it is to be heard no longer: whoever waits for a key does not
+    /// ask so often.
+    pub(crate) const fn refused_command(&mut self) -> bool {
+        let Self::Expected { refused, .. } = self else { return false };
+        *refused += 1;
+        *refused >= REFUSED_MAX
     }
 
     /// The key has no place left: those who are not in yet get more time, up to a minute in all.

@@ -39,7 +39,7 @@ pub enum CloseReason {
     TooBig,
     /// The hub is shutting down.
     Shutdown,
-    /// It showed a wrong key.
+    /// It showed a wrong key, or asked too often for other things before it showed one.
     AuthFailed,
     /// It showed no right key in time.
     AuthTimeout,

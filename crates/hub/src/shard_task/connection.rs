@@ -18,6 +18,9 @@ use crate::dialect::Dialect;
 use crate::fanout::CloseReason;
 use crate::login::{Login, Visitor};
 
+/// Largest message of a session that is not in, in bytes: it has a key to show and nothing else to say.
+const STRANGER_BYTES_MAX: usize = 4_096;
+
 /// A session that a connection is to be, with the bytes that were read too far.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
@@ -130,7 +133,8 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let Newcomer { read_already, visitor, guard } = newcomer;
-        let reader = Reader::new(config.command_bytes_max, read_already);
+        let message_bytes_max = config.command_bytes_max.min(STRANGER_BYTES_MAX);
+        let reader = Reader::new(message_bytes_max, read_already);
         let tap = Tap { transport, out: Vec::new(), allowance: 0 };
         Self {
             reader,
@@ -139,7 +143,7 @@ impl Connection {
             stage: Stage::Open,
             reading: Reading::OnEvent,
             visitor,
-            login: Login::Expected { until: now + ms(config.login_ms_max) },
+            login: Login::Expected { until: now + ms(config.login_ms_max), refused: 0 },
             unread: Bytes::new(),
             heard: now,
             sent: now,
@@ -169,6 +173,12 @@ impl Connection {
     /// the rest of a frame, pongs, closes.
     pub(crate) fn own_bytes(&self) -> usize {
         self.tap.out.len() + self.rest.len() + self.tap.transport.pending_bytes_max()
+    }
+
+    /// It is in, and may send larger messages from the next one on.
+    pub(crate) fn let_in(&mut self, login: Login, message_bytes_max: usize) {
+        self.login = login;
+        self.reader.set_message_bytes_max(message_bytes_max);
     }
 
     /// How many bytes may be read from now on.

@@ -53,7 +53,8 @@ impl ShardTask {
 
     /// Lets a session in if there is a place for it.
     fn let_in(&mut self, id: SessionId, grant: Grant, shown: bool) {
-        let (now, more) = (self.now, ms(self.shared.config.login_ms_max));
+        let (now, config) = (self.now, &self.shared.config);
+        let more = ms(config.login_ms_max);
         let shard = self.follower.clone();
         let Some(connection) =
             self.connections.get_mut(id.0 as usize).and_then(Option::as_deref_mut)
@@ -62,15 +63,17 @@ impl ShardTask {
         };
         let Visitor { peer, user_agent, dialect, feed, .. } = &connection.visitor;
         let user_agent = user_agent.as_deref().map(str::to_owned);
-        let was_in = connection.login.grant().is_some();
+        let feed = (*dialect == Dialect::Tickwire && connection.login.grant().is_none())
+            .then(|| self.shared.feeds.get(*feed));
         match self.shared.keys.enter(&grant, Entrant { peer: *peer, user_agent, shard }) {
             Ok(place) => {
-                connection.login = Login::In { grant, place, shown };
+                let login = Login::In { grant, place, shown };
+                connection.let_in(login, config.command_bytes_max);
                 if shown {
                     self.core.control(id, &Control::Authenticated);
                 }
-                if *dialect == Dialect::Tickwire && !was_in {
-                    self.core.control(id, &self.shared.feeds.get(*feed).element());
+                if let Some(feed) = feed {
+                    self.core.control(id, &feed.element());
                 }
             }
             Err(KeyFull { detail }) => {

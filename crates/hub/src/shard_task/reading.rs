@@ -17,6 +17,8 @@ const READ_BYTES_PER_TURN: usize = 64 * 1024;
 const READING_TIME: Duration = Duration::from_millis(1);
 /// Answers, pongs included, pending in a session, in bytes, above which its commands wait.
 pub(super) const SESSION_CONTROL_BYTES: usize = 256 * 1024;
+/// The same in a session that is not in: some errors, and what to answer pings with.
+const STRANGER_CONTROL_BYTES: usize = 4 * 1024;
 /// Answers pending in all sessions of the shard, in bytes, above which commands wait. The core ends
 /// the blocked sessions that hold most of them, so the wait is short.
 pub(super) const CONTROLS_BYTES: usize = 64 << 20;
@@ -102,9 +104,14 @@ impl ShardTask {
 
     /// Whether a session has fetched enough of its answers to ask for more.
     fn may_read(&self, id: SessionId) -> bool {
-        let own = self.connections.get(id.0 as usize).and_then(Option::as_deref);
-        own.is_none_or(|connection| connection.own_bytes() <= SESSION_CONTROL_BYTES)
-            && self.core.control_bytes(id) <= SESSION_CONTROL_BYTES
+        let Some(connection) = self.connections.get(id.0 as usize).and_then(Option::as_deref)
+        else {
+            return true;
+        };
+        let is_in = connection.login.grant().is_some();
+        let most = if is_in { SESSION_CONTROL_BYTES } else { STRANGER_CONTROL_BYTES };
+        connection.own_bytes() <= most
+            && self.core.control_bytes(id) <= most
             && self.core.stats().control_bytes <= CONTROLS_BYTES
     }
 

@@ -6,7 +6,7 @@ use tungstenite::Message;
 use super::ShardTask;
 use super::connection::Stage;
 use crate::dialect::{Dialect, Request};
-use crate::fanout::SessionId;
+use crate::fanout::{CloseReason, SessionId};
 use crate::keys::Grant;
 
 impl ShardTask {
@@ -14,6 +14,9 @@ impl ShardTask {
     /// the rest. Messages that the library deals with itself are none.
     pub(super) fn take(&mut self, id: SessionId, message: Message) {
         let Some(connection) = self.connection(id) else { return };
+        if connection.stage != Stage::Open {
+            return; // it is ending
+        }
         let request = match (connection.visitor.dialect, message) {
             (Dialect::Echo, Message::Text(text)) => {
                 return self.core.message(id, Encoding::Json, text.as_bytes());
@@ -35,10 +38,8 @@ impl ShardTask {
 
     fn answer(&mut self, id: SessionId, request: Request) {
         let Some(connection) = self.connection(id) else { return };
-        if connection.stage != Stage::Open {
-            return; // it is ending
-        }
         let (request_id, grant) = (request.id(), connection.login.grant().cloned());
+        let is_refused = grant.is_none() && !matches!(request, Request::Auth(_));
         match (request, grant) {
             (Request::Unreadable { id: command, code, detail }, _) => {
                 self.handle().metrics.refused_commands.add(1);
@@ -53,6 +54,12 @@ impl ShardTask {
                 Ok(()) => self.core.command(id, &command),
                 Err(detail) => self.core.refuse(id, request_id, ErrorCode::SymbolLimit, detail),
             },
+        }
+        if is_refused
+            && let Some(connection) = self.connection(id)
+            && connection.login.refused_command()
+        {
+            self.finish(id, CloseReason::AuthFailed);
         }
     }
 

@@ -30,6 +30,14 @@ impl Reader {
         reader
     }
 
+    /// Sets how large messages may be that have not begun yet.
+    pub fn set_message_bytes_max(&mut self, bytes: usize) {
+        self.message_bytes_max = bytes;
+        if let Some(library) = &mut self.library {
+            library.context.set_config(|config| *config = library_config(bytes));
+        }
+    }
+
     /// Reads one message. What has to be answered by itself is written to the stream, which must take
     /// all of it at once.
     ///
@@ -73,11 +81,7 @@ struct Library {
 
 impl Library {
     fn new(message_bytes_max: usize, read_already: Vec<u8>) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_message_size(Some(message_bytes_max))
-            .max_frame_size(Some(message_bytes_max));
+        let config = library_config(message_bytes_max);
         let given = read_already.len();
         let context =
             WebSocketContext::from_partially_read(read_already, Role::Server, Some(config));
@@ -96,6 +100,14 @@ impl Library {
     fn holds_nothing(&self) -> bool {
         self.given == self.taken && self.context.can_write()
     }
+}
+
+fn library_config(message_bytes_max: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(Some(message_bytes_max))
+        .max_frame_size(Some(message_bytes_max))
 }
 
 /// The fewest bytes in which a client can send a message. Pieces have a header each, so that those of

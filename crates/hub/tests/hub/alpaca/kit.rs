@@ -29,7 +29,7 @@ impl Codec {
         }
     }
 
-    const fn first_byte(self) -> u8 {
+    pub(super) const fn first_byte(self) -> u8 {
         match self {
             Self::Json => OPEN_TEXT,
             Self::Msgpack => OPEN_BINARY,

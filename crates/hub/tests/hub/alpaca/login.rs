@@ -6,7 +6,7 @@ use serde_json::json;
 use tickwire_hub::Config;
 
 use super::kit::{Bot, Codec, Heard, KeysFile, secret};
-use crate::kit::{Client, Publisher, TestHub, config, now, trade, upgrade_request};
+use crate::kit::{Client, Publisher, TestHub, config, masked, now, trade, upgrade_request};
 
 fn guarded(more: &str) -> (KeysFile, TestHub) {
     let file = KeysFile::new("").with("TWBOT", more);
@@ -89,6 +89,48 @@ fn who_asks_before_the_key_is_told_so_and_may_show_it_later() {
         bot.log_in("any", "thing");
         let ack = bot.subscribe(json!({"quotes": ["AAPL"]}));
         assert_eq!(ack["trades"], json!([]), "what was refused is not done");
+    }
+}
+
+#[test]
+fn who_goes_on_asking_before_the_key_is_closed() {
+    let (_file, hub) = guarded("");
+    for codec in Codec::BOTH {
+        let mut bot = Bot::welcomed(&hub, codec);
+        for _ in 0..16 {
+            bot.request("subscribe", json!({"trades": ["AAPL"]}));
+            bot.error(401, "not authenticated");
+        }
+        assert_eq!(bot.closed(), (1008, "auth_failed".to_owned()));
+    }
+    let mut bot = Bot::welcomed(&hub, Codec::Json);
+    bot.client.send_frame(Codec::Json.first_byte(), "1 ".repeat(2_000).as_bytes());
+    for _ in 0..16 {
+        bot.error(400, "invalid syntax");
+    }
+    assert_eq!(bot.closed(), (1008, "auth_failed".to_owned()));
+}
+
+/// What a session without a key makes the hub keep for it is small: its messages, and answers to its pings.
+#[test]
+fn before_the_key_messages_are_small_and_behind_it_they_need_not_be() {
+    let (_file, hub) = guarded("");
+    let many: Vec<_> = (0..2_000).map(|number| format!("SYM{number}")).collect();
+    for codec in Codec::BOTH {
+        let mut bot = Bot::welcomed(&hub, codec);
+        bot.request("subscribe", json!({"trades": many}));
+        assert_eq!(bot.closed(), (1009, "too_big".to_owned()));
+        let mut bot = Bot::welcomed(&hub, codec);
+        let payload = codec.spell(&json!({"action": "subscribe", "trades": many}));
+        bot.say_in_pieces(&payload, 1_000);
+        assert_eq!(bot.closed(), (1009, "too_big".to_owned()));
+        // The large one is on its way with the key.
+        let mut bot = Bot::welcomed(&hub, codec);
+        let auth = json!({"action": "auth", "key": "TWBOT", "secret": secret("TWBOT")});
+        let auth = masked(codec.first_byte(), &codec.spell(&auth));
+        bot.client.send_raw(&[auth, masked(codec.first_byte(), &payload)].concat());
+        assert_eq!(bot.message()[0]["msg"], "authenticated");
+        assert_eq!(bot.ack()["trades"].as_array().unwrap().len(), 2_000);
     }
 }
 
