@@ -27,7 +27,7 @@ pub use demand::{DemandChanges, Want};
 pub use frame::FrameBuf;
 pub use log::{FellOut, Log};
 pub use sequencer::{
-    Fenced, Numbering, Opened, PublisherAt, PublisherChanges, PublisherToken, Sequencer,
+    FEED_END, Fenced, Numbering, Opened, PublisherAt, PublisherChanges, PublisherToken, Sequencer,
 };
 pub use session::{Acks, CloseReason, SessionId};
 pub use shard::{Limits, NextWrite, READERS_MAX, Shard, Stats};

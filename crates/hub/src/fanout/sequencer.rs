@@ -7,6 +7,9 @@ use tickwire_protocol::{Channel, Seq, Symbol, Tick, UnixNanos};
 
 use super::{Batch, FeedId, Numbered, Position, TopicId};
 
+/// What stands between the feed and the rest in the id of a publisher: no name of a feed holds it.
+pub const FEED_END: char = '\n';
+
 /// Gives every tick its topic, its sequence number and its position, and remembers of every
 /// publisher how far it has come, so that nothing is taken twice.
 #[derive(Debug)]
@@ -20,6 +23,7 @@ pub struct Sequencer {
     new_topics: Vec<(FeedId, Channel, Symbol)>,
     publishers: HashMap<String, Publisher>,
     topics_max: usize,
+    /// Of each feed.
     publishers_max: usize,
     sessions: u64,
     /// What has become of publishers since the last look; kept only where somebody looks.
@@ -239,11 +243,11 @@ impl Sequencer {
         Some(batch)
     }
 
-    /// A publisher begins (or comes back). The least recently begun of those that are not connected
-    /// is forgotten when there are too many; `None` when all are connected.
+    /// A publisher begins (or comes back). The least recently begun of those of its feed that are not
+    /// connected is forgotten when there are too many; `None` when all are connected.
     pub fn open(&mut self, id: &str) -> Option<Opened> {
-        if !self.publishers.contains_key(id) && self.publishers.len() >= self.publishers_max {
-            self.forget_oldest()?;
+        if !self.publishers.contains_key(id) && self.beside(id).count() >= self.publishers_max {
+            self.forget_oldest(id)?;
         }
         self.sessions += 1;
         let token = PublisherToken(self.sessions);
@@ -274,8 +278,14 @@ impl Sequencer {
         self.publishers.insert(to.to_owned(), publisher);
     }
 
-    fn forget_oldest(&mut self) -> Option<()> {
-        let idle = self.publishers.iter().filter(|(_, publisher)| !publisher.connected);
+    /// The publishers of the same feed: those of others take no place from it.
+    fn beside(&self, id: &str) -> impl Iterator<Item = (&String, &Publisher)> {
+        let feed = feed_of(id);
+        self.publishers.iter().filter(move |(known, _)| feed_of(known) == feed)
+    }
+
+    fn forget_oldest(&mut self, newer: &str) -> Option<()> {
+        let idle = self.beside(newer).filter(|(_, publisher)| !publisher.connected);
         let (id, _) = idle.min_by_key(|(_, publisher)| publisher.session.0)?;
         let id = id.clone();
         self.publishers.remove(&id);
@@ -320,6 +330,11 @@ impl Sequencer {
             publisher.connected = false;
         }
     }
+}
+
+/// The feed whose publisher an id is, if it says so.
+fn feed_of(id: &str) -> &str {
+    id.split_once(FEED_END).map_or("", |(feed, _)| feed)
 }
 
 #[cfg(test)]

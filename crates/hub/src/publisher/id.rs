@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tickwire_protocol::Feed;
 
-/// What separates the feed from the rest: no name of a feed holds it.
-const SEPARATOR: char = '\n';
+use crate::fanout::FEED_END;
 
 /// A publisher of one feed. The same id at two feeds is two publishers: whoever may publish to one feed
 /// can neither replace nor overtake a publisher of another.
@@ -19,7 +18,7 @@ impl PublisherId {
     /// The publisher that calls itself `name` at a feed.
     pub(crate) fn new(feed: &Feed, name: &str) -> Self {
         let feed = feed.as_str();
-        let feed_and_name = format!("{feed}{SEPARATOR}{name}").into();
+        let feed_and_name = format!("{feed}{FEED_END}{name}").into();
         Self { feed_and_name, feed_bytes: feed.len() }
     }
 
@@ -30,8 +29,8 @@ impl PublisherId {
     /// How a log knows it that was written before ids belonged to feeds. A name that could be the
     /// publisher of another feed was never known so.
     pub(crate) fn formerly(&self) -> Option<&str> {
-        let name = &self.feed_and_name[self.feed_bytes + SEPARATOR.len_utf8()..];
-        (!name.contains(SEPARATOR)).then_some(name)
+        let name = &self.feed_and_name[self.feed_bytes + FEED_END.len_utf8()..];
+        (!name.contains(FEED_END)).then_some(name)
     }
 }
 

@@ -117,3 +117,18 @@ fn a_publisher_goes_on_under_another_id() {
     assert_eq!(sequencer.open("main/other").unwrap().last, 2, "it is known by that id");
     assert_eq!(sequencer.open("main/nobody").unwrap().last, 0);
 }
+
+#[test]
+fn publishers_of_a_feed_take_no_place_from_those_of_another() {
+    let mut sequencer = Sequencer::new(10, 2);
+    let relay = sequencer.open("main\nrelay").unwrap();
+    sequencer.advance("main\nrelay", relay.token, 7, None).unwrap();
+    sequencer.close("main\nrelay", relay.token);
+    for number in 0..5 {
+        let id = format!("other\n{number}");
+        let opened = sequencer.open(&id).unwrap();
+        sequencer.close(&id, opened.token);
+    }
+    assert_eq!(sequencer.publishers.len(), 3);
+    assert_eq!(sequencer.open("main\nrelay").unwrap().last, 7);
+}
