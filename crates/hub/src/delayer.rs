@@ -21,6 +21,8 @@ pub(crate) use behind::{Begun, Behind, Taken};
 const LOOK_MAX: Duration = Duration::from_secs(1);
 /// How often at most: ticks that come so much later than they might leave in larger batches of writes.
 const LOOK_MIN: Duration = Duration::from_millis(5);
+/// The same while the market has no session: its shard need not be woken for ticks that nobody is sent.
+const LOOK_MIN_UNREAD: Duration = Duration::from_millis(500);
 /// Time between two warnings.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -52,7 +54,8 @@ impl Delayer {
         while !self.shared.is_stopping() {
             let wait = self.turn();
             if !wait.is_zero() {
-                thread::park_timeout(wait.clamp(LOOK_MIN, LOOK_MAX));
+                let least = if self.sessions() == 0 { LOOK_MIN_UNREAD } else { LOOK_MIN };
+                thread::park_timeout(wait.clamp(least, LOOK_MAX));
             }
         }
     }
@@ -91,8 +94,7 @@ impl Delayer {
     fn warn(&mut self) {
         let now = clock::monotonic();
         let market = self.market();
-        let sessions: u64 = market.shards.iter().map(|shard| shard.metrics.assigned.get()).sum();
-        if sessions == 0 || self.said.is_some_and(|said| now - said < WARN_INTERVAL) {
+        if self.sessions() == 0 || self.said.is_some_and(|said| now - said < WARN_INTERVAL) {
             return;
         }
         let (delay, memory) = (market.delay, self.shared.live().log.oldest_received());
@@ -109,6 +111,10 @@ impl Delayer {
                 "raise log_bytes_max and log_ticks_max, or set data_dir"
             }
         );
+    }
+
+    fn sessions(&self) -> u64 {
+        self.market().shards.iter().map(|shard| shard.metrics.assigned.get()).sum()
     }
 
     fn market(&self) -> &Market {
