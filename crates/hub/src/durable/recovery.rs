@@ -100,7 +100,10 @@ pub enum RecoverError {
         damage: String,
     },
     /// It holds ticks of a feed that is not configured.
-    #[error("it holds feed {0}, which is not among the hub's feeds: add it, or use another folder")]
+    #[error(
+        "it holds feed {0}, which is not among the hub's feeds: add it (the feed test that the hub has \
+         by itself: --test-feed on), or use another folder"
+    )]
     UnknownFeed(Feed),
 }
 
