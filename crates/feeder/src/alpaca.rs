@@ -107,7 +107,7 @@ impl AlpacaConfig {
 /// [`PublisherConfig::flush_timeout`]. Connections on both sides are made again, for ever.
 ///
 /// # Errors
-/// If the hub does not let it publish.
+/// If the hub does not let it publish, or is the upstream itself.
 pub async fn relay(
     config: AlpacaConfig,
     hub: PublisherConfig,
@@ -117,12 +117,15 @@ pub async fn relay(
     let session = config.session();
     let (intake, live) = live(config.queue_bytes_max, config.on_demand, session.report());
     let stop = cancel.child_token();
-    let upstream = Upstream::new(config, session, intake).run(stop.clone());
+    let same =
+        |_| FeedError::SameHub { upstream: config.url.to_string(), hub: hub.hub.to_string() };
+    let upstream = Upstream::new(config.clone(), session, intake).run(stop.clone());
     let publishing = async {
-        let published = publish_supply(live, hub, cancel, progress).await;
+        let published = publish_supply(live, hub.clone(), cancel, progress).await;
         stop.cancel();
         published
     };
-    let (published, ()) = tokio::join!(publishing, Box::pin(upstream));
+    let (published, ended) = tokio::join!(publishing, Box::pin(upstream));
+    ended.map_err(same)?;
     published
 }

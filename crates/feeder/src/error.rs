@@ -11,6 +11,17 @@ pub enum FeedError {
     /// The hub does not let it publish.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// A relay was to publish what a hub has to that hub.
+    #[error(
+        "{upstream} is the hub that the ticks are published to ({hub}), so they would go round for ever: expected \
+         another --url or another --hub"
+    )]
+    SameHub {
+        /// Where the ticks come from.
+        upstream: String,
+        /// Where they were to go.
+        hub: String,
+    },
     /// The ticks cannot be written.
     #[error("cannot write the ticks")]
     Write(#[source] std::io::Error),

@@ -24,6 +24,7 @@ use crate::schedule::Schedule;
 use crate::supply::Supply;
 use crate::{Authorities, Counts, FeedError, Pace, Progress, Source};
 pub use address::{HubUrl, HubUrlError};
+pub(crate) use connection::epoch;
 use session::Publisher;
 
 /// Who publishes, where, and with which limits.

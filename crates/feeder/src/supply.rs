@@ -69,8 +69,8 @@ pub(crate) trait Supply {
         false
     }
 
-    /// A session with the hub begins: what it says of demand begins anew, and it knows no report.
-    fn begin(&mut self) {}
+    /// A session with the hub of an epoch begins: what it says of demand begins anew, and it knows no report.
+    fn begin(&mut self, _epoch: Option<&str>) {}
 
     /// What subscribers want now and did not before, and the other way round.
     fn hear_demand(&mut self, _names: &Names, _gone: &Names) {}

@@ -14,6 +14,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_
 use super::AlpacaConfig;
 use super::retry::End;
 use super::session::Say;
+use crate::publisher::epoch;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An upstream that takes nothing for so long is dead.
@@ -26,7 +27,11 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 const SAID_CHARS_MAX: usize = 120;
 
 #[derive(Debug)]
-pub(super) struct Connection(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Connection {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Which hub it leads to, if it leads to one.
+    pub(super) epoch: Option<String>,
+}
 
 impl Connection {
     pub(super) async fn open(config: &AlpacaConfig) -> Result<Self, End> {
@@ -43,7 +48,7 @@ impl Connection {
         let trust = config.authorities.as_ref().map(crate::Authorities::connector);
         let connecting = connect_async_tls_with_config(request, Some(limits), true, trust);
         match timeout(CONNECT_TIMEOUT, Box::pin(connecting)).await {
-            Ok(Ok((socket, _))) => Ok(Self(socket)),
+            Ok(Ok((socket, response))) => Ok(Self { socket, epoch: epoch(&response) }),
             Ok(Err(error)) => Err(refused(error)),
             Err(_) => {
                 let seconds = CONNECT_TIMEOUT.as_secs();
@@ -54,7 +59,7 @@ impl Connection {
 
     /// What comes next. Cancel safe: nothing is lost.
     pub(super) async fn next(&mut self) -> Result<Message, End> {
-        match self.0.next().await {
+        match self.socket.next().await {
             None => Err(End::Lost("the upstream cut the connection".to_owned())),
             Some(Err(error)) => Err(lost(error)),
             Some(Ok(Message::Close(Some(frame)))) => {
@@ -72,9 +77,9 @@ impl Connection {
         }
         let sending = async {
             for say in says {
-                self.0.feed(message(say)?).await.map_err(lost)?;
+                self.socket.feed(message(say)?).await.map_err(lost)?;
             }
-            self.0.flush().await.map_err(lost)
+            self.socket.flush().await.map_err(lost)
         };
         let sent = timeout(SEND_TIMEOUT, sending).await;
         sent.unwrap_or_else(|_| Err(End::Lost("the upstream does not read".to_owned())))
@@ -83,8 +88,8 @@ impl Connection {
     /// Says goodbye, so that the key's place is free at once.
     pub(super) async fn close(mut self) {
         let goodbye = async {
-            self.0.close(None).await.ok();
-            while let Some(Ok(_)) = self.0.next().await {}
+            self.socket.close(None).await.ok();
+            while let Some(Ok(_)) = self.socket.next().await {}
         };
         timeout(CLOSE_TIMEOUT, goodbye).await.ok();
     }

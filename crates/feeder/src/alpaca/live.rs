@@ -20,6 +20,14 @@ struct Shared {
     /// The newest.
     report: Mutex<Report>,
     reported: Notify,
+    ends: Mutex<Ends>,
+}
+
+/// The hubs at both ends, as far as they are known to be any.
+#[derive(Debug, Default)]
+struct Ends {
+    upstream: Option<String>,
+    hub: Option<String>,
 }
 
 impl Shared {
@@ -30,10 +38,20 @@ impl Shared {
     fn report(&self) -> MutexGuard<'_, Report> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether both ends are the same hub: then nothing may pass.
+    fn goes_round(&self) -> bool {
+        let ends = self.ends();
+        ends.hub.is_some() && ends.hub == ends.upstream
+    }
 }
 
 /// Ticks with the times at which they came.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Queue {
     ticks: VecDeque<(Tick, UnixNanos)>,
     bytes: usize,
@@ -92,6 +110,7 @@ pub(super) fn live(bytes_max: usize, on_demand: bool, first: Report) -> (Intake,
         filled: Notify::new(),
         report: Mutex::new(first),
         reported: Notify::new(),
+        ends: Mutex::default(),
     });
     let (demanded, demand) = watch::channel(NameSet::new());
     let intake = Intake { shared: Arc::clone(&shared), demand };
@@ -107,6 +126,16 @@ pub(super) fn live(bytes_max: usize, on_demand: bool, first: Report) -> (Intake,
 }
 
 impl Intake {
+    /// Tells which hub the ticks come from, if it is one.
+    pub(super) fn comes_from(&self, epoch: Option<&str>) {
+        self.shared.ends().upstream = epoch.map(str::to_owned);
+    }
+
+    /// Whether that is the hub they go to.
+    pub(super) fn goes_round(&self) -> bool {
+        self.shared.goes_round()
+    }
+
     /// Brings ticks that came just now.
     pub(super) fn push(&self, ticks: Vec<Tick>, now: UnixNanos) {
         if ticks.is_empty() {
@@ -199,8 +228,12 @@ impl Supply for Live {
         self.on_demand
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, epoch: Option<&str>) {
         self.begins = true;
+        self.shared.ends().hub = epoch.map(str::to_owned);
+        if self.shared.goes_round() {
+            *self.shared.queue() = Queue { closed: true, ..Queue::default() };
+        }
         self.shared.reported.notify_one();
     }
 
@@ -285,14 +318,32 @@ mod tests {
                 .map(|(_, symbol)| symbol.map_or("*".into(), |name| name.to_string()))
                 .collect()
         };
-        live.begin();
+        live.begin(None);
         live.hear_demand(&names("A B"), &names(""));
         live.hear_demand(&names("C *"), &names("A"));
         assert_eq!(wanted(&intake), ["*", "B", "C"]);
-        live.begin();
+        live.begin(None);
         live.hear_demand(&names("D"), &names(""));
         live.hear_demand(&names("E"), &names(""));
         assert_eq!(wanted(&intake), ["D", "E"]);
+    }
+
+    #[test]
+    fn what_a_hub_has_is_not_published_to_it() {
+        let (intake, mut live) = live(1_000_000, true, report());
+        for (upstream, hub, round) in [
+            (None, None, false),
+            (Some("a"), Some("b"), false),
+            (None, Some("b"), false),
+            (Some("b"), Some("b"), true),
+        ] {
+            intake.comes_from(upstream);
+            intake.push(ticks(2), UnixNanos(1));
+            live.begin(hub);
+            assert_eq!(intake.goes_round(), round);
+            assert_eq!(taken(&mut live).len(), if round { 0 } else { 2 });
+        }
+        assert!(live.has_ended());
     }
 
     #[tokio::test]
@@ -302,7 +353,7 @@ mod tests {
             intake.report(Report { connects, ..report() });
         }
         assert_eq!(live.report().await.connects, 3);
-        live.begin();
+        live.begin(None);
         assert_eq!(live.report().await.connects, 3);
     }
 }

@@ -20,6 +20,10 @@ use crate::clock::Clock;
 /// come together.
 const BEAT: Duration = Duration::from_millis(250);
 
+/// The upstream is the hub that the ticks go to.
+#[derive(Debug)]
+pub(super) struct SameHub;
+
 #[derive(Debug)]
 pub(super) struct Upstream {
     config: AlpacaConfig,
@@ -36,18 +40,26 @@ impl Upstream {
         Self { config, session, intake, clock: Clock::start(), logged }
     }
 
-    /// Connects again and again, until it is stopped.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    /// Connects again and again, until it is stopped, or turns out to be the hub that the ticks go to.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), SameHub> {
+        self.connect(&stop).await;
+        if self.intake.goes_round() { Err(SameHub) } else { Ok(()) }
+    }
+
+    async fn connect(&mut self, stop: &CancellationToken) {
         loop {
             let opened = tokio::select! {
                 opened = Connection::open(&self.config) => opened,
                 () = stop.cancelled() => return,
             };
+            if let Ok(connection) = &opened {
+                self.intake.comes_from(connection.epoch.as_deref());
+            }
             let wait = match opened {
-                Ok(connection) => self.serve(connection, &stop).await,
+                Ok(connection) => self.serve(connection, stop).await,
                 Err(end) => Some(self.ended(&end)),
             };
-            let Some(wait) = wait else { return };
+            let Some(wait) = wait.filter(|_| !self.intake.goes_round()) else { return };
             tokio::select! {
                 () = sleep(wait) => {}
                 () = stop.cancelled() => return,
@@ -77,6 +89,9 @@ impl Upstream {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            if self.intake.goes_round() {
+                return Err(End::Refused("it is the hub that the ticks go to".to_owned()));
+            }
             self.tell();
             connection.send(self.session.take_outbox()).await?;
             tokio::select! {
@@ -105,8 +120,10 @@ impl Upstream {
     /// There is no connection, or no longer: says so, and how long to stay away.
     fn ended(&mut self, end: &End) -> Duration {
         let wait = self.session.ended(end, self.clock.now(), rand::random());
-        let seconds = wait.as_secs_f64();
-        tracing::warn!("{}: {}; next try in {seconds:.0} s", self.config.url, end.reason());
+        if !self.intake.goes_round() {
+            let seconds = wait.as_secs_f64();
+            tracing::warn!("{}: {}; next try in {seconds:.0} s", self.config.url, end.reason());
+        }
         self.tell();
         wait
     }

@@ -45,6 +45,8 @@ pub(super) struct Link {
     pub(super) last: u64,
     /// Where the source stood then.
     pub(super) mark: Option<String>,
+    /// Which hub it is.
+    pub(super) epoch: Option<String>,
 }
 
 impl Link {
@@ -67,8 +69,9 @@ impl Link {
         let trust = config.authorities.as_ref().map(Authorities::connector);
         let connecting = connect_async_tls_with_config(request, Some(limits), true, trust);
         let connected = Box::pin(connecting).await; // it is large
-        let (socket, _) = connected.map_err(|error| refused(url, error))?;
-        let mut link = Self { socket, send_timeout: config.ack_timeout, last: 0, mark: None };
+        let (socket, response) = connected.map_err(|error| refused(url, error))?;
+        let (send_timeout, epoch) = (config.ack_timeout, epoch(&response));
+        let mut link = Self { socket, send_timeout, last: 0, mark: None, epoch };
         link.say(&Command::Publish(config.publisher.command(demand))).await?;
         loop {
             for control in link.next().await? {
@@ -190,6 +193,11 @@ fn refused(url: String, error: Error) -> Problem {
         return Problem::Fatal(PublishError::Refused { url, status: status.as_u16(), detail });
     }
     Problem::Again(format!("HTTP {status} {detail}"))
+}
+
+/// Which hub has answered a handshake, if it is one.
+pub(crate) fn epoch<B>(response: &Response<B>) -> Option<String> {
+    Some(response.headers().get("tickwire-epoch")?.to_str().ok()?.to_owned())
 }
 
 fn body(response: &Response<Option<Vec<u8>>>) -> String {

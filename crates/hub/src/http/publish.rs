@@ -41,7 +41,7 @@ pub(super) async fn session(
     let on_upgrade = hyper::upgrade::on(&mut request);
     let admitted = admit(&shared, peer, &query, request.headers()).await;
     let accepted = admitted.and_then(|(feed, grant)| {
-        let response = accept(request.headers(), None).map_err(|error| {
+        let response = accept(request.headers(), None, &shared.epoch).map_err(|error| {
             let text = error.to_string();
             error.response(refuse(&shared, StatusCode::BAD_REQUEST, Refused::Handshake, text))
         })?;

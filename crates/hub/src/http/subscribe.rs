@@ -131,7 +131,7 @@ fn admit(
     origin_allowed(headers, &shared.config.allow_origins)
         .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
     let (encoding, subprotocol) = encoding(dialect, headers);
-    let response = accept(headers, subprotocol).map_err(|error| {
+    let response = accept(headers, subprotocol, &shared.epoch).map_err(|error| {
         let text = error.to_string();
         error.response(refuse(shared, StatusCode::BAD_REQUEST, Refused::Handshake, text))
     })?;

@@ -39,10 +39,14 @@ impl HandshakeError {
     }
 }
 
-/// The answer to a handshake.
+/// Tells hubs apart, so that a relay notices when it would feed a hub with what it has from there.
+const EPOCH: &str = "tickwire-epoch";
+
+/// The answer to a handshake with the hub of an epoch.
 pub(crate) fn accept(
     headers: &HeaderMap,
     subprotocol: Option<&'static str>,
+    epoch: &str,
 ) -> Result<axum::response::Response, HandshakeError> {
     let has = |name: header::HeaderName, token: &str| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
@@ -62,6 +66,7 @@ pub(crate) fn accept(
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(header::CONNECTION, "Upgrade")
         .header(header::UPGRADE, "websocket")
+        .header(EPOCH, epoch)
         .header(header::SEC_WEBSOCKET_ACCEPT, derive_accept_key(key));
     if let Some(subprotocol) = subprotocol {
         response = response.header(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
