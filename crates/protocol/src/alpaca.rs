@@ -153,10 +153,14 @@ impl Asked {
         map: &mut A,
         reading: &mut &'static str,
     ) -> Result<(), A::Error> {
+        let mut text = |field| {
+            *reading = field;
+            map.next_value()
+        };
         match (key, Channel::from_name(key)) {
-            ("action", _) => (*reading, self.action) = ("action", map.next_value()?),
-            ("key", _) => (*reading, self.key) = ("key", map.next_value()?),
-            ("secret", _) => (*reading, self.secret) = ("secret", map.next_value()?),
+            ("action", _) => self.action = text("action")?,
+            ("key", _) => self.key = text("key")?,
+            ("secret", _) => self.secret = text("secret")?,
             (_, Some(Channel::Corrections | Channel::CancelErrors)) => {
                 map.next_value::<IgnoredAny>()?;
             }

@@ -111,6 +111,12 @@ fn channel_of_another_stream_is_refused_by_name() {
 fn faults_name_the_field() {
     for (command, expected) in [
         (json!({ "trades": ["A"] }), "field action: missing"),
+        (json!({ "action": 7 }), "field action: invalid type: integer `7`, expected a string"),
+        (json!({ "action": "auth", "key": {} }), "field key: invalid type: map, expected a string"),
+        (
+            json!({ "action": "auth", "key": "k", "secret": [] }),
+            "field secret: invalid type: sequence, expected a string",
+        ),
         (
             json!({ "action": "listen" }),
             "field action: unknown action \"listen\": expected auth, subscribe or unsubscribe",
