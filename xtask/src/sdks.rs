@@ -52,18 +52,51 @@ mod tests {
         .collect()
     }
 
-    /// The sources of a folder, one behind the other.
-    fn sources(folder: &Path) -> String {
+    /// The sources of one kind in a folder, one behind the other.
+    fn sources(folder: &Path, kind: &str) -> String {
         let mut all = String::new();
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() && !path.ends_with("node_modules") {
-                all += &sources(&path);
-            } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "mjs") {
+                all += &sources(&path, kind);
+            } else if path.extension().is_some_and(|extension| extension == kind) {
                 all += &fs::read_to_string(&path).unwrap();
             }
         }
         all
+    }
+
+    /// Whether there is a test of a name, among the functions with attributes.
+    fn is_rust_test(sources: &str, name: &str) -> bool {
+        let head = format!("fn {name}(");
+        sources.match_indices(&head).any(|(at, _)| {
+            let above =
+                sources[..at].lines().rev().skip(usize::from(!sources[..at].ends_with('\n')));
+            let attributes: Vec<&str> = above
+                .map(str::trim_start)
+                .take_while(|line| line.starts_with("#[") || line.starts_with("///"))
+                .collect();
+            let has = |start: &str| attributes.iter().any(|line| line.starts_with(start));
+            (has("#[test]") || has("#[tokio::test")) && !has("#[ignore")
+        })
+    }
+
+    /// Whether a test is called `"R1: …"`, or `"R1, R2: …"`.
+    fn is_node_test(sources: &str, requirement: &str) -> bool {
+        let titles = sources.split('"').filter_map(|title| title.split_once(": "));
+        titles.into_iter().any(|(numbers, _)| numbers.split(", ").any(|one| one == requirement))
+    }
+
+    #[test]
+    fn a_test_is_a_function_that_runs_as_one() {
+        let sources =
+            "#[test]\nfn one() {}\n\n/// R1.\n#[test]\n#[ignore]\nfn two() {}\n\nfn three() {}
+            #[tokio::test]\n/// R2.\n    async fn four() {}\n// R3: five\n";
+        let are = ["one", "two", "three", "four"].map(|name| is_rust_test(sources, name));
+        assert_eq!(are, [true, false, false, true]);
+        let titles = r#"test("R3, R4: all"); // R5: none"#;
+        let are = ["R3", "R4", "R5"].map(|requirement| is_node_test(titles, requirement));
+        assert_eq!(are, [true, true, false]);
     }
 
     #[test]
@@ -73,14 +106,14 @@ mod tests {
         let requirements = requirements(&page);
         let numbers: Vec<usize> = requirements.iter().map(|(number, _)| *number).collect();
         assert_eq!(numbers, (1..=36).collect::<Vec<_>>());
-        let sources = sources(&root.join("crates")) + &sources(&root.join("compat"));
+        let rust = sources(&root.join("crates"), "rs");
+        let node = sources(&root.join("compat"), "mjs");
         for (number, tests_of_it) in requirements {
             let tests: Vec<&str> = tests_of_it.split('`').skip(1).step_by(2).collect();
             let is_told = !tests.is_empty() || tests_of_it.contains("not tested");
             assert!(is_told, "R{number}: {tests_of_it}");
             for test in tests {
-                let exists = sources.contains(&format!("fn {test}("))
-                    || sources.contains(&format!("{test}:"));
+                let exists = is_rust_test(&rust, test) || is_node_test(&node, test);
                 assert!(exists, "R{number}: there is no test `{test}`");
             }
         }
