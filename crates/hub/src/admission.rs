@@ -1,6 +1,7 @@
 //! Who may come in: limits of sessions, and origins.
 
-use std::collections::HashMap;
+mod crowd;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,8 +9,9 @@ use axum::http::{HeaderMap, header};
 use tokio::sync::Notify;
 
 use crate::config::Config;
+pub(crate) use crowd::{Crowd, Full, machine};
 
-/// Counts sessions, in all and by address.
+/// Counts sessions, in all and by machine.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     counts: Mutex<Counts>,
@@ -19,11 +21,10 @@ pub(crate) struct Sessions {
     none_left: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
     total: usize,
-    /// Only addresses that have sessions, and no loopback ones.
-    by_address: HashMap<IpAddr, usize>,
+    crowd: Crowd,
 }
 
 /// One session's place; given back when dropped.
@@ -36,7 +37,8 @@ pub(crate) struct SessionGuard {
 impl Sessions {
     pub(crate) fn new(config: &Config) -> Arc<Self> {
         let (max, per_address_max) = (config.sessions_max, config.sessions_per_address_max);
-        let (counts, none_left) = (Mutex::default(), Notify::new());
+        let counts = Mutex::new(Counts { total: 0, crowd: Crowd::new(per_address_max) });
+        let none_left = Notify::new();
         Arc::new(Self { counts, max, per_address_max, none_left })
     }
 
@@ -47,13 +49,9 @@ impl Sessions {
             return Err(format!("the hub has {} sessions, as many as it may", self.max));
         }
         let address = address.to_canonical();
-        if !address.is_loopback() {
-            let count = counts.by_address.entry(address).or_default();
-            if *count >= self.per_address_max {
-                return Err(format!("{address} has {count} sessions, as many as it may"));
-            }
-            *count += 1;
-        }
+        counts.crowd.enter(address).map_err(|Full| {
+            format!("{address} has {} sessions, as many as it may", self.per_address_max)
+        })?;
         counts.total += 1;
         Ok(SessionGuard { sessions: self.clone(), address })
     }
@@ -75,12 +73,7 @@ impl Drop for SessionGuard {
         if counts.total == 0 {
             self.sessions.none_left.notify_waiters();
         }
-        if let Some(count) = counts.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.by_address.remove(&self.address);
-            }
-        }
+        counts.crowd.leave(self.address);
     }
 }
 
@@ -107,7 +100,7 @@ pub(crate) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> Result<
     ))
 }
 
-fn is_address_or_localhost(host: &str) -> bool {
+pub(crate) fn is_address_or_localhost(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,

@@ -12,7 +12,7 @@ mod upgrade;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -28,6 +28,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tower::ServiceExt;
 
+use crate::admission::{Crowd, Full};
 use crate::config::ms;
 use crate::dialect::Dialect;
 use crate::drain::retry_of_sessions;
@@ -45,17 +46,27 @@ pub(crate) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
+/// Which part of the connections may be of one machine: one that opens many and says nothing shall
+/// not keep everybody out.
+const SHARE_OF_ONE: usize = 4;
+
 /// Accepts connections until the hub closes.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let app = routes(shared.clone());
-    let room = Arc::new(Semaphore::new(shared.config.http_connections_max));
+    let places_max = shared.config.http_connections_max;
+    let room = Arc::new(Semaphore::new(places_max));
+    let crowd = Arc::new(Mutex::new(Crowd::new(places_max.div_ceil(SHARE_OF_ONE))));
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &room) => accepted,
             () = shared.closing.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer, place)) => {
+            Ok((stream, peer, room)) => {
+                let Ok(place) = Place::of(peer.ip(), &crowd, room) else {
+                    shared.metrics.refuse(Refused::SessionLimit, 1);
+                    continue; // it has many that can be heard
+                };
                 let connection = connection(stream, peer, app.clone(), shared.clone(), place);
                 shared.tasks.spawn(connection);
             }
@@ -73,9 +84,33 @@ async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let room = room.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, place))
+    Ok((stream, peer, room))
+}
+
+/// A connection's place at the front; given back when dropped.
+struct Place {
+    crowd: Arc<Mutex<Crowd>>,
+    address: IpAddr,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn of(
+        address: IpAddr,
+        crowd: &Arc<Mutex<Crowd>>,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Self, Full> {
+        crowd.lock().unwrap_or_else(PoisonError::into_inner).enter(address)?;
+        Ok(Self { crowd: crowd.clone(), address, _room: room })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner).leave(self.address);
+    }
 }
 
 /// Serves one connection until it ends or becomes a session.
@@ -84,7 +119,7 @@ async fn connection(
     peer: SocketAddr,
     app: Router,
     shared: Arc<Shared>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 ) {
     let _unsupported = stream.set_nodelay(true); // then it is merely slower
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {

@@ -1,8 +1,10 @@
 //! Failed logins, by address: the more there were, the longer the next answer takes.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::admission::machine;
 
 /// The delay after the first failure; it doubles with each.
 const FIRST: Duration = Duration::from_millis(100);
@@ -39,7 +41,7 @@ impl Failures {
 impl Throttle {
     /// Counts a failure and returns how long its answer should take.
     pub(crate) fn failed(&mut self, address: IpAddr, now: Instant) -> Duration {
-        let address = place(address);
+        let address = machine(address);
         if !self.failures.contains_key(&address) {
             self.make_room(now);
         }
@@ -53,7 +55,7 @@ impl Throttle {
 
     /// How long somebody from there should wait before he may try.
     pub(crate) fn delay(&self, address: IpAddr, now: Instant) -> Duration {
-        match self.failures.get(&place(address)) {
+        match self.failures.get(&machine(address)) {
             Some(failures) if !failures.is_forgotten(now) => failures.delay(),
             _ => Duration::ZERO,
         }
@@ -61,7 +63,7 @@ impl Throttle {
 
     /// Somebody from there has shown a right key.
     pub(crate) fn succeeded(&mut self, address: IpAddr) {
-        self.failures.remove(&place(address));
+        self.failures.remove(&machine(address));
     }
 
     /// Forgets those that have been good for long, and if there are none the one that was for the longest.
@@ -77,17 +79,6 @@ impl Throttle {
         if let Some(address) = oldest.map(|(address, _)| *address) {
             self.failures.remove(&address);
         }
-    }
-}
-
-/// Who counts as one: an IPv4 address, or the network of 64 bits one machine has in IPv6.
-fn place(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
     }
 }
 
