@@ -114,6 +114,8 @@ impl Seat {
 pub(super) struct Seats {
     /// By number, so by age. Those that are to end are not among them any more.
     seats: BTreeMap<u64, Arc<Seat>>,
+    /// How many of them are sessions of subscribers.
+    subscribers: usize,
     /// Sessions that found no place.
     pub(super) refused: u64,
     /// When somebody last came with this key.
@@ -123,11 +125,18 @@ pub(super) struct Seats {
 impl Seats {
     pub(super) fn take(&mut self, number: u64, seat: Arc<Seat>) {
         self.last = Some(seat.since);
+        self.subscribers += usize::from(seat.is_subscriber());
         self.seats.insert(number, seat);
     }
 
     pub(super) fn leave(&mut self, number: u64) {
-        self.seats.remove(&number);
+        self.remove(number);
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Arc<Seat>> {
+        let seat = self.seats.remove(&number)?;
+        self.subscribers -= usize::from(seat.is_subscriber());
+        Some(seat)
     }
 
     fn subscribers(&self) -> impl Iterator<Item = (u64, &Arc<Seat>)> {
@@ -135,8 +144,8 @@ impl Seats {
     }
 
     /// Sessions of subscribers.
-    pub(super) fn count(&self) -> usize {
-        self.subscribers().count()
+    pub(super) const fn count(&self) -> usize {
+        self.subscribers
     }
 
     /// Sessions of publishers.
@@ -152,13 +161,14 @@ impl Seats {
     /// Ends the oldest session of a subscriber for a newer one.
     pub(super) fn replace_oldest(&mut self) {
         let oldest = self.subscribers().next().map(|(number, _)| number);
-        if let Some(seat) = oldest.and_then(|number| self.seats.remove(&number)) {
+        if let Some(seat) = oldest.and_then(|number| self.remove(number)) {
             seat.replace();
         }
     }
 
     /// Ends all sessions: what they may do is not what it was.
     pub(super) fn revoke(&mut self) {
+        self.subscribers = 0;
         for seat in std::mem::take(&mut self.seats).into_values() {
             seat.revoke();
         }
