@@ -7,7 +7,7 @@ import { toMillis, type Quote, type Tick, type Trade } from "./wire.ts";
 
 export class Row {
   readonly symbol: string;
-  /** Counts the ticks applied; a view is up to date while its copy is equal. */
+  /** Counts what has changed; a view is up to date while its copy is equal. */
   version = 0;
   /** Of the newest trade. */
   last: number | undefined;
@@ -24,6 +24,8 @@ export class Row {
   direction: "up" | "down" | undefined;
   /** When a live trade last changed the price. */
   movedMs = -Infinity;
+  /** Why the hub does not give this symbol to this page, in its words; undefined if it does. */
+  refused: string | undefined;
   readonly history = new History();
   readonly trades = new Sequence();
   readonly quotes = new Sequence();
@@ -61,6 +63,11 @@ export class Row {
     }
     this.#touched(nowMs, nowMs);
     return ticks;
+  }
+
+  setRefused(reason: string | undefined): void {
+    this.refused = reason;
+    this.version += 1;
   }
 
   #sequence(tick: Tick): Sequence {

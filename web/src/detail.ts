@@ -52,10 +52,10 @@ export class Detail {
     this.#drawLegend(this.#chart.reading());
   }
 
-  #drawFigures({ last, first, change }: Row): void {
+  #drawFigures({ last, first, change, refused }: Row): void {
     if (last === undefined || first === undefined || change === undefined) {
       this.#last.set("");
-      this.#change.set("Waiting for the first trade");
+      this.#change.set(refused === undefined ? "Waiting for the first trade" : "Not allowed");
       this.#changeElement.dataset["trend"] = "flat";
       return;
     }

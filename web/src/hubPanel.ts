@@ -80,7 +80,7 @@ export class HubPanel {
   /** Made anew only when they change: they can have the focus. */
   #showViews({ views, feeds }: HubStatus): void {
     const current = feedName ?? feeds[0]?.feed;
-    const shown = JSON.stringify(views);
+    const shown = JSON.stringify([current, views]);
     if (shown === this.#viewsShown) return;
     this.#viewsShown = shown;
     this.#views.replaceChildren(...views.map((view) => viewLink(view, view.view === current)));

@@ -82,6 +82,17 @@ export async function problemOfFeed(feed: string, access: Access): Promise<strin
   return `This hub has no feed ${feed} for you; there are ${names.join(", ")}.`;
 }
 
+/**
+ * The view to begin with, of those that this page may read: of the hub's first feed, as early as can
+ * be had. Undefined if there is none. Rejects as `askHub` does.
+ */
+export async function firstView(access: Access): Promise<string | undefined> {
+  const { feeds, views } = await ask<HubStatus>("/api/status", access);
+  const rank = ({ feed }: View): number => feeds.findIndex((each) => each.feed === feed);
+  const [first] = views.toSorted((a, b) => rank(a) - rank(b) || a.delay_ms - b.delay_ms);
+  return first?.view;
+}
+
 /** Whether somebody is there to publish to a feed, however it is. Rejects as `askHub` does. */
 export async function hasPublisher(feed: string, access: Access): Promise<boolean> {
   const { feeds } = await ask<HubStatus>("/api/status", access);

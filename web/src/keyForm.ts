@@ -9,7 +9,7 @@ export type KeyProblem = "missing" | "wrong" | "insufficient";
 const TEXTS: Readonly<Record<KeyProblem, string>> = {
   missing: "This hub shows its prices to those who have a key.",
   wrong: "The hub does not know this key, or the secret is another one.",
-  insufficient: "This key may not see this feed. Another one may.",
+  insufficient: "This key may not see this feed. Another one may, and this one may see others.",
 };
 
 export class KeyForm {

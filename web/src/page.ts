@@ -7,15 +7,18 @@ import { Connection, type ConnectionState, type Socket } from "./connection.ts";
 import { Detail } from "./detail.ts";
 import { suggestSymbols } from "./directory.ts";
 import { byId, create } from "./dom.ts";
+import { feedName, givenFeed, useFeed } from "./feedName.ts";
 import { Follower } from "./follower.ts";
 import { Frame } from "./frame.ts";
 import { HubPanel } from "./hubPanel.ts";
+import { firstView } from "./hubStatus.ts";
 import { KeyForm, type KeyProblem } from "./keyForm.ts";
 import { announce, NoticeView } from "./notice.ts";
 import { Pace, RATE_HIDDEN, type Display } from "./pace.ts";
 import { Search } from "./search.ts";
 import { Session, type Feed } from "./session.ts";
 import { Status } from "./status.ts";
+import { Subscriber } from "./subscriber.ts";
 import { Table } from "./table.ts";
 import { socketAddress, Trouble } from "./trouble.ts";
 import { parseHash, recall, remember, WATCHED_MAX } from "./watchlist.ts";
@@ -35,7 +38,13 @@ const REFRESH_EVERY_MS = 500;
 export class Page {
   readonly #access = new Access();
   readonly #board = new Board();
-  readonly #session = new Session(this.#board);
+  readonly #subscriber = new Subscriber(this.#board, {
+    send: (symbols, id) => this.#connection.send(encodeSubscribe(symbols, this.#pace.rate, id)),
+    changed: (row) => {
+      if (row === this.#detail.row) this.#follow();
+    },
+  });
+  readonly #session = new Session(this.#board, this.#subscriber);
   readonly #connection = new Connection(openSocket, {
     opened: () => this.#opened(),
     closed: (reason) => this.#closed(reason),
@@ -48,12 +57,13 @@ export class Page {
     retried: () => this.#retryNow(),
     changed: () => this.#frame.request(),
     asked: () => this.#hubPanel.open(),
+    gaveUp: () => this.#removeRefused(),
     tookBack: () => this.#connection.start(),
   });
   readonly #keyForm = new KeyForm((key, keeping) => this.#keyGiven(key, keeping));
   readonly #hubPanel = new HubPanel(this.#access, {
     keyForgotten: () => this.#keyForgotten(),
-    mayAsk: () => this.#connection.state.kind !== "held",
+    mayAsk: () => this.#connection.state.kind !== "held" || this.#maySeeOthers,
   });
   readonly #detail = new Detail();
   readonly #table = new Table({
@@ -77,6 +87,8 @@ export class Page {
   });
   /** The key is for one connection only: the chart begins with this page then. */
   #onlyBoard = false;
+  /** The key is right, and not for the feed that the address names. */
+  #maySeeOthers = false;
   /** Nothing is remembered: the page picks the first symbols as soon as there are some. */
   #firstVisit = false;
   #feedAnnounced: string | undefined;
@@ -96,7 +108,8 @@ export class Page {
     this.#showKey(this.#connection);
     // Who asks for nothing would not be told that a key is needed.
     if (this.#board.size === 0) this.#connection.send(encodeList());
-    this.#subscribe(this.#board.symbols);
+    this.#paced();
+    this.#subscriber.connected();
   }
 
   #showKey(connection: Connection): void {
@@ -126,12 +139,27 @@ export class Page {
     this.#session.disconnected(Date.now());
     this.#follower.stop();
     if (problem === "wrong") this.#access.forget();
-    this.#keyForm.ask(problem);
+    if (problem === "insufficient") void this.#chooseFeed();
+    else this.#keyForm.ask(problem);
+  }
+
+  /** The hub's first feed is not for this key: shows what is, unless the address wants another one. */
+  async #chooseFeed(): Promise<void> {
+    const view = await firstView(this.#access).catch(() => undefined);
+    if (view !== undefined && view !== feedName && givenFeed === undefined) {
+      useFeed(view);
+      this.#connection.start();
+      return;
+    }
+    this.#keyForm.ask("insufficient");
+    this.#maySeeOthers = view !== undefined;
+    if (this.#maySeeOthers) this.#hubPanel.open();
   }
 
   #keyGiven(key: Key, keeping: Keeping): void {
     this.#access.use(key, keeping);
-    this.#onlyBoard = false;
+    this.#onlyBoard = this.#maySeeOthers = false;
+    useFeed(givenFeed);
     this.#keyForm.close();
     this.#connection.start();
     void this.#hubPanel.refresh();
@@ -144,16 +172,15 @@ export class Page {
 
   /** One command for all names: those already subscribed to go on at the new rate. */
   #paceChanged(): void {
-    this.#subscribe(this.#board.symbols);
+    this.#paced();
+    this.#subscriber.renew();
     // Every trade is too much for a page that nobody sees; its chart is filled when it is shown.
     if (this.#session.inBackground) this.#follower.stop();
     else if (!this.#follower.isFollowing) this.#follow();
   }
 
-  #subscribe(symbols: readonly string[]): void {
-    const { rate } = this.#pace;
-    this.#session.inBackground = rate === RATE_HIDDEN;
-    if (symbols.length > 0) this.#connection.send(encodeSubscribe(symbols, rate));
+  #paced(): void {
+    this.#session.inBackground = this.#pace.rate === RATE_HIDDEN;
   }
 
   /** Only decodes and updates plain state: drawing waits for the next frame. */
@@ -221,7 +248,7 @@ export class Page {
     this.#firstVisit = false;
     const added = symbols.filter((symbol) => this.#board.row(symbol) === undefined);
     for (const symbol of added) this.#table.add(this.#board.add(symbol));
-    this.#subscribe(added);
+    this.#subscriber.ask(added);
     const [first] = added;
     if (this.#detail.row === undefined && first !== undefined) this.#select(first);
     this.#listChanged();
@@ -230,13 +257,19 @@ export class Page {
   #remove(symbol: string): void {
     const { symbols } = this.#board;
     const at = symbols.indexOf(symbol);
+    const makesRoom = this.#board.row(symbol)?.refused === undefined;
     this.#board.remove(symbol);
     this.#table.remove(symbol);
     this.#connection.send(encodeUnsubscribe([symbol]));
+    if (makesRoom) this.#subscriber.retry();
     announce(`No longer watching ${symbol}.`);
     if (this.#detail.row?.symbol === symbol) this.#select(symbols[at + 1] ?? symbols[at - 1]);
     if (this.#board.size === 0) this.#search.focus();
     this.#listChanged();
+  }
+
+  #removeRefused(): void {
+    for (const { symbol } of this.#subscriber.refusedRows) this.#remove(symbol);
   }
 
   /** Another address was opened in this tab. */
@@ -262,8 +295,8 @@ export class Page {
     const { row } = this.#detail;
     this.#follower.stop();
     const isLetIn = this.#session.feed !== undefined;
-    if (row === undefined || !isLetIn || this.#onlyBoard || this.#session.inBackground) return;
-    this.#follower.follow(row);
+    if (!isLetIn || this.#onlyBoard || this.#session.inBackground) return;
+    if (row !== undefined && row.refused === undefined) this.#follower.follow(row);
   }
 
   #listChanged(): void {
@@ -296,7 +329,7 @@ export class Page {
     const nowMs = Date.now();
     const connected = this.#connection.state.kind === "live";
     this.#status.draw(this.#connection.state, this.#session, nowMs);
-    this.#notice.show(this.#trouble.notice(this.#session));
+    this.#notice.show(this.#trouble.notice(this.#session, this.#subscriber.refusedRows));
     document.body.dataset["connected"] = String(connected);
     this.#detail.draw(nowMs, connected);
     if (this.#table.draw(nowMs)) this.#frame.request();

@@ -62,7 +62,6 @@ export class RowView {
     this.#changeCell = this.#cell("change");
     this.#change = text(this.#changeCell);
     this.#percent = text(this.#changeCell, "percent");
-    this.#percent.set("no trade yet");
     const bid = this.#cell("bid");
     this.#bid = text(bid);
     this.#bidSize = text(bid, "size");
@@ -103,8 +102,14 @@ export class RowView {
   }
 
   #drawTrade(): void {
-    const { last, lastSize, first, change, direction, trades } = this.row;
-    if (last === undefined || first === undefined || change === undefined) return;
+    const { last, lastSize, first, change, direction, trades, refused } = this.row;
+    this.#changeCell.title = refused ?? "";
+    if (refused !== undefined || last === undefined || first === undefined || change === undefined) {
+      this.#change.set("");
+      this.#percent.set(refused === undefined ? "no trade yet" : "not allowed");
+      setData(this.#changeCell, "trend", "flat");
+      return;
+    }
     this.#tradeDecimals = decimalsOf(last, this.#tradeDecimals);
     this.#last.set(formatPrice(last, this.#tradeDecimals));
     this.#change.set(formatChange(change, this.#tradeDecimals));

@@ -4,6 +4,7 @@
 import type { Board } from "./board.ts";
 import type { KeyProblem } from "./keyForm.ts";
 import { Latency, Rate } from "./meter.ts";
+import type { Subscriber } from "./subscriber.ts";
 import {
   toMillis,
   type Control,
@@ -34,6 +35,8 @@ const KEY_PROBLEMS: ReadonlyMap<number, KeyProblem> = new Map([
   [404, "missing"],
   [409, "insufficient"],
 ]);
+/** Some of the names that a command asked for are not to be had, or are too many. */
+const SYMBOL_LIMIT = 405;
 /** A key was shown where none is needed. */
 const ALREADY_AUTHENTICATED = 403;
 
@@ -48,6 +51,7 @@ export class Session {
   inBackground = false;
   readonly latency = new Latency();
   readonly #board: Board;
+  readonly #subscriber: Subscriber;
   #feed: Feed | undefined;
   #error: string | undefined;
   #keyProblem: KeyProblem | undefined;
@@ -58,8 +62,9 @@ export class Session {
   #catchingUp = false;
   #missed: Missed = { ticks: 0, orMore: false };
 
-  constructor(board: Board) {
+  constructor(board: Board, subscriber: Subscriber) {
     this.#board = board;
+    this.#subscriber = subscriber;
   }
 
   /** Undefined while not known, that is while there is no connection. */
@@ -137,15 +142,19 @@ export class Session {
         this.#receiveGap(control);
         break;
       case "error":
-        this.#receiveError(control.code, control.text);
+        this.#receiveError(control);
+        break;
+      case "subscribed":
+        this.#subscriber.accepted(control.id);
         break;
       case "authenticated":
         break;
     }
   }
 
-  #receiveError(code: number, text: string): void {
+  #receiveError({ code, text, id }: Control & { kind: "error" }): void {
     if (code === ALREADY_AUTHENTICATED) return;
+    if (code === SYMBOL_LIMIT && this.#subscriber.refused(id, text)) return;
     this.#keyProblem ??= KEY_PROBLEMS.get(code);
     if (!KEY_PROBLEMS.has(code)) this.#error = `${text} (${code})`;
   }

@@ -1,17 +1,23 @@
 // What is wrong just now, in words; the most important thing first.
 
 import type { Access } from "./access.ts";
+import type { Row } from "./board.ts";
 import { feedName, withFeed } from "./feedName.ts";
 import { formatTimeOfDay } from "./format.ts";
 import { hasPublisher, problemOfFeed } from "./hubStatus.ts";
 import type { Notice } from "./notice.ts";
 import type { Feed, Session } from "./session.ts";
 
+/** Symbols that a notice names. */
+const NAMED_MAX = 8;
+
 export interface TroubleEvents {
   retried(): void;
   changed(): void;
   /** Somebody wants to know how the sources of the feed are. */
   asked(): void;
+  /** Somebody does not want to see the rows that the hub refuses. */
+  gaveUp(): void;
   /** Somebody wants to be connected again in place of another. */
   tookBack(): void;
 }
@@ -68,11 +74,12 @@ export class Trouble {
     );
   }
 
-  notice(session: Session): Notice | undefined {
+  /** `refused`: the rows that the hub does not give. */
+  notice(session: Session, refused: readonly Row[]): Notice | undefined {
     if (this.takenOver) return this.#takenOverNotice();
     if (this.#feedProblem !== undefined) return { text: this.#feedProblem };
     if (this.#lost) return this.#lostNotice();
-    return this.#faultNotice(session) ?? this.#feedNotice(session.feed);
+    return this.#faultNotice(session) ?? this.#feedNotice(session.feed) ?? this.#refusedNotice(refused);
   }
 
   #takenOverNotice(): Notice {
@@ -102,6 +109,13 @@ export class Trouble {
     this.#events.changed();
   }
 
+  #refusedNotice(rows: readonly Row[]): Notice | undefined {
+    const [first] = rows;
+    if (first?.refused === undefined) return undefined;
+    const action = { label: "Remove from the list", run: () => this.#events.gaveUp() };
+    return { text: `Not for you: ${listed(rows)}. The hub says: ${first.refused}`, action };
+  }
+
   #feedNotice(feed: Feed | undefined): Notice | undefined {
     if (feed === undefined || feed.state === "live") return undefined;
     const since = formatTimeOfDay(feed.since);
@@ -119,6 +133,13 @@ export class Trouble {
       command: `tickwire feed sim --hub ${webSocketOrigin()}`,
     };
   }
+}
+
+/** `AAPL, MSFT and 3 more` */
+function listed(rows: readonly Row[]): string {
+  const symbols = rows.slice(0, NAMED_MAX).map(({ symbol }) => symbol);
+  const more = rows.length - symbols.length;
+  return symbols.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 /** Where this page's sockets go. */

@@ -46,11 +46,19 @@ export interface Gap {
 export type Control =
   | { readonly kind: "connected"; readonly epoch: string }
   | { readonly kind: "authenticated" }
+  /** A command was carried out. */
+  | { readonly kind: "subscribed"; readonly id?: number | undefined }
   | { readonly kind: "feed"; readonly feed: string; readonly state: FeedState; readonly since: string }
   | { readonly kind: "snapshot" }
   | { readonly kind: "live" }
   | Gap
-  | { readonly kind: "error"; readonly code: number; readonly text: string };
+  | {
+      readonly kind: "error";
+      readonly code: number;
+      readonly text: string;
+      /** Of the command, if it had one. */
+      readonly id?: number | undefined;
+    };
 
 export type Element = Tick | Control;
 
@@ -75,13 +83,17 @@ export function decodeMessage(message: ArrayBuffer): Element[] {
   return elements;
 }
 
-/** The newest values of the symbols, `maxRate` times a second; of those already subscribed to too. */
+/**
+ * The newest values of the symbols, `maxRate` times a second; of those already subscribed to too.
+ * The answer has the `id`.
+ */
 export function encodeSubscribe(
   symbols: readonly string[],
   maxRate: number,
+  id: number,
 ): Uint8Array<ArrayBuffer> {
   const mode = { delivery: "latest", max_rate: maxRate };
-  return encode({ action: "subscribe", trades: symbols, quotes: symbols, ...mode });
+  return encode({ action: "subscribe", id, trades: symbols, quotes: symbols, ...mode });
 }
 
 /** Every trade of the symbol from so many seconds ago on, as far back as the hub's history goes. */
@@ -176,7 +188,14 @@ function decodeControl(raw: unknown): Control | undefined {
         to: asOptionalNumber(map["to"], "gap.to"),
       };
     case "error":
-      return { kind: "error", code: asNumber(map["code"], "error.code"), text: errorText(map) };
+      return {
+        kind: "error",
+        code: asNumber(map["code"], "error.code"),
+        text: errorText(map),
+        id: asOptionalNumber(map["id"], "error.id"),
+      };
+    case "subscription":
+      return { kind: "subscribed", id: asOptionalNumber(map["id"], "subscription.id") };
     default:
       return undefined;
   }

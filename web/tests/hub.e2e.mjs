@@ -126,6 +126,65 @@ test("a guarded hub shows its prices to who has a key", async () => {
   await end();
 });
 
+test("a key that may not read the first feed is shown what it may read", async () => {
+  const limited = { ...reader, flags: ["--feeds", "sip,delayed_sip,test"] };
+  const { guarded, end } = await guard(limited);
+  const context = await browser.newContext();
+  const visitor = await open(context, { url: guarded.url, hash: "#AAPL" });
+  await enter(visitor, limited);
+  await priceChanges(visitor, "AAPL");
+  assert.equal(await visitor.locator("#key").isHidden(), true);
+  await visitor.locator("#status-feed").click();
+  await visitor.locator("#hub-views a[aria-current]", { hasText: /^sip$/ }).waitFor();
+  await visitor.reload();
+  await priceChanges(visitor, "AAPL");
+
+  // Who names a feed that is not for this key is not shown another one, but told where they are.
+  await visitor.goto(`${guarded.url}/?feed=main#AAPL`);
+  await visitor.getByText("This key may not see this feed.").waitFor();
+  await visitor.locator("#hub-views").getByRole("link", { name: "sip", exact: true }).click();
+  await priceChanges(visitor, "AAPL");
+  await context.close();
+  await end();
+});
+
+test("symbols that a key may not have cost the others nothing", async () => {
+  const limited = { ...reader, flags: ["--symbols", "AAPL,MSFT"] };
+  const { guarded, end } = await guard(limited);
+  const context = await browser.newContext();
+  const hash = "#NVDA,AAPL,AMZN,MSFT,META";
+  const visitor = await open(context, { url: guarded.url, hash });
+  await enter(visitor, limited);
+  for (const symbol of ["AAPL", "MSFT"]) await priceChanges(visitor, symbol);
+  for (const symbol of ["NVDA", "AMZN", "META"]) {
+    const row = visitor.locator(`tr[data-symbol="${symbol}"] td.change`);
+    await row.filter({ hasText: "not allowed" }).waitFor();
+  }
+  const notice = visitor.locator("#notice", { hasText: "Not for you: NVDA, AMZN, META." });
+  await notice.filter({ hasText: "its symbols: AAPL, MSFT" }).waitFor();
+  await notice.getByRole("button", { name: "Remove from the list" }).click();
+  await visitor.locator("#notice").waitFor({ state: "hidden" });
+  assert.equal(new URL(visitor.url()).hash, "#AAPL,MSFT");
+  await priceChanges(visitor, "AAPL");
+  await context.close();
+  await end();
+});
+
+test("a key for so many names shows as many, and another one when one is removed", async () => {
+  const limited = { ...reader, flags: ["--symbols-max", "4"] };
+  const { guarded, end } = await guard(limited);
+  const context = await browser.newContext();
+  const visitor = await open(context, { url: guarded.url, hash: "#AAPL,MSFT,NVDA" });
+  await enter(visitor, limited);
+  const notice = visitor.locator("#notice", { hasText: /^Not for you: [A-Z]+\. / });
+  await notice.waitFor();
+  await visitor.getByRole("button", { name: "Stop watching AAPL" }).click();
+  await notice.waitFor({ state: "hidden" });
+  for (const symbol of ["MSFT", "NVDA"]) await priceChanges(visitor, symbol);
+  await context.close();
+  await end();
+});
+
 test("two tabs with a key for one session take it from each other when told to", async () => {
   const single = { ...reader, flags: ["--sessions-max", "1", "--when-full", "replace"] };
   const { guarded, end } = await guard(single);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, mock, test } from "node:test";
 
 import { Access } from "../src/access.ts";
-import { askHub, hasPublisher, problemOfFeed, Rates } from "../src/hubStatus.ts";
+import { askHub, firstView, hasPublisher, problemOfFeed, Rates } from "../src/hubStatus.ts";
 
 const access = new Access({ tab: undefined, device: undefined });
 
@@ -34,6 +34,22 @@ test("an administrator sees the keys, and an open hub has none", async () => {
   mock.restoreAll();
   answering({ "/api/status": status, "/api/keys": { keys: [nobody] } });
   assert.deepEqual((await askHub(access)).keys, []);
+});
+
+test("the view to begin with is of the first feed, and as early as can be had", async () => {
+  const [late, early] = [{ view: "a", feed: "main", delay_ms: 9 }, { view: "z", feed: "main", delay_ms: 0 }];
+  const test = { view: "b", feed: "test", delay_ms: 0 };
+  const feeds = [{ feed: "main" }, { feed: "test" }];
+  for (const [views, first] of [
+    [[late, test, early], "z"],
+    [[test, late], "a"],
+    [[test], "b"],
+    [[], undefined],
+  ] as const) {
+    answering({ "/api/status": { feeds, views } });
+    assert.equal(await firstView(access), first);
+    mock.restoreAll();
+  }
 });
 
 test("a refusal is an error, not an empty answer", async () => {

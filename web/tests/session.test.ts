@@ -3,14 +3,20 @@ import { test } from "node:test";
 
 import { Board } from "../src/board.ts";
 import { Session } from "../src/session.ts";
+import { Subscriber } from "../src/subscriber.ts";
 import type { Gap, Quote, Trade } from "../src/wire.ts";
 
 const NOW = 1_767_364_200_000;
 
-function watching(...symbols: string[]): { board: Board; session: Session } {
+function watching(...symbols: string[]): {
+  board: Board;
+  session: Session;
+  subscriber: Subscriber;
+} {
   const board = new Board();
   for (const symbol of symbols) board.add(symbol);
-  return { board, session: new Session(board) };
+  const subscriber = new Subscriber(board, { send: () => undefined, changed: () => undefined });
+  return { board, session: new Session(board, subscriber), subscriber };
 }
 
 function trade(seq: number, price: number, ageMs = 0, symbol = "AAPL"): Trade {
@@ -196,6 +202,17 @@ test("feed state and refusals are kept until they no longer hold", () => {
   session.disconnected(NOW);
   assert.equal(session.error, undefined);
   assert.equal(session.feed, undefined);
+});
+
+test("a symbol that is refused is said of its row, until the hub gives it", () => {
+  const { board, session, subscriber } = watching("AAPL");
+  const row = board.row("AAPL")!;
+  subscriber.connected();
+  session.receive([{ kind: "error", code: 405, text: "not yours", id: 1 }], NOW);
+  assert.deepEqual([row.refused, session.error], ["not yours", undefined]);
+  subscriber.retry();
+  session.receive([{ kind: "subscribed", id: 2 }], NOW);
+  assert.equal(row.refused, undefined);
 });
 
 test("a side without an offer has no price", () => {

@@ -130,6 +130,13 @@ test("control elements are read", () => {
     kind: "error",
     code: 400,
     text: "invalid syntax: no action",
+    id: undefined,
+  });
+  assert.deepEqual(read({ T: "error", id: 4, code: 405, msg: "symbol limit exceeded" }), {
+    kind: "error",
+    code: 405,
+    text: "symbol limit exceeded",
+    id: 4,
   });
   assert.equal(read({ T: "heartbeat", t: since }), undefined);
 });
@@ -170,16 +177,18 @@ test("golden bytes of gaps are read, their ends known or not", () => {
   ]);
 });
 
-test("acks, whatever their options, and elements of later versions are passed over", () => {
+test("of acks only the id counts, and elements of later versions are passed over", () => {
   const mode = { delivery: "latest", max_rate: 60, on_lag: "latest" };
   const ack = { T: "subscription", trades: ["AAPL"], total: { trades: 1 }, ...mode };
-  assert.deepEqual(decodeMessage(message([ack])), []);
+  assert.deepEqual(decodeMessage(message([ack])), [{ kind: "subscribed", id: undefined }]);
+  assert.deepEqual(decodeMessage(message([{ ...ack, id: 7 }])), [{ kind: "subscribed", id: 7 }]);
   assert.deepEqual(decodeMessage(message([{ T: "new", S: 1 }])), []);
 });
 
 test("commands name trades and quotes of each symbol, and how often they are wanted", () => {
-  assert.deepEqual(decode(encodeSubscribe(["AAPL", "MSFT"], 30)), {
+  assert.deepEqual(decode(encodeSubscribe(["AAPL", "MSFT"], 30, 7)), {
     action: "subscribe",
+    id: 7,
     trades: ["AAPL", "MSFT"],
     quotes: ["AAPL", "MSFT"],
     delivery: "latest",
