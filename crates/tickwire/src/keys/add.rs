@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Most sessions of subscribers at a time [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     sessions_max: Option<u32>,
-    /// Who wins when there are so many: the oldest, or the newest
+    /// Who wins when there are so many: the oldest (refuse), or the newest (replace) [default: refuse]
     #[arg(long, value_name = "refuse|replace", value_parser = when_full, requires = "sessions_max")]
     when_full: Option<WhenFull>,
     /// Id of the key [default: a new one]
