@@ -5,6 +5,7 @@
 //! [`Session::take_outbox`] has after each of these, and after the connection asks how long to stay
 //! away ([`Session::ended`]).
 
+mod silence;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use super::hours::MarketHours;
 use super::names::NameSet;
 use super::retry::{End, Retry};
 use super::subscriber::Subscriber;
+use silence::Silence;
 use status::Status;
 
 /// How long the upstream may take to greet, and to answer a login.
@@ -29,9 +31,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many unreadable messages in a row are not an accident.
 const GARBAGE_MAX: u32 = 10;
-/// Each connection that ends in silence doubles the time after which the next one counts as silent,
-/// so often at most: a day without trading must not look like a fault every 30 s.
-const SILENCES_MAX: u32 = 4;
 
 /// What came.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +74,7 @@ pub(super) struct Rules {
 /// The relay's side of the protocol.
 #[derive(Debug)]
 pub(super) struct Session {
-    rules: Rules,
+    credentials: Credentials,
     subscriber: Subscriber,
     stage: Stage,
     /// How commands are spelled: as the upstream has spoken.
@@ -83,10 +82,7 @@ pub(super) struct Session {
     outbox: Vec<Say>,
     pinged: Option<UnixNanos>,
     next_ping: UnixNanos,
-    /// When there was a tick last, or reason to begin waiting for one.
-    lively: UnixNanos,
-    /// Connections in a row that ended in silence.
-    silences: u32,
+    silence: Silence,
     garbage: u32,
     retry: Retry,
     status: Status,
@@ -96,15 +92,14 @@ impl Session {
     pub(super) fn new(rules: Rules, subscriber: Subscriber) -> Self {
         Self {
             status: Status::new(&rules.upstream),
-            rules,
+            silence: Silence::new(rules.data_timeout, rules.hours),
+            credentials: rules.credentials,
             subscriber,
             stage: Stage::Away,
             encoding: Encoding::MsgpackMap,
             outbox: Vec::new(),
             pinged: None,
             next_ping: UnixNanos(0),
-            lively: UnixNanos(0),
-            silences: 0,
             garbage: 0,
             retry: Retry::new(),
         }
@@ -154,8 +149,7 @@ impl Session {
             }
         }
         if !ticks.is_empty() {
-            self.lively = now;
-            self.silences = 0;
+            self.silence.ticked(now);
             self.status.ticked(ticks.len());
         }
         Ok(ticks)
@@ -176,7 +170,7 @@ impl Session {
             Control::Connected { .. } if matches!(self.stage, Stage::Greeted(_)) => {
                 self.encoding = encoding;
                 self.stage = Stage::LoggingIn(now);
-                self.say(&Command::Auth(self.rules.credentials.clone()));
+                self.say(&Command::Auth(self.credentials.clone()));
             }
             Control::Authenticated => self.logged_in(now),
             Control::Subscription { names, .. } if matches!(self.stage, Stage::Ready(_)) => {
@@ -194,7 +188,7 @@ impl Session {
     fn logged_in(&mut self, now: UnixNanos) {
         if matches!(self.stage, Stage::Greeted(_) | Stage::LoggingIn(_)) {
             self.stage = Stage::Ready(now);
-            self.lively = now;
+            self.silence.begin(now);
             self.ask(now);
         }
     }
@@ -254,7 +248,8 @@ impl Session {
                     return Err(End::Lost(said.to_owned()));
                 }
                 self.ask(now);
-                self.listen(now)?;
+                let quiet = self.silence.check(&self.subscriber, now).map_err(End::Lost)?;
+                self.status.set_quiet(quiet);
             }
         }
         self.ping(now)
@@ -270,30 +265,6 @@ impl Session {
             self.next_ping = now + PING_INTERVAL;
             self.outbox.push(Say::Ping);
         }
-        Ok(())
-    }
-
-    /// Whether the silence is one of the market or of the upstream.
-    fn listen(&mut self, now: UnixNanos) -> Result<(), End> {
-        let (Some(timeout), Some(open)) =
-            (self.rules.data_timeout, self.rules.hours.open_since(now))
-        else {
-            self.status.set_quiet(None);
-            return Ok(());
-        };
-        let most = timeout * (1 << self.silences);
-        let quiet = now.since(self.lively.max(open));
-        if !self.subscriber.holds_any() {
-            self.lively = now;
-        } else if quiet >= most {
-            self.silences = (self.silences + 1).min(SILENCES_MAX);
-            return Err(End::Lost(format!(
-                "connected, but no ticks for {} s while the market is open ({})",
-                quiet.as_secs(),
-                self.rules.hours
-            )));
-        }
-        self.status.set_quiet((quiet >= most / 2).then_some(quiet));
         Ok(())
     }
 

@@ -2,6 +2,9 @@
 //!
 //! One request is under way at a time, of one channel, so that its answer says what it is about. A
 //! request that is refused as a whole is asked again in halves, until the names at fault are found.
+//! The names are those of anybody who may read, so a search never holds up what is asked for anew:
+//! names that were at fault once are asked for apart from the others, and all searches together
+//! make a few requests a second at most.
 
 #[cfg(test)]
 mod tests;
@@ -15,8 +18,12 @@ use super::names::{Name, NameSet, carrier, collect};
 
 /// Most names in a request: with 24 bytes a symbol it stays below 300 KB.
 const REQUEST_NAMES_MAX: usize = 10_000;
-/// After so many malformed names nobody looks for the others one by one.
-const INVALID_MAX: usize = 100;
+/// Searches make one request in this time,
+const SEARCH_INTERVAL: Duration = Duration::from_millis(250);
+/// but may be ahead of that by so much: 1,000 requests.
+const SEARCH_AHEAD: Duration = Duration::from_secs(250);
+/// So many names that were at fault once are remembered, beside those that are wanted.
+const DOUBTED_MAX: usize = 10_000;
 /// How long the upstream may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -43,14 +50,17 @@ pub(super) struct Subscriber {
     leaving: BTreeMap<Name, UnixNanos>,
     /// What it does not give, and is not asked for again in this connection unless room is made.
     refused: BTreeMap<Name, ErrorCode>,
+    /// Names that it called malformed once, in whatever connection.
+    doubted: NameSet,
     /// Channels in which it takes no more names, or none at all.
     shut: BTreeMap<Channel, ErrorCode>,
-    /// Parts of refused requests, to be asked before anything else.
+    /// Parts of refused requests, and doubted names; the last is asked first.
     parts: Vec<Request>,
+    /// When the searches would have come so far at their pace.
+    searched: UnixNanos,
     asked: Option<(Request, UnixNanos)>,
     /// Whether there may be something to ask for.
     stirred: bool,
-    invalid: usize,
 }
 
 impl Subscriber {
@@ -67,7 +77,6 @@ impl Subscriber {
         self.parts.clear();
         self.asked = None;
         self.stirred = true;
-        self.invalid = 0;
     }
 
     /// The hub's subscribers want these names.
@@ -75,7 +84,9 @@ impl Subscriber {
         let carried = demanded.iter().map(|(channel, symbol)| (carrier(*channel), *symbol));
         let relayed = carried.filter(|(channel, _)| self.channels.contains(channel));
         self.wanted = relayed.chain(self.always.iter().copied()).collect();
-        let (wanted, until) = (&self.wanted, now + self.linger);
+        let limited = self.refused.values().any(|&code| code == ErrorCode::SymbolLimit);
+        let linger = if limited { Duration::ZERO } else { self.linger };
+        let (wanted, until) = (&self.wanted, now + linger);
         self.leaving.retain(|name, _| !wanted.contains(name));
         for &name in self.held.difference(wanted) {
             self.leaving.entry(name).or_insert(until);
@@ -89,7 +100,7 @@ impl Subscriber {
         if self.asked.is_some() {
             return None;
         }
-        let request = self.removal(now).or_else(|| self.part()).or_else(|| self.addition())?;
+        let request = self.removal(now).or_else(|| self.addition()).or_else(|| self.part(now))?;
         let names = collect(request.names.iter().copied());
         let subscription = Subscription { names, ..Subscription::default() };
         let adds = request.adds;
@@ -113,40 +124,60 @@ impl Subscriber {
         Some(Request { adds: false, channel, names })
     }
 
-    /// A part of what was refused as a whole, of what is still wanted.
-    fn part(&mut self) -> Option<Request> {
-        while let Some(mut part) = self.parts.pop() {
-            part.names.retain(|name| self.wanted.contains(name));
-            match self.shut.get(&part.channel) {
-                Some(&code) => self.refuse(part.names, code),
-                None if part.names.is_empty() => {}
-                None => return Some(part),
+    /// Names that are wanted, and that nothing speaks against.
+    fn addition(&mut self) -> Option<Request> {
+        while self.stirred {
+            let missing = self.missing();
+            let (doubted, fresh): (Vec<_>, Vec<_>) =
+                missing.into_iter().partition(|name| self.doubted.contains(name));
+            let is_fresh = !fresh.is_empty();
+            let mut names = if is_fresh { fresh } else { doubted };
+            let Some(&(channel, _)) = names.first() else {
+                self.stirred = false;
+                return None;
+            };
+            names.truncate(names.partition_point(|name| name.0 == channel).min(REQUEST_NAMES_MAX));
+            let request = Request { adds: true, channel, names };
+            match self.shut.get(&channel) {
+                Some(&code) => self.refuse(request.names, code),
+                None if is_fresh => return Some(request),
+                None => self.parts.insert(0, request),
             }
         }
         None
     }
 
-    fn addition(&mut self) -> Option<Request> {
-        if !self.stirred {
-            return None;
-        }
+    /// What is wanted, and neither subscribed, nor refused, nor among the parts.
+    fn missing(&self) -> Vec<Name> {
         let everything = |channel| {
             let all = (channel, None);
             self.wanted.contains(&all) && !self.refused.contains_key(&all)
         };
-        let mut missing = self.wanted.difference(&self.held).copied().filter(|name| {
+        let parts: BTreeSet<_> = self.parts.iter().flat_map(|part| &part.names).collect();
+        let missing = self.wanted.difference(&self.held).filter(|name| {
             let covered = name.1.is_some() && everything(name.0);
-            !covered && !self.refused.contains_key(name)
+            !covered && !self.refused.contains_key(name) && !parts.contains(name)
         });
-        let Some(first) = missing.next() else {
-            self.stirred = false;
+        missing.copied().collect()
+    }
+
+    /// A part of what was refused as a whole, of what is still wanted.
+    fn part(&mut self, now: UnixNanos) -> Option<Request> {
+        if self.searched.since(now) >= SEARCH_AHEAD {
             return None;
-        };
-        let channel = first.0;
-        let more = missing.take_while(|name| name.0 == channel).take(REQUEST_NAMES_MAX - 1);
-        let names = std::iter::once(first).chain(more).collect();
-        self.parts.push(Request { adds: true, channel, names });
-        self.part().or_else(|| self.addition())
+        }
+        while let Some(mut part) = self.parts.pop() {
+            part.names.retain(|name| self.wanted.contains(name));
+            match self.shut.get(&part.channel) {
+                Some(&code) => self.refuse(part.names, code),
+                None if part.names.is_empty() => {}
+                None => {
+                    self.searched = self.searched.max(now) + SEARCH_INTERVAL;
+                    return Some(part);
+                }
+            }
+        }
+        None
     }
 
     /// The upstream has confirmed what was asked, and says what is subscribed now.
@@ -171,7 +202,10 @@ impl Subscriber {
         // Some may have become unwanted while they were asked for.
         let unwanted = held.iter().filter(|name| !self.wanted.contains(name));
         self.leaving.extend(unwanted.map(|&name| (name, now + self.linger)));
-        self.held.extend(held);
+        for name in held {
+            self.doubted.remove(&name);
+            self.held.insert(name);
+        }
         self.refuse(missing, ErrorCode::InvalidSyntax);
     }
 
@@ -186,32 +220,45 @@ impl Subscriber {
     /// The upstream has refused what was asked, and changed nothing; `false` if nothing was asked.
     pub(super) fn denied(&mut self, code: ErrorCode) -> bool {
         let Some((request, _)) = self.asked.take() else { return false };
-        self.stirred = true;
-        if !request.adds {
+        let Request { adds, channel, names } = request;
+        if !adds {
             // It does not know these names; whatever it had of them nobody wants.
-            self.forget(&request.names);
+            self.forget(&names);
+            self.stirred = true;
             return true;
         }
-        let channel = request.channel;
+        if code == ErrorCode::SymbolLimit {
+            // Nobody keeps a place that somebody else needs.
+            self.leaving.values_mut().for_each(|until| *until = UnixNanos(0));
+        }
         if code == ErrorCode::InvalidAction {
             self.shut.insert(channel, code);
-            self.refuse(request.names, code);
-        } else if request.names.len() > 1 && self.invalid < INVALID_MAX {
-            let (first, second) = request.names.split_at(request.names.len() / 2);
+            self.refuse(names, code);
+        } else if names.len() > 1 {
+            let (first, second) = names.split_at(names.len() / 2);
             for half in [second, first] {
-                self.parts.push(Request { adds: true, channel, names: half.to_vec() });
+                self.parts.push(Request { adds, channel, names: half.to_vec() });
             }
         } else {
-            if code == ErrorCode::SymbolLimit {
+            let is_everything = names.contains(&(channel, None));
+            if is_everything {
+                // The names it would have covered may be had all the same.
+                self.stirred = true;
+            } else if code == ErrorCode::SymbolLimit {
                 self.shut.insert(channel, code);
             }
-            self.invalid += usize::from(code == ErrorCode::InvalidSyntax);
-            self.refuse(request.names, code);
+            self.refuse(names, code);
         }
         true
     }
 
     fn refuse(&mut self, names: Vec<Name>, code: ErrorCode) {
+        if code == ErrorCode::InvalidSyntax {
+            if self.doubted.len() + names.len() > DOUBTED_MAX {
+                self.doubted.retain(|name| self.wanted.contains(name));
+            }
+            self.doubted.extend(&names);
+        }
         let wanted = names.into_iter().filter(|name| self.wanted.contains(name));
         self.refused.extend(wanted.map(|name| (name, code)));
     }
@@ -226,9 +273,9 @@ impl Subscriber {
         self.asked.as_ref().is_some_and(|(_, since)| now.since(*since) >= ANSWER_TIMEOUT)
     }
 
-    /// Whether anything is subscribed.
-    pub(super) fn holds_any(&self) -> bool {
-        !self.held.is_empty()
+    /// Whether anything of this channel is subscribed.
+    pub(super) fn holds(&self, channel: Channel) -> bool {
+        self.held.range((channel, None)..).next().is_some_and(|name| name.0 == channel)
     }
 
     /// How many names the upstream does not give.
@@ -255,6 +302,10 @@ impl Subscriber {
                 0 => {}
                 names => parts.push(format!("{names} {why}")),
             }
+        }
+        match self.parts.iter().map(|part| part.names.len()).sum() {
+            0 => {}
+            names @ 1.. => parts.push(format!("{names} still to be tried")),
         }
         parts.join(", ")
     }

@@ -111,6 +111,13 @@ impl Scene {
         None
     }
 
+    fn reconnect(&mut self, end: &End, channel: Channel) {
+        self.session.ended(end, self.now(), 0.0);
+        self.session.opened(self.now());
+        self.log_in();
+        self.ack(channel, "AAPL");
+    }
+
     fn state(&self) -> FeedState {
         self.session.report().state
     }
@@ -318,22 +325,57 @@ fn silence_means_nothing_while_nothing_is_subscribed() {
 }
 
 #[test]
-fn silent_connections_in_a_row_are_given_more_time_until_a_tick_comes() {
+fn silent_connections_in_a_row_are_given_more_time_until_ticks_come_steadily() {
     let mut scene = Scene::ready("AAPL");
     let mut patience = Vec::new();
     for _ in 0..6 {
         let before = scene.ms;
         let end = scene.pass_answered(3_600).unwrap();
         patience.push((scene.ms - before) / 1_000);
-        scene.session.ended(&end, scene.now(), 0.0);
-        scene.session.opened(scene.now());
-        scene.log_in();
-        scene.ack(Channel::Trades, "AAPL");
+        scene.reconnect(&end, Channel::Trades);
+        scene.text(&format!("[{TRADE}]")).unwrap();
     }
     assert_eq!(patience, [30, 60, 120, 240, 480, 480]);
-    scene.text(&format!("[{TRADE}]")).unwrap();
+    for _ in 0..12 {
+        assert_eq!(scene.pass_answered(29), None);
+        scene.text(&format!("[{TRADE}]")).unwrap();
+    }
     assert_eq!(scene.pass_answered(29), None);
     assert!(scene.pass_answered(2).is_some());
+}
+
+#[test]
+fn symbol_that_ticks_once_a_minute_costs_one_connection() {
+    let mut scene = Scene::ready("AAPL");
+    let mut ends = 0;
+    for _ in 0..240 {
+        if let Some(end) = scene.pass_answered(59) {
+            ends += 1;
+            scene.reconnect(&end, Channel::Trades);
+        }
+        scene.text(&format!("[{TRADE}]")).unwrap();
+    }
+    assert_eq!(ends, 1);
+}
+
+#[test]
+fn bars_are_waited_for_longer_than_trades_and_seldom_ticks_for_ever() {
+    for (channel, silent) in [
+        (Channel::Trades, Some(30)),
+        (Channel::Quotes, Some(30)),
+        (Channel::Bars, Some(180)),
+        (Channel::DailyBars, None),
+        (Channel::Statuses, None),
+    ] {
+        let mut scene = Scene::ready("");
+        scene.session.want(&names(channel, "AAPL"), scene.now());
+        scene.pass_answered(1);
+        scene.ack(channel, "AAPL");
+        let before = scene.ms;
+        let end = scene.pass_answered(3_600);
+        let after = end.is_some().then(|| (scene.ms - before) / 1_000);
+        assert_eq!(after, silent, "{channel}");
+    }
 }
 
 #[test]

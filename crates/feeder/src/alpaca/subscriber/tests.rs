@@ -12,9 +12,11 @@ struct Upstream {
     held: NameSet,
     room: usize,
     /// Symbols it does not know, and a channel it does not have.
-    unknown: Vec<&'static str>,
+    unknown: fn(&str) -> bool,
     without: Option<Channel>,
-    requests: usize,
+    /// Whether it takes `"*"`.
+    everything: Result<(), ErrorCode>,
+    requests: u64,
     now: UnixNanos,
 }
 
@@ -40,8 +42,9 @@ impl Upstream {
             subscriber,
             held: NameSet::new(),
             room: usize::MAX,
-            unknown: Vec::new(),
+            unknown: |_| false,
             without: None,
+            everything: Ok(()),
             requests: 0,
             now: UnixNanos(1),
         }
@@ -54,6 +57,12 @@ impl Upstream {
 
     fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
+        self.settle();
+    }
+
+    fn reconnect(&mut self) {
+        self.held.clear();
+        self.subscriber.begin();
         self.settle();
     }
 
@@ -79,14 +88,16 @@ impl Upstream {
             Command::Subscribe(asked) => {
                 let names: NameSet = each(&asked.names).collect();
                 assert!((1..=REQUEST_NAMES_MAX).contains(&names.len()));
-                let unknown = |name: &Name| {
-                    name.1.is_some_and(|symbol| self.unknown.contains(&symbol.as_str()))
-                };
+                let unknown =
+                    |name: &Name| name.1.is_some_and(|symbol| (self.unknown)(symbol.as_str()));
                 if names.iter().any(|name| Some(name.0) == self.without) {
                     return Err(ErrorCode::InvalidAction);
                 }
                 if names.iter().any(unknown) {
                     return Err(ErrorCode::InvalidSyntax);
+                }
+                if names.iter().any(|name| name.1.is_none()) {
+                    self.everything?;
                 }
                 if self.held.union(&names).count() > self.room {
                     return Err(ErrorCode::SymbolLimit);
@@ -143,11 +154,23 @@ fn everything_covers_names_until_it_is_refused() {
     assert_eq!(upstream.held, set("trades:A quotes:B"));
 
     let mut without = Upstream::new();
-    without.unknown = vec![];
     without.room = 1;
     without.want(&set("trades:A"));
     without.want(&set("trades:* trades:A"));
     assert_eq!(without.held, set("trades:A"));
+}
+
+#[test]
+fn everything_that_is_refused_does_not_take_the_place_of_names() {
+    for code in [ErrorCode::SymbolLimit, ErrorCode::InvalidSyntax] {
+        let mut upstream = Upstream::new();
+        (upstream.room, upstream.everything) = (3, Err(code));
+        upstream.want(&set("trades:* trades:A trades:B"));
+        assert_eq!(upstream.held, set("trades:A trades:B"));
+        upstream.want(&set("trades:A trades:B trades:C trades:D"));
+        assert_eq!(upstream.held, set("trades:A trades:B trades:C"));
+        assert_eq!(upstream.subscriber.refused(), 1);
+    }
 }
 
 #[test]
@@ -183,15 +206,27 @@ fn room_that_is_made_is_used() {
         "2 names subscribed, 1 over the upstream's symbol limit (405)"
     );
     upstream.want(&set("trades:B trades:C"));
-    upstream.pass(LINGER);
     assert_eq!(upstream.held, set("trades:B trades:C"));
     assert_eq!(upstream.subscriber.describe(), "2 names subscribed");
 }
 
 #[test]
+fn place_that_nobody_wants_any_more_is_given_to_who_waits_for_one() {
+    let mut upstream = Upstream::new();
+    upstream.room = 2;
+    upstream.want(&set("trades:A trades:B"));
+    upstream.want(&set("trades:B"));
+    assert_eq!(upstream.held, set("trades:A trades:B"), "it lingers");
+    upstream.want(&set("trades:B trades:C trades:D"));
+    assert_eq!(upstream.held, set("trades:B trades:C"));
+    upstream.want(&set("trades:C trades:D"));
+    assert_eq!(upstream.held, set("trades:C trades:D"));
+}
+
+#[test]
 fn names_at_fault_are_found_and_the_others_subscribed() {
     let mut upstream = Upstream::new();
-    upstream.unknown = vec!["S00003", "S00500", "S00999"];
+    upstream.unknown = |symbol| ["S00003", "S00500", "S00999"].contains(&symbol);
     upstream.want(&trades(1_000));
     assert_eq!((upstream.held.len(), upstream.subscriber.refused()), (997, 3));
     let said = "997 names subscribed, 3 that the upstream does not take (400)";
@@ -199,15 +234,53 @@ fn names_at_fault_are_found_and_the_others_subscribed() {
 }
 
 #[test]
-fn upstream_that_takes_no_name_is_not_asked_for_ever() {
+fn searches_for_names_at_fault_are_limited_and_go_on_later() {
     let mut upstream = Upstream::new();
-    upstream.subscriber.want(&trades(9_000), upstream.now);
-    while upstream.subscriber.ask(upstream.now).is_some() {
-        upstream.requests += 1;
-        assert!(upstream.subscriber.denied(ErrorCode::InvalidSyntax));
+    upstream.unknown = |_| true;
+    upstream.want(&trades(9_000));
+    let pace = SEARCH_AHEAD.as_secs() * 4;
+    assert_eq!(upstream.requests, 1 + pace);
+    assert!(upstream.subscriber.describe().ends_with(" still to be tried"));
+    upstream.pass(Duration::from_secs(10));
+    assert_eq!(upstream.requests, 1 + pace + 40);
+    upstream.unknown = |_| false;
+    upstream.pass(Duration::from_secs(10));
+    let refused = upstream.subscriber.refused();
+    assert_eq!(upstream.held.len() + refused, 9_000);
+}
+
+#[test]
+fn names_at_fault_do_not_keep_others_waiting_however_many_come() {
+    let mut upstream = Upstream::new();
+    upstream.unknown = |symbol| symbol.contains('/');
+    for number in 0..2_000 {
+        upstream.want(&set(&format!("trades:X/{number} trades:G{number}")));
     }
-    assert!(upstream.requests < 400, "{}", upstream.requests);
-    assert_eq!(upstream.subscriber.refused(), 9_000);
+    // All of the pace is spent, and names that come without a fault are had at once,
+    upstream.want(&set("trades:A trades:B"));
+    assert!(set("trades:A trades:B").is_subset(&upstream.held));
+    // also beside one that was at fault before, in this connection and the next;
+    let wanted = set("trades:A trades:B trades:C trades:X/0");
+    upstream.want(&wanted);
+    assert!(set("trades:A trades:B trades:C").is_subset(&upstream.held));
+    upstream.reconnect();
+    assert_eq!(upstream.held, set("trades:A trades:B trades:C"));
+    // and those that come with a new one are had a little later.
+    upstream.want(&set("trades:A trades:D trades:E trades:F trades:Y/1"));
+    upstream.pass(Duration::from_secs(2));
+    assert!(set("trades:A trades:D trades:E trades:F").is_subset(&upstream.held));
+}
+
+#[test]
+fn name_that_was_refused_by_mistake_is_had_in_the_next_connection() {
+    let mut upstream = Upstream::new();
+    upstream.unknown = |_| true;
+    upstream.want(&set("trades:A trades:B"));
+    assert_eq!((upstream.held.len(), upstream.subscriber.refused()), (0, 2));
+    upstream.unknown = |_| false;
+    upstream.reconnect();
+    assert_eq!(upstream.held, set("trades:A trades:B"));
+    assert!(upstream.subscriber.doubted.is_empty());
 }
 
 #[test]
