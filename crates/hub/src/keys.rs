@@ -54,6 +54,8 @@ pub(crate) struct Keys {
     logins: Logins,
     /// Sessions that were told to end, so far.
     endings: Arc<AtomicU64>,
+    /// How often the file was found to be of no use.
+    file_errors: Cell,
 }
 
 /// A token of the command line.
@@ -74,7 +76,9 @@ struct State {
     anonymous: Anonymous,
     /// By id.
     keys: BTreeMap<String, Held>,
-    /// Those who need no key, and those with a token.
+    /// By what a token allows.
+    tokens: BTreeMap<Role, Seats>,
+    /// Those who need no key.
     others: Seats,
     /// Number of the next session.
     next: u64,
@@ -132,10 +136,20 @@ pub(crate) struct KeySessions {
 #[derive(Debug)]
 pub(crate) struct KeySession {
     keys: Arc<Keys>,
-    /// `None` among those without a key of the file.
-    id: Option<String>,
+    holder: Holder,
     number: u64,
     seat: Arc<Seat>,
+}
+
+/// Among whom a session has its place.
+#[derive(Debug)]
+enum Holder {
+    /// Those with the key of this id.
+    Key(String),
+    /// Those with a token that allows this.
+    Token(Role),
+    /// Those who need no key.
+    Anyone,
 }
 
 impl Keys {
@@ -154,6 +168,7 @@ impl Keys {
             throttle: Mutex::default(),
             logins: Logins::default(),
             endings: Arc::default(),
+            file_errors: Cell::default(),
         };
         keys.lock().take_over(list.unwrap_or_default());
         Ok(Arc::new(keys))
@@ -176,15 +191,16 @@ impl Keys {
         }
     }
 
-    /// What somebody with these credentials may do; counts. Who is right never waits.
+    /// What somebody with these credentials may do; counts, unless anything would do. Who is right never
+    /// waits.
     pub(crate) fn check(&self, shown: &Credentials, peer: IpAddr) -> Result<Grant, WrongKey> {
         let grant = self
             .of_token(shown)
             .or_else(|| self.of_key(shown))
             .or_else(|| self.is_open().then_some(Grant::Anyone(self.open_role)));
         let Some(grant) = grant else { return Err(self.wrong(peer)) };
-        self.logins.right.add(1);
         if !grant.is_anyones() {
+            self.logins.right.add(1);
             self.lock_throttle().succeeded(peer);
         }
         Ok(grant)
@@ -261,21 +277,25 @@ impl Keys {
     fn seated(self: &Arc<Self>, state: &mut State, grant: &Grant, seat: Seat) -> KeySession {
         let (number, seat) = (state.next, Arc::new(seat));
         state.next += 1;
-        let id = match grant {
+        let holder = match grant {
             Grant::Key(key) => {
                 match state.current(key) {
                     Some(held) => held.seats.take(number, seat.clone()),
                     // Changed between login and here.
                     None => seat.revoke(),
                 }
-                Some(key.id.clone())
+                Holder::Key(key.id.clone())
             }
-            Grant::Anyone(_) | Grant::Token(_) => {
+            Grant::Token(role) => {
+                state.tokens.entry(*role).or_default().take(number, seat.clone());
+                Holder::Token(*role)
+            }
+            Grant::Anyone(_) => {
                 state.others.take(number, seat.clone());
-                None
+                Holder::Anyone
             }
         };
-        KeySession { keys: self.clone(), id, number, seat }
+        KeySession { keys: self.clone(), holder, number, seat }
     }
 
     /// How many sessions were told to end so far: who finds another number than before asks
@@ -284,24 +304,17 @@ impl Keys {
         self.endings.load(Ordering::SeqCst)
     }
 
-    /// All keys with their sessions by name, and then who needs none, if there is anybody.
+    /// All keys with their sessions by name, and then those of tokens and of who needs none, if there are any.
     pub(crate) fn sessions(&self) -> Vec<KeySessions> {
         let state = self.lock();
         let mut list: Vec<_> = state.keys.values().map(Held::sessions).collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
-        let seats = &state.others;
-        if seats.last.is_some() {
-            list.push(KeySessions {
-                id: String::new(),
-                name: "(no key)".to_owned(),
-                role: if self.is_open() { self.open_role } else { Role::Read },
-                sessions: seats.count(),
-                publishers: seats.publishers(),
-                sessions_max: None,
-                refused: 0,
-                since: seats.since(),
-                last: seats.last,
-            });
+        list.extend(state.tokens.iter().map(|(role, seats)| {
+            sessions_without_key(&format!("({} token)", role.name()), *role, seats)
+        }));
+        if state.others.last.is_some() {
+            let role = if self.is_open() { self.open_role } else { Role::Read };
+            list.push(sessions_without_key("(no key)", role, &state.others));
         }
         list
     }
@@ -310,6 +323,11 @@ impl Keys {
     pub(crate) fn logins(&self) -> [(&'static str, u64); 3] {
         let Logins { right, wrong, full } = &self.logins;
         [("right", right.get()), ("wrong", wrong.get()), ("full", full.get())]
+    }
+
+    /// How often the file was found to be of no use, for metrics.
+    pub(crate) fn file_errors(&self) -> u64 {
+        self.file_errors.get()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -333,7 +351,9 @@ impl State {
         let mut changed = false;
         if self.anonymous != list.anonymous {
             self.anonymous = list.anonymous;
-            self.others.revoke();
+            if self.anonymous == Anonymous::None {
+                self.others.revoke();
+            }
             changed = true;
         }
         let mut before: HashMap<_, _> = std::mem::take(&mut self.keys).into_iter().collect();
@@ -357,6 +377,21 @@ impl State {
             changed = true;
         }
         changed
+    }
+}
+
+/// Sessions that no key of the file stands for.
+fn sessions_without_key(name: &str, role: Role, seats: &Seats) -> KeySessions {
+    KeySessions {
+        id: String::new(),
+        name: name.to_owned(),
+        role,
+        sessions: seats.count(),
+        publishers: seats.publishers(),
+        sessions_max: None,
+        refused: 0,
+        since: seats.since(),
+        last: seats.last,
     }
 }
 
@@ -408,13 +443,13 @@ impl KeySession {
 impl Drop for KeySession {
     fn drop(&mut self) {
         let mut state = self.keys.lock();
-        match &self.id {
-            Some(id) => {
-                if let Some(held) = state.keys.get_mut(id) {
-                    held.seats.leave(self.number);
-                }
-            }
-            None => state.others.leave(self.number),
+        let seats = match &self.holder {
+            Holder::Key(id) => state.keys.get_mut(id).map(|held| &mut held.seats),
+            Holder::Token(role) => state.tokens.get_mut(role),
+            Holder::Anyone => Some(&mut state.others),
+        };
+        if let Some(seats) = seats {
+            seats.leave(self.number);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::file::{self, KeyList, KeysError};
 use crate::server::Shared;
 
 /// How often the file is read. It is small, and its content tells a change for certain.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Takes changes of the keys file over until the hub closes. A file that cannot be used changes nothing.
 pub(crate) async fn follow(shared: Arc<Shared>) {
@@ -20,16 +20,24 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
     }
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = None;
+    let mut looks = Looks::default();
     while shared.closing.run_until_cancelled(interval.tick()).await.is_some() {
-        let (keys, before) = (keys.clone(), seen.take());
+        let (keys, before) = (keys.clone(), std::mem::take(&mut looks));
         let looked = tokio::task::spawn_blocking(move || keys.look(before)).await;
-        seen = looked.ok();
+        looks = looked.unwrap_or_default();
     }
 }
 
+/// What was seen of the file.
+#[derive(Debug, Default)]
+struct Looks {
+    last: Option<Seen>,
+    /// What counts, or was complained of.
+    dealt_with: Option<Seen>,
+}
+
 /// What was found in place of the file.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     Text(String),
     /// It cannot be read, and why.
@@ -37,23 +45,27 @@ enum Seen {
 }
 
 impl Keys {
-    /// Looks at the file; takes it over, or complains, if it is not what it was.
-    fn look(&self, before: Option<Seen>) -> Seen {
-        let Some(path) = &self.file else { return Seen::Nothing(String::new()) };
+    /// Looks at the file; takes it over, or complains, if it is not what it was. It has to be the same as at the
+    /// look before: a file that is just being written may be whole TOML and lack keys.
+    fn look(&self, before: Looks) -> Looks {
+        let Some(path) = &self.file else { return before };
         let read = file::read(path);
         let seen = match &read {
             Ok(text) => Seen::Text(text.clone()),
             Err(error) => Seen::Nothing(chain(error)),
         };
-        if Some(&seen) != before.as_ref() {
+        let Looks { last, mut dealt_with } = before;
+        if Some(&seen) == last.as_ref() && Some(&seen) != dealt_with.as_ref() {
             match read.and_then(|text| KeyList::from_text(&text, path)) {
                 Ok(list) => self.take_over(list),
                 Err(error) => {
+                    self.file_errors.add(1);
                     tracing::error!(error = chain(&error), "the keys of before stay in force");
                 }
             }
+            dealt_with = Some(seen.clone());
         }
-        seen
+        Looks { last: Some(seen), dealt_with }
     }
 
     fn take_over(&self, list: KeyList) {
@@ -88,21 +100,42 @@ mod tests {
         let config = Config { keys_file: Some(path.clone()), ..Config::default() };
         let keys = Keys::new(&config).unwrap();
         let count = || keys.sessions().len();
-        let mut seen = Some(keys.look(None));
+        let mut looks = Looks::default();
+        let mut look_twice = || {
+            for _ in 0..2 {
+                looks = keys.look(std::mem::take(&mut looks));
+            }
+        };
+        look_twice();
         for broken in [Some("[[key]]\nid = 1"), Some("no TOML"), None] {
             match broken {
                 Some(text) => std::fs::write(&path, text).unwrap(),
                 None => std::fs::remove_file(&path).unwrap(),
             }
-            let now = keys.look(seen.take());
+            look_twice();
             assert_eq!(count(), 1, "{broken:?}");
-            seen = Some(now);
         }
+        assert_eq!(keys.file_errors(), 3);
         std::fs::write(&path, KEY.replace("one", "two") + KEY).unwrap();
-        seen = Some(keys.look(seen));
+        look_twice();
         assert_eq!(count(), 2);
         std::fs::write(&path, "").unwrap();
-        keys.look(seen);
+        look_twice();
         assert_eq!(count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        std::fs::write(&path, KEY).unwrap();
+        let config = Config { keys_file: Some(path.clone()), ..Config::default() };
+        let keys = Keys::new(&config).unwrap();
+        let mut looks = Looks::default();
+        for text in [KEY, "", KEY, "", KEY, KEY] {
+            std::fs::write(&path, text).unwrap();
+            looks = keys.look(looks);
+            assert_eq!(keys.sessions().len(), 1);
+        }
     }
 }

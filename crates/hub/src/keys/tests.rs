@@ -162,6 +162,32 @@ fn sessions_without_a_key_end_when_they_need_one() {
 }
 
 #[test]
+fn what_a_token_allows_does_not_depend_on_the_file() {
+    let keys = guarded(&[]);
+    let grant = Grant::Token(Role::Publish);
+    let publisher = keys.enter_publisher(&grant, NEAR, None);
+    for anonymous in [Anonymous::Read, Anonymous::None] {
+        assert!(keys.lock().take_over(KeyList { anonymous, keys: Vec::new() }));
+        assert_eq!(publisher.ended(), None);
+    }
+    let sessions = &keys.sessions()[0];
+    assert_eq!((&*sessions.name, sessions.role), ("(publish token)", Role::Publish));
+    assert_eq!((sessions.sessions, sessions.publishers), (0, 1));
+    drop(publisher);
+    assert_eq!(keys.sessions()[0].publishers, 0);
+}
+
+#[test]
+fn what_is_taken_from_anybody_is_not_counted_as_right() {
+    let publish_token = Some("publish-me".to_owned());
+    let keys = Keys::new(&Config { publish_token, ..Config::default() }).unwrap();
+    assert!(keys.check(&shown("any", SECRET), NEAR).unwrap().is_anyones());
+    assert_eq!(logins(&keys), [0, 0, 0]);
+    keys.check(&Credentials::from_token("publish-me"), NEAR).unwrap();
+    assert_eq!(logins(&keys), [1, 0, 0]);
+}
+
+#[test]
 fn a_file_that_cannot_be_used_is_an_error_at_start_that_names_it() {
     let missing = Some(PathBuf::from("/nowhere/keys.toml"));
     let error = Keys::new(&Config { keys_file: missing, ..Config::default() }).unwrap_err();

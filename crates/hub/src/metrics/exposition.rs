@@ -84,7 +84,9 @@ impl Scrape {
             .collect::<Vec<_>>();
         out.counters("refused", "Input refused, by reason", &refused)?;
         let logins = self.0.keys.logins().map(|(result, count)| (("result", result), count));
-        out.counters("logins", "Keys and tokens shown, by result", &logins)
+        out.counters("logins", "Keys and tokens shown, by result", &logins)?;
+        let help = "Times the keys file was found to be of no use";
+        out.counter("keys_file_errors", help, self.0.keys.file_errors())
     }
 
     fn ticks(&self, out: &mut Output<'_>) -> fmt::Result {
