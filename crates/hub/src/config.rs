@@ -193,11 +193,13 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not what it should be.
-    #[error("config file {path}: {message}")]
+    #[error("config file {path}, line {line}: {message}")]
     Parse {
         /// Its path.
         path: String,
-        /// What is wrong, and where.
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong there.
         message: String,
     },
     /// A setting is out of its range.
@@ -229,9 +231,11 @@ impl Config {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+        // The whole error would show the line, and with it perhaps a token.
         toml::from_str(&text).map_err(|error| ConfigError::Parse {
             path: shown,
-            message: error.to_string().trim_end().to_owned(),
+            line: line_of(&text, error.span().map_or(0, |span| span.start)),
+            message: error.message().to_owned(),
         })
     }
 
@@ -460,6 +464,11 @@ impl Config {
     }
 }
 
+/// The line of a text, from 1, in which a byte is.
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
 fn setting(
     name: &'static str,
     given: impl std::fmt::Display,
@@ -480,6 +489,20 @@ mod tests {
     #[test]
     fn defaults_hold_all_relations() {
         Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_is_told_by_its_line_without_showing_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.toml");
+        for text in
+            ["bars = true\npublish_token = supersecret", "\nadmin_token = [\"supersecret\"]"]
+        {
+            std::fs::write(&path, text).unwrap();
+            let error = Config::from_file(&path).unwrap_err().to_string();
+            assert!(error.contains("hub.toml, line 2: "), "{error}");
+            assert!(!error.contains("supersecret"), "{error}");
+        }
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 
 use super::refuse;
+use crate::admission::is_address_or_localhost;
 use crate::keys::{Grant, WrongKey, shown};
 use crate::metrics::Refused;
 use crate::server::Shared;
@@ -39,6 +40,34 @@ impl Need<'_> {
     }
 }
 
+/// Whether what a hub tells anybody may be told to who names it so in `Host`.
+///
+/// A page that asks its own server sends no `Origin`, so a website could let its own name point at loopback and read what
+/// the hub there tells (DNS rebinding). On loopback a name therefore has to be localhost or that of an allowed origin;
+/// elsewhere a hub has names that only its network knows.
+pub(super) fn host_allowed(
+    shared: &Shared,
+    peer: IpAddr,
+    headers: &HeaderMap,
+    grant: &Grant,
+) -> Result<(), String> {
+    let Some(host) = headers.get(header::HOST) else { return Ok(()) };
+    let host = host.to_str().unwrap_or("(not text)");
+    let is_of = |origin: &String| origin.split_once("://").is_some_and(|(_, name)| name == host);
+    if !grant.is_anyones()
+        || !peer.to_canonical().is_loopback()
+        || is_address_or_localhost(host)
+        || shared.config.allow_origins.iter().any(is_of)
+    {
+        return Ok(());
+    }
+    let shown: String = host.chars().take(100).collect();
+    Err(format!(
+        "host {shown} is not known here; ask for localhost or an address, or the hub's operator can allow it with \
+         --allow-origin http://{shown}"
+    ))
+}
+
 /// What the sender of a request may do, if that is enough. A wrong key is answered late, and the more so
 /// the more there were; a right one at once.
 pub(super) async fn guard(
@@ -56,7 +85,18 @@ pub(super) async fn guard(
         None => shared.keys.anonymous().ok_or_else(WrongKey::default),
     };
     let why_not = match grant {
-        Ok(grant) if need.is_met_by(&grant) => return Ok(grant),
+        Ok(grant) if need.is_met_by(&grant) => {
+            let name_known = match need {
+                Need::Read => host_allowed(shared, peer, headers, &grant),
+                Need::Publish(_) | Need::Admin => Ok(()),
+            };
+            return match name_known {
+                Ok(()) => Ok(grant),
+                Err(text) => {
+                    Err(Box::new(refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text)))
+                }
+            };
+        }
         // It may do other things: to try it again will not help.
         Ok(Grant::Key(key)) => {
             let text = format!("key {} is not one {wanted}", key.name);

@@ -15,6 +15,7 @@ use serde_json::json;
 use tickwire_protocol::{Channel, Names, Symbol};
 
 use super::Peer;
+use super::guard::host_allowed;
 use crate::keys::{Grant, shown};
 use crate::last_values::{NoAnswer, ask};
 use crate::metrics::Refused;
@@ -72,17 +73,20 @@ async fn answer(
 /// What the sender may do. A wrong key is answered late.
 async fn log_in(shared: &Shared, peer: IpAddr, headers: &HeaderMap) -> Result<Grant, Refusal> {
     let refused = |text: &str| Refusal::new(StatusCode::UNAUTHORIZED, text);
-    let Some(shown) = shown(headers).map_err(refused)? else {
-        let needed = "a key is needed: APCA-API-KEY-ID and APCA-API-SECRET-KEY, or Authorization";
-        return shared.keys.anonymous().ok_or_else(|| refused(needed));
+    let needed = "a key is needed: APCA-API-KEY-ID and APCA-API-SECRET-KEY, or Authorization";
+    let grant = match shown(headers).map_err(refused)? {
+        None => shared.keys.anonymous().ok_or_else(|| refused(needed))?,
+        Some(shown) => match shared.keys.check(&shown, peer) {
+            Ok(grant) => grant,
+            Err(wrong) => {
+                tokio::time::sleep(wrong.delay).await;
+                return Err(refused("wrong key"));
+            }
+        },
     };
-    match shared.keys.check(&shown, peer) {
-        Ok(grant) => Ok(grant),
-        Err(wrong) => {
-            tokio::time::sleep(wrong.delay).await;
-            Err(refused("wrong key"))
-        }
-    }
+    host_allowed(shared, peer, headers, &grant)
+        .map_err(|text| Refusal::new(StatusCode::FORBIDDEN, text))?;
+    Ok(grant)
 }
 
 fn find_view(shared: &Shared, name: &str) -> Result<View, Refusal> {

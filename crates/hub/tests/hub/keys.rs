@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tickwire_hub::keys::{Anonymous, Key, KeyList, KeysEditor, Role, SecretHash, WhenFull};
 use tickwire_hub::{Config, Hub};
 
-use crate::kit::{Client, Event, Publisher, TestHub, config, now, trade, until};
+use crate::kit::{Client, Event, Publisher, TestHub, config, exchange, now, trade, until};
 
 const ELEMENT: &str = r#"[{"T":"t","S":"AAPL","i":1,"x":"D","p":1.5,"s":1,"c":[],"t":"2026-01-02T14:30:00Z","z":"C"}]"#;
 
@@ -130,6 +130,35 @@ fn a_key_may_be_shown_in_any_header_people_use() {
     assert!(half.body.contains("APCA-API-SECRET-KEY"), "{half:?}");
 }
 
+/// A website whose name points at loopback asks as if it were the hub's own page, without an `Origin`.
+#[test]
+fn a_name_that_only_dns_vouches_for_reads_nothing_from_a_hub_on_loopback() {
+    let file = File::new(Anonymous::Read).with("bot", Role::Read);
+    let allow_origins = vec!["https://shop.example".to_owned()];
+    let open = TestHub::start(Config { allow_origins: allow_origins.clone(), ..config() });
+    let guarded = TestHub::start(Config { allow_origins, ..file.config() });
+    let key = format!("Authorization: {}\r\n", bearer("bot"));
+    for path in ["/v2/stocks/trades/latest?symbols=A", "/api/status", "/api/symbols"] {
+        let ask = |hub: &TestHub, host: &str, more: &str| {
+            let text =
+                format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n");
+            exchange(hub.address, text.as_bytes()).status
+        };
+        for hub in [&open, &guarded] {
+            for host in ["localhost:8080", "127.0.0.1", "[::1]:8080", "shop.example"] {
+                assert_eq!(ask(hub, host, ""), 200, "{host}{path}");
+            }
+            for host in ["evil.example", "evil.example:8080", "localhost.evil.example"] {
+                assert_eq!(ask(hub, host, ""), 403, "{host}{path}");
+            }
+        }
+        assert_eq!(ask(&open, "evil.example", &key), 403, "there any key is right");
+        assert_eq!(ask(&guarded, "bots.example", &key), 200);
+    }
+    let text = "GET /healthz HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(exchange(open.address, text.as_bytes()).status, 200);
+}
+
 #[test]
 fn a_key_of_one_feed_publishes_to_no_other() {
     let file = File::new(Anonymous::None);
@@ -204,14 +233,16 @@ fn a_file_that_cannot_be_read_any_more_leaves_the_keys_as_they_were() {
     let hub = file.hub();
     let mut session = subscriber(&hub, "one");
     let text = std::fs::read_to_string(&file.path).unwrap();
-    for broken in ["[[key]]\nid = \"one\"\n", "no TOML at all"] {
-        std::fs::write(&file.path, broken).unwrap();
+    let texts = [Some("[[key]]\nid = \"one\"\n"), Some("no TOML at all"), None];
+    for (number, broken) in (1..).zip(texts) {
+        match broken {
+            Some(broken) => std::fs::write(&file.path, broken).unwrap(),
+            None => std::fs::remove_file(&file.path).unwrap(),
+        }
         assert!(KeyList::from_file(&file.path).is_err());
+        hub.until_metric("tickwire_keys_file_errors_total", number);
         assert_eq!(post(&hub, "/publish", Some(&bearer("one"))), 200);
     }
-    std::fs::remove_file(&file.path).unwrap();
-    assert_eq!(post(&hub, "/publish", Some(&bearer("one"))), 200);
-    // The hub has seen all that came before once it has seen this.
     let without_two = text.split("\n[[key]]").next().unwrap();
     std::fs::write(&file.path, without_two).unwrap();
     until("the second key is gone", || post(&hub, "/publish", Some(&bearer("two"))) == 401);
