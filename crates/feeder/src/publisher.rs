@@ -14,6 +14,7 @@ mod position;
 mod session;
 mod window;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub(crate) use connection::epoch;
 use session::Publisher;
 
 /// Who publishes, where, and with which limits.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PublisherConfig {
     /// The hub.
     pub hub: HubUrl,
@@ -83,6 +84,16 @@ impl PublisherConfig {
             backoff_max: Duration::from_secs(5),
             flush_timeout: Duration::from_secs(3),
         }
+    }
+}
+
+/// Without the token.
+impl fmt::Debug for PublisherConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hub, feed, publisher, .. } = self;
+        let mut shown = f.debug_struct("PublisherConfig");
+        shown.field("hub", hub).field("feed", feed).field("publisher", publisher);
+        shown.finish_non_exhaustive()
     }
 }
 

@@ -211,6 +211,7 @@ async fn refused_token_ends_it_with_what_to_do() {
     let hub = FakeHub::start().await;
     let mut config = hub.config();
     config.token = Some("wrong".to_owned());
+    assert!(!format!("{config:?}").contains("wrong"));
     let (result, token) =
         both(publish_all(market(1), config), hub.refuse(401, "publish token needed")).await;
     assert_eq!(token.as_deref(), Some("Bearer wrong"));

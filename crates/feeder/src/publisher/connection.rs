@@ -178,7 +178,8 @@ fn request(url: &str, token: Option<&str>) -> Result<Request, Problem> {
     let mut request = url.into_client_request().map_err(lost)?;
     if let Some(token) = token {
         let value = HeaderValue::from_str(&format!("Bearer {token}"));
-        let value = value.map_err(|_| Problem::Fatal(PublishError::Token))?;
+        let mut value = value.map_err(|_| Problem::Fatal(PublishError::Token))?;
+        value.set_sensitive(true);
         request.headers_mut().insert(header::AUTHORIZATION, value);
     }
     Ok(request)
