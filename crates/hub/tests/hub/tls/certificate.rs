@@ -65,9 +65,9 @@ fn files_that_cannot_be_used_are_refused_at_start_with_the_reason() {
 #[test]
 fn one_file_without_the_other_is_refused_at_start() {
     let without_key = refused(Config { tls_key: None, ..encrypting() });
-    assert_eq!(without_key, "tls_cert is set: expected tls_key with it");
+    assert!(without_key.starts_with("tls_cert is set: expected tls_key"), "{without_key}");
     let without_cert = refused(Config { tls_cert: None, ..encrypting() });
-    assert_eq!(without_cert, "tls_key is set: expected tls_cert with it");
+    assert!(without_cert.starts_with("tls_key is set: expected tls_cert"), "{without_cert}");
 }
 
 /// Why a hub does not start, with all causes.
