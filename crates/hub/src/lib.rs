@@ -23,6 +23,7 @@ mod login;
 mod market;
 mod metrics;
 mod publisher;
+mod refusals;
 mod router;
 #[cfg(test)]
 mod seeded;

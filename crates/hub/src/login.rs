@@ -39,7 +39,7 @@ pub(crate) enum Login {
     Full { until: Instant, given_up: Instant },
     /// It is out, and is told so then. Until then it is not heard: there are clients that come again at once,
     /// and they are not to come often.
-    Out { told: Instant, reason: CloseReason },
+    Out { told: Instant, reason: CloseReason, detail: Option<String> },
     /// It may read, and has a place among the sessions of its key or of those who need none; `shown` says
     /// whether it has shown one.
     In { grant: Grant, place: KeySession, shown: bool },

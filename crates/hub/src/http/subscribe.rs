@@ -16,11 +16,13 @@ use super::page::page;
 use super::upgrade::{accept, offered};
 use super::{Peer, Stream, refuse, refuse_while_draining};
 use crate::admission::{SessionGuard, origin_allowed};
+use crate::clock;
 use crate::dialect::Dialect;
 use crate::fanout::FeedId;
 use crate::keys::shown;
 use crate::login::Visitor;
 use crate::metrics::Refused;
+use crate::refusals;
 use crate::server::Shared;
 use crate::shard_task::{BareStream, NewConnection, Newcomer};
 use crate::views::View;
@@ -72,12 +74,29 @@ pub(super) async fn alpaca_or_page(
     };
     let Some(view) = view_in(request.uri().path()).filter(meant).map(|(_, view)| view.to_owned())
     else {
+        if is_websocket(request.headers()) {
+            return no_stream(&shared, peer, request.uri().path());
+        }
         return page(request.method().clone(), request.uri().clone()).await;
     };
     if request.method() != Method::GET {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     open(&shared, peer, &view, Dialect::Alpaca, request).await
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    let upgrade = headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
+    upgrade.is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+}
+
+/// Refuses who looks for a stream where none can be: with the page its client would only say HTTP 200.
+fn no_stream(shared: &Shared, peer: IpAddr, path: &str) -> Response {
+    let paths: Vec<_> = shared.views.names().map(|view| format!("/v2/{view}")).collect();
+    let path: String = path.chars().take(64).collect();
+    let text = format!("no stream at {path}; there are: /ws, {}", paths.join(", "));
+    refusals::note(clock::monotonic(), peer, "", None, &text);
+    refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text)
 }
 
 /// What may be the name of a view in a path as those clients make it, with slashes too many, and whether
@@ -127,7 +146,7 @@ fn admit(
     dialect: Dialect,
     headers: &HeaderMap,
 ) -> Result<(Response, Admitted), Box<Response>> {
-    let View { feed, market } = find_view(shared, view)?;
+    let View { feed, market } = find_view(shared, peer, view)?;
     origin_allowed(headers, &shared.config.allow_origins)
         .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
     let (encoding, subprotocol) = encoding(dialect, headers);
@@ -153,10 +172,11 @@ fn admit(
 }
 
 /// The view of a name, or a refusal that names those there are.
-fn find_view(shared: &Shared, name: &str) -> Result<View, Box<Response>> {
+fn find_view(shared: &Shared, peer: IpAddr, name: &str) -> Result<View, Box<Response>> {
     shared.views.find(name).ok_or_else(|| {
         let names: Vec<_> = shared.views.names().collect();
         let text = format!("no such feed; there are: {}", names.join(", "));
+        refusals::note(clock::monotonic(), peer, name, None, &text);
         Box::new(refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text))
     })
 }

@@ -58,6 +58,27 @@ impl Grant {
         matches!(self, Self::Anyone(_))
     }
 
+    /// The name of the key, where this is the right of one.
+    pub(crate) fn key_name(&self) -> Option<&str> {
+        match self {
+            Self::Key(key) => Some(&key.name),
+            Self::Anyone(_) | Self::Token(_) => None,
+        }
+    }
+
+    /// Why a view may not be read, and which may.
+    pub(crate) fn not_for(&self, view: &str) -> String {
+        let mut text = format!("this key may not read {view}");
+        if let Self::Key(key) = self
+            && let Some(feeds) = key.feeds.as_deref().filter(|feeds| !feeds.is_empty())
+        {
+            let names: Vec<_> = feeds.iter().take(FEEDS_SHOWN).map(|feed| feed.as_str()).collect();
+            let more = if feeds.len() > FEEDS_SHOWN { ", …" } else { "" };
+            text.push_str(&format!("; it may read: {}{more}", names.join(", ")));
+        }
+        text
+    }
+
     pub(crate) fn may_read(&self, view: &str) -> bool {
         self.has_feed(view)
     }
@@ -115,6 +136,8 @@ impl Grant {
     }
 }
 
+/// Feeds named in an error, at the most.
+const FEEDS_SHOWN: usize = 10;
 /// Symbols named in an error, at the most.
 const SYMBOLS_SHOWN: usize = 20;
 
@@ -170,6 +193,7 @@ mod tests {
         let feeds = Some(vec!["sip".parse().unwrap()]);
         let grant = grant(|key| (key.feeds, key.role) = (feeds, Role::Admin));
         assert!(grant.may_read("sip") && !grant.may_read("main"));
+        assert_eq!(grant.not_for("main"), "this key may not read main; it may read: sip");
         assert!(grant.may_publish("sip") && !grant.may_publish("main"));
     }
 

@@ -11,6 +11,7 @@ use crate::dialect::Dialect;
 use crate::fanout::{CloseReason, SessionId};
 use crate::keys::{Entrant, Grant, KeyFull, WrongKey};
 use crate::login::{Login, Visitor};
+use crate::refusals;
 
 /// How long who is out with a right key waits to be told.
 const OUT_TIME: Duration = Duration::from_secs(1);
@@ -46,8 +47,15 @@ impl ShardTask {
         let (peer, view) = (connection.visitor.peer, connection.visitor.view.clone());
         match self.shared.keys.check(shown, peer) {
             Ok(grant) if grant.may_read(&view) => self.let_in(id, grant, true),
-            Ok(_) => self.put_out(id, CloseReason::NotAllowed, OUT_TIME),
-            Err(WrongKey { delay }) => self.put_out(id, CloseReason::AuthFailed, delay),
+            Ok(grant) => {
+                let detail = grant.not_for(&view);
+                refusals::note(self.now, peer, &view, grant.key_name(), &detail);
+                self.put_out(id, CloseReason::NotAllowed, OUT_TIME, Some(detail));
+            }
+            Err(WrongKey { delay }) => {
+                let detail = "no such key, or not its secret".to_owned();
+                self.put_out(id, CloseReason::AuthFailed, delay, Some(detail));
+            }
         }
     }
 
@@ -61,7 +69,7 @@ impl ShardTask {
         else {
             return;
         };
-        let Visitor { peer, user_agent, dialect, feed, .. } = &connection.visitor;
+        let Visitor { peer, user_agent, dialect, feed, view, .. } = &connection.visitor;
         let user_agent = user_agent.as_deref().map(str::to_owned);
         let feed = (*dialect == Dialect::Tickwire && connection.login.grant().is_none())
             .then(|| self.shared.feeds.get(*feed));
@@ -77,6 +85,7 @@ impl ShardTask {
                 }
             }
             Err(KeyFull { detail }) => {
+                refusals::note(now, *peer, view, grant.key_name(), &detail);
                 connection.login.refused_for_now(now, more);
                 let deadline = connection.login.deadline();
                 self.core.refuse(id, None, ErrorCode::ConnectionLimit, detail);
@@ -86,10 +95,16 @@ impl ShardTask {
     }
 
     /// Ends a session a while later.
-    fn put_out(&mut self, id: SessionId, reason: CloseReason, delay: Duration) {
+    fn put_out(
+        &mut self,
+        id: SessionId,
+        reason: CloseReason,
+        delay: Duration,
+        detail: Option<String>,
+    ) {
         let told = self.now + delay;
         if let Some(connection) = self.connection(id) {
-            connection.login = Login::Out { told, reason };
+            connection.login = Login::Out { told, reason, detail };
             self.note_deadline(Some(told));
         }
     }
@@ -98,23 +113,21 @@ impl ShardTask {
     pub(super) fn end_login(&mut self, id: SessionId) {
         let login_ms_max = self.shared.config.login_ms_max;
         let Some(connection) = self.connection(id) else { return };
-        let (reason, error) = match (&connection.login, &connection.visitor.view) {
-            (Login::Out { reason: CloseReason::NotAllowed, .. }, view) => {
-                let detail = format!("this key may not read {view}");
-                (CloseReason::NotAllowed, Some((ErrorCode::InsufficientSubscription, detail)))
+        let (reason, error) = match &connection.login {
+            Login::Out { reason, detail, .. } => {
+                let code = match reason {
+                    CloseReason::NotAllowed => ErrorCode::InsufficientSubscription,
+                    _ => ErrorCode::AuthFailed,
+                };
+                (*reason, detail.clone().map(|detail| (code, detail)))
             }
-            (Login::Out { reason: CloseReason::AuthFailed, .. }, _) => {
-                let detail = "no such key, or not its secret".to_owned();
-                (CloseReason::AuthFailed, Some((ErrorCode::AuthFailed, detail)))
-            }
-            (Login::Out { reason, .. }, _) => (*reason, None),
-            (Login::Expected { .. }, _) => {
+            Login::Expected { .. } => {
                 let detail = format!("no key was shown within {login_ms_max} ms");
                 (CloseReason::AuthTimeout, Some((ErrorCode::AuthTimeout, detail)))
             }
             // Its key is right: clients that are told of a timeout would not come back.
-            (Login::Full { .. }, _) => (CloseReason::AuthTimeout, None),
-            (Login::In { .. }, _) => return,
+            Login::Full { .. } => (CloseReason::AuthTimeout, None),
+            Login::In { .. } => return,
         };
         if let Some((code, detail)) = error {
             self.core.refuse(id, None, code, detail);
@@ -133,11 +146,17 @@ impl ShardTask {
         for id in self.ids() {
             if let Some(connection) = self.connection(id)
                 && connection.stage == Stage::Open
-                && let Login::In { place, .. } = &connection.login
+                && let Login::In { grant, place, .. } = &connection.login
                 && let Some(reason) = place.ended()
             {
+                let (peer, view) = (connection.visitor.peer, connection.visitor.view.clone());
+                let key = grant.key_name().map(str::to_owned);
                 match reason {
-                    CloseReason::Replaced => self.put_out(id, reason, OUT_TIME),
+                    CloseReason::Replaced => {
+                        let why = "a newer session of the key has taken its place";
+                        refusals::note(self.now, peer, &view, key.as_deref(), why);
+                        self.put_out(id, reason, OUT_TIME, None);
+                    }
                     reason => self.finish(id, reason),
                 }
             }

@@ -8,6 +8,8 @@ use super::connection::Stage;
 use crate::dialect::{Dialect, Request};
 use crate::fanout::{CloseReason, SessionId};
 use crate::keys::Grant;
+use crate::login::Visitor;
+use crate::refusals;
 
 impl ShardTask {
     /// Deals with a message, or with the first command in it if there may be several: the connection keeps
@@ -52,7 +54,14 @@ impl ShardTask {
             }
             (Request::Command(command), Some(grant)) => match self.allow(id, &command, &grant) {
                 Ok(()) => self.core.command(id, &command),
-                Err(detail) => self.core.refuse(id, request_id, ErrorCode::SymbolLimit, detail),
+                Err(detail) => {
+                    let now = self.now;
+                    if let Some(connection) = self.connection(id) {
+                        let Visitor { peer, view, .. } = &connection.visitor;
+                        refusals::note(now, *peer, view, grant.key_name(), &detail);
+                    }
+                    self.core.refuse(id, request_id, ErrorCode::SymbolLimit, detail);
+                }
             },
         }
         if is_refused

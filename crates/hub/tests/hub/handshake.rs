@@ -129,6 +129,9 @@ fn a_wrong_handshake_is_refused_with_what_was_expected() {
             404,
             "no such feed; there are: delayed_sip, iex, main, sip",
         ),
+        // With the page, bots would only say HTTP 200.
+        ("GET /ws", "GET /", 404, "no stream at /; there are: /ws, /v2/delayed_sip, /v2/iex"),
+        ("GET /ws", "GET /v3/sip/x", 404, "no stream at /v3/sip/x; there are: /ws, "),
     ] {
         let answer = exchange(hub.address, good.replace(change, to).as_bytes());
         assert_eq!(answer.status, status, "{change}: {answer:?}");
@@ -141,7 +144,7 @@ fn a_wrong_handshake_is_refused_with_what_was_expected() {
     assert_eq!(hub.get("/publish").status, 426);
     assert_eq!(hub.request("DELETE", "/ws", &[], "").status, 405);
     assert_eq!(hub.get("/nothing").status, 404);
-    assert_eq!(hub.refused("handshake"), 9);
+    assert_eq!(hub.refused("handshake"), 11);
 }
 
 #[test]
