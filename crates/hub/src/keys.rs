@@ -12,6 +12,7 @@ mod seats;
 mod secret;
 mod shown;
 mod throttle;
+mod unknown;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

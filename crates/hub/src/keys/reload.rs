@@ -1,5 +1,6 @@
 //! Following the keys file.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +21,12 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
     }
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looks = Looks::default();
+    let (mut looks, mut unknown) = (Looks::default(), BTreeSet::new());
     while shared.closing.run_until_cancelled(interval.tick()).await.is_some() {
         let (keys, before) = (keys.clone(), std::mem::take(&mut looks));
         let looked = tokio::task::spawn_blocking(move || keys.look(before)).await;
         looks = looked.unwrap_or_default();
+        unknown = shared.keys.warn_of_unknown_views(&shared.views, &unknown);
     }
 }
 

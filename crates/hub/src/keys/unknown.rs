@@ -1,0 +1,63 @@
+//! Views that keys name and the hub has not.
+
+use std::collections::BTreeSet;
+
+use super::Keys;
+use crate::views::Views;
+
+impl Keys {
+    /// The names of keys, each with a name among its feeds that is no view: it opens nothing there.
+    pub(super) fn unknown_views(&self, views: &Views) -> BTreeSet<(String, String)> {
+        let state = self.lock();
+        let keys = state.keys.values().map(|held| &held.key);
+        keys.flat_map(|key| key.feeds.iter().flatten().map(|feed| (&key.name, feed.as_str())))
+            .filter(|(_, feed)| views.find(feed).is_none())
+            .map(|(name, feed)| (name.clone(), feed.to_owned()))
+            .collect()
+    }
+
+    /// Warns of those that were not there before; returns those there are.
+    pub(super) fn warn_of_unknown_views(
+        &self,
+        views: &Views,
+        before: &BTreeSet<(String, String)>,
+    ) -> BTreeSet<(String, String)> {
+        let unknown = self.unknown_views(views);
+        for (key, feed) in unknown.difference(before) {
+            let names: Vec<_> = views.names().collect();
+            tracing::warn!(
+                key,
+                feed,
+                "a key is for a feed that is not here; there are: {}",
+                names.join(", ")
+            );
+        }
+        unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_key_for_a_feed_that_is_not_here_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        let hash = format!("sha256:{}:{}", "0".repeat(32), "1".repeat(64));
+        let key = |name: &str, feeds: &str| {
+            format!(
+                "[[key]]\nid = \"{name}\"\nname = \"{name}\"\nrole = \"read\"\nsecret = \"{hash}\"\n{feeds}\n"
+            )
+        };
+        let text = key("all", "") + &key("some", "feeds = [\"sip\", \"spi\", \"main\"]");
+        std::fs::write(&path, text).unwrap();
+        let config = Config { keys_file: Some(path), ..Config::default() };
+        let keys = Keys::new(&config).unwrap();
+        let delays = [std::time::Duration::ZERO];
+        let views = Views::new(config.named_views().unwrap(), &delays);
+        let unknown = keys.unknown_views(&views);
+        assert_eq!(unknown, BTreeSet::from([("some".to_owned(), "spi".to_owned())]));
+    }
+}
