@@ -150,11 +150,21 @@ fn request(uri: &str, encoding: Encoding) -> Result<Request, tungstenite::Error>
     Ok(request)
 }
 
+/// The first line of an answer that people may read, and no more of it than that.
+pub(crate) fn first_line(body: &[u8]) -> String {
+    const CHARS_MAX: usize = 200;
+    let text = String::from_utf8_lossy(body);
+    let line = text.lines().next().unwrap_or_default().trim();
+    let is_markup = line.starts_with('<');
+    line.chars().take_while(|c| !is_markup && !c.is_control()).take(CHARS_MAX).collect()
+}
+
 fn refusal(hub: &str, error: tungstenite::Error) -> ConnectError {
     let hub = hub.to_owned();
     match error {
         tungstenite::Error::Http(response) => {
-            ConnectError::Refused { hub, status: response.status().as_u16() }
+            let said = first_line(response.body().as_deref().unwrap_or_default());
+            ConnectError::Refused { hub, status: response.status().as_u16(), said }
         }
         tungstenite::Error::Io(source) => ConnectError::Unreachable { hub, source },
         other => ConnectError::NotAHub { hub, problem: other.to_string() },

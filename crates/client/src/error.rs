@@ -44,12 +44,14 @@ pub enum ConnectError {
         within: Duration,
     },
     /// There is an HTTP server, but it does not open a WebSocket.
-    #[error("the server at {hub} answered HTTP {status}{}", hint(*.status))]
+    #[error("the server at {hub} answered HTTP {status}{}", hint(*.status, .said))]
     Refused {
         /// Host and port.
         hub: String,
         /// Its HTTP status.
         status: u16,
+        /// The first line of what it said about that; may be empty.
+        said: String,
     },
     /// The hub does not let the holder of this token in.
     #[error("the hub at {hub} refused the key: {} {}{}", code.code(), code.msg(), detail_of(.detail))]
@@ -89,14 +91,19 @@ fn detail_of(detail: &Option<String>) -> String {
     detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default()
 }
 
-fn hint(status: u16) -> &'static str {
-    match status {
+/// What the hub says of it, or what it is likely to be.
+fn hint(status: u16, said: &str) -> String {
+    if !said.is_empty() {
+        return format!(": {said}");
+    }
+    let hint = match status {
         401 | 403 => ": it wants another key, ID:SECRET",
         404 => ": is it a Tickwire hub, and does the feed exist?",
         429 => ": too many connections from here",
         503 => ": it is full, or shutting down",
         _ => "",
-    }
+    };
+    hint.to_owned()
 }
 
 /// The client has ended, so it takes no more commands: the hub was lost and reconnecting is off.

@@ -40,7 +40,11 @@ impl Connector for Pipes {
             attempts.len()
         };
         if attempt > 1 && std::mem::take(&mut *self.refuse.lock().unwrap()) > 0 {
-            return Err(ConnectError::Refused { hub: "pipe".to_owned(), status: 503 });
+            return Err(ConnectError::Refused {
+                hub: "pipe".to_owned(),
+                status: 503,
+                said: String::new(),
+            });
         }
         let (client, hub) = tokio::io::duplex(4096);
         let accept = tokio_tungstenite::accept_hdr_async(hub, accept_subprotocol);

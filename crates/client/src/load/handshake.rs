@@ -4,6 +4,7 @@ use tickwire_protocol::Encoding;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::connect::first_line;
 use crate::load::Plan;
 
 /// Longest answer taken, in bytes.
@@ -60,7 +61,9 @@ impl Handshake {
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or("");
         if status != "101" {
-            return Answer::Refused(format!("HTTP {status:.3}"));
+            let said = first_line(&bytes[end + 4..]);
+            let colon = if said.is_empty() { "" } else { ": " };
+            return Answer::Refused(format!("HTTP {status:.3}{colon}{said}"));
         }
         let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
         let has = |name: &str, expected: &str| {
@@ -127,6 +130,8 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(refused(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), "HTTP 503");
+        assert_eq!(refused(b"HTTP/1.1 404 x\r\n\r\nno such feed\nmore"), "HTTP 404: no such feed");
+        assert_eq!(refused(b"HTTP/1.1 404 x\r\n\r\n<html>"), "HTTP 404");
         assert_eq!(refused(b"HTTP/1.1 101 x\r\n\r\n"), "wrong answer to the key");
         assert_eq!(refused(&accepting(&handshake, "chat")), "no Tickwire hub");
         assert_eq!(refused(&[b'x'; ANSWER_BYTES_MAX]), "no WebSocket server");
