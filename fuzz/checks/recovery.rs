@@ -92,7 +92,8 @@ fn turn(writer: &mut Writer<Folder>, sequencer: &mut Sequencer, publisher: u8) -
     }
     let batch = sequencer.batch(UnixNanos(0));
     let (changes, received) = (sequencer.take_changes(), sequencer.received());
-    let turn = Turn { batch: batch.as_ref(), made: 0, changes: &changes, received };
+    let turn =
+        Turn { batch: batch.as_ref(), made: 0, changes: &changes, left_alone: &[], received };
     writer.append(&turn).expect("memory can be written");
     writer.roll(received).expect("memory can be written");
     batch
@@ -139,6 +140,7 @@ struct Nothing;
 impl Derived for Nothing {
     fn restore(&mut self, _: &[u8], _: &[FeedId]) {}
     fn observe(&mut self, _: &Batch, _: usize) {}
+    fn leave_alone(&mut self, _: FeedId) {}
     fn save(&self, _: &mut Vec<u8>) {}
 }
 

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_protocol::{Channel, Credentials, Names, Selection};
+use tickwire_protocol::{Channel, Credentials, Names, Report, Selection};
 use tokio_util::sync::CancellationToken;
 
 use crate::publisher::publish_supply;
@@ -86,6 +86,13 @@ impl AlpacaConfig {
         }
     }
 
+    /// Whether the hub is to make no bars: the upstream's come, or it gets trades only of what somebody
+    /// wants just now, which make no whole bars.
+    fn replaces_bars(&self) -> bool {
+        let bars = [Channel::Bars, Channel::UpdatedBars, Channel::DailyBars];
+        self.on_demand || self.channels.iter().any(|channel| bars.contains(channel))
+    }
+
     fn session(&self) -> Session {
         let channels: BTreeSet<_> = self.channels.iter().copied().collect();
         let mut always = Names::default();
@@ -115,7 +122,8 @@ pub async fn relay(
     progress: Arc<Progress>,
 ) -> Result<Counts, FeedError> {
     let session = config.session();
-    let (intake, live) = live(config.queue_bytes_max, config.on_demand, session.report());
+    let first = Report { no_bars: config.replaces_bars(), ..session.report() };
+    let (intake, live) = live(config.queue_bytes_max, config.on_demand, first);
     let stop = cancel.child_token();
     let same =
         |_| FeedError::SameHub { upstream: config.url.to_string(), hub: hub.hub.to_string() };

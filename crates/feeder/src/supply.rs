@@ -69,8 +69,11 @@ pub(crate) trait Supply {
         false
     }
 
-    /// A session with the hub of an epoch begins: what it says of demand begins anew, and it knows no report.
-    fn begin(&mut self, _epoch: Option<&str>) {}
+    /// A session with the hub of an epoch begins: what it says of demand begins anew. Returns what the hub
+    /// is to know before the first tick of the session.
+    fn begin(&mut self, _epoch: Option<&str>) -> Option<Report> {
+        None
+    }
 
     /// What subscribers want now and did not before, and the other way round.
     fn hear_demand(&mut self, _names: &Names, _gone: &Names) {}

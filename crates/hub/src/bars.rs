@@ -131,6 +131,13 @@ impl BarMaker {
         more
     }
 
+    /// Makes no bars of a feed from now on, as if it had sent some of each kind. Says whether that is
+    /// new.
+    pub fn leave_alone(&mut self, feed: FeedId) -> bool {
+        let all = Supplies { minutes: true, days: true };
+        std::mem::replace(&mut self.clock(feed).supplies, all) != all
+    }
+
     /// Whether a minute is open, so that the clock may have to close it.
     #[must_use]
     pub fn has_open_minutes(&self) -> bool {

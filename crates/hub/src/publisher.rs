@@ -65,6 +65,7 @@ pub(crate) async fn run<S>(
         encoding: Encoding::Json,
         acknowledged: None,
         demanding: None,
+        no_bars: false,
         progress_sender,
         progress,
         told: Progress::default(),
@@ -91,6 +92,8 @@ struct Session<S> {
     acknowledged: Option<Acknowledged>,
     /// Set once it has asked to be told what is wanted.
     demanding: Option<Demanding>,
+    /// Whether it has said that no bars are to be made.
+    no_bars: bool,
     progress_sender: watch::Sender<Progress>,
     progress: watch::Receiver<Progress>,
     /// What it has been told of its progress.
@@ -253,10 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 let detail = "a report comes behind the publisher's id".to_owned();
                 self.refuse(ErrorCode::InvalidSyntax, detail).await
             }
-            Ok(Command::Report(report)) => {
-                self.report(report);
-                Ok(())
-            }
+            Ok(Command::Report(report)) => self.report(report).await,
             Ok(_) => {
                 let detail = "subscribers connect to /ws".to_owned();
                 self.refuse(ErrorCode::InvalidSyntax, detail).await
@@ -286,9 +286,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Takes note of how the place is where the ticks come from.
-    fn report(&self, report: Report) {
-        let status = self.shared.feeds.get(self.feed);
-        status.sources.report(self.source, report, clock::wall());
+    async fn report(&mut self, report: Report) -> Result<(), End> {
+        let (feed, no_bars) = (self.feed, report.no_bars);
+        self.shared.feeds.get(feed).sources.report(self.source, report, clock::wall());
+        if no_bars && !std::mem::replace(&mut self.no_bars, true) {
+            // On the way of its ticks: those behind the report come after it.
+            let message = Ingest::NoBars { feed };
+            self.shared.ingest.send(message).await.map_err(|_| End::Shutdown)?;
+        }
+        Ok(())
     }
 
     async fn tell_progress(&mut self) -> Result<(), End> {

@@ -39,6 +39,8 @@ pub(crate) enum Ingest {
     },
     /// A publisher's session has ended.
     Close { id: PublisherId, token: PublisherToken },
+    /// A publisher says that no bars are to be made of a feed.
+    NoBars { feed: FeedId },
     /// Time has passed, so that minutes may be over of which bars are made.
     Clock,
     /// Everything before it is numbered; the router may end.
@@ -85,7 +87,8 @@ pub(crate) fn spawn(
     queue: mpsc::Receiver<Ingest>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     let (sessions, acks, permits) = (HashMap::new(), Vec::new(), Vec::new());
-    let router = Router { sequencer, bars, durable, shared, sessions, acks, permits };
+    let left_alone = Vec::new();
+    let router = Router { sequencer, bars, durable, shared, sessions, left_alone, acks, permits };
     thread::Builder::new().name("router".to_owned()).spawn(move || router.run(queue))
 }
 
@@ -97,6 +100,8 @@ struct Router {
     durable: Option<DurableLog>,
     shared: Arc<Shared>,
     sessions: Sessions,
+    /// Feeds of which no bars are made from this turn on.
+    left_alone: Vec<FeedId>,
     /// What to tell publishers once the turn's batch is in the log.
     acks: Vec<Ack>,
     /// The room its ticks take, until publishers have been told.
@@ -177,6 +182,11 @@ impl Router {
             Ingest::Close { id, token } => {
                 self.sequencer.close(id.as_str(), token);
                 self.sessions.remove(&token);
+            }
+            Ingest::NoBars { feed } => {
+                if self.bars.as_mut().is_some_and(|bars| bars.leave_alone(feed)) {
+                    self.left_alone.push(feed);
+                }
             }
             Ingest::Clock => {} // the end of every turn looks at the time
             Ingest::End => return true,
@@ -287,8 +297,10 @@ impl Router {
         if let Some(durable) = &mut self.durable {
             // Nobody hears of the turn before it is written.
             let (changes, received) = (self.sequencer.take_changes(), self.sequencer.received());
-            durable.turn(&Turn { batch: batch.as_ref(), made, changes: &changes, received });
+            let (batch, left_alone) = (batch.as_ref(), self.left_alone.as_slice());
+            durable.turn(&Turn { batch, made, changes: &changes, left_alone, received });
         }
+        self.left_alone.clear();
         if let Some(batch) = batch {
             self.shared.live().log.append(Arc::new(batch));
         }

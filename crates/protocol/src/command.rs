@@ -75,6 +75,9 @@ pub struct Report {
     pub errors: u64,
     /// How many ticks it has had from there.
     pub ticks: u64,
+    /// Whether the hub is to make no bars of this feed from now on: they come from the source, or
+    /// cannot be made of the trades that do.
+    pub no_bars: bool,
 }
 
 /// Why a command was refused, with the `id` to answer to if it had one.
@@ -191,6 +194,7 @@ impl Command {
                 connects: Some(report.connects),
                 errors: Some(report.errors),
                 ticks: Some(report.ticks),
+                no_bars: report.no_bars.then_some(true),
                 ..Envelope::command("report")
             },
         }
@@ -224,6 +228,7 @@ fn report(map: &mut Envelope) -> Result<Report, DecodeError> {
         connects: map.connects.unwrap_or_default(),
         errors: map.errors.unwrap_or_default(),
         ticks: map.ticks.unwrap_or_default(),
+        no_bars: map.no_bars.unwrap_or_default(),
     })
 }
 

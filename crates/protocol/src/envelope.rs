@@ -118,6 +118,7 @@ envelope! {
     "upstream" upstream: String,
     "connects" connects: u64,
     "errors" errors: u64,
+    "no_bars" no_bars: bool,
 }
 
 /// Positions: a peer asks for them, the hub tells them.

@@ -346,14 +346,15 @@ fn subscription() -> BoxedStrategy<Subscription> {
 fn report() -> impl Strategy<Value = Report> {
     let text = || option::of(string(REPORT_TEXT_BYTES_MAX));
     let state = prop::sample::select(vec![FeedState::Live, FeedState::Stale, FeedState::Down]);
-    (state, text(), text(), uint(), uint(), uint()).prop_map(
-        |(state, detail, upstream, connects, errors, ticks)| Report {
+    (state, text(), text(), uint(), uint(), uint(), any::<bool>()).prop_map(
+        |(state, detail, upstream, connects, errors, ticks, no_bars)| Report {
             state,
             detail,
             upstream,
             connects,
             errors,
             ticks,
+            no_bars,
         },
     )
 }

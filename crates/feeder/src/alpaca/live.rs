@@ -149,9 +149,12 @@ impl Intake {
         self.shared.filled.notify_one();
     }
 
-    /// Says how the upstream is now.
+    /// Says how the upstream is now. Whether the hub may make bars does not change: the first report
+    /// has said it.
     pub(super) fn report(&self, report: Report) {
-        *self.shared.report() = report;
+        let mut newest = self.shared.report();
+        *newest = Report { no_bars: newest.no_bars, ..report };
+        drop(newest);
         self.shared.reported.notify_one();
     }
 }
@@ -228,13 +231,13 @@ impl Supply for Live {
         self.on_demand
     }
 
-    fn begin(&mut self, epoch: Option<&str>) {
+    fn begin(&mut self, epoch: Option<&str>) -> Option<Report> {
         self.begins = true;
         self.shared.ends().hub = epoch.map(str::to_owned);
         if self.shared.goes_round() {
             *self.shared.queue() = Queue { closed: true, ..Queue::default() };
         }
-        self.shared.reported.notify_one();
+        Some(self.shared.report().clone())
     }
 
     fn hear_demand(&mut self, names: &Names, gone: &Names) {
@@ -267,7 +270,15 @@ mod tests {
 
     fn report() -> Report {
         let state = tickwire_protocol::FeedState::Down;
-        Report { state, detail: None, upstream: None, connects: 0, errors: 0, ticks: 0 }
+        Report {
+            state,
+            detail: None,
+            upstream: None,
+            connects: 0,
+            errors: 0,
+            ticks: 0,
+            no_bars: true,
+        }
     }
 
     fn taken(live: &mut Live) -> Vec<Tick> {
@@ -350,10 +361,10 @@ mod tests {
     async fn each_session_is_told_the_newest_report() {
         let (intake, mut live) = live(1_000_000, true, report());
         for connects in 1..4 {
-            intake.report(Report { connects, ..report() });
+            intake.report(Report { connects, no_bars: false, ..report() });
         }
-        assert_eq!(live.report().await.connects, 3);
-        live.begin(None);
-        assert_eq!(live.report().await.connects, 3);
+        let newest = Report { connects: 3, ..report() }; // no bars: as the first has said
+        assert_eq!(live.report().await, newest);
+        assert_eq!(live.begin(None), Some(newest));
     }
 }

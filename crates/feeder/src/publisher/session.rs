@@ -133,7 +133,9 @@ impl<S: Supply> Publisher<S> {
             self.progress.reconnects.fetch_add(1, Relaxed);
         }
         self.align(link.last, link.mark.as_deref()).await?;
-        self.supply.begin(link.epoch.as_deref());
+        if let Some(report) = self.supply.begin(link.epoch.as_deref()) {
+            link.say(&Command::Report(report)).await?;
+        }
         self.acked_at = self.clock.instant();
         link.send(self.window.messages()).await?;
         loop {

@@ -19,6 +19,10 @@ impl Derived for BarMaker {
         self.follow(batch.ticks(), made, batch.received());
     }
 
+    fn leave_alone(&mut self, feed: FeedId) {
+        Self::leave_alone(self, feed);
+    }
+
     fn save(&self, out: &mut Vec<u8>) {
         self.save_state(out);
     }

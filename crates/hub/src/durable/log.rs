@@ -138,7 +138,7 @@ impl DurableLog {
 
     /// Writes what a turn changed. After an error nothing is written any more, and the turn goes on.
     pub(crate) fn turn(&mut self, turn: &Turn<'_>) {
-        let is_needed = turn.batch.is_some() || !turn.changes.is_empty();
+        let is_needed = !turn.is_empty();
         let Some(mut writer) = self.writer.take_if(|_| is_needed) else { return };
         if self.status.has_failed() {
             return; // elsewhere: it has been told

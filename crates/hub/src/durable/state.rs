@@ -28,6 +28,8 @@ pub trait Derived: fmt::Debug + Send {
     fn restore(&mut self, saved: &[u8], feeds: &[FeedId]);
     /// Takes note of ticks that were logged, of which the last `made` were made here.
     fn observe(&mut self, batch: &Batch, made: usize);
+    /// Takes note that nothing is made of this feed's ticks from now on.
+    fn leave_alone(&mut self, feed: FeedId);
     /// Appends what it has to remember.
     fn save(&self, out: &mut Vec<u8>);
 }
@@ -36,6 +38,7 @@ pub trait Derived: fmt::Debug + Send {
 impl Derived for () {
     fn restore(&mut self, _saved: &[u8], _feeds: &[FeedId]) {}
     fn observe(&mut self, _batch: &Batch, _made: usize) {}
+    fn leave_alone(&mut self, _feed: FeedId) {}
     fn save(&self, _out: &mut Vec<u8>) {}
 }
 
@@ -168,6 +171,9 @@ impl State {
     pub fn apply(&mut self, record: &Record) -> Result<(), Damage> {
         if record.first != self.head || record.received < self.received {
             return Err(Damage("a record that does not continue the one before"));
+        }
+        for feed in &record.left_alone {
+            self.derived.leave_alone(*feed);
         }
         if let Some(batch) = &record.batch {
             let mut at = batch.first();

@@ -106,7 +106,7 @@ impl<S: Storage> Writer<S> {
     /// # Errors
     /// If it cannot be written. Then the log has ended, and [cannot be continued](Self::give_up).
     pub fn append(&mut self, turn: &Turn<'_>) -> io::Result<()> {
-        if turn.batch.is_none() && turn.changes.is_empty() {
+        if turn.is_empty() {
             return Ok(());
         }
         self.record.clear();

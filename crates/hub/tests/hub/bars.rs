@@ -162,3 +162,40 @@ fn a_hub_that_starts_again_closes_its_open_minute_without_another_tick() {
     drop(first);
     TestHub::start(config()).until_metric("tickwire_topics", 3); // the trade, its minute, its day
 }
+
+/// A publisher that leaves no bars to the hub after its first trade, in a feed with a minute open.
+fn publisher_with_bars_of_its_own(hub: &TestHub) -> Publisher {
+    let mut publisher = Publisher::acknowledged(hub, "relay").0;
+    publisher.publish(&[trade("A", OPENING, 1)]);
+    publisher.client.send(r#"{"action":"report","state":"live","no_bars":true}"#);
+    publisher.publish(&[1, 2].map(|minute| trade("A", OPENING + minute * MINUTE, 1 + minute)));
+    publisher
+}
+
+#[test]
+fn a_feed_whose_publisher_wants_no_bars_gets_none_from_then_on() {
+    let hub = TestHub::default();
+    let mut client = Client::msgpack(&hub);
+    client.subscribe(r#""trades":["*"],"bars":["*"],"updatedBars":["*"],"dailyBars":["*"]"#);
+    let mut publisher = publisher_with_bars_of_its_own(&hub);
+    let theirs = Tick { data: TickData::Bar(Bar::default()), ..trade("A", OPENING, 0) };
+    publisher.publish(&[theirs]);
+    let letters: String = client.take(4).iter().map(|tick| tick.channel().letter()).collect();
+    assert_eq!(letters, "tttb", "one bar of the first minute: the publisher's");
+    client.nothing_pending();
+    assert_eq!(hub.metric("tickwire_bars_total"), 0);
+}
+
+#[test]
+fn a_hub_that_starts_again_knows_which_feed_gets_no_bars() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = || Config { data_dir: Some(folder.path().to_owned()), ..kit::config() };
+    let first = TestHub::start(config());
+    drop(publisher_with_bars_of_its_own(&first));
+    drop(first);
+    let second = TestHub::start(config());
+    // The relay has not come back yet; somebody else goes on.
+    Publisher::acknowledged(&second, "p").0.publish(&[trade("A", OPENING + 4 * MINUTE, 9)]);
+    assert_eq!(second.metric("tickwire_bars_total"), 0);
+    assert_eq!(second.metric("tickwire_topics"), 1);
+}

@@ -454,6 +454,7 @@ fn source_commands() -> [(&'static str, Command); 3] {
                 connects: 2,
                 errors: 1,
                 ticks: 31_250,
+                no_bars: true,
             }),
         ),
     ]

@@ -93,7 +93,7 @@ impl Status {
         };
         let Numbers { connects, errors, ticks } = self.numbers;
         let upstream = Some(self.upstream.clone());
-        Report { state, detail: Some(detail), upstream, connects, errors, ticks }
+        Report { state, detail: Some(detail), upstream, connects, errors, ticks, no_bars: false }
     }
 
     /// A report, if there is something to tell: at once about how it is, once a second about numbers.

@@ -40,6 +40,10 @@ impl Derived for Mixed {
         self.0 = self.0.wrapping_mul(31).wrapping_add(made as u64);
     }
 
+    fn leave_alone(&mut self, feed: FeedId) {
+        self.0 = self.0.wrapping_mul(31).wrapping_add(1_000 + u64::from(feed.0));
+    }
+
     fn save(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.0.to_le_bytes());
     }
@@ -250,7 +254,10 @@ impl Life {
         let changes = self.sequencer.take_changes();
         let received = self.sequencer.received();
         let made = batch.as_ref().map_or(0, |batch| random.random_range(0..=batch.ticks().len()));
-        let turn = Turn { batch: batch.as_ref(), made, changes: &changes, received };
+        let left_alone = random.random_bool(0.1).then(|| FeedId(random.random_range(0..2)));
+        let left_alone = left_alone.as_slice();
+        let batch_of_turn = batch.as_ref();
+        let turn = Turn { batch: batch_of_turn, made, changes: &changes, left_alone, received };
         if self.writer.append(&turn).is_err() {
             return false;
         }
@@ -259,6 +266,7 @@ impl Life {
             self.past.publishers.retain(|known| known.id != at.id);
             self.past.publishers.push(at);
         }
+        left_alone.iter().for_each(|feed| self.past.mixed.leave_alone(*feed));
         if let Some(batch) = batch {
             self.past.mixed.observe(&batch, made);
             self.past.ticks.extend_from_slice(batch.ticks());
