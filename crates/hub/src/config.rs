@@ -320,8 +320,12 @@ impl Config {
         match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
             (None, None) => Ok(None),
-            (Some(_), None) => Err(setting("tls_cert", "set", "expected tls_key with it")),
-            (None, Some(_)) => Err(setting("tls_key", "set", "expected tls_cert with it")),
+            (Some(_), None) => {
+                Err(setting("tls_cert", "set", "expected tls_key (--tls-key) with it"))
+            }
+            (None, Some(_)) => {
+                Err(setting("tls_key", "set", "expected tls_cert (--tls-cert) with it"))
+            }
         }
     }
 

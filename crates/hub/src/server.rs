@@ -263,6 +263,13 @@ impl Hub {
         self.address
     }
 
+    /// The same as the address of its page: with `https` if it speaks TLS, although it does without too.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
     /// Completes when the hub has begun to drain because somebody asked it to (`POST /api/drain`). The
     /// rest is up to the program: [`Hub::shutdown`].
     pub async fn drain_asked(&self) {

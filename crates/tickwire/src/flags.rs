@@ -108,16 +108,26 @@ pub(crate) fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
-/// Adds what to do where nobody listens.
+/// Adds what to do where nobody listens, or whoever does is not trusted.
 pub(crate) fn hinted(error: anyhow::Error) -> anyhow::Error {
-    let refused = |cause: &(dyn std::error::Error + 'static)| {
-        let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
-    };
-    if error.chain().any(refused) {
-        anyhow::anyhow!("{error:#}: is the hub running there? `tickwire demo` starts one")
-    } else {
-        error
+    let hint = error.chain().find_map(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>()?;
+        if io.kind() == std::io::ErrorKind::ConnectionRefused {
+            return Some("is the hub running there? `tickwire demo` starts one");
+        }
+        match io.get_ref()?.downcast_ref::<rustls::Error>()? {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+                Some("its authority is not known here; --tls-ca FILE makes one known")
+            }
+            rustls::Error::InvalidMessage(_) => {
+                Some("does it speak TLS there? Without, the address begins with ws://")
+            }
+            _ => None,
+        }
+    });
+    match hint {
+        Some(hint) => anyhow::anyhow!("{error:#}: {hint}"),
+        None => error,
     }
 }
 

@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::Context;
-use tickwire_hub::{Config, Fsync, Hub};
+use tickwire_hub::{Config, ConfigError, Fsync, Hub};
 
 use crate::flags::{bytes, duration, listen, usage};
 use crate::logging::{self, LogFormat};
@@ -205,11 +205,34 @@ impl Args {
     }
 }
 
+/// The flag of a setting that has one.
+fn flag(setting: &str) -> String {
+    let name = match setting {
+        "keys_file" => "keys",
+        "allow_origins" => "allow-origin",
+        "views" => "view",
+        "drain_ms_max" => "drain",
+        "log_bytes_max" => "log-bytes",
+        "log_age_ms_max" => "log-age",
+        "disk_bytes_max" => "disk-bytes",
+        "disk_age_ms_max" => "disk-age",
+        name => name,
+    };
+    format!("--{}", name.replace('_', "-"))
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     logging::begin(args.log, "info");
+    let has_file = args.config.is_some();
     let config = args.config()?;
     if let Err(error) = config.check() {
-        usage(&format!("setting {error}")); // each flag sets the setting of its name
+        usage(&match &error {
+            // Nothing else can have set it.
+            ConfigError::Setting { name, given, allowed } if !has_file => {
+                format!("{} is {given}: {allowed}", flag(name))
+            }
+            error => format!("setting {error}"), // each flag sets the setting of its name
+        });
     }
     runtime()?.block_on(async {
         let cancel = shutdown::on_signal()?;
@@ -239,7 +262,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Says where the hub listens, on standard output so that scripts can wait for it.
 pub(crate) fn announce(hub: &Hub) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "listening on http://{}", hub.address())?;
+    writeln!(out, "listening on {}", hub.url())?;
     out.flush()?;
     Ok(())
 }

@@ -307,6 +307,7 @@ fn a_hub_that_others_can_reach_wants_keys_or_to_be_told_that_it_is_open() {
         String::from_utf8(output.stderr).unwrap()
     };
     let text = refused(&["hub", "--listen", "0.0.0.0:0"]);
+    assert!(text.contains("error: --listen is 0.0.0.0:0: "), "{text}");
     for way in ["--keys FILE", "127.0.0.1", "--open"] {
         assert!(text.contains(way), "{text}");
     }
