@@ -171,12 +171,14 @@ pub enum Disconnect {
 }
 
 impl Disconnect {
-    /// Whether trying again with the same settings cannot help: the hub wants another key.
+    /// Whether trying again with the same settings cannot help: the hub wants another key, or a newer
+    /// session of the key has the place, and would have to give it up again.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
             Self::Closed { reason, .. } => {
-                matches!(reason.as_str(), "auth_failed" | "auth_timeout" | "not_allowed")
+                let reason = reason.as_str();
+                matches!(reason, "auth_failed" | "auth_timeout" | "not_allowed" | "replaced")
             }
             Self::Refused(error) => error.is_final(),
             Self::Lost(_) | Self::Silent { .. } | Self::Malformed(_) => false,

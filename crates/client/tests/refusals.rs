@@ -141,8 +141,8 @@ async fn a_key_that_was_revoked_ends_the_stream_and_not_before_the_hub_says_so()
 }
 
 #[tokio::test]
-async fn a_hub_that_waits_for_a_key_is_not_tried_again() {
-    for reason in ["auth_timeout", "not_allowed"] {
+async fn a_hub_that_wants_another_key_or_has_let_in_a_newer_session_is_not_tried_again() {
+    for reason in ["auth_timeout", "not_allowed", "replaced"] {
         let hub = FakeHub::start().await;
         let url = hub.url();
         let serving = async {
