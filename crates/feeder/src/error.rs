@@ -67,7 +67,9 @@ fn detail_of(detail: &str) -> String {
 /// What to do about it, where the hub has not said it.
 fn hint(code: u16, detail: &str) -> &'static str {
     match code {
-        401 | 402 => "; give the hub's publish token with --token or TICKWIRE_TOKEN",
+        401 | 402 => {
+            "; give a key that may publish (ID:SECRET), or the hub's publish token, with --token or TICKWIRE_TOKEN"
+        }
         404 if detail.is_empty() => "; is it a Tickwire hub, and the address without a path?",
         409 => "; another process publishes with the same publisher id",
         _ => "",

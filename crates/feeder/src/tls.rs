@@ -7,6 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_tungstenite::Connector;
+use tokio_tungstenite::tungstenite::Error;
 
 /// Certificate authorities of one's own, beside the system's.
 #[derive(Debug, Clone)]
@@ -58,5 +59,30 @@ impl Authorities {
 
     pub(crate) fn connector(&self) -> Connector {
         Connector::Rustls(Arc::clone(&self.0))
+    }
+}
+
+/// What people are told of a connection that failed: with what helps where TLS is the reason.
+pub(crate) fn told(error: &Error) -> String {
+    let text = match error {
+        Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    };
+    let hint = match tls_error(error) {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
+            ": its authority is not known here; --tls-ca FILE makes one known"
+        }
+        Some(rustls::Error::InvalidMessage(_)) => {
+            ": does it speak TLS there? Without, the address begins with ws://"
+        }
+        _ => "",
+    };
+    text + hint
+}
+
+fn tls_error(error: &Error) -> Option<&rustls::Error> {
+    match error {
+        Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
     }
 }

@@ -15,6 +15,7 @@ use super::AlpacaConfig;
 use super::retry::End;
 use super::session::Say;
 use crate::publisher::epoch;
+use crate::tls::told;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An upstream that takes nothing for so long is dead.
@@ -64,7 +65,9 @@ impl Connection {
             Some(Err(error)) => Err(lost(error)),
             Some(Ok(Message::Close(Some(frame)))) => {
                 let reason: String = frame.reason.chars().take(SAID_CHARS_MAX).collect();
-                Err(End::Lost(format!("closed by the upstream: {} {reason}", frame.code)))
+                let said = format!("closed by the upstream: {} {reason}", frame.code);
+                // A newer connection of the same key, which it would be thrown out by in turn.
+                Err(if reason == "replaced" { End::Occupied(said) } else { End::Lost(said) })
             }
             Some(Ok(Message::Close(None))) => Err(End::Lost("closed by the upstream".to_owned())),
             Some(Ok(message)) => Ok(message),
@@ -120,8 +123,5 @@ fn refused(error: Error) -> End {
 }
 
 fn lost(error: Error) -> End {
-    End::Lost(match error {
-        Error::Io(error) => error.to_string(),
-        other => other.to_string(),
-    })
+    End::Lost(told(&error))
 }

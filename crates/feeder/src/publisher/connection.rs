@@ -14,7 +14,8 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use super::PublisherConfig;
-use super::backoff::told;
+use super::backoff::told as wait_told;
+use crate::tls::told;
 use crate::{Authorities, PublishError};
 
 /// Hubs send a publisher nothing but short control elements.
@@ -97,7 +98,7 @@ impl Link {
                 Message::Close(Some(frame)) => {
                     let (code, reason) = (frame.code, &frame.reason);
                     let said = format!("closed by the hub: {code} {reason}");
-                    return Err(match told(reason) {
+                    return Err(match wait_told(reason) {
                         Some(wait) => Problem::Later(said, wait),
                         None => Problem::Again(said),
                     });
@@ -216,8 +217,5 @@ fn again(reason: &str) -> Problem {
 }
 
 fn lost(error: Error) -> Problem {
-    match error {
-        Error::Io(error) => Problem::Again(error.to_string()),
-        other => Problem::Again(other.to_string()),
-    }
+    Problem::Again(told(&error))
 }
