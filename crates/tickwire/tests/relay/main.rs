@@ -154,7 +154,7 @@ fn upstream_with_tls_is_trusted_by_its_authority() {
     let url = format!("wss://{}/v2/sip", chain.upstream.address);
     let stranger = chain.relay_from(&url, &ALL);
     let down = chain.downstream.await_source(|source| source["errors"] == 1);
-    assert!(down["detail"].as_str().unwrap().contains("certificate"), "{down}");
+    assert!(down["detail"].as_str().unwrap().contains("--tls-ca FILE"), "{down}");
     drop(stranger);
     let _relay = chain.relay_from(&url, &[&ALL[..], &["--tls-ca", &authority]].concat());
     chain.downstream.await_source(live(1));
@@ -162,4 +162,17 @@ fn upstream_with_tls_is_trusted_by_its_authority() {
     let subscriber = chain.subscribe();
     chain.play(&files[0]);
     subscriber.assert_next(&ticks[0]);
+}
+
+#[test]
+fn relay_onto_its_own_upstream_ends_at_once() {
+    let chain = Chain::new(&[]);
+    let address = &chain.downstream.address;
+    // By another name of the same hub: what tells is the hub, not its address.
+    let url = format!("ws://localhost:{}/v2/sip", address.rsplit(':').next().unwrap());
+    for what in [&ALL[..], &["--on-demand"]] {
+        let mut relay = chain.relay_from(&url, what);
+        assert_eq!(relay.0.wait().unwrap().code(), Some(1));
+    }
+    assert_eq!(chain.relay_log().matches("is the hub that the ticks are published to").count(), 2);
 }
