@@ -197,7 +197,7 @@ impl Session {
             match element {
                 Element::Control(Control::Connected { epoch }) => {
                     self.ask(epoch.unwrap_or_default(), universe);
-                },
+                }
                 Element::Control(Control::Subscription { pos, resumed, .. }) => {
                     self.stage = Stage::Flowing;
                     self.answered_ns = now_ns;
