@@ -54,7 +54,7 @@ async fn port_where_nobody_listens_is_unreachable() {
 
 #[tokio::test]
 async fn unusable_addresses_and_feeds_are_refused_before_connecting() {
-    let error = Client::builder("wss://127.0.0.1:1").connect().await.unwrap_err();
+    let error = Client::builder("ftp://127.0.0.1:1").connect().await.unwrap_err();
     assert!(matches!(error, ConnectError::Url { .. }), "{error}");
     let error = Client::builder("ws://127.0.0.1:1").feed("Main").connect().await.unwrap_err();
     assert!(matches!(error, ConnectError::Feed(_)), "{error}");

@@ -218,6 +218,8 @@ pub(crate) struct Name {
 pub(crate) struct ControlFrames {
     pub(crate) after: u64,
     pub(crate) queued: UnixNanos,
+    /// It begins with an answer to a command, from which on other names and positions count.
+    pub(crate) answers: bool,
     pub(crate) frames: Vec<u8>,
 }
 

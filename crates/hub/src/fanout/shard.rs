@@ -325,7 +325,12 @@ impl Shard {
         session.control_bytes += frames.len();
         self.stats.control_bytes += frames.len();
         let queued = self.now;
-        session.control.push_back(super::session::ControlFrames { after, queued, frames });
+        session.control.push_back(super::session::ControlFrames {
+            after,
+            queued,
+            answers: false,
+            frames,
+        });
         self.wake(id);
     }
 
@@ -335,7 +340,12 @@ impl Shard {
         session.control_bytes += frames.len();
         self.stats.control_bytes += frames.len();
         let (after, queued) = (session.sent, self.now);
-        session.control.push_front(super::session::ControlFrames { after, queued, frames });
+        session.control.push_front(super::session::ControlFrames {
+            after,
+            queued,
+            answers: false,
+            frames,
+        });
     }
 
     /// Has the session written in this turn although the core may have nothing for it: its transport

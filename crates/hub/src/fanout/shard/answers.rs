@@ -90,10 +90,17 @@ impl Shard {
     }
 
     pub(super) fn acknowledge(&mut self, id: SessionId, answer: Answer) {
-        let session = &self.sessions[id.slot()];
-        if session.acks == Acks::WholeSet {
-            return self.acknowledge_whole(id);
+        match self.sessions[id.slot()].acks {
+            Acks::WholeSet => self.acknowledge_whole(id),
+            Acks::Changes => self.acknowledge_changes(id, answer),
         }
+        if let Some(queued) = self.sessions[id.slot()].control.back_mut() {
+            queued.answers = true;
+        }
+    }
+
+    fn acknowledge_changes(&mut self, id: SessionId, answer: Answer) {
+        let session = &self.sessions[id.slot()];
         let mut total = PerChannel::default();
         for (channel, count) in session.totals.iter() {
             total[channel] = u64::from(*count);

@@ -56,11 +56,15 @@ impl Shard {
     }
 
     /// Where a session stands that asked for positions: it is sent all it wants up to here before what
-    /// is queued now.
+    /// is queued now. What a cursor has found and is still pending does not count: if the log loses it
+    /// before it is sent, that may be told behind what is queued now.
     #[must_use]
     pub fn position(&self, id: SessionId) -> Option<Position> {
         let session = self.sessions.get(id.slot()).filter(|session| session.pos)?;
-        let next = session.catch_up.as_ref().map_or_else(|| self.head(), |cursor| cursor.next);
+        let Some(cursor) = &session.catch_up else { return Some(Position(self.head().0 - 1)) };
+        let pending = self.hot[id.slot()].backlog.pending().first();
+        let pending = pending.map(|index| self.view.position(*index));
+        let next = pending.map_or(cursor.next, |first| first.min(cursor.next));
         Some(Position(next.0 - 1))
     }
 
@@ -122,7 +126,9 @@ impl Shard {
     }
 
     /// The oldest tick that was found for a session has left the log: it is told what it misses, and goes on
-    /// with the first that is still there. Says whether it can be: not if what came live has left as well.
+    /// with the first that is still there. Says whether it can be: not if what came live has left as well,
+    /// nor if an answer waits among what is lost: what it misses of the names it had belongs in front of that,
+    /// and what it misses of new ones behind it.
     pub(super) fn skip_lost(&mut self, id: SessionId) -> bool {
         if self.find_again(id) {
             return true;
@@ -138,7 +144,9 @@ impl Shard {
             .map(|index| self.view.position(*index))
             .take_while(|position| *position < start)
             .collect();
-        if lost.len() as u64 > past.end - sent {
+        let lost_until = sent + lost.len() as u64;
+        let mut among = session.control.iter().take_while(|queued| queued.after < lost_until);
+        if lost_until > past.end || among.any(|queued| queued.answers) {
             return false;
         }
         // All that is pending of a topic came with the same look-up, so the last that is gone is among it.

@@ -86,7 +86,12 @@ impl Listener {
     }
 
     pub(super) fn was_cut(&mut self) {
-        self.unanswered.clear();
+        // What it has given up it does not come back for, whether that was answered or not.
+        for change in std::mem::take(&mut self.unanswered) {
+            if matches!(change, Change::Drop { .. }) {
+                self.answered(change);
+            }
+        }
         (self.snapshot, self.ends) = (None, false);
         self.snapshots_due.clear();
     }
