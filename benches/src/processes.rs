@@ -112,7 +112,9 @@ impl Hub {
     /// # Errors
     /// If it does not start; says its last words.
     pub async fn start(mut command: Command, flags: &[String], log: PathBuf) -> Result<Self> {
-        command.env("TICKWIRE_LISTEN", "127.0.0.1:0").arg("hub").args(flags).stdout(Stdio::piped());
+        // Without ticks of its own, which would have positions that nobody published.
+        command.env("TICKWIRE_LISTEN", "127.0.0.1:0").env("TICKWIRE_TEST_FEED", "off");
+        command.arg("hub").args(flags).stdout(Stdio::piped());
         let mut process = Process::start("hub", command, log)?;
         let stdout = process.child.stdout.take().context("the hub has no standard output")?;
         let announced = tokio::task::spawn_blocking(move || {
