@@ -123,7 +123,9 @@ impl Hub {
         });
         let (stdout, line) =
             timeout(PATIENCE, announced).await.context("the hub does not start")???;
-        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+        let url =
+            line.trim().strip_prefix("listening on http").map(|url| url.trim_start_matches('s'));
+        let Some(address) = url.and_then(|url| url.strip_prefix("://")) else {
             bail!("the hub does not start: {}", tail(&process.log));
         };
         let address = address.parse()?;
