@@ -268,7 +268,7 @@ impl Keys {
         self: &Arc<Self>,
         grant: &Grant,
         peer: IpAddr,
-        user_agent: Option<String>,
+        user_agent: Option<Box<str>>,
     ) -> KeySession {
         let bell = Bell::Task(CancellationToken::new());
         let seat = Seat::new(peer, user_agent, bell, clock::wall(), &self.endings);

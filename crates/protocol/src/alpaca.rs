@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::envelope::{msgpack_source, refused};
+use crate::envelope::{Keyed, msgpack_source, refused};
 use crate::msgpack::{write_array_len, write_str};
 use crate::names::Selection;
 use crate::{Channel, Credentials, Encoding, ErrorCode, Names};
@@ -99,13 +99,8 @@ fn read_msgpack(message: &[u8]) -> Result<AlpacaCommand, AlpacaError> {
     }
 }
 
-fn read<'de, D: Deserializer<'de>>(source: D) -> Result<AlpacaCommand, AlpacaError>
-where
-    D::Error: fmt::Display,
-{
-    let mut reading = "";
-    let asked = AskedReader { reading: &mut reading }.deserialize(source);
-    asked.map_err(|error| syntax(refused(reading, &error).to_string()))?.interpret()
+fn read<'de, D: Deserializer<'de>>(source: D) -> Result<AlpacaCommand, AlpacaError> {
+    Asked::read(source).map_err(|error| syntax(error.to_string()))?.interpret()
 }
 
 fn syntax(detail: String) -> AlpacaError {
@@ -145,8 +140,9 @@ impl Asked {
             ))),
         }
     }
+}
 
-    /// Takes the value of `key`, and notes which field it is reading.
+impl Keyed for Asked {
     fn take_value<'de, A: MapAccess<'de>>(
         &mut self,
         key: &str,
@@ -191,35 +187,6 @@ fn shown(text: &str) -> String {
 fn channels() -> String {
     let names = Channel::ALL.map(Channel::name);
     names[..Channel::Corrections as usize].join(", ")
-}
-
-/// Reads a command and keeps the name of the field it is in, for the error message.
-struct AskedReader<'a> {
-    reading: &'a mut &'static str,
-}
-
-impl<'de> DeserializeSeed<'de> for AskedReader<'_> {
-    type Value = Asked;
-
-    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Asked, D::Error> {
-        source.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for AskedReader<'_> {
-    type Value = Asked;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Asked, A::Error> {
-        let mut asked = Asked::default();
-        while let Some(key) = map.next_key::<String>()? {
-            asked.take_value(&key, &mut map, self.reading)?;
-        }
-        Ok(asked)
-    }
 }
 
 /// The value of an unknown key. SDKs send the channels of other streams too, as nil or as an empty

@@ -4,6 +4,7 @@
 //! keys are passed over, and what is wrong with a known one is said with its name.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
@@ -40,8 +41,7 @@ macro_rules! envelope {
             }
         }
 
-        impl Envelope {
-            /// Takes the value of `key`, and notes which field it is reading.
+        impl Keyed for Envelope {
             fn take_value<'de, A: MapAccess<'de>>(
                 &mut self,
                 key: &str,
@@ -281,13 +281,6 @@ impl Envelope {
         }
     }
 
-    fn read<'de, D: Deserializer<'de>>(source: D) -> Result<Self, DecodeError> {
-        let mut reading = "";
-        EnvelopeReader { reading: &mut reading }
-            .deserialize(source)
-            .map_err(|error| refused(reading, &error))
-    }
-
     pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
         let written = serde_json::to_writer(out, self);
         debug_assert!(written.is_ok(), "plain data into a vector");
@@ -299,32 +292,51 @@ impl Envelope {
     }
 }
 
-/// Reads an envelope and keeps the name of the field it is in, for the error message.
-struct EnvelopeReader<'a> {
-    reading: &'a mut &'static str,
+/// What is read from a map key by key.
+pub(crate) trait Keyed: Default {
+    /// Takes the value of `key`, and notes which field it is reading.
+    fn take_value<'de, A: MapAccess<'de>>(
+        &mut self,
+        key: &str,
+        map: &mut A,
+        reading: &mut &'static str,
+    ) -> Result<(), A::Error>;
+
+    /// Reads all of it; a fault is told with the name of the field it is in.
+    fn read<'de, D: Deserializer<'de>>(source: D) -> Result<Self, DecodeError> {
+        let mut reading = "";
+        KeyedReader { reading: &mut reading, kept: PhantomData }
+            .deserialize(source)
+            .map_err(|error| refused(reading, &error))
+    }
 }
 
-impl<'de> DeserializeSeed<'de> for EnvelopeReader<'_> {
-    type Value = Envelope;
+struct KeyedReader<'a, K> {
+    reading: &'a mut &'static str,
+    kept: PhantomData<K>,
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Envelope, D::Error> {
+impl<'de, K: Keyed> DeserializeSeed<'de> for KeyedReader<'_, K> {
+    type Value = K;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<K, D::Error> {
         source.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for EnvelopeReader<'_> {
-    type Value = Envelope;
+impl<'de, K: Keyed> Visitor<'de> for KeyedReader<'_, K> {
+    type Value = K;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope, A::Error> {
-        let mut envelope = Envelope::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<K, A::Error> {
+        let mut kept = K::default();
         while let Some(key) = map.next_key::<String>()? {
-            envelope.take_value(&key, &mut map, self.reading)?;
+            kept.take_value(&key, &mut map, self.reading)?;
         }
-        Ok(envelope)
+        Ok(kept)
     }
 }
 

@@ -19,16 +19,13 @@ use crate::admission::{SessionGuard, origin_allowed};
 use crate::clock;
 use crate::dialect::Dialect;
 use crate::fanout::FeedId;
-use crate::keys::shown;
+use crate::keys::{shown, user_agent};
 use crate::login::Visitor;
 use crate::metrics::Refused;
 use crate::refusals;
 use crate::server::Shared;
 use crate::shard_task::{BareStream, NewConnection, Newcomer};
 use crate::views::View;
-
-/// Longest part of a `User-Agent` that is kept, in characters.
-const AGENT_CHARS_MAX: usize = 80;
 
 /// The query of an endpoint that belongs to a feed.
 #[derive(Debug, Deserialize)]
@@ -68,13 +65,13 @@ pub(super) async fn alpaca_or_page(
     Extension(Peer(peer)): Extension<Peer>,
     request: Request,
 ) -> Response {
-    let upgrades = request.headers().contains_key(header::UPGRADE);
+    let upgrades = is_websocket(request.headers());
     let meant = |(versioned, view): &(bool, &str)| {
         *versioned || upgrades || shared.views.find(view).is_some()
     };
     let Some(view) = view_in(request.uri().path()).filter(meant).map(|(_, view)| view.to_owned())
     else {
-        if is_websocket(request.headers()) {
+        if upgrades {
             return no_stream(&shared, peer, request.uri().path());
         }
         return page(request.method().clone(), request.uri().clone()).await;
@@ -195,12 +192,6 @@ fn encoding(dialect: Dialect, headers: &HeaderMap) -> (Encoding, Option<&'static
         Some(chosen) => (chosen, chosen.subprotocol()),
         None => (Encoding::Json, None),
     }
-}
-
-/// What a client says it is: enough of it to be told from others.
-fn user_agent(headers: &HeaderMap) -> Option<Box<str>> {
-    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
-    Some(agent.chars().take(AGENT_CHARS_MAX).collect())
 }
 
 async fn hand_over(shared: Arc<Shared>, on_upgrade: OnUpgrade, session: Admitted) {

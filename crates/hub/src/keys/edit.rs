@@ -186,20 +186,6 @@ mod tests {
     use super::*;
     use crate::keys::{Role, SecretHash};
 
-    fn key(id: &str) -> Key {
-        Key {
-            id: id.to_owned(),
-            name: format!("name of {id}"),
-            secret: SecretHash::new("0123456789abcdef"),
-            role: Role::Read,
-            feeds: None,
-            symbols: None,
-            symbols_max: None,
-            sessions_max: None,
-            when_full: WhenFull::Refuse,
-        }
-    }
-
     fn file() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.toml");
@@ -220,10 +206,10 @@ mod tests {
             symbols_max: Some(30),
             sessions_max: Some(2),
             when_full: WhenFull::Replace,
-            ..key("one")
+            ..Key::for_test("one")
         };
         KeysEditor::open(&path, Anonymous::Read).unwrap().append(full.clone()).unwrap();
-        open(&path).append(key("two")).unwrap();
+        open(&path).append(Key::for_test("two")).unwrap();
         let list = KeyList::from_file(&path).unwrap();
         assert_eq!(list.anonymous, Anonymous::Read);
         let sorted = list.keys[0].symbols.as_ref().unwrap();
@@ -238,7 +224,8 @@ mod tests {
     #[test]
     fn comments_and_other_keys_stay_when_one_is_removed() {
         let (_folder, path) = file();
-        let (a, b, c) = (block(&key("a")), block(&key("b")), block(&key("c")));
+        let (a, b, c) =
+            (block(&Key::for_test("a")), block(&Key::for_test("b")), block(&Key::for_test("c")));
         let before = format!("# all keys\n\n{a}\n# the second\n{b}# inside?\n\n# the third\n{c}");
         std::fs::write(&path, &before).unwrap();
         assert!(!open(&path).remove("d").unwrap());
@@ -260,7 +247,8 @@ mod tests {
             format!("key = [{{id = \"a\", name = \"a\", secret = \"{hash}\", role = \"read\"}}]\n");
         for text in ["[[key]]\nid = 1\n".to_owned(), "no TOML".to_owned(), inline] {
             std::fs::write(&path, &text).unwrap();
-            let added = KeysEditor::open(&path, Anonymous::None).and_then(|e| e.append(key("b")));
+            let added =
+                KeysEditor::open(&path, Anonymous::None).and_then(|e| e.append(Key::for_test("b")));
             assert!(added.is_err(), "{text}");
             let removed = KeysEditor::open(&path, Anonymous::None).and_then(|e| e.remove("a"));
             assert!(removed.is_err(), "{text}");
@@ -271,11 +259,11 @@ mod tests {
     #[test]
     fn a_name_or_id_that_is_taken_is_refused() {
         let (_folder, path) = file();
-        open(&path).append(key("one")).unwrap();
-        let same_name = Key { name: "name of one".to_owned(), ..key("two") };
+        open(&path).append(Key::for_test("one")).unwrap();
+        let same_name = Key { name: "name of one".to_owned(), ..Key::for_test("two") };
         let error = open(&path).append(same_name).unwrap_err().to_string();
         assert!(error.contains("name of one is that of line 3"), "{error}");
-        assert!(open(&path).append(key("one")).is_err());
+        assert!(open(&path).append(Key::for_test("one")).is_err());
         assert_eq!(KeyList::from_file(&path).unwrap().keys.len(), 1);
     }
 
@@ -287,7 +275,7 @@ mod tests {
                 let path = &path;
                 scope.spawn(move || {
                     for n in 0..8 {
-                        open(path).append(key(&format!("{thread}-{n}"))).unwrap();
+                        open(path).append(Key::for_test(&format!("{thread}-{n}"))).unwrap();
                     }
                 });
             }
@@ -301,7 +289,7 @@ mod tests {
         let link = folder.path().join("link.toml");
         std::fs::write(&path, "").unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        open(&link).append(key("one")).unwrap();
+        open(&link).append(Key::for_test("one")).unwrap();
         assert!(link.symlink_metadata().unwrap().is_symlink());
         assert_eq!(KeyList::from_file(&path).unwrap().keys.len(), 1);
     }

@@ -61,6 +61,27 @@ pub struct Key {
     pub when_full: WhenFull,
 }
 
+#[cfg(test)]
+impl Key {
+    /// The secret of a key for tests.
+    pub(super) const TEST_SECRET: &str = "0123456789abcdef";
+
+    /// A key for tests, which may read everything.
+    pub(super) fn for_test(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: format!("name of {id}"),
+            secret: SecretHash::new(Self::TEST_SECRET),
+            role: Role::Read,
+            feeds: None,
+            symbols: None,
+            symbols_max: None,
+            sessions_max: None,
+            when_full: WhenFull::Refuse,
+        }
+    }
+}
+
 /// What a keys file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyList {

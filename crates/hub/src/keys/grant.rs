@@ -154,20 +154,9 @@ fn not_among<'a>(allowed: &[Symbol], selection: &'a Selection) -> Option<&'a str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{SecretHash, WhenFull};
 
     fn grant(change: impl FnOnce(&mut Key)) -> Grant {
-        let mut key = Key {
-            id: "TW1".to_owned(),
-            name: "bot".to_owned(),
-            secret: SecretHash::new("0123456789abcdef"),
-            role: Role::Read,
-            feeds: None,
-            symbols: None,
-            symbols_max: None,
-            sessions_max: None,
-            when_full: WhenFull::Refuse,
-        };
+        let mut key = Key { name: "bot".to_owned(), ..Key::for_test("TW1") };
         change(&mut key);
         Grant::Key(Arc::new(key))
     }

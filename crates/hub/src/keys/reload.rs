@@ -36,6 +36,8 @@ struct Looks {
     last: Option<Seen>,
     /// What counts, or was complained of.
     dealt_with: Option<Seen>,
+    /// The last that was dealt with could not be used.
+    complained: bool,
 }
 
 /// What was found in place of the file.
@@ -56,18 +58,24 @@ impl Keys {
             Ok(text) => Seen::Text(text.clone()),
             Err(error) => Seen::Nothing(chain(error)),
         };
-        let Looks { last, mut dealt_with } = before;
+        let Looks { last, mut dealt_with, mut complained } = before;
         if Some(&seen) == last.as_ref() && Some(&seen) != dealt_with.as_ref() {
             match read.and_then(|text| KeyList::from_text(&text, path)) {
-                Ok(list) => self.take_over(list),
+                Ok(list) => {
+                    self.take_over(list);
+                    if std::mem::take(&mut complained) {
+                        tracing::info!("the keys file can be used again");
+                    }
+                }
                 Err(error) => {
+                    complained = true;
                     self.file_errors.add(1);
                     tracing::error!(error = chain(&error), "the keys of before stay in force");
                 }
             }
             dealt_with = Some(seen.clone());
         }
-        Looks { last: Some(seen), dealt_with }
+        Looks { last: Some(seen), dealt_with, complained }
     }
 
     fn take_over(&self, list: KeyList) {

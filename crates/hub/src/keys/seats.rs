@@ -11,14 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::fanout::CloseReason;
 use crate::shared_log::Follower;
 
-/// Longest part of a `User-Agent` that is kept, in characters.
-const AGENT_CHARS_MAX: usize = 80;
-
 /// Who comes.
 #[derive(Debug)]
 pub(crate) struct Entrant {
     pub(crate) peer: IpAddr,
-    pub(crate) user_agent: Option<String>,
+    pub(crate) user_agent: Option<Box<str>>,
     /// The shard of its session, woken when the session is to end.
     pub(crate) shard: Arc<Follower>,
 }
@@ -36,7 +33,7 @@ pub(super) enum Bell {
 #[derive(Debug)]
 pub(super) struct Seat {
     peer: IpAddr,
-    user_agent: Option<String>,
+    user_agent: Option<Box<str>>,
     pub(super) since: UnixNanos,
     bell: Bell,
     /// Why it is to end: one of the numbers below.
@@ -52,15 +49,11 @@ const REVOKED: u8 = 2;
 impl Seat {
     pub(super) fn new(
         peer: IpAddr,
-        user_agent: Option<String>,
+        user_agent: Option<Box<str>>,
         bell: Bell,
         since: UnixNanos,
         endings: &Arc<AtomicU64>,
     ) -> Self {
-        let shorten = |agent: String| {
-            agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS_MAX).collect()
-        };
-        let user_agent = user_agent.map(shorten);
         let ended = AtomicU8::new(STAYS);
         Self { peer, user_agent, since, bell, ended, endings: endings.clone() }
     }

@@ -39,9 +39,14 @@ pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Credentials>, &'static
     Ok(Some(Credentials::from_pair(id.to_owned(), secret.to_owned())))
 }
 
-/// What the program calls itself.
-pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
-    headers.get(header::USER_AGENT)?.to_str().ok().map(str::to_owned)
+/// Longest part of a `User-Agent` that is kept, in characters.
+const USER_AGENT_CHARS_MAX: usize = 80;
+
+/// Returns the `User-Agent` of a request without control characters, truncated to
+/// [`USER_AGENT_CHARS_MAX`].
+pub(crate) fn user_agent(headers: &HeaderMap) -> Option<Box<str>> {
+    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    Some(agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect())
 }
 
 #[cfg(test)]

@@ -4,21 +4,7 @@ use super::*;
 use crate::shard_task;
 
 const NEAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-const SECRET: &str = "0123456789abcdef";
-
-fn key(id: &str) -> Key {
-    Key {
-        id: id.to_owned(),
-        name: format!("name of {id}"),
-        secret: SecretHash::new(SECRET),
-        role: Role::Read,
-        feeds: None,
-        symbols: None,
-        symbols_max: None,
-        sessions_max: None,
-        when_full: WhenFull::Refuse,
-    }
-}
+const SECRET: &str = Key::TEST_SECRET;
 
 fn list(keys: &[&Key]) -> KeyList {
     let keys = keys.iter().map(|key| (*key).clone()).collect();
@@ -41,7 +27,7 @@ fn shown(id: &str, secret: &str) -> Credentials {
 
 fn entrant() -> Entrant {
     let shard = shard_task::prepare().unwrap().follower;
-    Entrant { peer: NEAR, user_agent: Some("a/1".to_owned()), shard }
+    Entrant { peer: NEAR, user_agent: Some("a/1".into()), shard }
 }
 
 fn enter(keys: &Arc<Keys>, id: &str) -> Result<KeySession, KeyFull> {
@@ -81,7 +67,7 @@ fn tokens_are_one_more_way_whatever_stands_in_them() {
 
 #[test]
 fn a_wrong_key_is_told_ever_later_and_a_right_one_at_once() {
-    let keys = guarded(&[&key("one")]);
+    let keys = guarded(&[&Key::for_test("one")]);
     assert!(keys.anonymous().is_none());
     let mut delays = Vec::new();
     for (id, secret) in [("one", "wrong"), ("two", SECRET), ("", SECRET), ("one", "")] {
@@ -98,7 +84,7 @@ fn a_wrong_key_is_told_ever_later_and_a_right_one_at_once() {
 /// R11.
 #[test]
 fn the_oldest_wins_unless_the_key_says_the_newest() {
-    let keys = guarded(&[&Key { sessions_max: Some(1), ..key("one") }]);
+    let keys = guarded(&[&Key { sessions_max: Some(1), ..Key::for_test("one") }]);
     let first = enter(&keys, "one").unwrap();
     let full = enter(&keys, "one").unwrap_err();
     for part in ["name of one", "1 session,", "127.0.0.1 (a/1) since 20"] {
@@ -109,7 +95,8 @@ fn the_oldest_wins_unless_the_key_says_the_newest() {
     drop(enter(&keys, "one").unwrap());
     assert_eq!(logins(&keys)[2], 1);
 
-    let newest = Key { sessions_max: Some(2), when_full: WhenFull::Replace, ..key("one") };
+    let newest =
+        Key { sessions_max: Some(2), when_full: WhenFull::Replace, ..Key::for_test("one") };
     keys.lock().take_over(list(&[&newest]));
     let [first, second, third] = [(); 3].map(|()| enter(&keys, "one").unwrap());
     assert_eq!(first.ended(), Some(CloseReason::Replaced));
@@ -122,7 +109,8 @@ fn the_oldest_wins_unless_the_key_says_the_newest() {
 
 #[test]
 fn publishers_do_not_take_the_places_of_subscribers() {
-    let keys = guarded(&[&Key { sessions_max: Some(1), role: Role::Publish, ..key("one") }]);
+    let keys =
+        guarded(&[&Key { sessions_max: Some(1), role: Role::Publish, ..Key::for_test("one") }]);
     let grant = keys.check(&shown("one", SECRET), NEAR).unwrap();
     let _publishers = [(); 2].map(|()| keys.enter_publisher(&grant, NEAR, None));
     let _subscriber = enter(&keys, "one").unwrap();
@@ -132,7 +120,7 @@ fn publishers_do_not_take_the_places_of_subscribers() {
 
 #[test]
 fn only_sessions_of_changed_keys_end() {
-    let (one, two, three) = (key("one"), key("two"), key("three"));
+    let (one, two, three) = (Key::for_test("one"), Key::for_test("two"), Key::for_test("three"));
     let keys = guarded(&[&one, &two, &three]);
     let sessions = ["one", "two", "three"].map(|id| enter(&keys, id).unwrap());
     let before = keys.check(&shown("two", SECRET), NEAR).unwrap();
@@ -200,7 +188,7 @@ fn a_file_that_cannot_be_used_is_an_error_at_start_that_names_it() {
 fn nothing_shows_a_secret_or_a_token() {
     let config = Config { publish_token: Some("publish-me".to_owned()), ..Config::default() };
     let keys = Keys::new(&config).unwrap();
-    keys.lock().take_over(list(&[&key("one")]));
+    keys.lock().take_over(list(&[&Key::for_test("one")]));
     let shown = format!("{keys:?} {:?}", shown("one", SECRET));
     assert!(!shown.contains("publish-me") && !shown.contains(SECRET), "{shown}");
 }

@@ -70,7 +70,7 @@ impl ShardTask {
             return;
         };
         let Visitor { peer, user_agent, dialect, feed, view, .. } = &connection.visitor;
-        let user_agent = user_agent.as_deref().map(str::to_owned);
+        let user_agent = user_agent.clone();
         let feed = (*dialect == Dialect::Tickwire && connection.login.grant().is_none())
             .then(|| self.shared.feeds.get(*feed));
         match self.shared.keys.enter(&grant, Entrant { peer: *peer, user_agent, shard }) {

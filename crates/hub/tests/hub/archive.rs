@@ -4,19 +4,11 @@ use serde_json::{Value, json};
 use tickwire_hub::Config;
 use tickwire_protocol::{Encoding, Tick};
 
-use crate::kit::{Client, Publisher, TestHub, config, seqs, trade, until};
+use crate::kit::{Client, Publisher, TestHub, forgetful, seqs, trade, until};
 
 /// A hub that keeps few ticks in memory, and all on disk.
-fn forgetful(folder: &tempfile::TempDir) -> Config {
-    Config {
-        data_dir: Some(folder.path().to_owned()),
-        log_ticks_max: 1_000,
-        ingest_ticks_max: 1_000,
-        backlog_ticks_max: 1_000,
-        publish_ticks_max: 1_000,
-        bars: false,
-        ..config()
-    }
+fn on_disk(folder: &tempfile::TempDir) -> Config {
+    Config { data_dir: Some(folder.path().to_owned()), ..forgetful() }
 }
 
 fn folder() -> tempfile::TempDir {
@@ -38,7 +30,7 @@ fn behind(hub: &TestHub, client: &mut Client, names: &str, pos: u64) -> Value {
 fn a_session_goes_on_from_far_before_memory_and_misses_nothing() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let folder = folder();
-        let hub = TestHub::start(forgetful(&folder));
+        let hub = TestHub::start(on_disk(&folder));
         let mut publisher = Publisher::acknowledged(&hub, "p").0;
         publisher.publish(&pairs(10_000));
         let mut client = Client::session(&hub, encoding);
@@ -59,11 +51,11 @@ fn a_session_goes_on_from_far_before_memory_and_misses_nothing() {
 #[test]
 fn what_an_earlier_hub_wrote_is_there_for_a_resume() {
     let folder = folder();
-    let hub = TestHub::start(Config { drain_ms_max: 0, ..forgetful(&folder) });
+    let hub = TestHub::start(Config { drain_ms_max: 0, ..on_disk(&folder) });
     let ticks: Vec<_> = std::iter::once(trade("OLD", 1)).chain(pairs(5_000)).collect();
     Publisher::acknowledged(&hub, "p").0.publish(&ticks);
     drop(hub);
-    let hub = TestHub::start(forgetful(&folder));
+    let hub = TestHub::start(on_disk(&folder));
     let mut client = Client::json(&hub);
     assert_eq!(behind(&hub, &mut client, r#""trades":["OLD","A"]"#, 0)["resumed"], "all");
     let ticks = client.take(5_001);
@@ -74,7 +66,7 @@ fn what_an_earlier_hub_wrote_is_there_for_a_resume() {
 #[test]
 fn a_replay_from_long_ago_plays_what_is_on_disk_and_becomes_live() {
     let folder = folder();
-    let hub = TestHub::start(forgetful(&folder));
+    let hub = TestHub::start(on_disk(&folder));
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(5_000));
     let mut fast = Client::msgpack(&hub);
@@ -92,7 +84,7 @@ fn a_replay_from_long_ago_plays_what_is_on_disk_and_becomes_live() {
 #[test]
 fn a_replay_from_disk_begins_at_its_time() {
     let folder = folder();
-    let hub = TestHub::start(forgetful(&folder));
+    let hub = TestHub::start(on_disk(&folder));
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(100));
     let mut first = Client::json(&hub);
@@ -108,7 +100,7 @@ fn a_replay_from_disk_begins_at_its_time() {
 #[test]
 fn what_is_not_on_disk_any_more_is_named() {
     let folder = folder();
-    let hub = TestHub::start(Config { disk_bytes_max: 1 << 20, ..forgetful(&folder) });
+    let hub = TestHub::start(Config { disk_bytes_max: 1 << 20, ..on_disk(&folder) });
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(20_000));
     let oldest = folder.path().join("0000000001.seg");
@@ -127,7 +119,7 @@ fn what_is_not_on_disk_any_more_is_named() {
 #[test]
 fn many_sessions_read_from_disk_at_once_and_some_change_their_mind() {
     let folder = folder();
-    let hub = TestHub::start(forgetful(&folder));
+    let hub = TestHub::start(on_disk(&folder));
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(4_000));
     let mut clients: Vec<_> = (0..200).map(|_| Client::msgpack(&hub)).collect();

@@ -7,7 +7,7 @@ use tickwire_hub::{Config, ViewConfig};
 use tickwire_protocol::{Encoding, Tick};
 
 use crate::kit::{
-    Client, Event, Publisher, TestHub, config, id_of, now, quote, seqs, trade, until,
+    Client, Event, Publisher, TestHub, config, forgetful, id_of, now, quote, seqs, trade, until,
 };
 
 /// A hub with a view `late` that comes so much later.
@@ -15,18 +15,6 @@ fn late(delay: Duration, config: Config) -> Config {
     let delay_ms = u64::try_from(delay.as_millis()).unwrap();
     let view = ViewConfig { feed: "main".to_owned(), delay_ms };
     Config { views: [("late".to_owned(), view)].into(), ..config }
-}
-
-/// A hub that keeps few ticks in memory.
-fn forgetful() -> Config {
-    Config {
-        log_ticks_max: 1_000,
-        ingest_ticks_max: 1_000,
-        backlog_ticks_max: 1_000,
-        publish_ticks_max: 1_000,
-        bars: false,
-        ..config()
-    }
 }
 
 /// The same with all ticks on disk.

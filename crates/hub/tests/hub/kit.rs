@@ -188,6 +188,18 @@ pub(crate) fn random() -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
+/// A hub that keeps few ticks in memory.
+pub(crate) fn forgetful() -> Config {
+    Config {
+        log_ticks_max: 1_000,
+        ingest_ticks_max: 1_000,
+        backlog_ticks_max: 1_000,
+        publish_ticks_max: 1_000,
+        bars: false,
+        ..config()
+    }
+}
+
 /// A trade, told from others by its id.
 pub(crate) fn trade(symbol: &str, id: u64) -> Tick {
     let trade = Trade {

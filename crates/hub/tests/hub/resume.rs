@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tickwire_hub::Config;
 use tickwire_protocol::{Encoding, Tick};
 
-use crate::kit::{Client, Event, Publisher, TestHub, config, quote, seqs, trade};
+use crate::kit::{Client, Event, Publisher, TestHub, config, forgetful, quote, seqs, trade};
 
 fn epoch(hub: &TestHub) -> String {
     let status: Value = serde_json::from_str(&hub.get("/api/status").body).unwrap();
@@ -38,18 +38,6 @@ fn gap(symbol: &str, from: Option<u64>, to: u64) -> Value {
         gap["from"] = from.into();
     }
     gap
-}
-
-/// A hub whose log holds few ticks.
-fn forgetful() -> Config {
-    Config {
-        log_ticks_max: 1_000,
-        ingest_ticks_max: 1_000,
-        backlog_ticks_max: 1_000,
-        publish_ticks_max: 1_000,
-        bars: false,
-        ..config()
-    }
 }
 
 #[test]
