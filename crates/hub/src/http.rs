@@ -7,6 +7,7 @@ mod page;
 mod publish;
 mod rest;
 mod subscribe;
+pub(crate) mod tls;
 mod upgrade;
 
 use std::convert::Infallible;
@@ -28,13 +29,12 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tower::ServiceExt;
 
-use crate::admission::{Crowd, Full};
+use crate::access::admission::{Crowd, Full};
 use crate::config::ms;
-use crate::dialect::Dialect;
-use crate::drain::retry_of_sessions;
 use crate::metrics::{Refused, exposition};
+use crate::retry::retry_of_sessions;
 use crate::server::Shared;
-use crate::tls;
+use crate::serving::session_protocol::Dialect;
 
 /// Largest head of a request, in bytes, and largest piece of a body in memory beside it.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;

@@ -17,25 +17,25 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::Sessions;
-use crate::archive_desk::{self, Desk};
+use crate::access::admission::Sessions;
+use crate::access::keys::{self, Keys, KeysError};
 use crate::bars::BarMaker;
-use crate::catalog::Catalog;
 use crate::clock;
 use crate::config::{Config, ConfigError, ms};
-use crate::demand::Demand;
-use crate::dialect::Dialect;
 use crate::durable::{Archive, OpenError, Status};
-use crate::feeds::Feeds;
 use crate::http;
-use crate::keys::{self, Keys, KeysError};
-use crate::market::{Market, ShardHandle, ShardNumber};
+use crate::http::tls::{self, Tls, TlsError};
+use crate::ingest::router::{self, Ingest};
+use crate::ingest::test_feed;
 use crate::metrics::HubMetrics;
-use crate::router::{self, Ingest};
-use crate::shard_task;
-use crate::test_feed;
-use crate::tls::{self, Tls, TlsError};
-use crate::views::Views;
+use crate::serving::history_reader::{self, Desk};
+use crate::serving::session_protocol::Dialect;
+use crate::serving::shard_loop;
+use crate::serving::timeline::{Market, ShardHandle, ShardNumber};
+use crate::state::catalog::Catalog;
+use crate::state::demand::Demand;
+use crate::state::feeds::Feeds;
+use crate::state::views::Views;
 use beginning::{Beginning, Past};
 use markets::Running;
 
@@ -233,7 +233,7 @@ impl Hub {
         }
         let archive = match archive.zip(requests) {
             Some((archive, requests)) => {
-                Some(archive_desk::spawn(archive, requests, shared.clone())?)
+                Some(history_reader::spawn(archive, requests, shared.clone())?)
             }
             None => None,
         };
@@ -282,7 +282,7 @@ impl Hub {
     pub async fn shutdown(self) {
         self.shared.drain();
         tracing::info!("draining");
-        let time = shard_task::drain_time_max(&self.shared.config) + SLACK;
+        let time = shard_loop::drain_time_max(&self.shared.config) + SLACK;
         if tokio::time::timeout(time, self.shared.sessions.none_left()).await.is_err() {
             tracing::warn!("sessions did not end in time");
         }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::guard::{Need, guard};
 use super::{Peer, refuse};
-use crate::admission::origin_allowed;
+use crate::access::admission::origin_allowed;
 use crate::metrics::Refused;
 use crate::server::Shared;
 

@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 
 use super::refuse;
-use crate::admission::is_address_or_localhost;
-use crate::keys::{Grant, WrongKey, shown};
+use crate::access::admission::is_address_or_localhost;
+use crate::access::keys::{Grant, WrongKey, shown};
 use crate::metrics::Refused;
 use crate::server::Shared;
 

@@ -19,14 +19,14 @@ use super::guard::{Need, guard};
 use super::subscribe::FeedQuery;
 use super::upgrade::accept;
 use super::{Peer, refuse, refuse_while_draining};
-use crate::admission::origin_allowed;
+use crate::access::admission::origin_allowed;
+use crate::access::keys::{Grant, user_agent};
 use crate::clock;
 use crate::config::ms;
 use crate::fanout::FeedId;
-use crate::keys::{Grant, user_agent};
+use crate::ingest::publisher;
+use crate::ingest::router::Ingest;
 use crate::metrics::Refused;
-use crate::publisher;
-use crate::router::Ingest;
 use crate::server::Shared;
 
 /// Buffer for reading from a publisher, in bytes.

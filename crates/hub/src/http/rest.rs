@@ -16,11 +16,11 @@ use tickwire_protocol::{Channel, Names, Symbol};
 
 use super::Peer;
 use super::guard::host_allowed;
-use crate::keys::{Grant, shown};
-use crate::last_values::{NoAnswer, ask};
+use crate::access::keys::{Grant, shown};
 use crate::metrics::Refused;
 use crate::server::Shared;
-use crate::views::View;
+use crate::serving::last_values::{NoAnswer, ask};
+use crate::state::views::View;
 use request::{Asked, PATHS, Wanted, Which, in_path};
 
 /// The view that is meant when none is named.

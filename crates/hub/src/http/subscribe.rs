@@ -15,17 +15,17 @@ use tickwire_protocol::Encoding;
 use super::page::page;
 use super::upgrade::{accept, offered};
 use super::{Peer, Stream, refuse, refuse_while_draining};
-use crate::admission::{SessionGuard, origin_allowed};
+use crate::access::admission::{SessionGuard, origin_allowed};
+use crate::access::auth_state::Visitor;
+use crate::access::keys::{shown, user_agent};
+use crate::access::refusal_log;
 use crate::clock;
-use crate::dialect::Dialect;
 use crate::fanout::FeedId;
-use crate::keys::{shown, user_agent};
-use crate::login::Visitor;
 use crate::metrics::Refused;
-use crate::refusals;
 use crate::server::Shared;
-use crate::shard_task::{BareStream, NewConnection, Newcomer};
-use crate::views::View;
+use crate::serving::session_protocol::Dialect;
+use crate::serving::shard_loop::{BareStream, NewConnection, Newcomer};
+use crate::state::views::View;
 
 /// The query of an endpoint that belongs to a feed.
 #[derive(Debug, Deserialize)]
@@ -92,7 +92,7 @@ fn no_stream(shared: &Shared, peer: IpAddr, path: &str) -> Response {
     let paths: Vec<_> = shared.views.names().map(|view| format!("/v2/{view}")).collect();
     let path: String = path.chars().take(64).collect();
     let text = format!("no stream at {path}; there are: /ws, {}", paths.join(", "));
-    refusals::note(clock::monotonic(), peer, "", None, &text);
+    refusal_log::note(clock::monotonic(), peer, "", None, &text);
     refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text)
 }
 
@@ -173,7 +173,7 @@ fn find_view(shared: &Shared, peer: IpAddr, name: &str) -> Result<View, Box<Resp
     shared.views.find(name).ok_or_else(|| {
         let names: Vec<_> = shared.views.names().collect();
         let text = format!("no such feed; there are: {}", names.join(", "));
-        refusals::note(clock::monotonic(), peer, name, None, &text);
+        refusal_log::note(clock::monotonic(), peer, name, None, &text);
         Box::new(refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text))
     })
 }

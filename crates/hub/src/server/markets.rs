@@ -10,11 +10,11 @@ use tickwire_protocol::Tick;
 use super::{Shared, StartError};
 use crate::clock;
 use crate::config::{Config, ms};
-use crate::delayer::{self, Begun, Behind};
 use crate::durable::{Archive, Disk};
 use crate::fanout::{FeedId, Log, Position};
-use crate::market::{Market, ShardNumber};
-use crate::shard_task::{self, Inbox, Prepared};
+use crate::serving::delayer::{self, Begun, Behind};
+use crate::serving::shard_loop::{self, Inbox, Prepared};
+use crate::serving::timeline::{Market, ShardNumber};
 
 /// The last tick of each topic that has none in a log any more.
 type LastBefore = Arc<[(FeedId, Tick, Position)]>;
@@ -70,7 +70,7 @@ fn market(
     delay: Duration,
     shards: usize,
 ) -> io::Result<(Market, Vec<(Prepared, Inbox)>)> {
-    let prepared: Vec<_> = (0..shards).map(|_| shard_task::prepare()).collect::<io::Result<_>>()?;
+    let prepared: Vec<_> = (0..shards).map(|_| shard_loop::prepare()).collect::<io::Result<_>>()?;
     let (market, inboxes) = Market::new(log, delay, &prepared);
     Ok((market, prepared.into_iter().zip(inboxes).collect()))
 }
@@ -89,7 +89,7 @@ impl Running {
         let Threads { shards, last_before, behind } = threads;
         for (shard, (prepared, inbox)) in shards.into_iter().enumerate() {
             let number = ShardNumber { market, shard };
-            let shard = shard_task::spawn(prepared, number, shared.clone(), inbox, &last_before)?;
+            let shard = shard_loop::spawn(prepared, number, shared.clone(), inbox, &last_before)?;
             self.shards.push(shard);
         }
         let delayer = behind.map(|behind| delayer::spawn(behind, market, shared.clone()));

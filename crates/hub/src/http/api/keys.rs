@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::super::Peer;
 use super::super::guard::{Need, guard};
-use crate::keys::{Grant, KeySessions, Role};
+use crate::access::keys::{Grant, KeySessions, Role};
 use crate::server::Shared;
 
 #[derive(Debug, Serialize)]

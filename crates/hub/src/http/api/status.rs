@@ -12,13 +12,13 @@ use tickwire_protocol::FeedState;
 use super::super::Peer;
 use super::super::guard::{Need, guard};
 use super::keys::may_see;
+use crate::access::keys::{Grant, Role};
 use crate::clock;
-use crate::feeds::FeedStatus;
-use crate::keys::{Grant, Role};
-use crate::market::ShardHandle;
 use crate::metrics::Cell;
 use crate::server::Shared;
-use crate::sources::Source;
+use crate::serving::timeline::ShardHandle;
+use crate::state::feeds::FeedStatus;
+use crate::state::sources::Source;
 
 #[derive(Debug, Serialize)]
 struct Status {

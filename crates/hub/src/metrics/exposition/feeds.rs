@@ -38,7 +38,7 @@ impl Scrape {
             .collect();
         let help = "State of a feed: 1 for the state it is in";
         out.family("feed_state", help, MetricType::Gauge, &states)?;
-        let by_feed = |of: fn(&crate::feeds::FeedStatus) -> u64| -> Vec<_> {
+        let by_feed = |of: fn(&crate::state::feeds::FeedStatus) -> u64| -> Vec<_> {
             feeds.iter().map(|feed| (("feed", feed.name.as_str()), of(feed))).collect()
         };
         let ticks = by_feed(|feed| feed.ticks());
@@ -51,7 +51,7 @@ impl Scrape {
     /// What publishers say of the places where their ticks come from.
     fn upstreams(&self, out: &mut Output<'_>) -> fmt::Result {
         let sources = self.0.feeds.all().iter().flat_map(|feed| {
-            let reporting = |(publisher, source): (Arc<str>, crate::sources::Source)| {
+            let reporting = |(publisher, source): (Arc<str>, crate::state::sources::Source)| {
                 Some(Reporting { feed: feed.name.as_str(), publisher, report: source.report? })
             };
             feed.sources.named().into_iter().filter_map(reporting)

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use crate::archive_desk::Answer;
 use crate::fanout::{Log, READERS_MAX};
-use crate::last_values::{QUESTIONS_MAX, Question};
 use crate::metrics::{Cell, ShardMetrics};
-use crate::shard_task::{Inbox, NewConnection, Prepared};
-use crate::shared_log::{Follower, SharedLog};
+use crate::serving::history_reader::Answer;
+use crate::serving::last_values::{QUESTIONS_MAX, Question};
+use crate::serving::shard_loop::{Inbox, NewConnection, Prepared};
+use crate::state::shared_log::{Follower, SharedLog};
 
 /// What the sessions of some views follow. The first market of a hub is live: its log is the router's.
 #[derive(Debug)]

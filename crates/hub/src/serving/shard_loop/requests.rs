@@ -5,11 +5,11 @@ use tungstenite::Message;
 
 use super::ShardTask;
 use super::connection::Stage;
-use crate::dialect::{Dialect, Request};
+use crate::access::auth_state::Visitor;
+use crate::access::keys::Grant;
+use crate::access::refusal_log;
 use crate::fanout::{CloseReason, SessionId};
-use crate::keys::Grant;
-use crate::login::Visitor;
-use crate::refusals;
+use crate::serving::session_protocol::{Dialect, Request};
 
 impl ShardTask {
     /// Deals with a message, or with the first command in it if there may be several: the connection keeps
@@ -58,7 +58,7 @@ impl ShardTask {
                     let now = self.now;
                     if let Some(connection) = self.connection(id) {
                         let Visitor { peer, view, .. } = &connection.visitor;
-                        refusals::note(now, *peer, view, grant.key_name(), &detail);
+                        refusal_log::note(now, *peer, view, grant.key_name(), &detail);
                     }
                     self.core.refuse(id, request_id, ErrorCode::SymbolLimit, detail);
                 }

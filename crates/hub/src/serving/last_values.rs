@@ -6,7 +6,7 @@ use tickwire_protocol::{Channel, Symbol, Tick};
 use tokio::sync::oneshot;
 
 use crate::fanout::{FeedId, Shard};
-use crate::market::Market;
+use crate::serving::timeline::Market;
 
 /// Questions that wait for a shard, at the most.
 pub(crate) const QUESTIONS_MAX: usize = 64;
@@ -70,7 +70,7 @@ pub(crate) async fn ask(
 mod tests {
     use super::*;
     use crate::fanout::Log;
-    use crate::shard_task::prepare;
+    use crate::serving::shard_loop::prepare;
 
     #[tokio::test]
     async fn shard_with_as_many_questions_as_may_wait_or_none_at_all_gives_no_answer() {

@@ -11,8 +11,8 @@ use super::connection::{Reading, Stage};
 use super::{Connection, ShardTask};
 use crate::clock;
 use crate::config::{Config, ms};
-use crate::drain;
 use crate::fanout::{CloseReason, NextWrite, SessionId};
+use crate::retry;
 
 /// Writes to one session before the others get their turn. Each holds one message.
 const WRITES_PER_SHARE: usize = 4;
@@ -221,7 +221,7 @@ impl ShardTask {
 
 fn close_frame(reason: CloseReason, config: &Config) -> CloseFrame {
     let text = match reason {
-        CloseReason::Shutdown => drain::close_text(drain::retry_of_sessions(config)).into(),
+        CloseReason::Shutdown => retry::close_text(retry::retry_of_sessions(config)).into(),
         reason => reason.label().into(),
     };
     CloseFrame { code: CloseCode::from(reason.code()), reason: text }

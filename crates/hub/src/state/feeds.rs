@@ -8,7 +8,7 @@ use std::time::Duration;
 use tickwire_protocol::{Control, Feed, FeedState, UnixNanos};
 
 use crate::fanout::FeedId;
-use crate::sources::Sources;
+use crate::state::sources::Sources;
 
 /// All feeds there are, in the order of their numbers.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::durable::Disk;
-use crate::market::Market;
 use crate::server::Shared;
+use crate::serving::timeline::Market;
 pub(crate) use behind::{Begun, Behind, Taken};
 
 /// How often is looked at least, so that it is noticed soon when ticks are lost and when the hub ends.

@@ -10,8 +10,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clock;
 use crate::fanout::FeedId;
-use crate::publisher::room;
-use crate::router::Ingest;
+use crate::ingest::publisher::room;
+use crate::ingest::router::Ingest;
 use crate::server::Shared;
 
 const SYMBOL: &str = "FAKEPACA";

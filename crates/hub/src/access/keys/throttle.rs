@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::admission::machine;
+use crate::access::admission::machine;
 
 /// The delay after the first failure; it doubles with each.
 const FIRST: Duration = Duration::from_millis(100);

@@ -9,8 +9,8 @@ use std::{io, thread};
 use crate::clock;
 use crate::durable::{Archive, Storage};
 use crate::fanout::{Batch, OlderWanted, READERS_MAX, Shelf};
-use crate::market::ShardNumber;
 use crate::server::Shared;
+use crate::serving::timeline::ShardNumber;
 
 /// Ticks read for one answer, as they are charged in memory, in bytes.
 const ANSWER_BYTES: usize = 1 << 20;

@@ -24,17 +24,17 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 use tickwire_protocol::{Tick, UnixNanos};
 
-use crate::archive_desk::Answer;
 use crate::clock;
 use crate::config::{Config, ms};
-use crate::dialect::Dialect;
 use crate::fanout::{
     Acks, Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard,
 };
-use crate::last_values::{QUESTIONS_MAX, QUESTIONS_PER_TURN, Question};
-use crate::market::{Market, ShardHandle, ShardNumber};
 use crate::server::Shared;
-use crate::shared_log::Follower;
+use crate::serving::history_reader::Answer;
+use crate::serving::last_values::{QUESTIONS_MAX, QUESTIONS_PER_TURN, Question};
+use crate::serving::session_protocol::Dialect;
+use crate::serving::timeline::{Market, ShardHandle, ShardNumber};
+use crate::state::shared_log::Follower;
 pub(crate) use connection::Newcomer;
 pub use connection::Reader;
 use connection::{Connection, Stage};

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use tickwire_protocol::{Credentials, Encoding};
 
-use crate::dialect::Dialect;
+use crate::access::keys::{Grant, KeySession};
 use crate::fanout::{CloseReason, FeedId};
-use crate::keys::{Grant, KeySession};
+use crate::serving::session_protocol::Dialect;
 
 /// Commands of a session that has shown no key that are refused before it is closed.
 const REFUSED_MAX: u32 = 16;

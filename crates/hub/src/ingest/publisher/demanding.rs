@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{End, Session};
 use crate::clock;
-use crate::demand::{Listener, elements};
+use crate::state::demand::{Listener, elements};
 
 /// Time between two answers, at the least: what comes and goes meanwhile need not be told.
 const INTERVAL: Duration = Duration::from_millis(250);

@@ -17,14 +17,14 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::{Error, Message};
 
+use crate::access::keys::KeySession;
 use crate::clock;
 use crate::config::ms;
 use crate::fanout::{FeedId, PublisherToken};
-use crate::keys::KeySession;
+use crate::ingest::router::{Ingest, MessageNumber, Progress};
 use crate::metrics::Refused;
-use crate::router::{Ingest, MessageNumber, Progress};
 use crate::server::Shared;
-use crate::sources::SourceId;
+use crate::state::sources::SourceId;
 use demanding::{Demanding, due};
 use end::End;
 pub(crate) use id::PublisherId;

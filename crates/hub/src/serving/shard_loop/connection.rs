@@ -12,11 +12,11 @@ use tungstenite::{Bytes, Message};
 pub use reader::Reader;
 
 use super::transport::{Transport, Written};
-use crate::admission::SessionGuard;
+use crate::access::admission::SessionGuard;
+use crate::access::auth_state::{Login, Visitor};
 use crate::config::{Config, ms};
-use crate::dialect::Dialect;
 use crate::fanout::CloseReason;
-use crate::login::{Login, Visitor};
+use crate::serving::session_protocol::Dialect;
 
 /// Largest message of a session that is not in, in bytes: it has a key to show and nothing else to say.
 const STRANGER_BYTES_MAX: usize = 4_096;

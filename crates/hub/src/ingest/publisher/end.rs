@@ -7,8 +7,8 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{LEAVE_TIME_MAX, Session};
-use crate::drain;
-use crate::router::Ingest;
+use crate::ingest::router::Ingest;
+use crate::retry;
 
 /// Why a publisher's session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl End {
     /// What the close frame says.
     pub(super) fn text(self) -> String {
         match self {
-            Self::Shutdown => drain::close_text(drain::retry_of_publishers()),
+            Self::Shutdown => retry::close_text(retry::retry_of_publishers()),
             other => other.label().to_owned(),
         }
     }

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::shard_task;
+use crate::serving::shard_loop;
 
 const NEAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const SECRET: &str = Key::TEST_SECRET;
@@ -26,7 +26,7 @@ fn shown(id: &str, secret: &str) -> Credentials {
 }
 
 fn entrant() -> Entrant {
-    let shard = shard_task::prepare().unwrap().follower;
+    let shard = shard_loop::prepare().unwrap().follower;
     Entrant { peer: NEAR, user_agent: Some("a/1".into()), shard }
 }
 

@@ -9,7 +9,7 @@ use tickwire_protocol::UnixNanos;
 use tokio_util::sync::CancellationToken;
 
 use crate::fanout::CloseReason;
-use crate::shared_log::Follower;
+use crate::state::shared_log::Follower;
 
 /// Who comes.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Keys;
-use crate::views::Views;
+use crate::state::views::Views;
 
 impl Keys {
     /// The names of keys, each with a name among its feeds that is no view: it opens nothing there.

@@ -184,7 +184,7 @@ fn without(text: &str, index: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{Role, SecretHash};
+    use crate::access::keys::{Role, SecretHash};
 
     fn file() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();

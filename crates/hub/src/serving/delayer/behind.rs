@@ -8,7 +8,7 @@ use tickwire_protocol::{Channel, Symbol, Tick, UnixNanos};
 
 use crate::durable::{Archive, Gone, Storage};
 use crate::fanout::{Batch, FeedId, FellOut, Log, Numbered, Position};
-use crate::shared_log::SharedLog;
+use crate::state::shared_log::SharedLog;
 
 /// Batches taken from memory in one go.
 const BATCHES_AT_ONCE: usize = 64;

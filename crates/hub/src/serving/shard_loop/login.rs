@@ -6,12 +6,12 @@ use tickwire_protocol::{Control, Credentials, ErrorCode};
 
 use super::ShardTask;
 use super::connection::{Reading, Stage};
+use crate::access::auth_state::{Login, Visitor};
+use crate::access::keys::{Entrant, Grant, KeyFull, WrongKey};
+use crate::access::refusal_log;
 use crate::config::ms;
-use crate::dialect::Dialect;
 use crate::fanout::{CloseReason, SessionId};
-use crate::keys::{Entrant, Grant, KeyFull, WrongKey};
-use crate::login::{Login, Visitor};
-use crate::refusals;
+use crate::serving::session_protocol::Dialect;
 
 /// How long who is out with a right key waits to be told.
 const OUT_TIME: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ impl ShardTask {
             Ok(grant) if grant.may_read(&view) => self.let_in(id, grant, true),
             Ok(grant) => {
                 let detail = grant.not_for(&view);
-                refusals::note(self.now, peer, &view, grant.key_name(), &detail);
+                refusal_log::note(self.now, peer, &view, grant.key_name(), &detail);
                 self.put_out(id, CloseReason::NotAllowed, OUT_TIME, Some(detail));
             }
             Err(WrongKey { delay }) => {
@@ -85,7 +85,7 @@ impl ShardTask {
                 }
             }
             Err(KeyFull { detail }) => {
-                refusals::note(now, *peer, view, grant.key_name(), &detail);
+                refusal_log::note(now, *peer, view, grant.key_name(), &detail);
                 connection.login.refused_for_now(now, more);
                 let deadline = connection.login.deadline();
                 self.core.refuse(id, None, ErrorCode::ConnectionLimit, detail);
@@ -154,7 +154,7 @@ impl ShardTask {
                 match reason {
                     CloseReason::Replaced => {
                         let why = "a newer session of the key has taken its place";
-                        refusals::note(self.now, peer, &view, key.as_deref(), why);
+                        refusal_log::note(self.now, peer, &view, key.as_deref(), why);
                         self.put_out(id, reason, OUT_TIME, None);
                     }
                     reason => self.finish(id, reason),

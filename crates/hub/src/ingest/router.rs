@@ -13,8 +13,8 @@ use crate::bars::BarMaker;
 use crate::clock;
 use crate::durable::{DurableLog, Turn};
 use crate::fanout::{FeedId, Fenced, Opened, PublisherToken, Sequencer};
+use crate::ingest::publisher::PublisherId;
 use crate::metrics::Refused;
-use crate::publisher::PublisherId;
 use crate::server::Shared;
 
 /// What publishers hand to the router. The queue is bounded in messages, and in ticks by the permit

@@ -1,0 +1,6 @@
+//! Who may connect, and what each session may do: admission, authentication and API keys.
+
+pub(crate) mod admission;
+pub(crate) mod auth_state;
+pub mod keys;
+pub(crate) mod refusal_log;
