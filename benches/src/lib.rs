@@ -46,7 +46,7 @@ pub struct Scene {
 #[derive(Debug, Clone, Copy)]
 pub enum Wanted {
     /// So many symbols by name.
-    Names(usize),
+    SubscriptionSet(usize),
     /// `"*"`.
     Everything,
 }
@@ -55,7 +55,7 @@ impl Scene {
     /// All sessions want the one symbol that ticks.
     pub const HOT: Self = Self {
         sessions: 1_000,
-        wanted: Wanted::Names(1),
+        wanted: Wanted::SubscriptionSet(1),
         delivery: Delivery::Every,
         symbols: 1,
         ticks_per_turn: 64,
@@ -65,7 +65,7 @@ impl Scene {
     /// Each session wants some of many symbols.
     pub const BOARD: Self = Self {
         sessions: 1_000,
-        wanted: Wanted::Names(50),
+        wanted: Wanted::SubscriptionSet(50),
         delivery: Delivery::Every,
         symbols: 500,
         ticks_per_turn: 100,
@@ -112,7 +112,7 @@ impl Scene {
         let mut asked = Subscription { snapshot: Some(false), delivery, ..Subscription::default() };
         let selection = &mut asked.names[Channel::Trades];
         match self.wanted {
-            Wanted::Names(count) => {
+            Wanted::SubscriptionSet(count) => {
                 let names = number * count..(number + 1) * count;
                 selection.symbols = names.map(|n| symbol(n % self.symbols)).collect();
             }

@@ -155,7 +155,7 @@ impl Hub {
             self.shard.fell_out(fell_out.start);
         }
         batches.into_iter().for_each(|batch| self.shard.apply(batch));
-        self.shard.relieve();
+        self.shard.shed_load();
         for id in self.shard.take_lagged() {
             self.shard.finish(id, CloseReason::SlowClient);
         }

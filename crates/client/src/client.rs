@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use rustls::ClientConfig;
-use tickwire_protocol::{Delivery, Encoding, Feed, Names, OnLag, Replay, ReplaySpeed};
+use tickwire_protocol::{Delivery, Encoding, Feed, OnLag, Replay, ReplaySpeed, SubscriptionSet};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -247,7 +247,7 @@ impl Client {
     ///
     /// # Errors
     /// If the client has ended.
-    pub async fn subscribe(&mut self, names: Names) -> Result<u64, Ended> {
+    pub async fn subscribe(&mut self, names: SubscriptionSet) -> Result<u64, Ended> {
         self.subscribe_as(names, Delivery::Every).await
     }
 
@@ -271,7 +271,11 @@ impl Client {
     ///
     /// # Errors
     /// If the client has ended.
-    pub async fn subscribe_as(&mut self, names: Names, delivery: Delivery) -> Result<u64, Ended> {
+    pub async fn subscribe_as(
+        &mut self,
+        names: SubscriptionSet,
+        delivery: Delivery,
+    ) -> Result<u64, Ended> {
         self.request(Change::Subscribe(How { delivery, start: Start::Now }), names).await
     }
 
@@ -307,7 +311,11 @@ impl Client {
     ///
     /// # Errors
     /// If the client has ended.
-    pub async fn resume(&mut self, names: Names, position: &Position) -> Result<u64, Ended> {
+    pub async fn resume(
+        &mut self,
+        names: SubscriptionSet,
+        position: &Position,
+    ) -> Result<u64, Ended> {
         self.request_every(names, Start::Behind(position.clone())).await
     }
 
@@ -335,7 +343,7 @@ impl Client {
     /// If the client has ended, or the names are too many for a replay at a finite speed.
     pub async fn subscribe_from(
         &mut self,
-        names: Names,
+        names: SubscriptionSet,
         replay: Replay,
     ) -> Result<u64, ReplayError> {
         if replay.speed != ReplaySpeed::Max {
@@ -347,7 +355,7 @@ impl Client {
         Ok(self.request_every(names, Start::Replay(replay)).await?)
     }
 
-    async fn request_every(&mut self, names: Names, start: Start) -> Result<u64, Ended> {
+    async fn request_every(&mut self, names: SubscriptionSet, start: Start) -> Result<u64, Ended> {
         let delivery = Delivery::Every;
         self.request(Change::Subscribe(How { delivery, start }), names).await
     }
@@ -360,11 +368,11 @@ impl Client {
     ///
     /// # Errors
     /// If the client has ended.
-    pub async fn unsubscribe(&mut self, names: Names) -> Result<u64, Ended> {
+    pub async fn unsubscribe(&mut self, names: SubscriptionSet) -> Result<u64, Ended> {
         self.request(Change::Unsubscribe, names).await
     }
 
-    async fn request(&mut self, change: Change, names: Names) -> Result<u64, Ended> {
+    async fn request(&mut self, change: Change, names: SubscriptionSet) -> Result<u64, Ended> {
         let room = self.requests.reserve().await.map_err(|_| Ended)?;
         self.requested += 1;
         room.send(Request { id: self.requested, change, names });

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Channel, DecodeError, Delivery, ErrorCode, Feed, FeedState, Names, PerChannel, Resumed, Seq,
-    Symbol, Tick, UnixNanos,
+    Channel, DecodeError, Delivery, ErrorCode, Feed, FeedState, PerChannel, Resumed, Seq,
+    SubscriptionSet, Symbol, Tick, UnixNanos,
 };
 
 use crate::{ConnectError, Position};
@@ -106,7 +106,7 @@ pub enum Event {
         /// a reconnect.
         id: Option<u64>,
         /// The names the command changed.
-        names: Box<Names>,
+        names: Box<SubscriptionSet>,
         /// How many names the session has now, by channel.
         total: PerChannel<u64>,
         /// How the names are delivered that a subscribe changed.

@@ -52,7 +52,7 @@ pub use token::{Token, TokenError};
 pub use wanted::names;
 
 pub use tickwire_protocol::{
-    Channel, Delivery, Encoding, ErrorCode, Feed, FeedState, MaxRate, Names, OnLag, PerChannel,
-    Price, Quote, Replay, ReplayFrom, ReplaySpeed, Resumed, Selection, Seq, Symbol, Tick, TickData,
-    Trade, UnixNanos, ValueError,
+    Channel, Delivery, Encoding, ErrorCode, Feed, FeedState, MaxRate, OnLag, PerChannel, Price,
+    Quote, Replay, ReplayFrom, ReplaySpeed, Resumed, Selection, Seq, SubscriptionSet, Symbol, Tick,
+    TickData, Trade, UnixNanos, ValueError,
 };

@@ -6,7 +6,8 @@ mod commands;
 use std::collections::VecDeque;
 
 use tickwire_protocol::{
-    Control, DecodeError, Delivery, Element, Encoding, Names, OnLag, Seq, Tick, decode_message,
+    Control, DecodeError, Delivery, Element, Encoding, OnLag, Seq, SubscriptionSet, Tick,
+    decode_message,
 };
 
 use self::answers::{Answer, Lag};
@@ -37,7 +38,7 @@ pub(crate) struct Session {
     lag: Option<Lag>,
     /// Names that were answered with another epoch: what they miss is being told. They have not begun
     /// until a position comes.
-    beginning: Vec<Names>,
+    beginning: Vec<SubscriptionSet>,
     sequence: Sequence,
     progress: Progress,
     /// Whether there is a connection to send commands on.

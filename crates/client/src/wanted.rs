@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tickwire_protocol::{
-    Channel, Delivery, Names, PerChannel, Replay, Selection, Symbol, ValueError,
+    Channel, Delivery, PerChannel, Replay, Selection, SubscriptionSet, Symbol, ValueError,
 };
 
 use crate::{Position, Topic};
@@ -24,12 +24,12 @@ use crate::{Position, Topic};
 pub fn names<'a>(
     channels: &[Channel],
     symbols: impl IntoIterator<Item = &'a str>,
-) -> Result<Names, ValueError> {
+) -> Result<SubscriptionSet, ValueError> {
     let mut selection = Selection::default();
     for symbol in symbols {
         selection.add(symbol)?;
     }
-    let mut names = Names::default();
+    let mut names = SubscriptionSet::default();
     for channel in channels {
         names[*channel] = selection.clone();
     }
@@ -63,7 +63,7 @@ pub(crate) struct How {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) how: How,
-    pub(crate) names: Names,
+    pub(crate) names: SubscriptionSet,
 }
 
 /// Names, and how each is wanted.
@@ -108,7 +108,7 @@ impl Channelled {
 impl Wanted {
     /// Adds names; what those were that it changed comes back. A name that has begun and is to be
     /// delivered as it is stays as it is.
-    pub(crate) fn add(&mut self, names: &Names, how: &How) -> Vec<Before> {
+    pub(crate) fn add(&mut self, names: &SubscriptionSet, how: &How) -> Vec<Before> {
         let mut changed = Vec::new();
         for (channel, symbol) in each(names) {
             let how = How { delivery: how.delivery.on(channel), ..how.clone() };
@@ -136,7 +136,7 @@ impl Wanted {
     }
 
     /// Takes names away.
-    pub(crate) fn remove(&mut self, names: &Names) {
+    pub(crate) fn remove(&mut self, names: &SubscriptionSet) {
         for (channel, symbol) in each(names) {
             self.channels[channel].set(symbol, None);
         }
@@ -144,7 +144,7 @@ impl Wanted {
 
     /// The ticks of names have begun. Whether some of them can be continued: every tick of theirs
     /// comes.
-    pub(crate) fn begin(&mut self, names: &Names) -> bool {
+    pub(crate) fn begin(&mut self, names: &SubscriptionSet) -> bool {
         let mut every = false;
         for (channel, symbol) in each(names) {
             if let Some(how) = self.channels[channel].get_mut(symbol)
@@ -224,7 +224,7 @@ impl Wanted {
             for (symbol, how) in has.all.iter().map(|how| (None, how)).chain(symbols) {
                 let place = groups.iter().position(|group| group.how == *how);
                 let place = place.unwrap_or_else(|| {
-                    groups.push(Group { how: how.clone(), names: Names::default() });
+                    groups.push(Group { how: how.clone(), names: SubscriptionSet::default() });
                     groups.len() - 1
                 });
                 let selection = &mut groups[place].names[channel];
@@ -239,7 +239,7 @@ impl Wanted {
 }
 
 /// Every name with its channel; `None` is `"*"`.
-pub(crate) fn each(names: &Names) -> impl Iterator<Item = (Channel, Option<Symbol>)> {
+pub(crate) fn each(names: &SubscriptionSet) -> impl Iterator<Item = (Channel, Option<Symbol>)> {
     names.iter().flat_map(|(channel, selection)| {
         let all = selection.all.then_some(None);
         let symbols = selection.symbols.iter().copied().map(Some);
@@ -248,9 +248,9 @@ pub(crate) fn each(names: &Names) -> impl Iterator<Item = (Channel, Option<Symbo
 }
 
 /// Cuts names into pieces that fit one command each; nothing gives no piece.
-pub(crate) fn pieces(names: &Names) -> Vec<Names> {
+pub(crate) fn pieces(names: &SubscriptionSet) -> Vec<SubscriptionSet> {
     let mut pieces = Vec::new();
-    let mut piece = Names::default();
+    let mut piece = SubscriptionSet::default();
     let mut room = NAMES_PER_COMMAND;
     for (channel, selection) in names.iter() {
         piece[channel].all = selection.all;

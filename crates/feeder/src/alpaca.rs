@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_protocol::{Channel, Credentials, Names, Report, Selection};
+use tickwire_protocol::{Channel, Credentials, Report, Selection, SubscriptionSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::publisher::publish_supply;
@@ -95,7 +95,7 @@ impl AlpacaConfig {
 
     fn session(&self) -> Session {
         let channels: BTreeSet<_> = self.channels.iter().copied().collect();
-        let mut always = Names::default();
+        let mut always = SubscriptionSet::default();
         for &channel in &channels {
             always[channel] = self.symbols.clone();
         }

@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 
-use tickwire_protocol::{Names, Report, Tick, UnixNanos};
+use tickwire_protocol::{Report, SubscriptionSet, Tick, UnixNanos};
 
 use crate::{Progress, SourceError};
 
@@ -76,7 +76,7 @@ pub(crate) trait Supply {
     }
 
     /// What subscribers want now and did not before, and the other way round.
-    fn hear_demand(&mut self, _names: &Names, _gone: &Names) {}
+    fn hear_demand(&mut self, _names: &SubscriptionSet, _gone: &SubscriptionSet) {}
 
     /// Waits for news about itself that the hub is to know. Cancel safe.
     fn report(&self) -> impl Future<Output = Report> {

@@ -8,30 +8,31 @@ mod backlog;
 mod batch;
 mod catch_up;
 mod demand;
+mod disk_index;
 mod frame;
 mod latest;
 mod log;
 mod marks;
-mod past;
 mod sequencer;
 mod session;
 mod shard;
-mod shelf;
 mod subscriber;
+mod topic_positions;
 mod topics;
 mod view;
 mod wheel;
 
 pub use batch::{Batch, Encoded, Numbered};
 pub use demand::{DemandChanges, Want};
+pub use disk_index::{DiskIndex, DiskReadRequest, SegmentRange};
 pub use frame::FrameBuf;
-pub use log::{FellOut, Log};
+pub use log::{Log, LogOverrun};
 pub use sequencer::{
-    FEED_END, Fenced, Numbering, Opened, PublisherAt, PublisherChanges, PublisherToken, Sequencer,
+    Fenced, ID_SEPARATOR, Numbering, Opened, PublisherAt, PublisherChanges, PublisherToken,
+    Sequencer,
 };
 pub use session::{Acks, CloseReason, SessionId};
-pub use shard::{Limits, NextWrite, READERS_MAX, Shard, Stats};
-pub use shelf::{OlderWanted, Shelf, Volume};
+pub use shard::{DISK_READS_MAX, Limits, NextWrite, Shard, Stats};
 
 use std::fmt;
 

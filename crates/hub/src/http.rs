@@ -34,7 +34,7 @@ use crate::config::ms;
 use crate::metrics::{Refused, exposition};
 use crate::retry::retry_of_sessions;
 use crate::server::Shared;
-use crate::serving::session_protocol::Dialect;
+use crate::serving::session_protocol::SessionProtocol;
 
 /// Largest head of a request, in bytes, and largest piece of a body in memory beside it.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
@@ -186,7 +186,7 @@ async fn begin(stream: TcpStream, shared: &Shared) -> io::Result<Stream> {
 const REQUEST_TIMES_MAX: u32 = 6;
 
 fn routes(shared: Arc<Shared>) -> Router {
-    if shared.dialect == Dialect::Echo {
+    if shared.protocol == SessionProtocol::Echo {
         return Router::new().fallback(subscribe::subscribe).with_state(shared);
     }
     Router::new()

@@ -28,10 +28,10 @@ use crate::http::tls::{self, Tls, TlsError};
 use crate::ingest::router::{self, Ingest};
 use crate::ingest::test_feed;
 use crate::metrics::HubMetrics;
-use crate::serving::history_reader::{self, Desk};
-use crate::serving::session_protocol::Dialect;
+use crate::serving::history_reader::{self, HistoryReaderHandle};
+use crate::serving::session_protocol::SessionProtocol;
 use crate::serving::shard_loop;
-use crate::serving::timeline::{Market, ShardHandle, ShardNumber};
+use crate::serving::timeline::{ShardHandle, ShardId, Timeline};
 use crate::state::catalog::Catalog;
 use crate::state::demand::Demand;
 use crate::state::feeds::Feeds;
@@ -44,7 +44,7 @@ use markets::Running;
 pub(crate) struct Shared {
     pub(crate) config: Config,
     /// How sessions speak that come to `/ws`.
-    pub(crate) dialect: Dialect,
+    pub(crate) protocol: SessionProtocol,
     /// The life in which sequence numbers are valid.
     pub(crate) epoch: String,
     pub(crate) started: Instant,
@@ -57,9 +57,9 @@ pub(crate) struct Shared {
     /// How the log on disk is, if there is to be one.
     pub(crate) durable: Option<Arc<Status>>,
     /// Where shards ask for what memory does not hold any more, if that is on disk.
-    pub(crate) archive: Option<Desk>,
+    pub(crate) archive: Option<HistoryReaderHandle>,
     /// What sessions follow; the first one is live.
-    pub(crate) markets: Vec<Market>,
+    pub(crate) markets: Vec<Timeline>,
     pub(crate) metrics: HubMetrics,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) keys: Arc<Keys>,
@@ -84,12 +84,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The market of which the router writes the log.
-    pub(crate) fn live(&self) -> &Market {
+    pub(crate) fn live(&self) -> &Timeline {
         &self.markets[0]
     }
 
     /// One shard.
-    pub(crate) fn shard(&self, number: ShardNumber) -> &ShardHandle {
+    pub(crate) fn shard(&self, number: ShardId) -> &ShardHandle {
         &self.markets[number.market].shards[number.shard]
     }
 
@@ -106,7 +106,7 @@ impl Shared {
     fn stop_shards(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         for shard in self.shards() {
-            shard.follower.wake();
+            shard.waker.wake();
         }
     }
 
@@ -119,7 +119,7 @@ impl Shared {
     pub(crate) fn drain(&self) {
         self.draining.cancel();
         for shard in self.shards() {
-            shard.follower.wake();
+            shard.waker.wake();
         }
     }
 
@@ -168,7 +168,7 @@ pub struct Hub {
     address: SocketAddr,
     shared: Arc<Shared>,
     router: JoinHandle<()>,
-    /// The thread behind the desk.
+    /// The thread behind the history.
     archive: Option<JoinHandle<()>>,
     running: Running,
 }
@@ -187,7 +187,7 @@ impl Hub {
     /// # Errors
     /// If a setting is wrong, or the address cannot be listened on.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        Self::begin(config, Dialect::Tickwire).await
+        Self::begin(config, SessionProtocol::Tickwire).await
     }
 
     /// Starts a hub that sends back every message, for tests of its WebSocket: the same sockets, reader,
@@ -197,10 +197,10 @@ impl Hub {
     /// As [`Hub::start`].
     #[doc(hidden)]
     pub async fn start_echo(config: Config) -> Result<Self, StartError> {
-        Self::begin(config, Dialect::Echo).await
+        Self::begin(config, SessionProtocol::Echo).await
     }
 
-    async fn begin(mut config: Config, dialect: Dialect) -> Result<Self, StartError> {
+    async fn begin(mut config: Config, protocol: SessionProtocol) -> Result<Self, StartError> {
         config.check()?;
         config.fit_files(open_files_max())?;
         let address = config.listen;
@@ -211,7 +211,7 @@ impl Hub {
         let feeds = config.feeds()?;
         let Beginning { sequencer, bars, durable, past, last_before, mut archive } =
             Beginning::new(&config, &feeds).await?;
-        let shelf = archive.as_mut().map(|archive| archive.shelf(clock::wall()));
+        let disk_index = archive.as_mut().map(|archive| archive.disk_index(clock::wall()));
         let Past { epoch, log, topics, status } = past;
         let make = {
             let (config, archive) = (config.clone(), archive.as_ref().map(Archive::another));
@@ -220,9 +220,10 @@ impl Hub {
         let made = tokio::task::spawn_blocking(make).await.map_err(io::Error::other)?;
         let (markets, threads) = made?;
         let shards = markets.iter().map(|market| market.shards.len()).sum();
-        let (desk, requests) = shelf.map(|shelf| Desk::new(shards, shelf)).unzip();
-        let known = Known { epoch, feeds, status, archive: desk };
-        let shared = share(config, known, dialect, markets, ingest)?;
+        let (history, requests) =
+            disk_index.map(|disk_index| HistoryReaderHandle::new(shards, disk_index)).unzip();
+        let known = Known { epoch, feeds, status, archive: history };
+        let shared = share(config, known, protocol, markets, ingest)?;
         shared.catalog.add(&topics);
         shared.metrics.topics.set(topics.len() as u64);
         let minutes_open = bars.as_ref().is_some_and(BarMaker::has_open_minutes);
@@ -304,7 +305,7 @@ impl Hub {
             for shard in shards {
                 join(shard, "shard");
             }
-            self.shared.archive.iter().for_each(Desk::end);
+            self.shared.archive.iter().for_each(HistoryReaderHandle::end);
             if let Some(archive) = self.archive {
                 join(archive, "log-reader");
             }
@@ -332,21 +333,21 @@ struct Known {
     epoch: String,
     feeds: Vec<Feed>,
     status: Option<Arc<Status>>,
-    archive: Option<Desk>,
+    archive: Option<HistoryReaderHandle>,
 }
 
 fn share(
     config: Config,
     known: Known,
-    dialect: Dialect,
-    markets: Vec<Market>,
+    protocol: SessionProtocol,
+    markets: Vec<Timeline>,
     ingest: mpsc::Sender<Ingest>,
 ) -> Result<Arc<Shared>, StartError> {
     let Known { epoch, feeds, status, archive } = known;
     let delays: Vec<_> = markets.iter().map(|market| market.delay).collect();
     let all = Feeds::new(feeds, ms(config.feed_stale_ms), clock::wall());
     Ok(Arc::new(Shared {
-        dialect,
+        protocol,
         epoch,
         started: clock::monotonic(),
         catalog: Catalog::new(all.all().len()),
@@ -395,7 +396,7 @@ async fn watch_feeds(shared: Arc<Shared>) {
         }
         if shared.feeds.refresh(clock::wall()) {
             for shard in shared.shards() {
-                shard.follower.wake();
+                shard.waker.wake();
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use crate::envelope::{Keyed, msgpack_source, refused};
 use crate::msgpack::{write_array_len, write_str};
 use crate::names::Selection;
-use crate::{Channel, Credentials, Encoding, ErrorCode, Names};
+use crate::{Channel, Credentials, Encoding, ErrorCode, SubscriptionSet};
 
 /// A command of the stock stream. Corrections and cancels follow trades: lists of them are passed
 /// over.
@@ -17,9 +17,9 @@ pub enum AlpacaCommand {
     /// Shows who it is.
     Auth(Credentials),
     /// Adds names; perhaps none.
-    Subscribe(Names),
+    Subscribe(SubscriptionSet),
     /// Takes names away; perhaps none.
-    Unsubscribe(Names),
+    Unsubscribe(SubscriptionSet),
 }
 
 /// Why a command was refused.
@@ -113,7 +113,7 @@ struct Asked {
     action: Option<String>,
     key: Option<String>,
     secret: Option<String>,
-    names: Names,
+    names: SubscriptionSet,
     /// A list of names under a key that is no channel.
     foreign: Option<String>,
 }
@@ -262,14 +262,14 @@ impl<'de> Visitor<'de> for ForeignVisitor {
 
 /// Appends the whole set of a session as the one element of a message: every channel is there, as a
 /// list that is never null, since SDKs replace their own set by it.
-pub fn write_ack(names: &Names, encoding: Encoding, out: &mut Vec<u8>) {
+pub fn write_ack(names: &SubscriptionSet, encoding: Encoding, out: &mut Vec<u8>) {
     match encoding {
         Encoding::Json => write_json_ack(names, out),
         Encoding::MsgpackArray | Encoding::MsgpackMap => write_msgpack_ack(names, out),
     }
 }
 
-fn write_json_ack(names: &Names, out: &mut Vec<u8>) {
+fn write_json_ack(names: &SubscriptionSet, out: &mut Vec<u8>) {
     out.extend_from_slice(b"[{\"T\":\"subscription\"");
     for (channel, selection) in names.iter() {
         out.extend_from_slice(b",\"");
@@ -287,7 +287,7 @@ fn write_json_ack(names: &Names, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}]");
 }
 
-fn write_msgpack_ack(names: &Names, out: &mut Vec<u8>) {
+fn write_msgpack_ack(names: &SubscriptionSet, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\x91\x8b"); // a map of T and the ten channels
     write_str(out, "T");
     write_str(out, "subscription");

@@ -2,8 +2,8 @@
 
 use crate::envelope::{Envelope, IdOnly, Pos, Start};
 use crate::{
-    Credentials, DecodeError, Delivery, FeedState, Names, OnLag, REPORT_TEXT_BYTES_MAX, Replay,
-    ReplaySpeed, Resume, ValueError,
+    Credentials, DecodeError, Delivery, FeedState, OnLag, REPORT_TEXT_BYTES_MAX, Replay,
+    ReplaySpeed, Resume, SubscriptionSet, ValueError,
 };
 
 /// Longest id of a publisher, and longest mark, in bytes.
@@ -34,7 +34,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Subscription {
     /// Which symbols of which channels.
-    pub names: Names,
+    pub names: SubscriptionSet,
     /// Whether last values come first; by default they do for names and not for `"*"`.
     pub snapshot: Option<bool>,
     /// Which ticks of the names are sent.

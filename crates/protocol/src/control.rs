@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::{DeliveryWord, Modes};
 use crate::envelope::{Envelope, Pos, Start};
 use crate::{
-    Channel, DecodeError, Delivery, Encoding, ErrorCode, Feed, Mode, Names, OnLag, PerChannel,
-    Resumed, Symbol, UnixNanos, ValueError, json, msgpack,
+    Channel, DecodeError, Delivery, Encoding, ErrorCode, Feed, Mode, OnLag, PerChannel, Resumed,
+    SubscriptionSet, Symbol, UnixNanos, ValueError, json, msgpack,
 };
 
 /// A control element. All but [`Control::Position`] and [`Control::Lost`], which end a data message,
@@ -25,7 +25,7 @@ pub enum Control {
         /// The command's `id`.
         id: Option<u64>,
         /// The names the command changed; for `list` all of them.
-        names: Box<Names>,
+        names: Box<SubscriptionSet>,
         /// How many names the session has now, by channel.
         total: PerChannel<u64>,
         /// How the names of a subscribe are delivered from now on.
@@ -103,19 +103,19 @@ pub enum Control {
     /// The publisher's data messages up to this number are taken.
     Ack {
         /// Number of the data message.
-        upto: u64,
+        up_to: u64,
         /// Whether they are in the log on disk, as far as one was asked for.
-        logged: bool,
+        durable: bool,
     },
     /// What a publisher that asked for it is wanted for: what has changed since the last of these;
     /// the first one says all.
     Demand {
         /// Which feed.
         feed: Feed,
-        /// Names that somebody wants now.
-        names: Box<Names>,
-        /// Names that nobody wants any more.
-        gone: Box<Names>,
+        /// Names that gained their first subscriber.
+        added: Box<SubscriptionSet>,
+        /// Names that lost their last subscriber.
+        removed: Box<SubscriptionSet>,
     },
     /// A publisher says: before this message its source dropped ticks.
     Lost {
@@ -256,15 +256,15 @@ impl Control {
                 mark: mark.clone(),
                 ..Envelope::element("publishing")
             },
-            Self::Ack { upto, logged } => Envelope {
-                upto: Some(*upto),
-                logged: (!logged).then_some(false),
+            Self::Ack { up_to, durable } => Envelope {
+                up_to: Some(*up_to),
+                durable: (!durable).then_some(false),
                 ..Envelope::element("ack")
             },
-            Self::Demand { feed, names, gone } => Envelope {
+            Self::Demand { feed, added, removed } => Envelope {
                 feed: Some(feed.to_string()),
-                names: Some(names.as_ref().clone()),
-                gone: Some(gone.as_ref().clone()),
+                added: Some(added.as_ref().clone()),
+                removed: Some(removed.as_ref().clone()),
                 ..Envelope::element("demand")
             },
             Self::Lost { ticks } => Envelope::counted("lost", *ticks),
@@ -313,13 +313,13 @@ impl Control {
                 mark: map.mark,
             },
             "ack" => Self::Ack {
-                upto: map.upto.ok_or_else(|| missing("ack", "upto"))?,
-                logged: map.logged.unwrap_or(true),
+                up_to: map.up_to.ok_or_else(|| missing("ack", "up_to"))?,
+                durable: map.durable.unwrap_or(true),
             },
             "demand" => Self::Demand {
                 feed: parsed("demand", "feed", map.feed)?,
-                names: map.names.map(Box::new).unwrap_or_default(),
-                gone: map.gone.map(Box::new).unwrap_or_default(),
+                added: map.added.map(Box::new).unwrap_or_default(),
+                removed: map.removed.map(Box::new).unwrap_or_default(),
             },
             "lost" => Self::Lost { ticks: map.ticks.ok_or_else(|| missing("lost", "ticks"))? },
             _ => return Ok(None),

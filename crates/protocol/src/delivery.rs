@@ -6,7 +6,7 @@ use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Channel, Names, ValueError};
+use crate::{Channel, SubscriptionSet, ValueError};
 
 /// Most groups of names in an answer to `list`. A session has fewer, for want of rates.
 const MODES_MAX: usize = 64;
@@ -178,7 +178,7 @@ pub struct Mode {
     /// How.
     pub delivery: Delivery,
     /// Which.
-    pub names: Names,
+    pub names: SubscriptionSet,
 }
 
 impl Serialize for Mode {
@@ -216,7 +216,7 @@ impl<'de> Visitor<'de> for ModeVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Mode, A::Error> {
-        let (mut names, mut word, mut max_rate) = (Names::default(), None, None);
+        let (mut names, mut word, mut max_rate) = (SubscriptionSet::default(), None, None);
         while let Some(key) = map.next_key::<String>()? {
             match (key.as_str(), Channel::from_name(&key)) {
                 (_, Some(channel)) => names[channel] = map.next_value()?,

@@ -15,8 +15,8 @@ use crate::control::POSITION;
 use crate::delivery::{DeliveryWord, Modes};
 use crate::names::Selection;
 use crate::{
-    Channel, DecodeError, Delivery, FeedState, MaxRate, Names, OnLag, PerChannel, ReplaySpeed,
-    Resume, Resumed, ValueError,
+    Channel, DecodeError, Delivery, FeedState, MaxRate, OnLag, PerChannel, ReplaySpeed, Resume,
+    Resumed, SubscriptionSet, ValueError,
 };
 
 /// How deep the values of unknown keys may nest; they are passed over by recursion.
@@ -89,8 +89,8 @@ envelope! {
     "publisher" publisher: String,
     "demand" demand: bool,
     "last" last: u64,
-    "upto" upto: u64,
-    "logged" logged: bool,
+    "up_to" up_to: u64,
+    "durable" durable: bool,
     "mark" mark: String,
     "id" id: u64,
     "trades" trades: Selection,
@@ -113,8 +113,8 @@ envelope! {
     "resume" resume: Resume,
     "resumed" resumed: Resumed,
     "speed" speed: ReplaySpeed,
-    "names" names: Names,
-    "gone" gone: Names,
+    "added" added: SubscriptionSet,
+    "removed" removed: SubscriptionSet,
     "upstream" upstream: String,
     "connects" connects: u64,
     "errors" errors: u64,
@@ -233,8 +233,8 @@ impl Envelope {
         }
     }
 
-    pub(crate) fn take_names(&mut self) -> Names {
-        let mut names = Names::default();
+    pub(crate) fn take_names(&mut self) -> SubscriptionSet {
+        let mut names = SubscriptionSet::default();
         for channel in Channel::ALL {
             names[channel] = self.list(channel).take().unwrap_or_default();
         }
@@ -254,7 +254,7 @@ impl Envelope {
     }
 
     /// Empty channels are left out.
-    pub(crate) fn with_names(mut self, names: &Names) -> Self {
+    pub(crate) fn with_names(mut self, names: &SubscriptionSet) -> Self {
         for (channel, selection) in names.iter().filter(|(_, selection)| !selection.is_empty()) {
             *self.list(channel) = Some(selection.clone());
         }

@@ -60,7 +60,7 @@ pub use limits::{
     CONDITIONS_MAX, REPORT_TEXT_BYTES_MAX, SYMBOL_BYTES_MAX, TEXT_BYTES_MAX, TICK_BYTES_MAX,
 };
 pub use message::{Element, MessageBuf, Published, decode_message, decode_publish, decode_ticks};
-pub use names::{Names, Selection};
+pub use names::{Selection, SubscriptionSet};
 pub use price::Price;
 pub use stream::decode_stream;
 pub use symbol::{Feed, Symbol};

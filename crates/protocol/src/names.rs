@@ -51,9 +51,9 @@ impl Selection {
 }
 
 /// Which symbols of which channels.
-pub type Names = PerChannel<Selection>;
+pub type SubscriptionSet = PerChannel<Selection>;
 
-impl Names {
+impl SubscriptionSet {
     /// How many names there are in all channels.
     #[must_use]
     pub fn total(&self) -> usize {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tickwire_protocol::{
-    AlpacaCommand, AlpacaError, Channel, Encoding, ErrorCode, Names, write_ack,
+    AlpacaCommand, AlpacaError, Channel, Encoding, ErrorCode, SubscriptionSet, write_ack,
 };
 
 const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackMap];
@@ -41,8 +41,8 @@ fn one(command: &Value) -> Result<AlpacaCommand, AlpacaError> {
     json
 }
 
-fn names(lists: &[(Channel, &[&str])]) -> Names {
-    let mut names = Names::default();
+fn names(lists: &[(Channel, &[&str])]) -> SubscriptionSet {
+    let mut names = SubscriptionSet::default();
     for (channel, list) in lists {
         list.iter().for_each(|name| names[*channel].add(name).unwrap());
     }
@@ -81,7 +81,7 @@ fn nil_an_empty_list_and_nothing_are_the_same() {
     ] {
         assert_eq!(one(&command), Ok(expected.clone()));
     }
-    let nothing = AlpacaCommand::Unsubscribe(Names::default());
+    let nothing = AlpacaCommand::Unsubscribe(SubscriptionSet::default());
     assert_eq!(one(&json!({ "action": "unsubscribe" })), Ok(nothing));
 }
 
@@ -104,7 +104,7 @@ fn channel_of_another_stream_is_refused_by_name() {
     // Keys that are no lists of names mean nothing.
     let harmless = json!({ "action": "subscribe", "id": 7, "x": { "y": ["z"] }, "n": [1, [2.5]],
                            "b": true, "s": "text", "f": -0.5, "deep": [["A"]] });
-    assert_eq!(one(&harmless), Ok(AlpacaCommand::Subscribe(Names::default())));
+    assert_eq!(one(&harmless), Ok(AlpacaCommand::Subscribe(SubscriptionSet::default())));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn messagepack_is_one_map() {
     // An extension under a key that is not ours.
     let extension = b"\x82\xa6action\xa9subscribe\xa1k\xd6\xff\0\0\0\0";
     let found: Commands = AlpacaCommand::read_all(extension, Encoding::MsgpackMap).collect();
-    assert_eq!(found, [Ok(AlpacaCommand::Subscribe(Names::default()))]);
+    assert_eq!(found, [Ok(AlpacaCommand::Subscribe(SubscriptionSet::default()))]);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn deep_nesting_is_refused_without_a_stack_overflow() {
 #[test]
 fn an_ack_has_ten_lists_and_no_null() {
     let mut ack = Vec::new();
-    write_ack(&Names::default(), Encoding::Json, &mut ack);
+    write_ack(&SubscriptionSet::default(), Encoding::Json, &mut ack);
     let ack: Value = serde_json::from_slice(&ack).unwrap();
     let element = ack[0].as_object().unwrap();
     assert_eq!((ack.as_array().unwrap().len(), element.len()), (1, 11));

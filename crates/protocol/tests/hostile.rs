@@ -499,9 +499,9 @@ fn faults_of_publishers_are_named() {
 fn faults_of_the_hub_are_named_and_unknown_elements_passed_over() {
     let error =
         |text: &str| decode_message(text.as_bytes(), Encoding::Json).unwrap_err().to_string();
-    assert_eq!(error(r#"[{"T":"ack"}]"#), "element 0 (ack), field upto: missing");
+    assert_eq!(error(r#"[{"T":"ack"}]"#), "element 0 (ack), field up_to: missing");
     assert!(
-        error(r#"[{"T":"ack","upto":-1}]"#).starts_with("element 0, field upto: invalid value")
+        error(r#"[{"T":"ack","up_to":-1}]"#).starts_with("element 0, field up_to: invalid value")
     );
     assert!(
         error(r#"[{"T":"feed","feed":"main","state":"dead","since":""}]"#)

@@ -9,11 +9,10 @@ use proptest::prelude::*;
 use tickwire_protocol::{
     Bar, CONDITIONS_MAX, CancelError, Channel, Command, Conditions, Control, Correction,
     Credentials, Delivery, Element, Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate,
-    MessageBuf, Mode, Names, OnLag, PerChannel, Price, Publish, Published, Quote,
-    REPORT_TEXT_BYTES_MAX, Replay, ReplayFrom, ReplaySpeed, Report, Resume, ResumePoint, Resumed,
-    Selection, Seq, Status, Subscription, Symbol, TEXT_BYTES_MAX, TICK_BYTES_MAX, Text, Tick,
-    TickData, Trade, UnixNanos, decode_message, decode_publish, decode_stream, decode_ticks,
-    write_ack,
+    MessageBuf, Mode, OnLag, PerChannel, Price, Publish, Published, Quote, REPORT_TEXT_BYTES_MAX,
+    Replay, ReplayFrom, ReplaySpeed, Report, Resume, ResumePoint, Resumed, Selection, Seq, Status,
+    Subscription, SubscriptionSet, Symbol, TEXT_BYTES_MAX, TICK_BYTES_MAX, Text, Tick, TickData,
+    Trade, UnixNanos, decode_message, decode_publish, decode_stream, decode_ticks, write_ack,
 };
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
@@ -197,11 +196,11 @@ fn long_correction() -> impl Strategy<Value = Tick> {
     )
 }
 
-fn names() -> impl Strategy<Value = Names> {
+fn names() -> impl Strategy<Value = SubscriptionSet> {
     let selection =
         (any::<bool>(), vec(symbol(), 0..4)).prop_map(|(all, symbols)| Selection { all, symbols });
     vec(selection, Channel::COUNT).prop_map(|selections| {
-        let mut names = Names::default();
+        let mut names = SubscriptionSet::default();
         for (channel, selection) in Channel::ALL.into_iter().zip(selections) {
             names[channel] = selection;
         }
@@ -264,10 +263,10 @@ fn control() -> impl Strategy<Value = Control> {
     prop_oneof![
         option::of(string(40)).prop_map(|epoch| Control::Connected { epoch }),
         Just(Control::Authenticated),
-        ("[a-z0-9_-]{1,24}", names(), names()).prop_map(|(feed, names, gone)| Control::Demand {
+        ("[a-z0-9_-]{1,24}", names(), names()).prop_map(|(feed, added, removed)| Control::Demand {
             feed: Feed::new(&feed).unwrap(),
-            names: Box::new(names),
-            gone: Box::new(gone),
+            added: Box::new(added),
+            removed: Box::new(removed),
         }),
         subscription_ack(),
         gap(),
@@ -286,7 +285,7 @@ fn control() -> impl Strategy<Value = Control> {
         uint().prop_map(|ticks| Control::Lost { ticks }),
         (uint(), option::of(string(64)))
             .prop_map(|(last, mark)| Control::Publishing { last, mark }),
-        (uint(), any::<bool>()).prop_map(|(upto, logged)| Control::Ack { upto, logged }),
+        (uint(), any::<bool>()).prop_map(|(up_to, durable)| Control::Ack { up_to, durable }),
     ]
 }
 

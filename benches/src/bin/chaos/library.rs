@@ -172,7 +172,7 @@ async fn serve(
     Ok(())
 }
 
-fn wanted(wants: &Wants) -> Result<tickwire_protocol::Names, ValueError> {
+fn wanted(wants: &Wants) -> Result<tickwire_protocol::SubscriptionSet, ValueError> {
     match &wants.symbols {
         None => names(&wants.channels, ["*"]),
         Some(symbols) => names(&wants.channels, symbols.iter().map(|symbol| symbol.as_str())),

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 use tickwire_protocol::{
-    Channel, Command, Delivery, Names, OnLag, Selection, Subscription, Symbol,
+    Channel, Command, Delivery, OnLag, Selection, Subscription, SubscriptionSet, Symbol,
 };
 
 use crate::load::Plan;
@@ -87,7 +87,7 @@ impl Topics {
             .map(|(distance, _)| self.symbols[(first + distance) % self.symbols.len()])
             .collect();
         let selection = Selection { all: false, symbols };
-        let mut names = Names::default();
+        let mut names = SubscriptionSet::default();
         for channel in &self.channels {
             names[*channel] = selection.clone();
         }

@@ -1,6 +1,6 @@
 //! What the hub's answers to commands change.
 
-use tickwire_protocol::{Delivery, Names, Resumed};
+use tickwire_protocol::{Delivery, Resumed, SubscriptionSet};
 
 use super::commands::Unanswered;
 use super::{Change, Session};
@@ -33,7 +33,7 @@ impl Session {
     pub(super) fn grant(
         &mut self,
         command: &Unanswered,
-        names: &Names,
+        names: &SubscriptionSet,
         answer: Answer,
     ) -> Option<Position> {
         let topics = self.topics(names);
@@ -58,7 +58,12 @@ impl Session {
     }
 
     /// The names of a subscribe begin.
-    fn begin(&mut self, command: &Unanswered, names: &Names, answer: Answer) -> Option<Position> {
+    fn begin(
+        &mut self,
+        command: &Unanswered,
+        names: &SubscriptionSet,
+        answer: Answer,
+    ) -> Option<Position> {
         let known = self.is_answered();
         let alone = !self.wanted.has_begun() && self.beginning.is_empty();
         if answer.resumed == Some(Resumed::Epoch) {
@@ -108,7 +113,7 @@ impl Session {
     }
 
     /// The topics of some names, of `"*"` those that have a number and no name of their own.
-    fn topics(&self, names: &Names) -> Vec<Topic> {
+    fn topics(&self, names: &SubscriptionSet) -> Vec<Topic> {
         let mut topics = Vec::new();
         for (channel, symbol) in each(names) {
             match symbol {

@@ -1,7 +1,7 @@
 //! What a session says: requests in, commands out.
 
 use tickwire_protocol::{
-    Command, Delivery, Names, Replay, ReplaySpeed, Resume, ResumePoint, Subscription,
+    Command, Delivery, Replay, ReplaySpeed, Resume, ResumePoint, Subscription, SubscriptionSet,
 };
 
 use super::Session;
@@ -13,7 +13,7 @@ use crate::wanted::{Before, How, Start, each, pieces};
 pub(crate) struct Request {
     pub(crate) id: u64,
     pub(crate) change: Change,
-    pub(crate) names: Names,
+    pub(crate) names: SubscriptionSet,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) enum Change {
 impl Change {
     /// Names in pieces, one for each command. A replay at a pace is one command, since the hub plays one
     /// at a time.
-    pub(super) fn pieces(&self, names: &Names) -> Vec<Names> {
+    pub(super) fn pieces(&self, names: &SubscriptionSet) -> Vec<SubscriptionSet> {
         let is_paced = matches!(
             self,
             Self::Subscribe(How {
@@ -47,7 +47,7 @@ pub(crate) const COMMAND_BYTES_MAX: usize = 1 << 20;
 const OPTIONS_BYTES: usize = 512;
 
 /// How long a command with these names is at most.
-pub(crate) fn command_bytes(names: &Names) -> usize {
+pub(crate) fn command_bytes(names: &SubscriptionSet) -> usize {
     let mut text = Vec::new();
     let subscription = Subscription { names: names.clone(), ..Subscription::default() };
     Command::Subscribe(subscription).write_json(&mut text);
@@ -84,7 +84,7 @@ impl Session {
         &mut self,
         change: &Change,
         request: Option<u64>,
-        names: Names,
+        names: SubscriptionSet,
         changed: Vec<Before>,
     ) -> String {
         self.sent += 1;
@@ -122,7 +122,7 @@ impl Session {
     fn subscription(
         &self,
         how: &How,
-        names: Names,
+        names: SubscriptionSet,
         id: Option<u64>,
         behind: Option<Position>,
     ) -> Subscription {

@@ -69,7 +69,7 @@ impl Heard {
     }
 
     /// The answer to the last command.
-    fn ack(&mut self, delivery: Delivery, names: Names) -> Vec<Event> {
+    fn ack(&mut self, delivery: Delivery, names: SubscriptionSet) -> Vec<Event> {
         self.begun(self.session.sent, delivery, names, None, None)
     }
 
@@ -78,7 +78,7 @@ impl Heard {
         &mut self,
         number: u64,
         delivery: Delivery,
-        names: Names,
+        names: SubscriptionSet,
         pos: Option<u64>,
         resumed: Option<Resumed>,
     ) -> Vec<Event> {

@@ -12,7 +12,7 @@ fn now(delivery: Delivery) -> How {
     How { delivery, start: Start::Now }
 }
 
-fn modes(wanted: &Wanted) -> Vec<(Delivery, Names)> {
+fn modes(wanted: &Wanted) -> Vec<(Delivery, SubscriptionSet)> {
     wanted.groups().into_iter().map(|group| (group.how.delivery, group.names)).collect()
 }
 
@@ -73,7 +73,7 @@ fn pieces_hold_every_name_once() {
         assert_eq!(wanted.add(piece, &now(Delivery::Every)).len(), piece.total());
     }
     assert_eq!(wanted.groups()[0].names.total(), all.total());
-    assert!(super::pieces(&Names::default()).is_empty());
+    assert!(super::pieces(&SubscriptionSet::default()).is_empty());
 }
 
 #[test]

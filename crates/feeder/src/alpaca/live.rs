@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tickwire_protocol::{Names, Report, Tick, UnixNanos};
+use tickwire_protocol::{Report, SubscriptionSet, Tick, UnixNanos};
 use tokio::sync::{Notify, watch};
 
 use super::names::{NameSet, each};
@@ -240,16 +240,16 @@ impl Supply for Live {
         Some(self.shared.report().clone())
     }
 
-    fn hear_demand(&mut self, names: &Names, gone: &Names) {
+    fn hear_demand(&mut self, added: &SubscriptionSet, removed: &SubscriptionSet) {
         let begins = std::mem::take(&mut self.begins);
         self.demand.send_modify(|wanted| {
             if begins {
                 wanted.clear();
             }
-            for name in each(gone) {
+            for name in each(removed) {
                 wanted.remove(&name);
             }
-            wanted.extend(each(names));
+            wanted.extend(each(added));
         });
     }
 
@@ -315,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn demand_adds_up_until_a_session_says_all_anew() {
         let names = |text: &str| {
-            let mut names = Names::default();
+            let mut names = SubscriptionSet::default();
             for name in text.split_ascii_whitespace() {
                 names[tickwire_protocol::Channel::Trades].add(name).unwrap();
             }

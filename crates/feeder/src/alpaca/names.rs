@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tickwire_protocol::{Channel, Names, Symbol};
+use tickwire_protocol::{Channel, SubscriptionSet, Symbol};
 
 /// A symbol of a channel; `None` for `"*"`, every symbol.
 pub(super) type Name = (Channel, Option<Symbol>);
@@ -11,7 +11,7 @@ pub(super) type Name = (Channel, Option<Symbol>);
 pub(super) type NameSet = BTreeSet<Name>;
 
 /// Every name there is in a selection.
-pub(super) fn each(names: &Names) -> impl Iterator<Item = Name> {
+pub(super) fn each(names: &SubscriptionSet) -> impl Iterator<Item = Name> {
     names.iter().flat_map(|(channel, selection)| {
         let all = selection.all.then_some((channel, None));
         all.into_iter().chain(selection.symbols.iter().map(move |&symbol| (channel, Some(symbol))))
@@ -19,8 +19,8 @@ pub(super) fn each(names: &Names) -> impl Iterator<Item = Name> {
 }
 
 /// As the wire has them.
-pub(super) fn collect(names: impl IntoIterator<Item = Name>) -> Names {
-    let mut collected = Names::default();
+pub(super) fn collect(names: impl IntoIterator<Item = Name>) -> SubscriptionSet {
+    let mut collected = SubscriptionSet::default();
     for (channel, symbol) in names {
         match symbol {
             Some(symbol) => collected[channel].symbols.push(symbol),

@@ -12,7 +12,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tickwire_protocol::{Channel, Command, ErrorCode, Names, Subscription, UnixNanos};
+use tickwire_protocol::{Channel, Command, ErrorCode, Subscription, SubscriptionSet, UnixNanos};
 
 use super::names::{Name, NameSet, carrier, collect};
 
@@ -181,7 +181,7 @@ impl Subscriber {
     }
 
     /// The upstream has confirmed what was asked, and says what is subscribed now.
-    pub(super) fn confirmed(&mut self, all: &Names, now: UnixNanos) {
+    pub(super) fn confirmed(&mut self, all: &SubscriptionSet, now: UnixNanos) {
         let Some((request, _)) = self.asked.take() else { return };
         self.stirred = true;
         if !request.adds {

@@ -41,7 +41,7 @@ pub(super) struct Publisher<S> {
     /// Ticks dropped that the hub has not been told of.
     pub(super) untold: u64,
     /// Whether the hub's log on disk works, as far as it has said.
-    logged: bool,
+    durable: bool,
     /// When to look for due ticks again.
     wake: Instant,
     /// When the hub last acknowledged anything, or began to owe it.
@@ -65,7 +65,7 @@ impl<S: Supply> Publisher<S> {
             aligned: false,
             foreign: None,
             untold: 0,
-            logged: true,
+            durable: true,
             wake: clock.instant(),
             acked_at: clock.instant(),
             clock,
@@ -165,20 +165,20 @@ impl<S: Supply> Publisher<S> {
     fn hear(&mut self, controls: Vec<Control>) -> Result<(), Problem> {
         for control in controls {
             match control {
-                Control::Ack { upto, logged } => {
-                    if self.logged && !logged {
+                Control::Ack { up_to, durable } => {
+                    if self.durable && !durable {
                         tracing::warn!(
                             "the hub's log on disk has failed: what it takes now does not outlive it"
                         );
                     }
-                    self.logged = logged;
-                    if let Some(ticks) = self.window.ack(upto) {
+                    self.durable = durable;
+                    if let Some(ticks) = self.window.ack(up_to) {
                         add(&self.progress.acked, ticks);
                         self.acked_at = self.clock.instant();
                         self.backoff.reset();
                     }
                 }
-                Control::Demand { names, gone, .. } => self.supply.hear_demand(&names, &gone),
+                Control::Demand { added, removed, .. } => self.supply.hear_demand(&added, &removed),
                 Control::Error { code, detail, .. } => {
                     if code == ErrorCode::InvalidSyntax {
                         self.progress.refused.fetch_add(1, Relaxed);

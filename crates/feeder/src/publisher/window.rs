@@ -63,9 +63,9 @@ impl Window {
 
     /// The messages up to this number are taken: returns how many ticks that were; `None` if none of the
     /// messages is new. Messages that only tell of lost ticks hold none.
-    pub(super) fn ack(&mut self, upto: u64) -> Option<usize> {
+    pub(super) fn ack(&mut self, up_to: u64) -> Option<usize> {
         let mut ticks = None;
-        while self.first <= upto {
+        while self.first <= up_to {
             let Some(taken) = self.pop() else { break };
             ticks = Some(ticks.unwrap_or(0) + taken);
         }

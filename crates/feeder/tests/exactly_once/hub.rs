@@ -126,18 +126,18 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
             message = socket.next() => message?.ok()?,
             // Whatever has been taken is acknowledged soon.
             () = tokio::time::sleep(std::time::Duration::from_millis(2)) => {
-                say(&mut socket, &Control::Ack { upto: owed, logged: true }).await?;
+                say(&mut socket, &Control::Ack { up_to: owed, durable: true }).await?;
                 continue;
             }
         };
         match message {
             Message::Binary(message) => {
-                let (ack, upto) = {
+                let (ack, up_to) = {
                     let mut state = state.lock().unwrap();
                     (state.take(session, &message)?, state.last)
                 };
                 if ack {
-                    say(&mut socket, &Control::Ack { upto, logged: true }).await?;
+                    say(&mut socket, &Control::Ack { up_to, durable: true }).await?;
                 }
             }
             Message::Close(_) => {

@@ -136,7 +136,7 @@ impl FakeHub {
     }
 
     pub(crate) async fn ack(&self, session: &mut Session) {
-        session.say(&Control::Ack { upto: self.last, logged: true }).await;
+        session.say(&Control::Ack { up_to: self.last, durable: true }).await;
     }
 
     /// Takes and acknowledges everything until the publisher closes.

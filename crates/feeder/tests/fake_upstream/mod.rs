@@ -3,7 +3,8 @@
 use futures_util::{SinkExt, StreamExt};
 use tickwire_feeder::AlpacaConfig;
 use tickwire_protocol::{
-    AlpacaCommand, Control, Credentials, Encoding, ErrorCode, MessageBuf, Names, Tick, write_ack,
+    AlpacaCommand, Control, Credentials, Encoding, ErrorCode, MessageBuf, SubscriptionSet, Tick,
+    write_ack,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -18,7 +19,7 @@ pub(crate) struct FakeUpstream {
 pub(crate) struct Peer {
     socket: WebSocketStream<TcpStream>,
     /// What is subscribed.
-    pub(crate) names: Names,
+    pub(crate) names: SubscriptionSet,
 }
 
 impl FakeUpstream {
@@ -46,7 +47,7 @@ impl FakeUpstream {
             Ok(response)
         };
         let socket = accept_hdr_async(stream, callback).await.unwrap();
-        let mut peer = Peer { socket, names: Names::default() };
+        let mut peer = Peer { socket, names: SubscriptionSet::default() };
         peer.say(&Control::Connected { epoch: None }).await;
         peer
     }

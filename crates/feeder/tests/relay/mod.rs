@@ -8,7 +8,7 @@ use tickwire_feeder::{
     AlpacaConfig, Counts, FeedError, Progress, PublisherConfig, SimConfig, Simulator, relay,
 };
 use tickwire_protocol::{
-    AlpacaCommand, Channel, Control, ErrorCode, Feed, FeedState, Names, Report, Tick,
+    AlpacaCommand, Channel, Control, ErrorCode, Feed, FeedState, Report, SubscriptionSet, Tick,
 };
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
@@ -48,8 +48,8 @@ fn on_demand(upstream: &FakeUpstream) -> AlpacaConfig {
     AlpacaConfig { on_demand: true, linger: Duration::ZERO, ..upstream.config() }
 }
 
-fn names(list: &str) -> Box<Names> {
-    let mut names = Names::default();
+fn names(list: &str) -> Box<SubscriptionSet> {
+    let mut names = SubscriptionSet::default();
     for name in list.split_ascii_whitespace() {
         let (channel, symbol) = name.split_once(':').unwrap();
         names[Channel::from_name(channel).unwrap()].add(symbol).unwrap();
@@ -79,9 +79,9 @@ impl FakeHub {
         }
     }
 
-    async fn demand(&self, session: &mut Session, wanted: &str, gone: &str) {
-        let (names, gone) = (names(wanted), names(gone));
-        session.say(&Control::Demand { feed: Feed::default(), names, gone }).await;
+    async fn demand(&self, session: &mut Session, added: &str, removed: &str) {
+        let (added, removed) = (names(added), names(removed));
+        session.say(&Control::Demand { feed: Feed::default(), added, removed }).await;
     }
 }
 

@@ -7,7 +7,7 @@ use tickwire_protocol::{Credentials, Encoding};
 
 use crate::access::keys::{Grant, KeySession};
 use crate::fanout::{CloseReason, FeedId};
-use crate::serving::session_protocol::Dialect;
+use crate::serving::session_protocol::SessionProtocol;
 
 /// Commands of a session that has shown no key that are refused before it is closed.
 const REFUSED_MAX: u32 = 16;
@@ -16,14 +16,14 @@ const FULL_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Who is behind a connection, and what for, as its handshake tells.
 #[derive(Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct HandshakeInfo {
     pub(crate) peer: IpAddr,
     pub(crate) user_agent: Option<Box<str>>,
     /// Name of the view it wants to follow.
     pub(crate) view: Box<str>,
     /// The feed behind that.
     pub(crate) feed: FeedId,
-    pub(crate) dialect: Dialect,
+    pub(crate) protocol: SessionProtocol,
     pub(crate) encoding: Encoding,
     /// The key it has shown already.
     pub(crate) shown: Option<Credentials>,

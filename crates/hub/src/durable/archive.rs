@@ -12,7 +12,7 @@ use super::record;
 use super::segment::Header;
 use super::storage::{FILE_BYTES_MAX, Storage, segment_name};
 use super::writer::Segment;
-use crate::fanout::{Batch, FeedId, Position, Shelf, Volume};
+use crate::fanout::{Batch, DiskIndex, FeedId, Position, SegmentRange};
 
 /// Bytes in which a segment's first record ends.
 const FIRST_RECORD_BYTES_MAX: usize = 8 << 20;
@@ -75,17 +75,18 @@ impl<S: Storage> Archive<S> {
     }
 
     /// What is there, segment by segment. Ticks that are still to come will be received `now` or later.
-    pub fn shelf(&mut self, now: UnixNanos) -> Shelf {
+    pub fn disk_index(&mut self, now: UnixNanos) -> DiskIndex {
         let mut segments =
             self.segments.lock().unwrap_or_else(PoisonError::into_inner).clone().into_iter();
-        let Some(oldest) = segments.next() else { return Shelf::default() };
+        let Some(oldest) = segments.next() else { return DiskIndex::default() };
         if self.oldest.is_none_or(|(number, _)| number != oldest.number) {
             self.oldest = self.began(oldest.number).map(|received| (oldest.number, received));
         }
         let received = self.oldest.map_or(now, |(_, received)| received);
-        let oldest = Volume { first: oldest.first, received };
-        let others = segments.map(|Segment { first, received, .. }| Volume { first, received });
-        Shelf::new(std::iter::once(oldest).chain(others).collect())
+        let oldest = SegmentRange { first: oldest.first, received };
+        let others =
+            segments.map(|Segment { first, received, .. }| SegmentRange { first, received });
+        DiskIndex::new(std::iter::once(oldest).chain(others).collect())
     }
 
     /// When the first record of a segment was received, if it has any.

@@ -52,7 +52,7 @@ pub(crate) enum Older {
 
 impl Older {
     /// Lets go of batches; says whether there were any.
-    pub(crate) fn put_back(&mut self) -> bool {
+    pub(crate) fn release_disk_batches(&mut self) -> bool {
         let held = matches!(self, Self::Here(_));
         if held {
             *self = Self::Unknown;

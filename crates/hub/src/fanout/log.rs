@@ -24,7 +24,7 @@ pub struct Log {
 
 /// What a reader wanted has left the log; it begins at `start` now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FellOut {
+pub struct LogOverrun {
     /// Position of the oldest tick that is still there.
     pub start: Position,
 }
@@ -126,9 +126,9 @@ impl Log {
         from: Position,
         batches_max: usize,
         out: &mut Vec<Arc<Batch>>,
-    ) -> Result<(), FellOut> {
+    ) -> Result<(), LogOverrun> {
         if from < self.start() {
-            return Err(FellOut { start: self.start() });
+            return Err(LogOverrun { start: self.start() });
         }
         let at = self.batches.partition_point(|batch| batch.first() < from);
         out.extend(self.batches.range(at..).take(batches_max).cloned());
@@ -190,7 +190,7 @@ mod tests {
             log.append(batch(first, 2));
         }
         let mut out = Vec::new();
-        assert_eq!(log.read(Position(1), 9, &mut out), Err(FellOut { start: Position(3) }));
+        assert_eq!(log.read(Position(1), 9, &mut out), Err(LogOverrun { start: Position(3) }));
         log.read(Position(3), 2, &mut out).unwrap();
         log.read(Position(7), 2, &mut out).unwrap();
         log.read(Position(9), 2, &mut out).unwrap();

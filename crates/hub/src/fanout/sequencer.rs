@@ -8,7 +8,7 @@ use tickwire_protocol::{Channel, Seq, Symbol, Tick, UnixNanos};
 use super::{Batch, FeedId, Numbered, Position, TopicId};
 
 /// What stands between the feed and the rest in the id of a publisher: no name of a feed holds it.
-pub const FEED_END: char = '\n';
+pub const ID_SEPARATOR: char = '\n';
 
 /// Gives every tick its topic, its sequence number and its position, and remembers of every
 /// publisher how far it has come, so that nothing is taken twice.
@@ -334,7 +334,7 @@ impl Sequencer {
 
 /// The feed whose publisher an id is, if it says so.
 fn feed_of(id: &str) -> &str {
-    id.split_once(FEED_END).map_or("", |(feed, _)| feed)
+    id.split_once(ID_SEPARATOR).map_or("", |(feed, _)| feed)
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ mod apply;
 mod catch_up;
 mod commands;
 mod delivery;
+mod disk_reads;
 mod history;
 mod lag;
-mod older;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -23,8 +23,8 @@ use slab::Slab;
 use tickwire_protocol::{Channel, Control, Encoding, PerChannel, Symbol, Tick, UnixNanos};
 
 use super::demand::DemandChanges;
+use super::disk_index::{DiskIndex, DiskReadRequest};
 use super::session::{Acks, Feed, Flow, Hot, Session};
-use super::shelf::{OlderWanted, Shelf};
 use super::subscriber::{SESSIONS_MAX, Subscriber};
 use super::topics::{Topic, Topics};
 use super::view::View;
@@ -32,7 +32,7 @@ use super::wheel::Wheel;
 use super::{CloseReason, FeedId, FrameBuf, Position, SessionId, frame};
 use lag::Lagged;
 
-pub use older::READERS_MAX;
+pub use disk_reads::DISK_READS_MAX;
 pub use write::NextWrite;
 
 /// Bounds of one shard.
@@ -107,9 +107,9 @@ pub struct Shard {
     wheel: Wheel,
     lagged: Vec<Lagged>,
     /// History on disk.
-    shelf: Shelf,
+    disk_index: DiskIndex,
     /// What is to be read there.
-    older_wanted: Vec<OlderWanted>,
+    disk_reads: Vec<DiskReadRequest>,
     /// How much of what was wanted has not been supplied.
     older_asked: usize,
     /// Sessions that hold batches from there.
@@ -162,8 +162,8 @@ impl Shard {
             line: Line::default(),
             wheel: Wheel::new(),
             lagged: Vec::new(),
-            shelf: Shelf::default(),
-            older_wanted: Vec::new(),
+            disk_index: DiskIndex::default(),
+            disk_reads: Vec::new(),
             older_asked: 0,
             older_held: 0,
             older_number: 0,
@@ -289,7 +289,7 @@ impl Shard {
     }
 
     /// Ends a session whose connection has ended its way: nothing more of it will be asked for.
-    pub fn hush(&mut self, id: SessionId) {
+    pub fn detach(&mut self, id: SessionId) {
         self.drop_pending(id);
         self.forget_names(id);
         self.end_catch_up(id);

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use slab::Slab;
 use tickwire_protocol::{Channel, Symbol, Tick};
 
-use super::past::Past;
 use super::subscriber::Subscriber;
+use super::topic_positions::TopicPositions;
 use super::{FeedId, Numbered, Position, TopicId};
 
 /// A topic by what it is.
@@ -39,14 +39,18 @@ pub(crate) struct Last {
     pub(crate) tick: Tick,
     pub(crate) at: Position,
     /// Where it and those before it stand in the log.
-    pub(crate) past: Past,
+    pub(crate) past: TopicPositions,
 }
 
 impl Last {
     /// The first tick of a topic that is seen here, by who has seen all ticks from a position on.
     fn met(tick: Tick, at: Position, seen_from: Position) -> Self {
         let is_first = tick.seq.0 <= 1;
-        let mut past = if is_first { Past::default() } else { Past::unknown_before(seen_from) };
+        let mut past = if is_first {
+            TopicPositions::default()
+        } else {
+            TopicPositions::unknown_before(seen_from)
+        };
         past.push(at, Position(0));
         Self { tick, at, past }
     }
@@ -108,7 +112,7 @@ impl Topics {
         match &mut topic.last {
             Some(last) => {
                 if numbered.tick.seq.0 != last.tick.seq.0 + 1 {
-                    last.past = Past::unknown_before(seen_from); // the shard fell out of the log
+                    last.past = TopicPositions::unknown_before(seen_from); // the shard fell out of the log
                 }
                 last.tick.clone_from(&numbered.tick); // in place: the box stays
                 last.at = at;
@@ -159,7 +163,7 @@ impl Topics {
         let local = self.by_key.get(&key).copied().unwrap_or_else(|| self.insert(key));
         let topic = &mut self.topics[local.0 as usize];
         self.waiting -= usize::from(topic.last.is_none());
-        let past = Past::unknown_before(at.plus(1));
+        let past = TopicPositions::unknown_before(at.plus(1));
         topic.last = Some(Box::new(Last { tick, at, past }));
     }
 

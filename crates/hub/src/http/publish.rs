@@ -102,9 +102,9 @@ struct Posted {
     accepted: usize,
     /// Ticks refused because they would open topics beyond the limit.
     refused: usize,
-    /// Left out while what is taken is logged on disk, or was never to be.
+    /// Left out while what is taken is durable on disk, or was never to be.
     #[serde(skip_serializing_if = "Option::is_none")]
-    logged: Option<bool>,
+    durable: Option<bool>,
 }
 
 /// JSON elements by POST, for curl and for programs that publish now and then.
@@ -151,6 +151,6 @@ async fn take_body(shared: &Shared, feed: FeedId, body: Body) -> Result<Response
     shared.ingest.send(message).await.map_err(|_| stopping(()))?;
     let refused = numbered.await.map_err(|_| stopping(()))?;
     shared.feeds.get(feed).posted(clock::wall());
-    let logged = (!shared.is_logged()).then_some(false);
-    Ok(Json(Posted { accepted: offered - refused, refused, logged }).into_response())
+    let durable = (!shared.is_logged()).then_some(false);
+    Ok(Json(Posted { accepted: offered - refused, refused, durable }).into_response())
 }

@@ -12,7 +12,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use tickwire_protocol::{Channel, Names, Symbol};
+use tickwire_protocol::{Channel, SubscriptionSet, Symbol};
 
 use super::Peer;
 use super::guard::host_allowed;
@@ -110,7 +110,7 @@ fn check_rights(
     if !grant.limits_names() {
         return Ok(());
     }
-    let mut names = Names::default();
+    let mut names = SubscriptionSet::default();
     for channel in wanted.channels() {
         names[*channel].symbols = symbols.to_vec();
     }

@@ -16,15 +16,15 @@ use super::page::page;
 use super::upgrade::{accept, offered};
 use super::{Peer, Stream, refuse, refuse_while_draining};
 use crate::access::admission::{SessionGuard, origin_allowed};
-use crate::access::auth_state::Visitor;
+use crate::access::auth_state::HandshakeInfo;
 use crate::access::keys::{shown, user_agent};
 use crate::access::refusal_log;
 use crate::clock;
 use crate::fanout::FeedId;
 use crate::metrics::Refused;
 use crate::server::Shared;
-use crate::serving::session_protocol::Dialect;
-use crate::serving::shard_loop::{BareStream, NewConnection, Newcomer};
+use crate::serving::session_protocol::SessionProtocol;
+use crate::serving::shard_loop::{BareStream, NewConnection, PendingSession};
 use crate::state::views::View;
 
 /// The query of an endpoint that belongs to a feed.
@@ -56,7 +56,7 @@ pub(super) async fn subscribe(
 ) -> Response {
     let first = || shared.feeds.get(FeedId(0)).name.to_string();
     let view = query.feed.unwrap_or_else(first);
-    open(&shared, peer, &view, shared.dialect, request).await
+    open(&shared, peer, &view, shared.protocol, request).await
 }
 
 /// `GET /v2/{view}` and `GET /{view}`, for clients of Alpaca's stream; anything else is the page's.
@@ -79,7 +79,7 @@ pub(super) async fn alpaca_or_page(
     if request.method() != Method::GET {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    open(&shared, peer, &view, Dialect::Alpaca, request).await
+    open(&shared, peer, &view, SessionProtocol::Alpaca, request).await
 }
 
 fn is_websocket(headers: &HeaderMap) -> bool {
@@ -113,14 +113,14 @@ async fn open(
     shared: &Arc<Shared>,
     peer: IpAddr,
     view: &str,
-    dialect: Dialect,
+    protocol: SessionProtocol,
     mut request: Request,
 ) -> Response {
     if matches!(shown(request.headers()), Ok(None)) {
         tokio::time::sleep(shared.keys.delay(peer)).await;
     }
     let on_upgrade = hyper::upgrade::on(&mut request);
-    match admit(shared, peer, view, dialect, request.headers()) {
+    match admit(shared, peer, view, protocol, request.headers()) {
         Ok((response, session)) => {
             shared.tasks.spawn(hand_over(shared.clone(), on_upgrade, session));
             response
@@ -132,7 +132,7 @@ async fn open(
 /// A session whose socket is still in the hands of the HTTP front.
 struct Admitted {
     market: usize,
-    visitor: Visitor,
+    handshake: HandshakeInfo,
     guard: SessionGuard,
 }
 
@@ -140,13 +140,13 @@ fn admit(
     shared: &Shared,
     peer: IpAddr,
     view: &str,
-    dialect: Dialect,
+    protocol: SessionProtocol,
     headers: &HeaderMap,
 ) -> Result<(Response, Admitted), Box<Response>> {
     let View { feed, market } = find_view(shared, peer, view)?;
     origin_allowed(headers, &shared.config.allow_origins)
         .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
-    let (encoding, subprotocol) = encoding(dialect, headers);
+    let (encoding, subprotocol) = encoding(protocol, headers);
     let response = accept(headers, subprotocol, &shared.epoch).map_err(|error| {
         let text = error.to_string();
         error.response(refuse(shared, StatusCode::BAD_REQUEST, Refused::Handshake, text))
@@ -164,8 +164,8 @@ fn admit(
     }
     let guard = shared.sessions.admit(peer).map_err(busy)?;
     let (view, user_agent) = (view.into(), user_agent(headers));
-    let visitor = Visitor { peer, user_agent, view, feed, dialect, encoding, shown };
-    Ok((response, Admitted { market, visitor, guard }))
+    let handshake = HandshakeInfo { peer, user_agent, view, feed, protocol, encoding, shown };
+    Ok((response, Admitted { market, handshake, guard }))
 }
 
 /// The view of a name, or a refusal that names those there are.
@@ -179,8 +179,8 @@ fn find_view(shared: &Shared, peer: IpAddr, name: &str) -> Result<View, Box<Resp
 }
 
 /// What a client wants to be sent, and the subprotocol that says so if that is how it asked.
-fn encoding(dialect: Dialect, headers: &HeaderMap) -> (Encoding, Option<&'static str>) {
-    if dialect == Dialect::Alpaca {
+fn encoding(protocol: SessionProtocol, headers: &HeaderMap) -> (Encoding, Option<&'static str>) {
+    if protocol == SessionProtocol::Alpaca {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
         return match kind.eq_ignore_ascii_case("application/msgpack") {
@@ -201,8 +201,8 @@ async fn hand_over(shared: Arc<Shared>, on_upgrade: OnUpgrade, session: Admitted
     };
     let new = match bare_stream(upgraded) {
         Ok((stream, read_already)) => {
-            let Admitted { visitor, guard, .. } = session;
-            NewConnection { stream, newcomer: Newcomer { read_already, visitor, guard } }
+            let Admitted { handshake, guard, .. } = session;
+            NewConnection { stream, pending: PendingSession { read_already, handshake, guard } }
         }
         Err(error) => return tracing::warn!(%error, "cannot take a socket over"),
     };
@@ -211,7 +211,7 @@ async fn hand_over(shared: Arc<Shared>, on_upgrade: OnUpgrade, session: Admitted
         shard.metrics.assigned.sub(1);
         return tracing::warn!("a shard takes no more connections for now");
     }
-    shard.follower.wake();
+    shard.waker.wake();
 }
 
 /// The connection itself, and the bytes that were read beyond the handshake.

@@ -280,7 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         tracing::info!(feed = %status.name, publisher = ?name, last = opened.last, "publisher begins");
         status.sources.name(self.source, &name);
         self.acknowledged = Some(Acknowledged { id, token: opened.token, number: opened.last });
-        self.told.upto = opened.last;
+        self.told.up_to = opened.last;
         self.tell(&Control::Publishing { last: opened.last, mark: opened.mark }).await?;
         if publish.demand { self.tell_demand().await } else { Ok(()) }
     }
@@ -306,8 +306,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 format!("{count} ticks refused: the hub has {limit} topics, as many as it may");
             self.refuse(ErrorCode::SymbolLimit, detail).await?;
         }
-        if progress.upto > self.told.upto {
-            self.tell(&Control::Ack { upto: progress.upto, logged: self.shared.is_logged() })
+        if progress.up_to > self.told.up_to {
+            self.tell(&Control::Ack { up_to: progress.up_to, durable: self.shared.is_logged() })
                 .await?;
         }
         self.told = progress;

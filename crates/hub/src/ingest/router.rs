@@ -60,7 +60,7 @@ pub(crate) struct MessageNumber {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
     /// Number of the last message taken.
-    pub(crate) upto: u64,
+    pub(crate) up_to: u64,
     /// Ticks refused because of the limit of topics.
     pub(crate) refused: u64,
     /// A newer session of the same publisher has taken over.
@@ -125,7 +125,7 @@ impl Ack {
             Self::Message { token, number, refused } => {
                 if let Some(session) = sessions.get(&token) {
                     session.send_modify(|progress| {
-                        progress.upto = number;
+                        progress.up_to = number;
                         progress.refused += refused as u64;
                     });
                 }
@@ -210,7 +210,7 @@ impl Router {
         if let Some(session) = answer.fenced.and_then(|token| self.sessions.remove(&token)) {
             session.send_modify(|progress| progress.fenced = true);
         }
-        progress.send_modify(|progress| progress.upto = answer.last);
+        progress.send_modify(|progress| progress.up_to = answer.last);
         self.sessions.insert(answer.token, progress);
         self.acks.push(Ack::Opened(opened, answer));
     }

@@ -14,7 +14,7 @@ use crate::durable::{Archive, Disk};
 use crate::fanout::{FeedId, Log, Position};
 use crate::serving::delayer::{self, Begun, Behind};
 use crate::serving::shard_loop::{self, Inbox, Prepared};
-use crate::serving::timeline::{Market, ShardNumber};
+use crate::serving::timeline::{ShardId, Timeline};
 
 /// The last tick of each topic that has none in a log any more.
 type LastBefore = Arc<[(FeedId, Tick, Position)]>;
@@ -48,7 +48,7 @@ pub(super) fn make(
     log: Log,
     last_before: LastBefore,
     archive: Option<&Archive<Disk>>,
-) -> Result<(Vec<Market>, Vec<Threads>), StartError> {
+) -> Result<(Vec<Timeline>, Vec<Threads>), StartError> {
     let (live, shards) = market(log, Duration::ZERO, config.shard_count())?;
     let now = clock::wall();
     let mut delayed = Vec::new();
@@ -69,9 +69,9 @@ fn market(
     log: Log,
     delay: Duration,
     shards: usize,
-) -> io::Result<(Market, Vec<(Prepared, Inbox)>)> {
+) -> io::Result<(Timeline, Vec<(Prepared, Inbox)>)> {
     let prepared: Vec<_> = (0..shards).map(|_| shard_loop::prepare()).collect::<io::Result<_>>()?;
-    let (market, inboxes) = Market::new(log, delay, &prepared);
+    let (market, inboxes) = Timeline::new(log, delay, &prepared);
     Ok((market, prepared.into_iter().zip(inboxes).collect()))
 }
 
@@ -88,7 +88,7 @@ impl Running {
     ) -> io::Result<()> {
         let Threads { shards, last_before, behind } = threads;
         for (shard, (prepared, inbox)) in shards.into_iter().enumerate() {
-            let number = ShardNumber { market, shard };
+            let number = ShardId { market, shard };
             let shard = shard_loop::spawn(prepared, number, shared.clone(), inbox, &last_before)?;
             self.shards.push(shard);
         }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::durable::Disk;
 use crate::server::Shared;
-use crate::serving::timeline::Market;
+use crate::serving::timeline::Timeline;
 pub(crate) use behind::{Begun, Behind, Taken};
 
 /// How often is looked at least, so that it is noticed soon when ticks are lost and when the hub ends.
@@ -117,7 +117,7 @@ impl Delayer {
         self.market().shards.iter().map(|shard| shard.metrics.assigned.get()).sum()
     }
 
-    fn market(&self) -> &Market {
+    fn market(&self) -> &Timeline {
         &self.shared.markets[self.market]
     }
 }

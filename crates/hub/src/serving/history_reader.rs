@@ -8,9 +8,9 @@ use std::{io, thread};
 
 use crate::clock;
 use crate::durable::{Archive, Storage};
-use crate::fanout::{Batch, OlderWanted, READERS_MAX, Shelf};
+use crate::fanout::{Batch, DISK_READS_MAX, DiskIndex, DiskReadRequest};
 use crate::server::Shared;
-use crate::serving::timeline::ShardNumber;
+use crate::serving::timeline::ShardId;
 
 /// Ticks read for one answer, as they are charged in memory, in bytes.
 const ANSWER_BYTES: usize = 1 << 20;
@@ -19,47 +19,47 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where shards ask for old ticks.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct HistoryReaderHandle {
     requests: SyncSender<Request>,
-    shelf: Mutex<Shelf>,
-    /// Of the shelf; grows.
+    disk_index: Mutex<DiskIndex>,
+    /// Of the disk_index; grows.
     version: AtomicU64,
 }
 
 #[derive(Debug)]
 pub(crate) enum Request {
-    Read { shard: ShardNumber, wanted: OlderWanted },
+    Read { shard: ShardId, wanted: DiskReadRequest },
     End,
 }
 
-/// What was found: see [`Shard::supply`](crate::fanout::Shard::supply).
+/// What was found: see [`Shard::complete_disk_read`](crate::fanout::Shard::complete_disk_read).
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) wanted: OlderWanted,
+    pub(crate) wanted: DiskReadRequest,
     pub(crate) found: Option<Vec<Arc<Batch>>>,
 }
 
-impl Desk {
-    /// A desk for so many shards, and what reaches it.
-    pub(crate) fn new(shards: usize, shelf: Shelf) -> (Self, Receiver<Request>) {
-        let (requests, queue) = sync_channel(shards * READERS_MAX + 1);
-        (Self { requests, shelf: Mutex::new(shelf), version: AtomicU64::new(1) }, queue)
+impl HistoryReaderHandle {
+    /// A history for so many shards, and what reaches it.
+    pub(crate) fn new(shards: usize, disk_index: DiskIndex) -> (Self, Receiver<Request>) {
+        let (requests, queue) = sync_channel(shards * DISK_READS_MAX + 1);
+        (Self { requests, disk_index: Mutex::new(disk_index), version: AtomicU64::new(1) }, queue)
     }
 
     /// Asks for ticks; says whether there will be an answer. There is room for as much as shards may ask.
-    pub(crate) fn ask(&self, shard: ShardNumber, wanted: OlderWanted) -> bool {
+    pub(crate) fn ask(&self, shard: ShardId, wanted: DiskReadRequest) -> bool {
         self.requests.try_send(Request::Read { shard, wanted }).is_ok()
     }
 
     /// What is on disk, if that has changed since a version.
-    pub(crate) fn shelf_since(&self, known: &mut u64) -> Option<Shelf> {
+    pub(crate) fn disk_index_since(&self, known: &mut u64) -> Option<DiskIndex> {
         let version = self.version.load(Ordering::Acquire);
         (std::mem::replace(known, version) != version)
-            .then(|| self.shelf.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .then(|| self.disk_index.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    fn set_shelf(&self, shelf: Shelf) {
-        *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = shelf;
+    fn set_disk_index(&self, disk_index: DiskIndex) {
+        *self.disk_index.lock().unwrap_or_else(PoisonError::into_inner) = disk_index;
         self.version.fetch_add(1, Ordering::Release);
     }
 
@@ -69,7 +69,7 @@ impl Desk {
     }
 }
 
-/// Starts the thread. It ends with [`Desk::end`].
+/// Starts the thread. It ends with [`HistoryReaderHandle::end`].
 ///
 /// # Errors
 /// If there can be no thread.
@@ -87,7 +87,7 @@ where
 }
 
 fn serve<S: Storage>(mut archive: Archive<S>, queue: &Receiver<Request>, shared: &Shared) {
-    let Some(desk) = &shared.archive else { return };
+    let Some(history) = &shared.archive else { return };
     let mut looked = clock::monotonic();
     loop {
         let first = match queue.recv_timeout(INTERVAL) {
@@ -109,7 +109,7 @@ fn serve<S: Storage>(mut archive: Archive<S>, queue: &Receiver<Request>, shared:
         }
         if looked.elapsed() >= INTERVAL {
             looked = clock::monotonic();
-            desk.set_shelf(archive.shelf(clock::wall()));
+            history.set_disk_index(archive.disk_index(clock::wall()));
         }
     }
 }
@@ -117,7 +117,7 @@ fn serve<S: Storage>(mut archive: Archive<S>, queue: &Receiver<Request>, shared:
 /// Answers in the order of the log, so that each file is read once, and the same once for all.
 fn answer<S: Storage>(
     archive: &mut Archive<S>,
-    mut wanted: Vec<(ShardNumber, OlderWanted)>,
+    mut wanted: Vec<(ShardId, DiskReadRequest)>,
     shared: &Shared,
 ) {
     wanted.sort_by_key(|(_, wanted)| wanted.from);
@@ -127,7 +127,7 @@ fn answer<S: Storage>(
             let shard = shared.shard(*shard);
             // There is room for as much as the shard may ask; if it has ended nobody waits.
             let _ended = shard.older.try_send(Answer { wanted: *wanted, found: found.clone() });
-            shard.follower.wake();
+            shard.waker.wake();
         }
     }
 }

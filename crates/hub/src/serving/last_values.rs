@@ -6,20 +6,20 @@ use tickwire_protocol::{Channel, Symbol, Tick};
 use tokio::sync::oneshot;
 
 use crate::fanout::{FeedId, Shard};
-use crate::serving::timeline::Market;
+use crate::serving::timeline::Timeline;
 
 /// Questions that wait for a shard, at the most.
-pub(crate) const QUESTIONS_MAX: usize = 64;
+pub(crate) const QUERIES_MAX: usize = 64;
 /// Questions that a shard answers in a turn, at the most. Each takes it some 100 µs.
-pub(crate) const QUESTIONS_PER_TURN: usize = 4;
-/// Symbols in a question, at the most; who wants more asks several times.
-const SYMBOLS_PER_QUESTION: usize = 200;
+pub(crate) const QUERIES_PER_TURN: usize = 4;
+/// Symbols in a query, at the most; who wants more asks several times.
+const SYMBOLS_PER_QUERY: usize = 200;
 /// How long an answer may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// What is asked of a shard.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub(crate) struct LastValuesQuery {
     feed: FeedId,
     channels: &'static [Channel],
     symbols: Vec<Symbol>,
@@ -30,7 +30,7 @@ pub(crate) struct Question {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoAnswer;
 
-impl Question {
+impl LastValuesQuery {
     /// Sends the answer, if somebody still waits for it.
     pub(crate) fn answer(self, shard: &Shard) {
         if self.answer.is_closed() {
@@ -48,18 +48,18 @@ impl Question {
 /// The last values of channels of a feed: symbol by symbol in the order given, and of each the channels
 /// in theirs. Those of different symbols may be some moments apart.
 pub(crate) async fn ask(
-    market: &Market,
+    market: &Timeline,
     feed: FeedId,
     channels: &'static [Channel],
     symbols: &[Symbol],
 ) -> Result<Vec<Option<Tick>>, NoAnswer> {
     let shard = &market.shards[rand::random_range(0..market.shards.len())];
     let mut values = Vec::with_capacity(symbols.len() * channels.len());
-    for symbols in symbols.chunks(SYMBOLS_PER_QUESTION) {
+    for symbols in symbols.chunks(SYMBOLS_PER_QUERY) {
         let (answer, answered) = oneshot::channel();
-        let question = Question { feed, channels, symbols: symbols.to_vec(), answer };
-        shard.questions.try_send(question).map_err(|_| NoAnswer)?;
-        shard.follower.wake();
+        let query = LastValuesQuery { feed, channels, symbols: symbols.to_vec(), answer };
+        shard.queries.try_send(query).map_err(|_| NoAnswer)?;
+        shard.waker.wake();
         let found = tokio::time::timeout(ANSWER_TIME_MAX, answered).await;
         values.extend(found.map_err(|_| NoAnswer)?.map_err(|_| NoAnswer)?);
     }
@@ -75,10 +75,10 @@ mod tests {
     #[tokio::test]
     async fn shard_with_as_many_questions_as_may_wait_or_none_at_all_gives_no_answer() {
         let (market, inboxes) =
-            Market::new(Log::new(1_000, 1_000), Duration::ZERO, &[prepare().unwrap()]);
+            Timeline::new(Log::new(1_000, 1_000), Duration::ZERO, &[prepare().unwrap()]);
         let symbols = [Symbol::new("A").unwrap()];
         let ask = || ask(&market, FeedId(0), &[Channel::Trades], &symbols);
-        let waiting: Vec<_> = (0..QUESTIONS_MAX).map(|_| Box::pin(ask())).collect();
+        let waiting: Vec<_> = (0..QUERIES_MAX).map(|_| Box::pin(ask())).collect();
         let mut waiting = futures_util::future::join_all(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());
         assert_eq!(ask().await, Err(NoAnswer));

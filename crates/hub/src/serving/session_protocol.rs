@@ -2,13 +2,13 @@
 
 use tickwire_protocol::{
     AlpacaCommand, AlpacaError, Channel, Command, CommandError, Credentials, Encoding, ErrorCode,
-    Names, Subscription,
+    Subscription, SubscriptionSet,
 };
 use tungstenite::{Bytes, Message};
 
 /// How a session speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(crate) enum SessionProtocol {
     /// The hub's own protocol, `/ws`: commands are JSON text or MessagePack, whatever the session gets.
     Tickwire,
     /// That of Alpaca's stock stream, `/v2/…`: commands are spelled as the session negotiated, whatever
@@ -85,7 +85,7 @@ impl Request {
 }
 
 /// Who has trades gets what becomes of them.
-fn naming(mut names: Names) -> Subscription {
+fn naming(mut names: SubscriptionSet) -> Subscription {
     for channel in [Channel::Corrections, Channel::CancelErrors] {
         names[channel] = names[Channel::Trades].clone();
     }

@@ -31,11 +31,11 @@ use crate::fanout::{
 };
 use crate::server::Shared;
 use crate::serving::history_reader::Answer;
-use crate::serving::last_values::{QUESTIONS_MAX, QUESTIONS_PER_TURN, Question};
-use crate::serving::session_protocol::Dialect;
-use crate::serving::timeline::{Market, ShardHandle, ShardNumber};
-use crate::state::shared_log::Follower;
-pub(crate) use connection::Newcomer;
+use crate::serving::last_values::{LastValuesQuery, QUERIES_MAX, QUERIES_PER_TURN};
+use crate::serving::session_protocol::SessionProtocol;
+use crate::serving::timeline::{ShardHandle, ShardId, Timeline};
+use crate::state::shared_log::ShardWaker;
+pub(crate) use connection::PendingSession;
 pub use connection::Reader;
 use connection::{Connection, Stage};
 use drain::Drain;
@@ -61,7 +61,7 @@ const WAKER: Token = Token(usize::MAX);
 #[derive(Debug)]
 pub(crate) struct NewConnection {
     pub(crate) stream: BareStream,
-    pub(crate) newcomer: Newcomer,
+    pub(crate) pending: PendingSession,
 }
 
 /// What comes to a shard.
@@ -71,13 +71,13 @@ pub(crate) struct Inbox {
     /// Old ticks it has asked for.
     pub(crate) answers: Receiver<Answer>,
     /// What is asked over HTTP.
-    pub(crate) questions: Receiver<Question>,
+    pub(crate) queries: Receiver<LastValuesQuery>,
 }
 
 /// One shard's poll, made before its thread so that its waker can be shared.
 pub(crate) struct Prepared {
     poll: Poll,
-    pub(crate) follower: Arc<Follower>,
+    pub(crate) waker: Arc<ShardWaker>,
 }
 
 /// Makes a shard's poll and waker.
@@ -87,7 +87,7 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare() -> io::Result<Prepared> {
     let poll = Poll::new()?;
     let waker = mio::Waker::new(poll.registry(), WAKER)?;
-    Ok(Prepared { poll, follower: Arc::new(Follower::new(waker)) })
+    Ok(Prepared { poll, waker: Arc::new(ShardWaker::new(waker)) })
 }
 
 /// Starts a shard's thread, where `last_before` is the last tick of each topic that has none in the log any
@@ -97,7 +97,7 @@ pub(crate) fn prepare() -> io::Result<Prepared> {
 /// If the thread cannot be started.
 pub(crate) fn spawn(
     prepared: Prepared,
-    number: ShardNumber,
+    number: ShardId,
     shared: Arc<Shared>,
     inbox: Inbox,
     last_before: &[(FeedId, Tick, Position)],
@@ -111,12 +111,12 @@ pub(crate) fn spawn(
     let task = ShardTask {
         core,
         poll: prepared.poll,
-        follower: prepared.follower,
+        waker: prepared.waker,
         inbox,
         arrived: Vec::new(),
         answers: Vec::new(),
-        questions: VecDeque::new(),
-        shelf_version: 0,
+        queries: VecDeque::new(),
+        disk_index_version: 0,
         connections: Vec::new(),
         frame: FrameBuf::default(),
         batches: Vec::new(),
@@ -145,7 +145,7 @@ pub(crate) fn drain_time_max(config: &Config) -> Duration {
     ms(config.drain_ms_max) + ms(config.slow_grace_ms) + CLOSE_TIME_MAX
 }
 
-fn limits(shared: &Shared, market: &Market) -> Limits {
+fn limits(shared: &Shared, market: &Timeline) -> Limits {
     let config = &shared.config;
     let shards = market.shards.len();
     Limits {
@@ -164,12 +164,12 @@ fn limits(shared: &Shared, market: &Market) -> Limits {
 struct ShardTask {
     core: Shard,
     poll: Poll,
-    follower: Arc<Follower>,
+    waker: Arc<ShardWaker>,
     inbox: Inbox,
     arrived: Vec<NewConnection>,
     answers: Vec<Answer>,
-    questions: VecDeque<Question>,
-    shelf_version: u64,
+    queries: VecDeque<LastValuesQuery>,
+    disk_index_version: u64,
     /// By slot of the session.
     connections: Vec<Option<Box<Connection>>>,
     frame: FrameBuf,
@@ -180,7 +180,7 @@ struct ShardTask {
     reading_until: Instant,
     /// Sessions whose commands wait until answers have been fetched, each once.
     paused: Vec<SessionId>,
-    number: ShardNumber,
+    number: ShardId,
     /// The turn's monotonic time.
     now: Instant,
     next_sweep: Instant,
@@ -210,7 +210,7 @@ impl ShardTask {
         while !self.has_ended() {
             let timeout = self.time_to_sleep();
             let polled = self.poll.poll(&mut events, Some(timeout));
-            self.follower.is_awake();
+            self.waker.is_awake();
             if let Err(error) = polled
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -238,14 +238,14 @@ impl ShardTask {
         let dozes = rest.is_some() || (self.ticks_came && !self.core.is_eager());
         self.ticks_came = false;
         if dozes {
-            self.follower.dozes();
+            self.waker.dozes();
         } else {
-            self.follower.falls_asleep();
+            self.waker.falls_asleep();
         }
         self.arrived.extend(self.inbox.connections.try_iter());
         self.answers.extend(self.inbox.answers.try_iter());
-        let room = QUESTIONS_MAX - self.questions.len();
-        self.questions.extend(self.inbox.questions.try_iter().take(room));
+        let room = QUERIES_MAX - self.queries.len();
+        self.queries.extend(self.inbox.queries.try_iter().take(room));
         match rest {
             Some(rest) => rest,
             None if self.has_work() => Duration::ZERO,
@@ -269,7 +269,7 @@ impl ShardTask {
             || !self.unread.is_empty()
             || !self.arrived.is_empty()
             || !self.answers.is_empty()
-            || !self.questions.is_empty()
+            || !self.queries.is_empty()
             || self.feeds_version != self.shared.feeds.version()
             || self.endings != self.shared.keys.endings()
             || (self.drain.is_none() && self.shared.is_draining())
@@ -282,7 +282,7 @@ impl ShardTask {
         if !self.core.is_eager() {
             self.follow_log(); // it was not woken for ticks, and commands ask for what is now
         }
-        self.take_older();
+        self.take_disk_reads();
         self.allow_reading();
         self.read_unread();
         self.handle_events(events);
@@ -291,11 +291,11 @@ impl ShardTask {
         self.follow_feeds();
         self.follow_log();
         self.answer_questions();
-        self.core.relieve();
+        self.core.shed_load();
         self.end_lagged();
         if self.pacing.rest(self.now).is_none() {
             self.write_ready(events);
-            self.ask_for_older();
+            self.submit_disk_reads();
             let ended = clock::monotonic();
             self.pacing.end_round(ended, ended - began, !self.core.has_ready());
         }
@@ -320,7 +320,7 @@ impl ShardTask {
     }
 
     /// What it follows.
-    fn market(&self) -> &Market {
+    fn market(&self) -> &Timeline {
         &self.shared.markets[self.number.market]
     }
 
@@ -347,44 +347,44 @@ impl ShardTask {
     }
 
     /// Takes what was read from disk, and notes what is there.
-    fn take_older(&mut self) {
-        let Some(desk) = &self.shared.archive else { return };
-        if let Some(shelf) = desk.shelf_since(&mut self.shelf_version) {
-            self.core.set_shelf(shelf);
+    fn take_disk_reads(&mut self) {
+        let Some(history) = &self.shared.archive else { return };
+        if let Some(disk_index) = history.disk_index_since(&mut self.disk_index_version) {
+            self.core.set_disk_index(disk_index);
         }
         for Answer { wanted, found } in self.answers.drain(..).chain(self.inbox.answers.try_iter())
         {
-            self.core.supply(wanted, found);
+            self.core.complete_disk_read(wanted, found);
         }
     }
 
     /// Asks for what sessions need from disk.
-    fn ask_for_older(&mut self) {
-        for wanted in self.core.take_older() {
-            let desk = self.shared.archive.as_ref();
-            if !desk.is_some_and(|desk| desk.ask(self.number, wanted)) {
-                self.core.supply(wanted, None);
+    fn submit_disk_reads(&mut self) {
+        for wanted in self.core.take_disk_reads() {
+            let history = self.shared.archive.as_ref();
+            if !history.is_some_and(|history| history.ask(self.number, wanted)) {
+                self.core.complete_disk_read(wanted, None);
             }
         }
     }
 
-    /// Answers some of what is asked over HTTP: many questions are not to keep sessions waiting.
+    /// Answers some of what is asked over HTTP: many queries are not to keep sessions waiting.
     fn answer_questions(&mut self) {
-        let some = self.questions.len().min(QUESTIONS_PER_TURN);
-        for question in self.questions.drain(..some) {
-            question.answer(&self.core);
+        let some = self.queries.len().min(QUERIES_PER_TURN);
+        for query in self.queries.drain(..some) {
+            query.answer(&self.core);
         }
     }
 
     /// Takes the connections that the HTTP front has handed over.
     fn accept(&mut self) {
-        for NewConnection { stream, newcomer } in std::mem::take(&mut self.arrived) {
-            let visitor = &newcomer.visitor;
-            let id = self.core.open(visitor.feed, visitor.encoding);
-            if visitor.dialect == Dialect::Alpaca {
+        for NewConnection { stream, pending } in std::mem::take(&mut self.arrived) {
+            let handshake = &pending.handshake;
+            let id = self.core.open(handshake.feed, handshake.encoding);
+            if handshake.protocol == SessionProtocol::Alpaca {
                 self.core.set_acks(id, Acks::WholeSet);
             }
-            if let Err(error) = self.adopt(id, stream, newcomer) {
+            if let Err(error) = self.adopt(id, stream, pending) {
                 tracing::debug!(%error, "a connection ended before its session began");
                 self.core.close(id);
                 self.handle().metrics.assigned.sub(1);
@@ -398,7 +398,7 @@ impl ShardTask {
         }
     }
 
-    fn adopt(&mut self, id: SessionId, stream: BareStream, new: Newcomer) -> io::Result<()> {
+    fn adopt(&mut self, id: SessionId, stream: BareStream, new: PendingSession) -> io::Result<()> {
         let mut transport = Transport::new(stream)?;
         let slot = id.0 as usize;
         transport.register(self.poll.registry(), Token(slot))?;
@@ -422,9 +422,9 @@ impl ShardTask {
             if let Some(connection) = &self.connections[slot]
                 && connection.stage == Stage::Open
                 && connection.is_told_more()
-                && changed.contains(&connection.visitor.feed)
+                && changed.contains(&connection.handshake.feed)
             {
-                let element = self.shared.feeds.get(connection.visitor.feed).element();
+                let element = self.shared.feeds.get(connection.handshake.feed).element();
                 let id = SessionId(u32::try_from(slot).unwrap_or(u32::MAX));
                 self.core.control(id, &element);
             }

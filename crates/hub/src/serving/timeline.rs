@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use crate::fanout::{Log, READERS_MAX};
+use crate::fanout::{DISK_READS_MAX, Log};
 use crate::metrics::{Cell, ShardMetrics};
 use crate::serving::history_reader::Answer;
-use crate::serving::last_values::{QUESTIONS_MAX, Question};
+use crate::serving::last_values::{LastValuesQuery, QUERIES_MAX};
 use crate::serving::shard_loop::{Inbox, NewConnection, Prepared};
-use crate::state::shared_log::{Follower, SharedLog};
+use crate::state::shared_log::{ShardWaker, SharedLog};
 
 /// What the sessions of some views follow. The first market of a hub is live: its log is the router's.
 #[derive(Debug)]
-pub(crate) struct Market {
+pub(crate) struct Timeline {
     pub(crate) log: SharedLog,
     /// How much later than the live market its ticks come, by their receive time.
     pub(crate) delay: Duration,
@@ -30,8 +30,8 @@ pub(crate) struct ShardHandle {
     /// Old ticks it has asked for.
     pub(crate) older: SyncSender<Answer>,
     /// What somebody asks once.
-    pub(crate) questions: SyncSender<Question>,
-    pub(crate) follower: Arc<Follower>,
+    pub(crate) queries: SyncSender<LastValuesQuery>,
+    pub(crate) waker: Arc<ShardWaker>,
     pub(crate) metrics: ShardMetrics,
     /// Position behind the last tick it has dealt with.
     pub(crate) head: Cell,
@@ -39,7 +39,7 @@ pub(crate) struct ShardHandle {
 
 /// Which shard of the hub: its market, and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ShardNumber {
+pub(crate) struct ShardId {
     pub(crate) market: usize,
     pub(crate) shard: usize,
 }
@@ -47,24 +47,21 @@ pub(crate) struct ShardNumber {
 /// Connections handed over to a shard and not yet taken, at the most.
 const INBOX_MAX: usize = 4_096;
 
-impl Market {
+impl Timeline {
     /// A market of these shards, and what will come to them.
     pub(crate) fn new(log: Log, delay: Duration, prepared: &[Prepared]) -> (Self, Vec<Inbox>) {
         let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
         for prepared in prepared {
             let (inbox, connections) = sync_channel(INBOX_MAX);
-            let (older, answers) = sync_channel(READERS_MAX);
-            let (questions, asked) = sync_channel(QUESTIONS_MAX);
-            let (follower, metrics) = (prepared.follower.clone(), ShardMetrics::new());
+            let (older, answers) = sync_channel(DISK_READS_MAX);
+            let (queries, asked) = sync_channel(QUERIES_MAX);
+            let (waker, metrics) = (prepared.waker.clone(), ShardMetrics::new());
             let head = Cell::default();
-            shards.push(ShardHandle { inbox, older, questions, follower, metrics, head });
-            inboxes.push(Inbox { connections, answers, questions: asked });
+            shards.push(ShardHandle { inbox, older, queries, waker, metrics, head });
+            inboxes.push(Inbox { connections, answers, queries: asked });
         }
-        let followers = prepared.iter().map(|shard| shard.follower.clone()).collect();
-        (
-            Self { log: SharedLog::new(log, followers), delay, shards, lost: Cell::default() },
-            inboxes,
-        )
+        let wakers = prepared.iter().map(|shard| shard.waker.clone()).collect();
+        (Self { log: SharedLog::new(log, wakers), delay, shards, lost: Cell::default() }, inboxes)
     }
 
     /// The shard with the fewest sessions, which is to have one more.
@@ -75,7 +72,7 @@ impl Market {
     }
 }
 
-impl fmt::Display for ShardNumber {
+impl fmt::Display for ShardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.market {
             0 => write!(f, "{}", self.shard),

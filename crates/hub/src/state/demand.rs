@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
-use tickwire_protocol::{Control, Feed, Names};
+use tickwire_protocol::{Control, Feed, SubscriptionSet};
 use tokio::sync::Notify;
 
 use crate::fanout::{DemandChanges, FeedId, Want};
@@ -109,16 +109,16 @@ pub(crate) fn elements(feed: &Feed, changes: &DemandChanges) -> Vec<Control> {
     let mut changes: Vec<(Want, bool)> = changes.iter().collect();
     changes.sort_unstable();
     let element = |changes: &[(Want, bool)]| {
-        let (mut names, mut gone) = (Names::default(), Names::default());
+        let (mut added, mut removed) = (SubscriptionSet::default(), SubscriptionSet::default());
         for (want, wanted) in changes {
-            let list = if *wanted { &mut names } else { &mut gone };
+            let list = if *wanted { &mut added } else { &mut removed };
             let selection = &mut list[want.channel];
             match want.symbol {
                 Some(symbol) => selection.symbols.push(symbol),
                 None => selection.all = true,
             }
         }
-        Control::Demand { feed: feed.clone(), names: Box::new(names), gone: Box::new(gone) }
+        Control::Demand { feed: feed.clone(), added: Box::new(added), removed: Box::new(removed) }
     };
     if changes.is_empty() {
         return vec![element(&[])];

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tickwire_protocol::UnixNanos;
 
-use crate::fanout::{Batch, FellOut, Log, Position};
+use crate::fanout::{Batch, Log, LogOverrun, Position};
 
 /// One log for all. The lock is held for an append or for the copy of a few pointers, once a turn;
 /// positions can be read without it.
@@ -16,12 +16,12 @@ pub(crate) struct SharedLog {
     head: AtomicU64,
     /// Where it went on behind the last hole; 0 if it has none.
     hole_end: AtomicU64,
-    followers: Vec<Arc<Follower>>,
+    wakers: Vec<Arc<ShardWaker>>,
 }
 
 /// A shard's way to be woken: nobody wakes it unless it sleeps.
 #[derive(Debug)]
-pub(crate) struct Follower {
+pub(crate) struct ShardWaker {
     waker: mio::Waker,
     sleep: AtomicU8,
 }
@@ -31,7 +31,7 @@ const AWAKE: u8 = 0;
 const DOZING: u8 = 1;
 const ASLEEP: u8 = 2;
 
-impl Follower {
+impl ShardWaker {
     pub(crate) const fn new(waker: mio::Waker) -> Self {
         Self { waker, sleep: AtomicU8::new(AWAKE) }
     }
@@ -77,10 +77,10 @@ impl Follower {
 }
 
 impl SharedLog {
-    pub(crate) fn new(log: Log, followers: Vec<Arc<Follower>>) -> Self {
+    pub(crate) fn new(log: Log, wakers: Vec<Arc<ShardWaker>>) -> Self {
         let (start, head) = (AtomicU64::new(log.start().0), AtomicU64::new(log.head().0));
         let (log, hole_end) = (Mutex::new(log), AtomicU64::new(0));
-        Self { log, start, head, hole_end, followers }
+        Self { log, start, head, hole_end, wakers }
     }
 
     /// Adds a batch and wakes the shards.
@@ -102,14 +102,14 @@ impl SharedLog {
         self.start.store(log.start().0, Ordering::SeqCst);
         self.head.store(log.head().0, Ordering::SeqCst);
         drop(log);
-        for follower in &self.followers {
-            follower.wake_for_ticks();
+        for waker in &self.wakers {
+            waker.wake_for_ticks();
         }
     }
 
     /// Whether all who follow the log look at it in their own time.
     pub(crate) fn can_wait(&self) -> bool {
-        self.followers.iter().all(|follower| follower.is_dozing())
+        self.wakers.iter().all(|waker| waker.is_dozing())
     }
 
     pub(crate) fn start(&self) -> Position {
@@ -141,7 +141,7 @@ impl SharedLog {
         from: Position,
         batches_max: usize,
         out: &mut Vec<Arc<Batch>>,
-    ) -> Result<(), FellOut> {
+    ) -> Result<(), LogOverrun> {
         if from == self.head() {
             return Ok(());
         }

@@ -167,7 +167,7 @@ impl Driver {
             self.run(op);
         }
         let pair = &mut self.pairs[turn.shard];
-        pair.relieve();
+        pair.shed_load();
         pair.deal_with_lagged();
         for id in pair.take_ready() {
             if let Some(op) = between.next() {

@@ -270,8 +270,11 @@ fn sessions_that_come_back_hear_every_tick_once_or_that_it_is_gone() {
     assert!(checked > 0, "nobody has heard anything");
 }
 
-fn channel_names(symbols: impl IntoIterator<Item = Symbol>, all: bool) -> tickwire_protocol::Names {
-    let mut names = tickwire_protocol::Names::default();
+fn channel_names(
+    symbols: impl IntoIterator<Item = Symbol>,
+    all: bool,
+) -> tickwire_protocol::SubscriptionSet {
+    let mut names = tickwire_protocol::SubscriptionSet::default();
     names[Channel::Trades].symbols.extend(symbols);
     names[Channel::Trades].all = all;
     names

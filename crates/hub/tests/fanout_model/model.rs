@@ -150,7 +150,7 @@ impl Shard {
         session.wake();
     }
 
-    pub(crate) fn hush(&mut self, slot: u32) {
+    pub(crate) fn detach(&mut self, slot: u32) {
         let session = self.session(slot);
         session.empty();
         session.pending.clear();

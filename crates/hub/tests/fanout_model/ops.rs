@@ -35,12 +35,12 @@ pub(crate) struct Setting {
 pub(crate) type Pick = u16;
 
 /// Names by feed-independent number: channel, and a symbol or `"*"`.
-pub(crate) type Names = Vec<(Channel, Option<&'static str>)>;
+pub(crate) type SubscriptionSet = Vec<(Channel, Option<&'static str>)>;
 
 /// What a subscribe asks for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ask {
-    pub(crate) names: Names,
+    pub(crate) names: SubscriptionSet,
     pub(crate) snapshot: Option<bool>,
     pub(crate) delivery: Delivery,
     pub(crate) on_lag: Option<OnLag>,
@@ -57,7 +57,7 @@ pub(crate) enum Op {
     Subscribe(Pick, Ask),
     /// A name in each rate, until they are too many.
     SubscribeInManyRates(Pick),
-    Unsubscribe(Pick, Names),
+    Unsubscribe(Pick, SubscriptionSet),
     List(Pick),
     Reject(Pick),
     Publish(u8, Vec<(Channel, &'static str)>),
@@ -122,7 +122,7 @@ fn symbol() -> impl Strategy<Value = &'static str> {
     select(SYMBOLS.to_vec())
 }
 
-fn names() -> impl Strategy<Value = Names> {
+fn names() -> impl Strategy<Value = SubscriptionSet> {
     vec((channel(), option::weighted(0.85, symbol())), 0..6)
 }
 

@@ -32,7 +32,7 @@ impl Demanding {
         let element = self.publisher.client.control();
         assert_eq!(element["T"], "demand", "{element}");
         self.elements += 1;
-        for (channel, name) in names_in(&element["gone"]) {
+        for (channel, name) in names_in(&element["removed"]) {
             assert!(self.wanted.remove(&(channel, name)), "was not wanted: {element}");
         }
         for name in names_in(&element["names"]) {

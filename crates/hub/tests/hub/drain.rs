@@ -42,7 +42,7 @@ fn publishing(mut publisher: Publisher) -> (u64, Event) {
         match publisher.client.event() {
             Event::Control(ack) => {
                 assert_eq!(ack["T"], "ack", "{ack}");
-                assert_eq!(ack["upto"], publisher.number, "{ack}");
+                assert_eq!(ack["up_to"], publisher.number, "{ack}");
                 published += 1;
             }
             end => return (published, end),

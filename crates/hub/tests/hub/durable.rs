@@ -138,7 +138,7 @@ fn who_posts_to_a_hub_whose_log_has_failed_is_told() {
     let ticks = format!("[{}]", vec![tick; 500].join(","));
     assert_eq!(hub.post("/publish", &ticks).body, r#"{"accepted":500,"refused":0}"#);
     std::fs::remove_dir_all(folder.path()).unwrap();
-    let told = r#"{"accepted":500,"refused":0,"logged":false}"#;
+    let told = r#"{"accepted":500,"refused":0,"durable":false}"#;
     assert!((0..1_000).any(|_| hub.post("/publish", &ticks).body == told));
     hub.until_metric("tickwire_log_failed", 1);
     let status: serde_json::Value = serde_json::from_str(&hub.get("/api/status").body).unwrap();

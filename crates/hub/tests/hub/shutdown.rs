@@ -84,7 +84,7 @@ fn what_a_publisher_was_acknowledged_reaches_the_sessions_and_all_that_did_is_ac
     });
     let mut acknowledged = 0;
     while acknowledged < 100 {
-        acknowledged = publisher.client.control()["upto"].as_u64().unwrap();
+        acknowledged = publisher.client.control()["up_to"].as_u64().unwrap();
     }
     let ended = hub.begin_shutdown();
     let (ticks, _, end) = client.drain();
@@ -93,7 +93,7 @@ fn what_a_publisher_was_acknowledged_reaches_the_sessions_and_all_that_did_is_ac
     client.send_close(1001);
     let end = loop {
         match publisher.client.event() {
-            Event::Control(ack) => acknowledged = ack["upto"].as_u64().unwrap(),
+            Event::Control(ack) => acknowledged = ack["up_to"].as_u64().unwrap(),
             end => break end,
         }
     };

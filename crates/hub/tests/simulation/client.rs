@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Channel, Command, Delivery, Encoding, MaxRate, Names, OnLag, PerChannel, Replay, ReplayFrom,
-    ReplaySpeed, Subscription,
+    Channel, Command, Delivery, Encoding, MaxRate, OnLag, PerChannel, Replay, ReplayFrom,
+    ReplaySpeed, Subscription, SubscriptionSet,
 };
 
 use crate::connection::Connection;
@@ -84,7 +84,7 @@ impl Client {
         self.had = Had::of(&self.observer).or_else(|| self.had.take());
     }
 
-    fn beside_wild(&mut self, mut names: Names) -> Names {
+    fn beside_wild(&mut self, mut names: SubscriptionSet) -> SubscriptionSet {
         for channel in Channel::ALL {
             if self.looks_back && self.wild[channel] {
                 names[channel].symbols.clear();
@@ -159,8 +159,8 @@ fn replay(random: &mut Random) -> Replay {
     Replay { from: ReplayFrom::Ago(Duration::from_millis(random.below(ago_ms))), speed }
 }
 
-fn names(random: &mut Random) -> Names {
-    let mut names = Names::default();
+fn names(random: &mut Random) -> SubscriptionSet {
+    let mut names = SubscriptionSet::default();
     for _ in 0..random.below(5) {
         let channel = random.pick(&CHANNELS);
         let name = if random.chance(20) { "*" } else { random.pick(&SYMBOLS) };

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tickwire_protocol::{Channel, Delivery, Names, PerChannel, Resume, ResumePoint, Seq, Symbol};
+use tickwire_protocol::{
+    Channel, Delivery, PerChannel, Resume, ResumePoint, Seq, SubscriptionSet, Symbol,
+};
 
 use crate::observer::Observer;
 use crate::random::Random;
@@ -35,12 +37,12 @@ impl Had {
     }
 
     /// Subscribes to what it had, sometimes in two parts.
-    pub(crate) fn resumes(self, random: &mut Random) -> Vec<(Names, Resume)> {
+    pub(crate) fn resumes(self, random: &mut Random) -> Vec<(SubscriptionSet, Resume)> {
         let point = match self.position {
             Some(position) if random.chance(60) => ResumePoint::Position(position),
             _ => ResumePoint::After(Box::new(self.after())),
         };
-        let mut parts = [Names::default(), Names::default()];
+        let mut parts = [SubscriptionSet::default(), SubscriptionSet::default()];
         let second = if random.chance(50) { 50 } else { 0 };
         for (channel, symbol) in self.names {
             parts[usize::from(random.chance(second))][channel].symbols.push(symbol);

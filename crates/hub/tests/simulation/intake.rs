@@ -233,7 +233,7 @@ impl Intake {
                     if self.sequencer.advance(&id, token, number, mark).is_err() {
                         return None;
                     }
-                    ack = Some((line, Control::Ack { upto: number, logged: true }));
+                    ack = Some((line, Control::Ack { up_to: number, durable: true }));
                 }
                 let refused = self.sequencer.take(FeedId(feed), ticks);
                 assert_eq!(refused, 0, "there is room for every topic");

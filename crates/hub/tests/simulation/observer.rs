@@ -6,8 +6,8 @@ mod history;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tickwire_protocol::{
-    Channel, Command, Control, Delivery, Element, Encoding, ErrorCode, Names, OnLag, PerChannel,
-    Subscription, Symbol, Tick, decode_message,
+    Channel, Command, Control, Delivery, Element, Encoding, ErrorCode, OnLag, PerChannel,
+    Subscription, SubscriptionSet, Symbol, Tick, decode_message,
 };
 
 use crate::connection::Expected;
@@ -335,7 +335,7 @@ impl Observer {
     fn answer(
         &mut self,
         expected: &Expected,
-        names: &Names,
+        names: &SubscriptionSet,
         delivery: Delivery,
         facts: &Facts<'_>,
     ) {
@@ -379,7 +379,7 @@ impl Observer {
         &mut self,
         expected: &Expected,
         asked: &Subscription,
-        names: &Names,
+        names: &SubscriptionSet,
         facts: &Facts<'_>,
     ) {
         let mut values = BTreeMap::new();

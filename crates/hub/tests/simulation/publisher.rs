@@ -119,15 +119,15 @@ impl Publisher {
                 self.window.iter().for_each(|message| intake.send(line, message.clone()));
                 self.greeted = true;
             }
-            Control::Ack { upto, .. } => self.acknowledge(*upto),
+            Control::Ack { up_to, .. } => self.acknowledge(*up_to),
             Control::Error { code: ErrorCode::PublisherReplaced, .. } => self.cut(intake, 0),
             other => panic!("a publisher is told {other:?}"),
         }
     }
 
-    fn acknowledge(&mut self, upto: u64) {
-        self.acknowledged = upto;
-        while self.first <= upto && self.window.pop_front().is_some() {
+    fn acknowledge(&mut self, up_to: u64) {
+        self.acknowledged = up_to;
+        while self.first <= up_to && self.window.pop_front().is_some() {
             self.first += 1;
         }
     }

@@ -95,7 +95,7 @@ impl Seat {
         self.listen(random);
         let batches = random.weighted(&[(2, 1), (2, 3), (1, 1_024)]);
         self.follow(log, batches);
-        self.core.relieve();
+        self.core.shed_load();
         self.end_lagged();
         self.write_ready(random);
         if random.chance(30) {

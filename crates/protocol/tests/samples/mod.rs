@@ -3,9 +3,9 @@
 
 use tickwire_protocol::{
     Bar, CancelError, Channel, Command, Conditions, Control, Correction, Credentials, Delivery,
-    Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf, Mode, Names, OnLag,
+    Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf, Mode, OnLag,
     PerChannel, Price, Publish, Quote, Replay, ReplaySpeed, Report, Resume, ResumePoint, Resumed,
-    Seq, Status, Subscription, Symbol, Text, Tick, TickData, Trade, write_ack,
+    Seq, Status, Subscription, SubscriptionSet, Symbol, Text, Tick, TickData, Trade, write_ack,
 };
 
 /// A message.
@@ -23,7 +23,7 @@ pub(crate) enum Sample {
     },
     Control(Control),
     /// The whole set, as SDKs of the stock stream need it.
-    Ack(Box<Names>),
+    Ack(Box<SubscriptionSet>),
     Command(Box<Command>),
 }
 
@@ -213,8 +213,8 @@ fn cancel_error() -> TickData {
 }
 
 /// Names of three channels, `"*"` among them.
-fn names() -> Names {
-    let mut names = Names::default();
+fn names() -> SubscriptionSet {
+    let mut names = SubscriptionSet::default();
     names[Channel::Trades].add("AAPL").unwrap();
     names[Channel::Quotes].add("AAPL").unwrap();
     names[Channel::Quotes].add("MSFT").unwrap();
@@ -223,8 +223,8 @@ fn names() -> Names {
 }
 
 /// Every quote.
-fn all_quotes() -> Names {
-    let mut names = Names::default();
+fn all_quotes() -> SubscriptionSet {
+    let mut names = SubscriptionSet::default();
     names[Channel::Quotes].add("*").unwrap();
     names
 }
@@ -249,7 +249,7 @@ fn latest_acks() -> [(&'static str, Control); 2] {
         from: None,
     };
     total[Channel::Trades] = 2;
-    let mut trade = Names::default();
+    let mut trade = SubscriptionSet::default();
     trade[Channel::Trades].add("MSFT").unwrap();
     let mut every = all_quotes();
     every[Channel::Trades].add("AAPL").unwrap();
@@ -299,8 +299,8 @@ fn history_acks() -> [(&'static str, Control); 4] {
 }
 
 /// Two names of one channel.
-fn trades() -> Names {
-    let mut names = Names::default();
+fn trades() -> SubscriptionSet {
+    let mut names = SubscriptionSet::default();
     names[Channel::Trades].add("AAPL").unwrap();
     names[Channel::Trades].add("MSFT").unwrap();
     names
@@ -369,8 +369,8 @@ fn logins() -> [(&'static str, Control); 4] {
             "demand",
             Control::Demand {
                 feed: Feed::default(),
-                names: Box::new(trades()),
-                gone: Box::new(all_quotes()),
+                added: Box::new(trades()),
+                removed: Box::new(all_quotes()),
             },
         ),
     ]
@@ -424,8 +424,8 @@ fn controls() -> Vec<(&'static str, Control)> {
             "publishing_again",
             Control::Publishing { last: 41, mark: Some("trades.csv:1042".to_owned()) },
         ),
-        ("ack", Control::Ack { upto: 42, logged: true }),
-        ("ack_unlogged", Control::Ack { upto: 42, logged: false }),
+        ("ack", Control::Ack { up_to: 42, durable: true }),
+        ("ack_unlogged", Control::Ack { up_to: 42, durable: false }),
     ];
     controls.extend(latest_acks());
     controls.extend(history_acks());
@@ -461,9 +461,9 @@ fn source_commands() -> [(&'static str, Command); 3] {
 }
 
 fn commands() -> Vec<(&'static str, Command)> {
-    let mut dropped = Names::default();
+    let mut dropped = SubscriptionSet::default();
     dropped[Channel::Quotes].add("MSFT").unwrap();
-    let mut everything = Names::default();
+    let mut everything = SubscriptionSet::default();
     for channel in Channel::ALL {
         everything[channel].add("*").unwrap();
     }

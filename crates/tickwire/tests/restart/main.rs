@@ -147,7 +147,7 @@ fn a_full_disk_stops_the_log_but_not_the_market_and_the_next_start_begins_a_new_
     session.subscribe();
     let mut publisher = Publisher::open(&hub, "market");
     let mut number = 0;
-    while publisher.logged {
+    while publisher.durable {
         number += 1;
         publisher.send(number);
         publisher.settle(number);
@@ -166,6 +166,6 @@ fn a_full_disk_stops_the_log_but_not_the_market_and_the_next_start_begins_a_new_
     assert_ne!(Session::open(&hub).epoch, epoch);
     assert_eq!(hub.metric("tickwire_log_failed"), 0);
     let publisher = Publisher::open(&hub, "market");
-    assert!(publisher.last < number, "what was not logged is published again");
+    assert!(publisher.last < number, "what was not durable is published again");
     assert!(publisher.last > number / 2, "{} of {number}", publisher.last);
 }

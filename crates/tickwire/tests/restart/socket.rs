@@ -55,7 +55,7 @@ pub(crate) struct Publisher {
     pub(crate) last: u64,
     acked: u64,
     /// Whether the hub logs what it takes.
-    pub(crate) logged: bool,
+    pub(crate) durable: bool,
 }
 
 impl Publisher {
@@ -65,7 +65,7 @@ impl Publisher {
         let answer = socket.receive().unwrap().remove(0);
         assert_eq!(answer["T"], "publishing", "{answer}");
         let last = answer["last"].as_u64().unwrap();
-        Self { socket, last, acked: last, logged: true }
+        Self { socket, last, acked: last, durable: true }
     }
 
     pub(crate) fn send(&mut self, number: u64) {
@@ -96,8 +96,8 @@ impl Publisher {
         let Some(elements) = self.socket.receive() else { return false };
         for ack in elements {
             assert_eq!(ack["T"], "ack", "{ack}");
-            self.acked = ack["upto"].as_u64().unwrap();
-            self.logged &= ack["logged"] != false;
+            self.acked = ack["up_to"].as_u64().unwrap();
+            self.durable &= ack["durable"] != false;
         }
         true
     }

@@ -320,7 +320,7 @@ impl Conversation {
     }
 }
 
-fn trades(symbols: &[usize]) -> Names {
+fn trades(symbols: &[usize]) -> SubscriptionSet {
     names(TRADES, symbols.iter().map(|at| SYMBOLS[*at])).unwrap()
 }
 

@@ -33,7 +33,7 @@ impl Heard {
     }
 }
 
-fn trades(symbols: &[&str]) -> Names {
+fn trades(symbols: &[&str]) -> SubscriptionSet {
     names(TRADES, symbols.iter().copied()).unwrap()
 }
 
@@ -266,7 +266,7 @@ fn names_resumed_in_a_second_command_after_every_symbol_are_no_fault() {
     assert_eq!(spell(&events), ["B4", "one:14"]);
 }
 
-fn with_every_symbol(mut names: Names) -> Names {
+fn with_every_symbol(mut names: SubscriptionSet) -> SubscriptionSet {
     names[Channel::Trades].all = true;
     names
 }

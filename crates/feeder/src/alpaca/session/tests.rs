@@ -1,6 +1,6 @@
 use rand::rngs::Xoshiro256PlusPlus as Random;
 use rand::{RngExt, SeedableRng};
-use tickwire_protocol::{AlpacaCommand, Channel, FeedState, Names};
+use tickwire_protocol::{AlpacaCommand, Channel, FeedState, SubscriptionSet};
 
 use super::super::names::Name;
 use super::*;
@@ -17,7 +17,7 @@ struct Scene {
 }
 
 fn names(channel: Channel, symbols: &str) -> NameSet {
-    let mut names = Names::default();
+    let mut names = SubscriptionSet::default();
     for symbol in symbols.split_ascii_whitespace() {
         names[channel].add(symbol).unwrap();
     }
@@ -163,7 +163,7 @@ fn it_speaks_messagepack_to_an_upstream_that_does() {
         }
         other => panic!("{other:?}"),
     });
-    let mut wanted = Names::default();
+    let mut wanted = SubscriptionSet::default();
     wanted[Channel::Trades].add("AAPL").unwrap();
     let expected = [AlpacaCommand::Auth(rules().credentials), AlpacaCommand::Subscribe(wanted)];
     assert_eq!(said.collect::<Vec<_>>(), expected);

@@ -21,7 +21,7 @@ struct Upstream {
 }
 
 fn set(text: &str) -> NameSet {
-    let mut names = Names::default();
+    let mut names = SubscriptionSet::default();
     for name in text.split_ascii_whitespace() {
         let (channel, symbol) = name.split_once(':').unwrap();
         names[Channel::from_name(channel).unwrap()].add(symbol).unwrap();

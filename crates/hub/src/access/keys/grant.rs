@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tickwire_protocol::{Channel, Names, Selection, Symbol};
+use tickwire_protocol::{Channel, Selection, SubscriptionSet, Symbol};
 
 use super::file::Key;
 
@@ -111,7 +111,11 @@ impl Grant {
 
     /// Whether names may be subscribed to, where `total_after` are those of trades and quotes there would
     /// be then; if not, what is allowed.
-    pub(crate) fn check_names(&self, adds: &Names, total_after: usize) -> Result<(), String> {
+    pub(crate) fn check_names(
+        &self,
+        adds: &SubscriptionSet,
+        total_after: usize,
+    ) -> Result<(), String> {
         let Self::Key(key) = self else { return Ok(()) };
         if let Some(allowed) = &key.symbols
             && let Some(name) = adds.iter().find_map(|(_, some)| not_among(allowed, some))
@@ -161,8 +165,8 @@ mod tests {
         Grant::Key(Arc::new(key))
     }
 
-    fn names(channel: Channel, list: &[&str]) -> Names {
-        let mut names = Names::default();
+    fn names(channel: Channel, list: &[&str]) -> SubscriptionSet {
+        let mut names = SubscriptionSet::default();
         list.iter().for_each(|name| names[channel].add(name).unwrap());
         names
     }

@@ -9,7 +9,7 @@ use tickwire_protocol::UnixNanos;
 use tokio_util::sync::CancellationToken;
 
 use crate::fanout::CloseReason;
-use crate::state::shared_log::Follower;
+use crate::state::shared_log::ShardWaker;
 
 /// Who comes.
 #[derive(Debug)]
@@ -17,14 +17,14 @@ pub(crate) struct Entrant {
     pub(crate) peer: IpAddr,
     pub(crate) user_agent: Option<Box<str>>,
     /// The shard of its session, woken when the session is to end.
-    pub(crate) shard: Arc<Follower>,
+    pub(crate) shard: Arc<ShardWaker>,
 }
 
 /// How a session hears that it is to end.
 #[derive(Debug)]
 pub(super) enum Bell {
     /// A subscriber's shard looks at all its sessions when it is woken.
-    Shard(Arc<Follower>),
+    Shard(Arc<ShardWaker>),
     /// A publisher's task waits for this.
     Task(CancellationToken),
 }

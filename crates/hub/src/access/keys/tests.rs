@@ -26,7 +26,7 @@ fn shown(id: &str, secret: &str) -> Credentials {
 }
 
 fn entrant() -> Entrant {
-    let shard = shard_loop::prepare().unwrap().follower;
+    let shard = shard_loop::prepare().unwrap().waker;
     Entrant { peer: NEAR, user_agent: Some("a/1".into()), shard }
 }
 

@@ -1,7 +1,7 @@
 //! What sessions are told of their names.
 
 use tickwire_protocol::{
-    Control, Delivery, Mode, Names, PerChannel, Resumed, Symbol, UnixNanos, write_ack,
+    Control, Delivery, Mode, PerChannel, Resumed, SubscriptionSet, Symbol, UnixNanos, write_ack,
 };
 
 use super::super::session::Acks;
@@ -21,7 +21,7 @@ const QUOTES_AND_COMMA: usize = 3;
 #[derive(Default)]
 pub(super) struct Answer {
     pub(super) id: Option<u64>,
-    pub(super) names: Names,
+    pub(super) names: SubscriptionSet,
     pub(super) delivery: Delivery,
     pub(super) modes: Vec<Mode>,
     pub(super) resumed: Option<Resumed>,
@@ -34,7 +34,7 @@ impl Shard {
     /// How many names a session would have, by channel, with more beside those it has; `"*"` counts as
     /// one.
     #[must_use]
-    pub fn totals_with(&self, id: SessionId, more: &Names) -> PerChannel<usize> {
+    pub fn totals_with(&self, id: SessionId, more: &SubscriptionSet) -> PerChannel<usize> {
         let session = &self.sessions[id.slot()];
         let mut totals = PerChannel::default();
         for (channel, selection) in more.iter() {
@@ -70,7 +70,7 @@ impl Shard {
     }
 
     /// Everything a session subscribes to.
-    pub(super) fn names(&self, id: SessionId) -> Names {
+    pub(super) fn names(&self, id: SessionId) -> SubscriptionSet {
         let session = &self.sessions[id.slot()];
         let topics: Vec<LocalId> = session.names.iter().map(|name| name.topic).collect();
         let mut names = self.names_of(&topics);
@@ -80,8 +80,8 @@ impl Shard {
         names
     }
 
-    pub(super) fn names_of(&self, topics: &[LocalId]) -> Names {
-        let mut names = Names::default();
+    pub(super) fn names_of(&self, topics: &[LocalId]) -> SubscriptionSet {
+        let mut names = SubscriptionSet::default();
         for topic in topics {
             let (_, channel, symbol) = self.topics.get(*topic).key;
             names[channel].symbols.push(symbol);

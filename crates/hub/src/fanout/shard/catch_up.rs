@@ -84,7 +84,7 @@ impl Shard {
             self.sessions[id.slot()].catch_up = Some(cursor);
             return refilled;
         }
-        self.older_held -= usize::from(std::mem::take(&mut cursor.older).put_back());
+        self.older_held -= usize::from(std::mem::take(&mut cursor.older).release_disk_batches());
         let told = self.tell_overtaken(id, &mut cursor);
         let (head, pace) = (self.head(), cursor.pace);
         let until = pace.map_or(head, |pace| {
@@ -119,7 +119,7 @@ impl Shard {
     pub(super) fn end_catch_up(&mut self, id: SessionId) {
         let session = &mut self.sessions[id.slot()];
         if let Some(mut ended) = session.catch_up.take() {
-            self.older_held -= usize::from(ended.older.put_back());
+            self.older_held -= usize::from(ended.older.release_disk_batches());
             session.past.end = session.sent + self.hot[id.slot()].backlog.len() as u64;
             self.stats.catching_up -= 1;
         }

@@ -282,7 +282,7 @@ impl Shard {
         self.stats.subscriptions -= removed.len();
         removed.sort_unstable();
         for topic in &removed {
-            self.detach(id, *topic);
+            self.remove_subscriber(id, *topic);
         }
         let session = &mut self.sessions[id.slot()];
         session.names.retain(|name| removed.binary_search(&name.topic).is_err());
@@ -290,7 +290,7 @@ impl Shard {
     }
 
     /// Takes the session off a topic's list; the last of the list moves into its place.
-    fn detach(&mut self, id: SessionId, topic: LocalId) {
+    fn remove_subscriber(&mut self, id: SessionId, topic: LocalId) {
         let session = &mut self.sessions[id.slot()];
         let Ok(place) = session.find(topic) else { return };
         let at = session.names[place].at;

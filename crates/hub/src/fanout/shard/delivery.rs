@@ -1,6 +1,6 @@
 //! How a session's names are delivered: which lane each is in.
 
-use tickwire_protocol::{Channel, Delivery, Mode, Names};
+use tickwire_protocol::{Channel, Delivery, Mode, SubscriptionSet};
 
 use super::super::latest::{Latest, TooManyRates};
 use super::super::subscriber::{LaneId, Subscriber};
@@ -219,13 +219,13 @@ impl Shard {
     /// Names of a session that are not delivered tick by tick, grouped by how they are.
     pub(super) fn modes(&self, id: SessionId) -> Vec<Mode> {
         let session = &self.sessions[id.slot()];
-        let mut modes: Vec<(LaneId, Names)> = Vec::new();
-        let mut group = |lane: LaneId, add: &dyn Fn(&mut Names)| {
+        let mut modes: Vec<(LaneId, SubscriptionSet)> = Vec::new();
+        let mut group = |lane: LaneId, add: &dyn Fn(&mut SubscriptionSet)| {
             if lane == LaneId::EVERY {
                 return;
             }
             let place = modes.iter().position(|(known, _)| *known == lane).unwrap_or_else(|| {
-                modes.push((lane, Names::default()));
+                modes.push((lane, SubscriptionSet::default()));
                 modes.len() - 1
             });
             add(&mut modes[place].1);

@@ -183,7 +183,7 @@ impl Shard {
             Behind::Position(position) => {
                 let next = position.plus(1);
                 let is_missed = next < start && last.past.gone() > position;
-                if is_missed && self.shelf.holds(next) {
+                if is_missed && self.disk_index.holds(next) {
                     (next, None)
                 } else {
                     (next.clamp(start, head), is_missed.then_some(None))
@@ -223,7 +223,7 @@ impl Shard {
         let at = match point {
             ResumePoint::Position(position) => {
                 let next = Position(*position).plus(1);
-                if self.shelf.holds(next) { next.min(head) } else { next.clamp(start, head) }
+                if self.disk_index.holds(next) { next.min(head) } else { next.clamp(start, head) }
             }
             ResumePoint::After(_) => start,
         };
@@ -303,8 +303,8 @@ impl Shard {
         let at = self.view.received_from(asked);
         let is_all = at == self.view.start();
         if is_all
-            && let Some(older) = self.shelf.received_from(asked).filter(|older| *older < at)
-            && let Some(oldest) = self.shelf.oldest_received()
+            && let Some(older) = self.disk_index.received_from(asked).filter(|older| *older < at)
+            && let Some(oldest) = self.disk_index.oldest_received()
         {
             return (older, asked.max(oldest));
         }

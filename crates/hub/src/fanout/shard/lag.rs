@@ -143,7 +143,7 @@ impl Shard {
 
     /// Lets the sessions lag that hold most, when all together hold more than they may. Only blocked
     /// ones: what is pending for the others leaves in this turn.
-    pub fn relieve(&mut self) {
+    pub fn shed_load(&mut self) {
         let mut ticks = self.stats.backlog_ticks.saturating_sub(self.limits.backlogs_ticks);
         let mut bytes = self.stats.control_bytes.saturating_sub(self.limits.controls_bytes);
         if ticks == 0 && bytes == 0 {
@@ -253,7 +253,7 @@ impl Shard {
         let (Some(oldest), Some(newest)) = (pending.first(), pending.last()) else {
             return Vec::new();
         };
-        // Past its limit it was deaf: what came since is not in its backlog.
+        // TopicPositions its limit it was deaf: what came since is not in its backlog.
         let is_past_limit = pending.len() > self.limits.backlog_ticks;
         let deaf_from =
             if is_past_limit { self.view.position(*newest).plus(1) } else { self.head() };

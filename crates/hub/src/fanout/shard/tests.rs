@@ -1,10 +1,10 @@
 //! What random operations on small numbers do not reach, and faults there were.
 
 mod acks;
+mod disk_reads;
 mod history;
 mod lag;
 mod latest;
-mod older;
 mod rig;
 
 use tickwire_protocol::{Command, Subscription, Symbol};

@@ -96,7 +96,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Waits until the router has numbered everything that was read, and acknowledges it.
     async fn settle(&mut self) {
         let Some(number) = self.acknowledged.as_ref().map(|session| session.number) else { return };
-        let reached = self.progress.wait_for(|progress| progress.upto >= number || progress.fenced);
+        let reached =
+            self.progress.wait_for(|progress| progress.up_to >= number || progress.fenced);
         let reached = tokio::time::timeout(LEAVE_TIME_MAX, reached).await;
         if reached.is_ok_and(|reached| reached.is_ok()) {
             self.progress.mark_changed();

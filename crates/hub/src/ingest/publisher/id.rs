@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tickwire_protocol::Feed;
 
-use crate::fanout::FEED_END;
+use crate::fanout::ID_SEPARATOR;
 
 /// A publisher of one feed. The same id at two feeds is two publishers: whoever may publish to one feed
 /// can neither replace nor overtake a publisher of another.
@@ -18,7 +18,7 @@ impl PublisherId {
     /// The publisher that calls itself `name` at a feed.
     pub(crate) fn new(feed: &Feed, name: &str) -> Self {
         let feed = feed.as_str();
-        let feed_and_name = format!("{feed}{FEED_END}{name}").into();
+        let feed_and_name = format!("{feed}{ID_SEPARATOR}{name}").into();
         Self { feed_and_name, feed_bytes: feed.len() }
     }
 
@@ -29,8 +29,8 @@ impl PublisherId {
     /// How a log knows it that was written before ids belonged to feeds. A name that could be the
     /// publisher of another feed was never known so.
     pub(crate) fn formerly(&self) -> Option<&str> {
-        let name = &self.feed_and_name[self.feed_bytes + FEED_END.len_utf8()..];
-        (!name.contains(FEED_END)).then_some(name)
+        let name = &self.feed_and_name[self.feed_bytes + ID_SEPARATOR.len_utf8()..];
+        (!name.contains(ID_SEPARATOR)).then_some(name)
     }
 }
 

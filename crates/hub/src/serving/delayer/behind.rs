@@ -7,7 +7,7 @@ use std::time::Duration;
 use tickwire_protocol::{Channel, Symbol, Tick, UnixNanos};
 
 use crate::durable::{Archive, Gone, Storage};
-use crate::fanout::{Batch, FeedId, FellOut, Log, Numbered, Position};
+use crate::fanout::{Batch, FeedId, Log, LogOverrun, Numbered, Position};
 use crate::state::shared_log::SharedLog;
 
 /// Batches taken from memory in one go.
@@ -63,7 +63,7 @@ impl<S: Storage> Behind<S> {
         let older = archive
             .as_mut()
             .filter(|_| !reaches_back)
-            .and_then(|archive| archive.shelf(now).received_from(reached));
+            .and_then(|archive| archive.disk_index(now).received_from(reached));
         let next = older.map_or(memory, |older| older.min(memory));
         let known = last_before.iter().filter(|(.., at)| *at < next).cloned();
         let mut filling = Filling::new(log.starting_at(next));
@@ -109,7 +109,7 @@ impl<S: Storage> Behind<S> {
     /// Reads on, and says how many ticks are to be had nowhere any more.
     fn read(&mut self, live: &SharedLog) -> u64 {
         let mut batches = Vec::new();
-        let Err(FellOut { start }) = live.read(self.next, BATCHES_AT_ONCE, &mut batches) else {
+        let Err(LogOverrun { start }) = live.read(self.next, BATCHES_AT_ONCE, &mut batches) else {
             self.held = batches.into();
             return 0;
         };

@@ -13,19 +13,19 @@ pub use reader::Reader;
 
 use super::transport::{Transport, Written};
 use crate::access::admission::SessionGuard;
-use crate::access::auth_state::{Login, Visitor};
+use crate::access::auth_state::{HandshakeInfo, Login};
 use crate::config::{Config, ms};
 use crate::fanout::CloseReason;
-use crate::serving::session_protocol::Dialect;
+use crate::serving::session_protocol::SessionProtocol;
 
 /// Largest message of a session that is not in, in bytes: it has a key to show and nothing else to say.
 const STRANGER_BYTES_MAX: usize = 4_096;
 
 /// A session that a connection is to be, with the bytes that were read too far.
 #[derive(Debug)]
-pub(crate) struct Newcomer {
+pub(crate) struct PendingSession {
     pub(crate) read_already: Vec<u8>,
-    pub(crate) visitor: Visitor,
+    pub(crate) handshake: HandshakeInfo,
     pub(crate) guard: SessionGuard,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     rest: Vec<u8>,
     pub(crate) stage: Stage,
     pub(crate) reading: Reading,
-    pub(crate) visitor: Visitor,
+    pub(crate) handshake: HandshakeInfo,
     pub(crate) login: Login,
     /// What is left of a message of which the first commands have been taken.
     pub(crate) unread: Bytes,
@@ -128,11 +128,11 @@ impl Connection {
     /// Takes over a socket behind its opening handshake, with the bytes that were read too far.
     pub(crate) fn new(
         transport: Transport,
-        newcomer: Newcomer,
+        pending: PendingSession,
         config: &Config,
         now: Instant,
     ) -> Self {
-        let Newcomer { read_already, visitor, guard } = newcomer;
+        let PendingSession { read_already, handshake, guard } = pending;
         let message_bytes_max = config.command_bytes_max.min(STRANGER_BYTES_MAX);
         let reader = Reader::new(message_bytes_max, read_already);
         let tap = Tap { transport, out: Vec::new(), allowance: 0 };
@@ -142,7 +142,7 @@ impl Connection {
             rest: Vec::new(),
             stage: Stage::Open,
             reading: Reading::OnEvent,
-            visitor,
+            handshake,
             login: Login::Expected { until: now + ms(config.login_ms_max), refused: 0 },
             unread: Bytes::new(),
             heard: now,
@@ -162,7 +162,7 @@ impl Connection {
 
     /// Whether it is told of feeds, and hears heartbeats.
     pub(crate) fn is_told_more(&self) -> bool {
-        self.visitor.dialect == Dialect::Tickwire && self.login.grant().is_some()
+        self.handshake.protocol == SessionProtocol::Tickwire && self.login.grant().is_some()
     }
 
     pub(crate) fn transport(&mut self) -> &mut Transport {

@@ -6,12 +6,12 @@ use tickwire_protocol::{Control, Credentials, ErrorCode};
 
 use super::ShardTask;
 use super::connection::{Reading, Stage};
-use crate::access::auth_state::{Login, Visitor};
+use crate::access::auth_state::{HandshakeInfo, Login};
 use crate::access::keys::{Entrant, Grant, KeyFull, WrongKey};
 use crate::access::refusal_log;
 use crate::config::ms;
 use crate::fanout::{CloseReason, SessionId};
-use crate::serving::session_protocol::Dialect;
+use crate::serving::session_protocol::SessionProtocol;
 
 /// How long who is out with a right key waits to be told.
 const OUT_TIME: Duration = Duration::from_secs(1);
@@ -21,14 +21,14 @@ impl ShardTask {
     /// handshake has shown, or without one.
     pub(super) fn greet(&mut self, id: SessionId) {
         let Some(connection) = self.connection(id) else { return };
-        let (dialect, shown) = (connection.visitor.dialect, connection.visitor.shown.take());
-        if dialect != Dialect::Echo {
-            let epoch = (dialect == Dialect::Tickwire).then(|| self.shared.epoch.clone());
+        let (protocol, shown) = (connection.handshake.protocol, connection.handshake.shown.take());
+        if protocol != SessionProtocol::Echo {
+            let epoch = (protocol == SessionProtocol::Tickwire).then(|| self.shared.epoch.clone());
             self.core.control(id, &Control::Connected { epoch });
         }
         if let Some(shown) = shown {
             self.log_in(id, &shown);
-        } else if dialect != Dialect::Alpaca
+        } else if protocol != SessionProtocol::Alpaca
             && let Some(grant) = self.shared.keys.anonymous()
         {
             self.let_in(id, grant, false);
@@ -44,7 +44,7 @@ impl ShardTask {
             let detail = "this session has shown its key".to_owned();
             return self.core.refuse(id, None, ErrorCode::AlreadyAuthenticated, detail);
         }
-        let (peer, view) = (connection.visitor.peer, connection.visitor.view.clone());
+        let (peer, view) = (connection.handshake.peer, connection.handshake.view.clone());
         match self.shared.keys.check(shown, peer) {
             Ok(grant) if grant.may_read(&view) => self.let_in(id, grant, true),
             Ok(grant) => {
@@ -63,15 +63,15 @@ impl ShardTask {
     fn let_in(&mut self, id: SessionId, grant: Grant, shown: bool) {
         let (now, config) = (self.now, &self.shared.config);
         let more = ms(config.login_ms_max);
-        let shard = self.follower.clone();
+        let shard = self.waker.clone();
         let Some(connection) =
             self.connections.get_mut(id.0 as usize).and_then(Option::as_deref_mut)
         else {
             return;
         };
-        let Visitor { peer, user_agent, dialect, feed, view, .. } = &connection.visitor;
+        let HandshakeInfo { peer, user_agent, protocol, feed, view, .. } = &connection.handshake;
         let user_agent = user_agent.clone();
-        let feed = (*dialect == Dialect::Tickwire && connection.login.grant().is_none())
+        let feed = (*protocol == SessionProtocol::Tickwire && connection.login.grant().is_none())
             .then(|| self.shared.feeds.get(*feed));
         match self.shared.keys.enter(&grant, Entrant { peer: *peer, user_agent, shard }) {
             Ok(place) => {
@@ -149,7 +149,7 @@ impl ShardTask {
                 && let Login::In { grant, place, .. } = &connection.login
                 && let Some(reason) = place.ended()
             {
-                let (peer, view) = (connection.visitor.peer, connection.visitor.view.clone());
+                let (peer, view) = (connection.handshake.peer, connection.handshake.view.clone());
                 let key = grant.key_name().map(str::to_owned);
                 match reason {
                     CloseReason::Replaced => {

@@ -1,15 +1,15 @@
 //! What sessions ask.
 
-use tickwire_protocol::{Channel, Command, Encoding, ErrorCode, Names};
+use tickwire_protocol::{Channel, Command, Encoding, ErrorCode, SubscriptionSet};
 use tungstenite::Message;
 
 use super::ShardTask;
 use super::connection::Stage;
-use crate::access::auth_state::Visitor;
+use crate::access::auth_state::HandshakeInfo;
 use crate::access::keys::Grant;
 use crate::access::refusal_log;
 use crate::fanout::{CloseReason, SessionId};
-use crate::serving::session_protocol::{Dialect, Request};
+use crate::serving::session_protocol::{Request, SessionProtocol};
 
 impl ShardTask {
     /// Deals with a message, or with the first command in it if there may be several: the connection keeps
@@ -19,17 +19,17 @@ impl ShardTask {
         if connection.stage != Stage::Open {
             return; // it is ending
         }
-        let request = match (connection.visitor.dialect, message) {
-            (Dialect::Echo, Message::Text(text)) => {
+        let request = match (connection.handshake.protocol, message) {
+            (SessionProtocol::Echo, Message::Text(text)) => {
                 return self.core.message(id, Encoding::Json, text.as_bytes());
             }
-            (Dialect::Echo, Message::Binary(bytes)) => {
+            (SessionProtocol::Echo, Message::Binary(bytes)) => {
                 return self.core.message(id, Encoding::MsgpackArray, &bytes);
             }
-            (Dialect::Tickwire, message) => Request::read(&message),
-            (Dialect::Alpaca, message @ (Message::Text(_) | Message::Binary(_))) => {
+            (SessionProtocol::Tickwire, message) => Request::read(&message),
+            (SessionProtocol::Alpaca, message @ (Message::Text(_) | Message::Binary(_))) => {
                 connection.unread = message.into_data();
-                Request::take_first(&mut connection.unread, connection.visitor.encoding)
+                Request::take_first(&mut connection.unread, connection.handshake.encoding)
             }
             _ => None,
         };
@@ -57,7 +57,7 @@ impl ShardTask {
                 Err(detail) => {
                     let now = self.now;
                     if let Some(connection) = self.connection(id) {
-                        let Visitor { peer, view, .. } = &connection.visitor;
+                        let HandshakeInfo { peer, view, .. } = &connection.handshake;
                         refusal_log::note(now, *peer, view, grant.key_name(), &detail);
                     }
                     self.core.refuse(id, request_id, ErrorCode::SymbolLimit, detail);
@@ -83,7 +83,7 @@ impl ShardTask {
     }
 
     /// Names of trades and quotes that a session would have with more.
-    fn names_after(&self, id: SessionId, more: &Names) -> usize {
+    fn names_after(&self, id: SessionId, more: &SubscriptionSet) -> usize {
         let totals = self.core.totals_with(id, more);
         totals[Channel::Trades] + totals[Channel::Quotes]
     }

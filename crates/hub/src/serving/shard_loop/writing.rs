@@ -166,7 +166,7 @@ impl ShardTask {
             Some(_) => {
                 let deadline = self.now + CLOSE_TIME_MAX;
                 self.set_stage(id, Stage::Answering { deadline });
-                self.core.hush(id);
+                self.core.detach(id);
             }
             None => {}
         }
@@ -179,7 +179,7 @@ impl ShardTask {
         if let Some(connection) = self.connection(id) {
             connection.close(frame);
             self.set_stage(id, Stage::Discarding { reason, deadline });
-            self.core.hush(id);
+            self.core.detach(id);
             self.read_later(id, Reading::Queued); // no event tells of what has already arrived
         }
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tickwire_hub::fanout::{
     Batch, CloseReason, FrameBuf, Log, NextWrite, Position, SessionId, Shard, Want,
 };
-use tickwire_protocol::{Command, Control, Element, Names, Subscription, Tick, UnixNanos};
+use tickwire_protocol::{
+    Command, Control, Element, Subscription, SubscriptionSet, Tick, UnixNanos,
+};
 
 use super::{limits, shift};
 use crate::model::{self, Flow, STEP_NS, Taken};
@@ -96,8 +98,8 @@ impl Pair {
                 model.finish(slot, *reason, held_bytes);
             }
             Op::Hush(_) if !ending => {
-                core.hush(id);
-                model.hush(slot);
+                core.detach(id);
+                model.detach(slot);
             }
             _ => {}
         }
@@ -122,10 +124,10 @@ impl Pair {
         assert_eq!(self.core.head(), Position(self.model.head).plus(self.shift));
     }
 
-    pub(super) fn relieve(&mut self) {
-        self.core.relieve();
+    pub(super) fn shed_load(&mut self) {
+        self.core.shed_load();
         let core = &self.core;
-        self.model.relieve(|slot| core.control_bytes(SessionId(slot)));
+        self.model.shed_load(|slot| core.control_bytes(SessionId(slot)));
     }
 
     /// Those that asked for it go on, the others end.
@@ -325,8 +327,8 @@ impl Pair {
     }
 }
 
-fn names(asked: &ops::Names) -> Names {
-    let mut names = Names::default();
+fn names(asked: &ops::SubscriptionSet) -> SubscriptionSet {
+    let mut names = SubscriptionSet::default();
     for (channel, symbol) in asked {
         names[*channel].add(symbol.unwrap_or("*")).unwrap();
     }

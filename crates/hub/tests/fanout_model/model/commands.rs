@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tickwire_protocol::{
-    Channel, Control, Delivery, ErrorCode, Mode, Names, PerChannel, Symbol, Tick,
+    Channel, Control, Delivery, ErrorCode, Mode, PerChannel, SubscriptionSet, Symbol, Tick,
 };
 
 use super::session::{Item, Session, comparable, error};
@@ -83,7 +83,7 @@ impl Shard {
         session.control(Control::Live, self.now_ns);
     }
 
-    pub(crate) fn unsubscribe(&mut self, slot: u32, asked: &ops::Names, id: Option<u64>) {
+    pub(crate) fn unsubscribe(&mut self, slot: u32, asked: &ops::SubscriptionSet, id: Option<u64>) {
         let now_ns = self.now_ns;
         let session = self.session(slot);
         if session.deaf {
@@ -102,7 +102,7 @@ impl Shard {
         if session.deaf {
             return;
         }
-        let mut names = Names::default();
+        let mut names = SubscriptionSet::default();
         let mut modes: Vec<Mode> = Vec::new();
         for (channel, symbol, delivery) in session.all() {
             add(&mut names, channel, symbol);
@@ -110,7 +110,7 @@ impl Shard {
                 continue;
             }
             if !modes.iter().any(|mode| mode.delivery == delivery) {
-                modes.push(Mode { delivery, names: Names::default() });
+                modes.push(Mode { delivery, names: SubscriptionSet::default() });
             }
             let mode = modes.iter_mut().find(|mode| mode.delivery == delivery).unwrap();
             add(&mut mode.names, channel, symbol);
@@ -156,7 +156,7 @@ impl Session {
     fn acknowledge(
         &mut self,
         id: Option<u64>,
-        names: Names,
+        names: SubscriptionSet,
         delivery: Delivery,
         modes: Vec<Mode>,
         now_ns: u64,
@@ -201,7 +201,7 @@ fn has_too_many_rates(session: &Session, asked: Delivery) -> bool {
 }
 
 /// What a command names, each once.
-fn split(asked: &ops::Names) -> (BTreeSet<Name>, BTreeSet<Channel>) {
+fn split(asked: &ops::SubscriptionSet) -> (BTreeSet<Name>, BTreeSet<Channel>) {
     let (mut names, mut wild) = (BTreeSet::new(), BTreeSet::new());
     for (channel, symbol) in asked {
         match symbol {
@@ -212,14 +212,14 @@ fn split(asked: &ops::Names) -> (BTreeSet<Name>, BTreeSet<Channel>) {
     (names, wild)
 }
 
-fn joined(names: &BTreeSet<Name>, wild: &BTreeSet<Channel>) -> Names {
-    let mut joined = Names::default();
+fn joined(names: &BTreeSet<Name>, wild: &BTreeSet<Channel>) -> SubscriptionSet {
+    let mut joined = SubscriptionSet::default();
     names.iter().for_each(|(channel, symbol)| add(&mut joined, *channel, Some(*symbol)));
     wild.iter().for_each(|channel| add(&mut joined, *channel, None));
     joined
 }
 
-fn add(names: &mut Names, channel: Channel, symbol: Option<Symbol>) {
+fn add(names: &mut SubscriptionSet, channel: Channel, symbol: Option<Symbol>) {
     match symbol {
         Some(symbol) => names[channel].symbols.push(symbol),
         None => names[channel].all = true,

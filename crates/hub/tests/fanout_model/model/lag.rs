@@ -68,7 +68,7 @@ impl Shard {
 
     /// All together hold too much: those of the blocked lag that hold most, until enough is gone.
     /// Bytes of control frames come from the core.
-    pub(crate) fn relieve(&mut self, bytes_of: impl Fn(u32) -> usize) {
+    pub(crate) fn shed_load(&mut self, bytes_of: impl Fn(u32) -> usize) {
         let held = self.stats(self.sessions.keys().map(|slot| bytes_of(*slot)).sum());
         let mut ticks = held.backlog_ticks.saturating_sub(self.setting.backlogs_ticks);
         let mut bytes = held.control_bytes.saturating_sub(self.setting.controls_bytes);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tickwire_hub::fanout::CloseReason;
 use tickwire_protocol::{
-    Channel, Control, Delivery, Element, Encoding, ErrorCode, MaxRate, Mode, Names, OnLag, Symbol,
-    Tick,
+    Channel, Control, Delivery, Element, Encoding, ErrorCode, MaxRate, Mode, OnLag,
+    SubscriptionSet, Symbol, Tick,
 };
 
 use super::Name;
@@ -287,7 +287,7 @@ pub(super) fn comparable(control: Control) -> Control {
     }
 }
 
-fn sort(names: &mut Names) {
+fn sort(names: &mut SubscriptionSet) {
     for channel in Channel::ALL {
         names[channel].symbols.sort_unstable();
     }

@@ -43,14 +43,14 @@ impl Publisher {
 
     /// Waits until everything sent is acknowledged.
     pub(crate) fn settle(&mut self) {
-        let mut upto = 0;
-        while upto < self.number {
+        let mut up_to = 0;
+        while up_to < self.number {
             let ack = self.client.control();
             assert_eq!(ack["T"], "ack", "{ack}");
-            assert!(ack["upto"].as_u64().unwrap() > upto, "acks go forward");
-            upto = ack["upto"].as_u64().unwrap();
+            assert!(ack["up_to"].as_u64().unwrap() > up_to, "acks go forward");
+            up_to = ack["up_to"].as_u64().unwrap();
         }
-        assert_eq!(upto, self.number);
+        assert_eq!(up_to, self.number);
     }
 
     /// Sends ticks and waits until they are acknowledged.

@@ -1,6 +1,6 @@
 //! Answers that name the whole set, and what they are measured by.
 
-use tickwire_protocol::{Channel, Command, Control, Element, Encoding, ErrorCode, Names};
+use tickwire_protocol::{Channel, Command, Control, Element, Encoding, ErrorCode, SubscriptionSet};
 
 use super::super::super::session::Acks;
 use super::super::super::{Position, SessionId};
@@ -13,7 +13,7 @@ fn open(rig: &mut Rig) -> SessionId {
 }
 
 /// What the next write holds, which must be one answer.
-fn answer(rig: &mut Rig, id: SessionId) -> Result<Names, ErrorCode> {
+fn answer(rig: &mut Rig, id: SessionId) -> Result<SubscriptionSet, ErrorCode> {
     rig.shard.next_write(id, &mut rig.out);
     match <[Element; 1]>::try_from(rig.elements(Encoding::MsgpackArray)) {
         Ok([Element::Control(Control::Subscription { names, .. })]) => Ok(*names),
@@ -32,7 +32,7 @@ fn each_command_is_answered_with_all_names_there_are() {
     let mut both = names(["A", "B"]);
     both[Channel::Quotes].all = true;
     assert_eq!(answer(&mut rig, id), Ok(both.clone()));
-    rig.ask(id, every(Names::default()));
+    rig.ask(id, every(SubscriptionSet::default()));
     assert_eq!(answer(&mut rig, id), Ok(both.clone()), "nothing asked, nothing changed");
     rig.command(id, Command::Unsubscribe, names(["A", "C"]));
     both[Channel::Trades] = names(["B"])[Channel::Trades].clone();

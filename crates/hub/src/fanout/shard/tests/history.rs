@@ -20,16 +20,16 @@ fn rig() -> Rig {
     rig
 }
 
-fn resume(names: tickwire_protocol::Names, point: ResumePoint) -> Subscription {
+fn resume(names: tickwire_protocol::SubscriptionSet, point: ResumePoint) -> Subscription {
     let resume = Some(Resume { epoch: EPOCH.to_owned(), point });
     Subscription { names, resume, pos: true, ..Subscription::default() }
 }
 
-fn behind(names: tickwire_protocol::Names, position: u64) -> Subscription {
+fn behind(names: tickwire_protocol::SubscriptionSet, position: u64) -> Subscription {
     resume(names, ResumePoint::Position(position))
 }
 
-fn after(names: tickwire_protocol::Names, topics: &[(&str, u64)]) -> Subscription {
+fn after(names: tickwire_protocol::SubscriptionSet, topics: &[(&str, u64)]) -> Subscription {
     let mut after = Box::<PerChannel<_>>::default();
     let topic = |(symbol, seq): &(&str, u64)| (Symbol::new(symbol).unwrap(), Seq(*seq));
     after[Channel::Trades] = topics.iter().map(topic).collect();

@@ -62,10 +62,10 @@ fn when_all_hold_too_much_the_slowest_of_the_blocked_lag_and_no_more_than_needed
     rig.apply(std::iter::repeat_n(0, 300));
     rig.apply(std::iter::repeat_n(1, 400));
     rig.apply(std::iter::repeat_n(2, 250)); // for the third, and for the fourth, which can be written
-    rig.shard.relieve();
+    rig.shard.shed_load();
     assert_eq!(rig.shard.take_lagged(), [ids[1]], "1,200 pending, and 400 leave");
     rig.shard.finish(ids[1], CloseReason::SlowClient);
-    rig.shard.relieve();
+    rig.shard.shed_load();
     assert_eq!(rig.shard.take_lagged(), []);
 }
 
@@ -205,7 +205,7 @@ fn session_of_the_newest_is_never_behind() {
     rig.trades(std::iter::repeat_n("A", 10));
     rig.turn_at(10 * AGE_MAX_MS);
     rig.shard.check_ages();
-    rig.shard.relieve(); // the other, which can be written, holds too much
+    rig.shard.shed_load(); // the other, which can be written, holds too much
     rig.turn_with_empty_log();
     assert_eq!(rig.shard.take_lagged(), []);
     rig.shard.writable(newest);

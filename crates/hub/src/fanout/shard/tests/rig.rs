@@ -5,8 +5,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use tickwire_protocol::{
-    Channel, Command, Control, Delivery, Element, Encoding, MaxRate, Names, OnLag, Seq,
-    Subscription, Symbol, Tick, TickData, Trade, UnixNanos, decode_message,
+    Channel, Command, Control, Delivery, Element, Encoding, MaxRate, OnLag, Seq, Subscription,
+    SubscriptionSet, Symbol, Tick, TickData, Trade, UnixNanos, decode_message,
 };
 use tungstenite::protocol::frame::FrameHeader;
 
@@ -77,7 +77,7 @@ impl Rig {
         &mut self,
         id: SessionId,
         command: fn(Subscription) -> Command,
-        names: Names,
+        names: SubscriptionSet,
     ) {
         let snapshot = Some(false);
         self.shard
@@ -197,40 +197,43 @@ pub(super) fn symbol(number: u32) -> String {
     few.unwrap_or_else(|| format!("S{number}"))
 }
 
-pub(super) fn names<'a>(symbols: impl IntoIterator<Item = &'a str>) -> Names {
+pub(super) fn names<'a>(symbols: impl IntoIterator<Item = &'a str>) -> SubscriptionSet {
     names_in(Channel::Trades, symbols)
 }
 
-pub(super) fn names_in<'a>(channel: Channel, symbols: impl IntoIterator<Item = &'a str>) -> Names {
-    let mut names = Names::default();
+pub(super) fn names_in<'a>(
+    channel: Channel,
+    symbols: impl IntoIterator<Item = &'a str>,
+) -> SubscriptionSet {
+    let mut names = SubscriptionSet::default();
     for symbol in symbols {
         names[channel].add(symbol).unwrap();
     }
     names
 }
 
-pub(super) fn all_trades() -> Names {
+pub(super) fn all_trades() -> SubscriptionSet {
     names(["*"])
 }
 
 /// Without a snapshot.
-pub(super) fn every(names: Names) -> Subscription {
+pub(super) fn every(names: SubscriptionSet) -> Subscription {
     Subscription { names, snapshot: Some(false), ..Subscription::default() }
 }
 
 /// The newest only, as fast as the socket takes it, without a snapshot.
-pub(super) fn latest(names: Names) -> Subscription {
+pub(super) fn latest(names: SubscriptionSet) -> Subscription {
     Subscription { delivery: Delivery::Latest { max_rate: None }, ..every(names) }
 }
 
 /// The newest only, so many times a second, without a snapshot.
-pub(super) fn paced(names: Names, per_second: f64) -> Subscription {
+pub(super) fn paced(names: SubscriptionSet, per_second: f64) -> Subscription {
     let max_rate = Some(MaxRate::per_second(per_second).unwrap());
     Subscription { delivery: Delivery::Latest { max_rate }, ..every(names) }
 }
 
 /// Every tick, but the newest once the session has lagged.
-pub(super) fn patient(names: Names) -> Subscription {
+pub(super) fn patient(names: SubscriptionSet) -> Subscription {
     Subscription { on_lag: Some(OnLag::Latest), ..every(names) }
 }
 

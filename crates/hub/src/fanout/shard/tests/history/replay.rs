@@ -7,7 +7,11 @@ use tickwire_protocol::{Replay, ReplayFrom, ReplaySpeed, Subscription};
 use super::super::rig::{every, latest, names};
 use super::rig;
 
-fn from(names: tickwire_protocol::Names, ago_ms: u64, speed: ReplaySpeed) -> Subscription {
+fn from(
+    names: tickwire_protocol::SubscriptionSet,
+    ago_ms: u64,
+    speed: ReplaySpeed,
+) -> Subscription {
     let from = ReplayFrom::Ago(Duration::from_millis(ago_ms));
     Subscription { names, replay: Some(Replay { from, speed }), ..Subscription::default() }
 }

@@ -8,11 +8,11 @@ use super::{Position, SessionId};
 
 /// History on disk, by its pieces. It may be some time behind what is there: a piece may be gone.
 #[derive(Debug, Clone, Default)]
-pub struct Shelf(Arc<[Volume]>);
+pub struct DiskIndex(Arc<[SegmentRange]>);
 
 /// A piece of history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Volume {
+pub struct SegmentRange {
     /// Position of its first tick.
     pub first: Position,
     /// None of its ticks was received before, and those of the pieces before it not after. For the first
@@ -21,9 +21,9 @@ pub struct Volume {
 }
 
 /// Ticks that a session needs from there: the shell reads them and gives them to
-/// [`Shard::supply`](super::Shard::supply).
+/// [`Shard::complete_disk_read`](super::Shard::complete_disk_read).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OlderWanted {
+pub struct DiskReadRequest {
     /// Position of the first.
     pub from: Position,
     pub(crate) id: SessionId,
@@ -31,10 +31,10 @@ pub struct OlderWanted {
     pub(crate) number: u64,
 }
 
-impl Shelf {
+impl DiskIndex {
     /// History in these pieces, oldest first, without a gap between them.
     #[must_use]
-    pub fn new(volumes: Vec<Volume>) -> Self {
+    pub fn new(volumes: Vec<SegmentRange>) -> Self {
         Self(volumes.into())
     }
 

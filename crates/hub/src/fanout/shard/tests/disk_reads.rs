@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Command, Names, Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Subscription, UnixNanos,
+    Command, Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Subscription, SubscriptionSet,
+    UnixNanos,
 };
 
 use super::super::super::{
-    Batch, CloseReason, OlderWanted, Position, READERS_MAX, SessionId, Shelf, Volume,
+    Batch, CloseReason, DISK_READS_MAX, DiskIndex, DiskReadRequest, Position, SegmentRange,
+    SessionId,
 };
 use super::super::NextWrite;
 use super::rig::{AGE_MAX_MS, Rig, all_trades, every, names};
@@ -29,8 +31,8 @@ impl Old {
             disk.push(rig.trades_kept(batch));
             rig.received_ms += 100;
         }
-        let volume = Volume { first: Position::FIRST, received: UnixNanos(0) };
-        rig.shard.set_shelf(Shelf::new(vec![volume]));
+        let volume = SegmentRange { first: Position::FIRST, received: UnixNanos(0) };
+        rig.shard.set_disk_index(DiskIndex::new(vec![volume]));
         let mut old = Self { rig, disk };
         old.forget();
         old
@@ -41,21 +43,21 @@ impl Old {
         self.rig.turn_with_empty_log();
     }
 
-    fn resume(&mut self, id: SessionId, names: Names, position: u64) {
+    fn resume(&mut self, id: SessionId, names: SubscriptionSet, position: u64) {
         let resume = Some(Resume { epoch: String::new(), point: ResumePoint::Position(position) });
         self.rig.ask(id, Subscription { names, resume, pos: true, ..Subscription::default() });
     }
 
     /// Answers what was asked, a batch each.
     fn answer(&mut self) -> usize {
-        let asked = self.rig.shard.take_older();
-        asked.iter().for_each(|wanted| self.supply(*wanted));
+        let asked = self.rig.shard.take_disk_reads();
+        asked.iter().for_each(|wanted| self.complete_disk_read(*wanted));
         asked.len()
     }
 
-    fn supply(&mut self, wanted: OlderWanted) {
+    fn complete_disk_read(&mut self, wanted: DiskReadRequest) {
         let found = self.disk.iter().find(|batch| wanted.from < batch.end()).cloned();
-        self.rig.shard.supply(wanted, Some(found.into_iter().collect()));
+        self.rig.shard.complete_disk_read(wanted, Some(found.into_iter().collect()));
     }
 
     /// All it is sent until it waits for nothing from disk.
@@ -129,11 +131,11 @@ fn what_is_not_on_disk_is_named_and_memory_goes_on() {
     let (gone, before) = (old.rig.open(), old.rig.open());
     old.resume(gone, all_trades(), 10);
     assert_eq!(old.rig.read(gone), ["ack All 10"]);
-    let wanted = old.rig.shard.take_older()[0];
-    old.rig.shard.supply(wanted, None);
+    let wanted = old.rig.shard.take_disk_reads()[0];
+    old.rig.shard.complete_disk_read(wanted, None);
     assert_eq!(old.rig.read(gone), ["gap A ?-20", "gap B ?-20", "A21", "B21", "p42"]);
-    let volume = Volume { first: Position(21), received: UnixNanos(500_000_000) };
-    old.rig.shard.set_shelf(Shelf::new(vec![volume]));
+    let volume = SegmentRange { first: Position(21), received: UnixNanos(500_000_000) };
+    old.rig.shard.set_disk_index(DiskIndex::new(vec![volume]));
     old.resume(before, names(["A"]), 10);
     assert_eq!(old.rig.read(before), ["ack Gap 10", "gap A ?-20", "p40", "A21", "p41"]);
 }
@@ -144,14 +146,14 @@ fn a_late_answer_is_not_taken_for_another_session_or_place() {
     let first = old.rig.open();
     old.resume(first, names(["A"]), 0);
     old.rig.read(first);
-    let late = old.rig.shard.take_older()[0];
+    let late = old.rig.shard.take_disk_reads()[0];
     old.rig.shard.close(first);
     old.forget();
     let second = old.rig.open();
     assert_eq!(second, first, "the slot is used again");
     old.resume(second, names(["B"]), 20);
     assert_eq!(old.rig.read(second), ["ack All 20"]);
-    old.supply(late);
+    old.complete_disk_read(late);
     assert_eq!(old.rig.read(second), [""; 0]);
     assert_eq!(of('B', &old.read(second)), numbers('B', 11..=20));
 }
@@ -230,7 +232,7 @@ fn a_replay_from_before_all_history_begins_with_it() {
 #[test]
 fn only_so_many_read_at_once_and_each_has_its_turn() {
     let mut old = Old::new(40, 4);
-    let ids: Vec<_> = (0..3 * READERS_MAX).map(|_| old.rig.open()).collect();
+    let ids: Vec<_> = (0..3 * DISK_READS_MAX).map(|_| old.rig.open()).collect();
     ids.iter().for_each(|id| old.resume(*id, names(["A"]), 0));
     let mut read = vec![Vec::new(); ids.len()];
     for ms in 0..2_000 {
@@ -241,7 +243,7 @@ fn only_so_many_read_at_once_and_each_has_its_turn() {
         for id in ready {
             read[id.slot()].extend(old.rig.read(id));
         }
-        assert!(old.rig.shard.older_asked + old.rig.shard.older_held <= READERS_MAX);
+        assert!(old.rig.shard.older_asked + old.rig.shard.older_held <= DISK_READS_MAX);
         old.answer();
     }
     for read in read {

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use tickwire_protocol::{Encoding, Tick, UnixNanos};
 
 use super::super::catch_up::{CatchUp, Older};
+use super::super::disk_index::{DiskIndex, DiskReadRequest};
 use super::super::frame::POSITION_BYTES_MAX;
 use super::super::session::Flow;
-use super::super::shelf::{OlderWanted, Shelf};
 use super::super::{Batch, FrameBuf, Position, SessionId};
 use super::Shard;
 use super::catch_up::{LOOKED_AT_MAX, PLAY_INTERVAL_NS, Refilled};
 
 /// Sessions that wait for ticks from disk or hold some, at the most. Others try again.
-pub const READERS_MAX: usize = 64;
+pub const DISK_READS_MAX: usize = 64;
 /// After this time a session tries again, longer when there are many.
 const RETRY_NS: u64 = 10_000_000;
 /// A replay whose next tick is further ahead does not hold it meanwhile.
@@ -23,19 +23,19 @@ const HELD_NS_MAX: u64 = 1_000_000_000;
 
 impl Shard {
     /// What there is on disk by now.
-    pub fn set_shelf(&mut self, shelf: Shelf) {
-        self.shelf = shelf;
+    pub fn set_disk_index(&mut self, disk_index: DiskIndex) {
+        self.disk_index = disk_index;
     }
 
-    /// What sessions need from disk, each once; every one wants [`Shard::supply`]. At most
-    /// [`READERS_MAX`] are without an answer at any time.
-    pub fn take_older(&mut self) -> Vec<OlderWanted> {
-        mem::take(&mut self.older_wanted)
+    /// What sessions need from disk, each once; every one wants [`Shard::complete_disk_read`]. At most
+    /// [`DISK_READS_MAX`] are without an answer at any time.
+    pub fn take_disk_reads(&mut self) -> Vec<DiskReadRequest> {
+        mem::take(&mut self.disk_reads)
     }
 
     /// Gives a session what it needs: batches from that which holds the position on, without a gap; `None`
     /// if it is not there any more.
-    pub fn supply(&mut self, wanted: OlderWanted, found: Option<Vec<Arc<Batch>>>) {
+    pub fn complete_disk_read(&mut self, wanted: DiskReadRequest, found: Option<Vec<Arc<Batch>>>) {
         self.older_asked -= 1;
         let id = wanted.id;
         let session = self.sessions.get_mut(id.slot());
@@ -60,7 +60,7 @@ impl Shard {
         let (session, hot) = (&mut self.sessions[id.slot()], &mut self.hot[id.slot()]);
         let first = hot.backlog.oldest().map(|oldest| self.view.position(oldest));
         let Some((cursor, first)) = session.catch_up.as_mut().zip(first) else { return false };
-        let goes = cursor.found_all && session.control.is_empty() && self.shelf.holds(first);
+        let goes = cursor.found_all && session.control.is_empty() && self.disk_index.holds(first);
         if goes {
             cursor.next = first;
             self.stats.backlog_ticks -= hot.backlog.clear() as u64;
@@ -71,7 +71,7 @@ impl Shard {
     /// A session that is not written to holds nothing from disk: it can be read again.
     pub(super) fn put_back_older(&mut self, id: SessionId) {
         if let Some(cursor) = &mut self.sessions[id.slot()].catch_up {
-            self.older_held -= usize::from(cursor.older.put_back());
+            self.older_held -= usize::from(cursor.older.release_disk_batches());
         }
     }
 
@@ -98,18 +98,18 @@ impl Shard {
     }
 
     fn ask_older(&mut self, id: SessionId, cursor: &mut CatchUp) -> Option<Refilled> {
-        if !self.shelf.holds(cursor.next) {
+        if !self.disk_index.holds(cursor.next) {
             return None;
         }
-        if self.older_asked + self.older_held >= READERS_MAX {
-            let many = 1 + self.stats.catching_up / READERS_MAX;
+        if self.older_asked + self.older_held >= DISK_READS_MAX {
+            let many = 1 + self.stats.catching_up / DISK_READS_MAX;
             return Some(Refilled::Rest(Some(UnixNanos(self.now.0 + RETRY_NS * many as u64))));
         }
         self.older_asked += 1;
         self.older_number += 1;
         cursor.older = Older::Asked(self.older_number);
-        let wanted = OlderWanted { from: cursor.next, id, number: self.older_number };
-        self.older_wanted.push(wanted);
+        let wanted = DiskReadRequest { from: cursor.next, id, number: self.older_number };
+        self.disk_reads.push(wanted);
         Some(Refilled::Rest(None))
     }
 

@@ -7,7 +7,7 @@ use super::Position;
 /// Positions of the ticks of a topic that are still in the log, four bytes each. Their numbers need
 /// not be kept: they are contiguous, and the last is that of the topic's newest tick.
 #[derive(Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct TopicPositions {
     /// Low halves of the positions, oldest first. The first few may have left the log since.
     indexes: VecDeque<u32>,
     /// Position of the last tick that is not among them any more; 0 while they are all there.
@@ -17,7 +17,7 @@ pub(crate) struct Past {
 /// Capacity a topic may keep when little of it is used.
 const KEPT: usize = 64;
 
-impl Past {
+impl TopicPositions {
     /// A topic of which there may have been ticks before a position that are not known here.
     pub(crate) fn unknown_before(at: Position) -> Self {
         Self { indexes: VecDeque::new(), gone: Position(at.0.saturating_sub(1)) }
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn positions_come_back_across_a_wrap_of_their_low_half() {
         for first in [1, (1 << 32) - 5, (7 << 32) - 5] {
-            let mut past = Past::default();
+            let mut past = TopicPositions::default();
             (0..10).for_each(|n| past.push(Position(first + 3 * n), Position(0)));
             let head = Position(first + 28);
             assert_eq!(past.len(), 10);
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_topic_that_ticks_does_not_grow_beyond_what_the_log_holds() {
-        let mut past = Past::default();
+        let mut past = TopicPositions::default();
         for n in 1..10_000_u64 {
             past.push(Position(n), Position(n.saturating_sub(100)));
             assert!(past.indexes.capacity() <= 512);
