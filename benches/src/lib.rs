@@ -12,7 +12,7 @@ use tickwire_hub::fanout::{
     Batch, FeedId, FrameBuf, Limits, Log, NextWrite, Position, Sequencer, SessionId, Shard,
 };
 use tickwire_protocol::{
-    Channel, Command, Delivery, Encoding, MaxRate, Subscription, Symbol, Tick, UnixNanos,
+    Channel, Command, Delivery, Encoding, MaxRate, SubscribeRequest, Symbol, Tick, UnixNanos,
 };
 
 /// The feed of everything here.
@@ -107,9 +107,10 @@ impl Scene {
     }
 
     /// What session number `number` asks for.
-    fn subscription(&self, number: usize) -> Subscription {
+    fn subscription(&self, number: usize) -> SubscribeRequest {
         let delivery = self.delivery;
-        let mut asked = Subscription { snapshot: Some(false), delivery, ..Subscription::default() };
+        let mut asked =
+            SubscribeRequest { snapshot: Some(false), delivery, ..SubscribeRequest::default() };
         let selection = &mut asked.names[Channel::Trades];
         match self.wanted {
             Wanted::SubscriptionSet(count) => {

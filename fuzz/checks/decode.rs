@@ -1,8 +1,8 @@
 //! What must hold for any bytes. Shared by the fuzz target and by the test that replays its corpus.
 
 use tickwire_protocol::{
-    AlpacaCommand, Command, Element, Encoding, MessageBuf, Published, Tick, decode_message,
-    decode_publish, decode_stream,
+    AlpacaCommand, Command, Element, Encoding, MessageBuf, PublishedMessage, Tick,
+    decode_alpaca_stream, decode_message, decode_publish,
 };
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
@@ -33,7 +33,7 @@ pub(crate) fn decode(bytes: &[u8]) {
 
 /// What a lenient reader finds round trips too, and it finds the ticks that a strict one does.
 fn stream(bytes: &[u8], encoding: Encoding) {
-    let Ok(found) = decode_stream(bytes, encoding) else { return };
+    let Ok(found) = decode_alpaca_stream(bytes, encoding) else { return };
     let found: Vec<_> = found.into_iter().flatten().collect();
     found.iter().for_each(element_round_trips);
     // In arrays a strict reader passes over maps, which may be ticks to a lenient one.
@@ -49,7 +49,7 @@ fn stream(bytes: &[u8], encoding: Encoding) {
 /// Each command but the last takes some of the message, and credentials are those that another
 /// reader finds.
 fn alpaca_commands(bytes: &[u8], encoding: Encoding) {
-    let mut commands = AlpacaCommand::read_all(bytes, encoding);
+    let mut commands = AlpacaCommand::decode_all(bytes, encoding);
     let mut left = bytes.len() + 1;
     while let Some(command) = commands.next() {
         assert!(commands.rest().len() < left, "nothing was read");
@@ -80,7 +80,7 @@ fn element_round_trips(element: &Element) {
     }
 }
 
-fn published_round_trips(published: &Published) {
+fn published_round_trips(published: &PublishedMessage) {
     for encoding in ENCODINGS {
         let mut message = MessageBuf::new(encoding);
         published.ticks.iter().for_each(|tick| message.push(tick));

@@ -330,7 +330,7 @@ impl Client {
     /// use tickwire_client::{Channel, Replay, ReplaySpeed, names};
     ///
     /// // The last five minutes, twenty times as fast as they were.
-    /// let replay = Replay { from: "-5m".parse()?, speed: ReplaySpeed::times(20.0)? };
+    /// let replay = Replay { from: "-5m".parse()?, speed: ReplaySpeed::factor(20.0)? };
     /// client.subscribe_from(names(&[Channel::Trades], ["AAPL"])?, replay).await?;
     /// # Ok(())
     /// # }

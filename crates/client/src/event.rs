@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Channel, DecodeError, Delivery, ErrorCode, Feed, FeedState, PerChannel, Resumed, Seq,
+    Channel, DecodeError, Delivery, ErrorCode, Feed, FeedState, PerChannel, ResumeOutcome, Seq,
     SubscriptionSet, Symbol, Tick, UnixNanos,
 };
 
@@ -113,7 +113,7 @@ pub enum Event {
         delivery: Delivery,
         /// How the names continue that resumed, after a reconnect or by
         /// [`Client::resume`](crate::Client::resume). What is missing is told by [`Event::Gap`]s behind this.
-        resumed: Option<Resumed>,
+        resumed: Option<ResumeOutcome>,
         /// Of a replay, the time at which it really begins: later than asked for where the hub's history
         /// is shorter.
         from: Option<UnixNanos>,

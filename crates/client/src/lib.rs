@@ -53,6 +53,6 @@ pub use wanted::names;
 
 pub use tickwire_protocol::{
     Channel, Delivery, Encoding, ErrorCode, Feed, FeedState, MaxRate, OnLag, PerChannel, Price,
-    Quote, Replay, ReplayFrom, ReplaySpeed, Resumed, Selection, Seq, SubscriptionSet, Symbol, Tick,
-    TickData, Trade, UnixNanos, ValueError,
+    Quote, Replay, ReplaySpeed, ReplayStart, ResumeOutcome, Selection, Seq, SubscriptionSet,
+    Symbol, Tick, TickData, Trade, UnixNanos, ValueError,
 };

@@ -111,7 +111,7 @@ impl Wanted {
     pub(crate) fn add(&mut self, names: &SubscriptionSet, how: &How) -> Vec<Before> {
         let mut changed = Vec::new();
         for (channel, symbol) in each(names) {
-            let how = How { delivery: how.delivery.on(channel), ..how.clone() };
+            let how = How { delivery: how.delivery.for_channel(channel), ..how.clone() };
             let has = &mut self.channels[channel];
             if has.get_mut(symbol).is_some_and(|has| {
                 *has == how || (has.start == Start::Begun && has.delivery == how.delivery)
@@ -129,7 +129,7 @@ impl Wanted {
         for Before { channel, symbol, how: before } in changed {
             let has = &mut self.channels[channel];
             let now = has.get_mut(symbol).map(|how| how.delivery);
-            if now == Some(delivery.on(channel)) {
+            if now == Some(delivery.for_channel(channel)) {
                 has.set(symbol, before);
             }
         }
@@ -208,7 +208,7 @@ impl Wanted {
     /// Turns every name to delivery `latest`, as the hub does when the session lags.
     pub(crate) fn degrade(&mut self) {
         for channel in Channel::ALL {
-            let latest = Delivery::Latest { max_rate: None }.on(channel);
+            let latest = Delivery::Latest { max_rate: None }.for_channel(channel);
             let has = &mut self.channels[channel];
             for how in has.all.iter_mut().chain(has.symbols.values_mut()) {
                 how.delivery = latest;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fake::FakeHub;
 use tickwire_client::{
-    Backoff, Channel, Client, Disconnect, Event, Position, Resumed, Symbol, UnixNanos, names,
+    Backoff, Channel, Client, Disconnect, Event, Position, ResumeOutcome, Symbol, UnixNanos, names,
 };
 use tickwire_protocol::{Control, Resume, ResumePoint};
 
@@ -79,7 +79,7 @@ async fn session_continues_over_cuts_and_an_application_over_its_restart() {
 
     let mut session = hub.accept("one").await;
     let behind = |pos| Some(Resume { epoch: "one".to_owned(), point: ResumePoint::Position(pos) });
-    let asked = session.begun(Some(14), Some(Resumed::Gap)).await;
+    let asked = session.begun(Some(14), Some(ResumeOutcome::Gap)).await;
     assert_eq!((&asked.names, asked.resume), (&wanted, behind(14)));
     let (symbol, channel) = (Symbol::new("A").unwrap(), Channel::Trades);
     session.say(&Control::Gap { channel, symbol, from: None, to: Some(4), lagged: false }).await;
@@ -92,7 +92,7 @@ async fn session_continues_over_cuts_and_an_application_over_its_restart() {
     let (client, mut session) = tokio::join!(Client::builder(&url).connect(), session);
     let mut client = client.unwrap();
     client.resume(wanted, &position).await.unwrap();
-    assert_eq!(session.begun(Some(30), Some(Resumed::All)).await.resume, behind(30));
+    assert_eq!(session.begun(Some(30), Some(ResumeOutcome::Complete)).await.resume, behind(30));
     session.positioned("A", &[6], UnixNanos(1), Some(31)).await;
     assert_eq!(events(&mut client, 3).await, ["one:30", "6", "one:31"]);
 }

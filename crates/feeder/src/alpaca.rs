@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_protocol::{Channel, Credentials, Report, Selection, SubscriptionSet};
+use tickwire_protocol::{Channel, Credentials, Selection, SourceReport, SubscriptionSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::publisher::publish_supply;
@@ -122,7 +122,7 @@ pub async fn relay(
     progress: Arc<Progress>,
 ) -> Result<Counts, FeedError> {
     let session = config.session();
-    let first = Report { no_bars: config.replaces_bars(), ..session.report() };
+    let first = SourceReport { no_bars: config.replaces_bars(), ..session.report() };
     let (intake, live) = live(config.queue_bytes_max, config.on_demand, first);
     let stop = cancel.child_token();
     let same =

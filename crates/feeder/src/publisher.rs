@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_protocol::{Feed, Publish};
+use tickwire_protocol::{Feed, PublishRequest};
 use tokio_util::sync::CancellationToken;
 
 use crate::schedule::Schedule;
@@ -115,8 +115,8 @@ impl PublisherId {
         Self(format!("feed-{:016x}", rand::random::<u64>()))
     }
 
-    fn command(&self, demand: bool) -> Publish {
-        Publish { publisher: self.0.clone(), demand }
+    fn command(&self, demand: bool) -> PublishRequest {
+        PublishRequest { publisher: self.0.clone(), demand }
     }
 }
 

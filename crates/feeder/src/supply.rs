@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 
-use tickwire_protocol::{Report, SubscriptionSet, Tick, UnixNanos};
+use tickwire_protocol::{SourceReport, SubscriptionSet, Tick, UnixNanos};
 
 use crate::{Progress, SourceError};
 
@@ -71,7 +71,7 @@ pub(crate) trait Supply {
 
     /// A session with the hub of an epoch begins: what it says of demand begins anew. Returns what the hub
     /// is to know before the first tick of the session.
-    fn begin(&mut self, _epoch: Option<&str>) -> Option<Report> {
+    fn begin(&mut self, _epoch: Option<&str>) -> Option<SourceReport> {
         None
     }
 
@@ -79,7 +79,7 @@ pub(crate) trait Supply {
     fn hear_demand(&mut self, _names: &SubscriptionSet, _gone: &SubscriptionSet) {}
 
     /// Waits for news about itself that the hub is to know. Cancel safe.
-    fn report(&self) -> impl Future<Output = Report> {
+    fn report(&self) -> impl Future<Output = SourceReport> {
         pending()
     }
 }

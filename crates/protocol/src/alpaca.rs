@@ -25,7 +25,7 @@ pub enum AlpacaCommand {
 /// Why a command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
-pub struct AlpacaError {
+pub struct AlpacaCommandError {
     /// [`ErrorCode::InvalidSyntax`], or [`ErrorCode::InvalidAction`] for a channel that is none of
     /// this stream's.
     pub code: ErrorCode,
@@ -38,7 +38,7 @@ impl AlpacaCommand {
     /// in: one MessagePack map, or JSON documents one behind the other. There is one at least, or an
     /// error; behind what is not JSON nothing more is read.
     #[must_use]
-    pub fn read_all(message: &[u8], encoding: Encoding) -> AlpacaCommands<'_> {
+    pub fn decode_all(message: &[u8], encoding: Encoding) -> AlpacaCommands<'_> {
         AlpacaCommands { rest: message, encoding, begun: false }
     }
 }
@@ -59,7 +59,7 @@ impl<'a> AlpacaCommands<'a> {
     }
 
     /// The next JSON document, or `None` if only white space is left.
-    fn document(&mut self) -> Option<Result<&'a [u8], AlpacaError>> {
+    fn document(&mut self) -> Option<Result<&'a [u8], AlpacaCommandError>> {
         let text = std::mem::take(&mut self.rest);
         let mut documents = serde_json::Deserializer::from_slice(text).into_iter();
         Some(match documents.next()? {
@@ -74,7 +74,7 @@ impl<'a> AlpacaCommands<'a> {
 }
 
 impl Iterator for AlpacaCommands<'_> {
-    type Item = Result<AlpacaCommand, AlpacaError>;
+    type Item = Result<AlpacaCommand, AlpacaCommandError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let is_first = !std::mem::replace(&mut self.begun, true);
@@ -90,7 +90,7 @@ impl Iterator for AlpacaCommands<'_> {
     }
 }
 
-fn read_msgpack(message: &[u8]) -> Result<AlpacaCommand, AlpacaError> {
+fn read_msgpack(message: &[u8]) -> Result<AlpacaCommand, AlpacaCommandError> {
     let mut source = msgpack_source(message);
     let command = read(&mut source)?;
     match source.get_ref().len() {
@@ -99,12 +99,12 @@ fn read_msgpack(message: &[u8]) -> Result<AlpacaCommand, AlpacaError> {
     }
 }
 
-fn read<'de, D: Deserializer<'de>>(source: D) -> Result<AlpacaCommand, AlpacaError> {
+fn read<'de, D: Deserializer<'de>>(source: D) -> Result<AlpacaCommand, AlpacaCommandError> {
     Asked::read(source).map_err(|error| syntax(error.to_string()))?.interpret()
 }
 
-fn syntax(detail: String) -> AlpacaError {
-    AlpacaError { code: ErrorCode::InvalidSyntax, detail }
+fn syntax(detail: String) -> AlpacaCommandError {
+    AlpacaCommandError { code: ErrorCode::InvalidSyntax, detail }
 }
 
 /// The keys of a command, in whatever order they come.
@@ -119,7 +119,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn interpret(self) -> Result<AlpacaCommand, AlpacaError> {
+    fn interpret(self) -> Result<AlpacaCommand, AlpacaCommandError> {
         let missing = |field: &str| syntax(format!("field {field}: missing"));
         let action = self.action.ok_or_else(|| missing("action"))?;
         match (action.as_str(), self.foreign) {
@@ -128,7 +128,7 @@ impl Asked {
                 let secret = self.secret.ok_or_else(|| missing("secret"))?;
                 Ok(AlpacaCommand::Auth(Credentials::from_pair(key, secret)))
             }
-            ("subscribe" | "unsubscribe", Some(key)) => Err(AlpacaError {
+            ("subscribe" | "unsubscribe", Some(key)) => Err(AlpacaCommandError {
                 code: ErrorCode::InvalidAction,
                 detail: format!("{key:?} is no channel of this stream; it has {}", channels()),
             }),
@@ -262,7 +262,7 @@ impl<'de> Visitor<'de> for ForeignVisitor {
 
 /// Appends the whole set of a session as the one element of a message: every channel is there, as a
 /// list that is never null, since SDKs replace their own set by it.
-pub fn write_ack(names: &SubscriptionSet, encoding: Encoding, out: &mut Vec<u8>) {
+pub fn write_alpaca_subscription(names: &SubscriptionSet, encoding: Encoding, out: &mut Vec<u8>) {
     match encoding {
         Encoding::Json => write_json_ack(names, out),
         Encoding::MsgpackArray | Encoding::MsgpackMap => write_msgpack_ack(names, out),

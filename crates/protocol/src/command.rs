@@ -13,9 +13,9 @@ const PUBLISHER_BYTES_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Adds names to what the session gets.
-    Subscribe(Subscription),
+    Subscribe(SubscribeRequest),
     /// Takes names away.
-    Unsubscribe(Subscription),
+    Unsubscribe(SubscribeRequest),
     /// Asks for the whole set.
     List {
         /// Echoed in the answer.
@@ -24,15 +24,15 @@ pub enum Command {
     /// Shows who it is.
     Auth(Credentials),
     /// Starts acknowledged publishing.
-    Publish(Publish),
+    Publish(PublishRequest),
     /// Says how a publisher's source is.
-    Report(Report),
+    Report(SourceReport),
 }
 
 /// Names, how to begin with them, and how they are delivered. Everything but the names and the id
 /// means nothing in an unsubscribe, which drops it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Subscription {
+pub struct SubscribeRequest {
     /// Which symbols of which channels.
     pub names: SubscriptionSet,
     /// Whether last values come first; by default they do for names and not for `"*"`.
@@ -45,7 +45,7 @@ pub struct Subscription {
     pub pos: bool,
     /// Behind what the names continue; only with [`Delivery::Every`].
     pub resume: Option<Resume>,
-    /// What was comes first; only with [`Delivery::Every`] and without [`Subscription::resume`].
+    /// What was comes first; only with [`Delivery::Every`] and without [`SubscribeRequest::resume`].
     pub replay: Option<Replay>,
     /// Echoed in the answer.
     pub id: Option<u64>,
@@ -53,7 +53,7 @@ pub struct Subscription {
 
 /// Who publishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Publish {
+pub struct PublishRequest {
     /// The publisher's id, stable over its restarts: 1 to 64 bytes.
     pub publisher: String,
     /// Whether the hub is to say what is wanted, by [`Control::Demand`](crate::Control::Demand).
@@ -62,7 +62,7 @@ pub struct Publish {
 
 /// How the source of a publisher is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct SourceReport {
     /// How it is: a publisher that is there may have nothing to tell.
     pub state: FeedState,
     /// Why, for people; at most [`REPORT_TEXT_BYTES_MAX`] bytes.
@@ -141,7 +141,10 @@ impl Command {
                     .take()
                     .ok_or_else(|| DecodeError::field("", "publisher", ValueError::Missing))?;
                 check_length("publisher", &publisher)?;
-                Ok(Self::Publish(Publish { publisher, demand: map.demand.unwrap_or_default() }))
+                Ok(Self::Publish(PublishRequest {
+                    publisher,
+                    demand: map.demand.unwrap_or_default(),
+                }))
             }
             "auth" => credentials(map).map(Self::Auth),
             "report" => report(map).map(Self::Report),
@@ -173,7 +176,7 @@ impl Command {
             }
             .with_delivery(asked.delivery)
             .with_names(&asked.names),
-            Self::Unsubscribe(Subscription { names, id, .. }) => {
+            Self::Unsubscribe(SubscribeRequest { names, id, .. }) => {
                 Envelope { id: *id, ..Envelope::command("unsubscribe") }.with_names(names)
             }
             Self::List { id } => Envelope { id: *id, ..Envelope::command("list") },
@@ -182,7 +185,7 @@ impl Command {
                 secret: Some(secret.clone()),
                 ..Envelope::command("auth")
             },
-            Self::Publish(Publish { publisher, demand }) => Envelope {
+            Self::Publish(PublishRequest { publisher, demand }) => Envelope {
                 publisher: Some(publisher.clone()),
                 demand: demand.then_some(true),
                 ..Envelope::command("publish")
@@ -202,8 +205,8 @@ impl Command {
 }
 
 /// The names of a command and its id, without options.
-fn naming(map: &mut Envelope) -> Subscription {
-    Subscription { names: map.take_names(), id: map.id, ..Subscription::default() }
+fn naming(map: &mut Envelope) -> SubscribeRequest {
+    SubscribeRequest { names: map.take_names(), id: map.id, ..SubscribeRequest::default() }
 }
 
 fn credentials(map: &mut Envelope) -> Result<Credentials, DecodeError> {
@@ -213,7 +216,7 @@ fn credentials(map: &mut Envelope) -> Result<Credentials, DecodeError> {
     Ok(Credentials::from_pair(key, secret))
 }
 
-fn report(map: &mut Envelope) -> Result<Report, DecodeError> {
+fn report(map: &mut Envelope) -> Result<SourceReport, DecodeError> {
     let text = |field, text: Option<String>| match text.as_ref().map_or(0, String::len) {
         0..=REPORT_TEXT_BYTES_MAX => Ok(text),
         more => {
@@ -221,7 +224,7 @@ fn report(map: &mut Envelope) -> Result<Report, DecodeError> {
             Err(DecodeError::field("", field, ValueError::TooLarge { value, limit }))
         }
     };
-    Ok(Report {
+    Ok(SourceReport {
         state: map.state.ok_or_else(|| DecodeError::field("", "state", ValueError::Missing))?,
         detail: text("detail", map.detail.take())?,
         upstream: text("upstream", map.upstream.take())?,
@@ -242,7 +245,7 @@ pub(crate) fn check_length(field: &'static str, text: &str) -> Result<(), Decode
     Err(DecodeError::field("", field, problem))
 }
 
-fn subscription(map: &mut Envelope) -> Result<Subscription, DecodeError> {
+fn subscription(map: &mut Envelope) -> Result<SubscribeRequest, DecodeError> {
     let refused = |field, problem: &str| {
         Err(DecodeError::field("", field, ValueError::Invalid(problem.to_owned())))
     };
@@ -261,7 +264,7 @@ fn subscription(map: &mut Envelope) -> Result<Subscription, DecodeError> {
         return refused(field, "allowed only with delivery \"every\"");
     }
     let (snapshot, on_lag) = (map.snapshot, map.on_lag);
-    Ok(Subscription { snapshot, delivery, on_lag, pos, resume, replay, ..naming(map) })
+    Ok(SubscribeRequest { snapshot, delivery, on_lag, pos, resume, replay, ..naming(map) })
 }
 
 /// What `from` and `speed` say together.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::{DeliveryWord, Modes};
 use crate::envelope::{Envelope, Pos, Start};
 use crate::{
-    Channel, DecodeError, Delivery, Encoding, ErrorCode, Feed, Mode, OnLag, PerChannel, Resumed,
-    SubscriptionSet, Symbol, UnixNanos, ValueError, json, msgpack,
+    Channel, DecodeError, Delivery, DeliveryGroup, Encoding, ErrorCode, Feed, OnLag, PerChannel,
+    ResumeOutcome, SubscriptionSet, Symbol, UnixNanos, ValueError, json, msgpack,
 };
 
 /// A control element. All but [`Control::Position`] and [`Control::Lost`], which end a data message,
@@ -33,11 +33,11 @@ pub enum Control {
         /// What becomes of the session when it lags.
         on_lag: OnLag,
         /// For `list`: the names that are not delivered [`Delivery::Every`], by how they are.
-        modes: Vec<Mode>,
+        modes: Vec<DeliveryGroup>,
         /// Where the session stands, if it asked for positions.
         pos: Option<u64>,
         /// For a subscribe that resumes: how that has begun.
-        resumed: Option<Resumed>,
+        resumed: Option<ResumeOutcome>,
         /// For a replay: the time at which it really begins.
         from: Option<UnixNanos>,
     },

@@ -53,7 +53,7 @@ fn unknown(word: &str, one: &str, other: &str) -> String {
 impl Delivery {
     /// What becomes of it on a channel: corrections and cancels are news each, and always come all.
     #[must_use]
-    pub const fn on(self, channel: Channel) -> Self {
+    pub const fn for_channel(self, channel: Channel) -> Self {
         match channel {
             Channel::Corrections | Channel::CancelErrors => Self::Every,
             _ => self,
@@ -174,14 +174,14 @@ impl TryFrom<String> for OnLag {
 
 /// Names of a session that are delivered in the same way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mode {
+pub struct DeliveryGroup {
     /// How.
     pub delivery: Delivery,
     /// Which.
     pub names: SubscriptionSet,
 }
 
-impl Serialize for Mode {
+impl Serialize for DeliveryGroup {
     /// A map of the channels that are not empty, and how they are delivered.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (word, max_rate) = self.delivery.to_wire();
@@ -200,7 +200,7 @@ impl Serialize for Mode {
     }
 }
 
-impl<'de> Deserialize<'de> for Mode {
+impl<'de> Deserialize<'de> for DeliveryGroup {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ModeVisitor)
     }
@@ -209,13 +209,13 @@ impl<'de> Deserialize<'de> for Mode {
 struct ModeVisitor;
 
 impl<'de> Visitor<'de> for ModeVisitor {
-    type Value = Mode;
+    type Value = DeliveryGroup;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map of names and their delivery")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Mode, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DeliveryGroup, A::Error> {
         let (mut names, mut word, mut max_rate) = (SubscriptionSet::default(), None, None);
         while let Some(key) = map.next_key::<String>()? {
             match (key.as_str(), Channel::from_name(&key)) {
@@ -230,13 +230,13 @@ impl<'de> Visitor<'de> for ModeVisitor {
         let word = word.ok_or_else(|| de::Error::missing_field("delivery"))?;
         let delivery = Delivery::from_wire(Some(word), max_rate)
             .map_err(|problem| de::Error::custom(format_args!("max_rate: {problem}")))?;
-        Ok(Mode { delivery, names })
+        Ok(DeliveryGroup { delivery, names })
     }
 }
 
 /// The groups of an answer to `list`, as many as are allowed.
 #[derive(Debug)]
-pub(crate) struct Modes(pub(crate) Vec<Mode>);
+pub(crate) struct Modes(pub(crate) Vec<DeliveryGroup>);
 
 impl Serialize for Modes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -71,7 +71,7 @@ impl Tick {
 
     /// Appends what it says of its symbol as a JSON object: the keys behind `T` and `S`, for where
     /// both are known.
-    pub fn write_json_values(&self, out: &mut Vec<u8>) {
+    pub fn write_json_without_symbol(&self, out: &mut Vec<u8>) {
         json::write_values(self, out);
     }
 

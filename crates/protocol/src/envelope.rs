@@ -16,7 +16,7 @@ use crate::delivery::{DeliveryWord, Modes};
 use crate::names::Selection;
 use crate::{
     Channel, DecodeError, Delivery, FeedState, MaxRate, OnLag, PerChannel, ReplaySpeed, Resume,
-    Resumed, SubscriptionSet, ValueError,
+    ResumeOutcome, SubscriptionSet, ValueError,
 };
 
 /// How deep the values of unknown keys may nest; they are passed over by recursion.
@@ -111,7 +111,7 @@ envelope! {
     "modes" modes: Modes,
     "pos" pos: Pos,
     "resume" resume: Resume,
-    "resumed" resumed: Resumed,
+    "resumed" resumed: ResumeOutcome,
     "speed" speed: ReplaySpeed,
     "added" added: SubscriptionSet,
     "removed" removed: SubscriptionSet,

@@ -172,24 +172,26 @@ impl<'de> Visitor<'de> for NumbersOfVisitor {
 /// How a resume has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "String")]
-pub enum Resumed {
+pub enum ResumeOutcome {
     /// Nothing is missing.
-    All,
+    #[serde(rename = "all")]
+    Complete,
     /// Some ticks are no longer there; each topic of which they are is named by a gap.
     Gap,
     /// The epoch is another one; what was missed is not known.
-    Epoch,
+    #[serde(rename = "epoch")]
+    NewEpoch,
 }
 
 /// Read from a string, since a MessagePack reader would take a number for a variant too.
-impl TryFrom<String> for Resumed {
+impl TryFrom<String> for ResumeOutcome {
     type Error = String;
 
     fn try_from(word: String) -> Result<Self, String> {
         match word.as_str() {
-            "all" => Ok(Self::All),
+            "all" => Ok(Self::Complete),
             "gap" => Ok(Self::Gap),
-            "epoch" => Ok(Self::Epoch),
+            "epoch" => Ok(Self::NewEpoch),
             _ => {
                 let shown: String = word.chars().take(32).collect();
                 Err(format!("{shown:?}: expected \"all\", \"gap\" or \"epoch\""))
@@ -202,14 +204,14 @@ impl TryFrom<String> for Resumed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replay {
     /// Where it begins.
-    pub from: ReplayFrom,
+    pub from: ReplayStart,
     /// At which pace it comes.
     pub speed: ReplaySpeed,
 }
 
 /// Where a replay begins, by the time at which the hub received the ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplayFrom {
+pub enum ReplayStart {
     /// At this time.
     At(UnixNanos),
     /// So long ago; kept to milliseconds on the wire.
@@ -219,7 +221,7 @@ pub enum ReplayFrom {
 /// Units of a time ago, largest first, in milliseconds.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
-impl fmt::Display for ReplayFrom {
+impl fmt::Display for ReplayStart {
     /// As on the wire: `2026-01-02T14:30:00Z`, `-5m`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -234,7 +236,7 @@ impl fmt::Display for ReplayFrom {
     }
 }
 
-impl FromStr for ReplayFrom {
+impl FromStr for ReplayStart {
     type Err = ValueError;
 
     /// Reads a time in RFC 3339, or how long ago it was, such as `-5m`.
@@ -264,7 +266,7 @@ pub enum ReplaySpeed {
     #[default]
     Max,
     /// So many times the pace at which the hub received it.
-    Times(Times),
+    Factor(SpeedFactor),
 }
 
 impl ReplaySpeed {
@@ -272,8 +274,8 @@ impl ReplaySpeed {
     ///
     /// # Errors
     /// If the number is not within 0.01 to 100,000.
-    pub fn times(times: f64) -> Result<Self, ValueError> {
-        Times::new(times).map(Self::Times)
+    pub fn factor(factor: f64) -> Result<Self, ValueError> {
+        SpeedFactor::new(factor).map(Self::Factor)
     }
 }
 
@@ -282,7 +284,7 @@ impl fmt::Display for ReplaySpeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Max => f.write_str("max"),
-            Self::Times(times) => times.as_f64().fmt(f),
+            Self::Factor(factor) => factor.as_f64().fmt(f),
         }
     }
 }
@@ -294,7 +296,7 @@ impl FromStr for ReplaySpeed {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         match text.parse() {
             _ if text == "max" => Ok(Self::Max),
-            Ok(times) => Self::times(times),
+            Ok(factor) => Self::factor(factor),
             Err(_) => {
                 let shown: String = text.chars().take(32).collect();
                 Err(ValueError::Invalid(format!("{shown:?}: expected {SPEEDS}")))
@@ -305,14 +307,14 @@ impl FromStr for ReplaySpeed {
 
 /// A multiple of a pace: 0.01 to 100,000, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Times(
+pub struct SpeedFactor(
     /// Thousandths.
     u32,
 );
 
 const SPEEDS: &str = "\"max\" or a number from 0.01 to 100000";
 
-impl Times {
+impl SpeedFactor {
     fn new(times: f64) -> Result<Self, ValueError> {
         if !(0.01..=100_000.0).contains(&times) {
             return Err(ValueError::Invalid(format!("{times}: expected {SPEEDS}")));
@@ -342,10 +344,10 @@ impl Serialize for ReplaySpeed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Max => serializer.serialize_str("max"),
-            Self::Times(Times(thousandths)) if thousandths % 1000 == 0 => {
+            Self::Factor(SpeedFactor(thousandths)) if thousandths % 1000 == 0 => {
                 serializer.serialize_u32(thousandths / 1000)
             }
-            Self::Times(times) => serializer.serialize_f64(times.as_f64()),
+            Self::Factor(factor) => serializer.serialize_f64(factor.as_f64()),
         }
     }
 }
@@ -373,7 +375,7 @@ impl Visitor<'_> for SpeedVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, times: f64) -> Result<ReplaySpeed, E> {
-        ReplaySpeed::times(times).map_err(E::custom)
+        ReplaySpeed::factor(times).map_err(E::custom)
     }
 
     fn visit_u64<E: de::Error>(self, times: u64) -> Result<ReplaySpeed, E> {
@@ -392,12 +394,12 @@ mod tests {
     #[test]
     fn a_start_is_a_time_or_how_long_ago() {
         for text in ["2026-01-02T14:30:00.5Z", "-5m", "-1h", "-90s", "-250ms", "-0s"] {
-            assert_eq!(text.parse::<ReplayFrom>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<ReplayStart>().unwrap().to_string(), text);
         }
-        assert_eq!("-120m".parse::<ReplayFrom>().unwrap().to_string(), "-2h");
+        assert_eq!("-120m".parse::<ReplayStart>().unwrap().to_string(), "-2h");
         let refused = ["", "-", "5m", "-5", "-m", "-1.5h", "--5m", "-5d", "-99999999999999999999s"];
         for text in refused.into_iter().chain(["-18446744073709551615h", "now", "-5 m"]) {
-            let error = text.parse::<ReplayFrom>().unwrap_err().to_string();
+            let error = text.parse::<ReplayStart>().unwrap_err().to_string();
             assert!(error.contains("expected a time such as"), "{text}: {error}");
         }
     }
@@ -407,7 +409,7 @@ mod tests {
         for text in ["max", "1", "0.01", "20.5", "100000"] {
             assert_eq!(text.parse::<ReplaySpeed>().unwrap().to_string(), text);
         }
-        assert_eq!(ReplaySpeed::times(2.0004), ReplaySpeed::times(2.0));
+        assert_eq!(ReplaySpeed::factor(2.0004), ReplaySpeed::factor(2.0));
         for text in ["0.009", "100000.1", "-1", "NaN", "inf", "", "fast"] {
             let error = text.parse::<ReplaySpeed>().unwrap_err().to_string();
             assert!(error.ends_with("expected \"max\" or a number from 0.01 to 100000"), "{error}");

@@ -46,23 +46,27 @@ mod text;
 mod tick;
 mod time;
 
-pub use alpaca::{AlpacaCommand, AlpacaCommands, AlpacaError, write_ack};
+pub use alpaca::{AlpacaCommand, AlpacaCommandError, AlpacaCommands, write_alpaca_subscription};
 pub use channel::{Channel, PerChannel};
-pub use command::{Command, CommandError, Publish, Report, Subscription};
+pub use command::{Command, CommandError, PublishRequest, SourceReport, SubscribeRequest};
 pub use control::{Control, FeedState};
 pub use credentials::Credentials;
-pub use delivery::{Delivery, MaxRate, Mode, OnLag};
+pub use delivery::{Delivery, DeliveryGroup, MaxRate, OnLag};
 pub use encoding::Encoding;
 pub use error::{DecodeError, ValueError};
 pub use error_code::ErrorCode;
-pub use history::{Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Resumed, Times};
+pub use history::{
+    Replay, ReplaySpeed, ReplayStart, Resume, ResumeOutcome, ResumePoint, SpeedFactor,
+};
 pub use limits::{
     CONDITIONS_MAX, REPORT_TEXT_BYTES_MAX, SYMBOL_BYTES_MAX, TEXT_BYTES_MAX, TICK_BYTES_MAX,
 };
-pub use message::{Element, MessageBuf, Published, decode_message, decode_publish, decode_ticks};
+pub use message::{
+    Element, MessageBuf, PublishedMessage, decode_message, decode_publish, decode_ticks,
+};
 pub use names::{Selection, SubscriptionSet};
 pub use price::Price;
-pub use stream::decode_stream;
+pub use stream::decode_alpaca_stream;
 pub use symbol::{Feed, Symbol};
 pub use text::{Conditions, Text};
 pub use tick::{

@@ -20,7 +20,7 @@ pub enum Element {
 
 /// A publisher's data message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Published {
+pub struct PublishedMessage {
     /// The ticks, not numbered yet.
     pub ticks: Vec<Tick>,
     /// Where the publisher's source stands after them.
@@ -178,8 +178,8 @@ pub fn decode_publish(
     bytes: &[u8],
     encoding: Encoding,
     ticks_max: usize,
-) -> Result<Published, DecodeError> {
-    let mut published = Published::default();
+) -> Result<PublishedMessage, DecodeError> {
+    let mut published = PublishedMessage::default();
     decode_elements(bytes, encoding, |found| match found {
         Found::Tick(_) if ended(&published) => Err(follows()),
         Found::Tick(_) if published.ticks.len() == ticks_max => {
@@ -215,7 +215,7 @@ pub fn decode_publish(
     Ok(published)
 }
 
-const fn ended(published: &Published) -> bool {
+const fn ended(published: &PublishedMessage) -> bool {
     published.mark.is_some() || published.lost > 0
 }
 

@@ -39,7 +39,7 @@ impl Tick {
     /// Bytes of memory the tick takes beyond its own size: long strings and the rare kinds, which
     /// are boxed. Almost always 0.
     #[must_use]
-    pub fn long_text_bytes(&self) -> usize {
+    pub fn heap_bytes(&self) -> usize {
         let boxed = match &self.data {
             TickData::Status(_) => size_of::<Status>(),
             TickData::Correction(_) => size_of::<Correction>(),

@@ -21,7 +21,7 @@ const CONTROLS: [&str; 3] = ["success", "error", "subscription"];
 ///
 /// # Errors
 /// If the message is no array, is cut short, or has more than 100 bad elements.
-pub fn decode_stream(
+pub fn decode_alpaca_stream(
     bytes: &[u8],
     encoding: Encoding,
 ) -> Result<Vec<Result<Element, DecodeError>>, DecodeError> {

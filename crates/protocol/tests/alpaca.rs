@@ -5,15 +5,16 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tickwire_protocol::{
-    AlpacaCommand, AlpacaError, Channel, Encoding, ErrorCode, SubscriptionSet, write_ack,
+    AlpacaCommand, AlpacaCommandError, Channel, Encoding, ErrorCode, SubscriptionSet,
+    write_alpaca_subscription,
 };
 
 const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackMap];
 
-type Commands = Vec<Result<AlpacaCommand, AlpacaError>>;
+type Commands = Vec<Result<AlpacaCommand, AlpacaCommandError>>;
 
 fn read(text: &str) -> Commands {
-    AlpacaCommand::read_all(text.as_bytes(), Encoding::Json).collect()
+    AlpacaCommand::decode_all(text.as_bytes(), Encoding::Json).collect()
 }
 
 fn spell(command: &Value, encoding: Encoding) -> Vec<u8> {
@@ -28,15 +29,15 @@ fn spell(command: &Value, encoding: Encoding) -> Vec<u8> {
 }
 
 /// What both encodings of a command say, which must be the same.
-fn one(command: &Value) -> Result<AlpacaCommand, AlpacaError> {
+fn one(command: &Value) -> Result<AlpacaCommand, AlpacaCommandError> {
     let [json, msgpack] = ENCODINGS.map(|encoding| {
         let bytes = spell(command, encoding);
-        let mut commands = AlpacaCommand::read_all(&bytes, encoding);
+        let mut commands = AlpacaCommand::decode_all(&bytes, encoding);
         let found = commands.next().unwrap();
         assert_eq!((commands.rest(), commands.next()), (&[][..], None), "{command}");
         found
     });
-    let same = |error: AlpacaError| error.code; // each parser has words of its own
+    let same = |error: AlpacaCommandError| error.code; // each parser has words of its own
     assert_eq!(json.clone().map_err(same), msgpack.map_err(same), "{command}");
     json
 }
@@ -50,7 +51,7 @@ fn names(lists: &[(Channel, &[&str])]) -> SubscriptionSet {
 }
 
 fn refused(command: &Value) -> (ErrorCode, String) {
-    let AlpacaError { code, detail } = one(command).unwrap_err();
+    let AlpacaCommandError { code, detail } = one(command).unwrap_err();
     (code, detail)
 }
 
@@ -153,7 +154,7 @@ fn glued_documents_are_read_one_by_one() {
     assert_eq!((&commands[0], &commands[2]), (&subscribe("A"), &subscribe("B")));
     assert!(commands[1].is_err(), "a bad command spoils only itself");
 
-    let mut reading = AlpacaCommand::read_all(glued.as_bytes(), Encoding::Json);
+    let mut reading = AlpacaCommand::decode_all(glued.as_bytes(), Encoding::Json);
     assert_eq!(reading.rest().len(), glued.len());
     assert_eq!(reading.next(), Some(subscribe("A")));
     let rest = std::str::from_utf8(reading.rest()).unwrap();
@@ -169,19 +170,19 @@ fn messagepack_is_one_map() {
     let whole = spell(&json!({ "action": "subscribe" }), Encoding::MsgpackMap);
     let twice = whole.repeat(2);
     let [Err(error)] =
-        &AlpacaCommand::read_all(&twice, Encoding::MsgpackMap).collect::<Commands>()[..]
+        &AlpacaCommand::decode_all(&twice, Encoding::MsgpackMap).collect::<Commands>()[..]
     else {
         panic!("one error")
     };
     assert_eq!(error.detail, format!("{} bytes follow the command", whole.len()));
     for end in 0..whole.len() {
         let found: Commands =
-            AlpacaCommand::read_all(&whole[..end], Encoding::MsgpackMap).collect();
+            AlpacaCommand::decode_all(&whole[..end], Encoding::MsgpackMap).collect();
         assert!(matches!(found[..], [Err(_)]), "{end} bytes of it");
     }
     // An extension under a key that is not ours.
     let extension = b"\x82\xa6action\xa9subscribe\xa1k\xd6\xff\0\0\0\0";
-    let found: Commands = AlpacaCommand::read_all(extension, Encoding::MsgpackMap).collect();
+    let found: Commands = AlpacaCommand::decode_all(extension, Encoding::MsgpackMap).collect();
     assert_eq!(found, [Ok(AlpacaCommand::Subscribe(SubscriptionSet::default()))]);
 }
 
@@ -206,7 +207,7 @@ fn deep_nesting_is_refused_without_a_stack_overflow() {
     let mut deep = b"\x82\xa6action\xa9subscribe\xa1k".to_vec();
     deep.extend_from_slice(&[0x91].repeat(DEPTH));
     deep.push(0xc0);
-    let found: Commands = AlpacaCommand::read_all(&deep, Encoding::MsgpackMap).collect();
+    let found: Commands = AlpacaCommand::decode_all(&deep, Encoding::MsgpackMap).collect();
     assert!(matches!(found[..], [Err(_)]));
 }
 
@@ -214,7 +215,7 @@ fn deep_nesting_is_refused_without_a_stack_overflow() {
 #[test]
 fn an_ack_has_ten_lists_and_no_null() {
     let mut ack = Vec::new();
-    write_ack(&SubscriptionSet::default(), Encoding::Json, &mut ack);
+    write_alpaca_subscription(&SubscriptionSet::default(), Encoding::Json, &mut ack);
     let ack: Value = serde_json::from_slice(&ack).unwrap();
     let element = ack[0].as_object().unwrap();
     assert_eq!((ack.as_array().unwrap().len(), element.len()), (1, 11));
@@ -232,7 +233,7 @@ proptest! {
         ],
     ) {
         for encoding in ENCODINGS {
-            let mut commands = AlpacaCommand::read_all(&bytes, encoding);
+            let mut commands = AlpacaCommand::decode_all(&bytes, encoding);
             let mut left = bytes.len() + 1;
             prop_assert!(commands.next().is_some());
             while commands.next().is_some() {

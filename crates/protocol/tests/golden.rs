@@ -12,8 +12,8 @@ use std::{env, fs};
 
 use samples::{Sample, samples};
 use tickwire_protocol::{
-    Command, Control, Element, Encoding, PerChannel, Published, decode_message, decode_publish,
-    decode_ticks,
+    Command, Control, Element, Encoding, PerChannel, PublishedMessage, decode_message,
+    decode_publish, decode_ticks,
 };
 
 fn folder() -> PathBuf {
@@ -91,9 +91,9 @@ fn decoders_read_the_golden_bytes() {
                 Sample::Ticks(ref ticks) => {
                     assert_eq!(&decode_ticks(&bytes, encoding).unwrap(), ticks, "{file}");
                 }
-                Sample::Published { ref ticks, mark, lost } => {
+                Sample::PublishedMessage { ref ticks, mark, lost } => {
                     let mark = Some(mark.to_owned());
-                    let expected = Published { ticks: ticks.clone(), mark, lost };
+                    let expected = PublishedMessage { ticks: ticks.clone(), mark, lost };
                     assert_eq!(decode_publish(&bytes, encoding, 10).unwrap(), expected, "{file}");
                 }
                 Sample::Positioned { ref ticks, pos } => {

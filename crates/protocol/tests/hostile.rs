@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use samples::{Sample, samples};
 use tickwire_protocol::{
-    AlpacaCommand, Command, Element, Encoding, Subscription, Tick, decode_message, decode_publish,
-    decode_stream, decode_ticks,
+    AlpacaCommand, Command, Element, Encoding, SubscribeRequest, Tick, decode_alpaca_stream,
+    decode_message, decode_publish, decode_ticks,
 };
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
@@ -18,8 +18,9 @@ fn is_taken(bytes: &[u8]) -> bool {
     let in_any = ENCODINGS.map(|encoding| {
         decode_message(bytes, encoding).is_ok()
             | decode_publish(bytes, encoding, 100).is_ok()
-            | decode_stream(bytes, encoding).is_ok_and(|found| found.iter().all(Result::is_ok))
-            | AlpacaCommand::read_all(bytes, encoding).all(|command| command.is_ok())
+            | decode_alpaca_stream(bytes, encoding)
+                .is_ok_and(|found| found.iter().all(Result::is_ok))
+            | AlpacaCommand::decode_all(bytes, encoding).all(|command| command.is_ok())
     });
     in_any.contains(&true)
         | Command::from_json(bytes).is_ok()
@@ -459,7 +460,10 @@ fn an_unsubscribe_drops_the_options_of_a_subscribe() {
     let Ok(Command::Unsubscribe(dropped)) = Command::from_json(text) else {
         panic!("an unsubscribe")
     };
-    assert_eq!(dropped, Subscription { names: dropped.names.clone(), ..Subscription::default() });
+    assert_eq!(
+        dropped,
+        SubscribeRequest { names: dropped.names.clone(), ..SubscribeRequest::default() }
+    );
     assert_eq!(dropped.names.total(), 1);
 }
 

@@ -6,8 +6,8 @@ mod samples;
 use allocation_counter::measure;
 use samples::{Sample, samples};
 use tickwire_protocol::{
-    AlpacaCommand, Command, Encoding, MessageBuf, Tick, decode_message, decode_publish,
-    decode_stream, decode_ticks,
+    AlpacaCommand, Command, Encoding, MessageBuf, Tick, decode_alpaca_stream, decode_message,
+    decode_publish, decode_ticks,
 };
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
@@ -82,7 +82,7 @@ fn decoding_maps_of_common_ticks_allocates_only_the_lists_of_ticks_and_keys() {
         let Sample::Ticks(mut ticks) = sample else { unreachable!("those are ticks") };
         ticks.resize(50, ticks[0].clone());
         let bytes = Sample::Ticks(ticks).encode(Encoding::MsgpackMap);
-        let used = measure(|| drop(decode_stream(&bytes, Encoding::MsgpackMap).unwrap()));
+        let used = measure(|| drop(decode_alpaca_stream(&bytes, Encoding::MsgpackMap).unwrap()));
         assert!(used.count_total <= 10, "{name}: {}", used.count_total); // as the two lists grow
     }
 }
@@ -99,8 +99,8 @@ fn decoders_do_not_allocate_by_claimed_lengths() {
                 drop(decode_message(&bomb, Encoding::MsgpackArray));
                 drop(decode_publish(&bomb, Encoding::MsgpackArray, usize::MAX));
                 drop(Command::from_msgpack(&bomb));
-                drop(decode_stream(&bomb, Encoding::MsgpackMap));
-                AlpacaCommand::read_all(&bomb, Encoding::MsgpackMap).for_each(drop);
+                drop(decode_alpaca_stream(&bomb, Encoding::MsgpackMap));
+                AlpacaCommand::decode_all(&bomb, Encoding::MsgpackMap).for_each(drop);
             });
             assert!(used.bytes_max < 4096, "{bomb:02x?} takes {} bytes", used.bytes_max);
         }

@@ -8,11 +8,12 @@ use proptest::option;
 use proptest::prelude::*;
 use tickwire_protocol::{
     Bar, CONDITIONS_MAX, CancelError, Channel, Command, Conditions, Control, Correction,
-    Credentials, Delivery, Element, Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate,
-    MessageBuf, Mode, OnLag, PerChannel, Price, Publish, Published, Quote, REPORT_TEXT_BYTES_MAX,
-    Replay, ReplayFrom, ReplaySpeed, Report, Resume, ResumePoint, Resumed, Selection, Seq, Status,
-    Subscription, SubscriptionSet, Symbol, TEXT_BYTES_MAX, TICK_BYTES_MAX, Text, Tick, TickData,
-    Trade, UnixNanos, decode_message, decode_publish, decode_stream, decode_ticks, write_ack,
+    Credentials, Delivery, DeliveryGroup, Element, Encoding, ErrorCode, Feed, FeedState, Imbalance,
+    Luld, MaxRate, MessageBuf, OnLag, PerChannel, Price, PublishRequest, PublishedMessage, Quote,
+    REPORT_TEXT_BYTES_MAX, Replay, ReplaySpeed, ReplayStart, Resume, ResumeOutcome, ResumePoint,
+    Selection, Seq, SourceReport, Status, SubscribeRequest, SubscriptionSet, Symbol,
+    TEXT_BYTES_MAX, TICK_BYTES_MAX, Text, Tick, TickData, Trade, UnixNanos, decode_alpaca_stream,
+    decode_message, decode_publish, decode_ticks, write_alpaca_subscription,
 };
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
@@ -226,13 +227,17 @@ fn on_lag() -> impl Strategy<Value = OnLag> {
     prop::sample::select(vec![OnLag::Close, OnLag::Latest])
 }
 
-fn mode() -> impl Strategy<Value = Mode> {
-    (delivery(), names()).prop_map(|(delivery, names)| Mode { delivery, names })
+fn mode() -> impl Strategy<Value = DeliveryGroup> {
+    (delivery(), names()).prop_map(|(delivery, names)| DeliveryGroup { delivery, names })
 }
 
 fn subscription_ack() -> impl Strategy<Value = Control> {
     let counts = vec(uint(), Channel::COUNT);
-    let resumed = prop::sample::select(vec![Resumed::All, Resumed::Gap, Resumed::Epoch]);
+    let resumed = prop::sample::select(vec![
+        ResumeOutcome::Complete,
+        ResumeOutcome::Gap,
+        ResumeOutcome::NewEpoch,
+    ]);
     let history = (option::of(uint()), option::of(resumed), option::of(time()));
     let modes = vec(mode(), 0..3);
     (option::of(any::<u64>()), names(), counts, delivery(), on_lag(), modes, history).prop_map(
@@ -309,19 +314,19 @@ fn resume() -> impl Strategy<Value = Resume> {
 
 fn replay() -> impl Strategy<Value = Replay> {
     let from = prop_oneof![
-        time().prop_map(ReplayFrom::At),
-        any::<u64>().prop_map(|ms| ReplayFrom::Ago(Duration::from_millis(ms))),
+        time().prop_map(ReplayStart::At),
+        any::<u64>().prop_map(|ms| ReplayStart::Ago(Duration::from_millis(ms))),
     ];
     let times = 10..=100_000_000_u32;
     let speed = prop_oneof![
         Just(ReplaySpeed::Max),
-        times.prop_map(|times| ReplaySpeed::times(f64::from(times) / 1000.0).unwrap()),
+        times.prop_map(|times| ReplaySpeed::factor(f64::from(times) / 1000.0).unwrap()),
     ];
     (from, speed).prop_map(|(from, speed)| Replay { from, speed })
 }
 
 /// What a subscribe may ask for, in combinations that are allowed.
-fn subscription() -> BoxedStrategy<Subscription> {
+fn subscription() -> BoxedStrategy<SubscribeRequest> {
     let delivered = prop_oneof![
         delivery().prop_map(|delivery| (delivery, None, None)),
         resume().prop_map(|resume| (Delivery::Every, Some(resume), None)),
@@ -329,24 +334,17 @@ fn subscription() -> BoxedStrategy<Subscription> {
     ];
     let (id, snapshot) = (option::of(uint()), option::of(any::<bool>()));
     (names(), snapshot, delivered, option::of(on_lag()), any::<bool>(), id)
-        .prop_map(|(names, snapshot, (delivery, resume, replay), on_lag, pos, id)| Subscription {
-            names,
-            snapshot,
-            delivery,
-            on_lag,
-            pos,
-            resume,
-            replay,
-            id,
+        .prop_map(|(names, snapshot, (delivery, resume, replay), on_lag, pos, id)| {
+            SubscribeRequest { names, snapshot, delivery, on_lag, pos, resume, replay, id }
         })
         .boxed()
 }
 
-fn report() -> impl Strategy<Value = Report> {
+fn report() -> impl Strategy<Value = SourceReport> {
     let text = || option::of(string(REPORT_TEXT_BYTES_MAX));
     let state = prop::sample::select(vec![FeedState::Live, FeedState::Stale, FeedState::Down]);
     (state, text(), text(), uint(), uint(), uint(), any::<bool>()).prop_map(
-        |(state, detail, upstream, connects, errors, ticks, no_bars)| Report {
+        |(state, detail, upstream, connects, errors, ticks, no_bars)| SourceReport {
             state,
             detail,
             upstream,
@@ -363,14 +361,14 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         subscription().prop_map(Command::Subscribe),
         (names(), id()).prop_map(|(names, id)| {
-            Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
+            Command::Unsubscribe(SubscribeRequest { names, id, ..SubscribeRequest::default() })
         }),
         id().prop_map(|id| Command::List { id }),
         (string(40), string(40))
             .prop_map(|(key, secret)| Command::Auth(Credentials::from_pair(key, secret))),
         report().prop_map(Command::Report),
         (publisher(), any::<bool>())
-            .prop_map(|(publisher, demand)| Command::Publish(Publish { publisher, demand })),
+            .prop_map(|(publisher, demand)| Command::Publish(PublishRequest { publisher, demand })),
     ]
 }
 
@@ -406,7 +404,7 @@ proptest! {
     #[test]
     fn a_stream_of_ticks_round_trips(ticks in vec(tick(), 0..20)) {
         for encoding in ENCODINGS {
-            let read = decode_stream(&message(&ticks, encoding), encoding).unwrap();
+            let read = decode_alpaca_stream(&message(&ticks, encoding), encoding).unwrap();
             prop_assert_eq!(read.len(), ticks.len());
             for (read, tick) in read.into_iter().zip(&ticks) {
                 match tick.check_size() {
@@ -421,7 +419,7 @@ proptest! {
     fn an_ack_names_the_whole_set(names in names()) {
         for encoding in ENCODINGS {
             let mut message = Vec::new();
-            write_ack(&names, encoding, &mut message);
+            write_alpaca_subscription(&names, encoding, &mut message);
             let read = decode_message(&message, encoding).unwrap();
             let [Element::Control(Control::Subscription { names: found, .. })] = &read[..] else {
                 panic!("one element: {read:?}")
@@ -447,7 +445,7 @@ proptest! {
         let ticks: Vec<_> = ticks.into_iter().filter(|tick| tick.check_size().is_ok()).collect();
         for encoding in ENCODINGS {
             let bytes = published(&ticks, mark.as_deref(), lost, encoding);
-            let expected = Published { ticks: ticks.clone(), mark: mark.clone(), lost };
+            let expected = PublishedMessage { ticks: ticks.clone(), mark: mark.clone(), lost };
             prop_assert_eq!(decode_publish(&bytes, encoding, 20).unwrap(), expected);
             if !ticks.is_empty() {
                 prop_assert!(decode_publish(&bytes, encoding, ticks.len() - 1).is_err());

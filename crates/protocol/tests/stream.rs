@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use rmp::encode::{write_array_len, write_ext_meta, write_map_len, write_str};
 use serde_json::{Value, json};
 use tickwire_protocol::{
-    Control, DecodeError, Element, Encoding, ErrorCode, TickData, decode_stream,
+    Control, DecodeError, Element, Encoding, ErrorCode, TickData, decode_alpaca_stream,
 };
 
 type Elements = Vec<Result<Element, DecodeError>>;
@@ -50,9 +50,9 @@ fn write_value(value: &Value, key: &str, times: Times, out: &mut Vec<u8>) {
 
 /// What every spelling of a message says, which must be the same.
 fn read(message: &Value) -> Elements {
-    let json = decode_stream(message.to_string().as_bytes(), Encoding::Json).unwrap();
+    let json = decode_alpaca_stream(message.to_string().as_bytes(), Encoding::Json).unwrap();
     for times in [Times::Extension, Times::Text] {
-        let found = decode_stream(&msgpack(message, times), Encoding::MsgpackMap).unwrap();
+        let found = decode_alpaca_stream(&msgpack(message, times), Encoding::MsgpackMap).unwrap();
         let place = |e: DecodeError| (e.element, e.kind, e.field); // each format has its own words
         let same = |elements: Elements| -> Vec<_> {
             elements.into_iter().map(|element| element.map_err(place)).collect()
@@ -132,9 +132,9 @@ fn elements_of_unknown_types_are_passed_over() {
         { "T": "p", "pos": "x" },
     ]);
     let bytes = message.to_string();
-    assert_eq!(decode_stream(bytes.as_bytes(), Encoding::Json), Ok(Vec::new()));
+    assert_eq!(decode_alpaca_stream(bytes.as_bytes(), Encoding::Json), Ok(Vec::new()));
     let bytes = msgpack(&message, Times::Text);
-    assert_eq!(decode_stream(&bytes, Encoding::MsgpackMap), Ok(Vec::new()));
+    assert_eq!(decode_alpaca_stream(&bytes, Encoding::MsgpackMap), Ok(Vec::new()));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn timestamps_have_three_forms() {
     let read = |time: &[u8]| {
         let head = b"\x91\x84\xa1T\xa1i\xa1S\xa1A\xa1p\x01\xa1t";
         let message = [&head[..], time].concat();
-        match decode_stream(&message, Encoding::MsgpackMap).unwrap().remove(0) {
+        match decode_alpaca_stream(&message, Encoding::MsgpackMap).unwrap().remove(0) {
             Ok(Element::Tick(tick)) => Ok(tick.time.to_string()),
             Ok(Element::Control(control)) => panic!("{control:?}"),
             Err(error) => Err((error.field, error.problem.to_string())),
@@ -199,7 +199,11 @@ fn a_message_that_is_mostly_bad_is_refused_as_a_whole() {
             (message.to_string().into_bytes(), Encoding::Json),
             (msgpack(&message, Times::Text), Encoding::MsgpackMap),
         ] {
-            assert_eq!(decode_stream(&bytes, encoding).is_ok(), is_read, "{bad} in {encoding:?}");
+            assert_eq!(
+                decode_alpaca_stream(&bytes, encoding).is_ok(),
+                is_read,
+                "{bad} in {encoding:?}"
+            );
         }
     }
 }
@@ -213,7 +217,7 @@ fn a_map_with_too_many_keys_is_no_tick() {
     assert!(tick(element).is_ok());
     let few = b"\xa1k\x01".repeat(40);
     let message = [&b"\x91\xde\x00\x2c"[..], &few, b"\xa1T\xa1i\xa1S\xa1A\xa1p\x01\xa1t\x01"];
-    let found = decode_stream(&message.concat(), Encoding::MsgpackMap).unwrap();
+    let found = decode_alpaca_stream(&message.concat(), Encoding::MsgpackMap).unwrap();
     assert!(matches!(&found[..], [Err(error)] if error.field == "T"), "{found:?}");
 }
 
@@ -227,7 +231,7 @@ proptest! {
     ) {
         let bytes = [head, &tail].concat();
         for encoding in [Encoding::Json, Encoding::MsgpackMap, Encoding::MsgpackArray] {
-            let found = decode_stream(&bytes, encoding).unwrap_or_default();
+            let found = decode_alpaca_stream(&bytes, encoding).unwrap_or_default();
             prop_assert!(found.len() <= bytes.len());
         }
     }

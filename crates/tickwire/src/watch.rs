@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tickwire_client::{Client, HubUrl, names};
-use tickwire_protocol::{Channel, Delivery, Feed, Replay, ReplayFrom, ReplaySpeed};
+use tickwire_protocol::{Channel, Delivery, Feed, Replay, ReplaySpeed, ReplayStart};
 
 use crate::flags::{DeliveryArgs, channel, hinted, some_duration, symbol, usage};
 use crate::shutdown;
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     /// Begin in the past, by the time at which the hub received the ticks: a time such as
     /// 2026-01-02T14:30:00Z, or how long ago such as -5m (h, m, s, ms)
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    from: Option<ReplayFrom>,
+    from: Option<ReplayStart>,
     /// With --from: so many times as fast as the hub received it, 0.01 to 100000, or max
     /// [default: max]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use kit::{Running, tickwire};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tickwire_client::{Backoff, Channel, Client, Event, Position, Resumed, Topic, names};
+use tickwire_client::{Backoff, Channel, Client, Event, Position, ResumeOutcome, Topic, names};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A hub with a log on disk; port 0 takes a free one.
@@ -60,7 +60,10 @@ impl Given {
             }
             Event::Disconnected { .. } => self.cuts += 1,
             Event::Subscribed { resumed, .. } => {
-                assert!(resumed.is_none_or(|resumed| resumed == Resumed::All), "{resumed:?}");
+                assert!(
+                    resumed.is_none_or(|resumed| resumed == ResumeOutcome::Complete),
+                    "{resumed:?}"
+                );
                 self.resumed += u64::from(resumed.is_some());
             }
             Event::Connected { anew, .. } => assert!(!anew, "the epoch is another one"),

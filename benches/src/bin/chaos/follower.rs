@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-use tickwire_protocol::{Channel, Resumed, Symbol, Tick};
+use tickwire_protocol::{Channel, ResumeOutcome, Symbol, Tick};
 
 use crate::heard::Heard;
 use crate::truth::{Topic, named, topic_of};
@@ -55,7 +55,7 @@ struct Connection {
     epoch: String,
     /// What the last command asked to be resumed was of this epoch.
     resume: Option<String>,
-    resumed: Option<Resumed>,
+    resumed: Option<ResumeOutcome>,
     /// Topics that were said to have a gap of unknown size, until their snapshot comes.
     announced: HashSet<Topic>,
     /// Place of the last live tick.
@@ -249,7 +249,7 @@ impl Follower {
     fn answered(
         &mut self,
         world: &mut World,
-        resumed: Option<Resumed>,
+        resumed: Option<ResumeOutcome>,
         position: Option<u64>,
     ) -> Result<(), Violation> {
         let connection = &mut self.connection;
@@ -258,14 +258,16 @@ impl Follower {
         let same_epoch = self.epoch.as_ref() == Some(&connection.epoch);
         let fits = match (&connection.resume, resumed) {
             (None, None) => true,
-            (Some(asked), Some(Resumed::Epoch)) => *asked != connection.epoch,
-            (Some(asked), Some(Resumed::All | Resumed::Gap)) => *asked == connection.epoch,
+            (Some(asked), Some(ResumeOutcome::NewEpoch)) => *asked != connection.epoch,
+            (Some(asked), Some(ResumeOutcome::Complete | ResumeOutcome::Gap)) => {
+                *asked == connection.epoch
+            }
             _ => false,
         };
         match resumed {
-            Some(Resumed::All) => world.counts.resumed_all += 1,
-            Some(Resumed::Gap) => world.counts.resumed_gap += 1,
-            Some(Resumed::Epoch) => world.counts.resumed_epoch += 1,
+            Some(ResumeOutcome::Complete) => world.counts.resumed_all += 1,
+            Some(ResumeOutcome::Gap) => world.counts.resumed_gap += 1,
+            Some(ResumeOutcome::NewEpoch) => world.counts.resumed_epoch += 1,
             None => {}
         }
         if !same_epoch {
@@ -274,8 +276,8 @@ impl Follower {
         } else if resumed.is_none() {
             self.floor.extend(self.last.drain());
         }
-        self.whole = matches!(resumed, Some(Resumed::All | Resumed::Gap));
-        if resumed == Some(Resumed::Gap) {
+        self.whole = matches!(resumed, Some(ResumeOutcome::Complete | ResumeOutcome::Gap));
+        if resumed == Some(ResumeOutcome::Gap) {
             self.undo = Some((self.last.clone(), self.position));
         }
         self.epoch = Some(connection.epoch.clone());
@@ -305,7 +307,7 @@ impl Follower {
         let expected_from = *last + 1;
         let wrong = Violation::Gap { topic, from, to, expected_from };
         match (self.connection.resumed, to) {
-            (Some(Resumed::Epoch), None) if from.is_none() => {
+            (Some(ResumeOutcome::NewEpoch), None) if from.is_none() => {
                 self.last.remove(&topic);
                 match self.connection.announced.insert(topic) {
                     true => Ok(()),
@@ -325,10 +327,10 @@ impl Follower {
     fn snapshot(&mut self, left: u64) -> Result<(), Violation> {
         self.connection.stage = Stage::Snapshot { left };
         match self.connection.resumed {
-            Some(Resumed::All | Resumed::Gap) => {
+            Some(ResumeOutcome::Complete | ResumeOutcome::Gap) => {
                 Err(Violation::Protocol("a snapshot of what was resumed".to_owned()))
             }
-            Some(Resumed::Epoch) | None => Ok(()),
+            Some(ResumeOutcome::NewEpoch) | None => Ok(()),
         }
     }
 
@@ -346,7 +348,7 @@ impl Follower {
             return Err(Violation::Repeated { topic, seq: tick.seq.0, expected: floor });
         }
         let announced = self.connection.announced.remove(&topic);
-        if self.connection.resumed == Some(Resumed::Epoch) && !announced {
+        if self.connection.resumed == Some(ResumeOutcome::NewEpoch) && !announced {
             let what = named(&topic);
             return Err(Violation::Protocol(format!("new epoch, but no gap of {what} was told")));
         }

@@ -1,6 +1,8 @@
 //! What a session is told, as far as it matters here.
 
-use tickwire_protocol::{Control, DecodeError, Element, Encoding, Resumed, Tick, decode_message};
+use tickwire_protocol::{
+    Control, DecodeError, Element, Encoding, ResumeOutcome, Tick, decode_message,
+};
 
 use crate::truth::Topic;
 
@@ -11,7 +13,7 @@ pub(crate) enum Heard {
         epoch: String,
     },
     Ack {
-        resumed: Option<Resumed>,
+        resumed: Option<ResumeOutcome>,
         position: Option<u64>,
     },
     Gap {

@@ -1,7 +1,7 @@
 //! What one client asks for and checks: pure, bytes in and bytes out.
 
 use tickwire_benches::frames::{first_frame, write_frame};
-use tickwire_protocol::{Control, Element, Encoding, Resumed, decode_message};
+use tickwire_protocol::{Control, Element, Encoding, ResumeOutcome, decode_message};
 
 use crate::universe::Universe;
 use crate::walk::{Item, is_data, walk};
@@ -203,9 +203,9 @@ impl Session {
                     self.answered_ns = now_ns;
                     self.position = pos;
                     match resumed {
-                        Some(Resumed::All) => tally.resumed[0] += 1,
-                        Some(Resumed::Gap) => tally.resumed[1] += 1,
-                        Some(Resumed::Epoch) => tally.resumed[2] += 1,
+                        Some(ResumeOutcome::Complete) => tally.resumed[0] += 1,
+                        Some(ResumeOutcome::Gap) => tally.resumed[1] += 1,
+                        Some(ResumeOutcome::NewEpoch) => tally.resumed[2] += 1,
                         None => {}
                     }
                 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use futures_util::{FutureExt, SinkExt};
 use tickwire_protocol::{
-    Channel, Command, Control, MessageBuf, Replay, ReplayFrom, ReplaySpeed, Seq, Symbol, Tick,
+    Channel, Command, Control, MessageBuf, Replay, ReplaySpeed, ReplayStart, Seq, Symbol, Tick,
     TickData, Trade, UnixNanos,
 };
 use tokio::io::DuplexStream;
@@ -292,8 +292,8 @@ async fn replay_at_a_pace_of_too_many_names_is_refused_before_it_is_sent() {
     let mut hub = hubs.recv().await.unwrap();
     let symbols: Vec<String> = (0..100_000).map(|n| format!("SYMBOL{n}")).collect();
     let all = names(&[Channel::Trades], symbols.iter().map(String::as_str)).unwrap();
-    let from = ReplayFrom::Ago(Duration::from_secs(60));
-    let paced = Replay { from, speed: ReplaySpeed::times(1.0).unwrap() };
+    let from = ReplayStart::Ago(Duration::from_secs(60));
+    let paced = Replay { from, speed: ReplaySpeed::factor(1.0).unwrap() };
     let error = client.subscribe_from(all.clone(), paced).await.unwrap_err();
     let ReplayError::TooLong { names, bytes, bytes_max } = error else { panic!("{error}") };
     assert_eq!((names, bytes_max), (100_000, 1 << 20));

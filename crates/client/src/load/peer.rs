@@ -306,7 +306,7 @@ mod tests {
     fn letters_that_are_never_conflated_are_those_of_the_protocol() {
         for channel in Channel::ALL {
             let latest = Delivery::Latest { max_rate: None };
-            let conflated = latest.on(channel) == latest;
+            let conflated = latest.for_channel(channel) == latest;
             assert_eq!(is_conflated(channel.letter().as_bytes()[0]), conflated, "{channel}");
         }
     }

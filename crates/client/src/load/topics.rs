@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 use tickwire_protocol::{
-    Channel, Command, Delivery, OnLag, Selection, Subscription, SubscriptionSet, Symbol,
+    Channel, Command, Delivery, OnLag, Selection, SubscribeRequest, SubscriptionSet, Symbol,
 };
 
 use crate::load::Plan;
@@ -93,7 +93,7 @@ impl Topics {
         }
         let (delivery, on_lag) = (self.delivery, self.on_lag);
         let mut text = Vec::new();
-        let asked = Subscription { names, delivery, on_lag, ..Subscription::default() };
+        let asked = SubscribeRequest { names, delivery, on_lag, ..SubscribeRequest::default() };
         Command::Subscribe(asked).write_json(&mut text);
         text
     }

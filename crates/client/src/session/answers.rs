@@ -1,6 +1,6 @@
 //! What the hub's answers to commands change.
 
-use tickwire_protocol::{Delivery, Resumed, SubscriptionSet};
+use tickwire_protocol::{Delivery, ResumeOutcome, SubscriptionSet};
 
 use super::commands::Unanswered;
 use super::{Change, Session};
@@ -19,7 +19,7 @@ pub(super) struct Lag {
 pub(super) struct Answer {
     pub(super) delivery: Delivery,
     pub(super) pos: Option<u64>,
-    pub(super) resumed: Option<Resumed>,
+    pub(super) resumed: Option<ResumeOutcome>,
 }
 
 impl Session {
@@ -66,7 +66,7 @@ impl Session {
     ) -> Option<Position> {
         let known = self.is_answered();
         let alone = !self.wanted.has_begun() && self.beginning.is_empty();
-        if answer.resumed == Some(Resumed::Epoch) {
+        if answer.resumed == Some(ResumeOutcome::NewEpoch) {
             self.beginning.push(names.clone());
             return None;
         }
@@ -74,7 +74,7 @@ impl Session {
             return None;
         }
         let mut pos = answer.pos?;
-        if answer.resumed == Some(Resumed::Gap) {
+        if answer.resumed == Some(ResumeOutcome::Gap) {
             // What is missing has not been told yet.
             pos = command.behind.map_or(pos, |behind| behind.min(pos));
         }
@@ -94,8 +94,13 @@ impl Session {
 
     /// Topics of an answered command begin somewhere else, so their numbers do, too. With each stands
     /// whether it was latest before.
-    fn rebase(&mut self, command: &Unanswered, resumed: Option<Resumed>, topics: &[(Topic, bool)]) {
-        let goes_on = matches!(resumed, Some(Resumed::All | Resumed::Gap));
+    fn rebase(
+        &mut self,
+        command: &Unanswered,
+        resumed: Option<ResumeOutcome>,
+        topics: &[(Topic, bool)],
+    ) {
+        let goes_on = matches!(resumed, Some(ResumeOutcome::Complete | ResumeOutcome::Gap));
         for (topic, was_latest) in topics {
             if self.is_latest(topic) {
                 continue;

@@ -1,7 +1,7 @@
 //! What a session says: requests in, commands out.
 
 use tickwire_protocol::{
-    Command, Delivery, Replay, ReplaySpeed, Resume, ResumePoint, Subscription, SubscriptionSet,
+    Command, Delivery, Replay, ReplaySpeed, Resume, ResumePoint, SubscribeRequest, SubscriptionSet,
 };
 
 use super::Session;
@@ -29,7 +29,7 @@ impl Change {
         let is_paced = matches!(
             self,
             Self::Subscribe(How {
-                start: Start::Replay(Replay { speed: ReplaySpeed::Times(_), .. }),
+                start: Start::Replay(Replay { speed: ReplaySpeed::Factor(_), .. }),
                 ..
             })
         );
@@ -49,7 +49,7 @@ const OPTIONS_BYTES: usize = 512;
 /// How long a command with these names is at most.
 pub(crate) fn command_bytes(names: &SubscriptionSet) -> usize {
     let mut text = Vec::new();
-    let subscription = Subscription { names: names.clone(), ..Subscription::default() };
+    let subscription = SubscribeRequest { names: names.clone(), ..SubscribeRequest::default() };
     Command::Subscribe(subscription).write_json(&mut text);
     text.len() + OPTIONS_BYTES
 }
@@ -97,7 +97,7 @@ impl Session {
                 (Command::Subscribe(subscription), goes_back, behind)
             }
             Change::Unsubscribe => {
-                let subscription = Subscription { names, id, ..Subscription::default() };
+                let subscription = SubscribeRequest { names, id, ..SubscribeRequest::default() };
                 (Command::Unsubscribe(subscription), false, None)
             }
         };
@@ -125,11 +125,11 @@ impl Session {
         names: SubscriptionSet,
         id: Option<u64>,
         behind: Option<Position>,
-    ) -> Subscription {
+    ) -> SubscribeRequest {
         let replay = if let Start::Replay(replay) = how.start { Some(replay) } else { None };
-        let is_every = |(channel, _)| how.delivery.on(channel) == Delivery::Every;
+        let is_every = |(channel, _)| how.delivery.for_channel(channel) == Delivery::Every;
         let pos = each(&names).any(is_every);
-        Subscription {
+        SubscribeRequest {
             snapshot: self.snapshot,
             delivery: how.delivery,
             on_lag: self.on_lag,

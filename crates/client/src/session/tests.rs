@@ -5,8 +5,8 @@ use super::*;
 use crate::names;
 use crate::wanted::How;
 use tickwire_protocol::{
-    Channel, Delivery, ErrorCode, MessageBuf, OnLag, PerChannel, Resume, ResumePoint, Resumed,
-    Subscription, Symbol, TickData, Trade, UnixNanos,
+    Channel, Delivery, ErrorCode, MessageBuf, OnLag, PerChannel, Resume, ResumeOutcome,
+    ResumePoint, SubscribeRequest, Symbol, TickData, Trade, UnixNanos,
 };
 
 const TRADES: &[Channel] = &[Channel::Trades];
@@ -80,7 +80,7 @@ impl Heard {
         delivery: Delivery,
         names: SubscriptionSet,
         pos: Option<u64>,
-        resumed: Option<Resumed>,
+        resumed: Option<ResumeOutcome>,
     ) -> Vec<Event> {
         self.control(&Control::Subscription {
             id: Some(number),

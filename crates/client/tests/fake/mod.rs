@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "part of tests")]
 
 use futures_util::{SinkExt, StreamExt};
-use tickwire_client::{Encoding, Resumed, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
-use tickwire_protocol::{Command, Control, MessageBuf, Subscription};
+use tickwire_client::{Encoding, ResumeOutcome, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
+use tickwire_protocol::{Command, Control, MessageBuf, SubscribeRequest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -80,12 +80,16 @@ impl Session {
     }
 
     /// The next command, which must be a subscribe; it is acknowledged.
-    pub async fn subscribed(&mut self) -> Subscription {
+    pub async fn subscribed(&mut self) -> SubscribeRequest {
         self.begun(None, None).await
     }
 
     /// The next command, which must be a subscribe; its names begin behind a position.
-    pub async fn begun(&mut self, pos: Option<u64>, resumed: Option<Resumed>) -> Subscription {
+    pub async fn begun(
+        &mut self,
+        pos: Option<u64>,
+        resumed: Option<ResumeOutcome>,
+    ) -> SubscribeRequest {
         let Some(Ok(Message::Text(text))) = self.socket.next().await else {
             panic!("the client does not subscribe")
         };

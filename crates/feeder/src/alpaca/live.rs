@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tickwire_protocol::{Report, SubscriptionSet, Tick, UnixNanos};
+use tickwire_protocol::{SourceReport, SubscriptionSet, Tick, UnixNanos};
 use tokio::sync::{Notify, watch};
 
 use super::names::{NameSet, each};
@@ -18,7 +18,7 @@ struct Shared {
     queue: Mutex<Queue>,
     filled: Notify,
     /// The newest.
-    report: Mutex<Report>,
+    report: Mutex<SourceReport>,
     reported: Notify,
     ends: Mutex<Ends>,
 }
@@ -35,7 +35,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn report(&self) -> MutexGuard<'_, Report> {
+    fn report(&self) -> MutexGuard<'_, SourceReport> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -80,7 +80,7 @@ impl Queue {
 
 /// What a tick takes in the queue, in bytes.
 fn room(tick: &Tick) -> usize {
-    size_of::<(Tick, UnixNanos)>() + tick.long_text_bytes()
+    size_of::<(Tick, UnixNanos)>() + tick.heap_bytes()
 }
 
 /// Where the upstream's side puts ticks and tells how it is, and hears what is wanted.
@@ -103,7 +103,7 @@ pub(super) struct Live {
 }
 
 /// Both sides of a queue of at most so many bytes.
-pub(super) fn live(bytes_max: usize, on_demand: bool, first: Report) -> (Intake, Live) {
+pub(super) fn live(bytes_max: usize, on_demand: bool, first: SourceReport) -> (Intake, Live) {
     let queue = Queue { ticks: VecDeque::new(), bytes: 0, bytes_max, dropped: 0, closed: false };
     let shared = Arc::new(Shared {
         queue: Mutex::new(queue),
@@ -151,9 +151,9 @@ impl Intake {
 
     /// Says how the upstream is now. Whether the hub may make bars does not change: the first report
     /// has said it.
-    pub(super) fn report(&self, report: Report) {
+    pub(super) fn report(&self, report: SourceReport) {
         let mut newest = self.shared.report();
-        *newest = Report { no_bars: newest.no_bars, ..report };
+        *newest = SourceReport { no_bars: newest.no_bars, ..report };
         drop(newest);
         self.shared.reported.notify_one();
     }
@@ -231,7 +231,7 @@ impl Supply for Live {
         self.on_demand
     }
 
-    fn begin(&mut self, epoch: Option<&str>) -> Option<Report> {
+    fn begin(&mut self, epoch: Option<&str>) -> Option<SourceReport> {
         self.begins = true;
         self.shared.ends().hub = epoch.map(str::to_owned);
         if self.shared.goes_round() {
@@ -253,7 +253,7 @@ impl Supply for Live {
         });
     }
 
-    async fn report(&self) -> Report {
+    async fn report(&self) -> SourceReport {
         self.shared.reported.notified().await;
         self.shared.report().clone()
     }
@@ -268,9 +268,9 @@ mod tests {
         Simulator::new(SimConfig { symbols: 3, ..SimConfig::default() }).take(count).collect()
     }
 
-    fn report() -> Report {
+    fn report() -> SourceReport {
         let state = tickwire_protocol::FeedState::Down;
-        Report {
+        SourceReport {
             state,
             detail: None,
             upstream: None,
@@ -361,9 +361,9 @@ mod tests {
     async fn each_session_is_told_the_newest_report() {
         let (intake, mut live) = live(1_000_000, true, report());
         for connects in 1..4 {
-            intake.report(Report { connects, no_bars: false, ..report() });
+            intake.report(SourceReport { connects, no_bars: false, ..report() });
         }
-        let newest = Report { connects: 3, ..report() }; // no bars: as the first has said
+        let newest = SourceReport { connects: 3, ..report() }; // no bars: as the first has said
         assert_eq!(live.report().await, newest);
         assert_eq!(live.begin(None), Some(newest));
     }

@@ -13,8 +13,8 @@ mod tests;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Command, Control, Credentials, Element, Encoding, ErrorCode, Report, Seq, Tick, UnixNanos,
-    decode_stream,
+    Command, Control, Credentials, Element, Encoding, ErrorCode, Seq, SourceReport, Tick,
+    UnixNanos, decode_alpaca_stream,
 };
 
 use super::hours::MarketHours;
@@ -130,7 +130,7 @@ impl Session {
             Frame::Binary(bytes) => (bytes, Encoding::MsgpackMap),
             Frame::Sign => return Ok(Vec::new()),
         };
-        let elements = match decode_stream(bytes, encoding) {
+        let elements = match decode_alpaca_stream(bytes, encoding) {
             Ok(elements) => elements,
             Err(error) => return self.unreadable(&error.to_string()).map(|()| Vec::new()),
         };
@@ -309,12 +309,12 @@ impl Session {
     }
 
     /// How it is now, for people and the hub.
-    pub(super) fn report(&self) -> Report {
+    pub(super) fn report(&self) -> SourceReport {
         self.status.report()
     }
 
     /// The same, if it is time to tell.
-    pub(super) fn news(&mut self, now: UnixNanos) -> Option<Report> {
+    pub(super) fn news(&mut self, now: UnixNanos) -> Option<SourceReport> {
         self.status.news(now)
     }
 

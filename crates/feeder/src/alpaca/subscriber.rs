@@ -12,7 +12,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tickwire_protocol::{Channel, Command, ErrorCode, Subscription, SubscriptionSet, UnixNanos};
+use tickwire_protocol::{
+    Channel, Command, ErrorCode, SubscribeRequest, SubscriptionSet, UnixNanos,
+};
 
 use super::names::{Name, NameSet, carrier, collect};
 
@@ -102,7 +104,7 @@ impl Subscriber {
         }
         let request = self.removal(now).or_else(|| self.addition()).or_else(|| self.part(now))?;
         let names = collect(request.names.iter().copied());
-        let subscription = Subscription { names, ..Subscription::default() };
+        let subscription = SubscribeRequest { names, ..SubscribeRequest::default() };
         let adds = request.adds;
         self.asked = Some((request, now));
         Some(if adds {

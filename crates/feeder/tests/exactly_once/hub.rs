@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::{SinkExt, StreamExt};
 use rand::rngs::Xoshiro256PlusPlus as Random;
 use rand::{RngExt, SeedableRng};
-use tickwire_protocol::{Command, Control, Encoding, Published, Tick, decode_publish};
+use tickwire_protocol::{Command, Control, Encoding, PublishedMessage, Tick, decode_publish};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_tungstenite::tungstenite::Message;
@@ -97,7 +97,7 @@ impl State {
             return None;
         }
         let decoded = decode_publish(message, Encoding::MsgpackArray, 500).expect("well formed");
-        let Published { ticks, mark, lost } = decoded;
+        let PublishedMessage { ticks, mark, lost } = decoded;
         assert!(!ticks.is_empty() || lost > 0, "a message says something");
         self.last += 1;
         self.mark = Some(mark.expect("every message has a mark"));

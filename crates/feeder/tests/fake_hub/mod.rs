@@ -2,7 +2,9 @@
 
 use futures_util::{SinkExt, StreamExt};
 use tickwire_feeder::{Pace, PublisherConfig, Speed};
-use tickwire_protocol::{Command, Control, Encoding, ErrorCode, Report, Tick, decode_publish};
+use tickwire_protocol::{
+    Command, Control, Encoding, ErrorCode, SourceReport, Tick, decode_publish,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -23,14 +25,14 @@ pub(crate) struct FakeHub {
     /// Ticks it was told that the source had dropped.
     pub(crate) lost: u64,
     /// What it was told of the publisher's source, in order.
-    pub(crate) reports: Vec<Report>,
+    pub(crate) reports: Vec<SourceReport>,
 }
 
 /// What a publisher has sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     Data,
-    Report,
+    SourceReport,
     End,
 }
 
@@ -105,7 +107,7 @@ impl FakeHub {
         loop {
             match self.take_any(session).await {
                 Taken::Data => return true,
-                Taken::Report => {}
+                Taken::SourceReport => {}
                 Taken::End => return false,
             }
         }
@@ -119,7 +121,7 @@ impl FakeHub {
                     panic!("{text}")
                 };
                 self.reports.push(report);
-                Taken::Report
+                Taken::SourceReport
             }
             Message::Binary(bytes) => {
                 assert!(bytes.len() <= 65_535);

@@ -4,7 +4,7 @@ use futures_util::{SinkExt, StreamExt};
 use tickwire_feeder::AlpacaConfig;
 use tickwire_protocol::{
     AlpacaCommand, Control, Credentials, Encoding, ErrorCode, MessageBuf, SubscriptionSet, Tick,
-    write_ack,
+    write_alpaca_subscription,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -109,7 +109,7 @@ impl Peer {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Binary(bytes))) => {
-                    let mut commands = AlpacaCommand::read_all(&bytes, Encoding::MsgpackMap);
+                    let mut commands = AlpacaCommand::decode_all(&bytes, Encoding::MsgpackMap);
                     return Some(commands.next().unwrap().unwrap());
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -145,7 +145,7 @@ impl Peer {
             other => panic!("{other:?}"),
         }
         let mut ack = Vec::new();
-        write_ack(&self.names, Encoding::MsgpackMap, &mut ack);
+        write_alpaca_subscription(&self.names, Encoding::MsgpackMap, &mut ack);
         self.send(Message::binary(ack)).await;
     }
 

@@ -8,7 +8,8 @@ use tickwire_feeder::{
     AlpacaConfig, Counts, FeedError, Progress, PublisherConfig, SimConfig, Simulator, relay,
 };
 use tickwire_protocol::{
-    AlpacaCommand, Channel, Control, ErrorCode, Feed, FeedState, Report, SubscriptionSet, Tick,
+    AlpacaCommand, Channel, Control, ErrorCode, Feed, FeedState, SourceReport, SubscriptionSet,
+    Tick,
 };
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
@@ -67,9 +68,13 @@ impl FakeHub {
     }
 
     /// Takes messages until a report is as it should be.
-    async fn report(&mut self, session: &mut Session, fits: impl Fn(&Report) -> bool) -> Report {
+    async fn report(
+        &mut self,
+        session: &mut Session,
+        fits: impl Fn(&SourceReport) -> bool,
+    ) -> SourceReport {
         loop {
-            if self.take_any(session).await == Taken::Report
+            if self.take_any(session).await == Taken::SourceReport
                 && let Some(report) = self.reports.last()
                 && fits(report)
             {
@@ -85,7 +90,7 @@ impl FakeHub {
     }
 }
 
-fn detail(report: &Report) -> &str {
+fn detail(report: &SourceReport) -> &str {
     report.detail.as_deref().unwrap()
 }
 
@@ -125,7 +130,7 @@ async fn upstream_that_goes_is_reported_and_comes_back_with_the_whole_set() {
         let mut second = upstream.serve().await;
         assert_eq!(second.names(Channel::Trades), "*");
         second.ticks(&ticks[100..]).await;
-        let fits = |report: &Report| report.state == FeedState::Live && report.connects == 2;
+        let fits = |report: &SourceReport| report.state == FeedState::Live && report.connects == 2;
         hub.report(&mut session, fits).await;
         hub.take_ticks(&mut session, 300).await;
         stop.cancel();
@@ -252,7 +257,7 @@ async fn what_the_upstream_says_of_the_key_is_reported() {
             let mut peer = upstream.accept().await;
             assert!(matches!(peer.hear().await, Some(AlpacaCommand::Auth(_))));
             peer.error(code).await;
-            let fits = |report: &Report| detail(report).starts_with(said);
+            let fits = |report: &SourceReport| detail(report).starts_with(said);
             let report = hub.report(&mut session, fits).await;
             assert_eq!((report.state, report.errors), (FeedState::Down, 1));
             assert_eq!(peer.hear().await, None, "it goes");
@@ -271,7 +276,8 @@ async fn upstream_that_is_none_is_reported_with_its_status() {
     relayed(of_trades(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;
         upstream.refuse(404).await;
-        let fits = |report: &Report| detail(report).contains("HTTP 404 Not Found no such feed");
+        let fits =
+            |report: &SourceReport| detail(report).contains("HTTP 404 Not Found no such feed");
         hub.report(&mut session, fits).await;
         stop.cancel();
         hub.take_all(&mut session).await;

@@ -119,7 +119,7 @@ impl Numbered {
     /// typically 60 in arrays, 80 in maps and 130 in JSON, for a quote 80, 100 and 150).
     fn footprint(&self) -> usize {
         const ENCODINGS: usize = 340;
-        size_of::<Self>() + ENCODINGS + 5 * self.tick.long_text_bytes()
+        size_of::<Self>() + ENCODINGS + 5 * self.tick.heap_bytes()
     }
 }
 
@@ -213,7 +213,7 @@ mod tests {
             for data in largest(text, conditions) {
                 let tick = Tick { symbol, seq: Seq(u64::MAX), time: UnixNanos::MAX, data };
                 assert_eq!(tick.check_size(), Ok(()));
-                let outside = tick.long_text_bytes();
+                let outside = tick.heap_bytes();
                 let numbered = Numbered { topic: TopicId(0), feed: FeedId(0), tick };
                 let batch = Batch::new(Position::FIRST, UnixNanos(0), vec![numbered; 10]);
                 let encoded =

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use tickwire_protocol::{Channel, PerChannel, Times, UnixNanos};
+use tickwire_protocol::{Channel, PerChannel, SpeedFactor, UnixNanos};
 
 use super::topics::LocalId;
 use super::wheel::Due;
@@ -155,21 +155,21 @@ pub(crate) struct Pace {
     pub(crate) began: UnixNanos,
     /// The receive time it began with.
     pub(crate) from: UnixNanos,
-    pub(crate) times: Times,
+    pub(crate) speed: SpeedFactor,
 }
 
 impl Pace {
     /// The receive time it has come to.
     pub(crate) fn reached(&self, now: UnixNanos) -> UnixNanos {
         let passed = u128::from(now.0.saturating_sub(self.began.0));
-        let played = passed * u128::from(self.times.thousandths()) / 1000;
+        let played = passed * u128::from(self.speed.thousandths()) / 1000;
         UnixNanos(self.from.0.saturating_add(u64::try_from(played).unwrap_or(u64::MAX)))
     }
 
     /// When it comes to a receive time.
     pub(crate) fn due(&self, received: UnixNanos) -> UnixNanos {
         let ahead = u128::from(received.0.saturating_sub(self.from.0));
-        let wait = (ahead * 1000).div_ceil(u128::from(self.times.thousandths()));
+        let wait = (ahead * 1000).div_ceil(u128::from(self.speed.thousandths()));
         UnixNanos(self.began.0.saturating_add(u64::try_from(wait).unwrap_or(u64::MAX)))
     }
 }
@@ -203,8 +203,8 @@ mod tests {
 
     #[test]
     fn a_pace_reaches_each_time_when_it_is_due() {
-        let ReplaySpeed::Times(times) = ReplaySpeed::times(2.5).unwrap() else { unreachable!() };
-        let pace = Pace { began: UnixNanos(1_000), from: UnixNanos(77), times };
+        let ReplaySpeed::Factor(speed) = ReplaySpeed::factor(2.5).unwrap() else { unreachable!() };
+        let pace = Pace { began: UnixNanos(1_000), from: UnixNanos(77), speed };
         assert_eq!(pace.reached(UnixNanos(900)), UnixNanos(77));
         assert_eq!(pace.reached(UnixNanos(1_100)), UnixNanos(77 + 250));
         for received in [0, 77, 78, 1_000, u64::MAX] {

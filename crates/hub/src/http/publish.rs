@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use tickwire_protocol::{Encoding, Published, decode_publish};
+use tickwire_protocol::{Encoding, PublishedMessage, decode_publish};
 use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::{Role, WebSocketConfig};
@@ -145,7 +145,7 @@ async fn take_body(shared: &Shared, feed: FeedId, body: Body) -> Result<Response
     let permit = publisher::room(shared, offered).await;
     let permit = permit.ok_or(()).map_err(stopping)?;
     let (done, numbered) = oneshot::channel();
-    let Published { ticks, lost, mark: _unacknowledged } = published;
+    let PublishedMessage { ticks, lost, mark: _unacknowledged } = published;
     let done = Some(done);
     let message = Ingest::Ticks { feed, ticks, lost, numbered: None, progress: None, done, permit };
     shared.ingest.send(message).await.map_err(|_| stopping(()))?;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use tickwire_protocol::{
-    Command, Control, Encoding, ErrorCode, Publish, Published, Report, decode_publish,
+    Command, Control, Encoding, ErrorCode, PublishRequest, PublishedMessage, SourceReport,
+    decode_publish,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
@@ -205,16 +206,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Ok(published) => published,
             Err(error) => {
                 // The message is lost, but it counts: both sides number every data message.
-                self.hand_to_router(Published::default()).await?;
+                self.hand_to_router(PublishedMessage::default()).await?;
                 return self.refuse(ErrorCode::InvalidSyntax, error.to_string()).await;
             }
         };
         self.hand_to_router(published).await
     }
 
-    async fn hand_to_router(&mut self, published: Published) -> Result<(), End> {
+    async fn hand_to_router(&mut self, published: PublishedMessage) -> Result<(), End> {
         let permit = self.wait_for_room(published.ticks.len()).await?;
-        let Published { ticks, mark, lost } = published;
+        let PublishedMessage { ticks, mark, lost } = published;
         let numbered = self.acknowledged.as_mut().map(|session| {
             session.number += 1;
             let (id, token, number) = (session.id.clone(), session.token, session.number);
@@ -265,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    async fn open(&mut self, publish: Publish) -> Result<(), End> {
+    async fn open(&mut self, publish: PublishRequest) -> Result<(), End> {
         let name: Arc<str> = publish.publisher.into();
         let status = self.shared.feeds.get(self.feed);
         let id = PublisherId::new(&status.name, &name);
@@ -286,7 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Takes note of how the place is where the ticks come from.
-    async fn report(&mut self, report: Report) -> Result<(), End> {
+    async fn report(&mut self, report: SourceReport) -> Result<(), End> {
         let (feed, no_bars) = (self.feed, report.no_bars);
         self.shared.feeds.get(feed).sources.report(self.source, report, clock::wall());
         if no_bars && !std::mem::replace(&mut self.no_bars, true) {

@@ -1,8 +1,8 @@
 //! What sessions say: the hub's own protocol, that of Alpaca, or anything, which is sent back.
 
 use tickwire_protocol::{
-    AlpacaCommand, AlpacaError, Channel, Command, CommandError, Credentials, Encoding, ErrorCode,
-    Subscription, SubscriptionSet,
+    AlpacaCommand, AlpacaCommandError, Channel, Command, CommandError, Credentials, Encoding,
+    ErrorCode, SubscribeRequest, SubscriptionSet,
 };
 use tungstenite::{Bytes, Message};
 
@@ -54,7 +54,7 @@ impl Request {
 
     /// Takes the first command out of a message of Alpaca's protocol.
     pub(crate) fn take_first(message: &mut Bytes, encoding: Encoding) -> Option<Self> {
-        let mut commands = AlpacaCommand::read_all(message, encoding);
+        let mut commands = AlpacaCommand::decode_all(message, encoding);
         let first = commands.next()?;
         let rest = commands.rest().len();
         *message = message.slice(message.len() - rest..);
@@ -66,7 +66,7 @@ impl Request {
             Ok(AlpacaCommand::Unsubscribe(names)) => {
                 Self::Command(Box::new(Command::Unsubscribe(naming(names))))
             }
-            Err(AlpacaError { code, detail }) => Self::Unreadable { id: None, code, detail },
+            Err(AlpacaCommandError { code, detail }) => Self::Unreadable { id: None, code, detail },
         })
     }
 
@@ -85,11 +85,11 @@ impl Request {
 }
 
 /// Who has trades gets what becomes of them.
-fn naming(mut names: SubscriptionSet) -> Subscription {
+fn naming(mut names: SubscriptionSet) -> SubscribeRequest {
     for channel in [Channel::Corrections, Channel::CancelErrors] {
         names[channel] = names[Channel::Trades].clone();
     }
-    Subscription { names, snapshot: Some(false), ..Subscription::default() }
+    SubscribeRequest { names, snapshot: Some(false), ..SubscribeRequest::default() }
 }
 
 #[cfg(test)]

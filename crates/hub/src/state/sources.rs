@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
-use tickwire_protocol::{FeedState, Report, UnixNanos};
+use tickwire_protocol::{FeedState, SourceReport, UnixNanos};
 
 /// The publishers' sessions of one feed. As many as `publishers_max` at the most.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(crate) struct Source {
     /// Since when it has been there, or in the state that it reports.
     pub(crate) since: UnixNanos,
     /// What it has said last.
-    pub(crate) report: Option<Report>,
+    pub(crate) report: Option<SourceReport>,
 }
 
 /// The place of a session among the [`Sources`] of its feed.
@@ -41,7 +41,7 @@ impl Sources {
     }
 
     /// It says how the place is where its ticks come from.
-    pub(crate) fn report(&self, id: SourceId, report: Report, now: UnixNanos) {
+    pub(crate) fn report(&self, id: SourceId, report: SourceReport, now: UnixNanos) {
         let source = &mut self.lock()[id.0];
         if source.state() != report.state {
             source.since = now;

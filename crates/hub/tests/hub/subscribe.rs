@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use tickwire_hub::Config;
-use tickwire_protocol::{Channel, Command, Encoding, Subscription, SubscriptionSet, Tick};
+use tickwire_protocol::{Channel, Command, Encoding, SubscribeRequest, SubscriptionSet, Tick};
 
 use crate::kit::{
     Client, Event, OPEN_BINARY, OPEN_TEXT, Publisher, Stop, TestHub, config, id_of, quote, trade,
@@ -239,8 +239,12 @@ fn commands_may_be_json_text_or_msgpack_binary_with_either_encoding() {
         assert_eq!(client.control()["id"], 1);
         let mut names = SubscriptionSet::default();
         names[Channel::Trades].add("AAPL").unwrap();
-        let subscription =
-            Subscription { names, snapshot: Some(false), id: Some(2), ..Subscription::default() };
+        let subscription = SubscribeRequest {
+            names,
+            snapshot: Some(false),
+            id: Some(2),
+            ..SubscribeRequest::default()
+        };
         let mut command = Vec::new();
         Command::Subscribe(subscription).write_msgpack(&mut command);
         client.send_frame(OPEN_BINARY, &command);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Channel, Command, Delivery, Encoding, MaxRate, OnLag, PerChannel, Replay, ReplayFrom,
-    ReplaySpeed, Subscription, SubscriptionSet,
+    Channel, Command, Delivery, Encoding, MaxRate, OnLag, PerChannel, Replay, ReplaySpeed,
+    ReplayStart, SubscribeRequest, SubscriptionSet,
 };
 
 use crate::connection::Connection;
@@ -69,7 +69,8 @@ impl Client {
                     let names = self.beside_wild(names);
                     let (pos, resume) = (random.chance(70), Some(resume));
                     let id = self.number();
-                    let asked = Subscription { names, resume, pos, id, ..Subscription::default() };
+                    let asked =
+                        SubscribeRequest { names, resume, pos, id, ..SubscribeRequest::default() };
                     send(&mut connection, &Command::Subscribe(asked), random);
                 }
             }
@@ -108,16 +109,16 @@ impl Client {
             0 => Command::List { id },
             1..4 if !self.looks_back => {
                 let names = names(random);
-                Command::Unsubscribe(Subscription { names, id, ..Subscription::default() })
+                Command::Unsubscribe(SubscribeRequest { names, id, ..SubscribeRequest::default() })
             }
-            4 if self.looks_back => Command::Subscribe(Subscription {
+            4 if self.looks_back => Command::Subscribe(SubscribeRequest {
                 names: self.beside_wild(names(random)),
                 pos: random.chance(50),
                 replay: Some(replay(random)),
                 id,
-                ..Subscription::default()
+                ..SubscribeRequest::default()
             }),
-            _ => Command::Subscribe(Subscription {
+            _ => Command::Subscribe(SubscribeRequest {
                 names: self.beside_wild(names(random)),
                 snapshot: random.pick(&[None, None, Some(true), Some(false)]),
                 delivery: if self.looks_back { Delivery::Every } else { delivery(random) },
@@ -127,7 +128,7 @@ impl Client {
                 },
                 pos: random.chance(30),
                 id,
-                ..Subscription::default()
+                ..SubscribeRequest::default()
             }),
         };
         send(connection, &command, random);
@@ -154,9 +155,9 @@ fn replay(random: &mut Random) -> Replay {
     let ago_ms = random.weighted(&[(1, 10), (2, 300), (1, 10_000)]);
     let speed = match random.below(3) {
         0 => ReplaySpeed::Max,
-        _ => ReplaySpeed::times(random.pick(&[1.0, 20.0])).unwrap(),
+        _ => ReplaySpeed::factor(random.pick(&[1.0, 20.0])).unwrap(),
     };
-    Replay { from: ReplayFrom::Ago(Duration::from_millis(random.below(ago_ms))), speed }
+    Replay { from: ReplayStart::Ago(Duration::from_millis(random.below(ago_ms))), speed }
 }
 
 fn names(random: &mut Random) -> SubscriptionSet {

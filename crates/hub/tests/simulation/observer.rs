@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tickwire_protocol::{
     Channel, Command, Control, Delivery, Element, Encoding, ErrorCode, OnLag, PerChannel,
-    Subscription, SubscriptionSet, Symbol, Tick, decode_message,
+    SubscribeRequest, SubscriptionSet, Symbol, Tick, decode_message,
 };
 
 use crate::connection::Expected;
@@ -378,14 +378,14 @@ impl Observer {
     fn subscribed(
         &mut self,
         expected: &Expected,
-        asked: &Subscription,
+        asked: &SubscribeRequest,
         names: &SubscriptionSet,
         facts: &Facts<'_>,
     ) {
         let mut values = BTreeMap::new();
         let mut snapshot = false;
         for (channel, selection) in names.iter() {
-            let delivery = asked.delivery.on(channel);
+            let delivery = asked.delivery.for_channel(channel);
             for symbol in &selection.symbols {
                 let name = (channel, *symbol);
                 assert!(asked.names[channel].symbols.contains(symbol), "nobody asked for {name:?}");
@@ -501,7 +501,8 @@ impl Observer {
     /// What can be conflated is, from here on.
     fn conflate(&mut self, facts: &Facts<'_>) {
         let latest = Delivery::Latest { max_rate: None };
-        for name in facts.truth.names(self.feed).filter(|name| latest.on(name.0) == latest) {
+        for name in facts.truth.names(self.feed).filter(|name| latest.for_channel(name.0) == latest)
+        {
             match self.track(name, facts) {
                 Some(Track::Every { next }) => {
                     // Dropped before its name began anew, its last value comes as news.
@@ -520,7 +521,7 @@ impl Observer {
         let wild = self.wild.iter_mut().map(|(channel, mode)| (*channel, mode));
         for (channel, mode) in names.chain(wild) {
             if mode.delivery == Delivery::Every {
-                mode.delivery = latest.on(channel);
+                mode.delivery = latest.for_channel(channel);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tickwire_protocol::{Command, Control, Encoding, ErrorCode, MessageBuf, Publish};
+use tickwire_protocol::{Command, Control, Encoding, ErrorCode, MessageBuf, PublishRequest};
 
 use crate::intake::{Intake, LineId};
 use crate::random::Random;
@@ -54,7 +54,7 @@ impl Publisher {
         if !self.greeted {
             let mut hello = Vec::new();
             let publisher = format!("publisher-{}", self.number);
-            Command::Publish(Publish { publisher, demand: false }).write_msgpack(&mut hello);
+            Command::Publish(PublishRequest { publisher, demand: false }).write_msgpack(&mut hello);
             intake.send(line, hello);
         }
     }

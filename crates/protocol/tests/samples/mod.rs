@@ -3,15 +3,16 @@
 
 use tickwire_protocol::{
     Bar, CancelError, Channel, Command, Conditions, Control, Correction, Credentials, Delivery,
-    Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf, Mode, OnLag,
-    PerChannel, Price, Publish, Quote, Replay, ReplaySpeed, Report, Resume, ResumePoint, Resumed,
-    Seq, Status, Subscription, SubscriptionSet, Symbol, Text, Tick, TickData, Trade, write_ack,
+    DeliveryGroup, Encoding, ErrorCode, Feed, FeedState, Imbalance, Luld, MaxRate, MessageBuf,
+    OnLag, PerChannel, Price, PublishRequest, Quote, Replay, ReplaySpeed, Resume, ResumeOutcome,
+    ResumePoint, Seq, SourceReport, Status, SubscribeRequest, SubscriptionSet, Symbol, Text, Tick,
+    TickData, Trade, write_alpaca_subscription,
 };
 
 /// A message.
 pub(crate) enum Sample {
     Ticks(Vec<Tick>),
-    Published {
+    PublishedMessage {
         ticks: Vec<Tick>,
         mark: &'static str,
         lost: u64,
@@ -43,7 +44,7 @@ impl Sample {
                 ticks.iter().for_each(|tick| message.push(tick));
                 out.extend_from_slice(message.finish());
             }
-            Self::Published { ticks, mark, lost } => {
+            Self::PublishedMessage { ticks, mark, lost } => {
                 let mut message = MessageBuf::new(encoding);
                 ticks.iter().for_each(|tick| message.push(tick));
                 message.push_mark(mark);
@@ -59,7 +60,7 @@ impl Sample {
                 out.extend_from_slice(message.finish());
             }
             Self::Control(control) => control.write_message(encoding, &mut out),
-            Self::Ack(names) => write_ack(names, encoding, &mut out),
+            Self::Ack(names) => write_alpaca_subscription(names, encoding, &mut out),
             Self::Command(command) => match encoding {
                 Encoding::Json => command.write_json(&mut out),
                 Encoding::MsgpackArray | Encoding::MsgpackMap => command.write_msgpack(&mut out),
@@ -78,7 +79,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Sample)> {
     samples.push(("positioned", Sample::Positioned { ticks, pos: 2_000_042 }));
     for (name, lost) in [("published", 0), ("published_lost", 17)] {
         let ticks = vec![tick("AAPL", 0, trade())];
-        samples.push((name, Sample::Published { ticks, mark: "trades.csv:1042", lost }));
+        samples.push((name, Sample::PublishedMessage { ticks, mark: "trades.csv:1042", lost }));
     }
     let mut unnumbered = quote_of_one_side();
     unnumbered.seq = Seq(0);
@@ -261,8 +262,8 @@ fn latest_acks() -> [(&'static str, Control); 2] {
         delivery: Delivery::Every,
         on_lag: OnLag::Close,
         modes: vec![
-            Mode { delivery: latest(Some(10.0)), names: all_quotes() },
-            Mode { delivery: latest(None), names: trade },
+            DeliveryGroup { delivery: latest(Some(10.0)), names: all_quotes() },
+            DeliveryGroup { delivery: latest(None), names: trade },
         ],
         pos: None,
         resumed: None,
@@ -272,7 +273,7 @@ fn latest_acks() -> [(&'static str, Control); 2] {
 }
 
 /// The answer to a subscribe of two trades.
-fn history_ack(pos: u64, resumed: Option<Resumed>, from: Option<&str>) -> Control {
+fn history_ack(pos: u64, resumed: Option<ResumeOutcome>, from: Option<&str>) -> Control {
     let mut total = PerChannel::default();
     total[Channel::Trades] = 2;
     Control::Subscription {
@@ -292,8 +293,8 @@ fn history_ack(pos: u64, resumed: Option<Resumed>, from: Option<&str>) -> Contro
 fn history_acks() -> [(&'static str, Control); 4] {
     [
         ("subscription_positioned", history_ack(2_000_041, None, None)),
-        ("subscription_resumed", history_ack(1_999_000, Some(Resumed::All), None)),
-        ("subscription_resumed_gap", history_ack(1_999_512, Some(Resumed::Gap), None)),
+        ("subscription_resumed", history_ack(1_999_000, Some(ResumeOutcome::Complete), None)),
+        ("subscription_resumed_gap", history_ack(1_999_512, Some(ResumeOutcome::Gap), None)),
         ("subscription_replay", history_ack(1_500_000, None, Some("2026-01-02T14:30:00Z"))),
     ]
 }
@@ -311,20 +312,20 @@ fn history_commands() -> [(&'static str, Command); 5] {
     let subscribe = |pos, resume, replay| {
         let names = trades();
         let id = Some(1);
-        Command::Subscribe(Subscription {
+        Command::Subscribe(SubscribeRequest {
             names,
             id,
             pos,
             resume,
             replay,
-            ..Subscription::default()
+            ..SubscribeRequest::default()
         })
     };
     let resume = |point| Some(Resume { epoch: "8c1f6e0b52d94a37".to_owned(), point });
     let mut after = Box::<PerChannel<_>>::default();
     after[Channel::Trades] = ["AAPL", "MSFT"].map(|s| (Symbol::new(s).unwrap(), Seq(1041))).into();
     let replay = |from: &str, speed| Some(Replay { from: from.parse().unwrap(), speed });
-    let slowly = ReplaySpeed::times(20.0).unwrap();
+    let slowly = ReplaySpeed::factor(20.0).unwrap();
     [
         ("subscribe_positioned", subscribe(true, None, None)),
         ("subscribe_resume", subscribe(true, resume(ResumePoint::Position(1_999_000)), None)),
@@ -443,11 +444,11 @@ fn source_commands() -> [(&'static str, Command); 3] {
         ),
         (
             "publish_on_demand",
-            Command::Publish(Publish { publisher: "relay-1".to_owned(), demand: true }),
+            Command::Publish(PublishRequest { publisher: "relay-1".to_owned(), demand: true }),
         ),
         (
             "report",
-            Command::Report(Report {
+            Command::Report(SourceReport {
                 state: FeedState::Stale,
                 detail: Some("nothing came for 30 s".to_owned()),
                 upstream: Some("wss://stream.example/v2/sip".to_owned()),
@@ -470,48 +471,51 @@ fn commands() -> Vec<(&'static str, Command)> {
     let mut commands = vec![
         (
             "subscribe",
-            Command::Subscribe(Subscription {
+            Command::Subscribe(SubscribeRequest {
                 names: names(),
                 id: Some(1),
-                ..Subscription::default()
+                ..SubscribeRequest::default()
             }),
         ),
         (
             "subscribe_everything",
-            Command::Subscribe(Subscription {
+            Command::Subscribe(SubscribeRequest {
                 names: everything,
                 snapshot: Some(true),
-                ..Subscription::default()
+                ..SubscribeRequest::default()
             }),
         ),
         (
             "subscribe_latest",
-            Command::Subscribe(Subscription {
+            Command::Subscribe(SubscribeRequest {
                 names: all_quotes(),
                 delivery: latest(Some(10.0)),
                 on_lag: Some(OnLag::Latest),
                 id: Some(1),
-                ..Subscription::default()
+                ..SubscribeRequest::default()
             }),
         ),
         (
             "subscribe_latest_slowly",
-            Command::Subscribe(Subscription {
+            Command::Subscribe(SubscribeRequest {
                 names: all_quotes(),
                 delivery: latest(Some(0.5)),
-                ..Subscription::default()
+                ..SubscribeRequest::default()
             }),
         ),
         (
             "unsubscribe",
-            Command::Unsubscribe(Subscription {
+            Command::Unsubscribe(SubscribeRequest {
                 names: dropped,
                 id: Some(2),
-                ..Subscription::default()
+                ..SubscribeRequest::default()
             }),
         ),
         ("list", Command::List { id: Some(3) }),
-        ("publish", Command::Publish(Publish { publisher: "replay-1".to_owned(), demand: false })),
+        (
+            "publish",
+            Command::Publish(PublishRequest { publisher: "replay-1".to_owned(), demand: false }),
+        ),
     ];
     commands.extend(history_commands());
     commands.extend(source_commands());

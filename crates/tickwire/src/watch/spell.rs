@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tickwire_client::{Disconnect, Event, Resumed, Topic};
+use tickwire_client::{Disconnect, Event, ResumeOutcome, Topic};
 use tickwire_protocol::{Bar, Conditions, ErrorCode, Quote, Seq, Tick, TickData, Trade, UnixNanos};
 
 /// Appends one aligned line: time (UTC), symbol, channel, fields.
@@ -156,11 +156,11 @@ pub(super) fn end(event: &Event) -> Option<String> {
 }
 
 /// How names begin that do not begin now.
-fn begun(resumed: Option<Resumed>, from: Option<UnixNanos>) -> String {
+fn begun(resumed: Option<ResumeOutcome>, from: Option<UnixNanos>) -> String {
     match (resumed, from) {
-        (Some(Resumed::All), _) => ", resumed without a gap".to_owned(),
-        (Some(Resumed::Gap), _) => ", resumed with gaps".to_owned(),
-        (Some(Resumed::Epoch), _) => ", not resumed: the epoch is another one".to_owned(),
+        (Some(ResumeOutcome::Complete), _) => ", resumed without a gap".to_owned(),
+        (Some(ResumeOutcome::Gap), _) => ", resumed with gaps".to_owned(),
+        (Some(ResumeOutcome::NewEpoch), _) => ", not resumed: the epoch is another one".to_owned(),
         (None, Some(from)) => format!(", history from {from}"),
         (None, None) => String::new(),
     }

@@ -42,7 +42,7 @@ impl Hub {
     }
 }
 
-fn ack(resumed: Option<Resumed>, position: u64) -> Vec<Heard> {
+fn ack(resumed: Option<ResumeOutcome>, position: u64) -> Vec<Heard> {
     vec![Heard::Ack { resumed, position: Some(position) }]
 }
 
@@ -88,7 +88,7 @@ fn what_is_right_is_no_violation() {
     let (mut world, mut client) = begun(&hub);
     let command = again(&hub, &mut world, &mut client);
     assert!(command.contains(r#""resume":{"epoch":"one","pos":100}"#), "{command}");
-    client.hear(&mut world, ack(Some(Resumed::All), 100));
+    client.hear(&mut world, ack(Some(ResumeOutcome::Complete), 100));
     client.hear(&mut world, hub.data(100..250));
     assert_eq!(world.violations, []);
     assert_eq!(client.behind("one", &hub.newest(250)), []);
@@ -144,7 +144,7 @@ fn gaps_must_name_what_is_missing_and_nothing_else() {
     let told = |gap_from: Option<u64>, gap_to: Option<u64>| {
         let (mut world, mut client) = begun(&hub);
         again(&hub, &mut world, &mut client);
-        client.hear(&mut world, ack(Some(Resumed::Gap), 100));
+        client.hear(&mut world, ack(Some(ResumeOutcome::Gap), 100));
         client.hear(&mut world, vec![Heard::Gap { topic, from: gap_from, to: gap_to }]);
         client.hear(&mut world, hub.data(101..102));
         world
@@ -162,7 +162,7 @@ fn gaps_must_name_what_is_missing_and_nothing_else() {
     // One that covers more than is missing: what it covers then comes as a repetition.
     let (mut world, mut client) = begun(&hub);
     again(&hub, &mut world, &mut client);
-    client.hear(&mut world, ack(Some(Resumed::Gap), 100));
+    client.hear(&mut world, ack(Some(ResumeOutcome::Gap), 100));
     client.hear(&mut world, vec![Heard::Gap { topic, from: None, to: Some(from) }]);
     client.hear(&mut world, hub.data(100..101));
     assert!(matches!(only(&world), Violation::Repeated { .. }));
@@ -175,7 +175,7 @@ fn a_new_epoch_is_told_with_gaps_and_a_snapshot() {
     let told = |skip_gap: usize, skip_value: usize| {
         let (mut world, mut client) = begun(&hub);
         again(&next, &mut world, &mut client);
-        client.hear(&mut world, ack(Some(Resumed::Epoch), 50));
+        client.hear(&mut world, ack(Some(ResumeOutcome::NewEpoch), 50));
         let newest = next.newest(50);
         for topic in newest.keys().skip(skip_gap) {
             client.hear(&mut world, vec![Heard::Gap { topic: *topic, from: None, to: None }]);
@@ -205,7 +205,7 @@ fn gaps_and_snapshots_that_were_cut_are_asked_for_again() {
     let hub = Hub::new("one", 0);
     let (mut world, mut client) = begun(&hub);
     again(&hub, &mut world, &mut client);
-    client.hear(&mut world, ack(Some(Resumed::Gap), 110));
+    client.hear(&mut world, ack(Some(ResumeOutcome::Gap), 110));
     let topic = topic_of(&hub.ticks[100]);
     let to = Some(hub.ticks[100].seq.0);
     client.hear(&mut world, vec![Heard::Gap { topic, from: None, to }]);

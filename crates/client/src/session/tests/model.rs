@@ -21,7 +21,7 @@ struct Hub {
     forgotten: usize,
     /// Behind which position each name of the session goes on.
     names: BTreeMap<usize, usize>,
-    commands: Vec<Subscription>,
+    commands: Vec<SubscribeRequest>,
 }
 
 impl Hub {
@@ -172,12 +172,12 @@ impl Conversation {
         let gaps = symbols.iter().any(|symbol| self.hub.gap(*symbol, start).is_some());
         let resumed = match (behind, &command.resume) {
             (_, None) => None,
-            (None, Some(_)) => Some(Resumed::Epoch),
-            (Some(_), Some(_)) if gaps => Some(Resumed::Gap),
-            (Some(_), Some(_)) => Some(Resumed::All),
+            (None, Some(_)) => Some(ResumeOutcome::NewEpoch),
+            (Some(_), Some(_)) if gaps => Some(ResumeOutcome::Gap),
+            (Some(_), Some(_)) => Some(ResumeOutcome::Complete),
         };
         // In another life no position is low enough until what is missing has been told.
-        let pos = if resumed == Some(Resumed::Epoch) { 0 } else { start as u64 };
+        let pos = if resumed == Some(ResumeOutcome::NewEpoch) { 0 } else { start as u64 };
         let pos = Some(pos);
         let events = self.heard.begun(number, Delivery::Every, names, pos, resumed);
         self.check(&events);
@@ -186,7 +186,7 @@ impl Conversation {
             match behind {
                 Some(behind) => self.name_gap(symbol, behind),
                 None => {
-                    if resumed == Some(Resumed::Epoch) && self.hub.last(symbol) > 0 {
+                    if resumed == Some(ResumeOutcome::NewEpoch) && self.hub.last(symbol) > 0 {
                         let events = self.heard.gap(SYMBOLS[symbol], None, None);
                         self.check(&events);
                     }
@@ -194,7 +194,7 @@ impl Conversation {
                 }
             }
         }
-        if resumed == Some(Resumed::Epoch) {
+        if resumed == Some(ResumeOutcome::NewEpoch) {
             let pos = self.hub.names.values().min().map_or(head, |behind| *behind);
             let events = self.heard.control(&Control::Position { pos: pos as u64 });
             self.check(&events);

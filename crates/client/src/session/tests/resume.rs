@@ -1,6 +1,6 @@
 //! Sessions that are interrupted and go on where they were.
 
-use tickwire_protocol::{Replay, ReplayFrom, ReplaySpeed};
+use tickwire_protocol::{Replay, ReplaySpeed, ReplayStart};
 
 use super::*;
 
@@ -12,7 +12,12 @@ impl Heard {
     }
 
     /// The hub answers the last command.
-    fn answer(&mut self, symbols: &[&str], pos: u64, resumed: Option<Resumed>) -> Vec<String> {
+    fn answer(
+        &mut self,
+        symbols: &[&str],
+        pos: u64,
+        resumed: Option<ResumeOutcome>,
+    ) -> Vec<String> {
         let number = self.session.sent;
         let names = trades(symbols);
         let events = self.begun(number, Delivery::Every, names, Some(pos), resumed);
@@ -48,7 +53,7 @@ fn behind(text: &str) -> Start {
 }
 
 fn replay() -> Start {
-    let from = ReplayFrom::Ago(std::time::Duration::from_secs(300));
+    let from = ReplayStart::Ago(std::time::Duration::from_secs(300));
     Start::Replay(Replay { from, speed: ReplaySpeed::Max })
 }
 
@@ -59,7 +64,7 @@ fn session_goes_on_behind_its_last_position() {
         heard.subscribed(&["A", "B"], 10);
         assert_eq!(spell(&heard.positioned(&[("A", 1), ("B", 1)], 12)), ["A1", "B1", "one:12"]);
         assert_eq!(heard.cut("one"), [resume_at(2, r#""A","B""#, "one", 12)]);
-        assert!(heard.answer(&["A", "B"], 12, Some(Resumed::All)).is_empty());
+        assert!(heard.answer(&["A", "B"], 12, Some(ResumeOutcome::Complete)).is_empty());
         assert_eq!(spell(&heard.positioned(&[("A", 2), ("A", 3)], 20)), ["A2", "A3", "one:20"]);
     }
 }
@@ -70,7 +75,7 @@ fn session_that_never_had_a_tick_resumes_too() {
     heard.subscribe(1, &["A"]);
     assert_eq!(heard.answer(&["A"], 10, None), ["one:10"]);
     assert_eq!(heard.cut("one"), [resume_at(2, r#""A""#, "one", 10)]);
-    heard.answer(&["A"], 10, Some(Resumed::All));
+    heard.answer(&["A"], 10, Some(ResumeOutcome::Complete));
     let heartbeat = Control::Heartbeat { time: UnixNanos(1), pos: Some(15) };
     assert_eq!(spell(&heard.control(&heartbeat)), ["one:15"]);
     assert!(heard.control(&heartbeat).is_empty(), "it has been told");
@@ -83,7 +88,7 @@ fn gap_of_a_resume_begins_behind_the_last_tick_that_came() {
     heard.subscribed(&["A", "B", "C"], 10);
     heard.positioned(&[("A", 5), ("B", 9)], 12);
     heard.cut("one");
-    heard.answer(&["A", "B", "C"], 12, Some(Resumed::Gap));
+    heard.answer(&["A", "B", "C"], 12, Some(ResumeOutcome::Gap));
     assert_eq!(spell(&heard.gap("A", None, Some(8))), ["gap A trades 6-8"]);
     assert!(heard.gap("B", None, Some(9)).is_empty(), "nothing of it is missing");
     assert_eq!(spell(&heard.gap("C", None, Some(3))), ["gap C trades ?-3"]);
@@ -97,7 +102,7 @@ fn gap_of_a_resume_does_not_end_delivery_every() {
     heard.subscribed(&["A", "B"], 10);
     heard.positioned(&[("A", 1)], 11);
     heard.cut("one");
-    heard.answer(&["A", "B"], 11, Some(Resumed::Gap));
+    heard.answer(&["A", "B"], 11, Some(ResumeOutcome::Gap));
     assert_eq!(spell(&heard.gap("A", None, Some(4))), ["gap A trades 2-4"]);
     let events = heard.positioned(&[("A", 5), ("A", 7)], 20);
     assert_eq!(spell(&events), ["A5", "gap A trades 6-6", "A7", "one:20"]);
@@ -114,7 +119,7 @@ fn new_epoch_is_told_and_counts_anew() {
     assert_eq!(heard.session.opened(), [resume_at(2, r#""A""#, "one", 90)]);
     let events = heard.control(&Control::Connected { epoch: Some("two".to_owned()) });
     assert!(matches!(events[..], [Event::Connected { anew: true, .. }]), "{events:?}");
-    assert!(heard.answer(&["A"], 0, Some(Resumed::Epoch)).is_empty());
+    assert!(heard.answer(&["A"], 0, Some(ResumeOutcome::NewEpoch)).is_empty());
     assert_eq!(spell(&heard.gap("A", None, None)), ["gap A trades ?-?"]);
     heard.control(&Control::Snapshot { ticks: 1 });
     heard.ticks(&[("A", 2)]);
@@ -154,12 +159,12 @@ fn position_of_other_names_says_nothing_before_the_answer() {
         [resume_at(3, r#""A""#, "one", 100), resume_at(4, r#""B""#, "one", 50)],
         "a cut before the answer loses nothing of either"
     );
-    heard.begun(3, Delivery::Every, trades(&["A"]), Some(100), Some(Resumed::All));
+    heard.begun(3, Delivery::Every, trades(&["A"]), Some(100), Some(ResumeOutcome::Complete));
     assert!(spell(&heard.positioned(&[("A", 9)], 110)).is_empty(), "it came before the cut");
-    heard.begun(4, Delivery::Every, trades(&["B"]), Some(50), Some(Resumed::All));
+    heard.begun(4, Delivery::Every, trades(&["B"]), Some(50), Some(ResumeOutcome::Complete));
     assert_eq!(spell(&heard.positioned(&[("B", 1)], 60)), ["B1"], "A has come further than that");
     assert_eq!(heard.cut("one"), [resume_at(5, r#""A","B""#, "one", 60)]);
-    heard.answer(&["A", "B"], 60, Some(Resumed::All));
+    heard.answer(&["A", "B"], 60, Some(ResumeOutcome::Complete));
     let events = heard.positioned(&[("A", 9), ("B", 2), ("A", 10)], 130);
     assert_eq!(spell(&events), ["B2", "A10", "one:130"]);
 }
@@ -170,7 +175,7 @@ fn repetition_on_one_connection_is_a_fault_and_an_overlap_of_two_is_none() {
     heard.subscribed(&["A"], 10);
     heard.positioned(&[("A", 1), ("A", 2)], 12);
     heard.cut("one");
-    heard.answer(&["A"], 12, Some(Resumed::All));
+    heard.answer(&["A"], 12, Some(ResumeOutcome::Complete));
     assert_eq!(spell(&heard.ticks(&[("A", 1), ("A", 2), ("A", 3)])), ["A3"]);
     assert_eq!(spell(&heard.ticks(&[("A", 3)])), ["A trades 3 instead of 4"]);
 }
@@ -181,7 +186,7 @@ fn restarted_application_continues_behind_its_position() {
     let asked = heard.request(1, &["A"], behind("one:77"));
     assert_eq!(asked, [resume_at(1, r#""A""#, "one", 77)]);
     assert_eq!(heard.cut("one"), [resume_at(2, r#""A""#, "one", 77)], "not answered yet");
-    assert_eq!(heard.answer(&["A"], 77, Some(Resumed::Gap)), ["one:77"]);
+    assert_eq!(heard.answer(&["A"], 77, Some(ResumeOutcome::Gap)), ["one:77"]);
     assert_eq!(spell(&heard.gap("A", None, Some(30))), ["gap A trades ?-30"]);
     assert_eq!(spell(&heard.positioned(&[("A", 31)], 80)), ["A31", "one:80"]);
     assert_eq!(heard.cut("one"), [resume_at(3, r#""A""#, "one", 80)]);
@@ -192,14 +197,14 @@ fn position_of_another_epoch_is_answered_with_last_values() {
     let mut heard = opened(Encoding::Json);
     let asked = heard.request(1, &["A"], behind("zero:77"));
     assert_eq!(asked, [resume_at(1, r#""A""#, "zero", 77)]);
-    assert!(heard.answer(&["A"], 5, Some(Resumed::Epoch)).is_empty());
+    assert!(heard.answer(&["A"], 5, Some(ResumeOutcome::NewEpoch)).is_empty());
     assert_eq!(spell(&heard.positioned(&[("A", 1)], 6)), ["A1", "one:6"]);
     assert_eq!(heard.cut("one"), [resume_at(2, r#""A""#, "one", 6)]);
 }
 
 #[test]
 fn no_position_is_told_before_the_gaps_behind_an_answer() {
-    for (resumed, epoch) in [(Resumed::Gap, "one"), (Resumed::Epoch, "zero")] {
+    for (resumed, epoch) in [(ResumeOutcome::Gap, "one"), (ResumeOutcome::NewEpoch, "zero")] {
         let mut heard = opened(Encoding::Json);
         heard.request(1, &["A", "B"], behind(&format!("{epoch}:50")));
         for position in heard.answer(&["A", "B"], 90, Some(resumed)) {
@@ -222,7 +227,7 @@ fn position_is_not_told_while_other_names_are_further_back() {
     heard.request(1, &["A"], behind("one:50"));
     heard.request(2, &["B"], behind("one:20"));
     let number = heard.session.sent - 1;
-    let all = Some(Resumed::All);
+    let all = Some(ResumeOutcome::Complete);
     let events = heard.begun(number, Delivery::Every, trades(&["A"]), Some(50), all);
     assert!(spell(&events[1..]).is_empty(), "{events:?}");
     assert!(heard.answer(&["B"], 20, all).is_empty());
@@ -236,7 +241,7 @@ fn resumed_name_that_came_by_every_symbol_is_given_what_did_not_come_and_nothing
     heard.positioned(&[("B", 6), ("B", 7)], 102);
     heard.request(2, &["B"], behind("one:50"));
     assert_eq!(spell(&heard.positioned(&[("B", 8)], 103)), ["B8"], "before the answer");
-    heard.answer(&["B"], 50, Some(Resumed::Gap));
+    heard.answer(&["B"], 50, Some(ResumeOutcome::Gap));
     assert_eq!(spell(&heard.gap("B", None, Some(3))), ["gap B trades ?-3"]);
     let events = heard.positioned(&[("B", 4), ("B", 5), ("B", 6), ("B", 7), ("B", 8)], 103);
     assert_eq!(spell(&events), ["B4", "B5", "one:103"]);
@@ -259,9 +264,9 @@ fn names_resumed_in_a_second_command_after_every_symbol_are_no_fault() {
     heard.positioned(&[("B", 1)], 11);
     assert_eq!(heard.cut("one").len(), 2);
     let names = with_every_symbol(trades(&symbols[..20_000]));
-    heard.begun(3, Delivery::Every, names, Some(11), Some(Resumed::All));
+    heard.begun(3, Delivery::Every, names, Some(11), Some(ResumeOutcome::Complete));
     assert_eq!(spell(&heard.positioned(&[("B", 2), ("B", 3)], 13)), ["B2", "B3"]);
-    heard.answer(&["B"], 11, Some(Resumed::All));
+    heard.answer(&["B"], 11, Some(ResumeOutcome::Complete));
     let events = heard.positioned(&[("B", 2), ("B", 3), ("B", 4)], 14);
     assert_eq!(spell(&events), ["B4", "one:14"]);
 }
@@ -342,7 +347,7 @@ fn session_that_lagged_resumes_without_telling_its_gap_again() {
     assert_eq!(spell(&heard.ticks(&[("A", 6), ("A", 9)])), ["A6", "A9"]);
     let again = heard.cut("one");
     assert!(again[0].contains(r#""resume":{"epoch":"one","pos":11}"#), "{again:?}");
-    heard.answer(&["A"], 11, Some(Resumed::Gap));
+    heard.answer(&["A"], 11, Some(ResumeOutcome::Gap));
     assert!(heard.gap("A", None, Some(3)).is_empty());
     let events = heard.positioned(&[("A", 4), ("A", 9), ("A", 10)], 30);
     assert_eq!(spell(&events), ["A10", "one:30"]);
@@ -362,8 +367,8 @@ fn names_subscribed_to_after_all_others_have_left_have_no_past() {
 fn replay_at_a_pace_is_one_command_however_many_its_names_are() {
     let symbols: Vec<String> = (0..50_000).map(|n| format!("S{n}")).collect();
     let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
-    let from = ReplayFrom::Ago(std::time::Duration::from_secs(300));
-    for (speed, commands) in [(ReplaySpeed::Max, 3), (ReplaySpeed::times(20.0).unwrap(), 1)] {
+    let from = ReplayStart::Ago(std::time::Duration::from_secs(300));
+    for (speed, commands) in [(ReplaySpeed::Max, 3), (ReplaySpeed::factor(20.0).unwrap(), 1)] {
         let mut heard = opened(Encoding::Json);
         let start = Start::Replay(Replay { from, speed });
         let asked = heard.request(1, &symbols, start);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tickwire_protocol::{FeedState, REPORT_TEXT_BYTES_MAX, Report, UnixNanos};
+use tickwire_protocol::{FeedState, REPORT_TEXT_BYTES_MAX, SourceReport, UnixNanos};
 
 /// Between two reports in which only the numbers differ.
 const NUMBERS_INTERVAL: Duration = Duration::from_secs(1);
@@ -83,7 +83,7 @@ impl Status {
     }
 
     /// How it is, and why.
-    pub(super) fn report(&self) -> Report {
+    pub(super) fn report(&self) -> SourceReport {
         let (state, detail) = match self.quiet_secs {
             _ if !self.live => (FeedState::Down, cut(&self.detail)),
             None => (FeedState::Live, cut(&self.detail)),
@@ -93,11 +93,19 @@ impl Status {
         };
         let Numbers { connects, errors, ticks } = self.numbers;
         let upstream = Some(self.upstream.clone());
-        Report { state, detail: Some(detail), upstream, connects, errors, ticks, no_bars: false }
+        SourceReport {
+            state,
+            detail: Some(detail),
+            upstream,
+            connects,
+            errors,
+            ticks,
+            no_bars: false,
+        }
     }
 
     /// A report, if there is something to tell: at once about how it is, once a second about numbers.
-    pub(super) fn news(&mut self, now: UnixNanos) -> Option<Report> {
+    pub(super) fn news(&mut self, now: UnixNanos) -> Option<SourceReport> {
         let (numbers, at) = self.told;
         let numbers = numbers != self.numbers && now.since(at) >= NUMBERS_INTERVAL;
         (self.changed || numbers).then(|| {

@@ -158,7 +158,7 @@ fn it_speaks_messagepack_to_an_upstream_that_does() {
     }
     let said = scene.session.take_outbox().into_iter().map(|say| match say {
         Say::Binary(bytes) => {
-            let mut commands = AlpacaCommand::read_all(&bytes, Encoding::MsgpackMap);
+            let mut commands = AlpacaCommand::decode_all(&bytes, Encoding::MsgpackMap);
             commands.next().unwrap().unwrap()
         }
         other => panic!("{other:?}"),

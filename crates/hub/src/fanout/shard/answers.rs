@@ -1,7 +1,8 @@
 //! What sessions are told of their names.
 
 use tickwire_protocol::{
-    Control, Delivery, Mode, PerChannel, Resumed, SubscriptionSet, Symbol, UnixNanos, write_ack,
+    Control, Delivery, DeliveryGroup, PerChannel, ResumeOutcome, SubscriptionSet, Symbol,
+    UnixNanos, write_alpaca_subscription,
 };
 
 use super::super::session::Acks;
@@ -23,8 +24,8 @@ pub(super) struct Answer {
     pub(super) id: Option<u64>,
     pub(super) names: SubscriptionSet,
     pub(super) delivery: Delivery,
-    pub(super) modes: Vec<Mode>,
-    pub(super) resumed: Option<Resumed>,
+    pub(super) modes: Vec<DeliveryGroup>,
+    pub(super) resumed: Option<ResumeOutcome>,
     pub(super) from: Option<UnixNanos>,
     /// Where the session stands before it has been told what it misses; `None` if it misses nothing.
     pub(super) pos: Option<u64>,
@@ -123,7 +124,7 @@ impl Shard {
         let (names, encoding) = (self.names(id), self.sessions[id.slot()].encoding);
         let mut frames = Vec::new();
         frame::write_message(encoding, &mut frames, |out| {
-            write_ack(&names, encoding, out);
+            write_alpaca_subscription(&names, encoding, out);
         });
         self.queue_frames(id, frames);
     }

@@ -1,7 +1,7 @@
 //! Subscribe, unsubscribe, list.
 
 use tickwire_protocol::{
-    Channel, Command, Control, DecodeError, Delivery, Encoding, ErrorCode, Subscription, Tick,
+    Channel, Command, Control, DecodeError, Delivery, Encoding, ErrorCode, SubscribeRequest, Tick,
 };
 
 use super::super::latest::{RATES_MAX, TooManyRates};
@@ -86,7 +86,7 @@ impl Shard {
         self.control(id, &Control::Error { code, detail: Some(detail), id: command });
     }
 
-    fn subscribe(&mut self, id: SessionId, asked: &Subscription) -> Result<(), Refused> {
+    fn subscribe(&mut self, id: SessionId, asked: &SubscribeRequest) -> Result<(), Refused> {
         self.stop_needless_catch_up(id);
         let mut change = Change::default();
         let found = self.find_changes(id, asked, &mut change);
@@ -140,10 +140,10 @@ impl Shard {
     fn check_replay(
         &self,
         id: SessionId,
-        asked: &Subscription,
+        asked: &SubscribeRequest,
         change: &Change,
     ) -> Result<(), Refused> {
-        let every = |channel: Channel| asked.delivery.on(channel) == Delivery::Every;
+        let every = |channel: Channel| asked.delivery.for_channel(channel) == Delivery::Every;
         let mut names = change.added.iter().chain(&change.moved);
         let adds_every = change.wild.iter().any(|channel| every(*channel))
             || names.any(|topic| every(self.topics.get(*topic).key.1));
@@ -159,12 +159,12 @@ impl Shard {
     fn find_changes(
         &mut self,
         id: SessionId,
-        asked: &Subscription,
+        asked: &SubscribeRequest,
         change: &mut Change,
     ) -> Result<(), Refused> {
         let feed = self.sessions[id.slot()].feed;
         for (channel, selection) in asked.names.iter() {
-            let delivery = asked.delivery.on(channel);
+            let delivery = asked.delivery.for_channel(channel);
             for symbol in &selection.symbols {
                 let topic = self.topics.wait_for((feed, channel, *symbol)).map_err(|_| {
                     let limit = self.limits.waiting_topics;
@@ -247,7 +247,7 @@ impl Shard {
         self.stats.subscriptions += added.len();
     }
 
-    fn unsubscribe(&mut self, id: SessionId, asked: &Subscription) {
+    fn unsubscribe(&mut self, id: SessionId, asked: &SubscribeRequest) {
         let session = &self.sessions[id.slot()];
         let mut removed = Vec::new();
         let mut wild = Vec::new();

@@ -1,6 +1,6 @@
 //! How a session's names are delivered: which lane each is in.
 
-use tickwire_protocol::{Channel, Delivery, Mode, SubscriptionSet};
+use tickwire_protocol::{Channel, Delivery, DeliveryGroup, SubscriptionSet};
 
 use super::super::latest::{Latest, TooManyRates};
 use super::super::subscriber::{LaneId, Subscriber};
@@ -14,7 +14,7 @@ const SLOW_SLOT_NS: u64 = 50_000_000;
 /// Whether the newest tick of a channel may stand for those before.
 pub(super) fn conflates(channel: Channel) -> bool {
     let newest = Delivery::Latest { max_rate: None };
-    newest.on(channel) == newest
+    newest.for_channel(channel) == newest
 }
 
 impl Shard {
@@ -217,7 +217,7 @@ impl Shard {
     }
 
     /// Names of a session that are not delivered tick by tick, grouped by how they are.
-    pub(super) fn modes(&self, id: SessionId) -> Vec<Mode> {
+    pub(super) fn modes(&self, id: SessionId) -> Vec<DeliveryGroup> {
         let session = &self.sessions[id.slot()];
         let mut modes: Vec<(LaneId, SubscriptionSet)> = Vec::new();
         let mut group = |lane: LaneId, add: &dyn Fn(&mut SubscriptionSet)| {
@@ -239,7 +239,7 @@ impl Shard {
         for (channel, lane) in session.wild_channels() {
             group(lane, &|names| names[channel].all = true);
         }
-        let mode = |(lane, names)| Mode { delivery: self.delivery(id, lane), names };
+        let mode = |(lane, names)| DeliveryGroup { delivery: self.delivery(id, lane), names };
         modes.into_iter().map(mode).collect()
     }
 }

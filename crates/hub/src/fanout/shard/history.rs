@@ -1,8 +1,8 @@
 //! Subscribing to what was: resume and replay.
 
 use tickwire_protocol::{
-    Channel, Control, PerChannel, Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Resumed,
-    Seq, Subscription, Symbol, UnixNanos,
+    Channel, Control, PerChannel, Replay, ReplaySpeed, ReplayStart, Resume, ResumeOutcome,
+    ResumePoint, Seq, SubscribeRequest, Symbol, UnixNanos,
 };
 
 use super::super::catch_up::Pace;
@@ -15,7 +15,7 @@ use super::Shard;
 /// How the new names of a subscribe begin.
 #[derive(Debug, Default)]
 pub(super) struct Begun {
-    pub(super) resumed: Option<Resumed>,
+    pub(super) resumed: Option<ResumeOutcome>,
     /// The time at which a replay begins.
     pub(super) from: Option<UnixNanos>,
     /// What is missing.
@@ -46,7 +46,7 @@ impl Begun {
     pub(super) fn before_gaps(&self, asked: Option<&Resume>) -> Option<u64> {
         match (self.resumed?, &asked?.point) {
             _ if self.gaps.is_empty() => None,
-            (Resumed::Gap, ResumePoint::Position(position)) => Some(*position),
+            (ResumeOutcome::Gap, ResumePoint::Position(position)) => Some(*position),
             _ => Some(0),
         }
     }
@@ -57,7 +57,7 @@ impl Shard {
     pub(super) fn begin(
         &mut self,
         id: SessionId,
-        asked: &Subscription,
+        asked: &SubscribeRequest,
         topics: Vec<LocalId>,
         wild: Vec<Channel>,
     ) -> Begun {
@@ -124,11 +124,11 @@ impl Shard {
             cursor.since =
                 if was_catching_up { cursor.since.min(begun.since) } else { begun.since };
         }
-        if let Some(Replay { speed: ReplaySpeed::Times(times), .. }) = replay
+        if let Some(Replay { speed: ReplaySpeed::Factor(speed), .. }) = replay
             && let Some(cursor) = &mut self.sessions[id.slot()].catch_up
         {
             let from = begun.from.unwrap_or(self.now);
-            cursor.pace = Some(Pace { began: self.now, from, times });
+            cursor.pace = Some(Pace { began: self.now, from, speed });
         }
     }
 
@@ -150,7 +150,8 @@ impl Shard {
         for channel in wild {
             self.go_on_with_all(id, channel, point, &mut begun);
         }
-        begun.resumed = Some(if begun.gaps.is_empty() { Resumed::All } else { Resumed::Gap });
+        begun.resumed =
+            Some(if begun.gaps.is_empty() { ResumeOutcome::Complete } else { ResumeOutcome::Gap });
         self.stats.resumed_all += u64::from(begun.gaps.is_empty());
         self.stats.resumed_gap += u64::from(!begun.gaps.is_empty());
         begun
@@ -275,15 +276,15 @@ impl Shard {
                 tell(entry.key);
             }
         }
-        let resumed = Some(Resumed::Epoch);
+        let resumed = Some(ResumeOutcome::NewEpoch);
         Begun { resumed, gaps, fresh: topics, fresh_wild: wild, ..Begun::default() }
     }
 
     fn replay(&mut self, replay: Replay, topics: Vec<LocalId>, wild: Vec<Channel>) -> Begun {
         self.stats.replays += 1;
         let asked = match replay.from {
-            ReplayFrom::At(time) => time.min(self.now),
-            ReplayFrom::Ago(ago) => {
+            ReplayStart::At(time) => time.min(self.now),
+            ReplayStart::Ago(ago) => {
                 let ago_ns = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
                 UnixNanos(self.now.0.saturating_sub(ago_ns))
             }
@@ -321,7 +322,7 @@ impl Shard {
     pub(super) fn refuse_beside_replay(
         &self,
         id: SessionId,
-        asked: &Subscription,
+        asked: &SubscribeRequest,
         adds_every: bool,
     ) -> Option<&'static str> {
         let plays = self.sessions[id.slot()].catch_up.as_ref().is_some_and(|c| c.pace.is_some());

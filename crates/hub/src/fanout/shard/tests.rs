@@ -7,7 +7,7 @@ mod lag;
 mod latest;
 mod rig;
 
-use tickwire_protocol::{Command, Subscription, Symbol};
+use tickwire_protocol::{Command, SubscribeRequest, Symbol};
 
 use super::super::topics::Key;
 use super::commands::in_order_once;
@@ -85,8 +85,11 @@ fn large_snapshot_is_pending_until_it_is_written() {
     let mut rig = Rig::new(Position::FIRST, 65_535);
     rig.apply(0..10_000);
     let id = rig.open();
-    let asked =
-        Subscription { names: all_trades(), snapshot: Some(true), ..Subscription::default() };
+    let asked = SubscribeRequest {
+        names: all_trades(),
+        snapshot: Some(true),
+        ..SubscribeRequest::default()
+    };
     rig.shard.command(id, &Command::Subscribe(asked));
     let all = rig.shard.control_bytes(id);
     let (mut writes, mut written) = (0, 0);

@@ -83,7 +83,7 @@ fn newest(values: &[Option<Tick>]) -> Option<&Tick> {
 
 fn write_value(value: Option<&Tick>, out: &mut Vec<u8>) {
     match value {
-        Some(tick) => tick.write_json_values(out),
+        Some(tick) => tick.write_json_without_symbol(out),
         None => out.extend_from_slice(b"null"),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::metrics::MetricType;
-use tickwire_protocol::{FeedState, Report};
+use tickwire_protocol::{FeedState, SourceReport};
 
 use super::{Output, Scrape};
 
@@ -14,7 +14,7 @@ const STATES: [FeedState; 3] = [FeedState::Live, FeedState::Stale, FeedState::Do
 struct Reporting<'a> {
     feed: &'a str,
     publisher: Arc<str>,
-    report: Report,
+    report: SourceReport,
 }
 
 impl Reporting<'_> {
@@ -69,7 +69,7 @@ impl Scrape {
             .collect();
         let help = "State of where a publisher has its ticks from: 1 for the state it is in";
         out.family("upstream_state", help, MetricType::Gauge, &states)?;
-        let mut counters = |name, help, of: fn(&Report) -> u64| {
+        let mut counters = |name, help, of: fn(&SourceReport) -> u64| {
             let values: Vec<_> =
                 sources.iter().map(|source| (source.labels(), of(&source.report))).collect();
             out.family(name, help, MetricType::Counter, &values)

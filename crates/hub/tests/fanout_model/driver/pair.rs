@@ -7,7 +7,7 @@ use tickwire_hub::fanout::{
     Batch, CloseReason, FrameBuf, Log, NextWrite, Position, SessionId, Shard, Want,
 };
 use tickwire_protocol::{
-    Command, Control, Element, Subscription, SubscriptionSet, Tick, UnixNanos,
+    Command, Control, Element, SubscribeRequest, SubscriptionSet, Tick, UnixNanos,
 };
 
 use super::{limits, shift};
@@ -57,20 +57,21 @@ impl Pair {
                 model.close(slot);
             }
             Op::Subscribe(_, ask) => {
-                let asked = Subscription {
+                let asked = SubscribeRequest {
                     names: names(&ask.names),
                     snapshot: ask.snapshot,
                     delivery: ask.delivery,
                     on_lag: ask.on_lag,
                     id: number,
-                    ..Subscription::default()
+                    ..SubscribeRequest::default()
                 };
                 core.command(id, &Command::Subscribe(asked));
                 model.subscribe(slot, ask, number);
             }
             Op::Unsubscribe(_, asked) => {
                 let names = names(asked);
-                let asked_of_core = Subscription { names, id: number, ..Subscription::default() };
+                let asked_of_core =
+                    SubscribeRequest { names, id: number, ..SubscribeRequest::default() };
                 core.command(id, &Command::Unsubscribe(asked_of_core));
                 model.unsubscribe(slot, asked, number);
             }

@@ -6,8 +6,8 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use tickwire_hub::fanout::SessionId;
 use tickwire_protocol::{
-    Channel, Command, Control, Element, Encoding, PerChannel, Replay, ReplayFrom, ReplaySpeed,
-    Resume, ResumePoint, Resumed, Seq, Subscription, Symbol, UnixNanos,
+    Channel, Command, Control, Element, Encoding, PerChannel, Replay, ReplaySpeed, ReplayStart,
+    Resume, ResumeOutcome, ResumePoint, Seq, SubscribeRequest, Symbol, UnixNanos,
 };
 
 use super::{EPOCH, SYMBOLS, Stand, Truth, channel_names};
@@ -130,7 +130,7 @@ impl Listener {
         };
         let resume = Some(Resume { epoch: EPOCH.to_owned(), point });
         self.subscribe(
-            Subscription { resume, ..Subscription::default() },
+            SubscribeRequest { resume, ..SubscribeRequest::default() },
             named,
             all,
             nexts,
@@ -147,7 +147,7 @@ impl Listener {
         let all = random.random_range(0..4) == 0;
         let names = channel_names(named.iter().copied(), all);
         self.unanswered.push_back(Change::Drop { named, all });
-        Command::Unsubscribe(Subscription { names, ..Subscription::default() })
+        Command::Unsubscribe(SubscribeRequest { names, ..SubscribeRequest::default() })
     }
 
     fn begin(&mut self, random: &mut StdRng, truth: &Truth, stand: Stand) -> Command {
@@ -175,7 +175,7 @@ impl Listener {
                     wanted.iter().filter(ticked).copied().collect()
                 };
                 let nexts = wanted.iter().map(now).collect();
-                self.subscribe(Subscription::default(), named, all, nexts, snapshot)
+                self.subscribe(SubscribeRequest::default(), named, all, nexts, snapshot)
             }
             1 => {
                 let position = random.random_range(0..stand.head);
@@ -183,7 +183,7 @@ impl Listener {
                 let nexts = nexts.collect();
                 let point = ResumePoint::Position(position);
                 let resume = Some(Resume { epoch: EPOCH.to_owned(), point });
-                let asked = Subscription { resume, ..Subscription::default() };
+                let asked = SubscribeRequest { resume, ..SubscribeRequest::default() };
                 self.subscribe(asked, named, all, nexts, BTreeSet::new())
             }
             _ => {
@@ -194,9 +194,9 @@ impl Listener {
                     (*symbol, asked.max(truth.first_from(*symbol, stand.log_start)).min(seen))
                 });
                 let nexts = nexts.collect();
-                let from = ReplayFrom::At(UnixNanos(time_ns));
+                let from = ReplayStart::At(UnixNanos(time_ns));
                 let replay = Some(Replay { from, speed: ReplaySpeed::Max });
-                let asked = Subscription { replay, ..Subscription::default() };
+                let asked = SubscribeRequest { replay, ..SubscribeRequest::default() };
                 self.subscribe(asked, named, all, nexts, BTreeSet::new())
             }
         }
@@ -204,7 +204,7 @@ impl Listener {
 
     fn subscribe(
         &mut self,
-        asked: Subscription,
+        asked: SubscribeRequest,
         named: BTreeSet<Symbol>,
         all: bool,
         nexts: BTreeMap<Symbol, u64>,
@@ -212,7 +212,7 @@ impl Listener {
     ) -> Command {
         let names = channel_names(named.iter().copied(), all);
         self.unanswered.push_back(Change::Begin { nexts, named, all, snapshot });
-        Command::Subscribe(Subscription { names, pos: true, ..asked })
+        Command::Subscribe(SubscribeRequest { names, pos: true, ..asked })
     }
 
     /// One message.
@@ -259,7 +259,7 @@ impl Listener {
     fn control(&mut self, control: Control, truth: &Truth, stand: Stand) {
         match control {
             Control::Subscription { pos, resumed, .. } => {
-                self.misses = resumed == Some(Resumed::Gap);
+                self.misses = resumed == Some(ResumeOutcome::Gap);
                 let answered = self.unanswered.pop_front().expect("nothing was asked");
                 self.position = pos.unwrap_or(self.position);
                 self.last_position = 0;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tickwire_protocol::{
-    Channel, Control, Delivery, ErrorCode, Mode, PerChannel, SubscriptionSet, Symbol, Tick,
+    Channel, Control, Delivery, DeliveryGroup, ErrorCode, PerChannel, SubscriptionSet, Symbol, Tick,
 };
 
 use super::session::{Item, Session, comparable, error};
@@ -103,14 +103,14 @@ impl Shard {
             return;
         }
         let mut names = SubscriptionSet::default();
-        let mut modes: Vec<Mode> = Vec::new();
+        let mut modes: Vec<DeliveryGroup> = Vec::new();
         for (channel, symbol, delivery) in session.all() {
             add(&mut names, channel, symbol);
             if delivery == Delivery::Every {
                 continue;
             }
             if !modes.iter().any(|mode| mode.delivery == delivery) {
-                modes.push(Mode { delivery, names: SubscriptionSet::default() });
+                modes.push(DeliveryGroup { delivery, names: SubscriptionSet::default() });
             }
             let mode = modes.iter_mut().find(|mode| mode.delivery == delivery).unwrap();
             add(&mut mode.names, channel, symbol);
@@ -158,7 +158,7 @@ impl Session {
         id: Option<u64>,
         names: SubscriptionSet,
         delivery: Delivery,
-        modes: Vec<Mode>,
+        modes: Vec<DeliveryGroup>,
         now_ns: u64,
     ) {
         let mut total = PerChannel::<u64>::default();

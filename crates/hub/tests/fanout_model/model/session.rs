@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tickwire_hub::fanout::CloseReason;
 use tickwire_protocol::{
-    Channel, Control, Delivery, Element, Encoding, ErrorCode, MaxRate, Mode, OnLag,
+    Channel, Control, Delivery, DeliveryGroup, Element, Encoding, ErrorCode, MaxRate, OnLag,
     SubscriptionSet, Symbol, Tick,
 };
 
@@ -277,7 +277,7 @@ pub(super) fn comparable(control: Control) -> Control {
         } => {
             sort(&mut names);
             modes.iter_mut().for_each(|mode| sort(&mut mode.names));
-            modes.sort_by_key(|Mode { delivery, .. }| match delivery {
+            modes.sort_by_key(|DeliveryGroup { delivery, .. }| match delivery {
                 Delivery::Every => None,
                 Delivery::Latest { max_rate } => Some(*max_rate),
             });

@@ -1,8 +1,8 @@
 //! Where names go on that resume or are replayed, and what is told of it.
 
 use tickwire_protocol::{
-    Command, Control, Delivery, Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Resumed,
-    Subscription, UnixNanos,
+    Command, Control, Delivery, Replay, ReplaySpeed, ReplayStart, Resume, ResumeOutcome,
+    ResumePoint, SubscribeRequest, UnixNanos,
 };
 
 use super::{Mode, Observer, Paced, Track};
@@ -15,7 +15,7 @@ pub(super) type Gap = (Option<u64>, Option<u64>);
 /// The position at which a new name begins, or all of a channel; `None` if that is now.
 pub(super) fn begin(
     expected: &Expected,
-    asked: &Subscription,
+    asked: &SubscribeRequest,
     name: Option<Name>,
     epoch: Option<&str>,
     facts: &Facts<'_>,
@@ -44,8 +44,8 @@ fn after(point: &ResumePoint, (channel, symbol): Name) -> Option<u64> {
 
 fn asked_ns(replay: Replay, now_ns: u64) -> u64 {
     match replay.from {
-        ReplayFrom::At(time) => time.0.min(now_ns),
-        ReplayFrom::Ago(ago) => now_ns - u64::try_from(ago.as_nanos()).unwrap(),
+        ReplayStart::At(time) => time.0.min(now_ns),
+        ReplayStart::Ago(ago) => now_ns - u64::try_from(ago.as_nanos()).unwrap(),
     }
 }
 
@@ -54,7 +54,7 @@ impl Observer {
     pub(super) fn begin_behind(
         &mut self,
         expected: &Expected,
-        asked: &Subscription,
+        asked: &SubscribeRequest,
         name: Name,
         begin: Option<u64>,
         facts: &Facts<'_>,
@@ -87,17 +87,17 @@ impl Observer {
     pub(super) fn check_history(
         &mut self,
         expected: &Expected,
-        asked: &Subscription,
-        resumed: Option<Resumed>,
+        asked: &SubscribeRequest,
+        resumed: Option<ResumeOutcome>,
         from: Option<UnixNanos>,
         facts: &Facts<'_>,
     ) {
         self.positioned |= asked.pos;
         let right = match (&asked.resume, &self.epoch) {
             (None, _) => None,
-            (Some(resume), Some(epoch)) if resume.epoch != *epoch => Some(Resumed::Epoch),
-            _ if self.gaps_due.is_empty() => Some(Resumed::All),
-            _ => Some(Resumed::Gap),
+            (Some(resume), Some(epoch)) if resume.epoch != *epoch => Some(ResumeOutcome::NewEpoch),
+            _ if self.gaps_due.is_empty() => Some(ResumeOutcome::Complete),
+            _ => Some(ResumeOutcome::Gap),
         };
         assert!(resumed == right || !facts.unseen.is_empty(), "{resumed:?}: {:?}", self.gaps_due);
         assert_eq!(from.is_some(), asked.replay.is_some());
@@ -109,10 +109,10 @@ impl Observer {
                 (asked_ns(replay, now_ns)..=now_ns).contains(&from_ns),
                 "{replay:?}: {from_ns}"
             );
-            if let ReplaySpeed::Times(times) = replay.speed
+            if let ReplaySpeed::Factor(speed) = replay.speed
                 && asked.names.total() > 0
             {
-                let thousandths = times.thousandths().into();
+                let thousandths = speed.thousandths().into();
                 let head = expected.head;
                 self.paced = Some(Paced { head, began_ns: now_ns, from_ns, thousandths });
             }

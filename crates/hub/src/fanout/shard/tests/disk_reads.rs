@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Command, Replay, ReplayFrom, ReplaySpeed, Resume, ResumePoint, Subscription, SubscriptionSet,
-    UnixNanos,
+    Command, Replay, ReplaySpeed, ReplayStart, Resume, ResumePoint, SubscribeRequest,
+    SubscriptionSet, UnixNanos,
 };
 
 use super::super::super::{
@@ -45,7 +45,8 @@ impl Old {
 
     fn resume(&mut self, id: SessionId, names: SubscriptionSet, position: u64) {
         let resume = Some(Resume { epoch: String::new(), point: ResumePoint::Position(position) });
-        self.rig.ask(id, Subscription { names, resume, pos: true, ..Subscription::default() });
+        self.rig
+            .ask(id, SubscribeRequest { names, resume, pos: true, ..SubscribeRequest::default() });
     }
 
     /// Answers what was asked, a batch each.
@@ -195,9 +196,10 @@ fn a_replay_begins_at_its_time_and_keeps_its_pace() {
     let mut old = Old::new(40, 4); // ends at 900 ms
     old.rig.turn_at(2_000);
     let id = old.rig.open();
-    let from = ReplayFrom::At(UnixNanos(250_000_000));
-    let replay = Some(Replay { from, speed: ReplaySpeed::times(2.0).unwrap() });
-    old.rig.ask(id, Subscription { names: names(["A"]), replay, ..Subscription::default() });
+    let from = ReplayStart::At(UnixNanos(250_000_000));
+    let replay = Some(Replay { from, speed: ReplaySpeed::factor(2.0).unwrap() });
+    old.rig
+        .ask(id, SubscribeRequest { names: names(["A"]), replay, ..SubscribeRequest::default() });
     let mut at = Vec::new();
     for ms in 2_000..2_500 {
         old.rig.turn_at(ms);
@@ -224,8 +226,9 @@ fn a_replay_from_before_all_history_begins_with_it() {
     old.rig.turn_at(2_000);
     let id = old.rig.open();
     let replay =
-        Some(Replay { from: ReplayFrom::Ago(Duration::from_hours(1)), speed: ReplaySpeed::Max });
-    old.rig.ask(id, Subscription { names: names(["B"]), replay, ..Subscription::default() });
+        Some(Replay { from: ReplayStart::Ago(Duration::from_hours(1)), speed: ReplaySpeed::Max });
+    old.rig
+        .ask(id, SubscribeRequest { names: names(["B"]), replay, ..SubscribeRequest::default() });
     assert_eq!(of('B', &old.read(id)), numbers('B', 1..=20));
 }
 

@@ -4,7 +4,7 @@ mod lost;
 mod replay;
 
 use tickwire_protocol::{
-    Channel, Command, PerChannel, Resume, ResumePoint, Seq, Subscription, Symbol,
+    Channel, Command, PerChannel, Resume, ResumePoint, Seq, SubscribeRequest, Symbol,
 };
 
 use super::super::super::{CloseReason, Position};
@@ -20,16 +20,16 @@ fn rig() -> Rig {
     rig
 }
 
-fn resume(names: tickwire_protocol::SubscriptionSet, point: ResumePoint) -> Subscription {
+fn resume(names: tickwire_protocol::SubscriptionSet, point: ResumePoint) -> SubscribeRequest {
     let resume = Some(Resume { epoch: EPOCH.to_owned(), point });
-    Subscription { names, resume, pos: true, ..Subscription::default() }
+    SubscribeRequest { names, resume, pos: true, ..SubscribeRequest::default() }
 }
 
-fn behind(names: tickwire_protocol::SubscriptionSet, position: u64) -> Subscription {
+fn behind(names: tickwire_protocol::SubscriptionSet, position: u64) -> SubscribeRequest {
     resume(names, ResumePoint::Position(position))
 }
 
-fn after(names: tickwire_protocol::SubscriptionSet, topics: &[(&str, u64)]) -> Subscription {
+fn after(names: tickwire_protocol::SubscriptionSet, topics: &[(&str, u64)]) -> SubscribeRequest {
     let mut after = Box::<PerChannel<_>>::default();
     let topic = |(symbol, seq): &(&str, u64)| (Symbol::new(symbol).unwrap(), Seq(*seq));
     after[Channel::Trades] = topics.iter().map(topic).collect();
@@ -81,7 +81,7 @@ fn a_session_that_never_had_a_tick_resumes_from_its_ack() {
     let mut rig = rig();
     rig.trades(["A"]);
     let id = rig.open();
-    rig.ask(id, Subscription { pos: true, ..every(names(["Q"])) });
+    rig.ask(id, SubscribeRequest { pos: true, ..every(names(["Q"])) });
     assert_eq!(rig.read(id), ["ack 1"]);
     rig.trades(["A", "Q"]);
     rig.trades(["Q"]);
@@ -133,7 +133,10 @@ fn another_epoch_is_a_gap_and_the_last_values() {
     rig.trades(["A", "A", "B"]);
     let id = rig.open();
     let resume = Some(Resume { epoch: "before".to_owned(), point: ResumePoint::Position(7) });
-    rig.ask(id, Subscription { names: names(["A", "C"]), resume, ..Subscription::default() });
+    rig.ask(
+        id,
+        SubscribeRequest { names: names(["A", "C"]), resume, ..SubscribeRequest::default() },
+    );
     assert_eq!(rig.read(id), ["ack Epoch ?", "gap A ?-?", "snapshot", "A2", "live"]);
 }
 

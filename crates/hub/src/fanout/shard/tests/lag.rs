@@ -1,6 +1,6 @@
 //! Sessions that lag: who does, and how they go on with the newest.
 
-use tickwire_protocol::{Channel, Command, Control, OnLag, Subscription, Symbol, UnixNanos};
+use tickwire_protocol::{Channel, Command, Control, OnLag, SubscribeRequest, Symbol, UnixNanos};
 
 use super::super::super::{CloseReason, Position, SessionId};
 use super::super::NextWrite;
@@ -150,7 +150,7 @@ fn gap_does_not_name_what_came_before_the_subscription() {
     let mut rig = Rig::new(Position::FIRST, 65_535);
     let id = patient_session(&mut rig, &["A"]);
     rig.trades(["A", "A", "B"]);
-    rig.ask(id, Subscription { names: names(["B"]), ..Subscription::default() });
+    rig.ask(id, SubscribeRequest { names: names(["B"]), ..SubscribeRequest::default() });
     stall(&mut rig, id);
     assert_eq!(rig.read(id), ["ack", "snapshot", "B1", "live", "gap A 1-1", "A2"]);
 }
@@ -189,7 +189,7 @@ fn session_that_has_lagged_may_have_every_tick_again() {
     stall(&mut rig, id);
     assert_eq!(rig.read(id), ["gap A 1-2", "A3"]);
     rig.trades(["A"]);
-    rig.ask(id, Subscription { names: names(["A"]), ..Subscription::default() });
+    rig.ask(id, SubscribeRequest { names: names(["A"]), ..SubscribeRequest::default() });
     rig.trades(["A", "A"]);
     assert_eq!(rig.read(id), ["ack", "snapshot", "A4", "live", "A5", "A6"]);
 }
@@ -217,7 +217,7 @@ fn session_that_asked_to_be_closed_is() {
     let mut rig = Rig::new(Position::FIRST, 65_535);
     let id = patient_session(&mut rig, &["A"]);
     let on_lag = Some(OnLag::Close);
-    rig.ask(id, Subscription { on_lag, ..Subscription::default() });
+    rig.ask(id, SubscribeRequest { on_lag, ..SubscribeRequest::default() });
     assert_eq!(rig.read(id), ["ack"]);
     rig.trades(["A"]);
     rig.turn_with_empty_log();

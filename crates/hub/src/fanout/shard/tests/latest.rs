@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tickwire_protocol::{Command, Encoding, Subscription};
+use tickwire_protocol::{Command, Encoding, SubscribeRequest};
 
 use super::super::super::{CloseReason, FrameBuf, Position, SessionId};
 use super::super::NextWrite;
@@ -160,7 +160,7 @@ fn snapshot_of_all_symbols_settles_what_names_among_them_were_owed() {
     rig.ask(id, paced(names(["A"]), 1.0));
     rig.read(id);
     rig.trades(["A", "B"]);
-    rig.ask(id, Subscription { snapshot: Some(true), ..every(all_trades()) });
+    rig.ask(id, SubscribeRequest { snapshot: Some(true), ..every(all_trades()) });
     assert_eq!(rig.read(id).len(), ["ack", "snapshot", "A1", "B1", "live"].len());
     rig.turn_at(5_000);
     assert_eq!(rig.read(id), [""; 0], "A1 is not repeated");

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use tickwire_protocol::{
-    Channel, Command, Control, Delivery, Element, Encoding, MaxRate, OnLag, Seq, Subscription,
+    Channel, Command, Control, Delivery, Element, Encoding, MaxRate, OnLag, Seq, SubscribeRequest,
     SubscriptionSet, Symbol, Tick, TickData, Trade, UnixNanos, decode_message,
 };
 use tungstenite::protocol::frame::FrameHeader;
@@ -76,12 +76,14 @@ impl Rig {
     pub(super) fn command(
         &mut self,
         id: SessionId,
-        command: fn(Subscription) -> Command,
+        command: fn(SubscribeRequest) -> Command,
         names: SubscriptionSet,
     ) {
         let snapshot = Some(false);
-        self.shard
-            .command(id, &command(Subscription { names, snapshot, ..Subscription::default() }));
+        self.shard.command(
+            id,
+            &command(SubscribeRequest { names, snapshot, ..SubscribeRequest::default() }),
+        );
     }
 
     /// Subscribes without a snapshot and reads the ack.
@@ -96,7 +98,7 @@ impl Rig {
     }
 
     /// Subscribes with every option left to the test.
-    pub(super) fn ask(&mut self, id: SessionId, asked: Subscription) {
+    pub(super) fn ask(&mut self, id: SessionId, asked: SubscribeRequest) {
         self.shard.command(id, &Command::Subscribe(asked));
     }
 
@@ -217,24 +219,24 @@ pub(super) fn all_trades() -> SubscriptionSet {
 }
 
 /// Without a snapshot.
-pub(super) fn every(names: SubscriptionSet) -> Subscription {
-    Subscription { names, snapshot: Some(false), ..Subscription::default() }
+pub(super) fn every(names: SubscriptionSet) -> SubscribeRequest {
+    SubscribeRequest { names, snapshot: Some(false), ..SubscribeRequest::default() }
 }
 
 /// The newest only, as fast as the socket takes it, without a snapshot.
-pub(super) fn latest(names: SubscriptionSet) -> Subscription {
-    Subscription { delivery: Delivery::Latest { max_rate: None }, ..every(names) }
+pub(super) fn latest(names: SubscriptionSet) -> SubscribeRequest {
+    SubscribeRequest { delivery: Delivery::Latest { max_rate: None }, ..every(names) }
 }
 
 /// The newest only, so many times a second, without a snapshot.
-pub(super) fn paced(names: SubscriptionSet, per_second: f64) -> Subscription {
+pub(super) fn paced(names: SubscriptionSet, per_second: f64) -> SubscribeRequest {
     let max_rate = Some(MaxRate::per_second(per_second).unwrap());
-    Subscription { delivery: Delivery::Latest { max_rate }, ..every(names) }
+    SubscribeRequest { delivery: Delivery::Latest { max_rate }, ..every(names) }
 }
 
 /// Every tick, but the newest once the session has lagged.
-pub(super) fn patient(names: SubscriptionSet) -> Subscription {
-    Subscription { on_lag: Some(OnLag::Latest), ..every(names) }
+pub(super) fn patient(names: SubscriptionSet) -> SubscribeRequest {
+    SubscribeRequest { on_lag: Some(OnLag::Latest), ..every(names) }
 }
 
 /// `A7` is tick 7 of A, `gap A 3-6` what is missing of it.

@@ -1,6 +1,6 @@
 //! What is not there any more is told.
 
-use tickwire_protocol::{Control, Element, Encoding, Resume, ResumePoint, Subscription};
+use tickwire_protocol::{Control, Element, Encoding, Resume, ResumePoint, SubscribeRequest};
 
 use super::super::super::super::Position;
 use super::super::super::NextWrite;
@@ -80,11 +80,14 @@ fn last_values_from_before_the_log_are_snapshots_and_known_as_gone() {
         rig.shard.restore(super::super::rig::FEED, of(symbol, seq), Position(at));
     }
     let (fresh, again) = (rig.open(), rig.open());
-    rig.ask(fresh, Subscription::default());
-    rig.ask(fresh, Subscription { names: names(["A", "B"]), ..Subscription::default() });
+    rig.ask(fresh, SubscribeRequest::default());
+    rig.ask(fresh, SubscribeRequest { names: names(["A", "B"]), ..SubscribeRequest::default() });
     assert_eq!(rig.read(fresh), ["ack", "ack", "snapshot", "A7", "B3", "live"]);
     let resume = Some(Resume { epoch: String::new(), point: ResumePoint::Position(60) });
-    rig.ask(again, Subscription { names: names(["A", "B"]), resume, ..Subscription::default() });
+    rig.ask(
+        again,
+        SubscribeRequest { names: names(["A", "B"]), resume, ..SubscribeRequest::default() },
+    );
     assert_eq!(rig.read(again), ["ack Gap ?", "gap B ?-3"]);
 }
 

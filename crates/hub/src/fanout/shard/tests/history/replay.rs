@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tickwire_protocol::{Replay, ReplayFrom, ReplaySpeed, Subscription};
+use tickwire_protocol::{Replay, ReplaySpeed, ReplayStart, SubscribeRequest};
 
 use super::super::rig::{every, latest, names};
 use super::rig;
@@ -11,9 +11,9 @@ fn from(
     names: tickwire_protocol::SubscriptionSet,
     ago_ms: u64,
     speed: ReplaySpeed,
-) -> Subscription {
-    let from = ReplayFrom::Ago(Duration::from_millis(ago_ms));
-    Subscription { names, replay: Some(Replay { from, speed }), ..Subscription::default() }
+) -> SubscribeRequest {
+    let from = ReplayStart::Ago(Duration::from_millis(ago_ms));
+    SubscribeRequest { names, replay: Some(Replay { from, speed }), ..SubscribeRequest::default() }
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_replay_at_a_pace_sends_each_tick_when_it_is_due() {
     }
     rig.turn_at(2_000);
     let id = rig.open();
-    rig.ask(id, from(names(["A"]), 1_000, ReplaySpeed::times(2.0).unwrap()));
+    rig.ask(id, from(names(["A"]), 1_000, ReplaySpeed::factor(2.0).unwrap()));
     assert_eq!(rig.read(id), ["ack", "A1"]);
     let mut at = Vec::new();
     for ms in 2_001..3_000 {
@@ -69,7 +69,7 @@ fn a_replay_at_a_pace_is_alone() {
     rig.trades(["A"]);
     rig.turn_at(2_000);
     let (other, id) = (rig.open(), rig.open());
-    let slowly = ReplaySpeed::times(1.0).unwrap();
+    let slowly = ReplaySpeed::factor(1.0).unwrap();
     rig.ask(other, every(names(["B"])));
     rig.ask(other, from(names(["A"]), 1_500, slowly));
     assert_eq!(rig.read(other), ["ack", "error 400"]);
@@ -88,7 +88,7 @@ fn a_replay_at_a_pace_is_served_behind_the_live_ones() {
     }
     rig.turn_at(2_000);
     let id = rig.open();
-    rig.ask(id, from(names(["A"]), 2_000, ReplaySpeed::times(1.0).unwrap()));
+    rig.ask(id, from(names(["A"]), 2_000, ReplaySpeed::factor(1.0).unwrap()));
     rig.shard.take_ready();
     while rig.shard.next_catching_up().is_some() {}
     rig.read(id);
