@@ -6,7 +6,7 @@ mod folder;
 use std::time::Duration;
 
 use tickwire_hub::durable::{
-    Derived, RecoverError, Recovered, Rolling, Turn, Wanted, Writer, recover,
+    CheckpointedState, RecoverError, Recovered, Rolling, Turn, Wanted, Writer, recover,
 };
 use tickwire_hub::fanout::{Batch, FeedId, Sequencer};
 use tickwire_protocol::{Feed, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
@@ -93,7 +93,7 @@ fn turn(writer: &mut Writer<Folder>, sequencer: &mut Sequencer, publisher: u8) -
     let batch = sequencer.batch(UnixNanos(0));
     let (changes, received) = (sequencer.take_changes(), sequencer.received());
     let turn =
-        Turn { batch: batch.as_ref(), made: 0, changes: &changes, left_alone: &[], received };
+        Turn { batch: batch.as_ref(), made: 0, changes: &changes, without_bars: &[], received };
     writer.append(&turn).expect("memory can be written");
     writer.roll(received).expect("memory can be written");
     batch
@@ -110,7 +110,7 @@ fn recovered(folder: &Folder, epoch: &str) -> Result<Recovered, RecoverError> {
         feeds: &[Feed::new("main").expect("it is a name")],
         boot: BOOT,
         epoch: epoch.to_owned(),
-        derived: &|| Box::new(Nothing),
+        checkpointed: &|| Box::new(Nothing),
         bytes_max: 1 << 20,
         ticks_max: 1 << 20,
         age_max: Duration::MAX,
@@ -133,14 +133,14 @@ fn agrees(found: &Recovered, issued: &[Tick]) {
     assert_eq!(position, found.state.numbering().head);
 }
 
-/// Nothing is derived from the ticks.
+/// Nothing is checkpointed from the ticks.
 #[derive(Debug)]
 struct Nothing;
 
-impl Derived for Nothing {
+impl CheckpointedState for Nothing {
     fn restore(&mut self, _: &[u8], _: &[FeedId]) {}
     fn observe(&mut self, _: &Batch, _: usize) {}
-    fn leave_alone(&mut self, _: FeedId) {}
+    fn disable_bars(&mut self, _: FeedId) {}
     fn save(&self, _: &mut Vec<u8>) {}
 }
 

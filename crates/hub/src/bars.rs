@@ -1,23 +1,23 @@
-//! Bars of trades: minute, updated and daily ones, for feeds that do not supply them.
+//! Builds minute, updated and daily bars from trades, for feeds that do not publish bars themselves.
 //!
-//! Pure, as the fan-out core is: trades come in with `now`, bars come out, and the same input gives the
-//! same bars. What counts for a bar is in `docs/bars.md`.
+//! The entry point is [`BarMaker::turn`]: ticks and the time go in, bars come out. The module does no
+//! I/O, and equal input gives equal bars. `docs/bars.md` has the rules.
 //!
-//! A bar is a function of its trades, their event times and, where these are equal, their order of
-//! arrival. While trades only come, sums are enough. To take a trade back its minute is summed again,
-//! so the newest minutes keep their trades, as many as fit a limit in bytes; older minutes are folded
-//! into one sum for the day.
+//! A bar is a function of its trades, their event times and, among equal times, their order of
+//! arrival. Adding a trade only needs running sums. Removing one (a cancel or a correction) sums its
+//! minute again, so the newest minutes keep their trades, up to a limit in bytes. Older minutes are
+//! folded into one sum for the day.
 
 mod aggregate;
 mod calendar;
 mod conditions;
+mod corrections;
 mod derived;
+mod emit;
 mod feed;
-mod follow;
-mod replacing;
+mod replay;
 mod series;
 mod state;
-mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -28,8 +28,8 @@ use tickwire_protocol::{Symbol, Tick, TickData, Trade, UnixNanos};
 
 use crate::fanout::{FeedId, Numbered};
 use conditions::Effects;
-use feed::{FeedClock, Supplies};
-use series::{Kept, Key, Place, Series};
+use feed::{FeedClock, SuppliedBars};
+use series::{KeptTrade, Placement, Series, TradeKey};
 
 pub(crate) use calendar::{Calendar, CalendarError};
 pub use state::BadState;
@@ -37,27 +37,27 @@ pub use state::BadState;
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 
-/// How long after its end a minute waits for trades, by the feed's clock.
+/// Nanoseconds of the feed's clock that a minute waits for trades after its end.
 const CLOSE_DELAY: u64 = 2 * SECOND;
-/// How much later than the hub's clock the time of a trade may be.
+/// Nanoseconds by which the time of a trade may be ahead of the hub's clock.
 const AHEAD_MAX: u64 = 3_600 * SECOND;
-/// Minutes the clock closes in one turn at the most, so that a batch stays small.
+/// Most minutes that the clock closes in one turn, so that a batch stays small.
 const CLOSED_PER_TURN_MAX: usize = 4_096;
-/// Trades looked at in one turn at the most, to find those that cancels and corrections name.
-const LOOKS_PER_TURN_MAX: usize = 1 << 20;
+/// Most trades that one turn compares to find those that cancels and corrections refer to.
+const COMPARISONS_PER_TURN_MAX: usize = 1 << 20;
 
-/// What bars are to be like.
+/// Settings of a [`BarMaker`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BarConfig {
-    /// Time zone of the market's days, a name of the tz database.
+    /// Time zone of the market's days: a name of the tz database, such as `America/New_York`.
     pub time_zone: String,
-    /// The part of a day whose prices make the daily bar, such as `09:30-16:00`.
+    /// The part of the day whose prices form the daily bar, such as `09:30-16:00`.
     pub session: String,
     /// Most bytes of trades and minutes kept for late trades, corrections and cancels.
     pub bytes_max: usize,
 }
 
-/// Makes bars.
+/// Builds bars from the ticks of all feeds. See the module for its use.
 #[derive(Debug)]
 pub struct BarMaker {
     config: BarConfig,
@@ -67,33 +67,34 @@ pub struct BarMaker {
     by_symbol: FxHashMap<(FeedId, Symbol), u32>,
     /// Series by topic of trades, so that a trade need not be looked up by its symbol.
     by_topic: Vec<u32>,
-    /// Minutes that are kept, in the order in which they came up: series and start.
+    /// Kept minutes in the order of their creation: series and start of the minute.
     kept: VecDeque<(u32, u64)>,
     kept_bytes: usize,
-    /// Series to tell of at the end of the turn.
+    /// Series that changed in this turn and may emit bars at its end.
     touched: Vec<u32>,
-    looks: usize,
+    /// Comparisons that cancels and corrections may still spend in this turn.
+    comparisons_left: usize,
     made: Vec<(FeedId, Tick)>,
     skipped: Skipped,
 }
 
-/// Ticks of publishers that bars could not take account of, since the start.
+/// Counts of ticks that had no effect on bars, since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Skipped {
-    /// Trades of a day before the day that their symbol has reached.
+    /// Trades of a day before the current day of their symbol.
     pub earlier_day: u64,
-    /// Trades timed more than an hour ahead of the hub's clock.
+    /// Trades whose time is more than an hour ahead of the hub's clock.
     pub ahead: u64,
-    /// Cancels and corrections of trades that are not kept.
+    /// Cancels and corrections that refer to a trade that is not kept.
     pub unmatched: u64,
 }
 
-/// No series: a topic that has had no trade yet.
+/// Marks a topic without a series: it has had no trade yet.
 const NONE: u32 = u32::MAX;
 
 impl BarMaker {
-    /// A maker of bars that has seen nothing. `None` if zone or session of the config are none, which
-    /// the check of the hub's config has ruled out.
+    /// Creates a maker without history. Returns `None` if the config names no valid time zone or
+    /// session; the check of the hub's config rules that out.
     #[must_use]
     pub fn new(config: BarConfig) -> Option<Self> {
         let calendar = Calendar::new(&config.time_zone, &config.session).ok()?;
@@ -107,14 +108,15 @@ impl BarMaker {
             kept: VecDeque::new(),
             kept_bytes: 0,
             touched: Vec::new(),
-            looks: LOOKS_PER_TURN_MAX,
+            comparisons_left: COMPARISONS_PER_TURN_MAX,
             made: Vec::new(),
             skipped: Skipped::default(),
         })
     }
 
-    /// Takes the ticks of a turn and appends the bars they lead to, and those of minutes the clock
-    /// closes. Says whether more minutes are due, which another turn has to close.
+    /// Applies the ticks of a turn at time `now` and appends the resulting bars to `out`, including
+    /// those of minutes that the clock closes. Returns whether more minutes are due; another turn has
+    /// to close them.
     pub fn turn(
         &mut self,
         ticks: &[Numbered],
@@ -122,48 +124,48 @@ impl BarMaker {
         out: &mut Vec<(FeedId, Tick)>,
     ) -> bool {
         for numbered in ticks {
-            self.take(numbered, now);
+            self.apply(numbered, now);
         }
-        self.tell();
+        self.emit();
         let more = self.close_due(now);
-        self.forget();
+        self.evict();
         out.append(&mut self.made);
         more
     }
 
-    /// Makes no bars of a feed from now on, as if it had sent some of each kind. Says whether that is
-    /// new.
-    pub fn leave_alone(&mut self, feed: FeedId) -> bool {
-        let all = Supplies { minutes: true, days: true };
-        std::mem::replace(&mut self.clock(feed).supplies, all) != all
+    /// Stops making bars of a feed, as if the feed had published bars of each kind. Returns whether
+    /// this is a change.
+    pub fn disable_bars(&mut self, feed: FeedId) -> bool {
+        let all = SuppliedBars { minutes: true, days: true };
+        std::mem::replace(&mut self.clock(feed).supplied, all) != all
     }
 
-    /// Whether a minute is open, so that the clock may have to close it.
+    /// Returns whether a minute is open, which the clock may have to close.
     #[must_use]
     pub fn has_open_minutes(&self) -> bool {
         self.feeds.iter().any(|feed| !feed.open.is_empty())
     }
 
-    /// What bars could not take account of.
+    /// Returns the counts of ticks that had no effect on bars.
     #[must_use]
     pub const fn skipped(&self) -> Skipped {
         self.skipped
     }
 
-    /// Bytes of trades and minutes that are kept.
+    /// Returns the bytes of all kept trades and minutes.
     #[must_use]
     pub const fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }
 
-    fn take(&mut self, numbered: &Numbered, now: UnixNanos) {
+    fn apply(&mut self, numbered: &Numbered, now: UnixNanos) {
         let Numbered { feed, tick, .. } = numbered;
         match &tick.data {
             TickData::Trade(trade) => self.trade(numbered, trade, now),
             TickData::CancelError(cancel) => self.cancel(*feed, tick, cancel),
             TickData::Correction(correction) => self.correct(*feed, tick, correction),
-            TickData::Bar(_) | TickData::UpdatedBar(_) => self.clock(*feed).supplies.minutes = true,
-            TickData::DailyBar(_) => self.clock(*feed).supplies.days = true,
+            TickData::Bar(_) | TickData::UpdatedBar(_) => self.clock(*feed).supplied.minutes = true,
+            TickData::DailyBar(_) => self.clock(*feed).supplied.days = true,
             TickData::Quote(_)
             | TickData::Status(_)
             | TickData::Luld(_)
@@ -186,11 +188,12 @@ impl BarMaker {
             return;
         }
         let clock = self.clock(numbered.feed);
-        if clock.supplies == (Supplies { minutes: true, days: true }) {
+        if clock.supplied == (SuppliedBars { minutes: true, days: true }) {
             return;
         }
         if time > clock.newest {
-            (clock.newest, clock.seen) = (time, now.0);
+            clock.newest = time;
+            clock.seen = now.0;
         }
         let id = self.series_of(numbered);
         let series = &mut self.series[id as usize];
@@ -205,24 +208,25 @@ impl BarMaker {
         if !series.day.in_session(time) {
             effects = effects.outside_session();
         }
-        let key = Key::new(trade.id, &trade.exchange, trade.price.nanos(), trade.size);
-        let (place, before, after) = series.add(Kept { key, time, effects });
+        let key = TradeKey::new(trade.id, &trade.exchange, trade.price.nanos(), trade.size);
+        let (placement, before, after) = series.add(KeptTrade { key, time, effects });
         self.kept_bytes = (self.kept_bytes + after).saturating_sub(before);
-        self.placed(id, time - time % MINUTE, place);
+        self.on_placement(id, time - time % MINUTE, placement);
     }
 
-    /// Notes what follows from where a trade went.
-    fn placed(&mut self, id: u32, start: u64, place: Place) {
-        match place {
-            Place::Open => {}
-            Place::Opened => {
+    /// Records the consequences of where a trade was placed: a new minute to keep and to close, or a
+    /// closed one to report again.
+    fn on_placement(&mut self, id: u32, start: u64, placement: Placement) {
+        match placement {
+            Placement::Open => {}
+            Placement::Opened => {
                 self.keep(id, start);
                 let feed = self.series[id as usize].feed;
                 self.clock(feed).open.entry(start).or_default().push(id);
                 self.touch(id);
             }
-            Place::Late => self.touch(id),
-            Place::LateOpened => {
+            Placement::Late => self.touch(id),
+            Placement::LateOpened => {
                 self.keep(id, start);
                 self.touch(id);
             }
@@ -237,10 +241,10 @@ impl BarMaker {
     fn series_of(&mut self, numbered: &Numbered) -> u32 {
         let topic = numbered.topic.0 as usize;
         match self.by_topic.get(topic) {
-            // An epoch that begins again numbers its topics anew.
+            // A new epoch assigns new topic ids, so the series is checked against the tick.
             Some(&id) if id != NONE && self.series[id as usize].is_of(numbered) => id,
             _ => {
-                let id = self.find_or_begin(numbered);
+                let id = self.find_or_create(numbered);
                 if topic >= self.by_topic.len() {
                     self.by_topic.resize(topic + 1, NONE);
                 }
@@ -250,7 +254,7 @@ impl BarMaker {
         }
     }
 
-    fn find_or_begin(&mut self, numbered: &Numbered) -> u32 {
+    fn find_or_create(&mut self, numbered: &Numbered) -> u32 {
         let Numbered { feed, tick, .. } = numbered;
         let next = u32::try_from(self.series.len()).expect("there are fewer series than topics");
         *self.by_symbol.entry((*feed, tick.symbol)).or_insert_with(|| {
@@ -260,11 +264,11 @@ impl BarMaker {
         })
     }
 
-    /// Ends the day of a series: tells of what is left of it and lets go of its minutes.
+    /// Ends the day of a series: emits its remaining bars and drops its minutes.
     fn begin_day(&mut self, id: u32, time: u64) {
         let series = &mut self.series[id as usize];
         series.close_minute();
-        self.tell_series(id);
+        self.emit_series(id);
         let series = &mut self.series[id as usize];
         for minute in &series.minutes {
             self.kept_bytes = self.kept_bytes.saturating_sub(minute.bytes());
@@ -274,7 +278,8 @@ impl BarMaker {
         series.touched = touched;
     }
 
-    /// Closes minutes that have ended by their feed's clock. Says whether more are due.
+    /// Closes minutes that ended by their feed's clock, up to [`CLOSED_PER_TURN_MAX`]. Returns whether
+    /// more are due.
     fn close_due(&mut self, now: UnixNanos) -> bool {
         let mut left = CLOSED_PER_TURN_MAX;
         for feed in 0..self.feeds.len() {
@@ -288,7 +293,7 @@ impl BarMaker {
         false
     }
 
-    /// Closes minutes of a feed's earliest bucket, so many at the most; returns what is left of that.
+    /// Closes at most `left` minutes of the feed's earliest start time. Returns the remaining budget.
     fn close_some(&mut self, feed: usize, mut left: usize) -> usize {
         let Some(mut bucket) = self.feeds[feed].open.first_entry() else { return left };
         let start = *bucket.key();
@@ -303,14 +308,14 @@ impl BarMaker {
             let series = &mut self.series[id as usize];
             if series.open_minute() == Some(start) {
                 series.close_minute();
-                self.tell_series(id);
+                self.emit_series(id);
             }
         }
         left
     }
 
-    /// Lets go of the oldest minutes until what is kept fits its limit.
-    fn forget(&mut self) {
+    /// Folds the oldest minutes into their days until the kept bytes fit their limit.
+    fn evict(&mut self) {
         for _ in 0..self.kept.len() {
             if self.kept_bytes <= self.config.bytes_max {
                 return;

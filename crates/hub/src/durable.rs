@@ -54,7 +54,7 @@ pub use disk::FolderError;
 pub use keeper::{KeepError, Keeper, Kept, Segments};
 pub use record::{Record, Turn};
 pub use recovery::{RecoverError, Recovered, Wanted, recover};
-pub use state::{Derived, State};
+pub use state::{CheckpointedState, State};
 pub use storage::Storage;
 pub use writer::{Rolling, Segment, Writer};
 

@@ -1,15 +1,15 @@
-//! The sums a bar is made of.
+//! The running sums from which a bar is computed.
 
 use tickwire_protocol::{Bar, Price};
 
 use super::conditions::{HIGH_LOW, IF_FIRST, OPEN_CLOSE, VOLUME};
 
-/// What a bar needs of a trade.
+/// The fields of a trade that a bar depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sale {
     /// Event time in nanoseconds.
     pub(super) time: u64,
-    /// In units of 1e-9.
+    /// Price in units of 1e-9.
     pub(super) price: i64,
     pub(super) size: u64,
 }
@@ -21,21 +21,23 @@ pub(super) struct Timed {
     pub(super) price: i64,
 }
 
-/// Sums over trades, in which the order of their times counts and, for those of the same time, that of
-/// their arrival. Sums stop at the largest number instead of overflowing.
+/// Sums over trades. Open and close depend on the order of event times and, among equal times, on the
+/// order of arrival. Sums saturate instead of overflowing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Aggregate {
-    /// Of the earliest trade that may set it.
+    /// Price of the earliest trade that may set the open.
     pub(super) open: Option<Timed>,
-    /// Of the latest trade that may set it whatever was there before.
+    /// Price of the latest trade that may set the close unconditionally.
     pub(super) close: Option<Timed>,
-    /// Below [`Aggregate::low`] as long as there is none.
+    /// Highest price in units of 1e-9; below [`Aggregate::low`] while no trade has set it.
     pub(super) high: i64,
+    /// Lowest price in units of 1e-9.
     pub(super) low: i64,
     pub(super) volume: u64,
     pub(super) trades: u64,
-    /// Price times size, and size, of the trades that may set high and low and count as volume.
+    /// Sum of price times size over the trades that may set high and low and count as volume.
     pub(super) weighted: i128,
+    /// Sum of the sizes of the same trades.
     pub(super) weight: u64,
 }
 
@@ -55,7 +57,7 @@ impl Default for Aggregate {
 }
 
 impl Aggregate {
-    /// Takes in a trade that came after all others in here.
+    /// Adds a trade that arrived after all trades added so far.
     pub(super) fn add(&mut self, sale: Sale, effects: u8) {
         let timed = Timed { time: sale.time, price: sale.price };
         if effects & IF_FIRST != 0 && self.open.is_none_or(|open| sale.time < open.time) {
@@ -78,7 +80,8 @@ impl Aggregate {
         }
     }
 
-    /// Takes a trade out of the sums. Open, high, low and close cannot be told from them.
+    /// Subtracts a trade from volume and weights. Open, high, low and close stay: sums cannot tell
+    /// which trade set them.
     pub(super) fn take_from_sums(&mut self, sale: Sale, effects: u8) {
         if effects & VOLUME != 0 {
             self.volume = self.volume.saturating_sub(sale.size);
@@ -90,7 +93,7 @@ impl Aggregate {
         }
     }
 
-    /// Takes in the trades of another part of the time.
+    /// Adds the trades of another period.
     pub(super) fn merge(&mut self, other: &Self) {
         if let Some(theirs) = other.open
             && self.open.is_none_or(|ours| theirs.time < ours.time)
@@ -110,10 +113,10 @@ impl Aggregate {
         self.weight = self.weight.saturating_add(other.weight);
     }
 
-    /// The bar, if there are prices and a volume.
+    /// Returns the bar, or `None` without prices or volume.
     pub(super) fn bar(&self) -> Option<Bar> {
         let open = self.open?;
-        // Without a trade that always sets it, the close is where the first one left it.
+        // If no trade set the close unconditionally, it equals the open.
         let close = self.close.unwrap_or(open);
         if self.high < self.low || self.volume == 0 {
             return None;
@@ -130,7 +133,7 @@ impl Aggregate {
         })
     }
 
-    /// Rounded to the nearest 1e-9, halves up; zero if no trade counts for it.
+    /// Volume-weighted average price in units of 1e-9, rounded half up; zero if no trade counts.
     fn vwap(&self) -> i64 {
         let weight = i128::from(self.weight);
         if weight == 0 {

@@ -1,40 +1,40 @@
-//! Days of a market, in its time zone.
+//! The days of a market in its time zone.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// A day of a market; all in nanoseconds since the Unix epoch.
+/// One day of a market. All times are nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Day {
     /// Midnight.
     pub(super) start: u64,
     /// The next midnight.
     pub(super) end: u64,
-    /// Where the session begins whose prices make the day.
+    /// Start of the session whose prices form the daily bar.
     open: u64,
-    /// Where it has ended.
+    /// End of that session, exclusive.
     close: u64,
 }
 
 impl Day {
-    /// Whether prices of that time count for the day.
+    /// Returns whether a price at this time counts for the daily bar.
     pub(super) const fn in_session(&self, time: u64) -> bool {
         self.open <= time && time < self.close
     }
 }
 
-/// Knows which day a time belongs to.
+/// Maps times to days.
 #[derive(Debug)]
 pub(crate) struct Calendar {
     zone: TimeZone,
     /// Minutes since midnight.
     session: (u16, u16),
-    /// The last day asked for: nearly always the next one too.
+    /// The day returned last, which is nearly always the next answer too.
     last: Day,
 }
 
-/// What is wrong with the settings of a calendar.
+/// An invalid time zone or session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CalendarError {
     #[error("expected a name of the tz database such as America/New_York")]
@@ -46,14 +46,15 @@ pub(crate) enum CalendarError {
 const DAY_MINUTES: u16 = 24 * 60;
 
 impl Calendar {
-    /// A calendar of a zone (a name of the tz database) and a session such as `09:30-16:00`.
+    /// Creates a calendar of a time zone (a name of the tz database) and a session such as
+    /// `09:30-16:00`.
     pub(crate) fn new(zone: &str, session: &str) -> Result<Self, CalendarError> {
         let zone = TimeZone::get(zone).map_err(|_| CalendarError::Zone)?;
         let session = read_session(session).ok_or(CalendarError::Session)?;
         Ok(Self { zone, session, last: Day::default() })
     }
 
-    /// The day a time belongs to.
+    /// Returns the day that contains a time.
     pub(super) fn day(&mut self, time: u64) -> Day {
         if time < self.last.start || time >= self.last.end {
             self.last = self.find(time);
@@ -73,7 +74,7 @@ impl Calendar {
         }
     }
 
-    /// A time of day, given in minutes since midnight; the next midnight for 24:00.
+    /// Returns a time of the day given in minutes since midnight; 24:00 is the next midnight.
     fn nanos(&self, date: Date, minutes: u16) -> u64 {
         let (date, minutes) = match date.tomorrow() {
             Ok(tomorrow) if minutes == DAY_MINUTES => (tomorrow, 0),

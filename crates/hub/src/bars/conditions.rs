@@ -1,16 +1,18 @@
-//! What a trade changes of a bar, by its sale conditions: the table of `docs/bars.md` as code.
+//! Which parts of a bar a trade may change, by its sale conditions: the table of `docs/bars.md` as
+//! code.
 
 use tickwire_protocol::{Conditions, Text};
 
-/// What a trade changes of the bar of its minute (low half) and of its day (high half).
+/// The parts that a trade may change of its minute's bar (low four bits) and of its day's bar (high
+/// four bits).
 ///
-/// A set of permissions: conditions only take some away, so the strictest rule holds.
+/// Each condition only removes permissions, so the strictest condition of a trade holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Effects(pub(super) u8);
 
 /// Open and close.
 pub(super) const OPEN_CLOSE: u8 = 1;
-/// Open and close as long as no other trade has set them; comes with [`OPEN_CLOSE`], or alone.
+/// Open and close while no other trade has set them; occurs with [`OPEN_CLOSE`] or alone.
 pub(super) const IF_FIRST: u8 = 2;
 /// High and low.
 pub(super) const HIGH_LOW: u8 = 4;
@@ -19,11 +21,11 @@ pub(super) const VOLUME: u8 = 8;
 
 const ALL: u8 = OPEN_CLOSE | IF_FIRST | HIGH_LOW | VOLUME;
 const DAY_SHIFT: u8 = 4;
-/// For the day as if it were marked as a trade of extended hours.
+/// Mask for a trade outside the session: the day takes only its volume, as for extended hours.
 const NO_PRICE_OF_DAY: u8 = (VOLUME << DAY_SHIFT) | ALL;
 
 impl Effects {
-    /// By the conditions of a trade, and the tape for the one code whose meaning depends on it.
+    /// Returns the effects of a trade's conditions. The tape decides the meaning of code `B`.
     pub(super) fn of(conditions: &Conditions, tape: &Text) -> Self {
         let mut allowed = u8::MAX;
         for code in conditions.iter() {
@@ -34,30 +36,30 @@ impl Effects {
         Self(allowed)
     }
 
-    /// The same for a trade outside of the session whose prices make the day.
+    /// Returns these effects for a trade outside the session: the daily bar takes only its volume.
     pub(super) const fn outside_session(self) -> Self {
         Self(self.0 & NO_PRICE_OF_DAY)
     }
 
-    /// What is changed of the minute.
+    /// Returns the permissions for the minute's bar.
     pub(super) const fn of_minute(self) -> u8 {
         self.0 & ALL
     }
 
-    /// What is changed of the day.
+    /// Returns the permissions for the day's bar.
     pub(super) const fn of_day(self) -> u8 {
         self.0 >> DAY_SHIFT
     }
 }
 
-/// What one condition leaves allowed. Codes the plans do not know take nothing away.
+/// Returns the permissions that one condition leaves. Unknown codes remove nothing.
 fn allowed_by(code: u8, tape: &Text) -> u8 {
     let both = |minute: u8, day: u8| minute | (day << DAY_SHIFT);
     match code {
         // Average price on tapes A and B, a bunched trade (regular) on C.
         b'B' if tape.as_str() == "C" => both(ALL, ALL),
         b'B' | b'C' | b'H' | b'I' | b'N' | b'R' | b'U' | b'V' | b'W' | b'7' => both(VOLUME, VOLUME),
-        // Agreed on at another time: its price is one of the day, but not of this minute.
+        // Price agreed at another time: it counts for the day, but not for this minute.
         b'G' | b'P' | b'Z' | b'4' => both(VOLUME, IF_FIRST | HIGH_LOW | VOLUME),
         b'T' => both(ALL, VOLUME),
         b'M' | b'Q' => both(0, 0),
@@ -83,7 +85,7 @@ mod tests {
         assert_eq!(effects(&["%", "IIII"], "A"), (ALL, ALL));
     }
 
-    /// The rows of the table in the docs: code, tape, and what a trade may set of minute and day.
+    /// Parses the table of docs/bars.md: code, tape, and permissions for minute and day.
     fn documented() -> Vec<(&'static str, &'static str, (u8, u8))> {
         let lines = include_str!("../../../../docs/bars.md").lines();
         let cells = lines.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());

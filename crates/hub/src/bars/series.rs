@@ -1,4 +1,4 @@
-//! The trades of one symbol in one feed, by minutes.
+//! The current day of one symbol in one feed, by minutes.
 
 use std::collections::VecDeque;
 
@@ -10,30 +10,30 @@ use super::calendar::Day;
 use super::conditions::{Effects, IF_FIRST, OPEN_CLOSE};
 use crate::fanout::{FeedId, Numbered};
 
-/// Most trades of a minute that are kept for corrections.
+/// Most trades of one minute that are kept for corrections.
 const MINUTE_TRADES_MAX: usize = 1 << 16;
 
-/// The day of one symbol so far: its newest minutes one by one, the older ones as one sum.
+/// The current day of one symbol: its newest minutes one by one, older ones folded into one sum.
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) feed: FeedId,
     pub(super) symbol: Symbol,
     pub(super) day: Day,
-    /// In order of time. Only the last one may be open.
+    /// Kept minutes in order of time. Only the last one may be open.
     pub(super) minutes: VecDeque<Minute>,
-    /// The day's trades in minutes that are no longer kept, by the rules of the day.
+    /// Sum of the minutes that are no longer kept, by the rules of the day.
     pub(super) folded: Aggregate,
-    /// End of the latest minute in `folded`: what belongs to an unknown minute before it does too.
+    /// End of the latest folded minute. A trade of an unknown minute before it goes to `folded` too.
     pub(super) folded_until: u64,
-    /// The day's trades but for those of the open minute.
+    /// Sum of all minutes of the day except the open one.
     pub(super) closed: Aggregate,
-    /// `closed` has changed in this turn.
+    /// Whether `closed` changed in this turn.
     pub(super) day_changed: bool,
-    /// The last daily bar sent had prices.
-    pub(super) day_told: bool,
-    /// Minutes to tell of at the end of the turn.
+    /// Whether the last daily bar that was sent had prices.
+    pub(super) day_reported: bool,
+    /// Number of minutes with a pending bar.
     pub(super) pending: usize,
-    /// It is on the list of what the turn has touched.
+    /// Whether the series is in the maker's list of changed series.
     pub(super) touched: bool,
 }
 
@@ -43,19 +43,19 @@ pub(super) struct Minute {
     pub(super) start: u64,
     pub(super) open: bool,
     pub(super) pending: Pending,
-    /// A bar with prices was sent.
-    pub(super) told: bool,
-    /// Its trades in the order of arrival; `None` if there were too many.
-    pub(super) trades: Option<Vec<Kept>>,
-    /// Smallest and largest id in `trades`.
+    /// Whether the last bar that was sent had prices.
+    pub(super) reported: bool,
+    /// The trades in order of arrival; `None` if they exceeded [`MINUTE_TRADES_MAX`].
+    pub(super) trades: Option<Vec<KeptTrade>>,
+    /// Smallest and largest trade id in `trades`.
     pub(super) ids: (u64, u64),
-    /// By the rules of minutes.
+    /// Sums by the rules of minute bars.
     pub(super) minute: Aggregate,
-    /// By the rules of days.
+    /// Sums by the rules of daily bars.
     pub(super) day: Aggregate,
 }
 
-/// What is to be told of a minute at the end of the turn.
+/// The bar of a minute that is to be sent at the end of the turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pending {
     Nothing,
@@ -63,17 +63,18 @@ pub(super) enum Pending {
     Updated,
 }
 
-/// A trade, as much of it as is needed to take it back.
+/// The parts of a trade that are needed to remove it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub(super) key: Key,
+pub(super) struct KeptTrade {
+    pub(super) key: TradeKey,
     pub(super) time: u64,
     pub(super) effects: Effects,
 }
 
-/// How a cancel or correction names a trade. Ids alone will not do: some sources give none.
+/// Identifies the trade that a cancel or correction refers to. The id alone is not enough: some sources
+/// assign none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key {
+pub(super) struct TradeKey {
     pub(super) id: u64,
     /// The first eight bytes of the exchange's code.
     pub(super) exchange: [u8; 8],
@@ -81,7 +82,7 @@ pub(super) struct Key {
     pub(super) size: u64,
 }
 
-impl Key {
+impl TradeKey {
     pub(super) fn new(id: u64, exchange: &Text, price: i64, size: u64) -> Self {
         let mut code = [0; 8];
         for (to, from) in code.iter_mut().zip(exchange.as_str().bytes()) {
@@ -91,22 +92,22 @@ impl Key {
     }
 }
 
-impl Kept {
+impl KeptTrade {
     pub(super) const fn sale(&self) -> Sale {
         Sale { time: self.time, price: self.key.price, size: self.key.size }
     }
 }
 
-/// Where a trade went.
+/// Where [`Series::add`] placed a trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Into the minute that is open.
+pub(super) enum Placement {
+    /// In the open minute.
     Open,
-    /// Into a new minute, which is now the open one.
+    /// In a new minute, which is now the open one.
     Opened,
-    /// Into a minute that had been closed, or among those that are no longer kept.
+    /// In a closed minute, or in the sum of minutes that are no longer kept.
     Late,
-    /// Into a minute that had no trades when others after it had.
+    /// In a new minute that is older than the newest one.
     LateOpened,
 }
 
@@ -116,7 +117,7 @@ impl Minute {
             start,
             open,
             pending: Pending::Nothing,
-            told: false,
+            reported: false,
             trades: Some(Vec::new()),
             ids: (u64::MAX, 0),
             minute: Aggregate::default(),
@@ -124,14 +125,14 @@ impl Minute {
         }
     }
 
-    fn add(&mut self, kept: Kept) {
+    fn add(&mut self, kept: KeptTrade) {
         self.minute.add(kept.sale(), kept.effects.of_minute());
         self.day.add(kept.sale(), kept.effects.of_day());
         self.keep(kept);
     }
 
-    /// Remembers a trade that the sums hold.
-    pub(super) fn keep(&mut self, kept: Kept) {
+    /// Keeps a trade that the sums already contain.
+    pub(super) fn keep(&mut self, kept: KeptTrade) {
         let Some(trades) = &mut self.trades else { return };
         if trades.len() == MINUTE_TRADES_MAX {
             self.trades = None;
@@ -141,14 +142,15 @@ impl Minute {
         self.ids = (self.ids.0.min(kept.key.id), self.ids.1.max(kept.key.id));
     }
 
-    /// Bytes it takes.
+    /// Returns the bytes that the minute occupies.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.trades.as_ref().map_or(0, Vec::capacity) * size_of::<Kept>()
+        size_of::<Self>() + self.trades.as_ref().map_or(0, Vec::capacity) * size_of::<KeptTrade>()
     }
 
-    /// Makes its sums anew from its trades.
-    fn sum_again(&mut self) {
-        (self.minute, self.day) = Default::default();
+    /// Recomputes the sums from the kept trades.
+    fn recompute(&mut self) {
+        self.minute = Aggregate::default();
+        self.day = Aggregate::default();
         for kept in self.trades.iter().flatten() {
             self.minute.add(kept.sale(), kept.effects.of_minute());
             self.day.add(kept.sale(), kept.effects.of_day());
@@ -167,59 +169,63 @@ impl Series {
             folded_until: 0,
             closed: Aggregate::default(),
             day_changed: false,
-            day_told: false,
+            day_reported: false,
             pending: 0,
             touched: false,
         }
     }
 
-    /// Whether a tick is of its symbol and feed.
+    /// Returns whether a tick has this symbol and feed.
     pub(super) fn is_of(&self, numbered: &Numbered) -> bool {
         self.feed == numbered.feed && self.symbol == numbered.tick.symbol
     }
 
-    /// Takes in a trade of its day. Says where it went, and the bytes of its minute before and after.
-    pub(super) fn add(&mut self, kept: Kept) -> (Place, usize, usize) {
+    /// Adds a trade of this day. Returns where it was placed, and the bytes of that minute before and
+    /// after.
+    pub(super) fn add(&mut self, kept: KeptTrade) -> (Placement, usize, usize) {
         let start = kept.time - kept.time % MINUTE;
-        let (index, place) = match self.minutes.back() {
-            Some(last) if last.start == start && last.open => (self.minutes.len() - 1, Place::Open),
-            Some(last) if last.start < start => self.begin(start),
-            None if start >= self.folded_until => self.begin(start),
+        let (index, placement) = match self.minutes.back() {
+            Some(last) if last.start == start && last.open => {
+                (self.minutes.len() - 1, Placement::Open)
+            }
+            Some(last) if last.start < start => self.open(start),
+            None if start >= self.folded_until => self.open(start),
             _ => match self.minutes.binary_search_by_key(&start, |minute| minute.start) {
-                Ok(index) => (index, Place::Late),
+                Ok(index) => (index, Placement::Late),
                 Err(_) if start < self.folded_until => {
                     self.folded.add(kept.sale(), kept.effects.of_day());
                     self.closed.add(kept.sale(), kept.effects.of_day());
                     self.day_changed = true;
-                    return (Place::Late, 0, 0);
+                    return (Placement::Late, 0, 0);
                 }
                 Err(index) => {
                     self.minutes.insert(index, Minute::new(start, false));
-                    (index, Place::LateOpened)
+                    (index, Placement::LateOpened)
                 }
             },
         };
         let minute = &mut self.minutes[index];
-        let before = match place {
-            Place::Open | Place::Late => minute.bytes(),
-            Place::Opened | Place::LateOpened => 0,
+        let before = match placement {
+            Placement::Open | Placement::Late => minute.bytes(),
+            Placement::Opened | Placement::LateOpened => 0,
         };
         minute.add(kept);
         let after = minute.bytes();
-        if matches!(place, Place::Late | Place::LateOpened) {
+        if matches!(placement, Placement::Late | Placement::LateOpened) {
             self.closed.add(kept.sale(), kept.effects.of_day());
-            self.changed(index);
+            self.mark_updated(index);
         }
-        (place, before, after)
+        (placement, before, after)
     }
 
-    fn begin(&mut self, start: u64) -> (usize, Place) {
+    /// Closes the open minute and opens a new one.
+    fn open(&mut self, start: u64) -> (usize, Placement) {
         self.close_minute();
         self.minutes.push_back(Minute::new(start, true));
-        (self.minutes.len() - 1, Place::Opened)
+        (self.minutes.len() - 1, Placement::Opened)
     }
 
-    /// Closes the open minute, if one is.
+    /// Closes the open minute, if there is one.
     pub(super) fn close_minute(&mut self) {
         if let Some(last) = self.minutes.back_mut().filter(|last| last.open) {
             last.open = false;
@@ -230,19 +236,19 @@ impl Series {
         }
     }
 
-    /// A minute that is kept.
+    /// Returns the kept minute with this start.
     pub(super) fn minute(&self, start: u64) -> Option<&Minute> {
         let index = self.minutes.binary_search_by_key(&start, |minute| minute.start).ok()?;
         self.minutes.get(index)
     }
 
-    /// Start of the open minute.
+    /// Returns the start of the open minute.
     pub(super) fn open_minute(&self) -> Option<u64> {
         self.minutes.back().filter(|last| last.open).map(|last| last.start)
     }
 
-    /// A minute that was closed holds something else now.
-    fn changed(&mut self, index: usize) {
+    /// Marks a closed minute as changed, so that an updated bar is sent.
+    fn mark_updated(&mut self, index: usize) {
         let minute = &mut self.minutes[index];
         if minute.pending == Pending::Nothing {
             minute.pending = Pending::Updated;
@@ -251,15 +257,16 @@ impl Series {
         self.day_changed = true;
     }
 
-    /// Looks for a trade among those kept, the newest first, and counts the trades looked at down
-    /// from `looks`. Says in which minute it is, and where there.
-    pub(super) fn find(&self, key: &Key, looks: &mut usize) -> Option<(usize, usize)> {
+    /// Searches the kept trades, newest first, and subtracts the comparisons from `budget`. Returns
+    /// the index of the minute and of the trade within it, or `None` if the trade is not kept or the
+    /// budget is exhausted.
+    pub(super) fn find(&self, key: &TradeKey, budget: &mut usize) -> Option<(usize, usize)> {
         for (index, minute) in self.minutes.iter().enumerate().rev() {
             let Some(trades) = &minute.trades else { continue };
             if key.id < minute.ids.0 || key.id > minute.ids.1 {
                 continue;
             }
-            *looks = looks.checked_sub(trades.len())?;
+            *budget = budget.checked_sub(trades.len())?;
             if let Some(at) = trades.iter().rposition(|kept| kept.key == *key) {
                 return Some((index, at));
             }
@@ -267,8 +274,9 @@ impl Series {
         None
     }
 
-    /// Puts another trade in the place of one that was found, or none.
-    pub(super) fn replace(&mut self, (index, at): (usize, usize), by: Option<(Key, Effects)>) {
+    /// Replaces the trade at a position that [`Series::find`] returned, or removes it if `by` is
+    /// `None`.
+    pub(super) fn replace(&mut self, (index, at): (usize, usize), by: Option<(TradeKey, Effects)>) {
         let minute = &mut self.minutes[index];
         let Some(trades) = &mut minute.trades else { return };
         match by {
@@ -278,19 +286,19 @@ impl Series {
             Some((key, effects)) => {
                 let in_session = self.day.in_session(trades[at].time);
                 let effects = if in_session { effects } else { effects.outside_session() };
-                trades[at] = Kept { key, effects, ..trades[at] };
+                trades[at] = KeptTrade { key, effects, ..trades[at] };
                 minute.ids = (minute.ids.0.min(key.id), minute.ids.1.max(key.id));
             }
         }
-        minute.sum_again();
+        minute.recompute();
         if !minute.open {
             self.sum_closed();
-            self.changed(index);
+            self.mark_updated(index);
         }
     }
 
-    /// Adjusts the sums of what is no longer kept: a trade in there is another one now, or none.
-    /// Says whether it can have been in there.
+    /// Applies a correction or cancel to the folded sum. Returns `false` if the sum cannot contain the
+    /// trade.
     pub(super) fn adjust(&mut self, was: (Sale, Effects), is: Option<(Sale, Effects)>) -> bool {
         let (sale, effects) = was;
         if self.folded.trades == 0 || self.folded.volume < sale.size {
@@ -298,7 +306,7 @@ impl Series {
         }
         self.folded.take_from_sums(sale, effects.of_day());
         if let Some((sale, effects)) = is {
-            // Whether it was the first or last trade is not known any more.
+            // Folding lost the information whether it was the first or last trade.
             self.folded.add(sale, effects.of_day() & !(OPEN_CLOSE | IF_FIRST));
         }
         self.sum_closed();
@@ -306,7 +314,7 @@ impl Series {
         true
     }
 
-    /// Sums all minutes that are not open.
+    /// Recomputes the sum of all minutes that are not open.
     pub(super) fn sum_closed(&mut self) {
         self.closed = self.folded;
         for minute in self.minutes.iter().filter(|minute| !minute.open) {
@@ -314,8 +322,8 @@ impl Series {
         }
     }
 
-    /// Lets go of a minute; only its part of the day remains. An open one only loses its trades.
-    /// Says how many bytes that frees, and whether the minute is still there.
+    /// Folds a minute into the day's sum. An open minute only drops its trades. Returns the freed
+    /// bytes, and whether the minute still exists.
     pub(super) fn fold(&mut self, start: u64) -> (usize, bool) {
         let Ok(index) = self.minutes.binary_search_by_key(&start, |minute| minute.start) else {
             return (0, false);

@@ -1,47 +1,50 @@
-//! The state of the bars in a checkpoint of the durable log.
+//! Encodes the state of a [`BarMaker`] for the checkpoints of the log on disk.
 //!
 //! ```text
 //! version u8 (1), time zone and session: each length u8 and text
-//! feeds:   count u8;  each: newest u64, seen u64, supplies u8 (1 minutes, 2 days)
-//! series:  count u32; each: feed u8, symbol (length u8, text), start of its day u64, folded: aggregate,
-//!                     folded until u64, day told u8
-//! minutes: count u32; each: series u32, start u64, flags u8 (1 open, 2 told, 4 trades are kept),
-//!                     by minute and by day: aggregate each,
-//!                     trades: count u32; each: time u64, id u64, exchange 8 bytes, price i64, size u64,
-//!                     effects u8
-//! aggregate: flags u8 (1 open, 2 close), open and close: time u64 and price i64 each, high i64, low i64,
-//!            volume u64, trades u64, weighted i128, weight u64
+//! feeds:   count u8;  each: newest u64, seen u64, supplied u8 (1 minutes, 2 days)
+//! series:  count u32; each: feed u8, symbol (length u8, text), start of its day u64,
+//!                     folded: aggregate, folded until u64, day reported u8
+//! minutes: count u32; each: series u32, start u64, flags u8 (1 open, 2 reported, 4 trades kept),
+//!                     minute and day: aggregate each,
+//!                     trades: count u32; each: time u64, id u64, exchange 8 bytes, price i64,
+//!                     size u64, effects u8
+//! aggregate: flags u8 (1 open, 2 close), open and close: time u64 and price i64 each,
+//!            high i64, low i64, volume u64, trades u64, weighted i128, weight u64
 //! ```
-//! All little-endian. Trades of the newest minutes only, so that a checkpoint stays small.
+//!
+//! All integers are little-endian. Only the newest minutes carry their trades, so that a checkpoint
+//! stays small.
 
 use tickwire_protocol::{Symbol, UnixNanos};
 
 use super::aggregate::{Aggregate, Timed};
 use super::conditions::Effects;
-use super::series::{Kept, Key, Minute, Series};
-use super::{BarConfig, BarMaker, MINUTE, Supplies};
+use super::series::{KeptTrade, Minute, Series, TradeKey};
+use super::{BarConfig, BarMaker, MINUTE, SuppliedBars};
 use crate::fanout::FeedId;
 
 const VERSION: u8 = 1;
-/// About how many bytes of minutes and their trades a checkpoint may hold.
+/// Approximate limit in bytes for the minutes and trades of a checkpoint.
 const MINUTES_BYTES_MAX: usize = 8 << 20;
-/// About what a minute and a trade take there.
+/// Approximate encoded size of a minute without its trades.
 const MINUTE_BYTES: usize = 220;
+/// Encoded size of a trade.
 const TRADE_BYTES: usize = 41;
 
-/// Why a state cannot be taken over.
+/// Why a saved state cannot be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadState {
-    /// Another version wrote it, or it is damaged.
+    /// The bytes are damaged or were written by another version.
     #[error("not a state of bars of version {VERSION}")]
     Malformed,
-    /// Its days are not those of the config.
+    /// The time zone or session differs from the config.
     #[error("made for another time zone or session")]
-    OtherDays,
+    OtherCalendar,
 }
 
 impl BarMaker {
-    /// Appends the state between two turns. Older minutes are folded into their days there.
+    /// Appends the encoded state. Minutes beyond the size limit are folded into their days.
     pub fn save_state(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
         put_text(out, &self.config.time_zone);
@@ -50,7 +53,7 @@ impl BarMaker {
         for feed in &self.feeds {
             put(out, feed.newest);
             put(out, feed.seen);
-            out.push(u8::from(feed.supplies.minutes) | (u8::from(feed.supplies.days) << 1));
+            out.push(u8::from(feed.supplied.minutes) | (u8::from(feed.supplied.days) << 1));
         }
         let minutes = self.minutes_to_save();
         self.save_series(&minutes, out);
@@ -61,7 +64,7 @@ impl BarMaker {
         }
     }
 
-    /// The newest minutes that fit, in the order in which they came up, and those that are open.
+    /// Returns the newest minutes that fit the limit and all open ones, in the order of creation.
     fn minutes_to_save(&self) -> Vec<(u32, &Minute)> {
         let mut left = MINUTES_BYTES_MAX;
         let mut minutes = Vec::new();
@@ -100,15 +103,14 @@ impl BarMaker {
             put(out, series.day.start);
             save_aggregate(folded, out);
             put(out, until);
-            out.push(u8::from(series.day_told));
+            out.push(u8::from(series.day_reported));
         }
     }
 
-    /// A maker in the state that was saved. `feeds` are the numbers that the feeds have now, by those
-    /// they had then.
+    /// Creates a maker from a saved state. `feeds` maps each feed id in the state to its current id.
     ///
     /// # Errors
-    /// If the bytes are not such a state, or one of another time zone or session.
+    /// If the bytes are damaged, or belong to another time zone or session.
     pub fn restore_state(
         config: BarConfig,
         bytes: &[u8],
@@ -121,19 +123,22 @@ impl BarMaker {
         let zone = reader.text().ok_or(BadState::Malformed)?;
         let session = reader.text().ok_or(BadState::Malformed)?;
         if (zone, session) != (&config.time_zone, &config.session) {
-            return Err(BadState::OtherDays);
+            return Err(BadState::OtherCalendar);
         }
-        let mut maker = Self::new(config).ok_or(BadState::OtherDays)?;
+        let mut maker = Self::new(config).ok_or(BadState::OtherCalendar)?;
         maker.read(&mut reader).filter(|()| reader.bytes.is_empty()).ok_or(BadState::Malformed)?;
         Ok(maker)
     }
 
     fn read(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         for feed in 0..reader.u8()? {
-            let (newest, seen, supplies) = (reader.time()?, reader.time()?, reader.u8()?);
+            let newest = reader.time()?;
+            let seen = reader.time()?;
+            let supplied = reader.u8()?;
             let clock = self.clock(*reader.feeds.get(usize::from(feed))?);
-            (clock.newest, clock.seen) = (newest, seen);
-            clock.supplies = Supplies { minutes: supplies & 1 != 0, days: supplies & 2 != 0 };
+            clock.newest = newest;
+            clock.seen = seen;
+            clock.supplied = SuppliedBars { minutes: supplied & 1 != 0, days: supplied & 2 != 0 };
         }
         for id in 0..reader.u32()? {
             self.read_series(id, reader)?;
@@ -155,7 +160,7 @@ impl BarMaker {
         let mut series = Series::new(feed, symbol, day);
         series.folded = reader.aggregate()?;
         series.folded_until = reader.time()?;
-        series.day_told = reader.u8()? != 0;
+        series.day_reported = reader.u8()? != 0;
         let new = self.by_symbol.insert((feed, symbol), id).is_none();
         let valid = new && day.start == start && usize::from(feed.0) < self.feeds.len();
         self.series.push(series);
@@ -167,8 +172,9 @@ impl BarMaker {
         let start = reader.time()?;
         let flags = reader.u8()?;
         let mut minute = Minute::new(start, flags & 1 != 0);
-        minute.told = flags & 2 != 0;
-        (minute.minute, minute.day) = (reader.aggregate()?, reader.aggregate()?);
+        minute.reported = flags & 2 != 0;
+        minute.minute = reader.aggregate()?;
+        minute.day = reader.aggregate()?;
         for _ in 0..reader.u32()? {
             let kept = reader.trade()?;
             (kept.time - kept.time % MINUTE == start).then_some(())?;
@@ -181,7 +187,9 @@ impl BarMaker {
         let index = series.minutes.binary_search_by_key(&start, |minute| minute.start).err()?;
         let in_day = series.day.start <= start + MINUTE && start < series.day.end;
         (start % MINUTE == 0 && in_day).then_some(())?;
-        let (open, bytes, feed) = (minute.open, minute.bytes(), series.feed);
+        let open = minute.open;
+        let bytes = minute.bytes();
+        let feed = series.feed;
         series.minutes.insert(index, minute);
         // Only the last minute may be open.
         let last = series.minutes.len() - 1;
@@ -198,7 +206,7 @@ impl BarMaker {
 fn save_minute(minute: &Minute, out: &mut Vec<u8>) {
     put(out, minute.start);
     let kept = u8::from(minute.trades.is_some());
-    out.push(u8::from(minute.open) | (u8::from(minute.told) << 1) | (kept << 2));
+    out.push(u8::from(minute.open) | (u8::from(minute.reported) << 1) | (kept << 2));
     save_aggregate(&minute.minute, out);
     save_aggregate(&minute.day, out);
     put_count(out, minute.trades.as_ref().map_or(0, Vec::len));
@@ -235,14 +243,14 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
     out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-/// A text of at most 255 bytes: symbols have 24, and names of zones are short.
+/// Appends a text of at most 255 bytes. Symbols have at most 24 bytes, and names of zones are short.
 fn put_text(out: &mut Vec<u8>, text: &str) {
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     out.push(length);
     out.extend_from_slice(&text.as_bytes()[..usize::from(length)]);
 }
 
-/// What is left to read; `None` where it ends early.
+/// The unread rest of an encoded state. Each method returns `None` if the bytes end early.
 struct Reader<'a> {
     bytes: &'a [u8],
     feeds: &'a [FeedId],
@@ -301,10 +309,14 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn trade(&mut self) -> Option<Kept> {
+    fn trade(&mut self) -> Option<KeptTrade> {
         let time = self.time()?;
-        let (id, exchange) = (self.u64()?, self.array()?);
-        let (price, size) = (self.i64()?, self.u64()?);
-        Some(Kept { key: Key { id, exchange, price, size }, time, effects: Effects(self.u8()?) })
+        let key = TradeKey {
+            id: self.u64()?,
+            exchange: self.array()?,
+            price: self.i64()?,
+            size: self.u64()?,
+        };
+        Some(KeptTrade { key, time, effects: Effects(self.u8()?) })
     }
 }

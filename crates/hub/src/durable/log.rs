@@ -14,7 +14,7 @@ use super::disk::{Disk, FolderError, Lock, boot_id};
 use super::keeper::{Keeper, Kept, Segments};
 use super::record::Turn;
 use super::recovery::{RecoverError, Recovered, TICK_CHARGE_MIN, Wanted, recover};
-use super::state::Derived;
+use super::state::CheckpointedState;
 use super::status::Status;
 use super::storage::Storage;
 use super::sync::{Syncer, Then};
@@ -37,8 +37,8 @@ pub(crate) struct Opened {
     pub(crate) batches: VecDeque<Arc<Batch>>,
     /// The last tick of each topic before these.
     pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
-    /// What was saved of what is derived from the ticks.
-    pub(crate) derived: Vec<u8>,
+    /// What was saved of what is checkpointed from the ticks.
+    pub(crate) checkpointed: Vec<u8>,
     pub(crate) status: Arc<Status>,
     /// Reads what was written.
     pub(crate) archive: Archive<Disk>,
@@ -83,7 +83,7 @@ impl DurableLog {
         config: &Config,
         feeds: &[Feed],
         epoch: String,
-        derived: &dyn Fn() -> Box<dyn Derived>,
+        checkpointed: &dyn Fn() -> Box<dyn CheckpointedState>,
     ) -> Result<Opened, OpenError> {
         let (disk, lock) = Disk::open(folder)?;
         let boot = boot_id();
@@ -91,7 +91,7 @@ impl DurableLog {
             feeds,
             boot: &boot,
             epoch,
-            derived,
+            checkpointed,
             bytes_max: config.log_bytes_max,
             ticks_max: config.log_ticks_max,
             age_max: ms(config.log_age_ms_max),
@@ -111,7 +111,7 @@ impl DurableLog {
         let syncer = Syncer::start(config.fsync, disk.clone(), status.clone())?;
         syncer.written(writer.file());
         let Recovered { state, batches, last_before, checkpoints, .. } = recovered;
-        let (numbering, epoch, derived) =
+        let (numbering, epoch, checkpointed) =
             (state.numbering(), state.epoch().to_owned(), state.saved());
         let kept = Kept {
             bytes_max: config.disk_bytes_max,
@@ -133,7 +133,7 @@ impl DurableLog {
             status: status.clone(),
             _lock: lock,
         };
-        Ok(Opened { log, epoch, numbering, batches, last_before, derived, status, archive })
+        Ok(Opened { log, epoch, numbering, batches, last_before, checkpointed, status, archive })
     }
 
     /// Writes what a turn changed. After an error nothing is written any more, and the turn goes on.

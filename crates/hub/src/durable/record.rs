@@ -20,7 +20,7 @@ pub struct Turn<'a> {
     /// What became of publishers.
     pub changes: &'a PublisherChanges,
     /// Feeds of whose ticks nothing is made from this turn on.
-    pub left_alone: &'a [FeedId],
+    pub without_bars: &'a [FeedId],
     /// When the last tick was received.
     pub received: UnixNanos,
 }
@@ -28,7 +28,7 @@ pub struct Turn<'a> {
 impl Turn<'_> {
     /// Whether it changed nothing.
     pub(super) const fn is_empty(&self) -> bool {
-        self.batch.is_none() && self.changes.is_empty() && self.left_alone.is_empty()
+        self.batch.is_none() && self.changes.is_empty() && self.without_bars.is_empty()
     }
 }
 
@@ -42,7 +42,7 @@ pub struct Record {
     /// What became of publishers.
     pub changes: PublisherChanges,
     /// Feeds of whose ticks nothing is made from this turn on.
-    pub left_alone: Vec<FeedId>,
+    pub without_bars: Vec<FeedId>,
     /// Position of the first tick of the turn, or of the next tick if it had none.
     pub first: Position,
     /// When the hub received it.
@@ -51,7 +51,7 @@ pub struct Record {
 
 /// Appends the content of a record. `head` is the position behind all ticks before the turn.
 pub(super) fn write(turn: &Turn<'_>, head: Position, out: &mut Vec<u8>) {
-    let Turn { batch, made, changes, left_alone, received } = *turn;
+    let Turn { batch, made, changes, without_bars, received } = *turn;
     out.push(RECORD);
     put_u64(out, head.0);
     put_u64(out, received.0);
@@ -67,8 +67,8 @@ pub(super) fn write(turn: &Turn<'_>, head: Position, out: &mut Vec<u8>) {
     put_u32(out, ticks.len());
     put_u32(out, made);
     let runs = || ticks.chunk_by(|one, next| one.feed == next.feed);
-    put_u32(out, left_alone.len() + runs().count());
-    for feed in left_alone {
+    put_u32(out, without_bars.len() + runs().count());
+    for feed in without_bars {
         out.push(feed.0);
         put_u32(out, 0); // no tick has such a run: it says that nothing is made of this feed's ticks
     }
@@ -106,9 +106,9 @@ pub(super) fn read(content: &[u8], feeds: &[FeedId]) -> Result<Record, Damage> {
     let mut reader = Reader(content);
     let (first, received) = read_place(&mut reader)?;
     let changes = read_changes(&mut reader)?;
-    let (ticks, made, left_alone) = read_ticks(reader, feeds)?;
+    let (ticks, made, without_bars) = read_ticks(reader, feeds)?;
     let batch = (!ticks.is_empty()).then(|| Batch::new(first, received, ticks));
-    Ok(Record { batch, made, changes, left_alone, first, received })
+    Ok(Record { batch, made, changes, without_bars, first, received })
 }
 
 fn read_place(reader: &mut Reader<'_>) -> Result<(Position, UnixNanos), Damage> {
@@ -142,7 +142,7 @@ fn read_ticks(
     const TICKS: Damage = Damage("ticks that do not agree with their number");
     let count = reader.count(4)?;
     let made = reader.u32()?;
-    let (mut of_ticks, mut left_alone) = (Vec::with_capacity(count), Vec::new());
+    let (mut of_ticks, mut without_bars) = (Vec::with_capacity(count), Vec::new());
     for _ in 0..reader.count(5)? {
         let feed = feeds.get(usize::from(reader.u8()?)).ok_or(Damage("a feed that is none"))?;
         let run = reader.u32()?;
@@ -150,7 +150,7 @@ fn read_ticks(
             return Err(TICKS);
         }
         if run == 0 {
-            left_alone.push(*feed);
+            without_bars.push(*feed);
         }
         of_ticks.resize(of_ticks.len() + run, *feed);
     }
@@ -160,7 +160,7 @@ fn read_ticks(
         return Err(TICKS);
     }
     if count == 0 {
-        return Ok((Vec::new(), 0, left_alone));
+        return Ok((Vec::new(), 0, without_bars));
     }
     let ticks = decode_ticks(ticks, Encoding::MsgpackArray)
         .map_err(|_| Damage("a tick that cannot be read"))?;
@@ -171,7 +171,7 @@ fn read_ticks(
         let topic = TopicId(u32::from_le_bytes(*topic));
         Numbered { topic, feed, tick }
     });
-    Ok((numbered.collect(), made, left_alone))
+    Ok((numbered.collect(), made, without_bars))
 }
 
 pub(super) fn write_publisher(publisher: &PublisherAt, out: &mut Vec<u8>) {

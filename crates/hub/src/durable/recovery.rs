@@ -12,7 +12,7 @@ use tickwire_protocol::{Feed, Tick, UnixNanos};
 
 use super::epoch::{EPOCH_FILE, EpochFile};
 use super::segment::UnknownFeed;
-use super::state::{Derived, State};
+use super::state::{CheckpointedState, State};
 use super::storage::Storage;
 use super::writer::Segment;
 use crate::fanout::{Batch, FeedId, Position};
@@ -33,8 +33,8 @@ pub struct Wanted<'a> {
     pub boot: &'a str,
     /// The next epoch, if the log's cannot go on.
     pub epoch: String,
-    /// Makes what is derived from the ticks, as it is before the first.
-    pub derived: &'a dyn Fn() -> Box<dyn Derived>,
+    /// Makes what is checkpointed from the ticks, as it is before the first.
+    pub checkpointed: &'a dyn Fn() -> Box<dyn CheckpointedState>,
     /// Most bytes of ticks, as they are charged in memory.
     pub bytes_max: usize,
     /// Most ticks.
@@ -152,7 +152,7 @@ pub fn recover<S: Storage>(
 /// The beginning of a log. What files there are were left by a hub that was killed before it was up.
 fn nothing(wanted: Wanted<'_>, folder: Folder) -> Recovered {
     Recovered {
-        state: State::new(wanted.epoch, wanted.feeds.to_vec(), (wanted.derived)()),
+        state: State::new(wanted.epoch, wanted.feeds.to_vec(), (wanted.checkpointed)()),
         continues: false,
         batches: VecDeque::new(),
         last_before: Vec::new(),

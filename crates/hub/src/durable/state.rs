@@ -22,23 +22,23 @@ const TOPICS_PER_FRAME: usize = 4_096;
 
 /// Something else that follows from the ticks and has to outlive the process, such as bars in the
 /// making.
-pub trait Derived: fmt::Debug + Send {
-    /// Takes up what [`Derived::save`] wrote. What cannot be read is left out. `feeds` are the numbers
+pub trait CheckpointedState: fmt::Debug + Send {
+    /// Takes up what [`CheckpointedState::save`] wrote. What cannot be read is left out. `feeds` are the numbers
     /// that feeds have now, by those they had then.
     fn restore(&mut self, saved: &[u8], feeds: &[FeedId]);
     /// Takes note of ticks that were logged, of which the last `made` were made here.
     fn observe(&mut self, batch: &Batch, made: usize);
     /// Takes note that nothing is made of this feed's ticks from now on.
-    fn leave_alone(&mut self, feed: FeedId);
+    fn disable_bars(&mut self, feed: FeedId);
     /// Appends what it has to remember.
     fn save(&self, out: &mut Vec<u8>);
 }
 
-/// Nothing else is derived.
-impl Derived for () {
+/// Nothing else is checkpointed.
+impl CheckpointedState for () {
     fn restore(&mut self, _saved: &[u8], _feeds: &[FeedId]) {}
     fn observe(&mut self, _batch: &Batch, _made: usize) {}
-    fn leave_alone(&mut self, _feed: FeedId) {}
+    fn disable_bars(&mut self, _feed: FeedId) {}
     fn save(&self, _out: &mut Vec<u8>) {}
 }
 
@@ -55,7 +55,7 @@ pub struct State {
     publishers: BTreeMap<String, Publisher>,
     /// Counts changes of publishers.
     changes: u64,
-    pub(super) derived: Box<dyn Derived>,
+    pub(super) checkpointed: Box<dyn CheckpointedState>,
 }
 
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl From<UnknownFeed> for Unusable {
 impl State {
     /// The beginning of an epoch.
     #[must_use]
-    pub fn new(epoch: String, feeds: Vec<Feed>, derived: Box<dyn Derived>) -> Self {
+    pub fn new(epoch: String, feeds: Vec<Feed>, checkpointed: Box<dyn CheckpointedState>) -> Self {
         Self {
             epoch,
             head: Position::FIRST,
@@ -107,7 +107,7 @@ impl State {
             topics: Vec::new(),
             publishers: BTreeMap::new(),
             changes: 0,
-            derived,
+            checkpointed,
         }
     }
 
@@ -144,11 +144,11 @@ impl State {
         numbered.map(|(id, topic)| (id, topic.feed, &topic.last, topic.at))
     }
 
-    /// What [`Derived::save`] says now.
+    /// What [`CheckpointedState::save`] says now.
     #[must_use]
     pub fn saved(&self) -> Vec<u8> {
         let mut saved = Vec::new();
-        self.derived.save(&mut saved);
+        self.checkpointed.save(&mut saved);
         saved
     }
 
@@ -172,8 +172,8 @@ impl State {
         if record.first != self.head || record.received < self.received {
             return Err(Damage("a record that does not continue the one before"));
         }
-        for feed in &record.left_alone {
-            self.derived.leave_alone(*feed);
+        for feed in &record.without_bars {
+            self.checkpointed.disable_bars(*feed);
         }
         if let Some(batch) = &record.batch {
             let mut at = batch.first();
@@ -183,7 +183,7 @@ impl State {
             }
             self.head = batch.end();
             self.received = batch.received();
-            self.derived.observe(batch, record.made);
+            self.checkpointed.observe(batch, record.made);
         }
         for id in &record.changes.forgotten {
             self.publishers.remove(id);
@@ -252,7 +252,7 @@ impl State {
     pub(super) fn read(
         file: &[u8],
         feeds: &[Feed],
-        mut derived: Box<dyn Derived>,
+        mut checkpointed: Box<dyn CheckpointedState>,
     ) -> Result<Self, Unusable> {
         let [kind @ .., _version] = &MAGIC;
         if !file.starts_with(kind) {
@@ -277,8 +277,8 @@ impl State {
         }
         let saved = reader.bytes()?;
         reader.end()?;
-        derived.restore(saved, &numbers);
-        let mut state = Self { head, received, ..Self::new(epoch, feeds.to_vec(), derived) };
+        checkpointed.restore(saved, &numbers);
+        let mut state = Self { head, received, ..Self::new(epoch, feeds.to_vec(), checkpointed) };
         publishers_at.into_iter().for_each(|publisher| state.publisher(publisher));
         while state.topics.len() < topics {
             let Frame::Whole { content, end: next } = frame::read(file, end) else {

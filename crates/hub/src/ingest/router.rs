@@ -87,8 +87,8 @@ pub(crate) fn spawn(
     queue: mpsc::Receiver<Ingest>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     let (sessions, acks, permits) = (HashMap::new(), Vec::new(), Vec::new());
-    let left_alone = Vec::new();
-    let router = Router { sequencer, bars, durable, shared, sessions, left_alone, acks, permits };
+    let without_bars = Vec::new();
+    let router = Router { sequencer, bars, durable, shared, sessions, without_bars, acks, permits };
     thread::Builder::new().name("router".to_owned()).spawn(move || router.run(queue))
 }
 
@@ -101,7 +101,7 @@ struct Router {
     shared: Arc<Shared>,
     sessions: Sessions,
     /// Feeds of which no bars are made from this turn on.
-    left_alone: Vec<FeedId>,
+    without_bars: Vec<FeedId>,
     /// What to tell publishers once the turn's batch is in the log.
     acks: Vec<Ack>,
     /// The room its ticks take, until publishers have been told.
@@ -184,8 +184,8 @@ impl Router {
                 self.sessions.remove(&token);
             }
             Ingest::NoBars { feed } => {
-                if self.bars.as_mut().is_some_and(|bars| bars.leave_alone(feed)) {
-                    self.left_alone.push(feed);
+                if self.bars.as_mut().is_some_and(|bars| bars.disable_bars(feed)) {
+                    self.without_bars.push(feed);
                 }
             }
             Ingest::Clock => {} // the end of every turn looks at the time
@@ -297,10 +297,10 @@ impl Router {
         if let Some(durable) = &mut self.durable {
             // Nobody hears of the turn before it is written.
             let (changes, received) = (self.sequencer.take_changes(), self.sequencer.received());
-            let (batch, left_alone) = (batch.as_ref(), self.left_alone.as_slice());
-            durable.turn(&Turn { batch, made, changes: &changes, left_alone, received });
+            let (batch, without_bars) = (batch.as_ref(), self.without_bars.as_slice());
+            durable.turn(&Turn { batch, made, changes: &changes, without_bars, received });
         }
-        self.left_alone.clear();
+        self.without_bars.clear();
         if let Some(batch) = batch {
             self.shared.live().log.append(Arc::new(batch));
         }

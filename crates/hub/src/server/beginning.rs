@@ -9,7 +9,7 @@ use super::StartError;
 use super::markets::empty_log;
 use crate::bars::{BarConfig, BarMaker};
 use crate::config::Config;
-use crate::durable::{Archive, Derived, Disk, DurableLog, Opened, Status};
+use crate::durable::{Archive, CheckpointedState, Disk, DurableLog, Opened, Status};
 use crate::fanout::{FeedId, Log, Position, Sequencer};
 
 /// What a hub begins with.
@@ -57,7 +57,9 @@ impl Beginning {
         let shown = folder.display().to_string();
         let open = {
             let (folder, config, feeds) = (folder.clone(), config.clone(), feeds.to_vec());
-            move || DurableLog::open(&folder, &config, &feeds, epoch, &|| derived(config.bars()))
+            move || {
+                DurableLog::open(&folder, &config, &feeds, epoch, &|| checkpointed(config.bars()))
+            }
         };
         let opened = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)?;
         let opened = opened.map_err(|source| StartError::Data { folder: shown, source })?;
@@ -67,14 +69,14 @@ impl Beginning {
             numbering,
             batches,
             last_before,
-            derived,
+            checkpointed,
             status,
             archive,
         } = opened;
         let mut bars = config.bars().and_then(BarMaker::new);
         if let Some(bars) = &mut bars {
             let numbers: Vec<_> = (0..=u8::MAX).take(feeds.len()).map(FeedId).collect();
-            bars.restore(&derived, &numbers);
+            bars.restore(&checkpointed, &numbers);
         }
         let known = numbering.topics.iter();
         let topics = known.map(|(feed, channel, symbol, _)| (*feed, *channel, *symbol)).collect();
@@ -93,7 +95,7 @@ impl Beginning {
 }
 
 /// What follows from the ticks beside numbers and last values: bars, if they are to be made.
-fn derived(bars: Option<BarConfig>) -> Box<dyn Derived> {
+fn checkpointed(bars: Option<BarConfig>) -> Box<dyn CheckpointedState> {
     match bars.and_then(BarMaker::new) {
         Some(bars) => Box::new(bars),
         None => Box::new(()),

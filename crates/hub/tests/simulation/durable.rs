@@ -53,7 +53,7 @@ impl Durable {
             feeds: &feeds,
             boot: &boot,
             epoch,
-            derived: &|| Box::new(()),
+            checkpointed: &|| Box::new(()),
             bytes_max: usize::MAX,
             ticks_max: log_ticks,
             age_max: Duration::MAX,
@@ -84,7 +84,7 @@ impl Durable {
     ) -> Result<(), Killed> {
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
         self.disk.set_trouble(trouble);
-        let written = writer.append(&Turn { batch, made: 0, changes, left_alone: &[], received });
+        let written = writer.append(&Turn { batch, made: 0, changes, without_bars: &[], received });
         let written = written.and_then(|()| writer.roll(received).map(drop));
         self.disk.set_trouble(None);
         match (written, trouble) {

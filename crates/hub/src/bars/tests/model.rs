@@ -1,4 +1,4 @@
-//! Bars as one would make them of a list of all trades, in the plainest way.
+//! Computes bars from a list of all trades, in the simplest way.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,31 +6,31 @@ use tickwire_protocol::{Bar, Price, Symbol, Trade};
 
 use super::{MINUTE, NEW_YORK_DAY};
 
-/// A trade and what has become of it.
+/// A trade and its state after corrections.
 #[derive(Debug, Clone)]
 pub(super) struct Sold {
     pub(super) symbol: &'static str,
     pub(super) time: u64,
-    /// `None` once it was cancelled.
+    /// `None` after a cancel.
     pub(super) trade: Option<Trade>,
 }
 
-/// All bars: by symbol, whether it is a day, and start.
+/// Bars by symbol, whether the bar is a daily one, and start.
 pub(super) struct Model {
     bars: BTreeMap<(Symbol, bool, u64), Option<Bar>>,
 }
 
-type Told = HashMap<(Symbol, bool, u64), Bar>;
+type Bars = HashMap<(Symbol, bool, u64), Bar>;
 
 const DAY: u64 = 24 * 60 * MINUTE;
 
-/// Midnight of a time's day in New York, in a week without a change of clocks.
+/// Returns midnight in New York of the day of a time, in a week without a clock change.
 pub(super) fn day(time: u64) -> u64 {
     time - (time - NEW_YORK_DAY) % DAY
 }
 
 impl Model {
-    /// In the order of arrival.
+    /// Builds the bars of trades in order of arrival.
     pub(super) fn new(sold: &[Sold]) -> Self {
         let mut parts: BTreeMap<(Symbol, bool, u64), Vec<&Sold>> = BTreeMap::new();
         let mut days: HashMap<&str, u64> = HashMap::new();
@@ -52,20 +52,20 @@ impl Model {
         Self { bars: bars.collect() }
     }
 
-    pub(super) fn check_minutes(&self, told: &Told) {
-        self.check(false, told);
+    pub(super) fn check_minutes(&self, bars: &Bars) {
+        self.check(false, bars);
     }
 
-    pub(super) fn check_days(&self, told: &Told) {
-        self.check(true, told);
+    pub(super) fn check_days(&self, bars: &Bars) {
+        self.check(true, bars);
     }
 
-    fn check(&self, day: bool, told: &Told) {
+    fn check(&self, day: bool, bars: &Bars) {
         for (key, bar) in self.bars.iter().filter(|(key, _)| key.1 == day) {
-            let told = told.get(key).filter(|bar| **bar != Bar::default());
-            assert_eq!(told, bar.as_ref(), "{key:?}");
+            let bars = bars.get(key).filter(|bar| **bar != Bar::default());
+            assert_eq!(bars, bar.as_ref(), "{key:?}");
         }
-        for key in told.keys().filter(|key| key.1 == day) {
+        for key in bars.keys().filter(|key| key.1 == day) {
             assert!(self.bars.contains_key(key), "no trades for {key:?}");
         }
     }
@@ -78,7 +78,8 @@ enum Rule {
     No,
 }
 
-/// What a trade sets: open and close, high and low, volume. The table of `docs/bars.md`, read off anew.
+/// Returns what a trade sets: open and close, high and low, volume. Written independently from the
+/// table of `docs/bars.md`.
 fn rules(trade: &Trade, day: bool) -> (Rule, bool, bool) {
     let (mut prices, mut high_low, mut volume) = (Rule::Yes, true, true);
     for code in trade.conditions.iter() {
@@ -101,7 +102,7 @@ fn rules(trade: &Trade, day: bool) -> (Rule, bool, bool) {
     (prices, high_low, volume)
 }
 
-/// The bar of trades in the order of time.
+/// Returns the bar of trades that are sorted by time.
 fn bar(sold: &[&Sold], day: bool) -> Option<Bar> {
     let (mut open, mut close, mut high, mut low) = (None, None, None, None);
     let (mut volume, mut trades, mut weighted, mut weight) = (0, 0, 0_i128, 0_i128);

@@ -69,7 +69,7 @@ pub(super) fn checkpoint<S: Storage>(
     for (number, _) in folder.checkpoints.range(..=most).rev() {
         let name = checkpoint_name(*number);
         let read = match read_file(storage, name.clone(), FILE_BYTES_MAX)? {
-            Ok(file) => State::read(&file, wanted.feeds, (wanted.derived)()),
+            Ok(file) => State::read(&file, wanted.feeds, (wanted.checkpointed)()),
             Err(problem) => {
                 problems.push(format!("{name}: {problem}"));
                 continue;

@@ -13,7 +13,8 @@ use tickwire_protocol::{
 
 use super::folder::Folder;
 use crate::durable::{
-    Archive, Derived, Keeper, Kept, RecoverError, Recovered, Rolling, Turn, Wanted, Writer, recover,
+    Archive, CheckpointedState, Keeper, Kept, RecoverError, Recovered, Rolling, Turn, Wanted,
+    Writer, recover,
 };
 use crate::fanout::{Batch, FeedId, Numbered, Position, PublisherAt, Sequencer};
 
@@ -26,7 +27,7 @@ pub(super) const KEPT_TIME: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 struct Mixed(u64);
 
-impl Derived for Mixed {
+impl CheckpointedState for Mixed {
     fn restore(&mut self, saved: &[u8], feeds: &[FeedId]) {
         assert!(!feeds.is_empty());
         self.0 = u64::from_le_bytes(saved.try_into().unwrap());
@@ -40,7 +41,7 @@ impl Derived for Mixed {
         self.0 = self.0.wrapping_mul(31).wrapping_add(made as u64);
     }
 
-    fn leave_alone(&mut self, feed: FeedId) {
+    fn disable_bars(&mut self, feed: FeedId) {
         self.0 = self.0.wrapping_mul(31).wrapping_add(1_000 + u64::from(feed.0));
     }
 
@@ -84,7 +85,7 @@ fn read(
         feeds: &feeds(names),
         boot,
         epoch: format!("{:x}", rand::rng().random::<u64>()),
-        derived: &|| Box::new(Mixed::default()),
+        checkpointed: &|| Box::new(Mixed::default()),
         bytes_max: usize::MAX,
         ticks_max,
         age_max: Duration::MAX,
@@ -140,7 +141,7 @@ impl Past {
         }
         let mut mixed = Mixed::default();
         mixed.restore(&found.state.saved(), &[FeedId(0)]);
-        assert_eq!(mixed, self.mixed, "what is derived has seen every tick once");
+        assert_eq!(mixed, self.mixed, "what is checkpointed has seen every tick once");
     }
 
     fn tick(&self, at: Position) -> &Tick {
@@ -254,10 +255,10 @@ impl Life {
         let changes = self.sequencer.take_changes();
         let received = self.sequencer.received();
         let made = batch.as_ref().map_or(0, |batch| random.random_range(0..=batch.ticks().len()));
-        let left_alone = random.random_bool(0.1).then(|| FeedId(random.random_range(0..2)));
-        let left_alone = left_alone.as_slice();
+        let without_bars = random.random_bool(0.1).then(|| FeedId(random.random_range(0..2)));
+        let without_bars = without_bars.as_slice();
         let batch_of_turn = batch.as_ref();
-        let turn = Turn { batch: batch_of_turn, made, changes: &changes, left_alone, received };
+        let turn = Turn { batch: batch_of_turn, made, changes: &changes, without_bars, received };
         if self.writer.append(&turn).is_err() {
             return false;
         }
@@ -266,7 +267,7 @@ impl Life {
             self.past.publishers.retain(|known| known.id != at.id);
             self.past.publishers.push(at);
         }
-        left_alone.iter().for_each(|feed| self.past.mixed.leave_alone(*feed));
+        without_bars.iter().for_each(|feed| self.past.mixed.disable_bars(*feed));
         if let Some(batch) = batch {
             self.past.mixed.observe(&batch, made);
             self.past.ticks.extend_from_slice(batch.ticks());

@@ -1,4 +1,4 @@
-//! Following records of what was numbered before a restart.
+//! Rebuilds the state of bars from the records of an earlier run.
 
 use tickwire_protocol::{Bar, Channel, Tick, TickData, UnixNanos};
 
@@ -6,15 +6,15 @@ use super::BarMaker;
 use crate::fanout::{FeedId, Numbered};
 
 impl BarMaker {
-    /// Takes the ticks of a batch that was recorded and makes no bars of them: those that were made then
-    /// are its last `made` ticks. They may differ from what would be made here, which knows less of the
-    /// past or has another idea of days; all they say is which minutes the clock had closed.
-    pub fn follow(&mut self, ticks: &[Numbered], made: usize, received: UnixNanos) {
+    /// Applies a recorded batch without emitting bars. The last `made` ticks of the batch are the bars
+    /// that the earlier run emitted. They may differ from those this maker would emit, because it knows
+    /// less history or uses another calendar; they only tell which minutes the clock had closed.
+    pub fn replay(&mut self, ticks: &[Numbered], made: usize, received: UnixNanos) {
         let (taken, made) = ticks.split_at(ticks.len().saturating_sub(made));
         for numbered in taken {
-            self.take(numbered, received);
+            self.apply(numbered, received);
         }
-        self.tell();
+        self.emit();
         let mut expected = Expected { bars: std::mem::take(&mut self.made), next: 0 };
         for numbered in made {
             if !expected.take(numbered) {
@@ -23,11 +23,11 @@ impl BarMaker {
                 expected.take(numbered);
             }
         }
-        self.forget();
+        self.evict();
     }
 
-    /// Closes the open minute of a symbol if that is what led to this bar: the clock had done so. A
-    /// minute it had closed without a bar has left no trace, and is still open here.
+    /// Closes the open minute of a symbol if the recorded bar shows that the clock had closed it. A
+    /// minute that was closed without a bar left no record and stays open here.
     fn close_as_recorded(&mut self, numbered: &Numbered) {
         let Numbered { feed, tick, .. } = numbered;
         let Some(&id) = self.by_symbol.get(&(*feed, tick.symbol)) else { return };
@@ -46,11 +46,12 @@ impl BarMaker {
             return;
         }
         series.close_minute();
-        self.tell_series(id);
+        self.emit_series(id);
     }
 }
 
-/// Whether both are of a minute, or both of a day: a bar may have been told of as an updated one.
+/// Returns whether both bars are of a minute or both of a day. A minute's bar may have been recorded
+/// as an updated bar.
 fn same_kind(a: &Tick, b: &Tick) -> bool {
     (a.channel() == Channel::DailyBars) == (b.channel() == Channel::DailyBars)
 }
@@ -62,16 +63,17 @@ fn bar(tick: &Tick) -> Option<&Bar> {
     }
 }
 
-/// Bars that the maker has made in the turn of a record, in order.
+/// The bars that the maker emitted while it applied one record, in order.
 struct Expected {
     bars: Vec<(FeedId, Tick)>,
-    /// Those before it were met in the record, or are missing there.
+    /// Index of the first bar not yet compared. Earlier ones were found in the record or are missing
+    /// there.
     next: usize,
 }
 
 impl Expected {
-    /// Whether a recorded bar is the next of these. Some may be missing: a bar is dropped where it
-    /// would open a topic too many.
+    /// Returns whether a recorded bar matches one of the remaining bars, and skips those before it. Bars
+    /// may be missing in the record: a bar is dropped if it would exceed the limit of topics.
     fn take(&mut self, numbered: &Numbered) -> bool {
         let same = |(feed, tick): &(FeedId, Tick)| {
             let theirs = &numbered.tick;

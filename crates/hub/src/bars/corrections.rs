@@ -1,31 +1,31 @@
-//! Cancels and corrections.
+//! Applies cancels and corrections to the bars of the trades they refer to.
 
 use tickwire_protocol::{CancelError, Correction, Symbol, Tick};
 
 use super::BarMaker;
 use super::aggregate::Sale;
 use super::conditions::{self, Effects};
-use super::series::Key;
+use super::series::TradeKey;
 use crate::fanout::FeedId;
 
 impl BarMaker {
     pub(super) fn cancel(&mut self, feed: FeedId, tick: &Tick, cancel: &CancelError) {
-        let key = Key::new(cancel.id, &cancel.exchange, cancel.price.nanos(), cancel.size);
+        let key = TradeKey::new(cancel.id, &cancel.exchange, cancel.price.nanos(), cancel.size);
         let sale = Sale { time: 0, price: key.price, size: key.size };
-        // Of a trade that is not kept the conditions are unknown; nearly all count as volume.
+        // The conditions of a trade that is not kept are unknown; nearly all count as volume.
         let was = (sale, Effects(conditions::VOLUME << 4));
         self.replace(feed, tick.symbol, &key, None, was);
     }
 
     pub(super) fn correct(&mut self, feed: FeedId, tick: &Tick, correction: &Correction) {
         let Correction { exchange, tape, .. } = correction;
-        let was = Key::new(
+        let was = TradeKey::new(
             correction.original_id,
             exchange,
             correction.original_price.nanos(),
             correction.original_size,
         );
-        let is = Key::new(
+        let is = TradeKey::new(
             correction.corrected_id,
             exchange,
             correction.corrected_price.nanos(),
@@ -37,14 +37,14 @@ impl BarMaker {
         self.replace(feed, tick.symbol, &was, Some((is, new_effects)), (sale, old_effects));
     }
 
-    /// Puts another trade, or none, in the place of one; `was` is what is known of that one if it is
-    /// not kept.
+    /// Replaces the trade named by `key`, or removes it. `was` describes the trade if it is no longer
+    /// kept.
     fn replace(
         &mut self,
         feed: FeedId,
         symbol: Symbol,
-        key: &Key,
-        by: Option<(Key, Effects)>,
+        key: &TradeKey,
+        by: Option<(TradeKey, Effects)>,
         was: (Sale, Effects),
     ) {
         let found = self.by_symbol.get(&(feed, symbol)).copied();
@@ -53,7 +53,7 @@ impl BarMaker {
             return;
         };
         let series = &mut self.series[id as usize];
-        if let Some(place) = series.find(key, &mut self.looks) {
+        if let Some(place) = series.find(key, &mut self.comparisons_left) {
             series.replace(place, by);
         } else {
             self.skipped.unmatched += 1;
