@@ -1,92 +1,46 @@
-//! Puts the page together for embedding: builds it where Node is present, takes a page that was built
-//! before where it is not, and otherwise leaves a note on how to get it.
+//! Copies the built page to where `rust-embed` embeds it, or a note where there is no built page.
+//!
+//! `cargo xtask page` builds the page; this script needs neither Node.js nor a network.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::SystemTime;
 use std::{env, fs, io};
 
-const NOTE: &str = "<!doctype html><meta charset=utf-8><title>Tickwire</title>\
-<p>This hub was built without its page, because Node.js was missing. The hub itself is complete: \
-connect to <code>/ws</code>.<p>To get the page, install Node.js 20 or later and build again \
-(<code>cargo build --release</code>), or run the container image.";
-
-/// What the page is made of, below `web`.
-const SOURCES: [&str; 7] = [
-    "src",
-    "public",
-    "index.html",
-    "package.json",
-    "package-lock.json",
-    "vite.config.ts",
-    "tsconfig.json",
-];
+/// The page of a hub that was compiled without the page.
+const NOTE: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Tickwire</title>\
+<p>This hub was compiled without its page. Everything else works: subscribers connect to \
+<code>/ws</code>.<p>To add the page, install Node.js 20.19 or later, run <code>cargo xtask page\
+</code> and compile the hub again, or use the container image.";
 
 fn main() {
-    let web =
-        PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../../web");
-    let page = PathBuf::from(env::var("OUT_DIR").expect("set by cargo")).join("page");
-    for source in SOURCES.iter().map(|source| web.join(source)).filter(|path| path.exists()) {
-        println!("cargo::rerun-if-changed={}", source.display());
-    }
-    // Missing, it makes cargo run this again: Node.js may have come, or a page that was built by hand.
-    println!("cargo::rerun-if-changed={}", web.join("dist/index.html").display());
-    let dist = web.join("dist");
-    if !is_newer(&dist.join("index.html"), &web) {
-        build(&web);
-    }
-    let _missing = fs::remove_dir_all(&page); // on the first build there is none
-    let copied = if dist.join("index.html").exists() {
-        copy(&dist, &page)
+    let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
+    let built = manifest.join("../../web/dist");
+    let _read_only_sources = make_watchable(&built);
+    println!("cargo::rerun-if-changed={}", built.display());
+    println!("cargo::rustc-check-cfg=cfg(tickwire_page)");
+
+    let embedded = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo")).join("page");
+    let _missing_on_first_build = fs::remove_dir_all(&embedded);
+    let done = if built.join("index.html").is_file() {
+        println!("cargo::rustc-cfg=tickwire_page");
+        copy(&built, &embedded)
     } else {
-        fs::create_dir_all(&page).and_then(|()| fs::write(page.join("index.html"), NOTE))
+        fs::create_dir_all(&embedded).and_then(|()| fs::write(embedded.join("index.html"), NOTE))
     };
-    copied.expect("the build directory can be written");
+    done.expect("cannot write to the build directory");
 }
 
-/// Whether the built page is newer than everything it is made of.
-fn is_newer(built: &Path, web: &Path) -> bool {
-    let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified());
-    let Ok(built) = modified(built) else { return false };
-    let mut sources: Vec<PathBuf> = SOURCES.iter().map(|source| web.join(source)).collect();
-    while let Some(path) = sources.pop() {
-        if modified(&path).is_ok_and(|time| time > built) {
-            return false;
-        }
-        if let Ok(entries) = fs::read_dir(&path) {
-            sources.extend(entries.flatten().map(|entry| entry.path()));
-        }
+/// Makes the folder where there is none, older than this run. Cargo runs this script, and compiles
+/// the hub, each time a watched path is missing or newer than the last run.
+fn make_watchable(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
     }
-    true
+    fs::create_dir_all(folder)?;
+    fs::File::open(folder)?.set_modified(SystemTime::UNIX_EPOCH)
 }
 
-fn build(web: &Path) {
-    let npm = |arguments: &[&str]| {
-        Command::new("npm")
-            .args(arguments)
-            .current_dir(web)
-            .output()
-            .map_err(|error| error.to_string())
-    };
-    if npm(&["--version"]).is_err() {
-        println!(
-            "cargo::warning=npm is missing: the hub is built with the page that is there, if any"
-        );
-        return;
-    }
-    for step in [&["ci", "--no-audit", "--no-fund"] as &[_], &["run", "build"]] {
-        let problem = match npm(step) {
-            Ok(output) if output.status.success() => continue,
-            Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-            Err(error) => error,
-        };
-        println!("cargo::warning=the page was not built: npm {} failed", step.join(" "));
-        for line in problem.lines().take(10) {
-            println!("cargo::warning={line}");
-        }
-        return;
-    }
-}
-
+/// Copies a folder with everything in it.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

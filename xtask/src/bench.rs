@@ -1,35 +1,38 @@
-//! `cargo xtask bench`: figures that anyone can measure again.
+//! `cargo xtask bench`: benchmarks that anyone can repeat.
 
 mod peers;
 
 use std::process::ExitCode;
 
-use crate::{instructions, usage_error};
+use anyhow::Result;
+use clap::Subcommand;
 
-const USAGE: &str = "\
-Measures.
+use crate::instructions;
 
-Usage: cargo xtask bench WHAT
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compares Tickwire with other servers over loopback
+    #[command(disable_help_flag = true)]
+    Peers(PeersArgs),
+    /// Counts the instructions of the fan-out core per tick and delivery
+    Instructions(instructions::Args),
+}
 
-What:
-  peers          Tickwire beside other servers, over loopback (cargo xtask bench peers --help)
-  instructions   What the fan-out core takes per tick and delivery, by callgrind
-                 (cargo xtask bench instructions --help)
-";
+/// Arguments of `cargo xtask bench peers`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PeersArgs {
+    /// Arguments of the measuring program; --help lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    arguments: Vec<String>,
+}
 
-/// Runs `cargo xtask bench ARGS`.
-pub(crate) fn main(args: &[&str]) -> ExitCode {
-    let done = match args {
-        [] | ["--help" | "-h"] => {
-            print!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        ["peers", rest @ ..] => peers::run(rest),
-        ["instructions", rest @ ..] => return instructions::main(rest),
-        [unknown, ..] => return usage_error(&format!("bench: no such thing: {unknown}"), USAGE),
-    };
-    done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    })
+/// Runs a benchmark.
+///
+/// # Errors
+/// Something is missing, or the benchmark fails.
+pub(crate) fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Peers(args) => peers::run(&args.arguments),
+        Command::Instructions(args) => instructions::run(&args).map(|()| ExitCode::SUCCESS),
+    }
 }

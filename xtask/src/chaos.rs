@@ -1,61 +1,61 @@
-//! `cargo xtask chaos`: faults at real processes, for as long as one likes.
+//! `cargo xtask chaos`: injects faults into real processes.
 
-use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::apt;
 use crate::shell::{self, cargo};
+use crate::{apt, target};
 
-/// How a program may mount file systems that vanish with it; without root, and with it.
-const OWN_MOUNTS: [&[&str]; 2] = [&["--user", "--map-root-user", "--mount"], &["--mount"]];
+/// Options of `unshare` that let a program mount file systems which vanish when it ends: first for
+/// users other than root, then for root.
+const PRIVATE_MOUNTS: [&[&str]; 2] = [&["--user", "--map-root-user", "--mount"], &["--mount"]];
 
-/// Runs `cargo xtask chaos ARGS`; the program knows its arguments.
-pub(crate) fn main(args: &[&str]) -> ExitCode {
-    match check(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+/// Arguments of `cargo xtask chaos`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Arguments of the fault injector; --help lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub(crate) arguments: Vec<String>,
 }
 
-/// Builds what it takes and runs it.
+/// Builds the fault injector and the programs under test, and runs it.
 ///
 /// # Errors
-/// If a fault was not withstood, or something is missing.
-pub(crate) fn check(args: &[&str]) -> Result<()> {
+/// A program cannot be built, or the fault injector reports a failure.
+pub(crate) fn run(args: &[impl AsRef<OsStr>]) -> Result<()> {
     let packages = ["--package", "tickwire", "--package", "tickwire-benches"];
     let binaries = ["--bin", "tickwire", "--bin", "chaos"];
     shell::run(cargo(&["build", "--locked"]).args(packages).args(binaries))?;
-    let help = args.iter().any(|arg| matches!(*arg, "-h" | "--help"));
-    if !help
+    let is_help = |arg: &OsStr| arg == "-h" || arg == "--help";
+    if !args.iter().any(|arg| is_help(arg.as_ref()))
         && !has_faketime()
         && let Err(error) = apt::install("libfaketime")
     {
-        println!("clocks will not jump: {error:#}");
+        println!("the run leaves out clock jumps: {error:#}");
     }
-    shell::run(with_own_mounts(program()?).args(args))
+    shell::run(with_private_mounts(target::program("debug", "chaos")?).args(args))
 }
 
-/// Whether the library that gives a process another wall clock is in one of its usual places.
+/// Whether libfaketime, which changes a process's wall clock, is installed in one of its usual
+/// places.
 fn has_faketime() -> bool {
     let mut find = Command::new("sh");
     find.args(["-c", "ls /usr/lib*/faketime/*.so.1 /usr/lib/*/faketime/*.so.1 | grep -q ."]);
     shell::succeeds(&mut find)
 }
 
-/// The program as it is run where it can have a small disk of its own to fill, if that is possible here.
-fn with_own_mounts(program: PathBuf) -> Command {
+/// The program with private mounts, on which it fills a small disk, or the plain program where
+/// `unshare` cannot give it private mounts.
+fn with_private_mounts(program: PathBuf) -> Command {
     let unshare = |flags: &[&str]| {
         let mut command = Command::new("unshare");
         command.args(flags);
         command
     };
-    let possible = OWN_MOUNTS.iter().find(|flags| shell::succeeds(unshare(flags).arg("true")));
+    let possible = PRIVATE_MOUNTS.iter().find(|flags| shell::succeeds(unshare(flags).arg("true")));
     match possible {
         Some(flags) => {
             let mut command = unshare(flags);
@@ -64,10 +64,4 @@ fn with_own_mounts(program: PathBuf) -> Command {
         }
         None => Command::new(program),
     }
-}
-
-/// The program that cargo builds beside this one.
-fn program() -> Result<PathBuf> {
-    let xtask = env::current_exe().context("where is the running program?")?;
-    Ok(xtask.with_file_name(format!("chaos{}", env::consts::EXE_SUFFIX)))
 }

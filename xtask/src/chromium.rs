@@ -1,4 +1,4 @@
-//! The browser of the page test.
+//! Finds or installs the browser for the page test.
 
 use std::env;
 use std::path::PathBuf;
@@ -7,17 +7,18 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{apt, shell};
 
-/// Names a Chromium goes by, the most specific first.
+/// Names of the Chromium program, the most specific first.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// The path of a Chromium: the one in `$CHROMIUM`, one on `PATH`, or one installed now by apt-get.
+/// Returns the path of a Chromium: `$CHROMIUM`, else the first on `PATH`, else Debian's, which is
+/// installed.
 ///
 /// # Errors
-/// There is none and it cannot be installed.
+/// `$CHROMIUM` is not a file, or Chromium is missing and cannot be installed.
 pub(crate) fn find_or_install() -> Result<PathBuf> {
     if let Some(path) = env::var_os("CHROMIUM").map(PathBuf::from) {
         if !path.is_file() {
-            bail!("CHROMIUM={} is no file; it must be the path of a Chromium", path.display());
+            bail!("CHROMIUM={} is not a file: set it to the path of a Chromium", path.display());
         }
         return Ok(path);
     }
@@ -27,7 +28,7 @@ pub(crate) fn find_or_install() -> Result<PathBuf> {
     println!("no Chromium on PATH: installing Debian's");
     apt::install("chromium")
         .context("no Chromium (install one, or set CHROMIUM to the path of one)")?;
-    find().context("the package chromium is installed, yet there is no chromium on PATH")
+    find().context("the package chromium is installed, but there is no chromium on PATH")
 }
 
 fn find() -> Option<PathBuf> {

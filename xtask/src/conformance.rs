@@ -1,31 +1,31 @@
-//! The hub's WebSocket against RFC 6455: the cases of the Autobahn suite, as kosoku runs them, sent to
-//! the example `echo`, which is the hub with another answer to messages.
+//! Checks the hub's WebSocket against RFC 6455. kosoku runs the cases of the Autobahn suite against
+//! the example `echo`, which is the hub with sessions that echo every message.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::{python, shell};
+use crate::{python, shell, target};
 
-/// The suite, as pip takes it.
+/// The suite, as a requirement for pip.
 const SUITE: &str = "kosoku==0.1.0";
-/// Cases outside [`LEFT_OUT`].
+/// How many cases must pass: all except those in [`EXCLUDED`].
 const CASES: usize = 301;
-/// Cases of permessage-deflate, which the hub does not offer.
-const LEFT_OUT: [&str; 2] = ["12.*", "13.*"];
-const CASES_LEFT_OUT: usize = 216;
-/// Cases at a time; some send 16 MiB.
+/// The cases of permessage-deflate, which the hub does not offer.
+const EXCLUDED: [&str; 2] = ["12.*", "13.*"];
+const EXCLUDED_CASES: usize = 216;
+/// How many cases run at the same time; some send 16 MiB.
 const PARALLEL: &str = "4";
-/// How long all cases may take together. They take some seconds.
-const TIME_MAX: Duration = Duration::from_secs(300);
+/// How long all cases together may take. They take some seconds.
+const SUITE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How a case went, and how the closing handshake behind it.
+/// The results of one case and of the closing handshake at its end.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Case {
@@ -36,22 +36,23 @@ struct Case {
 }
 
 impl Case {
-    /// Whether RFC 6455 allows it. "Non-strict" is a fault found later than it could have been.
+    /// Whether RFC 6455 allows the hub's behaviour. "Non-strict" means that the hub could have
+    /// found the fault in its input earlier.
     fn passed(&self) -> bool {
-        let good = |how: &str| matches!(how, "OK" | "NON-STRICT" | "INFORMATIONAL");
-        good(&self.behavior) && good(&self.behavior_close)
+        let is_allowed = |result: &str| matches!(result, "OK" | "NON-STRICT" | "INFORMATIONAL");
+        is_allowed(&self.behavior) && is_allowed(&self.behavior_close)
     }
 }
 
-/// The cases by their names, of the one server under test.
+/// The cases of the server under test, by name.
 type Results = BTreeMap<String, Case>;
 
-/// Runs all cases.
+/// Installs the suite and runs all cases.
 ///
 /// # Errors
-/// A case fails, or is missing, or the suite cannot be had or run.
+/// A case fails or is missing, or the suite cannot be installed or run.
 pub(crate) fn check() -> Result<()> {
-    let folder = target_folder()?.join("conformance");
+    let folder = target::folder()?.join("conformance");
     let python = python::environment(&folder.join("python"), SUITE)?;
     shell::run(&mut shell::cargo(&[
         "build",
@@ -69,13 +70,7 @@ pub(crate) fn check() -> Result<()> {
     judge(&read_results(&text).with_context(|| format!("in {}", index.display()))?, &reports)
 }
 
-/// The build folder that this program runs from.
-fn target_folder() -> Result<PathBuf> {
-    let program = env::current_exe().context("where is the running program?")?;
-    Ok(program.ancestors().nth(2).context("xtask does not run from a target folder")?.to_owned())
-}
-
-/// The echo server, as a process; ended when dropped.
+/// The echo server, as a process. Dropping it kills the process.
 struct Echo {
     process: Child,
     address: String,
@@ -83,7 +78,7 @@ struct Echo {
 
 impl Echo {
     fn start() -> Result<Self> {
-        let program = env::current_exe()?.with_file_name("examples").join("echo");
+        let program = target::program("debug/examples", "echo")?;
         let mut process = Command::new(&program)
             .arg("127.0.0.1:0")
             .stdin(Stdio::null())
@@ -97,7 +92,7 @@ impl Echo {
         let address = line.trim().strip_prefix("listening on ws://").unwrap_or_default().to_owned();
         let echo = Self { process, address };
         if echo.address.is_empty() {
-            bail!("the echo server does not say where it listens, but {line:?}");
+            bail!("the echo server printed {line:?}, expected its address");
         }
         Ok(echo)
     }
@@ -105,41 +100,42 @@ impl Echo {
 
 impl Drop for Echo {
     fn drop(&mut self) {
-        let _ended_already = self.process.kill();
-        let _ended_already = self.process.wait();
+        let _already_ended = self.process.kill();
+        let _already_ended = self.process.wait();
     }
 }
 
+/// Runs the suite and waits until it has written its reports.
 fn run_cases(python: &Path, reports: &Path, address: &str) -> Result<()> {
     if reports.is_dir() {
         fs::remove_dir_all(reports)?;
     }
     let mut command = Command::new(python.with_file_name("kosoku"));
     command.args(["--mode", "fuzzingclient", "--parallelism", PARALLEL]);
-    for cases in LEFT_OUT {
+    for cases in EXCLUDED {
         command.args(["--exclude", cases]);
     }
     command.arg("--outdir").arg(reports).arg(address);
     let mut suite = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     let pause = Duration::from_millis(50);
-    for _ in 0..TIME_MAX.as_millis() / pause.as_millis() {
+    for _ in 0..SUITE_TIMEOUT.as_millis() / pause.as_millis() {
         if suite.try_wait()?.is_some() {
-            return Ok(()); // its status is that of the cases, which are in its report
+            return Ok(()); // the exit status repeats the results, which are read from the report
         }
         thread::sleep(pause);
     }
     suite.kill()?;
     suite.wait()?;
-    bail!("the suite did not end in {} s", TIME_MAX.as_secs())
+    bail!("the suite did not end within {} s", SUITE_TIMEOUT.as_secs())
 }
 
-/// The results in the suite's index, which has them by server.
+/// Reads the suite's index, which lists the results by server.
 fn read_results(text: &str) -> Result<Results> {
     let servers: BTreeMap<String, Results> = serde_json::from_str(text)?;
     servers.into_values().next().context("no server was tested")
 }
 
-/// Says which cases failed; an error if any did, or if there were fewer than there are.
+/// Prints the failed cases. Returns an error if a case failed or did not run.
 fn judge(results: &Results, reports: &Path) -> Result<()> {
     let failed: Vec<_> = results.iter().filter(|(_, case)| !case.passed()).collect();
     for (name, case) in &failed {
@@ -147,10 +143,10 @@ fn judge(results: &Results, reports: &Path) -> Result<()> {
         println!("{name}: {}, close {}: {}", case.behavior, case.behavior_close, report.display());
     }
     let passed = results.len() - failed.len();
-    println!("conformance: {passed} passed, {} failed, {CASES_LEFT_OUT} skipped", failed.len());
+    println!("conformance: {passed} passed, {} failed, {EXCLUDED_CASES} skipped", failed.len());
     match passed {
         CASES.. => Ok(()),
-        _ if failed.is_empty() => bail!("only {passed} of {CASES} cases were run"),
+        _ if failed.is_empty() => bail!("only {passed} of {CASES} cases ran"),
         _ => bail!("{} cases failed", failed.len()),
     }
 }
@@ -172,11 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn all_cases_must_have_been_run_and_have_passed() {
+    fn every_case_must_run_and_pass() {
         let judge = |cases, last| judge(&results(cases, last), Path::new("reports"));
         judge(CASES, "NON-STRICT").unwrap();
         assert_eq!(judge(CASES, "FAILED").unwrap_err().to_string(), "1 cases failed");
         let text = judge(CASES - 1, "OK").unwrap_err().to_string();
-        assert_eq!(text, "only 300 of 301 cases were run");
+        assert_eq!(text, "only 300 of 301 cases ran");
     }
 }

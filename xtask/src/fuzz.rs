@@ -1,6 +1,7 @@
-//! Fuzzing: every target of `fuzz/` for a while, from the inputs on that the repository keeps.
+//! Runs every fuzz target of `fuzz/` for some minutes, starting from the inputs in the repository.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -8,26 +9,27 @@ use anyhow::{Context as _, Result};
 use crate::shell;
 
 /// How long each target runs, in seconds.
-const SECONDS: u32 = 180;
-/// Most time one input may take, in seconds, and most memory of a target, in MiB.
+const TARGET_SECONDS: u32 = 180;
+/// How long one input may take, in seconds.
 const INPUT_SECONDS_MAX: u32 = 20;
+/// How much memory a target may use, in MiB.
 const MEMORY_MIB_MAX: u32 = 2_048;
 
-/// Whether this machine has what it takes: cargo-fuzz and a nightly toolchain.
+/// Whether cargo-fuzz and a nightly toolchain are installed.
 pub(crate) fn is_possible() -> bool {
     shell::succeeds(cargo_fuzz().arg("--version"))
 }
 
-/// Fuzzes with each target in turn. What is new goes into `fuzz/target/found`.
+/// Runs the fuzz targets one after the other. New inputs go to `fuzz/target/found`.
 ///
 /// # Errors
-/// A target fails; the input is in `fuzz/artifacts`. Or it cannot be built.
+/// A target cannot be built, or fails on an input, which is then in `fuzz/artifacts`.
 pub(crate) fn run() -> Result<()> {
     for target in targets()? {
         let found = format!("target/found/{target}");
         fs::create_dir_all(folder().join(&found))?;
         let limits = [
-            format!("-max_total_time={SECONDS}"),
+            format!("-max_total_time={TARGET_SECONDS}"),
             format!("-timeout={INPUT_SECONDS_MAX}"),
             format!("-rss_limit_mb={MEMORY_MIB_MAX}"),
             "-print_final_stats=1".to_owned(),
@@ -40,7 +42,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// The targets, by the files they are in.
+/// The names of the targets, which are those of their files.
 fn targets() -> Result<Vec<String>> {
     let mut targets = Vec::new();
     for entry in fs::read_dir(folder().join("fuzz_targets"))? {
@@ -52,11 +54,12 @@ fn targets() -> Result<Vec<String>> {
     Ok(targets)
 }
 
-fn folder() -> std::path::PathBuf {
+fn folder() -> PathBuf {
     shell::root().join("fuzz")
 }
 
-/// `cargo +nightly fuzz`, by rustup's cargo: the one that started this program is of one toolchain.
+/// `cargo +nightly fuzz`. Takes cargo from `PATH`, where rustup's selects the toolchain; the cargo
+/// that started this program belongs to one toolchain.
 fn cargo_fuzz() -> Command {
     let mut command = Command::new("cargo");
     command.args(["+nightly", "fuzz"]).current_dir(folder());
@@ -68,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_target_has_inputs_to_begin_with() {
+    fn every_target_has_inputs_in_the_repository() {
         let targets = targets().unwrap();
         assert!(targets.iter().any(|target| target == "decode"), "{targets:?}");
         for target in targets {

@@ -1,4 +1,4 @@
-//! Environments of Python packages, below the build folder.
+//! Virtual environments of Python packages in the target folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,15 @@ use anyhow::{Context as _, Result};
 
 use crate::{apt, shell};
 
-/// The Python of an environment in that folder which has the packages of that requirements file, given as text; made
-/// now if there is none.
+/// Returns the path of the Python in a virtual environment with the packages in `requirements`, the
+/// text of a requirements file. Makes the environment in `folder`, unless it is there with the same
+/// requirements.
 ///
 /// # Errors
-/// There is no Python 3 with venv and pip and none to be had, or a package cannot be installed.
+/// Python 3 with venv and pip is missing and cannot be installed, or a package cannot be installed.
 pub(crate) fn environment(folder: &Path, requirements: &str) -> Result<PathBuf> {
-    let (python, installed) = (folder.join("bin/python"), folder.join("installed.txt"));
+    let python = folder.join("bin/python");
+    let installed = folder.join("installed.txt");
     if fs::read_to_string(&installed).is_ok_and(|text| text == requirements) {
         return Ok(python);
     }
@@ -24,14 +26,15 @@ pub(crate) fn environment(folder: &Path, requirements: &str) -> Result<PathBuf> 
         command
     };
     if !shell::succeeds(&mut make()) {
-        println!("python3 makes no virtual environment: installing what it needs");
-        apt::install("python3-venv").context("it takes Python 3.10 with venv and pip")?;
+        println!("python3 cannot make a virtual environment: installing python3-venv");
+        apt::install("python3-venv")
+            .context("this needs Python 3.10 or later with venv and pip")?;
         shell::run(&mut make())?;
     }
-    let wanted = folder.join("requirements.txt");
-    fs::write(&wanted, requirements)?;
+    let file = folder.join("requirements.txt");
+    fs::write(&file, requirements)?;
     let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(wanted);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(file);
     shell::run(&mut pip)?;
     fs::write(installed, requirements)?;
     Ok(python)

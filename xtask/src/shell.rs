@@ -1,9 +1,9 @@
-//! Running other programs: shown before they start, an error unless they succeed.
+//! Runs other programs. Prints each command line first; a program that fails is an error.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -21,22 +21,10 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
-/// `npm ARGS` in a folder of the repository.
+/// Runs a command and waits for its end. The command inherits standard output and standard error.
 ///
 /// # Errors
-/// There is no npm.
-pub(crate) fn npm(folder: &str, args: &[&str]) -> Result<Command> {
-    let program = find_program("npm")
-        .context("npm was not found: this needs Node.js 20 or newer (https://nodejs.org)")?;
-    let mut command = Command::new(program);
-    command.args(args).current_dir(root().join(folder));
-    Ok(command)
-}
-
-/// Runs a command to its end, with its output going where ours goes.
-///
-/// # Errors
-/// It does not start, or ends with anything but success.
+/// The command cannot be started, or its exit status is not success.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = command_line(command);
     println!("$ {line}");
@@ -50,7 +38,29 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Whether a command runs and succeeds; its output is dropped.
+/// Replaces this process with the command, so that a signal such as Ctrl-C reaches only the
+/// command. On systems without `exec`, waits for the command's end and returns its exit code.
+///
+/// # Errors
+/// The command cannot be started.
+pub(crate) fn replace_process(command: &mut Command) -> Result<ExitCode> {
+    let line = command_line(command);
+    println!("$ {line}");
+    #[cfg(unix)]
+    let status: std::io::Result<ExitStatus> =
+        Err(std::os::unix::process::CommandExt::exec(command));
+    #[cfg(not(unix))]
+    let status = command.status();
+    Ok(exit_code(status.with_context(|| format!("`{line}` could not be started"))?))
+}
+
+/// The exit code of a program that has ended; a failure if a signal ended it.
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Whether a command can be started and succeeds. Drops its output.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
@@ -60,14 +70,14 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// The first program of that name on `PATH`.
+/// The path of the first program called `name` on `PATH`.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let file = format!("{name}{}", env::consts::EXE_SUFFIX);
     env::split_paths(&path).map(|folder| folder.join(&file)).find(|program| program.is_file())
 }
 
-/// The command as one would type it at the root of the repository.
+/// The command as a user would type it at the root of the repository.
 fn command_line(command: &Command) -> String {
     let mut words = Vec::new();
     let folder = command.get_current_dir().and_then(|folder| folder.strip_prefix(root()).ok());
@@ -93,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_shown_as_one_would_type_it() {
+    fn command_is_shown_as_a_user_would_type_it() {
         let mut command = Command::new("/usr/bin/npm");
         command.args(["run", "test:page"]).current_dir(root().join("web"));
         command.env("FLAGS", "-D warnings");
@@ -102,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_command_is_named_in_the_error() {
+    fn error_names_the_command_that_failed() {
         let error = run(&mut Command::new("false")).unwrap_err().to_string();
         assert_eq!(error, "`false` ended with exit status: 1");
         let error = run(&mut Command::new("no-such-program")).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything a change must pass, in steps, the cheapest first.
+//! `cargo xtask test`: every check that a change must pass, in steps, the cheapest first.
 
 mod report;
 mod steps;
@@ -6,57 +6,56 @@ mod steps;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::usage_error;
 use report::{Outcome, Report};
 use steps::{DEEP_STEPS, STEPS, Step};
 
-/// Runs `cargo xtask test ARGS`.
-pub(crate) fn main(args: &[&str]) -> ExitCode {
-    let (which, steps, args): (_, &[Step], _) = match args {
-        ["--deep", rest @ ..] => ("--deep ", &DEEP_STEPS, rest),
-        _ => ("", &STEPS, args),
-    };
-    match args {
-        [] => run(which, steps),
-        ["--help" | "-h"] => {
-            print!("{}", usage());
-            ExitCode::SUCCESS
-        }
-        ["--only", name] => match steps.iter().position(|step| step.name == *name) {
-            Some(at) => run(which, &steps[at..=at]),
-            None => usage_error(&format!("--only: no such step: {name}"), &usage()),
-        },
-        ["--only"] => usage_error("--only: which step?", &usage()),
-        _ => usage_error(&format!("not understood: {}", args.join(" ")), &usage()),
-    }
+/// Arguments of `cargo xtask test`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = help())]
+pub(crate) struct Args {
+    /// Run the long checks instead: fuzzing, simulation and random seeds
+    #[arg(long)]
+    deep: bool,
+    /// Run one step
+    #[arg(long, value_name = "STEP")]
+    only: Option<String>,
 }
 
-fn usage() -> String {
+/// The part of `--help` that lists the steps.
+fn help() -> String {
     let mut text = "\
-Runs everything a change must pass and stops at the first step that fails.
-It needs Rust, Node.js and Python 3; Chromium and valgrind are installed by apt-get where there are none.
-
-Usage: cargo xtask test [--deep] [--only STEP]
-
-Options:
-  --deep        Run what takes long instead: see its steps
-  --only STEP   Run one step
-
-Steps:
+Stops at the first step that fails. Needs Rust, Node.js and Python 3; installs Chromium and valgrind \
+with apt-get where they are missing.
 "
     .to_owned();
-    for step in &STEPS {
-        text += &format!("  {:<14}{}\n", step.name, step.what);
+    for (title, steps) in [("Steps", &STEPS as &[Step]), ("Steps with --deep", &DEEP_STEPS)] {
+        text += &format!("\n{title}:\n");
+        for step in steps {
+            text += &format!("  {:<14}{}\n", step.name, step.what);
+        }
     }
-    text += "\nSteps with --deep:\n";
-    for step in &DEEP_STEPS {
-        text += &format!("  {:<14}{}\n", step.name, step.what);
-    }
-    text + "\nExample: cargo xtask test --only clippy\n"
+    text + "\
+\nExamples:
+  cargo xtask test
+  cargo xtask test --only clippy
+  cargo xtask test --deep"
 }
 
-/// Runs the steps in order until one fails. `which` is the option they belong to.
-fn run(which: &str, steps: &[Step]) -> ExitCode {
+/// Runs the steps that the arguments select.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let steps: &[Step] = if args.deep { &DEEP_STEPS } else { &STEPS };
+    let Some(name) = &args.only else { return run_steps(args, steps) };
+    match steps.iter().position(|step| step.name == name) {
+        Some(index) => run_steps(args, &steps[index..=index]),
+        None => {
+            eprintln!("error: --only: there is no step {name}; cargo xtask test --help lists them");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the steps in order until one fails.
+fn run_steps(args: &Args, steps: &[Step]) -> ExitCode {
     let mut report = Report::default();
     let mut failed = false;
     for (index, step) in steps.iter().enumerate() {
@@ -65,9 +64,9 @@ fn run(which: &str, steps: &[Step]) -> ExitCode {
             continue;
         }
         println!("\n==> [{}/{}] {}: {}", index + 1, steps.len(), step.name, step.what);
-        let (result, took) = timed(step.run);
+        let (result, time) = timed(step.run);
         failed = result.is_err();
-        report.add(step.name, finish(which, step, result, took));
+        report.add(step.name, finish(args, step, result, time));
     }
     print!("\n{report}");
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -75,29 +74,30 @@ fn run(which: &str, steps: &[Step]) -> ExitCode {
 
 /// Prints how a step ended.
 fn finish(
-    which: &str,
+    args: &Args,
     step: &Step,
     result: anyhow::Result<steps::Done>,
-    took: Duration,
+    time: Duration,
 ) -> Outcome {
     match result {
         Ok(steps::Done::Passed) => {
-            println!("<== {} passed in {:.1} s", step.name, took.as_secs_f64());
-            Outcome::Passed(took)
+            println!("<== {} passed in {:.1} s", step.name, time.as_secs_f64());
+            Outcome::Passed(time)
         }
         Ok(steps::Done::Skipped(why)) => {
             println!("<== {} skipped: {why}", step.name);
             Outcome::Skipped
         }
         Err(error) => {
-            println!("<== {} FAILED after {:.1} s: {error:#}", step.name, took.as_secs_f64());
-            println!("    This step alone: cargo xtask test {which}--only {}", step.name);
-            Outcome::Failed(took)
+            let deep = if args.deep { "--deep " } else { "" };
+            println!("<== {} FAILED after {:.1} s: {error:#}", step.name, time.as_secs_f64());
+            println!("    To repeat this step: cargo xtask test {deep}--only {}", step.name);
+            Outcome::Failed(time)
         }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a driver: times the steps it runs")]
+#[expect(clippy::disallowed_methods, reason = "measures how long a step takes")]
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let began = std::time::Instant::now();
     let result = work();

@@ -1,4 +1,5 @@
-//! House rules that neither the compiler nor clippy knows, checked over every file of the repository.
+//! House rules that neither the compiler nor clippy knows, checked over every file of the
+//! repository.
 //!
 //! Each finding says what to do. The rules are functions of a path and a text, so each is tested
 //! on a text that breaks it.

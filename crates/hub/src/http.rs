@@ -3,7 +3,7 @@
 mod api;
 mod drain;
 mod guard;
-mod page;
+pub(crate) mod page;
 mod publish;
 mod rest;
 mod subscribe;

@@ -21,6 +21,7 @@ mod state;
 
 pub use access::keys;
 pub use config::{Config, ConfigError, Fsync, FsyncError, ViewConfig};
+pub use http::page::HAS_PAGE;
 pub use http::tls::TlsError;
 pub use server::{Hub, StartError};
 #[doc(hidden)] // for fuzzing

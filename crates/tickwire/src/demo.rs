@@ -1,5 +1,6 @@
 //! `tickwire demo`: a hub with a simulated market in one process.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use anyhow::Context;
 use tickwire_feeder::{
     HubUrl, Pace, Progress, PublisherConfig, SimConfig, Simulator, Speed, publish,
 };
-use tickwire_hub::{Config, Hub};
+use tickwire_hub::{Config, HAS_PAGE, Hub};
 use tokio_util::sync::CancellationToken;
 
 use crate::flags::{listen, rate, seed, symbols, usage};
@@ -61,6 +62,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let config = Config { listen, open, drain_ms_max: 0, ..Config::default() };
         let hub = Hub::start(config).await?;
         hub::announce(&hub)?;
+        if !HAS_PAGE {
+            say_how_to_get_the_page()?;
+        }
         let market = tokio::spawn(simulate(args, hub.address(), cancel.clone()));
         cancel.cancelled().await;
         shutdown::at_once_on_next_signal()?;
@@ -68,6 +72,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         hub.shutdown().await;
         market.context("the simulated market failed")?
     })
+}
+
+/// Tells the user of a demo without the page how to build it.
+fn say_how_to_get_the_page() -> std::io::Result<()> {
+    writeln!(
+        std::io::stdout(),
+        "This build has no page. `cargo xtask demo` builds it and runs the demo again; it needs Node.js \
+         20.19 or later. `tickwire watch AAPL` shows prices on the terminal."
+    )
 }
 
 /// Runs the market until it is cancelled; its end for another reason ends the demo.

@@ -1,4 +1,4 @@
-//! Instructions per unit of each case, and what differs between two sets of them.
+//! Figures: instructions per unit of each case. Compares two sets of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,15 +6,16 @@ use std::fmt;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-/// How far a figure may be from what is expected: compilers shuffle this much with no change of ours.
+/// How far a count may be from its expected figure. An unrelated change of the code moves counts by
+/// this much.
 pub(super) const MARGIN_PERCENT: f64 = 5.0;
 
 const COMMENT: &str = "\
-# Instructions per tick or delivery, as `cargo xtask bench instructions` counts them; it writes this file when
-# it is told to `--accept`. They are compared on the platform they come from.
+# Instructions per tick or delivery, written by `cargo xtask bench instructions --accept`.
+# They are compared only on the platform on which they were counted.
 ";
 
-/// What a platform's figures are.
+/// The figures of all cases on one platform.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Figures {
     #[serde(flatten)]
@@ -22,25 +23,25 @@ pub(super) struct Figures {
     instructions: BTreeMap<String, f64>,
 }
 
-/// What else but our code decides which instructions there are.
+/// The compiler and target, which determine the instructions together with the code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Platform {
     target: String,
-    /// Without its patch level.
+    /// The version without its patch level.
     rustc: String,
 }
 
-/// How a case differs from what is expected, where that is worth a word.
+/// How the count of a case differs from its expected figure.
 #[derive(Debug, PartialEq)]
 pub(super) enum Difference {
-    /// It takes so many percent more.
+    /// The count is this many percent above the figure.
     More(f64),
-    /// It takes so many percent less.
+    /// The count is this many percent below the figure.
     Less(f64),
-    /// Nothing is expected of it.
-    Unknown,
-    /// A figure is expected and no case gives it.
-    Gone,
+    /// The case has no expected figure.
+    NoFigure,
+    /// The figure has no case.
+    NoCase,
 }
 
 impl Figures {
@@ -60,36 +61,36 @@ impl Figures {
         self.instructions.get(case).copied()
     }
 
-    /// Adds a case, to the hundredth.
+    /// Adds a case, rounded to two decimals.
     pub(super) fn insert(&mut self, case: &str, instructions: f64) {
         self.instructions.insert(case.to_owned(), (instructions * 100.0).round() / 100.0);
     }
 
-    /// What differs in `counted` by more than the margin.
+    /// Returns the cases whose counts differ by more than the margin.
     pub(super) fn compare(&self, counted: &Self) -> Vec<(String, Difference)> {
         let mut differences = Vec::new();
         for (case, instructions) in &counted.instructions {
             let difference = match self.get(case).map(|expected| percent(*instructions, expected)) {
-                None => Difference::Unknown,
+                None => Difference::NoFigure,
                 Some(percent) if percent > MARGIN_PERCENT => Difference::More(percent),
                 Some(percent) if percent < -MARGIN_PERCENT => Difference::Less(-percent),
                 Some(_) => continue,
             };
             differences.push((case.clone(), difference));
         }
-        let gone = self.instructions.keys().filter(|case| counted.get(case).is_none());
-        differences.extend(gone.map(|case| (case.clone(), Difference::Gone)));
+        let without_case = self.instructions.keys().filter(|case| counted.get(case).is_none());
+        differences.extend(without_case.map(|case| (case.clone(), Difference::NoCase)));
         differences
     }
 }
 
-/// By how many percent `counted` is above `expected`.
+/// How many percent `counted` is above `expected`; negative if it is below.
 fn percent(counted: f64, expected: f64) -> f64 {
     (counted / expected - 1.0) * 100.0
 }
 
 impl Difference {
-    /// Whether it is one for the worse; what was gained is none.
+    /// Whether the check fails: for everything except a gain.
     pub(super) const fn is_fault(&self) -> bool {
         !matches!(self, Self::Less(_))
     }
@@ -99,17 +100,20 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::More(percent) => {
-                write!(f, "{percent:.1} % more than expected; {MARGIN_PERCENT} % are allowed")
+                write!(
+                    f,
+                    "{percent:.1} % above the expected figure; {MARGIN_PERCENT} % are allowed"
+                )
             }
-            Self::Less(percent) => write!(f, "{percent:.1} % less than expected"),
-            Self::Unknown => f.write_str("has no expected figure"),
-            Self::Gone => f.write_str("is expected, yet there is no such case"),
+            Self::Less(percent) => write!(f, "{percent:.1} % below the expected figure"),
+            Self::NoFigure => f.write_str("has no expected figure"),
+            Self::NoCase => f.write_str("has an expected figure, but there is no such case"),
         }
     }
 }
 
 impl Platform {
-    /// From what `rustc -vV` prints.
+    /// Parses the output of `rustc -vV`. Returns `None` if it names no host or release.
     pub(super) fn parse(version: &str) -> Option<Self> {
         let field = |name| version.lines().find_map(|line| line.strip_prefix(name));
         let target = field("host: ")?.to_owned();
@@ -124,7 +128,7 @@ impl fmt::Display for Platform {
     }
 }
 
-/// A line of the table.
+/// A row of the table.
 pub(super) struct Row<'a> {
     pub(super) case: &'a str,
     pub(super) unit: &'a str,
@@ -165,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn figures_survive_a_round_trip_through_the_file() {
         let text = figures(&[("hot", 46.564), ("router-1", 200.0)]).to_text().unwrap();
         let expected = "\
 target = \"x86_64-linux\"
@@ -182,30 +186,33 @@ router-1 = 200.0
     }
 
     #[test]
-    fn only_what_leaves_the_margin_differs() {
+    fn counts_within_the_margin_do_not_differ() {
         let expected = figures(&[("a", 100.0), ("b", 100.0), ("c", 100.0), ("d", 100.0)]);
         let counted = figures(&[("a", 104.9), ("b", 95.1), ("c", 106.0), ("d", 90.0)]);
         let differences = expected.compare(&counted);
         let shown: Vec<_> = differences.iter().map(|(case, d)| format!("{case} {d}")).collect();
         assert_eq!(
             shown,
-            ["c 6.0 % more than expected; 5 % are allowed", "d 10.0 % less than expected"]
+            [
+                "c 6.0 % above the expected figure; 5 % are allowed",
+                "d 10.0 % below the expected figure"
+            ]
         );
         assert!(differences[0].1.is_fault());
         assert!(!differences[1].1.is_fault());
     }
 
     #[test]
-    fn a_case_without_a_figure_is_a_fault_and_so_is_a_figure_without_a_case() {
+    fn case_without_a_figure_and_figure_without_a_case_are_faults() {
         let differences = figures(&[("old", 1.0)]).compare(&figures(&[("new", 1.0)]));
         let expected =
-            [("new".to_owned(), Difference::Unknown), ("old".to_owned(), Difference::Gone)];
+            [("new".to_owned(), Difference::NoFigure), ("old".to_owned(), Difference::NoCase)];
         assert_eq!(differences, expected);
         assert!(differences.iter().all(|(_, difference)| difference.is_fault()));
     }
 
     #[test]
-    fn another_minor_version_is_another_platform_and_another_patch_is_not() {
+    fn minor_version_distinguishes_platforms_and_patch_level_does_not() {
         let platform = |release| Platform::parse(&RUSTC.replace("e: 1.95.0", release)).unwrap();
         assert_eq!(platform("e: 1.95.1"), platform("e: 1.95.0"));
         assert_ne!(platform("e: 1.96.0"), platform("e: 1.95.0"));
@@ -213,7 +220,7 @@ router-1 = 200.0
     }
 
     #[test]
-    fn columns_stand_below_their_names() {
+    fn columns_align_with_the_header() {
         let row =
             Row { case: "board", unit: "delivery", instructions: 98.65, expected: Some(99.0) };
         let shown = row.to_string();

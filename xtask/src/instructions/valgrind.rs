@@ -1,4 +1,4 @@
-//! Counting the instructions of one function of a program.
+//! Counts the instructions of one function of a program with valgrind's callgrind.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,64 +9,66 @@ use anyhow::{Context as _, Result, bail};
 use crate::apt;
 use crate::shell;
 
-/// The function whose instructions are counted, as callgrind's pattern: neither the hash behind a name
-/// nor the types in it are ours to know.
-const REGION: &str = "*instructions::measured*";
+/// The counted function, as a pattern for callgrind: the compiler adds a hash and types to its
+/// name.
+const COUNTED_FUNCTION: &str = "*instructions::measured*";
 
-/// Which of its ways to copy memory the C library takes depends on the processor, and one of them counts
-/// an instruction for every byte. These are there on each that is 64 bits wide.
+/// Makes the C library choose the same `memcpy` on every 64-bit x86 processor. Some processors
+/// offer one that callgrind counts as an instruction per byte.
 const TUNABLES: &str = "glibc.cpu.hwcaps=-ERMS,-AVX_Fast_Unaligned_Load";
 
-/// The path of valgrind: one on `PATH`, or one installed now by apt-get.
+/// Returns the path of valgrind on `PATH`. Installs Debian's package where there is none.
 ///
 /// # Errors
-/// There is none and it cannot be installed.
+/// valgrind is missing and cannot be installed.
 pub(super) fn find_or_install() -> Result<PathBuf> {
     if let Some(path) = shell::find_program("valgrind") {
         return Ok(path);
     }
     println!("no valgrind on PATH: installing Debian's");
-    apt::install("valgrind").context("no valgrind, which counts the instructions")?;
+    apt::install("valgrind").context("valgrind is missing; it counts the instructions")?;
     shell::find_program("valgrind")
-        .context("the package valgrind is installed, yet there is no valgrind on PATH")
+        .context("the package valgrind is installed, but there is no valgrind on PATH")
 }
 
-/// Runs a case and says how many instructions a unit of it takes, and what a unit is. What callgrind
-/// found stays in `target/instructions`, for `callgrind_annotate`.
+/// Runs a case. Returns its instructions per unit, and the unit's name. Leaves callgrind's file in
+/// `target/instructions` for `callgrind_annotate`.
 ///
 /// # Errors
-/// It cannot be run, or the function was never entered.
+/// The case cannot be run, or never calls the counted function.
 pub(super) fn count(valgrind: &Path, binary: &Path, case: &str) -> Result<(f64, String)> {
     let folder = binary.with_file_name("..").join("instructions");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let found = folder.join(format!("{case}.callgrind"));
+    let profile = folder.join(format!("{case}.callgrind"));
     let mut command = Command::new(valgrind);
     command.args(["--tool=callgrind", "--quiet", "--collect-atstart=no"]);
-    command.arg(format!("--toggle-collect={REGION}"));
-    command.arg(format!("--callgrind-out-file={}", found.display()));
+    command.arg(format!("--toggle-collect={COUNTED_FUNCTION}"));
+    command.arg(format!("--callgrind-out-file={}", profile.display()));
     command.arg(binary).arg(case).env("GLIBC_TUNABLES", TUNABLES);
     let printed = output(&mut command)?;
-    let text =
-        fs::read_to_string(&found).with_context(|| format!("cannot read {}", found.display()))?;
+    let text = fs::read_to_string(&profile)
+        .with_context(|| format!("cannot read {}", profile.display()))?;
     let (units, unit) = printed.trim().split_once(' ').context("a case prints `UNITS UNIT`")?;
     let units: f64 = units.parse().context("a case prints `UNITS UNIT`")?;
     Ok((total(&text)? / units, unit.to_owned()))
 }
 
-/// The instructions in a file of callgrind's.
+/// Returns the total in a file that callgrind wrote.
 fn total(text: &str) -> Result<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix("summary: "));
     let total: f64 = line.context("callgrind wrote no summary")?.trim().parse()?;
     if total == 0.0 {
-        bail!("callgrind saw no function {REGION}: was it inlined, or the binary stripped?");
+        bail!(
+            "callgrind saw no function {COUNTED_FUNCTION}: was it inlined, or the binary stripped?"
+        );
     }
     Ok(total)
 }
 
-/// What a command prints.
+/// Runs a command and returns what it prints to standard output.
 ///
 /// # Errors
-/// It does not start, or ends with anything but success.
+/// The command cannot be started, fails, or prints text that is not UTF-8.
 pub(super) fn output(command: &mut Command) -> Result<String> {
     let program = command.get_program().display().to_string();
     let Output { status, stdout, stderr } = command
@@ -76,7 +78,7 @@ pub(super) fn output(command: &mut Command) -> Result<String> {
     if !status.success() {
         bail!("`{program}` ended with {status}: {}", String::from_utf8_lossy(&stderr).trim());
     }
-    String::from_utf8(stdout).with_context(|| format!("`{program}` printed what is not UTF-8"))
+    String::from_utf8(stdout).with_context(|| format!("`{program}` printed text that is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_summary_is_the_total_and_zero_is_an_error() {
+    fn total_is_the_summary_and_zero_is_an_error() {
         let file = |sum| format!("events: Ir\nsummary: {sum}\ntotals: 7\n");
         assert_eq!(total(&file(3_946_086)).unwrap(), 3_946_086.0);
         let problem = total(&file(0)).unwrap_err().to_string();

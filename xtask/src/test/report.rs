@@ -1,4 +1,4 @@
-//! How the steps went, in one table.
+//! The table of results at the end of a run.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use std::time::Duration;
 pub(super) enum Outcome {
     Passed(Duration),
     Failed(Duration),
-    /// It cannot be run on this machine.
+    /// This machine cannot run the step.
     Skipped,
-    /// A step before it failed.
+    /// An earlier step failed.
     NotRun,
 }
 
-/// The steps so far, in order. `Display` is the table and the closing line.
+/// The results of the steps so far, in order. `Display` writes the table and the closing line.
 #[derive(Default)]
 pub(super) struct Report {
     rows: Vec<(&'static str, Outcome)>,
@@ -24,8 +24,8 @@ impl Report {
         self.rows.push((name, outcome));
     }
 
-    fn count(&self, of: impl Fn(&Outcome) -> bool) -> usize {
-        self.rows.iter().filter(|(_, outcome)| of(outcome)).count()
+    fn count(&self, matches: impl Fn(&Outcome) -> bool) -> usize {
+        self.rows.iter().filter(|(_, outcome)| matches(outcome)).count()
     }
 }
 
@@ -33,15 +33,15 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut total = Duration::ZERO;
         for (name, outcome) in &self.rows {
-            let (word, took) = match outcome {
-                Outcome::Passed(took) => ("passed", Some(*took)),
-                Outcome::Failed(took) => ("FAILED", Some(*took)),
+            let (word, time) = match outcome {
+                Outcome::Passed(time) => ("passed", Some(*time)),
+                Outcome::Failed(time) => ("FAILED", Some(*time)),
                 Outcome::Skipped => ("skipped", None),
                 Outcome::NotRun => ("not run", None),
             };
-            total += took.unwrap_or_default();
-            match took {
-                Some(took) => writeln!(f, "{name:<14}{word:<8}{:>8.1} s", took.as_secs_f64())?,
+            total += time.unwrap_or_default();
+            match time {
+                Some(time) => writeln!(f, "{name:<14}{word:<8}{:>8.1} s", time.as_secs_f64())?,
                 None => writeln!(f, "{name:<14}{word}")?,
             }
         }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_closing_line_counts_every_step_once() {
+    fn closing_line_counts_every_step_once() {
         let mut report = Report::default();
         report.add("fmt", Outcome::Passed(Duration::from_millis(1_500)));
         report.add("deny", Outcome::Skipped);
@@ -80,7 +80,7 @@ total                     61.5 s
     }
 
     #[test]
-    fn nothing_skipped_is_not_mentioned() {
+    fn closing_line_omits_skipped_steps_where_there_are_none() {
         let mut report = Report::default();
         report.add("fmt", Outcome::Passed(Duration::ZERO));
         assert!(report.to_string().ends_with("\n1 passed, 0 failed\n"));

@@ -1,73 +1,70 @@
-//! The steps themselves.
-
-use std::env;
-use std::path::PathBuf;
+//! The steps of `cargo xtask test`.
 
 use anyhow::{Context as _, Result};
 
-use crate::{chaos, chromium, conformance, fuzz, instructions, sdks, shell, tidy};
-use shell::{cargo, npm, run};
+use crate::npm::{self, npm};
+use crate::shell::{self, cargo, run};
+use crate::{chromium, page, target};
 
-/// One thing a change must pass.
+/// One check that a change must pass.
 pub(super) struct Step {
-    /// What `--only` takes.
+    /// The name for `--only`.
     pub(super) name: &'static str,
-    /// One line for people.
+    /// What a pass means, in one line.
     pub(super) what: &'static str,
-    /// Runs it; an error says what failed.
+    /// Runs the step. An error says what failed.
     pub(super) run: fn() -> Result<Done>,
 }
 
-/// How a step ended that did not fail.
+/// How a step ended, unless it failed.
 pub(super) enum Done {
     Passed,
-    /// It could not be run here, and why.
+    /// This machine cannot run the step, for this reason.
     Skipped(&'static str),
 }
 
-/// Cheapest first, but the page before the Rust code: it is embedded in the hub.
+/// The steps of a normal run: the cheapest first, but the page before the hub, which embeds it.
 pub(super) const STEPS: [Step; 12] = [
     Step { name: "fmt", what: "the Rust code is formatted", run: fmt },
-    Step { name: "tidy", what: "house rules that no compiler knows", run: check_tidiness },
+    Step { name: "tidy", what: "house rules that no compiler checks", run: tidy },
     Step { name: "deny", what: "licences, duplicates and sources of dependencies", run: deny },
     Step { name: "web", what: "the page builds and its unit tests pass", run: web },
     Step { name: "clippy", what: "no warning in any target", run: clippy },
     Step { name: "test", what: "unit, integration and doc tests", run: test },
     Step { name: "doc", what: "the documentation builds without a warning", run: doc },
-    Step { name: "conformance", what: "the hub's WebSocket is that of RFC 6455", run: conform },
-    Step { name: "sdks", what: "Alpaca's SDKs get all they subscribe to", run: serve_sdks },
     Step {
-        name: "chaos",
-        what: "a minute of faults, and no tick lost or repeated",
-        run: withstand,
+        name: "conformance",
+        what: "the hub's WebSocket conforms to RFC 6455",
+        run: conformance,
     },
-    Step { name: "instructions", what: "the fan-out core is as fast as it was", run: count },
-    Step { name: "page", what: "the page in a headless Chromium, against a real hub", run: page },
+    Step { name: "sdks", what: "Alpaca's SDKs receive all they subscribe to", run: sdks },
+    Step { name: "chaos", what: "a minute of faults, and no tick lost or repeated", run: chaos },
+    Step { name: "instructions", what: "the fan-out core is as fast as before", run: instructions },
+    Step {
+        name: "page",
+        what: "the page in a headless Chromium, against a real hub",
+        run: page_test,
+    },
 ];
 
-/// What takes many minutes: `--deep`.
+/// The steps of `--deep`, which take many minutes.
 pub(super) const DEEP_STEPS: [Step; 4] = [
-    Step { name: "instructions", what: "the fan-out core is as fast as it was", run: count },
-    Step { name: "simulation", what: "the hub on virtual time, for minutes", run: simulate },
-    Step {
-        name: "chaos",
-        what: "ten minutes of faults, other ones each time",
-        run: withstand_long,
-    },
-    Step { name: "fuzz", what: "every fuzz target for minutes", run: run_fuzz },
+    Step { name: "instructions", what: "the fan-out core is as fast as before", run: instructions },
+    Step { name: "simulation", what: "the hub on virtual time, for minutes", run: simulation },
+    Step { name: "chaos", what: "ten minutes of faults, different each time", run: deep_chaos },
+    Step { name: "fuzz", what: "every fuzz target for minutes", run: fuzz },
 ];
 
 fn fmt() -> Result<Done> {
-    run(&mut cargo(&["fmt", "--all", "--check"])).context("run `cargo fmt --all` to mend it")?;
+    run(&mut cargo(&["fmt", "--all", "--check"])).context("`cargo fmt --all` formats it")?;
     Ok(Done::Passed)
 }
 
-fn check_tidiness() -> Result<Done> {
-    tidy::check()?;
+fn tidy() -> Result<Done> {
+    crate::tidy::check()?;
     Ok(Done::Passed)
 }
 
-/// Not installed here when it is missing: building it takes longer than all other steps.
 fn deny() -> Result<Done> {
     if !shell::succeeds(&mut cargo(&["deny", "--version"])) {
         return Ok(Done::Skipped("to run it, `cargo install --locked cargo-deny` (some minutes)"));
@@ -77,8 +74,8 @@ fn deny() -> Result<Done> {
 }
 
 fn web() -> Result<Done> {
-    install_packages()?;
-    run(&mut npm("web", &["run", "build"])?)?;
+    page::build()?;
+    npm::install_packages("web", &[])?;
     run(&mut npm("web", &["test"])?)?;
     Ok(Done::Passed)
 }
@@ -105,74 +102,65 @@ fn doc() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-fn conform() -> Result<Done> {
-    conformance::check()?;
+fn conformance() -> Result<Done> {
+    crate::conformance::check()?;
     Ok(Done::Passed)
 }
 
-fn serve_sdks() -> Result<Done> {
-    sdks::check()?;
+fn sdks() -> Result<Done> {
+    crate::sdks::check()?;
     Ok(Done::Passed)
 }
 
-/// Always the same faults, so that a change that fails here failed because of the change.
-fn withstand() -> Result<Done> {
-    under_faults(&["--seed", "1", "--minutes", "1"])
+/// Injects the same faults in every run.
+fn chaos() -> Result<Done> {
+    inject_faults(&["--seed", "1", "--minutes", "1"])
 }
 
-fn withstand_long() -> Result<Done> {
-    under_faults(&["--minutes", "10"])
+fn deep_chaos() -> Result<Done> {
+    inject_faults(&["--minutes", "10"])
 }
 
-fn under_faults(args: &[&str]) -> Result<Done> {
+fn inject_faults(args: &[&str]) -> Result<Done> {
     if !cfg!(target_os = "linux") {
-        return Ok(Done::Skipped("disks and memory are watched in the way of Linux"));
+        return Ok(Done::Skipped("it reads memory and disks from /proc, which only Linux has"));
     }
-    chaos::check(args)?;
+    crate::chaos::run(args)?;
     Ok(Done::Passed)
 }
 
-fn count() -> Result<Done> {
+fn instructions() -> Result<Done> {
     if !cfg!(target_os = "linux") {
-        return Ok(Done::Skipped("callgrind counts the instructions, and is at home on Linux"));
+        return Ok(Done::Skipped("callgrind, which counts the instructions, needs Linux"));
     }
-    instructions::check()?;
+    crate::instructions::check()?;
     Ok(Done::Passed)
 }
 
-fn simulate() -> Result<Done> {
+fn simulation() -> Result<Done> {
     let args = ["test", "--release", "--locked", "-p", "tickwire-hub", "--test", "simulation"];
     run(cargo(&args).env("TICKWIRE_SIM_SECONDS", DEEP_SIMULATION_SECONDS))?;
     Ok(Done::Passed)
 }
 
-fn run_fuzz() -> Result<Done> {
-    if !fuzz::is_possible() {
+fn fuzz() -> Result<Done> {
+    if !crate::fuzz::is_possible() {
         return Ok(Done::Skipped(
-            "to run it, `rustup toolchain install nightly` and `cargo install --locked cargo-fuzz`",
+            "it needs `rustup toolchain install nightly` and `cargo install --locked cargo-fuzz`",
         ));
     }
-    fuzz::run()?;
+    crate::fuzz::run()?;
     Ok(Done::Passed)
 }
 
-fn page() -> Result<Done> {
+fn page_test() -> Result<Done> {
     let chromium = chromium::find_or_install()?;
-    if !shell::root().join("web/node_modules").is_dir() {
-        install_packages()?;
-    }
+    page::build()?;
+    npm::install_packages("web", &[])?;
     run(&mut cargo(&["build", "--package", "tickwire", "--locked"]))?;
     let mut command = npm("web", &["run", "test:page"])?;
-    run(command.env("CHROMIUM", chromium).env("TICKWIRE_BIN", tickwire_binary()?))?;
+    run(command
+        .env("CHROMIUM", chromium)
+        .env("TICKWIRE_BIN", target::program("debug", "tickwire")?))?;
     Ok(Done::Passed)
-}
-
-fn install_packages() -> Result<()> {
-    run(&mut npm("web", &["ci", "--no-audit", "--no-fund"])?)
-}
-
-/// The binary that cargo builds beside this one.
-fn tickwire_binary() -> Result<PathBuf> {
-    let xtask = env::current_exe().context("where is the running program?")?;
-    Ok(xtask.with_file_name(format!("tickwire{}", env::consts::EXE_SUFFIX)))
 }

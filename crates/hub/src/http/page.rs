@@ -4,7 +4,10 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
-/// What `build.rs` has put together: the built page, or a note on how to get it.
+/// Whether this build embeds the page. Where it does not, `/` shows a note on how to get it.
+pub const HAS_PAGE: bool = cfg!(tickwire_page);
+
+/// The files that `build.rs` has copied: the built page, or the note.
 #[derive(RustEmbed)]
 #[folder = "$OUT_DIR/page"]
 struct Page;
