@@ -1,38 +1,41 @@
-//! The kinds of ticks one can subscribe to.
+//! Channels: the kinds of ticks that a session subscribes to.
 
 use std::fmt;
-use std::ops::{Index, IndexMut};
 
-/// A kind of tick, subscribed to by name.
+/// A kind of tick. A symbol within a channel of a feed is a *topic*.
+///
+/// The channels and their letters are those of Alpaca's stock stream
+/// (<https://docs.alpaca.markets/docs/real-time-stock-pricing-data>). `docs/protocol/ticks.md` lists
+/// the fields of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Channel {
-    /// Trades, `t`.
+    /// Trades; letter `t`.
     Trades,
-    /// Best bid and offer, `q`.
+    /// Quotes: best bid and offer; letter `q`.
     Quotes,
-    /// Minute bars, `b`.
+    /// Bars of one minute; letter `b`.
     Bars,
-    /// Minute bars changed by late trades, `u`.
+    /// Minute bars that late trades have changed; letter `u`.
     UpdatedBars,
-    /// Daily bars, `d`.
+    /// Bars of one trading day; letter `d`.
     DailyBars,
-    /// Trading statuses, `s`.
+    /// Trading statuses, such as halts; letter `s`.
     Statuses,
-    /// Limit-up limit-down bands, `l`.
+    /// Limit-up limit-down price bands; letter `l`.
     Lulds,
-    /// Order imbalances, `i`.
+    /// Order imbalances; letter `i`.
     Imbalances,
-    /// Trade corrections, `c`.
+    /// Corrections of trades; letter `c`.
     Corrections,
-    /// Trade cancels and errors, `x`.
+    /// Trades that were cancelled or reported in error; letter `x`.
     CancelErrors,
 }
 
 impl Channel {
-    /// How many channels there are.
+    /// Number of channels.
     pub const COUNT: usize = 10;
-    /// All channels, in the order of their numbers.
+    /// All channels, in the order of their discriminants (0 to 9).
     pub const ALL: [Self; Self::COUNT] = [
         Self::Trades,
         Self::Quotes,
@@ -46,7 +49,7 @@ impl Channel {
         Self::CancelErrors,
     ];
 
-    /// The name in commands: `trades`, `updatedBars`, …
+    /// Returns the name of the channel in commands and answers: `trades`, `updatedBars`, …
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,7 +66,7 @@ impl Channel {
         }
     }
 
-    /// The letter that marks an element of this channel, its `T`.
+    /// Returns the letter of the channel's ticks: the value of their field `T`.
     #[must_use]
     pub const fn letter(self) -> &'static str {
         match self {
@@ -80,13 +83,13 @@ impl Channel {
         }
     }
 
-    /// The channel of a name.
+    /// Returns the channel with this [`name`](Self::name), if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|channel| channel.name() == name)
     }
 
-    /// The channel of an element's letter.
+    /// Returns the channel with this [`letter`](Self::letter), if there is one.
     #[must_use]
     pub fn from_letter(letter: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|channel| channel.letter() == letter)
@@ -94,32 +97,8 @@ impl Channel {
 }
 
 impl fmt::Display for Channel {
+    /// Writes the channel's [`name`](Channel::name).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-/// One value for each channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PerChannel<V>([V; Channel::COUNT]);
-
-impl<V> PerChannel<V> {
-    /// The channels with their values, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (Channel, &V)> {
-        Channel::ALL.into_iter().zip(&self.0)
-    }
-}
-
-impl<V> Index<Channel> for PerChannel<V> {
-    type Output = V;
-
-    fn index(&self, channel: Channel) -> &V {
-        &self.0[channel as usize]
-    }
-}
-
-impl<V> IndexMut<Channel> for PerChannel<V> {
-    fn index_mut(&mut self, channel: Channel) -> &mut V {
-        &mut self.0[channel as usize]
     }
 }

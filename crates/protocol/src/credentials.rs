@@ -1,22 +1,24 @@
-//! Who a peer says it is.
+//! Credentials: the key that a peer authenticates with.
 
 use std::fmt;
 
-/// Keys that say: the secret is a whole token.
+/// Values of `key` that mark `secret` as a token that contains both the id and the secret.
 const TOKEN_KEYS: [&str; 2] = ["oauth", "access_token"];
 
-/// A key's id and its secret, as a peer shows them. The secret is never part of a debug output.
+/// The id and the secret of a key, as a peer sends them. Debug output leaves the secret out.
+///
+/// See `docs/protocol/subscriber.md`, section "Authenticate".
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The id of the key; empty for a token that names none.
+    /// The id of the key; empty if the peer sent a token without an id.
     pub id: String,
     /// The secret of the key, or the token.
     pub secret: String,
 }
 
 impl Credentials {
-    /// From the `key` and `secret` of an `auth` command. Behind the key `oauth` or `access_token` the
-    /// secret is a token.
+    /// Creates credentials from the `key` and `secret` of an `auth` command. With the key `oauth` or
+    /// `access_token`, the secret is a token ([`from_token`](Self::from_token)).
     #[must_use]
     pub fn from_pair(key: String, secret: String) -> Self {
         if TOKEN_KEYS.contains(&key.as_str()) {
@@ -25,11 +27,12 @@ impl Credentials {
         Self { id: key, secret }
     }
 
-    /// From a token, `ID:SECRET`; one without a colon is a secret without an id.
+    /// Creates credentials from a token `ID:SECRET`. A token without a colon is a secret without an
+    /// id.
     #[must_use]
     pub fn from_token(token: &str) -> Self {
         let (id, secret) = match token.split_once(':') {
-            // A key of that name would be taken for the word again when it is sent on.
+            // An id of `oauth` would mark the secret as a token when the credentials are sent again.
             Some((id, secret)) if !TOKEN_KEYS.contains(&id) => (id, secret),
             _ => ("", token),
         };
@@ -53,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn token_behind_a_word_is_a_pair() {
+    fn key_oauth_marks_the_secret_as_a_token() {
         assert_eq!(pair("PK1", "s:t"), ("PK1".into(), "s:t".into()));
         for word in ["oauth", "access_token"] {
             assert_eq!(pair(word, "PK1:s:t"), ("PK1".into(), "s:t".into()));
@@ -63,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_is_not_shown() {
+    fn debug_output_leaves_the_secret_out() {
         let shown = format!("{:?}", Credentials { id: "PK1".into(), secret: "hidden".into() });
         assert!(shown.contains("PK1") && !shown.contains("hidden"), "{shown}");
     }

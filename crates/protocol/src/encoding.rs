@@ -1,27 +1,35 @@
-//! How ticks and control elements are spelled.
+//! The encodings of ticks and control elements.
 
-use crate::{DecodeError, Tick, ValueError, json, map, msgpack};
+use crate::msgpack::{array, map};
+use crate::{DecodeError, Tick, ValueError, json};
 
-/// How a tick is spelled. Control elements are maps in each of them.
+/// How the messages of a session are encoded. Control elements are maps in every encoding.
+///
+/// A subscriber chooses the encoding by the WebSocket subprotocol (RFC 6455, section 1.9). See
+/// `docs/protocol/ticks.md`, section "Encodings".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Encoding {
-    /// JSON objects in text frames.
+    /// JSON (RFC 8259) in text frames; a tick is an object. Subprotocol `tickwire.v1.json`, and the
+    /// default.
     Json,
-    /// MessagePack arrays in binary frames, subprotocol `tickwire.v1.msgpack`.
+    /// MessagePack in binary frames; a tick is an array of its fields in a fixed order. Subprotocol
+    /// `tickwire.v1.msgpack`.
     MsgpackArray,
-    /// MessagePack maps in binary frames, as the SDKs of Alpaca's stream read them: the keys of the
-    /// JSON objects, `T` first, times as the timestamp extension.
+    /// MessagePack in binary frames; a tick is a map with the keys of the JSON object, `T` first, and
+    /// with its time as a timestamp extension. The SDKs of Alpaca's stream read this encoding; it has
+    /// no subprotocol.
     MsgpackMap,
 }
 
 impl Encoding {
-    /// How many encodings there are.
+    /// Number of encodings.
     pub const COUNT: usize = 3;
-    /// The WebSocket subprotocol of [`Encoding::MsgpackArray`].
+    /// The WebSocket subprotocol that selects [`Encoding::MsgpackArray`].
     pub const MSGPACK_SUBPROTOCOL: &'static str = "tickwire.v1.msgpack";
 
-    /// The WebSocket subprotocol that asks for it; maps have none.
+    /// Returns the WebSocket subprotocol that selects this encoding; `None` for
+    /// [`Encoding::MsgpackMap`], which has none.
     #[must_use]
     pub const fn subprotocol(self) -> Option<&'static str> {
         match self {
@@ -31,7 +39,7 @@ impl Encoding {
         }
     }
 
-    /// The encoding a WebSocket subprotocol asks for.
+    /// Returns the encoding that a WebSocket subprotocol selects; `None` if it is unknown.
     #[must_use]
     pub fn from_subprotocol(name: &str) -> Option<Self> {
         [Self::Json, Self::MsgpackArray]
@@ -39,28 +47,28 @@ impl Encoding {
             .find(|encoding| encoding.subprotocol() == Some(name))
     }
 
-    /// Whether messages travel in binary frames rather than in text frames.
+    /// Returns whether messages travel in binary frames; otherwise they travel in text frames.
     #[must_use]
     pub const fn is_binary(self) -> bool {
         matches!(self, Self::MsgpackArray | Self::MsgpackMap)
     }
 
-    /// Appends one tick as an element, without separators.
+    /// Appends a tick as one element of a message, without a separator.
     #[inline]
     pub fn write_tick(self, tick: &Tick, out: &mut Vec<u8>) {
         match self {
             Self::Json => json::write_tick(tick, out),
-            Self::MsgpackArray => msgpack::write_tick(tick, out),
+            Self::MsgpackArray => array::write_tick(tick, out),
             Self::MsgpackMap => map::write_tick(tick, out),
         }
     }
 }
 
 impl Tick {
-    /// Reads one element from JSON, such as a line of an NDJSON file.
+    /// Decodes a tick from one JSON object, such as a line of an NDJSON file.
     ///
     /// # Errors
-    /// Says what was wrong with which field.
+    /// Names the field that is wrong, and what is allowed.
     pub fn from_json(text: &[u8]) -> Result<Self, DecodeError> {
         match serde_json::from_slice(text) {
             Ok(serde_json::Value::Object(element)) => json::read_tick(&element),
@@ -69,13 +77,13 @@ impl Tick {
         }
     }
 
-    /// Appends what it says of its symbol as a JSON object: the keys behind `T` and `S`, for where
-    /// both are known.
+    /// Appends the tick as a JSON object without its fields `T` and `S`, for answers in which the
+    /// surrounding keys already say the kind and the symbol.
     pub fn write_json_without_symbol(&self, out: &mut Vec<u8>) {
-        json::write_values(self, out);
+        json::write_tick_without_symbol(self, out);
     }
 
-    /// Appends it as one JSON object.
+    /// Appends the tick as one JSON object.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         json::write_tick(self, out);
     }

@@ -1,38 +1,45 @@
-//! What can go wrong, as it is told on the wire.
+//! The errors that are reported to a peer.
 
-/// Kinds of faults a peer is told about. Code and text belong together on the wire.
+/// The kind of an error element. On the wire it is a number (`code`) and a text (`msg`).
+///
+/// Numbers and texts are those of Alpaca's stream
+/// (<https://docs.alpaca.markets/docs/streaming-market-data>), and one of Tickwire's own: publisher
+/// replaced. See `docs/protocol/subscriber.md`, section "Errors".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
-    /// 400: a message that cannot be understood; it is lost, the session goes on.
+    /// 400: the message is malformed. It is discarded; the session continues.
     InvalidSyntax,
-    /// 401: a key or token is needed.
+    /// 401: the peer must authenticate first. The session continues.
     NotAuthenticated,
-    /// 402: the key or token is wrong; the session ends.
+    /// 402: the key or the token is wrong. The session ends.
     AuthFailed,
-    /// 403: credentials again, after some that were right; the session goes on.
+    /// 403: the session is already authenticated. The new credentials are ignored; the session
+    /// continues.
     AlreadyAuthenticated,
-    /// 404: no credentials in time; the session ends.
+    /// 404: the peer did not authenticate in time. The session ends.
     AuthTimeout,
-    /// 405: the subscription would grow past a limit; nothing was changed.
+    /// 405: a subscribe would exceed a limit of the session. It changed nothing; the session
+    /// continues.
     SymbolLimit,
-    /// 406: too many sessions.
+    /// 406: the key has reached its limit of concurrent sessions.
     ConnectionLimit,
-    /// 407: the session reads too slowly and ends.
+    /// 407: the peer reads too slowly. The session ends.
     SlowClient,
-    /// 409: a newer session of the same publisher took over; this one ends.
+    /// 409 `publisher replaced`: a newer session of the same publisher took over. The session ends.
     PublisherReplaced,
-    /// 409: the key does not allow this feed; the session ends.
+    /// 409 `insufficient subscription`: the key does not allow this feed. The session ends.
     InsufficientSubscription,
-    /// 410: a channel that this feed does not have; nothing was changed.
+    /// 410: a subscribe names a channel that the feed does not have. It changed nothing; the session
+    /// continues.
     InvalidAction,
-    /// 411: the token does not reach so far. Other servers say so; the hub does not.
+    /// 411: the token lacks a permission. Other servers send it; the hub does not.
     InsufficientScope,
-    /// 500: a fault of the hub.
+    /// 500: the server failed. The hub of this version does not send it.
     Internal,
 }
 
 impl ErrorCode {
-    /// All of them.
+    /// All error codes.
     pub const ALL: [Self; 13] = [
         Self::InvalidSyntax,
         Self::NotAuthenticated,
@@ -49,7 +56,7 @@ impl ErrorCode {
         Self::Internal,
     ];
 
-    /// The number on the wire.
+    /// Returns the number on the wire, `code`.
     #[must_use]
     pub const fn code(self) -> u16 {
         match self {
@@ -68,7 +75,7 @@ impl ErrorCode {
         }
     }
 
-    /// The text on the wire.
+    /// Returns the text on the wire, `msg`.
     #[must_use]
     pub const fn msg(self) -> &'static str {
         match self {
@@ -88,12 +95,12 @@ impl ErrorCode {
         }
     }
 
-    /// The fault of a number and its text, since 409 is two; without a text that is known, the first
-    /// of the number.
+    /// Returns the error with this number and text. Two errors share the number 409; if the text is
+    /// unknown, returns the first error with the number. Returns `None` if the number is unknown.
     #[must_use]
     pub fn from_wire(code: u16, msg: &str) -> Option<Self> {
-        let mut of_number = Self::ALL.into_iter().filter(|known| known.code() == code);
-        let first = of_number.clone().next();
-        of_number.find(|known| known.msg() == msg).or(first)
+        let mut candidates = Self::ALL.into_iter().filter(|known| known.code() == code);
+        let first = candidates.clone().next();
+        candidates.find(|known| known.msg() == msg).or(first)
     }
 }

@@ -1,15 +1,16 @@
-//! The fields of every kind of tick, in their order on the wire: the one place that lists them.
+//! The fields of every kind of tick, in their order on the wire. This is the only list of them.
 //!
-//! An encoding is a [`Sink`] that spells fields and a [`Source`] that finds them. The order is that
-//! of MessagePack arrays and may only be appended to.
+//! An encoding implements [`FieldWriter`] and [`FieldReader`]. The order is that of MessagePack
+//! arrays, so fields may only be appended. `docs/protocol/ticks.md` documents it.
 
 use crate::{
     Bar, CancelError, Channel, Conditions, Correction, DecodeError, Imbalance, Luld, Price, Quote,
     Seq, Status, Symbol, Text, Tick, TickData, Trade, UnixNanos,
 };
 
-/// Spells one field after the other into an encoding.
-pub(crate) trait Sink {
+/// Writes the fields of a tick in one encoding, one after the other. `key` is the key of the field on
+/// the wire.
+pub(crate) trait FieldWriter {
     fn symbol(&mut self, key: &'static str, value: &Symbol);
     fn seq(&mut self, value: Seq);
     fn time(&mut self, key: &'static str, value: UnixNanos);
@@ -19,8 +20,9 @@ pub(crate) trait Sink {
     fn conditions(&mut self, key: &'static str, value: &Conditions);
 }
 
-/// Finds one field after the other in an encoding.
-pub(crate) trait Source {
+/// Reads the fields of a tick from one encoding, one after the other. `key` is the key of the field
+/// on the wire.
+pub(crate) trait FieldReader {
     fn symbol(&mut self, key: &'static str) -> Result<Symbol, DecodeError>;
     fn seq(&mut self) -> Result<Seq, DecodeError>;
     fn time(&mut self, key: &'static str) -> Result<UnixNanos, DecodeError>;
@@ -30,7 +32,7 @@ pub(crate) trait Source {
     fn conditions(&mut self, key: &'static str) -> Result<Conditions, DecodeError>;
 }
 
-/// How many fields an element of a channel has, its letter included.
+/// Returns the number of fields of a tick of `channel`, including `T`.
 pub(crate) const fn count(channel: Channel) -> u8 {
     match channel {
         Channel::Trades | Channel::CancelErrors => 10,
@@ -43,8 +45,8 @@ pub(crate) const fn count(channel: Channel) -> u8 {
     }
 }
 
-/// Whether a field may be absent, or nil, where others than Tickwire speak: it then is empty or 0.
-/// Those that make up a tick may not: its symbol, time, prices and sizes.
+/// Returns whether a field may be absent or null in the stream of a server other than Tickwire, which
+/// is decoded leniently; it is then empty or 0. Symbol, time, prices and sizes are required.
 pub(crate) fn is_optional(key: &str) -> bool {
     const IDS_AND_COUNTS: [&str; 4] = ["i", "oi", "ci", "n"];
     const TEXTS: [&str; 9] = ["x", "bx", "ax", "z", "sm", "rc", "rm", "sc", "a"];
@@ -52,9 +54,9 @@ pub(crate) fn is_optional(key: &str) -> bool {
     key == "vw" || [&IDS_AND_COUNTS[..], &TEXTS, &CONDITIONS].iter().any(|keys| keys.contains(&key))
 }
 
-/// Spells all fields of a tick behind its letter.
+/// Writes all fields of a tick after its `T`.
 #[inline]
-pub(crate) fn write(tick: &Tick, out: &mut impl Sink) {
+pub(crate) fn write(tick: &Tick, out: &mut impl FieldWriter) {
     out.symbol("S", &tick.symbol);
     out.seq(tick.seq);
     out.time("t", tick.time);
@@ -84,7 +86,7 @@ pub(crate) fn write(tick: &Tick, out: &mut impl Sink) {
     }
 }
 
-fn write_bar(bar: &Bar, out: &mut impl Sink) {
+fn write_bar(bar: &Bar, out: &mut impl FieldWriter) {
     out.price("o", bar.open);
     out.price("h", bar.high);
     out.price("l", bar.low);
@@ -94,7 +96,7 @@ fn write_bar(bar: &Bar, out: &mut impl Sink) {
     out.price("vw", bar.vwap);
 }
 
-fn write_rare(data: &TickData, out: &mut impl Sink) {
+fn write_rare(data: &TickData, out: &mut impl FieldWriter) {
     match data {
         TickData::Status(status) => {
             out.text("sc", &status.code);
@@ -137,13 +139,13 @@ fn write_rare(data: &TickData, out: &mut impl Sink) {
         | TickData::Quote(_)
         | TickData::Bar(_)
         | TickData::UpdatedBar(_)
-        | TickData::DailyBar(_) => unreachable!("write() spells the common kinds"),
+        | TickData::DailyBar(_) => unreachable!("write() handles the common kinds"),
     }
 }
 
-/// Reads all fields of a tick of `channel` behind its letter.
+/// Reads all fields of a tick of `channel` after its `T`.
 #[inline]
-pub(crate) fn read(channel: Channel, from: &mut impl Source) -> Result<Tick, DecodeError> {
+pub(crate) fn read(channel: Channel, from: &mut impl FieldReader) -> Result<Tick, DecodeError> {
     let symbol = from.symbol("S")?;
     let seq = from.seq()?;
     let time = from.time("t")?;
@@ -198,7 +200,7 @@ pub(crate) fn read(channel: Channel, from: &mut impl Source) -> Result<Tick, Dec
     Ok(Tick { symbol, seq, time, data })
 }
 
-fn read_bar(from: &mut impl Source) -> Result<Bar, DecodeError> {
+fn read_bar(from: &mut impl FieldReader) -> Result<Bar, DecodeError> {
     Ok(Bar {
         open: from.price("o")?,
         high: from.price("h")?,
@@ -210,7 +212,7 @@ fn read_bar(from: &mut impl Source) -> Result<Bar, DecodeError> {
     })
 }
 
-fn read_correction(from: &mut impl Source) -> Result<Correction, DecodeError> {
+fn read_correction(from: &mut impl FieldReader) -> Result<Correction, DecodeError> {
     Ok(Correction {
         exchange: from.text("x")?,
         original_id: from.uint("oi")?,

@@ -1,43 +1,44 @@
-//! Ticks as JSON objects, the same bytes on every endpoint.
+//! Ticks as JSON objects (RFC 8259). The bytes are the same on every endpoint.
+//!
+//! Source: `docs/protocol/ticks.md`.
 
 use serde_json::{Map, Value};
 
-use crate::fields::{self, Sink, Source};
+use crate::fields::{self, FieldReader, FieldWriter};
 use crate::{
-    CONDITIONS_MAX, Channel, Conditions, DecodeError, Price, Seq, Symbol, Text, Tick, UnixNanos,
-    ValueError,
+    Channel, Conditions, DecodeError, Price, Seq, Symbol, Text, Tick, UnixNanos, ValueError,
 };
 
-/// Appends one element. A tick that has no number yet has no `seq`.
+/// Appends a tick as an object. A tick that is not numbered yet has no `seq`.
 pub(crate) fn write_tick(tick: &Tick, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"T\":\"");
     out.extend_from_slice(tick.channel().letter().as_bytes());
     out.push(b'"');
-    fields::write(tick, &mut ObjectSink { out });
+    fields::write(tick, &mut ObjectWriter { out });
     out.push(b'}');
 }
 
-/// Appends one element without its type and symbol.
-pub(crate) fn write_values(tick: &Tick, out: &mut Vec<u8>) {
-    let begin = out.len();
+/// Appends a tick as an object without its fields `T` and `S`.
+pub(crate) fn write_tick_without_symbol(tick: &Tick, out: &mut Vec<u8>) {
+    let start = out.len();
     write_tick(tick, out);
-    // What is left out stands first: {"T":"t","S":"AAPL",
-    let bytes = br#""T":"t","S":"","#.len() + tick.symbol.as_bytes().len();
-    out.drain(begin + 1..begin + 1 + bytes);
+    // The omitted fields come first: {"T":"t","S":"AAPL",
+    let omitted_bytes = br#""T":"t","S":"","#.len() + tick.symbol.as_bytes().len();
+    out.drain(start + 1..start + 1 + omitted_bytes);
 }
 
-/// Appends a position, as it ends a data message.
+/// Appends a position element, which ends a data message: `{"T":"p","pos":7}`.
 pub(crate) fn write_position(position: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"T\":\"p\",\"pos\":");
     out.extend_from_slice(itoa::Buffer::new().format(position).as_bytes());
     out.push(b'}');
 }
 
-struct ObjectSink<'a> {
+struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
 }
 
-impl ObjectSink<'_> {
+impl ObjectWriter<'_> {
     fn key(&mut self, key: &str) {
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(key.as_bytes());
@@ -45,7 +46,7 @@ impl ObjectSink<'_> {
     }
 }
 
-impl Sink for ObjectSink<'_> {
+impl FieldWriter for ObjectWriter<'_> {
     fn symbol(&mut self, key: &'static str, value: &Symbol) {
         self.key(key);
         self.out.push(b'"');
@@ -94,34 +95,37 @@ impl Sink for ObjectSink<'_> {
     }
 }
 
-/// Appends a quoted string, escaped where JSON needs it.
+/// Appends a string in quotes, escaped where JSON requires it.
 pub(crate) fn write_str(out: &mut Vec<u8>, value: &str) {
     // Writing a string to a vector cannot fail.
     let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok());
 }
 
-/// Reads one element.
+/// Decodes a tick that must have all of its fields.
 pub(crate) fn read_tick(element: &Map<String, Value>) -> Result<Tick, DecodeError> {
-    read(element, false)
+    read_tick_as(element, false)
 }
 
-/// Reads one element; `lenient`: see [`fields::is_optional`].
-pub(crate) fn read(element: &Map<String, Value>, lenient: bool) -> Result<Tick, DecodeError> {
+/// Decodes a tick. If `lenient`, optional fields may be absent ([`fields::is_optional`]).
+pub(crate) fn read_tick_as(
+    element: &Map<String, Value>,
+    lenient: bool,
+) -> Result<Tick, DecodeError> {
     let letter = kind(element)?;
     let Some(channel) = Channel::from_letter(letter) else {
         return Err(DecodeError::field("", "T", ValueError::unknown_kind(letter)));
     };
-    fields::read(channel, &mut ObjectSource { element, kind: channel.letter(), lenient })
+    fields::read(channel, &mut ObjectReader { element, kind: channel.letter(), lenient })
 }
 
-/// An element's `T`.
+/// Returns the type of an element, its `T`.
 pub(crate) fn kind(element: &Map<String, Value>) -> Result<&str, DecodeError> {
     let kind = element.get("T").ok_or(ValueError::Missing).and_then(string);
     kind.map_err(|problem| DecodeError::field("", "T", problem))
 }
 
-/// The elements of a message; one may stand alone.
+/// Returns the elements of a message. A message may also be one object outside an array.
 pub(crate) fn elements(text: &[u8]) -> Result<Vec<Value>, DecodeError> {
     match serde_json::from_slice(text) {
         Ok(Value::Array(elements)) => Ok(elements),
@@ -131,13 +135,13 @@ pub(crate) fn elements(text: &[u8]) -> Result<Vec<Value>, DecodeError> {
     }
 }
 
-struct ObjectSource<'a> {
+struct ObjectReader<'a> {
     element: &'a Map<String, Value>,
     kind: &'static str,
     lenient: bool,
 }
 
-impl<'a> ObjectSource<'a> {
+impl<'a> ObjectReader<'a> {
     fn take<V: Default>(
         &self,
         key: &'static str,
@@ -154,7 +158,7 @@ impl<'a> ObjectSource<'a> {
     }
 }
 
-impl Source for ObjectSource<'_> {
+impl FieldReader for ObjectReader<'_> {
     fn symbol(&mut self, key: &'static str) -> Result<Symbol, DecodeError> {
         let value = self.element.get(key).ok_or(ValueError::Missing);
         value
@@ -176,7 +180,7 @@ impl Source for ObjectSource<'_> {
 
     fn price(&mut self, key: &'static str) -> Result<Price, DecodeError> {
         self.take(key, |value| {
-            Price::checked(value.as_f64().ok_or_else(|| mismatch("a number", value))?)
+            Price::from_wire(value.as_f64().ok_or_else(|| mismatch("a number", value))?)
         })
     }
 
@@ -187,11 +191,8 @@ impl Source for ObjectSource<'_> {
     fn conditions(&mut self, key: &'static str) -> Result<Conditions, DecodeError> {
         self.take(key, |value| match value {
             Value::Null => Ok(Conditions::default()),
-            Value::Array(codes) if codes.len() > CONDITIONS_MAX => {
-                let (value, limit) = (codes.len() as u64, CONDITIONS_MAX as u64);
-                Err(ValueError::TooLarge { value, limit })
-            }
             Value::Array(codes) => {
+                Conditions::check_count(codes.len())?;
                 let mut conditions = Conditions::default();
                 for code in codes {
                     conditions.push(string(code)?)?;
@@ -207,7 +208,7 @@ fn string(value: &Value) -> Result<&str, ValueError> {
     value.as_str().ok_or_else(|| mismatch("a string", value))
 }
 
-/// What stands there instead of what is needed.
+/// Returns the error for a value of another type than `expected`.
 pub(crate) fn mismatch(expected: &'static str, found: &Value) -> ValueError {
     let found = match found {
         Value::Null => "null".to_owned(),

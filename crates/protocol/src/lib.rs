@@ -1,14 +1,16 @@
-//! The wire vocabulary of Tickwire and its codecs.
+//! The messages of Tickwire's protocol and their encodings.
 //!
-//! A [`Tick`] is one event of one topic: a trade, a quote, a bar and so on. It is spelled in one of
-//! the [`Encoding`]s. Everything else that crosses the wire is a [`Control`] element (hub to peer) or
-//! a [`Command`] (peer to hub). The crate does no I/O, reads no clock and never panics on input.
+//! A [`Tick`] is one event of a topic: a trade, a quote, a bar and so on. A message from the hub is an
+//! array of [`Element`]s, which are ticks or [`Control`] elements; a peer sends [`Command`]s. Each
+//! session has one [`Encoding`]. The protocol is described in `docs/protocol`; [`AlpacaCommand`] and
+//! [`decode_alpaca_stream`] are for the protocol of Alpaca's stock stream.
 //!
-//! Encoders append to a buffer the caller owns and allocate nothing else; decoders check every length
-//! before they allocate and say which field of which element was wrong ([`DecodeError`]).
+//! The crate does no I/O, reads no clock and never panics on input. Encoders append to a buffer of the
+//! caller and, for ticks, allocate nothing else. Decoders check every length before they allocate, and
+//! name the field and the element that is wrong ([`DecodeError`]).
 //!
 //! ```
-//! use tickwire_protocol::{Encoding, MessageBuf, Tick};
+//! use tickwire_protocol::{Encoding, MessageBuf, Tick, decode_ticks};
 //!
 //! let line = br#"{"T":"t","S":"AAPL","i":96921,"x":"D","p":126.55,"s":100,"c":["@","I"],"t":"2026-01-02T14:30:00.123456789Z","z":"C"}"#;
 //! let tick = Tick::from_json(line)?;
@@ -16,7 +18,7 @@
 //!
 //! let mut message = MessageBuf::new(Encoding::MsgpackArray);
 //! message.push(&tick);
-//! assert_eq!(tickwire_protocol::decode_ticks(message.finish(), Encoding::MsgpackArray)?, vec![tick]);
+//! assert_eq!(decode_ticks(message.finish(), Encoding::MsgpackArray)?, vec![tick]);
 //! # Ok::<(), tickwire_protocol::DecodeError>(())
 //! ```
 
@@ -27,47 +29,53 @@ mod control;
 mod credentials;
 mod delivery;
 mod encoding;
-mod envelope;
 mod error;
 mod error_code;
+mod feed;
 mod fields;
-mod history;
 mod json;
 mod limits;
-mod map;
 mod message;
+mod message_buf;
 mod msgpack;
-mod names;
+mod per_channel;
 mod price;
+mod replay;
+mod resume;
 mod size;
-mod stream;
+mod subscription_set;
 mod symbol;
 mod text;
+mod thousandths;
 mod tick;
 mod time;
+mod wire_map;
+mod word;
 
-pub use alpaca::{AlpacaCommand, AlpacaCommandError, AlpacaCommands, write_alpaca_subscription};
-pub use channel::{Channel, PerChannel};
+pub use alpaca::{
+    AlpacaCommand, AlpacaCommandError, AlpacaCommands, decode_alpaca_stream,
+    write_alpaca_subscription,
+};
+pub use channel::Channel;
 pub use command::{Command, CommandError, PublishRequest, SourceReport, SubscribeRequest};
-pub use control::{Control, FeedState};
+pub use control::Control;
 pub use credentials::Credentials;
 pub use delivery::{Delivery, DeliveryGroup, MaxRate, OnLag};
 pub use encoding::Encoding;
 pub use error::{DecodeError, ValueError};
 pub use error_code::ErrorCode;
-pub use history::{
-    Replay, ReplaySpeed, ReplayStart, Resume, ResumeOutcome, ResumePoint, SpeedFactor,
-};
+pub use feed::{Feed, FeedState};
 pub use limits::{
     CONDITIONS_MAX, REPORT_TEXT_BYTES_MAX, SYMBOL_BYTES_MAX, TEXT_BYTES_MAX, TICK_BYTES_MAX,
 };
-pub use message::{
-    Element, MessageBuf, PublishedMessage, decode_message, decode_publish, decode_ticks,
-};
-pub use names::{Selection, SubscriptionSet};
+pub use message::{Element, PublishedMessage, decode_message, decode_publish, decode_ticks};
+pub use message_buf::MessageBuf;
+pub use per_channel::PerChannel;
 pub use price::Price;
-pub use stream::decode_alpaca_stream;
-pub use symbol::{Feed, Symbol};
+pub use replay::{Replay, ReplaySpeed, ReplayStart, SpeedFactor};
+pub use resume::{Resume, ResumeOutcome, ResumePoint};
+pub use subscription_set::{Selection, SubscriptionSet};
+pub use symbol::Symbol;
 pub use text::{Conditions, Text};
 pub use tick::{
     Bar, CancelError, Correction, Imbalance, Luld, Quote, Seq, Status, Tick, TickData, Trade,

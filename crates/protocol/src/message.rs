@@ -1,269 +1,173 @@
-//! Whole messages: arrays of elements.
+//! Decodes messages: arrays of elements, which are ticks or control elements.
 
 use serde_json::Value;
 
-use crate::command::check_length;
+use crate::command::check_publisher_text;
 use crate::control::POSITION;
-use crate::envelope::Envelope;
-use crate::map::Keys;
-use crate::msgpack::{self, Array, Reader};
+use crate::msgpack::Reader;
+use crate::msgpack::array::{self, ArrayElement};
+use crate::msgpack::map::MapIndex;
+use crate::wire_map::WireMap;
 use crate::{Channel, Control, DecodeError, Encoding, Tick, ValueError, json};
 
-/// What a message from the hub holds.
+/// An element of a message from the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Element {
     /// A tick.
     Tick(Tick),
-    /// Something else the hub says.
+    /// A control element.
     Control(Control),
 }
 
-/// A publisher's data message.
+/// A data message of a publisher.
+///
+/// See `docs/protocol/publisher.md`, section "Acknowledged publishing".
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PublishedMessage {
-    /// The ticks, not numbered yet.
+    /// The ticks. Their sequence numbers have no meaning; the hub numbers them.
     pub ticks: Vec<Tick>,
-    /// Where the publisher's source stands after them.
+    /// The place in the publisher's source after these ticks: 1 to 64 bytes.
     pub mark: Option<String>,
-    /// How many ticks its source dropped before them.
+    /// Number of ticks that the source dropped before these.
     pub lost: u64,
 }
 
-/// Builds one data message: ticks, and at its end perhaps a publisher's mark and what it lost, or
-/// the hub's position.
-///
-/// Buffers are kept from message to message.
-#[derive(Debug)]
-pub struct MessageBuf {
-    encoding: Encoding,
-    bytes: Vec<u8>,
-    elements: u16,
-}
-
-/// An array header of MessagePack that holds any count up to 65,535.
-const ARRAY16: [u8; 3] = [0xdc, 0, 0];
-
-impl MessageBuf {
-    /// An empty message.
-    #[must_use]
-    pub fn new(encoding: Encoding) -> Self {
-        let mut message = Self { encoding, bytes: Vec::new(), elements: 0 };
-        message.clear();
-        message
-    }
-
-    /// Starts the next message.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.elements = 0;
-        match self.encoding {
-            Encoding::Json => self.bytes.push(b'['),
-            Encoding::MsgpackArray | Encoding::MsgpackMap => {
-                self.bytes.extend_from_slice(&ARRAY16);
-            }
-        }
-    }
-
-    /// Adds a tick. A message holds 65,535 elements at most; senders stop long before.
-    pub fn push(&mut self, tick: &Tick) {
-        self.separate();
-        self.encoding.write_tick(tick, &mut self.bytes);
-    }
-
-    /// Adds a mark: where the publisher's source stands behind the ticks before it.
-    pub fn push_mark(&mut self, mark: &str) {
-        self.separate();
-        let element = Envelope { mark: Some(mark.to_owned()), ..Envelope::element("mark") };
-        match self.encoding {
-            Encoding::Json => element.write_json(&mut self.bytes),
-            Encoding::MsgpackArray | Encoding::MsgpackMap => {
-                element.write_msgpack(&mut self.bytes);
-            }
-        }
-    }
-
-    /// Adds how many ticks the publisher's source dropped before these.
-    pub fn push_lost(&mut self, ticks: u64) {
-        self.push_control(&Control::Lost { ticks });
-    }
-
-    /// Adds the position that ends a data message of the hub.
-    pub fn push_position(&mut self, pos: u64) {
-        self.push_control(&Control::Position { pos });
-    }
-
-    fn push_control(&mut self, control: &Control) {
-        self.separate();
-        control.write_element(self.encoding, &mut self.bytes);
-    }
-
-    fn separate(&mut self) {
-        if self.encoding == Encoding::Json && self.elements > 0 {
-            self.bytes.push(b',');
-        }
-        debug_assert!(self.elements < u16::MAX, "the array's header cannot count more");
-        self.elements = self.elements.saturating_add(1);
-    }
-
-    /// Elements so far.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.elements as usize
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.elements == 0
-    }
-
-    /// Length of the message so far, in bytes.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Ends the message and shows it; [`MessageBuf::clear`] starts the next one.
-    pub fn finish(&mut self) -> &[u8] {
-        match self.encoding {
-            Encoding::Json => self.bytes.push(b']'),
-            Encoding::MsgpackArray | Encoding::MsgpackMap => {
-                self.bytes[1..3].copy_from_slice(&self.elements.to_be_bytes());
-            }
-        }
-        &self.bytes
-    }
-}
-
-/// Reads a message from the hub. Control elements of unknown kinds are passed over.
+/// Decodes a message from the hub. Control elements of unknown types are ignored.
 ///
 /// # Errors
-/// Says which field of which element was wrong.
+/// Names the element and the field that is wrong, and what is allowed.
 pub fn decode_message(bytes: &[u8], encoding: Encoding) -> Result<Vec<Element>, DecodeError> {
     let mut elements = Vec::new();
-    decode_elements(bytes, encoding, |found| {
-        match found {
-            Found::Tick(tick) => elements.push(Element::Tick(tick)),
-            Found::Position(pos) => elements.push(Element::Control(Control::Position { pos })),
-            Found::Map(map) => elements.extend(Control::from_envelope(*map)?.map(Element::Control)),
+    decode_elements(bytes, encoding, |element| {
+        match element {
+            RawElement::Tick(tick) => elements.push(Element::Tick(tick)),
+            RawElement::Position(pos) => {
+                elements.push(Element::Control(Control::Position { pos }));
+            }
+            RawElement::Map(map) => {
+                elements.extend(Control::from_map(*map)?.map(Element::Control));
+            }
         }
         Ok(())
     })?;
     Ok(elements)
 }
 
-/// Reads a message that holds nothing but ticks.
+/// Decodes a message that consists of ticks only.
 ///
 /// # Errors
-/// Says which field of which element was wrong.
+/// Names the element and the field that is wrong, and what is allowed. Any control element is an
+/// error.
 pub fn decode_ticks(bytes: &[u8], encoding: Encoding) -> Result<Vec<Tick>, DecodeError> {
     let mut ticks = Vec::new();
-    decode_elements(bytes, encoding, |found| match found {
-        Found::Tick(tick) => {
+    decode_elements(bytes, encoding, |element| match element {
+        RawElement::Tick(tick) => {
             ticks.push(tick);
             Ok(())
         }
-        Found::Position(_) => Err(unknown(Some(POSITION))),
-        Found::Map(map) => Err(unknown(map.kind.as_deref())),
+        RawElement::Position(_) => Err(unknown(Some(POSITION))),
+        RawElement::Map(map) => Err(unknown(map.kind.as_deref())),
     })?;
     Ok(ticks)
 }
 
-/// Reads a publisher's data message. JSON may also be one element that stands alone.
+/// Decodes a data message of a publisher. A message in JSON may also be one element outside an array.
 ///
 /// # Errors
-/// Says which field of which element was wrong; more than `ticks_max` ticks, and a tick larger than
-/// [`TICK_BYTES_MAX`](crate::TICK_BYTES_MAX), are errors too.
+/// Names the element and the field that is wrong, and what is allowed. Also fails if the message has
+/// more than `ticks_max` ticks, or a tick that is larger than
+/// [`TICK_BYTES_MAX`](crate::TICK_BYTES_MAX).
 pub fn decode_publish(
     bytes: &[u8],
     encoding: Encoding,
     ticks_max: usize,
 ) -> Result<PublishedMessage, DecodeError> {
     let mut published = PublishedMessage::default();
-    decode_elements(bytes, encoding, |found| match found {
-        Found::Tick(_) if ended(&published) => Err(follows()),
-        Found::Tick(_) if published.ticks.len() == ticks_max => {
-            let limit = ticks_max as u64;
-            Err(DecodeError::message(ValueError::TooLarge { value: limit + 1, limit }))
-        }
-        Found::Tick(tick) => {
+    decode_elements(bytes, encoding, |element| match element {
+        RawElement::Tick(_) if has_trailer(&published) => Err(misplaced()),
+        RawElement::Tick(tick) => {
+            ValueError::check_len(published.ticks.len() + 1, ticks_max, "ticks")
+                .map_err(DecodeError::message)?;
             let kind = tick.channel().letter();
             tick.check_size().map_err(|problem| DecodeError::field(kind, "", problem))?;
             published.ticks.push(tick);
             Ok(())
         }
-        Found::Map(map) if map.kind.as_deref() == Some("mark") => {
+        RawElement::Map(map) if map.kind.as_deref() == Some("mark") => {
             if published.mark.is_some() {
-                return Err(follows());
+                return Err(misplaced());
             }
-            let mark =
-                map.mark.ok_or_else(|| DecodeError::field("mark", "mark", ValueError::Missing))?;
-            check_length("mark", &mark)?;
+            let mark = map.mark.ok_or_else(|| DecodeError::missing("mark", "mark"))?;
+            check_publisher_text("mark", &mark)?;
             published.mark = Some(mark);
             Ok(())
         }
-        Found::Map(map) if map.kind.as_deref() == Some("lost") => {
-            let ticks = map.ticks;
-            let ticks =
-                ticks.ok_or_else(|| DecodeError::field("lost", "ticks", ValueError::Missing))?;
+        RawElement::Map(map) if map.kind.as_deref() == Some("lost") => {
+            let ticks = map.ticks.ok_or_else(|| DecodeError::missing("lost", "ticks"))?;
             published.lost = published.lost.saturating_add(ticks);
             Ok(())
         }
-        Found::Position(_) => Err(unknown(Some(POSITION))),
-        Found::Map(map) => Err(unknown(map.kind.as_deref())),
+        RawElement::Position(_) => Err(unknown(Some(POSITION))),
+        RawElement::Map(map) => Err(unknown(map.kind.as_deref())),
     })?;
     Ok(published)
 }
 
-const fn ended(published: &PublishedMessage) -> bool {
+/// Returns whether a mark or a lost element has been read. Ticks must precede both.
+const fn has_trailer(published: &PublishedMessage) -> bool {
     published.mark.is_some() || published.lost > 0
 }
 
-fn follows() -> DecodeError {
-    let problem = "a mark or what was lost ends its message, but this follows";
+fn misplaced() -> DecodeError {
+    let problem =
+        "not allowed here: ticks precede the mark and lost elements, and there is one mark";
     DecodeError::message(ValueError::Invalid(problem.to_owned()))
 }
 
+/// Creates the error for an element whose type is unknown, or absent.
 fn unknown(kind: Option<&str>) -> DecodeError {
     let problem = kind.map_or(ValueError::Missing, ValueError::unknown_kind);
     DecodeError::field("", "T", problem)
 }
 
-enum Found {
+/// An element of which only the form has been decoded.
+enum RawElement {
     Tick(Tick),
     Position(u64),
-    Map(Box<Envelope>),
+    /// A control element of any type, as a map.
+    Map(Box<WireMap>),
 }
 
+/// Decodes a message and calls `each` with its elements. Errors carry the index of the element.
 fn decode_elements(
     bytes: &[u8],
     encoding: Encoding,
-    mut each: impl FnMut(Found) -> Result<(), DecodeError>,
+    mut each: impl FnMut(RawElement) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     match encoding {
         Encoding::Json => json_elements(bytes, &mut each),
         Encoding::MsgpackArray => {
             msgpack_elements(bytes, &mut each, |reader| match reader.at_map() {
-                true => envelope(reader),
-                false => positional(reader),
+                true => control_map(reader),
+                false => array_element(reader),
             })
         }
         Encoding::MsgpackMap => {
-            let mut keys = Keys::default();
-            msgpack_elements(bytes, &mut each, |reader| keyed(reader, &mut keys))
+            let mut index = MapIndex::default();
+            msgpack_elements(bytes, &mut each, |reader| map_element(reader, &mut index))
         }
     }
 }
 
 fn msgpack_elements<'a>(
     bytes: &'a [u8],
-    each: &mut impl FnMut(Found) -> Result<(), DecodeError>,
-    mut element: impl FnMut(&mut Reader<'a>) -> Result<Found, DecodeError>,
+    each: &mut impl FnMut(RawElement) -> Result<(), DecodeError>,
+    mut read: impl FnMut(&mut Reader<'a>) -> Result<RawElement, DecodeError>,
 ) -> Result<(), DecodeError> {
     let mut reader = Reader::new(bytes);
     let len = reader.array_len().map_err(DecodeError::message)?;
     for index in 0..len {
-        element(&mut reader).and_then(&mut *each).map_err(|error| error.at(index))?;
+        read(&mut reader).and_then(&mut *each).map_err(|error| error.in_element(index))?;
     }
     match reader.rest().len() {
         0 => Ok(()),
@@ -271,51 +175,55 @@ fn msgpack_elements<'a>(
     }
 }
 
-fn positional(reader: &mut Reader<'_>) -> Result<Found, DecodeError> {
-    msgpack::read_array(reader).map(|array| match array {
-        Array::Tick(tick) => Found::Tick(tick),
-        Array::Position(position) => Found::Position(position),
+fn array_element(reader: &mut Reader<'_>) -> Result<RawElement, DecodeError> {
+    array::read_element(reader).map(|element| match element {
+        ArrayElement::Tick(tick) => RawElement::Tick(tick),
+        ArrayElement::Position(position) => RawElement::Position(position),
     })
 }
 
-fn envelope(reader: &mut Reader<'_>) -> Result<Found, DecodeError> {
+fn control_map(reader: &mut Reader<'_>) -> Result<RawElement, DecodeError> {
     let map = reader.value().map_err(DecodeError::message)?;
-    Envelope::from_msgpack(map).map(|map| Found::Map(Box::new(map)))
+    WireMap::from_msgpack(map).map(|map| RawElement::Map(Box::new(map)))
 }
 
-fn keyed<'a>(reader: &mut Reader<'a>, keys: &mut Keys<'a>) -> Result<Found, DecodeError> {
+/// Reads a map, which may be a tick or a control element.
+fn map_element<'a>(
+    reader: &mut Reader<'a>,
+    index: &mut MapIndex<'a>,
+) -> Result<RawElement, DecodeError> {
     let mut element = Reader::new(reader.value().map_err(DecodeError::message)?);
     let whole = element.rest();
-    keys.read(&mut element).map_err(DecodeError::message)?;
-    let kind = keys.kind()?;
+    index.read(&mut element).map_err(DecodeError::message)?;
+    let kind = index.kind()?;
     if !is_tick(kind) {
-        return Envelope::from_msgpack(whole).map(|map| Found::Map(Box::new(map)));
+        return WireMap::from_msgpack(whole).map(|map| RawElement::Map(Box::new(map)));
     }
     let channel = Channel::from_letter(kind).ok_or_else(|| unknown(Some(kind)))?;
-    keys.tick(channel, false).map(Found::Tick)
+    index.tick(channel, false).map(RawElement::Tick)
 }
 
-/// Whether an element of this type is a tick; all of them have one letter.
+/// Returns whether the type of an element is that of a tick: any single letter but that of a position.
 fn is_tick(kind: &str) -> bool {
     kind.len() == 1 && kind != POSITION
 }
 
 fn json_elements(
     text: &[u8],
-    each: &mut impl FnMut(Found) -> Result<(), DecodeError>,
+    each: &mut impl FnMut(RawElement) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     for (index, element) in json::elements(text)?.into_iter().enumerate() {
-        json_element(element).and_then(&mut *each).map_err(|error| error.at(index))?;
+        json_element(element).and_then(&mut *each).map_err(|error| error.in_element(index))?;
     }
     Ok(())
 }
 
-fn json_element(element: Value) -> Result<Found, DecodeError> {
+fn json_element(element: Value) -> Result<RawElement, DecodeError> {
     let Value::Object(map) = &element else {
         return Err(DecodeError::message(json::mismatch("an object", &element)));
     };
     if matches!(map.get("T"), Some(Value::String(kind)) if is_tick(kind)) {
-        return json::read_tick(map).map(Found::Tick);
+        return json::read_tick(map).map(RawElement::Tick);
     }
-    Envelope::from_value(element).map(|map| Found::Map(Box::new(map)))
+    WireMap::from_value(element).map(|map| RawElement::Map(Box::new(map)))
 }

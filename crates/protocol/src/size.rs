@@ -1,43 +1,45 @@
-//! How much room a tick takes, on the wire and in memory.
+//! The size of a tick, on the wire and in memory.
 
-use crate::fields::{self, Sink};
+use crate::fields::{self, FieldWriter};
 use crate::{
     CancelError, Conditions, Correction, Price, Seq, Status, Symbol, TICK_BYTES_MAX, Text, Tick,
     TickData, UnixNanos, ValueError,
 };
 
-/// All of a tick's JSON but what its strings hold, at most: keys, numbers, quotes and commas. The
-/// tests hold it to that.
+/// Upper bound on a tick's JSON without the contents of its strings, in bytes: keys, numbers, quotes
+/// and commas. A test checks it against the largest tick.
 const FRAME_BYTES_MAX: usize = 640;
-/// What one byte of a string becomes in JSON at most: `\u0000`.
+/// Most bytes that one byte of a string becomes in JSON: `\u0000`.
 const ESCAPE_BYTES_MAX: usize = 6;
 
 impl Tick {
     /// Checks that the tick takes at most [`TICK_BYTES_MAX`] bytes in every encoding.
     ///
-    /// The limits of its strings alone do not say so: 32 conditions of 64 control characters each,
-    /// escaped in JSON, are 12 KiB. Costs a few additions unless the strings are that long.
+    /// The limits on its strings do not imply that: 32 conditions of 64 control characters each take
+    /// 12 KiB once JSON has escaped them. The check costs a few additions; only a tick with very long
+    /// strings is encoded to find its exact size.
     ///
     /// # Errors
-    /// If it takes more.
+    /// Fails with the size of the tick as JSON if it exceeds [`TICK_BYTES_MAX`].
     pub fn check_size(&self) -> Result<(), ValueError> {
         let text_bytes = self.sum_texts(|text| text.as_str().len(), Conditions::bytes);
         if FRAME_BYTES_MAX + ESCAPE_BYTES_MAX * text_bytes <= TICK_BYTES_MAX {
             return Ok(());
         }
-        // JSON is the longest where it matters: MessagePack has no escapes and is far below the limit.
+        // JSON is the longest encoding of such a tick: MessagePack has no escapes, so it stays far
+        // below the limit.
         let mut json = Vec::new();
         self.write_json(&mut json);
         match json.len() {
             0..=TICK_BYTES_MAX => Ok(()),
             more => Err(ValueError::Invalid(format!(
-                "the tick takes {more} bytes as JSON: at most {TICK_BYTES_MAX} are allowed"
+                "the tick takes {more} bytes as JSON, at most {TICK_BYTES_MAX} allowed"
             ))),
         }
     }
 
-    /// Bytes of memory the tick takes beyond its own size: long strings and the rare kinds, which
-    /// are boxed. Almost always 0.
+    /// Returns the bytes that the tick has allocated on the heap: strings too long to be stored
+    /// inline, and the data of the rare kinds, which is boxed. For most ticks it is 0.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let boxed = match &self.data {
@@ -61,14 +63,14 @@ impl Tick {
     }
 }
 
-/// Adds up something of each string.
+/// Sums a property of all strings of a tick: their length, or their bytes on the heap.
 struct TextSum<T, C> {
     of_text: T,
     of_conditions: C,
     sum: usize,
 }
 
-impl<T: Fn(&Text) -> usize, C: Fn(&Conditions) -> usize> Sink for TextSum<T, C> {
+impl<T: Fn(&Text) -> usize, C: Fn(&Conditions) -> usize> FieldWriter for TextSum<T, C> {
     fn symbol(&mut self, _key: &'static str, _value: &Symbol) {}
 
     fn seq(&mut self, _value: Seq) {}
@@ -93,8 +95,8 @@ mod tests {
     use super::*;
     use crate::{CONDITIONS_MAX, Correction, Encoding, TEXT_BYTES_MAX, TickData};
 
-    /// A correction, the largest kind, whose numbers are as long as they get and whose strings are
-    /// all `text`.
+    /// Returns a correction, the kind of tick with the most fields, with the longest possible numbers
+    /// and with `text` in every string.
     fn correction(text: &str) -> Tick {
         let conditions = || Conditions::new([text; CONDITIONS_MAX]).unwrap();
         let price: Price = "-3999999.123456789".parse().unwrap();
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn largest_tick_fits_the_limit() {
+    fn largest_tick_without_escapes_fits_the_limit() {
         assert!(bytes(&correction(""), Encoding::Json) <= FRAME_BYTES_MAX);
         let plain = correction(&"x".repeat(TEXT_BYTES_MAX));
         assert_eq!(plain.check_size(), Ok(()));
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn tick_that_escapes_make_too_large_is_refused() {
+    fn tick_that_json_escapes_make_too_large_is_rejected() {
         let escaped = correction(&"\0".repeat(TEXT_BYTES_MAX));
         assert!(bytes(&escaped, Encoding::Json) > TICK_BYTES_MAX);
         assert!(escaped.check_size().is_err());

@@ -1,4 +1,4 @@
-//! Short strings that pass through untouched.
+//! Short strings inside ticks, which the hub passes through unchanged.
 
 use std::fmt;
 
@@ -6,30 +6,28 @@ use ecow::EcoString;
 
 use crate::{CONDITIONS_MAX, TEXT_BYTES_MAX, ValueError};
 
-/// A string of at most 64 bytes: an exchange, a tape, a message. Inline up to 15 bytes.
+/// A string inside a tick, such as an exchange, a tape or a status message: at most
+/// [`TEXT_BYTES_MAX`] bytes of UTF-8. Strings of up to 15 bytes are stored inline.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Text(EcoString);
 
 impl Text {
-    /// Takes a string.
+    /// Creates a text.
     ///
     /// # Errors
-    /// If it is longer than 64 bytes.
+    /// Fails if the string is longer than [`TEXT_BYTES_MAX`].
     pub fn new(text: &str) -> Result<Self, ValueError> {
-        if text.len() > TEXT_BYTES_MAX {
-            let (value, limit) = (text.len() as u64, TEXT_BYTES_MAX as u64);
-            return Err(ValueError::TooLarge { value, limit });
-        }
+        ValueError::check_len(text.len(), TEXT_BYTES_MAX, "bytes")?;
         Ok(Self(text.into()))
     }
 
-    /// The string.
+    /// Returns the string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Bytes kept outside of this value.
+    /// Returns the bytes that are allocated on the heap for this value.
     pub(crate) fn heap_bytes(&self) -> usize {
         heap_bytes(&self.0)
     }
@@ -51,43 +49,44 @@ impl fmt::Display for Text {
     }
 }
 
-/// The condition codes of a tick, in order: at most 16 of at most 64 bytes each.
+/// The condition codes of a tick, in order: at most [`CONDITIONS_MAX`] codes of at most
+/// [`TEXT_BYTES_MAX`] bytes each.
 ///
-/// All of them share one string, each behind a character that holds its length: real ticks have up
-/// to four one-letter codes, which then need no allocation.
+/// All codes share one string, in which each code follows a character that holds its length. Real
+/// ticks have up to four codes of one letter, which are therefore stored without an allocation.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Conditions(EcoString);
 
 impl Conditions {
-    /// Takes condition codes in order.
+    /// Creates a list of condition codes, in the order given.
     ///
     /// # Errors
-    /// If there are more than 16, or one is longer than 64 bytes.
+    /// Fails if there are more than [`CONDITIONS_MAX`] codes, or if one is longer than
+    /// [`TEXT_BYTES_MAX`].
     pub fn new<'a>(codes: impl IntoIterator<Item = &'a str>) -> Result<Self, ValueError> {
         let mut conditions = Self::default();
         for (index, code) in codes.into_iter().enumerate() {
-            if index == CONDITIONS_MAX {
-                let limit = CONDITIONS_MAX as u64;
-                return Err(ValueError::TooLarge { value: limit + 1, limit });
-            }
+            Self::check_count(index + 1)?;
             conditions.push(code)?;
         }
         Ok(conditions)
     }
 
-    /// Adds one; the caller has checked that there are not too many.
+    /// Returns an error if a list may not have `count` codes.
+    pub(crate) fn check_count(count: usize) -> Result<(), ValueError> {
+        ValueError::check_len(count, CONDITIONS_MAX, "conditions")
+    }
+
+    /// Appends a code. The caller has checked the number of codes ([`Self::check_count`]).
     pub(crate) fn push(&mut self, code: &str) -> Result<(), ValueError> {
+        ValueError::check_len(code.len(), TEXT_BYTES_MAX, "bytes")?;
         let length = u8::try_from(code.len()).unwrap_or(u8::MAX);
-        if code.len() > TEXT_BYTES_MAX {
-            let (value, limit) = (code.len() as u64, TEXT_BYTES_MAX as u64);
-            return Err(ValueError::TooLarge { value, limit });
-        }
         self.0.push(char::from(length));
         self.0.push_str(code);
         Ok(())
     }
 
-    /// The codes in order.
+    /// Returns the codes in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let mut rest = self.0.as_str();
         std::iter::from_fn(move || {
@@ -98,24 +97,24 @@ impl Conditions {
         })
     }
 
-    /// How many there are.
+    /// Returns the number of codes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no codes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Length of all codes together with their length bytes, in bytes.
+    /// Returns the length of all codes together, in bytes, including one length byte for each.
     pub(crate) fn bytes(&self) -> usize {
         self.0.len()
     }
 
-    /// Bytes kept outside of this value.
+    /// Returns the bytes that are allocated on the heap for this value.
     pub(crate) fn heap_bytes(&self) -> usize {
         heap_bytes(&self.0)
     }
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_or_too_long_conditions_are_refused() {
+    fn too_many_and_too_long_conditions_are_rejected() {
         assert!(Conditions::new(std::iter::repeat_n("@", 16)).is_ok());
         assert!(Conditions::new(std::iter::repeat_n("@", 17)).is_err());
         assert!(Conditions::new(["x".repeat(65).as_str()]).is_err());

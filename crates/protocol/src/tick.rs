@@ -1,61 +1,66 @@
-//! A tick: one event of one topic.
+//! Ticks: the events of a topic.
+//!
+//! The key of each field on the wire stands at the beginning of its comment. `docs/protocol/ticks.md`
+//! lists the fields in the order of the MessagePack array, with examples of each kind. The keys are
+//! those of Alpaca's stock stream
+//! (<https://docs.alpaca.markets/docs/real-time-stock-pricing-data>), plus `seq`.
 
 use crate::{Channel, Conditions, Price, Symbol, Text, UnixNanos};
 
-/// Number of a tick within its topic, contiguous from 1; 0 while the hub has not numbered it.
+/// Sequence number of a tick within its topic: contiguous from 1 during an epoch of the hub. It is 0
+/// until the hub has numbered the tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Seq(pub u64);
 
-/// One event of one topic, with its event time.
-///
-/// Field names follow the public stock stream; the letters of the wire stand at each field.
+/// One event of one topic, such as a trade of AAPL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tick {
     /// `S`: the instrument.
     pub symbol: Symbol,
-    /// `seq`: number within the topic.
+    /// `seq`: sequence number within the topic.
     pub seq: Seq,
-    /// `t`: when it happened.
+    /// `t`: when the event happened; for a bar, when its interval began.
     pub time: UnixNanos,
-    /// What happened.
+    /// The fields that depend on the kind of tick.
     pub data: TickData,
 }
 
 impl Tick {
-    /// The channel this tick belongs to.
+    /// Returns the channel that the tick belongs to.
     #[must_use]
     pub const fn channel(&self) -> Channel {
         self.data.channel()
     }
 }
 
-/// What happened, by channel. Rare kinds are boxed so that they do not make the common ones large.
+/// The fields that depend on the kind of tick; the kind itself is the field `T`. Rare kinds are boxed
+/// so that they do not enlarge the common ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TickData {
-    /// `t`
+    /// `T` is `t`.
     Trade(Trade),
-    /// `q`
+    /// `T` is `q`.
     Quote(Quote),
-    /// `b`
+    /// `T` is `b`: a bar of one minute.
     Bar(Bar),
-    /// `u`
+    /// `T` is `u`: a minute bar that a late trade has changed.
     UpdatedBar(Bar),
-    /// `d`
+    /// `T` is `d`: a bar of one trading day.
     DailyBar(Bar),
-    /// `s`
+    /// `T` is `s`.
     Status(Box<Status>),
-    /// `l`
+    /// `T` is `l`.
     Luld(Luld),
-    /// `i`
+    /// `T` is `i`.
     Imbalance(Imbalance),
-    /// `c`
+    /// `T` is `c`.
     Correction(Box<Correction>),
-    /// `x`
+    /// `T` is `x`.
     CancelError(Box<CancelError>),
 }
 
 impl TickData {
-    /// The channel this belongs to.
+    /// Returns the channel of this kind of tick.
     #[must_use]
     pub const fn channel(&self) -> Channel {
         match self {
@@ -73,45 +78,46 @@ impl TickData {
     }
 }
 
-/// A trade.
+/// A trade: an execution reported by an exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Trade {
-    /// `i`: the exchange's id of the trade.
+    /// `i`: trade id, given by the exchange.
     pub id: u64,
-    /// `x`: exchange code.
+    /// `x`: code of the exchange.
     pub exchange: Text,
-    /// `p`: price.
+    /// `p`: price per share.
     pub price: Price,
     /// `s`: size in shares.
     pub size: u64,
-    /// `c`: sale conditions.
+    /// `c`: condition codes of the sale.
     pub conditions: Conditions,
-    /// `z`: tape.
+    /// `z`: tape: which consolidated feed reported the event (`A`, `B` or `C`).
     pub tape: Text,
 }
 
-/// A best bid and offer. A price of 0 means that nobody makes that side.
+/// A quote: the best bid and the best ask. A price of 0 means that there is no bid, or no ask.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Quote {
-    /// `bx`: exchange of the bid.
+    /// `bx`: code of the exchange of the bid.
     pub bid_exchange: Text,
     /// `bp`: bid price.
     pub bid: Price,
-    /// `bs`: bid size.
+    /// `bs`: size of the bid in shares.
     pub bid_size: u64,
-    /// `ax`: exchange of the ask.
+    /// `ax`: code of the exchange of the ask.
     pub ask_exchange: Text,
     /// `ap`: ask price.
     pub ask: Price,
-    /// `as`: ask size.
+    /// `as`: size of the ask in shares.
     pub ask_size: u64,
-    /// `c`: quote conditions.
+    /// `c`: condition codes of the quote.
     pub conditions: Conditions,
-    /// `z`: tape.
+    /// `z`: tape: which consolidated feed reported the event (`A`, `B` or `C`).
     pub tape: Text,
 }
 
-/// A minute, updated or daily bar; the tick's time is the start of the bar.
+/// A minute bar, an updated bar or a daily bar: a summary of the trades of an interval. The tick's
+/// time is the start of the interval.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bar {
     /// `o`: first price.
@@ -122,7 +128,7 @@ pub struct Bar {
     pub low: Price,
     /// `c`: last price.
     pub close: Price,
-    /// `v`: shares traded.
+    /// `v`: volume: number of shares traded.
     pub volume: u64,
     /// `n`: number of trades.
     pub trades: u64,
@@ -130,81 +136,81 @@ pub struct Bar {
     pub vwap: Price,
 }
 
-/// A trading status, such as a halt.
+/// A change of the trading status of an instrument, such as a halt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
     /// `sc`: status code.
     pub code: Text,
-    /// `sm`: status message.
+    /// `sm`: text for the status code.
     pub message: Text,
     /// `rc`: reason code.
     pub reason_code: Text,
-    /// `rm`: reason message.
+    /// `rm`: text for the reason code.
     pub reason: Text,
-    /// `z`: tape.
+    /// `z`: tape: which consolidated feed reported the event (`A`, `B` or `C`).
     pub tape: Text,
 }
 
-/// Limit-up limit-down bands.
+/// Limit-up limit-down price bands of an instrument.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Luld {
-    /// `u`: upper limit.
+    /// `u`: upper price limit.
     pub limit_up: Price,
-    /// `d`: lower limit.
+    /// `d`: lower price limit.
     pub limit_down: Price,
-    /// `i`: indicator.
+    /// `i`: indicator: a code for the state of the bands.
     pub indicator: Text,
-    /// `z`: tape.
+    /// `z`: tape: which consolidated feed reported the event (`A`, `B` or `C`).
     pub tape: Text,
 }
 
-/// An order imbalance.
+/// An order imbalance of an auction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Imbalance {
     /// `p`: price.
     pub price: Price,
-    /// `z`: tape.
+    /// `z`: tape: which consolidated feed reported the event (`A`, `B` or `C`).
     pub tape: Text,
 }
 
-/// A trade and what it is corrected to.
+/// A correction of a trade: the trade as it was reported, and the corrected one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Correction {
-    /// `x`: exchange code.
+    /// `x`: code of the exchange.
     pub exchange: Text,
     /// `oi`: original trade id.
     pub original_id: u64,
-    /// `op`: original price.
+    /// `op`: original price per share.
     pub original_price: Price,
-    /// `os`: original size.
+    /// `os`: original size in shares.
     pub original_size: u64,
-    /// `oc`: original conditions.
+    /// `oc`: original condition codes.
     pub original_conditions: Conditions,
     /// `ci`: corrected trade id.
     pub corrected_id: u64,
-    /// `cp`: corrected price.
+    /// `cp`: corrected price per share.
     pub corrected_price: Price,
-    /// `cs`: corrected size.
+    /// `cs`: corrected size in shares.
     pub corrected_size: u64,
-    /// `cc`: corrected conditions.
+    /// `cc`: corrected condition codes.
     pub corrected_conditions: Conditions,
-    /// `z`: tape.
+    /// `z`: tape: which consolidated feed reported the event (`A`, `B` or `C`).
     pub tape: Text,
 }
 
-/// A trade taken back: cancelled, or reported in error.
+/// A trade that was cancelled, or that was reported in error.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CancelError {
-    /// `i`: id of the trade.
+    /// `i`: id of the trade that is withdrawn.
     pub id: u64,
-    /// `x`: exchange code.
+    /// `x`: code of the exchange.
     pub exchange: Text,
-    /// `p`: its price.
+    /// `p`: price of that trade per share.
     pub price: Price,
-    /// `s`: its size.
+    /// `s`: size of that trade in shares.
     pub size: u64,
-    /// `a`: `C` for a cancel, `E` for an error.
+    /// `a`: `C` if the trade was cancelled, `E` if it was reported in error.
     pub action: Text,
-    /// `z`: tape.
+    /// `z`: tape: which consolidated feed reported the event (`A`, `B` or `C`).
     pub tape: Text,
 }

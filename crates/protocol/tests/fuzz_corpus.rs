@@ -1,5 +1,5 @@
-//! Replays the inputs the fuzzer has found interesting (`fuzz/corpus`), and the golden messages.
-//! What is printed is seen when a test fails, and says which input it was.
+//! Checks the decoders with the inputs that fuzzing has collected (`fuzz/corpus`), and with the golden
+//! messages. The tests print each input; a failing test shows the last one.
 #![expect(clippy::print_stdout, reason = "names the input that fails")]
 
 #[path = "../../../fuzz/checks/decode.rs"]
@@ -12,7 +12,7 @@ use std::path::Path;
 use samples::samples;
 
 #[test]
-fn the_corpus_of_decode_holds() {
+fn fuzz_corpus_passes_the_checks_of_the_decoders() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/decode");
     let mut count = 0;
     for entry in fs::read_dir(folder).unwrap() {
@@ -25,7 +25,7 @@ fn the_corpus_of_decode_holds() {
 }
 
 #[test]
-fn golden_messages_hold() {
+fn golden_messages_pass_the_checks_of_the_decoders() {
     for (name, sample) in samples() {
         println!("{name}");
         for &encoding in sample.encodings() {

@@ -1,7 +1,8 @@
-//! The bytes of every element and command, held still: a change of the wire shows in the diff.
+//! Compares the bytes of every element and command with golden files, so that a change of the wire
+//! format shows in the diff of a commit.
 //!
-//! `GOLDEN=write cargo test -p tickwire-protocol --test golden` writes the files anew and then fails,
-//! so that the difference is read before it is believed.
+//! `GOLDEN=write cargo test -p tickwire-protocol --test golden` updates the files and then fails, so
+//! that the differences are reviewed before they are committed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod samples;
@@ -28,8 +29,8 @@ fn file_of(name: &str, encoding: Encoding) -> String {
     }
 }
 
-/// JSON as it is, MessagePack as rows of sixteen.
-fn spell(bytes: &[u8], encoding: Encoding) -> String {
+/// Returns the contents of a golden file: JSON unchanged, MessagePack as rows of 16 bytes in hex.
+fn format_golden(bytes: &[u8], encoding: Encoding) -> String {
     let mut text = match encoding {
         Encoding::Json => String::from_utf8(bytes.to_vec()).unwrap(),
         Encoding::MsgpackArray | Encoding::MsgpackMap => {
@@ -42,7 +43,8 @@ fn spell(bytes: &[u8], encoding: Encoding) -> String {
     text
 }
 
-fn unspell(text: &str, encoding: Encoding) -> Vec<u8> {
+/// Returns the bytes of a message from the contents of its golden file.
+fn parse_golden(text: &str, encoding: Encoding) -> Vec<u8> {
     match encoding {
         Encoding::Json => text.trim_end_matches('\n').as_bytes().to_vec(),
         Encoding::MsgpackArray | Encoding::MsgpackMap => text
@@ -52,27 +54,27 @@ fn unspell(text: &str, encoding: Encoding) -> Vec<u8> {
     }
 }
 
-fn write_anew() {
+fn update_golden_files() {
     for (name, sample) in samples() {
         for &encoding in sample.encodings() {
-            let text = spell(&sample.encode(encoding), encoding);
+            let text = format_golden(&sample.encode(encoding), encoding);
             fs::write(folder().join(file_of(name, encoding)), text).unwrap();
         }
     }
-    panic!("the golden files were written anew: read the difference, then run without GOLDEN");
+    panic!("the golden files were updated: review the differences, then run without GOLDEN");
 }
 
 #[test]
-fn encoders_write_the_golden_bytes() {
+fn encoders_produce_the_golden_bytes() {
     if env::var_os("GOLDEN").is_some_and(|value| value == "write") {
-        write_anew();
+        update_golden_files();
     }
     let mut problems = String::new();
     for (name, sample) in samples() {
         for &encoding in sample.encodings() {
             let file = file_of(name, encoding);
             let golden = fs::read_to_string(folder().join(&file)).unwrap_or_default();
-            let written = spell(&sample.encode(encoding), encoding);
+            let written = format_golden(&sample.encode(encoding), encoding);
             if written != golden {
                 problems += &format!("{file}\n--- golden\n{golden}--- written\n{written}\n");
             }
@@ -82,16 +84,16 @@ fn encoders_write_the_golden_bytes() {
 }
 
 #[test]
-fn decoders_read_the_golden_bytes() {
+fn decoders_accept_the_golden_bytes() {
     for (name, sample) in samples() {
         for &encoding in sample.encodings() {
             let file = file_of(name, encoding);
-            let bytes = unspell(&fs::read_to_string(folder().join(&file)).unwrap(), encoding);
+            let bytes = parse_golden(&fs::read_to_string(folder().join(&file)).unwrap(), encoding);
             match sample {
                 Sample::Ticks(ref ticks) => {
                     assert_eq!(&decode_ticks(&bytes, encoding).unwrap(), ticks, "{file}");
                 }
-                Sample::PublishedMessage { ref ticks, mark, lost } => {
+                Sample::Published { ref ticks, mark, lost } => {
                     let mark = Some(mark.to_owned());
                     let expected = PublishedMessage { ticks: ticks.clone(), mark, lost };
                     assert_eq!(decode_publish(&bytes, encoding, 10).unwrap(), expected, "{file}");
@@ -105,14 +107,14 @@ fn decoders_read_the_golden_bytes() {
                     let expected = vec![Element::Control(control.clone())];
                     assert_eq!(decode_message(&bytes, encoding).unwrap(), expected, "{file}");
                 }
-                Sample::Ack(ref expected) => {
+                Sample::AlpacaSubscription(ref expected) => {
                     let [Element::Control(Control::Subscription { names, total, .. })] =
                         &decode_message(&bytes, encoding).unwrap()[..]
                     else {
-                        panic!("{file} holds an ack")
+                        panic!("{file} holds a subscription element")
                     };
                     assert_eq!(names, expected, "{file}");
-                    assert_eq!(*total, PerChannel::default(), "{file}: its lists say it");
+                    assert_eq!(*total, PerChannel::default(), "{file} has no totals");
                 }
                 Sample::Command(ref command) => {
                     let found = match encoding {
@@ -140,7 +142,7 @@ fn every_golden_file_belongs_to_a_sample() {
 }
 
 #[test]
-fn maps_of_ticks_begin_with_their_type_and_have_the_keys_of_json() {
+fn tick_maps_begin_with_their_type_and_have_the_keys_of_json() {
     for (name, sample) in samples() {
         let Sample::Ticks(ticks) = sample else { continue };
         for tick in ticks {
@@ -151,8 +153,8 @@ fn maps_of_ticks_begin_with_their_type_and_have_the_keys_of_json() {
             let json: serde_json::Map<_, _> = serde_json::from_slice(&json).unwrap();
             assert_eq!(usize::from(map[0] & 0x0f), json.len(), "{name}");
             for key in json.keys() {
-                let spelled = rmp_serde::to_vec(key).unwrap();
-                let found = map.windows(spelled.len()).any(|window| window == spelled);
+                let encoded = rmp_serde::to_vec(key).unwrap();
+                let found = map.windows(encoded.len()).any(|window| window == encoded);
                 assert!(found, "{name} has no {key}");
             }
         }
@@ -160,9 +162,9 @@ fn maps_of_ticks_begin_with_their_type_and_have_the_keys_of_json() {
 }
 
 #[test]
-fn control_elements_are_the_same_in_both_kinds_of_messagepack() {
+fn control_elements_are_identical_in_both_messagepack_encodings() {
     for (name, sample) in samples() {
-        if let Sample::Control(_) | Sample::Ack(_) = sample {
+        if let Sample::Control(_) | Sample::AlpacaSubscription(_) = sample {
             let [array, map] =
                 [Encoding::MsgpackArray, Encoding::MsgpackMap].map(|e| sample.encode(e));
             assert_eq!(array, map, "{name}");

@@ -1,5 +1,5 @@
-//! What the codecs allocate. A test program of its own: linking `allocation_counter` replaces the
-//! allocator with one that counts.
+//! Allocations of the codecs. These tests are a separate program, because linking
+//! `allocation_counter` replaces the global allocator with one that counts.
 
 mod samples;
 
@@ -20,10 +20,11 @@ fn ticks() -> Vec<(&'static str, Tick)> {
     ticks.collect()
 }
 
-/// Control elements and commands are left out: they are rare, and go through owned strings.
+/// Control elements and commands are not covered: they are rare, and are encoded through owned
+/// strings.
 #[test]
-fn encoders_of_ticks_allocate_nothing_but_the_output() {
-    let mut spelled = 0;
+fn tick_encoders_allocate_only_the_output() {
+    let mut checked = 0;
     for (name, sample) in samples() {
         let Sample::Ticks(ticks) = &sample else { continue };
         for &encoding in sample.encodings() {
@@ -31,14 +32,14 @@ fn encoders_of_ticks_allocate_nothing_but_the_output() {
             let used = measure(|| encoding.write_tick(&ticks[0], &mut out));
             assert_eq!(used.count_total, 0, "{name} in {encoding:?}");
             assert!(!out.is_empty());
-            spelled += 1;
+            checked += 1;
         }
     }
-    assert!(spelled >= 30, "every kind of tick in every encoding");
+    assert!(checked >= 30, "every kind of tick in every encoding");
 }
 
 #[test]
-fn a_message_buffer_keeps_its_memory() {
+fn cleared_message_buffer_reuses_its_memory() {
     let ticks = ticks();
     for encoding in ENCODINGS {
         let mut message = MessageBuf::new(encoding);
@@ -54,7 +55,7 @@ fn a_message_buffer_keeps_its_memory() {
 }
 
 #[test]
-fn checking_the_size_of_a_tick_allocates_nothing() {
+fn size_check_of_a_tick_allocates_nothing() {
     for (name, tick) in ticks() {
         let used = measure(|| assert_eq!(tick.check_size(), Ok(())));
         assert_eq!(used.count_total, 0, "{name}");
@@ -62,7 +63,7 @@ fn checking_the_size_of_a_tick_allocates_nothing() {
 }
 
 #[test]
-fn decoding_a_common_tick_from_msgpack_allocates_only_the_list() {
+fn decoding_common_ticks_from_msgpack_arrays_allocates_only_the_list() {
     for (name, sample) in samples() {
         if !["trade", "quote", "bar", "luld", "imbalance"].contains(&name) {
             continue;
@@ -74,7 +75,7 @@ fn decoding_a_common_tick_from_msgpack_allocates_only_the_list() {
 }
 
 #[test]
-fn decoding_maps_of_common_ticks_allocates_only_the_lists_of_ticks_and_keys() {
+fn decoding_common_ticks_from_msgpack_maps_allocates_only_the_lists_of_ticks_and_keys() {
     for (name, sample) in samples() {
         if !["trade", "quote", "bar", "luld", "imbalance"].contains(&name) {
             continue;
@@ -83,12 +84,12 @@ fn decoding_maps_of_common_ticks_allocates_only_the_lists_of_ticks_and_keys() {
         ticks.resize(50, ticks[0].clone());
         let bytes = Sample::Ticks(ticks).encode(Encoding::MsgpackMap);
         let used = measure(|| drop(decode_alpaca_stream(&bytes, Encoding::MsgpackMap).unwrap()));
-        assert!(used.count_total <= 10, "{name}: {}", used.count_total); // as the two lists grow
+        assert!(used.count_total <= 10, "{name}: {}", used.count_total); // the two lists grow
     }
 }
 
 #[test]
-fn decoders_do_not_allocate_by_claimed_lengths() {
+fn decoders_do_not_allocate_claimed_lengths() {
     let names = b"\x82\xa6action\xa9subscribe\xa6trades".as_slice();
     let unknown_key = b"\x81\xa1k".as_slice();
     let keys = b"\x91\x82\xa1T\xa1t\xa1S".as_slice();

@@ -1,14 +1,15 @@
-//! Reads MessagePack values from a slice, checking every length against what is left of it.
+//! Reads MessagePack values from a slice. Every length is checked against the bytes that are left
+//! before it is used.
 
 use rmp::Marker;
 
-use crate::{CONDITIONS_MAX, Conditions, UnixNanos, ValueError};
+use crate::{Conditions, UnixNanos, ValueError};
 
-/// Type of the timestamp extension, -1.
+/// Type of the timestamp extension: -1.
 const TIMESTAMP: u8 = 0xff;
-const NANOS: u64 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// A position in a MessagePack buffer.
+/// A cursor in a MessagePack message.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -19,19 +20,19 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// Bytes that have not been read.
+    /// Returns the bytes that have not been read.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Whether the next value is a map.
+    /// Returns whether the next value is a map.
     pub(crate) fn at_map(&self) -> bool {
         self.rest.first().is_some_and(|first| {
             matches!(Marker::from_u8(*first), Marker::FixMap(_) | Marker::Map16 | Marker::Map32)
         })
     }
 
-    /// Whether the next value is an array.
+    /// Returns whether the next value is an array.
     pub(crate) fn at_array(&self) -> bool {
         self.rest.first().is_some_and(|first| {
             let marker = Marker::from_u8(*first);
@@ -39,7 +40,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Whether the next value is a string.
+    /// Returns whether the next value is a string.
     pub(crate) fn at_str(&self) -> bool {
         self.rest.first().is_some_and(|first| {
             let marker = Marker::from_u8(*first);
@@ -47,13 +48,13 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Whether the next value is nil.
+    /// Returns whether the next value is nil.
     pub(crate) fn at_nil(&self) -> bool {
         self.rest.first() == Some(&Marker::Null.to_u8())
     }
 
-    /// The length of an array whose elements come next; at most the number of bytes left, since
-    /// every element has one at least.
+    /// Reads the header of an array and returns its length. The length is at most the number of bytes
+    /// left, because every element takes at least one byte.
     pub(crate) fn array_len(&mut self) -> Result<usize, ValueError> {
         let len = match self.marker()? {
             Marker::FixArray(len) => u64::from(len),
@@ -64,7 +65,8 @@ impl<'a> Reader<'a> {
         self.checked(len)
     }
 
-    /// How many pairs of key and value come next, as a map.
+    /// Reads the header of a map and returns its number of entries, which is bounded like the length
+    /// of an array.
     pub(crate) fn map_len(&mut self) -> Result<usize, ValueError> {
         let len = match self.marker()? {
             Marker::FixMap(len) => u64::from(len),
@@ -75,7 +77,7 @@ impl<'a> Reader<'a> {
         self.checked(2 * len).map(|values| values / 2)
     }
 
-    /// A timestamp extension in any of its three forms.
+    /// Reads a timestamp extension in any of its three forms.
     pub(crate) fn time(&mut self) -> Result<UnixNanos, ValueError> {
         let body_bytes = match self.marker()? {
             Marker::FixExt4 => 4,
@@ -90,8 +92,8 @@ impl<'a> Reader<'a> {
         let (seconds, fraction) = match body_bytes {
             4 => (u64::from(u32::from_be_bytes(self.array()?)), 0),
             8 => {
-                let both = u64::from_be_bytes(self.array()?);
-                (both & ((1 << 34) - 1), both >> 34)
+                let packed = u64::from_be_bytes(self.array()?);
+                (packed & ((1 << 34) - 1), packed >> 34)
             }
             12 => {
                 let fraction = u32::from_be_bytes(self.array()?);
@@ -100,13 +102,15 @@ impl<'a> Reader<'a> {
             }
             _ => return Err(mismatch("a timestamp", Marker::Ext8)),
         };
-        let nanos = seconds.checked_mul(NANOS).and_then(|nanos| nanos.checked_add(fraction));
-        nanos.filter(|_| fraction < NANOS).and_then(UnixNanos::new).ok_or_else(|| {
-            ValueError::Invalid("a timestamp outside of 1970 to 2262, or malformed".to_owned())
-        })
+        let nanos =
+            seconds.checked_mul(NANOS_PER_SECOND).and_then(|nanos| nanos.checked_add(fraction));
+        nanos
+            .filter(|_| fraction < NANOS_PER_SECOND)
+            .and_then(UnixNanos::new)
+            .ok_or_else(|| ValueError::Invalid("expected a timestamp of 1970 to 2262".to_owned()))
     }
 
-    /// Condition codes; nil is none.
+    /// Reads an array of condition codes; nil stands for an empty array.
     pub(crate) fn conditions(&mut self) -> Result<Conditions, ValueError> {
         let mut conditions = Conditions::default();
         if self.at_nil() {
@@ -114,16 +118,14 @@ impl<'a> Reader<'a> {
             return Ok(conditions);
         }
         let len = self.array_len()?;
-        if len > CONDITIONS_MAX {
-            let (value, limit) = (len as u64, CONDITIONS_MAX as u64);
-            return Err(ValueError::TooLarge { value, limit });
-        }
+        Conditions::check_count(len)?;
         for _ in 0..len {
             conditions.push(self.str()?)?;
         }
         Ok(conditions)
     }
 
+    /// Reads an integer of any form, which must not be negative.
     pub(crate) fn uint(&mut self) -> Result<u64, ValueError> {
         let marker = self.marker()?;
         let value = self.integer(marker, "an unsigned integer")?;
@@ -131,7 +133,7 @@ impl<'a> Reader<'a> {
             .map_err(|_| ValueError::Invalid(format!("{value}: expected an unsigned integer")))
     }
 
-    /// A float or an integer, as a float.
+    /// Reads a float or an integer, as a float.
     pub(crate) fn number(&mut self) -> Result<f64, ValueError> {
         match self.marker()? {
             Marker::F64 => self.array().map(f64::from_be_bytes),
@@ -140,7 +142,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The integer behind a marker; `i128` holds both `u64` and `i64`.
+    /// Reads the integer that follows its marker; `i128` holds both `u64` and `i64`.
     #[inline]
     fn integer(&mut self, marker: Marker, expected: &'static str) -> Result<i128, ValueError> {
         Ok(match marker {
@@ -158,6 +160,7 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Reads a string.
     pub(crate) fn str(&mut self) -> Result<&'a str, ValueError> {
         let len = match self.marker()? {
             Marker::FixStr(len) => u64::from(len),
@@ -168,30 +171,31 @@ impl<'a> Reader<'a> {
         };
         let bytes = self.take(len)?;
         std::str::from_utf8(bytes)
-            .map_err(|_| ValueError::Invalid("a string that is not UTF-8".to_owned()))
+            .map_err(|_| ValueError::Invalid("expected a string of UTF-8".to_owned()))
     }
 
-    /// The bytes of one value of any kind.
+    /// Reads one value of any type and returns its bytes.
     pub(crate) fn value(&mut self) -> Result<&'a [u8], ValueError> {
         let start = self.rest;
         self.skip()?;
         Ok(&start[..start.len() - self.rest.len()])
     }
 
-    /// Passes over one value of any kind, without recursion.
+    /// Skips one value of any type. It does not recurse, so deep nesting cannot overflow the stack.
     pub(crate) fn skip(&mut self) -> Result<(), ValueError> {
         let mut left = 1_u64;
         while left > 0 {
             let marker = self.marker()?;
             let (body_bytes, values) = self.extent(marker)?;
             self.take(body_bytes)?;
-            // Every value has a byte at least, so what is left bounds how many can follow.
+            // Every value takes at least one byte, so the bytes left bound the values that can follow.
             left = left - 1 + self.checked(values)? as u64;
         }
         Ok(())
     }
 
-    /// How many bytes follow the marker and its length, and how many values follow those.
+    /// Returns the number of bytes that follow the marker and its length, and the number of values
+    /// that follow those bytes.
     fn extent(&mut self, marker: Marker) -> Result<(u64, u64), ValueError> {
         Ok(match marker {
             Marker::FixPos(_) | Marker::FixNeg(_) => (0, 0),
@@ -204,7 +208,7 @@ impl<'a> Reader<'a> {
             Marker::Str8 | Marker::Bin8 => (self.len8()?, 0),
             Marker::Str16 | Marker::Bin16 => (self.len16()?, 0),
             Marker::Str32 | Marker::Bin32 => (self.len32()?, 0),
-            // The type of an extension is one byte more.
+            // The type of an extension takes one more byte.
             Marker::FixExt1 => (1 + 1, 0),
             Marker::FixExt2 => (1 + 2, 0),
             Marker::FixExt4 => (1 + 4, 0),
@@ -223,7 +227,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A length that the rest of the buffer can hold.
+    /// Returns `len`, or an error if fewer than `len` bytes are left.
     fn checked(&self, len: u64) -> Result<usize, ValueError> {
         match usize::try_from(len) {
             Ok(len) if len <= self.rest.len() => Ok(len),

@@ -1,4 +1,4 @@
-//! What servers like Alpaca's send: read as it comes, one bad element at a time.
+//! Messages of servers that speak Alpaca's protocol, which are decoded leniently.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
@@ -10,21 +10,21 @@ use tickwire_protocol::{
 
 type Elements = Vec<Result<Element, DecodeError>>;
 
-/// How times are spelled in MessagePack: `T` is RFC 3339 in the JSON they come from.
+/// How MessagePack represents a time, which is an RFC 3339 string in JSON.
 #[derive(Clone, Copy, PartialEq)]
-enum Times {
+enum TimeFormat {
     Extension,
     Text,
 }
 
-/// A message in MessagePack from its JSON; integers stay integers, floats floats.
-fn msgpack(message: &Value, times: Times) -> Vec<u8> {
+/// Converts a message from JSON to MessagePack. Integers stay integers, and floats stay floats.
+fn msgpack(message: &Value, times: TimeFormat) -> Vec<u8> {
     let mut out = Vec::new();
     write_value(message, "", times, &mut out);
     out
 }
 
-fn write_value(value: &Value, key: &str, times: Times, out: &mut Vec<u8>) {
+fn write_value(value: &Value, key: &str, times: TimeFormat, out: &mut Vec<u8>) {
     match value {
         Value::Array(list) => {
             write_array_len(out, u32::try_from(list.len()).unwrap()).unwrap();
@@ -37,9 +37,9 @@ fn write_value(value: &Value, key: &str, times: Times, out: &mut Vec<u8>) {
                 write_value(value, key, times, out);
             }
         }
-        Value::String(time) if key == "t" && times == Times::Extension => {
+        Value::String(time) if key == "t" && times == TimeFormat::Extension => {
             let time: tickwire_protocol::UnixNanos = time.parse().unwrap();
-            write_ext_meta(out, 12, -1).unwrap(); // the longest form says anything
+            write_ext_meta(out, 12, -1).unwrap(); // the longest form holds any time
             let nanos = u32::try_from(time.0 % 1_000_000_000).unwrap();
             out.extend_from_slice(&nanos.to_be_bytes());
             out.extend_from_slice(&(time.0 / 1_000_000_000).to_be_bytes());
@@ -48,12 +48,12 @@ fn write_value(value: &Value, key: &str, times: Times, out: &mut Vec<u8>) {
     }
 }
 
-/// What every spelling of a message says, which must be the same.
-fn read(message: &Value) -> Elements {
+/// Decodes a message from JSON and from both forms of MessagePack, which must agree.
+fn decode_all_forms(message: &Value) -> Elements {
     let json = decode_alpaca_stream(message.to_string().as_bytes(), Encoding::Json).unwrap();
-    for times in [Times::Extension, Times::Text] {
+    for times in [TimeFormat::Extension, TimeFormat::Text] {
         let found = decode_alpaca_stream(&msgpack(message, times), Encoding::MsgpackMap).unwrap();
-        let place = |e: DecodeError| (e.element, e.kind, e.field); // each format has its own words
+        let place = |e: DecodeError| (e.element, e.kind, e.field); // each format words its errors differently
         let same = |elements: Elements| -> Vec<_> {
             elements.into_iter().map(|element| element.map_err(place)).collect()
         };
@@ -63,16 +63,16 @@ fn read(message: &Value) -> Elements {
 }
 
 fn tick(element: Value) -> Result<tickwire_protocol::Tick, DecodeError> {
-    match read(&json!([element])).remove(0)? {
+    match decode_all_forms(&json!([element])).remove(0)? {
         Element::Tick(tick) => Ok(tick),
-        Element::Control(control) => panic!("{control:?} is no tick"),
+        Element::Control(control) => panic!("expected a tick, found {control:?}"),
     }
 }
 
 const TIME: &str = "2026-01-02T14:30:00.123456789Z";
 
 #[test]
-fn what_need_not_be_there_is_empty_or_zero() {
+fn absent_optional_fields_are_empty_or_zero() {
     let trade = tick(json!({ "S": "AAPL", "T": "t", "t": TIME, "p": 126, "s": 100 })).unwrap();
     assert_eq!(trade.time.to_string(), TIME);
     let TickData::Trade(trade) = trade.data else { panic!("a trade") };
@@ -92,7 +92,7 @@ fn what_need_not_be_there_is_empty_or_zero() {
 }
 
 #[test]
-fn what_makes_up_a_tick_must_be_there() {
+fn symbol_time_price_and_size_are_required() {
     let whole = json!({ "T": "t", "S": "AAPL", "t": TIME, "p": 1.5, "s": 100 });
     for key in ["S", "t", "p", "s"] {
         for absent in [false, true] {
@@ -108,9 +108,9 @@ fn what_makes_up_a_tick_must_be_there() {
 }
 
 #[test]
-fn one_bad_element_loses_only_itself() {
+fn malformed_elements_do_not_affect_the_others() {
     let good = |symbol: &str| json!({ "T": "t", "S": symbol, "t": TIME, "p": 1.5, "s": 1 });
-    let found = read(&json!([
+    let found = decode_all_forms(&json!([
         good("A"),
         { "T": "t", "S": "lower", "t": TIME, "p": 1.5, "s": 1 },
         7,
@@ -124,7 +124,7 @@ fn one_bad_element_loses_only_itself() {
 }
 
 #[test]
-fn elements_of_unknown_types_are_passed_over() {
+fn elements_of_unknown_types_are_ignored() {
     let message = json!([
         { "T": "o", "S": "BTC/USD", "t": "whenever", "b": [{ "p": 1.5 }] },
         { "T": "n", "id": "text", "symbols": ["A"], "t": 5 },
@@ -133,13 +133,13 @@ fn elements_of_unknown_types_are_passed_over() {
     ]);
     let bytes = message.to_string();
     assert_eq!(decode_alpaca_stream(bytes.as_bytes(), Encoding::Json), Ok(Vec::new()));
-    let bytes = msgpack(&message, Times::Text);
+    let bytes = msgpack(&message, TimeFormat::Text);
     assert_eq!(decode_alpaca_stream(&bytes, Encoding::MsgpackMap), Ok(Vec::new()));
 }
 
 #[test]
-fn control_elements_are_read() {
-    let found = read(&json!([
+fn control_elements_are_decoded() {
+    let found = decode_all_forms(&json!([
         { "T": "success", "msg": "connected" },
         { "T": "success", "msg": "authenticated" },
         { "T": "error", "code": 409, "msg": "insufficient subscription" },
@@ -177,7 +177,7 @@ fn timestamps_have_three_forms() {
         read(b"\xc7\x0c\xff\x00\x00\x00\x01\x00\x00\x00\x00\x69\x57\xd6\x68").unwrap(),
         "2026-01-02T14:30:00.000000001Z"
     );
-    let outside = "a timestamp outside of 1970 to 2262, or malformed";
+    let outside = "expected a timestamp of 1970 to 2262";
     for wrong in [
         &b"\xd7\xff\xff\xff\xff\xff\x69\x57\xd6\x68"[..], // more nanoseconds than a second has
         b"\xd7\xff\x00\x00\x00\x03\xff\xff\xff\xff",      // the year 2514
@@ -192,27 +192,27 @@ fn timestamps_have_three_forms() {
 }
 
 #[test]
-fn a_message_that_is_mostly_bad_is_refused_as_a_whole() {
-    for (bad, is_read) in [(100, true), (101, false)] {
-        let message = Value::from(vec![0; bad]);
+fn message_with_more_than_100_malformed_elements_is_rejected() {
+    for (malformed, is_decoded) in [(100, true), (101, false)] {
+        let message = Value::from(vec![0; malformed]);
         for (bytes, encoding) in [
             (message.to_string().into_bytes(), Encoding::Json),
-            (msgpack(&message, Times::Text), Encoding::MsgpackMap),
+            (msgpack(&message, TimeFormat::Text), Encoding::MsgpackMap),
         ] {
             assert_eq!(
                 decode_alpaca_stream(&bytes, encoding).is_ok(),
-                is_read,
-                "{bad} in {encoding:?}"
+                is_decoded,
+                "{malformed} in {encoding:?}"
             );
         }
     }
 }
 
 #[test]
-fn a_map_with_too_many_keys_is_no_tick() {
+fn only_the_first_short_keys_of_a_map_are_considered() {
     let mut element = json!({ "T": "i", "S": "A", "t": TIME, "p": 1 });
     for number in 0..100 {
-        element[format!("key{number}")] = json!(number); // too long to be a tick's
+        element[format!("key{number}")] = json!(number); // longer than any key of a tick
     }
     assert!(tick(element).is_ok());
     let few = b"\xa1k\x01".repeat(40);
@@ -223,7 +223,7 @@ fn a_map_with_too_many_keys_is_no_tick() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_or_refused(
+    fn any_bytes_are_decoded_or_rejected(
         head in prop::sample::select(vec![
             &b""[..], b"\x91", b"\x92\x84\xa1T\xa1t", b"[", b"[{\"T\":\"t\",",
         ]),

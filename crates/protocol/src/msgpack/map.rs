@@ -1,26 +1,29 @@
 //! Ticks as MessagePack maps: the keys of the JSON objects, `T` first, times as the timestamp
-//! extension (type -1).
+//! extension (type -1). Alpaca's stream and its SDKs use this form.
+//!
+//! Source: `docs/protocol/ticks.md`, section "Encodings".
 
-use crate::channel::Channel;
-use crate::fields::{self, Sink, Source};
-use crate::msgpack::{self, Reader, write_array_len, write_str, write_uint};
-use crate::{Conditions, DecodeError, Price, Seq, Symbol, Text, Tick, UnixNanos, ValueError};
+use super::{Reader, write_array_len, write_price, write_str, write_uint};
+use crate::fields::{self, FieldReader, FieldWriter};
+use crate::{
+    Channel, Conditions, DecodeError, Price, Seq, Symbol, Text, Tick, UnixNanos, ValueError,
+};
 
-/// Appends one element. A tick that has no number yet has no `seq`.
+/// Appends a tick as a map. A tick that is not numbered yet has no `seq`.
 pub(crate) fn write_tick(tick: &Tick, out: &mut Vec<u8>) {
     let channel = tick.channel();
     let fields = fields::count(channel) - u8::from(tick.seq.0 == 0);
-    out.extend_from_slice(&[0x80 | fields, 0xa1, b'T', 0xa1]); // fixmap: at most 15 fields
+    out.extend_from_slice(&[0x80 | fields, 0xa1, b'T', 0xa1]); // a fixmap: at most 15 fields
     out.extend_from_slice(channel.letter().as_bytes());
-    fields::write(tick, &mut MapSink { out });
+    fields::write(tick, &mut MapFieldWriter { out });
 }
 
-struct MapSink<'a> {
+struct MapFieldWriter<'a> {
     out: &'a mut Vec<u8>,
 }
 
-impl MapSink<'_> {
-    /// Keys are constants of one to three bytes: inlined, this is one store.
+impl MapFieldWriter<'_> {
+    /// Appends a key. Keys are constants of one to three bytes, so an inlined call is one store.
     #[inline]
     fn key(&mut self, key: &'static str) {
         match *key.as_bytes() {
@@ -31,7 +34,7 @@ impl MapSink<'_> {
     }
 }
 
-impl Sink for MapSink<'_> {
+impl FieldWriter for MapFieldWriter<'_> {
     fn symbol(&mut self, key: &'static str, value: &Symbol) {
         self.key(key);
         write_str(self.out, value.as_str());
@@ -56,7 +59,7 @@ impl Sink for MapSink<'_> {
 
     fn price(&mut self, key: &'static str, value: Price) {
         self.key(key);
-        msgpack::write_price(self.out, value);
+        write_price(self.out, value);
     }
 
     fn text(&mut self, key: &'static str, value: &Text) {
@@ -73,11 +76,12 @@ impl Sink for MapSink<'_> {
     }
 }
 
-/// Appends a time in the shorter form that holds it: 4 bytes of seconds, or 8 with nanoseconds.
-/// Times end in 2262, so that the form of 12 bytes, for years beyond 2514, is never needed.
+/// Appends a time as a timestamp extension: 4 bytes for whole seconds until 2106, 8 bytes otherwise.
+/// The form of 12 bytes is for times after 2514, which [`UnixNanos`] does not reach.
 fn write_time(out: &mut Vec<u8>, time: UnixNanos) {
     let nanos = time.0.min(UnixNanos::MAX.0);
-    let (seconds, fraction) = (nanos / NANOS, nanos % NANOS);
+    let seconds = nanos / NANOS_PER_SECOND;
+    let fraction = nanos % NANOS_PER_SECOND;
     match u32::try_from(seconds) {
         Ok(seconds) if fraction == 0 => {
             out.extend_from_slice(b"\xd6\xff");
@@ -90,65 +94,67 @@ fn write_time(out: &mut Vec<u8>, time: UnixNanos) {
     }
 }
 
-const NANOS: u64 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Longest key of a tick, in bytes: `seq`.
+/// Longest key of a tick, in bytes; it is `seq`.
 const KEY_BYTES_MAX: usize = 3;
-/// So many keys of an element are looked at; the kind with the most has 14.
+/// Most keys of an element that are considered; the largest kind of tick has 14.
 const KEYS_MAX: usize = 32;
 
-/// The keys of one element that may be a tick's, and where their values begin. Kept from element to
-/// element for its memory.
+/// An index of one element: its keys that may belong to a tick, each with the bytes from its value
+/// on. It is reused from element to element to save allocations.
 #[derive(Debug, Default)]
-pub(crate) struct Keys<'a> {
-    found: Vec<(&'a str, &'a [u8])>,
+pub(crate) struct MapIndex<'a> {
+    entries: Vec<(&'a str, &'a [u8])>,
 }
 
-impl<'a> Keys<'a> {
-    /// Takes the map that comes next.
+impl<'a> MapIndex<'a> {
+    /// Indexes the map that comes next in `reader`.
     pub(crate) fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), ValueError> {
-        self.found.clear();
+        self.entries.clear();
         for _ in 0..reader.map_len()? {
             if !reader.at_str() {
-                reader.skip()?; // a key that is not ours
+                reader.skip()?; // a key that is not a string
                 reader.skip()?;
                 continue;
             }
             let key = reader.str()?;
             let value = reader.rest();
             reader.skip()?;
-            if key.len() <= KEY_BYTES_MAX && self.found.len() < KEYS_MAX {
-                self.found.push((key, value));
+            if key.len() <= KEY_BYTES_MAX && self.entries.len() < KEYS_MAX {
+                self.entries.push((key, value));
             }
         }
         Ok(())
     }
 
+    /// Returns a reader at the value of `key`, if the element has that key.
     pub(crate) fn value(&self, key: &str) -> Option<Reader<'a>> {
-        let (_, value) = self.found.iter().find(|(found, _)| *found == key)?;
+        let (_, value) = self.entries.iter().find(|(candidate, _)| *candidate == key)?;
         Some(Reader::new(value))
     }
 
-    /// The element's `T`.
+    /// Returns the type of the element, its `T`.
     pub(crate) fn kind(&self) -> Result<&'a str, DecodeError> {
         let kind = self.value("T").ok_or(ValueError::Missing).and_then(|mut value| value.str());
         kind.map_err(|problem| DecodeError::field("", "T", problem))
     }
 
-    /// Reads them as a tick; `lenient`: see [`fields::is_optional`].
+    /// Decodes the element as a tick of `channel`. If `lenient`, optional fields may be absent
+    /// ([`fields::is_optional`]).
     pub(crate) fn tick(&self, channel: Channel, lenient: bool) -> Result<Tick, DecodeError> {
-        fields::read(channel, &mut MapSource { keys: self, kind: channel.letter(), lenient })
+        fields::read(channel, &mut MapFieldReader { index: self, kind: channel.letter(), lenient })
     }
 }
 
-struct MapSource<'k, 'a> {
-    keys: &'k Keys<'a>,
+struct MapFieldReader<'i, 'a> {
+    index: &'i MapIndex<'a>,
     kind: &'static str,
     lenient: bool,
 }
 
-impl<'a> MapSource<'_, 'a> {
-    fn may_lack(&self, key: &str) -> bool {
+impl<'a> MapFieldReader<'_, 'a> {
+    fn may_be_absent(&self, key: &str) -> bool {
         self.lenient && fields::is_optional(key)
     }
 
@@ -157,9 +163,9 @@ impl<'a> MapSource<'_, 'a> {
         key: &'static str,
         read: impl FnOnce(&mut Reader<'a>) -> Result<V, ValueError>,
     ) -> Result<V, DecodeError> {
-        let value = match self.keys.value(key) {
-            None if self.may_lack(key) => Ok(V::default()),
-            Some(value) if value.at_nil() && self.may_lack(key) => Ok(V::default()),
+        let value = match self.index.value(key) {
+            None if self.may_be_absent(key) => Ok(V::default()),
+            Some(value) if value.at_nil() && self.may_be_absent(key) => Ok(V::default()),
             Some(mut value) => read(&mut value),
             None => Err(ValueError::Missing),
         };
@@ -167,16 +173,16 @@ impl<'a> MapSource<'_, 'a> {
     }
 }
 
-impl Source for MapSource<'_, '_> {
+impl FieldReader for MapFieldReader<'_, '_> {
     fn symbol(&mut self, key: &'static str) -> Result<Symbol, DecodeError> {
-        let value = self.keys.value(key).ok_or(ValueError::Missing);
+        let value = self.index.value(key).ok_or(ValueError::Missing);
         value
             .and_then(|mut value| Symbol::new(value.str()?))
             .map_err(|problem| DecodeError::field(self.kind, key, problem))
     }
 
     fn seq(&mut self) -> Result<Seq, DecodeError> {
-        match self.keys.value("seq") {
+        match self.index.value("seq") {
             Some(_) => self.take("seq", Reader::uint).map(Seq),
             None => Ok(Seq(0)),
         }
@@ -191,7 +197,7 @@ impl Source for MapSource<'_, '_> {
     }
 
     fn price(&mut self, key: &'static str) -> Result<Price, DecodeError> {
-        self.take(key, |value| Price::checked(value.number()?))
+        self.take(key, |value| Price::from_wire(value.number()?))
     }
 
     fn text(&mut self, key: &'static str) -> Result<Text, DecodeError> {
