@@ -7,6 +7,7 @@ mod chaos;
 mod chromium;
 mod conformance;
 mod demo;
+mod deny;
 mod fuzz;
 mod instructions;
 mod npm;
