@@ -1,4 +1,4 @@
-// What a replay of the files in data/ has to bring: read from the files, by the rules of docs/protocol.md and of TAQ's
+// What a replay of the files in data/ has to bring: read from the files, by the rules of docs/protocol and of TAQ's
 // correction codes, with nothing of the hub's.
 
 import { readFileSync } from "node:fs";
