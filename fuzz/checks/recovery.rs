@@ -6,7 +6,7 @@ mod folder;
 use std::time::Duration;
 
 use tickwire_hub::durable::{
-    CheckpointedState, RecoverError, Recovered, Rolling, Turn, Wanted, Writer, recover,
+    CheckpointedState, RecoverError, RecoverOptions, Recovered, RollPolicy, Turn, Writer, recover,
 };
 use tickwire_hub::fanout::{Batch, FeedId, Sequencer};
 use tickwire_protocol::{Feed, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
@@ -75,9 +75,9 @@ fn live_on(folder: &Folder, mut found: Recovered) {
 }
 
 fn begin(folder: &Folder, found: &mut Recovered) -> (Writer<Folder>, Sequencer) {
-    let rolling = Rolling { bytes: 300, time: Duration::from_secs(1) };
+    let policy = RollPolicy { bytes: 300, time: Duration::from_secs(1) };
     let sequencer = Sequencer::go_on(found.state.numbering(), usize::MAX, 4);
-    let writer = Writer::begin(folder.clone(), found, rolling, BOOT);
+    let writer = Writer::begin(folder.clone(), found, policy, BOOT);
     (writer.expect("memory can be written"), sequencer)
 }
 
@@ -106,7 +106,7 @@ fn whole(folder: &Folder, epoch: &str) -> Recovered {
 
 /// An error only where a sealed change names a feed that there is not.
 fn recovered(folder: &Folder, epoch: &str) -> Result<Recovered, RecoverError> {
-    let wanted = Wanted {
+    let options = RecoverOptions {
         feeds: &[Feed::new("main").expect("it is a name")],
         boot: BOOT,
         epoch: epoch.to_owned(),
@@ -116,7 +116,7 @@ fn recovered(folder: &Folder, epoch: &str) -> Result<Recovered, RecoverError> {
         age_max: Duration::MAX,
         now: UnixNanos::MAX,
     };
-    recover(folder, wanted, |done, total| assert!(done <= total))
+    recover(folder, options, |done, total| assert!(done <= total))
 }
 
 /// What was found is what was issued, up to a place before the end perhaps.
@@ -133,7 +133,7 @@ fn agrees(found: &Recovered, issued: &[Tick]) {
     assert_eq!(position, found.state.numbering().head);
 }
 
-/// Nothing is checkpointed from the ticks.
+/// No additional checkpointed state.
 #[derive(Debug)]
 struct Nothing;
 

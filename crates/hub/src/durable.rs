@@ -1,39 +1,42 @@
-//! The log on disk, with which numbers, history and what publishers have sent outlive the process.
+//! The log on disk: sequence numbers, history and the progress of publishers survive a restart.
 //!
-//! A folder holds:
+//! The entry points are [`recover`], which reads a log, [`Writer`], which appends to it, and
+//! [`Compactor`], which makes checkpoints and deletes old files. All three work on a [`Storage`], which
+//! tests replace by a folder in memory.
+//!
+//! # Files
 //!
 //! - `NNNNNNNNNN.seg`, **segments**: a header (epoch, position of the first tick, receive time of the
-//!   last one before it, names of feeds), then a record for each turn of the router: position, receive
-//!   time, how far publishers have come in it, and the ticks, with their topics and feeds, in the
-//!   MessagePack arrays that subscribers are sent; the last of them, as many as it says, are bars that
-//!   the hub made of the others. A record is one `write()`, made before any shard or
-//!   publisher hears of the turn.
-//! - `NNNNNNNNNN.ckpt`, **checkpoints**: the [`State`] at the beginning of the segment of that number:
-//!   every topic with its last tick, every publisher, bars in the making. The [`Keeper`] makes them by
-//!   reading the segments that the router has left, on a thread of its own.
-//! - `epoch`: the epoch, the start of the machine it was last used in, and whether the hub ended in
-//!   order. It is not there if the log may not be continued.
-//! - `lock`: held by the hub that uses the folder, with the number of its process.
+//!   last tick before it, names of feeds), then one record for each turn of the router. A record holds
+//!   position, receive time, progress of publishers, and the ticks with their topics and feeds, encoded
+//!   as the MessagePack arrays that subscribers receive. Its last ticks may be bars that the hub made
+//!   from the others; the record has their count. A record is one `write()`, made before any shard or
+//!   publisher learns of the turn.
+//! - `NNNNNNNNNN.ckpt`, **checkpoints**: the [`State`] at the start of the segment with that number:
+//!   every topic with its last tick, every publisher, and open bars. The [`Compactor`] makes them on
+//!   its own thread, from segments that the router has finished.
+//! - `epoch`: the epoch, the boot id of the machine, and whether the hub shut down cleanly. The file is
+//!   absent if the log must not be continued.
+//! - `lock`: locked by the hub that uses the folder; holds its process id.
 //!
-//! Segments and checkpoints begin with eight bytes that say what they are and in which version, and
-//! consist of frames: lengths, CRC-32s, content. Numbers are little-endian.
+//! Segments and checkpoints start with eight bytes for kind and version, followed by frames: lengths,
+//! CRC-32s, content. Integers are little-endian.
 //!
-//! A hub that starts reads the newest checkpoint and applies the records behind it ([`recover`]). A
-//! last record that is not whole is cut off: nobody was told of it. **The epoch goes on only if nothing
-//! that was issued can be missing**: the hub ended in order and all of it is there, or the machine has
-//! not been started since, so that everything a killed hub had written is there. Otherwise a new epoch
-//! begins, numbers start again, and publishers go on from where the log has them. What cannot be read,
-//! or is of another version, or has no checkpoint left, is no reason to begin anew but an error: what
-//! is there stays there.
+//! # Recovery
 //!
-//! What reads and writes records is pure: files are behind [`Storage`].
+//! A start reads the newest checkpoint and applies the records after it. An incomplete last record is
+//! cut off: no peer has learned of it. **The epoch continues only if nothing that was sent can be
+//! missing**: either the hub shut down cleanly and all records are present, or the machine has not
+//! rebooted since, so that everything a killed hub wrote is present. Otherwise a new epoch starts with
+//! new numbers, and publishers resume from their recorded progress. A log that cannot be read, has
+//! another version, or has no readable checkpoint is an error, and its files are left untouched.
 
 mod archive;
 mod bytes;
+mod compactor;
 mod disk;
 mod epoch;
 mod frame;
-mod keeper;
 mod log;
 mod record;
 mod recovery;
@@ -47,17 +50,17 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use archive::{Archive, Gone};
+pub use archive::{Archive, Evicted};
 pub use bytes::Damage;
+pub use compactor::{CompactError, Compactor, Retention, Segments};
 pub(crate) use disk::Disk;
 pub use disk::FolderError;
-pub use keeper::{KeepError, Keeper, Kept, Segments};
 pub use record::{Record, Turn};
-pub use recovery::{RecoverError, Recovered, Wanted, recover};
+pub use recovery::{RecoverError, RecoverOptions, Recovered, recover};
 pub use state::{CheckpointedState, State};
 pub use storage::Storage;
-pub use writer::{Rolling, Segment, Writer};
+pub use writer::{RollPolicy, Segment, Writer};
 
 pub use log::OpenError;
 pub(crate) use log::{DurableLog, Opened};
-pub(crate) use status::Status;
+pub(crate) use status::LogStatus;

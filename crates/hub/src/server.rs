@@ -22,7 +22,7 @@ use crate::access::keys::{self, Keys, KeysError};
 use crate::bars::BarMaker;
 use crate::clock;
 use crate::config::{Config, ConfigError, ms};
-use crate::durable::{Archive, OpenError, Status};
+use crate::durable::{Archive, LogStatus, OpenError};
 use crate::http;
 use crate::http::tls::{self, Tls, TlsError};
 use crate::ingest::router::{self, Ingest};
@@ -55,7 +55,7 @@ pub(crate) struct Shared {
     pub(crate) views: Views,
     pub(crate) catalog: Catalog,
     /// How the log on disk is, if there is to be one.
-    pub(crate) durable: Option<Arc<Status>>,
+    pub(crate) durable: Option<Arc<LogStatus>>,
     /// Where shards ask for what memory does not hold any more, if that is on disk.
     pub(crate) archive: Option<HistoryReaderHandle>,
     /// What sessions follow; the first one is live.
@@ -214,7 +214,7 @@ impl Hub {
         let disk_index = archive.as_mut().map(|archive| archive.disk_index(clock::wall()));
         let Past { epoch, log, topics, status } = past;
         let make = {
-            let (config, archive) = (config.clone(), archive.as_ref().map(Archive::another));
+            let (config, archive) = (config.clone(), archive.as_ref().map(Archive::reader));
             move || markets::make(&config, log, last_before, archive.as_ref())
         };
         let made = tokio::task::spawn_blocking(make).await.map_err(io::Error::other)?;
@@ -332,7 +332,7 @@ fn join(thread: JoinHandle<()>, name: &str) {
 struct Known {
     epoch: String,
     feeds: Vec<Feed>,
-    status: Option<Arc<Status>>,
+    status: Option<Arc<LogStatus>>,
     archive: Option<HistoryReaderHandle>,
 }
 

@@ -106,7 +106,7 @@ impl Storage for Folder {
         Ok(())
     }
 
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+    fn truncate(&self, name: &str, len: u64) -> io::Result<()> {
         let mut files = self.0.borrow_mut();
         let file = files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
         file.truncate(usize::try_from(len).unwrap_or(usize::MAX));

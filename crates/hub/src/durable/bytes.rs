@@ -1,6 +1,6 @@
-//! Numbers and strings in the files of the log: little-endian, strings behind their length.
+//! Integers and strings in the files of the log: little-endian, strings prefixed by their length.
 
-/// Something in a file is not what was written there.
+/// Describes why the content of a file is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Damage(pub(super) &'static str);
@@ -19,15 +19,15 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// Reads what the functions above wrote, checking every length against what is left.
+/// Reads what the `put_*` functions wrote, and checks every length against the remaining bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
-const ENDS: Damage = Damage("it ends too early");
+const TOO_SHORT: Damage = Damage("unexpected end of data");
 
 impl<'a> Reader<'a> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or(ENDS)?;
+        let (taken, rest) = self.0.split_first_chunk().ok_or(TOO_SHORT)?;
         self.0 = rest;
         Ok(*taken)
     }
@@ -46,22 +46,23 @@ impl<'a> Reader<'a> {
 
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], Damage> {
         let len = self.u32()?;
-        let (taken, rest) = self.0.split_at_checked(len).ok_or(ENDS)?;
+        let (taken, rest) = self.0.split_at_checked(len).ok_or(TOO_SHORT)?;
         self.0 = rest;
         Ok(taken)
     }
 
     pub(super) fn str(&mut self) -> Result<&'a str, Damage> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Damage("a string that is not UTF-8"))
+        std::str::from_utf8(self.bytes()?).map_err(|_| Damage("a string is not UTF-8"))
     }
 
-    /// How many things of at least `bytes_each` follow: never more than there is room for.
+    /// Reads a count of items of at least `bytes_each` bytes, and rejects a count that the remaining
+    /// bytes cannot hold.
     pub(super) fn count(&mut self, bytes_each: usize) -> Result<usize, Damage> {
         let count = self.u32()?;
-        if count > self.0.len() / bytes_each { Err(ENDS) } else { Ok(count) }
+        if count > self.0.len() / bytes_each { Err(TOO_SHORT) } else { Ok(count) }
     }
 
     pub(super) fn end(self) -> Result<(), Damage> {
-        if self.0.is_empty() { Ok(()) } else { Err(Damage("it goes on behind its end")) }
+        if self.0.is_empty() { Ok(()) } else { Err(Damage("unexpected data after the end")) }
     }
 }

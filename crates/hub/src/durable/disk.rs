@@ -1,4 +1,4 @@
-//! The folder of the log on a real disk.
+//! The [`Storage`] on a real disk: one folder, locked by one process.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -13,25 +13,26 @@ pub(crate) struct Disk {
     folder: Arc<Path>,
 }
 
-/// Holds the folder for this process as long as it lives; the system lets go of it in any case.
+/// Locks the folder for this process until it is dropped. The system releases the lock when the process
+/// ends.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "it is the open file that counts")] File);
+pub(crate) struct Lock(#[expect(dead_code, reason = "the open file holds the lock")] File);
 
-/// Why a folder cannot be used.
+/// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Another process uses it.
+    /// Another process uses the folder.
     #[error("process {process} uses it")]
     InUse {
-        /// Number of that process, if it says so.
+        /// Id of that process, or `(unknown)`.
         process: String,
     },
-    /// It cannot be made or written to.
+    /// The folder cannot be created, locked or written to.
     #[error("cannot {what}")]
     Io {
-        /// What failed.
+        /// The operation that failed.
         what: &'static str,
-        /// Why.
+        /// Cause reported by the system.
         source: io::Error,
     },
 }
@@ -39,10 +40,10 @@ pub enum FolderError {
 const LOCK_FILE: &str = "lock";
 
 impl Disk {
-    /// Makes the folder if it is not there, and locks it.
+    /// Creates the folder if necessary, and locks it.
     pub(crate) fn open(folder: &Path) -> Result<(Self, Lock), FolderError> {
         let failed = |what| move |source| FolderError::Io { what, source };
-        fs::create_dir_all(folder).map_err(failed("make it"))?;
+        fs::create_dir_all(folder).map_err(failed("create it"))?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file =
@@ -64,12 +65,12 @@ impl Disk {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
         if let Err(error) = noted {
-            tracing::warn!(%error, "cannot note this process in the file `lock`"); // it is locked
+            tracing::warn!(%error, "cannot write the process id to the file `lock`"); // the lock holds without it
         }
         Ok((Self { folder: folder.into() }, Lock(file)))
     }
 
-    /// Makes sure that the names of files outlive a failure of the machine.
+    /// Forces the names of files to the disk, so that they survive a failure of the machine.
     pub(crate) fn sync_names(&self) -> io::Result<()> {
         File::open(&self.folder)?.sync_all()
     }
@@ -78,7 +79,8 @@ impl Disk {
         self.folder.join(name)
     }
 
-    fn place(&self, name: &str, content: &[u8], sync: bool) -> io::Result<File> {
+    /// Writes a file under a temporary name and renames it.
+    fn write_file(&self, name: &str, content: &[u8], sync: bool) -> io::Result<File> {
         let unfinished = self.path(&format!("{name}{UNFINISHED}"));
         let mut file = File::create(&unfinished)?;
         let placed = file
@@ -87,7 +89,7 @@ impl Disk {
             .and_then(|()| fs::rename(&unfinished, self.path(name)))
             .and_then(|()| if sync { self.sync_names() } else { Ok(()) });
         if let Err(error) = placed {
-            let _not_there = fs::remove_file(&unfinished); // the first error is the one that counts
+            let _ignored = fs::remove_file(&unfinished); // the first error is the one to report
             return Err(error);
         }
         Ok(file)
@@ -119,18 +121,18 @@ impl Storage for Disk {
     }
 
     fn create(&self, name: &str, content: &[u8]) -> io::Result<Arc<File>> {
-        self.place(name, content, false).map(Arc::new)
+        self.write_file(name, content, false).map(Arc::new)
     }
 
     fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        self.place(name, content, true).map(drop)
+        self.write_file(name, content, true).map(drop)
     }
 
     fn append(&self, file: &mut Arc<File>, bytes: &[u8]) -> io::Result<()> {
         (&**file).write_all(bytes)
     }
 
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+    fn truncate(&self, name: &str, len: u64) -> io::Result<()> {
         OpenOptions::new().write(true).open(self.path(name))?.set_len(len)
     }
 
@@ -139,7 +141,7 @@ impl Storage for Disk {
     }
 }
 
-/// Which start of the machine this is. Where the system does not say, no two are the same.
+/// Returns the boot id of the machine, or a random id where the system has none.
 pub(crate) fn boot_id() -> String {
     match fs::read_to_string("/proc/sys/kernel/random/boot_id") {
         Ok(id) => id.trim().to_owned(),

@@ -1,18 +1,19 @@
-//! The file that says which epoch the log belongs to, and whether it may be continued.
+//! The file `epoch`: the epoch of the log, and whether it may be continued.
 
 use crate::fanout::Position;
 
-/// Its name.
+/// Name of the file.
 pub(super) const EPOCH_FILE: &str = "epoch";
 const FIRST_LINE: &str = "tickwire log 1";
 
-/// What stands in it. It is removed when the log can no longer be continued: that works on a full disk.
+/// Content of the file. The file is deleted when the log can no longer be continued, which works even on
+/// a full disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EpochFile {
     pub(super) epoch: String,
-    /// Which start of the machine the hub ran in.
+    /// Boot id of the machine while the hub ran.
     pub(super) boot: String,
-    /// Position behind the last tick, once the hub has ended in order and all was on the disk.
+    /// Position after the last tick, if the hub shut down cleanly with all records on the disk.
     pub(super) clean: Option<Position>,
 }
 
@@ -37,9 +38,9 @@ impl EpochFile {
         lines.next().is_none().then_some(Self { epoch, boot, clean })
     }
 
-    /// Whether an epoch of which a log has been read up to `head` goes on in this start of the machine:
-    /// nothing that was issued may be missing. A hub that was killed has written all it issued, and the
-    /// system still has it; what a machine that failed had not written yet is gone.
+    /// Returns whether the epoch of a log that was read up to `head` may continue, which requires that
+    /// nothing that was sent is missing. A killed hub wrote everything before sending it, and the
+    /// system still holds those writes unless the machine rebooted.
     pub(super) fn continues(&self, epoch: &str, head: Position, boot: &str) -> bool {
         let complete = match self.clean {
             Some(clean) => clean == head,

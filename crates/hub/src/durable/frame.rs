@@ -1,7 +1,8 @@
-//! Frames: how every piece of a file is held together.
+//! Frames: checksummed pieces of a file.
 //!
-//! A frame is the length of its content, the CRC-32 of that, the CRC-32 of these two numbers (u32
-//! each), and the content. So a frame that was not written to its end can be told from a damaged one.
+//! A frame is the length of its content (u32), the CRC-32 of the content, the CRC-32 of these eight
+//! bytes, and the content. This distinguishes a frame that was not completely written from a damaged
+//! one.
 
 use super::bytes::put_u32;
 
@@ -21,20 +22,20 @@ pub(super) fn write(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out[header..start].copy_from_slice(&sums);
 }
 
-/// What stands at a place of a file.
+/// What [`read`] found at an offset of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frame<'a> {
-    /// A whole frame, and where the next one begins.
+    /// A complete frame, and the offset of the next one.
     Whole { content: &'a [u8], end: usize },
-    /// The file ends here.
+    /// The end of the file.
     End,
-    /// The file ends amid a frame.
+    /// A frame that the file's end cuts short.
     Torn,
-    /// Anything else.
+    /// Bytes that fail a checksum.
     Damaged,
 }
 
-/// Reads the frame at a place.
+/// Reads the frame at an offset.
 pub(super) fn read(file: &[u8], at: usize) -> Frame<'_> {
     let rest = file.get(at..).unwrap_or_default();
     let Some((header, rest)) = rest.split_first_chunk::<HEADER_BYTES>() else {

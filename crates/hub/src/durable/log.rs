@@ -1,4 +1,4 @@
-//! The log on disk as the router drives it: the writer, and the threads behind it.
+//! The log on disk as the router uses it: the writer, and the threads that sync and compact.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,74 +10,74 @@ use std::time::Duration;
 use tickwire_protocol::{Feed, Tick};
 
 use super::archive::Archive;
+use super::compactor::{Compactor, Retention, Segments};
 use super::disk::{Disk, FolderError, Lock, boot_id};
-use super::keeper::{Keeper, Kept, Segments};
 use super::record::Turn;
-use super::recovery::{RecoverError, Recovered, TICK_CHARGE_MIN, Wanted, recover};
+use super::recovery::{RecoverError, RecoverOptions, Recovered, TICK_CHARGE_MIN, recover};
 use super::state::CheckpointedState;
-use super::status::Status;
+use super::status::LogStatus;
 use super::storage::Storage;
-use super::sync::{Syncer, Then};
-use super::writer::{Rolling, Writer};
+use super::sync::{AfterSync, Syncer};
+use super::writer::{RollPolicy, Writer};
 use crate::clock;
 use crate::config::{Config, Fsync, ms};
 use crate::fanout::{Batch, FeedId, Numbering, Position};
 
-/// Size of a segment, in bytes, unless the disk is to hold little.
+/// Size of a segment in bytes; smaller if the disk limit is small.
 const SEGMENT_BYTES: u64 = 32 << 20;
-/// The log on disk consists of so many segments at the least, so that little is removed at a time.
+/// Least number of segments in a full log, so that retention deletes little at a time.
 const SEGMENTS_MIN: u32 = 8;
 
-/// What a hub goes on from.
+/// An opened log and what was recovered from it.
 pub(crate) struct Opened {
     pub(crate) log: DurableLog,
     pub(crate) epoch: String,
     pub(crate) numbering: Numbering,
-    /// The newest ticks, without a gap up to the head.
+    /// The newest ticks, contiguous up to the head.
     pub(crate) batches: VecDeque<Arc<Batch>>,
-    /// The last tick of each topic before these.
+    /// The last tick of each topic before `batches`.
     pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
-    /// What was saved of what is checkpointed from the ticks.
+    /// The bytes of the [`CheckpointedState`] at the head.
     pub(crate) checkpointed: Vec<u8>,
-    pub(crate) status: Arc<Status>,
-    /// Reads what was written.
+    pub(crate) status: Arc<LogStatus>,
+    /// Reader of the log's segments.
     pub(crate) archive: Archive<Disk>,
 }
 
-/// Why the log cannot be opened.
+/// Why the log on disk cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// What is in it cannot be read.
+    /// The files in the folder cannot be read.
     #[error(transparent)]
     Recover(#[from] RecoverError),
-    /// It cannot be written to.
+    /// The folder cannot be written to.
     #[error("cannot write to it")]
     Write(#[from] io::Error),
 }
 
-/// The log on disk.
+/// The router's handle of the log on disk.
 #[derive(Debug)]
 pub(crate) struct DurableLog {
-    /// None once it has failed.
+    /// `None` after a write failed.
     writer: Option<Writer<Disk>>,
     syncer: Syncer,
-    waits: bool,
+    acks_wait_for_sync: bool,
     segments: Segments,
-    keeping: Keeping,
-    status: Arc<Status>,
-    /// The last field: the folder is let go of when all else has ended.
+    compactor: CompactorThread,
+    status: Arc<LogStatus>,
+    /// The last field, so that the folder is unlocked after everything else was dropped.
     _lock: Lock,
 }
 
 impl DurableLog {
-    /// Reads the log of the config's folder and begins to write behind it. `epoch` is the next one, if
-    /// that of the log cannot go on.
+    /// Recovers the log in `folder` and opens it for appending. `epoch` is the name of the new epoch if
+    /// the log's epoch cannot continue.
     ///
     /// # Errors
-    /// If the folder cannot be used.
+    /// If the folder cannot be used, or its files cannot be read or written.
     pub(crate) fn open(
         folder: &std::path::Path,
         config: &Config,
@@ -87,7 +87,7 @@ impl DurableLog {
     ) -> Result<Opened, OpenError> {
         let (disk, lock) = Disk::open(folder)?;
         let boot = boot_id();
-        let wanted = Wanted {
+        let options = RecoverOptions {
             feeds,
             boot: &boot,
             epoch,
@@ -97,51 +97,53 @@ impl DurableLog {
             age_max: ms(config.log_age_ms_max),
             now: clock::wall(),
         };
-        let began = clock::monotonic();
-        let mut recovered = recover(&disk, wanted, progress())?;
-        let status = Arc::new(Status::new(disk.clone()));
-        report(&recovered, &status, began.elapsed());
+        let started = clock::monotonic();
+        let mut recovered = recover(&disk, options, progress())?;
+        let status = Arc::new(LogStatus::new(disk.clone()));
+        report(&recovered, &status, started.elapsed());
         let segment_bytes = SEGMENT_BYTES.min(config.disk_bytes_max / u64::from(SEGMENTS_MIN));
         let disk_age = ms(config.disk_age_ms_max);
-        let rolling = Rolling { bytes: segment_bytes, time: disk_age / SEGMENTS_MIN };
-        let writer = Writer::begin(disk.clone(), &mut recovered, rolling, &boot)?;
+        let policy = RollPolicy { bytes: segment_bytes, time: disk_age / SEGMENTS_MIN };
+        let writer = Writer::begin(disk.clone(), &mut recovered, policy, &boot)?;
         let segments = status.segments().clone();
         *segments.lock().unwrap_or_else(PoisonError::into_inner) =
             std::mem::take(&mut recovered.segments);
         let syncer = Syncer::start(config.fsync, disk.clone(), status.clone())?;
-        syncer.written(writer.file());
+        syncer.mark_written(writer.file());
         let Recovered { state, batches, last_before, checkpoints, .. } = recovered;
-        let (numbering, epoch, checkpointed) =
-            (state.numbering(), state.epoch().to_owned(), state.saved());
-        let kept = Kept {
+        let numbering = state.numbering();
+        let epoch = state.epoch().to_owned();
+        let checkpointed = state.saved();
+        let retention = Retention {
             bytes_max: config.disk_bytes_max,
             time: disk_age,
             checkpoint_bytes: segment_bytes,
-            memory_ticks: ticks_wanted(config),
+            memory_ticks: memory_ticks_max(config),
         };
         let number = writer.segment().number;
         let archive = Archive::new(disk.clone(), segments.clone(), feeds.to_vec());
-        let keeper = Keeper::new(disk, state, number, checkpoints, segments.clone(), kept);
-        let keeping = Keeping::start(keeper, status.clone(), number)?;
-        let waits = config.fsync == Fsync::Ack;
+        let compactor =
+            Compactor::new(disk, state, number, checkpoints, segments.clone(), retention);
+        let compactor = CompactorThread::start(compactor, status.clone(), number)?;
         let log = Self {
             writer: Some(writer),
             syncer,
-            waits,
+            acks_wait_for_sync: config.fsync == Fsync::Ack,
             segments,
-            keeping,
+            compactor,
             status: status.clone(),
             _lock: lock,
         };
         Ok(Opened { log, epoch, numbering, batches, last_before, checkpointed, status, archive })
     }
 
-    /// Writes what a turn changed. After an error nothing is written any more, and the turn goes on.
-    pub(crate) fn turn(&mut self, turn: &Turn<'_>) {
+    /// Appends the record of a turn. After an error nothing more is written, and the router continues
+    /// without the log.
+    pub(crate) fn append(&mut self, turn: &Turn<'_>) {
         let is_needed = !turn.is_empty();
         let Some(mut writer) = self.writer.take_if(|_| is_needed) else { return };
         if self.status.has_failed() {
-            return; // elsewhere: it has been told
+            return; // another thread failed and has reported it
         }
         match self.write(&mut writer, turn) {
             Ok(()) => self.writer = Some(writer),
@@ -151,65 +153,65 @@ impl DurableLog {
 
     fn write(&self, writer: &mut Writer<Disk>, turn: &Turn<'_>) -> io::Result<()> {
         writer.append(turn)?;
-        self.syncer.written(writer.file());
+        self.syncer.mark_written(writer.file());
         self.status.records.add(1);
         if let Some(ended) = writer.roll(turn.received)? {
-            self.syncer.written(writer.file());
+            self.syncer.mark_written(writer.file());
             let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
             segments.pop();
             segments.extend([ended, writer.segment()]);
-            self.keeping.rolled(writer.segment().number);
+            self.compactor.on_roll(writer.segment().number);
         }
         self.status.newest_bytes.set(writer.segment().bytes);
         Ok(())
     }
 
-    /// Whether publishers have to wait until the disk has what they sent.
-    pub(crate) const fn waits(&self) -> bool {
-        self.waits
+    /// Returns whether acks must wait until the disk has the records (`--fsync ack`).
+    pub(crate) const fn acks_wait_for_sync(&self) -> bool {
+        self.acks_wait_for_sync
     }
 
-    /// Does something once the disk has all that was written so far.
-    pub(crate) fn then(&self, then: Then) {
-        self.syncer.then(then);
+    /// Calls `action` once the disk has everything written so far.
+    pub(crate) fn after_sync(&self, action: AfterSync) {
+        self.syncer.after_sync(action);
     }
 
-    /// Ends in order: all is on the disk, and the log can be continued.
+    /// Forces everything to the disk and marks the log as cleanly closed, so that it can be continued.
     pub(crate) fn close(self) {
-        let Self { writer, syncer, keeping, status, .. } = self;
+        let Self { writer, syncer, compactor, status, .. } = self;
         syncer.end();
-        keeping.end();
+        compactor.end();
         if let Some(writer) = writer.filter(|_| !status.has_failed()) {
             let finished = writer.file().sync_all().and_then(|()| writer.finish());
             if let Err(error) = finished {
-                status.fail("ended in order", &error);
+                status.fail("closed", &error);
             }
         }
         if let Err(error) = status.mark() {
-            tracing::error!(%error, "the log on disk still cannot be marked as incomplete");
+            tracing::error!(%error, "cannot mark the log on disk as incomplete");
         }
     }
 }
 
-/// Most ticks that memory may hold.
-fn ticks_wanted(config: &Config) -> u64 {
+/// Returns an upper bound for the ticks that memory may hold.
+fn memory_ticks_max(config: &Config) -> u64 {
     config.log_ticks_max.min(config.log_bytes_max / TICK_CHARGE_MIN) as u64
 }
 
-/// Says how far reading has come, if that takes long.
+/// Returns a callback that logs the progress of recovery once a second.
 fn progress() -> impl FnMut(u64, u64) {
     const EVERY: Duration = Duration::from_secs(1);
     const MIB: u64 = 1 << 20;
-    let mut told = clock::monotonic();
+    let mut logged = clock::monotonic();
     move |done, total| {
-        if told.elapsed() >= EVERY {
-            told = clock::monotonic();
+        if logged.elapsed() >= EVERY {
+            logged = clock::monotonic();
             tracing::info!("read {} of {} MiB of the log on disk", done / MIB, total / MIB);
         }
     }
 }
 
-fn report(recovered: &Recovered, status: &Status, took: Duration) {
+fn report(recovered: &Recovered, status: &LogStatus, took: Duration) {
     for problem in &recovered.problems {
         tracing::error!("log on disk: {problem}");
     }
@@ -227,64 +229,65 @@ fn report(recovered: &Recovered, status: &Status, took: Duration) {
     );
 }
 
-/// The keeper's thread, as the router sees it.
+/// The router's handle of the compactor's thread.
 #[derive(Debug)]
-struct Keeping {
-    rolled: SyncSender<u64>,
+struct CompactorThread {
+    current_segment: SyncSender<u64>,
     thread: thread::JoinHandle<()>,
 }
 
-impl Keeping {
-    /// How often limits of age are looked at.
+impl CompactorThread {
+    /// Interval between checks of the age limit.
     const INTERVAL: Duration = Duration::from_secs(10);
-    /// How often it is tried to mark a log that has failed.
+    /// Interval between attempts to mark a failed log as incomplete.
     const RETRY: Duration = Duration::from_secs(1);
 
-    fn start<S>(keeper: Keeper<S>, status: Arc<Status>, number: u64) -> io::Result<Self>
+    fn start<S>(compactor: Compactor<S>, status: Arc<LogStatus>, number: u64) -> io::Result<Self>
     where
         S: Storage + Send + 'static,
         S::File: Send,
     {
-        // The router never waits here: the keeper looks at the newest number there is.
-        let (rolled, receiver) = sync_channel(64);
-        let run = move || keep(keeper, &receiver, &status, number);
-        let thread = thread::Builder::new().name("log-keeper".to_owned()).spawn(run)?;
-        Ok(Self { rolled, thread })
+        let (current_segment, receiver) = sync_channel(64);
+        let run = move || compact(compactor, &receiver, &status, number);
+        let thread = thread::Builder::new().name("log-compactor".to_owned()).spawn(run)?;
+        Ok(Self { current_segment, thread })
     }
 
-    fn rolled(&self, number: u64) {
-        let _behind = self.rolled.try_send(number); // then it learns of it with a later one
+    /// Reports the number of a new segment, without waiting.
+    fn on_roll(&self, number: u64) {
+        let _full = self.current_segment.try_send(number); // a later number replaces this one
     }
 
     fn end(self) {
-        drop(self.rolled);
+        drop(self.current_segment);
         if self.thread.join().is_err() {
-            tracing::error!("the keeper of the log on disk had panicked");
+            tracing::error!("the compactor of the log on disk panicked");
         }
     }
 }
 
-fn keep<S: Storage>(
-    mut keeper: Keeper<S>,
-    rolled: &Receiver<u64>,
-    status: &Status,
+fn compact<S: Storage>(
+    mut compactor: Compactor<S>,
+    current_segment: &Receiver<u64>,
+    status: &LogStatus,
     mut current: u64,
 ) {
     loop {
-        let time = if status.is_unmarked() { Keeping::RETRY } else { Keeping::INTERVAL };
-        match rolled.recv_timeout(time) {
+        let interval =
+            if status.is_unmarked() { CompactorThread::RETRY } else { CompactorThread::INTERVAL };
+        match current_segment.recv_timeout(interval) {
             Ok(number) => current = number,
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
         }
         if status.has_failed() {
-            _ = status.mark(); // that it cannot be done has been told
+            _ = status.mark(); // the failure was reported when it first occurred
             continue;
         }
-        let began = clock::monotonic();
-        if let Err(error) = keeper.follow(current) {
-            status.fail("kept", &error);
+        let started = clock::monotonic();
+        if let Err(error) = compactor.run(current) {
+            status.fail("compacted", &error);
         }
-        tracing::debug!(segment = current, took = ?began.elapsed(), "kept house");
+        tracing::debug!(segment = current, took = ?started.elapsed(), "compacted the log on disk");
     }
 }

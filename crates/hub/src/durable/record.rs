@@ -1,55 +1,59 @@
-//! A record: what one turn of the router changed.
+//! A record: the changes of one turn of the router.
 
 use tickwire_protocol::{Encoding, Feed, UnixNanos, decode_ticks};
 
 use super::bytes::{Damage, Reader, put_bytes, put_u32, put_u64};
+use super::segment::UNKNOWN_FEED;
 use crate::fanout::{Batch, FeedId, Numbered, Position, PublisherAt, PublisherChanges, TopicId};
+
+/// A tick in a record or checkpoint cannot be decoded.
+pub(super) const INVALID_TICK: Damage = Damage("invalid tick");
 
 /// First byte of a record's content.
 pub(super) const RECORD: u8 = b'R';
-/// The MessagePack array whose elements are counted by the four bytes that follow.
+/// Marker of a MessagePack array with a count of four bytes (`array 32`).
 pub(super) const ARRAY32: u8 = 0xdd;
 
-/// What a turn of the router is to be written down with.
+/// One turn of the router, to be written as a record.
 #[derive(Debug, Clone, Copy)]
 pub struct Turn<'a> {
-    /// The ticks of the turn; none if it only brought publishers forward.
+    /// The ticks of the turn; `None` if only publishers progressed.
     pub batch: Option<&'a Batch>,
-    /// How many of these the hub made of the others: the last ones.
+    /// Number of ticks at the end of the batch that are bars made by the hub.
     pub made: usize,
-    /// What became of publishers.
+    /// Progress of publishers, and publishers that were forgotten.
     pub changes: &'a PublisherChanges,
-    /// Feeds of whose ticks nothing is made from this turn on.
+    /// Feeds for which the hub makes no bars from this turn on.
     pub without_bars: &'a [FeedId],
-    /// When the last tick was received.
+    /// Receive time of the last tick.
     pub received: UnixNanos,
 }
 
 impl Turn<'_> {
-    /// Whether it changed nothing.
+    /// Returns whether the turn changed nothing.
     pub(super) const fn is_empty(&self) -> bool {
         self.batch.is_none() && self.changes.is_empty() && self.without_bars.is_empty()
     }
 }
 
-/// What one turn changed.
+/// One turn of the router, read from a record.
 #[derive(Debug)]
 pub struct Record {
-    /// The ticks of the turn; none if it only brought publishers forward.
+    /// The ticks of the turn; `None` if only publishers progressed.
     pub batch: Option<Batch>,
-    /// How many of these the hub made of the others: the last ones.
+    /// Number of ticks at the end of the batch that are bars made by the hub.
     pub made: usize,
-    /// What became of publishers.
+    /// Progress of publishers, and publishers that were forgotten.
     pub changes: PublisherChanges,
-    /// Feeds of whose ticks nothing is made from this turn on.
+    /// Feeds for which the hub makes no bars from this turn on.
     pub without_bars: Vec<FeedId>,
-    /// Position of the first tick of the turn, or of the next tick if it had none.
+    /// Position of the first tick of the turn, or of the next tick if the turn had none.
     pub first: Position,
-    /// When the hub received it.
+    /// Receive time of the last tick.
     pub received: UnixNanos,
 }
 
-/// Appends the content of a record. `head` is the position behind all ticks before the turn.
+/// Appends the content of a record. `head` is the position of the turn's first tick.
 pub(super) fn write(turn: &Turn<'_>, head: Position, out: &mut Vec<u8>) {
     let Turn { batch, made, changes, without_bars, received } = *turn;
     out.push(RECORD);
@@ -70,7 +74,7 @@ pub(super) fn write(turn: &Turn<'_>, head: Position, out: &mut Vec<u8>) {
     put_u32(out, without_bars.len() + runs().count());
     for feed in without_bars {
         out.push(feed.0);
-        put_u32(out, 0); // no tick has such a run: it says that nothing is made of this feed's ticks
+        put_u32(out, 0); // a run without ticks means: no bars of this feed from now on
     }
     for run in runs() {
         out.push(run[0].feed.0);
@@ -85,42 +89,44 @@ pub(super) fn write(turn: &Turn<'_>, head: Position, out: &mut Vec<u8>) {
     out.extend_from_slice(batch.encoded(Encoding::MsgpackArray).run(0, ticks.len() - 1));
 }
 
-/// Where a record is: the position of its first tick, and how many it has.
+/// Reads the position of a record's first tick, and the number of its ticks.
 pub(super) fn read_extent(content: &[u8]) -> Result<(Position, usize), Damage> {
     let mut reader = Reader(content);
-    let (first, _) = read_place(&mut reader)?;
+    let (first, _) = read_start(&mut reader)?;
     read_changes(&mut reader)?;
     Ok((first, reader.count(4)?))
 }
 
-/// When a record was received.
+/// Reads the receive time of a record.
 pub(super) fn read_received(content: &[u8]) -> Result<UnixNanos, Damage> {
-    read_place(&mut Reader(content)).map(|(_, received)| received)
+    read_start(&mut Reader(content)).map(|(_, received)| received)
 }
 
-/// Reads the content of a record. `feeds` are the hub's numbers of the feeds of its segment.
+/// Reads the content of a record. `feeds` maps the feed ids of its segment to the hub's.
 ///
 /// # Errors
-/// If it is none.
+/// If the content is not a valid record.
 pub(super) fn read(content: &[u8], feeds: &[FeedId]) -> Result<Record, Damage> {
     let mut reader = Reader(content);
-    let (first, received) = read_place(&mut reader)?;
+    let (first, received) = read_start(&mut reader)?;
     let changes = read_changes(&mut reader)?;
     let (ticks, made, without_bars) = read_ticks(reader, feeds)?;
     let batch = (!ticks.is_empty()).then(|| Batch::new(first, received, ticks));
     Ok(Record { batch, made, changes, without_bars, first, received })
 }
 
-fn read_place(reader: &mut Reader<'_>) -> Result<(Position, UnixNanos), Damage> {
+/// Reads the fixed start of a record: position of the first tick, and receive time.
+fn read_start(reader: &mut Reader<'_>) -> Result<(Position, UnixNanos), Damage> {
     if reader.u8()? != RECORD {
         return Err(Damage("not a record"));
     }
-    let (first, received) = (reader.u64()?, reader.u64()?);
-    Ok((Position(first), read_time(received)?))
+    let first = Position(reader.u64()?);
+    let received = read_time(reader.u64()?)?;
+    Ok((first, received))
 }
 
 pub(super) fn read_time(nanos: u64) -> Result<UnixNanos, Damage> {
-    UnixNanos::new(nanos).ok_or(Damage("a time that is none"))
+    UnixNanos::new(nanos).ok_or(Damage("invalid time"))
 }
 
 fn read_changes(reader: &mut Reader<'_>) -> Result<PublisherChanges, Damage> {
@@ -134,17 +140,18 @@ fn read_changes(reader: &mut Reader<'_>) -> Result<PublisherChanges, Damage> {
     Ok(changes)
 }
 
-/// The ticks, how many of them the hub made, and feeds of which it makes nothing any more.
+/// Reads the ticks, the number of bars at their end, and the feeds without bars from this turn on.
 fn read_ticks(
     mut reader: Reader<'_>,
     feeds: &[FeedId],
 ) -> Result<(Vec<Numbered>, usize, Vec<FeedId>), Damage> {
-    const TICKS: Damage = Damage("ticks that do not agree with their number");
+    const TICKS: Damage = Damage("wrong number of ticks");
     let count = reader.count(4)?;
     let made = reader.u32()?;
-    let (mut of_ticks, mut without_bars) = (Vec::with_capacity(count), Vec::new());
+    let mut of_ticks = Vec::with_capacity(count);
+    let mut without_bars = Vec::new();
     for _ in 0..reader.count(5)? {
-        let feed = feeds.get(usize::from(reader.u8()?)).ok_or(Damage("a feed that is none"))?;
+        let feed = feeds.get(usize::from(reader.u8()?)).ok_or(UNKNOWN_FEED)?;
         let run = reader.u32()?;
         if run > count - of_ticks.len() {
             return Err(TICKS);
@@ -162,8 +169,7 @@ fn read_ticks(
     if count == 0 {
         return Ok((Vec::new(), 0, without_bars));
     }
-    let ticks = decode_ticks(ticks, Encoding::MsgpackArray)
-        .map_err(|_| Damage("a tick that cannot be read"))?;
+    let ticks = decode_ticks(ticks, Encoding::MsgpackArray).map_err(|_| INVALID_TICK)?;
     if ticks.len() != count {
         return Err(TICKS);
     }
@@ -182,13 +188,14 @@ pub(super) fn write_publisher(publisher: &PublisherAt, out: &mut Vec<u8>) {
 }
 
 pub(super) fn read_publisher(reader: &mut Reader<'_>) -> Result<PublisherAt, Damage> {
-    let (id, last) = (reader.str()?.to_owned(), reader.u64()?);
+    let id = reader.str()?.to_owned();
+    let last = reader.u64()?;
     let has_mark = reader.u8()? != 0;
     let mark = reader.str()?;
     Ok(PublisherAt { id, last, mark: has_mark.then(|| mark.to_owned()) })
 }
 
-/// Appends names of feeds in the order of their numbers in a file.
+/// Appends the names of feeds by their ids in a file.
 pub(super) fn write_feeds(feeds: &[Feed], out: &mut Vec<u8>) {
     put_u32(out, feeds.len());
     for feed in feeds {
@@ -199,7 +206,7 @@ pub(super) fn write_feeds(feeds: &[Feed], out: &mut Vec<u8>) {
 pub(super) fn read_feeds(reader: &mut Reader<'_>) -> Result<Vec<Feed>, Damage> {
     let mut feeds = Vec::new();
     for _ in 0..reader.count(4)? {
-        feeds.push(Feed::new(reader.str()?).map_err(|_| Damage("a name of a feed that is none"))?);
+        feeds.push(Feed::new(reader.str()?).map_err(|_| Damage("invalid feed name"))?);
     }
     Ok(feeds)
 }

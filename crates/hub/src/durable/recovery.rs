@@ -1,7 +1,7 @@
-//! Reads what an earlier hub left: where numbering stands, and the newest ticks.
+//! Recovers the state of an earlier run from its log: numbering, publishers and the newest ticks.
 
 mod folder;
-mod reading;
+mod replay;
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,92 +17,94 @@ use super::storage::Storage;
 use super::writer::Segment;
 use crate::fanout::{Batch, FeedId, Position};
 use folder::{Folder, checkpoint};
-use reading::Reading;
+use replay::SegmentReplay;
 
-/// Bytes that hold the header of any segment.
+/// The problem of a file that does not exist.
+const MISSING: &str = "missing";
+/// Bytes from the start of a file that contain the header of any segment.
 const HEADER_BYTES_MAX: usize = 16 << 10;
-/// What a tick is charged in memory at the least, in bytes: see [`Batch::bytes`].
+/// Least number of bytes that a tick is charged in memory: see [`Batch::bytes`].
 pub(super) const TICK_CHARGE_MIN: usize = 300;
 
-/// What a hub wants of a log.
-#[expect(missing_debug_implementations, reason = "a function cannot be shown")]
-pub struct Wanted<'a> {
-    /// The feeds of the hub, by their numbers.
+/// What to recover from a log, and the environment of this start.
+#[expect(missing_debug_implementations, reason = "closures have no debug output")]
+pub struct RecoverOptions<'a> {
+    /// The hub's feeds, by their ids.
     pub feeds: &'a [Feed],
-    /// Which start of the machine this is.
+    /// Boot id of the machine.
     pub boot: &'a str,
-    /// The next epoch, if the log's cannot go on.
+    /// Name of the new epoch if the log's epoch cannot continue.
     pub epoch: String,
-    /// Makes what is checkpointed from the ticks, as it is before the first.
+    /// Creates the initial [`CheckpointedState`], before the first tick.
     pub checkpointed: &'a dyn Fn() -> Box<dyn CheckpointedState>,
-    /// Most bytes of ticks, as they are charged in memory.
+    /// Most bytes of ticks to load, as they are charged in memory.
     pub bytes_max: usize,
-    /// Most ticks.
+    /// Most ticks to load.
     pub ticks_max: usize,
-    /// Ticks received so long before the newest one are not wanted.
+    /// Greatest age of the ticks to load, relative to the newest tick.
     pub age_max: Duration,
-    /// What time it is.
+    /// The current time.
     pub now: UnixNanos,
 }
 
-/// What was found.
+/// The result of [`recover`].
 #[derive(Debug)]
 pub struct Recovered {
-    /// Where the log stands, or where the next epoch begins.
+    /// The state at the end of the log, or at the start of the new epoch.
     pub state: State,
-    /// Whether the epoch goes on.
+    /// Whether the epoch continues.
     pub continues: bool,
-    /// The newest ticks, as many as are wanted, without a gap up to the head.
+    /// The newest ticks within the limits, contiguous up to the head.
     pub batches: VecDeque<Arc<Batch>>,
-    /// The last tick before these of each topic that has one, as far as checkpoints tell: of topics that
-    /// have not ticked since in any case.
+    /// The last tick of each topic before `batches`, as far as checkpoints tell. Complete for topics
+    /// without ticks in `batches`.
     pub last_before: Vec<(FeedId, Tick, Position)>,
-    /// What is damaged or missing, for people.
+    /// Descriptions of damaged or missing files.
     pub problems: Vec<String>,
-    /// The segments that belong to the epoch, oldest first, without a gap.
+    /// The segments of the epoch, oldest first and contiguous.
     pub(super) segments: Vec<Segment>,
     /// Number of the next segment.
     pub(super) next: u64,
-    /// Numbers of the checkpoints that are worth keeping.
+    /// Numbers of the checkpoints to keep.
     pub(super) checkpoints: Vec<u64>,
-    /// A segment that ends amid a record, and where that begins.
+    /// Name of a segment that ends within a record, and the offset of that record.
     pub(super) cut: Option<(String, u64)>,
-    /// Files nobody needs once there is another checkpoint, those that nobody needs now first.
+    /// Files to delete once another checkpoint exists; files that are useless already come first.
     pub(super) obsolete: VecDeque<String>,
 }
 
-/// Why a log cannot be read at all.
+/// Why a log cannot be recovered.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// A file cannot be read.
     #[error("cannot read {name}")]
     Read {
-        /// Its name.
+        /// Name of the file.
         name: String,
-        /// Why.
+        /// Cause reported by the system.
         source: io::Error,
     },
-    /// Another version of Tickwire wrote it.
+    /// Another version of Tickwire wrote the log.
     #[error(
-        "{name} is of another version of the log: use that version of Tickwire, or another folder"
+        "{name} has another version of the log format: use that version of Tickwire, or another folder"
     )]
     OtherVersion {
-        /// The checkpoint.
+        /// Name of the checkpoint.
         name: String,
     },
-    /// There are ticks, and nothing to tell what publishers have sent.
+    /// The log has ticks but no readable checkpoint, so the progress of publishers is unknown.
     #[error(
-        "no checkpoint in it can be read, so nobody knows what publishers have sent ({damage}): \
-         use another folder to begin anew"
+        "no checkpoint can be read, so the progress of publishers is unknown ({damage}): use another \
+         folder to start over"
     )]
     NoCheckpoint {
-        /// What is wrong with the oldest one.
+        /// Damage of the oldest checkpoint.
         damage: String,
     },
-    /// It holds ticks of a feed that is not configured.
+    /// The log has ticks of a feed that is not configured.
     #[error(
-        "it holds feed {0}, which is not among the hub's feeds: add it (the feed test that the hub has \
-         by itself: --test-feed on), or use another folder"
+        "the log has feed {0}, which is not configured: add it to the feeds (for the hub's own feed \
+         test: --test-feed on), or use another folder"
     )]
     UnknownFeed(Feed),
 }
@@ -113,46 +115,46 @@ impl From<UnknownFeed> for RecoverError {
     }
 }
 
-/// How much later than the clock says the newest tick of a log may have been received for the epoch to
-/// go on. Until the clock is there, ticks are received at the time of that one, so this must be a time
-/// for which that is better than a new epoch.
+/// The epoch continues only if the newest tick was received at most this long after the current time.
+/// Until the clock catches up, new ticks carry the receive time of that tick; for longer than this, a new
+/// epoch is better.
 const AHEAD_MAX: Duration = Duration::from_secs(24 * 3_600);
 
-/// Reads a log. `progress` is told how many bytes have been read, and of how many.
+/// Recovers a log. Calls `progress` with the bytes read so far and in total.
 ///
 /// # Errors
-/// If a file cannot be read, or the log is none that this hub can go on with. Damage that leaves
-/// a checkpoint is no error but a [problem](Recovered::problems).
+/// If a file cannot be read, or this hub cannot continue the log. Damage that leaves a readable
+/// checkpoint is not an error, but a [problem](Recovered::problems).
 pub fn recover<S: Storage>(
     storage: &S,
-    wanted: Wanted<'_>,
+    options: RecoverOptions<'_>,
     progress: impl FnMut(u64, u64),
 ) -> Result<Recovered, RecoverError> {
-    let folder = Folder::look(storage)?;
+    let folder = Folder::list(storage)?;
     let epoch_file = match storage.read(EPOCH_FILE, HEADER_BYTES_MAX) {
         Ok(bytes) => std::str::from_utf8(&bytes).ok().and_then(EpochFile::read),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(source) => return Err(RecoverError::Read { name: EPOCH_FILE.to_owned(), source }),
     };
     let mut problems = Vec::new();
-    let Some((number, state)) = checkpoint(storage, &folder, u64::MAX, &wanted, &mut problems)?
+    let Some((number, state)) = checkpoint(storage, &folder, u64::MAX, &options, &mut problems)?
     else {
         return match problems.pop() {
-            None if !folder.has_records(storage)? => Ok(nothing(wanted, folder)),
-            None => Err(RecoverError::NoCheckpoint { damage: "there is none".to_owned() }),
+            None if !folder.has_records(storage)? => Ok(empty_log(options, folder)),
+            None => Err(RecoverError::NoCheckpoint { damage: "none exists".to_owned() }),
             Some(damage) => Err(RecoverError::NoCheckpoint { damage }),
         };
     };
-    let mut reading = Reading::new(&wanted, number, state, problems);
-    reading.read(storage, &folder, progress)?;
-    let continues = reading.continues(epoch_file.as_ref());
-    Ok(reading.end(folder, continues))
+    let mut replay = SegmentReplay::new(&options, number, state, problems);
+    replay.read(storage, &folder, progress)?;
+    let continues = replay.continues(epoch_file.as_ref());
+    Ok(replay.end(folder, continues))
 }
 
-/// The beginning of a log. What files there are were left by a hub that was killed before it was up.
-fn nothing(wanted: Wanted<'_>, folder: Folder) -> Recovered {
+/// Returns the start of a new log. Existing files were left by a hub that was killed during its start.
+fn empty_log(options: RecoverOptions<'_>, folder: Folder) -> Recovered {
     Recovered {
-        state: State::new(wanted.epoch, wanted.feeds.to_vec(), (wanted.checkpointed)()),
+        state: State::new(options.epoch, options.feeds.to_vec(), (options.checkpointed)()),
         continues: false,
         batches: VecDeque::new(),
         last_before: Vec::new(),
@@ -165,23 +167,21 @@ fn nothing(wanted: Wanted<'_>, folder: Folder) -> Recovered {
     }
 }
 
-/// What came of reading a file: damage is for people, another error is for the caller.
+/// Content of a file, or a description of its damage. Other errors end the recovery.
 type FileRead = Result<Result<Vec<u8>, String>, RecoverError>;
 
-/// Reads a file that may be missing, but not impossible to read: what is there must not be taken for
-/// damaged, and removed, because the system has too many open files.
+/// Reads a file that may be missing. Any other failure is an error: an intact file must not count as
+/// damaged, and be deleted, because the process has too many open files.
 fn read_file<S: Storage>(storage: &S, name: String, bytes_max: usize) -> FileRead {
     match storage.read(&name, bytes_max) {
         Ok(file) => Ok(Ok(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(Err("it is missing".to_owned()))
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Err(MISSING.to_owned())),
         Err(source) => Err(RecoverError::Read { name, source }),
     }
 }
 
 impl Recovered {
-    /// Position of the oldest tick that is there.
+    /// Returns the position of the oldest recovered tick.
     #[must_use]
     pub fn start(&self) -> Position {
         self.batches.front().map_or(self.state.head, |batch| batch.first())

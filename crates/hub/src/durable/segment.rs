@@ -1,4 +1,4 @@
-//! A segment: a file of records, one behind the other, that begins where the one before ends.
+//! A segment: a file of consecutive records that starts where the previous segment ends.
 
 use tickwire_protocol::{Feed, UnixNanos};
 
@@ -7,25 +7,30 @@ use super::frame::{self, Frame};
 use super::record::{self, Record};
 use crate::fanout::{FeedId, Position};
 
-/// First bytes of a segment; the last of them is the version of the format.
+/// First bytes of a segment. The last byte is the version of the format.
 const MAGIC: [u8; 8] = *b"TWSEGM\0\x01";
 /// First byte of the header's content.
 const HEADER: u8 = b'H';
 
-/// What a segment says of itself.
+/// A segment names a feed that the hub does not have.
+pub(super) const UNKNOWN_FEED: Damage = Damage("unknown feed");
+/// A record in the middle of a log is torn or damaged.
+pub(super) const BROKEN_RECORD: Damage = Damage("broken record");
+
+/// The header of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) epoch: String,
-    /// Position of its first tick.
+    /// Position of the segment's first tick.
     pub(super) first: Position,
-    /// When the last tick before it was received.
+    /// Receive time of the last tick before the segment.
     pub(super) received: UnixNanos,
-    /// Names of the feeds, in the order of their numbers in this file.
+    /// Names of the feeds by their ids in this file.
     pub(super) feeds: Vec<Feed>,
 }
 
 impl Header {
-    /// The beginning of a segment's file.
+    /// Encodes the start of a segment's file.
     pub(super) fn write(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         frame::write(&mut out, |out| {
@@ -38,17 +43,17 @@ impl Header {
         out
     }
 
-    /// Reads it, and says where the records begin.
+    /// Decodes the header, and returns the offset of the first record.
     pub(super) fn read(file: &[u8]) -> Result<(Self, usize), Damage> {
         if !file.starts_with(&MAGIC) {
             return Err(Damage("not a segment of this version"));
         }
         let Frame::Whole { content, end } = frame::read(file, MAGIC.len()) else {
-            return Err(Damage("its header is broken"));
+            return Err(Damage("broken header"));
         };
         let mut reader = Reader(content);
         if reader.u8()? != HEADER {
-            return Err(Damage("its header is none"));
+            return Err(Damage("invalid header"));
         }
         let header = Self {
             epoch: reader.str()?.to_owned(),
@@ -60,17 +65,17 @@ impl Header {
         Ok((header, end))
     }
 
-    /// The hub's number of each of its feeds, where `feeds` are the hub's.
+    /// Maps each feed id of this file to the hub's feed id. `feeds` are the hub's feeds.
     pub(super) fn map(&self, feeds: &[Feed]) -> Result<Vec<FeedId>, UnknownFeed> {
         map(&self.feeds, feeds)
     }
 }
 
-/// The log holds ticks of a feed that the hub does not have.
+/// Error: the log holds ticks of a feed that the hub does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UnknownFeed(pub(super) Feed);
 
-/// The number in `to` of each feed of `from`.
+/// Returns the index in `to` of each feed of `from`.
 pub(super) fn map(from: &[Feed], to: &[Feed]) -> Result<Vec<FeedId>, UnknownFeed> {
     let number = |feed: &Feed| {
         let at = to.iter().position(|other| other == feed);
@@ -79,7 +84,7 @@ pub(super) fn map(from: &[Feed], to: &[Feed]) -> Result<Vec<FeedId>, UnknownFeed
     from.iter().map(number).collect()
 }
 
-/// Reads the records of a segment one after the other.
+/// Iterates over the records of a segment.
 #[derive(Debug)]
 pub(super) struct Records<'a> {
     file: &'a [u8],
@@ -90,11 +95,11 @@ pub(super) struct Records<'a> {
 /// How the records of a segment end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tail {
-    /// With the file.
+    /// The last record ends with the file.
     Clean,
-    /// Amid a record.
+    /// The file ends within a record.
     Torn,
-    /// With something damaged.
+    /// Damaged bytes follow the last record.
     Damaged,
 }
 
@@ -103,12 +108,12 @@ impl<'a> Records<'a> {
         Self { file, at, feeds }
     }
 
-    /// Where the next record begins, if there is one.
+    /// Returns the offset of the next record.
     pub(super) const fn at(&self) -> usize {
         self.at
     }
 
-    /// The next record; `None` at the end of the file or of what can be read of it.
+    /// Reads the next record. Returns `None` at the end of the file or of its readable part.
     pub(super) fn next(&mut self) -> Result<Option<Record>, Damage> {
         let Frame::Whole { content, end } = frame::read(self.file, self.at) else {
             return Ok(None);
@@ -118,7 +123,7 @@ impl<'a> Records<'a> {
         Ok(Some(record))
     }
 
-    /// What stands behind the last record that could be read.
+    /// Returns what follows the last readable record.
     pub(super) fn tail(&self) -> Tail {
         match frame::read(self.file, self.at) {
             Frame::End => Tail::Clean,

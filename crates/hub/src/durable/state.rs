@@ -1,8 +1,8 @@
-//! What is known at a place of the log: where numbering stands, and the last tick of every topic.
+//! The state of the hub at a position of the log: numbering, last ticks and publishers.
 //!
-//! A checkpoint is this written to a file. Whoever reads a checkpoint and applies the records behind
-//! it has the state at their end: recovery does that once, and the keeper goes on doing it, so that
-//! later checkpoints cost the router nothing.
+//! A checkpoint is a state written to a file. Applying the records after a checkpoint yields the state at
+//! their end. Recovery does this once; the compactor does it continuously, so that checkpoints cost
+//! the router nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,26 +15,27 @@ use super::record::{self, Record};
 use super::segment::{self, UnknownFeed};
 use crate::fanout::{Batch, FeedId, Numbering, Position, PublisherAt, TopicId};
 
-/// First bytes of a checkpoint; the last of them is the version of the format.
+/// First bytes of a checkpoint. The last byte is the version of the format.
 const MAGIC: [u8; 8] = *b"TWCHKP\0\x01";
 /// Topics in one frame of a checkpoint.
 const TOPICS_PER_FRAME: usize = 4_096;
+/// A record does not continue the previous one.
+pub(super) const NOT_CONTIGUOUS: Damage = Damage("a record does not continue the previous one");
 
-/// Something else that follows from the ticks and has to outlive the process, such as bars in the
-/// making.
+/// State that is derived from the ticks and must survive the process, such as open bars.
 pub trait CheckpointedState: fmt::Debug + Send {
-    /// Takes up what [`CheckpointedState::save`] wrote. What cannot be read is left out. `feeds` are the numbers
-    /// that feeds have now, by those they had then.
+    /// Restores what [`CheckpointedState::save`] wrote, and ignores what it cannot read. `feeds` maps each
+    /// feed id at the time of saving to the current one.
     fn restore(&mut self, saved: &[u8], feeds: &[FeedId]);
-    /// Takes note of ticks that were logged, of which the last `made` were made here.
+    /// Applies a batch of the log. Its last `made` ticks are bars that the hub made.
     fn observe(&mut self, batch: &Batch, made: usize);
-    /// Takes note that nothing is made of this feed's ticks from now on.
+    /// Applies that the hub makes no bars of a feed from now on.
     fn disable_bars(&mut self, feed: FeedId);
-    /// Appends what it has to remember.
+    /// Appends the encoded state.
     fn save(&self, out: &mut Vec<u8>);
 }
 
-/// Nothing else is checkpointed.
+/// No additional state.
 impl CheckpointedState for () {
     fn restore(&mut self, _saved: &[u8], _feeds: &[FeedId]) {}
     fn observe(&mut self, _batch: &Batch, _made: usize) {}
@@ -42,18 +43,18 @@ impl CheckpointedState for () {
     fn save(&self, _out: &mut Vec<u8>) {}
 }
 
-/// What is known at a place of the log.
+/// The state of the hub at a position of the log.
 #[derive(Debug)]
 pub struct State {
     pub(super) epoch: String,
     pub(super) head: Position,
     pub(super) received: UnixNanos,
-    /// The hub's feeds, by their numbers.
+    /// The hub's feeds, by their ids.
     pub(super) feeds: Vec<Feed>,
-    /// By [`TopicId`](crate::fanout::TopicId).
+    /// Topics by [`TopicId`].
     topics: Vec<Topic>,
     publishers: BTreeMap<String, Publisher>,
-    /// Counts changes of publishers.
+    /// Number of changes of publishers so far.
     changes: u64,
     pub(super) checkpointed: Box<dyn CheckpointedState>,
 }
@@ -61,7 +62,7 @@ pub struct State {
 #[derive(Debug)]
 struct Topic {
     feed: FeedId,
-    /// Position of its last tick.
+    /// Position of the topic's last tick.
     at: Position,
     last: Tick,
 }
@@ -70,7 +71,7 @@ struct Topic {
 struct Publisher {
     last: u64,
     mark: Option<String>,
-    /// The change that brought it here: the larger, the later.
+    /// Number of the change that updated this publisher last; orders publishers by activity.
     change: u64,
 }
 
@@ -78,7 +79,7 @@ struct Publisher {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unusable {
     Damaged(Damage),
-    /// Another version wrote it.
+    /// Another version of Tickwire wrote the checkpoint.
     OtherVersion,
     UnknownFeed(Feed),
 }
@@ -96,7 +97,7 @@ impl From<UnknownFeed> for Unusable {
 }
 
 impl State {
-    /// The beginning of an epoch.
+    /// Creates the state at the start of an epoch.
     #[must_use]
     pub fn new(epoch: String, feeds: Vec<Feed>, checkpointed: Box<dyn CheckpointedState>) -> Self {
         Self {
@@ -111,7 +112,7 @@ impl State {
         }
     }
 
-    /// Begins another epoch: numbers and times of receipt start again, publishers go on.
+    /// Starts a new epoch: numbers and receive times restart, publishers keep their progress.
     pub(super) fn begin_epoch(&mut self, epoch: String) {
         self.epoch = epoch;
         self.head = Position::FIRST;
@@ -119,13 +120,13 @@ impl State {
         self.topics = Vec::new();
     }
 
-    /// The life in which its numbers are valid.
+    /// Returns the epoch in which the numbers of this state are valid.
     #[must_use]
     pub fn epoch(&self) -> &str {
         &self.epoch
     }
 
-    /// Where numbering stands.
+    /// Returns the state of numbering, for the sequencer.
     #[must_use]
     pub fn numbering(&self) -> Numbering {
         let topic =
@@ -138,13 +139,13 @@ impl State {
         }
     }
 
-    /// The last tick of each topic.
+    /// Iterates over the last tick of each topic.
     pub(super) fn last_ticks(&self) -> impl Iterator<Item = (TopicId, FeedId, &Tick, Position)> {
         let numbered = (0..).map(TopicId).zip(&self.topics);
         numbered.map(|(id, topic)| (id, topic.feed, &topic.last, topic.at))
     }
 
-    /// What [`CheckpointedState::save`] says now.
+    /// Returns the encoded [`CheckpointedState`].
     #[must_use]
     pub fn saved(&self) -> Vec<u8> {
         let mut saved = Vec::new();
@@ -163,14 +164,14 @@ impl State {
         publishers.into_iter().map(at).collect()
     }
 
-    /// Goes on by a record, which must be the next one.
+    /// Applies the next record.
     ///
     /// # Errors
-    /// If it does not continue what is known; then it has changed nothing but the topics before the
-    /// tick that does not fit.
+    /// If the record does not continue this state. Only topics of ticks before the offending one have
+    /// changed then.
     pub fn apply(&mut self, record: &Record) -> Result<(), Damage> {
         if record.first != self.head || record.received < self.received {
-            return Err(Damage("a record that does not continue the one before"));
+            return Err(NOT_CONTIGUOUS);
         }
         for feed in &record.without_bars {
             self.checkpointed.disable_bars(*feed);
@@ -217,7 +218,7 @@ impl State {
                 self.topics.push(Topic { feed, at, last: tick.clone() });
                 Ok(())
             }
-            _ => Err(Damage("a tick that does not continue its topic")),
+            _ => Err(Damage("a tick does not continue its topic")),
         }
     }
 
@@ -226,7 +227,7 @@ impl State {
         self.publishers.insert(id, Publisher { last, mark, change: self.changes });
     }
 
-    /// Its file.
+    /// Encodes the state as a checkpoint file.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
@@ -248,7 +249,7 @@ impl State {
         out
     }
 
-    /// Reads a file. `feeds` are those of the hub.
+    /// Decodes a checkpoint file. `feeds` are the hub's feeds by their ids.
     pub(super) fn read(
         file: &[u8],
         feeds: &[Feed],
@@ -262,7 +263,7 @@ impl State {
             return Err(Unusable::OtherVersion);
         }
         let Frame::Whole { content, mut end } = frame::read(file, MAGIC.len()) else {
-            return Err(Damage("its beginning is broken").into());
+            return Err(Damage("broken header").into());
         };
         let mut reader = Reader(content);
         let epoch = reader.str()?.to_owned();
@@ -282,13 +283,13 @@ impl State {
         publishers_at.into_iter().for_each(|publisher| state.publisher(publisher));
         while state.topics.len() < topics {
             let Frame::Whole { content, end: next } = frame::read(file, end) else {
-                return Err(Damage("its topics are broken").into());
+                return Err(Damage("broken topics").into());
             };
             end = next;
             read_topics(content, &numbers, &mut state.topics)?;
         }
         if state.topics.len() != topics || frame::read(file, end) != Frame::End {
-            return Err(Damage("its topics are not as many as it says").into());
+            return Err(Damage("wrong number of topics").into());
         }
         Ok(state)
     }
@@ -311,13 +312,12 @@ fn read_topics(content: &[u8], feeds: &[FeedId], topics: &mut Vec<Topic>) -> Res
     let mut reader = Reader(content);
     let mut places = Vec::new();
     for _ in 0..reader.count(9)? {
-        let feed = feeds.get(usize::from(reader.u8()?)).ok_or(Damage("a feed that is none"))?;
+        let feed = feeds.get(usize::from(reader.u8()?)).ok_or(segment::UNKNOWN_FEED)?;
         places.push((*feed, Position(reader.u64()?)));
     }
-    let ticks = decode_ticks(reader.0, Encoding::MsgpackArray)
-        .map_err(|_| Damage("a tick that cannot be read"))?;
+    let ticks = decode_ticks(reader.0, Encoding::MsgpackArray).map_err(|_| record::INVALID_TICK)?;
     if ticks.is_empty() || ticks.len() != places.len() {
-        return Err(Damage("topics that do not agree with their number"));
+        return Err(Damage("wrong number of topics"));
     }
     let known = places.into_iter().zip(ticks).map(|((feed, at), last)| Topic { feed, at, last });
     topics.extend(known);

@@ -1,32 +1,33 @@
-//! How the log on disk is, for metrics and for publishers.
+//! Health and size of the log on disk, for metrics and acks.
 
 use std::fmt;
 use std::io;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::compactor::Segments;
 use super::disk::Disk;
-use super::keeper::Segments;
 use super::writer::forget_epoch;
 use crate::metrics::Cell;
 
-/// How the log on disk is.
+/// Health and size of the log on disk.
 #[derive(Debug)]
-pub(crate) struct Status {
+pub(crate) struct LogStatus {
     failed: AtomicBool,
-    /// Where it is marked that the log cannot be continued.
+    /// The folder in which a failed log is marked as incomplete.
     disk: Disk,
+    /// Whether a failed log is marked on disk.
     marked: AtomicBool,
-    /// Things found damaged or missing at start.
+    /// Number of files that were damaged or missing at start.
     pub(crate) problems: Cell,
     segments: Segments,
-    /// Bytes of the segment that is written to.
+    /// Bytes of the segment being written.
     pub(crate) newest_bytes: Cell,
-    /// Records written since the hub began.
+    /// Records written since the hub started.
     pub(crate) records: Cell,
 }
 
-impl Status {
+impl LogStatus {
     pub(super) fn new(disk: Disk) -> Self {
         Self {
             failed: AtomicBool::new(false),
@@ -39,12 +40,12 @@ impl Status {
         }
     }
 
-    /// The segments there are.
+    /// Returns the shared list of segments.
     pub(super) const fn segments(&self) -> &Segments {
         &self.segments
     }
 
-    /// How many segments there are, and their bytes.
+    /// Returns the number of segments and their total bytes.
     pub(crate) fn size(&self) -> (u64, u64) {
         let segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((_, older)) = segments.split_last() else { return (0, 0) };
@@ -52,34 +53,37 @@ impl Status {
         (segments.len() as u64, bytes + self.newest_bytes.get())
     }
 
-    /// Whether it has failed: nothing is logged any more.
+    /// Returns whether the log has failed. Nothing is recorded after a failure.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
     }
 
-    /// It has failed: says so once, and marks it as a log that cannot be continued.
+    /// Records a failure: logs the first one, and marks the log on disk as incomplete. `what` completes
+    /// the sentence "the log on disk cannot be …".
     pub(crate) fn fail(&self, what: &str, error: &dyn fmt::Display) {
         if self.failed.swap(true, Ordering::SeqCst) {
             return;
         }
         tracing::error!(
             %error,
-            "the log on disk cannot be {what}: nothing is logged any more, and the next start begins a new epoch"
+            "the log on disk cannot be {what}: it records nothing from now on, and the next start \
+             begins a new epoch"
         );
         if let Err(error) = self.mark() {
             tracing::error!(
                 %error,
-                "cannot mark it as incomplete either, and tries again: remove the file `epoch` in the folder before the hub starts again"
+                "cannot mark the log on disk as incomplete, will retry: unless that succeeds, delete \
+                 the file `epoch` in its folder before the next start"
             );
         }
     }
 
-    /// Whether it has failed, and what is on the disk does not say so yet.
+    /// Returns whether the log has failed and is not yet marked as incomplete.
     pub(super) fn is_unmarked(&self) -> bool {
         self.has_failed() && !self.marked.load(Ordering::SeqCst)
     }
 
-    /// Marks a log that has failed, if that is not done.
+    /// Marks a failed log as incomplete, unless that is done.
     pub(super) fn mark(&self) -> io::Result<()> {
         if self.is_unmarked() {
             forget_epoch(&self.disk)?;
@@ -96,14 +100,14 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_log_that_has_failed_is_marked_as_soon_as_the_disk_lets_it() {
+    fn a_failed_log_is_marked_as_soon_as_the_disk_permits() {
         let folder = tempfile::tempdir().unwrap();
         let epoch = folder.path().join("epoch");
         let (disk, _lock) = Disk::open(folder.path()).unwrap();
-        let status = Status::new(disk);
-        fs::create_dir(&epoch).unwrap(); // can neither be removed as a file nor written
+        let status = LogStatus::new(disk);
+        fs::create_dir(&epoch).unwrap(); // can be neither deleted as a file nor written
         status.mark().unwrap();
-        assert!(!status.is_unmarked(), "it has not failed");
+        assert!(!status.is_unmarked(), "the log has not failed");
         status.fail("written", &"no room");
         assert!(status.is_unmarked() && status.mark().is_err());
         fs::remove_dir(&epoch).unwrap();

@@ -1,81 +1,83 @@
-//! The folder of the log as the rest of the log sees it, so that simulations can be one.
+//! The file operations that the log needs, as a trait that tests and simulations implement.
 
 use std::io;
 
 /// A folder of files.
 pub trait Storage {
-    /// A file that can be appended to.
+    /// A file opened for appending.
     type File;
 
-    /// Names and sizes, in bytes, of its files.
+    /// Returns name and size in bytes of every file.
     ///
     /// # Errors
-    /// If it cannot be looked at.
+    /// If the folder cannot be listed.
     fn list(&self) -> io::Result<Vec<(String, u64)>>;
 
-    /// The first bytes of a file, `bytes_max` at the most.
+    /// Reads the first bytes of a file, at most `bytes_max`.
     ///
     /// # Errors
-    /// If there is no such file, or it cannot be read.
+    /// If the file does not exist or cannot be read.
     fn read(&self, name: &str, bytes_max: usize) -> io::Result<Vec<u8>>;
 
-    /// A new file, which is there with this content or not at all as long as the machine runs.
+    /// Creates a file atomically with this content. Without a sync, the file may be lost when the
+    /// machine fails.
     ///
     /// # Errors
-    /// If there is no room, or it cannot be written.
+    /// If the disk is full or the file cannot be written.
     fn create(&self, name: &str, content: &[u8]) -> io::Result<Self::File>;
 
-    /// Puts a file in place of the one of this name, if there is one, so that a failure of the machine
-    /// leaves either.
+    /// Creates or replaces a file atomically and durably: a failure of the machine leaves the old or the
+    /// new content.
     ///
     /// # Errors
-    /// As [`Storage::create`].
+    /// Like [`Storage::create`].
     fn replace(&self, name: &str, content: &[u8]) -> io::Result<()>;
 
-    /// Appends to a file, in one write if the system takes it. After an error some of it may be there.
+    /// Appends to a file, in one write if the system accepts it. After an error the file may contain a
+    /// part of the bytes.
     ///
     /// # Errors
-    /// If there is no room, or it cannot be written.
+    /// If the disk is full or the file cannot be written.
     fn append(&self, file: &mut Self::File, bytes: &[u8]) -> io::Result<()>;
 
-    /// Cuts a file at a length in bytes.
+    /// Truncates a file to `len` bytes.
     ///
     /// # Errors
-    /// If it cannot be written.
-    fn cut(&self, name: &str, len: u64) -> io::Result<()>;
+    /// If the file cannot be written.
+    fn truncate(&self, name: &str, len: u64) -> io::Result<()>;
 
-    /// Removes a file.
+    /// Deletes a file.
     ///
     /// # Errors
-    /// If there is none of this name, or it cannot be removed.
+    /// If the file does not exist or cannot be deleted.
     fn remove(&self, name: &str) -> io::Result<()>;
 }
 
-/// Most that is read of a file, in bytes; more than any segment or checkpoint has.
+/// Most bytes read from a file; larger than any segment or checkpoint.
 pub(super) const FILE_BYTES_MAX: usize = u32::MAX as usize;
 
-/// What a file is, by its name.
+/// The kind of a file, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Records; its number.
+pub(super) enum FileKind {
+    /// The segment with this number.
     Segment(u64),
-    /// The state at the beginning of the segment of this number.
+    /// The checkpoint at the start of the segment with this number.
     Checkpoint(u64),
-    /// Left behind amid [`Storage::create`].
+    /// A temporary file left by an interrupted [`Storage::create`] or [`Storage::replace`].
     Unfinished,
     Other,
 }
 
-/// Ends the name of a file that is not in place yet.
+/// Suffix of a temporary file.
 pub(super) const UNFINISHED: &str = ".tmp";
 
-pub(super) fn kind(name: &str) -> Kind {
+pub(super) fn file_kind(name: &str) -> FileKind {
     let number = |stem: &str| (stem.len() == 10).then(|| stem.parse().ok()).flatten();
     match name.split_once('.') {
-        Some((stem, "seg")) => number(stem).map_or(Kind::Other, Kind::Segment),
-        Some((stem, "ckpt")) => number(stem).map_or(Kind::Other, Kind::Checkpoint),
-        _ if name.ends_with(UNFINISHED) => Kind::Unfinished,
-        _ => Kind::Other,
+        Some((stem, "seg")) => number(stem).map_or(FileKind::Other, FileKind::Segment),
+        Some((stem, "ckpt")) => number(stem).map_or(FileKind::Other, FileKind::Checkpoint),
+        _ if name.ends_with(UNFINISHED) => FileKind::Unfinished,
+        _ => FileKind::Other,
     }
 }
 

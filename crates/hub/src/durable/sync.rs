@@ -1,4 +1,4 @@
-//! Forces what was written to the disk, on a thread of its own.
+//! Forces written records to the disk, on a separate thread.
 
 use std::fmt;
 use std::fs::File;
@@ -8,15 +8,15 @@ use std::thread;
 use std::time::Duration;
 
 use super::disk::Disk;
-use super::status::Status;
+use super::status::LogStatus;
 use crate::config::Fsync;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is to be done once a turn's record is on the disk.
-pub(crate) type Then = Box<dyn FnOnce() + Send>;
+/// An action to run once the disk has everything written before.
+pub(crate) type AfterSync = Box<dyn FnOnce() + Send>;
 
-/// The thread, as the router sees it.
+/// The router's handle of the syncing thread.
 #[derive(Debug)]
 pub(super) struct Syncer {
     inbox: Arc<Inbox>,
@@ -26,14 +26,14 @@ pub(super) struct Syncer {
 #[derive(Debug, Default)]
 struct Inbox {
     work: Mutex<Work>,
-    came: Condvar,
+    arrived: Condvar,
 }
 
-/// What was written since the last time. It is bounded: what waits holds the publishers' permits.
+/// Work since the last sync. Bounded, because waiting actions hold the permits of publishers.
 #[derive(Default)]
 struct Work {
     files: Vec<Arc<File>>,
-    waiting: Vec<Then>,
+    waiting: Vec<AfterSync>,
     ends: bool,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Debug for Work {
 }
 
 impl Syncer {
-    pub(super) fn start(fsync: Fsync, folder: Disk, status: Arc<Status>) -> io::Result<Self> {
+    pub(super) fn start(fsync: Fsync, folder: Disk, status: Arc<LogStatus>) -> io::Result<Self> {
         let inbox = Arc::new(Inbox::default());
         let thread = match fsync {
             Fsync::Never => None,
@@ -64,27 +64,27 @@ impl Syncer {
         Ok(Self { inbox, thread })
     }
 
-    /// Something was written to a file.
-    pub(super) fn written(&self, file: &Arc<File>) {
+    /// Marks a file as written, to be synced next time.
+    pub(super) fn mark_written(&self, file: &Arc<File>) {
         if self.thread.is_some() {
             self.inbox.lock().note(file);
         }
     }
 
-    /// Does something once all that was written so far is on the disk.
-    pub(super) fn then(&self, then: Then) {
-        self.inbox.lock().waiting.push(then);
-        self.inbox.came.notify_one();
+    /// Calls `action` once the disk has everything written so far.
+    pub(super) fn after_sync(&self, action: AfterSync) {
+        self.inbox.lock().waiting.push(action);
+        self.inbox.arrived.notify_one();
     }
 
-    /// Ends it; what was to be done has been done.
+    /// Ends the thread after a last sync and all waiting actions.
     pub(super) fn end(self) {
         self.inbox.lock().ends = true;
-        self.inbox.came.notify_one();
+        self.inbox.arrived.notify_one();
         if let Some(thread) = self.thread
             && thread.join().is_err()
         {
-            tracing::error!("the thread that forces the log to the disk had panicked");
+            tracing::error!("the thread that syncs the log on disk panicked");
         }
     }
 }
@@ -106,8 +106,8 @@ impl Work {
 struct Task {
     inbox: Arc<Inbox>,
     folder: Disk,
-    status: Arc<Status>,
-    /// Time between two times; none if somebody always waits.
+    status: Arc<LogStatus>,
+    /// Time between two syncs; `None` to sync as soon as an action waits.
     pause: Option<Duration>,
 }
 
@@ -126,24 +126,24 @@ impl Task {
                 self.status.fail("forced to the disk", &error);
             }
             last_file = files.last().cloned().or(last_file);
-            waiting.into_iter().for_each(|then| then());
+            waiting.into_iter().for_each(|action| action());
             if ends {
                 return;
             }
         }
     }
 
-    /// Waits until it is time, and takes what there is.
+    /// Waits until the next sync is due, and takes the work.
     fn wait(&self) -> Work {
         let work = self.inbox.lock();
         let mut work = match self.pause {
             Some(pause) => {
-                let waited = self.inbox.came.wait_timeout_while(work, pause, |work| !work.ends);
+                let waited = self.inbox.arrived.wait_timeout_while(work, pause, |work| !work.ends);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
             None => {
-                let nothing = |work: &mut Work| work.waiting.is_empty() && !work.ends;
-                self.inbox.came.wait_while(work, nothing).unwrap_or_else(PoisonError::into_inner)
+                let is_idle = |work: &mut Work| work.waiting.is_empty() && !work.ends;
+                self.inbox.arrived.wait_while(work, is_idle).unwrap_or_else(PoisonError::into_inner)
             }
         };
         let ends = work.ends;

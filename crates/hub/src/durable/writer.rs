@@ -1,4 +1,4 @@
-//! Writes the log: a record for each turn, and a new segment now and then.
+//! Appends records to the log, and starts new segments.
 
 use std::io;
 use std::time::Duration;
@@ -14,58 +14,59 @@ use super::storage::{Storage, checkpoint_name, segment_name};
 use super::{frame, record};
 use crate::fanout::{Batch, Position};
 
-/// A segment that is there.
+/// A segment on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// Its number; contiguous.
+    /// Number of the segment; numbers are contiguous.
     pub number: u64,
-    /// Position of its first tick.
+    /// Position of the segment's first tick.
     pub first: Position,
-    /// When the last tick before it was received.
+    /// Receive time of the last tick before the segment.
     pub received: UnixNanos,
-    /// Its size, as far as it is known.
+    /// Size in bytes, or 0 if not known yet.
     pub bytes: u64,
 }
 
-/// When a new segment begins.
+/// When the writer starts a new segment.
 #[derive(Debug, Clone, Copy)]
-pub struct Rolling {
-    /// Once the segment has so many bytes.
+pub struct RollPolicy {
+    /// Size in bytes from which a segment is complete.
     pub bytes: u64,
-    /// Once the segment spans so much time.
+    /// Time span from which a segment is complete.
     pub time: Duration,
 }
 
-/// The end of the log that is written to.
+/// Appends to the newest segment of a log.
 #[derive(Debug)]
 pub struct Writer<S: Storage> {
     storage: S,
     file: S::File,
     header: Header,
     segment: Segment,
-    rolling: Rolling,
+    policy: RollPolicy,
     boot: String,
-    /// When the segment's time began.
-    began: UnixNanos,
-    /// Position behind the last tick that was written.
+    /// Start of the segment's time span.
+    started: UnixNanos,
+    /// Position after the last written tick.
     head: Position,
     record: Vec<u8>,
 }
 
 impl<S: Storage> Writer<S> {
-    /// Begins to write behind what was recovered: a segment and the checkpoint at its beginning, then
-    /// the epoch's file; at last what nobody needs any more is removed.
+    /// Starts a new segment after the recovered log: writes the segment, the checkpoint at its start and
+    /// the epoch file, then deletes obsolete files. If the disk is full, deletes obsolete files one by
+    /// one until there is room.
     ///
     /// # Errors
-    /// If that cannot be written.
+    /// If the files cannot be written.
     pub fn begin(
         storage: S,
         recovered: &mut Recovered,
-        rolling: Rolling,
+        policy: RollPolicy,
         boot: &str,
     ) -> io::Result<Self> {
         if let Some((name, len)) = recovered.cut.take() {
-            storage.cut(&name, len)?;
+            storage.truncate(&name, len)?;
         }
         if !recovered.continues {
             remove_if_there(&storage, EPOCH_FILE)?;
@@ -76,7 +77,7 @@ impl<S: Storage> Writer<S> {
             match create(&storage, state, number) {
                 Err(error) if is_full(&error) => {
                     let Some(name) = recovered.obsolete.pop_front() else { return Err(error) };
-                    remove_if_there(&storage, &name)?; // perhaps it is what filled it
+                    remove_if_there(&storage, &name)?;
                 }
                 created => break created?,
             }
@@ -91,20 +92,20 @@ impl<S: Storage> Writer<S> {
             storage,
             file,
             segment,
-            rolling,
+            policy,
             boot: boot.to_owned(),
             head: header.first,
-            began: header.received,
+            started: header.received,
             header,
             record: Vec::new(),
         })
     }
 
-    /// Writes what a turn changed, which must continue what is there. Nothing is written if that is
+    /// Appends the record of a turn, which must continue the log. Writes nothing if the turn changed
     /// nothing.
     ///
     /// # Errors
-    /// If it cannot be written. Then the log has ended, and [cannot be continued](Self::give_up).
+    /// If the record cannot be written. The log [cannot be continued](Self::give_up) then.
     pub fn append(&mut self, turn: &Turn<'_>) -> io::Result<()> {
         if turn.is_empty() {
             return Ok(());
@@ -113,8 +114,8 @@ impl<S: Storage> Writer<S> {
         let head = self.head;
         frame::write(&mut self.record, |out| record::write(turn, head, out));
         self.storage.append(&mut self.file, &self.record)?;
-        if self.began == UnixNanos::default() {
-            self.began = turn.received; // there was no tick before
+        if self.started == UnixNanos::default() {
+            self.started = turn.received; // the first tick of the log
         }
         self.segment.bytes += self.record.len() as u64;
         self.head = turn.batch.map_or(head, Batch::end);
@@ -122,57 +123,57 @@ impl<S: Storage> Writer<S> {
         Ok(())
     }
 
-    /// Begins a new segment if it is time, and says which one has ended.
+    /// Starts a new segment if one is due, and returns the completed one.
     ///
     /// # Errors
-    /// As [`Writer::append`].
+    /// Like [`Writer::append`].
     pub fn roll(&mut self, received: UnixNanos) -> io::Result<Option<Segment>> {
         let Segment { bytes, number, .. } = self.segment;
-        let is_old = received.since(self.began) >= self.rolling.time;
-        if self.head == self.header.first || !(bytes >= self.rolling.bytes || is_old) {
+        let is_old = received.since(self.started) >= self.policy.time;
+        if self.head == self.header.first || !(bytes >= self.policy.bytes || is_old) {
             return Ok(None);
         }
         self.header.first = self.head;
         self.header.received = received;
-        self.began = received;
+        self.started = received;
         self.file = self.storage.create(&segment_name(number + 1), &self.header.write())?;
-        let begun = segment_of(&self.header, number + 1);
-        Ok(Some(std::mem::replace(&mut self.segment, begun)))
+        let next = segment_of(&self.header, number + 1);
+        Ok(Some(std::mem::replace(&mut self.segment, next)))
     }
 
-    /// The segment that is written to.
+    /// Returns the segment being written.
     #[must_use]
     pub const fn segment(&self) -> Segment {
         self.segment
     }
 
-    /// Its file.
+    /// Returns the file of the segment being written.
     #[must_use]
     pub const fn file(&self) -> &S::File {
         &self.file
     }
 
-    /// Ends in order: the log may be continued in whatever start of the machine. All that was written
+    /// Marks the log as cleanly closed, so that it can be continued even after a reboot. All records
     /// must be on the disk.
     ///
     /// # Errors
-    /// If that cannot be written.
+    /// If the mark cannot be written.
     pub fn finish(self) -> io::Result<()> {
         let Self { storage, boot, header, head, .. } = self;
         let epoch = EpochFile { epoch: header.epoch, boot, clean: Some(head) };
         storage.replace(EPOCH_FILE, epoch.write().as_bytes())
     }
 
-    /// Ends after an error: the log may not be continued.
+    /// Marks the log as incomplete after an error, so that it is not continued.
     ///
     /// # Errors
-    /// If even that cannot be written.
+    /// If the mark cannot be written.
     pub fn give_up(self) -> io::Result<()> {
         forget_epoch(&self.storage)
     }
 }
 
-/// A record's buffer is kept from turn to turn up to this size, in bytes.
+/// Capacity in bytes up to which the record buffer is reused between turns.
 const RECORD_BYTES_KEPT: usize = 1 << 20;
 
 fn header_of(state: &State) -> Header {
@@ -194,10 +195,10 @@ fn create<S: Storage>(storage: &S, state: &State, number: u64) -> io::Result<S::
     Ok(file)
 }
 
-/// Marks a log as one that cannot be continued, in whatever way the disk still takes.
+/// Marks a log as incomplete by deleting the epoch file, or truncating it if that fails.
 pub(super) fn forget_epoch<S: Storage>(storage: &S) -> io::Result<()> {
     remove_if_there(storage, EPOCH_FILE)
-        .or_else(|error| storage.cut(EPOCH_FILE, 0).map_err(|_| error))
+        .or_else(|error| storage.truncate(EPOCH_FILE, 0).map_err(|_| error))
 }
 
 fn is_full(error: &io::Error) -> bool {

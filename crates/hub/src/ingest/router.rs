@@ -298,7 +298,7 @@ impl Router {
             // Nobody hears of the turn before it is written.
             let (changes, received) = (self.sequencer.take_changes(), self.sequencer.received());
             let (batch, without_bars) = (batch.as_ref(), self.without_bars.as_slice());
-            durable.turn(&Turn { batch, made, changes: &changes, without_bars, received });
+            durable.append(&Turn { batch, made, changes: &changes, without_bars, received });
         }
         self.without_bars.clear();
         if let Some(batch) = batch {
@@ -313,7 +313,7 @@ impl Router {
             return; // what waits for the disk is bounded by what publishers may send
         }
         let acks = self.acks.drain(..);
-        match self.durable.as_ref().filter(|durable| durable.waits()) {
+        match self.durable.as_ref().filter(|durable| durable.acks_wait_for_sync()) {
             None => {
                 acks.for_each(|ack| ack.tell(&self.sessions));
                 self.permits.clear();
@@ -321,7 +321,7 @@ impl Router {
             Some(durable) => {
                 let (acks, permits) = (acks.collect::<Vec<_>>(), self.permits.split_off(0));
                 let sessions = self.sessions.clone();
-                durable.then(Box::new(move || {
+                durable.after_sync(Box::new(move || {
                     acks.into_iter().for_each(|ack| ack.tell(&sessions));
                     drop(permits);
                 }));

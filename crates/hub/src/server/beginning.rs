@@ -9,7 +9,7 @@ use super::StartError;
 use super::markets::empty_log;
 use crate::bars::{BarConfig, BarMaker};
 use crate::config::Config;
-use crate::durable::{Archive, CheckpointedState, Disk, DurableLog, Opened, Status};
+use crate::durable::{Archive, CheckpointedState, Disk, DurableLog, LogStatus, Opened};
 use crate::fanout::{FeedId, Log, Position, Sequencer};
 
 /// What a hub begins with.
@@ -35,7 +35,7 @@ pub(super) struct Past {
     /// Topics that have ticked.
     pub(super) topics: Vec<(FeedId, Channel, Symbol)>,
     /// How the log on disk is, if there is to be one.
-    pub(super) status: Option<Arc<Status>>,
+    pub(super) status: Option<Arc<LogStatus>>,
 }
 
 impl Beginning {

@@ -53,7 +53,7 @@ pub(super) fn make(
     let now = clock::wall();
     let mut delayed = Vec::new();
     for delay in config.delays()? {
-        let archive = archive.map(Archive::another);
+        let archive = archive.map(Archive::reader);
         let (behind, Begun { log, last_before, lost }) =
             Behind::begin(&live.log, archive, delay, now, empty_log(config), &last_before);
         let (market, shards) = market(log, delay, 1)?;

@@ -109,7 +109,7 @@ impl Storage for Disk {
         self.write(file, bytes)
     }
 
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+    fn truncate(&self, name: &str, len: u64) -> io::Result<()> {
         let mut content = self.0.borrow_mut();
         let file = content.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
         file.bytes.truncate(usize::try_from(len).unwrap());

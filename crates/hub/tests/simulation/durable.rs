@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_hub::durable::{Recovered, Rolling, Turn, Wanted, Writer, recover};
+use tickwire_hub::durable::{RecoverOptions, Recovered, RollPolicy, Turn, Writer, recover};
 use tickwire_hub::fanout::{Batch, FeedId, Numbering, Position, PublisherChanges};
 use tickwire_protocol::{Feed, Tick, UnixNanos};
 
@@ -49,7 +49,7 @@ impl Durable {
         let feeds: Vec<Feed> =
             (0..FEEDS).map(|feed| Feed::new(&format!("feed{feed}")).unwrap()).collect();
         let boot = format!("boot-{boot}");
-        let wanted = Wanted {
+        let options = RecoverOptions {
             feeds: &feeds,
             boot: &boot,
             epoch,
@@ -59,10 +59,10 @@ impl Durable {
             age_max: Duration::MAX,
             now: UnixNanos::MAX,
         };
-        let mut recovered = recover(&disk, wanted, |_, _| {}).unwrap();
+        let mut recovered = recover(&disk, options, |_, _| {}).unwrap();
         let bytes = random.pick(&[2_000, 20_000, 1 << 20]);
-        let rolling = Rolling { bytes, time: Duration::from_secs(1 << 20) };
-        let writer = Writer::begin(disk.clone(), &mut recovered, rolling, &boot).unwrap();
+        let policy = RollPolicy { bytes, time: Duration::from_secs(1 << 20) };
+        let writer = Writer::begin(disk.clone(), &mut recovered, policy, &boot).unwrap();
         let Recovered { state, continues, batches, last_before, .. } = recovered;
         Begun {
             durable: Self { disk, writer: Some(writer), waits, has_failed: false },

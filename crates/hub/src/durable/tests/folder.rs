@@ -1,4 +1,4 @@
-//! A folder in memory.
+//! A folder in memory that can fail, fill up and be damaged.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -6,13 +6,13 @@ use std::io;
 use std::rc::Rc;
 
 use crate::durable::Storage;
-use crate::durable::storage::{Kind, UNFINISHED, kind};
+use crate::durable::storage::{FileKind, UNFINISHED, file_kind};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Folder {
     files: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
     health: Rc<Cell<Health>>,
-    /// A file that cannot be read.
+    /// Name of a file whose reads fail.
     unreadable: Rc<RefCell<Option<String>>>,
 }
 
@@ -20,13 +20,13 @@ pub(super) struct Folder {
 enum Health {
     #[default]
     Fine,
-    /// So many operations succeed; of the next a percentage is done, of later ones nothing.
+    /// This many more operations succeed. The next one is carried out in part, later ones not at all.
     Dying {
         operations: usize,
         percent: usize,
     },
     Dead,
-    /// Nothing can be written, but files can be removed; then there is room again.
+    /// Writes fail until a file is deleted.
     Full,
 }
 
@@ -47,7 +47,7 @@ impl Folder {
         matches!(self.health.get(), Health::Dead)
     }
 
-    /// A folder of its own with the same files.
+    /// Returns an independent folder with the same files.
     pub(super) fn copy(&self) -> Self {
         let files = Rc::new(RefCell::new(self.files.borrow().clone()));
         Self { files, ..Self::default() }
@@ -58,8 +58,8 @@ impl Folder {
     }
 
     fn checkpoint_numbers(&self) -> Vec<u64> {
-        let number = |name: &String| match kind(name) {
-            Kind::Checkpoint(number) => Some(number),
+        let number = |name: &String| match file_kind(name) {
+            FileKind::Checkpoint(number) => Some(number),
             _ => None,
         };
         self.files.borrow().keys().filter_map(number).collect()
@@ -89,10 +89,11 @@ impl Folder {
         self.files.borrow()[name].len()
     }
 
-    /// Name and length of the last segment.
+    /// Returns name and length of the last segment.
     pub(super) fn last_segment(&self) -> (String, usize) {
         let files = self.files.borrow();
-        let mut segments = files.iter().filter(|(name, _)| matches!(kind(name), Kind::Segment(_)));
+        let mut segments =
+            files.iter().filter(|(name, _)| matches!(file_kind(name), FileKind::Segment(_)));
         let (name, file) = segments.next_back().unwrap();
         (name.clone(), file.len())
     }
@@ -109,7 +110,7 @@ impl Folder {
         self.files.borrow_mut().remove(name);
     }
 
-    /// How much of `len` bytes the next operation writes, in percent; the operation fails if not all.
+    /// Returns the percentage of its bytes that the next operation writes. Below 100 the operation fails.
     fn percent(&self) -> usize {
         match self.health.get() {
             Health::Fine => 100,
@@ -174,7 +175,7 @@ impl Storage for Folder {
         if percent < 100 { Err(self.error()) } else { Ok(()) }
     }
 
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+    fn truncate(&self, name: &str, len: u64) -> io::Result<()> {
         if self.percent() < 100 {
             return Err(self.error());
         }
@@ -183,7 +184,7 @@ impl Storage for Folder {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        if matches!(self.health.get(), Health::Full) && kind(name) != Kind::Other {
+        if matches!(self.health.get(), Health::Full) && file_kind(name) != FileKind::Other {
             self.live();
         } else if !matches!(self.health.get(), Health::Full) && self.percent() < 100 {
             return Err(self.error());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tickwire_protocol::{Channel, Symbol, Tick, UnixNanos};
 
-use crate::durable::{Archive, Gone, Storage};
+use crate::durable::{Archive, Evicted, Storage};
 use crate::fanout::{Batch, FeedId, Log, LogOverrun, Numbered, Position};
 use crate::state::shared_log::SharedLog;
 
@@ -120,7 +120,7 @@ impl<S: Storage> Behind<S> {
                 return 0;
             }
             // Not the next position: that of a record that cannot be read is no beginning of one.
-            Some(Err(Gone { next })) if next > self.next.plus(1) => next.min(start),
+            Some(Err(Evicted { next })) if next > self.next.plus(1) => next.min(start),
             _ => start,
         };
         let lost = next.0 - self.next.0;

@@ -1,4 +1,4 @@
-//! Reading the segments of a log, oldest first.
+//! Applies the segments of a log to the state of a checkpoint, oldest first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,46 +8,48 @@ use tickwire_protocol::Tick;
 
 use super::folder::{Folder, checkpoint};
 use super::{
-    AHEAD_MAX, HEADER_BYTES_MAX, RecoverError, Recovered, TICK_CHARGE_MIN, Wanted, read_file,
+    AHEAD_MAX, HEADER_BYTES_MAX, MISSING, RecoverError, RecoverOptions, Recovered, TICK_CHARGE_MIN,
+    read_file,
 };
 use crate::durable::bytes::Damage;
+use crate::durable::compactor::CHECKPOINT_SHARE;
 use crate::durable::epoch::EpochFile;
-use crate::durable::keeper::CHECKPOINT_SHARE;
-use crate::durable::segment::{Header, Records, Tail, UnknownFeed};
-use crate::durable::state::State;
-use crate::durable::storage::{FILE_BYTES_MAX, Kind, Storage, kind, segment_name};
+use crate::durable::segment::{BROKEN_RECORD, Header, Records, Tail, UnknownFeed};
+use crate::durable::state::{NOT_CONTIGUOUS, State};
+use crate::durable::storage::{FILE_BYTES_MAX, FileKind, Storage, file_kind, segment_name};
 use crate::durable::writer::Segment;
 use crate::fanout::{Batch, FeedId, Position, TopicId};
 
-/// The state while segments are read, oldest first.
-pub(super) struct Reading<'a> {
-    wanted: &'a Wanted<'a>,
-    /// The segment whose beginning the checkpoint is.
+/// A log being read: the state so far, and the batches to load into memory.
+pub(super) struct SegmentReplay<'a> {
+    options: &'a RecoverOptions<'a>,
+    /// Number of the segment at whose start the checkpoint is.
     checkpoint: u64,
     state: State,
-    /// A newer checkpoint, for the case that something before it is damaged.
+    /// Number and state of a newer checkpoint, in case a segment before it is damaged.
     newest: Option<(u64, State)>,
     batches: VecDeque<Arc<Batch>>,
-    /// Invariant: what `batches` are charged.
+    /// Bytes that `batches` are charged in memory.
     bytes: usize,
-    /// The last tick of each topic that is known and not among `batches`.
+    /// The last known tick of each topic before `batches`.
     before: FxHashMap<TopicId, (FeedId, Tick, Position)>,
     segments: Vec<Segment>,
     problems: Vec<String>,
+    /// Name of a segment that ends within a record, and the offset of that record.
     cut: Option<(String, u64)>,
-    /// Whether everything from the checkpoint on could be read.
+    /// Whether everything from the checkpoint on was readable.
     is_whole: bool,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> SegmentReplay<'a> {
     pub(super) fn new(
-        wanted: &'a Wanted<'a>,
+        options: &'a RecoverOptions<'a>,
         checkpoint: u64,
         state: State,
         problems: Vec<String>,
     ) -> Self {
         Self {
-            wanted,
+            options,
             checkpoint,
             state,
             newest: None,
@@ -61,19 +63,21 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Whether the epoch goes on.
+    /// Returns whether the epoch continues; otherwise a problem may say why.
     pub(super) fn continues(&mut self, epoch_file: Option<&EpochFile>) -> bool {
         let State { epoch, head, received, .. } = &self.state;
-        let ahead = received.since(self.wanted.now);
+        let ahead = received.since(self.options.now);
         if ahead > AHEAD_MAX {
             let hours = ahead.as_secs() / 3_600;
-            self.problems.push(format!("its last tick was received {hours} h after now"));
+            self.problems
+                .push(format!("the last tick was received {hours} h after the current time"));
             return false;
         }
-        let same = |file: &EpochFile| file.continues(epoch, *head, self.wanted.boot);
+        let same = |file: &EpochFile| file.continues(epoch, *head, self.options.boot);
         self.is_whole && epoch_file.is_some_and(same)
     }
 
+    /// Reads all segments that are needed for the state and for memory.
     pub(super) fn read<S: Storage>(
         &mut self,
         storage: &S,
@@ -81,12 +85,12 @@ impl<'a> Reading<'a> {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<(), RecoverError> {
         let Some(last) = folder.last_segment().filter(|last| *last >= self.checkpoint) else {
-            self.problem(self.checkpoint, "it is missing");
+            self.problem(self.checkpoint, MISSING);
             self.is_whole = false;
             return Ok(());
         };
-        let first = self.look_at_older(storage, folder)?;
-        let first = self.go_back(storage, folder, first)?;
+        let first = self.first_needed(storage, folder)?;
+        let first = self.start_from_older_checkpoint(storage, folder, first)?;
         let total = folder.segments.range(first..).map(|(_, bytes)| bytes).sum();
         let mut done = 0;
         for number in first..=last {
@@ -96,8 +100,8 @@ impl<'a> Reading<'a> {
             };
             if let Err(problem) = read {
                 self.problem(number, &problem);
-                self.forget_history();
-                if number >= self.checkpoint && !self.go_forward(number) {
+                self.drop_history();
+                if number >= self.checkpoint && !self.resume_at_newest_checkpoint(number) {
                     self.is_whole = false;
                     return Ok(());
                 }
@@ -108,10 +112,10 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Goes back to the newest checkpoint that is not newer than the first segment that is wanted, if
-    /// there is one: reading on from there tells what each topic's last tick was before those that are
-    /// kept. Says which segment to begin with.
-    fn go_back<S: Storage>(
+    /// Restarts from the newest checkpoint at or before segment `first`, if one is readable. Reading from
+    /// there yields the last tick of each topic before those in memory. Returns the number of the
+    /// segment to start with.
+    fn start_from_older_checkpoint<S: Storage>(
         &mut self,
         storage: &S,
         folder: &Folder,
@@ -119,7 +123,7 @@ impl<'a> Reading<'a> {
     ) -> Result<u64, RecoverError> {
         if first < self.checkpoint
             && let Some((number, state)) =
-                checkpoint(storage, folder, first, self.wanted, &mut self.problems)?
+                checkpoint(storage, folder, first, self.options, &mut self.problems)?
             && state.epoch == self.state.epoch
         {
             let newest = (self.checkpoint, std::mem::replace(&mut self.state, state));
@@ -128,35 +132,35 @@ impl<'a> Reading<'a> {
         }
         let first = first.min(self.checkpoint);
         self.segments.retain(|segment| segment.number < first);
-        self.note_state();
+        self.record_last_ticks();
         Ok(first)
     }
 
-    /// Goes on from the newest checkpoint, if that is behind a damaged segment.
-    fn go_forward(&mut self, damaged: u64) -> bool {
+    /// Continues from the newest checkpoint if it is after the damaged segment. Returns whether it is.
+    fn resume_at_newest_checkpoint(&mut self, damaged: u64) -> bool {
         let Some((number, state)) = self.newest.take_if(|(number, _)| *number > damaged) else {
             return false;
         };
         self.checkpoint = number;
         self.state = state;
-        self.note_state();
+        self.record_last_ticks();
         true
     }
 
-    fn note_state(&mut self) {
+    fn record_last_ticks(&mut self) {
         let known = self.state.last_ticks();
         let known = known.map(|(topic, feed, tick, at)| (topic, (feed, tick.clone(), at)));
         self.before = known.collect();
     }
 
-    /// Takes note of segments that are not read, and says which is the first one that is: it holds the
-    /// oldest tick that is wanted, or the checkpoint's next one.
-    fn look_at_older<S: Storage>(
+    /// Returns the number of the first segment to read: the one with the oldest tick to load, or that of
+    /// the checkpoint. Records the older segments, which are not read.
+    fn first_needed<S: Storage>(
         &mut self,
         storage: &S,
         folder: &Folder,
     ) -> Result<u64, RecoverError> {
-        let ticks = self.wanted.ticks_max.min(self.wanted.bytes_max / TICK_CHARGE_MIN) as u64;
+        let ticks = self.options.ticks_max.min(self.options.bytes_max / TICK_CHARGE_MIN) as u64;
         let mut found = Vec::new();
         for (number, bytes) in folder.segments.range(..self.checkpoint) {
             let file = read_file(storage, segment_name(*number), HEADER_BYTES_MAX)?;
@@ -164,7 +168,7 @@ impl<'a> Reading<'a> {
                 file.and_then(|start| Header::read(&start).map_err(|damage| damage.to_string()));
             match header {
                 Ok((header, _)) if header.epoch == self.state.epoch => {
-                    header.map(self.wanted.feeds)?;
+                    header.map(self.options.feeds)?;
                     let Header { first, received, .. } = header;
                     found.push(Segment { number: *number, first, received, bytes: *bytes });
                 }
@@ -175,10 +179,10 @@ impl<'a> Reading<'a> {
                 }
             }
         }
-        let head = self.state.head.0; // behind all of them
+        let head = self.state.head.0; // after all these segments
         let newest = self.state.received;
         let needed = |next: &Segment| {
-            next.first.0 + ticks > head && newest.since(next.received) <= self.wanted.age_max
+            next.first.0 + ticks > head && newest.since(next.received) <= self.options.age_max
         };
         let skipped = found.iter().skip(1).take_while(|next| !needed(next)).count();
         let first = found.get(skipped).map_or(self.checkpoint, |segment| segment.number);
@@ -191,15 +195,15 @@ impl<'a> Reading<'a> {
         self.problems.push(format!("{}: {what}", segment_name(number)));
     }
 
-    fn forget_history(&mut self) {
+    fn drop_history(&mut self) {
         self.segments.clear();
         while let Some(oldest) = self.batches.pop_front() {
-            self.let_go(&oldest);
+            self.evict(&oldest);
         }
     }
 
-    /// A batch is not kept: its ticks are the last ones before those that are.
-    fn let_go(&mut self, batch: &Batch) {
+    /// Accounts for a batch that is not loaded: its ticks become the last ticks before the loaded ones.
+    fn evict(&mut self, batch: &Batch) {
         self.bytes -= batch.bytes();
         let mut at = batch.first();
         for numbered in batch.ticks() {
@@ -219,16 +223,16 @@ impl<'a> Reading<'a> {
             Ok(read) => read,
             Err(damage) => return Ok(Err(damage.to_string())),
         };
-        let feeds = header.map(self.wanted.feeds)?;
+        let feeds = header.map(self.options.feeds)?;
         let counts = number >= self.checkpoint;
         if header.epoch != self.state.epoch {
-            return Ok(Err("it belongs to another epoch".to_owned()));
+            return Ok(Err("belongs to another epoch".to_owned()));
         }
         if counts && header.first != self.state.head {
-            return Ok(Err("it does not continue the one before".to_owned()));
+            return Ok(Err("does not continue the previous segment".to_owned()));
         }
         if self.batches.back().is_some_and(|newest| newest.end() != header.first) {
-            self.forget_history();
+            self.drop_history();
         }
         let Header { first, received, .. } = header;
         self.segments.push(Segment { number, first, received, bytes: file.len() as u64 });
@@ -239,7 +243,7 @@ impl<'a> Reading<'a> {
                 self.cut = Some((segment_name(number), records.at() as u64));
                 Ok(())
             }
-            Tail::Torn | Tail::Damaged => Err(Damage("a record is broken")),
+            Tail::Torn | Tail::Damaged => Err(BROKEN_RECORD),
         });
         Ok(read.map_err(|damage| format!("at byte {}: {damage}", records.at())))
     }
@@ -251,17 +255,19 @@ impl<'a> Reading<'a> {
             }
             let Some(batch) = record.batch else { continue };
             if self.batches.back().is_some_and(|newest| newest.end() != batch.first()) {
-                return Err(Damage("a record that does not continue the one before"));
+                return Err(NOT_CONTIGUOUS);
             }
-            self.keep(batch);
+            self.load(batch);
         }
         Ok(())
     }
 
-    fn keep(&mut self, batch: Batch) {
-        let Wanted { bytes_max, ticks_max, age_max, .. } = *self.wanted;
+    /// Adds a batch, and evicts the oldest ones beyond the limits of memory.
+    fn load(&mut self, batch: Batch) {
+        let RecoverOptions { bytes_max, ticks_max, age_max, .. } = *self.options;
         self.bytes += batch.bytes();
-        let (end, newest) = (batch.end().0, batch.received());
+        let end = batch.end().0;
+        let newest = batch.received();
         self.batches.push_back(Arc::new(batch));
         let fits = |bytes, first: &Batch| {
             let ticks = end - first.first().0;
@@ -270,10 +276,11 @@ impl<'a> Reading<'a> {
                 && newest.since(first.received()) <= age_max
         };
         while let Some(first) = self.batches.pop_front_if(|first| !fits(self.bytes, first)) {
-            self.let_go(&first);
+            self.evict(&first);
         }
     }
 
+    /// Returns the result, as the start of a new epoch unless the epoch continues.
     pub(super) fn end(mut self, folder: Folder, continues: bool) -> Recovered {
         let newest = self.newest.as_ref().map_or(self.checkpoint, |(number, _)| *number);
         let checkpoints = if continues { self.checkpoints(&folder, newest) } else { Vec::new() };
@@ -281,21 +288,21 @@ impl<'a> Reading<'a> {
             self.segments.clear();
             self.batches.clear();
             self.before.clear();
-            self.state.begin_epoch(self.wanted.epoch.clone());
+            self.state.begin_epoch(self.options.epoch.clone());
             self.cut = None;
         }
         let next = folder.next();
-        let kept = |name: &String| match kind(name) {
-            Kind::Segment(number) => self.segments.iter().any(|known| known.number == number),
-            Kind::Checkpoint(number) => checkpoints.contains(&number),
-            Kind::Unfinished | Kind::Other => false,
+        let kept = |name: &String| match file_kind(name) {
+            FileKind::Segment(number) => self.segments.iter().any(|known| known.number == number),
+            FileKind::Checkpoint(number) => checkpoints.contains(&number),
+            FileKind::Unfinished | FileKind::Other => false,
         };
         let mut obsolete: Vec<_> = folder.names.into_iter().filter(|name| !kept(name)).collect();
-        // The newest checkpoint and what is behind it tell what publishers have sent, until there is
-        // another one: they go last, and the checkpoint last of all.
-        obsolete.sort_by_cached_key(|name| match kind(name) {
-            Kind::Segment(number) if number >= newest => (1, u64::MAX - number),
-            Kind::Checkpoint(number) if number >= newest => (2, number),
+        // Until there is another checkpoint, the newest one and the records after it hold the progress
+        // of publishers. They are deleted last, the checkpoint at the very end.
+        obsolete.sort_by_cached_key(|name| match file_kind(name) {
+            FileKind::Segment(number) if number >= newest => (1, u64::MAX - number),
+            FileKind::Checkpoint(number) if number >= newest => (2, number),
             _ => (0, 0),
         });
         let Self { state, batches, problems, segments, cut, before, .. } = self;
@@ -315,9 +322,9 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The checkpoints that are worth keeping: the one before all that memory holds, the newest, the one
-    /// before that in case it is damaged, and of others, which save reading after later starts, as many
-    /// as are small beside the records between them.
+    /// Returns the checkpoints to keep: the one before all ticks in memory, the newest, the second newest
+    /// in case the newest is damaged, and others that are small relative to the records between them,
+    /// since they shorten later starts.
     fn checkpoints(&self, folder: &Folder, newest: u64) -> Vec<u64> {
         let all: Vec<_> = folder.checkpoints.range(self.checkpoint..=newest).collect();
         let mut kept: Vec<u64> = Vec::new();

@@ -1,5 +1,5 @@
-//! One life of a hub, as far as the log is concerned: it numbers random ticks and writes them down,
-//! and what the next life reads is compared with what this one has issued.
+//! One run of a hub as far as the log is concerned. It numbers and records random ticks, and compares
+//! what the next run recovers with what was sent.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,8 +13,8 @@ use tickwire_protocol::{
 
 use super::folder::Folder;
 use crate::durable::{
-    Archive, CheckpointedState, Keeper, Kept, RecoverError, Recovered, Rolling, Turn, Wanted,
-    Writer, recover,
+    Archive, CheckpointedState, Compactor, RecoverError, RecoverOptions, Recovered, Retention,
+    RollPolicy, Turn, Writer, recover,
 };
 use crate::fanout::{Batch, FeedId, Numbered, Position, PublisherAt, Sequencer};
 
@@ -23,7 +23,7 @@ pub(super) const KEPT_BYTES: u64 = 20_000;
 pub(super) const MEMORY_TICKS: usize = 60;
 pub(super) const KEPT_TIME: Duration = Duration::from_secs(3_600);
 
-/// Counts the ticks it has observed and mixes their numbers, so that it notices any that is missing.
+/// A checkpointed state that hashes all observed ticks, so that a missing or repeated one shows.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 struct Mixed(u64);
 
@@ -50,21 +50,21 @@ impl CheckpointedState for Mixed {
     }
 }
 
-pub(super) struct Life {
+pub(super) struct HubRun {
     pub(super) writer: Writer<Folder>,
-    keeper: Keeper<Folder>,
+    compactor: Compactor<Folder>,
     sequencer: Sequencer,
     pub(super) epoch: String,
     pub(super) continued: bool,
     pub(super) problems: Vec<String>,
     now: UnixNanos,
-    past: Past,
+    sent: SentTicks,
     segments: crate::durable::Segments,
 }
 
-/// What has been issued in an epoch.
+/// Everything that was sent in an epoch.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Past {
+pub(super) struct SentTicks {
     ticks: Vec<Numbered>,
     publishers: Vec<PublisherAt>,
     mixed: Mixed,
@@ -81,7 +81,7 @@ fn read(
     ticks_max: usize,
     now: UnixNanos,
 ) -> Result<Recovered, RecoverError> {
-    let wanted = Wanted {
+    let options = RecoverOptions {
         feeds: &feeds(names),
         boot,
         epoch: format!("{:x}", rand::rng().random::<u64>()),
@@ -91,7 +91,7 @@ fn read(
         age_max: Duration::MAX,
         now,
     };
-    recover(folder, wanted, |done, total| assert!(done <= total))
+    recover(folder, options, |done, total| assert!(done <= total))
 }
 
 pub(super) fn recovered(folder: &Folder, boot: &str) -> Recovered {
@@ -110,9 +110,9 @@ pub(super) fn recovered_at(folder: &Folder, now: UnixNanos) -> Recovered {
     read(folder, "boot", &["main", "two"], MEMORY_TICKS, now).unwrap()
 }
 
-impl Past {
-    /// Compares with what was read, of which the oldest may be missing.
-    pub(super) fn agrees(&self, found: &Recovered) {
+impl SentTicks {
+    /// Asserts that the recovered state agrees. The oldest ticks may be missing.
+    pub(super) fn assert_agrees(&self, found: &Recovered) {
         let numbering = found.state.numbering();
         assert_eq!(numbering.head.0, self.ticks.len() as u64 + 1);
         assert_eq!(numbering.publishers, self.publishers);
@@ -141,15 +141,15 @@ impl Past {
         }
         let mut mixed = Mixed::default();
         mixed.restore(&found.state.saved(), &[FeedId(0)]);
-        assert_eq!(mixed, self.mixed, "what is checkpointed has seen every tick once");
+        assert_eq!(mixed, self.mixed, "the checkpointed state observed every tick once");
     }
 
     fn tick(&self, at: Position) -> &Tick {
         &self.ticks[usize::try_from(at.0).unwrap() - 1].tick
     }
 
-    /// Compares with what the archive has from a position on, and says where it ends.
-    pub(super) fn agrees_from(&self, from: Position, batches: &[Arc<Batch>]) -> Position {
+    /// Asserts that batches read from a position agree. Returns the position after them.
+    pub(super) fn assert_agrees_from(&self, from: Position, batches: &[Arc<Batch>]) -> Position {
         let first = batches.first().map_or(from, |batch| batch.first());
         assert!(first <= from && batches.first().is_none_or(|batch| from < batch.end()));
         let mut position = first;
@@ -163,27 +163,27 @@ impl Past {
         position
     }
 
-    /// A life that goes on from this.
-    pub(super) fn recover(&self, folder: &Folder, boot: &str) -> Life {
+    /// Starts the next run on the folder.
+    pub(super) fn recover(&self, folder: &Folder, boot: &str) -> HubRun {
         self.clone().live(folder, boot).unwrap()
     }
 
-    fn live(self, folder: &Folder, boot: &str) -> Option<Life> {
+    fn live(self, folder: &Folder, boot: &str) -> Option<HubRun> {
         let mut found = recovered(folder, boot);
         if found.continues {
-            self.agrees(&found);
+            self.assert_agrees(&found);
         }
-        let past = match found.continues {
+        let sent = match found.continues {
             true => self,
             false => Self { ticks: Vec::new(), ..self },
         };
-        let rolling = Rolling { bytes: SEGMENT_BYTES, time: KEPT_TIME / 8 };
-        let writer = Writer::begin(folder.clone(), &mut found, rolling, boot).ok()?;
+        let policy = RollPolicy { bytes: SEGMENT_BYTES, time: KEPT_TIME / 8 };
+        let writer = Writer::begin(folder.clone(), &mut found, policy, boot).ok()?;
         let segments = Arc::new(Mutex::new(std::mem::take(&mut found.segments)));
         let (number, continued) = (writer.segment().number, found.continues);
         let numbering = found.state.numbering();
         let epoch = found.state.epoch().to_owned();
-        let kept = Kept {
+        let retention = Retention {
             bytes_max: KEPT_BYTES,
             time: KEPT_TIME,
             checkpoint_bytes: SEGMENT_BYTES,
@@ -191,50 +191,61 @@ impl Past {
         };
         let shared = segments.clone();
         let (state, older) = (found.state, found.checkpoints);
-        let keeper = Keeper::new(folder.clone(), state, number, older, shared, kept);
+        let compactor = Compactor::new(folder.clone(), state, number, older, shared, retention);
         let now = UnixNanos(1_767_364_200_000_000_000).max(numbering.received);
-        let past = Self { publishers: numbering.publishers.clone(), ..past };
+        let sent = Self { publishers: numbering.publishers.clone(), ..sent };
         let sequencer = Sequencer::go_on(numbering, usize::MAX, 3);
         let problems = found.problems;
-        Some(Life { writer, keeper, sequencer, epoch, continued, problems, now, past, segments })
+        Some(HubRun {
+            writer,
+            compactor,
+            sequencer,
+            epoch,
+            continued,
+            problems,
+            now,
+            sent,
+            segments,
+        })
     }
 }
 
-impl Life {
+impl HubRun {
     pub(super) fn begin(folder: &Folder, boot: &str) -> Self {
         Self::try_begin(folder, boot).unwrap()
     }
 
-    /// None if the folder fails.
+    /// Starts a run, or returns `None` if the folder fails.
     pub(super) fn try_begin(folder: &Folder, boot: &str) -> Option<Self> {
-        Past::default().live(folder, boot)
+        SentTicks::default().live(folder, boot)
     }
 
-    /// The next life, after this one was killed in the same start of the machine or another.
+    /// Kills this run and starts the next one, with the same boot id or another.
     pub(super) fn killed(self, folder: &Folder, boot: &str) -> Self {
-        self.past.recover(folder, boot)
+        self.sent.recover(folder, boot)
     }
 
-    /// The same, where it is not known what was written.
+    /// Like [`HubRun::killed`], but the last write may or may not have reached the folder.
     pub(super) fn killed_unseen(self, folder: &Folder, boot: &str) -> Self {
         self.killed(folder, boot)
     }
 
-    /// The next life, after this one has ended in order.
+    /// Shuts this run down cleanly and starts the next one.
     pub(super) fn ended(self, folder: &Folder, boot: &str) -> Self {
         self.writer.finish().unwrap();
-        self.past.recover(folder, boot)
+        self.sent.recover(folder, boot)
     }
 
-    pub(super) fn clone_past(&self) -> Past {
-        self.past.clone()
+    pub(super) fn clone_sent(&self) -> SentTicks {
+        self.sent.clone()
     }
 
     pub(super) fn turn(&mut self, random: &mut StdRng) {
         assert!(self.try_turn(random));
     }
 
-    /// A turn of the router with random ticks and publishers. What was not written is not issued.
+    /// Runs a turn of the router with random ticks and publishers. Ticks that were not written count as
+    /// not sent. Returns whether the turn was written.
     pub(super) fn try_turn(&mut self, random: &mut StdRng) -> bool {
         self.now = self.now + Duration::from_millis(random.random_range(0..50));
         for _ in 0..random.random_range(0..3) {
@@ -262,29 +273,29 @@ impl Life {
         if self.writer.append(&turn).is_err() {
             return false;
         }
-        self.past.publishers.retain(|known| !changes.forgotten.contains(&known.id));
+        self.sent.publishers.retain(|known| !changes.forgotten.contains(&known.id));
         for at in changes.at {
-            self.past.publishers.retain(|known| known.id != at.id);
-            self.past.publishers.push(at);
+            self.sent.publishers.retain(|known| known.id != at.id);
+            self.sent.publishers.push(at);
         }
-        without_bars.iter().for_each(|feed| self.past.mixed.disable_bars(*feed));
+        without_bars.iter().for_each(|feed| self.sent.mixed.disable_bars(*feed));
         if let Some(batch) = batch {
-            self.past.mixed.observe(&batch, made);
-            self.past.ticks.extend_from_slice(batch.ticks());
+            self.sent.mixed.observe(&batch, made);
+            self.sent.ticks.extend_from_slice(batch.ticks());
         }
         match self.writer.roll(received) {
             Ok(rolled) => {
                 if rolled.is_some() {
                     self.segments.lock().unwrap().push(self.writer.segment());
                 }
-                self.keeper.follow(self.writer.segment().number).is_ok()
+                self.compactor.run(self.writer.segment().number).is_ok()
             }
             Err(_) => false,
         }
     }
 
     pub(super) fn keep(&mut self) {
-        self.keeper.follow(self.writer.segment().number).unwrap();
+        self.compactor.run(self.writer.segment().number).unwrap();
     }
 
     pub(super) fn turns_until_it_rolls(&mut self, random: &mut StdRng) {
@@ -311,20 +322,21 @@ impl Life {
     }
 
     pub(super) fn head(&self) -> Position {
-        Position(self.past.ticks.len() as u64 + 1)
+        Position(self.sent.ticks.len() as u64 + 1)
     }
 
     pub(super) fn ticks(&self) -> usize {
-        self.past.ticks.len()
+        self.sent.ticks.len()
     }
 
     pub(super) fn publishers(&self) -> Vec<PublisherAt> {
-        self.past.publishers.clone()
+        self.sent.publishers.clone()
     }
 }
 
 fn trade(symbol: u32, random: &mut StdRng) -> Tick {
-    let text = Text::new(["", "V", "a long text that is kept outside"][random.random_range(0..3)]);
+    let text =
+        Text::new(["", "V", "a long text that is retention outside"][random.random_range(0..3)]);
     let trade = Trade {
         id: random.random(),
         exchange: text.unwrap(),

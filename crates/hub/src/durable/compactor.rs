@@ -1,0 +1,176 @@
+//! Makes checkpoints and deletes old files, on segments that the router has finished.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::bytes::Damage;
+use super::segment::{BROKEN_RECORD, Header, Records, Tail, UNKNOWN_FEED};
+use super::state::State;
+use super::storage::{FILE_BYTES_MAX, Storage, checkpoint_name, segment_name};
+use super::writer::{Segment, remove_if_there};
+use crate::fanout::Position;
+
+/// The segments on disk, oldest first. The router adds segments, the compactor removes them.
+pub type Segments = Arc<Mutex<Vec<Segment>>>;
+
+/// How much of the log is kept on disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Most bytes of segments, not counting the newest checkpoint and the records after it.
+    pub bytes_max: u64,
+    /// Longest time that ticks are kept, measured from the start of the newest segment. Measuring from
+    /// the current time would delete the log when the clock is wrong for a while.
+    pub time: Duration,
+    /// Least bytes of records between two checkpoints.
+    pub checkpoint_bytes: u64,
+    /// Most ticks that memory holds. A checkpoint before them is kept, so that a start knows the last
+    /// tick of every topic before those in memory.
+    pub memory_ticks: u64,
+}
+
+/// Least ratio of record bytes to checkpoint bytes.
+pub(super) const CHECKPOINT_SHARE: u64 = 4;
+
+/// Follows the log, segment by segment, and maintains checkpoints and retention.
+///
+/// The state is built by reading the written records, as recovery does. A checkpoint therefore contains
+/// exactly what recovery would compute, and costs the router nothing.
+#[derive(Debug)]
+pub struct Compactor<S: Storage> {
+    storage: S,
+    state: State,
+    /// Number of the segment at whose start the state is.
+    number: u64,
+    segments: Segments,
+    retention: Retention,
+    /// Number and size in bytes of the newest checkpoint.
+    newest: (u64, u64),
+    /// Numbers of the older checkpoints, oldest first.
+    older: VecDeque<u64>,
+    /// Bytes of records since the newest checkpoint.
+    bytes_since: u64,
+}
+
+/// Why the compactor stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    /// A file cannot be read, written or deleted.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A segment is damaged.
+    #[error("{name}: {damage}")]
+    Damaged {
+        /// Name of the segment.
+        name: String,
+        /// Kind of damage.
+        damage: Damage,
+    },
+}
+
+impl<S: Storage> Compactor<S> {
+    /// Creates a compactor at the start of segment `number`, where the writer starts and a checkpoint
+    /// exists. `older` are the numbers of the earlier checkpoints, oldest first.
+    pub fn new(
+        storage: S,
+        state: State,
+        number: u64,
+        older: Vec<u64>,
+        segments: Segments,
+        retention: Retention,
+    ) -> Self {
+        let newest = (number, 0);
+        let older = older.into();
+        Self { storage, state, number, segments, retention, newest, older, bytes_since: 0 }
+    }
+
+    /// Reads all segments before `current`, the one being written. Makes a checkpoint if one is due, and
+    /// deletes files beyond the retention.
+    ///
+    /// # Errors
+    /// If a segment cannot be read, or a file cannot be written or deleted.
+    pub fn run(&mut self, current: u64) -> Result<(), CompactError> {
+        while self.number < current {
+            let name = segment_name(self.number);
+            let file = self.storage.read(&name, FILE_BYTES_MAX)?;
+            self.apply(&file).map_err(|damage| CompactError::Damaged { name, damage })?;
+            self.bytes_since += file.len() as u64;
+            self.resize(self.number, file.len() as u64);
+            self.number += 1;
+        }
+        let due = self.retention.checkpoint_bytes.max(CHECKPOINT_SHARE * self.newest.1);
+        let blocks_deletion = self.bytes_since > 0 && self.expired_segment().is_some();
+        if self.bytes_since >= due || blocks_deletion {
+            self.checkpoint()?;
+        }
+        self.delete_expired()
+    }
+
+    fn apply(&mut self, file: &[u8]) -> Result<(), Damage> {
+        let (header, at) = Header::read(file)?;
+        let feeds = header.map(&self.state.feeds).map_err(|_| UNKNOWN_FEED)?;
+        let mut records = Records::new(file, at, &feeds);
+        while let Some(record) = records.next()? {
+            self.state.apply(&record)?;
+        }
+        match records.tail() {
+            Tail::Clean => Ok(()),
+            Tail::Torn | Tail::Damaged => Err(BROKEN_RECORD),
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<(), CompactError> {
+        let file = self.state.write();
+        self.storage.replace(&checkpoint_name(self.number), &file)?;
+        self.older.push_back(self.newest.0);
+        self.newest = (self.number, file.len() as u64);
+        self.bytes_since = 0;
+        // Keep one checkpoint before all ticks in memory, and one more in case the newest is damaged.
+        let memory = self.state.head.0.saturating_sub(self.retention.memory_ticks);
+        while let [oldest, next, ..] = *self.older.make_contiguous()
+            && self.first_of(next).is_some_and(|first| first.0 <= memory)
+        {
+            self.older.pop_front();
+            remove_if_there(&self.storage, &checkpoint_name(oldest))?;
+        }
+        Ok(())
+    }
+
+    fn first_of(&self, number: u64) -> Option<Position> {
+        self.segments().iter().find(|segment| segment.number == number).map(|found| found.first)
+    }
+
+    /// Deletes expired segments and the checkpoints before them, but nothing after the newest
+    /// checkpoint.
+    fn delete_expired(&mut self) -> Result<(), CompactError> {
+        while let Some(oldest) = self.expired_segment().filter(|oldest| *oldest < self.newest.0) {
+            self.segments().remove(0);
+            remove_if_there(&self.storage, &segment_name(oldest))?;
+            while let Some(number) = self.older.pop_front_if(|number| *number <= oldest) {
+                remove_if_there(&self.storage, &checkpoint_name(number))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the oldest segment if it exceeds the retention in bytes or age.
+    fn expired_segment(&self) -> Option<u64> {
+        let segments = self.segments();
+        let total: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let [oldest, next, ..] = &segments[..] else { return None };
+        let allowed = total <= self.retention.bytes_max
+            && self.state.received.since(next.received) < self.retention.time;
+        (!allowed).then_some(oldest.number)
+    }
+
+    fn resize(&self, number: u64, bytes: u64) {
+        if let Some(segment) = self.segments().iter_mut().find(|known| known.number == number) {
+            segment.bytes = bytes;
+        }
+    }
+
+    fn segments(&self) -> std::sync::MutexGuard<'_, Vec<Segment>> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
