@@ -13,8 +13,8 @@ use tickwire_protocol::{Feed, TICK_BYTES_MAX};
 
 use crate::bars::{BarConfig, Calendar, CalendarError};
 pub use fsync::{Fsync, FsyncError};
-pub(crate) use views::NamedView;
 pub use views::ViewConfig;
+pub(crate) use views::{NamedView, TIMELINES_MAX};
 
 /// What the hub is told. The defaults suit one machine; [`Config::check`] holds the relations
 /// between the limits.

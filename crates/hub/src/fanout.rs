@@ -7,9 +7,9 @@
 mod backlog;
 mod batch;
 mod catch_up;
-mod demand;
 mod disk_index;
 mod frame;
+mod interest;
 mod latest;
 mod log;
 mod marks;
@@ -23,9 +23,9 @@ mod view;
 mod wheel;
 
 pub use batch::{Batch, Encoded, Numbered};
-pub use demand::{DemandChanges, Want};
 pub use disk_index::{DiskIndex, DiskReadRequest, SegmentRange};
 pub use frame::FrameBuf;
+pub use interest::{InterestChange, TopicInterest};
 pub use log::{Log, LogOverrun};
 pub use sequencer::{
     Fenced, ID_SEPARATOR, Numbering, Opened, PublisherAt, PublisherChanges, PublisherToken,

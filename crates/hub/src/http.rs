@@ -196,6 +196,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(api::ready))
         .route("/metrics", get(api::metrics))
         .route("/api/symbols", get(api::symbols))
+        .route("/api/topics", get(api::topics))
         .route("/api/status", get(api::status))
         .route("/api/keys", get(api::keys))
         .route("/api/drain", post(drain::drain))

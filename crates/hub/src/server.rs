@@ -32,9 +32,9 @@ use crate::serving::history_reader::{self, HistoryReaderHandle};
 use crate::serving::session_protocol::SessionProtocol;
 use crate::serving::shard_loop;
 use crate::serving::timeline::{ShardHandle, ShardId, Timeline};
-use crate::state::catalog::Catalog;
-use crate::state::demand::Demand;
+use crate::serving::topic_listing::TopicLister;
 use crate::state::feeds::Feeds;
+use crate::state::topic_registry::TopicRegistry;
 use crate::state::views::Views;
 use beginning::{Beginning, Past};
 use markets::Running;
@@ -49,11 +49,12 @@ pub(crate) struct Shared {
     pub(crate) epoch: String,
     pub(crate) started: Instant,
     pub(crate) feeds: Feeds,
-    /// What the sessions of all shards want of them.
-    pub(crate) demand: Arc<Demand>,
+    /// All topics: their subscribers, and since when they tick.
+    pub(crate) topics: Arc<TopicRegistry>,
+    /// Lists them for the HTTP API.
+    pub(crate) topic_lister: TopicLister,
     /// The names by which subscribers reach them.
     pub(crate) views: Views,
-    pub(crate) catalog: Catalog,
     /// How the log on disk is, if there is to be one.
     pub(crate) durable: Option<Arc<LogStatus>>,
     /// Where shards ask for what memory does not hold any more, if that is on disk.
@@ -224,7 +225,7 @@ impl Hub {
             disk_index.map(|disk_index| HistoryReaderHandle::new(shards, disk_index)).unzip();
         let known = Known { epoch, feeds, status, archive: history };
         let shared = share(config, known, protocol, markets, ingest)?;
-        shared.catalog.add(&topics);
+        shared.topics.add_recovered(&topics);
         shared.metrics.topics.set(topics.len() as u64);
         let minutes_open = bars.as_ref().is_some_and(BarMaker::has_open_minutes);
         shared.minutes_open.store(minutes_open, Ordering::Relaxed);
@@ -241,6 +242,9 @@ impl Hub {
         let router = router::spawn(sequencer, bars, durable, shared.clone(), queue)?;
         shared.tasks.spawn(watch_feeds(shared.clone()));
         shared.tasks.spawn(tell_time(shared.clone()));
+        for timeline in 0..shared.markets.len() {
+            shared.tasks.spawn(sample_rates(shared.clone(), timeline));
+        }
         if let Some(feed) = shared.feeds.own() {
             shared.tasks.spawn(test_feed::run(shared.clone(), feed));
         }
@@ -345,14 +349,15 @@ fn share(
 ) -> Result<Arc<Shared>, StartError> {
     let Known { epoch, feeds, status, archive } = known;
     let delays: Vec<_> = markets.iter().map(|market| market.delay).collect();
+    let topics = Arc::new(TopicRegistry::new(feeds.len()));
     let all = Feeds::new(feeds, ms(config.feed_stale_ms), clock::wall());
     Ok(Arc::new(Shared {
         protocol,
         epoch,
         started: clock::monotonic(),
-        catalog: Catalog::new(all.all().len()),
+        topic_lister: TopicLister::new(topics.clone(), markets.len()),
+        topics,
         feeds: if config.has_test_feed() { all.with_own() } else { all },
-        demand: Arc::default(),
         views: Views::new(config.named_views()?, &delays),
         durable: status,
         archive,
@@ -384,6 +389,12 @@ async fn tell_time(shared: Arc<Shared>) {
             return; // the router has ended
         }
     }
+}
+
+/// Measures the rates of the topics of a timeline while they are requested.
+async fn sample_rates(shared: Arc<Shared>, timeline: usize) {
+    let sampling = shared.topic_lister.sample_rates(timeline, &shared.markets[timeline]);
+    let _closing = shared.closing.run_until_cancelled(sampling).await;
 }
 
 /// Notices when feeds come, fall silent and go.

@@ -33,8 +33,8 @@ pub(crate) struct NamedView {
 const OF_FIRST_FEED: [(&str, u64); 3] = [("sip", 0), ("iex", 0), ("delayed_sip", 15 * 60_000)];
 /// Longest delay of a view, in milliseconds.
 const DELAY_MS_MAX: u64 = 7 * DAY_MS;
-/// Different delays there may be: each takes a log and two threads.
-const DELAYS_MAX: usize = 8;
+/// Most different delays of views, the live feed's (none) included: each takes a log and two threads.
+pub(crate) const TIMELINES_MAX: usize = 8;
 
 impl Config {
     /// The delays of views, each once, but for none.
@@ -108,12 +108,12 @@ impl Config {
             views.extend(itself);
         }
         let delays: BTreeSet<_> = views.values().map(|(_, delay_ms)| *delay_ms).collect();
-        if delays.len() > DELAYS_MAX {
+        if delays.len() > TIMELINES_MAX {
             let given = format!("{} different delays", delays.len());
             return Err(setting(
                 "views",
                 given,
-                format!("expected {DELAYS_MAX} at most, none included"),
+                format!("expected {TIMELINES_MAX} at most, none included"),
             ));
         }
         let named = |(name, (feed, delay_ms)): (&str, (FeedId, u64))| NamedView {

@@ -22,14 +22,14 @@ use std::collections::VecDeque;
 use slab::Slab;
 use tickwire_protocol::{Channel, Control, Encoding, PerChannel, Symbol, Tick, UnixNanos};
 
-use super::demand::DemandChanges;
 use super::disk_index::{DiskIndex, DiskReadRequest};
+use super::interest::PendingInterest;
 use super::session::{Acks, Feed, Flow, Hot, Session};
 use super::subscriber::{SESSIONS_MAX, Subscriber};
 use super::topics::{Topic, Topics};
 use super::view::View;
 use super::wheel::Wheel;
-use super::{CloseReason, FeedId, FrameBuf, Position, SessionId, frame};
+use super::{CloseReason, FeedId, FrameBuf, InterestChange, Position, SessionId, frame};
 use lag::Lagged;
 
 pub use disk_reads::DISK_READS_MAX;
@@ -100,8 +100,8 @@ pub struct Shard {
     hot: Vec<Hot>,
     /// The sessions that subscribed with `"*"`, by feed and channel.
     wild: Vec<PerChannel<Vec<Subscriber>>>,
-    /// How what the sessions want has changed.
-    demand: DemandChanges,
+    /// Changes in the numbers of subscribers that are not reported yet.
+    interest: PendingInterest,
     line: Line,
     /// The slots of sessions that are paced.
     wheel: Wheel,
@@ -158,7 +158,7 @@ impl Shard {
             sessions: Slab::new(),
             hot: Vec::new(),
             wild: (0..limits.feeds).map(|_| PerChannel::default()).collect(),
-            demand: DemandChanges::default(),
+            interest: PendingInterest::default(),
             line: Line::default(),
             wheel: Wheel::new(),
             lagged: Vec::new(),
@@ -202,9 +202,10 @@ impl Shard {
         self.view.head()
     }
 
-    /// What any session wants that none did, and what none wants any more, since this was taken last.
-    pub fn take_demand(&mut self) -> DemandChanges {
-        std::mem::take(&mut self.demand)
+    /// Returns the net changes in the numbers of subscribers since the last call. The changes of one
+    /// interest may be in several parts.
+    pub fn take_interest_changes(&mut self) -> Vec<InterestChange> {
+        self.interest.take(&mut self.topics)
     }
 
     /// A turn begins: the time it counts as, and where the log begins by now. Sessions whose slot has
@@ -374,6 +375,14 @@ impl Shard {
     pub fn last(&self, feed: FeedId, channel: Channel, symbol: Symbol) -> Option<&Tick> {
         let topic = self.topics.find(&(feed, channel, symbol))?;
         self.last_value(self.topics.get(topic))
+    }
+
+    /// The newest tick of a topic that the shard has applied. There may be a later one that it has not
+    /// seen, if it fell out of the log.
+    #[must_use]
+    pub fn newest(&self, feed: FeedId, channel: Channel, symbol: Symbol) -> Option<&Tick> {
+        let topic = self.topics.find(&(feed, channel, symbol))?;
+        self.topics.get(topic).last.as_deref().map(|last| &last.tick)
     }
 
     /// Last values of some channels of a feed.

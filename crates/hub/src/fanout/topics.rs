@@ -7,7 +7,7 @@ use tickwire_protocol::{Channel, Symbol, Tick};
 
 use super::subscriber::Subscriber;
 use super::topic_positions::TopicPositions;
-use super::{FeedId, Numbered, Position, TopicId};
+use super::{FeedId, InterestChange, Numbered, Position, TopicId, TopicInterest};
 
 /// A topic by what it is.
 pub(crate) type Key = (FeedId, Channel, Symbol);
@@ -22,6 +22,8 @@ pub(crate) struct Topic {
     pub(crate) key: Key,
     /// The sessions that named it, in no order.
     pub(crate) subscribers: Vec<Subscriber>,
+    /// Number of subscribers at the last call of [`Topics::report_subscribers`].
+    reported: u32,
     /// `None` while it has never ticked.
     pub(crate) last: Option<Box<Last>>,
 }
@@ -30,6 +32,15 @@ impl Topic {
     /// Position of its newest tick here, if it has ticked.
     pub(crate) fn last_at(&self) -> Option<Position> {
         self.last.as_ref().map(|last| last.at)
+    }
+
+    fn report_subscribers(&mut self) -> Option<InterestChange> {
+        let now = u32::try_from(self.subscribers.len()).expect("limits keep this small");
+        let before = std::mem::replace(&mut self.reported, now);
+        let (feed, channel, symbol) = self.key;
+        let interest = TopicInterest { feed, channel, symbol: Some(symbol) };
+        let delta = i64::from(now) - i64::from(before);
+        (delta != 0).then_some(InterestChange { interest, delta })
     }
 }
 
@@ -149,7 +160,7 @@ impl Topics {
     }
 
     fn insert(&mut self, key: Key) -> LocalId {
-        let topic = Topic { key, subscribers: Vec::new(), last: None };
+        let topic = Topic { key, subscribers: Vec::new(), reported: 0, last: None };
         let slot = self.topics.insert(topic);
         let local = LocalId(u32::try_from(slot).expect("limits keep topics below 2^32"));
         self.by_key.insert(key, local);
@@ -191,17 +202,24 @@ impl Topics {
         }
     }
 
-    /// Forgets a name that nobody waits for and that has never ticked.
-    pub(crate) fn release(&mut self, local: LocalId) {
+    /// Removes a topic that has no subscribers and has never ticked. Returns the change in its number
+    /// of subscribers that it had not reported.
+    pub(crate) fn release(&mut self, local: LocalId) -> Option<InterestChange> {
         let slot = local.0 as usize;
-        if let Some(topic) = self.topics.get(slot)
-            && topic.subscribers.is_empty()
-            && topic.last.is_none()
-        {
-            self.by_key.remove(&topic.key);
-            self.topics.remove(slot);
-            self.waiting -= 1;
+        let topic = self.topics.get_mut(slot)?;
+        if !topic.subscribers.is_empty() || topic.last.is_some() {
+            return None;
         }
+        let change = topic.report_subscribers();
+        self.by_key.remove(&topic.key);
+        self.topics.remove(slot);
+        self.waiting -= 1;
+        change
+    }
+
+    /// Returns the change in a topic's number of subscribers since the last call, if there is one.
+    pub(crate) fn report_subscribers(&mut self, local: LocalId) -> Option<InterestChange> {
+        self.topics.get_mut(local.0 as usize)?.report_subscribers()
     }
 
     /// The channel of a topic, if there still is one of that number.

@@ -2,60 +2,50 @@
 
 mod keys;
 mod status;
+mod symbols;
+mod topics;
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
-use serde::Deserialize;
 
-use super::guard::{Need, guard};
-use super::{Peer, metrics_text, refuse};
+use super::{metrics_text, refuse};
+use crate::access::keys::Grant;
 use crate::metrics::Refused;
 use crate::server::Shared;
+use crate::state::views::View;
 
 pub(super) use keys::keys;
 pub(super) use status::status;
+pub(super) use symbols::symbols;
+pub(super) use topics::topics;
 
-/// Symbols in an answer, at the most.
-const SYMBOLS_MAX: usize = 1_000;
-
-#[derive(Debug, Deserialize)]
-pub(super) struct SymbolQuery {
-    feed: Option<String>,
-    #[serde(default)]
-    q: String,
-    limit: Option<usize>,
+/// Checks the number of entries that a request asks for.
+///
+/// # Errors
+/// The text of the answer, if the number is not allowed.
+fn check_limit(limit: usize, most: usize) -> Result<(), String> {
+    if (1..=most).contains(&limit) {
+        return Ok(());
+    }
+    Err(format!("limit is {limit}: expected 1 to {most}\n"))
 }
 
-/// `GET /api/symbols?feed=main&q=AA&limit=50`, where `feed` is a view.
-pub(super) async fn symbols(
-    State(shared): State<Arc<Shared>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    Query(query): Query<SymbolQuery>,
-    headers: HeaderMap,
-) -> Response {
-    let grant = match guard(&shared, peer, &headers, Need::Read).await {
-        Ok(grant) => grant,
-        Err(refusal) => return *refusal,
+/// Finds the view of a name.
+///
+/// # Errors
+/// The answer, if there is no such view or the grant does not allow to read it.
+fn find_view(shared: &Shared, grant: &Grant, name: &str) -> Result<View, Box<Response>> {
+    let Some(view) = shared.views.find(name) else {
+        return Err(Box::new((StatusCode::NOT_FOUND, "no such feed\n").into_response()));
     };
-    let limit = query.limit.unwrap_or(100);
-    if limit == 0 || limit > SYMBOLS_MAX {
-        let text = format!("limit is {limit}: expected 1 to {SYMBOLS_MAX}\n");
-        return (StatusCode::BAD_REQUEST, text).into_response();
-    }
-    let first = || shared.feeds.all()[0].name.to_string();
-    let name = query.feed.unwrap_or_else(first);
-    let Some(view) = shared.views.find(&name) else {
-        return (StatusCode::NOT_FOUND, "no such feed\n").into_response();
-    };
-    if !grant.may_read(&name) {
+    if !grant.may_read(name) {
         let text = format!("this key is not for the feed {name}");
-        return refuse(&shared, StatusCode::FORBIDDEN, Refused::Token, text);
+        return Err(Box::new(refuse(shared, StatusCode::FORBIDDEN, Refused::Token, text)));
     }
-    Json(shared.catalog.search(view.feed, &name, &query.q, limit)).into_response()
+    Ok(view)
 }
 
 /// `GET /readyz`

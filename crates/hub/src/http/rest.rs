@@ -19,7 +19,8 @@ use super::guard::host_allowed;
 use crate::access::keys::{Grant, shown};
 use crate::metrics::Refused;
 use crate::server::Shared;
-use crate::serving::last_values::{NoAnswer, ask};
+use crate::serving::last_values::last_values;
+use crate::serving::shard_query::NoAnswer;
 use crate::state::views::View;
 use request::{Asked, PATHS, Wanted, Which, in_path};
 
@@ -60,7 +61,7 @@ async fn answer(
     };
     check_rights(&grant, name, wanted, &symbols)?;
     let market = &shared.markets[view.market];
-    let values = ask(market, view.feed, wanted.channels(), &symbols).await?;
+    let values = last_values(market, view.feed, wanted.channels(), &symbols).await?;
     match of {
         Which::Listed => Ok(spelling::listed(wanted, &symbols, &values)),
         Which::One(_) => spelling::one(wanted, symbols[0], &values).ok_or_else(|| {

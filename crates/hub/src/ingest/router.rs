@@ -290,7 +290,7 @@ impl Router {
     fn append(&mut self, now: UnixNanos, made: usize) {
         let topics = self.sequencer.take_new_topics();
         if !topics.is_empty() {
-            self.shared.catalog.add(&topics);
+            self.shared.topics.add_ticked(&topics, now);
             self.shared.metrics.topics.set(self.sequencer.topics() as u64);
         }
         let batch = self.sequencer.batch(now);

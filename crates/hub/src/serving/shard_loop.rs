@@ -31,8 +31,8 @@ use crate::fanout::{
 };
 use crate::server::Shared;
 use crate::serving::history_reader::Answer;
-use crate::serving::last_values::{LastValuesQuery, QUERIES_MAX, QUERIES_PER_TURN};
 use crate::serving::session_protocol::SessionProtocol;
+use crate::serving::shard_query::{QUERIES_MAX, QUERIES_PER_TURN, ShardQuery};
 use crate::serving::timeline::{ShardHandle, ShardId, Timeline};
 use crate::state::shared_log::ShardWaker;
 pub(crate) use connection::PendingSession;
@@ -70,8 +70,8 @@ pub(crate) struct Inbox {
     pub(crate) connections: Receiver<NewConnection>,
     /// Old ticks it has asked for.
     pub(crate) answers: Receiver<Answer>,
-    /// What is asked over HTTP.
-    pub(crate) queries: Receiver<LastValuesQuery>,
+    /// Queries of the HTTP API.
+    pub(crate) queries: Receiver<ShardQuery>,
 }
 
 /// One shard's poll, made before its thread so that its waker can be shared.
@@ -168,7 +168,7 @@ struct ShardTask {
     inbox: Inbox,
     arrived: Vec<NewConnection>,
     answers: Vec<Answer>,
-    queries: VecDeque<LastValuesQuery>,
+    queries: VecDeque<ShardQuery>,
     disk_index_version: u64,
     /// By slot of the session.
     connections: Vec<Option<Box<Connection>>>,
@@ -290,7 +290,7 @@ impl ShardTask {
         self.follow_keys();
         self.follow_feeds();
         self.follow_log();
-        self.answer_questions();
+        self.answer_queries();
         self.core.shed_load();
         self.end_lagged();
         if self.pacing.rest(self.now).is_none() {
@@ -301,7 +301,7 @@ impl ShardTask {
         }
         self.resume_paused();
         self.run_timers();
-        self.shared.demand.change(&self.core.take_demand());
+        self.shared.topics.apply(self.number.market, &self.core.take_interest_changes());
         self.handle().head.set(self.core.head().0);
         let metrics = &self.handle().metrics;
         metrics.publish(&self.core.stats());
@@ -315,8 +315,7 @@ impl ShardTask {
 
     /// The time in its market: everything in a delayed one happens as if it were that time.
     fn wall(&self) -> UnixNanos {
-        let delay_ns = self.market().delay.as_nanos();
-        UnixNanos(clock::wall().0.saturating_sub(u64::try_from(delay_ns).unwrap_or(u64::MAX)))
+        self.market().shows_until(clock::wall())
     }
 
     /// What it follows.
@@ -368,8 +367,8 @@ impl ShardTask {
         }
     }
 
-    /// Answers some of what is asked over HTTP: many queries are not to keep sessions waiting.
-    fn answer_questions(&mut self) {
+    /// Answers some queries of the HTTP API: however many there are, they must not delay sessions.
+    fn answer_queries(&mut self) {
         let some = self.queries.len().min(QUERIES_PER_TURN);
         for query in self.queries.drain(..some) {
             query.answer(&self.core);

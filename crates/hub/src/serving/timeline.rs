@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
+use tickwire_protocol::UnixNanos;
+use tokio::sync::oneshot;
+
 use crate::fanout::{DISK_READS_MAX, Log};
 use crate::metrics::{Cell, ShardMetrics};
 use crate::serving::history_reader::Answer;
-use crate::serving::last_values::{LastValuesQuery, QUERIES_MAX};
 use crate::serving::shard_loop::{Inbox, NewConnection, Prepared};
+use crate::serving::shard_query::{NoAnswer, QUERIES_MAX, ShardQuery};
 use crate::state::shared_log::{ShardWaker, SharedLog};
 
 /// What the sessions of some views follow. The first market of a hub is live: its log is the router's.
@@ -29,8 +32,8 @@ pub(crate) struct ShardHandle {
     pub(crate) inbox: SyncSender<NewConnection>,
     /// Old ticks it has asked for.
     pub(crate) older: SyncSender<Answer>,
-    /// What somebody asks once.
-    pub(crate) queries: SyncSender<LastValuesQuery>,
+    /// Queries of the HTTP API.
+    queries: SyncSender<ShardQuery>,
     pub(crate) waker: Arc<ShardWaker>,
     pub(crate) metrics: ShardMetrics,
     /// Position behind the last tick it has dealt with.
@@ -46,6 +49,8 @@ pub(crate) struct ShardId {
 
 /// Connections handed over to a shard and not yet taken, at the most.
 const INBOX_MAX: usize = 4_096;
+/// How long a shard may take to answer a query.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 
 impl Timeline {
     /// A market of these shards, and what will come to them.
@@ -69,6 +74,34 @@ impl Timeline {
         let shard = self.shards.iter().min_by_key(|shard| shard.metrics.assigned.get())?;
         shard.metrics.assigned.add(1);
         Some(shard)
+    }
+
+    /// The timeline shows ticks that the live one received up to this time.
+    pub(crate) fn shows_until(&self, wall: UnixNanos) -> UnixNanos {
+        let delay_ns = u64::try_from(self.delay.as_nanos()).unwrap_or(u64::MAX);
+        UnixNanos(wall.0.saturating_sub(delay_ns))
+    }
+
+    /// One of the shards, chosen at random: each can answer a query.
+    pub(crate) fn any_shard(&self) -> &ShardHandle {
+        &self.shards[rand::random_range(0..self.shards.len())]
+    }
+}
+
+impl ShardHandle {
+    /// Sends a query to the shard and waits for the answer.
+    ///
+    /// # Errors
+    /// If the shard is too busy to answer, or the hub is stopping.
+    pub(crate) async fn query<T>(
+        &self,
+        query: impl FnOnce(oneshot::Sender<T>) -> ShardQuery,
+    ) -> Result<T, NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.queries.try_send(query(answer)).map_err(|_| NoAnswer)?;
+        self.waker.wake();
+        let answered = tokio::time::timeout(ANSWER_TIME_MAX, answered).await;
+        answered.map_err(|_| NoAnswer)?.map_err(|_| NoAnswer)
     }
 }
 

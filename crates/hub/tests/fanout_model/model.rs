@@ -7,7 +7,7 @@ mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tickwire_hub::fanout::{CloseReason, FeedId, Stats, Want};
+use tickwire_hub::fanout::{CloseReason, FeedId, Stats, TopicInterest};
 use tickwire_protocol::{Channel, Delivery, Encoding, ErrorCode, Symbol, Tick};
 
 use crate::ops::Setting;
@@ -194,14 +194,16 @@ impl Shard {
         self.sessions.values().flat_map(Session::deliveries).any(|delivery| !is_slow(delivery))
     }
 
-    /// What any session wants.
-    pub(crate) fn demand(&self) -> BTreeSet<Want> {
-        let sessions = self.sessions.values();
-        let wants = sessions.flat_map(|session| {
+    /// The number of sessions that subscribe to each interest.
+    pub(crate) fn interest(&self) -> BTreeMap<TopicInterest, i64> {
+        let mut subscribers = BTreeMap::new();
+        for session in self.sessions.values() {
             let feed = FeedId(session.feed);
-            session.all().map(move |(channel, symbol, _)| Want { feed, channel, symbol })
-        });
-        wants.collect()
+            for (channel, symbol, _) in session.all() {
+                *subscribers.entry(TopicInterest { feed, channel, symbol }).or_default() += 1;
+            }
+        }
+        subscribers
     }
 
     /// All but the bytes of control frames, which the model does not know.

@@ -6,13 +6,6 @@ use tickwire_hub::keys::SecretHash;
 
 use crate::kit::{Client, Publisher, TestHub, config, exchange, quote, symbols, trade, until};
 
-fn json(hub: &TestHub, path: &str) -> Value {
-    let answer = hub.get(path);
-    assert_eq!(answer.status, 200, "{path}: {answer:?}");
-    assert!(answer.head.contains("content-type: application/json"), "{}", answer.head);
-    serde_json::from_str(&answer.body).unwrap()
-}
-
 #[test]
 fn symbols_are_found_by_prefix_first_then_by_what_they_contain() {
     let hub = TestHub::start(Config { feeds: vec!["main".into(), "test".into()], ..config() });
@@ -21,19 +14,19 @@ fn symbols_are_found_by_prefix_first_then_by_what_they_contain() {
     publisher.publish(&ticks);
     publisher.publish(&[quote("AAPL", 1)]);
     assert_eq!(
-        json(&hub, "/api/symbols?q=aa"),
+        hub.json("/api/symbols?q=aa"),
         json!({"feed":"main","total":4,"symbols":[
             {"symbol":"AA","channels":["trades"]},
             {"symbol":"AAPL","channels":["trades","quotes"]},
             {"symbol":"SPAA","channels":["trades"]},
         ]})
     );
-    assert_eq!(json(&hub, "/api/symbols?feed=main&q=&limit=1")["symbols"][0]["symbol"], "AA");
-    assert_eq!(json(&hub, "/api/symbols?q=NONE")["symbols"], json!([]));
-    assert_eq!(json(&hub, "/api/symbols?q=%00%22%3C")["symbols"], json!([]));
-    assert_eq!(json(&hub, "/api/symbols?feed=test"), json!({"feed":"test","total":0,"symbols":[]}));
+    assert_eq!(hub.json("/api/symbols?feed=main&q=&limit=1")["symbols"][0]["symbol"], "AA");
+    assert_eq!(hub.json("/api/symbols?q=NONE")["symbols"], json!([]));
+    assert_eq!(hub.json("/api/symbols?q=%00%22%3C")["symbols"], json!([]));
+    assert_eq!(hub.json("/api/symbols?feed=test"), json!({"feed":"test","total":0,"symbols":[]}));
     publisher.publish(&symbols(150).iter().map(|name| trade(name, 1)).collect::<Vec<_>>());
-    let count = |query| json(&hub, query)["symbols"].as_array().unwrap().len();
+    let count = |query| hub.json(query)["symbols"].as_array().unwrap().len();
     assert_eq!((count("/api/symbols"), count("/api/symbols?limit=1000")), (100, 154));
     for (query, status) in
         [("limit=0", 400), ("limit=1001", 400), ("limit=x", 400), ("feed=x", 404)]
@@ -52,7 +45,7 @@ fn the_status_counts_what_is_there() {
     client.take(2);
     hub.until_metric("tickwire_ticks_delivered_total", 2);
     hub.until_metric("tickwire_subscriptions", 3);
-    let status = json(&hub, "/api/status");
+    let status = hub.json("/api/status");
     for (field, expected) in
         [("sessions", 1), ("subscriptions", 3), ("ticks_in", 3), ("ticks_delivered", 2)]
     {
@@ -164,9 +157,9 @@ fn administrators_see_the_sessions_of_every_key() {
 #[test]
 fn an_open_hub_tells_everybody_who_is_there() {
     let hub = TestHub::default();
-    assert_eq!(json(&hub, "/api/keys"), json!({"keys":[]}));
+    assert_eq!(hub.json("/api/keys"), json!({"keys":[]}));
     let _session = Client::json(&hub);
-    let keys = json(&hub, "/api/keys");
+    let keys = hub.json("/api/keys");
     assert_eq!((&keys["keys"][0]["id"], &keys["keys"][0]["sessions"]), (&json!(""), &json!(1)));
-    assert_eq!(json(&hub, "/api/status")["may_see_keys"], true);
+    assert_eq!(hub.json("/api/status")["may_see_keys"], true);
 }

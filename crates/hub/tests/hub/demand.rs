@@ -35,7 +35,7 @@ impl Demanding {
         for (channel, name) in names_in(&element["removed"]) {
             assert!(self.wanted.remove(&(channel, name)), "was not wanted: {element}");
         }
-        for name in names_in(&element["names"]) {
+        for name in names_in(&element["added"]) {
             assert!(self.wanted.insert(name), "was wanted: {element}");
         }
         element

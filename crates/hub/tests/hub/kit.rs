@@ -110,6 +110,14 @@ impl TestHub {
         self.request("GET", path, &[], "")
     }
 
+    /// An answer in JSON to a request that succeeds.
+    pub(crate) fn json(&self, path: &str) -> serde_json::Value {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        assert!(answer.head.contains("content-type: application/json"), "{}", answer.head);
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
     pub(crate) fn post(&self, path: &str, body: &str) -> Response {
         self.request("POST", path, &[], body)
     }

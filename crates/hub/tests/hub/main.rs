@@ -61,4 +61,6 @@ mod test_feed;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod topics;
+#[cfg(test)]
 mod views;

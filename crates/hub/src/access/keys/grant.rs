@@ -109,6 +109,29 @@ impl Grant {
         }
     }
 
+    /// Whether the holder may have a symbol.
+    pub(crate) fn may_have_symbol(&self, symbol: Symbol) -> bool {
+        match self {
+            Self::Key(key) => key.symbols.as_ref().is_none_or(|symbols| {
+                symbols.binary_search(&symbol).is_ok() // the list is sorted
+            }),
+            Self::Anyone(_) | Self::Token(_) => true,
+        }
+    }
+
+    /// Whether the holder may have a symbol of a channel, as the only one; `None` stands for `"*"`.
+    pub(crate) fn may_have_topic(&self, channel: Channel, symbol: Option<Symbol>) -> bool {
+        let Self::Key(key) = self else { return true };
+        let is_counted = matches!(channel, Channel::Trades | Channel::Quotes);
+        match symbol {
+            Some(symbol) => {
+                let is_too_many = is_counted && key.symbols_max == Some(0);
+                self.may_have_symbol(symbol) && !is_too_many
+            }
+            None => key.symbols.is_none() && !(is_counted && key.symbols_max.is_some()),
+        }
+    }
+
     /// Whether names may be subscribed to, where `total_after` are those of trades and quotes there would
     /// be then; if not, what is allowed.
     pub(crate) fn check_names(

@@ -8,7 +8,7 @@ use super::super::latest::{RATES_MAX, TooManyRates};
 use super::super::session::{Feed, Name};
 use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::{LocalId, release_unused};
-use super::super::{FrameBuf, Position, SessionId, Want, frame};
+use super::super::{FrameBuf, Position, SessionId, frame};
 use super::Shard;
 use super::answers::Answer;
 use super::delivery::conflates;
@@ -105,7 +105,7 @@ impl Shard {
             Ok(lane) => lane,
             Err(refused) => {
                 for topic in change.added {
-                    self.topics.release(topic);
+                    self.release_topic(topic);
                 }
                 return Err(refused);
             }
@@ -220,12 +220,10 @@ impl Shard {
     fn add_names(&mut self, id: SessionId, added: &[LocalId], lane_of: impl Fn(Channel) -> LaneId) {
         for topic in added {
             let entry = self.topics.get_mut(*topic);
-            let (feed, channel, symbol) = entry.key;
+            let channel = entry.key.1;
             let at = u32::try_from(entry.subscribers.len()).expect("limits keep this small");
             entry.subscribers.push(Subscriber::new(id, lane_of(channel)));
-            if at == 0 {
-                self.demand.note(Want { feed, channel, symbol: Some(symbol) }, true);
-            }
+            self.interest.touch(*topic);
             self.enter(id, lane_of(channel));
             let session = &mut self.sessions[id.slot()];
             session.totals[channel] += 1;
@@ -298,10 +296,7 @@ impl Shard {
         session.totals[entry.key.1] -= 1;
         let lane = entry.subscribers.swap_remove(at as usize).lane();
         release_unused(&mut entry.subscribers);
-        if entry.subscribers.is_empty() {
-            let (feed, channel, symbol) = entry.key;
-            self.demand.note(Want { feed, channel, symbol: Some(symbol) }, false);
-        }
+        self.interest.touch(topic);
         if let Some(moved) = entry.subscribers.get(at as usize) {
             let moved = &mut self.sessions[moved.session().slot()];
             if let Ok(place) = moved.find(topic) {
@@ -310,7 +305,14 @@ impl Shard {
         }
         self.unmark(id, lane, topic);
         self.leave(id, lane);
-        self.topics.release(topic);
+        self.release_topic(topic);
+    }
+
+    /// Removes a topic that has no subscribers and has never ticked.
+    fn release_topic(&mut self, topic: LocalId) {
+        if let Some(change) = self.topics.release(topic) {
+            self.interest.push(change);
+        }
     }
 
     pub(super) fn forget_names(&mut self, id: SessionId) {

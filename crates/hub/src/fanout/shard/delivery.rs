@@ -5,7 +5,7 @@ use tickwire_protocol::{Channel, Delivery, DeliveryGroup, SubscriptionSet};
 use super::super::latest::{Latest, TooManyRates};
 use super::super::subscriber::{LaneId, Subscriber};
 use super::super::topics::LocalId;
-use super::super::{SessionId, Want};
+use super::super::{InterestChange, SessionId, TopicInterest};
 use super::Shard;
 
 /// Slots so far apart do not suffer when ticks are seen a little later.
@@ -119,7 +119,6 @@ impl Shard {
         let session = &mut self.sessions[id.slot()];
         let from = std::mem::replace(&mut session.wild[channel], to);
         let list = &mut self.wild[usize::from(session.feed.0)][channel];
-        let was_wanted = !list.is_empty();
         let place = from.and_then(|_| list.iter().position(|entry| entry.session() == id));
         match (place, to) {
             (Some(place), Some(lane)) => list[place] = Subscriber::new(id, lane),
@@ -127,9 +126,10 @@ impl Shard {
             (Some(place), None) => drop(list.swap_remove(place)),
             (None, None) => {}
         }
-        let is_wanted = !list.is_empty();
-        if was_wanted != is_wanted {
-            self.demand.note(Want { feed: session.feed, channel, symbol: None }, is_wanted);
+        let delta = i64::from(to.is_some()) - i64::from(from.is_some());
+        if delta != 0 {
+            let interest = TopicInterest { feed: session.feed, channel, symbol: None };
+            self.interest.push(InterestChange { interest, delta });
         }
         session.totals[channel] += u32::from(to.is_some());
         session.totals[channel] -= u32::from(from.is_some());

@@ -8,38 +8,38 @@ use tokio::time::Instant;
 
 use super::{End, Session};
 use crate::clock;
-use crate::state::demand::{Listener, elements};
+use crate::state::topic_registry::{DemandSubscription, elements};
 
 /// Time between two answers, at the least: what comes and goes meanwhile need not be told.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 pub(super) struct Demanding {
     feed: Feed,
-    listener: Listener,
+    subscription: DemandSubscription,
     /// When it may be told again.
     next: Instant,
 }
 
 impl Demanding {
-    fn new(feed: Feed, listener: Listener, now: Instant) -> Self {
-        Self { feed, listener, next: now }
+    fn new(feed: Feed, subscription: DemandSubscription, now: Instant) -> Self {
+        Self { feed, subscription, next: now }
     }
 
     /// Waits until there may be something to tell, and it may be told.
     async fn due(&self) {
         tokio::time::sleep_until(self.next).await;
-        self.listener.changed().await;
+        self.subscription.changed().await;
     }
 
     /// What is to be told first: all that is wanted, which may be nothing.
     fn all(&mut self) -> Vec<Control> {
         self.next += INTERVAL;
-        elements(&self.feed, &self.listener.take())
+        elements(&self.feed, &self.subscription.take())
     }
 
     /// What has changed since.
     fn changes(&mut self, now: Instant) -> Vec<Control> {
-        let changes = self.listener.take();
+        let changes = self.subscription.take();
         if changes.is_empty() {
             return Vec::new();
         }
@@ -52,8 +52,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Tells all that is wanted, and from now on what changes.
     pub(super) async fn tell_demand(&mut self) -> Result<(), End> {
         let feed = self.shared.feeds.get(self.feed).name.clone();
-        let listener = self.shared.demand.listen(self.feed);
-        let mut demanding = Demanding::new(feed, listener, clock::monotonic().into());
+        let subscription = self.shared.topics.subscribe_demand(self.feed);
+        let mut demanding = Demanding::new(feed, subscription, clock::monotonic().into());
         let all = demanding.all();
         self.demanding = Some(demanding);
         self.tell_each(&all).await

@@ -1,10 +1,11 @@
 //! One shard, in truth and in the model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tickwire_hub::fanout::{
-    Batch, CloseReason, FrameBuf, Log, NextWrite, Position, SessionId, Shard, Want,
+    Batch, CloseReason, FrameBuf, InterestChange, Log, NextWrite, Position, SessionId, Shard,
+    TopicInterest,
 };
 use tickwire_protocol::{
     Command, Control, Element, SubscribeRequest, SubscriptionSet, Tick, UnixNanos,
@@ -24,8 +25,8 @@ pub(super) struct Pair {
     /// Added to the positions of the log.
     shift: usize,
     message_bytes: usize,
-    /// What is wanted, by the changes that the core has told.
-    wanted: BTreeSet<Want>,
+    /// Subscribers by the changes that the shard has reported.
+    subscribers: BTreeMap<TopicInterest, i64>,
 }
 
 impl Pair {
@@ -37,7 +38,7 @@ impl Pair {
             written: BTreeSet::new(),
             shift: shift(setting),
             message_bytes: setting.message_bytes,
-            wanted: BTreeSet::new(),
+            subscribers: BTreeMap::new(),
         }
     }
 
@@ -315,16 +316,20 @@ impl Pair {
         assert_eq!(self.core.stats(), self.model.stats(control_bytes));
         assert_eq!(self.core.sessions(), self.model.sessions.len());
         assert_eq!(self.core.is_eager(), self.model.is_eager());
-        self.compare_demand();
+        self.compare_interest();
     }
 
-    /// By the changes that were told, exactly that is wanted which some session has.
-    fn compare_demand(&mut self) {
-        for (want, wanted) in self.core.take_demand().iter() {
-            let changed = if wanted { self.wanted.insert(want) } else { self.wanted.remove(&want) };
-            assert!(changed, "{want:?} was that already: {wanted}");
+    /// The sums of all reported changes are the numbers of subscribers.
+    fn compare_interest(&mut self) {
+        for InterestChange { interest, delta } in self.core.take_interest_changes() {
+            assert_ne!(delta, 0, "{interest:?}");
+            let count = self.subscribers.entry(interest).or_default();
+            *count += delta;
+            if *count == 0 {
+                self.subscribers.remove(&interest);
+            }
         }
-        assert_eq!(self.wanted, self.model.demand());
+        assert_eq!(self.subscribers, self.model.interest());
     }
 }
 

@@ -1,0 +1,72 @@
+//! `GET /api/symbols`: searches for symbols by name.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use tickwire_protocol::Symbol;
+
+use super::super::Peer;
+use super::super::guard::{Need, guard};
+use super::{check_limit, find_view};
+use crate::server::Shared;
+
+/// Symbols in an answer if the request does not say.
+const LIMIT_DEFAULT: usize = 100;
+/// Most symbols in an answer.
+const LIMIT_MAX: usize = 1_000;
+
+#[derive(Debug, Deserialize)]
+pub(in super::super) struct SymbolQuery {
+    feed: Option<String>,
+    #[serde(default)]
+    q: String,
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct SymbolPage {
+    feed: String,
+    /// Symbols of the feed, found or not.
+    total: usize,
+    symbols: Vec<SymbolEntry>,
+}
+
+#[derive(Debug, Serialize)]
+struct SymbolEntry {
+    symbol: Symbol,
+    /// Channels on which it has ticked.
+    channels: Vec<&'static str>,
+}
+
+/// `GET /api/symbols?feed=main&q=AA&limit=50`, where `feed` is a view.
+pub(in super::super) async fn symbols(
+    State(shared): State<Arc<Shared>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    Query(query): Query<SymbolQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let grant = match guard(&shared, peer, &headers, Need::Read).await {
+        Ok(grant) => grant,
+        Err(refusal) => return *refusal,
+    };
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+    if let Err(text) = check_limit(limit, LIMIT_MAX) {
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    }
+    let name = query.feed.unwrap_or_else(|| shared.feeds.all()[0].name.to_string());
+    let view = match find_view(&shared, &grant, &name) {
+        Ok(view) => view,
+        Err(refusal) => return *refusal,
+    };
+    let may_read = |symbol: &Symbol| grant.may_have_symbol(*symbol);
+    let found = shared.topics.search(view.feed, &query.q, limit, may_read);
+    let symbols = found.symbols.into_iter().map(|(symbol, channels)| SymbolEntry {
+        symbol,
+        channels: channels.into_iter().map(tickwire_protocol::Channel::name).collect(),
+    });
+    Json(SymbolPage { feed: name, total: found.total, symbols: symbols.collect() }).into_response()
+}

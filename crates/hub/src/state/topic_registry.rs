@@ -1,0 +1,237 @@
+//! All topics of the hub: how many sessions subscribe to each, and since when it ticks.
+//!
+//! The router adds topics at their first tick; shards add the changes in their numbers of
+//! subscribers at the end of a turn. No tick after the first one touches the registry. What a topic's
+//! ticks say (their number, the last value) is kept by the shards and read from them when asked, see
+//! [`topic_counts`](crate::serving::topic_counts).
+//!
+//! Each method finishes its access to the map before it returns or accesses the map again: a guard of
+//! a `DashMap` holds a lock, so a second access under a guard could deadlock.
+
+mod demand;
+mod symbol_index;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tickwire_protocol::{Channel, Symbol, UnixNanos};
+
+use crate::config::TIMELINES_MAX;
+use crate::fanout::{FeedId, InterestChange, TopicInterest};
+use demand::DemandListeners;
+pub(crate) use demand::{DemandSubscription, elements};
+use symbol_index::SymbolIndex;
+
+/// The topics of all feeds, for every shard, the router and the HTTP API.
+#[derive(Debug)]
+pub(crate) struct TopicRegistry {
+    /// Topics that have ticked or have subscribers, and each `"*"` (no symbol) that has subscribers.
+    topics: DashMap<TopicInterest, TopicState>,
+    symbols: SymbolIndex,
+    demand: DemandListeners,
+}
+
+/// The registry's knowledge of one topic.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TopicState {
+    first_tick: FirstTick,
+    /// Sessions that subscribe to it, by timeline.
+    subscribers: [u32; TIMELINES_MAX],
+}
+
+/// When a topic ticked for the first time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum FirstTick {
+    /// The topic has never ticked.
+    #[default]
+    Never,
+    /// Before the hub started: the topic was recovered from the log on disk.
+    BeforeStart,
+    /// Received at this time.
+    At(UnixNanos),
+}
+
+/// Result of a symbol search.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FoundSymbols {
+    /// Symbols of the feed that the search could have found, whatever the query.
+    pub(crate) total: usize,
+    /// Matching symbols, each with the channels on which it has ticked.
+    pub(crate) symbols: Vec<(Symbol, Vec<Channel>)>,
+}
+
+impl TopicState {
+    /// Number of sessions of a timeline that subscribe to the topic by name.
+    pub(crate) const fn subscribers(&self, timeline: usize) -> u32 {
+        self.subscribers[timeline]
+    }
+
+    /// Whether the topic had ticked at a time. Topics recovered from disk count as older than any time.
+    pub(crate) fn has_ticked_by(&self, time: UnixNanos) -> bool {
+        match self.first_tick {
+            FirstTick::Never => false,
+            FirstTick::BeforeStart => true,
+            FirstTick::At(first) => first <= time,
+        }
+    }
+
+    fn has_ticked(&self) -> bool {
+        self.first_tick != FirstTick::Never
+    }
+
+    /// Whether any session of any timeline subscribes to it.
+    fn is_wanted(&self) -> bool {
+        self.subscribers.iter().any(|count| *count > 0)
+    }
+}
+
+impl TopicRegistry {
+    /// An empty registry for a number of feeds.
+    pub(crate) fn new(feeds: usize) -> Self {
+        Self {
+            topics: DashMap::new(),
+            symbols: SymbolIndex::new(feeds),
+            demand: DemandListeners::default(),
+        }
+    }
+
+    /// Adds topics that tick for the first time, at the time when these ticks were received.
+    pub(crate) fn add_ticked(&self, topics: &[(FeedId, Channel, Symbol)], received: UnixNanos) {
+        self.add(topics, FirstTick::At(received));
+    }
+
+    /// Adds topics that ticked before the hub started.
+    pub(crate) fn add_recovered(&self, topics: &[(FeedId, Channel, Symbol)]) {
+        self.add(topics, FirstTick::BeforeStart);
+        self.symbols.merge();
+    }
+
+    fn add(&self, topics: &[(FeedId, Channel, Symbol)], first_tick: FirstTick) {
+        for (feed, channel, symbol) in topics {
+            self.topics.entry(interest(*feed, *channel, *symbol)).or_default().first_tick =
+                first_tick;
+        }
+        self.symbols.push(topics.iter().map(|(feed, _, symbol)| (*feed, *symbol)));
+    }
+
+    /// Applies the changes in the numbers of subscribers of one shard of a timeline, and notifies
+    /// publishers of interests that gained their first subscriber or lost their last.
+    pub(crate) fn apply(&self, timeline: usize, changes: &[InterestChange]) {
+        let crossed = changes.iter().filter(|change| self.apply_one(timeline, change));
+        let crossed: Vec<_> = crossed.map(|change| change.interest).collect();
+        self.demand.mark(&crossed);
+    }
+
+    /// Returns whether the interest gained its first subscriber or lost its last.
+    fn apply_one(&self, timeline: usize, change: &InterestChange) -> bool {
+        let entry = self.topics.entry(change.interest);
+        let mut state = match &entry {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(_) => TopicState::default(),
+        };
+        let was_wanted = state.is_wanted();
+        let count = &mut state.subscribers[timeline];
+        let sum = i64::from(*count).saturating_add(change.delta);
+        debug_assert!(sum >= 0, "{change:?} on {count}");
+        *count = u32::try_from(sum.max(0)).unwrap_or(u32::MAX);
+        let is_wanted = state.is_wanted();
+        match entry {
+            Entry::Occupied(entry) if !is_wanted && !state.has_ticked() => _ = entry.remove(),
+            Entry::Occupied(mut entry) => _ = entry.insert(state),
+            Entry::Vacant(_) if !is_wanted => {}
+            Entry::Vacant(entry) => _ = entry.insert(state),
+        }
+        was_wanted != is_wanted
+    }
+
+    /// Finds symbols of a feed that have ticked: first those that start with the query, then those
+    /// that contain it, each group sorted. Finds only symbols that `may_read` accepts.
+    pub(crate) fn search(
+        &self,
+        feed: FeedId,
+        query: &str,
+        limit: usize,
+        may_read: impl Fn(&Symbol) -> bool,
+    ) -> FoundSymbols {
+        let (total, found) = self.symbols.search(feed, query, limit, may_read);
+        let symbols = found.into_iter().map(|symbol| (symbol, self.channels(feed, symbol)));
+        FoundSymbols { total, symbols: symbols.collect() }
+    }
+
+    /// The channels on which a symbol has ticked.
+    fn channels(&self, feed: FeedId, symbol: Symbol) -> Vec<Channel> {
+        let has_ticked = |channel: &Channel| {
+            self.state(&interest(feed, *channel, symbol)).is_some_and(|state| state.has_ticked())
+        };
+        Channel::ALL.into_iter().filter(has_ticked).collect()
+    }
+
+    /// A copy of what is known of an interest.
+    fn state(&self, interest: &TopicInterest) -> Option<TopicState> {
+        self.topics.get(interest).map(|state| *state)
+    }
+
+    /// The `limit` smallest ranks that `rank` gives to the topics of the registry, ascending. It gives
+    /// `None` to topics that are not to be listed.
+    ///
+    /// `rank` is called while a part of the map is locked and must not call the registry.
+    pub(crate) fn first_by<R: Ord>(
+        &self,
+        limit: usize,
+        mut rank: impl FnMut(&TopicInterest, &TopicState) -> Option<R>,
+    ) -> Vec<R> {
+        let mut first = BinaryHeap::new();
+        for topic in &self.topics {
+            let Some(rank) = rank(topic.key(), topic.value()) else { continue };
+            if first.len() < limit {
+                first.push(rank);
+            } else if first.peek().is_some_and(|largest| rank < *largest) {
+                first.pop();
+                first.push(rank);
+            }
+        }
+        first.into_sorted_vec()
+    }
+
+    /// The topics that had ticked at a time, in no order.
+    pub(crate) fn ticked_by(&self, time: UnixNanos) -> Vec<(FeedId, Channel, Symbol)> {
+        let ticked = self.topics.iter().filter(|topic| topic.has_ticked_by(time));
+        let key = |topic: &TopicInterest| Some((topic.feed, topic.channel, topic.symbol?));
+        ticked.filter_map(|topic| key(topic.key())).collect()
+    }
+
+    /// Number of sessions of a timeline that subscribe to `"*"` of a channel.
+    pub(crate) fn wildcard_subscribers(
+        &self,
+        feed: FeedId,
+        channel: Channel,
+        timeline: usize,
+    ) -> u32 {
+        let all = TopicInterest { feed, channel, symbol: None };
+        self.state(&all).map_or(0, |state| state.subscribers(timeline))
+    }
+
+    /// Subscribes a publisher to the demand for a feed. The first call of
+    /// [`DemandSubscription::take`] returns all of it.
+    pub(crate) fn subscribe_demand(self: &Arc<Self>, feed: FeedId) -> DemandSubscription {
+        DemandSubscription::new(self.clone(), feed)
+    }
+
+    fn is_wanted(&self, interest: &TopicInterest) -> bool {
+        self.state(interest).is_some_and(|state| state.is_wanted())
+    }
+
+    /// Everything of a feed that any session subscribes to.
+    fn wanted(&self, feed: FeedId) -> Vec<TopicInterest> {
+        let of_feed = self.topics.iter().filter(|topic| topic.key().feed == feed);
+        of_feed.filter(|topic| topic.is_wanted()).map(|topic| *topic.key()).collect()
+    }
+}
+
+const fn interest(feed: FeedId, channel: Channel, symbol: Symbol) -> TopicInterest {
+    TopicInterest { feed, channel, symbol: Some(symbol) }
+}

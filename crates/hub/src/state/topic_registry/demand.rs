@@ -1,0 +1,145 @@
+//! Demand: what sessions subscribe to, for publishers that ask to be told.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use slab::Slab;
+use tickwire_protocol::{Control, Feed, SubscriptionSet};
+use tokio::sync::Notify;
+
+use super::TopicRegistry;
+use crate::fanout::{FeedId, TopicInterest};
+
+/// Most names in one element: with the longest symbols and in the longest encoding it stays below
+/// one mebibyte.
+const NAMES_PER_ELEMENT: usize = 32_768;
+
+/// The publishers that are told of demand. Shards share the lock; only a publisher that comes or
+/// leaves takes it alone.
+#[derive(Debug, Default)]
+pub(super) struct DemandListeners(RwLock<Slab<Arc<DemandListener>>>);
+
+#[derive(Debug)]
+struct DemandListener {
+    feed: FeedId,
+    /// Interests that may be wanted or not, unlike the last time the publisher was told.
+    pending_changes: Mutex<HashSet<TopicInterest>>,
+    changed: Notify,
+}
+
+/// A publisher's subscription to the demand for a feed. It ends when dropped.
+///
+/// The subscription remembers what it has reported, and looks up what is wanted when it reports: the
+/// order in which shards notify it does not matter, and what has changed back is not reported.
+#[derive(Debug)]
+pub(crate) struct DemandSubscription {
+    registry: Arc<TopicRegistry>,
+    listener: Arc<DemandListener>,
+    /// Key in the list of listeners.
+    key: usize,
+    /// What the publisher has been told is wanted.
+    reported: HashSet<TopicInterest>,
+}
+
+impl DemandListeners {
+    /// Notifies publishers that interests are wanted now, or no longer.
+    pub(super) fn mark(&self, interests: &[TopicInterest]) {
+        if interests.is_empty() {
+            return;
+        }
+        let listeners = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        for (_, listener) in listeners.iter() {
+            listener.mark(interests.iter().filter(|interest| interest.feed == listener.feed));
+        }
+    }
+
+    fn add(&self, listener: Arc<DemandListener>) -> usize {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(listener)
+    }
+
+    fn remove(&self, key: usize) {
+        let removed = self.0.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+        drop(removed); // after the lock: its set may be large
+    }
+}
+
+impl DemandListener {
+    fn mark<'a>(&self, interests: impl Iterator<Item = &'a TopicInterest>) {
+        let mut pending = self.pending_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.extend(interests);
+        if !pending.is_empty() {
+            self.changed.notify_one();
+        }
+    }
+
+    fn take(&self) -> HashSet<TopicInterest> {
+        let mut pending = self.pending_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *pending)
+    }
+}
+
+impl DemandSubscription {
+    pub(super) fn new(registry: Arc<TopicRegistry>, feed: FeedId) -> Self {
+        let listener =
+            DemandListener { feed, pending_changes: Mutex::default(), changed: Notify::new() };
+        let listener = Arc::new(listener);
+        // First listen, then look: a change in between is noted twice, which does no harm.
+        let key = registry.demand.add(listener.clone());
+        listener.mark(registry.wanted(feed).iter());
+        Self { registry, listener, key, reported: HashSet::new() }
+    }
+
+    /// Waits until there may be something to [`take`](Self::take).
+    pub(crate) async fn changed(&self) {
+        self.listener.changed.notified().await;
+    }
+
+    /// Returns the interests that are wanted now and were not at the last call (`true`), and those
+    /// that were wanted then and are not now (`false`), sorted.
+    pub(crate) fn take(&mut self) -> Vec<(TopicInterest, bool)> {
+        let mut changes = Vec::new();
+        for interest in self.listener.take() {
+            let is_wanted = self.registry.is_wanted(&interest);
+            let has_changed = if is_wanted {
+                self.reported.insert(interest)
+            } else {
+                self.reported.remove(&interest)
+            };
+            if has_changed {
+                changes.push((interest, is_wanted));
+            }
+        }
+        if self.reported.len() < self.reported.capacity() / 4 {
+            self.reported.shrink_to(2 * self.reported.len());
+        }
+        changes.sort_unstable();
+        changes
+    }
+}
+
+impl Drop for DemandSubscription {
+    fn drop(&mut self) {
+        self.registry.demand.remove(self.key);
+    }
+}
+
+/// The elements that tell a publisher of changes in demand; at least one, even without changes.
+pub(crate) fn elements(feed: &Feed, changes: &[(TopicInterest, bool)]) -> Vec<Control> {
+    let element = |changes: &[(TopicInterest, bool)]| {
+        let mut added = SubscriptionSet::default();
+        let mut removed = SubscriptionSet::default();
+        for (interest, is_wanted) in changes {
+            let list = if *is_wanted { &mut added } else { &mut removed };
+            let selection = &mut list[interest.channel];
+            match interest.symbol {
+                Some(symbol) => selection.symbols.push(symbol),
+                None => selection.all = true,
+            }
+        }
+        Control::Demand { feed: feed.clone(), added: Box::new(added), removed: Box::new(removed) }
+    };
+    if changes.is_empty() {
+        return vec![element(&[])];
+    }
+    changes.chunks(NAMES_PER_ELEMENT).map(element).collect()
+}

@@ -1,0 +1,126 @@
+//! Symbols in alphabetical order, for search.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use tickwire_protocol::Symbol;
+
+use crate::fanout::FeedId;
+
+/// The symbols of each feed that have ticked.
+///
+/// The router only appends to `new`, so a first tick never waits for a search: the next search sorts
+/// the new symbols in.
+#[derive(Debug)]
+pub(super) struct SymbolIndex {
+    /// Symbols added since the last search, with repetitions.
+    new: Mutex<Vec<(FeedId, Symbol)>>,
+    /// By feed. The router never takes this lock.
+    sorted: RwLock<Vec<BTreeSet<Symbol>>>,
+}
+
+impl SymbolIndex {
+    /// An empty index for a number of feeds.
+    pub(super) fn new(feeds: usize) -> Self {
+        let sorted = (0..feeds).map(|_| BTreeSet::new()).collect();
+        Self { new: Mutex::default(), sorted: RwLock::new(sorted) }
+    }
+
+    /// Adds symbols; those of the index already are ignored.
+    pub(super) fn push(&self, symbols: impl Iterator<Item = (FeedId, Symbol)>) {
+        self.new.lock().unwrap_or_else(PoisonError::into_inner).extend(symbols);
+    }
+
+    /// Sorts the symbols in that were added since the last call.
+    pub(super) fn merge(&self) {
+        let new = std::mem::take(&mut *self.new.lock().unwrap_or_else(PoisonError::into_inner));
+        if new.is_empty() {
+            return;
+        }
+        let mut feeds = self.sorted.write().unwrap_or_else(PoisonError::into_inner);
+        for (feed, symbol) in new {
+            feeds[usize::from(feed.0)].insert(symbol);
+        }
+    }
+
+    /// Finds symbols of a feed: first those that start with `query`, then those that contain it, each
+    /// group sorted; upper and lower case are the same. Also returns the number of symbols that an
+    /// empty query would find without a limit. Symbols that `may_read` refuses do not exist for it.
+    pub(super) fn search(
+        &self,
+        feed: FeedId,
+        query: &str,
+        limit: usize,
+        may_read: impl Fn(&Symbol) -> bool,
+    ) -> (usize, Vec<Symbol>) {
+        self.merge();
+        let feeds = self.sorted.read().unwrap_or_else(PoisonError::into_inner);
+        let symbols = &feeds[usize::from(feed.0)];
+        let readable = || symbols.iter().filter(|symbol| may_read(symbol));
+        let total = readable().count();
+        if query.is_empty() {
+            return (total, readable().take(limit).copied().collect());
+        }
+        // What is not a symbol is not part of one either.
+        let Ok(query) = Symbol::new(&query.to_ascii_uppercase()) else {
+            return (total, Vec::new());
+        };
+        let starts = |symbol: &&Symbol| symbol.as_str().starts_with(query.as_str());
+        let from_query = symbols.range((Bound::Included(query), Bound::Unbounded));
+        let mut found: Vec<_> = from_query
+            .take_while(starts)
+            .filter(|symbol| may_read(symbol))
+            .take(limit)
+            .copied()
+            .collect();
+        let contains = readable()
+            .filter(|symbol| !starts(symbol) && symbol.as_str().contains(query.as_str()))
+            .take(limit - found.len());
+        found.extend(contains);
+        (total, found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(symbols: &[&str]) -> SymbolIndex {
+        let index = SymbolIndex::new(2);
+        index.push(symbols.iter().map(|name| (FeedId(0), Symbol::new(name).unwrap())));
+        index
+    }
+
+    fn found(index: &SymbolIndex, query: &str, limit: usize) -> Vec<String> {
+        let (_, found) = index.search(FeedId(0), query, limit, |_| true);
+        found.iter().map(Symbol::to_string).collect()
+    }
+
+    #[test]
+    fn symbols_that_start_with_the_query_come_first() {
+        let index = index(&["GOOG", "AAPL", "AA", "SPAAC", "MSFT", "AAPL"]);
+        assert_eq!(found(&index, "aa", 2), ["AA", "AAPL"]);
+        assert_eq!(found(&index, "AA", 10), ["AA", "AAPL", "SPAAC"]);
+        assert_eq!(found(&index, "", 3), ["AA", "AAPL", "GOOG"]);
+        assert_eq!(index.search(FeedId(0), "AA", 1, |_| true).0, 5);
+        assert_eq!(index.search(FeedId(1), "", 9, |_| true), (0, Vec::new()));
+    }
+
+    #[test]
+    fn queries_that_no_symbol_can_contain_find_nothing() {
+        let index = index(&["AAPL", "BRK.B"]);
+        for query in ["\0\"<", "Ä", "AAPL AAPL", &"A".repeat(25)] {
+            assert_eq!(found(&index, query, 10), Vec::<String>::new(), "{query:?}");
+        }
+        assert_eq!(found(&index, ".b", 10), ["BRK.B"]);
+    }
+
+    #[test]
+    fn symbols_that_may_not_be_read_are_neither_found_nor_counted() {
+        let index = index(&["AAPL", "AAL", "SPAA", "MSFT"]);
+        let may_read = |symbol: &Symbol| symbol.as_str() != "AAPL";
+        let (total, found) = index.search(FeedId(0), "AA", 10, may_read);
+        assert_eq!((total, found.len(), found[0].as_str()), (3, 2, "AAL"));
+    }
+}
