@@ -5,7 +5,16 @@ use std::ops::Range;
 /// Appends a text frame as a client sends it. Its mask is zero, which is legal: the hub unmasks it
 /// like any other, and nothing is spent on it here.
 pub fn write_frame(payload: &[u8], out: &mut Vec<u8>) {
-    out.push(0x81);
+    write_frame_of(0x81, payload, out);
+}
+
+/// Like [`write_frame`], but appends a binary frame.
+pub fn write_binary_frame(payload: &[u8], out: &mut Vec<u8>) {
+    write_frame_of(0x82, payload, out);
+}
+
+fn write_frame_of(first_byte: u8, payload: &[u8], out: &mut Vec<u8>) {
+    out.push(first_byte);
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(short @ 0..=125), _) => out.push(0x80 | short),
         (_, Ok(medium)) => {

@@ -1,10 +1,14 @@
 //! Measures what commands cost the shards of a running hub, beside whatever it delivers meanwhile:
 //! many sessions give up 50 names and ask for them again, at a fixed rate in all, and one session
 //! asks for 10,000 names at once. Every answer is checked; the time of the turns is the hub's own.
+//!
+//! With `--new-names N` it instead publishes a tick of each of N new names, and prints what their first
+//! ticks cost the router.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod drive;
 mod metrics;
+mod new_names;
 mod options;
 mod session;
 mod universe;
@@ -14,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use drive::Answered;
 use metrics::Metrics;
+use new_names::FirstTicks;
 use options::Options;
 use universe::{NAMES, Universe, WideAnswer};
 
@@ -41,6 +46,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if let Some(names) = options.new_names {
+        print_first_ticks(&new_names::publish(&options.hub, names)?);
+        return Ok(());
+    }
     let universe = Universe::ask(&options.hub)?;
     let mut before = Metrics::scrape(&options.hub)?;
     for (what, answer) in universe.subscribe_widely(&options.hub)? {
@@ -58,13 +67,29 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+fn print_first_ticks(FirstTicks { names, meanwhile }: &FirstTicks) {
+    let router = &meanwhile.router;
+    println!(
+        "{names} names ticked for the first time: {:.0} ns of the router for each",
+        router.seconds() * 1e9 / *names as f64,
+    );
+    println!(
+        "its turns: {}, mean {:.3} ms, p50 {}, p99 {}, longest {}",
+        router.count(),
+        router.mean_seconds() * 1e3,
+        router.quantile(0.5),
+        router.quantile(0.99),
+        router.quantile(1.0),
+    );
+}
+
 fn print_wide(what: &str, answer: &WideAnswer, meanwhile: &Metrics) {
     println!(
         "{what} {} names: answered in {:.1} ms, all read in {:.1} ms, longest turn meanwhile {}",
         universe::SYMBOLS,
         millis(answer.acked),
         millis(answer.complete),
-        meanwhile.turn_quantile(1.0),
+        meanwhile.shards.quantile(1.0),
     );
 }
 
@@ -83,17 +108,18 @@ fn print_churn(options: &Options, answered: &Answered, meanwhile: &Metrics, wall
         latency(0.99),
         latency(1.0),
     );
+    let turns = &meanwhile.shards;
     println!(
         "turns: {}, mean {:.3} ms, p50 {}, p99 {}, longest {}, {} above {} ms",
-        meanwhile.turns(),
-        meanwhile.turn_mean_seconds() * 1e3,
-        meanwhile.turn_quantile(0.5),
-        meanwhile.turn_quantile(0.99),
-        meanwhile.turn_quantile(1.0),
-        meanwhile.turns_above(TURN_MAX_SECONDS),
+        turns.count(),
+        turns.mean_seconds() * 1e3,
+        turns.quantile(0.5),
+        turns.quantile(0.99),
+        turns.quantile(1.0),
+        turns.above(TURN_MAX_SECONDS),
         TURN_MAX_SECONDS * 1e3,
     );
-    println!("beside them: {:.0} ticks/s delivered", meanwhile.delivered() / wall.as_secs_f64());
+    println!("beside them: {:.0} ticks/s delivered", meanwhile.delivered / wall.as_secs_f64());
 }
 
 fn millis(time: Duration) -> f64 {

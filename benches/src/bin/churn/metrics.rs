@@ -1,4 +1,4 @@
-//! What the hub says of itself.
+//! The hub's metrics, scraped before and after a measurement.
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
@@ -7,27 +7,40 @@ use std::net::TcpStream;
 use crate::Result;
 use crate::session::ANSWER_WITHIN;
 
-/// What the hub has counted so far, or between two looks.
+/// Values of the hub's metrics, or their growth between two scrapes.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    delivered: f64,
-    turn_seconds_sum: f64,
-    /// By upper bound in seconds, ascending, the last one infinite: turns that took no longer.
-    turns: Vec<(f64, u64)>,
+    /// Ticks delivered to subscribers.
+    pub(crate) delivered: f64,
+    /// Topics that have ticked.
+    pub(crate) topics: f64,
+    /// Turns of all shards.
+    pub(crate) shards: Turns,
+    /// Turns of the router.
+    pub(crate) router: Turns,
+}
+
+/// A histogram of the times of turns.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    seconds_sum: f64,
+    /// Turns that took no longer than each upper bound in seconds; ascending, the last bound infinite.
+    buckets: Vec<(f64, u64)>,
 }
 
 /// The bucket of a histogram that a turn is in.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Bucket {
-    /// There was none.
+    /// There was no turn.
     Empty,
-    /// It took no longer than so many seconds.
+    /// The turn took at most this many seconds.
     UpTo(f64),
-    /// It took longer than so many seconds, the largest bound there is.
+    /// The turn took more than this many seconds, the largest bound of the histogram.
     Above(f64),
 }
 
 impl Metrics {
+    /// Reads `/metrics` of a hub.
     pub(crate) fn scrape(hub: &str) -> Result<Self> {
         let mut stream = TcpStream::connect(hub)?;
         stream.set_read_timeout(Some(ANSWER_WITHIN))?;
@@ -35,7 +48,7 @@ impl Metrics {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let metrics = Self::read(&answer);
-        if metrics.turns.is_empty() {
+        if metrics.shards.buckets.is_empty() {
             return Err(format!("{hub}/metrics has no tickwire_shard_turn_seconds").into());
         }
         Ok(metrics)
@@ -45,60 +58,85 @@ impl Metrics {
         let mut metrics = Self::default();
         for line in text.lines() {
             let Some((name, value)) = line.rsplit_once(' ') else { continue };
-            let number = || value.parse().unwrap_or(0.0);
             match name {
-                "tickwire_ticks_delivered_total" => metrics.delivered = number(),
-                "tickwire_shard_turn_seconds_sum" => metrics.turn_seconds_sum = number(),
-                _ => metrics.turns.extend(turn_bucket(name).zip(value.parse().ok())),
+                "tickwire_ticks_delivered_total" => {
+                    metrics.delivered = value.parse().unwrap_or(0.0);
+                }
+                "tickwire_topics" => metrics.topics = value.parse().unwrap_or(0.0),
+                _ => {
+                    metrics.shards.read("tickwire_shard_turn_seconds", name, value);
+                    metrics.router.read("tickwire_router_turn_seconds", name, value);
+                }
             }
         }
         metrics
     }
 
-    /// What has come since an earlier look at the same hub.
+    /// The growth since an earlier scrape of the same hub.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
-        let turns = self.turns.iter().zip(&earlier.turns);
         Self {
             delivered: self.delivered - earlier.delivered,
-            turn_seconds_sum: self.turn_seconds_sum - earlier.turn_seconds_sum,
-            turns: turns.map(|(now, then)| (now.0, now.1.saturating_sub(then.1))).collect(),
-        }
-    }
-
-    pub(crate) const fn delivered(&self) -> f64 {
-        self.delivered
-    }
-
-    pub(crate) fn turns(&self) -> u64 {
-        self.turns.last().map_or(0, |(_, turns)| *turns)
-    }
-
-    pub(crate) fn turn_mean_seconds(&self) -> f64 {
-        self.turn_seconds_sum / self.turns().max(1) as f64
-    }
-
-    /// How many turns took longer than one of the bounds.
-    pub(crate) fn turns_above(&self, bound: f64) -> u64 {
-        let within = self.turns.iter().find(|(upper, _)| *upper >= bound);
-        self.turns() - within.map_or(0, |(_, turns)| *turns)
-    }
-
-    /// Where the turn is that a share of all turns, from 0 to 1, do not exceed.
-    pub(crate) fn turn_quantile(&self, share: f64) -> Bucket {
-        let all = self.turns();
-        let reached = |turns: u64| turns > 0 && turns as f64 >= share * all as f64;
-        match self.turns.iter().position(|(_, turns)| reached(*turns)) {
-            None => Bucket::Empty,
-            Some(at) if self.turns[at].0.is_finite() => Bucket::UpTo(self.turns[at].0),
-            Some(at) => Bucket::Above(at.checked_sub(1).map_or(0.0, |below| self.turns[below].0)),
+            topics: self.topics - earlier.topics,
+            shards: self.shards.since(&earlier.shards),
+            router: self.router.since(&earlier.router),
         }
     }
 }
 
-/// The upper bound, if this is a bucket of the turns of shards.
-fn turn_bucket(name: &str) -> Option<f64> {
-    let label = name.strip_prefix("tickwire_shard_turn_seconds_bucket{le=\"")?;
-    match label.strip_suffix("\"}")? {
+impl Turns {
+    /// Takes a line of the metrics if it belongs to the histogram of this name.
+    fn read(&mut self, histogram: &str, name: &str, value: &str) {
+        match name.strip_prefix(histogram) {
+            Some("_sum") => self.seconds_sum = value.parse().unwrap_or(0.0),
+            Some(rest) => self.buckets.extend(upper_bound(rest).zip(value.parse().ok())),
+            None => {}
+        }
+    }
+
+    fn since(&self, earlier: &Self) -> Self {
+        let buckets = self.buckets.iter().zip(&earlier.buckets);
+        Self {
+            seconds_sum: self.seconds_sum - earlier.seconds_sum,
+            buckets: buckets.map(|(now, then)| (now.0, now.1.saturating_sub(then.1))).collect(),
+        }
+    }
+
+    /// Number of turns.
+    pub(crate) fn count(&self) -> u64 {
+        self.buckets.last().map_or(0, |(_, turns)| *turns)
+    }
+
+    /// Time of all turns together.
+    pub(crate) const fn seconds(&self) -> f64 {
+        self.seconds_sum
+    }
+
+    /// Time of the average turn.
+    pub(crate) fn mean_seconds(&self) -> f64 {
+        self.seconds_sum / self.count().max(1) as f64
+    }
+
+    /// Number of turns that took longer than a bound of the histogram.
+    pub(crate) fn above(&self, bound: f64) -> u64 {
+        let within = self.buckets.iter().find(|(upper, _)| *upper >= bound);
+        self.count() - within.map_or(0, |(_, turns)| *turns)
+    }
+
+    /// The bucket that a share of all turns, from 0 to 1, does not exceed.
+    pub(crate) fn quantile(&self, share: f64) -> Bucket {
+        let all = self.count();
+        let reached = |turns: u64| turns > 0 && turns as f64 >= share * all as f64;
+        match self.buckets.iter().position(|(_, turns)| reached(*turns)) {
+            None => Bucket::Empty,
+            Some(at) if self.buckets[at].0.is_finite() => Bucket::UpTo(self.buckets[at].0),
+            Some(at) => Bucket::Above(at.checked_sub(1).map_or(0.0, |below| self.buckets[below].0)),
+        }
+    }
+}
+
+/// The upper bound of a bucket, by the end of its metric's name.
+fn upper_bound(name_end: &str) -> Option<f64> {
+    match name_end.strip_prefix("_bucket{le=\"")?.strip_suffix("\"}")? {
         "+Inf" => Some(f64::INFINITY),
         bound => bound.parse().ok(),
     }
@@ -122,6 +160,7 @@ mod tests {
         Metrics::read(&format!(
             "HTTP/1.0 200 OK\r\n\r\n# TYPE tickwire_shard_turn_seconds histogram\n\
              tickwire_ticks_delivered_total 7\n\
+             tickwire_router_turn_seconds_sum 0.25\n\
              tickwire_router_turn_seconds_bucket{{le=\"0.001\"}} 99\n\
              tickwire_shard_turn_seconds_sum 0.5\n\
              tickwire_shard_turn_seconds_bucket{{le=\"0.001\"}} {up_to_1_ms}\n\
@@ -131,18 +170,25 @@ mod tests {
     }
 
     #[test]
-    fn turns_between_two_looks_are_found_in_their_buckets() {
-        let meanwhile = metrics(110, 119, 120).since(&metrics(20, 20, 20));
-        assert_eq!(meanwhile.turns(), 100);
-        assert_eq!(meanwhile.turn_quantile(0.5), Bucket::UpTo(0.001));
-        assert_eq!(meanwhile.turn_quantile(0.99), Bucket::UpTo(0.005));
-        assert_eq!(meanwhile.turn_quantile(1.0), Bucket::Above(0.005));
-        assert_eq!((meanwhile.turns_above(0.001), meanwhile.turns_above(0.005)), (10, 1));
+    fn turns_between_two_scrapes_are_found_in_their_buckets() {
+        let meanwhile = metrics(110, 119, 120).since(&metrics(20, 20, 20)).shards;
+        assert_eq!(meanwhile.count(), 100);
+        assert_eq!(meanwhile.quantile(0.5), Bucket::UpTo(0.001));
+        assert_eq!(meanwhile.quantile(0.99), Bucket::UpTo(0.005));
+        assert_eq!(meanwhile.quantile(1.0), Bucket::Above(0.005));
+        assert_eq!((meanwhile.above(0.001), meanwhile.above(0.005)), (10, 1));
+    }
+
+    #[test]
+    fn turns_of_the_router_and_of_shards_are_told_apart() {
+        let metrics = metrics(1, 2, 3);
+        assert_eq!((metrics.router.count(), metrics.shards.count()), (99, 3));
+        assert!((metrics.router.seconds() - 0.25).abs() < 1e-9);
     }
 
     #[test]
     fn no_turns_are_in_no_bucket() {
-        let meanwhile = metrics(5, 6, 7).since(&metrics(5, 6, 7));
-        assert_eq!((meanwhile.turns(), meanwhile.turn_quantile(1.0)), (0, Bucket::Empty));
+        let meanwhile = metrics(5, 6, 7).since(&metrics(5, 6, 7)).shards;
+        assert_eq!((meanwhile.count(), meanwhile.quantile(1.0)), (0, Bucket::Empty));
     }
 }

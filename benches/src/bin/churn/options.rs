@@ -2,7 +2,7 @@
 
 use crate::Result;
 
-const USAGE: &str = "churn [--hub ws://127.0.0.1:8080] [--sessions 400] [--rate 20000] [--secs 10]";
+const USAGE: &str = "churn [--hub ws://127.0.0.1:8080] [--sessions 400] [--rate 20000] [--secs 10] | [--new-names 100000]";
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,18 +13,26 @@ pub(crate) struct Options {
     /// Commands per second of all sessions together.
     pub(crate) rate: u64,
     pub(crate) secs: u64,
+    /// Names to tick for the first time, instead of anything else.
+    pub(crate) new_names: Option<u64>,
 }
 
 impl Options {
     pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options =
-            Self { hub: "127.0.0.1:8080".to_owned(), sessions: 400, rate: 20_000, secs: 10 };
+        let mut options = Self {
+            hub: "127.0.0.1:8080".to_owned(),
+            sessions: 400,
+            rate: 20_000,
+            secs: 10,
+            new_names: None,
+        };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("{flag}: expected {USAGE}"))?;
             match flag.as_str() {
                 "--hub" => options.hub = address(&value)?,
                 "--sessions" => options.sessions = number(&flag, &value, 10_000)?,
                 "--rate" => options.rate = number(&flag, &value, 1_000_000)?,
+                "--new-names" => options.new_names = Some(number(&flag, &value, 1_000_000)?),
                 "--secs" => options.secs = number(&flag, &value, 600)?,
                 _ => return Err(format!("{flag}: expected {USAGE}").into()),
             }

@@ -36,15 +36,22 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens a session and reads what every session is told first.
+    /// Opens a subscriber's session and reads what every session is told first.
     pub(crate) fn open(hub: &str) -> Result<Self> {
+        let mut session = Self::connect(hub, "/ws")?;
+        session.expect(|control| matches!(control, Control::Connected { .. }))?;
+        Ok(session)
+    }
+
+    /// Opens a WebSocket.
+    pub(crate) fn connect(hub: &str, path: &str) -> Result<Self> {
         let mut stream = TcpStream::connect(hub)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_WITHIN))?;
         stream.set_write_timeout(Some(ANSWER_WITHIN))?;
         write!(
             stream,
-            "GET /ws HTTP/1.1\r\nHost: {hub}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {hub}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Protocol: {}\r\n\r\n",
             Encoding::MSGPACK_SUBPROTOCOL,
@@ -54,7 +61,6 @@ impl Session {
         if !head.starts_with("HTTP/1.1 101") {
             return Err(format!("no session: {}", head.lines().next().unwrap_or_default()).into());
         }
-        session.expect(|control| matches!(control, Control::Connected { .. }))?;
         Ok(session)
     }
 

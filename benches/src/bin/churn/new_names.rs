@@ -1,0 +1,64 @@
+//! Names that tick for the first time, as fast as the hub takes them.
+
+use std::io::Write as _;
+use std::thread;
+use std::time::Duration;
+
+use rand::RngExt;
+use tickwire_benches::frames::write_binary_frame;
+use tickwire_protocol::{Encoding, MessageBuf, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
+
+use crate::metrics::Metrics;
+use crate::session::{ANSWER_WITHIN, Session};
+use crate::{Result, now};
+
+/// Ticks in a message.
+const TICKS_PER_MESSAGE: usize = 1_000;
+/// How often the hub is asked whether it has taken all.
+const POLL_EVERY: Duration = Duration::from_millis(20);
+
+/// The turns of the router while it took the names.
+#[derive(Debug)]
+pub(crate) struct FirstTicks {
+    pub(crate) names: u64,
+    pub(crate) meanwhile: Metrics,
+}
+
+/// Publishes a trade of each of so many new names, and waits until the hub has taken them all.
+pub(crate) fn publish(hub: &str, names: u64) -> Result<FirstTicks> {
+    let frames = frames(names)?;
+    let mut publisher = Session::connect(hub, "/publish")?;
+    let before = Metrics::scrape(hub)?;
+    let began = now();
+    publisher.stream.write_all(&frames)?;
+    loop {
+        let meanwhile = Metrics::scrape(hub)?.since(&before);
+        if meanwhile.topics >= names as f64 {
+            return Ok(FirstTicks { names, meanwhile });
+        }
+        if began.elapsed() > ANSWER_WITHIN {
+            return Err(format!("the hub has taken {} of {names} names", meanwhile.topics).into());
+        }
+        thread::sleep(POLL_EVERY);
+    }
+}
+
+/// All messages, made in advance so that making them does not slow the hub down.
+fn frames(names: u64) -> Result<Vec<u8>> {
+    // Other names in each run: the hub may go on meanwhile.
+    let run = rand::rng().random_range(0..36_u64.pow(4));
+    let mut frames = Vec::new();
+    let ticks: Vec<_> = (0..names).map(|name| tick(run, name)).collect::<Result<_>>()?;
+    for ticks in ticks.chunks(TICKS_PER_MESSAGE) {
+        let mut message = MessageBuf::new(Encoding::MsgpackArray);
+        ticks.iter().for_each(|tick| message.push(tick));
+        write_binary_frame(message.finish(), &mut frames);
+    }
+    Ok(frames)
+}
+
+fn tick(run: u64, name: u64) -> Result<Tick> {
+    let symbol = Symbol::new(&format!("NEW{run}-{name}"))?;
+    let data = TickData::Trade(Trade { id: 1, ..Trade::default() });
+    Ok(Tick { symbol, seq: Seq(0), time: UnixNanos(1), data })
+}
