@@ -119,16 +119,15 @@ impl Grant {
         }
     }
 
-    /// Whether the holder may have a symbol of a channel, as the only one; `None` stands for `"*"`.
+    /// Whether the holder may have a symbol of a channel; `None` stands for `"*"`.
     pub(crate) fn may_have_topic(&self, channel: Channel, symbol: Option<Symbol>) -> bool {
-        let Self::Key(key) = self else { return true };
-        let is_counted = matches!(channel, Channel::Trades | Channel::Quotes);
-        match symbol {
-            Some(symbol) => {
-                let is_too_many = is_counted && key.symbols_max == Some(0);
-                self.may_have_symbol(symbol) && !is_too_many
+        match (self, symbol) {
+            (Self::Anyone(_) | Self::Token(_), _) => true,
+            (Self::Key(_), Some(symbol)) => self.may_have_symbol(symbol),
+            (Self::Key(key), None) => {
+                let is_counted = matches!(channel, Channel::Trades | Channel::Quotes);
+                key.symbols.is_none() && !(is_counted && key.symbols_max.is_some())
             }
-            None => key.symbols.is_none() && !(is_counted && key.symbols_max.is_some()),
         }
     }
 
@@ -223,6 +222,26 @@ mod tests {
         assert!(error.contains("bot") && error.contains("IBM") && error.contains("AAPL, MSFT"));
         let error = grant.check_names(&names(Channel::Trades, &["*"]), 1).unwrap_err();
         assert!(error.contains("may not have *"), "{error}");
+    }
+
+    #[test]
+    fn key_may_have_the_topics_that_it_may_subscribe_to() {
+        let symbols = ["AAPL", "MSFT"].map(|name| name.parse().unwrap()).to_vec();
+        for grant in
+            [grant(|key| key.symbols = Some(symbols)), grant(|key| key.symbols_max = Some(1))]
+        {
+            for channel in Channel::ALL {
+                for symbol in ["AAPL", "IBM", "*"] {
+                    let topic = Symbol::new(symbol).ok();
+                    let may_subscribe = grant.check_names(&names(channel, &[symbol]), 1).is_ok();
+                    assert_eq!(
+                        grant.may_have_topic(channel, topic),
+                        may_subscribe,
+                        "{channel:?} {symbol}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]
