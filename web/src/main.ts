@@ -1,4 +1,4 @@
 import { Page } from "./page.ts";
-import "./style.css";
+import "./styles/index.css";
 
 new Page().start();

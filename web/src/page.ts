@@ -1,338 +1,359 @@
-// The page as a whole: what somebody does goes to the board and to the hub, what the hub sends
-// goes to the board, and once per frame the board goes to the views.
+// Connects the layers: user actions go to the watchlist and to the hub, the hub's messages go to
+// the watchlist, and once per frame the views draw what has changed.
 
-import { Access, type Key, type Keeping } from "./access.ts";
-import { Board } from "./board.ts";
-import { Connection, type ConnectionState, type Socket } from "./connection.ts";
-import { Detail } from "./detail.ts";
-import { suggestSymbols } from "./directory.ts";
-import { byId, create } from "./dom.ts";
-import { feedName, givenFeed, useFeed } from "./feedName.ts";
-import { Follower } from "./follower.ts";
-import { Frame } from "./frame.ts";
-import { HubPanel } from "./hubPanel.ts";
-import { firstView } from "./hubStatus.ts";
-import { KeyForm, type KeyProblem } from "./keyForm.ts";
-import { announce, NoticeView } from "./notice.ts";
-import { Pace, RATE_HIDDEN, type Display } from "./pace.ts";
-import { Search } from "./search.ts";
-import { Session, type Feed } from "./session.ts";
-import { Status } from "./status.ts";
-import { Subscriber } from "./subscriber.ts";
-import { Table } from "./table.ts";
-import { socketAddress, Trouble } from "./trouble.ts";
-import { parseHash, recall, remember, WATCHED_MAX } from "./watchlist.ts";
+import { ChartStream } from "./client/chartStream.ts";
+import { Connection, type ConnectionState } from "./client/connection.ts";
+import { HubAddress } from "./client/hubAddress.ts";
+import { HubApi } from "./client/hubApi.ts";
+import { KeyStore, type Key, type KeyScope } from "./client/keyStore.ts";
+import { openSocket } from "./client/socket.ts";
+import { Subscriber } from "./client/subscriber.ts";
+import { defaultView } from "./model/feeds.ts";
+import { NoticeModel } from "./model/notice.ts";
+import { RATE_HIDDEN, RefreshRate, type Display } from "./model/refreshRate.ts";
+import { Session, type Feed, type KeyProblem } from "./model/session.ts";
+import { CANDIDATES_MAX, suggestSymbols } from "./model/suggestions.ts";
+import { WatchlistModel, type WatchlistRow } from "./model/watchlist.ts";
+import { loadWatchlist, parseHash, saveWatchlist, WATCHED_MAX } from "./model/watchlistStore.ts";
+import { REPLACED } from "./protocol/closeReason.ts";
 import {
-  decodeMessage,
   encodeAuth,
   encodeList,
   encodeSubscribe,
   encodeUnsubscribe,
-  SUBPROTOCOL,
-  WireError,
-} from "./wire.ts";
+} from "./protocol/commands.ts";
+import { decodeMessage } from "./protocol/decode.ts";
+import { WireError } from "./protocol/fields.ts";
+import { announce } from "./view/announcer.ts";
+import { DetailView } from "./view/detailView.ts";
+import { EmptyState } from "./view/emptyState.ts";
+import { HubPanel } from "./view/hubPanel.ts";
+import { KeyForm } from "./view/keyForm.ts";
+import type { NoticeAction } from "./view/noticeText.ts";
+import { NoticeView } from "./view/noticeView.ts";
+import { RenderLoop } from "./view/renderLoop.ts";
+import { Search } from "./view/search.ts";
+import { StatusBar } from "./view/statusBar.ts";
+import { WatchlistTable } from "./view/watchlistTable.ts";
 
-/** Ages, rates and countdowns move on even while nothing arrives. */
-const REFRESH_EVERY_MS = 500;
+/** Ages, rates and countdowns advance at least this often, even if nothing arrives. */
+const REFRESH_INTERVAL_MS = 500;
 
 export class Page {
-  readonly #access = new Access();
-  readonly #board = new Board();
-  readonly #subscriber = new Subscriber(this.#board, {
-    send: (symbols, id) => this.#connection.send(encodeSubscribe(symbols, this.#pace.rate, id)),
-    changed: (row) => {
-      if (row === this.#detail.row) this.#follow();
+  readonly #address = new HubAddress(location);
+  readonly #keyStore = new KeyStore();
+  readonly #api = new HubApi(this.#address, this.#keyStore);
+  readonly #watchlist = new WatchlistModel();
+  readonly #subscriber = new Subscriber<WatchlistRow>(this.#watchlist, {
+    send: (symbols, id) =>
+      this.#connection.send(encodeSubscribe(symbols, this.#refreshRate.rate, id)),
+    availabilityChanged: (row) => {
+      if (row === this.#detail.row) this.#restartChart();
     },
   });
-  readonly #session = new Session(this.#board, this.#subscriber);
-  readonly #connection = new Connection(openSocket, {
+  readonly #session = new Session(this.#watchlist, this.#subscriber);
+  readonly #connection = new Connection(() => openSocket(this.#address.socketUrl()), {
     opened: () => this.#opened(),
-    closed: (reason) => this.#closed(reason),
+    closed: (label) => this.#closed(label),
     received: (message) => this.#received(message),
-    changed: (state) => this.#connectionChanged(state),
+    stateChanged: (state) => this.#connectionChanged(state),
   });
-  readonly #status = new Status();
-  readonly #notice = new NoticeView();
-  readonly #trouble = new Trouble({
-    retried: () => this.#retryNow(),
-    changed: () => this.#frame.request(),
-    asked: () => this.#hubPanel.open(),
-    gaveUp: () => this.#removeRefused(),
-    tookBack: () => this.#connection.start(),
-  });
-  readonly #keyForm = new KeyForm((key, keeping) => this.#keyGiven(key, keeping));
-  readonly #hubPanel = new HubPanel(this.#access, {
-    keyForgotten: () => this.#keyForgotten(),
-    mayAsk: () => this.#connection.state.kind !== "held" || this.#maySeeOthers,
-  });
-  readonly #detail = new Detail();
-  readonly #table = new Table({
-    picked: (symbol) => this.#select(symbol),
-    removed: (symbol) => this.#remove(symbol),
-    uncovered: () => this.#frame.request(),
-  });
-  readonly #search = new Search(this.#access, {
-    chosen: (symbol) => this.#choose(symbol),
-    isWatched: (symbol) => this.#board.row(symbol) !== undefined,
-  });
-  readonly #frame = new Frame(() => this.#draw());
-  readonly #pace = new Pace(browserDisplay, () => this.#paceChanged());
-  readonly #follower = new Follower(openSocket, {
-    opened: (connection) => this.#showKey(connection),
-    received: (take) => {
-      this.#readable(take);
-      this.#frame.request();
+  readonly #chartStream = new ChartStream(() => openSocket(this.#address.socketUrl()), {
+    opened: (connection) => this.#authenticate(connection),
+    received: (process) => {
+      this.#catchUnreadable(process);
+      this.#renderLoop.request();
     },
-    refused: () => this.#makeDoWithBoard(),
+    connectionLimitReached: () => this.#giveUpChartStream(),
   });
-  /** The key is for one connection only: the chart begins with this page then. */
-  #onlyBoard = false;
-  /** The key is right, and not for the feed that the address names. */
-  #maySeeOthers = false;
-  /** Nothing is remembered: the page picks the first symbols as soon as there are some. */
-  #firstVisit = false;
-  #feedAnnounced: string | undefined;
+  readonly #notices = new NoticeModel(
+    () => this.#api.status(),
+    () => this.#renderLoop.request(),
+  );
+  readonly #statusBar = new StatusBar();
+  readonly #noticeView = new NoticeView(this.#address, (action) => this.#noticeClicked(action));
+  readonly #keyForm = new KeyForm((key, scope) => this.#keySubmitted(key, scope));
+  readonly #hubPanel = new HubPanel(this.#api, this.#address, this.#keyStore, {
+    keyForgotten: () => this.#keyForgotten(),
+    canRequest: () => this.#connection.state.kind !== "paused" || this.#mayReadOtherFeeds,
+  });
+  readonly #detail = new DetailView();
+  readonly #table = new WatchlistTable({
+    selected: (symbol) => this.#select(symbol),
+    removed: (symbol) => this.#remove(symbol),
+    rowsAppeared: () => this.#renderLoop.request(),
+  });
+  readonly #emptyState = new EmptyState((symbol) => this.#choose(symbol));
+  readonly #search = new Search(this.#api, {
+    chosen: (symbol) => this.#choose(symbol),
+    isWatched: (symbol) => this.#watchlist.row(symbol) !== undefined,
+  });
+  readonly #renderLoop = new RenderLoop(() => this.#draw());
+  readonly #refreshRate = new RefreshRate(browserDisplay, () => this.#refreshRateChanged());
+  /** Set when the key allows one session only; the chart then starts when the page is opened. */
+  #hasNoChartStream = false;
+  /** Set when the key is valid, but not for the feed in the page's address. */
+  #mayReadOtherFeeds = false;
+  /** Set while no watchlist was ever saved: the page then adds the first suggestions itself. */
+  #isFirstVisit = false;
+  /** The feed state that was last announced on this connection. */
+  #announcedState: string | undefined;
 
   start(): void {
-    const symbols = recall();
-    this.#firstVisit = symbols === undefined;
+    const symbols = loadWatchlist();
+    this.#isFirstVisit = symbols === undefined;
     if (symbols !== undefined) this.#watch(symbols);
     addEventListener("hashchange", () => this.#watchOnly(parseHash(location.hash)));
-    document.addEventListener("visibilitychange", () => this.#pace.visibilityChanged());
+    document.addEventListener("visibilitychange", () => this.#refreshRate.visibilityChanged());
     addEventListener("online", () => this.#retryNow());
-    setInterval(() => this.#frame.request(), REFRESH_EVERY_MS);
+    setInterval(() => this.#renderLoop.request(), REFRESH_INTERVAL_MS);
     this.#connection.start();
   }
 
   #opened(): void {
-    this.#showKey(this.#connection);
-    // Who asks for nothing would not be told that a key is needed.
-    if (this.#board.size === 0) this.#connection.send(encodeList());
-    this.#paced();
+    this.#authenticate(this.#connection);
+    // Without a subscription this command makes the hub report that it requires a key.
+    if (this.#watchlist.size === 0) this.#connection.send(encodeList());
+    this.#updateBackground();
     this.#subscriber.connected();
   }
 
-  #showKey(connection: Connection): void {
-    const { key } = this.#access;
+  #authenticate(connection: Connection): void {
+    const { key } = this.#keyStore;
     if (key !== undefined) connection.send(encodeAuth(key.id, key.secret));
   }
 
-  #closed(reason: string): void {
+  #closed(label: string): void {
     this.#session.disconnected(Date.now());
-    if (reason !== "replaced") return;
-    if (this.#follower.isFollowing) {
-      this.#makeDoWithBoard(); // the chart's connection may have been the one too many
+    if (label !== REPLACED) return;
+    if (this.#chartStream.isActive) {
+      this.#giveUpChartStream(); // the two connections of this page may have replaced each other
     } else {
-      this.#connection.hold();
-      this.#trouble.takenOver = true;
+      this.#connection.pause();
+      this.#notices.sessionReplaced = true;
     }
   }
 
-  #makeDoWithBoard(): void {
-    this.#onlyBoard = true;
-    this.#follower.stop();
+  #giveUpChartStream(): void {
+    this.#hasNoChartStream = true;
+    this.#chartStream.stop();
   }
 
-  /** Without a key there is nothing to be had, and to ask again would be held against this address. */
+  /** Pauses until the user enters a key, because the hub counts failed attempts per address. */
   #askForKey(problem: KeyProblem): void {
-    this.#connection.hold();
+    this.#connection.pause();
     this.#session.disconnected(Date.now());
-    this.#follower.stop();
-    if (problem === "wrong") this.#access.forget();
+    this.#chartStream.stop();
+    if (problem === "wrong") this.#keyStore.forget();
     if (problem === "insufficient") void this.#chooseFeed();
-    else this.#keyForm.ask(problem);
+    else this.#keyForm.show(problem);
   }
 
-  /** The hub's first feed is not for this key: shows what is, unless the address wants another one. */
+  /** Shows a feed that the key may read, unless the page's address asks for a certain one. */
   async #chooseFeed(): Promise<void> {
-    const view = await firstView(this.#access).catch(() => undefined);
-    if (view !== undefined && view !== feedName && givenFeed === undefined) {
-      useFeed(view);
+    const status = await this.#api.status().catch(() => undefined);
+    const view = status === undefined ? undefined : defaultView(status);
+    const { feed, requestedFeed } = this.#address;
+    if (view !== undefined && view !== feed && requestedFeed === undefined) {
+      this.#address.selectFeed(view);
       this.#connection.start();
       return;
     }
-    this.#keyForm.ask("insufficient");
-    this.#maySeeOthers = view !== undefined;
-    if (this.#maySeeOthers) this.#hubPanel.open();
+    this.#mayReadOtherFeeds = view !== undefined;
+    this.#keyForm.show("insufficient", this.#mayReadOtherFeeds);
+    if (this.#mayReadOtherFeeds) this.#hubPanel.open();
   }
 
-  #keyGiven(key: Key, keeping: Keeping): void {
-    this.#access.use(key, keeping);
-    this.#onlyBoard = this.#maySeeOthers = false;
-    useFeed(givenFeed);
-    this.#keyForm.close();
+  #keySubmitted(key: Key, scope: KeyScope): void {
+    this.#keyStore.set(key, scope);
+    this.#hasNoChartStream = false;
+    this.#mayReadOtherFeeds = false;
+    this.#address.selectFeed(this.#address.requestedFeed);
+    this.#keyForm.hide();
     this.#connection.start();
     void this.#hubPanel.refresh();
   }
 
   #keyForgotten(): void {
-    this.#access.forget();
+    this.#keyStore.forget();
     location.reload();
   }
 
-  /** One command for all names: those already subscribed to go on at the new rate. */
-  #paceChanged(): void {
-    this.#paced();
+  /** Renews all subscriptions with one command, which keeps them and changes their rate. */
+  #refreshRateChanged(): void {
+    this.#updateBackground();
     this.#subscriber.renew();
-    // Every trade is too much for a page that nobody sees; its chart is filled when it is shown.
-    if (this.#session.inBackground) this.#follower.stop();
-    else if (!this.#follower.isFollowing) this.#follow();
+    // A hidden page does not need every trade; the chart is filled when the page is visible again.
+    if (this.#session.inBackground) this.#chartStream.stop();
+    else if (!this.#chartStream.isActive) this.#restartChart();
   }
 
-  #paced(): void {
-    this.#session.inBackground = this.#pace.rate === RATE_HIDDEN;
+  #updateBackground(): void {
+    this.#session.inBackground = this.#refreshRate.rate === RATE_HIDDEN;
   }
 
-  /** Only decodes and updates plain state: drawing waits for the next frame. */
+  /** Decodes the message and updates the models; drawing waits for the next frame. */
   #received(message: ArrayBuffer): void {
-    this.#readable(() => this.#session.receive(decodeMessage(message), Date.now()));
+    this.#catchUnreadable(() => this.#session.receive(decodeMessage(message), Date.now()));
     const { keyProblem } = this.#session;
     if (keyProblem !== undefined) this.#askForKey(keyProblem);
     this.#feedChanged(this.#session.feed);
-    this.#frame.request();
+    this.#renderLoop.request();
   }
 
   #retryNow(): void {
     this.#connection.retryNow();
-    this.#follower.retryNow();
+    this.#chartStream.retryNow();
   }
 
-  #readable(receive: () => void): void {
+  /** Runs `process` and turns a WireError that it throws into a notice. */
+  #catchUnreadable(process: () => void): void {
     try {
-      receive();
+      process();
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.#trouble.fault = `A message of the hub could not be read: ${error.message}.`;
+      this.#notices.fault = { kind: "unreadable-message", detail: error.message };
     }
   }
 
   #connectionChanged(state: ConnectionState): void {
     if (state.kind === "live") {
-      this.#trouble.connected();
+      this.#notices.connected();
       announce("Connected to the hub.");
-    } else if (state.kind === "reconnecting" && !this.#trouble.lost) {
-      this.#trouble.disconnected(this.#access);
-      this.#feedAnnounced = undefined;
-      announce("The connection to the hub is lost. Reconnecting.");
+    } else if (state.kind === "reconnecting" && !this.#notices.isUnreachable) {
+      this.#notices.disconnected(this.#address.feed);
+      this.#announcedState = undefined;
+      announce("Lost the connection to the hub. Reconnecting.");
     }
-    this.#frame.request();
+    this.#renderLoop.request();
   }
 
   #feedChanged(feed: Feed | undefined): void {
-    if (feed === undefined || feed.state === this.#feedAnnounced) return;
-    const isFirst = this.#feedAnnounced === undefined;
-    this.#feedAnnounced = feed.state;
+    if (feed === undefined || feed.state === this.#announcedState) return;
+    const isFirst = this.#announcedState === undefined;
+    this.#announcedState = feed.state;
     announce(`The feed ${feed.name} is ${feed.state}.`);
-    if (feed.state === "down") this.#trouble.feedDown(feed.name, this.#access);
-    // A hub that has just started knows no symbols until its feed has sent some.
-    if (isFirst || feed.state === "live") this.#offerSuggestions();
-    if (isFirst && !this.#follower.isFollowing) this.#follow();
+    if (feed.state === "down") this.#notices.feedDown(feed.name);
+    // A hub that was just started knows no symbols until its feed has sent some.
+    if (isFirst || feed.state === "live") void this.#loadSuggestions();
+    if (isFirst && !this.#chartStream.isActive) this.#restartChart();
   }
 
+  #noticeClicked(action: NoticeAction): void {
+    switch (action) {
+      case "retry":
+        this.#retryNow();
+        break;
+      case "reconnect":
+        this.#connection.start();
+        break;
+      case "show-hub":
+        this.#hubPanel.open();
+        break;
+      case "dismiss":
+        this.#notices.dismiss(this.#session);
+        this.#renderLoop.request();
+        break;
+      case "remove-refused":
+        for (const { symbol } of this.#watchlist.refusedRows) this.#remove(symbol);
+        break;
+    }
+  }
+
+  /** Adds a symbol, unless it is already watched, and selects it. */
   #choose(symbol: string): void {
-    if (this.#board.row(symbol) === undefined) {
-      if (this.#board.size >= WATCHED_MAX) {
-        this.#trouble.fault = `This page watches ${WATCHED_MAX} symbols at most; remove one to add ${symbol}.`;
-        this.#frame.request();
+    if (this.#watchlist.row(symbol) === undefined) {
+      if (this.#watchlist.size >= WATCHED_MAX) {
+        this.#notices.fault = { kind: "watchlist-full", symbol };
+        this.#renderLoop.request();
         return;
       }
       this.#watch([symbol]);
       announce(`Watching ${symbol}.`);
     }
     this.#select(symbol);
-    this.#table.reveal(symbol);
+    this.#table.scrollTo(symbol);
   }
 
-  /** Adds symbols that are not yet watched. */
+  /** Adds those of the symbols that are not watched yet. */
   #watch(symbols: readonly string[]): void {
-    this.#firstVisit = false;
-    const added = symbols.filter((symbol) => this.#board.row(symbol) === undefined);
-    for (const symbol of added) this.#table.add(this.#board.add(symbol));
-    this.#subscriber.ask(added);
+    this.#isFirstVisit = false;
+    const added = symbols.filter((symbol) => this.#watchlist.row(symbol) === undefined);
+    for (const symbol of added) this.#table.add(this.#watchlist.add(symbol));
+    this.#subscriber.subscribe(added);
     const [first] = added;
     if (this.#detail.row === undefined && first !== undefined) this.#select(first);
-    this.#listChanged();
+    this.#watchlistChanged();
   }
 
   #remove(symbol: string): void {
-    const { symbols } = this.#board;
+    const { symbols } = this.#watchlist;
     const at = symbols.indexOf(symbol);
-    const makesRoom = this.#board.row(symbol)?.refused === undefined;
-    this.#board.remove(symbol);
+    const wasDelivered = this.#watchlist.row(symbol)?.refusal === undefined;
+    this.#watchlist.remove(symbol);
     this.#table.remove(symbol);
     this.#connection.send(encodeUnsubscribe([symbol]));
-    if (makesRoom) this.#subscriber.retry();
+    if (wasDelivered) this.#subscriber.retryRefused();
     announce(`No longer watching ${symbol}.`);
     if (this.#detail.row?.symbol === symbol) this.#select(symbols[at + 1] ?? symbols[at - 1]);
-    if (this.#board.size === 0) this.#search.focus();
-    this.#listChanged();
+    if (this.#watchlist.size === 0) this.#search.focus();
+    this.#watchlistChanged();
   }
 
-  #removeRefused(): void {
-    for (const { symbol } of this.#subscriber.refusedRows) this.#remove(symbol);
-  }
-
-  /** Another address was opened in this tab. */
+  /** Shows the list of another address that was opened in this tab. */
   #watchOnly(symbols: readonly string[] | undefined): void {
     if (symbols === undefined) return;
-    for (const symbol of this.#board.symbols) {
+    for (const symbol of this.#watchlist.symbols) {
       if (!symbols.includes(symbol)) this.#remove(symbol);
     }
     this.#watch(symbols);
   }
 
   #select(symbol: string | undefined): void {
-    const row = symbol === undefined ? undefined : this.#board.row(symbol);
+    const row = symbol === undefined ? undefined : this.#watchlist.row(symbol);
     const isOther = row !== this.#detail.row;
     this.#detail.show(row);
-    if (isOther) this.#follow();
+    if (isOther) this.#restartChart();
     this.#table.select(symbol);
-    this.#frame.request();
+    this.#renderLoop.request();
   }
 
-  /** Fills the chart of the selected symbol, once the hub lets this page in. */
-  #follow(): void {
+  /** Streams the trades of the selected symbol into the chart, once the hub accepts this page. */
+  #restartChart(): void {
     const { row } = this.#detail;
-    this.#follower.stop();
-    const isLetIn = this.#session.feed !== undefined;
-    if (!isLetIn || this.#onlyBoard || this.#session.inBackground) return;
-    if (row !== undefined && row.refused === undefined) this.#follower.follow(row);
+    this.#chartStream.stop();
+    const isAccepted = this.#session.feed !== undefined;
+    if (!isAccepted || this.#hasNoChartStream || this.#session.inBackground) return;
+    if (row !== undefined && row.refusal === undefined) {
+      this.#chartStream.start(row.symbol, row.history);
+    }
   }
 
-  #listChanged(): void {
-    remember(this.#board.symbols);
-    byId("empty").hidden = this.#board.size > 0;
-    this.#frame.request();
+  #watchlistChanged(): void {
+    saveWatchlist(this.#watchlist.symbols);
+    this.#emptyState.setVisible(this.#watchlist.size === 0);
+    this.#renderLoop.request();
   }
 
-  /** On the first visit the page begins with them by itself. */
-  #offerSuggestions(): void {
-    suggestSymbols(this.#access).then(
-      (symbols) => {
-        if (this.#firstVisit && symbols.length > 0) this.#watch(symbols);
-        byId("suggestions").replaceChildren(...symbols.map((symbol) => this.#suggestion(symbol)));
-        byId("suggestions-group").hidden = symbols.length === 0;
-        byId("empty").hidden = this.#board.size > 0;
-      },
-      // Without a hub there is nothing to suggest; the notice already says what is wrong.
-      () => undefined,
-    );
-  }
-
-  #suggestion(symbol: string): HTMLButtonElement {
-    const button = create("button", { type: "button", textContent: symbol });
-    button.addEventListener("click", () => this.#choose(symbol));
-    return button;
+  /** Offers symbols of the feed; on the first visit it adds them to the watchlist. */
+  async #loadSuggestions(): Promise<void> {
+    const list = await this.#api.findSymbols("", CANDIDATES_MAX).catch(() => undefined);
+    // Without an answer there is nothing to suggest, and the notice already shows the problem.
+    if (list === undefined) return;
+    const symbols = suggestSymbols(list.symbols);
+    if (this.#isFirstVisit && symbols.length > 0) this.#watch(symbols);
+    this.#emptyState.suggest(symbols);
+    this.#emptyState.setVisible(this.#watchlist.size === 0);
   }
 
   #draw(): void {
     const nowMs = Date.now();
-    const connected = this.#connection.state.kind === "live";
-    this.#status.draw(this.#connection.state, this.#session, nowMs);
-    this.#notice.show(this.#trouble.notice(this.#session, this.#subscriber.refusedRows));
-    document.body.dataset["connected"] = String(connected);
-    this.#detail.draw(nowMs, connected);
-    if (this.#table.draw(nowMs)) this.#frame.request();
+    const isConnected = this.#connection.state.kind === "live";
+    this.#statusBar.draw(this.#connection.state, this.#session, nowMs);
+    this.#noticeView.show(this.#notices.current(this.#session, this.#watchlist.refusedRows));
+    document.body.dataset["connected"] = String(isConnected);
+    this.#detail.draw(nowMs, isConnected);
+    if (this.#table.draw(nowMs)) this.#renderLoop.request();
   }
 }
 
@@ -342,9 +363,3 @@ const browserDisplay: Display = {
   },
   onFrame: (callback) => void requestAnimationFrame(callback),
 };
-
-function openSocket(): Socket {
-  const socket = new WebSocket(socketAddress(), SUBPROTOCOL);
-  socket.binaryType = "arraybuffer";
-  return socket as Socket;
-}

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import {
+  Backoff,
+  DELAY_MS_MAX,
+  FIRST_DELAY_MS,
+  RETRY_MS_MAX,
+  RETRY_SPREAD_MS,
+} from "../../src/client/backoff.ts";
+
+test("delay bounds double up to the maximum", () => {
+  const backoff = new Backoff(() => 1);
+  const delays = Array.from({ length: 8 }, () => backoff.nextDelayMs());
+  assert.deepEqual(delays.slice(0, 4), [1, 2, 4, 8].map((factor) => factor * FIRST_DELAY_MS));
+  assert.equal(delays.at(-1), DELAY_MS_MAX);
+});
+
+test("delays never exceed the maximum, even after thousands of attempts", () => {
+  const backoff = new Backoff(() => 1);
+  for (let attempt = 0; attempt < 5000; attempt += 1) {
+    assert.ok(backoff.nextDelayMs() <= DELAY_MS_MAX);
+  }
+});
+
+test("a delay is a random part of its bound", () => {
+  assert.equal(new Backoff(() => 0).nextDelayMs(), 0);
+  assert.equal(new Backoff(() => 0.5).nextDelayMs(), FIRST_DELAY_MS / 2);
+});
+
+test("reset restores the first bound", () => {
+  const backoff = new Backoff(() => 1);
+  backoff.nextDelayMs();
+  backoff.nextDelayMs();
+  backoff.reset();
+  assert.equal(backoff.nextDelayMs(), FIRST_DELAY_MS);
+});
+
+test("a delay requested by the hub is capped, and gets up to a second of jitter", () => {
+  assert.equal(new Backoff(() => 0).nextDelayMs(2500), 2500);
+  assert.equal(new Backoff(() => 1).nextDelayMs(2500), 2500 + RETRY_SPREAD_MS);
+  assert.equal(new Backoff(() => 0).nextDelayMs(999_999_999_999), RETRY_MS_MAX);
+});
+
+test("a delay requested by the hub does not lengthen later delays", () => {
+  const backoff = new Backoff(() => 1);
+  backoff.nextDelayMs(2500);
+  assert.equal(backoff.nextDelayMs(), FIRST_DELAY_MS);
+});
