@@ -58,7 +58,7 @@ impl Connector for Tcp {
     type Stream = MaybeTlsStream<TcpStream>;
 
     async fn connect(&self) -> Result<Opened<Self::Stream>, ConnectError> {
-        let (hub, within) = (self.hub.address(), self.within);
+        let (hub, within) = (self.hub.socket_address(), self.within);
         tokio::time::timeout(within, self.attempt())
             .await
             .unwrap_or(Err(ConnectError::TimedOut { hub, within }))
@@ -67,11 +67,11 @@ impl Connector for Tcp {
 
 impl Tcp {
     async fn attempt(&self) -> Result<Opened<MaybeTlsStream<TcpStream>>, ConnectError> {
-        let hub = self.hub.address();
+        let hub = self.hub.socket_address();
         let unreachable = |source| ConnectError::Unreachable { hub: hub.clone(), source };
         let stream = TcpStream::connect(&hub).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        let uri = self.hub.ws_uri(&self.feed);
+        let uri = self.hub.ws_url(&self.feed);
         let trust = self.tls.clone().map(tokio_tungstenite::Connector::Rustls);
         let upgrading = handshake(stream, &uri, &hub, self.encoding, self.token.as_ref(), trust);
         let socket = Box::pin(upgrading).await?; // it is large

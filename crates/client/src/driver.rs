@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tickwire_protocol::Encoding;
+use tickwire_protocol::{Encoding, requested_delay};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
@@ -68,7 +68,7 @@ impl<C: Connector> Driver<C> {
             };
             drop(socket);
             if let Some(backoff) = &mut self.backoff {
-                backoff.lasted(now() - began);
+                backoff.on_connection_lost(now() - began);
             }
             match self.reconnect(reason).await {
                 Some(next) => opened = next,
@@ -141,9 +141,12 @@ impl<C: Connector> Driver<C> {
     /// Tries until there is a connection again; `None` if the client was dropped, or does not want one.
     async fn reconnect(&mut self, mut reason: Disconnect) -> Option<Opened<C::Stream>> {
         loop {
-            let told = if let Disconnect::Closed { reason, .. } = &reason { reason } else { "" };
+            let requested = match &reason {
+                Disconnect::Closed { reason, .. } => requested_delay(reason),
+                _ => None,
+            };
             let backoff = self.backoff.as_mut().filter(|_| !reason.is_final());
-            let retry_in = backoff.map(|backoff| backoff.delay_after(told, rand::random()));
+            let retry_in = backoff.map(|backoff| backoff.next_delay(requested, rand::random()));
             self.undelivered.push(Event::Disconnected { reason, retry_in });
             self.pause(retry_in).await?;
             tokio::select! {

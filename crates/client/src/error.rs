@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use tickwire_protocol::{ErrorCode, ValueError};
-
-/// Why a text is not the address of a hub.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; expected ws://HOST[:PORT][/PREFIX] or wss://…")]
-pub struct HubUrlError(pub(crate) String);
+use tickwire_protocol::{ErrorCode, HubUrlError, ValueError};
 
 /// Why a connection could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -28,31 +28,29 @@
 //! task per client moves bytes between them and the socket. [`load`] is a load generator of its own, with a
 //! cheaper way to read.
 
-mod backoff;
 mod client;
 mod connect;
 mod driver;
 mod error;
 mod event;
-mod hub_url;
+pub mod http;
 pub mod load;
 mod position;
 mod sequence;
 mod session;
+mod tls;
 mod token;
 mod wanted;
 
-pub use backoff::Backoff;
 pub use client::{Builder, Client};
-pub use error::{ConnectError, Ended, HubUrlError, ReplayError};
+pub use error::{ConnectError, Ended, ReplayError};
 pub use event::{Disconnect, Event, Topic};
-pub use hub_url::HubUrl;
 pub use position::Position;
 pub use token::{Token, TokenError};
 pub use wanted::names;
 
 pub use tickwire_protocol::{
-    Channel, Delivery, Encoding, ErrorCode, Feed, FeedState, MaxRate, OnLag, PerChannel, Price,
-    Quote, Replay, ReplaySpeed, ReplayStart, ResumeOutcome, Selection, Seq, SubscriptionSet,
-    Symbol, Tick, TickData, Trade, UnixNanos, ValueError,
+    Backoff, Channel, Delivery, Encoding, ErrorCode, Feed, FeedState, HubUrl, HubUrlError, MaxRate,
+    OnLag, PerChannel, Price, Quote, Replay, ReplaySpeed, ReplayStart, ResumeOutcome, Selection,
+    Seq, SubscriptionSet, Symbol, Tick, TickData, Trade, UnixNanos, ValueError,
 };

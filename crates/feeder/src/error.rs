@@ -70,7 +70,9 @@ fn hint(code: u16, detail: &str) -> &'static str {
         401 | 402 => {
             "; give a key that may publish (ID:SECRET), or the hub's publish token, with --token or TICKWIRE_TOKEN"
         }
-        404 if detail.is_empty() => "; is it a Tickwire hub, and the address without a path?",
+        404 if detail.is_empty() => {
+            "; is it a Tickwire hub, and is the path before /publish right?"
+        }
         409 => "; another process publishes with the same publisher id",
         _ => "",
     }

@@ -44,8 +44,10 @@ pub use error::{FeedError, PublishError};
 pub use ndjson::write_ndjson;
 pub use pace::{Pace, Speed, SpeedError};
 pub use progress::{Counts, Progress};
-pub use publisher::{HubUrl, HubUrlError, PublisherConfig, PublisherId, PublisherIdError, publish};
+pub use publisher::{PublisherConfig, PublisherId, PublisherIdError, publish};
 pub use replay::{OnError, Replay, ReplayConfig};
 pub use simulator::{SimConfig, Simulator};
 pub use source::{Source, SourceError};
 pub use tls::{Authorities, AuthoritiesError};
+
+pub use tickwire_protocol::{HubUrl, HubUrlError};

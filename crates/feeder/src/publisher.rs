@@ -6,8 +6,6 @@
 //! with the same publisher id and the same source, the hub says the last mark it has, and publishing
 //! goes on from there: with what is kept, or with the source brought back to it.
 
-mod address;
-mod backoff;
 mod connection;
 mod mark;
 mod position;
@@ -18,13 +16,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_protocol::{Feed, PublishRequest};
+use tickwire_protocol::{Feed, HubUrl, PublishRequest};
 use tokio_util::sync::CancellationToken;
 
 use crate::schedule::Schedule;
 use crate::supply::Supply;
 use crate::{Authorities, Counts, FeedError, Pace, Progress, Source};
-pub use address::{HubUrl, HubUrlError};
 pub(crate) use connection::epoch;
 use session::Publisher;
 

@@ -73,7 +73,7 @@ pub(crate) fn told(error: &Error) -> String {
             ": its authority is not known here; --tls-ca FILE makes one known"
         }
         Some(rustls::Error::InvalidMessage(_)) => {
-            ": does it speak TLS there? Without, the address begins with ws://"
+            ": the server does not speak TLS there; without TLS the address begins with http:// or ws://"
         }
         _ => "",
     };

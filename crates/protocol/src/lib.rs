@@ -23,6 +23,7 @@
 //! ```
 
 mod alpaca;
+mod backoff;
 mod channel;
 mod command;
 mod control;
@@ -33,6 +34,7 @@ mod error;
 mod error_code;
 mod feed;
 mod fields;
+mod hub_url;
 mod json;
 mod limits;
 mod message;
@@ -56,6 +58,7 @@ pub use alpaca::{
     AlpacaCommand, AlpacaCommandError, AlpacaCommands, decode_alpaca_stream,
     write_alpaca_subscription,
 };
+pub use backoff::{Backoff, requested_delay};
 pub use channel::Channel;
 pub use command::{Command, CommandError, PublishRequest, SourceReport, SubscribeRequest};
 pub use control::Control;
@@ -65,6 +68,7 @@ pub use encoding::Encoding;
 pub use error::{DecodeError, ValueError};
 pub use error_code::ErrorCode;
 pub use feed::{Feed, FeedState};
+pub use hub_url::{HubUrl, HubUrlError};
 pub use limits::{
     CONDITIONS_MAX, REPORT_TEXT_BYTES_MAX, SYMBOL_BYTES_MAX, TEXT_BYTES_MAX, TICK_BYTES_MAX,
 };

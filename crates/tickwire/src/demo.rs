@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tickwire_feeder::{
-    HubUrl, Pace, Progress, PublisherConfig, SimConfig, Simulator, Speed, publish,
-};
+use tickwire_feeder::{Pace, Progress, PublisherConfig, SimConfig, Simulator, Speed, publish};
 use tickwire_hub::{Config, HAS_PAGE, Hub};
+use tickwire_protocol::HubUrl;
 use tokio_util::sync::CancellationToken;
 
 use crate::flags::{listen, rate, seed, symbols, usage};
@@ -92,7 +91,7 @@ async fn simulate(args: Args, hub: SocketAddr, cancel: CancellationToken) -> any
         ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], hub.port())),
         _ => hub,
     };
-    let url: HubUrl = format!("ws://{reachable}").parse()?;
+    let url: HubUrl = format!("http://{reachable}").parse()?;
     let progress = Arc::new(Progress::default());
     let _ends_with_market = cancel.clone().drop_guard();
     publish(market, pace, PublisherConfig::new(url), cancel, progress).await?;

@@ -7,6 +7,9 @@ use clap::error::ErrorKind;
 use tickwire_feeder::SimConfig;
 use tickwire_protocol::{Channel, Delivery, MaxRate, Symbol};
 
+/// The hub that commands talk to unless told otherwise.
+pub(crate) const DEFAULT_HUB: &str = "http://127.0.0.1:8080";
+
 /// A channel by its name.
 pub(crate) fn channel(text: &str) -> Result<Channel, String> {
     Channel::from_name(text).ok_or_else(|| {
@@ -120,7 +123,7 @@ pub(crate) fn hinted(error: anyhow::Error) -> anyhow::Error {
                 Some("its authority is not known here; --tls-ca FILE makes one known")
             }
             rustls::Error::InvalidMessage(_) => {
-                Some("does it speak TLS there? Without, the address begins with ws://")
+                Some("the server does not speak TLS there; without TLS the address begins with http:// or ws://")
             }
             _ => None,
         }

@@ -1,38 +1,39 @@
 //! `tickwire healthcheck`: for containers, which have no curl.
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use tickwire_client::http::Get;
+use tickwire_protocol::HubUrl;
+
+use crate::flags::{DEFAULT_HUB, hinted};
+use crate::tls::TlsArgs;
 
 /// Flags of `tickwire healthcheck`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The hub to ask
-    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080", env = "TICKWIRE_HUB")]
-    hub: String,
+    /// Address of the hub to ask
+    #[arg(long, value_name = "URL", default_value = DEFAULT_HUB, env = "TICKWIRE_HUB")]
+    hub: HubUrl,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 const TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// Asks whether the hub is ready; fails if it is not.
+/// The longest answer to show, in bytes.
+const ANSWER_BYTES_MAX: usize = 200;
+
+/// Asks the hub whether it is ready; fails if it is not.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let host = args.hub.split_once("://").map_or(args.hub.as_str(), |(_, host)| host);
-    let host = host.trim_end_matches('/');
-    let address = host
-        .to_socket_addrs()
-        .with_context(|| format!("--hub {}: expected ws://HOST:PORT", args.hub))?
-        .next()
-        .with_context(|| format!("--hub {}: no address", args.hub))?;
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)
-        .with_context(|| format!("cannot reach the hub at {address}"))?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(1_024).read_to_string(&mut answer)?;
-    match answer.lines().next() {
-        Some(status) if status.contains(" 200 ") => Ok(()),
-        status => bail!("not ready: {}", status.unwrap_or("no answer")),
-    }
+    let tls = args.tls.read()?.map(|authorities| authorities.client_config());
+    let get = Get { token: None, tls, timeout: TIMEOUT, body_bytes_max: ANSWER_BYTES_MAX };
+    let response = get
+        .send(&args.hub, "/readyz")
+        .with_context(|| format!("cannot reach the hub at {}", args.hub))
+        .map_err(hinted)?;
+    let said = String::from_utf8_lossy(&response.body);
+    let said = said.trim();
+    anyhow::ensure!(response.status == 200, "not ready: HTTP {} {said}", response.status);
+    Ok(())
 }

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tickwire_client::Token;
 use tickwire_client::load::{Plan, Report, allow_files, run as run_plan, svg};
-use tickwire_client::{HubUrl, Token};
-use tickwire_protocol::{Channel, Delivery, Feed, OnLag};
+use tickwire_protocol::{Channel, Delivery, Feed, HubUrl, HubUrlError, OnLag};
 
-use crate::flags::{DeliveryArgs, channel, duration, some_duration};
+use crate::flags::{DEFAULT_HUB, DeliveryArgs, channel, duration, some_duration};
 use crate::shutdown;
 use crate::token::TokenArgs;
 use progress::Bar;
@@ -39,7 +39,7 @@ Needs something that publishes: `tickwire demo`, or `tickwire hub` and `tickwire
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Address of the hub; it speaks no TLS
-    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = "ws://127.0.0.1:8080",
+    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = DEFAULT_HUB,
         value_parser = plain_hub)]
     hub: HubUrl,
     /// Name of the feed
@@ -86,9 +86,8 @@ pub(crate) struct Args {
 
 /// The address of a hub with which no TLS is spoken.
 fn plain_hub(text: &str) -> Result<HubUrl, String> {
-    let hub: HubUrl =
-        text.parse().map_err(|error: tickwire_client::HubUrlError| error.to_string())?;
-    match hub.is_encrypted() {
+    let hub: HubUrl = text.parse().map_err(|error: HubUrlError| error.to_string())?;
+    match hub.uses_tls() {
         true => Err("load speaks no TLS; expected ws://HOST[:PORT][/PREFIX]".to_owned()),
         false => Ok(hub),
     }

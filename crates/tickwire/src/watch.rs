@@ -10,10 +10,10 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tickwire_client::{Client, HubUrl, names};
-use tickwire_protocol::{Channel, Delivery, Feed, Replay, ReplaySpeed, ReplayStart};
+use tickwire_client::{Client, names};
+use tickwire_protocol::{Channel, Delivery, Feed, HubUrl, Replay, ReplaySpeed, ReplayStart};
 
-use crate::flags::{DeliveryArgs, channel, hinted, some_duration, symbol, usage};
+use crate::flags::{DEFAULT_HUB, DeliveryArgs, channel, hinted, some_duration, symbol, usage};
 use crate::shutdown;
 use crate::tls::TlsArgs;
 use crate::token::TokenArgs;
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(value_name = "SYMBOL", required = true, value_parser = name)]
     symbols: Vec<String>,
     /// Address of the hub
-    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = "ws://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = DEFAULT_HUB)]
     hub: HubUrl,
     /// Name of the feed
     #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]

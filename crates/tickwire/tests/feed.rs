@@ -105,7 +105,7 @@ fn bad_flags_are_usage_errors_that_name_flag_value_and_what_is_allowed() {
         (&["sim", "--ticks", "0"], ["'0' for '--ticks", "expected a whole number from 1"]),
         (&["sim", "--duration", "soon"], ["'soon' for '--duration", "such as 500ms, 30s or 5m"]),
         (&["sim", "--start", "noon"], ["'noon' for '--start", "expected RFC 3339"]),
-        (&["sim", "--hub", "hub:1"], ["'hub:1' for '--hub", "ws://127.0.0.1:8080"]),
+        (&["sim", "--hub", "hub:1"], ["'hub:1' for '--hub", "such as http://127.0.0.1:8080"]),
         (&["sim", "--feed", "A B"], ["'A B' for '--feed", "expected 1 to 24 of a-z"]),
         (&["sim", "--publisher", ""], ["for '--publisher", "expected 1 to 64"]),
         (&["sim", "--when-behind", "x"], ["'x' for '--when-behind", "wait, drop"]),

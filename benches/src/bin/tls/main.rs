@@ -99,7 +99,7 @@ async fn board(program: &Path, encrypted: bool, rate: usize) -> Result<Board> {
     let feeder = Feeder::start(program, &flags, folder.path().join("feeder.log"))?;
     sleep(WARMUP).await;
     let url = address.parse()?;
-    let list = move || list_symbols(&url, &Feed::default(), None, &[Channel::Trades]);
+    let list = move || list_symbols(&url, &Feed::default(), None, None, &[Channel::Trades]);
     let known = tokio::task::spawn_blocking(list).await??.symbols;
     let names = |session: usize| {
         (0..NAMES).map(|name| known[(session * 7 + name) % known.len()].to_string()).collect()

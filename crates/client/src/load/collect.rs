@@ -85,11 +85,11 @@ pub fn run(
 }
 
 fn resolve(plan: &Plan) -> Result<SocketAddr, LoadError> {
-    if plan.hub.is_encrypted() {
+    if plan.hub.uses_tls() {
         return Err(LoadError::Encrypted { hub: plan.hub.clone() });
     }
-    let hub = plan.hub.address();
-    let unreachable = |source| LoadError::Unreachable { hub: plan.hub.address(), source };
+    let hub = plan.hub.socket_address();
+    let unreachable = |source| LoadError::Unreachable { hub: plan.hub.socket_address(), source };
     let mut found = hub.to_socket_addrs().map_err(unreachable)?;
     found.next().ok_or_else(|| unreachable(std::io::ErrorKind::AddrNotAvailable.into()))
 }

@@ -41,7 +41,7 @@ impl Handshake {
              Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Protocol: {}\r\n{authorization}\r\n",
             plan.hub.ws_path(&plan.feed),
-            plan.hub.address(),
+            plan.hub.authority(),
             Encoding::MSGPACK_SUBPROTOCOL,
         );
         out.extend_from_slice(request.as_bytes());

@@ -1,19 +1,21 @@
 //! Asks the hub which symbols it has.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use serde::Deserialize;
 use tickwire_protocol::{Channel, Feed, Symbol};
 
+use crate::http::{Get, Response};
 use crate::{HubUrl, Token};
 
-/// How long the hub may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// The longest wait for the hub.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Largest answer taken: the hub lists at most 1,000 symbols.
-const ANSWER_BYTES_MAX: u64 = 1 << 20;
+/// The longest list to accept, in bytes: the hub lists at most 1,000 symbols.
+const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// What the hub lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +60,8 @@ struct Entry {
     channels: Vec<String>,
 }
 
-/// Asks the hub for the symbols of a feed. Blocks, a few seconds at most.
+/// Asks the hub for the symbols of a feed. `tls` is as in [`Get::tls`](crate::http::Get::tls). Blocks,
+/// a few seconds at most.
 ///
 /// # Errors
 /// If the hub cannot be reached or does not answer as one.
@@ -66,40 +69,29 @@ pub fn list_symbols(
     hub: &HubUrl,
     feed: &Feed,
     token: Option<&Token>,
+    tls: Option<&Arc<ClientConfig>>,
     channels: &[Channel],
 ) -> Result<Listed, SymbolsError> {
-    let address = hub.address();
-    let path = hub.http_path(&format!("/api/symbols?feed={feed}&limit=1000"));
-    let answer = get(&address, &path, token)
-        .map_err(|source| SymbolsError::Unreachable { hub: address.clone(), source })?;
-    read(&answer, channels).map_err(|problem| SymbolsError::Refused { hub: address, problem })
+    let address = hub.socket_address();
+    let path = format!("/api/symbols?feed={feed}&limit=1000");
+    let get = Get { token, tls: tls.cloned(), timeout: TIMEOUT, body_bytes_max: BODY_BYTES_MAX };
+    let refused = |problem| SymbolsError::Refused { hub: address.clone(), problem };
+    let response = get.send(hub, &path).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData
+            if source.get_ref().is_some_and(|e| !e.is::<rustls::Error>()) =>
+        {
+            refused(source.to_string())
+        }
+        _ => SymbolsError::Unreachable { hub: address.clone(), source },
+    })?;
+    parse(&response, channels).map_err(refused)
 }
 
-/// One request of HTTP/1.0, which ends with the connection and is never sent in chunks.
-fn get(address: &str, path: &str, token: Option<&Token>) -> io::Result<Vec<u8>> {
-    let no_address = || io::Error::from(io::ErrorKind::AddrNotAvailable);
-    let resolved = address.to_socket_addrs()?.next().ok_or_else(no_address)?;
-    let mut stream = TcpStream::connect_timeout(&resolved, ANSWER_WITHIN)?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    let authorization = token
-        .map(|token| format!("Authorization: {}\r\n", token.authorization()))
-        .unwrap_or_default();
-    let request = format!(
-        "GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n{authorization}\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
-    Ok(answer)
-}
-
-fn read(answer: &[u8], channels: &[Channel]) -> Result<Listed, String> {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or("no HTTP")?;
-    let (head, body) = (String::from_utf8_lossy(&answer[..end]), &answer[end + 4..]);
-    let status = head.split(' ').nth(1).unwrap_or("");
-    if status != "200" {
+fn parse(response: &Response, channels: &[Channel]) -> Result<Listed, String> {
+    let Response { status, body } = response;
+    if *status != 200 {
         let detail: String = String::from_utf8_lossy(body).chars().take(200).collect();
-        return Err(format!("HTTP {status:.3} {}", detail.trim()).trim_end().to_owned());
+        return Err(format!("HTTP {status} {}", detail.trim()).trim_end().to_owned());
     }
     let answer: Answer = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let wanted = |entry: &Entry| {
@@ -119,20 +111,20 @@ mod tests {
 
     #[test]
     fn symbols_of_the_wanted_channels_are_listed() {
-        let answer = b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{\"feed\":\"main\",\"total\":3,\
-            \"symbols\":[{\"symbol\":\"A\",\"channels\":[\"trades\"]},{\"symbol\":\"B\",\"channels\":[\"bars\"]}]}";
-        let listed = read(answer, &[Channel::Trades, Channel::Quotes]).unwrap();
+        let body = br#"{"feed":"main","total":3,"symbols":[{"symbol":"A","channels":["trades"]},
+            {"symbol":"B","channels":["bars"]}]}"#;
+        let response = Response { status: 200, body: body.to_vec() };
+        let listed = parse(&response, &[Channel::Trades, Channel::Quotes]).unwrap();
         assert_eq!((listed.total, listed.symbols), (3, vec![Symbol::new("A").unwrap()]));
     }
 
     #[test]
     fn other_answers_are_refused_with_what_they_say() {
-        let refused = |answer: &[u8]| read(answer, &Channel::ALL).unwrap_err();
-        assert_eq!(
-            refused(b"HTTP/1.0 404 Not Found\r\n\r\nno such feed\n"),
-            "HTTP 404 no such feed"
-        );
-        assert_eq!(refused(b"SSH-2.0"), "no HTTP");
-        assert!(refused(b"HTTP/1.0 200 OK\r\n\r\n<html>").contains("expected value"));
+        let refused = |status, body: &str| {
+            let response = Response { status, body: body.as_bytes().to_vec() };
+            parse(&response, &Channel::ALL).unwrap_err()
+        };
+        assert_eq!(refused(404, "no such feed\n"), "HTTP 404 no such feed");
+        assert!(refused(200, "<html>").contains("expected value"));
     }
 }

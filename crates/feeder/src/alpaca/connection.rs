@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use tickwire_protocol::requested_delay;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -66,8 +67,12 @@ impl Connection {
             Some(Ok(Message::Close(Some(frame)))) => {
                 let reason: String = frame.reason.chars().take(SAID_CHARS_MAX).collect();
                 let said = format!("closed by the upstream: {} {reason}", frame.code);
-                // A newer connection of the same key, which it would be thrown out by in turn.
-                Err(if reason == "replaced" { End::Occupied(said) } else { End::Lost(said) })
+                Err(match requested_delay(&frame.reason) {
+                    Some(delay) => End::ShuttingDown(said, delay),
+                    // A newer connection uses the key; reconnecting would replace that one in turn.
+                    None if reason == "replaced" => End::Occupied(said),
+                    None => End::Lost(said),
+                })
             }
             Some(Ok(Message::Close(None))) => Err(End::Lost("closed by the upstream".to_owned())),
             Some(Ok(message)) => Ok(message),

@@ -2,57 +2,34 @@
 
 use std::time::Duration;
 
-use tickwire_protocol::UnixNanos;
+use tickwire_protocol::{Backoff, UnixNanos};
 
-/// A connection that was of use for so long makes the next one begin with short waits again.
-const HEALTHY: Duration = Duration::from_secs(60);
-
-/// Why there is no connection, or no longer; with what people are told.
+/// Why there is no connection to the upstream, with a text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
-    /// It may work at once: the connection failed or was given up.
+    /// The connection failed or was given up; the next attempt may succeed.
     Lost(String),
-    /// Another connection holds the key's place.
+    /// The upstream is a hub that shuts down and asks for this delay.
+    ShuttingDown(String, Duration),
+    /// Another connection uses the key.
     Occupied(String),
-    /// The upstream does not want us; somebody has to mend something.
+    /// The upstream rejects the relay until a person changes something.
     Refused(String),
 }
 
 impl End {
     pub(super) fn reason(&self) -> &str {
         match self {
-            Self::Lost(reason) | Self::Occupied(reason) | Self::Refused(reason) => reason,
+            Self::Lost(reason)
+            | Self::ShuttingDown(reason, _)
+            | Self::Occupied(reason)
+            | Self::Refused(reason) => reason,
         }
     }
 }
 
-/// Waits between a least one and a bound that doubles, anywhere between the two, so that many relays
-/// do not come back at once and none comes back at once again and again.
-#[derive(Debug)]
-struct Backoff {
-    least: Duration,
-    most: Duration,
-    bound: Duration,
-}
-
-impl Backoff {
-    const fn new(least_secs: u64, most_secs: u64) -> Self {
-        let (least, most) = (Duration::from_secs(least_secs), Duration::from_secs(most_secs));
-        Self { least, most, bound: Duration::from_secs(least_secs * 2) }
-    }
-
-    fn next(&mut self, chance: f64) -> Duration {
-        let wait = self.least + (self.bound - self.least).mul_f64(chance);
-        self.bound = (self.bound * 2).min(self.most);
-        wait
-    }
-
-    fn reset(&mut self) {
-        self.bound = self.least * 2;
-    }
-}
-
-/// What the next wait is.
+/// The reconnect policies of a relay, one for each kind of end. Each has a minimum, so that a relay
+/// never floods an upstream with logins.
 #[derive(Debug)]
 pub(super) struct Retry {
     lost: Backoff,
@@ -60,33 +37,36 @@ pub(super) struct Retry {
     refused: Backoff,
 }
 
+/// A policy with delays from `min_secs` to `max_secs`; the ceiling starts at twice the minimum.
+fn backoff(min_secs: u64, max_secs: u64) -> Backoff {
+    let min = Duration::from_secs(min_secs);
+    Backoff::new(min * 2, Duration::from_secs(max_secs)).with_min(min)
+}
+
 impl Retry {
-    pub(super) const fn new() -> Self {
-        Self {
-            lost: Backoff::new(1, 60),
-            occupied: Backoff::new(5, 60),
-            refused: Backoff::new(30, 300),
-        }
+    pub(super) fn new() -> Self {
+        Self { lost: backoff(1, 60), occupied: backoff(5, 60), refused: backoff(30, 300) }
     }
 
-    /// The wait after a connection that was of use since `ready`, if it ever was; `chance` is uniform
-    /// from 0 to 1.
+    /// Returns the delay after a connection that was ready since `ready`, if it ever was; `random` is
+    /// uniform from 0 to 1.
     pub(super) fn wait(
         &mut self,
         end: &End,
         ready: Option<UnixNanos>,
         now: UnixNanos,
-        chance: f64,
+        random: f64,
     ) -> Duration {
-        if ready.is_some_and(|ready| now.since(ready) >= HEALTHY) {
+        if let Some(ready) = ready {
             for backoff in [&mut self.lost, &mut self.occupied, &mut self.refused] {
-                backoff.reset();
+                backoff.on_connection_lost(now.since(ready));
             }
         }
         match end {
-            End::Lost(_) => self.lost.next(chance),
-            End::Occupied(_) => self.occupied.next(chance),
-            End::Refused(_) => self.refused.next(chance),
+            End::Lost(_) => self.lost.next_delay(None, random),
+            End::ShuttingDown(_, requested) => self.lost.next_delay(Some(*requested), random),
+            End::Occupied(_) => self.occupied.next_delay(None, random),
+            End::Refused(_) => self.refused.next_delay(None, random),
         }
     }
 }
@@ -95,9 +75,9 @@ impl Retry {
 mod tests {
     use super::*;
 
-    fn waits(end: &End, chance: f64) -> Vec<u64> {
+    fn waits(end: &End, random: f64) -> Vec<u64> {
         let mut retry = Retry::new();
-        (0..8).map(|_| retry.wait(end, None, UnixNanos(0), chance).as_secs()).collect()
+        (0..8).map(|_| retry.wait(end, None, UnixNanos(0), random).as_secs()).collect()
     }
 
     #[test]
@@ -113,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_minute_of_health_makes_waits_short_again() {
+    fn only_a_healthy_minute_resets_the_waits() {
         let mut retry = Retry::new();
         let lost = End::Lost(String::new());
         let at = |secs: u64| UnixNanos(secs * 1_000_000_000);
@@ -122,5 +102,12 @@ mod tests {
         }
         assert_eq!(retry.wait(&lost, Some(at(100)), at(159), 1.0).as_secs(), 60);
         assert_eq!(retry.wait(&lost, Some(at(100)), at(160), 1.0).as_secs(), 2);
+    }
+
+    #[test]
+    fn upstream_that_shuts_down_says_how_long_to_wait() {
+        let end = End::ShuttingDown(String::new(), Duration::from_secs(7));
+        assert_eq!(waits(&end, 0.0), [7; 8]);
+        assert_eq!(waits(&end, 1.0), [8; 8]);
     }
 }

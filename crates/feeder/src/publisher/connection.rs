@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tickwire_protocol::{Command, Control, Element, Encoding, ErrorCode, decode_message};
+use tickwire_protocol::{
+    Command, Control, Element, Encoding, ErrorCode, decode_message, requested_delay,
+};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -14,7 +16,6 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use super::PublisherConfig;
-use super::backoff::told as wait_told;
 use crate::tls::told;
 use crate::{Authorities, PublishError};
 
@@ -61,7 +62,7 @@ impl Link {
     }
 
     async fn open_unbounded(config: &PublisherConfig, demand: bool) -> Result<Self, Problem> {
-        let url = config.hub.endpoint(&format!("/publish?feed={}", config.feed));
+        let url = config.hub.publish_url(&config.feed);
         let request = request(&url, config.token.as_deref())?;
         let limits = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -98,7 +99,7 @@ impl Link {
                 Message::Close(Some(frame)) => {
                     let (code, reason) = (frame.code, &frame.reason);
                     let said = format!("closed by the hub: {code} {reason}");
-                    return Err(match wait_told(reason) {
+                    return Err(match requested_delay(reason) {
                         Some(wait) => Problem::Later(said, wait),
                         None => Problem::Again(said),
                     });

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tickwire_protocol::{Command, Control, Encoding, ErrorCode, MessageBuf, Tick};
+use tickwire_protocol::{Backoff, Command, Control, Encoding, ErrorCode, MessageBuf, Tick};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::connection::{Link, Problem, judge};
 use super::window::{Unacked, Window};
 use super::{PublisherConfig, mark};
@@ -20,6 +19,9 @@ use crate::{FeedError, Progress, PublishError, SourceError};
 
 /// Ticks looked at between two looks at the cancellation.
 const TURN_TICKS: usize = 10_000;
+
+/// The longest delay before the first attempt to reconnect.
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 
 /// Ticks on their way to a hub, over as many sessions as it takes.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub(super) struct Publisher<S> {
     pub(super) untold: u64,
     /// Whether the hub's log on disk works, as far as it has said.
     durable: bool,
+    /// Since when the hub has let this session publish; `None` between sessions.
+    publishing_since: Option<Instant>,
     /// When to look for due ticks again.
     wake: Instant,
     /// When the hub last acknowledged anything, or began to owe it.
@@ -60,12 +64,13 @@ impl<S: Supply> Publisher<S> {
             supply,
             failed: None,
             window: Window::new(config.unacked_messages_max, config.unacked_bytes_max),
-            backoff: Backoff::new(config.backoff_max),
+            backoff: Backoff::new(BACKOFF_FIRST, config.backoff_max),
             message: MessageBuf::new(Encoding::MsgpackArray),
             aligned: false,
             foreign: None,
             untold: 0,
             durable: true,
+            publishing_since: None,
             wake: clock.instant(),
             acked_at: clock.instant(),
             clock,
@@ -77,13 +82,12 @@ impl<S: Supply> Publisher<S> {
 
     /// Publishes until all is acknowledged, or nothing may be taken any more and nothing is owed.
     pub(super) async fn run(mut self) -> Result<(), FeedError> {
-        while let Some((reason, told)) = self.session().await? {
+        while let Some((reason, requested)) = self.session().await? {
             self.progress.connected.store(false, Relaxed);
-            let chance = rand::random();
-            let wait = match told {
-                Some(told) => self.backoff.after(told, chance),
-                None => self.backoff.next(chance),
-            };
+            if let Some(since) = self.publishing_since.take() {
+                self.backoff.on_connection_lost(self.clock.instant() - since);
+            }
+            let wait = self.backoff.next_delay(requested, rand::random());
             tracing::warn!(
                 "{}: {reason}; trying again in {:.1} s",
                 self.config.hub,
@@ -129,6 +133,7 @@ impl<S: Supply> Publisher<S> {
     async fn serve(&mut self, link: &mut Link) -> Result<(), Problem> {
         tracing::debug!(hub = %self.config.hub, last = link.last, "publishing");
         self.progress.connected.store(true, Relaxed);
+        self.publishing_since = Some(self.clock.instant());
         if self.aligned {
             self.progress.reconnects.fetch_add(1, Relaxed);
         }
@@ -175,7 +180,6 @@ impl<S: Supply> Publisher<S> {
                     if let Some(ticks) = self.window.ack(up_to) {
                         add(&self.progress.acked, ticks);
                         self.acked_at = self.clock.instant();
-                        self.backoff.reset();
                     }
                 }
                 Control::Demand { added, removed, .. } => self.supply.hear_demand(&added, &removed),

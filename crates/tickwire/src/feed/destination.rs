@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tickwire_feeder::{AuthoritiesError, HubUrl, Pace, PublisherConfig, PublisherId, Speed};
-use tickwire_protocol::Feed;
+use tickwire_feeder::{AuthoritiesError, Pace, PublisherConfig, PublisherId, Speed};
+use tickwire_protocol::{Feed, HubUrl};
 
-use crate::flags::{some_duration, usage};
+use crate::flags::{DEFAULT_HUB, some_duration, usage};
 use crate::tls::TlsArgs;
 use crate::token::TokenArgs;
 
@@ -16,7 +16,7 @@ use crate::token::TokenArgs;
 #[command(next_help_heading = "Hub")]
 pub(super) struct HubArgs {
     /// Address of the hub
-    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = "ws://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = DEFAULT_HUB)]
     hub: HubUrl,
     /// Name of the feed that the ticks belong to
     #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]

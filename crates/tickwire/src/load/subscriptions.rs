@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use tickwire_client::Token;
 use tickwire_client::load::{Listed, list_symbols, numbered};
-use tickwire_client::{HubUrl, Token};
-use tickwire_protocol::{Channel, Feed, Symbol};
+use tickwire_protocol::{Channel, Feed, HubUrl, Symbol};
 
 use crate::flags::{hinted, symbol, usage};
 
@@ -94,8 +94,8 @@ impl SymbolArgs {
         let enough = self.per_connection.map_or(PER_CONNECTION, |number| number as usize);
         let (started, mut grown, mut count, mut asked) = (now(), now(), 0, 0_u32);
         loop {
-            let Listed { symbols, total } =
-                list_symbols(hub, feed, token, channels).map_err(|error| hinted(error.into()))?;
+            let Listed { symbols, total } = list_symbols(hub, feed, token, None, channels)
+                .map_err(|error| hinted(error.into()))?;
             if symbols.len() > count {
                 (grown, count) = (now(), symbols.len());
             }

@@ -27,7 +27,7 @@ fn usage_errors_name_the_flag_the_value_and_what_is_allowed() {
     refused(&["--channels", "x"], 2, &["--channels", "'x'", "trades, quotes"]);
     refused(&["--on-lag", "drop"], 2, &["--on-lag", "'drop'", "close or latest"]);
     refused(&["--latest", "--max-rate", "0"], 2, &["--max-rate", "'0'", "0.1 to 1000"]);
-    refused(&["--hub", "h"], 2, &["--hub", "'h'", "expected ws://HOST[:PORT]"]);
+    refused(&["--hub", "h"], 2, &["--hub", "'h'", "the scheme is missing; expected http://"]);
 }
 
 #[test]

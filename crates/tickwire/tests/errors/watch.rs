@@ -47,11 +47,16 @@ fn replay_must_be_allowed_and_needs_every_tick() {
 }
 
 #[test]
-fn hub_must_be_a_ws_address() {
-    let allowed = "expected ws://HOST[:PORT]";
-    refused(&["A", "--hub", "127.0.0.1:8080"], 2, &["--hub", "'127.0.0.1:8080'", allowed]);
-    refused(&["A", "--hub", "http://h"], 2, &["--hub", "'http://h'", allowed]);
-    refused(&["A", "--hub", "wss://"], 2, &["--hub", "'wss://'", allowed]);
+fn refused_hub_address_says_what_is_wrong_and_what_is_allowed() {
+    let allowed = "expected http://, https://, ws:// or wss:// and HOST[:PORT][/PREFIX]";
+    for (hub, problem) in [
+        ("127.0.0.1:8080", "the scheme is missing"),
+        ("ftp://h", "the scheme is not one of"),
+        ("wss://", "the host is missing"),
+        ("http://h/?feed=main", "a query is not allowed"),
+    ] {
+        refused(&["A", "--hub", hub], 2, &["--hub", &format!("'{hub}'"), problem, allowed]);
+    }
 }
 
 #[test]

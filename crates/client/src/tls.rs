@@ -1,0 +1,48 @@
+//! TLS settings for blocking connections.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::HubUrl;
+
+/// Returns the settings that trust the certificate authorities of this system.
+///
+/// # Errors
+/// If the system has no authority that can be used.
+pub(crate) fn system_trust() -> io::Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    let (usable, _) = roots.add_parsable_certificates(found.certs);
+    if usable == 0 {
+        let problem = "this system has no certificate authorities for TLS connections";
+        return Err(io::Error::new(io::ErrorKind::NotFound, problem));
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Returns the name that the hub's certificate must bear.
+///
+/// # Errors
+/// If the host is neither a DNS name nor an IP address.
+pub(crate) fn server_name(hub: &HubUrl) -> io::Result<ServerName<'static>> {
+    ServerName::try_from(hub.host().to_owned())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+/// Speaks TLS over a blocking connection. The handshake happens with the first read or write.
+///
+/// # Errors
+/// If the host cannot be the name of a certificate, or the settings do not work.
+pub(crate) fn over(
+    stream: TcpStream,
+    hub: &HubUrl,
+    config: Arc<ClientConfig>,
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let tls = ClientConnection::new(config, server_name(hub)?).map_err(io::Error::other)?;
+    Ok(StreamOwned::new(tls, stream))
+}
