@@ -1,188 +1,170 @@
-//! Changing a keys file: comments and order stay, several programs may do it at once, and who reads
-//! meanwhile finds either all of the old file or all of the new one.
+//! Changes a keys file: comments and order stay, several programs may change it at the same time, and
+//! readers find either all of the old file or all of the new one.
 
-use std::fmt::Write as _;
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+mod locked_file;
 
-use serde::Serialize;
+use std::io;
+use std::path::Path;
+
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, value};
 
 use super::file::{Anonymous, Key, KeyList, KeysError, WhenFull};
+use locked_file::LockedFile;
 
-/// Who may read and write keys files: their owner.
-const MODE: u32 = 0o600;
-const HEADER: &str = "[[key]]";
+/// Name of the tables of the file: each `[[key]]` is one.
+const KEY: &str = "key";
 
-/// A keys file that nobody else changes meanwhile.
+/// A keys file, locked against other editors.
 #[derive(Debug)]
 pub struct KeysEditor {
-    path: PathBuf,
-    /// Held until the end.
-    locked: File,
-    text: String,
+    file: LockedFile,
+    document: DocumentMut,
     list: KeyList,
 }
 
 impl KeysEditor {
-    /// Opens a keys file to change it, and waits for others who do. If there is none, begins one in which
-    /// somebody without a key may do what is said here.
+    /// Opens a keys file, and waits until other editors have finished. A file that does not exist or is
+    /// empty begins with the rights that `anonymous` gives to clients without a key.
     ///
     /// # Errors
-    /// If the file cannot be read, or is not what it should be.
+    /// If the file cannot be read, or is not a valid keys file.
     pub fn open(path: &Path, anonymous: Anonymous) -> Result<Self, KeysError> {
         let failed = |source| KeysError::Read { path: path.display().to_string(), source };
-        let (path, locked) = lock(path).map_err(failed)?;
-        let mut text = super::file::read(&path)?;
-        let list = KeyList::from_text(&text, &path)?;
-        let mut editor = Self { path, locked, text: String::new(), list };
+        let file = LockedFile::open(path).map_err(failed)?;
+        let text = super::file::read(file.path())?;
+        let mut list = KeyList::from_text(&text, file.path())?;
+        // Does not fail, since the list was read from it. Its error would show a secret.
+        let document = text.parse::<DocumentMut>();
+        let mut document = document.map_err(|_| failed(io::Error::other("it is not TOML")))?;
         if text.is_empty() && anonymous != Anonymous::None {
-            text = format!("anonymous = {}\n", word(&anonymous));
-            editor.list.anonymous = anonymous;
+            document["anonymous"] = value(anonymous.name());
+            list.anonymous = anonymous;
         }
-        editor.text = text;
-        Ok(editor)
+        Ok(Self { file, document, list })
     }
 
-    /// What the file says.
+    /// The content of the file.
     #[must_use]
     pub const fn list(&self) -> &KeyList {
         &self.list
     }
 
-    /// Adds a key at the end.
+    /// Adds a key at the end of the file.
     ///
     /// # Errors
-    /// If its id or name is taken or cannot be one, or the file cannot be written.
+    /// If its id or name is taken or not allowed, or the file cannot be written.
     pub fn append(mut self, mut key: Key) -> Result<(), KeysError> {
         if let Some(symbols) = &mut key.symbols {
             symbols.sort_unstable();
         }
-        let end = if self.text.is_empty() || self.text.ends_with('\n') { "" } else { "\n" };
-        let space = if self.text.is_empty() { "" } else { "\n" };
-        let text = format!("{}{end}{space}{}", self.text, block(&key));
+        let mut table = table(&key);
+        // Comments at the end of the file stay before the new key.
+        let mut before = text(Some(self.document.trailing()));
+        if !before.is_empty() && !before.ends_with('\n') {
+            before.push('\n');
+        }
+        if !self.document.is_empty() || !before.is_empty() {
+            before.push('\n');
+        }
+        table.decor_mut().set_prefix(before);
+        self.document.set_trailing("");
+        self.tables()?.push(table);
         self.list.keys.push(key);
-        self.write(&text)
+        self.save()
     }
 
-    /// Removes the key with an id; tells whether there was one.
+    /// Removes the key with an id. Returns whether there was one. Comments above the key and after it
+    /// stay: they may be about other keys.
     ///
     /// # Errors
-    /// If the file cannot be written, or is spelled in a way that leaves this to a person.
+    /// If the file cannot be written, or its keys are written in a form that only a person can edit.
     pub fn remove(mut self, id: &str) -> Result<bool, KeysError> {
         let Some(index) = self.list.keys.iter().position(|key| key.id == id) else {
             return Ok(false);
         };
+        let tables = self.tables()?;
+        let before = text(tables.get(index).and_then(|table| table.decor().prefix()));
+        tables.remove(index);
+        if let Some(next) = tables.get_mut(index) {
+            let joined = join(before, &text(next.decor().prefix()));
+            next.decor_mut().set_prefix(joined);
+        } else {
+            let joined = join(before, &text(Some(self.document.trailing())));
+            self.document.set_trailing(joined);
+        }
         self.list.keys.remove(index);
-        let text = without(&self.text, index);
-        self.write(&text)?;
+        self.save()?;
         Ok(true)
     }
 
-    /// Puts a text in place of the file, if it says what is meant.
-    fn write(&self, text: &str) -> Result<(), KeysError> {
-        let failed = |source| KeysError::Write { path: self.path.display().to_string(), source };
-        let meant = KeyList::from_text(text, &self.path)?;
-        if meant != self.list {
-            let text = format!("its keys are not tables below lines of {HEADER}: edit it by hand");
-            return Err(failed(io::Error::other(text)));
+    /// The tables of the keys.
+    fn tables(&mut self) -> Result<&mut ArrayOfTables, KeysError> {
+        let path = self.file.path().display().to_string();
+        let empty = || Item::ArrayOfTables(ArrayOfTables::new());
+        let tables = self.document.entry(KEY).or_insert_with(empty).as_array_of_tables_mut();
+        tables.ok_or_else(|| {
+            let text = "its keys are not tables below lines of [[key]]: edit it by hand";
+            KeysError::Write { path, source: io::Error::other(text) }
+        })
+    }
+
+    /// Writes the file, if the new text is a valid keys file with the keys of the list.
+    fn save(&self) -> Result<(), KeysError> {
+        let path = self.file.path();
+        let failed = |source| KeysError::Write { path: path.display().to_string(), source };
+        let text = self.document.to_string();
+        if KeyList::from_text(&text, path)? != self.list {
+            return Err(failed(io::Error::other("it would have other keys: edit it by hand")));
         }
-        replace(&self.path, &self.locked, text).map_err(failed)
+        self.file.replace(&text).map_err(failed)
     }
 }
 
-/// Opens or makes a file and locks it; another file may have come into its place while this waited.
-fn lock(path: &Path) -> io::Result<(PathBuf, File)> {
-    loop {
-        let file = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path)?;
-        file.lock()?;
-        // The file itself and not a link to it is what is replaced.
-        let real = path.canonicalize()?;
-        let (now, locked) = (real.metadata()?, file.metadata()?);
-        if (now.dev(), now.ino()) == (locked.dev(), locked.ino()) {
-            return Ok((real, file));
-        }
-    }
-}
-
-/// Puts a new file in place of one, with the same owner.
-fn replace(path: &Path, old: &File, text: &str) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = path.with_file_name(format!(".{name}.new"));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&new)?;
-    file.set_permissions(Permissions::from_mode(MODE))?;
-    let (before, now) = (old.metadata()?, file.metadata()?);
-    if (before.uid(), before.gid()) != (now.uid(), now.gid()) {
-        std::os::unix::fs::chown(&new, Some(before.uid()), Some(before.gid()))?;
-    }
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-/// A key as the file spells it.
-fn block(key: &Key) -> String {
-    let mut text = format!("{HEADER}\n");
-    let mut line = |name: &str, value: String| {
-        let written = writeln!(text, "{name} = {value}");
-        debug_assert!(written.is_ok(), "writing to a string cannot fail");
-    };
-    line("id", word(&key.id));
-    line("name", word(&key.name));
-    line("secret", word(&key.secret.to_string()));
-    line("role", word(&key.role));
+/// A key as a table of the file.
+fn table(key: &Key) -> Table {
+    let mut table = Table::new();
+    table["id"] = value(&key.id);
+    table["name"] = value(&key.name);
+    table["secret"] = value(key.secret.to_string());
+    table["role"] = value(key.role.name());
     if let Some(feeds) = &key.feeds {
-        line("feeds", list(feeds.iter().map(|feed| feed.as_str())));
+        table["feeds"] = value(feeds.iter().map(|feed| feed.as_str()).collect::<Array>());
     }
     if let Some(symbols) = &key.symbols {
-        line("symbols", list(symbols.iter().map(|symbol| symbol.as_str())));
+        table["symbols"] = value(symbols.iter().map(|symbol| symbol.as_str()).collect::<Array>());
     }
     if let Some(most) = key.symbols_max {
-        line("symbols_max", most.to_string());
+        table["symbols_max"] = value(i64::try_from(most).unwrap_or(i64::MAX));
     }
     if let Some(most) = key.sessions_max {
-        line("sessions_max", most.to_string());
+        table["sessions_max"] = value(i64::from(most));
     }
     if key.when_full != WhenFull::default() {
-        line("when_full", word(&key.when_full));
+        table["when_full"] = value(key.when_full.name());
     }
-    text
+    table
 }
 
-fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    let words: Vec<_> = words.map(|text| word(&text)).collect();
-    format!("[{}]", words.join(", "))
+/// Blank lines and comments around a part of the document.
+fn text(around: Option<&RawString>) -> String {
+    around.and_then(RawString::as_str).unwrap_or_default().to_owned()
 }
 
-/// A text of TOML.
-fn word(value: &impl Serialize) -> String {
-    toml::Value::try_from(value).map(|value| value.to_string()).unwrap_or_default()
-}
-
-/// The text without its key number so and so. Comments outside of the key stay: nobody knows what they
-/// are about.
-fn without(text: &str, index: usize) -> String {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let is_header = |line: &&str| line.trim_start().starts_with(HEADER);
-    let headers: Vec<_> = (0..lines.len()).filter(|at| is_header(&lines[*at])).collect();
-    let Some(&first) = headers.get(index) else { return text.to_owned() };
-    let next = headers.get(index + 1).copied().unwrap_or(lines.len());
-    let says_something = |line: &&str| !(line.trim().is_empty() || line.trim().starts_with('#'));
-    let last = (first..next).rev().find(|at| says_something(&lines[*at])).unwrap_or(first);
-    let before = lines[..first].concat();
-    let behind = lines[last + 1..].concat();
+/// Joins the comments around a part that was between them, without doubling blank lines.
+fn join(before: String, after: &str) -> String {
     if before.is_empty() {
-        behind.trim_start().to_owned()
+        after.trim_start().to_owned()
     } else {
-        before + behind.trim_start_matches('\n')
+        before + after.trim_start_matches('\n')
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
+
+    use super::locked_file::MODE;
     use super::*;
     use crate::access::keys::{Role, SecretHash};
 
@@ -224,8 +206,7 @@ mod tests {
     #[test]
     fn comments_and_other_keys_stay_when_one_is_removed() {
         let (_folder, path) = file();
-        let (a, b, c) =
-            (block(&Key::for_test("a")), block(&Key::for_test("b")), block(&Key::for_test("c")));
+        let [a, b, c] = ["a", "b", "c"].map(|id| format!("[[key]]\n{}", table(&Key::for_test(id))));
         let before = format!("# all keys\n\n{a}\n# the second\n{b}# inside?\n\n# the third\n{c}");
         std::fs::write(&path, &before).unwrap();
         assert!(!open(&path).remove("d").unwrap());
@@ -237,6 +218,26 @@ mod tests {
         assert!(open(&path).remove("c").unwrap());
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, "# all keys\n\n# the second\n# inside?\n\n# the third\n");
+    }
+
+    #[test]
+    fn new_key_follows_everything_that_the_file_ends_with() {
+        let (_folder, path) = file();
+        let [a, b] = ["a", "b"].map(|id| format!("[[key]]\n{}", table(&Key::for_test(id))));
+        for (before, after) in [
+            ("# no keys yet".to_owned(), format!("# no keys yet\n\n{b}")),
+            (format!("{a}\n# the end\n"), format!("{a}\n# the end\n\n{b}")),
+            (a.trim_end().to_owned(), format!("{a}\n{b}")),
+            ("anonymous = \"read\" # all\n".into(), format!("anonymous = \"read\" # all\n\n{b}")),
+        ] {
+            std::fs::write(&path, before).unwrap();
+            open(&path).append(Key::for_test("b")).unwrap();
+            let salted = |line: &&str| line.starts_with("secret");
+            let lines = |text: &str| -> Vec<String> {
+                text.lines().filter(|line| !salted(line)).map(str::to_owned).collect()
+            };
+            assert_eq!(lines(&std::fs::read_to_string(&path).unwrap()), lines(&after));
+        }
     }
 
     #[test]

@@ -27,6 +27,16 @@ pub enum Anonymous {
     Read,
 }
 
+impl Anonymous {
+    /// The word in the file.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Read => "read",
+        }
+    }
+}
+
 /// Who wins when a key has as many sessions as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -36,6 +46,16 @@ pub enum WhenFull {
     Refuse,
     /// The newest: the oldest session is ended.
     Replace,
+}
+
+impl WhenFull {
+    /// The word in the file.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Replace => "replace",
+        }
+    }
 }
 
 /// One key.
