@@ -5,12 +5,13 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use tickwire_hub::{Config, Hub};
+use tickwire_hub::{ByteSize, Config, Hub};
 
-/// Largest message that the Autobahn cases send, in bytes.
-const MESSAGE_BYTES_MAX: usize = 16 << 20;
-const DAY_MS: u64 = 24 * 3_600_000;
+/// Largest message that the Autobahn cases send.
+const MESSAGE_SIZE_MAX: ByteSize = ByteSize::mib(16);
+const DAY: Duration = Duration::from_secs(86_400);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -18,10 +19,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listen: SocketAddr = address.parse().map_err(|_| format!("not ADDRESS:PORT: {address}"))?;
     let config = Config {
         listen,
-        command_bytes_max: MESSAGE_BYTES_MAX,
-        backlog_age_ms_max: DAY_MS, // some cases read late
-        heartbeat_ms: DAY_MS,       // nothing but echoes
-        drain_ms_max: 0,
+        command_size_max: MESSAGE_SIZE_MAX,
+        backlog_age_max: DAY,    // some cases read late
+        heartbeat_interval: DAY, // nothing but echoes
+        drain_duration: Duration::ZERO,
         ..Config::default()
     };
     let hub = Hub::start_echo(config).await?;

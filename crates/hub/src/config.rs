@@ -1,10 +1,13 @@
 //! Every limit of the hub, with its default and its check.
 
+mod byte_size;
+mod duration;
 mod fsync;
 mod views;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use serde::Deserialize;
 use tickwire_protocol::{Feed, TICK_BYTES_MAX};
 
 use crate::bars::{BarConfig, Calendar, CalendarError};
+pub use byte_size::{ByteSize, ByteSizeError};
+pub use duration::{DurationError, format_duration, parse_duration};
 pub use fsync::{Fsync, FsyncError};
 pub use views::ViewConfig;
 pub(crate) use views::{NamedView, TIMELINES_MAX};
@@ -38,7 +43,7 @@ pub struct Config {
     /// What administrators must show in the same way; without it nobody may drain the hub.
     pub admin_token: Option<String>,
     /// File of the keys that open the hub; without it no key is needed.
-    pub keys_file: Option<PathBuf>,
+    pub keys: Option<PathBuf>,
     /// Whether others than this machine may reach a hub that needs no key.
     pub open: bool,
     /// Origins of web pages that may connect beside the hub's own, such as `https://example.com`.
@@ -69,62 +74,73 @@ pub struct Config {
     /// Most publisher sessions, and most publisher ids that are remembered.
     pub publishers_max: usize,
     /// Most names one session may subscribe to.
-    pub names_per_session_max: usize,
+    pub subscriptions_per_session_max: usize,
     /// Most names all sessions may subscribe to together; those of views with the same delay count by
     /// themselves.
-    pub names_max: usize,
+    pub subscriptions_max: usize,
     /// Most names that are waited for and have never ticked, per shard.
-    pub waiting_names_max: usize,
+    pub waiting_topics_max: usize,
     /// Most topics that tick.
     pub topics_max: usize,
 
-    /// Largest command, in bytes.
-    pub command_bytes_max: usize,
-    /// Largest data message to a subscriber, in bytes of payload.
-    pub message_bytes_max: usize,
-    /// Largest message from a publisher, in bytes.
-    pub publish_bytes_max: usize,
+    /// Largest command.
+    pub command_size_max: ByteSize,
+    /// Largest data message to a subscriber; payload alone.
+    pub message_size_max: ByteSize,
+    /// Largest message from a publisher.
+    pub publish_size_max: ByteSize,
     /// Most ticks in one message from a publisher.
     pub publish_ticks_max: usize,
     /// Most ticks taken from publishers and not numbered yet; beyond it they have to wait.
     pub ingest_ticks_max: usize,
 
     /// Most bytes of minutes and their trades that are kept for bars to be corrected.
-    pub bars_bytes_max: usize,
+    pub bars_size: ByteSize,
     /// Most bytes of the log.
-    pub log_bytes_max: usize,
+    pub log_size: ByteSize,
     /// Most ticks of the log.
-    pub log_ticks_max: usize,
-    /// Oldest that ticks of the log may be, in milliseconds since the hub received them.
-    pub log_age_ms_max: u64,
+    pub log_ticks: usize,
+    /// Oldest that ticks of the log may be since the hub received them.
+    #[serde(with = "duration")]
+    pub log_age: Duration,
     /// Most bytes of the log on disk.
-    pub disk_bytes_max: u64,
-    /// Oldest that ticks of the log on disk need to be kept, in milliseconds.
-    pub disk_age_ms_max: u64,
+    pub disk_size: ByteSize,
+    /// Oldest that ticks of the log on disk need to be kept.
+    #[serde(with = "duration")]
+    pub disk_age: Duration,
     /// Most ticks a session may have pending before it counts as slow.
     pub backlog_ticks_max: usize,
     /// Most ticks all sessions may have pending together; beyond it the slowest ones count as slow. Those of
     /// views with the same delay count by themselves.
-    pub backlogs_ticks_max: usize,
-    /// Most time a session may be behind before it counts as slow, in milliseconds.
-    pub backlog_age_ms_max: u64,
-    /// How long a slow session may take to fetch its error and close, in milliseconds.
-    pub slow_grace_ms: u64,
+    pub total_backlog_ticks_max: usize,
+    /// Most time a session may be behind before it counts as slow.
+    #[serde(with = "duration")]
+    pub backlog_age_max: Duration,
+    /// How long a slow session may take to fetch its error and close.
+    #[serde(with = "duration")]
+    pub slow_grace: Duration,
 
-    /// Time between pings to a session, in milliseconds.
-    pub ping_interval_ms: u64,
-    /// How long a session may send nothing at all, pongs included, in milliseconds.
-    pub silent_ms_max: u64,
-    /// A session that was sent nothing for so long gets a heartbeat, in milliseconds.
-    pub heartbeat_ms: u64,
-    /// A feed without ticks for so long is stale, in milliseconds.
-    pub feed_stale_ms: u64,
-    /// How long a client may take over its request, in milliseconds.
-    pub handshake_ms_max: u64,
-    /// How long a session may take to show its key, in milliseconds.
-    pub login_ms_max: u64,
-    /// How long sessions may take to fetch what is pending at shutdown, in milliseconds.
-    pub drain_ms_max: u64,
+    /// Time between pings to a session.
+    #[serde(with = "duration")]
+    pub ping_interval: Duration,
+    /// How long a session may send nothing at all, pongs included.
+    #[serde(with = "duration")]
+    pub idle_timeout: Duration,
+    /// A session that was sent nothing for so long gets a heartbeat.
+    #[serde(with = "duration")]
+    pub heartbeat_interval: Duration,
+    /// A feed without ticks for so long is stale.
+    #[serde(with = "duration")]
+    pub feed_stale_after: Duration,
+    /// How long a client may take over its request.
+    #[serde(with = "duration")]
+    pub handshake_timeout: Duration,
+    /// How long a session may take to show its key.
+    #[serde(with = "duration")]
+    pub auth_timeout: Duration,
+    /// How long sessions may take to fetch what is pending at shutdown.
+    #[serde(with = "duration")]
+    pub drain_duration: Duration,
 }
 
 impl Default for Config {
@@ -137,7 +153,7 @@ impl Default for Config {
             test_feed: true,
             publish_token: None,
             admin_token: None,
-            keys_file: None,
+            keys: None,
             open: false,
             allow_origins: Vec::new(),
             tls_cert: None,
@@ -151,32 +167,32 @@ impl Default for Config {
             sessions_per_address_max: 1_000,
             http_connections_max: 1_024,
             publishers_max: 256,
-            names_per_session_max: 300_000,
-            names_max: 20_000_000,
-            waiting_names_max: 500_000,
+            subscriptions_per_session_max: 300_000,
+            subscriptions_max: 20_000_000,
+            waiting_topics_max: 500_000,
             topics_max: 2_000_000,
-            command_bytes_max: 1 << 20,
-            message_bytes_max: 65_535,
-            publish_bytes_max: 1 << 20,
+            command_size_max: ByteSize::mib(1),
+            message_size_max: ByteSize::bytes(65_535),
+            publish_size_max: ByteSize::mib(1),
             publish_ticks_max: 16_384,
             ingest_ticks_max: 65_536,
-            bars_bytes_max: 128 << 20,
-            log_bytes_max: 256 << 20,
-            log_ticks_max: 8_000_000,
-            log_age_ms_max: DAY_MS,
-            disk_bytes_max: 8 << 30,
-            disk_age_ms_max: 7 * DAY_MS,
+            bars_size: ByteSize::mib(128),
+            log_size: ByteSize::mib(256),
+            log_ticks: 8_000_000,
+            log_age: DAY,
+            disk_size: ByteSize::gib(8),
+            disk_age: DAY * 7,
             backlog_ticks_max: 500_000,
-            backlogs_ticks_max: 100_000_000,
-            backlog_age_ms_max: 10_000,
-            slow_grace_ms: 1_000,
-            ping_interval_ms: 15_000,
-            silent_ms_max: 60_000,
-            heartbeat_ms: 15_000,
-            feed_stale_ms: 10_000,
-            handshake_ms_max: 10_000,
-            login_ms_max: 10_000,
-            drain_ms_max: 5_000,
+            total_backlog_ticks_max: 100_000_000,
+            backlog_age_max: Duration::from_secs(10),
+            slow_grace: Duration::from_secs(1),
+            ping_interval: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(60),
+            heartbeat_interval: Duration::from_secs(15),
+            feed_stale_after: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            auth_timeout: Duration::from_secs(10),
+            drain_duration: Duration::from_secs(5),
         }
     }
 }
@@ -220,7 +236,7 @@ const OTHER_FILES: usize = 64;
 /// Name of the feed that ticks by itself.
 const TEST_FEED: &str = "test";
 
-const DAY_MS: u64 = 24 * 3_600_000;
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl Config {
     /// Reads a TOML file; what it does not name keeps its default.
@@ -259,35 +275,36 @@ impl Config {
         self.check_tokens()?;
         self.tls_files()?;
         self.check_keys()?;
-        let silent = usize::try_from(self.silent_ms_max).unwrap_or(usize::MAX);
-        let ping = usize::try_from(self.ping_interval_ms).unwrap_or(usize::MAX);
         let ranges = [
             ("shards", self.shards, 0, 256),
             ("sessions_max", self.sessions_max, 1, 1_000_000),
             ("sessions_per_address_max", self.sessions_per_address_max, 1, 1_000_000),
             ("http_connections_max", self.http_connections_max, 1, 100_000),
             ("publishers_max", self.publishers_max, 1, 10_000),
-            ("names_per_session_max", self.names_per_session_max, 1, 10_000_000),
-            ("waiting_names_max", self.waiting_names_max, 1, 1 << 28),
+            ("subscriptions_per_session_max", self.subscriptions_per_session_max, 1, 10_000_000),
+            ("waiting_topics_max", self.waiting_topics_max, 1, 1 << 28),
             ("topics_max", self.topics_max, 1, 1 << 28),
-            ("names_max", self.names_max, self.names_per_session_max * self.shard_count(), 1 << 31),
-            ("command_bytes_max", self.command_bytes_max, 1_024, 64 << 20),
-            ("message_bytes_max", self.message_bytes_max, TICK_BYTES_MAX + 4, 65_535),
-            ("publish_bytes_max", self.publish_bytes_max, TICK_BYTES_MAX + 4, 64 << 20),
+            (
+                "subscriptions_max",
+                self.subscriptions_max,
+                self.subscriptions_per_session_max * self.shard_count(),
+                1 << 31,
+            ),
             ("publish_ticks_max", self.publish_ticks_max, 1, self.ingest_ticks_max),
-            ("ingest_ticks_max", self.ingest_ticks_max, 1, self.log_ticks_max),
-            ("log_ticks_max", self.log_ticks_max, 1, 1 << 31),
-            ("log_bytes_max", self.log_bytes_max, 1 << 20, 1 << 40),
-            ("bars_bytes_max", self.bars_bytes_max, 0, 1 << 40),
-            ("backlog_ticks_max", self.backlog_ticks_max, 1, self.log_ticks_max),
-            ("backlogs_ticks_max", self.backlogs_ticks_max, self.backlog_ticks_max, 1 << 36),
-            ("silent_ms_max", silent, ping.saturating_add(1), 1 << 31),
+            ("ingest_ticks_max", self.ingest_ticks_max, 1, self.log_ticks),
+            ("log_ticks", self.log_ticks, 1, 1 << 31),
+            ("backlog_ticks_max", self.backlog_ticks_max, 1, self.log_ticks),
+            (
+                "total_backlog_ticks_max",
+                self.total_backlog_ticks_max,
+                self.backlog_ticks_max,
+                1 << 36,
+            ),
         ];
         for (name, given, least, most) in ranges {
-            if given < least || given > most {
-                return Err(setting(name, given, format!("expected {least} to {most}")));
-            }
+            check_range(name, given, least..=most)?;
         }
+        self.check_sizes()?;
         self.check_disk()?;
         self.check_bars()?;
         self.check_times()
@@ -308,7 +325,7 @@ impl Config {
         self.bars.then(|| BarConfig {
             time_zone: self.bars_time_zone.clone(),
             session: self.bars_session.clone(),
-            bytes_max: self.bars_bytes_max,
+            bytes_max: self.bars_size.as_usize(),
         })
     }
 
@@ -345,10 +362,10 @@ impl Config {
 
     /// A hub that needs no key must not be reached by others by mistake.
     fn check_keys(&self) -> Result<(), ConfigError> {
-        if self.open && self.keys_file.is_some() {
-            return Err(setting("open", true, "expected either open or keys_file (--keys)"));
+        if self.open && self.keys.is_some() {
+            return Err(setting("open", true, "expected either open or keys (--keys)"));
         }
-        if self.open || self.keys_file.is_some() || self.listen.ip().to_canonical().is_loopback() {
+        if self.open || self.keys.is_some() || self.listen.ip().to_canonical().is_loopback() {
             return Ok(());
         }
         let allowed = "others could read and publish there without a key; expected --keys FILE \
@@ -361,11 +378,7 @@ impl Config {
         if self.data_dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
             return Err(setting("data_dir", "empty", "expected the path of a folder"));
         }
-        let (least, most) = (1 << 20, 1 << 50);
-        match self.disk_bytes_max {
-            given if (least..=most).contains(&given) => self.check_no_disk(),
-            given => Err(setting("disk_bytes_max", given, format!("expected {least} to {most}"))),
-        }
+        self.check_no_disk()
     }
 
     /// Whoever sets how the log on disk is kept must not believe that there is one.
@@ -376,8 +389,8 @@ impl Config {
         let default = Self::default();
         let set = [
             ("fsync", self.fsync != default.fsync),
-            ("disk_bytes_max", self.disk_bytes_max != default.disk_bytes_max),
-            ("disk_age_ms_max", self.disk_age_ms_max != default.disk_age_ms_max),
+            ("disk_size", self.disk_size != default.disk_size),
+            ("disk_age", self.disk_age != default.disk_age),
         ];
         match set.into_iter().find(|(_, is_set)| *is_set) {
             Some((name, _)) => Err(setting(name, "set", "expected data_dir with it")),
@@ -385,22 +398,42 @@ impl Config {
         }
     }
 
-    fn check_times(&self) -> Result<(), ConfigError> {
-        let times = [
-            ("backlog_age_ms_max", self.backlog_age_ms_max, 100, DAY_MS),
-            ("slow_grace_ms", self.slow_grace_ms, 1, 60_000),
-            ("ping_interval_ms", self.ping_interval_ms, 100, DAY_MS),
-            ("heartbeat_ms", self.heartbeat_ms, 100, DAY_MS),
-            ("feed_stale_ms", self.feed_stale_ms, 100, DAY_MS),
-            ("handshake_ms_max", self.handshake_ms_max, 10, 60_000),
-            ("login_ms_max", self.login_ms_max, 10, 60_000),
-            ("drain_ms_max", self.drain_ms_max, 0, 60_000),
-            ("log_age_ms_max", self.log_age_ms_max, 100, 3_650 * DAY_MS),
-            ("disk_age_ms_max", self.disk_age_ms_max, 1_000, 3_650 * DAY_MS),
+    fn check_sizes(&self) -> Result<(), ConfigError> {
+        let tick = ByteSize::bytes(TICK_BYTES_MAX as u64 + 4);
+        let ranges = [
+            ("command_size_max", self.command_size_max, ByteSize::kib(1), ByteSize::mib(64)),
+            ("message_size_max", self.message_size_max, tick, ByteSize::bytes(65_535)),
+            ("publish_size_max", self.publish_size_max, tick, ByteSize::mib(64)),
+            ("bars_size", self.bars_size, ByteSize::bytes(0), ByteSize::tib(1)),
+            ("log_size", self.log_size, ByteSize::mib(1), ByteSize::tib(1)),
+            ("disk_size", self.disk_size, ByteSize::mib(1), ByteSize::tib(1_024)),
         ];
-        for (name, given, least, most) in times {
-            if given < least || given > most {
-                return Err(setting(name, given, format!("expected {least} to {most} (ms)")));
+        ranges
+            .into_iter()
+            .try_for_each(|(name, given, least, most)| check_range(name, given, least..=most))
+    }
+
+    fn check_times(&self) -> Result<(), ConfigError> {
+        const MILLISECOND: Duration = Duration::from_millis(1);
+        const SECOND: Duration = Duration::from_secs(1);
+        const MINUTE: Duration = Duration::from_secs(60);
+        let ranges = [
+            ("backlog_age_max", self.backlog_age_max, MILLISECOND * 100, DAY),
+            ("slow_grace", self.slow_grace, MILLISECOND, MINUTE),
+            ("ping_interval", self.ping_interval, MILLISECOND * 100, DAY),
+            ("idle_timeout", self.idle_timeout, self.ping_interval + MILLISECOND, DAY * 24),
+            ("heartbeat_interval", self.heartbeat_interval, MILLISECOND * 100, DAY),
+            ("feed_stale_after", self.feed_stale_after, MILLISECOND * 100, DAY),
+            ("handshake_timeout", self.handshake_timeout, MILLISECOND * 10, MINUTE),
+            ("auth_timeout", self.auth_timeout, MILLISECOND * 10, MINUTE),
+            ("drain_duration", self.drain_duration, Duration::ZERO, MINUTE),
+            ("log_age", self.log_age, MILLISECOND * 100, DAY * 3_650),
+            ("disk_age", self.disk_age, SECOND, DAY * 3_650),
+        ];
+        for (name, given, least, most) in ranges {
+            if !(least..=most).contains(&given) {
+                let [given, least, most] = [given, least, most].map(format_duration);
+                return Err(setting(name, given, format!("expected {least} to {most}")));
             }
         }
         Ok(())
@@ -481,9 +514,15 @@ fn setting(
     ConfigError::Setting { name, given: given.to_string(), allowed: allowed.to_string() }
 }
 
-/// A time of the configuration.
-pub(crate) const fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
+fn check_range<T: PartialOrd + std::fmt::Display>(
+    name: &'static str,
+    given: T,
+    allowed: RangeInclusive<T>,
+) -> Result<(), ConfigError> {
+    if allowed.contains(&given) {
+        return Ok(());
+    }
+    Err(setting(name, given, format!("expected {} to {}", allowed.start(), allowed.end())))
 }
 
 #[cfg(test)]
@@ -511,13 +550,13 @@ mod tests {
 
     #[test]
     fn a_setting_out_of_range_is_named_with_what_is_allowed() {
-        let config = Config { message_bytes_max: 70_000, ..Config::default() };
+        let config = Config { message_size_max: ByteSize::bytes(70_000), ..Config::default() };
         let text = config.check().unwrap_err().to_string();
-        assert_eq!(text, "message_bytes_max is 70000: expected 4100 to 65535");
-        let config = Config { silent_ms_max: 10, ..Config::default() };
-        assert!(config.check().unwrap_err().to_string().starts_with("silent_ms_max is 10:"));
-        let config = Config { disk_bytes_max: 1_000, ..Config::default() };
-        assert!(config.check().unwrap_err().to_string().starts_with("disk_bytes_max is 1000:"));
+        assert_eq!(text, "message_size_max is 70000B: expected 4100B to 65535B");
+        let config = Config { idle_timeout: Duration::from_millis(10), ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().starts_with("idle_timeout is 10ms:"));
+        let config = Config { disk_size: ByteSize::bytes(1_000), ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().starts_with("disk_size is 1000B:"));
         let config = Config { fsync: Fsync::Ack, ..Config::default() };
         assert_eq!(
             config.check().unwrap_err().to_string(),
@@ -533,9 +572,9 @@ mod tests {
             assert!(text.contains(way), "{text}");
         }
         Config { open: true, ..config.clone() }.check().unwrap();
-        let keys_file = Some(PathBuf::from("keys.toml"));
-        Config { keys_file: keys_file.clone(), ..config }.check().unwrap();
-        let config = Config { keys_file, open: true, ..Config::default() };
+        let keys = Some(PathBuf::from("keys.toml"));
+        Config { keys: keys.clone(), ..config }.check().unwrap();
+        let config = Config { keys, open: true, ..Config::default() };
         assert!(config.check().unwrap_err().to_string().starts_with("open is true: "));
         let config = Config { bars_session: "9-17".into(), ..Config::default() };
         let text = config.check().unwrap_err().to_string();

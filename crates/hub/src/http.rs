@@ -30,7 +30,6 @@ use tokio_util::either::Either;
 use tower::ServiceExt;
 
 use crate::access::admission::{Crowd, Full};
-use crate::config::ms;
 use crate::metrics::{Refused, exposition};
 use crate::retry::retry_of_sessions;
 use crate::server::Shared;
@@ -129,7 +128,7 @@ async fn connection(
         async move { Ok::<_, Infallible>(app.oneshot(request).await.into_response()) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(ms(shared.config.handshake_ms_max));
+    http.timer(TokioTimer::new()).header_read_timeout(shared.config.handshake_timeout);
     http.max_buf_size(REQUEST_BYTES_MAX);
     let stream = match begin(stream, &shared).await {
         Ok(stream) => stream,
@@ -140,7 +139,7 @@ async fn connection(
     };
     let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
-    let request_time_max = ms(shared.config.handshake_ms_max);
+    let request_time_max = shared.config.handshake_timeout;
     let enough = async {
         tokio::select! {
             () = shared.closing.cancelled() => {}
@@ -176,12 +175,12 @@ async fn begin(stream: TcpStream, shared: &Shared) -> io::Result<Stream> {
         }
     };
     tokio::select! {
-        shaken = tokio::time::timeout(ms(shared.config.handshake_ms_max), shaken) => shaken?,
+        shaken = tokio::time::timeout(shared.config.handshake_timeout, shaken) => shaken?,
         () = shared.closing.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
     }
 }
 
-/// A connection that has not become a session ends after this many times `handshake_ms_max`: one
+/// A connection that has not become a session ends after this many times `handshake_timeout`: one
 /// that asks and never reads would otherwise keep its place for ever.
 const REQUEST_TIMES_MAX: u32 = 6;
 

@@ -20,7 +20,10 @@ mod serving;
 mod state;
 
 pub use access::keys;
-pub use config::{Config, ConfigError, Fsync, FsyncError, ViewConfig};
+pub use config::{
+    ByteSize, ByteSizeError, Config, ConfigError, DurationError, Fsync, FsyncError, ViewConfig,
+    format_duration, parse_duration,
+};
 pub use http::page::HAS_PAGE;
 pub use http::tls::TlsError;
 pub use server::{Hub, StartError};

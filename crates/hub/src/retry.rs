@@ -1,13 +1,13 @@
 //! How the hub takes its leave: over what time it closes sessions, and when it tells them to be back.
 //!
-//! Sessions are closed one after the other over `drain_ms_max`, which is *the drain*. Each is told to
+//! Sessions are closed one after the other over `drain_duration`, which is *the drain*. Each is told to
 //! come back when the drain is over and the hub has had [`RESTART`] to start again, and as much later
 //! as it was closed after the drain's beginning. That makes the same wait for all; so clients come
 //! back in the order and at the pace in which they were sent away, and none before there is a hub.
 
 use std::time::Duration;
 
-use crate::config::{Config, ms};
+use crate::config::Config;
 use crate::fanout::CloseReason;
 
 /// What the hub's end behind the drain, and its start, may take.
@@ -15,7 +15,7 @@ const RESTART: Duration = Duration::from_secs(1);
 
 /// How long a session that is closed now should stay away.
 pub(crate) const fn retry_of_sessions(config: &Config) -> Duration {
-    ms(config.drain_ms_max).saturating_add(RESTART)
+    config.drain_duration.saturating_add(RESTART)
 }
 
 /// How long a publisher that is closed now should stay away: it is closed when the drain is over.

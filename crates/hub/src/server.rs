@@ -21,7 +21,7 @@ use crate::access::admission::Sessions;
 use crate::access::keys::{self, Keys, KeysError};
 use crate::bars::BarMaker;
 use crate::clock;
-use crate::config::{Config, ConfigError, ms};
+use crate::config::{Config, ConfigError};
 use crate::durable::{Archive, LogStatus, OpenError};
 use crate::http;
 use crate::http::tls::{self, Tls, TlsError};
@@ -283,7 +283,7 @@ impl Hub {
 
     /// Stops in order: takes nothing new, closes the sessions one after the other, each behind what it
     /// has pending, acknowledges what publishers have sent, and closes them. Ends with the last of them,
-    /// within `drain_ms_max`, `slow_grace_ms` and about four seconds.
+    /// within `drain_duration`, `slow_grace` and about four seconds.
     pub async fn shutdown(self) {
         self.shared.drain();
         tracing::info!("draining");
@@ -350,7 +350,7 @@ fn share(
     let Known { epoch, feeds, status, archive } = known;
     let delays: Vec<_> = markets.iter().map(|market| market.delay).collect();
     let topics = Arc::new(TopicRegistry::new(feeds.len()));
-    let all = Feeds::new(feeds, ms(config.feed_stale_ms), clock::wall());
+    let all = Feeds::new(feeds, config.feed_stale_after, clock::wall());
     Ok(Arc::new(Shared {
         protocol,
         epoch,

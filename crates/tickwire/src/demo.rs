@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tickwire_feeder::{Pace, Progress, PublisherConfig, SimConfig, Simulator, Speed, publish};
@@ -58,7 +59,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
     hub::runtime()?.block_on(async {
         let cancel = shutdown::on_signal()?;
-        let config = Config { listen, open, drain_ms_max: 0, ..Config::default() };
+        let config = Config { listen, open, drain_duration: Duration::ZERO, ..Config::default() };
         let hub = Hub::start(config).await?;
         hub::announce(&hub)?;
         if !HAS_PAGE {

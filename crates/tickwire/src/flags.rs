@@ -61,8 +61,7 @@ impl DeliveryArgs {
 
 /// A length of time.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; expected a time such as 500ms, 30s or 5m"))
+    tickwire_hub::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// A length of time that is not nothing.
@@ -71,20 +70,6 @@ pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("expected more than nothing, such as 500ms, 30s or 5m".to_owned()),
         some => Ok(some),
     }
-}
-
-/// A number of bytes, with a unit.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u64); 4] =
-        [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
-    let (number, unit) = UNITS
-        .iter()
-        .find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))
-        .unwrap_or((text, 1));
-    let number: Option<u64> = number.trim_end().parse().ok();
-    number
-        .and_then(|number| number.checked_mul(unit))
-        .ok_or_else(|| "expected a size such as 1048576, 512MiB or 8GiB".to_owned())
 }
 
 /// An address to listen on.
@@ -154,13 +139,6 @@ mod tests {
     fn refused_values_say_what_is_allowed() {
         assert!(channel("trade").unwrap_err().starts_with("expected one of trades, quotes, bars"));
         assert!(some_duration("0s").unwrap_err().contains("more than nothing"));
-        assert_eq!(
-            (bytes("8GiB"), bytes("12 KiB"), bytes("7")),
-            (Ok(8 << 30), Ok(12 << 10), Ok(7))
-        );
-        for wrong in ["", "8GB", "-1", "99999999TiB"] {
-            assert!(bytes(wrong).unwrap_err().contains("such as 1048576, 512MiB"), "{wrong}");
-        }
         assert!(duration("5 parsecs").unwrap_err().contains("such as 500ms, 30s or 5m"));
     }
 }

@@ -9,9 +9,9 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::Context;
-use tickwire_hub::{Config, ConfigError, Fsync, Hub};
+use tickwire_hub::{ByteSize, Config, ConfigError, Fsync, Hub};
 
-use crate::flags::{bytes, duration, listen, usage};
+use crate::flags::{duration, listen, usage};
 use crate::logging::{self, LogFormat};
 use crate::shutdown;
 use views::ViewsArgs;
@@ -22,9 +22,9 @@ use views::ViewsArgs;
 Examples:
   tickwire hub
   tickwire keys add market --role publish; tickwire hub --listen 0.0.0.0:8080 --keys keys.toml
-  tickwire hub --listen 0.0.0.0:8080 --open --allow-origin https://prices.example
+  tickwire hub --listen 0.0.0.0:8080 --open --allow-origins https://prices.example
   tickwire hub --data-dir /var/lib/tickwire
-  tickwire hub --data-dir /var/lib/tickwire --view delayed=main+5m --view hour=main+1h
+  tickwire hub --data-dir /var/lib/tickwire --views delayed=main+5m,hour=main+1h
   tickwire hub --listen 0.0.0.0:8443 --keys keys.toml --tls-cert hub.pem --tls-key hub.key
   tickwire hub --config tickwire.toml --log json
 
@@ -51,8 +51,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TOKEN", env = "TICKWIRE_PUBLISH_TOKEN", hide_env_values = true)]
     publish_token: Option<String>,
     /// Origin of pages that may connect too: scheme and host, no path; may be repeated
-    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', env = "TICKWIRE_ALLOW_ORIGIN")]
-    allow_origin: Option<Vec<String>>,
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', env = "TICKWIRE_ALLOW_ORIGINS")]
+    allow_origins: Option<Vec<String>>,
     /// Most subscriber sessions [default: 20000]
     #[arg(long, value_name = "N", env = "TICKWIRE_SESSIONS_MAX")]
     sessions_max: Option<usize>,
@@ -65,8 +65,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "on|off", env = "TICKWIRE_BARS", value_parser = on_off)]
     bars: Option<bool>,
     /// Over how long sessions are told to leave at shutdown [default: 5s]
-    #[arg(long, value_name = "TIME", env = "TICKWIRE_DRAIN", value_parser = duration)]
-    drain: Option<Duration>,
+    #[arg(long, value_name = "TIME", env = "TICKWIRE_DRAIN_DURATION", value_parser = duration)]
+    drain_duration: Option<Duration>,
     /// Administrators may show this in place of a key, at least 8 visible ASCII characters; without it and
     /// without --keys nobody may POST /api/drain
     #[arg(long, value_name = "TOKEN", env = "TICKWIRE_ADMIN_TOKEN", hide_env_values = true)]
@@ -96,7 +96,7 @@ impl KeysArgs {
     fn set(self, config: &mut Config) {
         match (self.keys, self.open) {
             (None, false) => {}
-            (keys_file, open) => (config.keys_file, config.open) = (keys_file, open),
+            (keys, open) => (config.keys, config.open) = (keys, open),
         }
     }
 }
@@ -131,14 +131,14 @@ struct HistoryArgs {
     #[arg(long, value_name = "never|1s|ack", env = "TICKWIRE_FSYNC")]
     fsync: Option<Fsync>,
     /// Most memory for history, such as 256MiB [default: 256MiB]
-    #[arg(long, value_name = "SIZE", env = "TICKWIRE_LOG_BYTES", value_parser = bytes)]
-    log_bytes: Option<u64>,
+    #[arg(long, value_name = "SIZE", env = "TICKWIRE_LOG_SIZE")]
+    log_size: Option<ByteSize>,
     /// How old history in memory may be [default: 24h]
     #[arg(long, value_name = "TIME", env = "TICKWIRE_LOG_AGE", value_parser = duration)]
     log_age: Option<Duration>,
     /// Most room on disk for the log, beside checkpoints [default: 8GiB]
-    #[arg(long, value_name = "SIZE", env = "TICKWIRE_DISK_BYTES", value_parser = bytes)]
-    disk_bytes: Option<u64>,
+    #[arg(long, value_name = "SIZE", env = "TICKWIRE_DISK_SIZE")]
+    disk_size: Option<ByteSize>,
     /// How long the log on disk goes back from its newest tick [default: 7d]
     #[arg(long, value_name = "TIME", env = "TICKWIRE_DISK_AGE", value_parser = duration)]
     disk_age: Option<Duration>,
@@ -149,7 +149,7 @@ impl HistoryArgs {
         config.data_dir = self.data_dir.or_else(|| config.data_dir.take());
         let of_disk = [
             ("--fsync", self.fsync.is_some()),
-            ("--disk-bytes", self.disk_bytes.is_some()),
+            ("--disk-size", self.disk_size.is_some()),
             ("--disk-age", self.disk_age.is_some()),
         ];
         if let Some((flag, _)) = of_disk.iter().find(|(_, given)| *given)
@@ -158,17 +158,11 @@ impl HistoryArgs {
             usage(&format!("{flag} is about the log on disk: expected --data-dir with it"));
         }
         config.fsync = self.fsync.unwrap_or(config.fsync);
-        if let Some(bytes) = self.log_bytes {
-            config.log_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
-        }
-        config.log_age_ms_max = self.log_age.map_or(config.log_age_ms_max, ms);
-        config.disk_bytes_max = self.disk_bytes.unwrap_or(config.disk_bytes_max);
-        config.disk_age_ms_max = self.disk_age.map_or(config.disk_age_ms_max, ms);
+        config.log_size = self.log_size.unwrap_or(config.log_size);
+        config.log_age = self.log_age.unwrap_or(config.log_age);
+        config.disk_size = self.disk_size.unwrap_or(config.disk_size);
+        config.disk_age = self.disk_age.unwrap_or(config.disk_age);
     }
-}
-
-fn ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn on_off(text: &str) -> Result<bool, String> {
@@ -185,40 +179,24 @@ impl Args {
             Some(path) => Config::from_file(path)?,
             None => Config::default(),
         };
-        let Self { listen, shards, feeds, sessions_max, backlog_ticks_max, allow_origin, .. } =
+        let Self { listen, shards, feeds, sessions_max, backlog_ticks_max, allow_origins, .. } =
             self;
         config.listen = listen.unwrap_or(config.listen);
         config.shards = shards.unwrap_or(config.shards);
         config.feeds = feeds.unwrap_or(config.feeds);
         config.sessions_max = sessions_max.unwrap_or(config.sessions_max);
         config.backlog_ticks_max = backlog_ticks_max.unwrap_or(config.backlog_ticks_max);
-        config.allow_origins = allow_origin.unwrap_or(config.allow_origins);
+        config.allow_origins = allow_origins.unwrap_or(config.allow_origins);
         config.publish_token = self.publish_token.or(config.publish_token);
         config.admin_token = self.admin_token.or(config.admin_token);
         config.bars = self.bars.unwrap_or(config.bars);
-        config.drain_ms_max = self.drain.map_or(config.drain_ms_max, ms);
+        config.drain_duration = self.drain_duration.unwrap_or(config.drain_duration);
         self.keys.set(&mut config);
         self.tls.set(&mut config);
         self.views.set(&mut config);
         self.history.set(&mut config);
         Ok(config)
     }
-}
-
-/// The flag of a setting that has one.
-fn flag(setting: &str) -> String {
-    let name = match setting {
-        "keys_file" => "keys",
-        "allow_origins" => "allow-origin",
-        "views" => "view",
-        "drain_ms_max" => "drain",
-        "log_bytes_max" => "log-bytes",
-        "log_age_ms_max" => "log-age",
-        "disk_bytes_max" => "disk-bytes",
-        "disk_age_ms_max" => "disk-age",
-        name => name,
-    };
-    format!("--{}", name.replace('_', "-"))
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -229,7 +207,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         usage(&match &error {
             // Nothing else can have set it.
             ConfigError::Setting { name, given, allowed } if !has_file => {
-                format!("{} is {given}: {allowed}", flag(name))
+                format!("--{} is {given}: {allowed}", name.replace('_', "-"))
             }
             error => format!("setting {error}"), // each flag sets the setting of its name
         });

@@ -20,7 +20,7 @@ impl Hub {
     /// Starts a hub on a free port and waits until it listens.
     fn start(drain: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
-        command.args(["hub", "--listen", "127.0.0.1:0", "--drain", drain]);
+        command.args(["hub", "--listen", "127.0.0.1:0", "--drain-duration", drain]);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TICKWIRE_")) {
             command.env_remove(name);
         }

@@ -314,7 +314,7 @@ fn a_hub_that_others_can_reach_wants_keys_or_to_be_told_that_it_is_open() {
     assert!(refused(&["demo", "--listen", "0.0.0.0:0"]).contains("--open"));
     folder.add(&["ann"]);
     let keys = folder.file().display().to_string();
-    assert!(refused(&["hub", "--keys", &keys, "--open"]).contains("either open or keys_file"));
+    assert!(refused(&["hub", "--keys", &keys, "--open"]).contains("either open or keys"));
     for more in [&["--keys", &keys][..], &["--open"]] {
         let mut command = tickwire(&[&["hub", "--listen", "0.0.0.0:0"], more].concat());
         let running = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

@@ -232,7 +232,7 @@ fn wrong_settings_are_named_with_what_is_allowed() {
         (&["hub", "--listen", "here"], ["--listen", "127.0.0.1:8080"]),
         (&["hub", "--feeds", "Main"], ["Main", "a-z 0-9"]),
         (&["demo", "--symbols", "0"], ["--symbols", "1 to 100000"]),
-        (&["hub", "--allow-origin", "example.com"], ["example.com", "https://example.com"]),
+        (&["hub", "--allow-origins", "example.com"], ["example.com", "https://example.com"]),
         (&["hub", "--fsync", "1s"], ["--fsync", "--data-dir"]),
     ] {
         let output = tickwire(arguments).output().unwrap();

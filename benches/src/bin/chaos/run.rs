@@ -422,13 +422,13 @@ impl Stage {
 fn hub_flags(shards: u64, log_mib: u64, disk: Option<&Disk>) -> Vec<String> {
     let mut flags = vec![
         "--bars=off".to_owned(), // so that positions count the ticks of the market only
-        "--drain=1s".to_owned(),
+        "--drain-duration=1s".to_owned(),
         format!("--shards={shards}"),
-        format!("--log-bytes={log_mib}MiB"),
+        format!("--log-size={log_mib}MiB"),
     ];
     if let Some(disk) = disk {
         flags.push(format!("--data-dir={}", disk.path().join("data").display()));
-        flags.push("--disk-bytes=96MiB".to_owned());
+        flags.push("--disk-size=96MiB".to_owned());
     }
     flags
 }

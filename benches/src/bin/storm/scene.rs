@@ -224,7 +224,7 @@ impl Processes {
         let folder = tempfile::Builder::new().prefix("tickwire-storm-").tempdir()?;
         // A port of its own, since clients look for the hub there after a restart too.
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut hub_flags = vec![format!("--listen={listen}"), "--drain=2s".to_owned()];
+        let mut hub_flags = vec![format!("--listen={listen}"), "--drain-duration=2s".to_owned()];
         if options.restart {
             hub_flags.push(format!("--data-dir={}", folder.path().join("data").display()));
         }

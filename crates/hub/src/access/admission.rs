@@ -96,7 +96,7 @@ pub(crate) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> Result<
     }
     let shown: String = origin.chars().take(100).collect();
     Err(format!(
-        "origin {shown} is not allowed; the hub's operator can allow it with --allow-origin"
+        "origin {shown} is not allowed; the hub's operator can allow it with --allow-origins"
     ))
 }
 

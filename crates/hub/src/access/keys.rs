@@ -156,12 +156,12 @@ enum Holder {
 impl Keys {
     /// Reads the keys file, if there is to be one.
     pub(crate) fn new(config: &Config) -> Result<Arc<Self>, KeysError> {
-        let list = config.keys_file.as_deref().map(KeyList::from_file).transpose()?;
+        let list = config.keys.as_deref().map(KeyList::from_file).transpose()?;
         let tokens = [(Role::Publish, &config.publish_token), (Role::Admin, &config.admin_token)];
         let tokens =
             tokens.into_iter().filter_map(|(role, text)| Some(Token { role, text: text.clone()? }));
         let keys = Self {
-            file: config.keys_file.clone(),
+            file: config.keys.clone(),
             tokens: tokens.collect(),
             open_role: if config.publish_token.is_some() { Role::Read } else { Role::Publish },
             decoy: SecretHash::new(&new_secret()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tickwire_protocol::Feed;
 
-use super::{Config, ConfigError, DAY_MS, ms, setting};
+use super::{Config, ConfigError, duration, format_duration, setting};
 use crate::fanout::FeedId;
 
 /// A view: a feed under another name, or some time later.
@@ -15,9 +15,9 @@ use crate::fanout::FeedId;
 pub struct ViewConfig {
     /// Name of the feed.
     pub feed: String,
-    /// How much later its ticks come, in milliseconds since the hub received them.
-    #[serde(default)]
-    pub delay_ms: u64,
+    /// How much later its ticks come, from when the hub received them.
+    #[serde(default, with = "duration")]
+    pub delay: Duration,
 }
 
 /// A view whose feed exists.
@@ -29,10 +29,14 @@ pub(crate) struct NamedView {
 }
 
 /// Views of the first feed that there are if the config gives their names no other meaning, with their
-/// delays in milliseconds: the names that clients of Alpaca's stream ask for.
-const OF_FIRST_FEED: [(&str, u64); 3] = [("sip", 0), ("iex", 0), ("delayed_sip", 15 * 60_000)];
-/// Longest delay of a view, in milliseconds.
-const DELAY_MS_MAX: u64 = 7 * DAY_MS;
+/// delays: the names that clients of Alpaca's stream ask for.
+const OF_FIRST_FEED: [(&str, Duration); 3] = [
+    ("sip", Duration::ZERO),
+    ("iex", Duration::ZERO),
+    ("delayed_sip", Duration::from_secs(15 * 60)),
+];
+/// Longest delay of a view.
+const DELAY_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// Most different delays of views, the live feed's (none) included: each takes a log and two threads.
 pub(crate) const TIMELINES_MAX: usize = 8;
 
@@ -52,22 +56,20 @@ impl Config {
     /// # Errors
     /// Names a view for which it is.
     pub(super) fn check_delays(&self) -> Result<(), ConfigError> {
-        let (kept_ms, setting_name, wider) = match self.data_dir {
-            None => (self.log_age_ms_max, "log_age_ms_max", ", or set data_dir"),
-            Some(_) if self.disk_age_ms_max < self.log_age_ms_max => {
-                (self.log_age_ms_max, "log_age_ms_max", "")
-            }
-            Some(_) => (self.disk_age_ms_max, "disk_age_ms_max", ""),
+        let (kept, setting_name, wider) = match self.data_dir {
+            None => (self.log_age, "log_age", ", or set data_dir"),
+            Some(_) if self.disk_age < self.log_age => (self.log_age, "log_age", ""),
+            Some(_) => (self.disk_age, "disk_age", ""),
         };
-        let Some(view) = self.named_views()?.into_iter().find(|view| view.delay >= ms(kept_ms))
-        else {
+        let Some(view) = self.named_views()?.into_iter().find(|view| view.delay >= kept) else {
             return Ok(());
         };
         let NamedView { name, delay, .. } = view;
-        let given = format!("{name} with a delay of {} ms", delay.as_millis());
+        let given = format!("{name} with a delay of {}", format_duration(delay));
+        let kept = format_duration(kept);
         let allowed = format!(
-            "history goes back {setting_name} = {kept_ms} ms, so expected less than that; raise it{wider}, \
-             or give {name} another delay (--view {name}=FEED+DELAY)"
+            "history goes back {setting_name} = {kept}, so expected less than that; raise it{wider}, \
+             or give {name} another delay (--views {name}=FEED+DELAY)"
         );
         Err(setting("views", given, allowed))
     }
@@ -83,10 +85,10 @@ impl Config {
             u8::try_from(at).ok().map(FeedId)
         };
         let mut views = BTreeMap::new();
-        for (name, delay_ms) in OF_FIRST_FEED {
-            views.insert(name, (FeedId(0), delay_ms));
+        for (name, delay) in OF_FIRST_FEED {
+            views.insert(name, (FeedId(0), delay));
         }
-        for (name, ViewConfig { feed, delay_ms }) in &self.views {
+        for (name, ViewConfig { feed, delay }) in &self.views {
             Feed::new(name).map_err(|error| setting("views", format!("{name:?}"), error))?;
             if number(name).is_some() {
                 let given = format!("{name} = {feed}");
@@ -97,29 +99,31 @@ impl Config {
                 let allowed = format!("expected one of the feeds {}", names.join(", "));
                 return Err(setting("views", format!("{name} = {feed}"), allowed));
             };
-            if *delay_ms > DELAY_MS_MAX {
-                let given = format!("{name} with a delay of {delay_ms} ms");
-                return Err(setting("views", given, format!("expected 0 to {DELAY_MS_MAX} (ms)")));
+            if *delay > DELAY_MAX {
+                let given = format!("{name} with a delay of {}", format_duration(*delay));
+                let allowed = format!("expected at most {}", format_duration(DELAY_MAX));
+                return Err(setting("views", given, allowed));
             }
-            views.insert(name, (feed, *delay_ms));
+            views.insert(name, (feed, *delay));
         }
         for feed in &feeds {
-            let itself = number(feed.as_str()).map(|number| (feed.as_str(), (number, 0)));
+            let itself =
+                number(feed.as_str()).map(|number| (feed.as_str(), (number, Duration::ZERO)));
             views.extend(itself);
         }
-        let delays: BTreeSet<_> = views.values().map(|(_, delay_ms)| *delay_ms).collect();
+        let delays: BTreeSet<_> = views.values().map(|(_, delay)| *delay).collect();
         if delays.len() > TIMELINES_MAX {
             let given = format!("{} different delays", delays.len());
             return Err(setting(
                 "views",
                 given,
-                format!("expected {TIMELINES_MAX} at most, none included"),
+                format!("expected at most {TIMELINES_MAX}, none included"),
             ));
         }
-        let named = |(name, (feed, delay_ms)): (&str, (FeedId, u64))| NamedView {
+        let named = |(name, (feed, delay)): (&str, (FeedId, Duration))| NamedView {
             name: name.to_owned(),
             feed,
-            delay: ms(delay_ms),
+            delay,
         };
         Ok(views.into_iter().map(named).collect())
     }

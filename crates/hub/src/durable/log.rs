@@ -20,7 +20,7 @@ use super::storage::Storage;
 use super::sync::{AfterSync, Syncer};
 use super::writer::{RollPolicy, Writer};
 use crate::clock;
-use crate::config::{Config, Fsync, ms};
+use crate::config::{Config, Fsync};
 use crate::fanout::{Batch, FeedId, Numbering, Position};
 
 /// Size of a segment in bytes; smaller if the disk limit is small.
@@ -92,17 +92,17 @@ impl DurableLog {
             boot: &boot,
             epoch,
             checkpointed,
-            bytes_max: config.log_bytes_max,
-            ticks_max: config.log_ticks_max,
-            age_max: ms(config.log_age_ms_max),
+            bytes_max: config.log_size.as_usize(),
+            ticks_max: config.log_ticks,
+            age_max: config.log_age,
             now: clock::wall(),
         };
         let started = clock::monotonic();
         let mut recovered = recover(&disk, options, progress())?;
         let status = Arc::new(LogStatus::new(disk.clone()));
         report(&recovered, &status, started.elapsed());
-        let segment_bytes = SEGMENT_BYTES.min(config.disk_bytes_max / u64::from(SEGMENTS_MIN));
-        let disk_age = ms(config.disk_age_ms_max);
+        let segment_bytes = SEGMENT_BYTES.min(config.disk_size.as_u64() / u64::from(SEGMENTS_MIN));
+        let disk_age = config.disk_age;
         let policy = RollPolicy { bytes: segment_bytes, time: disk_age / SEGMENTS_MIN };
         let writer = Writer::begin(disk.clone(), &mut recovered, policy, &boot)?;
         let segments = status.segments().clone();
@@ -115,7 +115,7 @@ impl DurableLog {
         let epoch = state.epoch().to_owned();
         let checkpointed = state.saved();
         let retention = Retention {
-            bytes_max: config.disk_bytes_max,
+            bytes_max: config.disk_size.as_u64(),
             time: disk_age,
             checkpoint_bytes: segment_bytes,
             memory_ticks: memory_ticks_max(config),
@@ -195,7 +195,7 @@ impl DurableLog {
 
 /// Returns an upper bound for the ticks that memory may hold.
 fn memory_ticks_max(config: &Config) -> u64 {
-    config.log_ticks_max.min(config.log_bytes_max / TICK_CHARGE_MIN) as u64
+    config.log_ticks.min(config.log_size.as_usize() / TICK_CHARGE_MIN) as u64
 }
 
 /// Returns a callback that logs the progress of recovery once a second.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::guard::{Need, guard};
 use super::{Peer, refuse};
 use crate::access::admission::origin_allowed;
+use crate::config::format_duration;
 use crate::metrics::Refused;
 use crate::server::Shared;
 
@@ -24,7 +25,8 @@ pub(super) async fn drain(
     }
     tracing::info!("asked to drain");
     shared.drain();
-    let text = format!("draining: sessions are closed over {} ms\n", shared.config.drain_ms_max);
+    let over = format_duration(shared.config.drain_duration);
+    let text = format!("draining: sessions are closed over {over}\n");
     (StatusCode::ACCEPTED, text).into_response()
 }
 

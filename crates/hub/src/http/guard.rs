@@ -64,7 +64,7 @@ pub(super) fn host_allowed(
     let shown: String = host.chars().take(100).collect();
     Err(format!(
         "host {shown} is not known here; ask for localhost or an address, or the hub's operator can allow it with \
-         --allow-origin http://{shown}"
+         --allow-origins http://{shown}"
     ))
 }
 

@@ -22,7 +22,6 @@ use super::{Peer, refuse, refuse_while_draining};
 use crate::access::admission::origin_allowed;
 use crate::access::keys::{Grant, user_agent};
 use crate::clock;
-use crate::config::ms;
 use crate::fanout::FeedId;
 use crate::ingest::publisher;
 use crate::ingest::router::Ingest;
@@ -61,8 +60,8 @@ pub(super) async fn session(
             Ok(upgraded) => {
                 let config = WebSocketConfig::default()
                     .read_buffer_size(READ_BUFFER_BYTES)
-                    .max_message_size(Some(task_shared.config.publish_bytes_max))
-                    .max_frame_size(Some(task_shared.config.publish_bytes_max));
+                    .max_message_size(Some(task_shared.config.publish_size_max.as_usize()))
+                    .max_frame_size(Some(task_shared.config.publish_size_max.as_usize()));
                 let io = TokioIo::new(upgraded);
                 let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
                 publisher::run(task_shared, feed, ws, place, key).await;
@@ -126,15 +125,15 @@ pub(super) async fn post(
 
 async fn take_body(shared: &Shared, feed: FeedId, body: Body) -> Result<Response, Box<Response>> {
     let config = &shared.config;
-    let bytes = axum::body::to_bytes(body, config.publish_bytes_max);
-    let bytes = tokio::time::timeout(ms(config.handshake_ms_max), bytes)
+    let bytes = axum::body::to_bytes(body, config.publish_size_max.as_usize());
+    let bytes = tokio::time::timeout(config.handshake_timeout, bytes)
         .await
         .map_err(|_| {
             let text = "the body did not arrive in time";
             refuse(shared, StatusCode::REQUEST_TIMEOUT, Refused::Handshake, text)
         })?
         .map_err(|_| {
-            let text = format!("body: at most {} bytes", config.publish_bytes_max);
+            let text = format!("body: at most {}", config.publish_size_max);
             refuse(shared, StatusCode::PAYLOAD_TOO_LARGE, Refused::TooBig, text)
         })?;
     shared.metrics.publisher_bytes.add(bytes.len() as u64);

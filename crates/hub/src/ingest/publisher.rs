@@ -20,7 +20,6 @@ use tungstenite::{Error, Message};
 
 use crate::access::keys::KeySession;
 use crate::clock;
-use crate::config::ms;
 use crate::fanout::{FeedId, PublisherToken};
 use crate::ingest::router::{Ingest, MessageNumber, Progress};
 use crate::metrics::Refused;
@@ -119,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn exchange(&mut self) -> Result<std::convert::Infallible, End> {
         let closing = self.shared.closing.clone();
         let config = &self.shared.config;
-        let (ping_interval, silent_max) = (ms(config.ping_interval_ms), ms(config.silent_ms_max));
+        let (ping_interval, silent_max) = (config.ping_interval, config.idle_timeout);
         let mut heard = clock::monotonic();
         let mut ping = tokio::time::interval(ping_interval);
         ping.reset();

@@ -9,7 +9,7 @@ use tickwire_protocol::Tick;
 
 use super::{Shared, StartError};
 use crate::clock;
-use crate::config::{Config, ms};
+use crate::config::Config;
 use crate::durable::{Archive, Disk};
 use crate::fanout::{FeedId, Log, Position};
 use crate::serving::delayer::{self, Begun, Behind};
@@ -36,7 +36,7 @@ pub(super) struct Running {
 
 /// A log without ticks, of the bounds that every market's has.
 pub(super) fn empty_log(config: &Config) -> Log {
-    Log::new(config.log_bytes_max, config.log_ticks_max).aged(ms(config.log_age_ms_max))
+    Log::new(config.log_size.as_usize(), config.log_ticks).aged(config.log_age)
 }
 
 /// Makes the live market with its log, and the delayed ones as far as they have come by now. Reads the disk.

@@ -83,7 +83,7 @@ impl Delayer {
     /// their sessions are to fall behind because much came due at once.
     fn room(&self) -> Option<usize> {
         let (market, config) = (self.market(), &self.shared.config);
-        let most = (config.backlog_ticks_max.min(config.log_ticks_max) / 2) as u64;
+        let most = (config.backlog_ticks_max.min(config.log_ticks) / 2) as u64;
         let slowest = market.shards.iter().map(|shard| shard.head.get()).min()?;
         let ahead = market.log.head().0.saturating_sub(slowest);
         let room = if ahead == 0 { Some(most) } else { most.checked_sub(ahead).filter(|r| *r > 0) };
@@ -106,9 +106,9 @@ impl Delayer {
             "delayed views have lost ticks, of which the hub's history held none by the time they were \
              due: {}",
             if self.shared.archive.is_some() {
-                "raise disk_bytes_max"
+                "raise disk_size"
             } else {
-                "raise log_bytes_max and log_ticks_max, or set data_dir"
+                "raise log_size and log_ticks, or set data_dir"
             }
         );
     }

@@ -25,7 +25,7 @@ use mio::{Events, Poll, Token};
 use tickwire_protocol::{Tick, UnixNanos};
 
 use crate::clock;
-use crate::config::{Config, ms};
+use crate::config::Config;
 use crate::fanout::{
     Acks, Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard,
 };
@@ -142,7 +142,7 @@ pub(crate) fn spawn(
 
 /// How long the sessions of all shards take to end, from the beginning of a drain, at the most.
 pub(crate) fn drain_time_max(config: &Config) -> Duration {
-    ms(config.drain_ms_max) + ms(config.slow_grace_ms) + CLOSE_TIME_MAX
+    config.drain_duration + config.slow_grace + CLOSE_TIME_MAX
 }
 
 fn limits(shared: &Shared, market: &Timeline) -> Limits {
@@ -150,14 +150,14 @@ fn limits(shared: &Shared, market: &Timeline) -> Limits {
     let shards = market.shards.len();
     Limits {
         feeds: shared.feeds.all().len(),
-        names_per_session: config.names_per_session_max,
-        names: config.names_max / shards,
-        waiting_topics: config.waiting_names_max,
+        names_per_session: config.subscriptions_per_session_max,
+        names: config.subscriptions_max / shards,
+        waiting_topics: config.waiting_topics_max,
         backlog_ticks: config.backlog_ticks_max,
-        backlogs_ticks: config.backlogs_ticks_max as u64 / shards as u64,
+        backlogs_ticks: config.total_backlog_ticks_max as u64 / shards as u64,
         controls_bytes: CONTROLS_BYTES,
-        backlog_age_ns: config.backlog_age_ms_max * 1_000_000,
-        message_bytes: config.message_bytes_max,
+        backlog_age_ns: u64::try_from(config.backlog_age_max.as_nanos()).unwrap_or(u64::MAX),
+        message_bytes: config.message_size_max.as_usize(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Heartbeats, pings, silence, and leaving.
 
+use std::time::Duration;
+
 use tickwire_hub::Config;
 use tickwire_protocol::Encoding;
 
@@ -7,12 +9,16 @@ use crate::kit::{Client, Event, Publisher, TestHub, config, id_of, trade};
 
 /// A hub that pings and misses its peers soon.
 fn impatient() -> Config {
-    Config { ping_interval_ms: 100, silent_ms_max: 1_500, ..config() }
+    Config {
+        ping_interval: Duration::from_millis(100),
+        idle_timeout: Duration::from_millis(1_500),
+        ..config()
+    }
 }
 
 #[test]
 fn a_session_that_is_sent_nothing_hears_heartbeats() {
-    let hub = TestHub::start(Config { heartbeat_ms: 100, ..config() });
+    let hub = TestHub::start(Config { heartbeat_interval: Duration::from_millis(100), ..config() });
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let mut client = Client::session(&hub, encoding);
         for _ in 0..2 {
@@ -26,7 +32,8 @@ fn a_session_that_is_sent_nothing_hears_heartbeats() {
 /// A program hears nothing of pings: they must not stand in for heartbeats.
 #[test]
 fn a_session_that_is_pinged_more_often_hears_heartbeats_all_the_same() {
-    let hub = TestHub::start(Config { heartbeat_ms: 1_500, ..impatient() });
+    let hub =
+        TestHub::start(Config { heartbeat_interval: Duration::from_millis(1_500), ..impatient() });
     let mut client = Client::json(&hub);
     let mut pings = 0;
     while client.next() == Event::Ping {

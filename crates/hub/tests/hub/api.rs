@@ -90,7 +90,7 @@ fn guarded(folder: &tempfile::TempDir) -> TestHub {
     let reader = key("READER", "role = \"read\"\nfeeds = [\"main\"]\nsessions_max = 2");
     std::fs::write(&keys_file, reader + &key("ADMIN", "role = \"admin\"")).unwrap();
     let feeds = vec!["main".into(), "other".into()];
-    TestHub::start(Config { feeds, keys_file: Some(keys_file), ..config() })
+    TestHub::start(Config { feeds, keys: Some(keys_file), ..config() })
 }
 
 fn ask(hub: &TestHub, path: &str, key: &str) -> (u16, Value) {

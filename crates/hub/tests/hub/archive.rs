@@ -1,7 +1,9 @@
 //! Resume and replay from the log on disk, where memory holds little.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use tickwire_hub::Config;
+use tickwire_hub::{ByteSize, Config};
 use tickwire_protocol::{Encoding, Tick};
 
 use crate::kit::{Client, Publisher, TestHub, forgetful, seqs, trade, until};
@@ -51,7 +53,7 @@ fn a_session_goes_on_from_far_before_memory_and_misses_nothing() {
 #[test]
 fn what_an_earlier_hub_wrote_is_there_for_a_resume() {
     let folder = folder();
-    let hub = TestHub::start(Config { drain_ms_max: 0, ..on_disk(&folder) });
+    let hub = TestHub::start(Config { drain_duration: Duration::ZERO, ..on_disk(&folder) });
     let ticks: Vec<_> = std::iter::once(trade("OLD", 1)).chain(pairs(5_000)).collect();
     Publisher::acknowledged(&hub, "p").0.publish(&ticks);
     drop(hub);
@@ -100,7 +102,7 @@ fn a_replay_from_disk_begins_at_its_time() {
 #[test]
 fn what_is_not_on_disk_any_more_is_named() {
     let folder = folder();
-    let hub = TestHub::start(Config { disk_bytes_max: 1 << 20, ..on_disk(&folder) });
+    let hub = TestHub::start(Config { disk_size: ByteSize::mib(1), ..on_disk(&folder) });
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(20_000));
     let oldest = folder.path().join("0000000001.seg");

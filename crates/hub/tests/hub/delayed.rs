@@ -12,14 +12,17 @@ use crate::kit::{
 
 /// A hub with a view `late` that comes so much later.
 fn late(delay: Duration, config: Config) -> Config {
-    let delay_ms = u64::try_from(delay.as_millis()).unwrap();
-    let view = ViewConfig { feed: "main".to_owned(), delay_ms };
+    let view = ViewConfig { feed: "main".to_owned(), delay };
     Config { views: [("late".to_owned(), view)].into(), ..config }
 }
 
 /// The same with all ticks on disk.
 fn on_disk(folder: &tempfile::TempDir) -> Config {
-    Config { data_dir: Some(folder.path().to_owned()), drain_ms_max: 0, ..forgetful() }
+    Config {
+        data_dir: Some(folder.path().to_owned()),
+        drain_duration: Duration::ZERO,
+        ..forgetful()
+    }
 }
 
 fn session(hub: &TestHub, encoding: Encoding) -> Client {

@@ -1,14 +1,21 @@
 //! A hub with a log on disk, and the hub that comes after it.
 
+use std::time::Duration;
+
 use serde_json::json;
-use tickwire_hub::{Config, Fsync, Hub};
+use tickwire_hub::{ByteSize, Config, Fsync, Hub};
 use tickwire_protocol::Tick;
 
 use crate::kit::{Client, Publisher, TestHub, config, id_of, seqs, trade};
 
 /// A hub with a folder of its own, which outlives it.
 fn durable(folder: &tempfile::TempDir) -> Config {
-    Config { data_dir: Some(folder.path().to_owned()), drain_ms_max: 0, bars: false, ..config() }
+    Config {
+        data_dir: Some(folder.path().to_owned()),
+        drain_duration: Duration::ZERO,
+        bars: false,
+        ..config()
+    }
 }
 
 fn folder() -> tempfile::TempDir {
@@ -63,7 +70,7 @@ fn the_next_hub_has_epoch_numbers_publishers_and_history_of_the_one_before() {
 fn a_last_value_older_than_memory_is_still_in_the_snapshot_and_its_topic_goes_on() {
     let folder = folder();
     let small = |config: Config| Config {
-        log_ticks_max: 100,
+        log_ticks: 100,
         ingest_ticks_max: 100,
         publish_ticks_max: 100,
         backlog_ticks_max: 100,
@@ -132,7 +139,7 @@ fn a_damaged_folder_is_told_and_the_hub_begins_a_new_epoch() {
 #[test]
 fn who_posts_to_a_hub_whose_log_has_failed_is_told() {
     let folder = folder();
-    let hub = TestHub::start(Config { disk_bytes_max: 1 << 20, ..durable(&folder) });
+    let hub = TestHub::start(Config { disk_size: ByteSize::mib(1), ..durable(&folder) });
     let tick =
         r#"{"T":"t","S":"AAPL","t":"2026-01-02T14:30:00Z","i":1,"x":"","p":1,"s":1,"c":[],"z":""}"#;
     let ticks = format!("[{}]", vec![tick; 500].join(","));

@@ -1,6 +1,7 @@
 //! How a feed is, as sessions are told.
 
 use std::io::Write;
+use std::time::Duration;
 
 use serde_json::Value;
 use tickwire_hub::Config;
@@ -29,7 +30,7 @@ fn expect(client: &mut Client, feed: &str, expected: &str) {
 
 #[test]
 fn sessions_are_told_when_their_feed_comes_falls_silent_and_goes() {
-    let hub = TestHub::start(Config { feed_stale_ms: 300, ..config() });
+    let hub = TestHub::start(Config { feed_stale_after: Duration::from_millis(300), ..config() });
     let mut client = Client::json(&hub);
     let publisher = Publisher::open(&hub);
     expect(&mut client, "main", "stale");

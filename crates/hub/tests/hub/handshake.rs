@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use tickwire_hub::Config;
 
@@ -170,7 +171,7 @@ fn garbage_instead_of_http_ends_the_connection() {
 
 #[test]
 fn a_request_that_never_ends_is_cut() {
-    let hub = TestHub::start(Config { handshake_ms_max: 200, ..config() });
+    let hub = TestHub::start(Config { handshake_timeout: Duration::from_millis(200), ..config() });
     for beginning in ["", "GET /ws HT", "GET /ws HTTP/1.1\r\nHost: x\r\n"] {
         let mut stream = TcpStream::connect(hub.address).unwrap();
         stream.write_all(beginning.as_bytes()).unwrap();
@@ -181,7 +182,7 @@ fn a_request_that_never_ends_is_cut() {
 
 #[test]
 fn a_posted_body_that_never_ends_is_cut() {
-    let hub = TestHub::start(Config { handshake_ms_max: 200, ..config() });
+    let hub = TestHub::start(Config { handshake_timeout: Duration::from_millis(200), ..config() });
     let mut stream = TcpStream::connect(hub.address).unwrap();
     stream.write_all(b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[").unwrap();
     assert_eq!(read_response(&mut stream).status, 408);
@@ -189,9 +190,13 @@ fn a_posted_body_that_never_ends_is_cut() {
 
 #[test]
 fn a_client_that_does_not_read_its_answers_does_not_keep_its_place() {
-    let hub = TestHub::start(Config { handshake_ms_max: 200, http_connections_max: 1, ..config() });
+    let hub = TestHub::start(Config {
+        handshake_timeout: Duration::from_millis(200),
+        http_connections_max: 1,
+        ..config()
+    });
     let mut greedy = TcpStream::connect(hub.address).unwrap();
-    greedy.set_write_timeout(Some(std::time::Duration::from_millis(100))).unwrap();
+    greedy.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     let requests = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
     while greedy.write_all(requests.as_bytes()).is_ok() {} // until nothing more fits anywhere
     assert_eq!(hub.get("/healthz").status, 200);
@@ -199,7 +204,11 @@ fn a_client_that_does_not_read_its_answers_does_not_keep_its_place() {
 
 #[test]
 fn half_open_connections_do_not_keep_others_out() {
-    let hub = TestHub::start(Config { handshake_ms_max: 300, http_connections_max: 4, ..config() });
+    let hub = TestHub::start(Config {
+        handshake_timeout: Duration::from_millis(300),
+        http_connections_max: 4,
+        ..config()
+    });
     let half_open: Vec<_> = (0..12).map(|_| TcpStream::connect(hub.address).unwrap()).collect();
     let mut client = Client::json(&hub);
     client.nothing_pending();

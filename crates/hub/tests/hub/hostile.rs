@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::RngExt;
-use tickwire_hub::Config;
+use tickwire_hub::{ByteSize, Config};
 use tickwire_protocol::Tick;
 
 use crate::kit::{
@@ -44,7 +44,7 @@ impl Market {
 
 #[test]
 fn a_broken_rule_of_websocket_is_closed_with_its_code() {
-    let mut market = Market::new(Config { command_bytes_max: 4_096, ..config() });
+    let mut market = Market::new(Config { command_size_max: ByteSize::kib(4), ..config() });
     let unmasked = [OPEN_TEXT, 2, b'{', b'}'];
     let long = masked(OPEN_TEXT, &[b' '; 4_097]);
     let huge = [&[OPEN_BINARY, 0xff][..], &u64::MAX.to_be_bytes(), &[0; 100]].concat();
@@ -85,7 +85,7 @@ fn a_broken_rule_of_websocket_is_closed_with_its_code() {
 
 #[test]
 fn a_publisher_that_breaks_a_rule_of_websocket_is_closed_with_its_code() {
-    let mut market = Market::new(Config { publish_bytes_max: 8_192, ..config() });
+    let mut market = Market::new(Config { publish_size_max: ByteSize::kib(8), ..config() });
     let huge = [&[OPEN_BINARY, 0xff][..], &u64::MAX.to_be_bytes(), &[0; 100]].concat();
     let cases: &[(&str, &[u8], u16)] = &[
         ("not masked", &[OPEN_TEXT, 2, b'[', b']'], 1002),

@@ -41,7 +41,7 @@ impl File {
     }
 
     fn config(&self) -> Config {
-        Config { keys_file: Some(self.path.clone()), ..config() }
+        Config { keys: Some(self.path.clone()), ..config() }
     }
 
     fn hub(&self) -> TestHub {

@@ -43,15 +43,15 @@ pub(crate) fn config() -> Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         shards: 2,
         test_feed: false,
-        drain_ms_max: 1_000,
-        backlog_age_ms_max: 60_000,
+        drain_duration: Duration::from_secs(1),
+        backlog_age_max: Duration::from_secs(60),
         ..Config::default()
     }
 }
 
 /// A hub that closes everybody at once when it ends, and gives them all the time to read.
 pub(crate) fn patient() -> Config {
-    Config { drain_ms_max: 0, slow_grace_ms: 30_000, ..config() }
+    Config { drain_duration: Duration::ZERO, slow_grace: Duration::from_secs(30), ..config() }
 }
 
 impl TestHub {
@@ -199,7 +199,7 @@ pub(crate) fn random() -> StdRng {
 /// A hub that keeps few ticks in memory.
 pub(crate) fn forgetful() -> Config {
     Config {
-        log_ticks_max: 1_000,
+        log_ticks: 1_000,
         ingest_ticks_max: 1_000,
         backlog_ticks_max: 1_000,
         publish_ticks_max: 1_000,

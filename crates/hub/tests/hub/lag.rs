@@ -1,6 +1,7 @@
 //! Sessions that lag and go on with the newest: `on_lag` `latest`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tickwire_hub::Config;
@@ -11,7 +12,12 @@ use crate::kit::{
 };
 
 fn small_backlog() -> Config {
-    Config { backlog_ticks_max: 2_000, slow_grace_ms: 100, shards: 1, ..config() }
+    Config {
+        backlog_ticks_max: 2_000,
+        slow_grace: Duration::from_millis(100),
+        shards: 1,
+        ..config()
+    }
 }
 
 /// Subscribes to every tick, to go on with the newest if it lags.
@@ -173,7 +179,7 @@ fn a_session_that_lagged_goes_on_with_the_newest_until_it_subscribes_again() {
 #[test]
 fn a_gap_has_no_beginning_when_the_log_has_forgotten_it() {
     let hub = TestHub::start(Config {
-        log_ticks_max: 5_000,
+        log_ticks: 5_000,
         ingest_ticks_max: 5_000,
         publish_ticks_max: 5_000,
         backlog_ticks_max: 5_000,
@@ -257,7 +263,8 @@ fn answers_among_the_ticks_that_are_lost_still_come() {
 /// It wants nothing but the newest by then.
 #[test]
 fn a_session_that_changed_its_mode_behind_a_backlog_goes_on_too() {
-    let hub = TestHub::start(Config { backlog_age_ms_max: 200, ..small_backlog() });
+    let hub =
+        TestHub::start(Config { backlog_age_max: Duration::from_millis(200), ..small_backlog() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = tolerant(&hub, Encoding::MsgpackArray, r#""trades":["A"]"#);
     let mut asked = false;
@@ -283,7 +290,8 @@ fn a_session_that_changed_its_mode_behind_a_backlog_goes_on_too() {
 /// Its answers fill the socket, and then each topic ticks once: what is pending is all newest.
 #[test]
 fn a_session_that_misses_next_to_nothing_is_told_all_the_same() {
-    let hub = TestHub::start(Config { backlog_age_ms_max: 200, ..small_backlog() });
+    let hub =
+        TestHub::start(Config { backlog_age_max: Duration::from_millis(200), ..small_backlog() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut names = symbols(20_000);
     names.extend(["B".to_owned(), "C".to_owned()]);
@@ -305,7 +313,8 @@ fn a_session_that_misses_next_to_nothing_is_told_all_the_same() {
 /// Without names to be told of, it would not know that they are latest now.
 #[test]
 fn a_session_that_is_only_stalled_loses_nothing() {
-    let hub = TestHub::start(Config { backlog_age_ms_max: 200, ..small_backlog() });
+    let hub =
+        TestHub::start(Config { backlog_age_max: Duration::from_millis(200), ..small_backlog() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let names = r#""trades":["A"],"corrections":["*"]"#;
     let mut client = tolerant(&hub, Encoding::MsgpackArray, names);

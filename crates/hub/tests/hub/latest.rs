@@ -130,8 +130,8 @@ fn without_a_rate_a_reader_that_keeps_up_gets_every_value() {
 fn strict() -> Config {
     Config {
         backlog_ticks_max: 1_000,
-        backlog_age_ms_max: 200,
-        slow_grace_ms: 100,
+        backlog_age_max: Duration::from_millis(200),
+        slow_grace: Duration::from_millis(100),
         shards: 1,
         ..config()
     }
@@ -273,7 +273,11 @@ fn values_that_wait_for_their_slot_are_sent_when_the_hub_ends() {
 /// A session that wants nothing but the newest is heard of by its pongs only.
 #[test]
 fn a_stalled_reader_that_answers_no_ping_is_dropped_as_silent() {
-    let hub = TestHub::start(Config { ping_interval_ms: 100, silent_ms_max: 1_500, ..strict() });
+    let hub = TestHub::start(Config {
+        ping_interval: Duration::from_millis(100),
+        idle_timeout: Duration::from_millis(1_500),
+        ..strict()
+    });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = Client::msgpack(&hub);
     latest(&mut client, r#""trades":["*"]"#, "");

@@ -62,7 +62,7 @@ fn names_beyond_the_limit_of_a_session_are_refused_and_nothing_changes() {
 
 #[test]
 fn names_that_never_ticked_are_limited_and_given_back_when_a_session_leaves() {
-    let hub = TestHub::start(Config { waiting_names_max: 100, shards: 1, ..config() });
+    let hub = TestHub::start(Config { waiting_topics_max: 100, shards: 1, ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     publisher.publish(&[trade("AAPL", 1)]);
     let names = symbols(101);
@@ -85,8 +85,12 @@ fn names_that_never_ticked_are_limited_and_given_back_when_a_session_leaves() {
 
 #[test]
 fn names_of_all_sessions_together_are_limited() {
-    let hub =
-        TestHub::start(Config { names_max: 10, names_per_session_max: 10, shards: 1, ..config() });
+    let hub = TestHub::start(Config {
+        subscriptions_max: 10,
+        subscriptions_per_session_max: 10,
+        shards: 1,
+        ..config()
+    });
     let mut first = Client::json(&hub);
     first.ask(&subscribe_command(&symbols(8), r#","snapshot":false"#));
     let mut second = Client::json(&hub);

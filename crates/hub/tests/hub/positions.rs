@@ -1,5 +1,7 @@
 //! Positions: what a session is told of how far it has come.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tickwire_hub::Config;
 use tickwire_protocol::Encoding;
@@ -45,7 +47,11 @@ fn who_did_not_ask_for_positions_is_told_none_and_latest_has_none() {
 
 #[test]
 fn a_heartbeat_tells_the_position_of_a_quiet_session() {
-    let hub = TestHub::start(Config { heartbeat_ms: 100, bars: false, ..config() });
+    let hub = TestHub::start(Config {
+        heartbeat_interval: Duration::from_millis(100),
+        bars: false,
+        ..config()
+    });
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     let mut client = Client::json(&hub);
     client.ask(r#"{"action":"subscribe","trades":["QUIET"],"pos":true}"#);

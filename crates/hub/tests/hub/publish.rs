@@ -1,7 +1,7 @@
 //! Publishing: acknowledged or not, by WebSocket or by POST.
 
 use serde_json::json;
-use tickwire_hub::Config;
+use tickwire_hub::{ByteSize, Config};
 use tickwire_protocol::Encoding;
 
 use crate::kit::{
@@ -310,7 +310,7 @@ fn one_element_or_an_array_of_them_may_be_posted() {
 
 #[test]
 fn a_bad_post_is_refused_and_nothing_of_it_is_taken() {
-    let (hub, mut client) = watched(Config { publish_bytes_max: 8_192, ..config() });
+    let (hub, mut client) = watched(Config { publish_size_max: ByteSize::kib(8), ..config() });
     let wrong = ELEMENT.replace("126.55", "-1e99");
     let refused = hub.post("/publish", &format!("[{ELEMENT},{wrong}]"));
     assert_eq!(refused.status, 400, "{refused:?}");

@@ -1,5 +1,7 @@
 //! Last values over HTTP, in the shapes of Alpaca's market data API.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tickwire_hub::keys::SecretHash;
 use tickwire_hub::{Config, ViewConfig};
@@ -164,7 +166,7 @@ fn what_cannot_be_answered_is_refused_in_words() {
 
 #[test]
 fn delayed_view_has_the_values_of_then() {
-    let late = ViewConfig { feed: "main".to_owned(), delay_ms: 200 };
+    let late = ViewConfig { feed: "main".to_owned(), delay: Duration::from_millis(200) };
     let views = [("late".to_owned(), late)].into();
     let hub = TestHub::start(Config { views, ..config() });
     Publisher::acknowledged(&hub, "market").0.publish(&[trade("A", 1)]);
@@ -187,7 +189,7 @@ fn keys_say_who_may_ask_for_what() {
          feeds = [\"sip\"]\nsymbols = [\"A\", \"B\"]\n"
     );
     std::fs::write(&keys_file, text).unwrap();
-    let hub = TestHub::start(Config { keys_file: Some(keys_file), ..config() });
+    let hub = TestHub::start(Config { keys: Some(keys_file), ..config() });
     let ask = |path: &str, key: &str| {
         let headers = [("APCA-API-KEY-ID", key), ("APCA-API-SECRET-KEY", SECRET)];
         let answer = hub.request("GET", &format!("/v2/stocks/{path}"), &headers, "");

@@ -1,6 +1,7 @@
 //! Resume: a session that was away goes on where it was.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tickwire_hub::Config;
@@ -226,7 +227,11 @@ fn a_slow_reader_of_the_past_does_not_delay_those_who_are_live() {
 
 #[test]
 fn a_reader_of_the_past_that_stands_still_falls_under_its_policy() {
-    let hub = TestHub::start(Config { shards: 1, backlog_age_ms_max: 200, ..config() });
+    let hub = TestHub::start(Config {
+        shards: 1,
+        backlog_age_max: Duration::from_millis(200),
+        ..config()
+    });
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(150_000));
     let (mut closing, mut patient) = (Client::msgpack(&hub), Client::msgpack(&hub));

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use tickwire_hub::Config;
+use tickwire_hub::{ByteSize, Config};
 use tickwire_protocol::Encoding;
 
 use crate::kit::{Client, Event, Publisher, TestHub, config, now, patient, trade, until};
@@ -37,7 +37,7 @@ fn sessions_and_publishers_are_told_and_nobody_new_is_let_in() {
 /// Eight sessions whose pending data differ in length read only once the hub ends.
 #[test]
 fn every_session_gets_all_that_is_pending_before_its_close() {
-    let mut hub = TestHub::start(Config { message_bytes_max: 4_100, ..patient() });
+    let mut hub = TestHub::start(Config { message_size_max: ByteSize::bytes(4_100), ..patient() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut sessions: Vec<_> = (0..8)
         .map(|number| {
@@ -106,7 +106,7 @@ fn what_a_publisher_was_acknowledged_reaches_the_sessions_and_all_that_did_is_ac
 
 #[test]
 fn a_session_that_never_reads_does_not_keep_the_hub_from_ending() {
-    let mut hub = TestHub::start(Config { drain_ms_max: 500, ..config() });
+    let mut hub = TestHub::start(Config { drain_duration: Duration::from_millis(500), ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut stalled = Client::msgpack(&hub);
     stalled.subscribe(r#""trades":["*"]"#);

@@ -38,8 +38,11 @@ fn subscriber(hub: &TestHub) -> Client {
 
 #[test]
 fn sessions_that_never_read_are_cut_and_the_others_get_everything() {
-    let mut hub =
-        TestHub::start(Config { backlog_ticks_max: 2_000, slow_grace_ms: 300, ..config() });
+    let mut hub = TestHub::start(Config {
+        backlog_ticks_max: 2_000,
+        slow_grace: Duration::from_millis(300),
+        ..config()
+    });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let stalled: Vec<_> = (0..10).map(|_| subscriber(&hub)).collect();
     let readers: Vec<_> = (0..20).map(|_| reader(subscriber(&hub))).collect();
@@ -62,8 +65,11 @@ fn sessions_that_never_read_are_cut_and_the_others_get_everything() {
 
 #[test]
 fn a_reader_that_returns_in_time_reads_its_data_then_the_error_then_the_close() {
-    let hub =
-        TestHub::start(Config { backlog_ticks_max: 2_000, slow_grace_ms: 10_000, ..config() });
+    let hub = TestHub::start(Config {
+        backlog_ticks_max: 2_000,
+        slow_grace: Duration::from_secs(10),
+        ..config()
+    });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = subscriber(&hub);
     publish_until_slow(&hub, &mut publisher);
@@ -90,8 +96,11 @@ fn a_reader_that_returns_in_time_reads_its_data_then_the_error_then_the_close() 
 
 #[test]
 fn a_slow_reader_that_keeps_sending_commands_gets_nothing_after_its_error() {
-    let hub =
-        TestHub::start(Config { backlog_ticks_max: 1_000, slow_grace_ms: 10_000, ..config() });
+    let hub = TestHub::start(Config {
+        backlog_ticks_max: 1_000,
+        slow_grace: Duration::from_secs(10),
+        ..config()
+    });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = subscriber(&hub);
     publish_until_slow(&hub, &mut publisher);
@@ -105,7 +114,11 @@ fn a_slow_reader_that_keeps_sending_commands_gets_nothing_after_its_error() {
 
 #[test]
 fn a_session_too_far_behind_in_time_is_slow() {
-    let hub = TestHub::start(Config { backlog_age_ms_max: 300, slow_grace_ms: 200, ..config() });
+    let hub = TestHub::start(Config {
+        backlog_age_max: Duration::from_millis(300),
+        slow_grace: Duration::from_millis(200),
+        ..config()
+    });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = subscriber(&hub);
     publish_until(&mut publisher, 0, || hub.metric("tickwire_backlog_ticks") > 0);
@@ -116,11 +129,11 @@ fn a_session_too_far_behind_in_time_is_slow() {
 #[test]
 fn a_session_whose_backlog_leaves_the_log_is_slow() {
     let hub = TestHub::start(Config {
-        log_ticks_max: 5_000,
+        log_ticks: 5_000,
         ingest_ticks_max: 5_000,
         publish_ticks_max: 5_000,
         backlog_ticks_max: 5_000,
-        slow_grace_ms: 10_000,
+        slow_grace: Duration::from_secs(10),
         ..config()
     });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
@@ -140,11 +153,11 @@ fn a_session_whose_backlog_leaves_the_log_is_slow() {
 fn a_shard_that_falls_out_of_the_log_ends_its_sessions_as_slow_and_goes_on() {
     let hub = TestHub::start(Config {
         shards: 1,
-        log_ticks_max: 50,
+        log_ticks: 50,
         ingest_ticks_max: 50,
         publish_ticks_max: 50,
         backlog_ticks_max: 50,
-        slow_grace_ms: 10_000,
+        slow_grace: Duration::from_secs(10),
         ..config()
     });
     let mut flood = Publisher::open(&hub);
@@ -190,7 +203,11 @@ fn reader_until_error(mut client: Client) -> std::thread::JoinHandle<Event> {
 
 #[test]
 fn a_session_that_asks_without_reading_is_bounded_and_cut() {
-    let hub = TestHub::start(Config { backlog_age_ms_max: 1_000, slow_grace_ms: 100, ..config() });
+    let hub = TestHub::start(Config {
+        backlog_age_max: Duration::from_secs(1),
+        slow_grace: Duration::from_millis(100),
+        ..config()
+    });
     let mut client = Client::json(&hub);
     let names = serde_json::to_string(&crate::kit::symbols(20_000)).unwrap();
     client.subscribe(&format!(r#""trades":{names}"#));

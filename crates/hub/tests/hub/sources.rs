@@ -1,5 +1,7 @@
 //! What publishers report of where their ticks come from.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tickwire_hub::Config;
 
@@ -22,7 +24,7 @@ fn report(publisher: &mut Publisher, state: &str) {
 
 /// The feed never falls silent for want of ticks.
 fn patient() -> Config {
-    Config { feed_stale_ms: 60_000, ..config() }
+    Config { feed_stale_after: Duration::from_secs(60), ..config() }
 }
 
 #[test]

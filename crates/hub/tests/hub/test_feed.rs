@@ -1,5 +1,7 @@
 //! The feed that ticks by itself.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tickwire_hub::Config;
 use tickwire_protocol::{Encoding, Tick, TickData};
@@ -70,7 +72,11 @@ fn a_feed_of_that_name_among_the_feeds_is_like_any_other() {
 #[test]
 fn a_log_of_a_hub_without_it_goes_on_with_it() {
     let folder = tempfile::tempdir().unwrap();
-    let without = Config { data_dir: Some(folder.path().to_owned()), drain_ms_max: 0, ..config() };
+    let without = Config {
+        data_dir: Some(folder.path().to_owned()),
+        drain_duration: Duration::ZERO,
+        ..config()
+    };
     let hub = TestHub::start(without.clone());
     Publisher::acknowledged(&hub, "p").0.publish(&[trade("A", 1), trade("A", 2)]);
     drop(hub);

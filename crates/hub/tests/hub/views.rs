@@ -1,14 +1,15 @@
 //! The names under which subscribers reach feeds.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tickwire_hub::{Config, Hub, ViewConfig};
 use tickwire_protocol::Encoding;
 
 use crate::kit::{Client, Publisher, TestHub, config, id_of, trade};
 
-fn view(name: &str, feed: &str, delay_ms: u64) -> BTreeMap<String, ViewConfig> {
-    [(name.to_owned(), ViewConfig { feed: feed.to_owned(), delay_ms })].into()
+fn view(name: &str, feed: &str, delay: Duration) -> BTreeMap<String, ViewConfig> {
+    [(name.to_owned(), ViewConfig { feed: feed.to_owned(), delay })].into()
 }
 
 /// Why a hub does not start.
@@ -20,7 +21,8 @@ fn refusal(config: Config) -> String {
 #[test]
 fn a_feed_is_reached_by_its_own_name_and_by_those_of_its_views() {
     let feeds = vec!["us".to_owned(), "eu".to_owned()];
-    let hub = TestHub::start(Config { feeds, views: view("paris", "eu", 0), ..config() });
+    let hub =
+        TestHub::start(Config { feeds, views: view("paris", "eu", Duration::ZERO), ..config() });
     let paths = ["/ws", "/ws?feed=us", "/ws?feed=sip", "/ws?feed=iex"];
     let mut of_us = paths.map(|path| Client::session_at(&hub, path, Encoding::Json));
     let mut of_eu = ["/ws?feed=eu", "/ws?feed=paris"]
@@ -44,7 +46,10 @@ fn a_feed_is_reached_by_its_own_name_and_by_those_of_its_views() {
 
 #[test]
 fn nobody_publishes_to_a_view() {
-    let hub = TestHub::start(Config { views: view("late", "main", 500), ..config() });
+    let hub = TestHub::start(Config {
+        views: view("late", "main", Duration::from_millis(500)),
+        ..config()
+    });
     for view in ["late", "sip", "delayed_sip"] {
         let answer = hub.post(&format!("/publish?feed={view}"), "[]");
         assert_eq!(answer.status, 404);
@@ -57,38 +62,47 @@ fn nobody_publishes_to_a_view() {
 
 #[test]
 fn a_view_that_cannot_be_is_an_error_that_says_what_can() {
-    for (name, feed, delay_ms, expected) in [
-        ("late", "moon", 0, "late = moon: expected one of the feeds main"),
-        ("main", "main", 5, "main = main: main is the name of a feed"),
-        ("A B", "main", 5, "\"A B\": feed \"A B\": expected 1 to 24 of a-z 0-9 _ -"),
-        ("late", "main", 1 << 40, "ms: expected 0 to 604800000 (ms)"),
+    for (name, feed, delay, expected) in [
+        ("late", "moon", Duration::ZERO, "late = moon: expected one of the feeds main"),
+        ("main", "main", Duration::from_secs(5), "main = main: main is the name of a feed"),
+        (
+            "A B",
+            "main",
+            Duration::from_secs(5),
+            "\"A B\": feed \"A B\": expected 1 to 24 of a-z 0-9 _ -",
+        ),
+        ("late", "main", Duration::from_secs(8 * 86_400), "a delay of 8d: expected at most 7d"),
     ] {
-        let text = refusal(Config { views: view(name, feed, delay_ms), ..config() });
+        let text = refusal(Config { views: view(name, feed, delay), ..config() });
         assert!(text.starts_with("views is ") && text.contains(expected), "{text}");
     }
     let views = (1..10)
-        .map(|n| (format!("v{n}"), ViewConfig { feed: "main".to_owned(), delay_ms: n }))
+        .map(|n| {
+            (format!("v{n}"), ViewConfig { feed: "main".to_owned(), delay: Duration::from_secs(n) })
+        })
         .collect();
     let text = refusal(Config { views, ..config() });
-    assert!(text.contains("11 different delays: expected 8 at most"), "{text}");
+    assert!(text.contains("11 different delays: expected at most 8"), "{text}");
 }
 
 #[test]
 fn a_delay_that_history_cannot_hold_is_refused_with_both_numbers() {
-    let text = refusal(Config { views: view("yesterday", "main", 90_000_000), ..config() });
-    for part in
-        ["yesterday with a delay of 90000000 ms", "log_age_ms_max = 86400000 ms", "data_dir"]
-    {
+    let text = refusal(Config {
+        views: view("yesterday", "main", Duration::from_secs(90_000)),
+        ..config()
+    });
+    for part in ["yesterday with a delay of 25h", "log_age = 1d", "data_dir"] {
         assert!(text.contains(part), "{text}");
     }
     let folder = tempfile::tempdir().unwrap();
     let data_dir = Some(folder.path().to_owned());
-    let views = view("yesterday", "main", 90_000_000);
+    let views = view("yesterday", "main", Duration::from_secs(90_000));
     drop(TestHub::start(Config { views: views.clone(), data_dir: data_dir.clone(), ..config() }));
-    let text = refusal(Config { views, data_dir, disk_age_ms_max: 90_000_000, ..config() });
-    assert!(text.contains("disk_age_ms_max = 90000000 ms"), "{text}");
-    let text = refusal(Config { log_age_ms_max: 60_000, ..config() });
-    assert!(text.contains("delayed_sip") && text.contains("--view delayed_sip=FEED"), "{text}");
-    let views = view("delayed_sip", "main", 30_000);
-    drop(TestHub::start(Config { log_age_ms_max: 60_000, views, ..config() }));
+    let text =
+        refusal(Config { views, data_dir, disk_age: Duration::from_secs(90_000), ..config() });
+    assert!(text.contains("disk_age = 25h"), "{text}");
+    let text = refusal(Config { log_age: Duration::from_secs(60), ..config() });
+    assert!(text.contains("delayed_sip") && text.contains("--views delayed_sip=FEED"), "{text}");
+    let views = view("delayed_sip", "main", Duration::from_secs(30));
+    drop(TestHub::start(Config { log_age: Duration::from_secs(60), views, ..config() }));
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use tickwire_feeder::{AlpacaConfig, AlpacaUrl, MarketHours, Pace, PublisherConfig, Speed, relay};
+use tickwire_hub::{ByteSize, ByteSizeError};
 use tickwire_protocol::{Channel, Credentials, Selection, Symbol};
 
 use super::destination::{Destination, HubArgs};
 use super::report::Report;
 use super::watched;
-use crate::flags::{bytes, channel, duration, some_duration, symbol, usage};
+use crate::flags::{channel, duration, some_duration, symbol, usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,8 +57,8 @@ pub(super) struct Args {
     market_hours: MarketHours,
     /// Memory for ticks while the hub is away; beyond it the oldest are dropped, counted, and told to
     /// subscribers
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = buffer)]
-    buffer: usize,
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = buffer)]
+    buffer: ByteSize,
     #[command(flatten)]
     hub: HubArgs,
 }
@@ -112,7 +113,7 @@ fn configs(args: Args) -> anyhow::Result<(AlpacaConfig, PublisherConfig)> {
     config.linger = args.linger;
     config.data_timeout = args.data_timeout.0;
     config.market_hours = args.market_hours;
-    config.queue_bytes_max = args.buffer;
+    config.queue_bytes_max = args.buffer.as_usize();
     // Ticks are due when they come.
     let hub = args.hub.config(Pace { speed: Speed::Times(1.0), restamp: false })?;
     config.authorities = hub.authorities.clone();
@@ -151,8 +152,10 @@ fn silence(text: &str) -> Result<Silence, String> {
     }
 }
 
-fn buffer(text: &str) -> Result<usize, String> {
-    const LEAST: usize = 1024 * 1024;
-    let bytes = usize::try_from(bytes(text)?).ok().filter(|bytes| *bytes >= LEAST);
-    bytes.ok_or_else(|| "expected at least 1MiB".to_owned())
+fn buffer(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse().map_err(|error: ByteSizeError| error.to_string())?;
+    if size < ByteSize::mib(1) {
+        return Err("expected at least 1MiB".to_owned());
+    }
+    Ok(size)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tickwire_hub::{Config, ViewConfig};
 
-use super::{ms, on_off};
+use super::on_off;
 use crate::flags::duration;
 
 #[derive(Debug, clap::Args)]
@@ -15,10 +15,10 @@ pub(super) struct ViewsArgs {
         long,
         value_name = "NAME=FEED[+DELAY]",
         value_delimiter = ',',
-        env = "TICKWIRE_VIEW",
+        env = "TICKWIRE_VIEWS",
         value_parser = view
     )]
-    view: Vec<View>,
+    views: Vec<View>,
     /// Have a feed `test` with the symbol FAKEPACA, which ticks by itself [default: on]
     #[arg(long, value_name = "on|off", env = "TICKWIRE_TEST_FEED", value_parser = on_off)]
     test_feed: Option<bool>,
@@ -48,9 +48,9 @@ impl ViewsArgs {
     /// Adds the views to those of the config file, or puts them in their place.
     pub(super) fn set(self, config: &mut Config) {
         let views = self
-            .view
+            .views
             .into_iter()
-            .map(|View { name, feed, delay }| (name, ViewConfig { feed, delay_ms: ms(delay) }));
+            .map(|View { name, feed, delay }| (name, ViewConfig { feed, delay }));
         config.views.extend(views);
         config.test_feed = self.test_feed.unwrap_or(config.test_feed);
     }

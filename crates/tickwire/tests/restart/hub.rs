@@ -90,7 +90,7 @@ impl Drop for Hub {
 
 /// Without ticks of the hub's own: positions are counted.
 fn flags(folder: &Path) -> impl Iterator<Item = &str> {
-    let own = "hub --listen 127.0.0.1:0 --drain 0s --bars off --test-feed off --data-dir";
+    let own = "hub --listen 127.0.0.1:0 --drain-duration 0s --bars off --test-feed off --data-dir";
     own.split(' ').chain([folder.to_str().unwrap()])
 }
 

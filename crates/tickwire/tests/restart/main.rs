@@ -43,7 +43,7 @@ fn a_hub_killed_many_times_under_load_loses_nothing_and_repeats_nothing() {
     let (mut acked, mut sent) = (0, 0);
     let mut epoch = None;
     for kill in 0..25 {
-        let hub = Hub::start(folder.path(), &["--disk-bytes", "2MiB"]);
+        let hub = Hub::start(folder.path(), &["--disk-size", "2MiB"]);
         let session = Session::open(&hub);
         assert_eq!(
             *epoch.get_or_insert_with(|| session.epoch.clone()),

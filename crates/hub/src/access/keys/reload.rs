@@ -107,7 +107,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.toml");
         std::fs::write(&path, KEY).unwrap();
-        let config = Config { keys_file: Some(path.clone()), ..Config::default() };
+        let config = Config { keys: Some(path.clone()), ..Config::default() };
         let keys = Keys::new(&config).unwrap();
         let count = || keys.sessions().len();
         let mut looks = Looks::default();
@@ -139,7 +139,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.toml");
         std::fs::write(&path, KEY).unwrap();
-        let config = Config { keys_file: Some(path.clone()), ..Config::default() };
+        let config = Config { keys: Some(path.clone()), ..Config::default() };
         let keys = Keys::new(&config).unwrap();
         let mut looks = Looks::default();
         for text in [KEY, "", KEY, "", KEY, KEY] {

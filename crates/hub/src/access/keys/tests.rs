@@ -16,7 +16,7 @@ fn guarded(keys: &[&Key]) -> Arc<Keys> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.toml");
     std::fs::write(&path, "").unwrap();
-    let guarded = Keys::new(&Config { keys_file: Some(path), ..Config::default() }).unwrap();
+    let guarded = Keys::new(&Config { keys: Some(path), ..Config::default() }).unwrap();
     guarded.lock().take_over(list(keys));
     guarded
 }
@@ -178,7 +178,7 @@ fn what_is_taken_from_anybody_is_not_counted_as_right() {
 #[test]
 fn a_file_that_cannot_be_used_is_an_error_at_start_that_names_it() {
     let missing = Some(PathBuf::from("/nowhere/keys.toml"));
-    let error = Keys::new(&Config { keys_file: missing, ..Config::default() }).unwrap_err();
+    let error = Keys::new(&Config { keys: missing, ..Config::default() }).unwrap_err();
     assert_eq!(error.to_string(), "cannot read keys file /nowhere/keys.toml");
     let error = KeyList::from_text("key = 1", Path::new("k.toml")).unwrap_err();
     assert!(error.to_string().starts_with("keys file k.toml, line 1: "), "{error}");

@@ -53,7 +53,7 @@ mod tests {
         };
         let text = key("all", "") + &key("some", "feeds = [\"sip\", \"spi\", \"main\"]");
         std::fs::write(&path, text).unwrap();
-        let config = Config { keys_file: Some(path), ..Config::default() };
+        let config = Config { keys: Some(path), ..Config::default() };
         let keys = Keys::new(&config).unwrap();
         let delays = [std::time::Duration::ZERO];
         let views = Views::new(config.named_views().unwrap(), &delays);

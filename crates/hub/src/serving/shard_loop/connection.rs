@@ -14,7 +14,7 @@ pub use reader::Reader;
 use super::transport::{Transport, Written};
 use crate::access::admission::SessionGuard;
 use crate::access::auth_state::{HandshakeInfo, Login};
-use crate::config::{Config, ms};
+use crate::config::Config;
 use crate::fanout::CloseReason;
 use crate::serving::session_protocol::SessionProtocol;
 
@@ -133,7 +133,7 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let PendingSession { read_already, handshake, guard } = pending;
-        let message_bytes_max = config.command_bytes_max.min(STRANGER_BYTES_MAX);
+        let message_bytes_max = config.command_size_max.as_usize().min(STRANGER_BYTES_MAX);
         let reader = Reader::new(message_bytes_max, read_already);
         let tap = Tap { transport, out: Vec::new(), allowance: 0 };
         Self {
@@ -143,11 +143,11 @@ impl Connection {
             stage: Stage::Open,
             reading: Reading::OnEvent,
             handshake,
-            login: Login::Expected { until: now + ms(config.login_ms_max), refused: 0 },
+            login: Login::Expected { until: now + config.auth_timeout, refused: 0 },
             unread: Bytes::new(),
             heard: now,
             sent: now,
-            next_ping: now + ms(config.ping_interval_ms),
+            next_ping: now + config.ping_interval,
             _guard: guard,
         }
     }

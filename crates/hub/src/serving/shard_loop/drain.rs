@@ -7,7 +7,6 @@ use rand::seq::SliceRandom;
 
 use super::ShardTask;
 use super::connection::Stage;
-use crate::config::ms;
 use crate::fanout::{CloseReason, Position, SessionId};
 
 /// A drain that has begun.
@@ -43,7 +42,7 @@ impl ShardTask {
     }
 
     fn begin_drain(&mut self) {
-        let time = ms(self.shared.config.drain_ms_max);
+        let time = self.shared.config.drain_duration;
         let mut order: Vec<_> = self.ids().filter(|id| self.is_open(*id)).collect();
         let mut random = rand::rng();
         order.shuffle(&mut random);

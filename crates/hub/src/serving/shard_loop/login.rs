@@ -9,7 +9,7 @@ use super::connection::{Reading, Stage};
 use crate::access::auth_state::{HandshakeInfo, Login};
 use crate::access::keys::{Entrant, Grant, KeyFull, WrongKey};
 use crate::access::refusal_log;
-use crate::config::ms;
+use crate::config::format_duration;
 use crate::fanout::{CloseReason, SessionId};
 use crate::serving::session_protocol::SessionProtocol;
 
@@ -62,7 +62,7 @@ impl ShardTask {
     /// Lets a session in if there is a place for it.
     fn let_in(&mut self, id: SessionId, grant: Grant, shown: bool) {
         let (now, config) = (self.now, &self.shared.config);
-        let more = ms(config.login_ms_max);
+        let more = config.auth_timeout;
         let shard = self.waker.clone();
         let Some(connection) =
             self.connections.get_mut(id.0 as usize).and_then(Option::as_deref_mut)
@@ -76,7 +76,7 @@ impl ShardTask {
         match self.shared.keys.enter(&grant, Entrant { peer: *peer, user_agent, shard }) {
             Ok(place) => {
                 let login = Login::In { grant, place, shown };
-                connection.let_in(login, config.command_bytes_max);
+                connection.let_in(login, config.command_size_max.as_usize());
                 if shown {
                     self.core.control(id, &Control::Authenticated);
                 }
@@ -111,7 +111,7 @@ impl ShardTask {
 
     /// Ends a session that is out, or has not come in in time.
     pub(super) fn end_login(&mut self, id: SessionId) {
-        let login_ms_max = self.shared.config.login_ms_max;
+        let auth_timeout = format_duration(self.shared.config.auth_timeout);
         let Some(connection) = self.connection(id) else { return };
         let (reason, error) = match &connection.login {
             Login::Out { reason, detail, .. } => {
@@ -122,7 +122,7 @@ impl ShardTask {
                 (*reason, detail.clone().map(|detail| (code, detail)))
             }
             Login::Expected { .. } => {
-                let detail = format!("no key was shown within {login_ms_max} ms");
+                let detail = format!("no key was shown within {auth_timeout}");
                 (CloseReason::AuthTimeout, Some((ErrorCode::AuthTimeout, detail)))
             }
             // Its key is right: clients that are told of a timeout would not come back.

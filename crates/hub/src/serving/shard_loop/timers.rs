@@ -8,7 +8,6 @@ use super::ShardTask;
 use super::connection::Stage;
 use super::reading::SESSION_CONTROL_BYTES;
 use crate::clock;
-use crate::config::ms;
 use crate::fanout::{CloseReason, SessionId};
 
 /// How often all sessions are looked at.
@@ -87,8 +86,8 @@ impl ShardTask {
     /// Pings, drops the silent, and lets those hear a heartbeat who were sent nothing for a while.
     fn keep_alive(&mut self, id: SessionId) {
         let (config, now) = (&self.shared.config, self.now);
-        let (ping_interval, silent_max) = (ms(config.ping_interval_ms), ms(config.silent_ms_max));
-        let heartbeat = ms(config.heartbeat_ms);
+        let (ping_interval, silent_max) = (config.ping_interval, config.idle_timeout);
+        let heartbeat = config.heartbeat_interval;
         let Some(connection) = self.connection(id) else { return };
         if connection.stage != Stage::Open {
             return; // it has just come to its end

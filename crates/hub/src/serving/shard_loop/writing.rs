@@ -10,7 +10,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::connection::{Reading, Stage};
 use super::{Connection, ShardTask};
 use crate::clock;
-use crate::config::{Config, ms};
+use crate::config::Config;
 use crate::fanout::{CloseReason, NextWrite, SessionId};
 use crate::retry;
 
@@ -154,7 +154,7 @@ impl ShardTask {
             (Some(drain), CloseReason::Shutdown) => drain.until.max(self.now),
             _ => self.now,
         };
-        let deadline = from + ms(self.shared.config.slow_grace_ms);
+        let deadline = from + self.shared.config.slow_grace;
         self.core.finish(id, reason);
         self.set_stage(id, Stage::Finishing { reason, deadline });
     }

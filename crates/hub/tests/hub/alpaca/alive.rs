@@ -1,5 +1,7 @@
 //! Pings, silence and slow readers.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tickwire_hub::Config;
 
@@ -40,10 +42,17 @@ fn a_pong_does_not_wait_behind_the_backlog() {
 #[test]
 fn bots_are_pinged_often_and_who_is_silent_gives_its_place_back() {
     let limits = Config::default();
-    assert!(limits.ping_interval_ms + 1_000 <= 20_000, "sweeps come a second apart");
-    assert!((60_000..=90_000).contains(&limits.silent_ms_max));
+    assert!(
+        limits.ping_interval + Duration::from_secs(1) <= Duration::from_secs(20),
+        "sweeps come a second apart"
+    );
+    assert!((60..=90).contains(&limits.idle_timeout.as_secs()));
     let file = KeysFile::new("").with("TWBOT", "sessions_max = 1");
-    let impatient = Config { ping_interval_ms: 100, silent_ms_max: 1_500, ..file.config() };
+    let impatient = Config {
+        ping_interval: Duration::from_millis(100),
+        idle_timeout: Duration::from_millis(1_500),
+        ..file.config()
+    };
     let hub = TestHub::start(impatient);
     let mut bot = Bot::welcomed(&hub, Codec::Msgpack);
     bot.log_in("TWBOT", &secret("TWBOT"));
@@ -60,8 +69,11 @@ fn bots_are_pinged_often_and_who_is_silent_gives_its_place_back() {
 /// R29.
 #[test]
 fn a_bot_that_does_not_read_is_told_and_closed_and_others_get_everything() {
-    let hub =
-        TestHub::start(Config { backlog_ticks_max: 2_000, slow_grace_ms: 10_000, ..config() });
+    let hub = TestHub::start(Config {
+        backlog_ticks_max: 2_000,
+        slow_grace: Duration::from_secs(10),
+        ..config()
+    });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let names = json!({"trades": ["AAPL"]});
     let mut stalled = Bot::subscribed(&hub, Codec::Msgpack, names.clone());
@@ -102,7 +114,7 @@ fn a_bot_that_never_reads_is_cut_and_gives_its_place_back() {
     let file = KeysFile::new("").with("TWBOT", "sessions_max = 1");
     let hub = TestHub::start(Config {
         backlog_ticks_max: 2_000,
-        slow_grace_ms: 200,
+        slow_grace: Duration::from_millis(200),
         publish_token: Some("publish-token".to_owned()),
         ..file.config()
     });
@@ -122,7 +134,11 @@ fn a_bot_that_never_reads_is_cut_and_gives_its_place_back() {
 
 #[test]
 fn a_hub_that_goes_away_tells_bots_when_to_be_back() {
-    let mut hub = TestHub::start(Config { drain_ms_max: 0, slow_grace_ms: 30_000, ..config() });
+    let mut hub = TestHub::start(Config {
+        drain_duration: Duration::ZERO,
+        slow_grace: Duration::from_secs(30),
+        ..config()
+    });
     let mut bot = Bot::subscribed(&hub, Codec::Json, json!({"trades": ["AAPL"]}));
     let mut newcomer = Bot::welcomed(&hub, Codec::Json);
     let ended = hub.begin_shutdown();

@@ -1,5 +1,7 @@
 //! Coming in.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tickwire_hub::Config;
 use tickwire_protocol::Encoding;
@@ -48,8 +50,8 @@ fn views_are_reached_by_the_paths_that_clients_make_and_others_are_not() {
 fn a_hub_that_is_full_or_goes_away_says_503() {
     let mut hub = TestHub::start(Config {
         sessions_max: 1,
-        drain_ms_max: 30_000,
-        slow_grace_ms: 30_000,
+        drain_duration: Duration::from_secs(30),
+        slow_grace: Duration::from_secs(30),
         ..config()
     });
     let bot = Bot::open(&hub, Codec::Json);
@@ -96,7 +98,11 @@ fn the_welcome_comes_first_even_if_the_key_was_faster() {
 /// R12. Feeds come and go, heartbeats are due, and ticks flood: none of it is for a bot that has not asked.
 #[test]
 fn nothing_but_the_answers_comes_before_the_first_ack() {
-    let hub = TestHub::start(Config { heartbeat_ms: 100, feed_stale_ms: 100, ..config() });
+    let hub = TestHub::start(Config {
+        heartbeat_interval: Duration::from_millis(100),
+        feed_stale_after: Duration::from_millis(100),
+        ..config()
+    });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut others = Client::json(&hub);
     let mut bots: Vec<_> = Codec::BOTH.map(|codec| Bot::welcomed(&hub, codec)).into();

@@ -332,7 +332,7 @@ impl KeysFile {
 
     /// The config of a hub that follows it.
     pub(super) fn config(&self) -> Config {
-        Config { keys_file: Some(self.path()), ..config() }
+        Config { keys: Some(self.path()), ..config() }
     }
 }
 

@@ -46,8 +46,8 @@ fn a_hub_without_keys_takes_any_key_but_wants_one() {
 /// R7.
 #[test]
 fn who_shows_no_key_in_time_is_told_so_and_closed() {
-    assert_eq!(Config::default().login_ms_max, 10_000);
-    let hub = TestHub::start(Config { login_ms_max: 400, ..config() });
+    assert_eq!(Config::default().auth_timeout, Duration::from_secs(10));
+    let hub = TestHub::start(Config { auth_timeout: Duration::from_millis(400), ..config() });
     for codec in Codec::BOTH {
         let began = now();
         let mut bot = Bot::welcomed(&hub, codec);
@@ -200,7 +200,7 @@ fn a_session_too_many_stays_and_gets_in_once_another_has_left() {
 #[test]
 fn a_session_too_many_gets_its_time_anew_and_ends_without_a_word_of_timeout() {
     let file = KeysFile::new("").with("TWBOT", "sessions_max = 1");
-    let hub = TestHub::start(Config { login_ms_max: 700, ..file.config() });
+    let hub = TestHub::start(Config { auth_timeout: Duration::from_millis(700), ..file.config() });
     let mut first = Bot::welcomed(&hub, Codec::Json);
     first.log_in("TWBOT", &secret("TWBOT"));
     let began = now();

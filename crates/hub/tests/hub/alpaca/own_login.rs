@@ -1,5 +1,7 @@
 //! Keys on the hub's own protocol, which takes the same.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tickwire_hub::Config;
 
@@ -13,7 +15,8 @@ fn auth(id: &str) -> String {
 #[test]
 fn a_guarded_hub_tells_nothing_before_the_key() {
     let file = KeysFile::new("").with("TWONE", "");
-    let hub = TestHub::start(Config { heartbeat_ms: 100, ..file.config() });
+    let hub =
+        TestHub::start(Config { heartbeat_interval: Duration::from_millis(100), ..file.config() });
     let mut client = Client::open(&hub, "/ws", &[]);
     assert_eq!(client.next().control()["msg"], "connected");
     client.send(r#"{"action":"list","id":7}"#);

@@ -237,7 +237,7 @@ fn a_name_beside_the_star_is_delivered_once_and_outlives_it() {
 #[test]
 fn a_request_beyond_a_limit_changes_nothing() {
     let file = KeysFile::new("").with("TWFEW", "symbols_max = 2");
-    let hub = TestHub::start(Config { names_per_session_max: 10, ..file.config() });
+    let hub = TestHub::start(Config { subscriptions_per_session_max: 10, ..file.config() });
     for codec in Codec::BOTH {
         let mut bot = Bot::welcomed(&hub, codec);
         bot.log_in("TWFEW", &secret("TWFEW"));

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use rustls::version::{TLS12, TLS13};
 use tickwire_hub::Config;
@@ -59,7 +60,10 @@ fn what_only_begins_like_tls_ends_the_connection_and_nothing_else() {
 
 #[test]
 fn who_stalls_before_or_in_the_handshake_is_cut() {
-    let hub = TestHub::start_plain(Config { handshake_ms_max: 200, ..encrypting() });
+    let hub = TestHub::start_plain(Config {
+        handshake_timeout: Duration::from_millis(200),
+        ..encrypting()
+    });
     for beginning in [b"".as_slice(), b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
         let mut stream = TcpStream::connect(hub.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -1,6 +1,7 @@
 //! Sessions over TLS: nothing is lost, nobody is waited for, nothing is held back.
 
 use std::io::Read;
+use std::time::Duration;
 
 use tickwire_hub::Config;
 use tickwire_protocol::Tick;
@@ -48,7 +49,8 @@ fn a_reader_that_stalls_and_returns_gets_every_tick_in_order() {
 /// R29.
 #[test]
 fn readers_that_stop_are_cut_and_the_others_get_everything() {
-    let config = Config { backlog_ticks_max: 2_000, slow_grace_ms: 300, ..config() };
+    let config =
+        Config { backlog_ticks_max: 2_000, slow_grace: Duration::from_millis(300), ..config() };
     let mut hub = TestHub::start_encrypted(config);
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let stalled: Vec<_> = (0..4).map(|_| subscriber(&hub)).collect();
