@@ -1,6 +1,7 @@
 //! `GET /api/topics`: the busiest topics, and those with the most subscribers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tickwire_hub::keys::SecretHash;
@@ -125,7 +126,7 @@ fn wildcards_are_listed_beside_the_topics() {
 
 #[test]
 fn delayed_view_lists_only_what_its_subscribers_may_know() {
-    let late = ViewConfig { feed: "main".to_owned(), delay_ms: 3_600_000 };
+    let late = ViewConfig { feed: "main".to_owned(), delay: Duration::from_secs(3_600) };
     let views: BTreeMap<_, _> = [("late".to_owned(), late)].into();
     let hub = TestHub::start(Config { bars: false, views, ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
@@ -165,8 +166,8 @@ fn keys_see_the_topics_that_they_may_subscribe_to() {
     ];
     std::fs::write(&keys_file, keys.concat()).unwrap();
     let feeds = vec!["main".into(), "other".into()];
-    let keys_file = Some(keys_file);
-    let hub = TestHub::start(Config { feeds, bars: false, keys_file, ..config() });
+    let keys = Some(keys_file);
+    let hub = TestHub::start(Config { feeds, bars: false, keys, ..config() });
     let bearer = format!("Bearer PUBLISHER:{SECRET}");
     for feed in ["main", "other"] {
         let mut elements = b"[".to_vec();
