@@ -13,8 +13,6 @@ mod http;
 mod ingest;
 mod metrics;
 mod retry;
-#[cfg(test)]
-mod seeded;
 mod server;
 mod serving;
 mod state;

@@ -8,6 +8,7 @@ use tickwire_protocol::{
     AlpacaCommand, AlpacaCommandError, Channel, Encoding, ErrorCode, SubscriptionSet,
     write_alpaca_subscription,
 };
+use tickwire_testkit::seeds;
 
 const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::MsgpackMap];
 
@@ -229,6 +230,8 @@ fn subscription_answer_has_ten_lists_and_no_null() {
 }
 
 proptest! {
+    #![proptest_config(seeds!().proptest(256))]
+
     #[test]
     fn any_bytes_decode_to_commands_or_errors_until_all_are_consumed(
         bytes in prop_oneof![

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tickwire_protocol::{
     Control, DecodeError, Element, Encoding, ErrorCode, TickData, decode_alpaca_stream,
 };
+use tickwire_testkit::seeds;
 
 type Elements = Vec<Result<Element, DecodeError>>;
 
@@ -222,6 +223,8 @@ fn only_the_first_short_keys_of_a_map_are_considered() {
 }
 
 proptest! {
+    #![proptest_config(seeds!().proptest(256))]
+
     #[test]
     fn any_bytes_are_decoded_or_rejected(
         head in prop::sample::select(vec![

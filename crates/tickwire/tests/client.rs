@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kit::{Running, tickwire};
+use rand::RngExt as _;
 use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 use tickwire_client::{Backoff, Channel, Client, Event, Position, ResumeOutcome, Topic, names};
+use tickwire_testkit::seeds;
 use tokio::net::{TcpListener, TcpStream};
 
 /// A hub with a log on disk; port 0 takes a free one.
@@ -80,16 +81,15 @@ struct Proxy {
 }
 
 impl Proxy {
-    async fn start(hub: u16, seed: u64) -> Self {
+    async fn start(hub: u16, random: StdRng) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let cutting = Arc::new(AtomicBool::new(true));
-        tokio::spawn(Self::serve(listener, hub, Arc::clone(&cutting), seed));
+        tokio::spawn(Self::serve(listener, hub, Arc::clone(&cutting), random));
         Self { port, cutting }
     }
 
-    async fn serve(listener: TcpListener, hub: u16, cutting: Arc<AtomicBool>, seed: u64) {
-        let mut random = StdRng::seed_from_u64(seed);
+    async fn serve(listener: TcpListener, hub: u16, cutting: Arc<AtomicBool>, mut random: StdRng) {
         while let Ok((mut client, _)) = listener.accept().await {
             let lives = Duration::from_millis(random.random_range(1..400));
             let is_cut = cutting.load(Ordering::Relaxed);
@@ -129,7 +129,7 @@ async fn every_tick_comes_once_over_cuts_and_a_hub_that_is_killed() {
     let data = data.path().to_str().unwrap();
     let (mut hub_now, port) = hub(data, 0);
     let _market = market(port);
-    let proxy = Proxy::start(port, 7).await;
+    let proxy = Proxy::start(port, seeds!().rng()).await;
     let mut client = connected(proxy.port).await;
     // Several commands: what is named, what is not, and what comes later.
     client.subscribe(names(&[Channel::Trades], SYMBOLS).unwrap()).await.unwrap();
@@ -161,7 +161,7 @@ async fn every_tick_comes_once_over_cuts_and_a_hub_that_is_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn application_that_restarts_anywhere_has_every_tick_once() {
-    let mut random = StdRng::seed_from_u64(11);
+    let mut random = seeds!().rng();
     let data = tempfile::tempdir().unwrap();
     let (_hub, port) = hub(data.path().to_str().unwrap(), 0);
     let _market = market(port);

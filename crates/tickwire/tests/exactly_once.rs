@@ -13,9 +13,12 @@ use std::thread;
 use std::time::Duration;
 
 use kit::{Running, tickwire};
+use rand::RngExt as _;
+use rand::rngs::StdRng;
 use tempfile::TempDir;
 use tickwire_client::{Channel, Client, Event, names};
 use tickwire_protocol::{Seq, Tick};
+use tickwire_testkit::seeds;
 
 /// How long anything may take before a test fails. Far more than needed: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MARKET: [&str; 8] =
     ["--symbols", "40", "--rate", "5000", "--ticks", "50000", "--start", "2026-01-02T14:30:00Z"];
 const TICKS: usize = 50_000;
+/// How many processes a test kills.
+const KILLS: usize = 10;
 
 /// A hub with a log on disk, and a feed that publishes to it.
 struct Market {
@@ -84,25 +89,19 @@ impl Market {
         status.is_some()
     }
 
-    /// Kills hub and feed in turns by chance, until so many kills are done or the feed has ended.
-    fn rage(&mut self, seed: u64, kills: usize) -> [usize; 2] {
-        let mut chance = seed;
-        let mut draw = |below: u64| {
-            // Knuth's MMIX: good enough to choose moments.
-            chance = chance
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (chance >> 33) % below
-        };
+    /// Kills the hub or the feed at random moments, [`KILLS`] times or until the feed has ended.
+    /// Returns how often each was killed. The first two kills are one of each.
+    fn kill_at_random(&mut self, random: &mut StdRng) -> [usize; 2] {
         let mut killed = [0; 2];
-        for _ in 0..kills {
-            thread::sleep(Duration::from_millis(100 + draw(900)));
+        for kill in 0..KILLS {
+            thread::sleep(Duration::from_millis(random.random_range(100..1_000)));
             if self.has_ended() {
                 break;
             }
-            if draw(2) == 0 {
+            let is_hub = if kill < 2 { kill == 0 } else { random.random_bool(0.5) };
+            if is_hub {
                 self.hub = None;
-                thread::sleep(Duration::from_millis(draw(300)));
+                thread::sleep(Duration::from_millis(random.random_range(0..300)));
                 self.start_hub();
                 killed[0] += 1;
             } else {
@@ -163,14 +162,13 @@ fn subscribe(hub: &str) -> mpsc::Receiver<Heard> {
 }
 
 /// Publishes a source under kills, and compares what arrives.
-fn assert_exactly_once(source: &[&str], truth: &[Tick], seed: u64, kills: usize) {
-    println!("seed {seed}");
+fn assert_exactly_once(source: &[&str], truth: &[Tick], mut random: StdRng) {
     let mut market = Market::new();
     market.source = source.iter().map(|&argument| argument.to_owned()).collect();
     let heard = subscribe(&market.address);
     assert!(matches!(heard.recv_timeout(PATIENCE), Ok(Heard::Subscribed)));
     market.start_feed();
-    let [hubs, feeds] = market.rage(seed, kills);
+    let [hubs, feeds] = market.kill_at_random(&mut random);
     market.wait_for_end();
     println!("killed {hubs} hubs and {feeds} feeds");
     assert!(hubs > 0 && feeds > 0, "both are to be killed");
@@ -199,7 +197,7 @@ fn truth(file: &Path) -> Vec<Tick> {
 fn simulated_market_arrives_exactly_once_while_hub_and_feed_are_killed() {
     let folder = tempfile::tempdir().unwrap();
     let truth = truth(&folder.path().join("truth.ndjson"));
-    assert_exactly_once(&[&["sim"][..], &MARKET].concat(), &truth, 6, 10);
+    assert_exactly_once(&[&["sim"][..], &MARKET].concat(), &truth, seeds!().rng());
 }
 
 #[test]
@@ -207,5 +205,5 @@ fn replay_arrives_exactly_once_while_hub_and_feed_are_killed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("truth.ndjson");
     let truth = truth(&file);
-    assert_exactly_once(&["replay", file.to_str().unwrap()], &truth, 12, 10);
+    assert_exactly_once(&["replay", file.to_str().unwrap()], &truth, seeds!().rng());
 }

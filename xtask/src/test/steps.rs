@@ -48,9 +48,18 @@ pub(super) const STEPS: [Step; 12] = [
 ];
 
 /// The steps of `--deep`, which take many minutes.
-pub(super) const DEEP_STEPS: [Step; 4] = [
+pub(super) const DEEP_STEPS: [Step; 5] = [
+    Step {
+        name: "test",
+        what: "unit, integration and doc tests, with random seeds",
+        run: deep_test,
+    },
     Step { name: "instructions", what: "the fan-out core is as fast as before", run: instructions },
-    Step { name: "simulation", what: "the hub on virtual time, for minutes", run: simulation },
+    Step {
+        name: "simulation",
+        what: "the hub on virtual time, with thousands of random seeds",
+        run: simulation,
+    },
     Step { name: "chaos", what: "ten minutes of faults, different each time", run: deep_chaos },
     Step { name: "fuzz", what: "every fuzz target for minutes", run: fuzz },
 ];
@@ -87,13 +96,15 @@ fn clippy() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// How long the simulation looks for a seed that fails, in seconds: within all tests, and in depth.
-const SIMULATION_SECONDS: &str = "60";
-const DEEP_SIMULATION_SECONDS: &str = "300";
-
 fn test() -> Result<Done> {
+    run(&mut cargo(&["test", "--workspace", "--locked"]))?;
+    Ok(Done::Passed)
+}
+
+/// Runs all tests with random seeds, and random tests with ten times as many of them.
+fn deep_test() -> Result<Done> {
     let mut command = cargo(&["test", "--workspace", "--locked"]);
-    run(command.env("TICKWIRE_SIM_SECONDS", SIMULATION_SECONDS))?;
+    run(command.env("TICKWIRE_TEST_SEED", "random").env("TICKWIRE_TEST_SCALE", "10"))?;
     Ok(Done::Passed)
 }
 
@@ -140,7 +151,7 @@ fn instructions() -> Result<Done> {
 
 fn simulation() -> Result<Done> {
     let args = ["test", "--release", "--locked", "-p", "tickwire-hub", "--test", "simulation"];
-    run(cargo(&args).env("TICKWIRE_SIM_SECONDS", DEEP_SIMULATION_SECONDS))?;
+    run(cargo(&args).env("TICKWIRE_TEST_SEED", "random").env("TICKWIRE_TEST_SCALE", "30"))?;
     Ok(Done::Passed)
 }
 

@@ -11,10 +11,10 @@ use tickwire_protocol::{
     Bar, CancelError, Conditions, Correction, Price, Seq, Symbol, Text, Tick, TickData, Trade,
     UnixNanos,
 };
+use tickwire_testkit::seeds;
 
 use super::{BadState, BarConfig, BarMaker, CLOSE_DELAY, MINUTE, SECOND, Skipped};
 use crate::fanout::{FeedId, Numbered, TopicId};
-use crate::seeded::random;
 use model::{Model, Sold};
 
 const FEED: FeedId = FeedId(0);
@@ -360,7 +360,7 @@ fn play(harness: &mut Harness, source: &mut TradeSource, turns: usize, changes: 
 
 #[test]
 fn bars_equal_those_of_a_model_that_knows_every_trade() {
-    let mut random = random();
+    let mut random = seeds!().rng();
     for _ in 0..60 {
         let (mut harness, mut source) = (Harness::new(usize::MAX), trade_source(&mut random));
         play(&mut harness, &mut source, 80, true);
@@ -373,7 +373,7 @@ fn bars_equal_those_of_a_model_that_knows_every_trade() {
 
 #[test]
 fn daily_bars_stay_exact_when_minutes_are_evicted() {
-    let mut random = random();
+    let mut random = seeds!().rng();
     for _ in 0..60 {
         let (mut harness, mut source) = (Harness::new(3_000), trade_source(&mut random));
         play(&mut harness, &mut source, 80, false);
@@ -385,7 +385,7 @@ fn daily_bars_stay_exact_when_minutes_are_evicted() {
 
 #[test]
 fn a_maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
-    let mut random = random();
+    let mut random = seeds!().rng();
     for _ in 0..60 {
         let (mut harness, mut source) = (Harness::new(usize::MAX), trade_source(&mut random));
         let before = random.random_range(0..40);
@@ -418,7 +418,7 @@ fn a_maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
 /// recorded bars.
 #[test]
 fn only_bars_of_a_publisher_disable_bars_when_recorded_bars_differ() {
-    let mut random = random();
+    let mut random = seeds!().rng();
     let (mut harness, mut source) = (Harness::new(usize::MAX), trade_source(&mut random));
     play(&mut harness, &mut source, 40, true);
     for (by_the_hub, letters_of_next) in [(true, "bd"), (false, "")] {
@@ -438,7 +438,7 @@ fn only_bars_of_a_publisher_disable_bars_when_recorded_bars_differ() {
 
 #[test]
 fn a_damaged_state_is_rejected_without_a_panic() {
-    let mut random = random();
+    let mut random = seeds!().rng();
     let (mut harness, mut source) = (Harness::new(usize::MAX), trade_source(&mut random));
     play(&mut harness, &mut source, 10, true);
     let mut saved = Vec::new();

@@ -1,5 +1,5 @@
 //! Sessions that are cut and come back: what each hears must be every tick once and in order, or named
-//! as missing, and only what the log has forgotten may be missing. Random, from a printed seed.
+//! as missing, and only what the log has forgotten may be missing. Random, from a seed.
 
 mod listener;
 
@@ -12,6 +12,7 @@ use tickwire_hub::fanout::{
     CloseReason, FeedId, FrameBuf, Limits, Log, NextWrite, Position, Sequencer, SessionId, Shard,
 };
 use tickwire_protocol::{Channel, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
+use tickwire_testkit::seeds;
 
 use crate::wire;
 use listener::Listener;
@@ -254,15 +255,10 @@ impl World {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "says which seed fails")]
 fn sessions_that_come_back_hear_every_tick_once_or_that_it_is_gone() {
-    let given = std::env::var("TICKWIRE_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
-    let first: u64 = given.unwrap_or_else(|| rand::rng().random_range(0..1 << 40));
-    let runs = if given.is_some() { 1 } else { 12 };
     let mut checked = 0;
-    for seed in first..first + runs {
-        println!("TICKWIRE_TEST_SEED={seed}");
-        let mut world = World::new(seed);
+    for seed in seeds!().each(12) {
+        let mut world = World::new(seed.number());
         (0..400).for_each(|_| world.act());
         world.end();
         checked += world.listeners.iter().map(|listener| listener.heard).sum::<u64>();

@@ -14,9 +14,10 @@ use driver::Driver;
 use ops::{Op, Setting};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tickwire_testkit::seeds;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(seeds!().proptest(400))]
 
     #[test]
     fn every_session_receives_what_the_model_says(

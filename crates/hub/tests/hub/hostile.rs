@@ -7,10 +7,11 @@ use std::time::Duration;
 use rand::RngExt;
 use tickwire_hub::{ByteSize, Config};
 use tickwire_protocol::Tick;
+use tickwire_testkit::seeds;
 
 use crate::kit::{
     Client, Event, OPEN_BINARY, OPEN_TEXT, Publisher, Stop, TestHub, config, id_of, masked, now,
-    random, trade, upgrade_request,
+    trade, upgrade_request,
 };
 
 /// A market with a well-behaved session beside which others misbehave.
@@ -108,7 +109,7 @@ fn a_publisher_that_breaks_a_rule_of_websocket_is_closed_with_its_code() {
 #[test]
 fn random_bytes_harm_nobody() {
     let mut market = Market::new(config());
-    let mut random = random();
+    let mut random = seeds!().rng();
     for path in ["/", "/ws", "/publish"] {
         for _ in 0..60 {
             let bytes: Vec<u8> =
@@ -136,7 +137,7 @@ fn exchange_and_leave(hub: &TestHub, bytes: &[u8]) {
 #[test]
 fn random_messages_are_refused_one_by_one() {
     let mut market = Market::new(config());
-    let mut random = random();
+    let mut random = seeds!().rng();
     let mut client = Client::json(&market.hub);
     let publisher = &mut Publisher::open(&market.hub);
     for _ in 0..300 {

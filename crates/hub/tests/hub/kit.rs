@@ -10,8 +10,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use tickwire_hub::{Config, Hub};
 use tickwire_protocol::{
     CancelError, Conditions, Correction, Price, Quote, Seq, Symbol, Text, Tick, TickData, Trade,
@@ -185,15 +183,6 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
 #[expect(clippy::disallowed_methods, reason = "tests measure and wait in real time")]
 pub(crate) fn now() -> Instant {
     Instant::now()
-}
-
-/// Random numbers from a printed seed. `TICKWIRE_TEST_SEED` repeats a run.
-#[expect(clippy::print_stdout, reason = "shown when the test fails")]
-pub(crate) fn random() -> StdRng {
-    let given = std::env::var("TICKWIRE_TEST_SEED").ok();
-    let seed = given.map_or_else(|| rand::rng().random(), |seed| seed.parse().unwrap());
-    println!("TICKWIRE_TEST_SEED={seed}");
-    StdRng::seed_from_u64(seed)
 }
 
 /// A hub that keeps few ticks in memory.

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tickwire_protocol::{Encoding, Tick};
+use tickwire_testkit::seeds;
 
 use crate::kit::{
-    Client, Event, OPEN_BINARY, PATIENCE, Publisher, Stop, TestHub, now, random, seqs, trade,
+    Client, Event, OPEN_BINARY, PATIENCE, Publisher, Stop, TestHub, now, seqs, trade,
 };
 use rand::RngExt;
 
@@ -162,7 +163,7 @@ fn a_mode_changes_under_load_and_every_is_complete_from_its_snapshot_on() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = Client::msgpack(&hub);
-    let mut random = random();
+    let mut random = seeds!().rng();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -14,6 +14,7 @@ use tickwire_protocol::{
     TickData, decode_alpaca_stream, decode_message, decode_publish, decode_ticks,
     write_alpaca_subscription,
 };
+use tickwire_testkit::seeds;
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
 
@@ -36,6 +37,8 @@ fn message(ticks: &[Tick], encoding: Encoding) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(seeds!().proptest(256))]
+
     #[test]
     fn ticks_round_trip(ticks in vec(tick(), 0..20)) {
         for encoding in ENCODINGS {

@@ -9,18 +9,9 @@ mod socket;
 use std::fs;
 
 use hub::Hub;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt as _;
 use socket::{Publisher, Session, symbol};
-
-/// Random numbers from a printed seed. `TICKWIRE_TEST_SEED` repeats a run.
-#[expect(clippy::print_stdout, reason = "shown when the test fails")]
-fn random() -> StdRng {
-    let given = std::env::var("TICKWIRE_TEST_SEED").ok();
-    let seed = given.map_or_else(|| rand::rng().random(), |seed| seed.parse().unwrap());
-    println!("TICKWIRE_TEST_SEED={seed}");
-    StdRng::seed_from_u64(seed)
-}
+use tickwire_testkit::seeds;
 
 /// The market as it must be once a number of messages were taken: the last trade of each symbol, with
 /// how many there were.
@@ -38,7 +29,7 @@ fn agrees(hub: &Hub, messages: u64) {
 
 #[test]
 fn a_hub_killed_many_times_under_load_loses_nothing_and_repeats_nothing() {
-    let mut random = random();
+    let mut random = seeds!().rng();
     let folder = tempfile::tempdir().unwrap();
     let (mut acked, mut sent) = (0, 0);
     let mut epoch = None;

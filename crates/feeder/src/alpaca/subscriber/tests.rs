@@ -1,5 +1,5 @@
-use rand::rngs::Xoshiro256PlusPlus as Random;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
+use tickwire_testkit::seeds;
 
 use super::super::names::each;
 use super::*;
@@ -323,8 +323,7 @@ fn large_sets_go_in_several_requests() {
 
 #[test]
 fn whatever_is_wanted_while_answers_are_on_their_way_is_held_in_the_end() {
-    let seed: u64 = rand::random();
-    let mut chance = Random::seed_from_u64(seed);
+    let mut chance = seeds!().rng();
     let names: Vec<_> =
         set("trades:A trades:B trades:C trades:* quotes:A quotes:B bars:*").into_iter().collect();
     let mut upstream = Upstream::new();
@@ -354,9 +353,9 @@ fn whatever_is_wanted_while_answers_are_on_their_way_is_held_in_the_end() {
                 let needed: NameSet =
                     wanted.iter().filter(|name| !covered(name)).copied().collect();
                 let (held, seen) = (&upstream.held, &upstream.subscriber.held);
-                assert_eq!(held, seen, "seed {seed}, step {step}");
-                assert!(needed.is_subset(held), "seed {seed}, step {step}: {held:?} {needed:?}");
-                assert!(held.is_subset(&wanted), "seed {seed}, step {step}: {held:?} {wanted:?}");
+                assert_eq!(held, seen, "step {step}");
+                assert!(needed.is_subset(held), "step {step}: {held:?} {needed:?}");
+                assert!(held.is_subset(&wanted), "step {step}: {held:?} {wanted:?}");
             }
         }
     }

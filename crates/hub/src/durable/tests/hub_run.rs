@@ -2,6 +2,7 @@
 //! what the next run recovers with what was sent.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -74,6 +75,12 @@ fn feeds(names: &[&str]) -> Vec<Feed> {
     names.iter().map(|name| Feed::new(name).unwrap()).collect()
 }
 
+/// Returns an epoch that no other run has.
+fn new_epoch() -> String {
+    static RUNS: AtomicU64 = AtomicU64::new(1);
+    format!("epoch-{}", RUNS.fetch_add(1, Ordering::Relaxed))
+}
+
 fn read(
     folder: &Folder,
     boot: &str,
@@ -84,7 +91,7 @@ fn read(
     let options = RecoverOptions {
         feeds: &feeds(names),
         boot,
-        epoch: format!("{:x}", rand::rng().random::<u64>()),
+        epoch: new_epoch(),
         checkpointed: &|| Box::new(Mixed::default()),
         bytes_max: usize::MAX,
         ticks_max,

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tickwire_testkit::seeds;
 use tungstenite::WebSocket;
 use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -278,6 +279,8 @@ fn sent() -> impl Strategy<Value = Sent> {
 }
 
 proptest! {
+    #![proptest_config(seeds!().proptest(256))]
+
     /// However the bytes arrive, the messages and the answers are those of a library that is never
     /// let go; and it is let go whenever an idle connection has only sent plain messages.
     #[test]

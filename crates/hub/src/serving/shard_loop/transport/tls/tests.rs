@@ -6,9 +6,9 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+use tickwire_testkit::seeds;
 
 use super::*;
-use crate::seeded::random;
 
 /// The hub's end of a socket.
 #[derive(Default)]
@@ -119,7 +119,7 @@ fn noise(random: &mut impl Rng, length: usize) -> Vec<u8> {
 /// The caller writes on with what was not taken, as a connection does.
 #[test]
 fn all_that_was_taken_arrives_once_however_the_socket_blocks() {
-    let mut random = random();
+    let mut random = seeds!().rng();
     let (mut tls, mut socket, mut client) = pair();
     let (mut sent, mut heard) = (Vec::new(), Vec::new());
     for _ in 0..200 {
@@ -158,7 +158,7 @@ fn what_waits_for_a_blocked_socket_is_bounded() {
 
 #[test]
 fn reading_takes_no_more_of_the_socket_than_it_is_allowed_and_forgets_nothing() {
-    let mut random = random();
+    let mut random = seeds!().rng();
     let (mut tls, mut socket, mut client) = pair();
     let said = noise(&mut random, 100_000);
     say(&mut client, &said, &mut socket);
