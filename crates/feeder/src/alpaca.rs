@@ -21,7 +21,7 @@ use std::time::Duration;
 use tickwire_protocol::{Channel, Credentials, Selection, SourceReport, SubscriptionSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::publisher::publish_supply;
+use crate::publisher::publish_stream;
 use crate::{Authorities, Counts, FeedError, Progress, PublisherConfig};
 pub use hours::{MarketHours, MarketHoursError};
 use live::live;
@@ -129,7 +129,7 @@ pub async fn relay(
         |_| FeedError::SameHub { upstream: config.url.to_string(), hub: hub.hub.to_string() };
     let upstream = Upstream::new(config.clone(), session, intake).run(stop.clone());
     let publishing = async {
-        let published = publish_supply(live, hub.clone(), cancel, progress).await;
+        let published = publish_stream(live, hub.clone(), cancel, progress).await;
         stop.cancel();
         published
     };

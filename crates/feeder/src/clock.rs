@@ -1,12 +1,12 @@
-//! The only place that reads a clock.
+//! The only code of this crate that reads a clock.
 
 use std::time::{Duration, SystemTime};
 
 use tickwire_protocol::UnixNanos;
 use tokio::time::Instant;
 
-/// Wall-clock time that never jumps: read once, then carried on by the monotonic clock, so that a
-/// corrected clock neither floods nor stalls a schedule.
+/// Wall-clock time that never jumps: read once, then advanced by the monotonic clock. A clock adjustment
+/// therefore neither floods nor stalls a schedule.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     started: Instant,
@@ -24,12 +24,12 @@ impl Clock {
         Instant::now()
     }
 
-    /// Nanoseconds since the Unix epoch.
+    /// Returns the current time.
     pub(crate) fn now(&self) -> UnixNanos {
         self.wall + self.instant().duration_since(self.started)
     }
 
-    /// The instant of a time, as far as it lies ahead; at most a day.
+    /// Returns the instant of a future time, at most one day ahead.
     pub(crate) fn instant_of(&self, time: UnixNanos) -> Instant {
         self.instant() + time.since(self.now()).min(Duration::from_secs(86_400))
     }

@@ -1,25 +1,25 @@
-//! Why a feed ends other than at its end.
+//! Errors that end a feed.
 
 use crate::SourceError;
 
-/// Why a feed cannot go on.
+/// Why a feed ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
-    /// The source cannot go on. What came before has been published or written.
+    /// The source failed. The ticks before the failure have been published or written.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The hub does not let it publish.
+    /// The hub refuses this publisher.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// A relay was to publish what a hub has to that hub.
+    /// A relay would publish the ticks of a hub to the same hub.
     #[error(
         "{upstream} is the hub that the ticks are published to ({hub}), so they would go round for ever: expected \
          another --url or another --hub"
     )]
     SameHub {
-        /// Where the ticks come from.
+        /// Address of the upstream.
         upstream: String,
-        /// Where they were to go.
+        /// Address of the hub.
         hub: String,
     },
     /// The ticks cannot be written.
@@ -27,35 +27,36 @@ pub enum FeedError {
     Write(#[source] std::io::Error),
 }
 
-/// Why a hub does not let a publisher publish. What may pass by itself is not here: that is tried
-/// again.
+/// Why a hub refuses a publisher for good. Failures that may pass are retried and are not errors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// The token holds characters that cannot be sent.
+    /// The token contains characters that an HTTP header cannot carry.
     #[error("the token cannot be sent: expected printable ASCII characters")]
     Token,
     /// The hub refused the connection.
     #[error("{url} refused to take a publisher: HTTP {status}{}{}", detail_of(detail), hint(*status, detail))]
     Refused {
-        /// Where it was tried.
+        /// Address of the hub.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// What the hub said.
+        /// Explanation given by the hub.
         detail: String,
     },
-    /// While the connection was down, another source was published under the same publisher id, so
-    /// that nobody knows what was taken of this one.
-    #[error("another source was published with the same publisher id meanwhile: give each its own")]
+    /// While the connection was down, another source was published under the same publisher id, so the
+    /// progress of this source is unknown.
+    #[error(
+        "another source was published with this publisher id: use a different id for each source"
+    )]
     OtherSource,
-    /// The hub ended the session with an error that would come again.
+    /// The hub ended the session with an error that a retry would repeat.
     #[error("the hub ended publishing: error {code} {msg}{}{}", detail_of(detail), hint(*code, detail))]
     Ended {
-        /// The error's code.
+        /// Error code of the protocol.
         code: u16,
-        /// The text that belongs to the code.
+        /// Standard text of the code.
         msg: &'static str,
-        /// What the hub said.
+        /// Explanation given by the hub.
         detail: String,
     },
 }
@@ -64,14 +65,14 @@ fn detail_of(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(" ({detail})") }
 }
 
-/// What to do about it, where the hub has not said it.
+/// Returns what the user can do, unless the hub's explanation says it.
 fn hint(code: u16, detail: &str) -> &'static str {
     match code {
         401 | 402 => {
-            "; give a key that may publish (ID:SECRET), or the hub's publish token, with --token or TICKWIRE_TOKEN"
+            "; pass a key that may publish (ID:SECRET), or the hub's publish token, with --token or TICKWIRE_TOKEN"
         }
         404 if detail.is_empty() => {
-            "; is it a Tickwire hub, and is the path before /publish right?"
+            "; check that the address is that of a Tickwire hub, including its path prefix"
         }
         409 => "; another process publishes with the same publisher id",
         _ => "",

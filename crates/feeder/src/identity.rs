@@ -1,6 +1,6 @@
-//! A number that tells one source from another in a publisher's mark.
+//! The hash that identifies a source in a publisher's mark.
 
-/// FNV-1a over the parts, each ended by a byte that UTF-8 does not use.
+/// Hashes the parts with FNV-1a, each terminated by a byte that does not occur in UTF-8.
 pub(crate) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let bytes = parts.into_iter().flat_map(|part| part.iter().copied().chain([0xff]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

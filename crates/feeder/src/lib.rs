@@ -1,13 +1,13 @@
-//! Where Tickwire's ticks come from.
+//! Feeds: sources of ticks, and the session that publishes them to a hub.
 //!
-//! A [`Source`] gives ticks with their event times: the [`Simulator`], or a [`Replay`] of recorded
-//! files. A [`Pace`] says when they are due. [`publish`] sends what is due to a hub, over one session
-//! after the other, so that the hub takes every tick once; [`write_ndjson`] writes it as lines of
-//! JSON instead. [`relay`] publishes what a server says that speaks Alpaca's stock stream.
+//! A [`Source`] yields ticks with their event times: the [`Simulator`], or a [`Replay`] of recorded
+//! files. A [`Pace`] sets when each is due. [`publish`] sends due ticks to a hub and reconnects as
+//! needed, so that the hub receives every tick exactly once; [`write_ndjson`] writes them as lines of
+//! JSON instead. [`relay`] publishes the ticks of a server that speaks Alpaca's stock stream.
 //!
-//! The schedule is open-loop: a tick's scheduled time never depends on when it could be sent. Where
-//! event times are scheduled times (`restamp`), latency measured from them therefore includes all
-//! delay, the feed's own too.
+//! The schedule is open-loop: the scheduled time of a tick never depends on when it could be sent. With
+//! `restamp`, event times are scheduled times, so latency measured from them includes every delay,
+//! including that of the feed itself.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -36,7 +36,7 @@ mod replay;
 mod schedule;
 mod simulator;
 mod source;
-mod supply;
+mod tick_stream;
 mod tls;
 
 pub use alpaca::{AlpacaConfig, AlpacaUrl, AlpacaUrlError, MarketHours, MarketHoursError, relay};

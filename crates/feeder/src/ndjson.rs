@@ -1,4 +1,4 @@
-//! Ticks as lines of JSON.
+//! Writes ticks as lines of JSON.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -10,16 +10,17 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::progress::add;
 use crate::schedule::Schedule;
-use crate::supply::{Next, Supply};
+use crate::tick_stream::{Next, TickStream};
 use crate::{Counts, FeedError, Pace, Progress, Source};
 
-/// Ticks between two looks at the clock and at the cancellation.
+/// Ticks between two checks of the clock and of the cancellation.
 const TURN_TICKS: usize = 1_000;
 
-/// Writes a source as lines of JSON, at its pace, until it ends or `cancel` is cancelled.
+/// Writes the ticks of a source as lines of JSON, at a pace, until the source ends or `cancel` is
+/// cancelled.
 ///
 /// # Errors
-/// If the source cannot go on (what came before is written) or writing fails.
+/// If writing fails, or the source fails; ticks before the failure have been written.
 pub async fn write_ndjson<S: Source, W: Write>(
     source: S,
     pace: Pace,
@@ -61,7 +62,7 @@ pub async fn write_ndjson<S: Source, W: Write>(
         add(&progress.ticks, ticks);
         add(&progress.acked, ticks);
         add(&progress.bytes, lines.len());
-        schedule.tell(&progress);
+        schedule.update(&progress);
         if let Some(error) = failed {
             out.flush().map_err(FeedError::Write)?;
             return Err(error.into());

@@ -1,4 +1,4 @@
-//! When ticks are due.
+//! The pace of a feed: maps event times to the times at which ticks are due.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use tickwire_protocol::UnixNanos;
 
-/// How fast market time passes.
+/// Speed of market time relative to the clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Speed {
-    /// So many times as fast as the clock; above 0 and finite.
+    /// A multiple of real time, above 0 and finite.
     Times(f64),
-    /// As fast as it can be taken.
+    /// As fast as ticks can be sent; there is no schedule.
     Max,
 }
 
-/// Why a text is no speed.
+/// Error for a text that is not a speed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a number above 0 such as 1, 60 or 0.5, or max")]
 pub struct SpeedError;
@@ -42,26 +42,26 @@ impl fmt::Display for Speed {
     }
 }
 
-/// How event times of a source become times of sending.
+/// How the event times of a source become due times.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// How fast market time passes.
+    /// Speed of market time.
     pub speed: Speed,
-    /// Whether event times are shifted so that they are the scheduled times: the first tick is now.
-    /// With [`Speed::Max`], which has no schedule, each tick gets the time at which it is taken.
+    /// Whether event times are replaced by the scheduled times, starting now. With [`Speed::Max`], which
+    /// has no schedule, each tick gets the time at which it is taken.
     pub restamp: bool,
 }
 
-/// The schedule: fixed by the first tick, and never moved afterwards. Whoever comes late finds
-/// everything due at once, and event times still say when it should have been.
+/// The schedule, fixed by the first tick. A late reader finds all overdue ticks due at once; their event
+/// times still say when they should have been sent.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     pace: Pace,
-    /// Event time of the first tick, and when it was due.
+    /// Event time of the first tick, and the time at which it was due.
     origin: Option<(UnixNanos, UnixNanos)>,
 }
 
-/// When a tick is due, and the event time it then bears.
+/// Due time of a tick, and the event time it carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) at: UnixNanos,
@@ -73,14 +73,14 @@ impl Pacer {
         Self { pace, origin: None }
     }
 
-    /// When the tick of this event time is due.
+    /// Returns when a tick with this event time is due.
     pub(crate) fn due(&mut self, time: UnixNanos, now: UnixNanos) -> Due {
         let at = match self.pace.speed {
             Speed::Max => now,
             Speed::Times(times) => {
                 let (first, start) = *self.origin.get_or_insert((time, now));
                 let scaled = |gap: Duration| {
-                    // One is the usual speed, and exact: a float would round long gaps.
+                    // The usual speed, computed exactly: a float would round long gaps.
                     let far = Duration::from_nanos(UnixNanos::MAX.0);
                     if times == 1.0 { gap } else { scale(gap, times).unwrap_or(far) }
                 };

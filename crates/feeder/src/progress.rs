@@ -1,8 +1,8 @@
-//! What a running feed tells about itself.
+//! Counters of a running feed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// Counters of a running feed, to be read from anywhere at any time.
+/// Shared counters of a running feed. [`Progress::counts`] reads them from any thread.
 #[derive(Debug, Default)]
 pub struct Progress {
     pub(crate) ticks: AtomicU64,
@@ -18,49 +18,49 @@ pub struct Progress {
     pub(crate) reconnects: AtomicU64,
     pub(crate) behind_ns: AtomicU64,
     pub(crate) connected: AtomicBool,
-    /// In millionths, plus 1; 0 where it is not known.
+    /// Completed fraction in millionths, plus 1; 0 if unknown.
     done: AtomicU64,
 }
 
-/// A reading of [`Progress`].
+/// A snapshot of [`Progress`].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Counts {
     /// Ticks taken from the source in this run.
     pub ticks: u64,
-    /// Of them, ticks the hub has acknowledged, or that were written.
+    /// Ticks that the hub acknowledged or that were written to a file.
     pub acked: u64,
-    /// Data messages made of them.
+    /// Data messages made from the ticks.
     pub messages: u64,
-    /// Length of these messages or lines, in bytes.
+    /// Total length of these messages or lines, in bytes.
     pub bytes: u64,
-    /// Ticks that were not sent because an earlier run had published them.
+    /// Ticks skipped because an earlier run had published them.
     pub resumed_after: u64,
-    /// Malformed lines passed over.
+    /// Malformed lines that were skipped.
     pub skipped: u64,
-    /// Messages the hub refused.
+    /// Messages that the hub refused.
     pub refused: u64,
-    /// Ticks dropped because they had been due for longer than [`PublisherConfig::behind_max`].
+    /// Ticks dropped because they were overdue by more than [`PublisherConfig::behind_max`].
     ///
     /// [`PublisherConfig::behind_max`]: crate::PublisherConfig::behind_max
     pub dropped: u64,
-    /// Ticks the hub had acknowledged, then lost, and got again. They count as acknowledged twice.
+    /// Ticks that the hub acknowledged, lost, and received again. They count as acknowledged twice.
     pub republished: u64,
-    /// Ticks the hub had acknowledged and then lost, of a source that cannot be read again.
+    /// Ticks that the hub acknowledged and lost, of a source that cannot be read again.
     pub lost: u64,
-    /// How often the connection had to be made again.
+    /// Number of reconnects.
     pub reconnects: u64,
-    /// How late the last tick was sent after it was due, in nanoseconds.
+    /// Delay of the last sent tick after its due time, in nanoseconds.
     pub behind_ns: u64,
-    /// Whether there is a session with the hub.
+    /// Whether a session with the hub is open.
     pub connected: bool,
-    /// How much of the source is done, from 0 to 1, where that is known.
+    /// Completed fraction of the source from 0 to 1, if known.
     pub done: Option<f64>,
 }
 
 const MILLION: f64 = 1e6;
 
 impl Progress {
-    /// Reads the counters.
+    /// Returns a snapshot of the counters.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let done = self.done.load(Relaxed);

@@ -20,7 +20,7 @@ use tickwire_protocol::{Feed, HubUrl, PublishRequest};
 use tokio_util::sync::CancellationToken;
 
 use crate::schedule::Schedule;
-use crate::supply::Supply;
+use crate::tick_stream::TickStream;
 use crate::{Authorities, Counts, FeedError, Pace, Progress, Source};
 pub(crate) use connection::epoch;
 use session::Publisher;
@@ -145,12 +145,12 @@ pub async fn publish<S: Source>(
     cancel: CancellationToken,
     progress: Arc<Progress>,
 ) -> Result<Counts, FeedError> {
-    publish_supply(Schedule::new(source, pace), config, cancel, progress).await
+    publish_stream(Schedule::new(source, pace), config, cancel, progress).await
 }
 
-/// Publishes what a supply has.
-pub(crate) async fn publish_supply<S: Supply>(
-    supply: S,
+/// Publishes what a stream has.
+pub(crate) async fn publish_stream<S: TickStream>(
+    stream: S,
     config: PublisherConfig,
     cancel: CancellationToken,
     progress: Arc<Progress>,
@@ -160,7 +160,7 @@ pub(crate) async fn publish_supply<S: Supply>(
         cancel.cancelled().await;
         tokio::time::sleep(flush_timeout).await;
     };
-    let publisher = Publisher::new(supply, config, cancel.clone(), Arc::clone(&progress));
+    let publisher = Publisher::new(stream, config, cancel.clone(), Arc::clone(&progress));
     tokio::select! {
         result = Box::pin(publisher.run()) => result?,
         () = out_of_time => tracing::warn!("stopped before everything was acknowledged"),

@@ -1,7 +1,7 @@
-//! Recorded ticks from files, merged into one sequence.
+//! Replays recorded ticks from files, merged into one sequence.
 //!
-//! Files are read as they are needed, never as a whole. They are merged by time, then by their order
-//! among the arguments; within a file its own order is kept, even where its times go back.
+//! Files are read incrementally, never as a whole. Ticks are merged by time, then by the order of the
+//! files in the arguments. Within a file the order is kept, even if its times decrease.
 
 mod corrections;
 mod file;
@@ -22,58 +22,58 @@ use tickwire_protocol::{Tick, UnixNanos};
 use crate::{Source, SourceError, identity};
 use file::TickFile;
 
-/// What to do about a malformed line.
+/// What to do with a malformed line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnError {
-    /// End with an error that names it.
+    /// End with an error that names the line.
     #[default]
     Stop,
-    /// Pass over it and count it. Where compressed data ends early, the file ends there.
+    /// Skip and count the line. A truncated compressed file ends where its data ends.
     Skip,
 }
 
-/// What to replay.
+/// Settings of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReplayConfig {
-    /// The files. Their names say what is in them:
+    /// The files. The ending of a name sets the format:
     ///
     /// - `.csv`, `.csv.gz` with the header `time,symbol,exchange,price,size,conditions,correction`:
-    ///   trades. Each character of the conditions that is not blank is one condition. A trade's id
-    ///   is the number of its row (1 is the line below the header); its tape is unknown, so empty.
-    ///   A row with correction 10 or 11 is followed by a cancel or error (`x`): of the earlier row
-    ///   marked 8 or 7 with the same symbol, exchange, price and size, or of itself if there is
-    ///   none. A row with correction 12 is followed by a correction (`c`): the row repeats what had
-    ///   been reported, and the earlier row marked 1 of the same symbol and exchange (or itself) is
-    ///   what it should have been.
+    ///   trades. Each non-blank character of the conditions is one condition. The id of a trade is the
+    ///   number of its row, starting at 1 after the header. The tape is unknown and left empty.
+    ///   A row with correction 10 or 11 is followed by a cancel or error (`x`) of the earlier row
+    ///   marked 8 or 7 with the same symbol, exchange, price and size, or of itself if there is none.
+    ///   A row with correction 12 is followed by a correction (`c`): the row repeats the reported
+    ///   values, and the earlier row marked 1 with the same symbol and exchange (or the row itself)
+    ///   has the corrected ones.
     /// - `.csv`, `.csv.gz` with the header `time,symbol,exchange,bid,bid_size,ask,ask_size`: quotes,
-    ///   both sides made by the one exchange.
-    /// - `.ndjson`, `.ndjson.gz`: ticks as JSON objects, one a line.
+    ///   with both sides from one exchange.
+    /// - `.ndjson`, `.ndjson.gz`: ticks as JSON objects, one per line.
     ///
-    /// Columns may stand in any order and others among them.
+    /// Columns may be in any order, with other columns among them.
     pub files: Vec<PathBuf>,
-    /// Whether to begin again at the end, each time with later event times.
+    /// Whether to repeat the files endlessly, each round with later event times.
     pub repeat: bool,
-    /// What to do about a malformed line.
+    /// What to do with a malformed line.
     pub on_error: OnError,
 }
 
-/// Between the last tick of a round and the first of the next.
+/// Time between the last tick of a round and the first tick of the next one.
 const ROUND_GAP: Duration = Duration::from_millis(1);
 
-/// A file is told from others by its name and so many bytes of its beginning: it may move, and grow.
+/// Number of leading bytes that identify a file, together with its name: a file may move and grow.
 const FINGERPRINT_BYTES: u64 = 1_024;
 
-/// The files of a [`ReplayConfig`] as one source.
+/// A source that merges the files of a [`ReplayConfig`].
 #[derive(Debug)]
 pub struct Replay {
     config: ReplayConfig,
     identity: u64,
     files: Vec<TickFile>,
-    /// The next tick of each file, as far as it has been read.
+    /// The next tick of each file, if it has been read.
     heads: Vec<Option<Tick>>,
-    /// Invariant: holds time and index of exactly those heads that are there.
+    /// Time and file index of exactly the ticks in `heads`.
     order: BinaryHeap<Reverse<(UnixNanos, usize)>>,
-    /// Files whose next tick has to be read first.
+    /// Indices of the files whose next tick must be read.
     stale: Vec<usize>,
     round: Round,
     skipped: u64,
@@ -123,7 +123,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Reads on in the files that have no head.
+    /// Reads the next tick of every file without one.
     fn refill(&mut self) -> Result<(), SourceError> {
         while let Some(&index) = self.stale.last() {
             let tick = loop {
@@ -168,7 +168,7 @@ fn identity(files: &[PathBuf]) -> Result<u64, SourceError> {
     Ok(identity::of(parts.iter().map(Vec::as_slice)))
 }
 
-/// The first bytes of a file; none of what is no file, since what is read from a pipe is gone.
+/// Returns the first bytes of a regular file. Returns none for a pipe, which cannot be read again.
 fn beginning(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if path.metadata()?.is_file() {

@@ -1,9 +1,9 @@
-//! A source on its schedule: hands out what is due.
+//! A source on its schedule: yields each tick when it is due.
 
 use tickwire_protocol::{Tick, UnixNanos};
 
 use crate::pace::{Due, Pacer};
-use crate::supply::{Next, Supply};
+use crate::tick_stream::{Next, TickStream};
 use crate::{Pace, Progress, Source, SourceError};
 
 /// Reads a source one tick ahead.
@@ -13,10 +13,10 @@ pub(crate) struct Schedule<S> {
     pacer: Pacer,
     ahead: Option<(Tick, Due)>,
     taken: u64,
-    /// How many had been taken when it last went back.
+    /// Number of ticks taken before the last rewind.
     taken_before: u64,
     ended: bool,
-    /// Nothing behind this many ticks is taken.
+    /// Number of ticks after which the schedule ends, after a stop.
     until: Option<u64>,
 }
 
@@ -43,7 +43,7 @@ impl<S: Source> Schedule<S> {
     }
 }
 
-impl<S: Source> Supply for Schedule<S> {
+impl<S: Source> TickStream for Schedule<S> {
     fn next(&mut self, now: UnixNanos) -> Result<Next, SourceError> {
         if self.has_ended() {
             return Ok(Next::End);
@@ -76,7 +76,7 @@ impl<S: Source> Supply for Schedule<S> {
         Ok(self.taken - before)
     }
 
-    /// Ticks that are taken again are due when they were, and bear the same times.
+    /// After a rewind, ticks are due at the same times and carry the same event times.
     fn rewind(&mut self) -> Result<bool, SourceError> {
         let rewound = self.source.rewind();
         self.ended |= rewound.is_err();
@@ -102,8 +102,8 @@ impl<S: Source> Supply for Schedule<S> {
         self.ended && self.ahead.is_none() || self.until.is_some_and(|until| self.taken >= until)
     }
 
-    /// It stops at what it has given, and after it went back owes that again.
-    fn owes(&self) -> bool {
+    /// Ends after the ticks taken so far. After a rewind these are yielded again.
+    fn has_unpublished(&self) -> bool {
         self.is_stopped() && !self.has_ended()
     }
 
@@ -115,7 +115,7 @@ impl<S: Source> Supply for Schedule<S> {
         self.source.identity()
     }
 
-    fn tell(&self, progress: &Progress) {
+    fn update(&self, progress: &Progress) {
         progress.set_source(self.source.skipped(), self.source.fraction_done());
     }
 }

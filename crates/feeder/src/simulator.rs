@@ -1,8 +1,8 @@
-//! A market that does not exist, but behaves like one.
+//! A simulated market, determined by its seed.
 //!
-//! Activity comes in bursts: a burst picks an instrument (few of them get most of the bursts), then
-//! quotes and trades follow each other closely in it. Prices walk at random, faster in some
-//! instruments than in others; quotes stand around them, and trades happen at the quotes or inside.
+//! Activity comes in bursts. A burst picks an instrument, with a heavy-tailed distribution, and emits
+//! quotes and trades of it in close succession. Prices follow random walks with a volatility per
+//! instrument; quotes surround the price, and trades occur at or between the quotes.
 
 mod activity;
 mod codes;
@@ -20,20 +20,20 @@ use codes::Codes;
 use instrument::Instrument;
 use random::Random;
 
-/// What to simulate. All of it decides what comes out, and nothing else does.
+/// Settings of a simulated market. Equal settings yield equal ticks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimConfig {
-    /// How many instruments, 1 to [`SimConfig::SYMBOLS_MAX`]; real tickers come first.
+    /// Number of instruments, 1 to [`SimConfig::SYMBOLS_MAX`]. Real tickers come first.
     pub symbols: usize,
     /// Ticks per second of all instruments together, above 0 and at most [`SimConfig::RATE_MAX`].
     pub rate: f64,
-    /// Where chance starts.
+    /// Seed of the random generator.
     pub seed: u64,
-    /// The time at which the market opens; the first tick follows it.
+    /// Time at which the market opens. The first tick follows it.
     pub start: UnixNanos,
-    /// Ends after so many ticks.
+    /// Number of ticks after which the market ends.
     pub ticks_max: Option<u64>,
-    /// Ends after so much market time.
+    /// Market time after which the market ends.
     pub duration: Option<Duration>,
 }
 
@@ -42,7 +42,7 @@ impl SimConfig {
     pub const SYMBOLS_MAX: usize = 100_000;
     /// Most ticks per second.
     pub const RATE_MAX: f64 = 10_000_000.0;
-    /// When a market opens whose opening nobody chose: 2026-01-02T14:30:00Z.
+    /// Default opening time: 2026-01-02T14:30:00Z.
     pub const START: UnixNanos = UnixNanos(1_767_364_200_000_000_000);
 }
 
@@ -61,10 +61,9 @@ impl Default for SimConfig {
 
 /// Ticks per burst, on average.
 const BURST_TICKS: f64 = 4.0;
-/// The time between two ticks of a burst, as a share of the time between ticks on average.
+/// Time between two ticks of a burst, as a fraction of the mean time between ticks.
 const BURST_GAP: f64 = 0.1;
-/// Of the ticks of an instrument that has a quote, the share that are trades: three quotes to a
-/// trade.
+/// Fraction of trades among the ticks of an instrument with a quote: three quotes per trade.
 const TRADES: f64 = 0.25;
 
 /// The simulated market: an iterator of ticks in order of time. It reads no clock.
@@ -84,13 +83,13 @@ pub struct Simulator {
     activity: Activity,
     instruments: Vec<Instrument>,
     codes: Codes,
-    /// Since the start, in nanoseconds. A float, since the mean gap need not be whole.
+    /// Market time in nanoseconds. A float, since the mean gap need not be a whole number.
     elapsed_ns: f64,
     ticks: u64,
     burst: Burst,
 }
 
-/// Ticks that follow each other closely in one instrument.
+/// A run of ticks of one instrument in close succession.
 #[derive(Debug, Default)]
 struct Burst {
     instrument: usize,
@@ -98,7 +97,7 @@ struct Burst {
 }
 
 impl Simulator {
-    /// Opens the market. Symbols and rate beyond their limits are brought back to them.
+    /// Opens the market. Numbers of symbols and rates beyond their limits are clamped.
     #[must_use]
     pub fn new(config: SimConfig) -> Self {
         let config = SimConfig {
@@ -126,17 +125,17 @@ impl Simulator {
         }
     }
 
-    /// The symbols, the most active first.
+    /// Returns the symbols, most active first.
     pub fn symbols(&self) -> impl Iterator<Item = Symbol> {
         self.instruments.iter().map(Instrument::symbol)
     }
 
-    /// Chooses which instrument ticks next, and moves the time there.
+    /// Chooses the instrument of the next tick, and advances the time to it.
     fn advance(&mut self) -> usize {
         let gap = if self.burst.left == 0 {
             self.burst.instrument = self.activity.pick(&mut self.random);
             self.burst.left = self.random.geometric(BURST_TICKS);
-            // So long that bursts and pauses together keep the rate.
+            // The pause is long enough for bursts and pauses together to keep the rate.
             BURST_TICKS - (BURST_TICKS - 1.0) * BURST_GAP
         } else {
             BURST_GAP
@@ -146,7 +145,7 @@ impl Simulator {
         self.burst.instrument
     }
 
-    /// Market time since the start.
+    /// Returns the market time since the opening.
     fn elapsed(&self) -> Duration {
         #[expect(
             clippy::cast_possible_truncation,

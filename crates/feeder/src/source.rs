@@ -1,48 +1,48 @@
-//! Where ticks come from, and how that can fail.
+//! The trait of tick sources, and their errors.
 
 use std::path::PathBuf;
 
 use tickwire_protocol::Tick;
 
-/// A sequence of ticks with their event times, mostly in order of time.
+/// A sequence of ticks with event times, mostly in order of time.
 ///
-/// Reading may block on a file for a moment, never on a network or a clock.
+/// Methods may block briefly on a file, but never on a network or a clock.
 pub trait Source {
-    /// The next tick, `None` at the end.
+    /// Returns the next tick, or `None` at the end.
     ///
     /// # Errors
-    /// If the source cannot go on; it is not asked again.
+    /// If the source cannot continue. It is not called again then.
     fn next_tick(&mut self) -> Result<Option<Tick>, SourceError>;
 
-    /// Goes back to the first tick and gives the same ones again; `false` if it cannot, as a live
-    /// source, whose ticks are gone once it has given them.
+    /// Returns to the first tick and yields the same ticks again. Returns `false` if the source cannot be
+    /// read again, such as a live source.
     ///
     /// # Errors
-    /// If it could, but something is in the way; it is not asked again.
+    /// If reading again fails, for example because a file is gone. The source is not called again then.
     fn rewind(&mut self) -> Result<bool, SourceError> {
         Ok(false)
     }
 
-    /// Tells this source from others: two sources with the same identity give the same ticks in the
-    /// same order, so that a position in one is a position in the other. A live source has an
-    /// identity of its own in each run.
+    /// Returns a number that identifies the source: two sources with the same identity yield the same
+    /// ticks in the same order, so a position in one is valid in the other. A live source has a new
+    /// identity in each run.
     fn identity(&self) -> u64;
 
-    /// Malformed lines passed over so far.
+    /// Returns the number of malformed lines skipped so far.
     fn skipped(&self) -> u64 {
         0
     }
 
-    /// How much of it is done, from 0 to 1, where that is known.
+    /// Returns the completed fraction from 0 to 1, or `None` if unknown.
     fn fraction_done(&self) -> Option<f64> {
         None
     }
 }
 
-/// Why a source cannot go on.
+/// Why a source cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The name of a file says nothing about what is in it.
+    /// The name of a file has no known ending.
     #[error("{}: unknown kind of file: expected a name ending in .csv, .csv.gz, .ndjson or .ndjson.gz", path.display())]
     Kind {
         /// The file.
@@ -53,33 +53,33 @@ pub enum SourceError {
     Open {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause reported by the system.
         source: std::io::Error,
     },
-    /// A file cannot be read any further.
+    /// Reading a file failed.
     #[error("cannot read {} after line {line}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// The last line that was read, 0 if none was.
+        /// Number of the last line that was read; 0 if none.
         line: u64,
-        /// Why not.
+        /// Cause reported by the system.
         source: std::io::Error,
     },
-    /// A compressed file ends before its data does.
+    /// A compressed file is truncated.
     #[error("{} is cut off: the compressed data ends early, after line {line}", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// The last complete line.
+        /// Number of the last complete line.
         line: u64,
     },
-    /// A CSV file does not begin with a header that is known.
+    /// The header of a CSV file is unknown.
     #[error("{}, line 1: {problem}", path.display())]
     Header {
         /// The file.
         path: PathBuf,
-        /// What was given and what is allowed.
+        /// Description with the given and the allowed value.
         problem: String,
     },
     /// A line is malformed.
@@ -87,13 +87,13 @@ pub enum SourceError {
     Line {
         /// The file.
         path: PathBuf,
-        /// Number of the line, from 1; the header counts.
+        /// Number of the line, starting at 1 with the header.
         line: u64,
-        /// Where in the line the fault begins: number of the byte, from 1.
+        /// Byte of the line at which the fault starts, from 1.
         column: usize,
-        /// Name of the field, empty when it is not one field.
+        /// Name of the field; empty if the fault is not in one field.
         field: &'static str,
-        /// What was given and what is allowed.
+        /// Description with the given and the allowed value.
         problem: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Whom a TLS connection trusts.
+//! Certificate authorities that a TLS connection trusts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_tungstenite::Connector;
 use tokio_tungstenite::tungstenite::Error;
 
-/// Certificate authorities of one's own, beside the system's.
+/// Additional certificate authorities, trusted besides those of the system.
 #[derive(Debug, Clone)]
 pub struct Authorities(Arc<ClientConfig>);
 
-/// Why a file gives no authorities.
+/// Why authorities cannot be loaded from a file.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthoritiesError {
-    /// It cannot be read as certificates.
+    /// The file cannot be read or parsed.
     #[error("cannot read certificates from {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause of the failure.
         source: rustls::pki_types::pem::Error,
     },
-    /// None of what it holds can be an authority.
+    /// The file contains no certificate.
     #[error("{} holds no certificate: expected PEM, -----BEGIN CERTIFICATE-----", path.display())]
     Empty {
         /// The file.
@@ -33,10 +33,10 @@ pub enum AuthoritiesError {
 }
 
 impl Authorities {
-    /// Those in a file of PEM.
+    /// Loads the authorities of a PEM file.
     ///
     /// # Errors
-    /// If it cannot be read or holds no certificate.
+    /// If the file cannot be read or contains no certificate.
     pub fn from_pem_file(path: &Path) -> Result<Self, AuthoritiesError> {
         let unreadable = |source| AuthoritiesError::Read { path: path.to_owned(), source };
         let mut roots = RootCertStore::empty();
@@ -51,7 +51,7 @@ impl Authorities {
         Ok(Self(Arc::new(config)))
     }
 
-    /// What a TLS connection needs to know of them, for other libraries.
+    /// Returns the rustls configuration that trusts these authorities and those of the system.
     #[must_use]
     pub fn client_config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.0)
@@ -62,7 +62,7 @@ impl Authorities {
     }
 }
 
-/// What people are told of a connection that failed: with what helps where TLS is the reason.
+/// Describes a failed connection, with a hint if the cause is TLS.
 pub(crate) fn told(error: &Error) -> String {
     let text = match error {
         Error::Io(error) => error.to_string(),
@@ -70,10 +70,10 @@ pub(crate) fn told(error: &Error) -> String {
     };
     let hint = match tls_error(error) {
         Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
-            ": its authority is not known here; --tls-ca FILE makes one known"
+            ": unknown certificate authority; add it with --tls-ca FILE"
         }
         Some(rustls::Error::InvalidMessage(_)) => {
-            ": the server does not speak TLS there; without TLS the address begins with http:// or ws://"
+            ": the server may not speak TLS; without TLS the address starts with http:// or ws://"
         }
         _ => "",
     };

@@ -239,11 +239,11 @@ async fn busy_hub_is_tried_again() {
 }
 
 #[tokio::test]
-async fn error_instead_of_leave_to_publish_ends_it() {
+async fn error_in_reply_to_publish_ends_the_feed() {
     for (code, shown) in [
         (ErrorCode::InvalidSyntax, "400 invalid syntax (no good)"),
-        (ErrorCode::NotAuthenticated, "401 not authenticated (no good); give"),
-        (ErrorCode::AuthFailed, "402 auth failed (no good); give"),
+        (ErrorCode::NotAuthenticated, "401 not authenticated (no good); pass"),
+        (ErrorCode::AuthFailed, "402 auth failed (no good); pass"),
     ] {
         let mut hub = FakeHub::start().await;
         let (result, _session) = both(publish_all(market(1), hub.config()), async {
@@ -258,7 +258,7 @@ async fn error_instead_of_leave_to_publish_ends_it() {
 }
 
 #[tokio::test]
-async fn newer_session_of_the_same_id_ends_this_one() {
+async fn newer_session_with_the_same_publisher_id_ends_this_one() {
     let mut hub = FakeHub::start().await;
     let (result, _session) = both(publish_all(market(1), hub.config()), async {
         let mut session = hub.accept().await;

@@ -10,7 +10,7 @@ use tickwire_protocol::{SourceReport, SubscriptionSet, Tick, UnixNanos};
 use tokio::sync::{Notify, watch};
 
 use super::names::{NameSet, each};
-use crate::supply::{Next, Supply};
+use crate::tick_stream::{Next, TickStream};
 use crate::{Progress, SourceError};
 
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl Drop for Intake {
     }
 }
 
-impl Supply for Live {
+impl TickStream for Live {
     fn next(&mut self, _now: UnixNanos) -> Result<Next, SourceError> {
         let mut queue = self.shared.queue();
         Ok(match queue.pop() {
@@ -201,7 +201,7 @@ impl Supply for Live {
         queue.closed && queue.ticks.is_empty()
     }
 
-    fn owes(&self) -> bool {
+    fn has_unpublished(&self) -> bool {
         !self.shared.queue().ticks.is_empty()
     }
 
@@ -213,7 +213,7 @@ impl Supply for Live {
         self.identity
     }
 
-    fn tell(&self, _progress: &Progress) {}
+    fn update(&self, _progress: &Progress) {}
 
     fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.shared.queue().dropped)
@@ -240,7 +240,7 @@ impl Supply for Live {
         Some(self.shared.report().clone())
     }
 
-    fn hear_demand(&mut self, added: &SubscriptionSet, removed: &SubscriptionSet) {
+    fn on_demand(&mut self, added: &SubscriptionSet, removed: &SubscriptionSet) {
         let begins = std::mem::take(&mut self.begins);
         self.demand.send_modify(|wanted| {
             if begins {
@@ -306,10 +306,10 @@ mod tests {
         assert_eq!(live.next(UnixNanos(5)).unwrap(), Next::Wait(UnixNanos::MAX));
         intake.push(ticks(2), UnixNanos(1));
         drop(intake);
-        assert!(!live.has_ended() && live.owes());
+        assert!(!live.has_ended() && live.has_unpublished());
         assert_eq!(taken(&mut live).len(), 2);
         assert_eq!(live.next(UnixNanos(5)).unwrap(), Next::End);
-        assert!(live.has_ended() && !live.owes());
+        assert!(live.has_ended() && !live.has_unpublished());
     }
 
     #[tokio::test]
@@ -330,12 +330,12 @@ mod tests {
                 .collect()
         };
         live.begin(None);
-        live.hear_demand(&names("A B"), &names(""));
-        live.hear_demand(&names("C *"), &names("A"));
+        live.on_demand(&names("A B"), &names(""));
+        live.on_demand(&names("C *"), &names("A"));
         assert_eq!(wanted(&intake), ["*", "B", "C"]);
         live.begin(None);
-        live.hear_demand(&names("D"), &names(""));
-        live.hear_demand(&names("E"), &names(""));
+        live.on_demand(&names("D"), &names(""));
+        live.on_demand(&names("E"), &names(""));
         assert_eq!(wanted(&intake), ["D", "E"]);
     }
 

@@ -16,7 +16,7 @@ use super::mark;
 use super::session::Publisher;
 use super::window::Unacked;
 use crate::progress::add;
-use crate::supply::Supply;
+use crate::tick_stream::TickStream;
 use crate::{PublishError, SourceError};
 
 /// Ticks passed over between two looks at the cancellation.
@@ -33,10 +33,10 @@ enum Stand {
     Elsewhere,
 }
 
-impl<S: Supply> Publisher<S> {
+impl<S: TickStream> Publisher<S> {
     /// Puts source and window where the hub stands.
     pub(super) async fn align(&mut self, last: u64, mark: Option<&str>) -> Result<(), Problem> {
-        let identity = self.supply.identity();
+        let identity = self.stream.identity();
         let stand = mark.map_or(Stand::Unknown, |mark| {
             mark::read(identity, mark).map_or(Stand::Elsewhere, Stand::At)
         });
@@ -50,7 +50,7 @@ impl<S: Supply> Publisher<S> {
                 }
             }
             Stand::Elsewhere if !self.aligned => {
-                if self.supply.resumes() {
+                if self.stream.resumes() {
                     tracing::warn!(
                         "the hub's mark for this publisher id is of another source: starting at its beginning"
                     );
@@ -92,20 +92,20 @@ impl<S: Supply> Publisher<S> {
 
     /// Moves the source there, and forgets what was taken from it before; `false` if it cannot.
     async fn go_to(&mut self, at: u64) -> Result<bool, SourceError> {
-        if at < self.supply.taken() && !self.supply.rewind()? {
+        if at < self.stream.taken() && !self.stream.rewind()? {
             return Ok(false);
         }
         let unacked = self.window.clear(at);
         self.progress.ticks.fetch_sub(unacked as u64, Relaxed);
         self.untold = 0;
-        while self.supply.taken() < at {
+        while self.stream.taken() < at {
             if self.cancel.is_cancelled() {
-                self.supply.stop();
-                if self.supply.has_ended() {
+                self.stream.stop();
+                if self.stream.has_ended() {
                     break; // it has published nothing that it would owe
                 }
             }
-            let skipped = self.supply.skip((at - self.supply.taken()).min(SKIP_TICKS))?;
+            let skipped = self.stream.skip((at - self.stream.taken()).min(SKIP_TICKS))?;
             if skipped == 0 {
                 break;
             }

@@ -14,7 +14,7 @@ use super::window::{Unacked, Window};
 use super::{PublisherConfig, mark};
 use crate::clock::Clock;
 use crate::progress::add;
-use crate::supply::{Next, Supply};
+use crate::tick_stream::{Next, TickStream};
 use crate::{FeedError, Progress, PublishError, SourceError};
 
 /// Ticks looked at between two looks at the cancellation.
@@ -30,7 +30,7 @@ pub(super) struct Publisher<S> {
     pub(super) cancel: CancellationToken,
     pub(super) progress: Arc<Progress>,
     clock: Clock,
-    pub(super) supply: S,
+    pub(super) stream: S,
     /// Why the source ended early; reported once what came before is acknowledged.
     pub(super) failed: Option<SourceError>,
     pub(super) window: Window,
@@ -52,16 +52,16 @@ pub(super) struct Publisher<S> {
     acked_at: Instant,
 }
 
-impl<S: Supply> Publisher<S> {
+impl<S: TickStream> Publisher<S> {
     pub(super) fn new(
-        supply: S,
+        stream: S,
         config: PublisherConfig,
         cancel: CancellationToken,
         progress: Arc<Progress>,
     ) -> Self {
         let clock = Clock::start();
         Self {
-            supply,
+            stream,
             failed: None,
             window: Window::new(config.unacked_messages_max, config.unacked_bytes_max),
             backoff: Backoff::new(BACKOFF_FIRST, config.backoff_max),
@@ -105,7 +105,7 @@ impl<S: Supply> Publisher<S> {
     /// hub has said so.
     async fn session(&mut self) -> Result<Option<(String, Option<Duration>)>, PublishError> {
         let link = tokio::select! {
-            link = Link::open(&self.config, self.supply.wants_demand()) => link,
+            link = Link::open(&self.config, self.stream.wants_demand()) => link,
             () = self.cancel.cancelled(), if self.owes_nothing() => return Ok(None),
         };
         let served = match link {
@@ -127,7 +127,7 @@ impl<S: Supply> Publisher<S> {
 
     /// Whether it may end where it is, once it is to end.
     fn owes_nothing(&self) -> bool {
-        self.window.is_empty() && !self.supply.owes()
+        self.window.is_empty() && !self.stream.has_unpublished()
     }
 
     async fn serve(&mut self, link: &mut Link) -> Result<(), Problem> {
@@ -138,31 +138,31 @@ impl<S: Supply> Publisher<S> {
             self.progress.reconnects.fetch_add(1, Relaxed);
         }
         self.align(link.last, link.mark.as_deref()).await?;
-        if let Some(report) = self.supply.begin(link.epoch.as_deref()) {
+        if let Some(report) = self.stream.begin(link.epoch.as_deref()) {
             link.say(&Command::Report(report)).await?;
         }
         self.acked_at = self.clock.instant();
         link.send(self.window.messages()).await?;
         loop {
             if self.cancel.is_cancelled() {
-                self.supply.stop();
+                self.stream.stop();
             }
-            if self.supply.has_ended() && self.window.is_empty() {
+            if self.stream.has_ended() && self.window.is_empty() {
                 return Ok(());
             }
-            let may_take = !self.supply.has_ended() && self.window.has_room();
+            let may_take = !self.stream.has_ended() && self.window.has_room();
             tokio::select! {
                 controls = link.next() => self.hear(controls?)?,
                 () = sleep_until(self.wake), if may_take => self.send_due(link).await?,
-                () = self.supply.ready(), if may_take => self.send_due(link).await?,
-                report = self.supply.report() => link.say(&Command::Report(report)).await?,
+                () = self.stream.ready(), if may_take => self.send_due(link).await?,
+                report = self.stream.report() => link.say(&Command::Report(report)).await?,
                 () = sleep_until(self.acked_at + self.config.ack_timeout),
                     if !self.window.is_empty() =>
                 {
                     let seconds = self.config.ack_timeout.as_secs_f64();
                     return Err(Problem::Again(format!("no acknowledgement for {seconds} s")));
                 }
-                () = self.cancel.cancelled(), if !self.supply.is_stopped() => {}
+                () = self.cancel.cancelled(), if !self.stream.is_stopped() => {}
             }
         }
     }
@@ -182,7 +182,7 @@ impl<S: Supply> Publisher<S> {
                         self.acked_at = self.clock.instant();
                     }
                 }
-                Control::Demand { added, removed, .. } => self.supply.hear_demand(&added, &removed),
+                Control::Demand { added, removed, .. } => self.stream.on_demand(&added, &removed),
                 Control::Error { code, detail, .. } => {
                     if code == ErrorCode::InvalidSyntax {
                         self.progress.refused.fetch_add(1, Relaxed);
@@ -205,13 +205,13 @@ impl<S: Supply> Publisher<S> {
     async fn send_due(&mut self, link: &mut Link) -> Result<(), Problem> {
         let until = self.fill();
         self.wake = until.unwrap_or_else(|| self.clock.instant());
-        self.supply.tell(&self.progress);
+        self.stream.update(&self.progress);
         let lost = std::mem::take(&mut self.untold);
         if self.message.is_empty() && lost == 0 {
             return Ok(());
         }
         let ticks = self.message.len();
-        let end = self.supply.taken();
+        let end = self.stream.taken();
         let message = self.seal(lost, end);
         add(&self.progress.ticks, ticks);
         add(&self.progress.messages, 1);
@@ -228,7 +228,7 @@ impl<S: Supply> Publisher<S> {
         if lost > 0 {
             self.message.push_lost(lost);
         }
-        self.message.push_mark(&mark::write(self.supply.identity(), end));
+        self.message.push_mark(&mark::write(self.stream.identity(), end));
         Bytes::copy_from_slice(self.message.finish())
     }
 
@@ -236,7 +236,7 @@ impl<S: Supply> Publisher<S> {
     fn fill(&mut self) -> Option<Instant> {
         let now = self.clock.now();
         self.message.clear();
-        let dropped = self.supply.take_dropped();
+        let dropped = self.stream.take_dropped();
         self.untold += dropped;
         self.progress.dropped.fetch_add(dropped, Relaxed);
         for _ in 0..TURN_TICKS {
@@ -245,7 +245,7 @@ impl<S: Supply> Publisher<S> {
             {
                 break;
             }
-            match self.supply.next(now) {
+            match self.stream.next(now) {
                 Ok(Next::Send(tick, due)) => self.take(&tick, now.since(due)),
                 Ok(Next::Wait(until)) => return Some(self.clock.instant_of(until)),
                 Ok(Next::End) => break,

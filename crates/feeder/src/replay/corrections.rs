@@ -1,28 +1,28 @@
-//! What the correction codes of a table of trades say.
+//! Derives cancels and corrections from the correction codes of a table of trades.
 
 use std::collections::VecDeque;
 
 use tickwire_protocol::{CancelError, Correction, Symbol, Text, TickData, Trade};
 
-/// Trades later taken back or corrected are few; so many are remembered until then.
+/// Most trades remembered until a later row cancels or corrects them; such trades are rare.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// Codes of rows that a later row refers to.
+/// Codes of rows that a later row will cancel or correct.
 const CORRECTED_LATER: u8 = 1;
 const ERROR_LATER: u8 = 7;
 const CANCELLED_LATER: u8 = 8;
-/// Codes of rows that refer to an earlier one.
+/// Codes of rows that cancel or correct an earlier row.
 const CANCEL: u8 = 10;
 const ERROR: u8 = 11;
 const CORRECTION: u8 = 12;
 
-/// Pairs the rows that refer to earlier ones with these.
+/// Matches cancelling and correcting rows with the earlier rows they refer to.
 #[derive(Debug, Default)]
 pub(super) struct Corrections {
     open: VecDeque<Marked>,
 }
 
-/// A trade that was marked as taken back or corrected later.
+/// A trade whose row is marked as cancelled or corrected later.
 #[derive(Debug)]
 struct Marked {
     code: u8,
@@ -31,8 +31,8 @@ struct Marked {
 }
 
 impl Corrections {
-    /// The element that follows the trade of a row, if its code asks for one.
-    pub(super) fn follow(&mut self, code: u8, symbol: Symbol, row: &Trade) -> Option<TickData> {
+    /// Returns the cancel or correction that follows the trade of a row, if its code requires one.
+    pub(super) fn after(&mut self, code: u8, symbol: Symbol, row: &Trade) -> Option<TickData> {
         match code {
             CORRECTED_LATER | ERROR_LATER | CANCELLED_LATER => {
                 if self.open.len() == REMEMBERED_MAX {
@@ -41,14 +41,14 @@ impl Corrections {
                 self.open.push_back(Marked { code, symbol, trade: row.clone() });
                 None
             }
-            CANCEL => Some(self.take_back("C", CANCELLED_LATER, symbol, row)),
-            ERROR => Some(self.take_back("E", ERROR_LATER, symbol, row)),
+            CANCEL => Some(self.cancel("C", CANCELLED_LATER, symbol, row)),
+            ERROR => Some(self.cancel("E", ERROR_LATER, symbol, row)),
             CORRECTION => Some(self.correct(symbol, row)),
             _ => None,
         }
     }
 
-    fn take_back(&mut self, action: &str, code: u8, symbol: Symbol, row: &Trade) -> TickData {
+    fn cancel(&mut self, action: &str, code: u8, symbol: Symbol, row: &Trade) -> TickData {
         let same = |trade: &Trade| trade.price == row.price && trade.size == row.size;
         let id = self.take(code, symbol, row, same).map_or(row.id, |trade| trade.id);
         TickData::CancelError(Box::new(CancelError {
@@ -78,7 +78,7 @@ impl Corrections {
         }))
     }
 
-    /// The oldest trade so marked on the same exchange.
+    /// Removes and returns the oldest matching trade with this code.
     fn take(
         &mut self,
         code: u8,

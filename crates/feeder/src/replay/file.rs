@@ -1,4 +1,4 @@
-//! The ticks of one file.
+//! Reads the ticks of one file.
 
 use std::ops::Range;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::lines::Lines;
 use super::table::{Header, Row, RowError};
 use crate::SourceError;
 
-/// One file, open.
+/// An open file of ticks.
 #[derive(Debug)]
 pub(super) struct TickFile {
     lines: Lines,
@@ -34,7 +34,7 @@ struct Table {
     header: Header,
     fields: Vec<Range<usize>>,
     corrections: Corrections,
-    /// What follows the trade of the last row.
+    /// Cancel or correction that follows the trade of the last row.
     follower: Option<Tick>,
 }
 
@@ -63,12 +63,12 @@ impl TickFile {
         Ok(Self { lines, bytes, content })
     }
 
-    /// Length of the file, in bytes.
+    /// Returns the length of the file in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The next tick. After the error of a line, reading goes on with the next line.
+    /// Reads the next tick. After the error of a line, the next call continues with the following line.
     pub(super) fn next_tick(&mut self) -> Result<Option<Tick>, SourceError> {
         if let Content::Table(table) = &mut self.content
             && let Some(tick) = table.follower.take()
@@ -93,7 +93,7 @@ impl TickFile {
 }
 
 impl Table {
-    /// `number` is that of the row: the header has none.
+    /// Reads a row. `number` counts rows from 1, without the header.
     fn read(&mut self, line: &str, number: u64) -> Result<Tick, RowError> {
         let row = self.header.row(line, &mut self.fields)?;
         if !self.header.is_trades() {
@@ -110,7 +110,7 @@ impl Table {
         };
         let code = row.number(6, "a correction code, 0 to 255")?;
         let tick = |data| Tick { symbol, seq: Seq(0), time, data };
-        self.follower = self.corrections.follow(code, symbol, &trade).map(tick);
+        self.follower = self.corrections.after(code, symbol, &trade).map(tick);
         Ok(tick(TickData::Trade(trade)))
     }
 }
@@ -131,17 +131,17 @@ fn quote(row: &Row<'_>) -> Result<Tick, RowError> {
     Ok(Tick { symbol, seq: Seq(0), time, data: TickData::Quote(quote) })
 }
 
-/// Time, symbol and exchange stand first in both tables.
+/// Reads time, symbol and exchange, the first columns of both tables.
 fn head(row: &Row<'_>) -> Result<(UnixNanos, Symbol, Text), RowError> {
     Ok((row.field(0, str::parse)?, row.field(1, Symbol::new)?, row.field(2, Text::new)?))
 }
 
-/// Each character that is not blank is a condition of its own.
+/// Splits a text into conditions, one per non-blank character.
 fn conditions(text: &str) -> Result<Conditions, ValueError> {
     Conditions::new(text.split("").filter(|code| !code.trim().is_empty()))
 }
 
-/// A tick as a JSON object.
+/// Reads a tick from a JSON object.
 fn element(line: &str) -> Result<Tick, RowError> {
     let tick = Tick::from_json(line.as_bytes()).map_err(|error| {
         let column = match error.field {
@@ -150,11 +150,11 @@ fn element(line: &str) -> Result<Tick, RowError> {
         };
         RowError { column, field: error.field, problem: error.problem.to_string() }
     })?;
-    // The hub numbers ticks anew.
+    // The hub assigns its own sequence numbers.
     Ok(Tick { seq: Seq(0), ..tick })
 }
 
-/// Where a line stops being JSON.
+/// Returns the column at which a line stops being valid JSON.
 fn syntax_fault(line: &str) -> usize {
     match serde_json::from_str::<serde::de::IgnoredAny>(line) {
         Ok(_) => 1,

@@ -1,4 +1,4 @@
-//! Lines of a file that may be compressed and may be huge.
+//! Reads the lines of a file that may be compressed and may be huge.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,11 +10,11 @@ use flate2::read::MultiGzDecoder;
 
 use crate::SourceError;
 
-/// Longest line, in bytes: a file without line ends must not be read into memory.
+/// Longest line in bytes, so that a file without line ends is not read into memory.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Reads line by line.
+/// A reader of lines.
 pub(super) struct Lines {
     path: PathBuf,
     reader: Box<dyn BufRead + Send>,
@@ -23,8 +23,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens a file; `.gz` is decompressed. What is read of it is added to `bytes_read`. Returns its
-    /// length too, in bytes.
+    /// Opens a file, and decompresses it if its name ends in `.gz`. Adds the number of bytes read from
+    /// disk to `bytes_read`. Also returns the length of the file in bytes.
     pub(super) fn open(
         path: &Path,
         bytes_read: &Arc<AtomicU64>,
@@ -47,7 +47,7 @@ impl Lines {
         Ok((lines, metadata.len()))
     }
 
-    /// Moves to the next line; false at the end.
+    /// Advances to the next line. Returns `false` at the end.
     pub(super) fn advance(&mut self) -> Result<bool, SourceError> {
         self.line.clear();
         let mut length = 0;
@@ -84,21 +84,21 @@ impl Lines {
         Ok(true)
     }
 
-    /// The current line as text, without its end.
+    /// Returns the current line as text, without its line end.
     pub(super) fn text(&self) -> Result<&str, SourceError> {
         let text = std::str::from_utf8(&self.line).map_err(|error| {
             self.malformed(error.valid_up_to() + 1, "", "not UTF-8 text".to_owned())
         })?;
-        // Spreadsheets begin a file with a byte order mark.
+        // Spreadsheets write a byte order mark at the start of a file.
         Ok(if self.number == 1 { text.trim_start_matches('\u{feff}') } else { text })
     }
 
-    /// Number of the current line, from 1.
+    /// Returns the number of the current line, from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// The error of the current line.
+    /// Returns the error for a fault in the current line.
     pub(super) fn malformed(
         &self,
         column: usize,
@@ -123,7 +123,7 @@ impl std::fmt::Debug for Lines {
     }
 }
 
-/// A file that counts what is read of it.
+/// A file that counts the bytes read from it.
 struct Counted {
     file: File,
     bytes_read: Arc<AtomicU64>,

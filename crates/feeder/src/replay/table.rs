@@ -1,4 +1,4 @@
-//! Tables: comma-separated lines under a header.
+//! Tables: comma-separated lines with a header.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ pub(super) const TRADES: [&str; 7] =
 pub(super) const QUOTES: [&str; 7] =
     ["time", "symbol", "exchange", "bid", "bid_size", "ask", "ask_size"];
 
-/// Where the columns stand.
+/// The positions of the known columns.
 #[derive(Debug)]
 pub(super) struct Header {
     names: [&'static str; 7],
@@ -19,17 +19,17 @@ pub(super) struct Header {
     width: usize,
 }
 
-/// What is wrong with a row.
+/// A fault in a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RowError {
-    /// Number of the byte in the line, from 1.
+    /// Byte of the line at which the fault starts, from 1.
     pub(super) column: usize,
     pub(super) field: &'static str,
     pub(super) problem: String,
 }
 
 impl Header {
-    /// Reads a header; the error says what was given and what is allowed.
+    /// Parses a header. The error names the given and the allowed columns.
     pub(super) fn read(line: &str) -> Result<Self, String> {
         let mut fields = Vec::new();
         split(line, &mut fields);
@@ -56,7 +56,7 @@ impl Header {
         self.names == TRADES
     }
 
-    /// The fields of a line; `fields` is a buffer to use.
+    /// Splits a line into its fields. `fields` is a reusable buffer.
     pub(super) fn row<'a>(
         &'a self,
         line: &'a str,
@@ -76,7 +76,7 @@ impl Header {
     }
 }
 
-/// A line under its header.
+/// A line with the columns of its header.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     header: &'a Header,
@@ -85,7 +85,7 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The field of a column, by its index among the names.
+    /// Parses the field of a column, given by its index in the list of column names.
     pub(super) fn field<V>(
         &self,
         index: usize,
@@ -100,14 +100,14 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// A whole number.
+    /// Parses a field as a whole number.
     pub(super) fn number<N: std::str::FromStr>(
         &self,
         index: usize,
         expected: &str,
     ) -> Result<N, RowError> {
         self.field(index, |text| {
-            // The standard library takes a plus sign, the wire does not.
+            // The standard library accepts a plus sign, the wire format does not.
             let plain = !text.starts_with('+');
             text.parse().ok().filter(|_| plain).ok_or_else(|| {
                 let shown: String = text.chars().take(32).collect();
@@ -117,7 +117,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The fields of a line. A field may stand in quotes; there are no quotes inside quotes.
+/// Splits a line into fields. A field may be quoted; quotes within quotes are not supported.
 fn split(line: &str, fields: &mut Vec<Range<usize>>) {
     fields.clear();
     let mut start = 0;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_may_stand_in_any_order_among_others() {
+    fn columns_may_be_in_any_order_among_other_columns() {
         let header = Header::read("size,time,note,symbol,exchange,price,correction,conditions");
         let header = header.unwrap();
         assert!(header.is_trades());

@@ -1,16 +1,16 @@
-//! Which instrument is active next.
+//! Chooses which instrument is active next.
 
 use super::random::Random;
 
-/// A heavy-tailed choice among instruments: the one of rank r (from 1) has weight 1 / (r + 1).
+/// A heavy-tailed choice among instruments: rank r (from 1) has weight 1 / (r + 1).
 ///
-/// Walker's alias method: one draw decides in constant time, however many instruments there are.
+/// Uses Walker's alias method, which decides in constant time for any number of instruments.
 #[derive(Debug)]
 pub(super) struct Activity {
     slots: Vec<Slot>,
 }
 
-/// One equal share of the choice, divided between its own index and another.
+/// One equal share of the choice, split between its own index and another one.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     own_share: f64,
@@ -27,7 +27,7 @@ impl Activity {
             .collect();
         let (mut small, mut large): (Vec<_>, Vec<_>) =
             (0..count).partition(|&index| slots[index].own_share < 1.0);
-        // A slot with less than its share is filled up from one that has more.
+        // A cell below its share is filled from one above its share.
         while let (Some(poor), Some(&rich)) = (small.pop(), large.last()) {
             slots[poor].alias = rich;
             slots[rich].own_share -= 1.0 - slots[poor].own_share;
@@ -38,7 +38,7 @@ impl Activity {
         Self { slots }
     }
 
-    /// The index of an instrument.
+    /// Returns the index of a randomly chosen instrument.
     pub(super) fn pick(&self, random: &mut Random) -> usize {
         let index = random.index(self.slots.len());
         let slot = self.slots[index];

@@ -4,8 +4,8 @@ use tickwire_protocol::{Conditions, Text};
 
 use super::random::Random;
 
-/// Exchanges by their share of trades in 1,000, as counted over two days of one large stock. `D` is
-/// where trades outside the exchanges are reported: it makes no quotes.
+/// Exchanges with their share of 1,000 trades, counted over two days of one large stock. `D` reports
+/// trades outside of exchanges and makes no quotes.
 const EXCHANGES: [(&str, u64); 13] = [
     ("D", 307),
     ("T", 171),
@@ -27,13 +27,13 @@ const EXCHANGES: [(&str, u64); 13] = [
 const RARE: [&[&str]; 9] =
     [&["T"], &["B"], &["4"], &["7", "V"], &["W"], &["N"], &["R"], &["M"], &["Q", "O"]];
 
-/// The codes, made once.
+/// All codes as wire values, created once.
 #[derive(Debug)]
 pub(super) struct Codes {
     exchanges: Vec<Text>,
     rare: Vec<Conditions>,
     quote: Conditions,
-    /// By tape C or not, sweep or not, odd lot or not.
+    /// Conditions indexed by tape C, sweep and odd lot.
     sales: [[[Conditions; 2]; 2]; 2],
 }
 
@@ -53,17 +53,17 @@ impl Codes {
         }
     }
 
-    /// The exchange of a trade.
+    /// Chooses the exchange of a trade.
     pub(super) fn trade_exchange(&self, random: &mut Random) -> Text {
         self.exchange(0, random)
     }
 
-    /// The exchange of one side of a quote.
+    /// Chooses the exchange of one side of a quote.
     pub(super) fn quote_exchange(&self, random: &mut Random) -> Text {
         self.exchange(1, random)
     }
 
-    /// Where trades away from the quotes are reported.
+    /// Returns the code that reports trades outside of exchanges.
     pub(super) fn off_exchange(&self) -> Text {
         self.exchanges[0].clone()
     }
@@ -79,12 +79,12 @@ impl Codes {
         self.exchanges[from + place.unwrap_or_default()].clone()
     }
 
-    /// The conditions of a quote: a regular one.
+    /// Returns the conditions of a regular quote.
     pub(super) fn quote_conditions(&self) -> Conditions {
         self.quote.clone()
     }
 
-    /// The conditions of a trade.
+    /// Chooses the conditions of a trade.
     pub(super) fn sale_conditions(
         &self,
         tape: &Text,
@@ -100,7 +100,7 @@ impl Codes {
     }
 }
 
-/// A code as text.
+/// Converts a code to a wire text.
 pub(super) fn text(code: &str) -> Text {
     Text::new(code).expect("codes are short")
 }

@@ -1,4 +1,4 @@
-//! One instrument: where its price is, how it moves, what is quoted and traded.
+//! One instrument: its random walk, quotes and trades.
 
 use tickwire_protocol::{Price, Quote, Seq, Symbol, Text, Tick, TickData, Trade, UnixNanos};
 
@@ -6,27 +6,27 @@ use super::codes::{self, Codes};
 use super::listing::Listing;
 use super::random::Random;
 
-/// Volatility is stated per year of trading: 252 days of 6.5 hours, in nanoseconds.
+/// Length of a trading year in nanoseconds: 252 days of 6.5 hours. Volatility is stated per year.
 const YEAR_NS: f64 = 252.0 * 6.5 * 3_600.0 * 1e9;
-/// Prices from one dollar on move in cents, below in hundredths of a cent.
+/// Price steps: cents from one dollar on, hundredths of a cent below.
 const DOLLAR: i64 = Price::SCALE;
 const CENT: i64 = Price::SCALE / 100;
 const HUNDREDTH_CENT: i64 = CENT / 100;
 /// Shares in a round lot.
 const LOT: u64 = 100;
-/// The walk stays within this factor of where it began, so that a market may run for months.
+/// Greatest factor between price and initial price, so that a market can run for months.
 const DRIFT_MAX: f64 = 4.0;
 
-/// Prices in here are units of 1e-9, whole where they are quoted and floats where they walk.
+/// An instrument. Prices are in units of 1e-9: integers in quotes and trades, floats in the walk.
 #[derive(Debug)]
 pub(super) struct Instrument {
     symbol: Symbol,
     tape: Text,
     origin: f64,
     fair: f64,
-    /// Deviation of the walk after one nanosecond, as a share of the price.
+    /// Standard deviation of the walk after one nanosecond, as a fraction of the price.
     volatility: f64,
-    /// From the fair price to either side, as a share of it.
+    /// Distance from the fair price to bid and ask, as a fraction of the price.
     half_spread: f64,
     /// Invariant: both 0 before the first quote, then 0 < bid < ask.
     bid: i64,
@@ -36,7 +36,8 @@ pub(super) struct Instrument {
 }
 
 impl Instrument {
-    /// `rank` runs from 0 for the most active instrument to 1: spreads widen with it.
+    /// Creates an instrument. `rank` is 0 for the most active instrument and 1 for the least; spreads
+    /// widen with it.
     pub(super) fn new(listing: &Listing, rank: f64, random: &mut Random) -> Self {
         let (cheap, chance) = (random.chance(0.05), random.unit());
         let made_up = if cheap { 0.1 + 0.8 * chance } else { 2.0 + 300.0 * chance * chance };
@@ -64,7 +65,7 @@ impl Instrument {
         self.bid > 0
     }
 
-    /// A new quote: the price has walked since the last one.
+    /// Advances the walk and makes a new quote.
     pub(super) fn quote(
         &mut self,
         time: UnixNanos,
@@ -76,7 +77,7 @@ impl Instrument {
         self.quoted_at_ns = elapsed_ns;
         self.fair =
             (self.fair * (1.0 + walked)).clamp(self.origin / DRIFT_MAX, self.origin * DRIFT_MAX);
-        // While the fair price is between the quotes, often only sizes change.
+        // While the fair price stays between bid and ask, often only the sizes change.
         let inside = (self.bid as f64..self.ask as f64).contains(&self.fair);
         if !inside || random.chance(0.4) {
             let half = self.fair * self.half_spread * (0.5 + random.unit());
@@ -100,17 +101,17 @@ impl Instrument {
         )
     }
 
-    /// A trade at the quotes or inside. Needs a quote.
+    /// Makes a trade at or between bid and ask. Requires a quote.
     pub(super) fn trade(&mut self, time: UnixNanos, codes: &Codes, random: &mut Random) -> Tick {
         let (side, inside) = (random.chance(0.5), random.chance(0.12));
         let (at, exchange) = if inside {
-            // In the middle, to the hundredth of a cent: that happens off the exchanges.
+            // A midpoint trade, in hundredths of a cent; these are reported off exchange.
             let middle = self.bid + (self.ask - self.bid) / 2;
             (middle - middle % HUNDREDTH_CENT, codes.off_exchange())
         } else {
             (if side { self.ask } else { self.bid }, codes.trade_exchange(random))
         };
-        // Who buys at the ask pushes the price up a little, who sells at the bid pushes it down.
+        // A purchase at the ask moves the price up slightly, a sale at the bid moves it down.
         let push = if inside { 0.0 } else { 0.2 * (self.ask - self.bid) as f64 };
         self.fair += if side { push } else { -push };
         self.trades += 1;
@@ -133,7 +134,7 @@ impl Instrument {
     }
 }
 
-/// The smallest step of prices around this one.
+/// Returns the price step at this price.
 fn grid(price: i64) -> i64 {
     if price >= DOLLAR { CENT } else { HUNDREDTH_CENT }
 }
@@ -142,7 +143,7 @@ fn quote_size(random: &mut Random) -> u64 {
     LOT * random.geometric(3.0)
 }
 
-/// Almost half of all trades are odd lots.
+/// Chooses the size of a trade; almost half of all trades are odd lots.
 fn trade_size(random: &mut Random) -> u64 {
     match random.below(100) {
         0..45 => 1 + random.below(LOT - 1),

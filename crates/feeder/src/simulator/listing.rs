@@ -1,15 +1,15 @@
-//! What is traded: real tickers first, then made-up ones.
+//! The listed symbols: real tickers first, then generated ones.
 
 use std::collections::HashSet;
 
 use tickwire_protocol::Symbol;
 
-/// `TICKER TAPE PRICE`, the most active first. Prices are rough and only where the walk starts.
+/// Lines of `TICKER TAPE PRICE`, most active first. Prices are approximate start values of the walk.
 const TICKERS: &str = include_str!("tickers.txt");
 
-/// Made-up tickers are four letters: so many are there.
+/// Number of generated tickers, which have four letters.
 const FOUR_LETTERS: usize = 26 * 26 * 26 * 26;
-/// Steps through all of them without meeting one twice, since it has no factor in common with 26.
+/// Step that visits every generated ticker once, since it has no common factor with 26.
 const STRIDE: usize = 274_177;
 
 /// One listed instrument.
@@ -18,11 +18,11 @@ pub(super) struct Listing {
     pub(super) symbol: Symbol,
     /// `A` for NYSE, `B` for the regional exchanges, `C` for Nasdaq.
     pub(super) tape: char,
-    /// Price in dollars, where it is known.
+    /// Price in dollars, if known.
     pub(super) price: Option<f64>,
 }
 
-/// The first `count` listings; symbols are unique.
+/// Returns the first `count` listings. Symbols are unique.
 pub(super) fn listings(count: usize) -> impl Iterator<Item = Listing> {
     let taken: HashSet<&str> = TICKERS.lines().map(ticker).collect();
     let made_up = (0..FOUR_LETTERS).filter_map(move |index| {

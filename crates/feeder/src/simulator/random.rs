@@ -1,14 +1,13 @@
-//! Chance that is the same on every machine and in every version.
+//! A random generator with the same output on every machine and in every version.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-/// A seeded generator.
+/// A seeded random generator.
 ///
-/// xoshiro256++ is a published algorithm with one right answer, which the standard generator is not:
-/// it may change with any version. For the same reason only its raw 64-bit words are used, and what
-/// is made of them here takes nothing but integers and the float operations that IEEE 754 rounds
-/// exactly (no logarithm, no exponential, no sine).
+/// xoshiro256++ is a published algorithm with a fixed output, whereas the standard generator may change
+/// with any version. For the same reason only its raw 64-bit words are used, and derived values use only
+/// integers and float operations that IEEE 754 rounds exactly (no logarithm, exponential or sine).
 #[derive(Debug, Clone)]
 pub(super) struct Random(Xoshiro256PlusPlus);
 
@@ -17,36 +16,36 @@ impl Random {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
-    /// A whole number below `limit`, which is not 0.
+    /// Returns a whole number below `limit`, which must not be 0.
     pub(super) fn below(&mut self, limit: u64) -> u64 {
         let wide = u128::from(self.0.next_u64()) * u128::from(limit);
         u64::try_from(wide >> 64).expect("the upper half of 128 bits")
     }
 
-    /// An index below `len`, which is not 0.
+    /// Returns an index below `len`, which must not be 0.
     pub(super) fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(len as u64)).expect("an index below a length fits a usize")
     }
 
-    /// From 0 up to but not including 1.
+    /// Returns a number from 0 (inclusive) to 1 (exclusive).
     pub(super) fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// True in a share of the cases.
+    /// Returns `true` with probability `share`.
     pub(super) fn chance(&mut self, share: f64) -> bool {
         self.unit() < share
     }
 
-    /// Near to normally distributed, mean 0 and deviation 1: the sum of four uniform values of
-    /// 16 bits each.
+    /// Returns an approximately normally distributed value with mean 0 and deviation 1: the sum of four
+    /// uniform values of 16 bits each.
     pub(super) fn normal(&mut self) -> f64 {
         let word = self.0.next_u64();
         let sum: u64 = (0..4).map(|part| (word >> (16 * part)) & 0xffff).sum();
         (sum as f64 / 65_536.0 - 2.0 + 2.0 / 65_536.0) * 3.0_f64.sqrt()
     }
 
-    /// 1, 2, 3, … with the given mean.
+    /// Returns a geometrically distributed number from 1 with the given mean.
     pub(super) fn geometric(&mut self, mean: f64) -> u64 {
         let mut count = 1;
         while self.chance(1.0 - 1.0 / mean) {

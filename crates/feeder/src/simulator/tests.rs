@@ -18,7 +18,7 @@ fn ndjson(ticks: &[Tick]) -> Vec<u8> {
     out
 }
 
-/// Calls back with every quote and, for trades, the quote they meet.
+/// Calls `each` for every tick with the quote in effect.
 fn each_with_quote(ticks: &[Tick], mut each: impl FnMut(&Tick, &Quote)) {
     let mut quotes = HashMap::new();
     for tick in ticks {
@@ -38,14 +38,14 @@ fn seed_decides_every_byte() {
 
 #[test]
 fn stream_of_a_seed_does_not_change_between_versions() {
-    // Recordings are compared by their seed: whoever changes what the simulator makes of a seed
-    // changes this number, and says so in the changelog.
+    // Users compare recordings by seed. A change of the simulator's output must change this number
+    // and be mentioned in the changelog.
     let text = String::from_utf8(ndjson(&market(500, 42, 20_000))).unwrap();
     assert_eq!(identity::of([text.as_bytes()]), 1_523_753_326_987_628_711);
 }
 
 #[test]
-fn quotes_are_never_crossed_and_stand_on_the_grid() {
+fn quotes_are_never_crossed_and_are_multiples_of_the_price_step() {
     each_with_quote(&market(2_000, 1, 200_000), |tick, quote| {
         let (bid, ask) = (quote.bid.nanos(), quote.ask.nanos());
         assert!(0 < bid && bid < ask, "{tick:?}");
@@ -72,7 +72,7 @@ fn trades_are_at_the_quotes_or_inside() {
 }
 
 #[test]
-fn there_are_two_to_four_quotes_to_a_trade() {
+fn there_are_two_to_four_quotes_per_trade() {
     let ticks = market(500, 3, 100_000);
     let trades = ticks.iter().filter(|tick| matches!(tick.data, TickData::Trade(_))).count();
     let quotes = ticks.len() - trades;
@@ -80,7 +80,7 @@ fn there_are_two_to_four_quotes_to_a_trade() {
 }
 
 #[test]
-fn few_names_carry_most_ticks() {
+fn few_symbols_have_most_of_the_ticks() {
     let simulator = Simulator::new(SimConfig { symbols: 1_000, ..SimConfig::default() });
     let ranks: HashMap<_, _> =
         simulator.symbols().enumerate().map(|(rank, symbol)| (symbol, rank)).collect();
@@ -156,7 +156,7 @@ fn prices_stay_sane_over_a_year() {
 }
 
 #[test]
-fn done_tells_ticks_and_time() {
+fn fraction_done_follows_ticks_and_time() {
     let mut market = Simulator::new(SimConfig { ticks_max: Some(4), ..SimConfig::default() });
     market.next();
     assert_eq!(market.fraction_done(), Some(0.25));
