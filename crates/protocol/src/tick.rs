@@ -37,25 +37,25 @@ impl Tick {
 /// so that they do not enlarge the common ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TickData {
-    /// `T` is `t`.
+    /// A trade; `T` is `t`.
     Trade(Trade),
-    /// `T` is `q`.
+    /// A quote; `T` is `q`.
     Quote(Quote),
-    /// `T` is `b`: a bar of one minute.
+    /// A bar of one minute; `T` is `b`.
     Bar(Bar),
-    /// `T` is `u`: a minute bar that a late trade has changed.
+    /// A minute bar that late trades have changed; `T` is `u`.
     UpdatedBar(Bar),
-    /// `T` is `d`: a bar of one trading day.
+    /// A bar of one trading day; `T` is `d`.
     DailyBar(Bar),
-    /// `T` is `s`.
+    /// A trading status; `T` is `s`.
     Status(Box<Status>),
-    /// `T` is `l`.
+    /// Limit-up limit-down price bands; `T` is `l`.
     Luld(Luld),
-    /// `T` is `i`.
+    /// An order imbalance; `T` is `i`.
     Imbalance(Imbalance),
-    /// `T` is `c`.
+    /// A correction of a trade; `T` is `c`.
     Correction(Box<Correction>),
-    /// `T` is `x`.
+    /// A trade that was cancelled or in error; `T` is `x`.
     CancelError(Box<CancelError>),
 }
 
@@ -100,13 +100,13 @@ pub struct Trade {
 pub struct Quote {
     /// `bx`: code of the exchange of the bid.
     pub bid_exchange: Text,
-    /// `bp`: bid price.
+    /// `bp`: bid price per share.
     pub bid: Price,
     /// `bs`: size of the bid in shares.
     pub bid_size: u64,
     /// `ax`: code of the exchange of the ask.
     pub ask_exchange: Text,
-    /// `ap`: ask price.
+    /// `ap`: ask price per share.
     pub ask: Price,
     /// `as`: size of the ask in shares.
     pub ask_size: u64,
@@ -120,13 +120,13 @@ pub struct Quote {
 /// time is the start of the interval.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bar {
-    /// `o`: first price.
+    /// `o`: opening price: that of the first trade.
     pub open: Price,
-    /// `h`: highest price.
+    /// `h`: highest price of a trade.
     pub high: Price,
-    /// `l`: lowest price.
+    /// `l`: lowest price of a trade.
     pub low: Price,
-    /// `c`: last price.
+    /// `c`: closing price: that of the last trade.
     pub close: Price,
     /// `v`: volume: number of shares traded.
     pub volume: u64,
@@ -167,7 +167,7 @@ pub struct Luld {
 /// An order imbalance of an auction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Imbalance {
-    /// `p`: price.
+    /// `p`: price per share of the auction.
     pub price: Price,
     /// `z`: tape: which consolidated feed reported the event (`A`, `B` or `C`).
     pub tape: Text,

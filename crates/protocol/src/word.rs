@@ -37,7 +37,7 @@ macro_rules! wire_words {
 
 pub(crate) use wire_words;
 
-/// Reads one of the given words as the value beside it.
+/// Decodes a string that must be one of these words into the value paired with it.
 pub(crate) struct WordVisitor<V: 'static>(pub(crate) &'static [(&'static str, V)]);
 
 impl<V: Copy> Visitor<'_> for WordVisitor<V> {
