@@ -1,19 +1,26 @@
-// Hub, relay, hub, SDK: a chain of what users run, with the upstream killed in the middle.
+// A chain as users run it: hub, relay, second hub, SDK. The upstream hub is killed in between.
 
 import { after, before, test } from "node:test";
 
-import { allEvents, lastBars } from "./excerpt.mjs";
-import { BOT, PUBLISHER_TOKEN, play, receivedAll, startGuardedHub, untilSubscribed } from "./kit.mjs";
-import { kill, startBot, startTickwire, until } from "./programs.mjs";
+import { allEvents, finalBars } from "./expected.mjs";
+import {
+  assertReceivedAll,
+  BOT_KEY,
+  PUBLISHER_TOKEN,
+  replay,
+  startGuardedHub,
+  untilSubscribed,
+} from "./harness.mjs";
+import { kill, startBot, startTickwire, until } from "./processes.mjs";
 
-const NAMES = ["XXX", "YYY", "BRK.B"];
+const SYMBOLS = ["XXX", "YYY", "BRK.B"];
 const SUBSCRIBED = {
-  trades: [...NAMES, "END"],
-  quotes: NAMES,
+  trades: [...SYMBOLS, "END"],
+  quotes: SYMBOLS,
   bars: ["XXX", "YYY"],
   updatedBars: ["XXX", "YYY"],
   dailyBars: ["XXX", "YYY"],
-  statuses: NAMES,
+  statuses: SYMBOLS,
 };
 const CHANNELS = Object.keys(SUBSCRIBED);
 
@@ -25,14 +32,10 @@ let relay;
 let bot;
 
 before(async () => {
-  [bars, upstream, downstream] = await Promise.all([lastBars(), startGuardedHub(), startGuardedHub()]);
-  const from = ["--url", upstream.stream("sip"), "--key", BOT.API_KEY, "--channels", CHANNELS.join(",")];
-  const to = ["--hub", `ws://127.0.0.1:${downstream.port}`];
-  relay = startTickwire(["feed", "alpaca", ...from, "--symbols", "*", "--market-hours", "always", ...to], {
-    TICKWIRE_ALPACA_SECRET: BOT.API_SECRET,
-    TICKWIRE_TOKEN: PUBLISHER_TOKEN,
-  });
-  bot = startBot("python", SUBSCRIBED, { ...BOT, STREAM_URL: downstream.stream("sip") });
+  const starting = [finalBars(), startGuardedHub(), startGuardedHub()];
+  [bars, upstream, downstream] = await Promise.all(starting);
+  relay = startRelay();
+  bot = startBot("python", SUBSCRIBED, { ...BOT_KEY, STREAM_URL: downstream.streamUrl("sip") });
   await untilSubscribed(bot, SUBSCRIBED);
 });
 
@@ -40,26 +43,38 @@ after(() =>
   Promise.all([kill(bot.child), kill(relay.child), upstream.kill(), downstream.kill()]),
 );
 
-/** Waits until the relay has subscribed to all channels; plays the files to the hub before it. */
-async function playThroughRelay() {
+function startRelay() {
+  const from = ["--url", upstream.streamUrl("sip"), "--key", BOT_KEY.API_KEY];
+  const what = ["--channels", CHANNELS.join(","), "--symbols", "*", "--market-hours", "always"];
+  const to = ["--hub", `ws://127.0.0.1:${downstream.port}`];
+  return startTickwire(["feed", "alpaca", ...from, ...what, ...to], {
+    TICKWIRE_ALPACA_SECRET: BOT_KEY.API_SECRET,
+    TICKWIRE_TOKEN: PUBLISHER_TOKEN,
+  });
+}
+
+/** Replays the files to the upstream hub once the relay has subscribed to all channels. */
+async function replayThroughRelay() {
   const subscriptions = async () => (await upstream.status()).subscriptions;
   await until(
     async () => (await subscriptions()) >= CHANNELS.length,
     () => `the relay has not subscribed: ${relay.log.join("\n")}`,
   );
-  await play(upstream.port);
+  await replay(upstream.port);
 }
 
-test("hub, relay, hub, alpaca-py: all that was recorded arrives, in order", async () => {
-  await playThroughRelay();
-  await receivedAll(bot, { events, bars, subscribed: SUBSCRIBED, precision: "microseconds" });
+test("alpaca-py receives the whole recording in order through a relay", async () => {
+  await replayThroughRelay();
+  const expected = { events, bars, subscribed: SUBSCRIBED, precision: "microseconds" };
+  await assertReceivedAll(bot, expected);
 });
 
-test("hub, relay, hub, alpaca-py: a killed upstream is found again", async () => {
+test("the relay reconnects to a killed upstream, and alpaca-py receives its events", async () => {
   bot.events = [];
   await upstream.kill();
   await upstream.startAgain();
-  await playThroughRelay();
-  // Other bars of the same minutes: those behind the relay are the upstream's, those before the kill remain.
-  await receivedAll(bot, { events, subscribed: SUBSCRIBED, precision: "microseconds" });
+  await replayThroughRelay();
+  // Without bars: the downstream hub keeps those of the first replay, the restarted upstream makes
+  // others.
+  await assertReceivedAll(bot, { events, subscribed: SUBSCRIBED, precision: "microseconds" });
 });

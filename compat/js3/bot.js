@@ -1,14 +1,17 @@
-// A bot as its owner would write it, on an unmodified @alpacahq/alpaca-trade-api 3: subscribes to what argument 1 says
-// and prints what its listeners are given, a line of JSON each, under the names of the wire. Errors go to stderr.
+// A bot as a user would write it, on an unmodified @alpacahq/alpaca-trade-api 3. It subscribes to
+// the symbols of argument 1 and prints each event that its listeners receive as a line of JSON,
+// with the field names of the wire. Errors go to stderr.
 //
-//   node bot.js '{"trades": ["AAPL"], "quotes": ["*"]}'      with STREAM_URL, API_KEY and API_SECRET in the environment
+//   node bot.js '{"trades": ["AAPL"], "quotes": ["*"]}'
 //
-// The SDK makes a wss:// of every URL and adds /v2/sip. Lines on stdin make it unsubscribe, like {"trades": ["AAPL"]}.
+// STREAM_URL, API_KEY and API_SECRET come from the environment. A line on stdin, such as
+// {"trades": ["AAPL"]}, unsubscribes.
+// The SDK turns every URL into wss:// and appends /v2/sip.
 
 import { createInterface } from "node:readline";
 import Alpaca from "@alpacahq/alpaca-trade-api";
 
-const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const print = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 const alpaca = new Alpaca({
   keyId: process.env.API_KEY,
@@ -19,44 +22,50 @@ const alpaca = new Alpaca({
 });
 const stream = alpaca.data_stream_v2;
 
-// What it is subscribed to, the SDK tells in its log only, and keeps it after that.
+// The SDK reports an acknowledged subscription only by a line of its log, just before it stores it.
 console.log = (text) => {
   if (String(text).startsWith("listening to streams")) {
-    setImmediate(() => say({ subscribed: stream.getSubscriptions() }));
+    setImmediate(() => print({ subscribed: stream.getSubscriptions() }));
   }
 };
 
-// The SDK's names of the wire's keys.
-const names = {
+// The SDK's name of each field of the wire, by type of event.
+const NAMES = {
   t: { i: "ID", x: "Exchange", p: "Price", s: "Size", c: "Conditions", z: "Tape" },
   q: {
-    bx: "BidExchange", bp: "BidPrice", bs: "BidSize", ax: "AskExchange", ap: "AskPrice", as: "AskSize",
+    bx: "BidExchange", bp: "BidPrice", bs: "BidSize",
+    ax: "AskExchange", ap: "AskPrice", as: "AskSize",
     c: "Conditions", z: "Tape",
   },
-  b: { o: "OpenPrice", h: "HighPrice", l: "LowPrice", c: "ClosePrice", v: "Volume", n: "TradeCount", vw: "VWAP" },
+  b: {
+    o: "OpenPrice", h: "HighPrice", l: "LowPrice", c: "ClosePrice",
+    v: "Volume", n: "TradeCount", vw: "VWAP",
+  },
   s: { sc: "StatusCode", sm: "StatusMessage", rc: "ReasonCode", rm: "ReasonMessage", z: "Tape" },
   l: { u: "LimitUpPrice", d: "LimitDownPrice", i: "Indicator", z: "Tape" },
   x: { i: "ID", x: "Exchange", p: "Price", s: "Size", a: "CancelErrorAction", z: "Tape" },
   c: {
-    x: "Exchange", oi: "OriginalID", op: "OriginalPrice", os: "OriginalSize", oc: "OriginalConditions",
-    ci: "CorrectedID", cp: "CorrectedPrice", cs: "CorrectedSize", cc: "CorrectedConditions", z: "Tape",
+    x: "Exchange",
+    oi: "OriginalID", op: "OriginalPrice", os: "OriginalSize", oc: "OriginalConditions",
+    ci: "CorrectedID", cp: "CorrectedPrice", cs: "CorrectedSize", cc: "CorrectedConditions",
+    z: "Tape",
   },
 };
-names.u = names.d = names.b;
+NAMES.u = NAMES.d = NAMES.b;
 
-const tell = (T) => (event) => {
-  const fields = Object.entries(names[T]).map(([wire, name]) => [wire, event[name]]);
-  say({ T, S: event.Symbol, t: event.Timestamp, ...Object.fromEntries(fields) });
+const printAs = (T) => (event) => {
+  const fields = Object.entries(NAMES[T]).map(([wire, name]) => [wire, event[name]]);
+  print({ T, S: event.Symbol, t: event.Timestamp, ...Object.fromEntries(fields) });
 };
-stream.onStockTrade(tell("t"));
-stream.onStockQuote(tell("q"));
-stream.onStockBar(tell("b"));
-stream.onStockUpdatedBar(tell("u"));
-stream.onStockDailyBar(tell("d"));
-stream.onStatuses(tell("s"));
-stream.onLulds(tell("l"));
-stream.onCorrections(tell("c"));
-stream.onCancelErrors(tell("x"));
+stream.onStockTrade(printAs("t"));
+stream.onStockQuote(printAs("q"));
+stream.onStockBar(printAs("b"));
+stream.onStockUpdatedBar(printAs("u"));
+stream.onStockDailyBar(printAs("d"));
+stream.onStatuses(printAs("s"));
+stream.onLulds(printAs("l"));
+stream.onCorrections(printAs("c"));
+stream.onCancelErrors(printAs("x"));
 stream.onError((error) => console.error(error));
 
 const subscribe = {
@@ -69,7 +78,8 @@ const subscribe = {
   lulds: (symbols) => stream.subscribeForLulds(symbols),
 };
 stream.onConnect(() => {
-  for (const [channel, symbols] of Object.entries(JSON.parse(process.argv[2]))) subscribe[channel]?.(symbols);
+  const channels = Object.entries(JSON.parse(process.argv[2]));
+  for (const [channel, symbols] of channels) subscribe[channel]?.(symbols);
 });
 stream.connect();
 

@@ -1,9 +1,12 @@
-"""A bot as its owner would write it, on an unmodified alpaca-py: subscribes to what argument 1 says and prints what
-its handlers are given, a line of JSON each, under the names of the wire. Its log goes to stderr.
+"""A bot as a user would write it, on an unmodified alpaca-py.
 
-    bot.py '{"trades": ["AAPL"], "quotes": ["*"]}'        with STREAM_URL, API_KEY and API_SECRET in the environment
+It subscribes to the symbols of argument 1 and prints each event that its handlers receive as a line
+of JSON, with the field names of the wire. Its log goes to stderr.
 
-Lines on stdin make it unsubscribe, like {"trades": ["AAPL"]}.
+    bot.py '{"trades": ["AAPL"], "quotes": ["*"]}'
+
+STREAM_URL, API_KEY and API_SECRET come from the environment. A line on stdin, such as
+{"trades": ["AAPL"]}, unsubscribes.
 """
 
 import ast
@@ -17,7 +20,7 @@ import threading
 from alpaca.data import mappings
 from alpaca.data.live import StockDataStream
 
-# How the SDK calls the fields, by type of event.
+# The SDK's name of each field of the wire, by type of event.
 NAMES = {
     "t": mappings.TRADE_MAPPING,
     "q": mappings.QUOTE_MAPPING,
@@ -30,36 +33,41 @@ NAMES = {
 }
 
 
-def say(line):
-    print(json.dumps(line, ensure_ascii=False), flush=True)
+def print_json(value):
+    print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def plain(value):
-    """A value as JSON has it: times to the microsecond that a datetime holds, enums by their value."""
+def to_json(value):
+    """Converts a time, to the microsecond that a datetime holds, or an enum to a JSON value."""
     if hasattr(value, "astimezone"):
         return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return getattr(value, "value", value)
 
 
 def handler(kind):
+    """Returns a handler that prints events of one type."""
+
     async def handle(event):
-        fields = {wire: plain(getattr(event, name)) for wire, name in NAMES[kind].items()}
-        say({"T": kind, "S": event.symbol, **fields})
+        fields = {wire: to_json(getattr(event, name)) for wire, name in NAMES[kind].items()}
+        print_json({"T": kind, "S": event.symbol, **fields})
 
     return handle
 
 
 class Acknowledgements(logging.Handler):
-    """The SDK tells what it is subscribed to in its log only."""
+    """Prints acknowledged subscriptions, which the SDK reports only in its log."""
 
     def emit(self, record):
         text = record.getMessage()
         if text.startswith("subscribed to"):
-            say({"subscribed": {k: ast.literal_eval(v) for k, v in re.findall(r"(\w+): (\[.*?\])", text)}})
+            channels = re.findall(r"(\w+): (\[.*?\])", text)
+            subscribed = {name: ast.literal_eval(symbols) for name, symbols in channels}
+            print_json({"subscribed": subscribed})
 
 
 def main():
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
+    log_format = "%(levelname)s %(message)s"
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format=log_format)
     sdk_log = logging.getLogger("alpaca.data.live.websocket")
     sdk_log.setLevel(logging.INFO)
     sdk_log.handlers = [Acknowledgements(logging.INFO)]
@@ -81,11 +89,12 @@ def main():
             subscribe[channel](symbols)
     stream.register_trade_corrections(handler("c"))
     stream.register_trade_cancels(handler("x"))
-    threading.Thread(target=obey, args=[stream], daemon=True).start()
+    threading.Thread(target=unsubscribe_on_input, args=[stream], daemon=True).start()
     stream.run()
 
 
-def obey(stream):
+def unsubscribe_on_input(stream):
+    """Unsubscribes from the symbols of each line on stdin."""
     unsubscribe = {"trades": stream.unsubscribe_trades, "quotes": stream.unsubscribe_quotes}
     for line in sys.stdin:
         for channel, symbols in json.loads(line).items():

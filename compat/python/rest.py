@@ -1,6 +1,8 @@
-"""Asks the REST data client of an unmodified alpaca-py for the last values of symbols, and prints them as JSON.
+"""Prints the last values of symbols, as the REST client of an unmodified alpaca-py returns them.
 
-    rest.py XXX YYY        with REST_URL, API_KEY and API_SECRET in the environment
+    rest.py XXX YYY
+
+REST_URL, API_KEY and API_SECRET come from the environment.
 """
 
 import json
@@ -15,20 +17,21 @@ from alpaca.data.requests import (
     StockSnapshotRequest,
 )
 
-from bot import NAMES, plain
+from bot import NAMES, to_json
 
 
-def wire(kind, event):
-    return event and {key: plain(getattr(event, name)) for key, name in NAMES[kind].items()}
+def wire_fields(kind, event):
+    """Returns an event with the field names of the wire; None if there is no event."""
+    return event and {key: to_json(getattr(event, name)) for key, name in NAMES[kind].items()}
 
 
 def snapshot(values):
     return {
-        "latestTrade": wire("t", values.latest_trade),
-        "latestQuote": wire("q", values.latest_quote),
-        "minuteBar": wire("b", values.minute_bar),
-        "dailyBar": wire("d", values.daily_bar),
-        "prevDailyBar": wire("d", values.previous_daily_bar),
+        "latestTrade": wire_fields("t", values.latest_trade),
+        "latestQuote": wire_fields("q", values.latest_quote),
+        "minuteBar": wire_fields("b", values.minute_bar),
+        "dailyBar": wire_fields("d", values.daily_bar),
+        "prevDailyBar": wire_fields("d", values.previous_daily_bar),
     }
 
 
@@ -42,9 +45,9 @@ def main():
     bars = client.get_stock_latest_bar(StockLatestBarRequest(symbol_or_symbols=symbols))
     snapshots = client.get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols=symbols))
     answer = {
-        "trades": {symbol: wire("t", trade) for symbol, trade in trades.items()},
-        "quotes": {symbol: wire("q", quote) for symbol, quote in quotes.items()},
-        "bars": {symbol: wire("b", bar) for symbol, bar in bars.items()},
+        "trades": {symbol: wire_fields("t", trade) for symbol, trade in trades.items()},
+        "quotes": {symbol: wire_fields("q", quote) for symbol, quote in quotes.items()},
+        "bars": {symbol: wire_fields("b", bar) for symbol, bar in bars.items()},
         "snapshots": {symbol: snapshot(values) for symbol, values in snapshots.items()},
     }
     print(json.dumps(answer))
