@@ -1,4 +1,5 @@
-//! What must hold for any bytes. Shared by the fuzz target and by the test that replays its corpus.
+//! Properties of the decoders that hold for any input. The fuzz target and the test that replays its
+//! corpus share them.
 
 use tickwire_protocol::{
     AlpacaCommand, Command, Element, Encoding, MessageBuf, PublishedMessage, Tick,
@@ -6,10 +7,11 @@ use tickwire_protocol::{
 };
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
-/// More ticks than an input has room for.
+/// A limit on ticks per message that no input reaches.
 const TICKS_MAX: usize = 10_000;
 
-/// No decoder panics, and what decodes is the same after it was encoded and decoded again.
+/// Passes the bytes to every decoder. No decoder panics, and every value that is decoded survives
+/// encoding and decoding again.
 pub(crate) fn decode(bytes: &[u8]) {
     for encoding in ENCODINGS {
         for element in decode_message(bytes, encoding).into_iter().flatten() {
@@ -20,7 +22,7 @@ pub(crate) fn decode(bytes: &[u8]) {
         }
     }
     for encoding in ENCODINGS {
-        stream(bytes, encoding);
+        lenient_decoder(bytes, encoding);
         alpaca_commands(bytes, encoding);
     }
     if let Ok(tick) = Tick::from_json(bytes) {
@@ -31,12 +33,12 @@ pub(crate) fn decode(bytes: &[u8]) {
     }
 }
 
-/// What a lenient reader finds round trips too, and it finds the ticks that a strict one does.
-fn stream(bytes: &[u8], encoding: Encoding) {
+/// Checks the lenient decoder: its elements round-trip, and it finds the same ticks as the strict one.
+fn lenient_decoder(bytes: &[u8], encoding: Encoding) {
     let Ok(found) = decode_alpaca_stream(bytes, encoding) else { return };
     let found: Vec<_> = found.into_iter().flatten().collect();
     found.iter().for_each(element_round_trips);
-    // In arrays a strict reader passes over maps, which may be ticks to a lenient one.
+    // With MsgpackArray, the strict decoder ignores maps, which the lenient one may decode as ticks.
     if encoding != Encoding::MsgpackArray
         && let Ok(strict) = decode_message(bytes, encoding)
     {
@@ -46,13 +48,13 @@ fn stream(bytes: &[u8], encoding: Encoding) {
     }
 }
 
-/// Each command but the last takes some of the message, and credentials are those that another
-/// reader finds.
+/// Checks that each Alpaca command but the last consumes a part of the message, and that the hub's own
+/// command decoder finds the same credentials.
 fn alpaca_commands(bytes: &[u8], encoding: Encoding) {
     let mut commands = AlpacaCommand::decode_all(bytes, encoding);
     let mut left = bytes.len() + 1;
     while let Some(command) = commands.next() {
-        assert!(commands.rest().len() < left, "nothing was read");
+        assert!(commands.rest().len() < left, "a command consumed nothing");
         left = commands.rest().len();
         if let Ok(AlpacaCommand::Auth(credentials)) = command
             && encoding == Encoding::Json
@@ -61,7 +63,7 @@ fn alpaca_commands(bytes: &[u8], encoding: Encoding) {
             assert_eq!(credentials, same);
         }
     }
-    assert_eq!(left, 0, "something was not read");
+    assert_eq!(left, 0, "the end of the message was not consumed");
 }
 
 fn element_round_trips(element: &Element) {
