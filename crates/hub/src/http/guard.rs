@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::refuse;
 use crate::access::admission::is_address_or_localhost;
-use crate::access::keys::{Grant, WrongKey, shown};
+use crate::access::keys::{Grant, WrongKey, presented_credentials};
 use crate::metrics::Refused;
 use crate::server::Shared;
 
@@ -54,7 +54,7 @@ pub(super) fn host_allowed(
     let Some(host) = headers.get(header::HOST) else { return Ok(()) };
     let host = host.to_str().unwrap_or("(not text)");
     let is_of = |origin: &String| origin.split_once("://").is_some_and(|(_, name)| name == host);
-    if !grant.is_anyones()
+    if !grant.is_anonymous()
         || !peer.to_canonical().is_loopback()
         || is_address_or_localhost(host)
         || shared.config.allow_origins.iter().any(is_of)
@@ -78,10 +78,10 @@ pub(super) async fn guard(
 ) -> Result<Grant, Box<Response>> {
     let refused = |status, text: String| Box::new(refuse(shared, status, Refused::Token, text));
     let wanted = need.described();
-    let shown = shown(headers)
+    let credentials = presented_credentials(headers)
         .map_err(|expected| refused(StatusCode::UNAUTHORIZED, expected.to_owned()))?;
-    let grant = match &shown {
-        Some(shown) => shared.keys.check(shown, peer),
+    let grant = match &credentials {
+        Some(credentials) => shared.keys.check(credentials, peer),
         None => shared.keys.anonymous().ok_or_else(WrongKey::default),
     };
     let why_not = match grant {
@@ -102,12 +102,12 @@ pub(super) async fn guard(
             let text = format!("key {} is not one {wanted}", key.name);
             return Err(refused(StatusCode::FORBIDDEN, text));
         }
-        Ok(_) if shown.is_some() => shared.keys.wrong(peer),
+        Ok(_) if credentials.is_some() => shared.keys.wrong(peer),
         Ok(_) => WrongKey::default(),
         Err(wrong) => wrong,
     };
     tokio::time::sleep(why_not.delay).await;
-    let text = match shown {
+    let text = match credentials {
         Some(_) => format!("wrong key or token; expected one {wanted}"),
         None => format!("a key {wanted} is needed here: Authorization: Bearer ID:SECRET"),
     };

@@ -53,7 +53,7 @@ pub(super) async fn session(
     let Ok(place) = shared.publisher_places.clone().try_acquire_owned() else {
         return too_many(&shared);
     };
-    let key = shared.keys.enter_publisher(&grant, peer, user_agent(request.headers()));
+    let key = shared.keys.register_publisher(&grant, peer, user_agent(request.headers()));
     let task_shared = shared.clone();
     shared.tasks.spawn(async move {
         match on_upgrade.await {

@@ -16,7 +16,7 @@ use tickwire_protocol::{Channel, SubscriptionSet, Symbol};
 
 use super::Peer;
 use super::guard::host_allowed;
-use crate::access::keys::{Grant, shown};
+use crate::access::keys::{Grant, presented_credentials};
 use crate::metrics::Refused;
 use crate::server::Shared;
 use crate::serving::last_values::last_values;
@@ -75,9 +75,9 @@ async fn answer(
 async fn log_in(shared: &Shared, peer: IpAddr, headers: &HeaderMap) -> Result<Grant, Refusal> {
     let refused = |text: &str| Refusal::new(StatusCode::UNAUTHORIZED, text);
     let needed = "a key is needed: APCA-API-KEY-ID and APCA-API-SECRET-KEY, or Authorization";
-    let grant = match shown(headers).map_err(refused)? {
+    let grant = match presented_credentials(headers).map_err(refused)? {
         None => shared.keys.anonymous().ok_or_else(|| refused(needed))?,
-        Some(shown) => match shared.keys.check(&shown, peer) {
+        Some(credentials) => match shared.keys.check(&credentials, peer) {
             Ok(grant) => grant,
             Err(wrong) => {
                 tokio::time::sleep(wrong.delay).await;

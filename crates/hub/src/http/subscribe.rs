@@ -17,7 +17,7 @@ use super::upgrade::{accept, offered};
 use super::{Peer, Stream, refuse, refuse_while_draining};
 use crate::access::admission::{SessionGuard, origin_allowed};
 use crate::access::auth_state::HandshakeInfo;
-use crate::access::keys::{shown, user_agent};
+use crate::access::keys::{presented_credentials, user_agent};
 use crate::access::refusal_log;
 use crate::clock;
 use crate::fanout::FeedId;
@@ -116,7 +116,7 @@ async fn open(
     protocol: SessionProtocol,
     mut request: Request,
 ) -> Response {
-    if matches!(shown(request.headers()), Ok(None)) {
+    if matches!(presented_credentials(request.headers()), Ok(None)) {
         tokio::time::sleep(shared.keys.delay(peer)).await;
     }
     let on_upgrade = hyper::upgrade::on(&mut request);
@@ -151,7 +151,7 @@ fn admit(
         let text = error.to_string();
         error.response(refuse(shared, StatusCode::BAD_REQUEST, Refused::Handshake, text))
     })?;
-    let shown = match shown(headers) {
+    let shown = match presented_credentials(headers) {
         Err(_) if shared.keys.is_open() => None, // whatever it is, it is not for this hub
         shown => {
             shown.map_err(|text| refuse(shared, StatusCode::UNAUTHORIZED, Refused::Token, text))?

@@ -142,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     self.send(Message::Ping(Vec::new().into())).await?;
                 }
                 () = closing.cancelled() => return Err(End::Shutdown),
-                () = self.key.until_ended() => return Err(End::Revoked),
+                () = self.key.until_closed() => return Err(End::Revoked),
             }
         }
     }

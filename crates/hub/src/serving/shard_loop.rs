@@ -131,7 +131,7 @@ pub(crate) fn spawn(
         watchful: false,
         ticks_came: false,
         feeds_version: 0,
-        endings: 0,
+        closed_sessions: 0,
         rotation: 0,
         pacing: Pacing::default(),
         drain: None,
@@ -193,8 +193,8 @@ struct ShardTask {
     /// There were ticks since it last slept.
     ticks_came: bool,
     feeds_version: u64,
-    /// Sessions that had been ended for the sake of their keys when it last looked.
-    endings: u64,
+    /// [`Keys::closed_sessions`](crate::access::keys::Keys::closed_sessions) at the last check of all sessions.
+    closed_sessions: u64,
     /// Where writing begins in the next turn, so that no session is always last.
     rotation: usize,
     pacing: Pacing,
@@ -271,7 +271,7 @@ impl ShardTask {
             || !self.answers.is_empty()
             || !self.queries.is_empty()
             || self.feeds_version != self.shared.feeds.version()
-            || self.endings != self.shared.keys.endings()
+            || self.closed_sessions != self.shared.keys.closed_sessions()
             || (self.drain.is_none() && self.shared.is_draining())
     }
 

@@ -1,4 +1,4 @@
-//! A keys file: what it opens to publishers and administrators, and what becomes of its changes.
+//! The keys file: the rights it gives over HTTP and to publishers, and its changes while a hub runs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::kit::{Client, Event, Publisher, TestHub, config, exchange, now, trade
 
 const ELEMENT: &str = r#"[{"T":"t","S":"AAPL","i":1,"x":"D","p":1.5,"s":1,"c":[],"t":"2026-01-02T14:30:00Z","z":"C"}]"#;
 
-/// A keys file in a folder of its own.
+/// A keys file in a temporary folder.
 struct File {
     _folder: TempDir,
     path: PathBuf,
@@ -26,7 +26,7 @@ impl File {
         Self { _folder: folder, path }
     }
 
-    /// The same with a key.
+    /// Adds a key.
     fn with(self, id: &str, role: Role) -> Self {
         self.add(key(id, role));
         self
@@ -81,7 +81,7 @@ fn publisher(hub: &TestHub, id: &str) -> Publisher {
     Publisher { client, number: 0 }
 }
 
-/// A subscriber with a key, let in.
+/// An authenticated session of a subscriber.
 fn subscriber(hub: &TestHub, id: &str) -> Client {
     let mut client = Client::open(hub, "/ws", &[("Authorization", &bearer(id))]);
     for expected in ["connected", "authenticated"] {
@@ -92,22 +92,22 @@ fn subscriber(hub: &TestHub, id: &str) -> Client {
 }
 
 #[test]
-fn only_keys_for_it_may_publish_and_drain() {
+fn publishing_and_draining_need_a_key_with_that_role() {
     let file = File::new(Anonymous::Read)
         .with("reader", Role::Read)
         .with("market", Role::Publish)
         .with("boss", Role::Admin);
     let hub = file.hub();
     let wrong = format!("Bearer market:{}", secret("boss"));
-    for (shown, publishing, draining) in [
+    for (authorization, publishing, draining) in [
         (None, 401, 401),
         (Some(wrong.as_str()), 401, 401),
         (Some(bearer("reader").as_str()), 403, 403),
         (Some(bearer("market").as_str()), 200, 403),
         (Some(bearer("boss").as_str()), 200, 202),
     ] {
-        assert_eq!(post(&hub, "/publish", shown), publishing, "{shown:?}");
-        assert_eq!(post(&hub, "/api/drain", shown), draining, "{shown:?}");
+        assert_eq!(post(&hub, "/publish", authorization), publishing, "{authorization:?}");
+        assert_eq!(post(&hub, "/api/drain", authorization), draining, "{authorization:?}");
     }
     hub.drain_asked();
     assert_eq!(hub.refused("token"), 7);
@@ -115,7 +115,7 @@ fn only_keys_for_it_may_publish_and_drain() {
 
 /// R10.
 #[test]
-fn a_key_may_be_shown_in_any_header_people_use() {
+fn key_is_accepted_in_every_supported_header() {
     let file = File::new(Anonymous::None).with("market", Role::Publish);
     let hub = file.hub();
     // printf 'market:secret-of-market-0123456789' | base64
@@ -130,9 +130,10 @@ fn a_key_may_be_shown_in_any_header_people_use() {
     assert!(half.body.contains("APCA-API-SECRET-KEY"), "{half:?}");
 }
 
-/// A website whose name points at loopback asks as if it were the hub's own page, without an `Origin`.
+/// DNS rebinding: a website whose name resolves to loopback sends requests like the hub's own page,
+/// without an `Origin`.
 #[test]
-fn a_name_that_only_dns_vouches_for_reads_nothing_from_a_hub_on_loopback() {
+fn unknown_host_name_reads_nothing_from_a_hub_on_loopback() {
     let file = File::new(Anonymous::Read).with("bot", Role::Read);
     let allow_origins = vec!["https://shop.example".to_owned()];
     let open = TestHub::start(Config { allow_origins: allow_origins.clone(), ..config() });
@@ -152,7 +153,11 @@ fn a_name_that_only_dns_vouches_for_reads_nothing_from_a_hub_on_loopback() {
                 assert_eq!(ask(hub, host, ""), 403, "{host}{path}");
             }
         }
-        assert_eq!(ask(&open, "evil.example", &key), 403, "there any key is right");
+        assert_eq!(
+            ask(&open, "evil.example", &key),
+            403,
+            "an open hub accepts any key, so a key proves nothing"
+        );
         assert_eq!(ask(&guarded, "bots.example", &key), 200);
     }
     let text = "GET /healthz HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\n\r\n";
@@ -160,19 +165,19 @@ fn a_name_that_only_dns_vouches_for_reads_nothing_from_a_hub_on_loopback() {
 }
 
 #[test]
-fn a_key_of_one_feed_publishes_to_no_other() {
+fn key_of_one_feed_publishes_to_no_other() {
     let file = File::new(Anonymous::None);
     let feeds = Some(vec!["crypto".parse().unwrap()]);
     file.add(Key { feeds, ..key("coins", Role::Publish) });
     let names = vec!["main".to_owned(), "crypto".to_owned()];
     let hub = TestHub::start(Config { feeds: names, ..file.config() });
-    let shown = bearer("coins");
-    assert_eq!(post(&hub, "/publish?feed=crypto", Some(&shown)), 200);
-    assert_eq!(post(&hub, "/publish?feed=main", Some(&shown)), 403);
+    let authorization = bearer("coins");
+    assert_eq!(post(&hub, "/publish?feed=crypto", Some(&authorization)), 200);
+    assert_eq!(post(&hub, "/publish?feed=main", Some(&authorization)), 403);
 }
 
 #[test]
-fn tokens_of_the_command_line_open_a_guarded_hub_too() {
+fn tokens_of_the_command_line_work_beside_a_keys_file() {
     let file = File::new(Anonymous::None);
     let publish_token = Some("let-me-publish".to_owned());
     let admin_token = Some("let-me-drain".to_owned());
@@ -184,7 +189,7 @@ fn tokens_of_the_command_line_open_a_guarded_hub_too() {
 
 /// R30.
 #[test]
-fn whoever_tries_wrong_keys_waits_ever_longer_and_a_right_one_is_not_held_up() {
+fn each_wrong_key_is_answered_later_and_a_right_key_at_once() {
     let file = File::new(Anonymous::None).with("market", Role::Publish);
     let hub = file.hub();
     let began = now();
@@ -197,22 +202,26 @@ fn whoever_tries_wrong_keys_waits_ever_longer_and_a_right_one_is_not_held_up() {
     assert_eq!(post(&hub, "/publish", Some(&bearer("market"))), 200);
     assert_eq!(hub.metric(r#"tickwire_logins_total{result="right"}"#), 1);
     assert_eq!(post(&hub, "/publish", None), 401);
-    assert_eq!(hub.metric(r#"tickwire_logins_total{result="wrong"}"#), 4, "nothing was shown");
+    assert_eq!(
+        hub.metric(r#"tickwire_logins_total{result="wrong"}"#),
+        4,
+        "a request without a key is not a wrong key"
+    );
 }
 
 #[test]
-fn a_revoked_key_ends_its_sessions_and_no_others() {
+fn revoking_a_key_closes_its_sessions_and_no_others() {
     let file = File::new(Anonymous::None)
         .with("gone", Role::Publish)
         .with("market", Role::Publish)
         .with("reader", Role::Read);
     let hub = file.hub();
-    let mut ending = (publisher(&hub, "gone"), subscriber(&hub, "gone"));
+    let mut revoked_sessions = (publisher(&hub, "gone"), subscriber(&hub, "gone"));
     let mut staying = (publisher(&hub, "market"), subscriber(&hub, "reader"));
     file.remove("gone");
     let revoked = Event::Close(1008, "revoked".to_owned());
-    assert_eq!(ending.0.client.closed(), revoked);
-    assert_eq!(ending.1.closed(), revoked);
+    assert_eq!(revoked_sessions.0.client.closed(), revoked);
+    assert_eq!(revoked_sessions.1.closed(), revoked);
     assert_eq!(post(&hub, "/publish", Some(&bearer("gone"))), 401);
     staying.1.subscribe(r#""trades":["AAPL"]"#);
     staying.0.send(&[trade("AAPL", 7)]);
@@ -220,7 +229,7 @@ fn a_revoked_key_ends_its_sessions_and_no_others() {
 }
 
 #[test]
-fn a_key_added_while_the_hub_runs_opens_it() {
+fn key_added_while_the_hub_runs_is_accepted() {
     let file = File::new(Anonymous::None);
     let hub = file.hub();
     file.add(key("market", Role::Publish));
@@ -228,7 +237,7 @@ fn a_key_added_while_the_hub_runs_opens_it() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_any_more_leaves_the_keys_as_they_were() {
+fn unusable_file_leaves_the_previous_keys_in_force() {
     let file = File::new(Anonymous::None).with("one", Role::Publish).with("two", Role::Publish);
     let hub = file.hub();
     let mut session = subscriber(&hub, "one");
@@ -250,7 +259,7 @@ fn a_file_that_cannot_be_read_any_more_leaves_the_keys_as_they_were() {
 }
 
 #[test]
-fn a_hub_does_not_start_without_the_keys_file_it_is_told_of() {
+fn hub_does_not_start_with_an_unusable_keys_file() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let start = |text: Option<&str>| {
         let file = File::new(Anonymous::None);

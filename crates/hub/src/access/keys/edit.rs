@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_comes_back_as_it_was_added() {
+    fn key_reads_back_as_it_was_added() {
         let (_folder, path) = file();
         let full = Key {
             role: Role::Admin,
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_edited_is_left_as_it_is() {
+    fn file_that_cannot_be_edited_stays_unchanged() {
         let (_folder, path) = file();
         let hash = SecretHash::new("0123456789abcdef");
         let inline =
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_or_id_that_is_taken_is_refused() {
+    fn duplicate_name_or_id_is_refused() {
         let (_folder, path) = file();
         open(&path).append(Key::for_test("one")).unwrap();
         let same_name = Key { name: "name of one".to_owned(), ..Key::for_test("two") };
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_added_at_the_same_time_are_all_there() {
+    fn concurrent_editors_lose_no_key() {
         let (_folder, path) = file();
         std::thread::scope(|scope| {
             for thread in 0..8 {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_stays_one() {
+    fn symbolic_link_stays_a_link() {
         let (folder, path) = file();
         let link = folder.path().join("link.toml");
         std::fs::write(&path, "").unwrap();

@@ -1,4 +1,4 @@
-//! The keys file: its words, and what is wrong with one that cannot be used.
+//! The keys file: its format, and the errors of a file that cannot be used.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use tickwire_protocol::{Feed, Symbol};
 use toml::Spanned;
 
-use super::grant::Role;
+use super::role::Role;
 use super::secret::{SECRET_CHARS_MAX, SecretHash};
 
 /// Largest keys file, in bytes.
@@ -16,19 +16,19 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Longest name of a key, in characters.
 const NAME_CHARS_MAX: usize = 64;
 
-/// What somebody without a key may do.
+/// Rights of clients without a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Anonymous {
-    /// Nothing.
+    /// No rights.
     #[default]
     None,
-    /// Subscribe and ask.
+    /// Those of [`Role::Read`].
     Read,
 }
 
 impl Anonymous {
-    /// The word in the file.
+    /// The name in the keys file.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -37,19 +37,19 @@ impl Anonymous {
     }
 }
 
-/// Who wins when a key has as many sessions as it may.
+/// What happens to a session beyond [`Key::sessions_max`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenFull {
-    /// The oldest: a new session is refused.
+    /// The new session is refused.
     #[default]
     Refuse,
-    /// The newest: the oldest session is ended.
+    /// The oldest session is closed in favour of the new one.
     Replace,
 }
 
 impl WhenFull {
-    /// The word in the file.
+    /// The name in the keys file.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Refuse => "refuse",
@@ -58,35 +58,35 @@ impl WhenFull {
     }
 }
 
-/// One key.
+/// A key of the keys file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// What is shown together with the secret; letters, digits, `_` and `-`.
+    /// Sent together with the secret: letters, digits, `_` and `-`; see [`check_id`].
     pub id: String,
-    /// What people call it.
+    /// Name for people and logs; see [`check_name`].
     pub name: String,
-    /// What is kept of its secret.
+    /// Hash of the secret.
     pub secret: SecretHash,
-    /// What it is for.
+    /// What the holder may do.
     pub role: Role,
-    /// Names of the views it may read and the feeds it may publish to; `None`: all.
+    /// Names of the views that the holder may read and the feeds it may publish to; `None`: all.
     pub feeds: Option<Vec<Feed>>,
-    /// Symbols it may subscribe to, sorted; `None`: all.
+    /// Symbols that the holder may subscribe to, sorted; `None`: all.
     pub symbols: Option<Vec<Symbol>>,
-    /// Most names of trades and quotes that one of its sessions may have; `None`: no limit of the key's.
+    /// Most names of trades and quotes in one session; `None`: only the limits of the hub.
     pub symbols_max: Option<usize>,
-    /// Most sessions at a time; `None`: no limit of the key's.
+    /// Most concurrent sessions of subscribers; `None`: only the limits of the hub.
     pub sessions_max: Option<u32>,
-    /// Who wins when it has so many.
+    /// What happens to a session beyond `sessions_max`.
     pub when_full: WhenFull,
 }
 
 #[cfg(test)]
 impl Key {
-    /// The secret of a key for tests.
+    /// The secret of [`Key::for_test`].
     pub(super) const TEST_SECRET: &str = "0123456789abcdef";
 
-    /// A key for tests, which may read everything.
+    /// A key that may read everything, for tests.
     pub(super) fn for_test(id: &str) -> Self {
         Self {
             id: id.to_owned(),
@@ -102,59 +102,64 @@ impl Key {
     }
 }
 
-/// What a keys file says.
+/// The content of a keys file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyList {
-    /// What somebody without a key may do.
+    /// Rights of clients without a key.
     pub anonymous: Anonymous,
-    /// The keys, in the order of the file. Ids and names are unique.
+    /// The keys in the order of the file. Ids and names are unique.
     pub keys: Vec<Key>,
 }
 
-/// Why a keys file cannot be used.
+/// A keys file cannot be read, used or written.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read keys file {path}")]
     Read {
-        /// Its path.
+        /// Path of the file.
         path: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It is not what it should be.
+    /// The file has an error.
     #[error("keys file {path}, line {line}: {message}")]
     Content {
-        /// Its path.
+        /// Path of the file.
         path: String,
-        /// Where, from 1.
+        /// Line of the error, counted from 1.
         line: usize,
-        /// What is wrong, and what is allowed.
+        /// The error, and what is allowed.
         message: String,
     },
-    /// It cannot be written.
+    /// The file cannot be written.
     #[error("cannot write keys file {path}")]
     Write {
-        /// Its path.
+        /// Path of the file.
         path: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// What is wrong with the text of a keys file, and where.
+/// An error in the text of a keys file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mistake {
+pub(crate) struct ContentError {
+    /// Counted from 1.
     pub(crate) line: usize,
+    /// The error, and what is allowed. Never contains a secret.
     pub(crate) message: String,
 }
 
-/// Reads the text of a keys file; it must be there.
+/// Reads the text of a keys file.
+///
+/// # Errors
+/// If the file does not exist, cannot be read, or is too large.
 pub(crate) fn read(path: &Path) -> Result<String, KeysError> {
     let failed = |source| KeysError::Read { path: path.display().to_string(), source };
     let bytes = std::fs::metadata(path).map_err(failed)?.len();
     if bytes > FILE_BYTES_MAX {
-        let text = format!("it has {bytes} bytes: expected {FILE_BYTES_MAX} at the most");
+        let text = format!("it has {bytes} bytes: expected at most {FILE_BYTES_MAX}");
         return Err(failed(io::Error::other(text)));
     }
     std::fs::read_to_string(path).map_err(failed)
@@ -164,24 +169,25 @@ impl KeyList {
     /// Reads a keys file.
     ///
     /// # Errors
-    /// If it cannot be read, or is not what it should be; then the line is named.
+    /// If the file cannot be read, or has an error; then its line is named.
     pub fn from_file(path: &Path) -> Result<Self, KeysError> {
         Self::from_text(&read(path)?, path)
     }
 
-    /// Reads the text of the keys file at a path.
+    /// Parses the text of a keys file. Errors name the path.
     pub(crate) fn from_text(text: &str, path: &Path) -> Result<Self, KeysError> {
-        Self::parse(text).map_err(|Mistake { line, message }| KeysError::Content {
+        Self::parse(text).map_err(|ContentError { line, message }| KeysError::Content {
             path: path.display().to_string(),
             line,
             message,
         })
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
+    /// Parses the text of a keys file.
+    pub(crate) fn parse(text: &str) -> Result<Self, ContentError> {
         let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-        // The whole error would show the line, and with it perhaps a secret.
-        let raw: RawList = toml::from_str(text).map_err(|error| Mistake {
+        // Without the excerpt that the error of TOML shows: it may contain a secret.
+        let raw: RawList = toml::from_str(text).map_err(|error| ContentError {
             line: error.span().map_or(1, |span| line(span.start)),
             message: error.message().to_owned(),
         })?;
@@ -189,10 +195,11 @@ impl KeyList {
         for key in &raw.keys {
             for (what, value) in [("id", &key.id), ("name", &key.name)] {
                 let line = line(value.span().start);
-                check_word(what, value.get_ref()).map_err(|message| Mistake { line, message })?;
+                check_id_or_name(what, value.get_ref())
+                    .map_err(|message| ContentError { line, message })?;
                 if let Some(first) = taken.insert((what, value.get_ref().as_str()), line) {
                     let message = format!("{what} {} is that of line {first}", value.get_ref());
-                    return Err(Mistake { line, message });
+                    return Err(ContentError { line, message });
                 }
             }
         }
@@ -201,7 +208,7 @@ impl KeyList {
         Ok(Self { anonymous: raw.anonymous, keys })
     }
 
-    /// The key with an id or a name.
+    /// Finds the key with an id or a name.
     #[must_use]
     pub fn find(&self, id_or_name: &str) -> Option<&Key> {
         let by_id = self.keys.iter().find(|key| key.id == id_or_name);
@@ -209,16 +216,16 @@ impl KeyList {
     }
 }
 
-/// Checks an id or a name.
-fn check_word(what: &str, value: &str) -> Result<(), String> {
+/// Checks an id or a name, and names it in the error.
+fn check_id_or_name(what: &str, value: &str) -> Result<(), String> {
     let checked = if what == "id" { check_id(value) } else { check_name(value) };
     checked.map_err(|allowed| format!("{what} {value:?}: {allowed}"))
 }
 
-/// Whether a text can be the id of a key; if not, what is allowed.
+/// Checks that a text can be the id of a key.
 ///
 /// # Errors
-/// What is allowed.
+/// A description of what is allowed.
 pub fn check_id(id: &str) -> Result<(), String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
     if matches!(id, "oauth" | "access_token") {
@@ -230,10 +237,10 @@ pub fn check_id(id: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a text can be the name of a key; if not, what is allowed.
+/// Checks that a text can be the name of a key.
 ///
 /// # Errors
-/// What is allowed.
+/// A description of what is allowed.
 pub fn check_name(name: &str) -> Result<(), String> {
     let strange = |c: char| c.is_control() || matches!(c, '"' | '\\');
     let length = name.chars().count();
@@ -252,7 +259,7 @@ struct RawList {
     keys: Vec<RawKey>,
 }
 
-/// A key as the file spells it, with places to name in errors.
+/// A key as the file has it, with the positions that errors name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawKey {
@@ -260,12 +267,12 @@ struct RawKey {
     name: Spanned<String>,
     secret: SecretHash,
     role: Role,
-    #[serde(default, deserialize_with = "feeds")]
+    #[serde(default, deserialize_with = "feed_names")]
     feeds: Option<Vec<Feed>>,
     symbols: Option<Vec<Symbol>>,
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "positive")]
     symbols_max: Option<u32>,
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "positive")]
     sessions_max: Option<u32>,
     #[serde(default)]
     when_full: WhenFull,
@@ -291,17 +298,17 @@ impl RawKey {
     }
 }
 
-fn feeds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Feed>>, D::Error> {
+fn feed_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Feed>>, D::Error> {
     let names = Vec::<String>::deserialize(deserializer)?;
     let feeds: Result<Vec<Feed>, _> = names.iter().map(|name| Feed::new(name)).collect();
     feeds.map(Some).map_err(de::Error::custom)
 }
 
-/// A limit; nothing at all is said by another role or an empty list, not by 0.
-fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+/// Reads a limit. Zero is refused: it would look like "no limit", which is written by leaving it out.
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     match u32::deserialize(deserializer)? {
         0 => Err(de::Error::custom("expected 1 or more; without a limit leave it out")),
-        some => Ok(Some(some)),
+        limit => Ok(Some(limit)),
     }
 }
 
@@ -312,7 +319,7 @@ mod tests {
     const HASH: &str = "sha256:00112233445566778899aabbccddeeff:\
         0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-    fn mistake(text: &str) -> Mistake {
+    fn error(text: &str) -> ContentError {
         KeyList::parse(&text.replace("HASH", HASH)).unwrap_err()
     }
 
@@ -351,14 +358,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_anything_has_no_keys() {
+    fn empty_file_has_no_keys() {
         assert_eq!(KeyList::parse("# later\n").unwrap(), KeyList::default());
     }
 
     #[test]
-    fn mistakes_are_named_with_their_line() {
+    fn errors_name_their_line() {
         let key = "[[key]]\nid = \"a\"\nname = \"n\"\nsecret = \"HASH\"\nrole = \"read\"\n";
-        let line_of = |more: &str| mistake(&format!("{key}{more}"));
+        let error_of = |more: &str| error(&format!("{key}{more}"));
         for (more, message) in [
             ("sesions_max = 1", "unknown field `sesions_max`"),
             ("sessions_max = 0", "expected 1 or more"),
@@ -367,26 +374,26 @@ mod tests {
             ("when_full = \"newest\"", "expected `refuse` or `replace`"),
             ("what", "key with no value"),
         ] {
-            let mistake = line_of(more);
-            assert_eq!(mistake.line, 6, "{mistake:?}");
-            assert!(mistake.message.contains(message), "{mistake:?}");
+            let error = error_of(more);
+            assert_eq!(error.line, 6, "{error:?}");
+            assert!(error.message.contains(message), "{error:?}");
         }
-        let twice = line_of(&key.replace("\"a\"", "\"b\""));
+        let twice = error_of(&key.replace("\"a\"", "\"b\""));
         assert_eq!((twice.line, twice.message.as_str()), (8, "name n is that of line 3"));
-        let odd = mistake(&key.replace("\"a\"", "\"a:b\""));
+        let odd = error(&key.replace("\"a\"", "\"a:b\""));
         assert!(odd.line == 2 && odd.message.contains("letters, digits"), "{odd:?}");
-        assert!(mistake(&key.replace("\"a\"", "\"oauth\"")).message.contains("another meaning"));
+        assert!(error(&key.replace("\"a\"", "\"oauth\"")).message.contains("another meaning"));
     }
 
     #[test]
-    fn a_secret_written_as_it_is_is_not_told() {
+    fn secret_in_plain_text_is_refused_and_not_repeated() {
         for secret in ["\"hunter2hunter2hunter2\"", "2222222222222222", "[\"hunter2\"]"] {
             let text =
                 format!("[[key]]\nid = \"a\"\nname = \"n\"\nsecret = {secret}\nrole = \"read\"");
-            let mistake = mistake(&text);
-            assert!(mistake.message.contains("sha256:SALT:HASH"), "{mistake:?}");
-            assert!(!format!("{mistake:?}").contains("2222") && mistake.line == 4, "{mistake:?}");
-            assert!(!mistake.message.contains("hunter2"), "{mistake:?}");
+            let error = error(&text);
+            assert!(error.message.contains("sha256:SALT:HASH"), "{error:?}");
+            assert!(!format!("{error:?}").contains("2222") && error.line == 4, "{error:?}");
+            assert!(!error.message.contains("hunter2"), "{error:?}");
         }
     }
 }

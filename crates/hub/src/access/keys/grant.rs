@@ -1,73 +1,47 @@
-//! What somebody may do.
+//! The rights of a client.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tickwire_protocol::{Channel, Selection, SubscriptionSet, Symbol};
 
 use super::file::Key;
+use super::role::Role;
 
-/// What a key is for. Each role may do what those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Subscribe and ask.
-    Read,
-    /// Publish ticks.
-    Publish,
-    /// Drain the hub, and see who is connected.
-    Admin,
-}
-
-impl Role {
-    /// All of them, from the least.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Publish, Self::Admin];
-
-    /// The word in the file and on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Publish => "publish",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-/// What somebody may do, and as whom.
+/// The rights of a client, and what gives them.
 #[derive(Debug, Clone)]
 pub(crate) enum Grant {
-    /// Somebody without a key, or with any key where none is needed.
-    Anyone(Role),
-    /// The holder of the publishers' or the administrators' token.
+    /// No key, or any key on an open hub.
+    Anonymous(Role),
+    /// A token of the command line.
     Token(Role),
-    /// The holder of a key.
+    /// A key of the keys file.
     Key(Arc<Key>),
 }
 
 impl Grant {
+    /// The role of the client.
     pub(crate) fn role(&self) -> Role {
         match self {
-            Self::Anyone(role) | Self::Token(role) => *role,
+            Self::Anonymous(role) | Self::Token(role) => *role,
             Self::Key(key) => key.role,
         }
     }
 
-    /// Whether this is the right of somebody who has shown nothing that counts.
-    pub(crate) const fn is_anyones(&self) -> bool {
-        matches!(self, Self::Anyone(_))
+    /// Whether the client has these rights without credentials.
+    pub(crate) const fn is_anonymous(&self) -> bool {
+        matches!(self, Self::Anonymous(_))
     }
 
-    /// The name of the key, where this is the right of one.
+    /// The name of the key, if a key gives these rights.
     pub(crate) fn key_name(&self) -> Option<&str> {
         match self {
             Self::Key(key) => Some(&key.name),
-            Self::Anyone(_) | Self::Token(_) => None,
+            Self::Anonymous(_) | Self::Token(_) => None,
         }
     }
 
-    /// Why a view may not be read, and which may.
-    pub(crate) fn not_for(&self, view: &str) -> String {
+    /// Explains that a view may not be read, and names views that may be read.
+    pub(crate) fn view_refusal(&self, view: &str) -> String {
         let mut text = format!("this key may not read {view}");
         if let Self::Key(key) = self
             && let Some(feeds) = key.feeds.as_deref().filter(|feeds| !feeds.is_empty())
@@ -79,14 +53,17 @@ impl Grant {
         text
     }
 
+    /// Whether the client may read a view.
     pub(crate) fn may_read(&self, view: &str) -> bool {
         self.has_feed(view)
     }
 
+    /// Whether the client may publish to a feed.
     pub(crate) fn may_publish(&self, feed: &str) -> bool {
         self.role() >= Role::Publish && self.has_feed(feed)
     }
 
+    /// Whether the client has the rights of an administrator.
     pub(crate) fn is_admin(&self) -> bool {
         self.role() >= Role::Admin
     }
@@ -97,33 +74,33 @@ impl Grant {
                 let feeds = key.feeds.as_deref();
                 feeds.is_none_or(|feeds| feeds.iter().any(|feed| feed.as_str() == name))
             }
-            Self::Anyone(_) | Self::Token(_) => true,
+            Self::Anonymous(_) | Self::Token(_) => true,
         }
     }
 
-    /// Whether [`Grant::check_names`] could refuse anything.
+    /// Whether [`Grant::check_names`] can fail.
     pub(crate) fn limits_names(&self) -> bool {
         match self {
             Self::Key(key) => key.symbols.is_some() || key.symbols_max.is_some(),
-            Self::Anyone(_) | Self::Token(_) => false,
+            Self::Anonymous(_) | Self::Token(_) => false,
         }
     }
 
-    /// Whether the holder may have a symbol.
-    pub(crate) fn may_have_symbol(&self, symbol: Symbol) -> bool {
+    /// Whether the client may read a symbol.
+    pub(crate) fn may_read_symbol(&self, symbol: Symbol) -> bool {
         match self {
             Self::Key(key) => key.symbols.as_ref().is_none_or(|symbols| {
                 symbols.binary_search(&symbol).is_ok() // the list is sorted
             }),
-            Self::Anyone(_) | Self::Token(_) => true,
+            Self::Anonymous(_) | Self::Token(_) => true,
         }
     }
 
-    /// Whether the holder may have a symbol of a channel; `None` stands for `"*"`.
-    pub(crate) fn may_have_topic(&self, channel: Channel, symbol: Option<Symbol>) -> bool {
+    /// Whether the client may read a symbol of a channel; `None` stands for `"*"`.
+    pub(crate) fn may_read_topic(&self, channel: Channel, symbol: Option<Symbol>) -> bool {
         match (self, symbol) {
-            (Self::Anyone(_) | Self::Token(_), _) => true,
-            (Self::Key(_), Some(symbol)) => self.may_have_symbol(symbol),
+            (Self::Anonymous(_) | Self::Token(_), _) => true,
+            (Self::Key(_), Some(symbol)) => self.may_read_symbol(symbol),
             (Self::Key(key), None) => {
                 let is_counted = matches!(channel, Channel::Trades | Channel::Quotes);
                 key.symbols.is_none() && !(is_counted && key.symbols_max.is_some())
@@ -131,8 +108,11 @@ impl Grant {
         }
     }
 
-    /// Whether names may be subscribed to, where `total_after` are those of trades and quotes there would
-    /// be then; if not, what is allowed.
+    /// Checks that the client may subscribe to names. `total_after` is the number of names of trades and
+    /// quotes that its session would have then.
+    ///
+    /// # Errors
+    /// A text that says what is not allowed, and what is.
     pub(crate) fn check_names(
         &self,
         adds: &SubscriptionSet,
@@ -140,7 +120,7 @@ impl Grant {
     ) -> Result<(), String> {
         let Self::Key(key) = self else { return Ok(()) };
         if let Some(allowed) = &key.symbols
-            && let Some(name) = adds.iter().find_map(|(_, some)| not_among(allowed, some))
+            && let Some(name) = adds.iter().find_map(|(_, some)| first_disallowed(allowed, some))
         {
             let symbols: Vec<_> = allowed.iter().take(SYMBOLS_SHOWN).map(Symbol::as_str).collect();
             let more = if allowed.len() > SYMBOLS_SHOWN { ", …" } else { "" };
@@ -162,19 +142,19 @@ impl Grant {
     }
 }
 
-/// Feeds named in an error, at the most.
+/// Most feeds that an error names.
 const FEEDS_SHOWN: usize = 10;
-/// Symbols named in an error, at the most.
+/// Most symbols that an error names.
 const SYMBOLS_SHOWN: usize = 20;
 
-/// The first name that is none of the symbols.
-fn not_among<'a>(allowed: &[Symbol], selection: &'a Selection) -> Option<&'a str> {
+/// Returns the first name of a selection that is not among the allowed symbols.
+fn first_disallowed<'a>(allowed: &[Symbol], selection: &'a Selection) -> Option<&'a str> {
     if selection.all {
         return Some("*");
     }
-    // `allowed` is sorted: a key with thousands of symbols must not make a command of thousands slow.
-    let strange = |symbol: &&Symbol| allowed.binary_search(symbol).is_err();
-    selection.symbols.iter().find(strange).map(Symbol::as_str)
+    // By binary search, since both lists may have thousands of names.
+    let is_disallowed = |symbol: &&Symbol| allowed.binary_search(symbol).is_err();
+    selection.symbols.iter().find(is_disallowed).map(Symbol::as_str)
 }
 
 #[cfg(test)]
@@ -194,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn each_role_may_what_those_before_it_may() {
+    fn role_includes_the_rights_of_those_before_it() {
         let of = |role| grant(|key| key.role = role);
         let may =
             |grant: Grant| (grant.may_read("main"), grant.may_publish("main"), grant.is_admin());
@@ -204,16 +184,19 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_some_feeds_may_read_and_publish_no_others() {
+    fn key_with_feeds_reads_and_publishes_no_others() {
         let feeds = Some(vec!["sip".parse().unwrap()]);
-        let grant = grant(|key| (key.feeds, key.role) = (feeds, Role::Admin));
+        let grant = grant(|key| {
+            key.feeds = feeds;
+            key.role = Role::Admin;
+        });
         assert!(grant.may_read("sip") && !grant.may_read("main"));
-        assert_eq!(grant.not_for("main"), "this key may not read main; it may read: sip");
+        assert_eq!(grant.view_refusal("main"), "this key may not read main; it may read: sip");
         assert!(grant.may_publish("sip") && !grant.may_publish("main"));
     }
 
     #[test]
-    fn a_key_of_some_symbols_may_have_no_others() {
+    fn key_with_symbols_subscribes_to_no_others() {
         let symbols = ["AAPL", "MSFT"].map(|name| name.parse().unwrap()).to_vec();
         let grant = grant(|key| key.symbols = Some(symbols));
         assert!(grant.limits_names());
@@ -225,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn key_may_have_the_topics_that_it_may_subscribe_to() {
+    fn topics_that_may_be_read_are_those_that_may_be_subscribed_to() {
         let symbols = ["AAPL", "MSFT"].map(|name| name.parse().unwrap()).to_vec();
         for grant in
             [grant(|key| key.symbols = Some(symbols)), grant(|key| key.symbols_max = Some(1))]
@@ -235,7 +218,7 @@ mod tests {
                     let topic = Symbol::new(symbol).ok();
                     let may_subscribe = grant.check_names(&names(channel, &[symbol]), 1).is_ok();
                     assert_eq!(
-                        grant.may_have_topic(channel, topic),
+                        grant.may_read_topic(channel, topic),
                         may_subscribe,
                         "{channel:?} {symbol}"
                     );
@@ -245,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_names_is_one_of_trades_and_quotes() {
+    fn symbols_max_counts_names_of_trades_and_quotes() {
         let grant = grant(|key| key.symbols_max = Some(2));
         grant.check_names(&names(Channel::Trades, &["A"]), 2).unwrap();
         grant.check_names(&names(Channel::Bars, &["*"]), 0).unwrap();

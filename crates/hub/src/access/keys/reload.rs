@@ -1,4 +1,4 @@
-//! Following the keys file.
+//! Applies changes of the keys file while the hub runs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,83 +10,90 @@ use super::Keys;
 use super::file::{self, KeyList, KeysError};
 use crate::server::Shared;
 
-/// How often the file is read. It is small, and its content tells a change for certain.
+/// Time between two reads of the file. The file is small, and comparing its text finds every change,
+/// which times of modification do not.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Takes changes of the keys file over until the hub closes. A file that cannot be used changes nothing.
+/// Applies changes of the keys file until the hub stops. A file with an error changes nothing.
 pub(crate) async fn follow(shared: Arc<Shared>) {
-    let keys = shared.keys.clone();
-    if keys.is_open() {
+    if shared.keys.is_open() {
         return;
     }
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut looks, mut unknown) = (Looks::default(), BTreeSet::new());
+    let mut file = WatchedFile::default();
+    let mut unknown_views = BTreeSet::new();
     while shared.closing.run_until_cancelled(interval.tick()).await.is_some() {
-        let (keys, before) = (keys.clone(), std::mem::take(&mut looks));
-        let looked = tokio::task::spawn_blocking(move || keys.look(before)).await;
-        looks = looked.unwrap_or_default();
-        unknown = shared.keys.warn_of_unknown_views(&shared.views, &unknown);
+        let keys = shared.keys.clone();
+        let polled = tokio::task::spawn_blocking(move || keys.poll_file(file)).await;
+        file = polled.unwrap_or_default();
+        unknown_views = shared.keys.warn_of_unknown_views(&shared.views, &unknown_views);
     }
 }
 
-/// What was seen of the file.
+/// The keys file between two reads.
 #[derive(Debug, Default)]
-struct Looks {
-    last: Option<Seen>,
-    /// What counts, or was complained of.
-    dealt_with: Option<Seen>,
-    /// The last that was dealt with could not be used.
-    complained: bool,
+struct WatchedFile {
+    /// What the last read found.
+    last: Option<Content>,
+    /// The content that was applied, or reported as an error, last.
+    handled: Option<Content>,
+    /// Whether the handled content had an error.
+    has_error: bool,
 }
 
-/// What was found in place of the file.
+/// What a read of the file found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Seen {
+enum Content {
     Text(String),
-    /// It cannot be read, and why.
-    Nothing(String),
+    /// The file could not be read: the error.
+    Unreadable(String),
 }
 
 impl Keys {
-    /// Looks at the file; takes it over, or complains, if it is not what it was. It has to be the same as at the
-    /// look before: a file that is just being written may be whole TOML and lack keys.
-    fn look(&self, before: Looks) -> Looks {
-        let Some(path) = &self.file else { return before };
+    /// Reads the file, and applies its content if it is new and two consecutive reads agree. A single
+    /// read may find a file that is still being written: valid TOML that lacks keys.
+    fn poll_file(&self, file: WatchedFile) -> WatchedFile {
+        let Some(path) = &self.file else { return file };
         let read = file::read(path);
-        let seen = match &read {
-            Ok(text) => Seen::Text(text.clone()),
-            Err(error) => Seen::Nothing(chain(error)),
+        let content = match &read {
+            Ok(text) => Content::Text(text.clone()),
+            Err(error) => Content::Unreadable(with_source(error)),
         };
-        let Looks { last, mut dealt_with, mut complained } = before;
-        if Some(&seen) == last.as_ref() && Some(&seen) != dealt_with.as_ref() {
+        let WatchedFile { last, mut handled, mut has_error } = file;
+        if Some(&content) == last.as_ref() && Some(&content) != handled.as_ref() {
             match read.and_then(|text| KeyList::from_text(&text, path)) {
                 Ok(list) => {
-                    self.take_over(list);
-                    if std::mem::take(&mut complained) {
+                    self.apply(list);
+                    if std::mem::take(&mut has_error) {
                         tracing::info!("the keys file can be used again");
                     }
                 }
                 Err(error) => {
-                    complained = true;
+                    has_error = true;
                     self.file_errors.add(1);
-                    tracing::error!(error = chain(&error), "the keys of before stay in force");
+                    let error = with_source(&error);
+                    tracing::error!(
+                        error,
+                        "cannot use the keys file; the previous keys stay in force"
+                    );
                 }
             }
-            dealt_with = Some(seen.clone());
+            handled = Some(content.clone());
         }
-        Looks { last: Some(seen), dealt_with, complained }
+        WatchedFile { last: Some(content), handled, has_error }
     }
 
-    fn take_over(&self, list: KeyList) {
+    fn apply(&self, list: KeyList) {
         let keys = list.keys.len();
-        if self.lock().take_over(list) {
+        if self.lock().apply(list) {
             tracing::info!(keys, "the keys file has changed");
         }
     }
 }
 
-fn chain(error: &KeysError) -> String {
+/// The text of an error and of its cause.
+fn with_source(error: &KeysError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
@@ -103,48 +110,48 @@ mod tests {
         0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n";
 
     #[test]
-    fn only_a_file_that_can_be_used_is_taken_over() {
+    fn only_a_file_without_errors_is_applied() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.toml");
         std::fs::write(&path, KEY).unwrap();
         let config = Config { keys: Some(path.clone()), ..Config::default() };
         let keys = Keys::new(&config).unwrap();
         let count = || keys.sessions().len();
-        let mut looks = Looks::default();
-        let mut look_twice = || {
+        let mut file = WatchedFile::default();
+        let mut poll_twice = || {
             for _ in 0..2 {
-                looks = keys.look(std::mem::take(&mut looks));
+                file = keys.poll_file(std::mem::take(&mut file));
             }
         };
-        look_twice();
+        poll_twice();
         for broken in [Some("[[key]]\nid = 1"), Some("no TOML"), None] {
             match broken {
                 Some(text) => std::fs::write(&path, text).unwrap(),
                 None => std::fs::remove_file(&path).unwrap(),
             }
-            look_twice();
+            poll_twice();
             assert_eq!(count(), 1, "{broken:?}");
         }
         assert_eq!(keys.file_errors(), 3);
         std::fs::write(&path, KEY.replace("one", "two") + KEY).unwrap();
-        look_twice();
+        poll_twice();
         assert_eq!(count(), 2);
         std::fs::write(&path, "").unwrap();
-        look_twice();
+        poll_twice();
         assert_eq!(count(), 0);
     }
 
     #[test]
-    fn a_file_that_is_being_written_does_not_count() {
+    fn file_that_is_being_written_is_not_applied() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.toml");
         std::fs::write(&path, KEY).unwrap();
         let config = Config { keys: Some(path.clone()), ..Config::default() };
         let keys = Keys::new(&config).unwrap();
-        let mut looks = Looks::default();
+        let mut file = WatchedFile::default();
         for text in [KEY, "", KEY, "", KEY, KEY] {
             std::fs::write(&path, text).unwrap();
-            looks = keys.look(looks);
+            file = keys.poll_file(file);
             assert_eq!(keys.sessions().len(), 1);
         }
     }

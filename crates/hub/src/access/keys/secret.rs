@@ -1,8 +1,8 @@
-//! Secrets of keys: how they are made, and what is kept of them.
+//! Secrets of keys: their generation, and the hash that the keys file keeps.
 //!
-//! A secret that this program makes is chance enough (238 bits) that nobody can try them all, so one
-//! round of SHA-256 suffices where a password would need a slow hash; the salt keeps equal secrets from
-//! looking equal. Of a secret somebody chose himself the same is true as far as he chose well.
+//! A generated secret has 238 random bits, which cannot be guessed. Therefore one round of SHA-256 is
+//! enough, where a password would need a slow hash. The salt makes the hashes of equal secrets differ.
+//! A secret chosen by a person is as safe as it is random.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,9 +13,9 @@ use serde::{Deserialize, Deserializer, de};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// Least length of a secret, in characters.
+/// Shortest secret, in characters.
 pub const SECRET_CHARS_MIN: usize = 16;
-/// Most length of an id or a secret, in characters.
+/// Longest id or secret, in characters.
 pub const SECRET_CHARS_MAX: usize = 128;
 
 const SALT_BYTES: usize = 16;
@@ -23,29 +23,29 @@ const ID_PREFIX: &str = "TW";
 const ID_CHARS: usize = 18;
 const SECRET_CHARS: usize = 40;
 
-/// What is kept of a secret: a salt, and the SHA-256 of salt and secret.
+/// A salt, and the SHA-256 of salt and secret. The secret cannot be recovered from it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretHash {
     salt: [u8; SALT_BYTES],
     hash: [u8; 32],
 }
 
-/// A text that is no [`SecretHash`]. It does not tell the text, which may be the secret itself.
+/// The text is not a [`SecretHash`]. The error does not contain the text, which may be the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("secret: expected \"sha256:SALT:HASH\" in hex, as `tickwire keys add` writes it")]
-pub struct NotAHash;
+pub struct InvalidSecretHash;
 
 impl SecretHash {
-    /// Hashes a secret with a salt of its own.
+    /// Hashes a secret with a new random salt.
     #[must_use]
     pub fn new(secret: &str) -> Self {
         let salt = rand::rng().random();
         Self { salt, hash: hash(salt, secret) }
     }
 
-    /// Whether this is of that secret; takes as long if it is not.
+    /// Whether this is the hash of a secret. Compares in constant time.
     #[must_use]
-    pub fn is_of(&self, secret: &str) -> bool {
+    pub fn matches(&self, secret: &str) -> bool {
         hash(self.salt, secret).ct_eq(&self.hash).into()
     }
 }
@@ -67,34 +67,36 @@ impl fmt::Debug for SecretHash {
 }
 
 impl FromStr for SecretHash {
-    type Err = NotAHash;
+    type Err = InvalidSecretHash;
 
-    fn from_str(text: &str) -> Result<Self, NotAHash> {
-        let (salt, hash) =
-            text.strip_prefix("sha256:").and_then(|rest| rest.split_once(':')).ok_or(NotAHash)?;
+    fn from_str(text: &str) -> Result<Self, InvalidSecretHash> {
+        let (salt, hash) = text
+            .strip_prefix("sha256:")
+            .and_then(|rest| rest.split_once(':'))
+            .ok_or(InvalidSecretHash)?;
         Ok(Self { salt: bytes(salt)?, hash: bytes(hash)? })
     }
 }
 
-fn bytes<const N: usize>(hex: &str) -> Result<[u8; N], NotAHash> {
-    HEX.decode(hex.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(NotAHash)
+fn bytes<const N: usize>(hex: &str) -> Result<[u8; N], InvalidSecretHash> {
+    HEX.decode(hex.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(InvalidSecretHash)
 }
 
 impl<'de> Deserialize<'de> for SecretHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // By way of any value: the error for a wrong type would tell the value.
+        // Through a generic value: the error of serde for a wrong type would contain the value.
         let value = toml::Value::deserialize(deserializer)?;
-        value.as_str().ok_or(NotAHash).and_then(str::parse).map_err(de::Error::custom)
+        value.as_str().ok_or(InvalidSecretHash).and_then(str::parse).map_err(de::Error::custom)
     }
 }
 
-/// A new id: `TW` and 18 letters and digits.
+/// Generates an id: `TW` and 18 letters and digits.
 #[must_use]
 pub fn new_id() -> String {
     format!("{ID_PREFIX}{}", letters_and_digits(ID_CHARS))
 }
 
-/// A new secret: 40 letters and digits.
+/// Generates a secret: 40 letters and digits.
 #[must_use]
 pub fn new_secret() -> String {
     letters_and_digits(SECRET_CHARS)
@@ -110,29 +112,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_knows_its_secret_after_writing_and_reading() {
-        let (one, other) =
-            (SecretHash::new("correct horse 16"), SecretHash::new("correct horse 16"));
-        assert_ne!(one, other, "each has its salt");
+    fn hash_matches_its_secret_after_writing_and_reading() {
+        let one = SecretHash::new("correct horse 16");
+        let other = SecretHash::new("correct horse 16");
+        assert_ne!(one, other, "each has its own salt");
         let read: SecretHash = one.to_string().parse().unwrap();
         assert_eq!(read, one);
-        assert!(read.is_of("correct horse 16"));
-        assert!(!read.is_of("correct horse 17"));
-        assert!(!read.is_of(""));
+        assert!(read.matches("correct horse 16"));
+        assert!(!read.matches("correct horse 17"));
+        assert!(!read.matches(""));
         assert!(!format!("{one:?}").contains(&one.to_string()[7..20]));
     }
 
     #[test]
-    fn a_hash_is_that_of_sha256() {
+    fn hash_is_sha256_of_salt_and_secret() {
         // printf 'AAAAAAAAAAAAAAAAsecret' | sha256sum
         let salt = [b'A'; SALT_BYTES];
-        let shown = HEX.encode(&hash(salt, "secret"));
-        assert_eq!(shown, "1fb5daae91eac692aaf7cd759a94bbef4f54920226f431095951380d856411e1");
+        let hex = HEX.encode(&hash(salt, "secret"));
+        assert_eq!(hex, "1fb5daae91eac692aaf7cd759a94bbef4f54920226f431095951380d856411e1");
     }
 
     #[test]
-    fn new_ones_are_letters_and_digits_and_differ() {
-        let (id, secret) = (new_id(), new_secret());
+    fn generated_ids_and_secrets_are_alphanumeric_and_differ() {
+        let id = new_id();
+        let secret = new_secret();
         assert_eq!((id.len(), secret.len()), (20, 40));
         assert!(id.starts_with("TW"));
         assert!(id.chars().chain(secret.chars()).all(|c| c.is_ascii_alphanumeric()));
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_is_refused_without_being_told() {
+    fn text_that_is_not_a_hash_is_refused_and_not_repeated() {
         for text in ["hunter2hunter2hunter2", "sha256:00:11", "sha256::", "md5:00:11", ""] {
             let error = text.parse::<SecretHash>().unwrap_err().to_string();
             assert!(error.contains("sha256:SALT:HASH") && !error.contains("hunter2"), "{error}");

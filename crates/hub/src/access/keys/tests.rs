@@ -1,3 +1,5 @@
+//! Access control without sockets.
+
 use std::path::Path;
 
 use super::*;
@@ -11,28 +13,28 @@ fn list(keys: &[&Key]) -> KeyList {
     KeyList { anonymous: Anonymous::None, keys }
 }
 
-/// Keys of a guarded hub, with an empty file behind them.
+/// Keys of a hub with a keys file. The file itself is empty.
 fn guarded(keys: &[&Key]) -> Arc<Keys> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.toml");
     std::fs::write(&path, "").unwrap();
     let guarded = Keys::new(&Config { keys: Some(path), ..Config::default() }).unwrap();
-    guarded.lock().take_over(list(keys));
+    guarded.lock().apply(list(keys));
     guarded
 }
 
-fn shown(id: &str, secret: &str) -> Credentials {
+fn credentials(id: &str, secret: &str) -> Credentials {
     Credentials { id: id.to_owned(), secret: secret.to_owned() }
 }
 
-fn entrant() -> Entrant {
+fn session_info() -> SessionInfo {
     let shard = shard_loop::prepare().unwrap().waker;
-    Entrant { peer: NEAR, user_agent: Some("a/1".into()), shard }
+    SessionInfo { peer: NEAR, user_agent: Some("a/1".into()), shard }
 }
 
-fn enter(keys: &Arc<Keys>, id: &str) -> Result<KeySession, KeyFull> {
-    let grant = keys.check(&shown(id, SECRET), NEAR).unwrap();
-    keys.enter(&grant, entrant())
+fn open_session(keys: &Arc<Keys>, id: &str) -> Result<KeySession, KeyLimitReached> {
+    let grant = keys.check(&credentials(id, SECRET), NEAR).unwrap();
+    keys.register_subscriber(&grant, session_info())
 }
 
 fn logins(keys: &Keys) -> [u64; 3] {
@@ -40,17 +42,17 @@ fn logins(keys: &Keys) -> [u64; 3] {
 }
 
 #[test]
-fn an_open_hub_takes_any_key_and_none() {
+fn open_hub_accepts_any_key_and_needs_none() {
     let keys = Keys::new(&Config::default()).unwrap();
     assert!(keys.is_open());
-    for grant in [keys.anonymous().unwrap(), keys.check(&shown("x", "y"), NEAR).unwrap()] {
+    for grant in [keys.anonymous().unwrap(), keys.check(&credentials("x", "y"), NEAR).unwrap()] {
         assert!(grant.may_read("sip") && grant.may_publish("main") && !grant.is_admin());
     }
     assert!(!keys.has_admins());
 }
 
 #[test]
-fn tokens_are_one_more_way_whatever_stands_in_them() {
+fn tokens_give_their_role_whatever_characters_they_contain() {
     for token in ["publish-me", "with:a:colon", "oauth:x1234"] {
         let publish_token = Some(token.to_owned());
         let admin_token = Some("administer".to_owned());
@@ -66,97 +68,97 @@ fn tokens_are_one_more_way_whatever_stands_in_them() {
 }
 
 #[test]
-fn a_wrong_key_is_told_ever_later_and_a_right_one_at_once() {
+fn each_wrong_key_doubles_the_delay_and_a_right_key_resets_it() {
     let keys = guarded(&[&Key::for_test("one")]);
     assert!(keys.anonymous().is_none());
     let mut delays = Vec::new();
     for (id, secret) in [("one", "wrong"), ("two", SECRET), ("", SECRET), ("one", "")] {
-        delays.push(keys.check(&shown(id, secret), NEAR).unwrap_err().delay.as_millis());
+        delays.push(keys.check(&credentials(id, secret), NEAR).unwrap_err().delay.as_millis());
     }
     assert_eq!(delays, [100, 200, 400, 800]);
     assert_eq!(keys.delay(NEAR), Duration::from_millis(800));
     assert_eq!(keys.delay(IpAddr::from([192, 0, 2, 1])), Duration::ZERO);
-    keys.check(&shown("one", SECRET), NEAR).unwrap();
+    keys.check(&credentials("one", SECRET), NEAR).unwrap();
     assert_eq!(keys.delay(NEAR), Duration::ZERO);
     assert_eq!(logins(&keys), [1, 4, 0]);
 }
 
 /// R11.
 #[test]
-fn the_oldest_wins_unless_the_key_says_the_newest() {
+fn session_beyond_the_limit_is_refused_or_replaces_the_oldest() {
     let keys = guarded(&[&Key { sessions_max: Some(1), ..Key::for_test("one") }]);
-    let first = enter(&keys, "one").unwrap();
-    let full = enter(&keys, "one").unwrap_err();
+    let first = open_session(&keys, "one").unwrap();
+    let full = open_session(&keys, "one").unwrap_err();
     for part in ["name of one", "1 session,", "127.0.0.1 (a/1) since 20"] {
         assert!(full.detail.contains(part), "{full:?}");
     }
-    assert_eq!(first.ended(), None);
+    assert_eq!(first.close_reason(), None);
     drop(first);
-    drop(enter(&keys, "one").unwrap());
+    drop(open_session(&keys, "one").unwrap());
     assert_eq!(logins(&keys)[2], 1);
 
     let newest =
         Key { sessions_max: Some(2), when_full: WhenFull::Replace, ..Key::for_test("one") };
-    keys.lock().take_over(list(&[&newest]));
-    let [first, second, third] = [(); 3].map(|()| enter(&keys, "one").unwrap());
-    assert_eq!(first.ended(), Some(CloseReason::Replaced));
-    assert_eq!((second.ended(), third.ended()), (None, None));
-    assert_eq!(keys.endings(), 1);
+    keys.lock().apply(list(&[&newest]));
+    let [first, second, third] = [(); 3].map(|()| open_session(&keys, "one").unwrap());
+    assert_eq!(first.close_reason(), Some(CloseReason::Replaced));
+    assert_eq!((second.close_reason(), third.close_reason()), (None, None));
+    assert_eq!(keys.closed_sessions(), 1);
     assert_eq!(keys.sessions()[0].sessions, 2);
     drop(first);
-    assert_eq!(keys.sessions()[0].sessions, 2, "its place was given away already");
+    assert_eq!(keys.sessions()[0].sessions, 2, "a newer session has replaced it");
 }
 
 #[test]
-fn publishers_do_not_take_the_places_of_subscribers() {
+fn publishers_do_not_count_against_sessions_max() {
     let keys =
         guarded(&[&Key { sessions_max: Some(1), role: Role::Publish, ..Key::for_test("one") }]);
-    let grant = keys.check(&shown("one", SECRET), NEAR).unwrap();
-    let _publishers = [(); 2].map(|()| keys.enter_publisher(&grant, NEAR, None));
-    let _subscriber = enter(&keys, "one").unwrap();
+    let grant = keys.check(&credentials("one", SECRET), NEAR).unwrap();
+    let _publishers = [(); 2].map(|()| keys.register_publisher(&grant, NEAR, None));
+    let _subscriber = open_session(&keys, "one").unwrap();
     let sessions = &keys.sessions()[0];
     assert_eq!((sessions.sessions, sessions.publishers), (1, 2));
 }
 
 #[test]
-fn only_sessions_of_changed_keys_end() {
-    let (one, two, three) = (Key::for_test("one"), Key::for_test("two"), Key::for_test("three"));
+fn only_sessions_of_changed_keys_are_revoked() {
+    let [one, two, three] = ["one", "two", "three"].map(Key::for_test);
     let keys = guarded(&[&one, &two, &three]);
-    let sessions = ["one", "two", "three"].map(|id| enter(&keys, id).unwrap());
-    let before = keys.check(&shown("two", SECRET), NEAR).unwrap();
+    let sessions = ["one", "two", "three"].map(|id| open_session(&keys, id).unwrap());
+    let before = keys.check(&credentials("two", SECRET), NEAR).unwrap();
     let narrower = Key { symbols_max: Some(1), ..two };
-    keys.lock().take_over(list(&[&three, &narrower]));
-    let ended = sessions.each_ref().map(KeySession::ended);
+    keys.lock().apply(list(&[&three, &narrower]));
+    let ended = sessions.each_ref().map(KeySession::close_reason);
     assert_eq!(ended, [Some(CloseReason::Revoked), Some(CloseReason::Revoked), None]);
-    assert_eq!(keys.endings(), 2);
-    assert!(keys.check(&shown("one", SECRET), NEAR).is_err());
-    // Whoever logged in just before the change and enters just after.
-    let late = keys.enter(&before, entrant()).unwrap();
-    assert_eq!(late.ended(), Some(CloseReason::Revoked));
-    assert_eq!(enter(&keys, "two").unwrap().ended(), None);
-    assert!(!keys.lock().take_over(list(&[&narrower, &three])), "the order does not matter");
+    assert_eq!(keys.closed_sessions(), 2);
+    assert!(keys.check(&credentials("one", SECRET), NEAR).is_err());
+    // The key is changed between the check of the credentials and the registration.
+    let late = keys.register_subscriber(&before, session_info()).unwrap();
+    assert_eq!(late.close_reason(), Some(CloseReason::Revoked));
+    assert_eq!(open_session(&keys, "two").unwrap().close_reason(), None);
+    assert!(!keys.lock().apply(list(&[&narrower, &three])), "the order does not matter");
 }
 
 #[test]
-fn sessions_without_a_key_end_when_they_need_one() {
+fn anonymous_sessions_are_revoked_when_a_key_becomes_necessary() {
     let keys = guarded(&[]);
-    keys.lock().take_over(KeyList { anonymous: Anonymous::Read, keys: Vec::new() });
+    keys.lock().apply(KeyList { anonymous: Anonymous::Read, keys: Vec::new() });
     let grant = keys.anonymous().unwrap();
     assert!(grant.may_read("main") && !grant.may_publish("main"));
-    let session = keys.enter(&grant, entrant()).unwrap();
+    let session = keys.register_subscriber(&grant, session_info()).unwrap();
     assert_eq!(keys.sessions()[0].name, "(no key)");
-    keys.lock().take_over(list(&[]));
-    assert_eq!(session.ended(), Some(CloseReason::Revoked));
+    keys.lock().apply(list(&[]));
+    assert_eq!(session.close_reason(), Some(CloseReason::Revoked));
 }
 
 #[test]
-fn what_a_token_allows_does_not_depend_on_the_file() {
+fn sessions_of_tokens_do_not_depend_on_the_file() {
     let keys = guarded(&[]);
     let grant = Grant::Token(Role::Publish);
-    let publisher = keys.enter_publisher(&grant, NEAR, None);
+    let publisher = keys.register_publisher(&grant, NEAR, None);
     for anonymous in [Anonymous::Read, Anonymous::None] {
-        assert!(keys.lock().take_over(KeyList { anonymous, keys: Vec::new() }));
-        assert_eq!(publisher.ended(), None);
+        assert!(keys.lock().apply(KeyList { anonymous, keys: Vec::new() }));
+        assert_eq!(publisher.close_reason(), None);
     }
     let sessions = &keys.sessions()[0];
     assert_eq!((&*sessions.name, sessions.role), ("(publish token)", Role::Publish));
@@ -166,17 +168,17 @@ fn what_a_token_allows_does_not_depend_on_the_file() {
 }
 
 #[test]
-fn what_is_taken_from_anybody_is_not_counted_as_right() {
+fn logins_that_any_key_would_pass_are_not_counted() {
     let publish_token = Some("publish-me".to_owned());
     let keys = Keys::new(&Config { publish_token, ..Config::default() }).unwrap();
-    assert!(keys.check(&shown("any", SECRET), NEAR).unwrap().is_anyones());
+    assert!(keys.check(&credentials("any", SECRET), NEAR).unwrap().is_anonymous());
     assert_eq!(logins(&keys), [0, 0, 0]);
     keys.check(&Credentials::from_token("publish-me"), NEAR).unwrap();
     assert_eq!(logins(&keys), [1, 0, 0]);
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_an_error_at_start_that_names_it() {
+fn unusable_file_is_an_error_at_start_that_names_it() {
     let missing = Some(PathBuf::from("/nowhere/keys.toml"));
     let error = Keys::new(&Config { keys: missing, ..Config::default() }).unwrap_err();
     assert_eq!(error.to_string(), "cannot read keys file /nowhere/keys.toml");
@@ -185,10 +187,10 @@ fn a_file_that_cannot_be_used_is_an_error_at_start_that_names_it() {
 }
 
 #[test]
-fn nothing_shows_a_secret_or_a_token() {
+fn debug_output_contains_no_secret_and_no_token() {
     let config = Config { publish_token: Some("publish-me".to_owned()), ..Config::default() };
     let keys = Keys::new(&config).unwrap();
-    keys.lock().take_over(list(&[&Key::for_test("one")]));
-    let shown = format!("{keys:?} {:?}", shown("one", SECRET));
-    assert!(!shown.contains("publish-me") && !shown.contains(SECRET), "{shown}");
+    keys.lock().apply(list(&[&Key::for_test("one")]));
+    let debug = format!("{keys:?} {:?}", credentials("one", SECRET));
+    assert!(!debug.contains("publish-me") && !debug.contains(SECRET), "{debug}");
 }

@@ -1,4 +1,4 @@
-//! Failed logins, by address: the more there were, the longer the next answer takes.
+//! Failed logins by address: each one makes the answer to the next one later.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use crate::access::admission::machine;
 
-/// The delay after the first failure; it doubles with each.
-const FIRST: Duration = Duration::from_millis(100);
-/// The longest delay.
+/// Delay after the first failure. It doubles with each further one.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// Longest delay.
 pub(super) const DELAY_MAX: Duration = Duration::from_secs(2);
-/// After so long without a failure an address counts as new.
-const FORGET: Duration = Duration::from_secs(30);
-/// Addresses remembered, at the most.
+/// Time without a failure after which an address counts as new.
+const FORGET_AFTER: Duration = Duration::from_secs(30);
+/// Most addresses that are remembered.
 const ADDRESSES_MAX: usize = 4_096;
 
-/// Addresses with recent failures. Loopback counts like others: a bot with a wrong key that tries again
-/// without a pause costs the same wherever it runs.
+/// Addresses with recent failures. Loopback is not exempt: a bot that retries a wrong key without a
+/// pause costs the same wherever it runs.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
     failures: HashMap<IpAddr, Failures>,
@@ -29,12 +29,13 @@ struct Failures {
 }
 
 impl Failures {
+    /// The delay that this many failures lead to.
     fn delay(self) -> Duration {
-        FIRST.saturating_mul(1 << self.count.saturating_sub(1).min(16)).min(DELAY_MAX)
+        FIRST_DELAY.saturating_mul(1 << self.count.saturating_sub(1).min(16)).min(DELAY_MAX)
     }
 
     fn is_forgotten(self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last) >= FORGET
+        now.saturating_duration_since(self.last) >= FORGET_AFTER
     }
 }
 
@@ -53,7 +54,7 @@ impl Throttle {
         failures.delay()
     }
 
-    /// How long somebody from there should wait before he may try.
+    /// Returns how long the next handshake from an address should be delayed.
     pub(crate) fn delay(&self, address: IpAddr, now: Instant) -> Duration {
         match self.failures.get(&machine(address)) {
             Some(failures) if !failures.is_forgotten(now) => failures.delay(),
@@ -61,12 +62,13 @@ impl Throttle {
         }
     }
 
-    /// Somebody from there has shown a right key.
+    /// Forgets the failures of an address that has sent a right key.
     pub(crate) fn succeeded(&mut self, address: IpAddr) {
         self.failures.remove(&machine(address));
     }
 
-    /// Forgets those that have been good for long, and if there are none the one that was for the longest.
+    /// Makes room for another address when the table is full: forgets all addresses whose failures are
+    /// old, or else the one with the oldest failure.
     fn make_room(&mut self, now: Instant) {
         if self.failures.len() < ADDRESSES_MAX {
             return;
@@ -88,36 +90,39 @@ mod tests {
 
     const NEAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-    #[expect(clippy::disallowed_methods, reason = "a beginning; time is an argument from there on")]
-    fn begin() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "a start time; later times are computed from it")]
+    fn start() -> Instant {
         Instant::now()
     }
 
     #[test]
     fn delay_doubles_to_two_seconds_and_is_forgotten() {
-        let (mut throttle, now) = (Throttle::default(), begin());
+        let mut throttle = Throttle::default();
+        let now = start();
         assert_eq!(throttle.delay(NEAR, now), Duration::ZERO);
         let delays: Vec<u128> = (0..7).map(|_| throttle.failed(NEAR, now).as_millis()).collect();
         assert_eq!(delays, [100, 200, 400, 800, 1600, 2000, 2000]);
         assert_eq!(throttle.delay(NEAR, now), DELAY_MAX);
-        assert_eq!(throttle.delay(NEAR, now + FORGET), Duration::ZERO);
-        assert_eq!(throttle.failed(NEAR, now + FORGET), FIRST);
+        assert_eq!(throttle.delay(NEAR, now + FORGET_AFTER), Duration::ZERO);
+        assert_eq!(throttle.failed(NEAR, now + FORGET_AFTER), FIRST_DELAY);
     }
 
     #[test]
-    fn a_right_key_clears_its_address_and_no_other() {
-        let (mut throttle, now) = (Throttle::default(), begin());
+    fn right_key_clears_its_address_and_no_other() {
+        let mut throttle = Throttle::default();
+        let now = start();
         let far = IpAddr::from([192, 0, 2, 1]);
         throttle.failed(NEAR, now);
         throttle.failed(far, now);
         throttle.succeeded(NEAR);
         assert_eq!(throttle.delay(NEAR, now), Duration::ZERO);
-        assert_eq!(throttle.delay(far, now), FIRST);
+        assert_eq!(throttle.delay(far, now), FIRST_DELAY);
     }
 
     #[test]
     fn one_machine_cannot_fill_the_table_with_its_ipv6_addresses() {
-        let (mut throttle, now) = (Throttle::default(), begin());
+        let mut throttle = Throttle::default();
+        let now = start();
         for last in 0..100 {
             throttle.failed(IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, last]), now);
         }
@@ -126,7 +131,8 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_newest_are_kept() {
-        let (mut throttle, now) = (Throttle::default(), begin());
+        let mut throttle = Throttle::default();
+        let now = start();
         let address = |n: u32| IpAddr::from(n.to_be_bytes());
         let count = u32::try_from(ADDRESSES_MAX).unwrap() + 100;
         for n in 0..count {
@@ -134,6 +140,6 @@ mod tests {
         }
         assert_eq!(throttle.failures.len(), ADDRESSES_MAX);
         assert_eq!(throttle.delay(address(0), now), Duration::ZERO);
-        assert_eq!(throttle.delay(address(count - 1), now), FIRST);
+        assert_eq!(throttle.delay(address(count - 1), now), FIRST_DELAY);
     }
 }

@@ -62,7 +62,7 @@ pub(in super::super) async fn symbols(
         Ok(view) => view,
         Err(refusal) => return *refusal,
     };
-    let may_read = |symbol: &Symbol| grant.may_have_symbol(*symbol);
+    let may_read = |symbol: &Symbol| grant.may_read_symbol(*symbol);
     let found = shared.topics.search(view.feed, &query.q, limit, may_read);
     let symbols = found.symbols.into_iter().map(|(symbol, channels)| SymbolEntry {
         symbol,

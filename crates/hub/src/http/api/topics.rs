@@ -120,7 +120,7 @@ fn query(
         }
         None => views_of_feeds(shared, &grant),
     };
-    let may_read = Box::new(move |channel, symbol| grant.may_have_topic(channel, symbol));
+    let may_read = Box::new(move |channel, symbol| grant.may_read_topic(channel, symbol));
     Ok(TopicQuery { views, may_read, sort, limit, cursor })
 }
 

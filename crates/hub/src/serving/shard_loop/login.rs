@@ -7,7 +7,7 @@ use tickwire_protocol::{Control, Credentials, ErrorCode};
 use super::ShardTask;
 use super::connection::{Reading, Stage};
 use crate::access::auth_state::{HandshakeInfo, Login};
-use crate::access::keys::{Entrant, Grant, KeyFull, WrongKey};
+use crate::access::keys::{Grant, KeyLimitReached, SessionInfo, WrongKey};
 use crate::access::refusal_log;
 use crate::config::format_duration;
 use crate::fanout::{CloseReason, SessionId};
@@ -48,7 +48,7 @@ impl ShardTask {
         match self.shared.keys.check(shown, peer) {
             Ok(grant) if grant.may_read(&view) => self.let_in(id, grant, true),
             Ok(grant) => {
-                let detail = grant.not_for(&view);
+                let detail = grant.view_refusal(&view);
                 refusal_log::note(self.now, peer, &view, grant.key_name(), &detail);
                 self.put_out(id, CloseReason::NotAllowed, OUT_TIME, Some(detail));
             }
@@ -73,7 +73,11 @@ impl ShardTask {
         let user_agent = user_agent.clone();
         let feed = (*protocol == SessionProtocol::Tickwire && connection.login.grant().is_none())
             .then(|| self.shared.feeds.get(*feed));
-        match self.shared.keys.enter(&grant, Entrant { peer: *peer, user_agent, shard }) {
+        match self
+            .shared
+            .keys
+            .register_subscriber(&grant, SessionInfo { peer: *peer, user_agent, shard })
+        {
             Ok(place) => {
                 let login = Login::In { grant, place, shown };
                 connection.let_in(login, config.command_size_max.as_usize());
@@ -84,7 +88,7 @@ impl ShardTask {
                     self.core.control(id, &feed.element());
                 }
             }
-            Err(KeyFull { detail }) => {
+            Err(KeyLimitReached { detail }) => {
                 refusal_log::note(now, *peer, view, grant.key_name(), &detail);
                 connection.login.refused_for_now(now, more);
                 let deadline = connection.login.deadline();
@@ -138,16 +142,16 @@ impl ShardTask {
 
     /// Ends the sessions whose key was given to others or taken away.
     pub(super) fn follow_keys(&mut self) {
-        let endings = self.shared.keys.endings();
-        if endings == self.endings {
+        let closed_sessions = self.shared.keys.closed_sessions();
+        if closed_sessions == self.closed_sessions {
             return;
         }
-        self.endings = endings;
+        self.closed_sessions = closed_sessions;
         for id in self.ids() {
             if let Some(connection) = self.connection(id)
                 && connection.stage == Stage::Open
                 && let Login::In { grant, place, .. } = &connection.login
-                && let Some(reason) = place.ended()
+                && let Some(reason) = place.close_reason()
             {
                 let (peer, view) = (connection.handshake.peer, connection.handshake.view.clone());
                 let key = grant.key_name().map(str::to_owned);

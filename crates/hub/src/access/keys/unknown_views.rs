@@ -1,4 +1,4 @@
-//! Views that keys name and the hub has not.
+//! Names of views in the keys file that the hub does not have, most likely typing errors.
 
 use std::collections::BTreeSet;
 
@@ -6,17 +6,18 @@ use super::Keys;
 use crate::state::views::Views;
 
 impl Keys {
-    /// The names of keys, each with a name among its feeds that is no view: it opens nothing there.
+    /// Finds names in the `feeds` of keys that are not views of the hub. Returns pairs of the name of a
+    /// key and the unknown view.
     pub(super) fn unknown_views(&self, views: &Views) -> BTreeSet<(String, String)> {
         let state = self.lock();
-        let keys = state.keys.values().map(|held| &held.key);
+        let keys = state.keys.values().map(|state| &state.key);
         keys.flat_map(|key| key.feeds.iter().flatten().map(|feed| (&key.name, feed.as_str())))
             .filter(|(_, feed)| views.find(feed).is_none())
             .map(|(name, feed)| (name.clone(), feed.to_owned()))
             .collect()
     }
 
-    /// Warns of those that were not there before; returns those there are.
+    /// Logs a warning for each unknown view that is not in `before`. Returns all unknown views.
     pub(super) fn warn_of_unknown_views(
         &self,
         views: &Views,
@@ -28,7 +29,7 @@ impl Keys {
             tracing::warn!(
                 key,
                 feed,
-                "a key is for a feed that is not here; there are: {}",
+                "a key names a feed that this hub does not have; it has: {}",
                 names.join(", ")
             );
         }
@@ -42,7 +43,7 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn a_key_for_a_feed_that_is_not_here_is_found() {
+    fn key_for_a_feed_that_the_hub_does_not_have_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.toml");
         let hash = format!("sha256:{}:{}", "0".repeat(32), "1".repeat(64));

@@ -1,4 +1,4 @@
-//! What a request shows to prove who sends it.
+//! Credentials in the headers of a request.
 
 use axum::http::{HeaderMap, header};
 use data_encoding::BASE64;
@@ -7,11 +7,13 @@ use tickwire_protocol::Credentials;
 const KEY_ID: &str = "apca-api-key-id";
 const SECRET_KEY: &str = "apca-api-secret-key";
 
-/// The credentials in the headers, if there are any.
+/// Returns the credentials in the headers of a request; `None` if it has no header for them.
 ///
 /// # Errors
-/// What is expected, if there are some that cannot be understood.
-pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Credentials>, &'static str> {
+/// The form that is expected, if a header is malformed.
+pub(crate) fn presented_credentials(
+    headers: &HeaderMap,
+) -> Result<Option<Credentials>, &'static str> {
     if headers.contains_key(KEY_ID) || headers.contains_key(SECRET_KEY) {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         return match (text(KEY_ID), text(SECRET_KEY)) {
@@ -39,7 +41,7 @@ pub(crate) fn shown(headers: &HeaderMap) -> Result<Option<Credentials>, &'static
     Ok(Some(Credentials::from_pair(id.to_owned(), secret.to_owned())))
 }
 
-/// Longest part of a `User-Agent` that is kept, in characters.
+/// Length to which a `User-Agent` is truncated, in characters.
 const USER_AGENT_CHARS_MAX: usize = 80;
 
 /// Returns the `User-Agent` of a request without control characters, truncated to
@@ -53,34 +55,38 @@ pub(crate) fn user_agent(headers: &HeaderMap) -> Option<Box<str>> {
 mod tests {
     use super::*;
 
-    fn of(pairs: &[(&'static str, &str)]) -> Result<Option<(String, String)>, &'static str> {
+    fn presented(pairs: &[(&'static str, &str)]) -> Result<Option<(String, String)>, &'static str> {
         let headers =
             pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        shown(&headers.collect()).map(|shown| shown.map(|shown| (shown.id, shown.secret)))
+        let presented = presented_credentials(&headers.collect())?;
+        Ok(presented.map(|credentials| (credentials.id, credentials.secret)))
     }
 
     /// R10.
     #[test]
-    fn keys_are_found_in_all_headers_people_use() {
+    fn credentials_are_found_in_every_supported_header() {
         let expected = Ok(Some(("TW1".to_owned(), "s3cret".to_owned())));
-        assert_eq!(of(&[("apca-api-key-id", "TW1"), ("apca-api-secret-key", "s3cret")]), expected);
-        assert_eq!(of(&[("authorization", "Bearer TW1:s3cret")]), expected);
-        assert_eq!(of(&[("authorization", "bearer  TW1:s3cret ")]), expected);
-        assert_eq!(of(&[("authorization", "Basic VFcxOnMzY3JldA==")]), expected);
-        assert_eq!(of(&[("host", "h")]), Ok(None));
+        assert_eq!(
+            presented(&[("apca-api-key-id", "TW1"), ("apca-api-secret-key", "s3cret")]),
+            expected
+        );
+        assert_eq!(presented(&[("authorization", "Bearer TW1:s3cret")]), expected);
+        assert_eq!(presented(&[("authorization", "bearer  TW1:s3cret ")]), expected);
+        assert_eq!(presented(&[("authorization", "Basic VFcxOnMzY3JldA==")]), expected);
+        assert_eq!(presented(&[("host", "h")]), Ok(None));
     }
 
     #[test]
-    fn a_bearer_without_colon_is_a_token() {
+    fn bearer_without_a_colon_is_a_token() {
         let expected = Ok(Some((String::new(), "s3cret".to_owned())));
-        assert_eq!(of(&[("authorization", "Bearer s3cret")]), expected);
+        assert_eq!(presented(&[("authorization", "Bearer s3cret")]), expected);
     }
 
     #[test]
-    fn what_cannot_be_understood_is_refused() {
+    fn malformed_headers_are_refused() {
         for value in ["Bearer", "Digest x", "Basic ???", "Basic VFcx", "\u{fc}"] {
-            assert!(of(&[("authorization", value)]).is_err(), "{value}");
+            assert!(presented(&[("authorization", value)]).is_err(), "{value}");
         }
-        assert!(of(&[("apca-api-key-id", "TW1")]).unwrap_err().contains("together"));
+        assert!(presented(&[("apca-api-key-id", "TW1")]).unwrap_err().contains("together"));
     }
 }
