@@ -12,7 +12,6 @@ mod aggregate;
 mod calendar;
 mod conditions;
 mod corrections;
-mod derived;
 mod emit;
 mod feed;
 mod replay;

@@ -33,6 +33,7 @@
 
 mod archive;
 mod bytes;
+mod checkpointed_bars;
 mod compactor;
 mod disk;
 mod epoch;
@@ -52,14 +53,15 @@ mod tests;
 
 pub use archive::{Archive, Evicted};
 pub use bytes::Damage;
-pub use compactor::{CompactError, Compactor, Retention, Segments};
+pub use compactor::{CompactError, Compactor, Retention};
 pub(crate) use disk::Disk;
 pub use disk::FolderError;
 pub use record::{Record, Turn};
 pub use recovery::{RecoverError, RecoverOptions, Recovered, recover};
+pub use segment::{Segment, Segments};
 pub use state::{CheckpointedState, State};
 pub use storage::Storage;
-pub use writer::{RollPolicy, Segment, Writer};
+pub use writer::{RollPolicy, Writer};
 
 pub use log::OpenError;
 pub(crate) use log::{DurableLog, Opened};

@@ -2,11 +2,10 @@
 //! at scrape time.
 
 mod buckets;
-mod exposition;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(crate) use buckets::Buckets;
+pub(crate) use buckets::{Buckets, Summed};
 
 use crate::bars::Skipped;
 use crate::fanout::{CloseReason, Stats};
@@ -191,5 +190,3 @@ const TICKS_PER_WRITE: &[f64] =
     &[0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 const TURN_SECONDS: &[f64] =
     &[0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0];
-
-pub(crate) use exposition::exposition;

@@ -7,19 +7,18 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
 use crate::fanout::CloseReason;
 
 /// What the hub's end behind the drain, and its start, may take.
 const RESTART: Duration = Duration::from_secs(1);
 
 /// How long a session that is closed now should stay away.
-pub(crate) const fn retry_of_sessions(config: &Config) -> Duration {
-    config.drain_duration.saturating_add(RESTART)
+pub(crate) const fn session_retry_delay(drain: Duration) -> Duration {
+    drain.saturating_add(RESTART)
 }
 
 /// How long a publisher that is closed now should stay away: it is closed when the drain is over.
-pub(crate) const fn retry_of_publishers() -> Duration {
+pub(crate) const fn publisher_retry_delay() -> Duration {
     RESTART
 }
 

@@ -3,7 +3,9 @@
 pub(crate) mod delayer;
 pub(crate) mod history_reader;
 pub(crate) mod last_values;
+pub(crate) mod new_connection;
 pub(crate) mod session_protocol;
+pub(crate) mod shard_handle;
 pub(crate) mod shard_loop;
 pub(crate) mod shard_query;
 pub(crate) mod timeline;

@@ -1,6 +1,6 @@
 //! Who may come in: limits of sessions, and origins.
 
-mod crowd;
+mod connection_limiter;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, header};
 use tokio::sync::Notify;
 
 use crate::config::Config;
-pub(crate) use crowd::{Crowd, Full, machine};
+pub(crate) use connection_limiter::{ConnectionLimiter, LimitReached, client_prefix};
 
 /// Counts sessions, in all and by machine.
 #[derive(Debug)]
-pub(crate) struct Sessions {
+pub(crate) struct SessionLimiter {
     counts: Mutex<Counts>,
     max: usize,
     per_address_max: usize,
@@ -24,36 +24,37 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 struct Counts {
     total: usize,
-    crowd: Crowd,
+    by_client: ConnectionLimiter,
 }
 
 /// One session's place; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct SessionGuard {
-    sessions: Arc<Sessions>,
+pub(crate) struct SessionPermit {
+    sessions: Arc<SessionLimiter>,
     address: IpAddr,
 }
 
-impl Sessions {
+impl SessionLimiter {
     pub(crate) fn new(config: &Config) -> Arc<Self> {
         let (max, per_address_max) = (config.sessions_max, config.sessions_per_address_max);
-        let counts = Mutex::new(Counts { total: 0, crowd: Crowd::new(per_address_max) });
+        let counts =
+            Mutex::new(Counts { total: 0, by_client: ConnectionLimiter::new(per_address_max) });
         let none_left = Notify::new();
         Arc::new(Self { counts, max, per_address_max, none_left })
     }
 
     /// A place for a session from an address, or which limit is reached.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<SessionGuard, String> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<SessionPermit, String> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.total >= self.max {
             return Err(format!("the hub has {} sessions, as many as it may", self.max));
         }
         let address = address.to_canonical();
-        counts.crowd.enter(address).map_err(|Full| {
+        counts.by_client.enter(address).map_err(|LimitReached| {
             format!("{address} has {} sessions, as many as it may", self.per_address_max)
         })?;
         counts.total += 1;
-        Ok(SessionGuard { sessions: self.clone(), address })
+        Ok(SessionPermit { sessions: self.clone(), address })
     }
 
     /// Waits until there is no session.
@@ -66,14 +67,14 @@ impl Sessions {
     }
 }
 
-impl Drop for SessionGuard {
+impl Drop for SessionPermit {
     fn drop(&mut self) {
         let mut counts = self.sessions.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
         if counts.total == 0 {
             self.sessions.none_left.notify_waiters();
         }
-        counts.crowd.leave(self.address);
+        counts.by_client.leave(self.address);
     }
 }
 
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn places_are_limited_by_address_but_not_on_loopback_and_are_given_back() {
         let config = Config { sessions_max: 3, sessions_per_address_max: 1, ..Config::default() };
-        let sessions = Sessions::new(&config);
+        let sessions = SessionLimiter::new(&config);
         let (near, far) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([192, 0, 2, 1]));
         let first = sessions.admit(far).unwrap();
         assert!(sessions.admit(far).is_err());

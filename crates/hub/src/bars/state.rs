@@ -107,6 +107,20 @@ impl BarMaker {
         }
     }
 
+    /// Replaces the state with one written by [`save_state`](Self::save_state). A state that cannot be
+    /// used is logged and ignored. `feeds` maps each feed id in the state to its current id.
+    pub fn restore(&mut self, saved: &[u8], feeds: &[FeedId]) {
+        if saved.is_empty() {
+            return; // the hub that wrote the checkpoint made no bars
+        }
+        match Self::restore_state(self.config.clone(), saved, feeds) {
+            Ok(restored) => *self = restored,
+            Err(error) => {
+                tracing::warn!(%error, "bars start without the state of the previous run");
+            }
+        }
+    }
+
     /// Creates a maker from a saved state. `feeds` maps each feed id in the state to its current id.
     ///
     /// # Errors

@@ -6,12 +6,10 @@ use std::sync::{Arc, PoisonError};
 use tickwire_protocol::{Feed, UnixNanos};
 
 use super::bytes::Damage;
-use super::compactor::Segments;
 use super::frame::{self, Frame};
 use super::record;
-use super::segment::{Header, UNKNOWN_FEED};
+use super::segment::{Header, Segment, Segments, UNKNOWN_FEED};
 use super::storage::{FILE_BYTES_MAX, Storage, segment_name};
-use super::writer::Segment;
 use crate::fanout::{Batch, DiskIndex, FeedId, Position, SegmentRange};
 
 /// Bytes from the start of a segment that contain its whole first record.

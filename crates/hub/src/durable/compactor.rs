@@ -2,18 +2,17 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::bytes::Damage;
-use super::segment::{BROKEN_RECORD, Header, Records, Tail, UNKNOWN_FEED};
+use super::segment::{
+    BROKEN_RECORD, CHECKPOINT_SHARE, Header, Records, Segment, Segments, Tail, UNKNOWN_FEED,
+};
 use super::state::State;
 use super::storage::{FILE_BYTES_MAX, Storage, checkpoint_name, segment_name};
-use super::writer::{Segment, remove_if_there};
+use super::writer::remove_if_there;
 use crate::fanout::Position;
-
-/// The segments on disk, oldest first. The router adds segments, the compactor removes them.
-pub type Segments = Arc<Mutex<Vec<Segment>>>;
 
 /// How much of the log is kept on disk.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +28,6 @@ pub struct Retention {
     /// tick of every topic before those in memory.
     pub memory_ticks: u64,
 }
-
-/// Least ratio of record bytes to checkpoint bytes.
-pub(super) const CHECKPOINT_SHARE: u64 = 4;
 
 /// Follows the log, segment by segment, and maintains checkpoints and retention.
 ///

@@ -10,10 +10,11 @@ use std::time::Duration;
 use tickwire_protocol::{Feed, Tick};
 
 use super::archive::Archive;
-use super::compactor::{Compactor, Retention, Segments};
+use super::compactor::{Compactor, Retention};
 use super::disk::{Disk, FolderError, Lock, boot_id};
 use super::record::Turn;
 use super::recovery::{RecoverError, RecoverOptions, Recovered, TICK_CHARGE_MIN, recover};
+use super::segment::Segments;
 use super::state::CheckpointedState;
 use super::status::LogStatus;
 use super::storage::Storage;

@@ -11,10 +11,9 @@ use std::time::Duration;
 use tickwire_protocol::{Feed, Tick, UnixNanos};
 
 use super::epoch::{EPOCH_FILE, EpochFile};
-use super::segment::UnknownFeed;
+use super::segment::{Segment, UnknownFeed};
 use super::state::{CheckpointedState, State};
 use super::storage::Storage;
-use super::writer::Segment;
 use crate::fanout::{Batch, FeedId, Position};
 use folder::{Folder, checkpoint};
 use replay::SegmentReplay;

@@ -1,5 +1,7 @@
 //! A segment: a file of consecutive records that starts where the previous segment ends.
 
+use std::sync::{Arc, Mutex};
+
 use tickwire_protocol::{Feed, UnixNanos};
 
 use super::bytes::{Damage, Reader, put_bytes, put_u64};
@@ -16,6 +18,25 @@ const HEADER: u8 = b'H';
 pub(super) const UNKNOWN_FEED: Damage = Damage("unknown feed");
 /// A record in the middle of a log is torn or damaged.
 pub(super) const BROKEN_RECORD: Damage = Damage("broken record");
+
+/// Least ratio of record bytes to checkpoint bytes.
+pub(super) const CHECKPOINT_SHARE: u64 = 4;
+
+/// A segment on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Number of the segment; numbers are contiguous.
+    pub number: u64,
+    /// Position of the segment's first tick.
+    pub first: Position,
+    /// Receive time of the last tick before the segment.
+    pub received: UnixNanos,
+    /// Size in bytes, or 0 if not known yet.
+    pub bytes: u64,
+}
+
+/// The segments on disk, oldest first. The router adds segments, the compactor removes them.
+pub type Segments = Arc<Mutex<Vec<Segment>>>;
 
 /// The header of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::compactor::Segments;
 use super::disk::Disk;
+use super::segment::Segments;
 use super::writer::forget_epoch;
 use crate::metrics::Cell;
 

@@ -8,24 +8,11 @@ use tickwire_protocol::UnixNanos;
 use super::epoch::{EPOCH_FILE, EpochFile};
 use super::record::Turn;
 use super::recovery::Recovered;
-use super::segment::Header;
+use super::segment::{Header, Segment};
 use super::state::State;
 use super::storage::{Storage, checkpoint_name, segment_name};
 use super::{frame, record};
 use crate::fanout::{Batch, Position};
-
-/// A segment on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
-    /// Number of the segment; numbers are contiguous.
-    pub number: u64,
-    /// Position of the segment's first tick.
-    pub first: Position,
-    /// Receive time of the last tick before the segment.
-    pub received: UnixNanos,
-    /// Size in bytes, or 0 if not known yet.
-    pub bytes: u64,
-}
 
 /// When the writer starts a new segment.
 #[derive(Debug, Clone, Copy)]

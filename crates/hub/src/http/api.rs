@@ -8,13 +8,15 @@ mod topics;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{metrics_text, refuse};
+use super::FrontState;
+use super::exposition::exposition;
+use super::gate::Gate;
+use super::telemetry::Telemetry;
 use crate::access::keys::Grant;
 use crate::metrics::Refused;
-use crate::server::Shared;
 use crate::state::views::View;
 
 pub(super) use keys::keys;
@@ -37,20 +39,20 @@ fn check_limit(limit: usize, most: usize) -> Result<(), String> {
 ///
 /// # Errors
 /// The answer, if there is no such view or the grant does not allow to read it.
-fn find_view(shared: &Shared, grant: &Grant, name: &str) -> Result<View, Box<Response>> {
-    let Some(view) = shared.views.find(name) else {
+fn find_view(front: &FrontState, grant: &Grant, name: &str) -> Result<View, Box<Response>> {
+    let Some(view) = front.directory.view(name) else {
         return Err(Box::new((StatusCode::NOT_FOUND, "no such feed\n").into_response()));
     };
     if !grant.may_read(name) {
         let text = format!("this key is not for the feed {name}");
-        return Err(Box::new(refuse(shared, StatusCode::FORBIDDEN, Refused::Token, text)));
+        return Err(Box::new(front.gate.refuse(StatusCode::FORBIDDEN, Refused::Token, text)));
     }
     Ok(view)
 }
 
 /// `GET /readyz`
-pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    if shared.is_draining() {
+pub(super) async fn ready(State(gate): State<Arc<Gate>>) -> Response {
+    if gate.lifecycle.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response()
     } else {
         "ready".into_response()
@@ -58,6 +60,7 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// `GET /metrics`
-pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    metrics_text(&shared)
+pub(super) async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], exposition(telemetry)).into_response()
 }

@@ -1,7 +1,6 @@
 //! `/publish`: ticks come in, as a WebSocket session or by POST.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
@@ -15,56 +14,52 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::guard::{Need, guard};
-use super::subscribe::FeedQuery;
-use super::upgrade::accept;
-use super::{Peer, refuse, refuse_while_draining};
-use crate::access::admission::origin_allowed;
+use super::FrontState;
+use super::connection::Peer;
+use super::directory::FeedQuery;
+use super::gate::{Gate, Need};
 use crate::access::keys::{Grant, user_agent};
 use crate::clock;
 use crate::fanout::FeedId;
-use crate::ingest::publisher;
-use crate::ingest::router::Ingest;
+use crate::ingest::handle::RouterEnded;
+use crate::ingest::message::Ingest;
+use crate::ingest::publisher::{self, PublisherContext};
 use crate::metrics::Refused;
-use crate::server::Shared;
 
 /// Buffer for reading from a publisher, in bytes.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 pub(super) async fn session(
-    State(shared): State<Arc<Shared>>,
+    State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
     Query(query): Query<FeedQuery>,
     mut request: Request,
 ) -> Response {
     let on_upgrade = hyper::upgrade::on(&mut request);
-    let admitted = admit(&shared, peer, &query, request.headers()).await;
+    let admitted = admit(&front, peer, &query, request.headers()).await;
     let accepted = admitted.and_then(|(feed, grant)| {
-        let response = accept(request.headers(), None, &shared.epoch).map_err(|error| {
-            let text = error.to_string();
-            error.response(refuse(&shared, StatusCode::BAD_REQUEST, Refused::Handshake, text))
-        })?;
-        Ok((response, feed, grant))
+        Ok((front.gate.accept_upgrade(request.headers(), None)?, feed, grant))
     });
     let (response, feed, grant) = match accepted {
         Ok(accepted) => accepted,
         Err(refusal) => return *refusal,
     };
-    let Ok(place) = shared.publisher_places.clone().try_acquire_owned() else {
-        return too_many(&shared);
+    let publishers = front.publishers;
+    let Ok(slot) = publishers.ingest.take_publisher_slot() else {
+        return refuse_publisher(&front.gate, &publishers);
     };
-    let key = shared.keys.register_publisher(&grant, peer, user_agent(request.headers()));
-    let task_shared = shared.clone();
-    shared.tasks.spawn(async move {
+    let key = front.gate.keys.register_publisher(&grant, peer, user_agent(request.headers()));
+    front.gate.lifecycle.spawn(async move {
         match on_upgrade.await {
             Ok(upgraded) => {
+                let bytes_max = publishers.config.publish_size_max.as_usize();
                 let config = WebSocketConfig::default()
                     .read_buffer_size(READ_BUFFER_BYTES)
-                    .max_message_size(Some(task_shared.config.publish_size_max.as_usize()))
-                    .max_frame_size(Some(task_shared.config.publish_size_max.as_usize()));
+                    .max_message_size(Some(bytes_max))
+                    .max_frame_size(Some(bytes_max));
                 let io = TokioIo::new(upgraded);
                 let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-                publisher::run(task_shared, feed, ws, place, key).await;
+                publisher::run(publishers, feed, ws, slot, key).await;
             }
             Err(error) => tracing::debug!(%error, "a publisher left during its handshake"),
         }
@@ -72,25 +67,28 @@ pub(super) async fn session(
     response
 }
 
-fn too_many(shared: &Shared) -> Response {
+/// The refusal when all publisher slots are taken.
+fn refuse_publisher(gate: &Gate, publishers: &PublisherContext) -> Response {
     let text =
-        format!("the hub has {} publishers, as many as it may", shared.config.publishers_max);
-    refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text)
+        format!("the hub has {} publishers, as many as it may", publishers.config.publishers_max);
+    gate.refuse(StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text)
 }
 
 async fn admit(
-    shared: &Shared,
+    front: &FrontState,
     peer: IpAddr,
     query: &FeedQuery,
     headers: &HeaderMap,
 ) -> Result<(FeedId, Grant), Box<Response>> {
-    let feed = query.find(shared)?;
-    origin_allowed(headers, &shared.config.allow_origins)
-        .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
-    let name = shared.feeds.get(feed).name.as_str();
-    let grant = guard(shared, peer, headers, Need::Publish(name)).await?;
-    if shared.is_draining() {
-        return Err(Box::new(refuse_while_draining(shared)));
+    let FrontState { gate, directory, .. } = front;
+    let feed = directory
+        .publishable_feed(query.feed.as_deref())
+        .map_err(|text| gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text))?;
+    gate.check_origin(headers)?;
+    let name = directory.feeds.get(feed).name.as_str();
+    let grant = gate.authorize(peer, headers, Need::Publish(name)).await?;
+    if gate.lifecycle.is_draining() {
+        return Err(Box::new(gate.refuse_while_draining()));
     }
     Ok((feed, grant))
 }
@@ -108,48 +106,55 @@ struct Posted {
 
 /// JSON elements by POST, for curl and for programs that publish now and then.
 pub(super) async fn post(
-    State(shared): State<Arc<Shared>>,
+    State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
     Query(query): Query<FeedQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let feed = match admit(&shared, peer, &query, &headers).await {
+    let feed = match admit(&front, peer, &query, &headers).await {
         Ok((feed, _)) => feed,
         Err(refusal) => return *refusal,
     };
+    let FrontState { gate, publishers, .. } = front;
     // A body and what is decoded from it take memory, so they count as a publisher.
-    let Ok(_place) = shared.publisher_places.try_acquire() else { return too_many(&shared) };
-    take_body(&shared, feed, body).await.unwrap_or_else(|refusal| *refusal)
+    let Ok(_slot) = publishers.ingest.take_publisher_slot() else {
+        return refuse_publisher(&gate, &publishers);
+    };
+    take_body(&gate, &publishers, feed, body).await.unwrap_or_else(|refusal| *refusal)
 }
 
-async fn take_body(shared: &Shared, feed: FeedId, body: Body) -> Result<Response, Box<Response>> {
-    let config = &shared.config;
+async fn take_body(
+    gate: &Gate,
+    publishers: &PublisherContext,
+    feed: FeedId,
+    body: Body,
+) -> Result<Response, Box<Response>> {
+    let PublisherContext { config, ingest, feeds, .. } = publishers;
     let bytes = axum::body::to_bytes(body, config.publish_size_max.as_usize());
     let bytes = tokio::time::timeout(config.handshake_timeout, bytes)
         .await
         .map_err(|_| {
             let text = "the body did not arrive in time";
-            refuse(shared, StatusCode::REQUEST_TIMEOUT, Refused::Handshake, text)
+            gate.refuse(StatusCode::REQUEST_TIMEOUT, Refused::Handshake, text)
         })?
         .map_err(|_| {
             let text = format!("body: at most {}", config.publish_size_max);
-            refuse(shared, StatusCode::PAYLOAD_TOO_LARGE, Refused::TooBig, text)
+            gate.refuse(StatusCode::PAYLOAD_TOO_LARGE, Refused::TooBig, text)
         })?;
-    shared.metrics.publisher_bytes.add(bytes.len() as u64);
+    gate.metrics.publisher_bytes.add(bytes.len() as u64);
     let published = decode_publish(&bytes, Encoding::Json, config.publish_ticks_max)
-        .map_err(|e| refuse(shared, StatusCode::BAD_REQUEST, Refused::Syntax, e.to_string()))?;
+        .map_err(|e| gate.refuse(StatusCode::BAD_REQUEST, Refused::Syntax, e.to_string()))?;
     let offered = published.ticks.len();
-    let stopping = |()| refuse_while_draining(shared);
-    let permit = publisher::room(shared, offered).await;
-    let permit = permit.ok_or(()).map_err(stopping)?;
+    let stopping = |RouterEnded| gate.refuse_while_draining();
+    let permit = ingest.reserve(offered).await.map_err(stopping)?;
     let (done, numbered) = oneshot::channel();
     let PublishedMessage { ticks, lost, mark: _unacknowledged } = published;
     let done = Some(done);
     let message = Ingest::Ticks { feed, ticks, lost, numbered: None, progress: None, done, permit };
-    shared.ingest.send(message).await.map_err(|_| stopping(()))?;
-    let refused = numbered.await.map_err(|_| stopping(()))?;
-    shared.feeds.get(feed).posted(clock::wall());
-    let durable = (!shared.is_logged()).then_some(false);
+    ingest.send(message).await.map_err(stopping)?;
+    let refused = numbered.await.map_err(|_| stopping(RouterEnded))?;
+    feeds.get(feed).posted(clock::wall());
+    let durable = (!ingest.is_durable()).then_some(false);
     Ok(Json(Posted { accepted: offered - refused, refused, durable }).into_response())
 }

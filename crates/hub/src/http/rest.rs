@@ -4,7 +4,6 @@ mod request;
 mod spelling;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::rejection::PathRejection;
@@ -14,11 +13,12 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tickwire_protocol::{Channel, SubscriptionSet, Symbol};
 
-use super::Peer;
-use super::guard::host_allowed;
-use crate::access::keys::{Grant, presented_credentials};
+use super::FrontState;
+use super::connection::Peer;
+use super::directory::Directory;
+use super::gate::{AuthError, Gate};
+use crate::access::keys::Grant;
 use crate::metrics::Refused;
-use crate::server::Shared;
 use crate::serving::last_values::last_values;
 use crate::serving::shard_query::NoAnswer;
 use crate::state::views::View;
@@ -29,39 +29,39 @@ const VIEW: &str = "sip";
 
 /// `GET /v2/stocks/…`
 pub(super) async fn stocks(
-    State(shared): State<Arc<Shared>>,
+    State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
     path: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    match answer(&shared, peer, path, &uri, &headers).await {
+    match answer(&front, peer, path, &uri, &headers).await {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(refusal) => refusal.respond(&shared),
+        Err(refusal) => refusal.respond(&front.gate),
     }
 }
 
 async fn answer(
-    shared: &Shared,
+    front: &FrontState,
     peer: IpAddr,
     path: Result<Path<String>, PathRejection>,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Vec<u8>, Refusal> {
-    let grant = log_in(shared, peer, headers).await?;
+    let grant = identify(&front.gate, peer, headers).await?;
     let Path(path) = path.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
     let (wanted, of) = in_path(&path).ok_or_else(|| Refusal::unknown_path(&path))?;
     let Query(asked) = Query::<Asked>::try_from_uri(uri)
         .map_err(|rejection| Refusal::bad(rejection.body_text()))?;
     let name = asked.feed.as_deref().unwrap_or(VIEW);
-    let view = find_view(shared, name)?;
+    let view = find_view(&front.directory, name)?;
     let symbols = match &of {
         Which::One(symbol) => vec![Symbol::new(symbol).map_err(Refusal::bad)?],
         Which::Listed => asked.symbols().map_err(Refusal::bad)?,
     };
     check_rights(&grant, name, wanted, &symbols)?;
-    let market = &shared.markets[view.market];
-    let values = last_values(market, view.feed, wanted.channels(), &symbols).await?;
+    let timeline = front.subscribers.timelines.get(view.timeline);
+    let values = last_values(timeline, view.feed, wanted.channels(), &symbols).await?;
     match of {
         Which::Listed => Ok(spelling::listed(wanted, &symbols, &values)),
         Which::One(_) => spelling::one(wanted, symbols[0], &values).ok_or_else(|| {
@@ -72,29 +72,26 @@ async fn answer(
 }
 
 /// What the sender may do. A wrong key is answered late.
-async fn log_in(shared: &Shared, peer: IpAddr, headers: &HeaderMap) -> Result<Grant, Refusal> {
-    let refused = |text: &str| Refusal::new(StatusCode::UNAUTHORIZED, text);
-    let needed = "a key is needed: APCA-API-KEY-ID and APCA-API-SECRET-KEY, or Authorization";
-    let grant = match presented_credentials(headers).map_err(refused)? {
-        None => shared.keys.anonymous().ok_or_else(|| refused(needed))?,
-        Some(credentials) => match shared.keys.check(&credentials, peer) {
-            Ok(grant) => grant,
-            Err(wrong) => {
-                tokio::time::sleep(wrong.delay).await;
-                return Err(refused("wrong key"));
+async fn identify(gate: &Gate, peer: IpAddr, headers: &HeaderMap) -> Result<Grant, Refusal> {
+    let sender = gate.authenticate(peer, headers).await.map_err(|error| {
+        let text = match error {
+            AuthError::Malformed(expected) => expected,
+            AuthError::Missing => {
+                "a key is needed: APCA-API-KEY-ID and APCA-API-SECRET-KEY, or Authorization"
             }
-        },
-    };
-    host_allowed(shared, peer, headers, &grant)
+            AuthError::Wrong => "wrong key",
+        };
+        Refusal::new(StatusCode::UNAUTHORIZED, text)
+    })?;
+    gate.check_host(peer, headers, &sender.grant)
         .map_err(|text| Refusal::new(StatusCode::FORBIDDEN, text))?;
-    Ok(grant)
+    Ok(sender.grant)
 }
 
-fn find_view(shared: &Shared, name: &str) -> Result<View, Refusal> {
-    shared.views.find(name).ok_or_else(|| {
+fn find_view(directory: &Directory, name: &str) -> Result<View, Refusal> {
+    directory.view(name).ok_or_else(|| {
         let shown: String = name.chars().take(32).collect();
-        let names: Vec<_> = shared.views.names().collect();
-        Refusal::bad(format!("feed {shown:?}: expected one of {}", names.join(", ")))
+        Refusal::bad(format!("feed {shown:?}: expected one of {}", directory.view_names()))
     })
 }
 
@@ -144,9 +141,9 @@ impl Refusal {
         }
     }
 
-    fn respond(self, shared: &Shared) -> Response {
+    fn respond(self, gate: &Gate) -> Response {
         if matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            shared.metrics.refuse(Refused::Token, 1);
+            gate.metrics.refuse(Refused::Token, 1);
         }
         (self.status, axum::Json(self.body)).into_response()
     }

@@ -9,77 +9,64 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use tickwire_protocol::Encoding;
 
+use super::FrontState;
+use super::connection::{Peer, Stream};
+use super::directory::FeedQuery;
 use super::page::page;
-use super::upgrade::{accept, offered};
-use super::{Peer, Stream, refuse, refuse_while_draining};
-use crate::access::admission::{SessionGuard, origin_allowed};
-use crate::access::auth_state::HandshakeInfo;
+use super::upgrade::offered;
+use crate::access::admission::{SessionLimiter, SessionPermit};
 use crate::access::keys::{presented_credentials, user_agent};
 use crate::access::refusal_log;
 use crate::clock;
-use crate::fanout::FeedId;
 use crate::metrics::Refused;
-use crate::server::Shared;
+use crate::serving::new_connection::{BareStream, HandshakeInfo, NewConnection, PendingSession};
 use crate::serving::session_protocol::SessionProtocol;
-use crate::serving::shard_loop::{BareStream, NewConnection, PendingSession};
+use crate::serving::timeline::{Timeline, Timelines};
 use crate::state::views::View;
 
-/// The query of an endpoint that belongs to a feed.
-#[derive(Debug, Deserialize)]
-pub(super) struct FeedQuery {
-    feed: Option<String>,
-}
-
-impl FeedQuery {
-    /// The feed that publishers mean, or a refusal that names those there are.
-    pub(super) fn find(&self, shared: &Shared) -> Result<FeedId, Box<Response>> {
-        let found = shared.feeds.find(self.feed.as_deref());
-        found.filter(|feed| shared.feeds.own() != Some(*feed)).ok_or_else(|| {
-            let names: Vec<_> = shared.feeds.open_names().collect();
-            let is_view = self.feed.as_ref().is_some_and(|name| shared.views.find(name).is_some());
-            let what = if is_view { "a view, to which nobody publishes" } else { "no such feed" };
-            let text = format!("{what}; there are the feeds: {}", names.join(", "));
-            Box::new(refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text))
-        })
-    }
+/// What the handshakes of subscribers share with the rest of the hub.
+#[derive(Debug)]
+pub(crate) struct SubscriberContext {
+    pub(crate) timelines: Timelines,
+    pub(crate) sessions: Arc<SessionLimiter>,
+    /// Protocol of the sessions at `/ws`.
+    pub(crate) protocol: SessionProtocol,
 }
 
 /// `GET /ws`
 pub(super) async fn subscribe(
-    State(shared): State<Arc<Shared>>,
+    State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
     Query(query): Query<FeedQuery>,
     request: Request,
 ) -> Response {
-    let first = || shared.feeds.get(FeedId(0)).name.to_string();
-    let view = query.feed.unwrap_or_else(first);
-    open(&shared, peer, &view, shared.protocol, request).await
+    let view = query.feed.unwrap_or_else(|| front.directory.default_feed().to_owned());
+    open(&front, peer, &view, front.subscribers.protocol, request).await
 }
 
 /// `GET /v2/{view}` and `GET /{view}`, for clients of Alpaca's stream; anything else is the page's.
 pub(super) async fn alpaca_or_page(
-    State(shared): State<Arc<Shared>>,
+    State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
     request: Request,
 ) -> Response {
     let upgrades = is_websocket(request.headers());
     let meant = |(versioned, view): &(bool, &str)| {
-        *versioned || upgrades || shared.views.find(view).is_some()
+        *versioned || upgrades || front.directory.view(view).is_some()
     };
     let Some(view) = view_in(request.uri().path()).filter(meant).map(|(_, view)| view.to_owned())
     else {
         if upgrades {
-            return no_stream(&shared, peer, request.uri().path());
+            return no_stream(&front, peer, request.uri().path());
         }
         return page(request.method().clone(), request.uri().clone()).await;
     };
     if request.method() != Method::GET {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    open(&shared, peer, &view, SessionProtocol::Alpaca, request).await
+    open(&front, peer, &view, SessionProtocol::Alpaca, request).await
 }
 
 fn is_websocket(headers: &HeaderMap) -> bool {
@@ -88,12 +75,12 @@ fn is_websocket(headers: &HeaderMap) -> bool {
 }
 
 /// Refuses who looks for a stream where none can be: with the page its client would only say HTTP 200.
-fn no_stream(shared: &Shared, peer: IpAddr, path: &str) -> Response {
-    let paths: Vec<_> = shared.views.names().map(|view| format!("/v2/{view}")).collect();
+fn no_stream(front: &FrontState, peer: IpAddr, path: &str) -> Response {
+    let paths: Vec<_> = front.directory.views.names().map(|view| format!("/v2/{view}")).collect();
     let path: String = path.chars().take(64).collect();
     let text = format!("no stream at {path}; there are: /ws, {}", paths.join(", "));
     refusal_log::note(clock::monotonic(), peer, "", None, &text);
-    refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text)
+    front.gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text)
 }
 
 /// What may be the name of a view in a path as those clients make it, with slashes too many, and whether
@@ -110,19 +97,19 @@ fn view_in(path: &str) -> Option<(bool, &str)> {
 /// Answers the handshake of a session. A peer that has shown wrong keys has to wait for that, unless it shows
 /// one at once: then the answer to that waits if it has to.
 async fn open(
-    shared: &Arc<Shared>,
+    front: &FrontState,
     peer: IpAddr,
     view: &str,
     protocol: SessionProtocol,
     mut request: Request,
 ) -> Response {
     if matches!(presented_credentials(request.headers()), Ok(None)) {
-        tokio::time::sleep(shared.keys.delay(peer)).await;
+        tokio::time::sleep(front.gate.keys.delay(peer)).await;
     }
     let on_upgrade = hyper::upgrade::on(&mut request);
-    match admit(shared, peer, view, protocol, request.headers()) {
+    match admit(front, peer, view, protocol, request.headers()) {
         Ok((response, session)) => {
-            shared.tasks.spawn(hand_over(shared.clone(), on_upgrade, session));
+            front.gate.lifecycle.spawn(hand_over(on_upgrade, session));
             response
         }
         Err(refusal) => *refusal,
@@ -131,50 +118,47 @@ async fn open(
 
 /// A session whose socket is still in the hands of the HTTP front.
 struct Admitted {
-    market: usize,
+    timeline: Arc<Timeline>,
     handshake: HandshakeInfo,
-    guard: SessionGuard,
+    permit: SessionPermit,
 }
 
 fn admit(
-    shared: &Shared,
+    front: &FrontState,
     peer: IpAddr,
     view: &str,
     protocol: SessionProtocol,
     headers: &HeaderMap,
 ) -> Result<(Response, Admitted), Box<Response>> {
-    let View { feed, market } = find_view(shared, peer, view)?;
-    origin_allowed(headers, &shared.config.allow_origins)
-        .map_err(|text| refuse(shared, StatusCode::FORBIDDEN, Refused::Origin, text))?;
+    let FrontState { gate, subscribers, .. } = front;
+    let View { feed, timeline } = find_view(front, peer, view)?;
+    gate.check_origin(headers)?;
     let (encoding, subprotocol) = encoding(protocol, headers);
-    let response = accept(headers, subprotocol, &shared.epoch).map_err(|error| {
-        let text = error.to_string();
-        error.response(refuse(shared, StatusCode::BAD_REQUEST, Refused::Handshake, text))
-    })?;
+    let response = gate.accept_upgrade(headers, subprotocol)?;
     let shown = match presented_credentials(headers) {
-        Err(_) if shared.keys.is_open() => None, // whatever it is, it is not for this hub
+        Err(_) if gate.keys.is_open() => None, // whatever it is, it is not for this hub
         shown => {
-            shown.map_err(|text| refuse(shared, StatusCode::UNAUTHORIZED, Refused::Token, text))?
+            shown.map_err(|text| gate.refuse(StatusCode::UNAUTHORIZED, Refused::Token, text))?
         }
     };
-    let busy =
-        |text: String| refuse(shared, StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
-    if shared.is_draining() {
-        return Err(Box::new(refuse_while_draining(shared)));
+    if gate.lifecycle.is_draining() {
+        return Err(Box::new(gate.refuse_while_draining()));
     }
-    let guard = shared.sessions.admit(peer).map_err(busy)?;
+    let busy =
+        |text: String| gate.refuse(StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
+    let permit = subscribers.sessions.admit(peer).map_err(busy)?;
+    let timeline = subscribers.timelines.get(timeline).clone();
     let (view, user_agent) = (view.into(), user_agent(headers));
     let handshake = HandshakeInfo { peer, user_agent, view, feed, protocol, encoding, shown };
-    Ok((response, Admitted { market, handshake, guard }))
+    Ok((response, Admitted { timeline, handshake, permit }))
 }
 
 /// The view of a name, or a refusal that names those there are.
-fn find_view(shared: &Shared, peer: IpAddr, name: &str) -> Result<View, Box<Response>> {
-    shared.views.find(name).ok_or_else(|| {
-        let names: Vec<_> = shared.views.names().collect();
-        let text = format!("no such feed; there are: {}", names.join(", "));
+fn find_view(front: &FrontState, peer: IpAddr, name: &str) -> Result<View, Box<Response>> {
+    front.directory.view(name).ok_or_else(|| {
+        let text = format!("no such feed; there are: {}", front.directory.view_names());
         refusal_log::note(clock::monotonic(), peer, name, None, &text);
-        Box::new(refuse(shared, StatusCode::NOT_FOUND, Refused::Handshake, text))
+        Box::new(front.gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text))
     })
 }
 
@@ -194,20 +178,20 @@ fn encoding(protocol: SessionProtocol, headers: &HeaderMap) -> (Encoding, Option
     }
 }
 
-async fn hand_over(shared: Arc<Shared>, on_upgrade: OnUpgrade, session: Admitted) {
+async fn hand_over(on_upgrade: OnUpgrade, session: Admitted) {
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => return tracing::debug!(%error, "a client left during its handshake"),
     };
     let new = match bare_stream(upgraded) {
         Ok((stream, read_already)) => {
-            let Admitted { handshake, guard, .. } = session;
-            NewConnection { stream, pending: PendingSession { read_already, handshake, guard } }
+            let Admitted { handshake, permit, .. } = session;
+            NewConnection { stream, pending: PendingSession { read_already, handshake, permit } }
         }
         Err(error) => return tracing::warn!(%error, "cannot take a socket over"),
     };
-    let Some(shard) = shared.markets[session.market].least_loaded() else { return };
-    if shard.inbox.try_send(new).is_err() {
+    let Some(shard) = session.timeline.assign_shard() else { return };
+    if shard.connections.try_send(new).is_err() {
         shard.metrics.assigned.sub(1);
         return tracing::warn!("a shard takes no more connections for now");
     }

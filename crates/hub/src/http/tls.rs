@@ -10,8 +10,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
-
-use crate::server::Shared;
+use tokio_util::sync::CancellationToken;
 
 /// First byte of a connection that speaks TLS: its first record is one of the handshake. No HTTP
 /// request begins with it.
@@ -108,16 +107,12 @@ impl Tls {
 }
 
 /// Takes a new certificate over, until the hub closes.
-pub(crate) async fn follow(shared: Arc<Shared>) {
-    if shared.tls.is_none() {
-        return;
-    }
+pub(crate) async fn follow(tls: Arc<Tls>, closing: CancellationToken) {
     let mut interval = interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while shared.closing.run_until_cancelled(interval.tick()).await.is_some() {
-        let shared = shared.clone();
-        let look = move || shared.tls.iter().for_each(Tls::renew);
-        if tokio::task::spawn_blocking(look).await.is_err() {
+    while closing.run_until_cancelled(interval.tick()).await.is_some() {
+        let tls = tls.clone();
+        if tokio::task::spawn_blocking(move || tls.renew()).await.is_err() {
             return; // the runtime ends
         }
     }

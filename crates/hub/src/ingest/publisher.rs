@@ -3,7 +3,6 @@
 
 mod demanding;
 mod end;
-mod id;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,14 +19,18 @@ use tungstenite::{Error, Message};
 
 use crate::access::keys::KeySession;
 use crate::clock;
+use crate::config::Config;
 use crate::fanout::{FeedId, PublisherToken};
-use crate::ingest::router::{Ingest, MessageNumber, Progress};
-use crate::metrics::Refused;
-use crate::server::Shared;
+use crate::ingest::handle::IngestHandle;
+use crate::ingest::message::{Ingest, MessageNumber, Progress};
+use crate::ingest::publisher_id::PublisherId;
+use crate::metrics::{HubMetrics, Refused};
+use crate::state::feeds::Feeds;
+use crate::state::lifecycle::Lifecycle;
 use crate::state::sources::SourceId;
+use crate::state::topic_registry::TopicRegistry;
 use demanding::{Demanding, due};
 use end::End;
-pub(crate) use id::PublisherId;
 
 /// Time between acknowledgements while there is something to acknowledge; the contract allows 50 ms.
 const ACK_INTERVAL: Duration = Duration::from_millis(20);
@@ -36,28 +39,33 @@ const SEND_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a publisher may take over the closing handshake.
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Waits until the router has room for so many ticks; `None` when the hub has stopped.
-pub(crate) async fn room(shared: &Shared, ticks: usize) -> Option<OwnedSemaphorePermit> {
-    let permits = u32::try_from(ticks.max(1)).unwrap_or(u32::MAX);
-    shared.ingest_room.clone().acquire_many_owned(permits).await.ok()
+/// What publisher sessions share with the rest of the hub.
+#[derive(Debug)]
+pub(crate) struct PublisherContext {
+    pub(crate) config: Arc<Config>,
+    pub(crate) feeds: Arc<Feeds>,
+    pub(crate) topics: Arc<TopicRegistry>,
+    pub(crate) ingest: IngestHandle,
+    pub(crate) metrics: Arc<HubMetrics>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
 }
 
 /// Serves a publisher until it leaves, is replaced, or the hub stops; then its place is free again.
 pub(crate) async fn run<S>(
-    shared: Arc<Shared>,
+    context: Arc<PublisherContext>,
     feed: FeedId,
     ws: WebSocketStream<S>,
-    place: OwnedSemaphorePermit,
+    slot: OwnedSemaphorePermit,
     key: KeySession,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let status = shared.feeds.get(feed);
+    let status = context.feeds.get(feed);
     let source = status.sources.enter(clock::wall());
-    shared.metrics.publishers.add(1);
+    context.metrics.publishers.add(1);
     let (progress_sender, progress) = watch::channel(Progress::default());
     let mut session = Session {
-        shared: shared.clone(),
+        context: context.clone(),
         feed,
         source,
         key,
@@ -73,13 +81,13 @@ pub(crate) async fn run<S>(
     let end = session.serve().await;
     tracing::info!(feed = %status.name, end = end.label(), "publisher left");
     session.leave(end).await;
-    drop(place);
-    shared.metrics.publishers.sub(1);
+    drop(slot);
+    context.metrics.publishers.sub(1);
     status.sources.leave(source);
 }
 
 struct Session<S> {
-    shared: Arc<Shared>,
+    context: Arc<PublisherContext>,
     feed: FeedId,
     /// Its place among the publishers of the feed.
     source: SourceId,
@@ -116,8 +124,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn exchange(&mut self) -> Result<std::convert::Infallible, End> {
-        let closing = self.shared.closing.clone();
-        let config = &self.shared.config;
+        let closing = self.context.lifecycle.closing().clone();
+        let config = &self.context.config;
         let (ping_interval, silent_max) = (config.ping_interval, config.idle_timeout);
         let mut heard = clock::monotonic();
         let mut ping = tokio::time::interval(ping_interval);
@@ -180,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             None => Err(End::Left),
             Some(Ok(_)) => Ok(()),
             Some(Err(Error::Capacity(_))) => {
-                self.shared.metrics.refuse(Refused::TooBig, 1);
+                self.context.metrics.refuse(Refused::TooBig, 1);
                 Err(End::TooBig)
             }
             Some(Err(
@@ -189,18 +197,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 | Error::ConnectionClosed,
             )) => Err(End::Left),
             Some(Err(error)) => {
-                self.shared.metrics.refuse(Refused::Syntax, 1);
+                self.context.metrics.refuse(Refused::Syntax, 1);
                 Err(if matches!(error, Error::Utf8(_)) { End::NotUtf8 } else { End::Protocol })
             }
         }
     }
 
     async fn take(&mut self, bytes: &[u8]) -> Result<(), End> {
-        self.shared.metrics.publisher_bytes.add(bytes.len() as u64);
+        self.context.metrics.publisher_bytes.add(bytes.len() as u64);
         if is_command(bytes, self.encoding) {
             return self.command(bytes).await;
         }
-        let decoded = decode_publish(bytes, self.encoding, self.shared.config.publish_ticks_max);
+        let decoded = decode_publish(bytes, self.encoding, self.context.config.publish_ticks_max);
         let published = match decoded {
             Ok(published) => published,
             Err(error) => {
@@ -223,17 +231,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let progress = numbered.is_none().then(|| self.progress_sender.clone());
         let feed = self.feed;
         let message = Ingest::Ticks { feed, ticks, lost, numbered, progress, done: None, permit };
-        self.shared.ingest.send(message).await.map_err(|_| End::Shutdown)
+        Ok(self.context.ingest.send(message).await?)
     }
 
     /// Waits for the router, telling progress meanwhile: that wait is what slows a publisher down.
     async fn wait_for_room(&mut self, ticks: usize) -> Result<OwnedSemaphorePermit, End> {
-        let shared = self.shared.clone();
-        let room = room(&shared, ticks);
-        tokio::pin!(room);
+        let context = self.context.clone();
+        let reserved = context.ingest.reserve(ticks);
+        tokio::pin!(reserved);
         loop {
             tokio::select! {
-                permit = &mut room => return permit.ok_or(End::Shutdown),
+                permit = &mut reserved => return Ok(permit?),
                 changed = self.progress.changed() => {
                     changed.map_err(|_| End::Shutdown)?;
                     self.tell_progress().await?;
@@ -267,16 +275,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn open(&mut self, publish: PublishRequest) -> Result<(), End> {
         let name: Arc<str> = publish.publisher.into();
-        let status = self.shared.feeds.get(self.feed);
+        let status = self.context.feeds.get(self.feed);
         let id = PublisherId::new(&status.name, &name);
         let (opened, answer) = oneshot::channel();
         let progress = self.progress_sender.clone();
         let message = Ingest::Open { id: id.clone(), progress, opened };
-        self.shared.ingest.send(message).await.map_err(|_| End::Shutdown)?;
-        let opened = answer.await.map_err(|_| match self.shared.closing.is_cancelled() {
-            true => End::Shutdown,
-            false => End::TooManyPublishers,
-        })?;
+        self.context.ingest.send(message).await?;
+        let opened =
+            answer.await.map_err(|_| match self.context.lifecycle.closing().is_cancelled() {
+                true => End::Shutdown,
+                false => End::TooManyPublishers,
+            })?;
         tracing::info!(feed = %status.name, publisher = ?name, last = opened.last, "publisher begins");
         status.sources.name(self.source, &name);
         self.acknowledged = Some(Acknowledged { id, token: opened.token, number: opened.last });
@@ -288,11 +297,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Takes note of how the place is where the ticks come from.
     async fn report(&mut self, report: SourceReport) -> Result<(), End> {
         let (feed, no_bars) = (self.feed, report.no_bars);
-        self.shared.feeds.get(feed).sources.report(self.source, report, clock::wall());
+        self.context.feeds.get(feed).sources.report(self.source, report, clock::wall());
         if no_bars && !std::mem::replace(&mut self.no_bars, true) {
             // On the way of its ticks: those behind the report come after it.
             let message = Ingest::NoBars { feed };
-            self.shared.ingest.send(message).await.map_err(|_| End::Shutdown)?;
+            self.context.ingest.send(message).await?;
         }
         Ok(())
     }
@@ -300,15 +309,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn tell_progress(&mut self) -> Result<(), End> {
         let progress = *self.progress.borrow_and_update();
         if progress.refused > self.told.refused {
-            let limit = self.shared.config.topics_max;
+            let limit = self.context.config.topics_max;
             let count = progress.refused - self.told.refused;
             let detail =
                 format!("{count} ticks refused: the hub has {limit} topics, as many as it may");
             self.refuse(ErrorCode::SymbolLimit, detail).await?;
         }
         if progress.up_to > self.told.up_to {
-            self.tell(&Control::Ack { up_to: progress.up_to, durable: self.shared.is_logged() })
-                .await?;
+            self.tell(&Control::Ack {
+                up_to: progress.up_to,
+                durable: self.context.ingest.is_durable(),
+            })
+            .await?;
         }
         self.told = progress;
         if progress.fenced { Err(End::Replaced) } else { Ok(()) }
@@ -316,7 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn refuse(&mut self, code: ErrorCode, detail: String) -> Result<(), End> {
         if code == ErrorCode::InvalidSyntax {
-            self.shared.metrics.refuse(Refused::Syntax, 1);
+            self.context.metrics.refuse(Refused::Syntax, 1);
         }
         self.tell(&Control::Error { code, detail: Some(detail), id: None }).await
     }

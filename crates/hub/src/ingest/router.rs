@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,59 +13,12 @@ use crate::bars::BarMaker;
 use crate::clock;
 use crate::durable::{DurableLog, Turn};
 use crate::fanout::{FeedId, Fenced, Opened, PublisherToken, Sequencer};
-use crate::ingest::publisher::PublisherId;
-use crate::metrics::Refused;
-use crate::server::Shared;
-
-/// What publishers hand to the router. The queue is bounded in messages, and in ticks by the permit
-/// each message carries.
-#[derive(Debug)]
-pub(crate) enum Ingest {
-    /// A publisher begins acknowledged publishing. No answer: too many publishers.
-    Open { id: PublisherId, progress: watch::Sender<Progress>, opened: oneshot::Sender<Opened> },
-    /// Ticks of one feed.
-    Ticks {
-        feed: FeedId,
-        ticks: Vec<Tick>,
-        /// Ticks that the publisher's source had to drop before them.
-        lost: u64,
-        /// Present when the publisher is acknowledged.
-        numbered: Option<MessageNumber>,
-        /// Present when it is a session that is not acknowledged: where to tell of refused ticks.
-        progress: Option<watch::Sender<Progress>>,
-        /// Told how many of the ticks were refused, once the others are numbered.
-        done: Option<oneshot::Sender<usize>>,
-        permit: OwnedSemaphorePermit,
-    },
-    /// A publisher's session has ended.
-    Close { id: PublisherId, token: PublisherToken },
-    /// A publisher says that no bars are to be made of a feed.
-    NoBars { feed: FeedId },
-    /// Time has passed, so that minutes may be over of which bars are made.
-    Clock,
-    /// Everything before it is numbered; the router may end.
-    End,
-}
-
-/// Which message of which publisher.
-#[derive(Debug)]
-pub(crate) struct MessageNumber {
-    pub(crate) id: PublisherId,
-    pub(crate) token: PublisherToken,
-    pub(crate) number: u64,
-    pub(crate) mark: Option<String>,
-}
-
-/// How far a publisher's session has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Progress {
-    /// Number of the last message taken.
-    pub(crate) up_to: u64,
-    /// Ticks refused because of the limit of topics.
-    pub(crate) refused: u64,
-    /// A newer session of the same publisher has taken over.
-    pub(crate) fenced: bool,
-}
+use crate::ingest::message::{Ingest, MessageNumber, Progress};
+use crate::ingest::publisher_id::PublisherId;
+use crate::metrics::{HubMetrics, Refused};
+use crate::state::feeds::Feeds;
+use crate::state::shared_log::SharedLog;
+use crate::state::topic_registry::TopicRegistry;
 
 /// Messages taken in one turn at the most, so that a batch reaches the shards soon.
 const MESSAGES_PER_TURN: usize = 64;
@@ -75,6 +28,18 @@ const TICKS_PER_TURN: usize = 8_192;
 /// Pause between two turns while no shard waits for ticks.
 const REST: Duration = Duration::from_millis(1);
 
+/// What the router shares with the rest of the hub.
+#[derive(Debug)]
+pub(crate) struct RouterContext {
+    pub(crate) feeds: Arc<Feeds>,
+    pub(crate) topics: Arc<TopicRegistry>,
+    /// The log that it appends to.
+    pub(crate) log: Arc<SharedLog>,
+    pub(crate) metrics: Arc<HubMetrics>,
+    /// Set while a minute is open whose bar is still to come, so that the router needs the time.
+    pub(crate) minutes_open: Arc<AtomicBool>,
+}
+
 /// Starts the router's thread. It ends at [`Ingest::End`].
 ///
 /// # Errors
@@ -83,12 +48,13 @@ pub(crate) fn spawn(
     sequencer: Sequencer,
     bars: Option<BarMaker>,
     durable: Option<DurableLog>,
-    shared: Arc<Shared>,
+    context: RouterContext,
     queue: mpsc::Receiver<Ingest>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     let (sessions, acks, permits) = (HashMap::new(), Vec::new(), Vec::new());
     let without_bars = Vec::new();
-    let router = Router { sequencer, bars, durable, shared, sessions, without_bars, acks, permits };
+    let router =
+        Router { sequencer, bars, durable, context, sessions, without_bars, acks, permits };
     thread::Builder::new().name("router".to_owned()).spawn(move || router.run(queue))
 }
 
@@ -98,7 +64,7 @@ struct Router {
     bars: Option<BarMaker>,
     /// None where there is to be no log on disk.
     durable: Option<DurableLog>,
-    shared: Arc<Shared>,
+    context: RouterContext,
     sessions: Sessions,
     /// Feeds of which no bars are made from this turn on.
     without_bars: Vec<FeedId>,
@@ -152,11 +118,11 @@ impl Router {
             }
             self.end_turn();
             let took = clock::monotonic() - began;
-            self.shared.metrics.router_turn_seconds.observe(took.as_secs_f64());
+            self.context.metrics.router_turn_seconds.observe(took.as_secs_f64());
             if end {
                 break;
             }
-            if drained && self.shared.live().log.can_wait() {
+            if drained && self.context.log.can_wait() {
                 thread::sleep(REST); // no shard looks before: gather a larger batch for it
             }
         }
@@ -173,7 +139,7 @@ impl Router {
                 self.permits.push(permit);
                 // Fenced: the newer session sends it again if it was not taken.
                 let Ok(number) = self.advance(numbered) else { return false };
-                self.shared.feeds.get(feed).lose(lost);
+                self.context.feeds.get(feed).lose(lost);
                 let refused = self.take_ticks(feed, ticks, number, done);
                 if refused > 0 {
                     self.tell_refused(refused as u64, progress);
@@ -216,7 +182,7 @@ impl Router {
     }
 
     fn tell_refused(&self, refused: u64, progress: Option<watch::Sender<Progress>>) {
-        self.shared.metrics.refuse(Refused::TopicLimit, refused);
+        self.context.metrics.refuse(Refused::TopicLimit, refused);
         if let Some(progress) = progress {
             progress.send_modify(|progress| progress.refused += refused);
         }
@@ -261,9 +227,9 @@ impl Router {
     /// Counts what publishers have sent, before bars are among it.
     fn note_taken(&self, now: UnixNanos) {
         let taken = self.sequencer.taken();
-        self.shared.metrics.ticks_in.add(taken.len() as u64);
+        self.context.metrics.ticks_in.add(taken.len() as u64);
         for run in taken.chunk_by(|a, b| a.feed == b.feed) {
-            self.shared.feeds.get(run[0].feed).ticked(run.len(), now);
+            self.context.feeds.get(run[0].feed).ticked(run.len(), now);
         }
     }
 
@@ -273,11 +239,11 @@ impl Router {
         let Some(bars) = &mut self.bars else { return false };
         let mut made = Vec::new();
         let more = bars.turn(self.sequencer.taken(), now, &mut made);
-        let metrics = &self.shared.metrics;
+        let metrics = &self.context.metrics;
         metrics.bars.add(made.len() as u64);
         metrics.bars_skipped(bars.skipped());
         metrics.bars_kept_bytes.set(bars.kept_bytes() as u64);
-        self.shared.minutes_open.store(bars.has_open_minutes(), Ordering::Relaxed);
+        self.context.minutes_open.store(bars.has_open_minutes(), Ordering::Relaxed);
         for run in made.chunk_by(|a, b| a.0 == b.0) {
             let ticks = run.iter().map(|(_, tick)| tick.clone()).collect();
             let refused = self.sequencer.take(run[0].0, ticks);
@@ -290,8 +256,8 @@ impl Router {
     fn append(&mut self, now: UnixNanos, made: usize) {
         let topics = self.sequencer.take_new_topics();
         if !topics.is_empty() {
-            self.shared.topics.add_ticked(&topics, now);
-            self.shared.metrics.topics.set(self.sequencer.topics() as u64);
+            self.context.topics.add_ticked(&topics, now);
+            self.context.metrics.topics.set(self.sequencer.topics() as u64);
         }
         let batch = self.sequencer.batch(now);
         if let Some(durable) = &mut self.durable {
@@ -302,7 +268,7 @@ impl Router {
         }
         self.without_bars.clear();
         if let Some(batch) = batch {
-            self.shared.live().log.append(Arc::new(batch));
+            self.context.log.append(Arc::new(batch));
         }
     }
 

@@ -1,18 +1,17 @@
 //! The feed `test`: one symbol that always ticks, so that a program can be tried when no market is open.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tickwire_protocol::{
     Conditions, Price, Quote, Seq, Symbol, Text, Tick, TickData, Trade, UnixNanos,
 };
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::fanout::FeedId;
-use crate::ingest::publisher::room;
-use crate::ingest::router::Ingest;
-use crate::server::Shared;
+use crate::ingest::handle::IngestHandle;
+use crate::ingest::message::Ingest;
 
 const SYMBOL: &str = "FAKEPACA";
 /// From one quote and trade to the next.
@@ -22,12 +21,12 @@ const MIDDLE_CENTS: u64 = 13_500;
 const NANOS_PER_CENT: u64 = 10_000_000;
 
 /// Feeds it until the hub closes.
-pub(crate) async fn run(shared: Arc<Shared>, feed: FeedId) {
+pub(crate) async fn run(ingest: IngestHandle, feed: FeedId, closing: CancellationToken) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while shared.closing.run_until_cancelled(interval.tick()).await.is_some() {
+    while closing.run_until_cancelled(interval.tick()).await.is_some() {
         let ticks = ticks(clock::wall());
-        let Some(permit) = room(&shared, ticks.len()).await else { return };
+        let Ok(permit) = ingest.reserve(ticks.len()).await else { return };
         let message = Ingest::Ticks {
             feed,
             ticks,
@@ -37,7 +36,7 @@ pub(crate) async fn run(shared: Arc<Shared>, feed: FeedId) {
             done: None,
             permit,
         };
-        if shared.ingest.send(message).await.is_err() {
+        if ingest.send(message).await.is_err() {
             return; // the router has ended
         }
     }

@@ -8,9 +8,8 @@ use std::{io, thread};
 
 use crate::clock;
 use crate::durable::{Archive, Storage};
-use crate::fanout::{Batch, DISK_READS_MAX, DiskIndex, DiskReadRequest};
-use crate::server::Shared;
-use crate::serving::timeline::ShardId;
+use crate::fanout::{DISK_READS_MAX, DiskIndex, DiskReadRequest};
+use crate::serving::shard_handle::{DiskReadReply, ShardHandle};
 
 /// Ticks read for one answer, as they are charged in memory, in bytes.
 const ANSWER_BYTES: usize = 1 << 20;
@@ -28,15 +27,8 @@ pub(crate) struct HistoryReaderHandle {
 
 #[derive(Debug)]
 pub(crate) enum Request {
-    Read { shard: ShardId, wanted: DiskReadRequest },
+    Read { shard: Arc<ShardHandle>, request: DiskReadRequest },
     End,
-}
-
-/// What was found: see [`Shard::complete_disk_read`](crate::fanout::Shard::complete_disk_read).
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) wanted: DiskReadRequest,
-    pub(crate) found: Option<Vec<Arc<Batch>>>,
 }
 
 impl HistoryReaderHandle {
@@ -47,8 +39,8 @@ impl HistoryReaderHandle {
     }
 
     /// Asks for ticks; says whether there will be an answer. There is room for as much as shards may ask.
-    pub(crate) fn ask(&self, shard: ShardId, wanted: DiskReadRequest) -> bool {
-        self.requests.try_send(Request::Read { shard, wanted }).is_ok()
+    pub(crate) fn ask(&self, shard: Arc<ShardHandle>, request: DiskReadRequest) -> bool {
+        self.requests.try_send(Request::Read { shard, request }).is_ok()
     }
 
     /// What is on disk, if that has changed since a version.
@@ -76,18 +68,21 @@ impl HistoryReaderHandle {
 pub(crate) fn spawn<S>(
     archive: Archive<S>,
     queue: Receiver<Request>,
-    shared: Arc<Shared>,
+    handle: Arc<HistoryReaderHandle>,
 ) -> io::Result<thread::JoinHandle<()>>
 where
     S: Storage + Send + 'static,
 {
     thread::Builder::new()
         .name("log-reader".to_owned())
-        .spawn(move || serve(archive, &queue, &shared))
+        .spawn(move || serve(archive, &queue, &handle))
 }
 
-fn serve<S: Storage>(mut archive: Archive<S>, queue: &Receiver<Request>, shared: &Shared) {
-    let Some(history) = &shared.archive else { return };
+fn serve<S: Storage>(
+    mut archive: Archive<S>,
+    queue: &Receiver<Request>,
+    handle: &HistoryReaderHandle,
+) {
     let mut looked = clock::monotonic();
     loop {
         let first = match queue.recv_timeout(INTERVAL) {
@@ -95,21 +90,21 @@ fn serve<S: Storage>(mut archive: Archive<S>, queue: &Receiver<Request>, shared:
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let mut wanted = Vec::new();
+        let mut requests = Vec::new();
         let mut ends = false;
         for request in first.into_iter().chain(queue.try_iter()) {
             match request {
-                Request::Read { shard, wanted: of } => wanted.push((shard, of)),
+                Request::Read { shard, request } => requests.push((shard, request)),
                 Request::End => ends = true,
             }
         }
-        answer(&mut archive, wanted, shared);
+        answer(&mut archive, requests);
         if ends {
             return;
         }
         if looked.elapsed() >= INTERVAL {
             looked = clock::monotonic();
-            history.set_disk_index(archive.disk_index(clock::wall()));
+            handle.set_disk_index(archive.disk_index(clock::wall()));
         }
     }
 }
@@ -117,16 +112,15 @@ fn serve<S: Storage>(mut archive: Archive<S>, queue: &Receiver<Request>, shared:
 /// Answers in the order of the log, so that each file is read once, and the same once for all.
 fn answer<S: Storage>(
     archive: &mut Archive<S>,
-    mut wanted: Vec<(ShardId, DiskReadRequest)>,
-    shared: &Shared,
+    mut requests: Vec<(Arc<ShardHandle>, DiskReadRequest)>,
 ) {
-    wanted.sort_by_key(|(_, wanted)| wanted.from);
-    for same in wanted.chunk_by(|(_, one), (_, other)| one.from == other.from) {
+    requests.sort_by_key(|(_, request)| request.from);
+    for same in requests.chunk_by(|(_, one), (_, other)| one.from == other.from) {
         let found = archive.read(same[0].1.from, ANSWER_BYTES).ok();
-        for (shard, wanted) in same {
-            let shard = shared.shard(*shard);
+        for (shard, request) in same {
+            let reply = DiskReadReply { request: *request, found: found.clone() };
             // There is room for as much as the shard may ask; if it has ended nobody waits.
-            let _ended = shard.older.try_send(Answer { wanted: *wanted, found: found.clone() });
+            let _ended = shard.disk_reads.try_send(reply);
             shard.waker.wake();
         }
     }

@@ -42,7 +42,7 @@ mod tests {
     #[tokio::test]
     async fn shard_with_a_full_queue_or_none_at_all_gives_no_answer() {
         let (timeline, inboxes) =
-            Timeline::new(Log::new(1_000, 1_000), Duration::ZERO, &[prepare().unwrap()]);
+            Timeline::new(Log::new(1_000, 1_000), Duration::ZERO, vec![prepare().unwrap().waker]);
         let symbols = [Symbol::new("A").unwrap()];
         let ask = || last_values(&timeline, FeedId(0), &[Channel::Trades], &symbols);
         let waiting: Vec<_> = (0..QUERIES_MAX).map(|_| Box::pin(ask())).collect();

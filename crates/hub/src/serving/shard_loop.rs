@@ -17,31 +17,33 @@ mod writing;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 use tickwire_protocol::{Tick, UnixNanos};
 
+use crate::access::keys::Keys;
 use crate::clock;
 use crate::config::Config;
 use crate::fanout::{
     Acks, Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard,
 };
-use crate::server::Shared;
-use crate::serving::history_reader::Answer;
+use crate::serving::history_reader::HistoryReaderHandle;
+use crate::serving::new_connection::{BareStream, NewConnection, PendingSession};
 use crate::serving::session_protocol::SessionProtocol;
+use crate::serving::shard_handle::{DiskReadReply, Inbox, ShardHandle, ShardId};
 use crate::serving::shard_query::{QUERIES_MAX, QUERIES_PER_TURN, ShardQuery};
-use crate::serving::timeline::{ShardHandle, ShardId, Timeline};
-use crate::state::shared_log::ShardWaker;
-pub(crate) use connection::PendingSession;
+use crate::serving::timeline::Timeline;
+use crate::state::feeds::Feeds;
+use crate::state::lifecycle::Lifecycle;
+use crate::state::shard_waker::ShardWaker;
+use crate::state::topic_registry::TopicRegistry;
 pub use connection::Reader;
 use connection::{Connection, Stage};
 use drain::Drain;
 use pacing::Pacing;
 use reading::CONTROLS_BYTES;
-pub(crate) use transport::BareStream;
 use transport::Transport;
 use writing::CLOSE_TIME_MAX;
 
@@ -56,23 +58,6 @@ const BATCH_TIME_MAX: Duration = Duration::from_millis(5);
 const DOZE_MAX: Duration = Duration::from_millis(10);
 /// Token of the waker; connections have their slot.
 const WAKER: Token = Token(usize::MAX);
-
-/// A connection behind its opening handshake.
-#[derive(Debug)]
-pub(crate) struct NewConnection {
-    pub(crate) stream: BareStream,
-    pub(crate) pending: PendingSession,
-}
-
-/// What comes to a shard.
-#[derive(Debug)]
-pub(crate) struct Inbox {
-    pub(crate) connections: Receiver<NewConnection>,
-    /// Old ticks it has asked for.
-    pub(crate) answers: Receiver<Answer>,
-    /// Queries of the HTTP API.
-    pub(crate) queries: Receiver<ShardQuery>,
-}
 
 /// One shard's poll, made before its thread so that its waker can be shared.
 pub(crate) struct Prepared {
@@ -90,22 +75,43 @@ pub(crate) fn prepare() -> io::Result<Prepared> {
     Ok(Prepared { poll, waker: Arc::new(ShardWaker::new(waker)) })
 }
 
-/// Starts a shard's thread, where `last_before` is the last tick of each topic that has none in the log any
-/// more. It ends after [`Hub::shutdown`](crate::Hub::shutdown) once its connections have.
+/// What all shard loops share with the rest of the hub.
+#[derive(Debug, Clone)]
+pub(crate) struct ShardContext {
+    pub(crate) config: Arc<Config>,
+    pub(crate) epoch: Arc<str>,
+    pub(crate) feeds: Arc<Feeds>,
+    pub(crate) topics: Arc<TopicRegistry>,
+    pub(crate) keys: Arc<Keys>,
+    /// Reads ticks that memory no longer holds; `None` without a log on disk.
+    pub(crate) history: Option<Arc<HistoryReaderHandle>>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+}
+
+/// What one shard starts with.
+pub(crate) struct ShardStart {
+    pub(crate) id: ShardId,
+    pub(crate) prepared: Prepared,
+    pub(crate) inbox: Inbox,
+    /// The timeline that it follows.
+    pub(crate) timeline: Arc<Timeline>,
+    /// The last tick of each topic that has none in the log.
+    pub(crate) last_before: Arc<[(FeedId, Tick, Position)]>,
+}
+
+/// Starts a shard's thread. It ends once the hub is stopping and its connections have ended.
 ///
 /// # Errors
 /// If the thread cannot be started.
 pub(crate) fn spawn(
-    prepared: Prepared,
-    number: ShardId,
-    shared: Arc<Shared>,
-    inbox: Inbox,
-    last_before: &[(FeedId, Tick, Position)],
+    start: ShardStart,
+    context: ShardContext,
 ) -> io::Result<thread::JoinHandle<()>> {
+    let ShardStart { id, prepared, inbox, timeline, last_before } = start;
     let now = clock::monotonic();
-    let market = &shared.markets[number.market];
-    let mut core = Shard::new(limits(&shared, market), market.log.start()).in_epoch(&shared.epoch);
-    for (feed, tick, at) in last_before {
+    let limits = limits(&context, &timeline);
+    let mut core = Shard::new(limits, timeline.log.start()).in_epoch(&context.epoch);
+    for (feed, tick, at) in last_before.iter() {
         core.restore(*feed, tick.clone(), *at);
     }
     let task = ShardTask {
@@ -123,7 +129,9 @@ pub(crate) fn spawn(
         unread: Vec::new(),
         reading_until: now,
         paused: Vec::new(),
-        number,
+        id,
+        handle: timeline.shards[id.shard].clone(),
+        timeline,
         now,
         next_sweep: now,
         swept: now,
@@ -135,9 +143,9 @@ pub(crate) fn spawn(
         rotation: 0,
         pacing: Pacing::default(),
         drain: None,
-        shared,
+        context,
     };
-    thread::Builder::new().name(format!("shard-{number}")).spawn(move || task.run())
+    thread::Builder::new().name(format!("shard-{id}")).spawn(move || task.run())
 }
 
 /// How long the sessions of all shards take to end, from the beginning of a drain, at the most.
@@ -145,11 +153,11 @@ pub(crate) fn drain_time_max(config: &Config) -> Duration {
     config.drain_duration + config.slow_grace + CLOSE_TIME_MAX
 }
 
-fn limits(shared: &Shared, market: &Timeline) -> Limits {
-    let config = &shared.config;
-    let shards = market.shards.len();
+fn limits(context: &ShardContext, timeline: &Timeline) -> Limits {
+    let config = &context.config;
+    let shards = timeline.shards.len();
     Limits {
-        feeds: shared.feeds.all().len(),
+        feeds: context.feeds.all().len(),
         names_per_session: config.subscriptions_per_session_max,
         names: config.subscriptions_max / shards,
         waiting_topics: config.waiting_topics_max,
@@ -167,7 +175,7 @@ struct ShardTask {
     waker: Arc<ShardWaker>,
     inbox: Inbox,
     arrived: Vec<NewConnection>,
-    answers: Vec<Answer>,
+    answers: Vec<DiskReadReply>,
     queries: VecDeque<ShardQuery>,
     disk_index_version: u64,
     /// By slot of the session.
@@ -180,7 +188,10 @@ struct ShardTask {
     reading_until: Instant,
     /// Sessions whose commands wait until answers have been fetched, each once.
     paused: Vec<SessionId>,
-    number: ShardId,
+    id: ShardId,
+    handle: Arc<ShardHandle>,
+    /// The timeline that it follows.
+    timeline: Arc<Timeline>,
     /// The turn's monotonic time.
     now: Instant,
     next_sweep: Instant,
@@ -200,7 +211,7 @@ struct ShardTask {
     pacing: Pacing,
     /// The hub goes away: every connection will have a deadline.
     drain: Option<Drain>,
-    shared: Arc<Shared>,
+    context: ShardContext,
 }
 
 impl ShardTask {
@@ -214,7 +225,7 @@ impl ShardTask {
             if let Err(error) = polled
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                tracing::error!(%error, shard = %self.number, "cannot wait for events");
+                tracing::error!(%error, shard = %self.id, "cannot wait for events");
             }
             self.turn(&mut events);
         }
@@ -225,10 +236,10 @@ impl ShardTask {
     fn take_up_past(&mut self) {
         while self.is_behind() {
             self.now = clock::monotonic();
-            self.core.begin_turn(self.wall(), self.market().log.start());
+            self.core.begin_turn(self.wall(), self.timeline.log.start());
             self.follow_log();
         }
-        self.handle().head.set(self.core.head().0);
+        self.handle.head.set(self.core.head().0);
     }
 
     /// How long there is nothing to do. In a rest, and while nobody is in a hurry, ticks need not wake
@@ -243,7 +254,7 @@ impl ShardTask {
             self.waker.falls_asleep();
         }
         self.arrived.extend(self.inbox.connections.try_iter());
-        self.answers.extend(self.inbox.answers.try_iter());
+        self.answers.extend(self.inbox.disk_reads.try_iter());
         let room = QUERIES_MAX - self.queries.len();
         self.queries.extend(self.inbox.queries.try_iter().take(room));
         match rest {
@@ -257,11 +268,11 @@ impl ShardTask {
 
     /// Whether there is something in the log that it has not seen.
     fn is_behind(&self) -> bool {
-        self.core.head() != self.market().log.head()
+        self.core.head() != self.timeline.log.head()
     }
 
     fn has_ended(&self) -> bool {
-        self.shared.is_stopping() && self.core.sessions() == 0
+        self.context.lifecycle.is_stopping() && self.core.sessions() == 0
     }
 
     fn has_work(&self) -> bool {
@@ -270,15 +281,15 @@ impl ShardTask {
             || !self.arrived.is_empty()
             || !self.answers.is_empty()
             || !self.queries.is_empty()
-            || self.feeds_version != self.shared.feeds.version()
-            || self.closed_sessions != self.shared.keys.closed_sessions()
-            || (self.drain.is_none() && self.shared.is_draining())
+            || self.feeds_version != self.context.feeds.version()
+            || self.closed_sessions != self.context.keys.closed_sessions()
+            || (self.drain.is_none() && self.context.lifecycle.is_draining())
     }
 
     fn turn(&mut self, events: &mut Events) {
         self.now = clock::monotonic();
         let began = self.now;
-        self.core.begin_turn(self.wall(), self.market().log.start());
+        self.core.begin_turn(self.wall(), self.timeline.log.start());
         if !self.core.is_eager() {
             self.follow_log(); // it was not woken for ticks, and commands ask for what is now
         }
@@ -301,26 +312,17 @@ impl ShardTask {
         }
         self.resume_paused();
         self.run_timers();
-        self.shared.topics.apply(self.number.market, &self.core.take_interest_changes());
-        self.handle().head.set(self.core.head().0);
-        let metrics = &self.handle().metrics;
+        self.context.topics.apply(self.id.timeline, &self.core.take_interest_changes());
+        self.handle.head.set(self.core.head().0);
+        let metrics = &self.handle.metrics;
         metrics.publish(&self.core.stats());
         metrics.sessions.set(self.core.sessions() as u64);
         metrics.turn_seconds.observe((clock::monotonic() - began).as_secs_f64());
     }
 
-    fn handle(&self) -> &ShardHandle {
-        self.shared.shard(self.number)
-    }
-
     /// The time in its market: everything in a delayed one happens as if it were that time.
     fn wall(&self) -> UnixNanos {
-        self.market().shows_until(clock::wall())
-    }
-
-    /// What it follows.
-    fn market(&self) -> &Timeline {
-        &self.shared.markets[self.number.market]
+        self.timeline.shows_until(clock::wall())
     }
 
     fn connection(&mut self, id: SessionId) -> Option<&mut Connection> {
@@ -347,22 +349,23 @@ impl ShardTask {
 
     /// Takes what was read from disk, and notes what is there.
     fn take_disk_reads(&mut self) {
-        let Some(history) = &self.shared.archive else { return };
+        let Some(history) = &self.context.history else { return };
         if let Some(disk_index) = history.disk_index_since(&mut self.disk_index_version) {
             self.core.set_disk_index(disk_index);
         }
-        for Answer { wanted, found } in self.answers.drain(..).chain(self.inbox.answers.try_iter())
+        for DiskReadReply { request, found } in
+            self.answers.drain(..).chain(self.inbox.disk_reads.try_iter())
         {
-            self.core.complete_disk_read(wanted, found);
+            self.core.complete_disk_read(request, found);
         }
     }
 
     /// Asks for what sessions need from disk.
     fn submit_disk_reads(&mut self) {
-        for wanted in self.core.take_disk_reads() {
-            let history = self.shared.archive.as_ref();
-            if !history.is_some_and(|history| history.ask(self.number, wanted)) {
-                self.core.complete_disk_read(wanted, None);
+        for request in self.core.take_disk_reads() {
+            let history = self.context.history.as_ref();
+            if !history.is_some_and(|history| history.ask(self.handle.clone(), request)) {
+                self.core.complete_disk_read(request, None);
             }
         }
     }
@@ -386,7 +389,7 @@ impl ShardTask {
             if let Err(error) = self.adopt(id, stream, pending) {
                 tracing::debug!(%error, "a connection ended before its session began");
                 self.core.close(id);
-                self.handle().metrics.assigned.sub(1);
+                self.handle.metrics.assigned.sub(1);
                 continue;
             }
             self.greet(id);
@@ -401,7 +404,7 @@ impl ShardTask {
         let mut transport = Transport::new(stream)?;
         let slot = id.0 as usize;
         transport.register(self.poll.registry(), Token(slot))?;
-        let connection = Connection::new(transport, new, &self.shared.config, self.now);
+        let connection = Connection::new(transport, new, &self.context.config, self.now);
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
@@ -411,11 +414,11 @@ impl ShardTask {
 
     /// Tells sessions of feeds whose state has changed.
     fn follow_feeds(&mut self) {
-        let version = self.shared.feeds.version();
+        let version = self.context.feeds.version();
         if version == self.feeds_version {
             return;
         }
-        let changed = self.shared.feeds.changed_since(self.feeds_version);
+        let changed = self.context.feeds.changed_since(self.feeds_version);
         self.feeds_version = version;
         for slot in 0..self.connections.len() {
             if let Some(connection) = &self.connections[slot]
@@ -423,7 +426,7 @@ impl ShardTask {
                 && connection.is_told_more()
                 && changed.contains(&connection.handshake.feed)
             {
-                let element = self.shared.feeds.get(connection.handshake.feed).element();
+                let element = self.context.feeds.get(connection.handshake.feed).element();
                 let id = SessionId(u32::try_from(slot).unwrap_or(u32::MAX));
                 self.core.control(id, &element);
             }
@@ -432,7 +435,7 @@ impl ShardTask {
 
     /// Applies all that is in the log by now.
     fn follow_log_to_its_head(&mut self) {
-        let head = self.market().log.head();
+        let head = self.timeline.log.head();
         while self.core.head() < head {
             self.follow_log();
         }
@@ -451,18 +454,14 @@ impl ShardTask {
         let mut applied = 0;
         while applied < BATCHES_PER_TURN {
             let head = self.core.head();
-            let read = self.shared.markets[self.number.market].log.read(
-                head,
-                BATCHES_PER_LOOK,
-                &mut self.batches,
-            );
+            let read = self.timeline.log.read(head, BATCHES_PER_LOOK, &mut self.batches);
             if let Err(fell_out) = read {
-                if fell_out.start == self.market().log.hole_end() {
+                if fell_out.start == self.timeline.log.hole_end() {
                     self.core.skip(fell_out.start);
                     continue;
                 }
                 tracing::warn!(
-                    shard = %self.number,
+                    shard = %self.id,
                     "fell out of the log: it is too slow or too small"
                 );
                 self.core.fell_out(fell_out.start);

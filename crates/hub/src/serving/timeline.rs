@@ -1,76 +1,43 @@
-//! A log and the shards that follow it: the live market, or the same some time later.
+//! Timelines: a log and the shards that follow it, live or delayed.
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use tickwire_protocol::UnixNanos;
-use tokio::sync::oneshot;
 
-use crate::fanout::{DISK_READS_MAX, Log};
-use crate::metrics::{Cell, ShardMetrics};
-use crate::serving::history_reader::Answer;
-use crate::serving::shard_loop::{Inbox, NewConnection, Prepared};
-use crate::serving::shard_query::{NoAnswer, QUERIES_MAX, ShardQuery};
-use crate::state::shared_log::{ShardWaker, SharedLog};
+use crate::fanout::Log;
+use crate::metrics::Cell;
+use crate::serving::shard_handle::{Inbox, ShardHandle};
+use crate::state::shard_waker::ShardWaker;
+use crate::state::shared_log::SharedLog;
 
-/// What the sessions of some views follow. The first market of a hub is live: its log is the router's.
+/// A log and the shards that follow it. The log of the live timeline is the router's; that of a
+/// delayed one is filled by its delayer.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    pub(crate) log: SharedLog,
-    /// How much later than the live market its ticks come, by their receive time.
+    pub(crate) log: Arc<SharedLog>,
+    /// How much later than the router received them ticks enter the log; zero if live.
     pub(crate) delay: Duration,
-    pub(crate) shards: Vec<ShardHandle>,
-    /// Ticks that were not to be had any more when they were due.
+    pub(crate) shards: Vec<Arc<ShardHandle>>,
+    /// Ticks that history no longer held when they were due.
     pub(crate) lost: Cell,
 }
 
-/// The way to one shard.
-#[derive(Debug)]
-pub(crate) struct ShardHandle {
-    pub(crate) inbox: SyncSender<NewConnection>,
-    /// Old ticks it has asked for.
-    pub(crate) older: SyncSender<Answer>,
-    /// Queries of the HTTP API.
-    queries: SyncSender<ShardQuery>,
-    pub(crate) waker: Arc<ShardWaker>,
-    pub(crate) metrics: ShardMetrics,
-    /// Position behind the last tick it has dealt with.
-    pub(crate) head: Cell,
-}
-
-/// Which shard of the hub: its market, and its number there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ShardId {
-    pub(crate) market: usize,
-    pub(crate) shard: usize,
-}
-
-/// Connections handed over to a shard and not yet taken, at the most.
-const INBOX_MAX: usize = 4_096;
-/// How long a shard may take to answer a query.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
-
 impl Timeline {
-    /// A market of these shards, and what will come to them.
-    pub(crate) fn new(log: Log, delay: Duration, prepared: &[Prepared]) -> (Self, Vec<Inbox>) {
-        let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
-        for prepared in prepared {
-            let (inbox, connections) = sync_channel(INBOX_MAX);
-            let (older, answers) = sync_channel(DISK_READS_MAX);
-            let (queries, asked) = sync_channel(QUERIES_MAX);
-            let (waker, metrics) = (prepared.waker.clone(), ShardMetrics::new());
-            let head = Cell::default();
-            shards.push(ShardHandle { inbox, older, queries, waker, metrics, head });
-            inboxes.push(Inbox { connections, answers, queries: asked });
-        }
-        let wakers = prepared.iter().map(|shard| shard.waker.clone()).collect();
-        (Self { log: SharedLog::new(log, wakers), delay, shards, lost: Cell::default() }, inboxes)
+    /// A timeline with one shard per waker, and the inboxes of these shards.
+    pub(crate) fn new(
+        log: Log,
+        delay: Duration,
+        wakers: Vec<Arc<ShardWaker>>,
+    ) -> (Self, Vec<Inbox>) {
+        let handles = wakers.iter().cloned().map(ShardHandle::new);
+        let (shards, inboxes) = handles.map(|(handle, inbox)| (Arc::new(handle), inbox)).unzip();
+        let log = Arc::new(SharedLog::new(log, wakers));
+        (Self { log, delay, shards, lost: Cell::default() }, inboxes)
     }
 
-    /// The shard with the fewest sessions, which is to have one more.
-    pub(crate) fn least_loaded(&self) -> Option<&ShardHandle> {
+    /// The shard with the fewest sessions. Counts one session more for it.
+    pub(crate) fn assign_shard(&self) -> Option<&ShardHandle> {
         let shard = self.shards.iter().min_by_key(|shard| shard.metrics.assigned.get())?;
         shard.metrics.assigned.add(1);
         Some(shard)
@@ -88,28 +55,33 @@ impl Timeline {
     }
 }
 
-impl ShardHandle {
-    /// Sends a query to the shard and waits for the answer.
-    ///
-    /// # Errors
-    /// If the shard is too busy to answer, or the hub is stopping.
-    pub(crate) async fn query<T>(
-        &self,
-        query: impl FnOnce(oneshot::Sender<T>) -> ShardQuery,
-    ) -> Result<T, NoAnswer> {
-        let (answer, answered) = oneshot::channel();
-        self.queries.try_send(query(answer)).map_err(|_| NoAnswer)?;
-        self.waker.wake();
-        let answered = tokio::time::timeout(ANSWER_TIME_MAX, answered).await;
-        answered.map_err(|_| NoAnswer)?.map_err(|_| NoAnswer)
-    }
-}
+/// All timelines of the hub: the live one first, then one for each delay.
+#[derive(Debug, Clone)]
+pub(crate) struct Timelines(Arc<[Arc<Timeline>]>);
 
-impl fmt::Display for ShardId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.market {
-            0 => write!(f, "{}", self.shard),
-            market => write!(f, "{market}.{}", self.shard),
-        }
+impl Timelines {
+    /// The timelines, of which there must be at least the live one.
+    pub(crate) fn new(live: Arc<Timeline>, delayed: Vec<Arc<Timeline>>) -> Self {
+        Self(std::iter::once(live).chain(delayed).collect())
+    }
+
+    /// The timeline whose log the router writes.
+    pub(crate) fn live(&self) -> &Timeline {
+        &self.0[0]
+    }
+
+    /// The timeline of an index, as views name it.
+    pub(crate) fn get(&self, index: usize) -> &Arc<Timeline> {
+        &self.0[index]
+    }
+
+    /// All of them, by index.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Timeline>> {
+        self.0.iter()
+    }
+
+    /// The shards of all timelines.
+    pub(crate) fn shards(&self) -> impl Iterator<Item = &Arc<ShardHandle>> {
+        self.0.iter().flat_map(|timeline| &timeline.shards)
     }
 }

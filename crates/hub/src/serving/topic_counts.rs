@@ -3,8 +3,8 @@
 use tickwire_protocol::{Channel, Symbol};
 
 use crate::fanout::FeedId;
+use crate::serving::shard_handle::ShardHandle;
 use crate::serving::shard_query::{NoAnswer, ShardQuery, TopicCount};
-use crate::serving::timeline::ShardHandle;
 
 /// Most topics in one query to a shard; longer lists take several queries, and the shard serves its
 /// sessions in between.

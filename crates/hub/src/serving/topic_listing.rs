@@ -12,7 +12,7 @@ use tickwire_protocol::{Channel, Symbol, UnixNanos};
 use tokio::sync::Semaphore;
 
 use crate::serving::shard_query::{NoAnswer, TopicCount};
-use crate::serving::timeline::Timeline;
+use crate::serving::timeline::{Timeline, Timelines};
 use crate::serving::topic_counts::topic_counts;
 use crate::serving::topic_rates::TopicRates;
 use crate::state::topic_registry::TopicRegistry;
@@ -94,7 +94,7 @@ impl TopicLister {
     pub(crate) async fn list(
         &self,
         query: TopicQuery,
-        timelines: &[Timeline],
+        timelines: &Timelines,
         now: Instant,
         wall: UnixNanos,
     ) -> Result<TopicPage, NoAnswer> {
@@ -102,8 +102,8 @@ impl TopicLister {
         let listed = |(name, view): (String, View)| ListedView {
             name,
             view,
-            until: timelines[view.market].shows_until(wall),
-            rates: self.rates.request(view.market, now),
+            until: timelines.get(view.timeline).shows_until(wall),
+            rates: self.rates.request(view.timeline, now),
         };
         let views: Vec<_> = views.into_iter().map(listed).collect();
         let ranking = Ranking { views, may_read, sort, cursor };
@@ -128,13 +128,13 @@ impl TopicLister {
 async fn topics(
     ranking: &Ranking,
     ranks: Vec<Rank>,
-    timelines: &[Timeline],
+    timelines: &Timelines,
 ) -> Result<Vec<ListedTopic>, NoAnswer> {
     let mut counts: Vec<Option<TopicCount>> = vec![None; ranks.len()];
     for (id, timeline) in timelines.iter().enumerate() {
         let (places, keys): (Vec<_>, Vec<_>) = (0..)
             .zip(&ranks)
-            .filter(|(_, rank)| ranking.view(rank).view.market == id)
+            .filter(|(_, rank)| ranking.view(rank).view.timeline == id)
             .map(|(place, rank)| (place, ranking.key(rank)))
             .unzip();
         let found = topic_counts(timeline.any_shard(), &keys).await?;

@@ -1,11 +1,12 @@
 //! The log as the router and the shards share it.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tickwire_protocol::UnixNanos;
 
 use crate::fanout::{Batch, Log, LogOverrun, Position};
+use crate::state::shard_waker::ShardWaker;
 
 /// One log for all. The lock is held for an append or for the copy of a few pointers, once a turn;
 /// positions can be read without it.
@@ -17,63 +18,6 @@ pub(crate) struct SharedLog {
     /// Where it went on behind the last hole; 0 if it has none.
     hole_end: AtomicU64,
     wakers: Vec<Arc<ShardWaker>>,
-}
-
-/// A shard's way to be woken: nobody wakes it unless it sleeps.
-#[derive(Debug)]
-pub(crate) struct ShardWaker {
-    waker: mio::Waker,
-    sleep: AtomicU8,
-}
-
-const AWAKE: u8 = 0;
-/// It will look at the log in time by itself.
-const DOZING: u8 = 1;
-const ASLEEP: u8 = 2;
-
-impl ShardWaker {
-    pub(crate) const fn new(waker: mio::Waker) -> Self {
-        Self { waker, sleep: AtomicU8::new(AWAKE) }
-    }
-
-    /// The shard is about to sleep; it must look for work once more after this.
-    pub(crate) fn falls_asleep(&self) {
-        self.sleep.store(ASLEEP, Ordering::SeqCst);
-    }
-
-    /// The same, but ticks need not wake it.
-    pub(crate) fn dozes(&self) {
-        self.sleep.store(DOZING, Ordering::SeqCst);
-    }
-
-    pub(crate) fn is_awake(&self) {
-        self.sleep.store(AWAKE, Ordering::SeqCst);
-    }
-
-    /// Wakes the shard if it sleeps.
-    pub(crate) fn wake(&self) {
-        if self.sleep.swap(AWAKE, Ordering::SeqCst) != AWAKE {
-            self.ring();
-        }
-    }
-
-    /// Wakes the shard if it sleeps and wants to know of ticks.
-    fn wake_for_ticks(&self) {
-        let woken = self.sleep.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst);
-        if woken.is_ok() {
-            self.ring();
-        }
-    }
-
-    fn is_dozing(&self) -> bool {
-        self.sleep.load(Ordering::SeqCst) == DOZING
-    }
-
-    fn ring(&self) {
-        if let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "cannot wake a shard");
-        }
-    }
 }
 
 impl SharedLog {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use crate::config::NamedView;
 use crate::fanout::FeedId;
 
-/// What a subscriber follows: a feed, as one of the hub's markets has it.
+/// What a subscriber follows: a feed, as one of the hub's timelines has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct View {
     pub(crate) feed: FeedId,
-    /// Number of the market.
-    pub(crate) market: usize,
+    /// Index of the timeline.
+    pub(crate) timeline: usize,
 }
 
 /// All views there are, by name.
@@ -18,11 +18,11 @@ pub(crate) struct View {
 pub(crate) struct Views(BTreeMap<String, View>);
 
 impl Views {
-    /// Views of markets with these delays.
+    /// Views of timelines with these delays.
     pub(crate) fn new(named: Vec<NamedView>, delays: &[std::time::Duration]) -> Self {
         let view = |NamedView { name, feed, delay }: NamedView| {
-            let market = delays.iter().position(|of_market| *of_market == delay)?;
-            Some((name, View { feed, market }))
+            let timeline = delays.iter().position(|of_timeline| *of_timeline == delay)?;
+            Some((name, View { feed, timeline }))
         };
         Self(named.into_iter().filter_map(view).collect())
     }

@@ -5,29 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 use super::Keys;
 use super::file::{self, KeyList, KeysError};
-use crate::server::Shared;
+use crate::state::views::Views;
 
 /// Time between two reads of the file. The file is small, and comparing its text finds every change,
 /// which times of modification do not.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Applies changes of the keys file until the hub stops. A file with an error changes nothing.
-pub(crate) async fn follow(shared: Arc<Shared>) {
-    if shared.keys.is_open() {
+pub(crate) async fn follow(keys: Arc<Keys>, views: Arc<Views>, closing: CancellationToken) {
+    if keys.is_open() {
         return;
     }
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut file = WatchedFile::default();
     let mut unknown_views = BTreeSet::new();
-    while shared.closing.run_until_cancelled(interval.tick()).await.is_some() {
-        let keys = shared.keys.clone();
-        let polled = tokio::task::spawn_blocking(move || keys.poll_file(file)).await;
+    while closing.run_until_cancelled(interval.tick()).await.is_some() {
+        let polled_keys = keys.clone();
+        let polled = tokio::task::spawn_blocking(move || polled_keys.poll_file(file)).await;
         file = polled.unwrap_or_default();
-        unknown_views = shared.keys.warn_of_unknown_views(&shared.views, &unknown_views);
+        unknown_views = keys.warn_of_unknown_views(&views, &unknown_views);
     }
 }
 

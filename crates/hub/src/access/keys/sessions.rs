@@ -9,7 +9,7 @@ use tickwire_protocol::UnixNanos;
 use tokio_util::sync::CancellationToken;
 
 use crate::fanout::CloseReason;
-use crate::state::shared_log::ShardWaker;
+use crate::state::shard_waker::ShardWaker;
 
 /// A subscriber's session that is about to be registered at its key.
 #[derive(Debug)]

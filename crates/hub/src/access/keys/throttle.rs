@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::access::admission::machine;
+use crate::access::admission::client_prefix;
 
 /// Delay after the first failure. It doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ impl Failures {
 impl Throttle {
     /// Counts a failure and returns how long its answer should take.
     pub(crate) fn failed(&mut self, address: IpAddr, now: Instant) -> Duration {
-        let address = machine(address);
+        let address = client_prefix(address);
         if !self.failures.contains_key(&address) {
             self.make_room(now);
         }
@@ -56,7 +56,7 @@ impl Throttle {
 
     /// Returns how long the next handshake from an address should be delayed.
     pub(crate) fn delay(&self, address: IpAddr, now: Instant) -> Duration {
-        match self.failures.get(&machine(address)) {
+        match self.failures.get(&client_prefix(address)) {
             Some(failures) if !failures.is_forgotten(now) => failures.delay(),
             _ => Duration::ZERO,
         }
@@ -64,7 +64,7 @@ impl Throttle {
 
     /// Forgets the failures of an address that has sent a right key.
     pub(crate) fn succeeded(&mut self, address: IpAddr) {
-        self.failures.remove(&machine(address));
+        self.failures.remove(&client_prefix(address));
     }
 
     /// Makes room for another address when the table is full: forgets all addresses whose failures are

@@ -12,12 +12,12 @@ use super::{
     read_file,
 };
 use crate::durable::bytes::Damage;
-use crate::durable::compactor::CHECKPOINT_SHARE;
 use crate::durable::epoch::EpochFile;
-use crate::durable::segment::{BROKEN_RECORD, Header, Records, Tail, UnknownFeed};
+use crate::durable::segment::{
+    BROKEN_RECORD, CHECKPOINT_SHARE, Header, Records, Segment, Tail, UnknownFeed,
+};
 use crate::durable::state::{NOT_CONTIGUOUS, State};
 use crate::durable::storage::{FILE_BYTES_MAX, FileKind, Storage, file_kind, segment_name};
-use crate::durable::writer::Segment;
 use crate::fanout::{Batch, FeedId, Position, TopicId};
 
 /// A log being read: the state so far, and the batches to load into memory.

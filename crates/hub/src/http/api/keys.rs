@@ -8,10 +8,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 
-use super::super::Peer;
-use super::super::guard::{Need, guard};
-use crate::access::keys::{Grant, KeySessions, Role};
-use crate::server::Shared;
+use super::super::connection::Peer;
+use super::super::gate::{Gate, Need};
+use crate::access::keys::{Grant, KeySessions, Keys, Role};
 
 #[derive(Debug, Serialize)]
 struct Answer {
@@ -41,20 +40,20 @@ struct KeyEntry {
 }
 
 /// Whether somebody may see who is there: administrators, and everybody where the hub is open.
-pub(super) fn may_see(shared: &Shared, grant: &Grant) -> bool {
-    shared.keys.is_open() || grant.is_admin()
+pub(super) fn may_see(keys: &Keys, grant: &Grant) -> bool {
+    keys.is_open() || grant.is_admin()
 }
 
 /// `GET /api/keys`
 pub(in super::super) async fn keys(
-    State(shared): State<Arc<Shared>>,
+    State(gate): State<Arc<Gate>>,
     Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
-    let need = if shared.keys.is_open() { Need::Read } else { Need::Admin };
-    match guard(&shared, peer, &headers, need).await {
+    let need = if gate.keys.is_open() { Need::Read } else { Need::Admin };
+    match gate.authorize(peer, &headers, need).await {
         Ok(_) => {
-            let keys = shared.keys.sessions().into_iter().map(entry).collect();
+            let keys = gate.keys.sessions().into_iter().map(entry).collect();
             Json(Answer { keys }).into_response()
         }
         Err(refusal) => *refusal,

@@ -9,14 +9,17 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use tickwire_protocol::FeedState;
 
-use super::super::Peer;
-use super::super::guard::{Need, guard};
+use super::super::FrontState;
+use super::super::connection::Peer;
+use super::super::directory::Directory;
+use super::super::gate::Need;
+use super::super::telemetry::Telemetry;
 use super::keys::may_see;
 use crate::access::keys::{Grant, Role};
 use crate::clock;
 use crate::metrics::Cell;
-use crate::server::Shared;
-use crate::serving::timeline::ShardHandle;
+use crate::serving::shard_handle::ShardHandle;
+use crate::serving::timeline::Timelines;
 use crate::state::feeds::FeedStatus;
 use crate::state::sources::Source;
 
@@ -107,46 +110,48 @@ struct DiskEntry {
 
 /// `GET /api/status`: of feeds and views, those that the one who asks may read.
 pub(in super::super) async fn status(
-    State(shared): State<Arc<Shared>>,
+    State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
-    match guard(&shared, peer, &headers, Need::Read).await {
-        Ok(grant) => Json(status_for(&shared, &grant)).into_response(),
+    match front.gate.authorize(peer, &headers, Need::Read).await {
+        Ok(grant) => Json(status_for(&front, &grant)).into_response(),
         Err(refusal) => *refusal,
     }
 }
 
-fn status_for(shared: &Shared, grant: &Grant) -> Status {
-    let sum = |of: fn(&ShardHandle) -> &Cell| shared.shards().map(|shard| of(shard).get()).sum();
-    let views = views(shared, grant);
+fn status_for(front: &FrontState, grant: &Grant) -> Status {
+    let FrontState { directory, telemetry, .. } = front;
+    let Telemetry { timelines, metrics, keys, .. } = &**telemetry;
+    let sum = |of: fn(&ShardHandle) -> &Cell| timelines.shards().map(|shard| of(shard).get()).sum();
+    let views = views(directory, timelines, grant);
     let is_seen = |feed: &&FeedStatus| views.iter().any(|view| view.feed == feed.name.as_str());
-    let feeds = shared.feeds.all().iter().filter(is_seen).map(feed_entry).collect();
+    let feeds = telemetry.feeds.all().iter().filter(is_seen).map(feed_entry).collect();
     Status {
         version: env!("CARGO_PKG_VERSION"),
-        epoch: shared.epoch.clone(),
-        uptime_s: (clock::monotonic() - shared.started).as_secs(),
+        epoch: telemetry.epoch.to_string(),
+        uptime_s: (clock::monotonic() - telemetry.started).as_secs(),
         role: grant.role(),
-        may_see_keys: may_see(shared, grant),
+        may_see_keys: may_see(keys, grant),
         feeds,
         views,
         sessions: sum(|shard| &shard.metrics.sessions),
         subscriptions: sum(|shard| &shard.metrics.subscriptions),
-        ticks_in: shared.metrics.ticks_in.get(),
+        ticks_in: metrics.ticks_in.get(),
         ticks_delivered: sum(|shard| &shard.metrics.ticks_delivered),
-        draining: shared.is_draining(),
-        log: log_entry(shared),
+        draining: telemetry.lifecycle.is_draining(),
+        log: log_entry(telemetry),
     }
 }
 
-fn views(shared: &Shared, grant: &Grant) -> Vec<ViewEntry> {
-    let names = shared.views.names().filter(|name| grant.may_read(name));
+fn views(directory: &Directory, timelines: &Timelines, grant: &Grant) -> Vec<ViewEntry> {
+    let names = directory.views.names().filter(|name| grant.may_read(name));
     let entry = |name: &str| {
-        let view = shared.views.find(name)?;
-        let delay = shared.markets[view.market].delay.as_millis();
+        let view = directory.view(name)?;
+        let delay = timelines.get(view.timeline).delay.as_millis();
         Some(ViewEntry {
             view: name.to_owned(),
-            feed: shared.feeds.get(view.feed).name.to_string(),
+            feed: directory.feeds.get(view.feed).name.to_string(),
             delay_ms: u64::try_from(delay).unwrap_or(u64::MAX),
         })
     };
@@ -178,10 +183,10 @@ fn source_entry((publisher, source): (Arc<str>, Source)) -> SourceEntry {
     SourceEntry { publisher: publisher.to_string(), since: source.since.to_string(), report }
 }
 
-fn log_entry(shared: &Shared) -> LogEntry {
-    let log = &shared.live().log;
+fn log_entry(telemetry: &Telemetry) -> LogEntry {
+    let log = &telemetry.timelines.live().log;
     let (bytes, ticks) = log.size();
-    let disk = shared.durable.as_ref().map(|durable| {
+    let disk = telemetry.durable.as_ref().map(|durable| {
         let (segments, bytes) = durable.size();
         DiskEntry { segments, bytes, failed: durable.has_failed() }
     });

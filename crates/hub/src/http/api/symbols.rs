@@ -1,7 +1,5 @@
 //! `GET /api/symbols`: searches for symbols by name.
 
-use std::sync::Arc;
-
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -9,10 +7,10 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use tickwire_protocol::Symbol;
 
-use super::super::Peer;
-use super::super::guard::{Need, guard};
+use super::super::FrontState;
+use super::super::connection::Peer;
+use super::super::gate::Need;
 use super::{check_limit, find_view};
-use crate::server::Shared;
 
 /// Symbols in an answer if the request does not say.
 const LIMIT_DEFAULT: usize = 100;
@@ -44,12 +42,12 @@ struct SymbolEntry {
 
 /// `GET /api/symbols?feed=main&q=AA&limit=50`, where `feed` is a view.
 pub(in super::super) async fn symbols(
-    State(shared): State<Arc<Shared>>,
+    State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
     Query(query): Query<SymbolQuery>,
     headers: HeaderMap,
 ) -> Response {
-    let grant = match guard(&shared, peer, &headers, Need::Read).await {
+    let grant = match front.gate.authorize(peer, &headers, Need::Read).await {
         Ok(grant) => grant,
         Err(refusal) => return *refusal,
     };
@@ -57,13 +55,13 @@ pub(in super::super) async fn symbols(
     if let Err(text) = check_limit(limit, LIMIT_MAX) {
         return (StatusCode::BAD_REQUEST, text).into_response();
     }
-    let name = query.feed.unwrap_or_else(|| shared.feeds.all()[0].name.to_string());
-    let view = match find_view(&shared, &grant, &name) {
+    let name = query.feed.unwrap_or_else(|| front.directory.default_feed().to_owned());
+    let view = match find_view(&front, &grant, &name) {
         Ok(view) => view,
         Err(refusal) => return *refusal,
     };
     let may_read = |symbol: &Symbol| grant.may_read_symbol(*symbol);
-    let found = shared.topics.search(view.feed, &query.q, limit, may_read);
+    let found = front.directory.topics.search(view.feed, &query.q, limit, may_read);
     let symbols = found.symbols.into_iter().map(|(symbol, channels)| SymbolEntry {
         symbol,
         channels: channels.into_iter().map(tickwire_protocol::Channel::name).collect(),

@@ -1,7 +1,5 @@
 //! `GET /api/topics`: the busiest topics, or those with the most subscribers.
 
-use std::sync::Arc;
-
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -9,12 +7,12 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use tickwire_protocol::Symbol;
 
-use super::super::Peer;
-use super::super::guard::{Need, guard};
+use super::super::FrontState;
+use super::super::connection::Peer;
+use super::super::gate::Need;
 use super::{check_limit, find_view};
 use crate::access::keys::Grant;
 use crate::clock;
-use crate::server::Shared;
 use crate::serving::topic_listing::{
     Cursor, ListedTopic, ListedWildcard, Sort, TopicPage, TopicQuery,
 };
@@ -71,21 +69,22 @@ struct WildcardEntry {
 
 /// `GET /api/topics?sort=rate&limit=50&feed=main&cursor=…`, where `feed` is a view.
 pub(in super::super) async fn topics(
-    State(shared): State<Arc<Shared>>,
+    State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
     Query(parameters): Query<TopicParameters>,
     headers: HeaderMap,
 ) -> Response {
-    let grant = match guard(&shared, peer, &headers, Need::Read).await {
+    let grant = match front.gate.authorize(peer, &headers, Need::Read).await {
         Ok(grant) => grant,
         Err(refusal) => return *refusal,
     };
-    let query = match query(&shared, grant, parameters) {
+    let query = match query(&front, grant, parameters) {
         Ok(query) => query,
         Err(refusal) => return *refusal,
     };
     let (now, wall) = (clock::monotonic(), clock::wall());
-    match shared.topic_lister.list(query, &shared.markets, now, wall).await {
+    let timelines = &front.subscribers.timelines;
+    match front.topics.list(query, timelines, now, wall).await {
         Ok(page) => Json(Answer::from(page)).into_response(),
         Err(_) => {
             let text = "the hub is too busy to answer; try again\n";
@@ -95,7 +94,7 @@ pub(in super::super) async fn topics(
 }
 
 fn query(
-    shared: &Shared,
+    front: &FrontState,
     grant: Grant,
     parameters: TopicParameters,
 ) -> Result<TopicQuery, Box<Response>> {
@@ -115,10 +114,10 @@ fn query(
     let cursor = cursor.map_err(|_| bad("cursor: expected `next` of the page before\n".into()))?;
     let views = match feed {
         Some(name) => {
-            let view = find_view(shared, &grant, &name)?;
+            let view = find_view(front, &grant, &name)?;
             vec![(name, view)]
         }
-        None => views_of_feeds(shared, &grant),
+        None => views_of_feeds(front, &grant),
     };
     let may_read = Box::new(move |channel, symbol| grant.may_read_topic(channel, symbol));
     Ok(TopicQuery { views, may_read, sort, limit, cursor })
@@ -126,14 +125,14 @@ fn query(
 
 /// For each feed the view with the least delay that may be read: the feed itself, where that may be.
 /// Sorted by name.
-fn views_of_feeds(shared: &Shared, grant: &Grant) -> Vec<(String, View)> {
-    let readable = shared.views.names().filter(|name| grant.may_read(name));
-    let readable = readable.filter_map(|name| Some((name, shared.views.find(name)?)));
+fn views_of_feeds(front: &FrontState, grant: &Grant) -> Vec<(String, View)> {
+    let readable = front.directory.views.names().filter(|name| grant.may_read(name));
+    let readable = readable.filter_map(|name| Some((name, front.directory.view(name)?)));
     let mut views: Vec<(&str, View)> = Vec::new();
     for (name, view) in readable {
         let preference = |name: &str, view: View| {
-            let is_alias = shared.feeds.get(view.feed).name.as_str() != name;
-            (shared.markets[view.market].delay, is_alias)
+            let is_alias = front.directory.feeds.get(view.feed).name.as_str() != name;
+            (front.subscribers.timelines.get(view.timeline).delay, is_alias)
         };
         match views.iter_mut().find(|(_, chosen)| chosen.feed == view.feed) {
             Some(chosen) if preference(name, view) < preference(chosen.0, chosen.1) => {

@@ -51,8 +51,8 @@ impl Demanding {
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Tells all that is wanted, and from now on what changes.
     pub(super) async fn tell_demand(&mut self) -> Result<(), End> {
-        let feed = self.shared.feeds.get(self.feed).name.clone();
-        let subscription = self.shared.topics.subscribe_demand(self.feed);
+        let feed = self.context.feeds.get(self.feed).name.clone();
+        let subscription = self.context.topics.subscribe_demand(self.feed);
         let mut demanding = Demanding::new(feed, subscription, clock::monotonic().into());
         let all = demanding.all();
         self.demanding = Some(demanding);

@@ -7,7 +7,8 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{LEAVE_TIME_MAX, Session};
-use crate::ingest::router::Ingest;
+use crate::ingest::handle::RouterEnded;
+use crate::ingest::message::Ingest;
 use crate::retry;
 
 /// Why a publisher's session ended.
@@ -42,7 +43,7 @@ impl End {
     /// What the close frame says.
     pub(super) fn text(self) -> String {
         match self {
-            Self::Shutdown => retry::close_text(retry::retry_of_publishers()),
+            Self::Shutdown => retry::close_text(retry::publisher_retry_delay()),
             other => other.label().to_owned(),
         }
     }
@@ -58,6 +59,12 @@ impl End {
             Self::TooManyPublishers => Some(1013),
             Self::Shutdown => Some(1001),
         }
+    }
+}
+
+impl From<RouterEnded> for End {
+    fn from(_: RouterEnded) -> Self {
+        Self::Shutdown
     }
 }
 
@@ -78,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         if let Some(session) = self.acknowledged {
             let message = Ingest::Close { id: session.id, token: session.token };
-            let _stopped = self.shared.ingest.send(message).await; // then nobody needs to know
+            let _stopped = self.context.ingest.send(message).await; // then nobody needs to know
         }
     }
 

@@ -12,22 +12,15 @@ use tungstenite::{Bytes, Message};
 pub use reader::Reader;
 
 use super::transport::{Transport, Written};
-use crate::access::admission::SessionGuard;
-use crate::access::auth_state::{HandshakeInfo, Login};
+use crate::access::admission::SessionPermit;
+use crate::access::auth_state::AuthState;
 use crate::config::Config;
 use crate::fanout::CloseReason;
+use crate::serving::new_connection::{HandshakeInfo, PendingSession};
 use crate::serving::session_protocol::SessionProtocol;
 
 /// Largest message of a session that is not in, in bytes: it has a key to show and nothing else to say.
 const STRANGER_BYTES_MAX: usize = 4_096;
-
-/// A session that a connection is to be, with the bytes that were read too far.
-#[derive(Debug)]
-pub(crate) struct PendingSession {
-    pub(crate) read_already: Vec<u8>,
-    pub(crate) handshake: HandshakeInfo,
-    pub(crate) guard: SessionGuard,
-}
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -39,14 +32,14 @@ pub(crate) struct Connection {
     pub(crate) stage: Stage,
     pub(crate) reading: Reading,
     pub(crate) handshake: HandshakeInfo,
-    pub(crate) login: Login,
+    pub(crate) login: AuthState,
     /// What is left of a message of which the first commands have been taken.
     pub(crate) unread: Bytes,
     pub(crate) heard: Instant,
     /// When data was last written; pings and pongs do not count, they say nothing to a program.
     pub(crate) sent: Instant,
     pub(crate) next_ping: Instant,
-    _guard: SessionGuard,
+    _permit: SessionPermit,
 }
 
 /// Where a connection stands on its way to the end.
@@ -132,7 +125,7 @@ impl Connection {
         config: &Config,
         now: Instant,
     ) -> Self {
-        let PendingSession { read_already, handshake, guard } = pending;
+        let PendingSession { read_already, handshake, permit } = pending;
         let message_bytes_max = config.command_size_max.as_usize().min(STRANGER_BYTES_MAX);
         let reader = Reader::new(message_bytes_max, read_already);
         let tap = Tap { transport, out: Vec::new(), allowance: 0 };
@@ -143,12 +136,12 @@ impl Connection {
             stage: Stage::Open,
             reading: Reading::OnEvent,
             handshake,
-            login: Login::Expected { until: now + config.auth_timeout, refused: 0 },
+            login: AuthState::AwaitingKey { until: now + config.auth_timeout, refused: 0 },
             unread: Bytes::new(),
             heard: now,
             sent: now,
             next_ping: now + config.ping_interval,
-            _guard: guard,
+            _permit: permit,
         }
     }
 
@@ -176,7 +169,7 @@ impl Connection {
     }
 
     /// It is in, and may send larger messages from the next one on.
-    pub(crate) fn let_in(&mut self, login: Login, message_bytes_max: usize) {
+    pub(crate) fn let_in(&mut self, login: AuthState, message_bytes_max: usize) {
         self.login = login;
         self.reader.set_message_bytes_max(message_bytes_max);
     }
@@ -191,7 +184,9 @@ impl Connection {
         let inbound = match self.stage {
             Stage::Discarding { .. } => self.discard(),
             Stage::Answering { .. } => Inbound::Blocked, // it has said its last
-            Stage::Open if matches!(self.login, Login::Out { .. }) => return Inbound::Blocked,
+            Stage::Open if matches!(self.login, AuthState::Rejected { .. }) => {
+                return Inbound::Blocked;
+            }
             Stage::Open if !self.unread.is_empty() => {
                 self.heard = now;
                 return Inbound::Message(Message::Binary(std::mem::take(&mut self.unread)));

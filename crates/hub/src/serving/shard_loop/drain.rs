@@ -33,7 +33,7 @@ impl ShardTask {
 
     /// Begins the drain once the hub does, and closes the sessions whose time has come.
     pub(super) fn run_drain(&mut self) {
-        if self.drain.is_none() && self.shared.is_draining() {
+        if self.drain.is_none() && self.context.lifecycle.is_draining() {
             self.begin_drain();
         }
         while let Some(id) = self.take_due() {
@@ -42,14 +42,14 @@ impl ShardTask {
     }
 
     fn begin_drain(&mut self) {
-        let time = self.shared.config.drain_duration;
+        let time = self.context.config.drain_duration;
         let mut order: Vec<_> = self.ids().filter(|id| self.is_open(*id)).collect();
         let mut random = rand::rng();
         order.shuffle(&mut random);
         let interval = time / u32::try_from(order.len().max(1)).unwrap_or(u32::MAX);
         self.drain = Some(Drain {
             until: self.now + time,
-            applied: self.market().log.head(),
+            applied: self.timeline.log.head(),
             next: self.now + interval.mul_f64(random.random()),
             order,
             interval,

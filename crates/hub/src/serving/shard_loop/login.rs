@@ -6,11 +6,12 @@ use tickwire_protocol::{Control, Credentials, ErrorCode};
 
 use super::ShardTask;
 use super::connection::{Reading, Stage};
-use crate::access::auth_state::{HandshakeInfo, Login};
+use crate::access::auth_state::AuthState;
 use crate::access::keys::{Grant, KeyLimitReached, SessionInfo, WrongKey};
 use crate::access::refusal_log;
 use crate::config::format_duration;
 use crate::fanout::{CloseReason, SessionId};
+use crate::serving::new_connection::HandshakeInfo;
 use crate::serving::session_protocol::SessionProtocol;
 
 /// How long who is out with a right key waits to be told.
@@ -23,13 +24,14 @@ impl ShardTask {
         let Some(connection) = self.connection(id) else { return };
         let (protocol, shown) = (connection.handshake.protocol, connection.handshake.shown.take());
         if protocol != SessionProtocol::Echo {
-            let epoch = (protocol == SessionProtocol::Tickwire).then(|| self.shared.epoch.clone());
+            let epoch =
+                (protocol == SessionProtocol::Tickwire).then(|| self.context.epoch.to_string());
             self.core.control(id, &Control::Connected { epoch });
         }
         if let Some(shown) = shown {
             self.log_in(id, &shown);
         } else if protocol != SessionProtocol::Alpaca
-            && let Some(grant) = self.shared.keys.anonymous()
+            && let Some(grant) = self.context.keys.anonymous()
         {
             self.let_in(id, grant, false);
         }
@@ -40,12 +42,12 @@ impl ShardTask {
     /// Answers who shows a key.
     pub(super) fn log_in(&mut self, id: SessionId, shown: &Credentials) {
         let Some(connection) = self.connection(id) else { return };
-        if matches!(connection.login, Login::In { shown: true, .. }) {
+        if matches!(connection.login, AuthState::Authenticated { shown: true, .. }) {
             let detail = "this session has shown its key".to_owned();
             return self.core.refuse(id, None, ErrorCode::AlreadyAuthenticated, detail);
         }
         let (peer, view) = (connection.handshake.peer, connection.handshake.view.clone());
-        match self.shared.keys.check(shown, peer) {
+        match self.context.keys.check(shown, peer) {
             Ok(grant) if grant.may_read(&view) => self.let_in(id, grant, true),
             Ok(grant) => {
                 let detail = grant.view_refusal(&view);
@@ -61,7 +63,7 @@ impl ShardTask {
 
     /// Lets a session in if there is a place for it.
     fn let_in(&mut self, id: SessionId, grant: Grant, shown: bool) {
-        let (now, config) = (self.now, &self.shared.config);
+        let (now, config) = (self.now, &self.context.config);
         let more = config.auth_timeout;
         let shard = self.waker.clone();
         let Some(connection) =
@@ -72,14 +74,11 @@ impl ShardTask {
         let HandshakeInfo { peer, user_agent, protocol, feed, view, .. } = &connection.handshake;
         let user_agent = user_agent.clone();
         let feed = (*protocol == SessionProtocol::Tickwire && connection.login.grant().is_none())
-            .then(|| self.shared.feeds.get(*feed));
-        match self
-            .shared
-            .keys
-            .register_subscriber(&grant, SessionInfo { peer: *peer, user_agent, shard })
-        {
+            .then(|| self.context.feeds.get(*feed));
+        let session = SessionInfo { peer: *peer, user_agent, shard };
+        match self.context.keys.register_subscriber(&grant, session) {
             Ok(place) => {
-                let login = Login::In { grant, place, shown };
+                let login = AuthState::Authenticated { grant, place, shown };
                 connection.let_in(login, config.command_size_max.as_usize());
                 if shown {
                     self.core.control(id, &Control::Authenticated);
@@ -108,30 +107,30 @@ impl ShardTask {
     ) {
         let told = self.now + delay;
         if let Some(connection) = self.connection(id) {
-            connection.login = Login::Out { told, reason, detail };
+            connection.login = AuthState::Rejected { told, reason, detail };
             self.note_deadline(Some(told));
         }
     }
 
     /// Ends a session that is out, or has not come in in time.
     pub(super) fn end_login(&mut self, id: SessionId) {
-        let auth_timeout = format_duration(self.shared.config.auth_timeout);
+        let auth_timeout = format_duration(self.context.config.auth_timeout);
         let Some(connection) = self.connection(id) else { return };
         let (reason, error) = match &connection.login {
-            Login::Out { reason, detail, .. } => {
+            AuthState::Rejected { reason, detail, .. } => {
                 let code = match reason {
                     CloseReason::NotAllowed => ErrorCode::InsufficientSubscription,
                     _ => ErrorCode::AuthFailed,
                 };
                 (*reason, detail.clone().map(|detail| (code, detail)))
             }
-            Login::Expected { .. } => {
+            AuthState::AwaitingKey { .. } => {
                 let detail = format!("no key was shown within {auth_timeout}");
                 (CloseReason::AuthTimeout, Some((ErrorCode::AuthTimeout, detail)))
             }
             // Its key is right: clients that are told of a timeout would not come back.
-            Login::Full { .. } => (CloseReason::AuthTimeout, None),
-            Login::In { .. } => return,
+            AuthState::AtLimit { .. } => (CloseReason::AuthTimeout, None),
+            AuthState::Authenticated { .. } => return,
         };
         if let Some((code, detail)) = error {
             self.core.refuse(id, None, code, detail);
@@ -142,7 +141,7 @@ impl ShardTask {
 
     /// Ends the sessions whose key was given to others or taken away.
     pub(super) fn follow_keys(&mut self) {
-        let closed_sessions = self.shared.keys.closed_sessions();
+        let closed_sessions = self.context.keys.closed_sessions();
         if closed_sessions == self.closed_sessions {
             return;
         }
@@ -150,7 +149,7 @@ impl ShardTask {
         for id in self.ids() {
             if let Some(connection) = self.connection(id)
                 && connection.stage == Stage::Open
-                && let Login::In { grant, place, .. } = &connection.login
+                && let AuthState::Authenticated { grant, place, .. } = &connection.login
                 && let Some(reason) = place.close_reason()
             {
                 let (peer, view) = (connection.handshake.peer, connection.handshake.view.clone());

@@ -5,10 +5,10 @@ use tungstenite::Message;
 
 use super::ShardTask;
 use super::connection::Stage;
-use crate::access::auth_state::HandshakeInfo;
 use crate::access::keys::Grant;
 use crate::access::refusal_log;
 use crate::fanout::{CloseReason, SessionId};
+use crate::serving::new_connection::HandshakeInfo;
 use crate::serving::session_protocol::{Request, SessionProtocol};
 
 impl ShardTask {
@@ -44,7 +44,7 @@ impl ShardTask {
         let is_refused = grant.is_none() && !matches!(request, Request::Auth(_));
         match (request, grant) {
             (Request::Unreadable { id: command, code, detail }, _) => {
-                self.handle().metrics.refused_commands.add(1);
+                self.handle.metrics.refused_commands.add(1);
                 self.core.refuse(id, command, code, detail);
             }
             (Request::Auth(shown), _) => self.log_in(id, &shown),

@@ -85,7 +85,7 @@ impl ShardTask {
 
     /// Pings, drops the silent, and lets those hear a heartbeat who were sent nothing for a while.
     fn keep_alive(&mut self, id: SessionId) {
-        let (config, now) = (&self.shared.config, self.now);
+        let (config, now) = (&self.context.config, self.now);
         let (ping_interval, silent_max) = (config.ping_interval, config.idle_timeout);
         let heartbeat = config.heartbeat_interval;
         let Some(connection) = self.connection(id) else { return };

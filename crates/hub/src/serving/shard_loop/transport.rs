@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use rustls::ServerConnection;
 use socket2::SockRef;
 
+use crate::serving::new_connection::BareStream;
 use tls::Tls;
 
 /// A non-blocking connection: TCP as it is, or TLS over it.
@@ -20,13 +20,6 @@ pub(crate) struct Transport {
     tls: Option<Tls>,
     /// Whether little may be on its way unsent: see [`Transport::set_fresh`].
     fresh: bool,
-}
-
-/// A connection on its way to a shard: a non-blocking socket, and the TLS that is spoken on it.
-#[derive(Debug)]
-pub(crate) struct BareStream {
-    pub(crate) socket: std::net::TcpStream,
-    pub(crate) tls: Option<Box<ServerConnection>>,
 }
 
 /// What a write came to.

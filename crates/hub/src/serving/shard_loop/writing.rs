@@ -119,7 +119,7 @@ impl ShardTask {
                 NextWrite::Frames { ticks } => {
                     let frames = self.frame.frame();
                     let all = connection.write(frames, self.now)?;
-                    let metrics = &self.shared.shard(self.number).metrics;
+                    let metrics = &self.handle.metrics;
                     metrics.frames.add(1);
                     metrics.bytes.add(frames.len() as u64);
                     metrics.ticks_per_write.observe(ticks as f64);
@@ -134,7 +134,7 @@ impl ShardTask {
                 NextWrite::Lagged => self.finish(id, CloseReason::SlowClient),
                 NextWrite::Ended(reason) => {
                     let deadline = self.now + CLOSE_TIME_MAX;
-                    connection.close(close_frame(reason, &self.shared.config));
+                    connection.close(close_frame(reason, &self.context.config));
                     self.set_stage(id, Stage::CloseSent { reason, deadline });
                 }
             }
@@ -154,7 +154,7 @@ impl ShardTask {
             (Some(drain), CloseReason::Shutdown) => drain.until.max(self.now),
             _ => self.now,
         };
-        let deadline = from + self.shared.config.slow_grace;
+        let deadline = from + self.context.config.slow_grace;
         self.core.finish(id, reason);
         self.set_stage(id, Stage::Finishing { reason, deadline });
     }
@@ -175,7 +175,7 @@ impl ShardTask {
     /// The peer broke the protocol: it is told so, then the connection ends.
     pub(super) fn tell_off(&mut self, id: SessionId, reason: CloseReason) {
         let deadline = self.now + CLOSE_TIME_MAX;
-        let frame = close_frame(reason, &self.shared.config);
+        let frame = close_frame(reason, &self.context.config);
         if let Some(connection) = self.connection(id) {
             connection.close(frame);
             self.set_stage(id, Stage::Discarding { reason, deadline });
@@ -202,7 +202,7 @@ impl ShardTask {
             return;
         };
         let reason = connection.stage.reason();
-        let metrics = &self.handle().metrics;
+        let metrics = &self.handle.metrics;
         metrics.closes[reason as usize].add(1);
         metrics.assigned.sub(1);
         tracing::debug!(reason = reason.label(), "session ended");
@@ -221,7 +221,9 @@ impl ShardTask {
 
 fn close_frame(reason: CloseReason, config: &Config) -> CloseFrame {
     let text = match reason {
-        CloseReason::Shutdown => retry::close_text(retry::retry_of_sessions(config)).into(),
+        CloseReason::Shutdown => {
+            retry::close_text(retry::session_retry_delay(config.drain_duration)).into()
+        }
         reason => reason.label().into(),
     };
     CloseFrame { code: CloseCode::from(reason.code()), reason: text }

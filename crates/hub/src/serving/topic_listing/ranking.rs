@@ -116,7 +116,7 @@ impl Ranking {
         let TopicInterest { feed, channel, symbol: Some(symbol) } = *interest else { return None };
         let index = self.views.iter().position(|listed| listed.view.feed == feed)?;
         let listed = &self.views[index];
-        let subscribers = state.subscribers(listed.view.market);
+        let subscribers = state.subscribers(listed.view.timeline);
         let is_shown = subscribers > 0 || state.has_ticked_by(listed.until);
         if !is_shown || !(self.may_read)(channel, Some(symbol)) {
             return None;
@@ -156,12 +156,12 @@ impl Ranking {
         let channels =
             || Channel::ALL.into_iter().filter(|channel| (self.may_read)(*channel, None));
         let of_view = |listed: &ListedView| {
-            let View { feed, market } = listed.view;
+            let View { feed, timeline } = listed.view;
             let name = listed.name.clone();
             channels().map(move |channel| ListedWildcard {
                 view: name.clone(),
                 channel,
-                subscribers: registry.wildcard_subscribers(feed, channel, market),
+                subscribers: registry.wildcard_subscribers(feed, channel, timeline),
             })
         };
         let all = self.views.iter().flat_map(of_view);

@@ -26,8 +26,8 @@ fn subscribe(
     registry.apply(timeline, &[InterestChange { interest, delta }]);
 }
 
-fn view(name: &str, feed: u8, market: usize, until: u64) -> ListedView {
-    let (name, view) = (name.to_owned(), View { feed: FeedId(feed), market });
+fn view(name: &str, feed: u8, timeline: usize, until: u64) -> ListedView {
+    let (name, view) = (name.to_owned(), View { feed: FeedId(feed), timeline });
     ListedView { name, view, until: UnixNanos(until), rates: None }
 }
 

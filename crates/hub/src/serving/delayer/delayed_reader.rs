@@ -17,7 +17,7 @@ const READ_BYTES: usize = 1 << 20;
 
 /// A reader of the live log that stays some time behind it: in memory, else on disk.
 #[derive(Debug)]
-pub(crate) struct Behind<S: Storage> {
+pub(crate) struct DelayedReader<S: Storage> {
     delay: Duration,
     /// Position of the next batch that is to come due.
     next: Position,
@@ -28,7 +28,7 @@ pub(crate) struct Behind<S: Storage> {
 
 /// What a market begins with: the past up to what is due at its start.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct DelayedStart {
     pub(crate) log: Log,
     /// The last ticks of topics before those in the log, as far as they are known.
     pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
@@ -46,8 +46,8 @@ pub(crate) struct Taken {
     pub(crate) next: Option<UnixNanos>,
 }
 
-impl<S: Storage> Behind<S> {
-    /// Begins so far behind, with an empty log to fill. On disk it begins with the segment in which the time
+impl<S: Storage> DelayedReader<S> {
+    /// Begins `delay` behind, with an empty log to fill. On disk it begins with the segment in which the time
     /// lies, so that most topics have a last value, and none a later one.
     pub(crate) fn begin(
         live: &SharedLog,
@@ -56,7 +56,7 @@ impl<S: Storage> Behind<S> {
         now: UnixNanos,
         log: Log,
         last_before: &[(FeedId, Tick, Position)],
-    ) -> (Self, Begun) {
+    ) -> (Self, DelayedStart) {
         let memory = live.start();
         let reaches_back = live.oldest_received().is_none_or(|oldest| oldest + delay <= now);
         let reached = UnixNanos(now.0.saturating_sub(nanos(delay)));
@@ -67,14 +67,14 @@ impl<S: Storage> Behind<S> {
         let next = older.map_or(memory, |older| older.min(memory));
         let known = last_before.iter().filter(|(.., at)| *at < next).cloned();
         let mut filling = Filling::new(log.starting_at(next));
-        let mut behind = Self { delay, next, archive, held: VecDeque::new() };
+        let mut reader = Self { delay, next, archive, held: VecDeque::new() };
         let mut lost = 0;
         loop {
-            let taken = behind.take(live, now, usize::MAX);
+            let taken = reader.take(live, now, usize::MAX);
             if taken.due.is_empty() && taken.lost == 0 {
                 let Filling { log, passed, .. } = filling;
                 let last_before = known.chain(passed.into_values()).collect();
-                return (behind, Begun { log, last_before, lost });
+                return (reader, DelayedStart { log, last_before, lost });
             }
             lost += taken.lost;
             taken.due.into_iter().for_each(|batch| filling.add(batch));
@@ -188,8 +188,8 @@ mod tests {
         live
     }
 
-    fn begin(live: &SharedLog, now: u64) -> (Behind<Disk>, Begun) {
-        Behind::begin(live, None, DELAY, at(now), Log::new(usize::MAX, usize::MAX), &[])
+    fn begin(live: &SharedLog, now: u64) -> (DelayedReader<Disk>, DelayedStart) {
+        DelayedReader::begin(live, None, DELAY, at(now), Log::new(usize::MAX, usize::MAX), &[])
     }
 
     fn positions(taken: &Taken) -> Vec<u64> {
@@ -199,50 +199,50 @@ mod tests {
     #[test]
     fn a_batch_is_due_when_its_time_has_come_and_not_before() {
         let live = live(100, &[0, 1, 1, 5]);
-        let (mut behind, begun) = begin(&live, 900);
-        assert_eq!((begun.log.start(), begun.log.head()), (Position(1), Position(2)));
+        let (mut reader, start) = begin(&live, 900);
+        assert_eq!((start.log.start(), start.log.head()), (Position(1), Position(2)));
         let just_before = UnixNanos(at(901).0 - 1);
-        let taken = behind.take(&live, just_before, 100);
+        let taken = reader.take(&live, just_before, 100);
         assert_eq!((positions(&taken), taken.next), (vec![], Some(at(901))));
-        let taken = behind.take(&live, at(901), 100);
+        let taken = reader.take(&live, at(901), 100);
         assert_eq!((positions(&taken), taken.next), (vec![2, 3], Some(at(905))));
         live.append(batch(5, 6));
-        assert_eq!(positions(&behind.take(&live, at(1_000), 100)), [4, 5]);
-        let taken = behind.take(&live, at(2_000), 100);
+        assert_eq!(positions(&reader.take(&live, at(1_000), 100)), [4, 5]);
+        let taken = reader.take(&live, at(2_000), 100);
         assert_eq!((positions(&taken), taken.next, taken.lost), (vec![], None, 0));
     }
 
     #[test]
     fn no_more_is_taken_at_a_time_than_there_is_room_for_but_a_batch() {
         let live = live(100, &[0, 1, 1, 5]);
-        let (mut behind, _) = begin(&live, 0);
-        let taken = behind.take(&live, at(905), 2);
+        let (mut reader, _) = begin(&live, 0);
+        let taken = reader.take(&live, at(905), 2);
         assert_eq!((positions(&taken), taken.next), (vec![1, 2], Some(at(901))));
-        assert_eq!(positions(&behind.take(&live, at(905), 0)), [3]);
-        assert_eq!(positions(&behind.take(&live, at(905), 1)), [4]);
+        assert_eq!(positions(&reader.take(&live, at(905), 0)), [3]);
+        assert_eq!(positions(&reader.take(&live, at(905), 1)), [4]);
     }
 
     #[test]
     fn the_last_ticks_of_what_a_log_had_no_room_for_are_known_at_its_beginning() {
         let live = live(100, &[0, 1, 2, 3]);
         let log = Log::new(usize::MAX, 2);
-        let (_, begun) = Behind::<Disk>::begin(&live, None, DELAY, at(902), log, &[]);
-        assert_eq!((begun.log.start(), begun.log.head()), (Position(2), Position(4)));
-        let known: Vec<_> = begun.last_before.iter().map(|(.., at)| *at).collect();
+        let (_, start) = DelayedReader::<Disk>::begin(&live, None, DELAY, at(902), log, &[]);
+        assert_eq!((start.log.start(), start.log.head()), (Position(2), Position(4)));
+        let known: Vec<_> = start.last_before.iter().map(|(.., at)| *at).collect();
         assert_eq!(known, [Position(1)]);
     }
 
     #[test]
     fn what_memory_no_longer_holds_is_counted_and_the_rest_comes() {
         let live = live(3, &[0, 1, 2]);
-        let (mut behind, _) = begin(&live, 10);
-        assert_eq!(behind.take(&live, at(10), 100).next, Some(at(900)));
+        let (mut reader, _) = begin(&live, 10);
+        assert_eq!(reader.take(&live, at(10), 100).next, Some(at(900)));
         for (position, second) in [(4, 11), (5, 12), (6, 13), (7, 14)] {
             live.append(batch(position, second));
         }
-        let taken = behind.take(&live, at(14), 100);
+        let taken = reader.take(&live, at(14), 100);
         assert_eq!((positions(&taken), taken.lost), (vec![], 4));
-        let taken = behind.take(&live, at(913), 100);
+        let taken = reader.take(&live, at(913), 100);
         assert_eq!((positions(&taken), taken.lost), (vec![5, 6], 0));
     }
 

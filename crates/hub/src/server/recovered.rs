@@ -6,14 +6,14 @@ use rand::RngExt;
 use tickwire_protocol::{Channel, Feed, Symbol, Tick};
 
 use super::StartError;
-use super::markets::empty_log;
+use super::timelines::empty_log;
 use crate::bars::{BarConfig, BarMaker};
 use crate::config::Config;
 use crate::durable::{Archive, CheckpointedState, Disk, DurableLog, LogStatus, Opened};
 use crate::fanout::{FeedId, Log, Position, Sequencer};
 
 /// What a hub begins with.
-pub(super) struct Beginning {
+pub(super) struct Recovered {
     /// For the router.
     pub(super) sequencer: Sequencer,
     /// For the router.
@@ -38,7 +38,7 @@ pub(super) struct Past {
     pub(super) status: Option<Arc<LogStatus>>,
 }
 
-impl Beginning {
+impl Recovered {
     /// Reads the log on disk if the config names one.
     pub(super) async fn new(config: &Config, feeds: &[Feed]) -> Result<Self, StartError> {
         let epoch = format!("{:016x}", rand::rng().random::<u64>());

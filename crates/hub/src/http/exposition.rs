@@ -3,6 +3,7 @@
 mod feeds;
 
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
@@ -11,16 +12,15 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::buckets::Summed;
-use super::{Buckets, Cell, Refused, ShardMetrics};
+use super::telemetry::Telemetry;
 use crate::clock;
 use crate::fanout::CloseReason;
-use crate::server::Shared;
+use crate::metrics::{Buckets, Cell, Refused, ShardMetrics, Summed};
 
 /// The text of one scrape.
-pub(crate) fn exposition(shared: &std::sync::Arc<Shared>) -> String {
+pub(super) fn exposition(telemetry: Arc<Telemetry>) -> String {
     let mut registry = Registry::with_prefix("tickwire");
-    registry.register_collector(Box::new(Scrape(shared.clone())));
+    registry.register_collector(Box::new(Scrape(telemetry)));
     let mut text = String::new();
     let written = prometheus_client::encoding::text::encode(&mut text, &registry);
     debug_assert!(written.is_ok(), "writing to a string cannot fail");
@@ -28,7 +28,7 @@ pub(crate) fn exposition(shared: &std::sync::Arc<Shared>) -> String {
 }
 
 #[derive(Debug)]
-struct Scrape(std::sync::Arc<Shared>);
+struct Scrape(Arc<Telemetry>);
 
 impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -44,17 +44,17 @@ impl Collector for Scrape {
 
 impl Scrape {
     fn sum(&self, of: impl Fn(&ShardMetrics) -> &Cell) -> u64 {
-        self.0.shards().map(|shard| of(&shard.metrics).get()).sum()
+        self.0.timelines.shards().map(|shard| of(&shard.metrics).get()).sum()
     }
 
     fn sum_buckets(&self, of: impl Fn(&ShardMetrics) -> &Buckets) -> Summed {
-        Buckets::sum_up(self.0.shards().map(|shard| of(&shard.metrics)))
+        Buckets::sum_up(self.0.timelines.shards().map(|shard| of(&shard.metrics)))
     }
 
     fn sessions(&self, out: &mut Output<'_>) -> fmt::Result {
         out.gauge("sessions", "Subscriber sessions", self.sum(|s| &s.sessions))?;
         out.gauge("subscriptions", "Names subscribed to", self.sum(|s| &s.subscriptions))?;
-        let draining = u64::from(self.0.is_draining());
+        let draining = u64::from(self.0.lifecycle.is_draining());
         out.gauge(
             "draining",
             "Whether the hub closes its sessions and takes no new ones",
@@ -104,15 +104,15 @@ impl Scrape {
         out.histogram("ticks_per_write", "Ticks in one write", &per_write)?;
         let backlog = self.sum(|s| &s.backlog_ticks);
         out.gauge("backlog_ticks", "Ticks pending over all sessions", backlog)?;
-        let (bytes, ticks) = self.0.live().log.size();
+        let (bytes, ticks) = self.0.timelines.live().log.size();
         out.gauge("log_bytes", "Bytes the log is charged", bytes as u64)?;
         out.gauge("log_ticks", "Ticks in the log", ticks as u64)?;
-        let oldest = self.0.live().log.oldest_received();
+        let oldest = self.0.timelines.live().log.oldest_received();
         let age = oldest.map_or(0, |oldest| clock::wall().since(oldest).as_secs());
         out.gauge("log_age_seconds", "Time since the oldest tick in the log was received", age)?;
-        let delayed = self.0.markets.iter().filter(|market| !market.delay.is_zero());
+        let delayed = self.0.timelines.iter().filter(|timeline| !timeline.delay.is_zero());
         let lost: Vec<_> = delayed
-            .map(|market| (market.delay.as_millis().to_string(), market.lost.get()))
+            .map(|timeline| (timeline.delay.as_millis().to_string(), timeline.lost.get()))
             .collect();
         let lost: Vec<_> =
             lost.iter().map(|(delay, lost)| (("delay_ms", delay.as_str()), *lost)).collect();

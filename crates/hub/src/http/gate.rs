@@ -1,0 +1,220 @@
+//! Decides which requests are admitted: origin, host, key and role of the sender.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::upgrade;
+use crate::access::admission::{is_address_or_localhost, origin_allowed};
+use crate::access::keys::{Grant, Keys, presented_credentials};
+use crate::metrics::{HubMetrics, Refused};
+use crate::retry::session_retry_delay;
+use crate::state::lifecycle::Lifecycle;
+
+/// Admits requests, and refuses the others with a response that says why.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) keys: Arc<Keys>,
+    /// Origins of web pages that may connect beside the hub's own.
+    pub(crate) allow_origins: Vec<String>,
+    pub(crate) epoch: Arc<str>,
+    pub(crate) metrics: Arc<HubMetrics>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    /// How long a drain takes.
+    pub(crate) drain_duration: Duration,
+}
+
+/// What somebody wants to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Need<'a> {
+    /// Ask.
+    Read,
+    /// Publish to a feed.
+    Publish(&'a str),
+    /// Change the hub, or see who is there.
+    Admin,
+}
+
+impl Need<'_> {
+    fn is_met_by(self, grant: &Grant) -> bool {
+        match self {
+            Self::Read => true,
+            Self::Publish(feed) => grant.may_publish(feed),
+            Self::Admin => grant.is_admin(),
+        }
+    }
+
+    fn described(self) -> String {
+        match self {
+            Self::Read => "that may read".to_owned(),
+            Self::Publish(feed) => format!("that may publish to {feed}"),
+            Self::Admin => "of an administrator".to_owned(),
+        }
+    }
+}
+
+/// The sender of a request.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) grant: Grant,
+    /// Whether the request carries a key or a token.
+    has_key: bool,
+}
+
+/// Why the sender of a request is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AuthError {
+    /// The credentials have the wrong form; what is expected.
+    Malformed(&'static str),
+    /// There are none, and some are needed.
+    Missing,
+    /// They are wrong.
+    Wrong,
+}
+
+impl Gate {
+    /// Checks the `Origin` of a request that opens a session or changes the hub.
+    pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Box<Response>> {
+        let refused = |text| self.refuse(StatusCode::FORBIDDEN, Refused::Origin, text);
+        Ok(origin_allowed(headers, &self.allow_origins).map_err(refused)?)
+    }
+
+    /// Whether what a hub tells anybody may be told to who names it so in `Host`.
+    ///
+    /// A page that asks its own server sends no `Origin`, so a website could let its own name point at loopback and read what
+    /// the hub there tells (DNS rebinding). On loopback a name therefore has to be localhost or that of an allowed origin;
+    /// elsewhere a hub has names that only its network knows.
+    pub(super) fn check_host(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        grant: &Grant,
+    ) -> Result<(), String> {
+        let Some(host) = headers.get(header::HOST) else { return Ok(()) };
+        let host = host.to_str().unwrap_or("(not text)");
+        let is_of =
+            |origin: &String| origin.split_once("://").is_some_and(|(_, name)| name == host);
+        if !grant.is_anonymous()
+            || !peer.to_canonical().is_loopback()
+            || is_address_or_localhost(host)
+            || self.allow_origins.iter().any(is_of)
+        {
+            return Ok(());
+        }
+        let shown: String = host.chars().take(100).collect();
+        Err(format!(
+            "host {shown} is not known here; ask for localhost or an address, or the hub's operator can allow it with \
+             --allow-origins http://{shown}"
+        ))
+    }
+
+    /// Finds out who sent a request. Wrong credentials are answered late, and the more so the more
+    /// there were; right ones at once.
+    pub(super) async fn authenticate(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<Sender, AuthError> {
+        let Some(credentials) = presented_credentials(headers).map_err(AuthError::Malformed)?
+        else {
+            let grant = self.keys.anonymous().ok_or(AuthError::Missing)?;
+            return Ok(Sender { grant, has_key: false });
+        };
+        match self.keys.check(&credentials, peer) {
+            Ok(grant) => Ok(Sender { grant, has_key: true }),
+            Err(wrong) => {
+                tokio::time::sleep(wrong.delay).await;
+                Err(AuthError::Wrong)
+            }
+        }
+    }
+
+    /// What the sender of a request may do, if that is enough.
+    pub(super) async fn authorize(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        need: Need<'_>,
+    ) -> Result<Grant, Box<Response>> {
+        let wanted = need.described();
+        let Sender { grant, has_key } = self
+            .authenticate(peer, headers)
+            .await
+            .map_err(|error| self.refuse_unauthenticated(error, &wanted))?;
+        if need.is_met_by(&grant) {
+            if matches!(need, Need::Read) {
+                self.check_host(peer, headers, &grant)
+                    .map_err(|text| self.refuse(StatusCode::FORBIDDEN, Refused::Origin, text))?;
+            }
+            return Ok(grant);
+        }
+        // A key that may do other things: to try it again will not help.
+        if let Grant::Key(key) = grant {
+            let text = format!("key {} is not one {wanted}", key.name);
+            return Err(Box::new(self.refuse(StatusCode::FORBIDDEN, Refused::Token, text)));
+        }
+        if !has_key {
+            return Err(Box::new(self.refuse_unauthenticated(AuthError::Missing, &wanted)));
+        }
+        tokio::time::sleep(self.keys.wrong(peer).delay).await;
+        Err(Box::new(self.refuse_unauthenticated(AuthError::Wrong, &wanted)))
+    }
+
+    fn refuse_unauthenticated(&self, error: AuthError, wanted: &str) -> Response {
+        let text = match error {
+            AuthError::Malformed(expected) => expected.to_owned(),
+            AuthError::Missing => {
+                format!("a key {wanted} is needed here: Authorization: Bearer ID:SECRET")
+            }
+            AuthError::Wrong => format!("wrong key or token; expected one {wanted}"),
+        };
+        self.refuse(StatusCode::UNAUTHORIZED, Refused::Token, text)
+    }
+
+    /// Answers the handshake of a WebSocket: 101, or a refusal.
+    pub(super) fn accept_upgrade(
+        &self,
+        headers: &HeaderMap,
+        subprotocol: Option<&'static str>,
+    ) -> Result<Response, Box<Response>> {
+        upgrade::accept(headers, subprotocol, &self.epoch).map_err(|error| {
+            let text = error.to_string();
+            let refusal = self.refuse(StatusCode::BAD_REQUEST, Refused::Handshake, text);
+            Box::new(error.response(refusal))
+        })
+    }
+
+    /// Counts a refusal. The response says why, in one line of text.
+    pub(super) fn refuse(
+        &self,
+        status: StatusCode,
+        why: Refused,
+        text: impl Into<String>,
+    ) -> Response {
+        self.metrics.refuse(why, 1);
+        let mut text = text.into();
+        tracing::debug!(%status, text, "request refused");
+        text.push('\n');
+        let mut response = (status, text).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+
+    /// The refusal of new sessions and publishers while the hub shuts down. It says when to come back.
+    pub(super) fn refuse_while_draining(&self) -> Response {
+        let text = "the hub is shutting down";
+        let mut response =
+            self.refuse(StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
+        let retry_s = session_retry_delay(self.drain_duration).as_millis().div_ceil(1_000);
+        if let Ok(seconds) = HeaderValue::try_from(retry_s.to_string()) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
