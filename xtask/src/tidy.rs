@@ -4,6 +4,7 @@
 //! Each finding says what to do. The rules are functions of a path and a text, so each is tested
 //! on a text that breaks it.
 
+mod layers;
 mod rules;
 
 use std::fmt;
@@ -44,7 +45,7 @@ impl fmt::Display for Finding {
 /// A rule is broken, or the files cannot be listed or read.
 pub(crate) fn check() -> Result<()> {
     let files = list_files()?;
-    let mut findings = Vec::new();
+    let mut texts = Vec::new();
     for path in &files {
         let bytes = match fs::read(shell::root().join(path)) {
             Ok(bytes) => bytes,
@@ -53,9 +54,12 @@ pub(crate) fn check() -> Result<()> {
             Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
         };
         // What is no text has no lines to check.
-        let Ok(text) = str::from_utf8(&bytes) else { continue };
-        findings.extend(apply_rules(&Source { path, text }));
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        texts.push((path, text));
     }
+    let sources: Vec<_> = texts.iter().map(|(path, text)| Source { path, text }).collect();
+    let mut findings: Vec<_> = sources.iter().flat_map(apply_rules).collect();
+    findings.extend(layers::check(&sources));
     for finding in &findings {
         println!("{finding}");
     }
