@@ -7,8 +7,8 @@ use tickwire_protocol::{Feed, UnixNanos};
 
 use super::bytes::Damage;
 use super::frame::{self, Frame};
-use super::record;
-use super::segment::{Header, Segment, Segments, UNKNOWN_FEED};
+use super::record::{self, UNKNOWN_FEED};
+use super::segment::{Header, Segment, Segments};
 use super::storage::{FILE_BYTES_MAX, Storage, segment_name};
 use crate::fanout::{Batch, DiskIndex, FeedId, Position, SegmentRange};
 

@@ -6,9 +6,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::bytes::Damage;
-use super::segment::{
-    BROKEN_RECORD, CHECKPOINT_SHARE, Header, Records, Segment, Segments, Tail, UNKNOWN_FEED,
-};
+use super::record::UNKNOWN_FEED;
+use super::segment::{BROKEN_RECORD, CHECKPOINT_SHARE, Header, Records, Segment, Segments, Tail};
 use super::state::State;
 use super::storage::{FILE_BYTES_MAX, Storage, checkpoint_name, segment_name};
 use super::writer::remove_if_there;

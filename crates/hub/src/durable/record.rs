@@ -3,8 +3,10 @@
 use tickwire_protocol::{Encoding, Feed, UnixNanos, decode_ticks};
 
 use super::bytes::{Damage, Reader, put_bytes, put_u32, put_u64};
-use super::segment::UNKNOWN_FEED;
 use crate::fanout::{Batch, FeedId, Numbered, Position, PublisherAt, PublisherChanges, TopicId};
+
+/// A segment or a record names a feed that the hub does not have.
+pub(super) const UNKNOWN_FEED: Damage = Damage("unknown feed");
 
 /// A tick in a record or checkpoint cannot be decoded.
 pub(super) const INVALID_TICK: Damage = Damage("invalid tick");

@@ -14,8 +14,6 @@ const MAGIC: [u8; 8] = *b"TWSEGM\0\x01";
 /// First byte of the header's content.
 const HEADER: u8 = b'H';
 
-/// A segment names a feed that the hub does not have.
-pub(super) const UNKNOWN_FEED: Damage = Damage("unknown feed");
 /// A record in the middle of a log is torn or damaged.
 pub(super) const BROKEN_RECORD: Damage = Damage("broken record");
 

@@ -312,7 +312,7 @@ fn read_topics(content: &[u8], feeds: &[FeedId], topics: &mut Vec<Topic>) -> Res
     let mut reader = Reader(content);
     let mut places = Vec::new();
     for _ in 0..reader.count(9)? {
-        let feed = feeds.get(usize::from(reader.u8()?)).ok_or(segment::UNKNOWN_FEED)?;
+        let feed = feeds.get(usize::from(reader.u8()?)).ok_or(record::UNKNOWN_FEED)?;
         places.push((*feed, Position(reader.u64()?)));
     }
     let ticks = decode_ticks(reader.0, Encoding::MsgpackArray).map_err(|_| record::INVALID_TICK)?;
