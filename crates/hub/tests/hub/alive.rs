@@ -1,4 +1,4 @@
-//! Heartbeats, pings, silence, and leaving.
+//! Heartbeats, pings, idle timeouts and closing.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tickwire_protocol::Encoding;
 
 use crate::kit::{Client, Event, Publisher, TestHub, config, id_of, trade};
 
-/// A hub that pings and misses its peers soon.
+/// A hub with short ping and idle intervals.
 fn impatient() -> Config {
     Config {
         ping_interval: Duration::from_millis(100),
@@ -17,7 +17,7 @@ fn impatient() -> Config {
 }
 
 #[test]
-fn a_session_that_is_sent_nothing_hears_heartbeats() {
+fn idle_session_receives_heartbeats() {
     let hub = TestHub::start(Config { heartbeat_interval: Duration::from_millis(100), ..config() });
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let mut client = Client::session(&hub, encoding);
@@ -29,9 +29,9 @@ fn a_session_that_is_sent_nothing_hears_heartbeats() {
     }
 }
 
-/// A program hears nothing of pings: they must not stand in for heartbeats.
+/// WebSocket libraries hide pings from programs, so pings must not replace heartbeats.
 #[test]
-fn a_session_that_is_pinged_more_often_hears_heartbeats_all_the_same() {
+fn frequent_pings_do_not_replace_heartbeats() {
     let hub =
         TestHub::start(Config { heartbeat_interval: Duration::from_millis(1_500), ..impatient() });
     let mut client = Client::json(&hub);
@@ -44,7 +44,7 @@ fn a_session_that_is_pinged_more_often_hears_heartbeats_all_the_same() {
 }
 
 #[test]
-fn a_session_that_answers_pings_stays() {
+fn session_that_answers_pings_stays_open() {
     let hub = TestHub::start(impatient());
     let mut client = Client::json(&hub);
     for _ in 0..3 {
@@ -55,7 +55,7 @@ fn a_session_that_answers_pings_stays() {
 }
 
 #[test]
-fn a_session_that_answers_no_ping_is_dropped() {
+fn session_that_answers_no_ping_is_dropped() {
     let hub = TestHub::start(impatient());
     let mut silent = Client::json(&hub);
     silent.answers_pings = false;
@@ -65,7 +65,7 @@ fn a_session_that_answers_no_ping_is_dropped() {
 }
 
 #[test]
-fn a_publisher_that_answers_no_ping_is_dropped_and_one_that_does_stays() {
+fn only_publishers_that_answer_pings_stay() {
     let hub = TestHub::start(impatient());
     let (mut alive, _) = Publisher::acknowledged(&hub, "alive");
     let mut silent = Publisher::open(&hub);
@@ -80,7 +80,7 @@ fn a_publisher_that_answers_no_ping_is_dropped_and_one_that_does_stays() {
 }
 
 #[test]
-fn pings_of_peers_are_answered_with_their_payload() {
+fn ping_is_answered_with_its_payload() {
     let hub = TestHub::default();
     for path in ["/ws", "/publish"] {
         let mut client = Client::open(&hub, path, &[]);
@@ -96,7 +96,7 @@ fn pings_of_peers_are_answered_with_their_payload() {
 }
 
 #[test]
-fn a_close_is_answered_with_its_code_and_the_connection_ends() {
+fn close_is_answered_with_its_code_and_ends_the_connection() {
     let hub = TestHub::default();
     for code in [1000, 1001, 3000, 4999] {
         let mut client = Client::json(&hub);
@@ -113,7 +113,7 @@ fn a_close_is_answered_with_its_code_and_the_connection_ends() {
 }
 
 #[test]
-fn a_close_is_not_kept_behind_a_backlog() {
+fn close_does_not_wait_for_the_backlog() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = Client::msgpack(&hub);
@@ -135,7 +135,7 @@ fn a_close_is_not_kept_behind_a_backlog() {
             end => break end,
         }
     };
-    assert_eq!(end, Event::Close(1000, String::new()), "behind a frame, not inside of one");
-    assert!(expected.start < publisher.number * 1_000, "the rest was not asked for any more");
+    assert_eq!(end, Event::Close(1000, String::new()), "the close follows a complete frame");
+    assert!(expected.start < publisher.number * 1_000, "ticks after the close are not delivered");
     client.gone();
 }

@@ -1,5 +1,5 @@
-//! Sessions that speak Alpaca's protocol, as its clients do. Where a test holds one of the requirements of
-//! `docs/alpaca.md`, its comment names it.
+//! Sessions of Alpaca's protocol. A comment `R1` refers to the requirement of that number in
+//! `docs/alpaca.md`.
 
 mod alive;
 mod carriage;

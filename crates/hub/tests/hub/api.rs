@@ -1,4 +1,4 @@
-//! The read-only HTTP API, for the page and for curl.
+//! The read-only HTTP API that the page uses.
 
 use serde_json::{Value, json};
 use tickwire_hub::Config;
@@ -7,7 +7,7 @@ use tickwire_hub::keys::SecretHash;
 use crate::kit::{Client, Publisher, TestHub, config, exchange, quote, symbols, trade, until};
 
 #[test]
-fn symbols_are_found_by_prefix_first_then_by_what_they_contain() {
+fn symbol_search_lists_prefix_matches_before_substring_matches() {
     let hub = TestHub::start(Config { feeds: vec!["main".into(), "test".into()], ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let ticks = ["GOOG", "AAPL", "AA", "SPAA"].map(|symbol| trade(symbol, 1));
@@ -36,7 +36,7 @@ fn symbols_are_found_by_prefix_first_then_by_what_they_contain() {
 }
 
 #[test]
-fn the_status_counts_what_is_there() {
+fn status_counts_sessions_ticks_and_publishers() {
     let hub = TestHub::default();
     let mut client = Client::json(&hub);
     client.subscribe(r#""trades":["AAPL","IBM"],"quotes":["*"]"#);
@@ -59,7 +59,7 @@ fn the_status_counts_what_is_there() {
 }
 
 #[test]
-fn nothing_outside_of_the_page_is_served() {
+fn only_files_of_the_page_are_served() {
     let hub = TestHub::default();
     let page = hub.get("/");
     assert_eq!(page.status, 200);
@@ -80,7 +80,7 @@ fn nothing_outside_of_the_page_is_served() {
 
 const SECRET: &str = "a secret of the tests";
 
-/// A hub with a key of each kind: READER may read `main` alone, ADMIN everything.
+/// A hub with two keys: READER may read `main` only, ADMIN everything.
 fn guarded(folder: &tempfile::TempDir) -> TestHub {
     let keys_file = folder.path().join("keys.toml");
     let key = |id: &str, rest: &str| {
@@ -100,7 +100,7 @@ fn ask(hub: &TestHub, path: &str, key: &str) -> (u16, Value) {
 }
 
 #[test]
-fn a_guarded_hub_answers_those_with_a_key_about_what_they_may_read() {
+fn guarded_hub_answers_within_the_rights_of_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let hub = guarded(&folder);
     for path in ["/api/status", "/api/symbols", "/api/keys"] {
@@ -126,7 +126,7 @@ fn a_guarded_hub_answers_those_with_a_key_about_what_they_may_read() {
 }
 
 #[test]
-fn administrators_see_the_sessions_of_every_key() {
+fn administrator_sees_the_sessions_of_every_key() {
     let folder = tempfile::tempdir().unwrap();
     let hub = guarded(&folder);
     let bearer = format!("Bearer READER:{SECRET}");
@@ -155,7 +155,7 @@ fn administrators_see_the_sessions_of_every_key() {
 }
 
 #[test]
-fn an_open_hub_tells_everybody_who_is_there() {
+fn open_hub_lists_sessions_without_a_key() {
     let hub = TestHub::default();
     assert_eq!(hub.json("/api/keys"), json!({"keys":[]}));
     let _session = Client::json(&hub);

@@ -1,4 +1,4 @@
-//! Resume and replay from the log on disk, where memory holds little.
+//! Resume and replay from the log on disk, with little history in memory.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tickwire_protocol::{Encoding, Tick};
 
 use crate::kit::{Client, Publisher, TestHub, forgetful, seqs, trade, until};
 
-/// A hub that keeps few ticks in memory, and all on disk.
+/// A hub that keeps few ticks in memory and all on disk.
 fn on_disk(folder: &tempfile::TempDir) -> Config {
     Config { data_dir: Some(folder.path().to_owned()), ..forgetful() }
 }
@@ -17,7 +17,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Trades of two symbols in turn.
+/// Trades of two symbols, alternating.
 fn pairs(count: u64) -> Vec<Tick> {
     (0..count).flat_map(|id| [trade("A", id), trade("B", id)]).collect()
 }
@@ -29,7 +29,7 @@ fn behind(hub: &TestHub, client: &mut Client, names: &str, pos: u64) -> Value {
 }
 
 #[test]
-fn a_session_goes_on_from_far_before_memory_and_misses_nothing() {
+fn resume_from_before_memory_misses_no_tick() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let folder = folder();
         let hub = TestHub::start(on_disk(&folder));
@@ -51,7 +51,7 @@ fn a_session_goes_on_from_far_before_memory_and_misses_nothing() {
 }
 
 #[test]
-fn what_an_earlier_hub_wrote_is_there_for_a_resume() {
+fn resume_reads_ticks_that_an_earlier_hub_wrote() {
     let folder = folder();
     let hub = TestHub::start(Config { drain_duration: Duration::ZERO, ..on_disk(&folder) });
     let ticks: Vec<_> = std::iter::once(trade("OLD", 1)).chain(pairs(5_000)).collect();
@@ -66,7 +66,7 @@ fn what_an_earlier_hub_wrote_is_there_for_a_resume() {
 }
 
 #[test]
-fn a_replay_from_long_ago_plays_what_is_on_disk_and_becomes_live() {
+fn old_replay_plays_from_disk_and_becomes_live() {
     let folder = folder();
     let hub = TestHub::start(on_disk(&folder));
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
@@ -84,7 +84,7 @@ fn a_replay_from_long_ago_plays_what_is_on_disk_and_becomes_live() {
 }
 
 #[test]
-fn a_replay_from_disk_begins_at_its_time() {
+fn replay_from_disk_starts_at_the_requested_time() {
     let folder = folder();
     let hub = TestHub::start(on_disk(&folder));
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
@@ -100,7 +100,7 @@ fn a_replay_from_disk_begins_at_its_time() {
 }
 
 #[test]
-fn what_is_not_on_disk_any_more_is_named() {
+fn ticks_deleted_from_disk_are_reported_as_gaps() {
     let folder = folder();
     let hub = TestHub::start(Config { disk_size: ByteSize::mib(1), ..on_disk(&folder) });
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
@@ -119,7 +119,7 @@ fn what_is_not_on_disk_any_more_is_named() {
 }
 
 #[test]
-fn many_sessions_read_from_disk_at_once_and_some_change_their_mind() {
+fn many_sessions_read_from_disk_at_once_while_some_unsubscribe() {
     let folder = folder();
     let hub = TestHub::start(on_disk(&folder));
     let mut publisher = Publisher::acknowledged(&hub, "p").0;

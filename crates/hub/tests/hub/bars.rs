@@ -1,4 +1,4 @@
-//! Bars of trades, made by the hub.
+//! Bars that the hub makes from trades.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use tickwire_feeder::{Replay, ReplayConfig, Source};
 
 use crate::kit::{self, Client, Publisher, TestHub, seqs};
 
-/// 2026-01-02T14:30:00Z, when the session in New York begins.
+/// 2026-01-02T14:30:00Z, the start of the session in New York.
 const OPENING: u64 = 1_767_364_200_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -29,7 +29,7 @@ fn bar(tick: &Tick) -> &Bar {
     }
 }
 
-/// The rows of the expected bars: kind, symbol and start, with the other fields as they are spelled.
+/// The expected bars by kind, symbol and start, with the other fields as text.
 fn expected() -> BTreeMap<(String, UnixNanos), Vec<String>> {
     let rows = include_str!("../bars/excerpt.csv").lines().skip(1);
     let row = |line: &str| {
@@ -48,7 +48,7 @@ fn spelled(bar: &Bar) -> Vec<String> {
 }
 
 #[test]
-fn bars_of_real_trades_equal_those_of_another_implementation() {
+fn bars_of_real_trades_match_an_independent_implementation() {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../feeder/tests/data/trades.csv.gz");
     let config = ReplayConfig { files: vec![data.into()], ..ReplayConfig::default() };
     let mut source = Replay::open(config).unwrap();
@@ -61,11 +61,11 @@ fn bars_of_real_trades_equal_those_of_another_implementation() {
         last = tick.time;
         publisher.send(&[tick]);
     }
-    // The clock of the feed, which another symbol moves on, closes what is open.
+    // A trade of another symbol advances the feed's clock, which closes the open minutes.
     publisher.publish(&[trade("ZZZ", last.0 + 3 * MINUTE, 1)]);
     let expected = expected();
     let mut found = BTreeMap::new();
-    // Each is told again when it changes: the last word counts, and `data` waits only so long for it.
+    // A bar is sent again when it changes. The last version is compared, and `data` bounds the wait.
     while found != expected {
         for tick in client.data() {
             let kind = if tick.channel().letter() == "d" { "d" } else { "b" };
@@ -76,7 +76,7 @@ fn bars_of_real_trades_equal_those_of_another_implementation() {
 }
 
 #[test]
-fn a_minute_ends_by_the_clock_without_another_trade() {
+fn clock_closes_a_minute_without_another_trade() {
     let hub = TestHub::default();
     let mut client = Client::msgpack(&hub);
     client.subscribe(r#""bars":["A"],"dailyBars":["A"]"#);
@@ -88,7 +88,7 @@ fn a_minute_ends_by_the_clock_without_another_trade() {
 }
 
 #[test]
-fn a_late_trade_updates_its_minute_and_who_comes_later_is_shown_the_last_values() {
+fn late_trade_updates_its_minute_and_later_snapshots() {
     let hub = TestHub::default();
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     let times = [0, MINUTE, 2 * MINUTE];
@@ -104,11 +104,11 @@ fn a_late_trade_updates_its_minute_and_who_comes_later_is_shown_the_last_values(
     assert_eq!((minute.time.0, bar(minute).trades), (OPENING + MINUTE, 1));
     assert_eq!((updated.time.0, bar(updated).trades), (OPENING + MINUTE, 2));
     assert_eq!(bar(day).trades, 3);
-    assert_eq!((minute.seq.0, updated.seq.0), (2, 1), "each kind has its own numbers");
+    assert_eq!((minute.seq.0, updated.seq.0), (2, 1), "each channel has its own sequence numbers");
 }
 
 #[test]
-fn a_feed_that_sends_bars_gets_no_others() {
+fn hub_makes_no_bars_of_a_kind_that_the_feed_publishes() {
     let hub = TestHub::default();
     let mut client = Client::msgpack(&hub);
     client.subscribe(r#""trades":["*"],"bars":["*"],"dailyBars":["*"]"#);
@@ -117,11 +117,11 @@ fn a_feed_that_sends_bars_gets_no_others() {
     publisher.publish(&[theirs, trade("A", OPENING, 1)]);
     publisher.publish(&[trade("A", OPENING + MINUTE, 2)]);
     let letters: String = client.take(4).iter().map(|tick| tick.channel().letter()).collect();
-    assert_eq!(letters, "bttd", "the hub still makes the kind that nobody sends");
+    assert_eq!(letters, "bttd", "the hub still makes the other kind");
 }
 
 #[test]
-fn there_are_no_bars_where_they_are_off() {
+fn bars_can_be_turned_off() {
     let hub = TestHub::start(Config { bars: false, ..kit::config() });
     let mut client = Client::msgpack(&hub);
     client.subscribe(r#""trades":["*"],"bars":["*"],"dailyBars":["*"]"#);
@@ -133,7 +133,7 @@ fn there_are_no_bars_where_they_are_off() {
 }
 
 #[test]
-fn a_hub_that_starts_again_goes_on_with_the_open_minute_and_the_day() {
+fn restarted_hub_continues_the_open_minute_and_day() {
     let folder = tempfile::tempdir().unwrap();
     let config = || Config { data_dir: Some(folder.path().to_owned()), ..kit::config() };
     let first = TestHub::start(config());
@@ -151,7 +151,7 @@ fn a_hub_that_starts_again_goes_on_with_the_open_minute_and_the_day() {
 }
 
 #[test]
-fn a_hub_that_starts_again_closes_its_open_minute_without_another_tick() {
+fn restarted_hub_closes_the_open_minute_without_another_tick() {
     let folder = tempfile::tempdir().unwrap();
     let config = || Config { data_dir: Some(folder.path().to_owned()), ..kit::config() };
     let first = TestHub::start(config());
@@ -160,7 +160,7 @@ fn a_hub_that_starts_again_closes_its_open_minute_without_another_tick() {
     TestHub::start(config()).until_metric("tickwire_topics", 3); // the trade, its minute, its day
 }
 
-/// A publisher that leaves no bars to the hub after its first trade, in a feed with a minute open.
+/// A publisher that turns off the hub's bars after its first trade, while a minute is open.
 fn publisher_with_bars_of_its_own(hub: &TestHub) -> Publisher {
     let mut publisher = Publisher::acknowledged(hub, "relay").0;
     publisher.publish(&[trade("A", OPENING, 1)]);
@@ -170,7 +170,7 @@ fn publisher_with_bars_of_its_own(hub: &TestHub) -> Publisher {
 }
 
 #[test]
-fn a_feed_whose_publisher_wants_no_bars_gets_none_from_then_on() {
+fn publisher_can_turn_off_bars_for_its_feed() {
     let hub = TestHub::default();
     let mut client = Client::msgpack(&hub);
     client.subscribe(r#""trades":["*"],"bars":["*"],"updatedBars":["*"],"dailyBars":["*"]"#);
@@ -184,14 +184,14 @@ fn a_feed_whose_publisher_wants_no_bars_gets_none_from_then_on() {
 }
 
 #[test]
-fn a_hub_that_starts_again_knows_which_feed_gets_no_bars() {
+fn restarted_hub_remembers_feeds_without_bars() {
     let folder = tempfile::tempdir().unwrap();
     let config = || Config { data_dir: Some(folder.path().to_owned()), ..kit::config() };
     let first = TestHub::start(config());
     drop(publisher_with_bars_of_its_own(&first));
     drop(first);
     let second = TestHub::start(config());
-    // The relay has not come back yet; somebody else goes on.
+    // Another publisher continues the feed before the first one returns.
     Publisher::acknowledged(&second, "p").0.publish(&[trade("A", OPENING + 4 * MINUTE, 9)]);
     assert_eq!(second.metric("tickwire_bars_total"), 0);
     assert_eq!(second.metric("tickwire_topics"), 1);

@@ -1,4 +1,4 @@
-//! Views that come some time later.
+//! Delayed views.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use crate::kit::{
     Client, Event, Publisher, TestHub, config, forgetful, id_of, now, quote, seqs, trade, until,
 };
 
-/// A hub with a view `late` that comes so much later.
+/// A hub with a view `late` of this delay.
 fn late(delay: Duration, config: Config) -> Config {
     let view = ViewConfig { feed: "main".to_owned(), delay };
     Config { views: [("late".to_owned(), view)].into(), ..config }
 }
 
-/// The same with all ticks on disk.
+/// Like [`late`], with all ticks on disk.
 fn on_disk(folder: &tempfile::TempDir) -> Config {
     Config {
         data_dir: Some(folder.path().to_owned()),
@@ -38,7 +38,7 @@ fn lost(hub: &TestHub, delay: Duration) -> u64 {
     hub.metric(&format!("tickwire_delayed_lost_ticks_total{{delay_ms=\"{delay_ms}\"}}"))
 }
 
-/// The ticks a client is told as last values.
+/// The ticks of the snapshot that a client receives.
 fn last_values(client: &mut Client, names: &str) -> Vec<Tick> {
     let ack = client.ask(&format!(r#"{{"action":"subscribe",{names}}}"#));
     assert_eq!(ack["T"], "subscription", "{ack}");
@@ -51,7 +51,7 @@ fn last_values(client: &mut Client, names: &str) -> Vec<Tick> {
 }
 
 #[test]
-fn every_tick_comes_once_in_order_and_none_before_its_time() {
+fn delayed_view_delivers_each_tick_once_in_order_and_never_early() {
     const DELAY: Duration = Duration::from_millis(300);
     let hub = TestHub::start(late(DELAY, config()));
     let mut live = Client::json(&hub);
@@ -74,7 +74,7 @@ fn every_tick_comes_once_in_order_and_none_before_its_time() {
             assert!(newest.elapsed() >= DELAY, "tick {} is early", ticks.len() + came.len());
             ticks.extend(came);
         }
-        assert_eq!(ticks, of_live, "the same ticks with the same numbers");
+        assert_eq!(ticks, of_live, "same ticks, same numbers");
         assert_eq!(client.position, live.position);
         client.nothing_pending();
     }
@@ -82,7 +82,7 @@ fn every_tick_comes_once_in_order_and_none_before_its_time() {
 }
 
 #[test]
-fn the_state_of_a_delayed_view_is_that_of_its_feed() {
+fn delayed_view_reports_the_state_of_its_feed() {
     let hub = TestHub::start(late(Duration::from_secs(600), config()));
     let mut publisher = Publisher::open(&hub);
     publisher.send(&[trade("A", 1)]);
@@ -94,7 +94,7 @@ fn the_state_of_a_delayed_view_is_that_of_its_feed() {
 }
 
 #[test]
-fn last_values_are_those_of_then() {
+fn snapshot_of_a_delayed_view_has_delayed_values() {
     const DELAY: Duration = Duration::from_secs(2);
     let hub = TestHub::start(late(DELAY, config()));
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
@@ -110,12 +110,12 @@ fn last_values_are_those_of_then() {
             assert!(id_of(&values[0]) < id, "{} is of now", id_of(&values[0]));
             break;
         }
-        assert!(id < 20, "the machine is too busy to see the difference");
+        assert!(id < 20, "the test ran longer than the delay");
     }
 }
 
 #[test]
-fn what_memory_does_not_hold_when_it_is_due_comes_from_disk() {
+fn delayed_view_reads_ticks_from_disk_that_left_memory() {
     const DELAY: Duration = Duration::from_millis(1_500);
     let folder = tempfile::tempdir().unwrap();
     let hub = TestHub::start(late(DELAY, on_disk(&folder)));
@@ -132,7 +132,7 @@ fn what_memory_does_not_hold_when_it_is_due_comes_from_disk() {
 }
 
 #[test]
-fn what_is_nowhere_when_it_is_due_is_counted_and_told_and_the_session_goes_on() {
+fn delayed_view_counts_and_reports_lost_ticks_and_continues() {
     const DELAY: Duration = Duration::from_secs(4);
     let hub = TestHub::start(late(DELAY, forgetful()));
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
@@ -153,7 +153,7 @@ fn what_is_nowhere_when_it_is_due_is_counted_and_told_and_the_session_goes_on() 
 }
 
 #[test]
-fn a_client_of_alpacas_protocol_goes_on_behind_a_hole_and_is_told_nothing_it_does_not_know() {
+fn alpaca_session_continues_after_lost_ticks_without_a_gap_element() {
     const DELAY: Duration = Duration::from_secs(4);
     let hub = TestHub::start(late(DELAY, forgetful()));
     let mut client = Client::open(&hub, "/v2/late", &[]);
@@ -173,12 +173,12 @@ fn a_client_of_alpacas_protocol_goes_on_behind_a_hole_and_is_told_nothing_it_doe
     assert_eq!(came.iter().map(id_of).collect::<Vec<_>>(), (lost..newest).collect::<Vec<_>>());
 }
 
-/// A log on disk that is quiet for a while: what came before, and what came after.
+/// A log on disk with a pause between two groups of ticks.
 struct Quiet {
     folder: tempfile::TempDir,
-    /// When all that came before was there.
+    /// A time after all ticks before the pause.
     before: Instant,
-    /// When nothing was that came after.
+    /// A time before all ticks after the pause.
     after: Instant,
 }
 
@@ -199,13 +199,13 @@ impl Quiet {
         Self { folder, before, after }
     }
 
-    /// A hub whose delay leads into the quiet when it starts, and that delay.
+    /// Starts a hub whose delayed view begins within the pause. Also returns the delay.
     fn hub(&self) -> (TestHub, Duration) {
         let delay = self.before.elapsed();
         (TestHub::start(late(delay, on_disk(&self.folder))), delay)
     }
 
-    /// Asks a hub before what came after is due there.
+    /// Runs `ask` on a hub before the ticks after the pause are due.
     fn ask<T>(&self, ask: impl Fn(&TestHub) -> T) -> T {
         for _ in 0..10 {
             let (hub, delay) = self.hub();
@@ -214,12 +214,12 @@ impl Quiet {
                 return answer;
             }
         }
-        panic!("the machine is too busy to ask in time");
+        panic!("no attempt finished before the ticks were due");
     }
 }
 
 #[test]
-fn after_a_restart_last_values_from_disk_are_those_of_then() {
+fn restarted_hub_has_delayed_last_values_from_disk() {
     let quiet = Quiet::new();
     let values = quiet.ask(|hub| {
         let names = r#""trades":["OLD","A","NEW"]"#;
@@ -232,13 +232,13 @@ fn after_a_restart_last_values_from_disk_are_those_of_then() {
 }
 
 #[test]
-fn after_a_restart_what_is_still_to_come_comes_when_it_is_due() {
+fn restarted_hub_delivers_pending_delayed_ticks_when_due() {
     let quiet = Quiet::new();
     let (hub, delay) = quiet.hub();
     let mut client = session(&hub, Encoding::MsgpackArray);
     client.subscribe(r#""trades":["A","NEW"]"#);
     let mut ticks = client.data();
-    // Those before may still come when the hub has only just begun.
+    // Ticks before the pause may still arrive right after the start.
     while ticks.last().is_some_and(|tick| tick.seq.0 <= 3_000) {
         ticks = client.data();
     }
@@ -250,7 +250,7 @@ fn after_a_restart_what_is_still_to_come_comes_when_it_is_due() {
     assert_eq!(seqs(&of_a), (3_001..=6_000).collect::<Vec<_>>());
 }
 
-/// All trades of A that a client is sent before the answer to its next command.
+/// Returns all trades of A that a client receives before the answer to its next command.
 fn sent_before_answer(client: &mut Client) -> Vec<u64> {
     let mut ticks = Vec::new();
     client.send(r#"{"action":"list","id":9}"#);
@@ -264,7 +264,7 @@ fn sent_before_answer(client: &mut Client) -> Vec<u64> {
 }
 
 #[test]
-fn resume_and_replay_do_not_go_ahead_of_a_delayed_view() {
+fn resume_and_replay_never_pass_the_end_of_a_delayed_view() {
     let quiet = Quiet::new();
     for from in [r#""from":"-1h""#, "resume"] {
         let seqs = quiet.ask(|hub| {
@@ -284,7 +284,7 @@ fn resume_and_replay_do_not_go_ahead_of_a_delayed_view() {
 }
 
 #[test]
-fn a_position_of_the_live_market_is_not_one_of_a_delayed_view_yet() {
+fn delayed_view_refuses_a_position_that_it_has_not_reached() {
     let hub = TestHub::start(late(Duration::from_secs(600), config()));
     Publisher::acknowledged(&hub, "p").0.publish(&trades("A", 0..10));
     let mut live = Client::json(&hub);
@@ -301,7 +301,7 @@ fn a_position_of_the_live_market_is_not_one_of_a_delayed_view_yet() {
 }
 
 #[test]
-fn sessions_of_a_delayed_view_are_closed_in_order_when_the_hub_ends() {
+fn sessions_of_a_delayed_view_are_closed_during_the_drain() {
     let mut hub = TestHub::start(late(Duration::from_secs(600), config()));
     let mut client = session(&hub, Encoding::Json);
     client.subscribe(r#""trades":["A"]"#);

@@ -1,4 +1,4 @@
-//! Publishers that ask to be told what is wanted.
+//! Demand: publishers learn which names have subscribers.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use tickwire_protocol::Channel;
 
 use crate::kit::{Client, Publisher, TestHub, config, now, symbols, trade};
 
-/// A publisher that asks, and what it has been told by now.
+/// A publisher that requested demand, and the reported names.
 struct Demanding {
     publisher: Publisher,
-    /// Channels and names.
+    /// Channels and names that have subscribers.
     wanted: BTreeSet<(String, String)>,
-    /// Elements it was told in.
+    /// Number of demand elements received.
     elements: usize,
 }
 
@@ -27,13 +27,13 @@ impl Demanding {
         demanding
     }
 
-    /// Takes the next element, which must tell what changes.
+    /// Applies the next element, which must contain actual changes only.
     fn hear(&mut self) -> Value {
         let element = self.publisher.client.control();
         assert_eq!(element["T"], "demand", "{element}");
         self.elements += 1;
         for (channel, name) in names_in(&element["removed"]) {
-            assert!(self.wanted.remove(&(channel, name)), "was not wanted: {element}");
+            assert!(self.wanted.remove(&(channel, name)), "had no subscribers: {element}");
         }
         for name in names_in(&element["added"]) {
             assert!(self.wanted.insert(name), "was wanted: {element}");
@@ -61,7 +61,7 @@ fn names_in(names: &Value) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_publisher_is_told_what_anybody_wants_and_what_nobody_wants_any_more() {
+fn publisher_learns_of_first_subscribers_and_of_last_unsubscribes() {
     let hub = TestHub::default();
     let [mut one, mut two] = [Client::json(&hub), Client::msgpack(&hub)];
     one.subscribe(r#""trades":["AAPL"],"quotes":["*"]"#);
@@ -79,14 +79,14 @@ fn a_publisher_is_told_what_anybody_wants_and_what_nobody_wants_any_more() {
 }
 
 #[test]
-fn the_first_answer_comes_also_when_nothing_is_wanted() {
+fn first_demand_element_is_sent_even_if_empty() {
     let hub = TestHub::default();
     let publisher = Demanding::open(&hub, "/publish");
     assert_eq!((publisher.elements, publisher.wanted.len()), (1, 0));
 }
 
 #[test]
-fn demand_is_told_by_feed_and_only_to_who_asks() {
+fn demand_is_reported_per_feed_and_only_on_request() {
     let hub = TestHub::start(Config { feeds: vec!["main".into(), "other".into()], ..config() });
     let (mut silent, _) = Publisher::acknowledged(&hub, "silent");
     let mut other = Demanding::open(&hub, "/publish?feed=other");
@@ -101,7 +101,7 @@ fn demand_is_told_by_feed_and_only_to_who_asks() {
 }
 
 #[test]
-fn sessions_of_every_view_and_dialect_are_counted() {
+fn demand_counts_sessions_of_every_view_and_protocol() {
     let hub = TestHub::default();
     let mut publisher = Demanding::open(&hub, "/publish");
     let mut delayed = Client::open(&hub, "/ws?feed=delayed_sip", &[]);
@@ -116,7 +116,7 @@ fn sessions_of_every_view_and_dialect_are_counted() {
 }
 
 #[test]
-fn what_comes_and_goes_is_told_four_times_a_second_at_most() {
+fn demand_is_reported_at_most_four_times_a_second() {
     let hub = TestHub::default();
     let mut publisher = Demanding::open(&hub, "/publish");
     let mut client = Client::json(&hub);
@@ -135,7 +135,7 @@ fn what_comes_and_goes_is_told_four_times_a_second_at_most() {
 }
 
 #[test]
-fn many_names_are_told_in_elements_of_a_mebibyte_at_most() {
+fn demand_elements_are_at_most_one_mebibyte() {
     let hub = TestHub::default();
     let mut client = Client::json(&hub);
     let all: Vec<String> = symbols(40_000).iter().map(|name| format!("{name:A<24}")).collect();

@@ -1,4 +1,4 @@
-//! The drain: sessions are closed one after the other, and told when to come back.
+//! The drain: sessions are closed one after the other, with the time to stay away.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,8 @@ use crate::kit::{
     Client, Event, PATIENCE, Publisher, TestHub, config, now, seqs, trade, until, upgrade_request,
 };
 
-/// A session that reads until its close: when that came, the last tick before it, and the close.
+/// Reads a session until its close. Returns the time of the close, the last tick before it, and the
+/// close.
 fn reading(hub: &TestHub) -> std::thread::JoinHandle<(Instant, u64, Event)> {
     let mut client = Client::msgpack(hub);
     client.subscribe(r#""trades":["AAPL"]"#);
@@ -34,7 +35,7 @@ fn reading(hub: &TestHub) -> std::thread::JoinHandle<(Instant, u64, Event)> {
     })
 }
 
-/// Publishes until the hub closes the publisher, which it does last: how many ticks, and the close.
+/// Publishes until the hub closes the publisher. Returns the number of ticks and the close.
 fn publishing(mut publisher: Publisher) -> (u64, Event) {
     let mut published = 0;
     loop {
@@ -51,7 +52,7 @@ fn publishing(mut publisher: Publisher) -> (u64, Event) {
 }
 
 #[test]
-fn sessions_are_closed_over_the_drain_and_have_every_tick_up_to_then() {
+fn sessions_are_closed_over_the_drain_with_every_tick_until_then() {
     const SESSIONS: usize = 50;
     let drain_duration = Duration::from_secs(3);
     let mut hub =
@@ -67,9 +68,12 @@ fn sessions_are_closed_over_the_drain_and_have_every_tick_up_to_then() {
     let over = times().max().unwrap() - times().min().unwrap();
     assert!(over > drain_duration / 2, "all within {over:?}");
     let lasts: BTreeSet<_> = ends.iter().map(|(_, last, _)| *last).collect();
-    assert!(*lasts.first().unwrap() >= 2, "what was published before came");
-    assert!(*lasts.last().unwrap() <= published + 3, "one may be taken and not acknowledged");
-    assert!(lasts.len() > SESSIONS / 4, "ticks go on to those not closed yet: {lasts:?}");
+    assert!(*lasts.first().unwrap() >= 2, "ticks from before the drain arrive");
+    assert!(
+        *lasts.last().unwrap() <= published + 3,
+        "at most one message is taken and not acknowledged"
+    );
+    assert!(lasts.len() > SESSIONS / 4, "open sessions still receive ticks: {lasts:?}");
     let mut order: Vec<_> = (0..SESSIONS).collect();
     order.sort_by_key(|session| ends[*session].0);
     assert!(!order.is_sorted(), "in random order");
@@ -81,7 +85,7 @@ fn sessions_are_closed_over_the_drain_and_have_every_tick_up_to_then() {
 }
 
 #[test]
-fn a_draining_hub_is_not_ready_and_refuses_who_comes_but_still_answers() {
+fn draining_hub_is_not_ready_and_refuses_sessions_but_answers_requests() {
     let token = "let-me-drain";
     let mut hub = TestHub::start(Config {
         drain_duration: Duration::from_secs(60),
@@ -97,7 +101,7 @@ fn a_draining_hub_is_not_ready_and_refuses_who_comes_but_still_answers() {
     };
     assert_eq!(asked().status, 202);
     hub.drain_asked();
-    assert_eq!(asked().status, 202, "it goes on");
+    assert_eq!(asked().status, 202, "a second request is accepted too");
     for path in ["/healthz", "/metrics", "/api/status"] {
         assert_eq!(hub.get(path).status, 200, "{path}");
     }
@@ -111,7 +115,7 @@ fn a_draining_hub_is_not_ready_and_refuses_who_comes_but_still_answers() {
         assert!(refused.head.contains("retry-after: 61"), "{path}: {refused:?}");
     }
     assert_eq!(hub.post("/publish", "[]").status, 503);
-    publisher.publish(&[trade("AAPL", 1)]); // who is there already is served
+    publisher.publish(&[trade("AAPL", 1)]); // a connected publisher is still served
     drop(sessions);
     let ended = hub.begin_shutdown();
     assert!(publisher.client.closed().retry_ms().is_some());
@@ -121,7 +125,7 @@ fn a_draining_hub_is_not_ready_and_refuses_who_comes_but_still_answers() {
 }
 
 #[test]
-fn only_who_shows_the_admin_token_may_drain() {
+fn drain_requires_the_admin_token() {
     let ask = |hub: &TestHub, headers: &[_]| hub.request("POST", "/api/drain", headers, "");
     let hub = TestHub::default();
     let refused = ask(&hub, &[("Authorization", "Bearer anything")]);
@@ -143,7 +147,7 @@ fn only_who_shows_the_admin_token_may_drain() {
 }
 
 #[test]
-fn the_drain_is_over_once_nobody_is_left() {
+fn drain_ends_with_the_last_session() {
     let mut hub = TestHub::start(Config { drain_duration: Duration::from_secs(60), ..config() });
     let sessions: Vec<_> = (0..20).map(|_| Client::json(&hub)).collect();
     let ended = hub.begin_shutdown();

@@ -1,4 +1,4 @@
-//! A hub with a log on disk, and the hub that comes after it.
+//! Restarts of a hub with a log on disk.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tickwire_protocol::Tick;
 
 use crate::kit::{Client, Publisher, TestHub, config, id_of, seqs, trade};
 
-/// A hub with a folder of its own, which outlives it.
+/// The config of a hub with this data folder.
 fn durable(folder: &tempfile::TempDir) -> Config {
     Config {
         data_dir: Some(folder.path().to_owned()),
@@ -27,7 +27,7 @@ fn epoch(hub: &TestHub) -> String {
     client.control()["epoch"].as_str().unwrap().to_owned()
 }
 
-/// Every trade of a symbol that a new session is told when it asks for all there is.
+/// Returns every trade of a symbol that a new session receives when it resumes from the start.
 fn history(hub: &TestHub, epoch: &str, symbol: &str, count: usize) -> Vec<Tick> {
     let mut client = Client::json(hub);
     let resume = json!({"epoch": epoch, "after": {"trades": {symbol: 0}}});
@@ -40,7 +40,7 @@ fn history(hub: &TestHub, epoch: &str, symbol: &str, count: usize) -> Vec<Tick> 
 }
 
 #[test]
-fn the_next_hub_has_epoch_numbers_publishers_and_history_of_the_one_before() {
+fn restarted_hub_keeps_epoch_numbers_publishers_and_history() {
     for fsync in [Fsync::Never, Fsync::EverySecond, Fsync::Ack] {
         let folder = folder();
         let config = Config { fsync, ..durable(&folder) };
@@ -67,7 +67,7 @@ fn the_next_hub_has_epoch_numbers_publishers_and_history_of_the_one_before() {
 }
 
 #[test]
-fn a_last_value_older_than_memory_is_still_in_the_snapshot_and_its_topic_goes_on() {
+fn last_value_older_than_memory_survives_a_restart() {
     let folder = folder();
     let small = |config: Config| Config {
         log_ticks: 100,
@@ -102,7 +102,7 @@ fn a_last_value_older_than_memory_is_still_in_the_snapshot_and_its_topic_goes_on
 }
 
 #[test]
-fn a_hub_without_a_feed_of_its_folder_does_not_start_and_says_which() {
+fn hub_refuses_a_folder_with_an_unknown_feed_and_names_it() {
     let folder = folder();
     let with = |feeds: &[&str]| Config {
         feeds: feeds.iter().map(|feed| (*feed).to_owned()).collect(),
@@ -112,12 +112,12 @@ fn a_hub_without_a_feed_of_its_folder_does_not_start_and_says_which() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let refused = runtime.block_on(Hub::start(with(&["main"]))).unwrap_err();
     let source = std::error::Error::source(&refused).unwrap().to_string();
-    assert!(source.contains("it holds feed crypto"), "{source}");
+    assert!(source.contains("the log has feed crypto"), "{source}");
     drop(TestHub::start(with(&["crypto", "main", "fx"])));
 }
 
 #[test]
-fn a_damaged_folder_is_told_and_the_hub_begins_a_new_epoch() {
+fn damaged_folder_is_reported_and_starts_a_new_epoch() {
     let folder = folder();
     let hub = TestHub::start(durable(&folder));
     let before = epoch(&hub);
@@ -137,7 +137,7 @@ fn a_damaged_folder_is_told_and_the_hub_begins_a_new_epoch() {
 }
 
 #[test]
-fn who_posts_to_a_hub_whose_log_has_failed_is_told() {
+fn post_answer_says_that_the_log_has_failed() {
     let folder = folder();
     let hub = TestHub::start(Config { disk_size: ByteSize::mib(1), ..durable(&folder) });
     let tick =

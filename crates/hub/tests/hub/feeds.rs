@@ -1,4 +1,4 @@
-//! How a feed is, as sessions are told.
+//! Feed states as sessions receive them.
 
 use std::io::Write;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::kit::{
     Client, Event, OPEN_TEXT, PATIENCE, Publisher, TestHub, config, masked, now, trade,
 };
 
-/// The next state of a feed that the client is told.
+/// Returns the next feed state that the client receives.
 fn state(client: &mut Client) -> (String, String) {
     let deadline = now() + PATIENCE;
     loop {
@@ -29,7 +29,7 @@ fn expect(client: &mut Client, feed: &str, expected: &str) {
 }
 
 #[test]
-fn sessions_are_told_when_their_feed_comes_falls_silent_and_goes() {
+fn sessions_learn_that_their_feed_is_live_stale_or_down() {
     let hub = TestHub::start(Config { feed_stale_after: Duration::from_millis(300), ..config() });
     let mut client = Client::json(&hub);
     let publisher = Publisher::open(&hub);
@@ -52,7 +52,7 @@ fn sessions_are_told_when_their_feed_comes_falls_silent_and_goes() {
 }
 
 #[test]
-fn ticks_lost_at_the_source_are_told_once_taken_and_only_once() {
+fn ticks_lost_at_the_source_are_reported_exactly_once() {
     let hub = TestHub::default();
     let mut client = Client::json(&hub);
     let (mut older, _) = Publisher::acknowledged(&hub, "one");
@@ -60,7 +60,7 @@ fn ticks_lost_at_the_source_are_told_once_taken_and_only_once() {
     older.number += 1;
     older.settle();
     let (mut newer, mark) = Publisher::acknowledged(&hub, "one");
-    assert_eq!(mark.as_deref(), Some("a"), "a message without ticks has its mark");
+    assert_eq!(mark.as_deref(), Some("a"), "a message without ticks carries a mark too");
     let fenced = masked(OPEN_TEXT, br#"[{"T":"lost","ticks":100}]"#);
     let _may_be_closed = older.client.stream.write_all(&fenced);
     newer.client.send_frame(OPEN_TEXT, br#"[{"T":"lost","ticks":2}]"#);
@@ -83,7 +83,7 @@ fn ticks_lost_at_the_source_are_told_once_taken_and_only_once() {
 }
 
 #[test]
-fn sessions_are_told_of_their_own_feed_only() {
+fn sessions_learn_only_of_their_own_feed() {
     let hub = TestHub::start(Config { feeds: vec!["main".into(), "test".into()], ..config() });
     let mut main = Client::json(&hub);
     let mut test = Client::open(&hub, "/ws?feed=test", &[]);

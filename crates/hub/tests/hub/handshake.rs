@@ -1,4 +1,4 @@
-//! Who is let in, and what others are told.
+//! WebSocket handshakes, accepted and refused.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use crate::kit::{
 };
 
 #[test]
-fn the_first_messages_are_the_epoch_and_the_state_of_the_feed() {
+fn first_messages_are_the_epoch_and_the_feed_state() {
     let hub = TestHub::default();
     let mut client = Client::open(&hub, "/ws", &[]);
     assert!(!client.head.contains("sec-websocket-protocol"), "none was offered: {}", client.head);
@@ -27,7 +27,7 @@ fn the_first_messages_are_the_epoch_and_the_state_of_the_feed() {
 }
 
 #[test]
-fn the_subprotocol_is_the_first_one_known_that_the_client_offers() {
+fn first_known_subprotocol_of_the_offer_is_chosen() {
     let hub = TestHub::default();
     for (offered, chosen) in [
         ("tickwire.v1.msgpack", "tickwire.v1.msgpack"),
@@ -42,7 +42,7 @@ fn the_subprotocol_is_the_first_one_known_that_the_client_offers() {
 }
 
 #[test]
-fn what_is_sent_with_the_handshake_is_read() {
+fn command_sent_with_the_handshake_is_read() {
     let hub = TestHub::default();
     let mut request = upgrade_request(hub.address, "/ws", &[]).into_bytes();
     request.extend(masked(OPEN_TEXT, br#"{"action":"list","id":7}"#));
@@ -52,7 +52,7 @@ fn what_is_sent_with_the_handshake_is_read() {
 }
 
 #[test]
-fn many_commands_sent_with_the_handshake_are_all_answered() {
+fn commands_sent_with_the_handshake_are_all_answered() {
     let hub = TestHub::default();
     let mut request = upgrade_request(hub.address, "/ws", &[]).into_bytes();
     for id in 0..3_000 {
@@ -66,7 +66,7 @@ fn many_commands_sent_with_the_handshake_are_all_answered() {
 }
 
 #[test]
-fn a_handshake_may_follow_another_request() {
+fn handshake_may_follow_another_request() {
     let hub = TestHub::default();
     let request = upgrade_request(hub.address, "/ws", &[]);
     let both = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n{request}");
@@ -80,7 +80,7 @@ fn a_handshake_may_follow_another_request() {
 }
 
 #[test]
-fn odd_requests_for_a_session_are_refused() {
+fn unusual_handshake_requests_are_refused() {
     let hub = TestHub::default();
     let good = upgrade_request(hub.address, "/ws", &[])
         .replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
@@ -100,7 +100,7 @@ fn odd_requests_for_a_session_are_refused() {
 }
 
 #[test]
-fn a_handshake_may_arrive_byte_by_byte() {
+fn handshake_may_arrive_byte_by_byte() {
     let hub = TestHub::default();
     let mut client = Client::connect(&hub, b"");
     assert!(client.head.is_empty());
@@ -113,7 +113,7 @@ fn a_handshake_may_arrive_byte_by_byte() {
 }
 
 #[test]
-fn a_wrong_handshake_is_refused_with_what_was_expected() {
+fn invalid_handshake_is_refused_with_the_expected_value() {
     let hub = TestHub::default();
     let good = upgrade_request(hub.address, "/ws", &[])
         .replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
@@ -130,7 +130,7 @@ fn a_wrong_handshake_is_refused_with_what_was_expected() {
             404,
             "no such feed; there are: delayed_sip, iex, main, sip",
         ),
-        // With the page, bots would only say HTTP 200.
+        // An answer with the page would show up as "HTTP 200" in bots.
         ("GET /ws", "GET /", 404, "no stream at /; there are: /ws, /v2/delayed_sip, /v2/iex"),
         ("GET /ws", "GET /v3/sip/x", 404, "no stream at /v3/sip/x; there are: /ws, "),
     ] {
@@ -149,7 +149,7 @@ fn a_wrong_handshake_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn garbage_instead_of_http_ends_the_connection() {
+fn bytes_that_are_not_http_end_the_connection() {
     let hub = TestHub::default();
     for garbage in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
@@ -170,7 +170,7 @@ fn garbage_instead_of_http_ends_the_connection() {
 }
 
 #[test]
-fn a_request_that_never_ends_is_cut() {
+fn incomplete_request_is_cut_after_the_timeout() {
     let hub = TestHub::start(Config { handshake_timeout: Duration::from_millis(200), ..config() });
     for beginning in ["", "GET /ws HT", "GET /ws HTTP/1.1\r\nHost: x\r\n"] {
         let mut stream = TcpStream::connect(hub.address).unwrap();
@@ -181,7 +181,7 @@ fn a_request_that_never_ends_is_cut() {
 }
 
 #[test]
-fn a_posted_body_that_never_ends_is_cut() {
+fn incomplete_body_is_cut_after_the_timeout() {
     let hub = TestHub::start(Config { handshake_timeout: Duration::from_millis(200), ..config() });
     let mut stream = TcpStream::connect(hub.address).unwrap();
     stream.write_all(b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[").unwrap();
@@ -189,7 +189,7 @@ fn a_posted_body_that_never_ends_is_cut() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_answers_does_not_keep_its_place() {
+fn client_that_reads_no_answers_loses_its_connection() {
     let hub = TestHub::start(Config {
         handshake_timeout: Duration::from_millis(200),
         http_connections_max: 1,
@@ -203,7 +203,7 @@ fn a_client_that_does_not_read_its_answers_does_not_keep_its_place() {
 }
 
 #[test]
-fn half_open_connections_do_not_keep_others_out() {
+fn half_open_connections_do_not_block_other_clients() {
     let hub = TestHub::start(Config {
         handshake_timeout: Duration::from_millis(300),
         http_connections_max: 4,
@@ -216,7 +216,7 @@ fn half_open_connections_do_not_keep_others_out() {
 }
 
 #[test]
-fn sessions_and_publishers_do_not_take_the_places_of_requests() {
+fn sessions_and_publishers_do_not_count_as_http_connections() {
     let hub = TestHub::start(Config { http_connections_max: 1, ..config() });
     let _sessions: Vec<_> = (0..5).map(|_| Client::json(&hub)).collect();
     let _publishers: Vec<_> = (0..5).map(|_| Client::open(&hub, "/publish", &[])).collect();
@@ -224,7 +224,7 @@ fn sessions_and_publishers_do_not_take_the_places_of_requests() {
 }
 
 #[test]
-fn sessions_beyond_the_limit_are_refused_until_one_leaves() {
+fn session_limit_refuses_until_a_session_ends() {
     let hub = TestHub::start(Config { sessions_max: 2, ..config() });
     let first = Client::json(&hub);
     let _second = Client::json(&hub);
@@ -238,7 +238,7 @@ fn sessions_beyond_the_limit_are_refused_until_one_leaves() {
 }
 
 #[test]
-fn publishers_beyond_the_limit_are_refused_until_one_leaves() {
+fn publisher_limit_refuses_until_a_publisher_ends() {
     let hub = TestHub::start(Config { publishers_max: 2, ..config() });
     let first = Client::open(&hub, "/publish", &[]);
     let _second = Client::open(&hub, "/publish", &[]);
@@ -252,7 +252,7 @@ fn publishers_beyond_the_limit_are_refused_until_one_leaves() {
 }
 
 #[test]
-fn publishers_that_come_at_once_stay_within_the_limit() {
+fn concurrent_publishers_stay_within_the_limit() {
     let hub = TestHub::start(Config { publishers_max: 3, ..config() });
     let request = upgrade_request(hub.address, "/publish", &[]);
     let mut clients: Vec<_> = (0..40).map(|_| Client::connect(&hub, b"")).collect();
@@ -267,7 +267,7 @@ fn publishers_that_come_at_once_stay_within_the_limit() {
 }
 
 #[test]
-fn only_the_hubs_own_page_and_allowed_origins_are_let_in() {
+fn foreign_origins_are_refused() {
     let hub =
         TestHub::start(Config { allow_origins: vec!["https://shop.example".into()], ..config() });
     let own = format!("http://{}", hub.address);

@@ -1,4 +1,4 @@
-//! Peers that break the rules: answered as the rules say, and nobody else notices.
+//! Peers that violate the protocol: they are answered by the rules, without effect on other sessions.
 
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::kit::{
     trade, upgrade_request,
 };
 
-/// A market with a well-behaved session beside which others misbehave.
+/// A hub with a well-behaved session, the witness, beside misbehaving peers.
 struct Market {
     publisher: Publisher,
     witness: Client,
@@ -31,7 +31,7 @@ impl Market {
         Self { publisher, witness, published: 0, hub }
     }
 
-    /// The witness gets what is published, all of it and nothing else.
+    /// Asserts that the witness receives exactly the published ticks.
     fn is_unharmed(&mut self) {
         let ids: Vec<_> = (self.published..self.published + 100).collect();
         self.published += 100;
@@ -44,7 +44,7 @@ impl Market {
 }
 
 #[test]
-fn a_broken_rule_of_websocket_is_closed_with_its_code() {
+fn websocket_violation_closes_the_session_with_its_code() {
     let mut market = Market::new(Config { command_size_max: ByteSize::kib(4), ..config() });
     let unmasked = [OPEN_TEXT, 2, b'{', b'}'];
     let long = masked(OPEN_TEXT, &[b' '; 4_097]);
@@ -85,7 +85,7 @@ fn a_broken_rule_of_websocket_is_closed_with_its_code() {
 }
 
 #[test]
-fn a_publisher_that_breaks_a_rule_of_websocket_is_closed_with_its_code() {
+fn websocket_violation_closes_the_publisher_with_its_code() {
     let mut market = Market::new(Config { publish_size_max: ByteSize::kib(8), ..config() });
     let huge = [&[OPEN_BINARY, 0xff][..], &u64::MAX.to_be_bytes(), &[0; 100]].concat();
     let cases: &[(&str, &[u8], u16)] = &[
@@ -107,7 +107,7 @@ fn a_publisher_that_breaks_a_rule_of_websocket_is_closed_with_its_code() {
 }
 
 #[test]
-fn random_bytes_harm_nobody() {
+fn random_bytes_do_not_affect_other_sessions() {
     let mut market = Market::new(config());
     let mut random = seeds!().rng();
     for path in ["/", "/ws", "/publish"] {
@@ -135,7 +135,7 @@ fn exchange_and_leave(hub: &TestHub, bytes: &[u8]) {
 }
 
 #[test]
-fn random_messages_are_refused_one_by_one() {
+fn random_messages_are_each_refused() {
     let mut market = Market::new(config());
     let mut random = seeds!().rng();
     let mut client = Client::json(&market.hub);
@@ -157,7 +157,7 @@ fn random_messages_are_refused_one_by_one() {
 }
 
 #[test]
-fn a_command_of_any_shape_is_refused_without_harm() {
+fn malformed_command_of_any_shape_is_refused() {
     let mut market = Market::new(config());
     let mut client = Client::msgpack(&market.hub);
     let deep_json = format!(r#"{{"action":"subscribe","trades":{}"#, "[".repeat(100_000));
@@ -176,8 +176,8 @@ fn a_command_of_any_shape_is_refused_without_harm() {
     market.is_unharmed();
 }
 
-/// Writes the same bytes again and again until it is stopped or cut. Frames stay whole: what did not
-/// fit goes first the next time.
+/// Writes the same bytes repeatedly until stopped or cut. After a partial write the rest goes first, so
+/// frames stay whole.
 fn pour(mut stream: std::net::TcpStream, bytes: &[u8], stop: &AtomicBool) {
     stream.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
     let mut written = 0;
@@ -190,8 +190,8 @@ fn pour(mut stream: std::net::TcpStream, bytes: &[u8], stop: &AtomicBool) {
     }
 }
 
-/// Sends the same bytes again and again, as fast as they are taken, while the witness is looked
-/// after; the sender may be cut at any time.
+/// Sends the same bytes repeatedly, as fast as the hub accepts them, while the witness is checked. The
+/// hub may cut the sender at any time.
 fn flood(market: &mut Market, path: &str, beginning: &[u8], bytes: &[u8]) {
     let mut client = Client::open(&market.hub, path, &[]);
     client.send_raw(beginning);
@@ -210,14 +210,14 @@ fn flood(market: &mut Market, path: &str, beginning: &[u8], bytes: &[u8]) {
 }
 
 #[test]
-fn a_flood_of_pings_delays_nobody() {
+fn flood_of_pings_delays_no_other_session() {
     let mut market = Market::new(config());
     flood(&mut market, "/ws", b"", &masked(0x89, &[b'p'; 125]).repeat(1_000));
     flood(&mut market, "/publish", b"", &masked(0x89, &[b'p'; 125]).repeat(1_000));
 }
 
 #[test]
-fn a_message_of_empty_fragments_that_never_ends_delays_nobody() {
+fn endless_empty_fragments_delay_no_other_session() {
     let mut market = Market::new(config());
     let empty = masked(0x00, b"").repeat(10_000);
     flood(&mut market, "/ws", &masked(0x01, b""), &empty);
@@ -225,14 +225,14 @@ fn a_message_of_empty_fragments_that_never_ends_delays_nobody() {
 }
 
 #[test]
-fn a_flood_behind_a_broken_rule_delays_nobody() {
+fn flood_after_a_violation_delays_no_other_session() {
     let mut market = Market::new(config());
     flood(&mut market, "/ws", &[OPEN_TEXT, 0], &[0; 65_536]);
     flood(&mut market, "/publish", &[OPEN_TEXT, 0], &[0; 65_536]);
 }
 
 #[test]
-fn a_flood_of_commands_delays_nobody() {
+fn flood_of_commands_delays_no_other_session() {
     let mut market = Market::new(config());
     let commands = [
         masked(OPEN_TEXT, br#"{"action":"subscribe","trades":["AAPL","IBM"]}"#),
@@ -243,15 +243,15 @@ fn a_flood_of_commands_delays_nobody() {
 }
 
 #[test]
-fn a_flood_of_large_commands_delays_nobody() {
+fn flood_of_large_commands_delays_no_other_session() {
     let mut market = Market::new(config());
     let large = masked(OPEN_TEXT, &vec![b' '; 1 << 20]);
     flood(&mut market, "/ws", b"", &large);
 }
 
-/// The memory a peer's pongs take is bounded, also if it never fetches them.
+/// The memory for a peer's pongs is bounded even if the peer never reads them.
 #[test]
-fn a_peer_that_pings_without_reading_the_pongs_is_slowed_down() {
+fn peer_that_reads_no_pongs_is_throttled() {
     let mut market = Market::new(config());
     let mut client = Client::json(&market.hub);
     client.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
@@ -260,15 +260,12 @@ fn a_peer_that_pings_without_reading_the_pongs_is_slowed_down() {
     while sent < 512 && client.stream.write_all(&pings).is_ok() {
         sent += 1;
     }
-    assert!(
-        sent < 512,
-        "64 MiB of pings were taken, and as many bytes of pongs are kept somewhere"
-    );
+    assert!(sent < 512, "the hub accepted 64 MiB of pings and must hold as many bytes of pongs");
     market.is_unharmed();
 }
 
 #[test]
-fn a_publisher_that_floods_without_reading_its_acks_delays_nobody() {
+fn publisher_that_reads_no_acks_delays_no_session() {
     let mut market = Market::new(Config { ingest_ticks_max: 20_000, ..config() });
     market.witness.ask(r#"{"action":"unsubscribe","trades":["*"]}"#);
     market.witness.subscribe(r#""trades":["AAPL"]"#);
@@ -280,7 +277,7 @@ fn a_publisher_that_floods_without_reading_its_acks_delays_nobody() {
 }
 
 #[test]
-fn sessions_that_come_and_go_at_once_leave_nothing_behind() {
+fn short_sessions_leave_no_state() {
     let mut market = Market::new(config());
     for round in 0..200 {
         let request = upgrade_request(market.hub.address, "/ws", &[]);
@@ -298,7 +295,7 @@ fn sessions_that_come_and_go_at_once_leave_nothing_behind() {
 }
 
 #[test]
-fn a_torn_down_connection_in_the_middle_of_a_frame_is_forgotten() {
+fn connection_cut_within_a_frame_leaves_no_state() {
     let mut market = Market::new(config());
     for path in ["/ws", "/publish"] {
         let mut client = Client::open(&market.hub, path, &[]);

@@ -1,5 +1,5 @@
-//! What the tests stand on: a hub in this process, and clients that speak raw frames, so that they
-//! can also speak wrongly.
+//! Test support: a hub in this process, and clients that write raw frames, so that they can also send
+//! invalid ones.
 
 mod client;
 mod http;
@@ -22,20 +22,20 @@ pub(crate) use http::{Response, exchange, read_response, upgrade_request};
 pub(crate) use publisher::{Publisher, data_message};
 pub(crate) use tunnel::{tls_client, tls_file};
 
-/// How long anything may take before a test fails. Far more than needed: the machine may be busy.
+/// Time after which a wait fails. Far longer than needed, because the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A hub on a free port, with a runtime of its own; shut down when dropped.
+/// A hub on a free port with its own runtime. Dropping it shuts it down.
 pub(crate) struct TestHub {
     runtime: Runtime,
     hub: Option<Hub>,
     pub(crate) address: SocketAddr,
-    /// The same without a tunnel.
+    /// Address of the hub without the TLS tunnel.
     pub(crate) direct: SocketAddr,
 }
 
-/// The default limits on a free port, with little patience at shutdown and much for slow readers,
-/// which on a busy machine any test may be.
+/// The default limits on a free port, with short shutdown times and long limits for slow readers,
+/// because any test may be slow on a busy machine.
 pub(crate) fn config() -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -47,13 +47,13 @@ pub(crate) fn config() -> Config {
     }
 }
 
-/// A hub that closes everybody at once when it ends, and gives them all the time to read.
+/// A hub that closes all sessions at once at shutdown and gives them unlimited time to read.
 pub(crate) fn patient() -> Config {
     Config { drain_duration: Duration::ZERO, slow_grace: Duration::from_secs(30), ..config() }
 }
 
 impl TestHub {
-    /// Starts a hub. With `TICKWIRE_TEST_TLS` set, all that tests say to it travels in TLS.
+    /// Starts a hub. With `TICKWIRE_TEST_TLS` set, connections of the tests use TLS.
     pub(crate) fn start(config: Config) -> Self {
         if std::env::var_os("TICKWIRE_TEST_TLS").is_some() {
             Self::start_encrypted(config)
@@ -62,7 +62,7 @@ impl TestHub {
         }
     }
 
-    /// Starts a hub behind a tunnel of TLS.
+    /// Starts a hub behind a TLS tunnel.
     pub(crate) fn start_encrypted(config: Config) -> Self {
         let file = |name| Some(tls_file(name));
         let tls_cert = config.tls_cert.clone().or_else(|| file("first.pem"));
@@ -72,7 +72,7 @@ impl TestHub {
         hub
     }
 
-    /// Starts a hub that is spoken to directly.
+    /// Starts a hub without a tunnel.
     pub(crate) fn start_plain(config: Config) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -88,12 +88,12 @@ impl TestHub {
         Self::start(config())
     }
 
-    /// Begins to shut down; joining the handle waits for the end.
+    /// Starts the shutdown. Joining the handle waits for its end.
     pub(crate) fn begin_shutdown(&mut self) -> tokio::task::JoinHandle<()> {
         self.runtime.spawn(self.hub.take().unwrap().shutdown())
     }
 
-    /// Waits until somebody has asked the hub to drain.
+    /// Waits for a drain request.
     pub(crate) fn drain_asked(&self) {
         let hub = self.hub.as_ref().unwrap();
         let asked = async { tokio::time::timeout(PATIENCE, hub.drain_asked()).await };
@@ -108,7 +108,7 @@ impl TestHub {
         self.request("GET", path, &[], "")
     }
 
-    /// An answer in JSON to a request that succeeds.
+    /// Returns the JSON body of a request, which must succeed.
     pub(crate) fn json(&self, path: &str) -> serde_json::Value {
         let answer = self.get(path);
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
@@ -130,7 +130,7 @@ impl TestHub {
         http::request(self.address, method, path, headers, body)
     }
 
-    /// A value of `/metrics`, such as `tickwire_closes_total{reason="silent"}`.
+    /// Returns a value of `/metrics`, such as `tickwire_closes_total{reason="silent"}`.
     pub(crate) fn metric(&self, series: &str) -> u64 {
         let text = self.get("/metrics").body;
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -146,7 +146,7 @@ impl TestHub {
         self.metric(&format!("tickwire_refused_total{{reason=\"{reason}\"}}"))
     }
 
-    /// Waits until a metric has a value.
+    /// Waits until a metric has this value.
     pub(crate) fn until_metric(&self, series: &str, expected: u64) {
         until(&format!("{series} = {expected}"), || self.metric(series) == expected);
     }
@@ -162,7 +162,7 @@ impl Drop for TestHub {
     }
 }
 
-/// Stops the others when a test ends, also when it fails.
+/// Sets its flag when dropped, so that threads end even if the test fails.
 pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -171,7 +171,7 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Waits for a condition, looking often, and fails if it does not come true.
+/// Polls a condition until it holds, and fails after [`PATIENCE`].
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = now() + PATIENCE;
     while !condition() {
@@ -185,7 +185,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// A hub that keeps few ticks in memory.
+/// The config of a hub that keeps few ticks in memory.
 pub(crate) fn forgetful() -> Config {
     Config {
         log_ticks: 1_000,
@@ -197,7 +197,7 @@ pub(crate) fn forgetful() -> Config {
     }
 }
 
-/// A trade, told from others by its id.
+/// A trade that is identified by its id.
 pub(crate) fn trade(symbol: &str, id: u64) -> Tick {
     let trade = Trade {
         id,
@@ -211,7 +211,7 @@ pub(crate) fn trade(symbol: &str, id: u64) -> Tick {
     tick(symbol, TickData::Trade(trade))
 }
 
-/// A quote, told from others by its bid's size.
+/// A quote that is identified by its bid size.
 pub(crate) fn quote(symbol: &str, bid_size: u64) -> Tick {
     let quote = Quote {
         bid_exchange: Text::new("V").unwrap(),
@@ -226,18 +226,18 @@ pub(crate) fn quote(symbol: &str, bid_size: u64) -> Tick {
     tick(symbol, TickData::Quote(quote))
 }
 
-/// A correction, told from others by the id of the trade it is about.
+/// A correction that is identified by the id of its trade.
 pub(crate) fn correction(symbol: &str, original_id: u64) -> Tick {
     let correction = Correction { original_id, ..Correction::default() };
     tick(symbol, TickData::Correction(Box::new(correction)))
 }
 
-/// A cancel, told from others by the id of the trade it is about.
+/// A cancel that is identified by the id of its trade.
 pub(crate) fn cancel(symbol: &str, id: u64) -> Tick {
     tick(symbol, TickData::CancelError(Box::new(CancelError { id, ..CancelError::default() })))
 }
 
-/// The numbers of ticks within their topics.
+/// Returns the sequence numbers of ticks.
 pub(crate) fn seqs<'a>(ticks: impl IntoIterator<Item = &'a Tick>) -> Vec<u64> {
     ticks.into_iter().map(|tick| tick.seq.0).collect()
 }
@@ -247,7 +247,7 @@ fn tick(symbol: &str, data: TickData) -> Tick {
     Tick { symbol, seq: Seq(0), time: UnixNanos(1_767_364_200_123_456_789), data }
 }
 
-/// The id of a trade.
+/// Returns the id of a trade.
 pub(crate) fn id_of(tick: &Tick) -> u64 {
     match &tick.data {
         TickData::Trade(trade) => trade.id,
@@ -255,7 +255,7 @@ pub(crate) fn id_of(tick: &Tick) -> u64 {
     }
 }
 
-/// Different symbols, as many as wanted.
+/// Returns `count` different symbols.
 pub(crate) fn symbols(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("S{number}")).collect()
 }

@@ -1,4 +1,4 @@
-//! Sessions that lag and go on with the newest: `on_lag` `latest`.
+//! Lagging sessions that continue with newest values: `on_lag` `latest`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn small_backlog() -> Config {
     }
 }
 
-/// Subscribes to every tick, to go on with the newest if it lags.
+/// Subscribes to every tick, with `on_lag` `latest`.
 fn tolerant(hub: &TestHub, encoding: Encoding, names: &str) -> Client {
     let mut client = Client::session(hub, encoding);
     client.subscribe(&format!(r#"{names},"on_lag":"latest""#));
@@ -31,12 +31,12 @@ fn degraded(hub: &TestHub) -> u64 {
     hub.metric("tickwire_degraded_total")
 }
 
-/// A symbol that nobody subscribes to.
+/// A symbol without subscribers.
 const UNWANTED: &str = "FLOOD";
 
-/// Publishes messages, each numbered from 0, until the session has lagged. Waits for each until the one
-/// shard has dealt with it, so that nothing is published behind the lag. Says how many ticks there were but
-/// for those that nobody wants.
+/// Publishes messages, numbered from 0, until the session lags. Waits after each message until the shard
+/// has applied it, so that nothing is published after the lag. Returns the number of ticks of subscribed
+/// symbols.
 fn publish_until_degraded(
     hub: &TestHub,
     publisher: &mut Publisher,
@@ -63,10 +63,10 @@ fn publish_until_degraded(
     wanted
 }
 
-/// What a session was sent and told of each topic, until it has the newest of all.
+/// The ticks and gaps that a session received, by topic.
 #[derive(Debug, Default)]
 struct Story {
-    /// By letter and symbol: every number that came or was named as missing, in this order.
+    /// By letter and symbol: every sequence number received or reported missing, in order.
     covered: BTreeMap<(&'static str, String), Vec<u64>>,
     gaps: Vec<Value>,
 }
@@ -106,7 +106,7 @@ impl Story {
         self.covered.values().filter_map(|seqs| seqs.last()).sum()
     }
 
-    /// Every tick came or is named as missing, once, and in order.
+    /// Asserts that every tick was received or reported missing exactly once, in order.
     fn check(&self) {
         for (topic, covered) in &self.covered {
             for (seq, expected) in covered.iter().zip(1..) {
@@ -117,7 +117,7 @@ impl Story {
 }
 
 #[test]
-fn gaps_name_exactly_what_a_session_that_lagged_is_not_sent() {
+fn gaps_name_exactly_the_ticks_that_a_lagging_session_misses() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let hub = TestHub::start(small_backlog());
         let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
@@ -138,7 +138,7 @@ fn gaps_name_exactly_what_a_session_that_lagged_is_not_sent() {
 }
 
 #[test]
-fn a_session_that_lagged_goes_on_with_the_newest_until_it_subscribes_again() {
+fn lagging_session_stays_on_latest_until_it_subscribes_again() {
     let hub = TestHub::start(small_backlog());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = tolerant(&hub, Encoding::MsgpackArray, r#""trades":["A"],"quotes":["B"]"#);
@@ -175,9 +175,9 @@ fn a_session_that_lagged_goes_on_with_the_newest_until_it_subscribes_again() {
     assert_eq!(degraded(&hub), 1);
 }
 
-/// The one topic's oldest pending tick leaves the log because another topic fills it.
+/// Another topic fills the log until the oldest pending tick of the subscribed topic leaves it.
 #[test]
-fn a_gap_has_no_beginning_when_the_log_has_forgotten_it() {
+fn gap_has_no_start_if_the_log_has_evicted_it() {
     let hub = TestHub::start(Config {
         log_ticks: 5_000,
         ingest_ticks_max: 5_000,
@@ -211,9 +211,9 @@ fn a_gap_has_no_beginning_when_the_log_has_forgotten_it() {
     client.nothing_pending();
 }
 
-/// A correction is news for itself: there is no newest of them.
+/// Corrections are never conflated: each refers to a different trade.
 #[test]
-fn lost_corrections_are_named_too_and_later_ones_all_come() {
+fn lost_corrections_are_in_gaps_and_later_ones_are_delivered() {
     let hub = TestHub::start(small_backlog());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let names = r#""trades":["A"],"corrections":["*"]"#;
@@ -227,7 +227,7 @@ fn lost_corrections_are_named_too_and_later_ones_all_come() {
     }
     let corrections = json!("corrections");
     let gap = story.gaps.iter().find(|gap| gap["channel"] == corrections).unwrap();
-    assert_eq!(gap["to"], published / 2, "the last is not sent either");
+    assert_eq!(gap["to"], published / 2, "the gap includes the last correction");
     publisher.publish(&vec![correction("A", 0); 300]);
     while story.newest() < published + 300 {
         story.take(client.event());
@@ -237,7 +237,7 @@ fn lost_corrections_are_named_too_and_later_ones_all_come() {
 }
 
 #[test]
-fn answers_among_the_ticks_that_are_lost_still_come() {
+fn answers_among_lost_ticks_are_still_delivered() {
     let hub = TestHub::start(small_backlog());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = tolerant(&hub, Encoding::MsgpackArray, r#""trades":["A"]"#);
@@ -260,9 +260,9 @@ fn answers_among_the_ticks_that_are_lost_still_come() {
     assert_eq!(seqs(&client.take(1)), [1]);
 }
 
-/// It wants nothing but the newest by then.
+/// The session has changed to `latest` before it lags.
 #[test]
-fn a_session_that_changed_its_mode_behind_a_backlog_goes_on_too() {
+fn session_that_changes_mode_with_a_backlog_survives_lag() {
     let hub =
         TestHub::start(Config { backlog_age_max: Duration::from_millis(200), ..small_backlog() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
@@ -282,14 +282,18 @@ fn a_session_that_changed_its_mode_behind_a_backlog_goes_on_too() {
     let newest = client.take(1)[0].seq.0;
     assert_eq!(client.control(), json!({"T":"live"}));
     let gap = client.control();
-    assert_eq!((&gap["T"], &gap["to"]), (&json!("gap"), &json!(newest)), "what the snapshot is of");
+    assert_eq!(
+        (&gap["T"], &gap["to"]),
+        (&json!("gap"), &json!(newest)),
+        "the gap ends at the snapshot"
+    );
     publisher.publish(&[trade("A", 0)]);
     assert_eq!(seqs(&client.take(1)), [newest + 1]);
 }
 
-/// Its answers fill the socket, and then each topic ticks once: what is pending is all newest.
+/// Answers fill the socket, and then each topic ticks once, so only newest values are pending.
 #[test]
-fn a_session_that_misses_next_to_nothing_is_told_all_the_same() {
+fn session_that_lags_without_losses_is_still_informed() {
     let hub =
         TestHub::start(Config { backlog_age_max: Duration::from_millis(200), ..small_backlog() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
@@ -310,9 +314,9 @@ fn a_session_that_misses_next_to_nothing_is_told_all_the_same() {
     assert_eq!(story.gaps.len(), 1, "{:?}", story.gaps);
 }
 
-/// Without names to be told of, it would not know that they are latest now.
+/// Without a gap element the session would not learn that its names are `latest` now.
 #[test]
-fn a_session_that_is_only_stalled_loses_nothing() {
+fn stalled_session_within_its_limits_loses_nothing() {
     let hub =
         TestHub::start(Config { backlog_age_max: Duration::from_millis(200), ..small_backlog() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
@@ -323,7 +327,7 @@ fn a_session_that_is_only_stalled_loses_nothing() {
     while lagged.elapsed().as_millis() < 1_000 {
         publisher.publish(&[trade("A", 0)]);
     }
-    assert_eq!(degraded(&hub), 1, "corrections are not behind, for there are none");
+    assert_eq!(degraded(&hub), 1, "a session without pending ticks does not lag");
     let published = hub.metric("tickwire_ticks_in_total");
     let mut last = 0;
     while last < published {
@@ -335,7 +339,7 @@ fn a_session_that_is_only_stalled_loses_nothing() {
 }
 
 #[test]
-fn the_last_word_about_lag_counts() {
+fn last_on_lag_setting_applies() {
     let hub = TestHub::start(small_backlog());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = tolerant(&hub, Encoding::Json, r#""trades":["A"]"#);

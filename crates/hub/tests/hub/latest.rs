@@ -1,4 +1,4 @@
-//! Delivery `latest`: only the newest tick of a topic, when the session can take it.
+//! Delivery `latest`: only the newest tick of a topic, when the session can accept it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,17 +12,17 @@ use crate::kit::{
     reader, seqs, symbols, trade, until,
 };
 
-/// One trade of each symbol.
+/// Returns one trade of each symbol.
 fn round(symbols: &[String], id: u64) -> Vec<Tick> {
     symbols.iter().map(|symbol| trade(symbol, id)).collect()
 }
 
-/// Subscribes without a snapshot and waits for the ack.
+/// Subscribes without a snapshot, and waits for the ack.
 fn latest(client: &mut Client, names: &str, rate: &str) {
     client.subscribe(&format!(r#"{names},"delivery":"latest"{rate}"#));
 }
 
-/// The newest value of each symbol, and how many came.
+/// The newest value of each symbol, and the number of values received.
 #[derive(Default)]
 struct Values {
     last: BTreeMap<String, u64>,
@@ -39,7 +39,7 @@ impl Values {
         }
     }
 
-    /// Whether each of so many symbols has come to this number.
+    /// Returns whether each of `symbols` symbols has reached this number.
     fn are_all(&self, symbols: usize, newest: u64) -> bool {
         self.last.len() == symbols && self.last.values().all(|seq| *seq == newest)
     }
@@ -49,10 +49,10 @@ impl Values {
     }
 }
 
-/// The hub counts its slots by the clock this test reads. A stretch of time touches at most two
-/// intervals more than it is long, and a topic comes once in each.
+/// The hub and this test read the same clock. A period overlaps at most two send intervals more than its
+/// length, and a topic is sent once in each.
 #[test]
-fn the_newest_values_come_at_the_rate_and_no_more_often() {
+fn newest_values_arrive_at_the_requested_rate() {
     let ways = [
         (Encoding::Json, r#""trades":["*"]"#),
         (Encoding::MsgpackArray, r#""trades":["S0","S1","S2"]"#),
@@ -96,7 +96,7 @@ fn the_newest_values_come_at_the_rate_and_no_more_often() {
 }
 
 #[test]
-fn everything_that_is_due_leaves_in_one_message() {
+fn all_due_values_leave_in_one_message() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = Client::msgpack(&hub);
@@ -111,7 +111,7 @@ fn everything_that_is_due_leaves_in_one_message() {
 }
 
 #[test]
-fn without_a_rate_a_reader_that_keeps_up_gets_every_value() {
+fn without_a_rate_a_fast_reader_receives_every_value() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
@@ -126,7 +126,7 @@ fn without_a_rate_a_reader_that_keeps_up_gets_every_value() {
     assert_eq!(hub.metric("tickwire_ticks_conflated_total"), 0);
 }
 
-/// Limits that an `every` session would have passed many times over.
+/// Limits that an `every` session would exceed many times over.
 fn strict() -> Config {
     Config {
         backlog_ticks_max: 1_000,
@@ -137,8 +137,8 @@ fn strict() -> Config {
     }
 }
 
-/// Publishes rounds until so many ticks were left out for newer ones and the age that is allowed has
-/// passed several times; says how many rounds.
+/// Publishes rounds until enough ticks were conflated and the allowed age has passed several times.
+/// Returns the number of rounds.
 fn publish_over(hub: &TestHub, publisher: &mut Publisher, names: &[String], ticks: u64) -> u64 {
     let began = now();
     let mut rounds = 0;
@@ -155,12 +155,12 @@ fn publish_over(hub: &TestHub, publisher: &mut Publisher, names: &[String], tick
     rounds
 }
 
-/// What a kernel may hold of a connection that is not read, by far. A socket has room for more when
-/// the reader has been fast before, which these have not.
+/// Generous bound for the bytes that the kernel holds of an unread connection. Its buffers grow only for
+/// readers that have been fast before, which these have not.
 const HELD_BYTES_MAX: u64 = 1 << 20;
 
 #[test]
-fn a_stalled_reader_is_not_closed_and_returns_to_the_newest_values() {
+fn stalled_latest_reader_stays_open_and_receives_the_newest_values() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let hub = TestHub::start(strict());
         let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
@@ -187,7 +187,7 @@ fn a_stalled_reader_is_not_closed_and_returns_to_the_newest_values() {
 }
 
 #[test]
-fn a_stalled_reader_does_not_delay_those_who_want_every_tick() {
+fn stalled_latest_reader_does_not_delay_other_sessions() {
     let mut hub = TestHub::start(Config { backlog_ticks_max: 500_000, ..strict() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let names = symbols(20);
@@ -219,7 +219,7 @@ fn a_stalled_reader_does_not_delay_those_who_want_every_tick() {
 }
 
 #[test]
-fn corrections_and_cancels_all_come_whatever_is_asked() {
+fn corrections_and_cancels_are_never_conflated() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = Client::msgpack(&hub);
@@ -240,12 +240,12 @@ fn corrections_and_cancels_all_come_whatever_is_asked() {
     let all: Vec<u64> = (1..=200).collect();
     assert_eq!(came[&Channel::Corrections], all);
     assert_eq!(came[&Channel::CancelErrors], all);
-    assert!(of(Channel::Trades, &came) < 100, "they had a slot in ten seconds");
+    assert!(of(Channel::Trades, &came) < 100, "trades are sent once in ten seconds");
 }
 
-/// Slots are ten seconds apart, and the hub ends sooner.
+/// Send times are ten seconds apart, and the hub shuts down earlier.
 #[test]
-fn values_that_wait_for_their_slot_are_sent_when_the_hub_ends() {
+fn pending_latest_values_are_sent_at_shutdown() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let mut hub = TestHub::start(patient());
         let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
@@ -270,9 +270,9 @@ fn values_that_wait_for_their_slot_are_sent_when_the_hub_ends() {
     }
 }
 
-/// A session that wants nothing but the newest is heard of by its pongs only.
+/// A stalled `latest` session is detected by missing pongs only.
 #[test]
-fn a_stalled_reader_that_answers_no_ping_is_dropped_as_silent() {
+fn stalled_latest_reader_without_pongs_is_dropped() {
     let hub = TestHub::start(Config {
         ping_interval: Duration::from_millis(100),
         idle_timeout: Duration::from_millis(1_500),

@@ -1,4 +1,4 @@
-//! The hub over real sockets.
+//! Integration tests of the hub over real sockets.
 
 #[cfg(test)]
 mod alive;

@@ -1,4 +1,4 @@
-//! How names are delivered: asked for, answered, changed, refused.
+//! Delivery modes of names: request, ack, change and refusal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use crate::kit::{
 };
 use rand::RngExt;
 
-/// Sends a command in an encoding and reads its answer.
+/// Sends a command in an encoding, and returns its answer.
 fn ask(client: &mut Client, encoding: Encoding, command: &Value) -> Value {
     match encoding {
         Encoding::Json => client.send(&command.to_string()),
@@ -23,7 +23,7 @@ fn ask(client: &mut Client, encoding: Encoding, command: &Value) -> Value {
 }
 
 #[test]
-fn acks_and_lists_say_which_modes_are_not_the_default() {
+fn acks_and_lists_name_modes_other_than_the_default() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let hub = TestHub::default();
         let mut client = Client::session(&hub, encoding);
@@ -67,7 +67,7 @@ fn acks_and_lists_say_which_modes_are_not_the_default() {
 }
 
 #[test]
-fn a_name_counts_as_changed_when_its_mode_does_and_only_then() {
+fn ack_names_exactly_the_names_whose_mode_changed() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     publisher.publish(&[trade("A", 1), trade("B", 2)]);
@@ -108,9 +108,9 @@ fn a_name_counts_as_changed_when_its_mode_does_and_only_then() {
     }
 }
 
-/// What is not delivered tick by tick has a slot in ten seconds.
+/// Names in `latest` are sent once in ten seconds.
 #[test]
-fn a_named_subscription_beats_the_star_whichever_way() {
+fn named_subscription_overrides_the_wildcard() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut named = Client::json(&hub);
@@ -131,17 +131,17 @@ fn a_named_subscription_beats_the_star_whichever_way() {
                 list.push(tick.seq.0);
             }
         }
-        assert!(every.into_iter().eq(1..=300), "{symbol} is delivered tick by tick");
+        assert!(every.into_iter().eq(1..=300), "{symbol} is delivered with `every`");
         let slots = began.elapsed().as_secs() / 10 + 2;
-        assert!(newest.len() as u64 <= slots, "the other is not: {newest:?}");
+        assert!(newest.len() as u64 <= slots, "the other one is conflated: {newest:?}");
     }
-    // Without its name the star delivers a symbol its way.
+    // After its name is unsubscribed, the mode of the wildcard applies to the symbol.
     starred.ask(r#"{"action":"unsubscribe","trades":["A"]}"#);
     publisher.publish(&vec![trade("A", 0); 50]);
     assert_eq!(seqs(&starred.take(50)), (301..=350).collect::<Vec<_>>());
 }
 
-/// The ticks before the next control element, which must be of this kind.
+/// Returns the ticks before the next control element, which must be of this kind.
 fn until_control(client: &mut Client, kind: &str) -> Vec<Tick> {
     let mut ticks = Vec::new();
     let began = now();
@@ -159,7 +159,7 @@ fn until_control(client: &mut Client, kind: &str) -> Vec<Tick> {
 }
 
 #[test]
-fn a_mode_changes_under_load_and_every_is_complete_from_its_snapshot_on() {
+fn every_is_complete_after_a_change_of_mode_under_load() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = Client::msgpack(&hub);
@@ -201,7 +201,7 @@ fn a_mode_changes_under_load_and_every_is_complete_from_its_snapshot_on() {
             }
             every = now_every;
             if repeated {
-                // Nothing changed, so no snapshot comes: make one.
+                // The ack has no changes and no snapshot follows, so one is simulated.
                 client.send(r#"{"action":"unsubscribe","trades":["A"]}"#);
                 until_control(&mut client, "subscription");
                 client.send(r#"{"action":"subscribe","trades":["A"]}"#);
@@ -212,7 +212,7 @@ fn a_mode_changes_under_load_and_every_is_complete_from_its_snapshot_on() {
 }
 
 #[test]
-fn bad_options_are_refused_with_the_name_of_the_field_and_change_nothing() {
+fn invalid_options_are_refused_with_the_field_and_change_nothing() {
     let hub = TestHub::default();
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let mut client = Client::session(&hub, encoding);
@@ -243,7 +243,7 @@ fn bad_options_are_refused_with_the_name_of_the_field_and_change_nothing() {
 }
 
 #[test]
-fn a_ninth_rate_is_refused_until_one_is_given_up() {
+fn ninth_rate_is_refused_until_another_is_unused() {
     let hub = TestHub::default();
     let mut client = Client::json(&hub);
     let subscribe = |name: usize, rate: usize| {
@@ -263,8 +263,12 @@ fn a_ninth_rate_is_refused_until_one_is_given_up() {
     assert_eq!(client.ask(&subscribe(9, 8))["total"], json!({"trades":9}), "one there is");
     client.subscribe(r#""trades":["S10"],"delivery":"latest""#);
     let list = client.ask(r#"{"action":"list"}"#);
-    assert_eq!(list["modes"].as_array().unwrap().len(), 9, "eight rates, and as fast as can be");
+    assert_eq!(
+        list["modes"].as_array().unwrap().len(),
+        9,
+        "eight rates, and the names without a rate"
+    );
     client.ask(r#"{"action":"unsubscribe","trades":["S3"]}"#);
     assert_eq!(client.ask(&subscribe(1, 9))["max_rate"], 9);
-    assert_eq!(client.ask(&subscribe(11, 3))["max_rate"], 3, "nor has any name the rate 1 now");
+    assert_eq!(client.ask(&subscribe(11, 3))["max_rate"], 3, "the last name left the rate 1");
 }

@@ -1,4 +1,4 @@
-//! Very many names, and the limits of names.
+//! Large subscriptions, and the limits of names.
 
 use serde_json::json;
 use tickwire_hub::Config;
@@ -11,7 +11,7 @@ fn subscribe_command(names: &[String], option: &str) -> String {
 }
 
 #[test]
-fn a_hundred_thousand_symbols_in_one_command_are_acknowledged_and_delivered() {
+fn hundred_thousand_symbols_in_one_command_are_delivered() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let names = symbols(100_000);
@@ -38,7 +38,7 @@ fn a_hundred_thousand_symbols_in_one_command_are_acknowledged_and_delivered() {
 }
 
 #[test]
-fn names_beyond_the_limit_of_a_session_are_refused_and_nothing_changes() {
+fn names_beyond_the_session_limit_are_refused_as_a_whole() {
     let hub = TestHub::default();
     let names = symbols(300_000);
     let mut client = Client::msgpack(&hub);
@@ -61,7 +61,7 @@ fn names_beyond_the_limit_of_a_session_are_refused_and_nothing_changes() {
 }
 
 #[test]
-fn names_that_never_ticked_are_limited_and_given_back_when_a_session_leaves() {
+fn limit_of_names_without_ticks_is_released_with_the_session() {
     let hub = TestHub::start(Config { waiting_topics_max: 100, shards: 1, ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     publisher.publish(&[trade("AAPL", 1)]);
@@ -84,7 +84,7 @@ fn names_that_never_ticked_are_limited_and_given_back_when_a_session_leaves() {
 }
 
 #[test]
-fn names_of_all_sessions_together_are_limited() {
+fn total_number_of_names_is_limited() {
     let hub = TestHub::start(Config {
         subscriptions_max: 10,
         subscriptions_per_session_max: 10,

@@ -1,4 +1,4 @@
-//! Positions: what a session is told of how far it has come.
+//! Positions in messages and heartbeats.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tickwire_protocol::Encoding;
 use crate::kit::{Client, Event, Publisher, TestHub, config, quote, seqs, trade};
 
 #[test]
-fn each_message_of_every_ends_with_the_position_of_its_last_tick() {
+fn each_message_ends_with_the_position_of_its_last_tick() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let hub = TestHub::start(Config { bars: false, ..config() });
         let mut publisher = Publisher::acknowledged(&hub, "p").0;
@@ -29,7 +29,7 @@ fn each_message_of_every_ends_with_the_position_of_its_last_tick() {
 }
 
 #[test]
-fn who_did_not_ask_for_positions_is_told_none_and_latest_has_none() {
+fn positions_are_sent_only_on_request_and_not_for_latest() {
     let hub = TestHub::default();
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     let (mut plain, mut newest) = (Client::json(&hub), Client::json(&hub));
@@ -46,7 +46,7 @@ fn who_did_not_ask_for_positions_is_told_none_and_latest_has_none() {
 }
 
 #[test]
-fn a_heartbeat_tells_the_position_of_a_quiet_session() {
+fn heartbeat_carries_the_position_of_an_idle_session() {
     let hub = TestHub::start(Config {
         heartbeat_interval: Duration::from_millis(100),
         bars: false,

@@ -1,4 +1,4 @@
-//! Publishing: acknowledged or not, by WebSocket or by POST.
+//! Publishing by WebSocket, with and without acknowledgements, and by POST.
 
 use serde_json::json;
 use tickwire_hub::{ByteSize, Config};
@@ -11,7 +11,7 @@ use crate::kit::{
 
 const ELEMENT: &str = r#"{"T":"t","S":"AAPL","i":1,"x":"D","p":126.55,"s":100,"c":["@","I"],"t":"2026-01-02T14:30:00.123456789Z","z":"C"}"#;
 
-/// A hub, and a session that gets every trade.
+/// A hub, and a session that receives every trade.
 fn watched(config: Config) -> (TestHub, Client) {
     let hub = TestHub::start(config);
     let mut client = Client::msgpack(&hub);
@@ -37,17 +37,17 @@ fn every_data_message_is_acknowledged() {
 }
 
 #[test]
-fn without_the_first_message_there_are_no_acks() {
+fn publisher_without_an_id_receives_no_acks() {
     let (hub, mut client) = watched(config());
     let mut publisher = Publisher::open(&hub);
     publisher.send(&[trade("AAPL", 1)]);
     assert_eq!(ids(&mut client, 1), [1]);
     publisher.client.send_frame(OPEN_TEXT, b"[7]");
-    publisher.client.error(400); // the first thing it is told
+    publisher.client.error(400); // the first element of the session
 }
 
 #[test]
-fn a_publisher_that_comes_back_learns_what_was_taken_and_nothing_is_taken_twice() {
+fn returning_publisher_learns_its_progress_and_nothing_is_duplicated() {
     let (hub, mut client) = watched(config());
     let mut next = 1;
     for round in 0..5 {
@@ -56,7 +56,7 @@ fn a_publisher_that_comes_back_learns_what_was_taken_and_nothing_is_taken_twice(
         for _ in 0..10 {
             publisher.send(&[trade("AAPL", publisher.number + 1)]);
         }
-        // Left without reading acks: some messages may be lost with the connection, at its end.
+        // The publisher leaves without reading acks, so its last messages may be lost.
         publisher.client.send_close(1000);
         assert!(matches!(publisher.client.closed(), Event::Close(1000, _)));
         let (again, _) = Publisher::acknowledged(&hub, "one");
@@ -64,15 +64,15 @@ fn a_publisher_that_comes_back_learns_what_was_taken_and_nothing_is_taken_twice(
         drop(again);
     }
     let all: Vec<u64> = (1..next).collect();
-    assert_eq!(all.len(), 50, "a close is behind everything sent before it");
+    assert_eq!(all.len(), 50, "the close follows everything sent before it");
     assert_eq!(ids(&mut client, all.len()), all);
     client.nothing_pending();
     let (other, _) = Publisher::acknowledged(&hub, "two");
-    assert_eq!(other.number, 0, "publishers are numbered apart");
+    assert_eq!(other.number, 0, "each publisher has its own numbers");
 }
 
 #[test]
-fn the_last_mark_is_told_to_a_publisher_that_comes_back() {
+fn returning_publisher_receives_its_last_mark() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "one");
     publisher.send_marked(&[trade("AAPL", 1)], Some("file 1, row 1"));
@@ -85,7 +85,7 @@ fn the_last_mark_is_told_to_a_publisher_that_comes_back() {
 }
 
 #[test]
-fn a_newer_session_of_a_publisher_replaces_the_older() {
+fn newer_session_of_a_publisher_replaces_the_older_one() {
     let (hub, mut client) = watched(config());
     let (mut older, _) = Publisher::acknowledged(&hub, "one");
     older.publish(&[trade("AAPL", 1)]);
@@ -99,11 +99,11 @@ fn a_newer_session_of_a_publisher_replaces_the_older() {
     drop(older);
     hub.until_metric("tickwire_publishers", 1);
     newer.publish(&[trade("AAPL", 3)]);
-    assert_eq!(newer.number, 3, "the end of the older session is not the newer one's");
+    assert_eq!(newer.number, 3, "the end of the older session does not affect the newer one");
 }
 
 #[test]
-fn what_a_replaced_session_still_sends_is_not_taken() {
+fn messages_of_a_replaced_publisher_are_ignored() {
     let (hub, mut client) = watched(config());
     let (mut older, _) = Publisher::acknowledged(&hub, "one");
     let (mut newer, _) = Publisher::acknowledged(&hub, "one");
@@ -123,7 +123,7 @@ fn what_a_replaced_session_still_sends_is_not_taken() {
 }
 
 #[test]
-fn a_malformed_message_is_refused_by_element_and_field_and_loses_only_itself() {
+fn malformed_message_is_refused_by_element_and_field() {
     let (hub, mut client) = watched(config());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "one");
     publisher.publish(&[trade("AAPL", 1)]);
@@ -138,13 +138,13 @@ fn a_malformed_message_is_refused_by_element_and_field_and_loses_only_itself() {
     }
     publisher.send(&[trade("AAPL", 2)]);
     publisher.settle();
-    assert_eq!(publisher.number, 3, "a lost message counts: both sides number it");
+    assert_eq!(publisher.number, 3, "a refused message counts: both sides number it");
     assert_eq!(ids(&mut client, 2), [1, 2]);
     assert_eq!(hub.refused("syntax"), 1);
 }
 
 #[test]
-fn rubbish_of_a_publisher_is_answered_and_the_session_goes_on() {
+fn unreadable_messages_of_a_publisher_are_answered_with_errors() {
     let (hub, mut client) = watched(config());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "one");
     let deep = [0x91; 100_000];
@@ -193,7 +193,7 @@ fn rubbish_of_a_publisher_is_answered_and_the_session_goes_on() {
 }
 
 #[test]
-fn too_many_ticks_in_one_message_are_refused() {
+fn message_with_too_many_ticks_is_refused() {
     let (hub, mut client) = watched(Config { publish_ticks_max: 10, ..config() });
     let mut publisher = Publisher::open(&hub);
     publisher.send(&vec![trade("AAPL", 1); 11]);
@@ -203,7 +203,7 @@ fn too_many_ticks_in_one_message_are_refused() {
 }
 
 #[test]
-fn topics_beyond_the_limit_are_refused_and_known_ones_go_on() {
+fn topics_beyond_the_limit_are_refused_and_known_ones_continue() {
     let (hub, mut client) = watched(Config { topics_max: 2, ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "one");
     publisher.publish(&[trade("A", 1), trade("B", 2)]);
@@ -222,7 +222,7 @@ fn topics_beyond_the_limit_are_refused_and_known_ones_go_on() {
 }
 
 #[test]
-fn more_publisher_ids_than_remembered_forget_the_oldest_that_is_away() {
+fn oldest_absent_publisher_is_forgotten_at_the_limit() {
     let hub = TestHub::start(Config { publishers_max: 2, ..config() });
     let publish = |id: &str| {
         let (mut publisher, _) = Publisher::acknowledged(&hub, id);
@@ -237,7 +237,7 @@ fn more_publisher_ids_than_remembered_forget_the_oldest_that_is_away() {
 }
 
 #[test]
-fn the_same_id_at_two_feeds_is_two_publishers() {
+fn same_publisher_id_on_two_feeds_is_two_publishers() {
     let hub = TestHub::start(Config { feeds: vec!["main".into(), "other".into()], ..config() });
     let (mut main, _) = Publisher::acknowledged(&hub, "relay");
     main.send_marked(&[trade("AAPL", 1)], Some("of main"));
@@ -247,14 +247,14 @@ fn the_same_id_at_two_feeds_is_two_publishers() {
     for id in 1..=5 {
         other.publish(&[trade("AAPL", id)]);
     }
-    main.publish(&[trade("AAPL", 2)]); // nobody has taken its place
+    main.publish(&[trade("AAPL", 2)]); // the other session has not replaced it
     drop((main, other));
     let (main, mark) = Publisher::acknowledged(&hub, "relay");
     assert_eq!((main.number, mark.as_deref()), (2, Some("of main")));
 }
 
 #[test]
-fn a_publishers_close_is_answered_with_its_code() {
+fn close_of_a_publisher_is_answered_with_its_code() {
     let hub = TestHub::default();
     let mut publisher = Publisher::open(&hub);
     publisher.client.send_close(4321);
@@ -263,7 +263,7 @@ fn a_publishers_close_is_answered_with_its_code() {
 }
 
 #[test]
-fn only_the_right_token_may_publish() {
+fn publishing_requires_the_token() {
     let hub = TestHub::start(Config { publish_token: Some("open-sesame".into()), ..config() });
     for (token, status) in [
         (None, 401),
@@ -293,7 +293,7 @@ fn only_the_right_token_may_publish() {
 }
 
 #[test]
-fn one_element_or_an_array_of_them_may_be_posted() {
+fn post_accepts_one_element_or_an_array() {
     let (hub, _) = watched(config());
     let mut client = Client::session(&hub, Encoding::Json);
     client.subscribe(r#""trades":["AAPL"]"#);
@@ -309,7 +309,7 @@ fn one_element_or_an_array_of_them_may_be_posted() {
 }
 
 #[test]
-fn a_bad_post_is_refused_and_nothing_of_it_is_taken() {
+fn invalid_post_is_refused_as_a_whole() {
     let (hub, mut client) = watched(Config { publish_size_max: ByteSize::kib(8), ..config() });
     let wrong = ELEMENT.replace("126.55", "-1e99");
     let refused = hub.post("/publish", &format!("[{ELEMENT},{wrong}]"));

@@ -1,4 +1,4 @@
-//! Recorded ticks, from files to subscribers: none lost, none twice, in order, nothing changed.
+//! Recorded ticks from files to subscribers: each exactly once, in order and unchanged.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn excerpt() -> Replay {
     Replay::open(ReplayConfig { files: files.into(), ..ReplayConfig::default() }).unwrap()
 }
 
-/// What the hub should deliver: the source's ticks, numbered by topic.
+/// Returns the expected ticks: those of the source, numbered by topic.
 fn expected() -> Vec<Tick> {
     let mut source = excerpt();
     let mut seqs = std::collections::HashMap::new();
@@ -32,7 +32,7 @@ fn expected() -> Vec<Tick> {
 }
 
 #[test]
-fn a_replay_reaches_subscribers_of_both_encodings_unchanged() {
+fn replayed_files_reach_subscribers_of_both_encodings_unchanged() {
     let hub = TestHub::default();
     let mut clients =
         [Encoding::Json, Encoding::MsgpackArray].map(|encoding| Client::session(&hub, encoding));

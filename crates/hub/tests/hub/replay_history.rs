@@ -1,4 +1,4 @@
-//! Replay: history of the names, then what is live.
+//! Replay of history that becomes live.
 
 use serde_json::Value;
 use tickwire_hub::Config;
@@ -10,7 +10,7 @@ fn begins(ack: &Value) -> UnixNanos {
     ack["from"].as_str().unwrap().parse().unwrap()
 }
 
-/// Publishes one trade at a time, waits at least so long between them, and says how long it all took.
+/// Publishes trades one by one with at least this pause between them. Returns the total duration.
 fn publish_slowly(publisher: &mut Publisher, ids: std::ops::Range<u64>, ms: u64) -> u128 {
     let began = now();
     for id in ids {
@@ -24,7 +24,7 @@ fn publish_slowly(publisher: &mut Publisher, ids: std::ops::Range<u64>, ms: u64)
 }
 
 #[test]
-fn history_plays_and_becomes_live_without_gap_or_repeat() {
+fn replay_becomes_live_without_gap_or_repeat() {
     let hub = TestHub::default();
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     let ticks: Vec<_> = (0..20_000).flat_map(|id| [trade("A", id), trade("B", id)]).collect();
@@ -44,7 +44,7 @@ fn history_plays_and_becomes_live_without_gap_or_repeat() {
 }
 
 #[test]
-fn a_replay_begins_at_its_time() {
+fn replay_starts_at_the_requested_time() {
     let hub = TestHub::start(Config { bars: false, ..config() });
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publish_slowly(&mut publisher, 0..5, 20);
@@ -59,7 +59,7 @@ fn a_replay_begins_at_its_time() {
 }
 
 #[test]
-fn a_replay_at_a_pace_takes_its_time_and_becomes_live() {
+fn paced_replay_takes_its_time_and_becomes_live() {
     let hub = TestHub::default();
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     let took = publish_slowly(&mut publisher, 0..40, 25);
@@ -74,7 +74,7 @@ fn a_replay_at_a_pace_takes_its_time_and_becomes_live() {
 }
 
 #[test]
-fn a_replay_at_a_pace_is_alone_in_its_session() {
+fn paced_replay_excludes_other_subscriptions_of_its_session() {
     let hub = TestHub::default();
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publish_slowly(&mut publisher, 0..3, 50);
@@ -97,7 +97,7 @@ fn a_replay_at_a_pace_is_alone_in_its_session() {
 }
 
 #[test]
-fn what_no_replay_can_be_is_refused() {
+fn invalid_replay_requests_are_refused() {
     let hub = TestHub::default();
     let mut client = Client::json(&hub);
     for (options, said) in [

@@ -9,7 +9,7 @@ use tickwire_protocol::{Bar, Price, Tick, TickData, UnixNanos};
 
 use crate::kit::{self, Publisher, Response, TestHub, config, quote, symbols, trade, until};
 
-/// A hub that makes no bars of its own, with these ticks.
+/// Starts a hub without bars and publishes these ticks.
 fn hub_with(ticks: &[Tick]) -> TestHub {
     let hub = TestHub::start(Config { bars: false, ..config() });
     Publisher::acknowledged(&hub, "market").0.publish(ticks);
@@ -27,7 +27,7 @@ fn get(hub: &TestHub, path: &str) -> Value {
     read(&answer)
 }
 
-/// The status and the message of a refusal.
+/// Returns status and message of a refusal.
 fn refused(hub: &TestHub, path: &str) -> (u16, String) {
     let answer = hub.get(&format!("/v2/stocks/{path}"));
     (answer.status, read(&answer)["message"].as_str().unwrap().to_owned())
@@ -35,7 +35,7 @@ fn refused(hub: &TestHub, path: &str) -> (u16, String) {
 
 const TIME: &str = "2026-01-02T14:30:00.123456789Z";
 
-/// A bar that closes at a price, so many minutes behind the usual time.
+/// Returns a bar with this close, `minutes` after the usual time.
 fn bar(symbol: &str, close: i64, minutes: u64, kind: fn(Bar) -> TickData) -> Tick {
     let close = Price::from_nanos(close * Price::SCALE).unwrap();
     let bar = Bar { close, volume: 7, trades: 2, ..Bar::default() };
@@ -46,7 +46,7 @@ fn bar(symbol: &str, close: i64, minutes: u64, kind: fn(Bar) -> TickData) -> Tic
 }
 
 #[test]
-fn latest_of_several_symbols_is_by_symbol_without_those_that_have_none() {
+fn latest_of_several_symbols_omits_symbols_without_values() {
     let hub = hub_with(&[
         trade("AAPL", 1),
         trade("AAPL", 2),
@@ -89,7 +89,7 @@ fn latest_of_one_symbol_names_it_and_is_404_without_one() {
 }
 
 #[test]
-fn snapshot_has_all_there_is_and_null_for_the_rest() {
+fn snapshot_has_null_for_missing_values() {
     let hub = hub_with(&[
         trade("AAPL", 1),
         quote("AAPL", 2),
@@ -115,7 +115,7 @@ fn snapshot_has_all_there_is_and_null_for_the_rest() {
 }
 
 #[test]
-fn bar_that_was_updated_counts_until_the_next_minute() {
+fn updated_bar_is_the_latest_until_the_next_minute() {
     let hub = hub_with(&[bar("A", 10, 1, TickData::Bar), bar("A", 11, 1, TickData::UpdatedBar)]);
     assert_eq!(get(&hub, "A/bars/latest")["bar"]["c"], 11);
     Publisher::acknowledged(&hub, "market").0.publish(&[bar("A", 12, 2, TickData::Bar)]);
@@ -125,7 +125,7 @@ fn bar_that_was_updated_counts_until_the_next_minute() {
 }
 
 #[test]
-fn as_many_symbols_as_are_allowed_are_answered_at_once() {
+fn request_with_the_maximum_of_symbols_is_answered() {
     let names = symbols(1_000);
     let ticks: Vec<_> = names.iter().map(|name| quote(name, 9)).collect();
     let hub = hub_with(&ticks);
@@ -141,7 +141,7 @@ fn as_many_symbols_as_are_allowed_are_answered_at_once() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_refused_in_words() {
+fn invalid_rest_requests_are_refused_with_a_message() {
     let hub = hub_with(&[]);
     for (path, status, words) in [
         ("trades/latest", 400, "symbols: expected symbols with commas between"),
@@ -165,7 +165,7 @@ fn what_cannot_be_answered_is_refused_in_words() {
 }
 
 #[test]
-fn delayed_view_has_the_values_of_then() {
+fn rest_of_a_delayed_view_returns_delayed_values() {
     let late = ViewConfig { feed: "main".to_owned(), delay: Duration::from_millis(200) };
     let views = [("late".to_owned(), late)].into();
     let hub = TestHub::start(Config { views, ..config() });
@@ -173,14 +173,14 @@ fn delayed_view_has_the_values_of_then() {
     let latest =
         |view| get(&hub, &format!("trades/latest?symbols=A&feed={view}"))["trades"].clone();
     assert_eq!(latest("sip")["A"]["i"], 1);
-    assert_eq!(latest("delayed_sip"), json!({}), "it is to come in a quarter of an hour");
-    until("the tick is due in the view that comes soon", || latest("late")["A"]["i"] == 1);
+    assert_eq!(latest("delayed_sip"), json!({}), "the tick is due in 15 minutes");
+    until("the tick is due in the view with a short delay", || latest("late")["A"]["i"] == 1);
 }
 
 const SECRET: &str = "0123456789abcdef";
 
 #[test]
-fn keys_say_who_may_ask_for_what() {
+fn rest_respects_the_rights_of_keys() {
     let folder = tempfile::tempdir().unwrap();
     let keys_file = folder.path().join("keys.toml");
     let secret = SecretHash::new(SECRET);
@@ -213,7 +213,7 @@ fn keys_say_who_may_ask_for_what() {
 }
 
 #[test]
-fn questions_are_answered_while_sessions_are_busy() {
+fn rest_is_answered_while_sessions_are_busy() {
     let hub = TestHub::start(Config { bars: false, ..config() });
     let mut client = kit::Client::json(&hub);
     client.subscribe(r#""trades":["*"]"#);
@@ -223,7 +223,7 @@ fn questions_are_answered_while_sessions_are_busy() {
         let ticks: Vec<_> = names.iter().map(|name| trade(name, round)).collect();
         publisher.publish(&ticks);
         let found = get(&hub, "S7/trades/latest");
-        assert_eq!(found["trade"]["i"], round, "what was acknowledged is known");
+        assert_eq!(found["trade"]["i"], round, "an acknowledged tick is visible");
     }
     assert_eq!(client.take(2_000).len(), 2_000);
 }

@@ -1,4 +1,4 @@
-//! Resume: a session that was away goes on where it was.
+//! Resume: a returning session continues where it left off.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,21 +14,21 @@ fn epoch(hub: &TestHub) -> String {
     status["epoch"].as_str().unwrap().to_owned()
 }
 
-/// Subscribes behind a position.
+/// Subscribes with a resume after a position.
 fn behind(hub: &TestHub, client: &mut Client, names: &str, pos: u64) -> Value {
     let epoch = epoch(hub);
     let resume = format!(r#"{{"epoch":"{epoch}","pos":{pos}}}"#);
     client.ask(&format!(r#"{{"action":"subscribe",{names},"pos":true,"resume":{resume}}}"#))
 }
 
-/// Subscribes behind numbers.
+/// Subscribes with a resume after sequence numbers.
 fn after(hub: &TestHub, client: &mut Client, names: &str, after: &str) -> Value {
     let epoch = epoch(hub);
     let resume = format!(r#"{{"epoch":"{epoch}","after":{after}}}"#);
     client.ask(&format!(r#"{{"action":"subscribe",{names},"pos":true,"resume":{resume}}}"#))
 }
 
-/// Trades of two symbols in turn.
+/// Returns trades of two symbols, alternating.
 fn pairs(count: u64) -> Vec<Tick> {
     (0..count).flat_map(|id| [trade("A", id), trade("B", id)]).collect()
 }
@@ -42,7 +42,7 @@ fn gap(symbol: &str, from: Option<u64>, to: u64) -> Value {
 }
 
 #[test]
-fn a_session_that_was_cut_goes_on_behind_its_position() {
+fn resume_continues_after_the_position() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let hub = TestHub::default();
         let mut publisher = Publisher::acknowledged(&hub, "p").0;
@@ -66,7 +66,7 @@ fn a_session_that_was_cut_goes_on_behind_its_position() {
 }
 
 #[test]
-fn a_session_that_had_received_nothing_resumes_from_its_ack() {
+fn resume_from_an_ack_without_ticks_works() {
     let hub = TestHub::default();
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&[trade("A", 1)]);
@@ -81,7 +81,7 @@ fn a_session_that_had_received_nothing_resumes_from_its_ack() {
 }
 
 #[test]
-fn topics_go_on_behind_their_numbers_and_others_begin_with_a_snapshot() {
+fn topics_resume_after_their_numbers_and_others_start_with_a_snapshot() {
     let hub = TestHub::default();
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(20));
@@ -100,7 +100,7 @@ fn topics_go_on_behind_their_numbers_and_others_begin_with_a_snapshot() {
 }
 
 #[test]
-fn what_the_log_has_forgotten_is_named_exactly() {
+fn evicted_ticks_are_reported_as_exact_gaps() {
     let hub = TestHub::start(forgetful());
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(10));
@@ -132,7 +132,7 @@ fn what_the_log_has_forgotten_is_named_exactly() {
 }
 
 #[test]
-fn under_a_star_every_topic_goes_on_and_new_ones_come_whole() {
+fn wildcard_resume_continues_every_topic_and_delivers_new_ones_whole() {
     let hub = TestHub::default();
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(10));
@@ -151,7 +151,7 @@ fn under_a_star_every_topic_goes_on_and_new_ones_come_whole() {
 }
 
 #[test]
-fn another_epoch_is_a_gap_of_unknown_size_and_a_snapshot() {
+fn resume_from_another_epoch_is_an_open_gap_and_a_snapshot() {
     let hub = TestHub::default();
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(3));
@@ -168,7 +168,7 @@ fn another_epoch_is_a_gap_of_unknown_size_and_a_snapshot() {
 }
 
 #[test]
-fn a_second_resume_while_the_first_is_under_way_repeats_and_loses_nothing() {
+fn second_resume_during_the_first_repeats_and_loses_nothing() {
     let hub = TestHub::start(Config { shards: 1, ..config() });
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(100_000));
@@ -189,7 +189,7 @@ fn a_second_resume_while_the_first_is_under_way_repeats_and_loses_nothing() {
                 *last += 1;
             }
             if !asked {
-                assert!(seen["A"] < 100_000, "the first is under way");
+                assert!(seen["A"] < 100_000, "the first resume is still in progress");
                 client.send(&subscribe("B", 0));
                 publisher.publish(&pairs(1));
                 asked = true;
@@ -200,7 +200,7 @@ fn a_second_resume_while_the_first_is_under_way_repeats_and_loses_nothing() {
 }
 
 #[test]
-fn a_slow_reader_of_the_past_does_not_delay_those_who_are_live() {
+fn slow_catch_up_does_not_delay_live_sessions() {
     let hub = TestHub::start(Config { shards: 1, ..config() });
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(150_000));
@@ -217,7 +217,7 @@ fn a_slow_reader_of_the_past_does_not_delay_those_who_are_live() {
         publisher.publish(&pairs(1));
         assert_eq!(seqs(&live.take(1)), [150_001 + id]);
     }
-    assert_eq!(hub.metric("tickwire_sessions_catching_up"), 5, "nobody reads them");
+    assert_eq!(hub.metric("tickwire_sessions_catching_up"), 5, "all five still catch up");
     for client in &mut slow {
         let ticks = client.take(300_100);
         let of_a = ticks.iter().filter(|tick| tick.symbol.as_str() == "A");
@@ -226,7 +226,7 @@ fn a_slow_reader_of_the_past_does_not_delay_those_who_are_live() {
 }
 
 #[test]
-fn a_reader_of_the_past_that_stands_still_falls_under_its_policy() {
+fn stalled_catch_up_follows_its_on_lag_setting() {
     let hub = TestHub::start(Config {
         shards: 1,
         backlog_age_max: Duration::from_millis(200),
@@ -263,7 +263,7 @@ fn a_reader_of_the_past_that_stands_still_falls_under_its_policy() {
 }
 
 #[test]
-fn resuming_needs_delivery_every() {
+fn resume_requires_delivery_every() {
     let hub = TestHub::default();
     let mut client = Client::json(&hub);
     let resume = r#""resume":{"epoch":"x","pos":1}"#;

@@ -1,4 +1,4 @@
-//! The end of the hub: nobody loses what was acknowledged.
+//! Shutdown: acknowledged ticks are delivered.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ fn is_shutdown(end: &Event) -> bool {
 }
 
 #[test]
-fn sessions_and_publishers_are_told_and_nobody_new_is_let_in() {
+fn shutdown_informs_sessions_and_publishers_and_refuses_new_ones() {
     let mut hub = TestHub::default();
     let mut sessions = [Client::json(&hub), Client::msgpack(&hub)];
     let mut publisher = Publisher::open(&hub);
@@ -34,9 +34,9 @@ fn sessions_and_publishers_are_told_and_nobody_new_is_let_in() {
     assert!(matches!(refused, Ok(0) | Err(_)), "{refused:?}");
 }
 
-/// Eight sessions whose pending data differ in length read only once the hub ends.
+/// Eight sessions with different amounts of pending data start to read only when the hub shuts down.
 #[test]
-fn every_session_gets_all_that_is_pending_before_its_close() {
+fn sessions_receive_pending_ticks_before_their_close() {
     let mut hub = TestHub::start(Config { message_size_max: ByteSize::bytes(4_100), ..patient() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut sessions: Vec<_> = (0..8)
@@ -67,7 +67,7 @@ fn every_session_gets_all_that_is_pending_before_its_close() {
 }
 
 #[test]
-fn what_a_publisher_was_acknowledged_reaches_the_sessions_and_all_that_did_is_acknowledged() {
+fn acknowledged_ticks_and_delivered_ticks_are_the_same_at_shutdown() {
     let mut hub = TestHub::start(patient());
     let mut client = Client::msgpack(&hub);
     client.subscribe(r#""trades":["*"]"#);
@@ -89,7 +89,10 @@ fn what_a_publisher_was_acknowledged_reaches_the_sessions_and_all_that_did_is_ac
     let ended = hub.begin_shutdown();
     let (ticks, _, end) = client.drain();
     assert!(is_shutdown(&end), "{end:?}");
-    assert!(ticks as u64 >= acknowledged * 20, "{ticks} came, {acknowledged} messages had");
+    assert!(
+        ticks as u64 >= acknowledged * 20,
+        "{ticks} ticks arrived, {acknowledged} messages were acknowledged before"
+    );
     client.send_close(1001);
     let end = loop {
         match publisher.client.event() {
@@ -98,14 +101,17 @@ fn what_a_publisher_was_acknowledged_reaches_the_sessions_and_all_that_did_is_ac
         }
     };
     assert!(is_shutdown(&end), "{end:?}");
-    assert!(ticks as u64 <= acknowledged * 20, "{ticks} came, {acknowledged} messages did");
+    assert!(
+        ticks as u64 <= acknowledged * 20,
+        "{ticks} ticks arrived, {acknowledged} messages were acknowledged in the end"
+    );
     publisher.client.stream.shutdown(std::net::Shutdown::Both).unwrap();
     sending.join().unwrap();
     hub.block_on(ended).unwrap();
 }
 
 #[test]
-fn a_session_that_never_reads_does_not_keep_the_hub_from_ending() {
+fn session_that_never_reads_does_not_block_shutdown() {
     let mut hub = TestHub::start(Config { drain_duration: Duration::from_millis(500), ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut stalled = Client::msgpack(&hub);
@@ -114,7 +120,7 @@ fn a_session_that_never_reads_does_not_keep_the_hub_from_ending() {
     while hub.metric("tickwire_backlog_ticks") < 8_000 {
         publisher.publish(&ticks);
     }
-    // Others that do not take part: a request that never ends, a publisher that stops amid a frame.
+    // Two more peers that stall: an incomplete request, and a publisher that stops within a frame.
     let _request = TcpStream::connect(hub.address).unwrap();
     let mut silent = Publisher::open(&hub);
     silent.client.send_raw(&[0x82, 0xfe]);
@@ -126,7 +132,7 @@ fn a_session_that_never_reads_does_not_keep_the_hub_from_ending() {
 }
 
 #[test]
-fn a_hub_without_anybody_ends_at_once() {
+fn hub_without_sessions_shuts_down_at_once() {
     let mut hub = TestHub::default();
     hub.get("/healthz");
     let ended = hub.begin_shutdown();

@@ -1,4 +1,4 @@
-//! Readers that do not keep up.
+//! Slow readers.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tickwire_protocol::Tick;
 
 use crate::kit::{Client, Event, Publisher, TestHub, config, now, reader, trade, until};
 
-/// Ticks of one message of the publisher.
+/// Ticks in one message of the publisher.
 const PART: u64 = 500;
 
-/// Publishes trades of one symbol until a condition holds, and says how many.
+/// Publishes trades of one symbol until a condition holds. Returns their number.
 fn publish_until(publisher: &mut Publisher, from: u64, mut condition: impl FnMut() -> bool) -> u64 {
     let deadline = now() + crate::kit::PATIENCE;
     let mut published = from;
@@ -24,7 +24,7 @@ fn publish_until(publisher: &mut Publisher, from: u64, mut condition: impl FnMut
     published
 }
 
-/// Publishes until the one session that subscribes counts as slow, and so has no names any more.
+/// Publishes until the only subscribed session counts as slow and has lost its subscriptions.
 fn publish_until_slow(hub: &TestHub, publisher: &mut Publisher) {
     hub.until_metric("tickwire_subscriptions", 1);
     publish_until(publisher, 0, || hub.metric("tickwire_subscriptions") == 0);
@@ -37,7 +37,7 @@ fn subscriber(hub: &TestHub) -> Client {
 }
 
 #[test]
-fn sessions_that_never_read_are_cut_and_the_others_get_everything() {
+fn sessions_that_never_read_are_cut_and_others_lose_nothing() {
     let mut hub = TestHub::start(Config {
         backlog_ticks_max: 2_000,
         slow_grace: Duration::from_millis(300),
@@ -52,7 +52,7 @@ fn sessions_that_never_read_are_cut_and_the_others_get_everything() {
     for mut client in stalled {
         client.gone();
     }
-    assert!(cut.elapsed() < Duration::from_secs(5), "their connections have ended");
+    assert!(cut.elapsed() < Duration::from_secs(5), "the connections end soon after the cut");
     let ended = hub.begin_shutdown();
     for reader in readers {
         let (last, end) = reader.join().unwrap();
@@ -64,7 +64,7 @@ fn sessions_that_never_read_are_cut_and_the_others_get_everything() {
 }
 
 #[test]
-fn a_reader_that_returns_in_time_reads_its_data_then_the_error_then_the_close() {
+fn slow_reader_that_returns_reads_data_then_error_then_close() {
     let hub = TestHub::start(Config {
         backlog_ticks_max: 2_000,
         slow_grace: Duration::from_secs(10),
@@ -85,7 +85,7 @@ fn a_reader_that_returns_in_time_reads_its_data_then_the_error_then_the_close() 
             other => break other.control(),
         }
     };
-    assert!(last > 2_000, "what the kernel held: {last}");
+    assert!(last > 2_000, "the kernel held {last} ticks");
     assert_eq!((&error["T"], &error["code"]), (&json!("error"), &json!(407)));
     assert_eq!(error["msg"], "slow client");
     assert_eq!(client.event(), Event::Close(1008, "slow_client".to_owned()));
@@ -95,7 +95,7 @@ fn a_reader_that_returns_in_time_reads_its_data_then_the_error_then_the_close() 
 }
 
 #[test]
-fn a_slow_reader_that_keeps_sending_commands_gets_nothing_after_its_error() {
+fn slow_reader_receives_nothing_after_its_error() {
     let hub = TestHub::start(Config {
         backlog_ticks_max: 1_000,
         slow_grace: Duration::from_secs(10),
@@ -113,7 +113,7 @@ fn a_slow_reader_that_keeps_sending_commands_gets_nothing_after_its_error() {
 }
 
 #[test]
-fn a_session_too_far_behind_in_time_is_slow() {
+fn session_with_an_old_backlog_is_slow() {
     let hub = TestHub::start(Config {
         backlog_age_max: Duration::from_millis(300),
         slow_grace: Duration::from_millis(200),
@@ -127,7 +127,7 @@ fn a_session_too_far_behind_in_time_is_slow() {
 }
 
 #[test]
-fn a_session_whose_backlog_leaves_the_log_is_slow() {
+fn session_whose_backlog_leaves_the_log_is_slow() {
     let hub = TestHub::start(Config {
         log_ticks: 5_000,
         ingest_ticks_max: 5_000,
@@ -148,9 +148,9 @@ fn a_session_whose_backlog_leaves_the_log_is_slow() {
     assert!(hub.metric("tickwire_log_ticks") <= 5_000);
 }
 
-/// A log of one message: a shard that sleeps through two of them has missed one.
+/// The log holds one message, so a shard that sleeps through two of them misses one.
 #[test]
-fn a_shard_that_falls_out_of_the_log_ends_its_sessions_as_slow_and_goes_on() {
+fn shard_overrun_by_the_log_ends_its_sessions_and_continues() {
     let hub = TestHub::start(Config {
         shards: 1,
         log_ticks: 50,
@@ -182,7 +182,7 @@ fn a_shard_that_falls_out_of_the_log_ends_its_sessions_as_slow_and_goes_on() {
     assert_eq!(ticks[1].seq.0, hub.metric("tickwire_ticks_in_total"));
 }
 
-/// A session that reads everything, in order if not all of it, until it is told that it is slow.
+/// Reads a session until its error, and checks that ticks are in order.
 fn reader_until_error(mut client: Client) -> std::thread::JoinHandle<Event> {
     std::thread::spawn(move || {
         let mut last = 0;
@@ -202,7 +202,7 @@ fn reader_until_error(mut client: Client) -> std::thread::JoinHandle<Event> {
 }
 
 #[test]
-fn a_session_that_asks_without_reading_is_bounded_and_cut() {
+fn session_that_sends_commands_without_reading_is_cut() {
     let hub = TestHub::start(Config {
         backlog_age_max: Duration::from_secs(1),
         slow_grace: Duration::from_millis(100),

@@ -1,4 +1,4 @@
-//! What publishers report of where their ticks come from.
+//! Reports of publishers on their sources.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ fn report(publisher: &mut Publisher, state: &str) {
     ));
 }
 
-/// The feed never falls silent for want of ticks.
+/// A config in which feeds never become stale by themselves.
 fn patient() -> Config {
     Config { feed_stale_after: Duration::from_secs(60), ..config() }
 }
 
 #[test]
-fn a_feed_is_no_better_than_its_publisher_says() {
+fn feed_state_follows_the_report_of_its_publisher() {
     let hub = TestHub::start(patient());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "relay");
     publisher.publish(&[trade("AAPL", 1)]);
@@ -44,7 +44,7 @@ fn a_feed_is_no_better_than_its_publisher_says() {
 }
 
 #[test]
-fn a_feed_is_as_good_as_its_best_publisher() {
+fn feed_state_is_that_of_its_best_publisher() {
     let hub = TestHub::start(patient());
     let (mut relay, _) = Publisher::acknowledged(&hub, "relay");
     let mut other = Publisher::open(&hub);
@@ -59,7 +59,7 @@ fn a_feed_is_as_good_as_its_best_publisher() {
 }
 
 #[test]
-fn status_and_metrics_show_what_is_reported() {
+fn status_and_metrics_show_source_reports() {
     let hub = TestHub::start(patient());
     let (mut relay, _) = Publisher::acknowledged(&hub, "re\\\"lay");
     let (_silent, _) = Publisher::acknowledged(&hub, "silent");
@@ -91,7 +91,7 @@ fn status_and_metrics_show_what_is_reported() {
 }
 
 #[test]
-fn the_state_of_a_source_has_the_time_of_its_change() {
+fn source_state_has_the_time_of_its_change() {
     let hub = TestHub::start(patient());
     let (mut relay, _) = Publisher::acknowledged(&hub, "relay");
     let since = || feed(&hub)["sources"][0]["since"].as_str().unwrap().to_owned();
@@ -106,7 +106,7 @@ fn the_state_of_a_source_has_the_time_of_its_change() {
 }
 
 #[test]
-fn a_newer_session_of_a_publisher_takes_its_place_among_the_sources() {
+fn newer_session_replaces_the_source_of_a_publisher() {
     let hub = TestHub::start(patient());
     let (mut older, _) = Publisher::acknowledged(&hub, "relay");
     report(&mut older, "down");
@@ -118,7 +118,7 @@ fn a_newer_session_of_a_publisher_takes_its_place_among_the_sources() {
 }
 
 #[test]
-fn a_report_that_cannot_be_taken_is_refused_and_changes_nothing() {
+fn invalid_source_report_is_refused() {
     let hub = TestHub::start(patient());
     let mut nameless = Publisher::open(&hub);
     let good = r#"{"action":"report","state":"down"}"#;

@@ -18,7 +18,7 @@ fn market() -> (TestHub, Publisher) {
 }
 
 #[test]
-fn acks_name_only_what_changed_and_the_totals() {
+fn acks_name_changes_and_totals() {
     let hub = TestHub::default();
     let mut client = Client::json(&hub);
     let ack = client.ask(r#"{"action":"subscribe","trades":["AAPL"],"quotes":["MSFT","AAPL"],"bars":["*"],"snapshot":false,"id":1}"#);
@@ -47,7 +47,7 @@ fn acks_name_only_what_changed_and_the_totals() {
 }
 
 #[test]
-fn subscribing_and_unsubscribing_twice_changes_nothing_the_second_time() {
+fn repeated_subscribe_and_unsubscribe_change_nothing() {
     let (hub, mut publisher) = market();
     let mut client = Client::json(&hub);
     let subscribe = r#"{"action":"subscribe","trades":["AAPL","AAPL","*"],"snapshot":false}"#;
@@ -65,7 +65,7 @@ fn subscribing_and_unsubscribing_twice_changes_nothing_the_second_time() {
 }
 
 #[test]
-fn a_name_beside_the_star_is_delivered_once_and_survives_it() {
+fn name_beside_the_wildcard_is_delivered_once_and_outlives_it() {
     let (hub, mut publisher) = market();
     let mut client = Client::msgpack(&hub);
     client.subscribe(r#""trades":["AAPL","*"],"quotes":["*"]"#);
@@ -81,7 +81,7 @@ fn a_name_beside_the_star_is_delivered_once_and_survives_it() {
 }
 
 #[test]
-fn feeds_are_kept_apart() {
+fn feeds_are_isolated() {
     let hub = TestHub::start(Config { feeds: vec!["main".into(), "test".into()], ..config() });
     let mut main = Client::json(&hub);
     let mut test = Client::open(&hub, "/ws?feed=test", &[]);
@@ -99,7 +99,7 @@ fn feeds_are_kept_apart() {
 }
 
 #[test]
-fn a_snapshot_is_marked_and_comes_before_live_ticks() {
+fn snapshot_is_marked_and_precedes_live_ticks() {
     let (hub, mut publisher) = market();
     publisher.publish(&[trade("AAPL", 1), quote("AAPL", 2), trade("AAPL", 3), trade("IBM", 4)]);
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
@@ -129,7 +129,7 @@ fn key(tick: &Tick) -> (String, &'static str, u64) {
 }
 
 #[test]
-fn the_snapshot_of_names_that_never_ticked_is_empty() {
+fn snapshot_of_names_without_ticks_is_empty() {
     let hub = TestHub::default();
     let mut client = Client::json(&hub);
     client.ask(r#"{"action":"subscribe","trades":["AAPL"]}"#);
@@ -139,7 +139,7 @@ fn the_snapshot_of_names_that_never_ticked_is_empty() {
 }
 
 #[test]
-fn a_snapshot_comes_for_names_by_default_and_for_the_star_on_request() {
+fn snapshot_is_default_for_names_and_optional_for_the_wildcard() {
     let (hub, mut publisher) = market();
     publisher.publish(&[trade("AAPL", 1), trade("IBM", 2), trade("MSFT", 3)]);
     for (names, option, expected) in [
@@ -163,7 +163,7 @@ fn a_snapshot_comes_for_names_by_default_and_for_the_star_on_request() {
 }
 
 #[test]
-fn a_name_that_is_subscribed_again_has_no_second_snapshot() {
+fn repeated_subscribe_sends_no_second_snapshot() {
     let (hub, mut publisher) = market();
     publisher.publish(&[trade("AAPL", 1), trade("IBM", 2)]);
     let mut client = Client::json(&hub);
@@ -173,10 +173,9 @@ fn a_name_that_is_subscribed_again_has_no_second_snapshot() {
     assert_eq!(client.take(1).iter().map(id_of).collect::<Vec<_>>(), [2]);
 }
 
-/// Whatever comes between an ack and the next belongs to the names subscribed to at that time, and
-/// every tick of them comes exactly once.
+/// Ticks between two acks belong to the names subscribed at that time, and each arrives exactly once.
 #[test]
-fn acks_separate_what_comes_before_and_after_them_under_full_load() {
+fn acks_separate_ticks_before_and_after_them_under_load() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let flag = &AtomicBool::new(false);
@@ -199,7 +198,7 @@ fn acks_separate_what_comes_before_and_after_them_under_full_load() {
             let before = until_control(&mut client, "subscription");
             assert!(before.iter().all(|tick| tick.symbol.as_str() == "IBM"), "round {round}");
             let nothing = until_control(&mut client, "snapshot");
-            assert!(nothing.is_empty(), "the snapshot follows its ack at once");
+            assert!(nothing.is_empty(), "the snapshot directly follows its ack");
             let snapshot = until_control(&mut client, "live");
             let mut last = snapshot.first().map_or(0, |tick| tick.seq.0);
             let mut live = Vec::new();
@@ -209,14 +208,14 @@ fn acks_separate_what_comes_before_and_after_them_under_full_load() {
             client.send(r#"{"action":"unsubscribe","trades":["AAPL"],"id":2}"#);
             live.extend(until_control(&mut client, "subscription"));
             for tick in live.iter().filter(|tick| tick.symbol.as_str() == "AAPL") {
-                assert_eq!(tick.seq.0, last + 1, "round {round}: live goes on from the snapshot");
+                assert_eq!(tick.seq.0, last + 1, "round {round}: live ticks continue the snapshot");
                 last = tick.seq.0;
             }
         }
     });
 }
 
-/// The ticks before the next control element, which must be of this kind.
+/// Returns the ticks before the next control element, which must be of this kind.
 fn until_control(client: &mut Client, kind: &str) -> Vec<Tick> {
     let mut ticks = Vec::new();
     loop {
@@ -231,7 +230,7 @@ fn until_control(client: &mut Client, kind: &str) -> Vec<Tick> {
 }
 
 #[test]
-fn commands_may_be_json_text_or_msgpack_binary_with_either_encoding() {
+fn commands_may_be_json_or_msgpack_with_either_encoding() {
     let hub = TestHub::default();
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
         let mut client = Client::session(&hub, encoding);
@@ -254,7 +253,7 @@ fn commands_may_be_json_text_or_msgpack_binary_with_either_encoding() {
 }
 
 #[test]
-fn a_command_may_come_in_fragments_with_pings_between_them() {
+fn command_may_be_fragmented_with_pings_between() {
     let hub = TestHub::default();
     let mut client = Client::json(&hub);
     client.send_frame(0x01, br#"{"action":"#);
@@ -267,7 +266,7 @@ fn a_command_may_come_in_fragments_with_pings_between_them() {
 }
 
 #[test]
-fn a_command_that_cannot_be_understood_changes_nothing_and_the_session_goes_on() {
+fn unreadable_command_is_refused_and_the_session_continues() {
     let hub = TestHub::default();
     let mut client = Client::json(&hub);
     client.subscribe(r#""trades":["AAPL"]"#);
@@ -313,5 +312,9 @@ fn a_command_that_cannot_be_understood_changes_nothing_and_the_session_goes_on()
     }
     let list = client.ask(r#"{"action":"list"}"#);
     assert_eq!(list, json!({"T":"subscription","trades":["AAPL"],"total":{"trades":1}}));
-    assert_eq!(hub.refused("command"), commands.len() as u64 + 4 - 1, "publish is no syntax error");
+    assert_eq!(
+        hub.refused("command"),
+        commands.len() as u64 + 4 - 1,
+        "publish is not a syntax error"
+    );
 }

@@ -1,4 +1,4 @@
-//! The feed that ticks by itself.
+//! The built-in feed `test`.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn feeds(hub: &TestHub) -> Vec<(String, String, u64)> {
 }
 
 #[test]
-fn it_has_a_quote_and_a_trade_at_once_and_goes_on() {
+fn test_feed_ticks_at_once_and_continues() {
     let hub = hub();
     let mut client = Client::session_at(&hub, "/ws?feed=test", Encoding::Json);
     let command = r#"{"action":"subscribe","trades":["FAKEPACA"],"quotes":["FAKEPACA"]}"#;
@@ -53,7 +53,7 @@ fn it_has_a_quote_and_a_trade_at_once_and_goes_on() {
 }
 
 #[test]
-fn nobody_else_publishes_to_it() {
+fn test_feed_refuses_publishers() {
     let hub = hub();
     let answer = hub.post("/publish?feed=test", "[]");
     assert_eq!(answer.status, 404);
@@ -61,7 +61,7 @@ fn nobody_else_publishes_to_it() {
 }
 
 #[test]
-fn a_feed_of_that_name_among_the_feeds_is_like_any_other() {
+fn configured_feed_named_test_is_an_ordinary_feed() {
     let feeds = vec!["main".to_owned(), "test".to_owned()];
     let hub = TestHub::start(Config { test_feed: true, feeds, ..config() });
     assert_eq!(self::feeds(&hub)[1], ("test".to_owned(), "down".to_owned(), 0));
@@ -70,7 +70,7 @@ fn a_feed_of_that_name_among_the_feeds_is_like_any_other() {
 }
 
 #[test]
-fn a_log_of_a_hub_without_it_goes_on_with_it() {
+fn log_without_the_test_feed_continues_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let without = Config {
         data_dir: Some(folder.path().to_owned()),
@@ -85,7 +85,7 @@ fn a_log_of_a_hub_without_it_goes_on_with_it() {
     let mut client = Client::json(&hub);
     client.ask(r#"{"action":"subscribe","trades":["A"]}"#);
     client.control();
-    assert_eq!(client.take(1)[0].seq.0, 3, "numbers go on");
+    assert_eq!(client.take(1)[0].seq.0, 3, "numbers continue");
     let mut test = Client::session_at(&hub, "/ws?feed=test", Encoding::Json);
     test.subscribe(r#""quotes":["*"]"#);
     assert_eq!(test.take(1)[0].symbol.as_str(), "FAKEPACA");

@@ -13,7 +13,7 @@ use tickwire_hub::Config;
 
 use crate::kit::{PATIENCE, TestHub, config, tls_client, tls_file};
 
-/// The limits of [`config`] and a certificate.
+/// The limits of [`config`], with a certificate.
 fn encrypting() -> Config {
     let [tls_cert, tls_key] = ["first.pem", "first.key"].map(|name| Some(tls_file(name)));
     Config { tls_cert, tls_key, ..config() }
@@ -21,7 +21,7 @@ fn encrypting() -> Config {
 
 type Encrypted = StreamOwned<ClientConnection, TcpStream>;
 
-/// Connects and shakes hands.
+/// Connects and performs the TLS handshake.
 fn connect(hub: &TestHub, config: ClientConfig) -> Result<Encrypted, std::io::Error> {
     let mut socket = TcpStream::connect(hub.direct)?;
     socket.set_read_timeout(Some(PATIENCE))?;

@@ -1,4 +1,4 @@
-//! The names under which subscribers reach feeds.
+//! Views: the names under which subscribers reach feeds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,14 +12,14 @@ fn view(name: &str, feed: &str, delay: Duration) -> BTreeMap<String, ViewConfig>
     [(name.to_owned(), ViewConfig { feed: feed.to_owned(), delay })].into()
 }
 
-/// Why a hub does not start.
+/// Returns the error with which a hub fails to start.
 fn refusal(config: Config) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(Hub::start(config)).unwrap_err().to_string()
 }
 
 #[test]
-fn a_feed_is_reached_by_its_own_name_and_by_those_of_its_views() {
+fn feed_is_reachable_by_its_name_and_its_views() {
     let feeds = vec!["us".to_owned(), "eu".to_owned()];
     let hub =
         TestHub::start(Config { feeds, views: view("paris", "eu", Duration::ZERO), ..config() });
@@ -45,7 +45,7 @@ fn a_feed_is_reached_by_its_own_name_and_by_those_of_its_views() {
 }
 
 #[test]
-fn nobody_publishes_to_a_view() {
+fn views_refuse_publishers() {
     let hub = TestHub::start(Config {
         views: view("late", "main", Duration::from_millis(500)),
         ..config()
@@ -61,7 +61,7 @@ fn nobody_publishes_to_a_view() {
 }
 
 #[test]
-fn a_view_that_cannot_be_is_an_error_that_says_what_can() {
+fn invalid_view_is_an_error_with_the_allowed_form() {
     for (name, feed, delay, expected) in [
         ("late", "moon", Duration::ZERO, "late = moon: expected one of the feeds main"),
         ("main", "main", Duration::from_secs(5), "main = main: main is the name of a feed"),
@@ -86,7 +86,7 @@ fn a_view_that_cannot_be_is_an_error_that_says_what_can() {
 }
 
 #[test]
-fn a_delay_that_history_cannot_hold_is_refused_with_both_numbers() {
+fn delay_beyond_history_is_refused_with_both_durations() {
     let text = refusal(Config {
         views: view("yesterday", "main", Duration::from_secs(90_000)),
         ..config()

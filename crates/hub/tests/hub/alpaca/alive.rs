@@ -12,9 +12,9 @@ fn flood() -> Vec<tickwire_protocol::Tick> {
     (0..500).map(|id| trade("AAPL", id)).collect()
 }
 
-/// R27. Clients in Go and JavaScript give the hub 5 s for a pong, however much data is on its way.
+/// R27. Clients in Go and JavaScript wait 5 s for a pong, regardless of the data in flight.
 #[test]
-fn a_pong_does_not_wait_behind_the_backlog() {
+fn pong_does_not_wait_for_the_backlog() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut bot = Bot::subscribed(&hub, Codec::Msgpack, json!({"trades": ["AAPL"]}));
@@ -33,14 +33,14 @@ fn a_pong_does_not_wait_behind_the_backlog() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(before_pong < published, "{before_pong} of {published} ticks came before the pong");
+    assert!(before_pong < published, "{before_pong} of {published} ticks preceded the pong");
     bot.take(published - before_pong);
     bot.nothing_pending();
 }
 
 /// R28.
 #[test]
-fn bots_are_pinged_often_and_who_is_silent_gives_its_place_back() {
+fn silent_alpaca_session_is_dropped_and_frees_its_place() {
     let limits = Config::default();
     assert!(
         limits.ping_interval + Duration::from_secs(1) <= Duration::from_secs(20),
@@ -68,7 +68,7 @@ fn bots_are_pinged_often_and_who_is_silent_gives_its_place_back() {
 
 /// R29.
 #[test]
-fn a_bot_that_does_not_read_is_told_and_closed_and_others_get_everything() {
+fn slow_alpaca_session_is_closed_with_error_407_and_others_lose_nothing() {
     let hub = TestHub::start(Config {
         backlog_ticks_max: 2_000,
         slow_grace: Duration::from_secs(10),
@@ -108,9 +108,9 @@ fn a_bot_that_does_not_read_is_told_and_closed_and_others_get_everything() {
     }
 }
 
-/// R29. It is cut if it does not even fetch its error, and its key is free again.
+/// R29. A session that does not read its error is cut, and its place at the key is released.
 #[test]
-fn a_bot_that_never_reads_is_cut_and_gives_its_place_back() {
+fn alpaca_session_that_never_reads_is_cut_and_frees_its_place() {
     let file = KeysFile::new("").with("TWBOT", "sessions_max = 1");
     let hub = TestHub::start(Config {
         backlog_ticks_max: 2_000,
@@ -133,7 +133,7 @@ fn a_bot_that_never_reads_is_cut_and_gives_its_place_back() {
 }
 
 #[test]
-fn a_hub_that_goes_away_tells_bots_when_to_be_back() {
+fn shutdown_tells_alpaca_sessions_when_to_return() {
     let mut hub = TestHub::start(Config {
         drain_duration: Duration::ZERO,
         slow_grace: Duration::from_secs(30),

@@ -1,13 +1,13 @@
-//! What carries the frames: TLS, and the compression that is declined.
+//! Transport: TLS, and compression, which is declined.
 
 use serde_json::json;
 
 use super::kit::{Bot, Codec};
 use crate::kit::{Publisher, TestHub, config, trade};
 
-/// R4. Offered as Python and JS 3, as Go, and as JS 4 offer it.
+/// R4. The offers are those of the clients in Python and JavaScript 3, Go, and JavaScript 4.
 #[test]
-fn compression_is_declined_however_it_is_offered() {
+fn compression_offer_is_declined() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     for (id, offer) in
@@ -29,7 +29,7 @@ fn compression_is_declined_however_it_is_offered() {
 
 /// R3.
 #[test]
-fn the_whole_session_is_the_same_over_tls() {
+fn alpaca_session_is_the_same_over_tls() {
     let hub = TestHub::start_encrypted(config());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     for codec in Codec::BOTH {

@@ -30,7 +30,7 @@ fn bar() -> Bar {
     }
 }
 
-/// One of each kind, as the hub takes them.
+/// One tick of each kind, as published.
 fn of_each_kind() -> Vec<Tick> {
     let conditions = Conditions::new(["@", "I"]).unwrap();
     let correction = Correction {
@@ -96,7 +96,7 @@ fn of_each_kind() -> Vec<Tick> {
     data.into_iter().map(|data| Tick { symbol, seq: Seq(0), time, data }).collect()
 }
 
-/// The same as every client must read them. Without `seq`, which is ours.
+/// The ticks as every client must read them, without `seq`, a field of Tickwire.
 fn as_clients_read_them() -> Value {
     let time = "2026-01-02T14:30:00.123456789Z";
     let bar = |kind: &str| {
@@ -122,7 +122,7 @@ fn as_clients_read_them() -> Value {
     ])
 }
 
-/// Whole numbers are equal however they are spelled.
+/// Compares values, where whole numbers are equal as integer and float.
 fn with_floats(mut tick: Value) -> Value {
     for value in tick.as_object_mut().unwrap().values_mut() {
         if let Some(number) = value.as_f64() {
@@ -138,9 +138,9 @@ fn everything() -> Value {
            "statuses": all, "lulds": all, "imbalances": all})
 }
 
-/// R19, R20, R21, R22, R26. The kit's decoder holds each message to the strictest client.
+/// R19, R20, R21, R22, R26. The test client's decoder is as strict as the strictest SDK.
 #[test]
-fn ticks_of_every_kind_arrive_with_all_their_fields() {
+fn ticks_of_every_kind_arrive_with_all_fields() {
     let hub = TestHub::start(Config { bars: false, ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut bots = Codec::BOTH.map(|codec| Bot::subscribed(&hub, codec, everything()));
@@ -157,7 +157,7 @@ fn ticks_of_every_kind_arrive_with_all_their_fields() {
     }
 }
 
-/// R20. Whole seconds, whole milliseconds, the first and the last that fit each form.
+/// R20. Whole seconds, whole milliseconds, and the first and last times of each MessagePack form.
 #[test]
 fn times_survive_to_the_nanosecond() {
     let hub = TestHub::default();
@@ -182,9 +182,9 @@ fn times_survive_to_the_nanosecond() {
     }
 }
 
-/// R24, R25. The kit takes no data message above 65,535 bytes.
+/// R24, R25. The test client rejects data messages above 65,535 bytes.
 #[test]
-fn each_symbol_is_in_order_within_and_across_messages() {
+fn ticks_of_a_symbol_are_in_order_across_messages() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let symbols = ["AAPL", "MSFT", "BRK.B", "F"];
@@ -198,15 +198,15 @@ fn each_symbol_is_in_order_within_and_across_messages() {
     }
     for bot in &mut bots {
         for (number, tick) in bot.take(20_000).into_iter().enumerate() {
-            assert_eq!(tick["i"], number, "in the order in which they were published");
+            assert_eq!(tick["i"], number, "in order of publication");
             assert_eq!(tick["seq"], number / symbols.len() + 1);
         }
     }
 }
 
-/// Feeds that Alpaca's clients reach by another name are the same market.
+/// Views of one feed under different names.
 #[test]
-fn views_of_a_feed_bring_the_same_ticks() {
+fn views_of_a_feed_deliver_the_same_ticks() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut bots = ["/v2/sip", "/v2/iex", "/main"].map(|path| {

@@ -1,4 +1,4 @@
-//! Coming in.
+//! Handshakes and first messages.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn head(hub: &TestHub, path: &str) -> String {
 
 /// R1.
 #[test]
-fn views_are_reached_by_the_paths_that_clients_make_and_others_are_not() {
+fn only_documented_paths_reach_a_view() {
     let hub = TestHub::default();
     for path in [
         "/v2/iex",
@@ -45,7 +45,7 @@ fn views_are_reached_by_the_paths_that_clients_make_and_others_are_not() {
     assert_eq!(hub.request("HEAD", "/v2/sip", &[], "").status, 405);
 }
 
-/// R1. Clients in Go take any 4xx as final.
+/// R1. Clients in Go treat any 4xx as final.
 #[test]
 fn a_hub_that_is_full_or_goes_away_says_503() {
     let mut hub = TestHub::start(Config {
@@ -67,9 +67,9 @@ fn a_hub_that_is_full_or_goes_away_says_503() {
     hub.block_on(ended).unwrap();
 }
 
-/// R2. The kit holds every frame of every test to what was negotiated.
+/// R2. The test client checks every frame of every test against the negotiated encoding.
 #[test]
-fn content_type_chooses_what_is_sent() {
+fn content_type_selects_the_encoding() {
     let hub = TestHub::default();
     for (kind, first) in [
         (None, 0x81),
@@ -84,9 +84,9 @@ fn content_type_chooses_what_is_sent() {
     }
 }
 
-/// R5. JavaScript's clients send their key before they have read the welcome.
+/// R5. Clients in JavaScript send their key before they have read the welcome.
 #[test]
-fn the_welcome_comes_first_even_if_the_key_was_faster() {
+fn welcome_precedes_the_answer_to_an_early_key() {
     let hub = TestHub::default();
     let mut request = upgrade_request(hub.address, "/v2/sip", &[]).into_bytes();
     request.extend(masked(0x81, br#"{"action":"auth","key":"k","secret":"s"}"#));
@@ -95,9 +95,9 @@ fn the_welcome_comes_first_even_if_the_key_was_faster() {
     assert_eq!(client.frame().unwrap().1, br#"[{"T":"success","msg":"authenticated"}]"#);
 }
 
-/// R12. Feeds come and go, heartbeats are due, and ticks flood: none of it is for a bot that has not asked.
+/// R12. Feed states, heartbeats and ticks are not sent to a session before its first subscription.
 #[test]
-fn nothing_but_the_answers_comes_before_the_first_ack() {
+fn only_answers_precede_the_first_ack() {
     let hub = TestHub::start(Config {
         heartbeat_interval: Duration::from_millis(100),
         feed_stale_after: Duration::from_millis(100),
@@ -130,7 +130,7 @@ fn nothing_but_the_answers_comes_before_the_first_ack() {
 }
 
 #[test]
-fn sessions_of_both_kinds_get_the_same_ticks() {
+fn both_protocols_receive_the_same_ticks() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut own = Client::session(&hub, Encoding::Json);
@@ -139,5 +139,5 @@ fn sessions_of_both_kinds_get_the_same_ticks() {
     publisher.publish(&[trade("AAPL", 1), trade("AAPL", 2)]);
     let (_, payload) = own.frame().unwrap();
     let own: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-    assert_eq!(serde_json::Value::Array(bot.take(2)), own, "the same bytes, in fact");
+    assert_eq!(serde_json::Value::Array(bot.take(2)), own, "identical elements");
 }

@@ -1,4 +1,4 @@
-//! A client that behaves as those of Alpaca's stream do and reads strictly what they need, and keys files.
+//! A client that behaves like Alpaca's SDKs and validates messages as strictly, and keys files.
 
 mod decode;
 
@@ -12,7 +12,7 @@ use tickwire_hub::Config;
 
 use crate::kit::{Client, OPEN_BINARY, OPEN_TEXT, PATIENCE, TestHub, config, masked, now};
 
-/// How messages are spelled.
+/// Encoding of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {
     Json,
@@ -36,7 +36,7 @@ impl Codec {
         }
     }
 
-    /// A command as it goes into a frame.
+    /// Encodes a command as the payload of a frame.
     pub(super) fn spell(self, command: &Value) -> Vec<u8> {
         match self {
             Self::Json => command.to_string().into_bytes(),
@@ -45,10 +45,10 @@ impl Codec {
     }
 }
 
-/// What a bot hears.
+/// Something that a session received.
 #[derive(Debug, PartialEq)]
 pub(super) enum Heard {
-    /// A message: its elements.
+    /// The elements of a message.
     Message(Vec<Value>),
     Ping,
     Pong(Vec<u8>),
@@ -62,12 +62,12 @@ pub(super) struct Bot {
     pub(super) client: Client,
     pub(super) codec: Codec,
     pub(super) answers_pings: bool,
-    /// Elements that were heard and not taken yet.
+    /// Received elements that no call has returned yet.
     left: Vec<Value>,
 }
 
 impl Bot {
-    /// Connects, without a word or a look.
+    /// Connects without sending or reading anything.
     pub(super) fn connect(hub: &TestHub, path: &str, codec: Codec) -> Self {
         Self::connect_with(hub, path, codec, &[])
     }
@@ -90,28 +90,28 @@ impl Bot {
         bot
     }
 
-    /// A session on a hub that takes any key.
+    /// Opens a session on a hub that accepts any key.
     pub(super) fn open(hub: &TestHub, codec: Codec) -> Self {
         let mut bot = Self::welcomed(hub, codec);
         bot.log_in("any", "thing");
         bot
     }
 
-    /// A session with a subscription.
+    /// Opens a session with a subscription.
     pub(super) fn subscribed(hub: &TestHub, codec: Codec, channels: Value) -> Self {
         let mut bot = Self::open(hub, codec);
         bot.subscribe(channels);
         bot
     }
 
-    // --- saying
+    // --- sending
 
     pub(super) fn say(&mut self, command: &Value) {
         let payload = self.codec.spell(command);
         self.client.send_frame(self.codec.first_byte(), &payload);
     }
 
-    /// Sends a payload in pieces, the last of them empty, as Python's clients send a subscribe.
+    /// Sends a payload in fragments, the last one empty, as clients in Python send a subscribe.
     pub(super) fn say_in_pieces(&mut self, payload: &[u8], piece: usize) {
         for (number, piece) in payload.chunks(piece).enumerate() {
             let first = if number == 0 { self.codec.first_byte() & 0x0f } else { 0 };
@@ -124,7 +124,7 @@ impl Bot {
         self.say(&json!({"action": "auth", "key": key, "secret": secret}));
     }
 
-    /// Logs in; the answer must say that it worked, and nothing may come before it.
+    /// Authenticates, and asserts that the next message is the confirmation.
     pub(super) fn log_in(&mut self, key: &str, secret: &str) {
         self.say_auth(key, secret);
         assert_eq!(self.message(), [json!({"T": "success", "msg": "authenticated"})]);
@@ -136,7 +136,7 @@ impl Bot {
         self.ack()
     }
 
-    /// Unsubscribes and returns the answer; what was on its way before it is dropped.
+    /// Unsubscribes and returns the answer. Ticks before the answer are dropped.
     pub(super) fn unsubscribe(&mut self, channels: Value) -> Value {
         self.request("unsubscribe", channels);
         self.ack()
@@ -148,9 +148,9 @@ impl Bot {
         self.say(&command);
     }
 
-    // --- hearing
+    // --- receiving
 
-    /// The next thing that happens.
+    /// Returns the next event.
     pub(super) fn hear(&mut self) -> Heard {
         let Some((first, payload)) = self.client.frame() else { return Heard::Gone };
         match first {
@@ -175,7 +175,7 @@ impl Bot {
         }
     }
 
-    /// The next message or the end, past pings and pongs.
+    /// Returns the next message or the end, and skips pings and pongs.
     fn next(&mut self) -> Heard {
         let deadline = now() + PATIENCE;
         loop {
@@ -187,15 +187,15 @@ impl Bot {
         }
     }
 
-    /// The next message.
+    /// Returns the elements of the next message.
     pub(super) fn message(&mut self) -> Vec<Value> {
         match self.next() {
             Heard::Message(elements) => elements,
-            other => panic!("expected a message, heard {other:?}"),
+            other => panic!("expected a message, got {other:?}"),
         }
     }
 
-    /// The next control element; ticks before it are dropped.
+    /// Returns the next control element. Ticks before it are dropped.
     pub(super) fn answer(&mut self) -> Value {
         loop {
             let mut elements = self.message();
@@ -205,14 +205,14 @@ impl Bot {
         }
     }
 
-    /// The next answer, which must be an ack.
+    /// Returns the next answer, which must be an ack.
     pub(super) fn ack(&mut self) -> Value {
         let ack = self.answer();
         assert_eq!(ack["T"], "subscription", "{ack}");
         ack
     }
 
-    /// The next answer must be this error; returns what it says besides.
+    /// Asserts that the next answer is this error. Returns its detail.
     pub(super) fn error(&mut self, code: u16, msg: &str) -> String {
         let element = self.answer();
         let told = (&element["T"], &element["code"], &element["msg"]);
@@ -220,15 +220,15 @@ impl Bot {
         element["detail"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The next thing must be a close.
+    /// Returns the next event, which must be a close.
     pub(super) fn closed(&mut self) -> (u16, String) {
         match self.next() {
             Heard::Close(code, reason) => (code, reason),
-            other => panic!("expected a close, heard {other:?}"),
+            other => panic!("expected a close, got {other:?}"),
         }
     }
 
-    /// So many ticks, from as many messages as it takes.
+    /// Returns the next `count` ticks, from any number of messages.
     pub(super) fn take(&mut self, count: usize) -> Vec<Value> {
         while self.left.len() < count {
             let elements = self.message();
@@ -239,7 +239,7 @@ impl Bot {
         std::mem::replace(&mut self.left, more)
     }
 
-    /// Fails if anything comes before the answer to an empty subscribe.
+    /// Asserts that nothing arrives before the answer to an empty subscribe.
     pub(super) fn nothing_pending(&mut self) {
         assert!(self.left.is_empty(), "{:?}", self.left);
         self.request("subscribe", json!({}));
@@ -248,7 +248,7 @@ impl Bot {
     }
 }
 
-/// The answer to a subscription: what it names; channels not named are empty.
+/// Returns the expected ack with these names. Other channels are empty.
 pub(super) fn set(channels: Value) -> Value {
     let mut ack = json!({"T": "subscription"});
     for channel in [
@@ -271,7 +271,7 @@ pub(super) fn set(channels: Value) -> Value {
     ack
 }
 
-/// An ack whose lists are sorted, since their order means nothing.
+/// Sorts the lists of an ack, whose order has no meaning.
 pub(super) fn sorted(mut ack: Value) -> Value {
     for list in ack.as_object_mut().unwrap().values_mut() {
         if let Value::Array(names) = list {
@@ -281,21 +281,21 @@ pub(super) fn sorted(mut ack: Value) -> Value {
     ack
 }
 
-/// A keys file in a folder of its own.
+/// A keys file in a temporary folder.
 pub(super) struct KeysFile {
     folder: TempDir,
     text: String,
 }
 
 impl KeysFile {
-    /// A file that begins with these lines.
+    /// Creates a file that starts with these lines.
     pub(super) fn new(first: &str) -> Self {
         let file = Self { folder: TempDir::new().unwrap(), text: format!("{first}\n") };
         file.save();
         file
     }
 
-    /// Adds a key for reading with an id, what is more to it, and the secret [`secret`] tells.
+    /// Adds a read key with this id, the secret of [`secret`] and additional lines.
     pub(super) fn with(mut self, id: &str, more: &str) -> Self {
         let salt = [7; 16];
         let hash = Sha256::new().chain_update(salt).chain_update(secret(id)).finalize();
@@ -315,7 +315,7 @@ impl KeysFile {
         self
     }
 
-    /// Replaces a text in it.
+    /// Replaces a text in the file.
     pub(super) fn change(&mut self, from: &str, to: &str) {
         assert!(self.text.contains(from));
         self.text = self.text.replace(from, to);
@@ -330,13 +330,13 @@ impl KeysFile {
         self.folder.path().join("keys.toml")
     }
 
-    /// The config of a hub that follows it.
+    /// Returns the config of a hub that uses this file.
     pub(super) fn config(&self) -> Config {
         Config { keys: Some(self.path()), ..config() }
     }
 }
 
-/// The secret of the key with that id.
+/// Returns the secret of the key with this id.
 pub(super) fn secret(id: &str) -> String {
     format!("secret-of-{id}-0123456789")
 }

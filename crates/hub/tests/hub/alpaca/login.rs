@@ -1,4 +1,4 @@
-//! Keys.
+//! Authentication of Alpaca sessions.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn guarded(more: &str) -> (KeysFile, TestHub) {
 
 /// R6.
 #[test]
-fn a_right_key_is_told_so_once_and_a_wrong_one_is_told_so_and_closed() {
+fn right_key_is_confirmed_and_wrong_key_is_refused_and_closed() {
     let (_file, hub) = guarded("");
     for codec in Codec::BOTH {
         let mut bot = Bot::welcomed(&hub, codec);
@@ -35,7 +35,7 @@ fn a_right_key_is_told_so_once_and_a_wrong_one_is_told_so_and_closed() {
 }
 
 #[test]
-fn a_hub_without_keys_takes_any_key_but_wants_one() {
+fn hub_without_keys_accepts_any_key_but_requires_one() {
     let hub = TestHub::default();
     let mut bot = Bot::welcomed(&hub, Codec::Msgpack);
     bot.request("subscribe", json!({"trades": ["AAPL"]}));
@@ -45,7 +45,7 @@ fn a_hub_without_keys_takes_any_key_but_wants_one() {
 
 /// R7.
 #[test]
-fn who_shows_no_key_in_time_is_told_so_and_closed() {
+fn session_without_a_key_in_time_is_closed() {
     assert_eq!(Config::default().auth_timeout, Duration::from_secs(10));
     let hub = TestHub::start(Config { auth_timeout: Duration::from_millis(400), ..config() });
     for codec in Codec::BOTH {
@@ -64,7 +64,7 @@ fn who_shows_no_key_in_time_is_told_so_and_closed() {
 
 /// R8.
 #[test]
-fn a_second_key_is_an_error_and_data_goes_on() {
+fn second_key_is_an_error_and_data_continues() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     for codec in Codec::BOTH {
@@ -78,7 +78,7 @@ fn a_second_key_is_an_error_and_data_goes_on() {
 
 /// R9.
 #[test]
-fn who_asks_before_the_key_is_told_so_and_may_show_it_later() {
+fn command_before_the_key_is_refused_and_the_key_still_accepted() {
     let hub = TestHub::default();
     for codec in Codec::BOTH {
         let mut bot = Bot::welcomed(&hub, codec);
@@ -88,12 +88,12 @@ fn who_asks_before_the_key_is_told_so_and_may_show_it_later() {
         }
         bot.log_in("any", "thing");
         let ack = bot.subscribe(json!({"quotes": ["AAPL"]}));
-        assert_eq!(ack["trades"], json!([]), "what was refused is not done");
+        assert_eq!(ack["trades"], json!([]), "a refused command has no effect");
     }
 }
 
 #[test]
-fn who_goes_on_asking_before_the_key_is_closed() {
+fn repeated_commands_before_the_key_end_the_session() {
     let (_file, hub) = guarded("");
     for codec in Codec::BOTH {
         let mut bot = Bot::welcomed(&hub, codec);
@@ -111,9 +111,9 @@ fn who_goes_on_asking_before_the_key_is_closed() {
     assert_eq!(bot.closed(), (1008, "auth_failed".to_owned()));
 }
 
-/// What a session without a key makes the hub keep for it is small: its messages, and answers to its pings.
+/// A session without a key may make the hub store little: short messages, and few pongs.
 #[test]
-fn before_the_key_messages_are_small_and_behind_it_they_need_not_be() {
+fn message_size_is_limited_until_the_key() {
     let (_file, hub) = guarded("");
     let many: Vec<_> = (0..2_000).map(|number| format!("SYM{number}")).collect();
     for codec in Codec::BOTH {
@@ -124,7 +124,7 @@ fn before_the_key_messages_are_small_and_behind_it_they_need_not_be() {
         let payload = codec.spell(&json!({"action": "subscribe", "trades": many}));
         bot.say_in_pieces(&payload, 1_000);
         assert_eq!(bot.closed(), (1009, "too_big".to_owned()));
-        // The large one is on its way with the key.
+        // The large message is sent together with the key.
         let mut bot = Bot::welcomed(&hub, codec);
         let auth = json!({"action": "auth", "key": "TWBOT", "secret": secret("TWBOT")});
         let auth = masked(codec.first_byte(), &codec.spell(&auth));
@@ -136,7 +136,7 @@ fn before_the_key_messages_are_small_and_behind_it_they_need_not_be() {
 
 /// R10.
 #[test]
-fn a_key_in_the_handshake_needs_no_message() {
+fn key_in_the_handshake_authenticates() {
     let (_file, hub) = guarded("");
     let secret = secret("TWBOT");
     let pair = format!("TWBOT:{secret}");
@@ -163,9 +163,9 @@ fn a_key_in_the_handshake_needs_no_message() {
     assert!(Client::connect(&hub, broken.as_bytes()).head.starts_with("http/1.1 401"));
 }
 
-/// The words under which OAuth clients send their token.
+/// OAuth clients send their token under these names.
 #[test]
-fn a_token_may_stand_for_key_and_secret() {
+fn token_replaces_key_and_secret() {
     let (_file, hub) = guarded("");
     let token = format!("TWBOT:{}", secret("TWBOT"));
     for word in ["oauth", "access_token"] {
@@ -176,7 +176,7 @@ fn a_token_may_stand_for_key_and_secret() {
 
 /// R11.
 #[test]
-fn a_session_too_many_stays_and_gets_in_once_another_has_left() {
+fn session_beyond_the_key_limit_may_retry_until_another_ends() {
     let (_file, hub) = guarded("sessions_max = 1");
     let mut first = Bot::welcomed(&hub, Codec::Msgpack);
     first.log_in("TWBOT", &secret("TWBOT"));
@@ -195,10 +195,10 @@ fn a_session_too_many_stays_and_gets_in_once_another_has_left() {
     }
 }
 
-/// Go's client repeats its key on the same connection for 48 s; JavaScript's and Java's would stop for good
-/// on a 404.
+/// The client in Go repeats its key on the same connection for 48 s. Those in JavaScript and Java stop
+/// permanently after a 404.
 #[test]
-fn a_session_too_many_gets_its_time_anew_and_ends_without_a_word_of_timeout() {
+fn retries_at_the_key_limit_extend_the_deadline_and_end_without_404() {
     let file = KeysFile::new("").with("TWBOT", "sessions_max = 1");
     let hub = TestHub::start(Config { auth_timeout: Duration::from_millis(700), ..file.config() });
     let mut first = Bot::welcomed(&hub, Codec::Json);
@@ -217,7 +217,7 @@ fn a_session_too_many_gets_its_time_anew_and_ends_without_a_word_of_timeout() {
 
 /// R11.
 #[test]
-fn a_feed_that_the_key_may_not_read_is_refused_for_good() {
+fn feed_outside_the_key_is_refused_and_closed() {
     let (_file, hub) = guarded("feeds = [\"iex\"]");
     for codec in Codec::BOTH {
         let mut bot = Bot::welcomed(&hub, codec);
@@ -231,7 +231,7 @@ fn a_feed_that_the_key_may_not_read_is_refused_for_good() {
 }
 
 #[test]
-fn where_the_newest_wins_the_oldest_session_ends() {
+fn when_full_replace_ends_the_oldest_session() {
     let (_file, hub) = guarded("sessions_max = 2\nwhen_full = \"replace\"");
     let mut bots: Vec<_> = (0..4)
         .map(|_| {
@@ -249,7 +249,7 @@ fn where_the_newest_wins_the_oldest_session_ends() {
 }
 
 #[test]
-fn sessions_of_a_key_that_is_taken_away_or_changed_end() {
+fn sessions_of_a_revoked_or_changed_key_end() {
     let mut file = KeysFile::new("").with("TWBOT", "sessions_max = 2").with("TWSAFE", "");
     let hub = TestHub::start(file.config());
     let log_in = |id: &str| {
@@ -269,9 +269,9 @@ fn sessions_of_a_key_that_is_taken_away_or_changed_end() {
     late.error(402, "auth failed");
 }
 
-/// R30. The clients of JavaScript 3 come again without a pause.
+/// R30. Clients in JavaScript 3 reconnect without a pause.
 #[test]
-fn wrong_keys_in_a_loop_are_slowed_down_and_right_ones_are_not() {
+fn wrong_keys_in_a_loop_are_delayed_and_right_keys_are_not() {
     let (_file, hub) = guarded("");
     let [mut patient, mut fifth] = [(); 2].map(|()| Bot::welcomed(&hub, Codec::Msgpack));
     let began = now();
@@ -280,9 +280,9 @@ fn wrong_keys_in_a_loop_are_slowed_down_and_right_ones_are_not() {
         bot.say_auth("TWBOT", "not-the-secret-0123");
         bot.error(402, "auth failed");
     }
-    // Each is answered later than the one before, 100, 200, 400 and 800 ms, and comes in as late.
+    // The answers are delayed by 100, 200, 400 and 800 ms, and so is each following handshake.
     assert!(began.elapsed() >= Duration::from_millis(1_500 + 700), "{:?}", began.elapsed());
-    // While the fifth waits for its refusal, for 1.6 s, a right key is let in, and forgives.
+    // While the fifth waits 1.6 s for its refusal, a right key is accepted and resets the delay.
     fifth.say_auth("TWBOT", "not-the-secret-0123");
     hub.until_metric("tickwire_logins_total{result=\"wrong\"}", 5);
     patient.log_in("TWBOT", &secret("TWBOT"));
@@ -291,9 +291,9 @@ fn wrong_keys_in_a_loop_are_slowed_down_and_right_ones_are_not() {
     fifth.error(402, "auth failed");
 }
 
-/// A wrong key is not told so at once, but nobody else waits for that, and the session is not heard.
+/// The answer to a wrong key is delayed. Other sessions are not, and the session's input is ignored.
 #[test]
-fn a_session_that_waits_for_its_refusal_holds_nobody_up() {
+fn session_awaiting_its_refusal_delays_no_other() {
     let file = KeysFile::new("").with("TWBOT", "");
     let hub = TestHub::start(Config { shards: 1, ..file.config() });
     let mut right = Bot::welcomed(&hub, Codec::Json);

@@ -1,4 +1,4 @@
-//! Keys on the hub's own protocol, which takes the same.
+//! Authentication of sessions on `/ws`.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn auth(id: &str) -> String {
 }
 
 #[test]
-fn a_guarded_hub_tells_nothing_before_the_key() {
+fn guarded_hub_sends_nothing_before_the_key() {
     let file = KeysFile::new("").with("TWONE", "");
     let hub =
         TestHub::start(Config { heartbeat_interval: Duration::from_millis(100), ..file.config() });
@@ -30,7 +30,7 @@ fn a_guarded_hub_tells_nothing_before_the_key() {
 }
 
 #[test]
-fn a_key_in_the_handshake_lets_in() {
+fn key_in_the_handshake_of_ws_authenticates() {
     let file = KeysFile::new("").with("TWONE", "");
     let hub = TestHub::start(file.config());
     let bearer = format!("Bearer TWONE:{}", secret("TWONE"));
@@ -43,7 +43,7 @@ fn a_key_in_the_handshake_lets_in() {
 }
 
 #[test]
-fn where_reading_needs_no_key_one_may_be_shown_once() {
+fn key_is_optional_once_where_reading_is_anonymous() {
     let file = KeysFile::new("anonymous = \"read\"").with("TWONE", "sessions_max = 1");
     let hub = TestHub::start(file.config());
     let mut client = Client::json(&hub);
@@ -58,7 +58,7 @@ fn where_reading_needs_no_key_one_may_be_shown_once() {
 }
 
 #[test]
-fn sessions_without_a_key_end_when_one_is_needed() {
+fn anonymous_sessions_end_when_keys_become_required() {
     let mut file = KeysFile::new("anonymous = \"read\"").with("TWONE", "");
     let hub = TestHub::start(file.config());
     let mut anonymous = Client::json(&hub);
@@ -70,7 +70,7 @@ fn sessions_without_a_key_end_when_one_is_needed() {
 }
 
 #[test]
-fn a_session_is_held_to_the_feeds_and_symbols_of_its_key() {
+fn session_is_limited_to_feeds_and_symbols_of_its_key() {
     let file = KeysFile::new("")
         .with("TWONE", "feeds = [\"main\"]\nsymbols = [\"AAPL\", \"MSFT\"]")
         .with("TWFEW", "symbols_max = 2");
@@ -102,7 +102,7 @@ fn a_session_is_held_to_the_feeds_and_symbols_of_its_key() {
 }
 
 #[test]
-fn an_open_hub_takes_any_key_and_needs_none() {
+fn open_hub_accepts_any_key_and_requires_none() {
     let hub = TestHub::start(config());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = Client::json(&hub);

@@ -1,4 +1,4 @@
-//! Subscriptions and their answers.
+//! Subscriptions of Alpaca sessions and their acks.
 
 use serde_json::{Value, json};
 use tickwire_hub::Config;
@@ -6,9 +6,9 @@ use tickwire_hub::Config;
 use super::kit::{Bot, Codec, Heard, KeysFile, secret, set, sorted};
 use crate::kit::{Publisher, TestHub, cancel, config, correction, masked, quote, symbols, trade};
 
-/// R13. Python's clients send every subscribe in pieces, the last of them empty.
+/// R13. Clients in Python send every subscribe in fragments, the last one empty.
 #[test]
-fn a_subscribe_in_pieces_that_ends_with_an_empty_one_is_understood() {
+fn fragmented_subscribe_with_an_empty_last_fragment_is_understood() {
     let hub = TestHub::default();
     for codec in Codec::BOTH {
         let mut bot = Bot::open(&hub, codec);
@@ -38,9 +38,9 @@ fn nine_thousand_symbols_in_one_subscribe_are_acknowledged_in_one_message() {
     }
 }
 
-/// R13. The stock client of C# sends its JSON in binary frames, and sometimes two documents in one.
+/// R13. The stock client in C# sends JSON in binary frames, sometimes two documents in one.
 #[test]
-fn json_is_understood_in_binary_frames_and_glued_together() {
+fn json_is_accepted_in_binary_frames_and_concatenated() {
     let hub = TestHub::default();
     let mut bot = Bot::open(&hub, Codec::Json);
     bot.client.send_frame(0x82, br#"{"action":"subscribe","trades":["A"]}"#);
@@ -60,9 +60,9 @@ fn json_is_understood_in_binary_frames_and_glued_together() {
     bot.nothing_pending();
 }
 
-/// Each document is answered with the whole set: the answers are not all made at once.
+/// Each document is answered with the whole set of names, so the answers are made one by one.
 #[test]
-fn many_commands_in_one_message_wait_for_their_answers_to_be_read() {
+fn commands_in_one_message_wait_until_answers_are_read() {
     let hub = TestHub::default();
     let mut bot = Bot::open(&hub, Codec::Json);
     bot.subscribe(json!({"bars": symbols(1_000)}));
@@ -75,9 +75,9 @@ fn many_commands_in_one_message_wait_for_their_answers_to_be_read() {
     bot.nothing_pending();
 }
 
-/// R14. Clients in Go send every channel they know, of this stream and of others.
+/// R14. Clients in Go send every channel they know, including those of other streams.
 #[test]
-fn channels_without_names_are_as_if_they_were_not_there() {
+fn channels_without_names_are_ignored() {
     let hub = TestHub::default();
     for codec in Codec::BOTH {
         let mut bot = Bot::open(&hub, codec);
@@ -96,7 +96,7 @@ fn channels_without_names_are_as_if_they_were_not_there() {
 
 /// R14.
 #[test]
-fn names_of_a_channel_of_another_stream_are_refused_and_nothing_is_changed() {
+fn channels_of_other_streams_are_refused() {
     let hub = TestHub::default();
     for codec in Codec::BOTH {
         let mut bot = Bot::subscribed(&hub, codec, json!({"quotes": ["AAPL"]}));
@@ -111,7 +111,7 @@ fn names_of_a_channel_of_another_stream_are_refused_and_nothing_is_changed() {
     }
 }
 
-/// R15, R23. The kit reads no message in which something stands beside an ack.
+/// R15, R23. The test client rejects messages with an ack and other elements.
 #[test]
 fn each_request_is_answered_once_with_the_whole_set_before_its_data() {
     let hub = TestHub::default();
@@ -135,9 +135,9 @@ fn each_request_is_answered_once_with_the_whole_set_before_its_data() {
     }
 }
 
-/// R15. Subscribes in the middle of a flood: the first tick of a name is behind the ack that has it.
+/// R15. During a flood, the first tick of a name follows the ack that contains it.
 #[test]
-fn an_ack_comes_before_the_data_it_is_about_whatever_flows() {
+fn ack_precedes_the_data_it_enables() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut bot = Bot::subscribed(&hub, Codec::Msgpack, json!({"quotes": ["*"]}));
@@ -160,7 +160,7 @@ fn an_ack_comes_before_the_data_it_is_about_whatever_flows() {
 
 /// R16.
 #[test]
-fn corrections_and_cancels_follow_trades_both_ways() {
+fn corrections_and_cancels_follow_subscribe_and_unsubscribe_of_trades() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     for codec in Codec::BOTH {
@@ -181,9 +181,9 @@ fn corrections_and_cancels_follow_trades_both_ways() {
     }
 }
 
-/// Requests may name them; they are what trades are all the same.
+/// Requests may name these channels, but they always follow trades.
 #[test]
-fn corrections_and_cancels_cannot_be_asked_for_by_themselves() {
+fn corrections_and_cancels_cannot_be_subscribed_alone() {
     let hub = TestHub::default();
     let mut bot = Bot::open(&hub, Codec::Json);
     let ack = bot.subscribe(json!({"corrections": ["A"], "cancelErrors": ["*"], "trades": ["B"]}));
@@ -192,9 +192,9 @@ fn corrections_and_cancels_cannot_be_asked_for_by_themselves() {
     assert_eq!(ack, set(json!({"trades": ["B"]})));
 }
 
-/// R17. JavaScript's clients repeat a subscribe, Python's send their whole set each time.
+/// R17. Clients in JavaScript repeat a subscribe; those in Python send their whole set each time.
 #[test]
-fn what_is_asked_for_twice_is_there_once() {
+fn repeated_names_are_subscribed_once() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     for codec in Codec::BOTH {
@@ -214,7 +214,7 @@ fn what_is_asked_for_twice_is_there_once() {
 
 /// R17.
 #[test]
-fn a_name_beside_the_star_is_delivered_once_and_outlives_it() {
+fn name_beside_the_alpaca_wildcard_is_delivered_once() {
     let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let both = [trade("AAPL", 1), trade("MSFT", 2)];
@@ -235,7 +235,7 @@ fn a_name_beside_the_star_is_delivered_once_and_outlives_it() {
 
 /// R18.
 #[test]
-fn a_request_beyond_a_limit_changes_nothing() {
+fn request_beyond_a_limit_changes_nothing() {
     let file = KeysFile::new("").with("TWFEW", "symbols_max = 2");
     let hub = TestHub::start(Config { subscriptions_per_session_max: 10, ..file.config() });
     for codec in Codec::BOTH {
@@ -251,9 +251,9 @@ fn a_request_beyond_a_limit_changes_nothing() {
     }
 }
 
-/// R18, R24. The whole set has to fit into a message that every client takes.
+/// R18, R24. The ack with the whole set must fit into a message that every client accepts.
 #[test]
-fn a_set_whose_answer_would_be_too_large_is_refused() {
+fn subscription_whose_ack_would_be_too_large_is_refused() {
     let hub = TestHub::default();
     let name = |number: usize| format!("A-RATHER-LONG-NAME-{number:05}");
     for codec in Codec::BOTH {
@@ -274,7 +274,7 @@ fn a_set_whose_answer_would_be_too_large_is_refused() {
 
 /// R18.
 #[test]
-fn what_cannot_be_understood_is_an_error_and_the_session_goes_on() {
+fn unreadable_alpaca_message_is_an_error_and_the_session_continues() {
     let hub = TestHub::default();
     for codec in Codec::BOTH {
         let mut bot = Bot::subscribed(&hub, codec, json!({"trades": ["AAPL"]}));
@@ -301,9 +301,9 @@ fn what_cannot_be_understood_is_an_error_and_the_session_goes_on() {
     }
 }
 
-/// A bot that goes away leaves nothing behind.
+/// The end of a session removes its subscriptions.
 #[test]
-fn what_a_session_wanted_goes_with_it() {
+fn subscriptions_end_with_their_session() {
     let hub = TestHub::start(config());
     let mut bot = Bot::subscribed(&hub, Codec::Msgpack, json!({"trades": ["A", "*"]}));
     hub.until_metric("tickwire_subscriptions", 6);

@@ -1,4 +1,4 @@
-//! A WebSocket client that reads and writes frames by hand, and checks every frame it gets.
+//! A WebSocket client that reads and writes raw frames, and checks every frame it receives.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -10,25 +10,25 @@ use tickwire_protocol::{Control, Element, Encoding, Tick, decode_message};
 
 use super::{PATIENCE, TestHub, now, upgrade_request};
 
-/// First bytes of whole messages.
+/// First bytes of unfragmented messages.
 pub(crate) const OPEN_TEXT: u8 = 0x81;
 pub(crate) const OPEN_BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
-/// What a client is told.
+/// Something that a client received.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Event {
     /// A control element.
     Control(Value),
     /// A data message.
     Ticks(Vec<Tick>),
-    /// A ping; it has been answered.
+    /// A ping, which the client has answered.
     Ping,
-    /// The answer to a ping.
+    /// A pong.
     Pong,
-    /// A close frame, with its code and reason; the code is 1005 if it has none.
+    /// A close frame with code and reason. The code is 1005 if the frame has none.
     Close(u16, String),
     /// The end of the connection.
     Gone,
@@ -36,22 +36,22 @@ pub(crate) enum Event {
 
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
-    /// The answer to the handshake, in lower case.
+    /// The response to the handshake, in lower case.
     pub(crate) head: String,
-    /// What a session has negotiated; a publisher is answered in what it spoke last.
+    /// Encoding of the session. A publisher is answered in the encoding of its last message.
     encoding: Option<Encoding>,
     buffer: Vec<u8>,
-    /// Where the next frame begins in `buffer`.
+    /// Offset of the next frame in `buffer`.
     start: usize,
-    /// Ticks that arrived in a message of which only some have been asked for.
+    /// Received ticks that no call has returned yet.
     ticks: VecDeque<Tick>,
-    /// What the last data message that had a position ended with.
+    /// Position at the end of the last data message that had one.
     pub(crate) position: Option<u64>,
     pub(crate) answers_pings: bool,
 }
 
 impl Client {
-    /// Connects to a path and checks that it is let in.
+    /// Connects to a path, and asserts that the upgrade succeeds.
     pub(crate) fn open(hub: &TestHub, path: &str, headers: &[(&str, &str)]) -> Self {
         let request = upgrade_request(hub.address, path, headers);
         let client = Self::connect(hub, request.as_bytes());
@@ -59,7 +59,7 @@ impl Client {
         client
     }
 
-    /// Connects with a request of any kind and reads the head of the answer.
+    /// Connects with any request, and reads the head of the response.
     pub(crate) fn connect(hub: &TestHub, request: &[u8]) -> Self {
         let mut stream = TcpStream::connect(hub.address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -94,12 +94,12 @@ impl Client {
         self.start = end;
     }
 
-    /// A session whose first two messages have been read.
+    /// Opens a session and reads its first two messages.
     pub(crate) fn session(hub: &TestHub, encoding: Encoding) -> Self {
         Self::session_at(hub, "/ws", encoding)
     }
 
-    /// The same at a path, which may name a view.
+    /// Like [`Client::session`], at a path that may name a view.
     pub(crate) fn session_at(hub: &TestHub, path: &str, encoding: Encoding) -> Self {
         let protocol = encoding.subprotocol().unwrap();
         let protocol = [("Sec-WebSocket-Protocol", protocol)];
@@ -137,13 +137,13 @@ impl Client {
         self.send_frame(CLOSE, &code.to_be_bytes());
     }
 
-    /// Sends a command and reads its answer; ticks before it are dropped.
+    /// Sends a command and returns its answer. Ticks before the answer are dropped.
     pub(crate) fn ask(&mut self, command: &str) -> Value {
         self.send(command);
         self.answer()
     }
 
-    /// Subscribes without a snapshot and waits for the ack.
+    /// Subscribes without a snapshot, and waits for the ack.
     pub(crate) fn subscribe(&mut self, names: &str) {
         let command = format!(r#"{{"action":"subscribe",{names},"snapshot":false}}"#);
         assert_eq!(self.ask(&command)["T"], "subscription");
@@ -151,7 +151,7 @@ impl Client {
 
     // --- receiving
 
-    /// The next thing that happens, whatever it is.
+    /// Returns the next event of any kind.
     pub(crate) fn next(&mut self) -> Event {
         if !self.ticks.is_empty() {
             return Event::Ticks(std::mem::take(&mut self.ticks).into());
@@ -200,7 +200,7 @@ impl Client {
         Event::Control(elements.remove(0))
     }
 
-    /// The ticks of a data message; a position may end it.
+    /// Returns the ticks of a data message, which may end with a position.
     fn ticks_of(&mut self, payload: &[u8], encoding: Encoding) -> Vec<Tick> {
         let mut ticks = Vec::new();
         let elements = decode_message(payload, encoding).unwrap();
@@ -217,7 +217,7 @@ impl Client {
         ticks
     }
 
-    /// The next thing that happens but for pings, heartbeats and feed states.
+    /// Returns the next event other than pings, heartbeats and feed states.
     pub(crate) fn event(&mut self) -> Event {
         let deadline = now() + PATIENCE;
         loop {
@@ -231,12 +231,12 @@ impl Client {
         }
     }
 
-    /// The next event, which must be a control element.
+    /// Returns the next event, which must be a control element.
     pub(crate) fn control(&mut self) -> Value {
         self.event().control()
     }
 
-    /// The next control element; ticks before it are dropped.
+    /// Returns the next control element. Ticks before it are dropped.
     pub(crate) fn answer(&mut self) -> Value {
         loop {
             match self.event() {
@@ -246,7 +246,7 @@ impl Client {
         }
     }
 
-    /// The next message, which must hold ticks.
+    /// Returns the ticks of the next message, which must be a data message.
     pub(crate) fn data(&mut self) -> Vec<Tick> {
         match self.event() {
             Event::Ticks(ticks) => ticks,
@@ -254,7 +254,7 @@ impl Client {
         }
     }
 
-    /// So many ticks, from as many messages as it takes.
+    /// Returns the next `count` ticks, from any number of messages.
     pub(crate) fn take(&mut self, count: usize) -> Vec<Tick> {
         let mut ticks = Vec::with_capacity(count);
         while ticks.len() < count {
@@ -264,14 +264,15 @@ impl Client {
         ticks
     }
 
-    /// The next event must be an error of this code; says which command it answers, and its detail.
+    /// Asserts that the next event is an error with this code. Returns the id of the command it answers,
+    /// and the detail.
     pub(crate) fn error(&mut self, code: u16) -> (Value, String) {
         let element = self.answer();
         assert_eq!((&element["T"], &element["code"]), (&"error".into(), &code.into()), "{element}");
         (element["id"].clone(), element["detail"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Everything up to the close frame or the end of the connection, ticks only counted.
+    /// Reads until the close frame or the end of the connection. Ticks are only counted.
     pub(crate) fn drain(&mut self) -> (usize, Vec<Value>, Event) {
         let (mut ticks, mut controls) = (0, Vec::new());
         loop {
@@ -283,28 +284,28 @@ impl Client {
         }
     }
 
-    /// The next close frame; what comes before it is dropped.
+    /// Returns the next close frame. Events before it are dropped.
     pub(crate) fn closed(&mut self) -> Event {
         self.drain().2
     }
 
-    /// Waits for the end of the connection; what comes before it is dropped.
+    /// Waits for the end of the connection. Events before it are dropped.
     pub(crate) fn gone(&mut self) {
         while self.next() != Event::Gone {}
     }
 
-    /// Fails if anything comes before the answer to a `list`.
+    /// Asserts that nothing arrives before the answer to a `list`.
     pub(crate) fn nothing_pending(&mut self) {
         self.send(r#"{"action":"list","id":4711}"#);
         assert_eq!(self.control()["id"], 4711);
     }
 
-    /// Ends what the client sends.
+    /// Shuts down the sending direction.
     pub(crate) fn end_writing(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// The next frame: first byte and payload. `None` when the connection has ended.
+    /// Returns first byte and payload of the next frame, or `None` at the end of the connection.
     pub(crate) fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let deadline = now() + PATIENCE;
         loop {
@@ -337,7 +338,7 @@ impl Client {
         (bytes.len() >= end).then_some((first, self.start + start, self.start + end))
     }
 
-    /// Reads more bytes; `false` at the end.
+    /// Reads more bytes. Returns `false` at the end.
     fn fill(&mut self) -> Result<bool, ErrorKind> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -349,7 +350,7 @@ impl Client {
         Ok(count > 0)
     }
 
-    /// Passes over bytes that are no frame.
+    /// Skips bytes that are not a frame.
     pub(crate) fn skip(&mut self, bytes: usize) {
         while self.buffer.len() - self.start < bytes {
             assert!(self.fill().unwrap(), "the connection has ended");
@@ -357,7 +358,7 @@ impl Client {
         self.start += bytes;
     }
 
-    /// Whether the connection is still there, without reading what has arrived.
+    /// Returns whether the connection is still open, without consuming received bytes.
     pub(crate) fn is_connected(&self) -> bool {
         let mut byte = [0; 1];
         self.stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
@@ -371,7 +372,7 @@ impl Client {
 }
 
 impl Event {
-    /// How long to stay away, in milliseconds, if this is the close of a hub that goes away.
+    /// Returns the `retry_ms` of this event if it is the close of a hub that shuts down.
     pub(crate) fn retry_ms(&self) -> Option<u64> {
         match self {
             Self::Close(1001, reason) => reason.strip_prefix("shutdown retry_ms=")?.parse().ok(),
@@ -387,7 +388,7 @@ impl Event {
     }
 }
 
-/// A frame as clients send it. The mask is always the same.
+/// Returns a masked frame as clients send it, always with the same mask.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
     let mut frame = vec![first];
@@ -407,8 +408,8 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A session that reads everything on a thread of its own, and says how many ticks came, with their
-/// sequence numbers checked, before its close.
+/// Reads a session on a separate thread until its close. Checks sequence numbers, and returns the number
+/// of ticks.
 pub(crate) fn reader(mut client: Client) -> std::thread::JoinHandle<(u64, Event)> {
     std::thread::spawn(move || {
         let mut last = 0;
@@ -416,7 +417,7 @@ pub(crate) fn reader(mut client: Client) -> std::thread::JoinHandle<(u64, Event)
             match client.event() {
                 Event::Ticks(ticks) => {
                     for tick in ticks {
-                        assert_eq!(tick.seq.0, last + 1, "none lost, none twice");
+                        assert_eq!(tick.seq.0, last + 1, "each tick exactly once");
                         last = tick.seq.0;
                     }
                 }

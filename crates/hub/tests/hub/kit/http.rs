@@ -1,4 +1,4 @@
-//! Plain HTTP by hand: one request, one connection.
+//! Raw HTTP: one request per connection.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -32,7 +32,7 @@ pub(crate) fn request(
     exchange(address, text.as_bytes())
 }
 
-/// Sends bytes on a connection of their own and reads what comes back until its end.
+/// Sends bytes on a new connection, and reads the response until the end of the connection.
 pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Response {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -40,7 +40,7 @@ pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Response {
     read_response(&mut stream)
 }
 
-/// Reads an answer that ends with its connection. A connection closed without one has status 0.
+/// Reads a response that ends with its connection. The status is 0 if there is no response.
 pub(crate) fn read_response(stream: &mut TcpStream) -> Response {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {

@@ -1,11 +1,11 @@
-//! A publisher that speaks raw frames.
+//! A publisher that sends raw frames.
 
 use tickwire_protocol::{Encoding, MessageBuf, Tick};
 
 use super::{Client, OPEN_BINARY, TestHub};
 
 pub(crate) struct Publisher {
-    /// Its connection; the hub answers in the encoding of the last message.
+    /// The connection. The hub answers in the encoding of the last message.
     pub(crate) client: Client,
     /// Number of the last data message sent.
     pub(crate) number: u64,
@@ -17,12 +17,12 @@ impl Publisher {
         Self { client: Client::open(hub, "/publish", &[]), number: 0 }
     }
 
-    /// A publisher with acknowledgements. Says the mark the hub remembers.
+    /// Opens a publisher with acknowledgements. Also returns the mark that the hub remembers.
     pub(crate) fn acknowledged(hub: &TestHub, id: &str) -> (Self, Option<String>) {
         Self::acknowledged_at(hub, "/publish", id)
     }
 
-    /// The same at another path than that of the first feed.
+    /// Like [`Publisher::acknowledged`], at a path that may name a feed.
     pub(crate) fn acknowledged_at(hub: &TestHub, path: &str, id: &str) -> (Self, Option<String>) {
         let mut publisher = Self { client: Client::open(hub, path, &[]), number: 0 };
         let command = format!(r#"{{"action":"publish","publisher":"{id}"}}"#);
@@ -41,7 +41,7 @@ impl Publisher {
         self.client.send_frame(OPEN_BINARY, &marked(ticks, mark));
     }
 
-    /// Waits until everything sent is acknowledged.
+    /// Waits until every sent message is acknowledged.
     pub(crate) fn settle(&mut self) {
         let mut up_to = 0;
         while up_to < self.number {

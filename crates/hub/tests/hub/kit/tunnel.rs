@@ -1,4 +1,4 @@
-//! TLS for clients that speak none: what connects to a tunnel reaches the hub encrypted.
+//! A TLS tunnel: accepts plain connections and forwards them to the hub encrypted.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
-/// A file of the tests' certificates.
+/// Returns the path of a test certificate.
 pub(crate) fn tls_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
 }
 
-/// A client that trusts the tests' authority, and does not come back with a ticket.
+/// Returns a TLS client that trusts the test authority and does not resume sessions.
 pub(crate) fn tls_client(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(tls_file("ca.pem")).unwrap()).unwrap();
@@ -31,11 +31,11 @@ pub(crate) fn tls_client(versions: &[&'static SupportedProtocolVersion]) -> Clie
     config
 }
 
-/// What each socket of a tunnel may hold, in bytes: little, so that a client that does not read is
-/// noticed as soon as without a tunnel.
+/// Socket buffer size of a tunnel in bytes. Small, so that a client that does not read is noticed as
+/// soon as without a tunnel.
 const HELD_BYTES: usize = 64 * 1024;
 
-/// Opens a tunnel to a hub; it lasts as long as the runtime.
+/// Opens a tunnel to a hub. It lives as long as the runtime.
 pub(crate) async fn open_tunnel(hub: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -48,7 +48,7 @@ pub(crate) async fn open_tunnel(hub: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Carries one connection until it ends on either side.
+/// Forwards one connection until either side ends.
 async fn carry(mut client: TcpStream, connector: TlsConnector, hub: SocketAddr) {
     let Ok(stream) = TcpStream::connect(hub).await else { return };
     for socket in [&client, &stream] {

@@ -1,4 +1,4 @@
-//! The files: what is refused at start, and how a new certificate comes into use.
+//! Certificate files: errors at start, and reloads.
 
 use std::error::Error;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tickwire_hub::{Config, Hub};
 use super::{encrypting, shake_hands};
 use crate::kit::{Client, Publisher, TestHub, config, tls_file, trade, until};
 
-/// The certificate that a new connection is shown.
+/// Returns the certificate that a new connection receives.
 fn shown(hub: &TestHub) -> Vec<u8> {
     shake_hands(hub).conn.peer_certificates().unwrap()[0].to_vec()
 }
@@ -18,7 +18,7 @@ fn copy(name: &str, to: &Path) {
 }
 
 #[test]
-fn a_new_certificate_counts_for_new_connections_and_sessions_stay() {
+fn reloaded_certificate_applies_to_new_connections() {
     let folder = tempfile::tempdir().unwrap();
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
     copy("first.pem", &cert);
@@ -29,7 +29,7 @@ fn a_new_certificate_counts_for_new_connections_and_sessions_stay() {
     session.subscribe(r#""trades":["AAPL"]"#);
     let first = shown(&hub);
     copy("second.pem", &cert);
-    assert_eq!(shown(&hub), first, "one of two files is not enough");
+    assert_eq!(shown(&hub), first, "a new certificate without its key is not used");
     copy("second.key", &key);
     until("the second certificate", || shown(&hub) != first);
     Publisher::acknowledged(&hub, "market").0.publish(&[trade("AAPL", 7)]);
@@ -37,7 +37,7 @@ fn a_new_certificate_counts_for_new_connections_and_sessions_stay() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_refused_at_start_with_the_reason() {
+fn unusable_certificate_files_are_refused_at_start() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
@@ -63,14 +63,14 @@ fn files_that_cannot_be_used_are_refused_at_start_with_the_reason() {
 }
 
 #[test]
-fn one_file_without_the_other_is_refused_at_start() {
+fn certificate_without_key_is_refused_at_start() {
     let without_key = refused(Config { tls_key: None, ..encrypting() });
     assert!(without_key.starts_with("tls_cert is set: expected tls_key"), "{without_key}");
     let without_cert = refused(Config { tls_cert: None, ..encrypting() });
     assert!(without_cert.starts_with("tls_key is set: expected tls_cert"), "{without_cert}");
 }
 
-/// Why a hub does not start, with all causes.
+/// Returns the error with which a hub fails to start, with all causes.
 fn refused(config: Config) -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let error = runtime.block_on(Hub::start(config)).unwrap_err();

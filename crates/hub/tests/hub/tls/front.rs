@@ -1,4 +1,4 @@
-//! Before there is a session: handshakes, good and bad.
+//! TLS handshakes and requests before a session exists.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -36,7 +36,7 @@ fn clients_learn_that_http_1_is_spoken() {
 }
 
 #[test]
-fn what_only_begins_like_tls_ends_the_connection_and_nothing_else() {
+fn broken_tls_handshake_ends_only_its_connection() {
     let hub = TestHub::start_plain(encrypting());
     let mut other = Client::json(&hub);
     let garbage: [&[u8]; 4] = [
@@ -52,14 +52,14 @@ fn what_only_begins_like_tls_ends_the_connection_and_nothing_else() {
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = Vec::new();
         let _reset = stream.read_to_end(&mut answer);
-        assert!(answer.is_empty() || answer[0] == 0x15, "an alert: {answer:?}");
+        assert!(answer.is_empty() || answer[0] == 0x15, "expected a TLS alert: {answer:?}");
         hub.until_metric(r#"tickwire_refused_total{reason="handshake"}"#, count as u64 + 1);
     }
     other.nothing_pending();
 }
 
 #[test]
-fn who_stalls_before_or_in_the_handshake_is_cut() {
+fn stalled_tls_handshake_is_cut() {
     let hub = TestHub::start_plain(Config {
         handshake_timeout: Duration::from_millis(200),
         ..encrypting()
@@ -76,7 +76,7 @@ fn who_stalls_before_or_in_the_handshake_is_cut() {
 }
 
 #[test]
-fn a_client_that_does_not_trust_the_certificate_is_let_go() {
+fn client_that_distrusts_the_certificate_is_counted_as_refused() {
     let hub = TestHub::start_plain(encrypting());
     let name = rustls::pki_types::ServerName::try_from("elsewhere.example").unwrap();
     let mut socket = TcpStream::connect(hub.address).unwrap();
@@ -94,16 +94,16 @@ fn a_client_that_does_not_trust_the_certificate_is_let_go() {
 }
 
 #[test]
-fn a_hub_without_a_certificate_answers_tls_as_a_bad_request() {
+fn hub_without_certificate_answers_tls_with_bad_request() {
     let hub = TestHub::start_plain(crate::kit::config());
     let refused = connect(&hub, tls_client(rustls::ALL_VERSIONS)).err().unwrap();
     assert!(refused.to_string().contains("corrupt message"), "{refused}");
     Client::json(&hub).nothing_pending();
 }
 
-/// The request ends in the middle of a record, and a command is in the same record as its end.
+/// The request ends within a TLS record that also contains a command.
 #[test]
-fn what_is_sent_with_the_handshake_is_read_whatever_the_records() {
+fn command_after_a_tls_handshake_is_read_across_record_boundaries() {
     let hub = TestHub::start_plain(encrypting());
     let mut request = upgrade_request(hub.address, "/ws", &[]).into_bytes();
     let commands = 500;
@@ -129,7 +129,7 @@ fn what_is_sent_with_the_handshake_is_read_whatever_the_records() {
 
 /// R3.
 #[test]
-fn publishers_post_and_speak_encrypted() {
+fn publishers_work_over_tls() {
     let hub = TestHub::start_encrypted(crate::kit::config());
     let (mut publisher, _) = crate::kit::Publisher::acknowledged(&hub, "market");
     publisher.publish(&[trade("AAPL", 1)]);

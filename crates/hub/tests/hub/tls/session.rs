@@ -1,4 +1,4 @@
-//! Sessions over TLS: nothing is lost, nobody is waited for, nothing is held back.
+//! Sessions over TLS: no tick is lost, no session waits for another, no data is held back.
 
 use std::io::Read;
 use std::time::Duration;
@@ -21,7 +21,8 @@ fn part(number: u64) -> Vec<Tick> {
     (0..500).map(|n| trade("AAPL", number * 500 + n)).collect()
 }
 
-/// Publishes until sessions have something pending that their sockets do not take; says how many ticks.
+/// Publishes until sessions have pending ticks that their sockets do not accept. Returns the number of
+/// ticks.
 fn publish_until_blocked(hub: &TestHub, publisher: &mut Publisher) -> u64 {
     for number in 0.. {
         if hub.metric("tickwire_backlog_ticks") > 20_000 {
@@ -34,7 +35,7 @@ fn publish_until_blocked(hub: &TestHub, publisher: &mut Publisher) -> u64 {
 
 /// R3.
 #[test]
-fn a_reader_that_stalls_and_returns_gets_every_tick_in_order() {
+fn stalled_tls_reader_receives_every_tick_in_order() {
     let hub = TestHub::start_encrypted(config());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = subscriber(&hub);
@@ -48,7 +49,7 @@ fn a_reader_that_stalls_and_returns_gets_every_tick_in_order() {
 
 /// R29.
 #[test]
-fn readers_that_stop_are_cut_and_the_others_get_everything() {
+fn tls_readers_that_stop_are_cut_and_others_lose_nothing() {
     let config =
         Config { backlog_ticks_max: 2_000, slow_grace: Duration::from_millis(300), ..config() };
     let mut hub = TestHub::start_encrypted(config);
@@ -74,14 +75,14 @@ fn readers_that_stop_are_cut_and_the_others_get_everything() {
 
 /// R27.
 #[test]
-fn a_pong_does_not_wait_behind_the_backlog() {
+fn pong_does_not_wait_for_the_backlog() {
     let hub = TestHub::start_encrypted(config());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = subscriber(&hub);
     let published = publish_until_blocked(&hub, &mut publisher);
     client.send_frame(0x89, b"well?");
     client.send(r#"{"action":"subscribe","quotes":["AAPL"],"id":5}"#);
-    hub.until_metric("tickwire_subscriptions", 2); // the ping has been read
+    hub.until_metric("tickwire_subscriptions", 2); // the ping precedes this subscribe, so it has been read
     let mut before = 0;
     loop {
         match client.next() {
@@ -96,9 +97,9 @@ fn a_pong_does_not_wait_behind_the_backlog() {
     assert_eq!(client.control()["id"], 5);
 }
 
-/// One command in 64 records, and an answer that is larger than what a connection may hold encrypted.
+/// One command spans 64 TLS records, and its answer exceeds the encrypted bytes a connection may hold.
 #[test]
-fn large_commands_and_answers_pass() {
+fn large_commands_and_answers_pass_over_tls() {
     let hub = TestHub::start_encrypted(config());
     let mut client = Client::json(&hub);
     let names = serde_json::to_string(&crate::kit::symbols(100_000)).unwrap();
@@ -108,7 +109,7 @@ fn large_commands_and_answers_pass() {
 }
 
 #[test]
-fn sessions_end_with_a_goodbye_that_tells_the_end_from_a_cut() {
+fn tls_sessions_end_with_close_notify() {
     let mut hub = TestHub::start_plain(encrypting());
     let mut streams = [super::shake_hands(&hub), super::shake_hands(&hub)];
     for stream in &mut streams {
