@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tickwire_benches::frames::write_binary_frame;
-use tickwire_protocol::{Encoding, MessageBuf, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
+use tickwire_protocol::{Encoding, MessageBuf, Quote, Seq, Symbol, Tick, TickData, UnixNanos};
 
 use crate::metrics::Metrics;
 use crate::session::{ANSWER_WITHIN, Session};
@@ -24,7 +24,7 @@ pub(crate) struct FirstTicks {
     pub(crate) meanwhile: Metrics,
 }
 
-/// Publishes a trade of each of so many new names, and waits until the hub has taken them all.
+/// Publishes a quote of each of so many new names, and waits until the hub has taken them all.
 pub(crate) fn publish(hub: &str, names: u64) -> Result<FirstTicks> {
     let frames = frames(names)?;
     let mut publisher = Session::connect(hub, "/publish")?;
@@ -45,7 +45,7 @@ pub(crate) fn publish(hub: &str, names: u64) -> Result<FirstTicks> {
 
 /// All messages, made in advance so that making them does not slow the hub down.
 fn frames(names: u64) -> Result<Vec<u8>> {
-    // Other names in each run: the hub may go on meanwhile.
+    // Different names in each run, since the same hub may be measured several times.
     let run = rand::rng().random_range(0..36_u64.pow(4));
     let mut frames = Vec::new();
     let ticks: Vec<_> = (0..names).map(|name| tick(run, name)).collect::<Result<_>>()?;
@@ -59,6 +59,7 @@ fn frames(names: u64) -> Result<Vec<u8>> {
 
 fn tick(run: u64, name: u64) -> Result<Tick> {
     let symbol = Symbol::new(&format!("NEW{run}-{name}"))?;
-    let data = TickData::Trade(Trade { id: 1, ..Trade::default() });
+    // Quotes, of which no bars are made.
+    let data = TickData::Quote(Quote::default());
     Ok(Tick { symbol, seq: Seq(0), time: UnixNanos(1), data })
 }

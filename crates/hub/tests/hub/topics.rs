@@ -207,7 +207,7 @@ fn keys_see_the_topics_that_they_may_subscribe_to() {
     }
     assert_eq!(hub.get("/api/topics").status, 401);
     assert_eq!(ask(&hub, "/api/topics?feed=main", "SIP").0, 403);
-    assert_eq!(ask(&hub, "/api/topics?feed=main", "NOBODY").0, 401);
+    assert_eq!(ask(&hub, "/api/topics?feed=main", "UNKNOWN").0, 401);
     let (_, found) = ask(&hub, "/api/symbols?feed=main", "AAPL");
     let only = json!([{"symbol":"AAPL","channels":["trades"]}]);
     assert_eq!((&found["total"], &found["symbols"]), (&json!(1), &only));

@@ -1,4 +1,4 @@
-//! The open sessions of a key, and how one of them is told to close.
+//! The open sessions of a key, and the signals that close them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -39,7 +39,7 @@ pub(super) struct SessionEntry {
     signal: CloseSignal,
     /// Why the session must close: one of the constants below.
     close_reason: AtomicU8,
-    /// Number of sessions, over all keys, that were told to close.
+    /// Counts the sessions of all keys that were told to close.
     closed: Arc<AtomicU64>,
 }
 
@@ -48,7 +48,7 @@ const REPLACED: u8 = 1;
 const REVOKED: u8 = 2;
 
 impl SessionEntry {
-    /// An entry for a session that stays open. `closed` counts the sessions that are told to close.
+    /// An entry for a session that stays open. `closed` is increased when the session is told to close.
     pub(super) fn new(
         peer: IpAddr,
         user_agent: Option<Box<str>>,

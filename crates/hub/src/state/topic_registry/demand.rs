@@ -14,7 +14,7 @@ use crate::fanout::{FeedId, TopicInterest};
 /// one mebibyte.
 const NAMES_PER_ELEMENT: usize = 32_768;
 
-/// The publishers that are told of demand. Shards share the lock; only a publisher that comes or
+/// The publishers that subscribe to demand. Shards share the lock; only a publisher that comes or
 /// leaves takes it alone.
 #[derive(Debug, Default)]
 pub(super) struct DemandListeners(RwLock<Slab<Arc<DemandListener>>>);
