@@ -19,8 +19,8 @@ mod state;
 
 pub use access::keys;
 pub use config::{
-    ByteSize, ByteSizeError, Config, ConfigError, DurationError, Fsync, FsyncError, ViewConfig,
-    format_duration, parse_duration,
+    ByteSize, ByteSizeError, Config, ConfigError, DurationError, Fsync, FsyncError, Setting,
+    ViewConfig, format_duration, parse_duration,
 };
 pub use http::page::HAS_PAGE;
 pub use http::tls::TlsError;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserializer, de};
+use serde::{Deserializer, Serializer, de};
 
 /// Units in which lengths of time are written, from the largest to the smallest, in milliseconds.
 const UNITS: [(&str, u128); 5] =
@@ -35,6 +35,11 @@ pub fn format_duration(time: Duration) -> String {
 /// Deserialises the text form, for `#[serde(with = "duration")]`.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     from.deserialize_str(Visitor)
+}
+
+/// Serialises into the text form, for `#[serde(with = "duration")]`.
+pub(super) fn serialize<S: Serializer>(time: &Duration, into: S) -> Result<S::Ok, S::Error> {
+    into.serialize_str(&format_duration(*time))
 }
 
 struct Visitor;

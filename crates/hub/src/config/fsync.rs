@@ -1,25 +1,25 @@
-//! When the durable log is made to survive a failure of the machine.
+//! When the log on disk is forced to the disk.
 
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-/// When what was written to the durable log is forced to the disk. A process that is killed loses
-/// nothing in any case: this is about the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// When records of the log on disk are forced to the disk (`fsync`), so that they survive a failure of
+/// the machine. They survive the end of the process in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Fsync {
-    /// When the system thinks fit.
+    /// Whenever the operating system decides.
     #[serde(rename = "never")]
     Never,
     /// Once a second.
     #[serde(rename = "1s")]
     EverySecond,
-    /// Before publishers are acknowledged.
+    /// Before publishers receive their acknowledgement.
     #[serde(rename = "ack")]
     Ack,
 }
 
-/// None of the names of [`Fsync`].
+/// The text is not the name of an [`Fsync`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected never, 1s or ack")]
 pub struct FsyncError;

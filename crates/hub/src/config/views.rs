@@ -1,26 +1,26 @@
-//! The names under which subscribers reach feeds.
+//! Views: the names under which subscribers reach feeds, live or delayed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tickwire_protocol::Feed;
 
-use super::{Config, ConfigError, duration, format_duration, setting};
+use super::{Config, ConfigError, duration, format_duration};
 use crate::fanout::FeedId;
 
-/// A view: a feed under another name, or some time later.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A view: a feed under another name, live or with a delay.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewConfig {
     /// Name of the feed.
     pub feed: String,
-    /// How much later its ticks come, from when the hub received them.
+    /// How long after their receipt by the hub the ticks of the feed are sent; zero for a live view.
     #[serde(default, with = "duration")]
     pub delay: Duration,
 }
 
-/// A view whose feed exists.
+/// A view whose feed is known to exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NamedView {
     pub(crate) name: String,
@@ -28,35 +28,35 @@ pub(crate) struct NamedView {
     pub(crate) delay: Duration,
 }
 
-/// Views of the first feed that there are if the config gives their names no other meaning, with their
-/// delays: the names that clients of Alpaca's stream ask for.
-const OF_FIRST_FEED: [(&str, Duration); 3] = [
+/// Views of the first feed with their delays, named as clients of Alpaca's stream expect. The config
+/// may give these names another meaning.
+const DEFAULT_VIEWS: [(&str, Duration); 3] = [
     ("sip", Duration::ZERO),
     ("iex", Duration::ZERO),
     ("delayed_sip", Duration::from_secs(15 * 60)),
 ];
 /// Longest delay of a view.
 const DELAY_MAX: Duration = Duration::from_secs(7 * 86_400);
-/// Most different delays of views, the live feed's (none) included: each takes a log and two threads.
+/// Most different delays of views, including the zero of live views: each takes a log and two threads.
 pub(crate) const TIMELINES_MAX: usize = 8;
 
 impl Config {
-    /// The delays of views, each once, but for none.
+    /// Returns the different delays of views in ascending order, without the zero of live views.
     ///
     /// # Errors
-    /// As [`Config::named_views`].
+    /// Fails like [`Config::named_views`].
     pub(crate) fn delays(&self) -> Result<Vec<Duration>, ConfigError> {
         let delays = self.named_views()?.into_iter().map(|view| view.delay);
         let delays: BTreeSet<_> = delays.filter(|delay| !delay.is_zero()).collect();
         Ok(delays.into_iter().collect())
     }
 
-    /// A delay must not be longer than history goes back.
+    /// Checks feeds and views, and that history goes back further than the longest delay.
     ///
     /// # Errors
-    /// Names a view for which it is.
-    pub(super) fn check_delays(&self) -> Result<(), ConfigError> {
-        let (kept, setting_name, wider) = match self.data_dir {
+    /// Fails like [`Config::named_views`], or names a view whose delay is too long for the history.
+    pub(super) fn check_feeds_and_views(&self) -> Result<(), ConfigError> {
+        let (kept, setting, alternative) = match self.data_dir {
             None => (self.log_age, "log_age", ", or set data_dir"),
             Some(_) if self.disk_age < self.log_age => (self.log_age, "log_age", ""),
             Some(_) => (self.disk_age, "disk_age", ""),
@@ -68,63 +68,61 @@ impl Config {
         let given = format!("{name} with a delay of {}", format_duration(delay));
         let kept = format_duration(kept);
         let allowed = format!(
-            "history goes back {setting_name} = {kept}, so expected less than that; raise it{wider}, \
+            "history goes back {setting} = {kept}, so expected less than that; raise it{alternative}, \
              or give {name} another delay (--views {name}=FEED+DELAY)"
         );
-        Err(setting("views", given, allowed))
+        Err(ConfigError::setting("views", given, allowed))
     }
 
-    /// Every view there is: the feeds themselves, those of the config, and those there are by default.
+    /// Returns every view: the feeds themselves, the configured views and the default ones.
     ///
     /// # Errors
-    /// If one has no name, has that of a feed, is of no feed or is too late, or there are too many delays.
+    /// Fails if the name of a view is not allowed or that of a feed, if its feed does not exist, if its
+    /// delay is too long, or if there are too many different delays.
     pub(crate) fn named_views(&self) -> Result<Vec<NamedView>, ConfigError> {
         let feeds = self.feeds()?;
-        let number = |name: &str| {
-            let at = feeds.iter().position(|feed| feed.as_str() == name)?;
-            u8::try_from(at).ok().map(FeedId)
-        };
         let mut views = BTreeMap::new();
-        for (name, delay) in OF_FIRST_FEED {
+        for (name, delay) in DEFAULT_VIEWS {
             views.insert(name, (FeedId(0), delay));
         }
-        for (name, ViewConfig { feed, delay }) in &self.views {
-            Feed::new(name).map_err(|error| setting("views", format!("{name:?}"), error))?;
-            if number(name).is_some() {
-                let given = format!("{name} = {feed}");
-                return Err(setting("views", given, format!("{name} is the name of a feed")));
-            }
-            let Some(feed) = number(feed) else {
-                let names: Vec<_> = feeds.iter().map(Feed::as_str).collect();
-                let allowed = format!("expected one of the feeds {}", names.join(", "));
-                return Err(setting("views", format!("{name} = {feed}"), allowed));
-            };
-            if *delay > DELAY_MAX {
-                let given = format!("{name} with a delay of {}", format_duration(*delay));
-                let allowed = format!("expected at most {}", format_duration(DELAY_MAX));
-                return Err(setting("views", given, allowed));
-            }
-            views.insert(name, (feed, *delay));
+        for (name, view) in &self.views {
+            views.insert(name, (feed_of_view(name, view, &feeds)?, view.delay));
         }
-        for feed in &feeds {
-            let itself =
-                number(feed.as_str()).map(|number| (feed.as_str(), (number, Duration::ZERO)));
-            views.extend(itself);
+        for (id, feed) in (0..=u8::MAX).zip(&feeds) {
+            views.insert(feed.as_str(), (FeedId(id), Duration::ZERO));
         }
         let delays: BTreeSet<_> = views.values().map(|(_, delay)| *delay).collect();
         if delays.len() > TIMELINES_MAX {
             let given = format!("{} different delays", delays.len());
-            return Err(setting(
-                "views",
-                given,
-                format!("expected at most {TIMELINES_MAX}, none included"),
-            ));
+            let allowed = format!("expected at most {TIMELINES_MAX}, including none");
+            return Err(ConfigError::setting("views", given, allowed));
         }
-        let named = |(name, (feed, delay)): (&str, (FeedId, Duration))| NamedView {
-            name: name.to_owned(),
-            feed,
-            delay,
-        };
+        let named =
+            |(name, (feed, delay)): (&str, _)| NamedView { name: name.to_owned(), feed, delay };
         Ok(views.into_iter().map(named).collect())
     }
+}
+
+/// Checks a configured view and looks its feed up.
+fn feed_of_view(name: &str, view: &ViewConfig, feeds: &[Feed]) -> Result<FeedId, ConfigError> {
+    let id = |name: &str| {
+        let index = feeds.iter().position(|feed| feed.as_str() == name)?;
+        u8::try_from(index).ok().map(FeedId)
+    };
+    let ViewConfig { feed, delay } = view;
+    let refused = |given: String, allowed: String| ConfigError::setting("views", given, allowed);
+    Feed::new(name).map_err(|error| refused(format!("{name:?}"), error.to_string()))?;
+    if id(name).is_some() {
+        return Err(refused(format!("{name} = {feed}"), format!("{name} is the name of a feed")));
+    }
+    let Some(feed) = id(feed) else {
+        let names: Vec<_> = feeds.iter().map(Feed::as_str).collect();
+        let allowed = format!("expected one of the feeds {}", names.join(", "));
+        return Err(refused(format!("{name} = {feed}"), allowed));
+    };
+    if *delay > DELAY_MAX {
+        let given = format!("{name} with a delay of {}", format_duration(*delay));
+        return Err(refused(given, format!("expected at most {}", format_duration(DELAY_MAX))));
+    }
+    Ok(feed)
 }

@@ -82,7 +82,7 @@ fn invalid_view_is_an_error_with_the_allowed_form() {
         })
         .collect();
     let text = refusal(Config { views, ..config() });
-    assert!(text.contains("11 different delays: expected at most 8"), "{text}");
+    assert!(text.contains("11 different delays: expected at most 8, including none"), "{text}");
 }
 
 #[test]
