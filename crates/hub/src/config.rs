@@ -112,15 +112,17 @@ settings! {
             /// Views: additional names under which subscribers reach feeds, live or with a delay.
             ///
             /// Each view has a `feed` and optionally a `delay` of at most 7 days, which must be
-            /// shorter than the history (`log_age`, or `disk_age` with `data_dir`). There may be 7
-            /// different delays; each takes a log in memory and two threads. The names `sip`, `iex`
-            /// and `delayed_sip` (15 minutes later) stand for the first feed unless they are
-            /// redefined here.
+            /// shorter than the history (`log_age`, or `disk_age` with `data_dir`). The names `sip`,
+            /// `iex` and `delayed_sip` (15 minutes later) stand for the first feed unless they are
+            /// redefined here. There may be at most 7 different delays, that of `delayed_sip`
+            /// included; each takes a log in memory and two threads.
             views: BTreeMap<String, ViewConfig> = BTreeMap::new(),
                 example "{ delayed = { feed = \"main\", delay = \"5m\" } }";
 
             /// Whether the hub adds a feed `test` with one symbol, FAKEPACA, whose ticks it makes
             /// itself.
+            ///
+            /// It cannot be turned off while the log in `data_dir` holds ticks of that feed.
             test_feed: bool = true;
         }
 

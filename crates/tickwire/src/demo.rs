@@ -23,9 +23,9 @@ Examples:
   tickwire demo --symbols 2000 --rate 20000 --seed 7
   tickwire demo --listen 0.0.0.0:8080 --open
 
-Then open the address it prints, or in another terminal: tickwire watch AAPL MSFT")]
+Then open the address it prints, or run in another terminal: tickwire watch AAPL MSFT")]
 pub(crate) struct Args {
-    /// Address to listen on
+    /// IP address and port to listen on
     #[arg(
         long,
         value_name = "ADDR:PORT",
@@ -34,7 +34,7 @@ pub(crate) struct Args {
         value_parser = listen
     )]
     listen: SocketAddr,
-    /// Lets others than this machine read and publish, without a key
+    /// Lets other machines read and publish, without a key
     #[arg(long, env = "TICKWIRE_OPEN")]
     open: bool,
     /// Symbols of the simulated market, 1 to 100000
@@ -53,8 +53,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let Args { listen, open, .. } = args;
     if !open && !listen.ip().to_canonical().is_loopback() {
         usage(&format!(
-            "--listen {listen}: others could read and publish there without a key; expected --open with \
-             it if that is meant, or an address of this machine only such as 127.0.0.1:8080"
+            "--listen {listen}: other machines could read and publish there without a key; expected \
+             --open with it if that is intended, or a loopback address such as 127.0.0.1:8080"
         ));
     }
     hub::runtime()?.block_on(async {
@@ -83,7 +83,7 @@ fn say_how_to_get_the_page() -> std::io::Result<()> {
     )
 }
 
-/// Runs the market until it is cancelled; its end for another reason ends the demo.
+/// Publishes the simulated market until it is cancelled. Cancels the demo if it ends for another reason.
 async fn simulate(args: Args, hub: SocketAddr, cancel: CancellationToken) -> anyhow::Result<()> {
     let Args { symbols, rate, seed, .. } = args;
     let market = Simulator::new(SimConfig { symbols, rate, seed, ..SimConfig::default() });

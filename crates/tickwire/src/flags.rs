@@ -7,10 +7,10 @@ use clap::error::ErrorKind;
 use tickwire_feeder::SimConfig;
 use tickwire_protocol::{Channel, Delivery, MaxRate, Symbol};
 
-/// The hub that commands talk to unless told otherwise.
+/// Default address of the hub that commands connect to.
 pub(crate) const DEFAULT_HUB: &str = "http://127.0.0.1:8080";
 
-/// A channel by its name.
+/// Parses the name of a channel.
 pub(crate) fn channel(text: &str) -> Result<Channel, String> {
     Channel::from_name(text).ok_or_else(|| {
         let names: Vec<&str> = Channel::ALL.iter().map(|channel| channel.name()).collect();
@@ -18,7 +18,7 @@ pub(crate) fn channel(text: &str) -> Result<Channel, String> {
     })
 }
 
-/// A symbol; one in lower case is an error that names the one in upper case.
+/// Parses a symbol. The error for a symbol in lower case names the symbol in upper case.
 pub(crate) fn symbol(text: &str) -> Result<Symbol, String> {
     Symbol::new(text).map_err(|error| match Symbol::new(&text.to_ascii_uppercase()) {
         Ok(upper) => format!("symbols are upper case; did you mean {upper}?"),
@@ -26,77 +26,77 @@ pub(crate) fn symbol(text: &str) -> Result<Symbol, String> {
     })
 }
 
-/// Slots per second of delivery latest.
+/// Parses the highest rate of updates with `latest` delivery.
 fn max_rate(text: &str) -> Result<MaxRate, String> {
     let rate = text.parse().map_err(|_| {
-        format!("expected times a second, a number from {} to {}", MaxRate::MIN, MaxRate::MAX)
+        format!("expected updates per second, a number from {} to {}", MaxRate::MIN, MaxRate::MAX)
     })?;
     MaxRate::per_second(rate).map_err(|error| error.to_string())
 }
 
-/// Flags about which ticks a subscriber wants.
+/// Flags for the delivery mode of a subscription.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct DeliveryArgs {
-    /// Only the newest tick of each symbol and channel counts, not every tick
+    /// Receive the newest tick of each symbol and channel instead of every tick
     #[arg(long)]
     latest: bool,
-    /// With --latest: new values at most so many times a second, 0.1 to 1000 [default: as fast as they
-    /// can be taken]
+    /// With --latest: most updates per second, 0.1 to 1000 [default: as fast as they can be received]
     #[arg(long, value_name = "R", value_parser = max_rate, allow_negative_numbers = true)]
     max_rate: Option<MaxRate>,
 }
 
 impl DeliveryArgs {
-    /// What they mean together.
+    /// Returns the delivery mode, or exits if the flags contradict each other.
     pub(crate) fn delivery(self) -> Delivery {
         match self {
             Self { latest: true, max_rate } => Delivery::Latest { max_rate },
             Self { latest: false, max_rate: None } => Delivery::Every,
             Self { latest: false, max_rate: Some(rate) } => usage(&format!(
-                "--max-rate {rate}: allowed only with --latest; without it every tick is sent as it comes"
+                "--max-rate {rate}: allowed only with --latest; without it every tick is sent at once"
             )),
         }
     }
 }
 
-/// A length of time.
+/// Parses a duration such as `500ms`, `30s` or `5m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     tickwire_hub::parse_duration(text).map_err(|error| error.to_string())
 }
 
-/// A length of time that is not nothing.
+/// Parses a duration that is not zero.
 pub(crate) fn some_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("expected more than nothing, such as 500ms, 30s or 5m".to_owned()),
+        Duration::ZERO => Err("expected more than zero, such as 500ms, 30s or 5m".to_owned()),
         some => Ok(some),
     }
 }
 
-/// An address to listen on.
+/// Parses an address to listen on.
 pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected an address and a port such as 127.0.0.1:8080".to_owned())
 }
 
-/// How many symbols a simulated market has.
+/// Parses the number of symbols of a simulated market.
 pub(crate) fn symbols(text: &str) -> Result<usize, String> {
     let most = SimConfig::SYMBOLS_MAX;
     let count = text.parse().ok().filter(|count| (1..=most).contains(count));
     count.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
 }
 
-/// How many ticks per second it makes.
+/// Parses the rate of a simulated market, in ticks per second.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let most = SimConfig::RATE_MAX;
     let rate = text.parse().ok().filter(|rate| (0.001..=most).contains(rate));
     rate.ok_or_else(|| format!("expected ticks per second, a number from 0.001 to {most}"))
 }
 
-/// Where its chance starts.
+/// Parses the seed of a simulated market.
 pub(crate) fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
-/// Adds what to do where nobody listens, or whoever does is not trusted.
+/// Adds advice to an error of a connection: the hub does not run, its certificate is not trusted, or it
+/// does not speak TLS.
 pub(crate) fn hinted(error: anyhow::Error) -> anyhow::Error {
     let hint = error.chain().find_map(|cause| {
         let io = cause.downcast_ref::<std::io::Error>()?;
@@ -105,7 +105,7 @@ pub(crate) fn hinted(error: anyhow::Error) -> anyhow::Error {
         }
         match io.get_ref()?.downcast_ref::<rustls::Error>()? {
             rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
-                Some("its authority is not known here; --tls-ca FILE makes one known")
+                Some("its certificate authority is not known here; add it with --tls-ca FILE")
             }
             rustls::Error::InvalidMessage(_) => {
                 Some("the server does not speak TLS there; without TLS the address begins with http:// or ws://")
@@ -119,7 +119,7 @@ pub(crate) fn hinted(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// Ends with a usage error that no single flag could find.
+/// Exits with a usage error about flags that do not fit together.
 pub(crate) fn usage(message: &str) -> ! {
     clap::Error::raw(ErrorKind::ValueValidation, format!("{message}\n")).exit()
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lower_case_symbol_is_told_its_upper_case() {
+    fn symbol_in_lower_case_is_refused_with_its_upper_case() {
         assert_eq!(symbol("BRK.B").unwrap().as_str(), "BRK.B");
         assert_eq!(symbol("brk.b").unwrap_err(), "symbols are upper case; did you mean BRK.B?");
         assert!(symbol("a b").unwrap_err().contains("expected 1 to 24 of A-Z"));
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn refused_values_say_what_is_allowed() {
         assert!(channel("trade").unwrap_err().starts_with("expected one of trades, quotes, bars"));
-        assert!(some_duration("0s").unwrap_err().contains("more than nothing"));
+        assert!(some_duration("0s").unwrap_err().contains("more than zero"));
         assert!(duration("5 parsecs").unwrap_err().contains("such as 500ms, 30s or 5m"));
     }
 }

@@ -138,7 +138,7 @@ fn bad_flags_are_usage_errors_that_name_flag_value_and_what_is_allowed() {
         ),
         (
             &["alpaca", "--url", STREAM, "--data-timeout", "0s"],
-            ["'0s' for '--data-timeout", "more than nothing, such as 500ms, 30s or 5m, or off"],
+            ["'0s' for '--data-timeout", "more than zero, such as 500ms, 30s or 5m, or off"],
         ),
         (&["sim", "--to", "x"], ["required", "--duration <TIME>|--ticks <N>"]),
         (&["replay"], ["required", "<FILE>..."]),

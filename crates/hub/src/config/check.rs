@@ -1,7 +1,6 @@
 //! Checks of settings, and of the relations between them.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::setting::check_at_most;
 use super::{Config, ConfigError, format_duration};
@@ -157,6 +156,7 @@ impl Config {
 mod tests {
     use std::net::SocketAddr;
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use super::*;
     use crate::config::{ByteSize, Fsync};

@@ -40,7 +40,6 @@ impl Config {
                 return Err(Fault { at: key.span().start, message: unknown_setting(name) });
             }
         }
-        // The value that an error is about is in the line of its key.
         toml::from_str(text).map_err(|error| fault(&error, Some(table.get_ref())))
     }
 
@@ -50,12 +49,14 @@ impl Config {
     }
 }
 
-/// Describes an error of the parser without the line it is in, which could show a token.
+/// Describes an error of the parser, with the setting it is in, but without its line, which could show
+/// a token.
 fn fault(error: &toml::de::Error, table: Option<&DeTable<'_>>) -> Fault {
     let at = error.span().map_or(0, |span| span.start);
-    let mut entries = table.into_iter().flatten();
-    let message = match entries.find(|(_, value)| value.span().contains(&at)) {
-        Some((key, _)) => format!("{}: {}", key.get_ref(), error.message()),
+    let keys = table.into_iter().flat_map(DeTable::keys);
+    let begun = keys.filter(|key| key.span().start <= at);
+    let message = match begun.max_by_key(|key| key.span().start) {
+        Some(key) => format!("{}: {}", key.get_ref(), error.message()),
         None => error.message().to_owned(),
     };
     Fault { at, message }

@@ -190,7 +190,7 @@ class Hub:
 
     def __init__(self, program):
         self.program = program
-        command = [program, "hub", "--listen", "127.0.0.1:0", "--log", "json"]
+        command = [program, "hub", "--listen", "127.0.0.1:0", "--log-format", "json"]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

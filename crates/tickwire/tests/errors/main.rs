@@ -1,8 +1,9 @@
-//! What the commands that subscribe say when they are used wrongly, and their exit codes.
+//! Messages and exit codes of commands that are used wrongly.
 #![expect(clippy::unwrap_used, reason = "part of tests")]
 
 use std::process::{Command, Output};
 
+mod hub;
 mod load;
 mod watch;
 

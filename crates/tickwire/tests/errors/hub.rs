@@ -1,0 +1,46 @@
+//! Mistakes in the settings of `tickwire hub`.
+
+use super::{assert_refused, run};
+
+/// Writes a config file and starts a hub with it, which fails with all of `parts`.
+fn assert_file_refused(text: &str, code: i32, parts: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tickwire.toml");
+    std::fs::write(&path, text).unwrap();
+    assert_refused("hub", &["--config", path.to_str().unwrap()], code, parts);
+}
+
+#[test]
+fn mistakes_in_the_config_file_name_line_setting_and_what_is_allowed() {
+    for (text, parts) in [
+        ("sesions_max = 3", ["line 1: unknown setting sesions_max", "did you mean sessions_max?"]),
+        (
+            "bars = true\nping_interval = 10",
+            ["line 2: ping_interval: ", "such as \"500ms\", \"10s\""],
+        ),
+        ("disk_size = 1024", ["line 1: disk_size: ", "\"8GiB\""]),
+    ] {
+        assert_file_refused(text, 1, &parts);
+    }
+    let parts = ["setting ping_interval is 1ms: expected 100ms to 1d"];
+    assert_file_refused("ping_interval = \"1ms\"", 2, &parts);
+}
+
+#[test]
+fn flag_out_of_range_is_named_with_what_is_allowed() {
+    let parts = ["--log-size is 1KiB: expected 1MiB to 1TiB"];
+    assert_refused("hub", &["--log-size", "1KiB"], 2, &parts);
+    assert_refused("hub", &["--log-size", "1024"], 2, &["--log-size", "such as 64KiB, 512MiB"]);
+    assert_refused("hub", &["--drain-duration", "5"], 2, &["--drain-duration", "such as 500ms"]);
+    assert_refused("hub", &["--disk-age", "7d"], 2, &["--disk-age", "--data-dir"]);
+}
+
+#[test]
+fn printed_config_file_has_every_setting_commented_out() {
+    let output = run("config", &[]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, tickwire_hub::Config::template());
+    assert!(text.contains("\n#listen = \"127.0.0.1:8080\"\n"), "{text}");
+    assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "{text}");
+}
