@@ -1,9 +1,9 @@
-// Socket.IO: its rooms. Usage: node socketio.js PORT
+// A Socket.IO server with a room per symbol. Usage: node socketio.js PORT
 const { createServer } = require('node:http');
 const { Server } = require('socket.io');
 
 const http = createServer();
-// No heartbeat falls into a measurement.
+// So long that no heartbeat falls into a measurement.
 const io = new Server(http, { transports: ['websocket'], perMessageDeflate: false, pingInterval: 3_600_000 });
 io.on('connection', (socket) => {
   socket.on('sub', (symbols, done) => {

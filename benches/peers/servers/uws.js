@@ -1,4 +1,4 @@
-// uWebSockets: its own topics. Usage: node uws.js PORT
+// A uWebSockets server with a topic per symbol. Usage: node uws.js PORT
 const uWS = require('uwebsockets');
 
 const server = uWS.App();

@@ -1,4 +1,4 @@
-// ws: a set of sockets per symbol, one buffer per tick. Usage: node ws.js PORT
+// A ws server with a set of sockets per symbol and one buffer per tick. Usage: node ws.js PORT
 const { WebSocketServer } = require('ws');
 
 const subscribers = new Map();

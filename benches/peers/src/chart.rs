@@ -1,63 +1,68 @@
-//! The report as a picture: bars for every server and load, one column for each figure.
+//! The report as an SVG chart: bars for every server and workload, one column per measured value.
 
 use std::fmt::Write as _;
 
-use crate::figures::{Figures, human, human_kb, human_ms, human_ns};
-use crate::plan::{Peer, Row};
+use crate::format::{human, human_kb, human_ms, human_ns};
+use crate::measurement::Measurement;
 use crate::report::{Entry, Report};
+use crate::workload::{Peer, Workload};
 
 const WIDTH: f64 = 1120.0;
 const MARGIN: f64 = 32.0;
-/// From the top to the first group.
-const HEAD: f64 = 132.0;
-/// Where the first column starts, and how far apart columns are.
-const COLUMNS: f64 = 156.0;
-const COLUMN: f64 = 240.0;
-/// The longest bar; its value stands behind it.
+/// Height above the first group.
+const HEAD_HEIGHT: f64 = 132.0;
+/// Horizontal position of the first column.
+const FIRST_COLUMN_X: f64 = 156.0;
+/// Distance between columns.
+const COLUMN_WIDTH: f64 = 240.0;
+/// Length of the longest bar; its value is printed after it.
 const BAR_MAX: f64 = 140.0;
 const BAR_MIN: f64 = 2.0;
-/// One line of a group, its headline, and the room below it.
-const LINE: f64 = 19.0;
-const HEADLINE: f64 = 26.0;
-const GAP: f64 = 16.0;
+/// Height of a line of a group.
+const LINE_HEIGHT: f64 = 19.0;
+/// Height of the headline of a group.
+const HEADLINE_HEIGHT: f64 = 26.0;
+/// Space below a group.
+const GROUP_GAP: f64 = 16.0;
 
 /// A column of the chart.
 struct Column {
     title: &'static str,
+    /// Which bars are better: longer or shorter ones.
     better: &'static str,
-    /// `None` where the load says nothing about it.
-    value: fn(&Row, &Figures) -> Option<f64>,
-    shown: fn(f64) -> String,
+    /// Returns the value; `None` if it has no meaning for the workload.
+    value: fn(&Workload, &Measurement) -> Option<f64>,
+    format: fn(f64) -> String,
 }
 
-const FIGURES: [Column; 4] = [
+const COLUMNS: [Column; 4] = [
     Column {
         title: "Delivered ticks/s",
         better: "longer is better",
-        value: |row, figures| (row.rate > 0).then_some(figures.delivered_per_s),
-        shown: human,
+        value: |workload, measurement| (workload.rate > 0).then_some(measurement.delivered_per_s),
+        format: human,
     },
     Column {
         title: "Server CPU per tick",
         better: "shorter is better",
-        value: |_, figures| figures.cpu_per_tick_ns,
-        shown: human_ns,
+        value: |_, measurement| measurement.cpu_per_tick_ns,
+        format: human_ns,
     },
     Column {
         title: "Latency, p99",
         better: "shorter is better",
-        value: |_, figures| figures.p99_ms,
-        shown: human_ms,
+        value: |_, measurement| measurement.p99_ms,
+        format: human_ms,
     },
     Column {
         title: "Memory per connection",
         better: "shorter is better",
-        value: |_, figures| Some(figures.bytes_per_connection.max(0.0)),
-        shown: human_kb,
+        value: |_, measurement| Some(measurement.bytes_per_connection.max(0.0)),
+        format: human_kb,
     },
 ];
 
-/// The picture brings its own background, so that it can be read on any page.
+/// The chart has its own background, so that it can be read on any page.
 const STYLE: &str = "\
 svg{--page:#ffffff;--ink:#0f172a;--text:#334155;--faint:#64748b;--rule:#e2e8f0;--own:#2563eb;--other:#94a3b8;--floor:#d8dee8}
 @media (prefers-color-scheme:dark){svg{--page:#0f172a;--ink:#f8fafc;--text:#cbd5e1;--faint:#94a3b8;--rule:#273449;--own:#60a5fa;--other:#64748b;--floor:#3b4a61}}
@@ -67,43 +72,43 @@ text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:var(--t
 .page{fill:var(--page)}.rule{stroke:var(--rule)}.bar-own{fill:var(--own)}.bar{fill:var(--other)}.bar-floor{fill:var(--floor)}
 ";
 
-/// Draws a report.
+/// Returns the chart of a report as an SVG document.
 pub(crate) fn svg(report: &Report) -> String {
     let mut body = String::new();
     heading(&mut body, report);
-    let mut top = HEAD;
-    for (row, entries) in report.groups() {
-        group(&mut body, top, row, entries);
-        top += HEADLINE + LINE * entries.len() as f64 + GAP;
+    let mut top = HEAD_HEIGHT;
+    for (workload, entries) in report.groups() {
+        group(&mut body, top, workload, entries);
+        top += HEADLINE_HEIGHT + LINE_HEIGHT * entries.len() as f64 + GROUP_GAP;
     }
-    let height = top + MARGIN - GAP;
+    let height = top + MARGIN - GROUP_GAP;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\" role=\"img\"><title>Tickwire beside other servers</title>\
+         height=\"{height}\" role=\"img\"><title>Tickwire compared with other servers</title>\
          <style>{STYLE}</style>\n<rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\"/>\n\
          {body}</svg>\n"
     )
 }
 
 fn heading(body: &mut String, report: &Report) {
-    text(body, (MARGIN, 44.0), "title", "Tickwire beside other WebSocket servers");
+    text(body, (MARGIN, 44.0), "title", "Tickwire compared with other WebSocket servers");
     let host = &report.host;
     let note = format!("{} · {} · {}", host.machine, host.date, report.method());
     text(body, (MARGIN, 68.0), "note", &note);
-    for (index, column) in FIGURES.iter().enumerate() {
-        let left = left(index);
-        text(body, (left, HEAD - 32.0), "head", column.title);
-        text(body, (left, HEAD - 15.0), "small", column.better);
+    for (nth, column) in COLUMNS.iter().enumerate() {
+        let left = left(nth);
+        text(body, (left, HEAD_HEIGHT - 32.0), "head", column.title);
+        text(body, (left, HEAD_HEIGHT - 15.0), "small", column.better);
     }
 }
 
-/// Where a column starts.
+/// Returns the horizontal position of a column.
 fn left(column: usize) -> f64 {
-    COLUMNS + COLUMN * column as f64
+    FIRST_COLUMN_X + COLUMN_WIDTH * column as f64
 }
 
-/// One load: a headline, and a line for each server. Bars compare within the load only.
-fn group(body: &mut String, top: f64, row: &Row, entries: &[Entry]) {
+/// Draws a workload: a headline, and a line per server. Bars are comparable only within a workload.
+fn group(body: &mut String, top: f64, workload: &Workload, entries: &[Entry]) {
     put(
         body,
         format_args!(
@@ -111,11 +116,11 @@ fn group(body: &mut String, top: f64, row: &Row, entries: &[Entry]) {
             WIDTH - MARGIN
         ),
     );
-    text(body, (MARGIN, top + 19.0), "head", row.name);
-    text(body, (left(0), top + 19.0), "note", row.what);
-    let figures: Vec<Option<Figures>> = entries.iter().map(Entry::medians).collect();
-    for (index, (entry, own)) in entries.iter().zip(&figures).enumerate() {
-        let base = top + HEADLINE + LINE * index as f64 + 13.0;
+    text(body, (MARGIN, top + 19.0), "head", workload.name);
+    text(body, (left(0), top + 19.0), "note", workload.description);
+    let medians: Vec<Option<Measurement>> = entries.iter().map(Entry::medians).collect();
+    for (index, (entry, own)) in entries.iter().zip(&medians).enumerate() {
+        let base = top + HEADLINE_HEIGHT + LINE_HEIGHT * index as f64 + 13.0;
         let own_peer = matches!(entry.peer, Peer::Tickwire | Peer::TickwireV2);
         let class = if own_peer { "own" } else { "small" };
         text(body, (MARGIN, base), class, entry.peer.title());
@@ -123,22 +128,16 @@ fn group(body: &mut String, top: f64, row: &Row, entries: &[Entry]) {
             text(body, (left(0), base), "small", "failed");
             continue;
         };
-        for (column, figure) in FIGURES.iter().enumerate() {
-            let Some(value) = (figure.value)(row, own) else { continue };
-            let all = figures.iter().flatten().filter_map(|f| (figure.value)(row, f));
-            let longest = all.fold(0.0, f64::max);
-            bar(
-                body,
-                (left(column), base),
-                entry.peer,
-                share(value, longest),
-                &(figure.shown)(value),
-            );
+        for (nth, column) in COLUMNS.iter().enumerate() {
+            let Some(value) = (column.value)(workload, own) else { continue };
+            let all = medians.iter().flatten().filter_map(|other| (column.value)(workload, other));
+            let share = share(value, all.fold(0.0, f64::max));
+            bar(body, (left(nth), base), entry.peer, share, &(column.format)(value));
         }
     }
 }
 
-/// A value's part of the largest, which may be zero.
+/// Returns a value as a fraction of the largest, which may be zero.
 fn share(value: f64, largest: f64) -> f64 {
     if largest > 0.0 { value / largest } else { 0.0 }
 }
@@ -165,7 +164,7 @@ fn text(body: &mut String, (x, y): (f64, f64), class: &str, text: &str) {
     put(body, format_args!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>\n"));
 }
 
-/// Writing to a string cannot fail.
+/// Appends a piece of the document. Writing to a string cannot fail.
 fn put(body: &mut String, piece: std::fmt::Arguments<'_>) {
     let _ = body.write_fmt(piece);
 }
@@ -175,7 +174,7 @@ mod tests {
     use super::*;
     use crate::report::tests::report;
 
-    /// The values of an attribute, over all tags of one kind.
+    /// Returns the values of an attribute in all tags of one name.
     fn numbers(svg: &str, tag: &str, attribute: &str) -> Vec<f64> {
         let tags = svg.split('<').filter(|piece| piece.starts_with(tag));
         let found = tags.filter_map(|piece| piece.split(&format!(" {attribute}=\"")).nth(1));

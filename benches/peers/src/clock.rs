@@ -1,24 +1,24 @@
-//! The clocks, read here only.
+//! The wall clock, the monotonic clock, and the schedule of ticks. No other module reads a clock.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// The monotonic clock, for durations.
+/// Reads the monotonic clock, for durations.
 #[expect(clippy::disallowed_methods, reason = "a driver: times what it measures")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The wall clock in nanoseconds since the Unix epoch, which two processes can compare.
+/// Reads the wall clock, in nanoseconds since the Unix epoch. Processes can compare its times.
 #[expect(clippy::disallowed_methods, reason = "a driver: compares with stamps of other processes")]
 pub(crate) fn unix_ns() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// When each of a series of ticks is due: one every `1/rate` seconds from the start on.
+/// When each tick of a publisher is due: one every `1/rate` seconds.
 ///
-/// A tick is stamped with the time it was due, so that a server that holds its publisher back
-/// is not measured kindly for it.
+/// A tick carries the time it was due, not the time it was sent. A server that slows its publisher
+/// down therefore shows a higher latency.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     started: Instant,
@@ -28,22 +28,23 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
+    /// Starts a schedule of `rate` ticks per second now.
     pub(crate) fn start(rate: u64) -> Self {
         Self { started: now(), started_unix_ns: unix_ns(), rate }
     }
 
-    /// How many ticks are due by now.
+    /// Returns how many ticks are due by now.
     pub(crate) fn due(&self) -> u64 {
         let due = self.started.elapsed().as_nanos() * u128::from(self.rate) / 1_000_000_000;
         u64::try_from(due).unwrap_or(u64::MAX)
     }
 
-    /// Nanoseconds since the Unix epoch at which tick `number` is due, from 0.
+    /// Returns when tick `number`, counted from 0, is due, in nanoseconds since the Unix epoch.
     pub(crate) const fn stamp_ns(&self, number: u64) -> u64 {
         self.started_unix_ns + (number + 1) * 1_000_000_000 / self.rate
     }
 
-    /// How long it is until tick `number` is due.
+    /// Returns how long it is until tick `number` is due; zero if it is overdue.
     pub(crate) fn until(&self, number: u64) -> Duration {
         let due = Duration::from_secs_f64((number + 1) as f64 / self.rate as f64);
         due.saturating_sub(self.started.elapsed())
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stamps_are_as_far_apart_as_the_rate_says() {
+    fn due_times_are_one_interval_apart() {
         let schedule = Schedule { started: now(), started_unix_ns: 1_000, rate: 2_000 };
         assert_eq!(schedule.stamp_ns(0), 501_000);
         assert_eq!(schedule.stamp_ns(1_999), 1_000_001_000);

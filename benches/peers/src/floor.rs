@@ -1,4 +1,5 @@
-//! The floor: a server that does nothing but write() prepared frames to every connection.
+//! The floor: a server that only writes prepared frames to every connection. It shows how much the
+//! kernel can do, which no real server can exceed.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,25 +12,25 @@ use crate::clock::Schedule;
 use crate::frame::{self, Opcode};
 use crate::tick;
 
-/// Bytes of a tick, about those of a small trade.
+/// Length of a tick in bytes, about that of a small trade.
 const TICK_LEN: usize = 60;
 
-/// Longest nap between two looks at the clock.
-const NAP_MAX: Duration = Duration::from_micros(200);
+/// Longest sleep between two looks at the clock.
+const SLEEP_MAX: Duration = Duration::from_micros(200);
 
 const UPGRADED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-/// What the floor serves.
+/// The command line of the floor.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Options {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long)]
     pub(crate) listen: SocketAddr,
-    /// It starts when so many have connected
+    /// Number of connections to wait for before the first tick
     #[arg(long)]
     pub(crate) connections: usize,
-    /// Ticks per second to each of them
+    /// Ticks per second to each connection
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) rate: u64,
     /// Ticks per write
@@ -37,23 +38,23 @@ pub(crate) struct Options {
     pub(crate) batch: u64,
 }
 
-/// A connection.
+/// A connection of a subscriber.
 #[derive(Debug)]
 struct Reader {
     stream: TcpStream,
-    /// The rest of a frame that the socket did not take.
+    /// The bytes of the last write that the socket did not take.
     rest: Vec<u8>,
     open: bool,
 }
 
-/// Serves until it is killed, or everybody has gone.
+/// Listens and serves until all connections have closed.
 pub(crate) fn main(options: &Options) -> Result<()> {
     let listener = TcpListener::bind(options.listen)
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     serve(&listener, options)
 }
 
-/// Serves those who connect to `listener` until all of them have gone.
+/// Waits for the connections, then sends ticks to them until all have closed.
 pub(crate) fn serve(listener: &TcpListener, options: &Options) -> Result<()> {
     let mut readers = Vec::with_capacity(options.connections);
     while readers.len() < options.connections {
@@ -64,7 +65,7 @@ pub(crate) fn serve(listener: &TcpListener, options: &Options) -> Result<()> {
     let mut frames = Vec::new();
     while readers.iter().any(|reader| reader.open) {
         if schedule.due() < sent + options.batch {
-            std::thread::sleep(schedule.until(sent + options.batch - 1).min(NAP_MAX));
+            std::thread::sleep(schedule.until(sent + options.batch - 1).min(SLEEP_MAX));
             continue;
         }
         prepare(sent..sent + options.batch, &schedule, &mut frames);
@@ -74,7 +75,7 @@ pub(crate) fn serve(listener: &TcpListener, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Takes a connection and answers its request; nothing for one that only looked in.
+/// Accepts a connection and completes the upgrade; `None` if the peer closed without a request.
 fn accept(listener: &TcpListener) -> Result<Option<Reader>> {
     let (mut stream, _) = listener.accept()?;
     let mut request = Vec::new();
@@ -91,7 +92,7 @@ fn accept(listener: &TcpListener) -> Result<Option<Reader>> {
     Ok(Some(Reader { stream, rest: Vec::new(), open: true }))
 }
 
-/// Makes the frames of those ticks, once for everybody.
+/// Encodes the frames of these ticks, once for all connections.
 fn prepare(numbers: std::ops::Range<u64>, schedule: &Schedule, frames: &mut Vec<u8>) {
     frames.clear();
     let mut body = Vec::with_capacity(TICK_LEN);
@@ -104,12 +105,12 @@ fn prepare(numbers: std::ops::Range<u64>, schedule: &Schedule, frames: &mut Vec<
 }
 
 impl Reader {
-    /// Writes the frames, or the rest of older ones: whoever is behind misses some.
+    /// Writes the frames, or the rest of older frames: a reader that falls behind misses ticks.
     fn send(&mut self, frames: &[u8]) {
-        let fresh = self.rest.is_empty();
-        let bytes = if fresh { frames } else { &self.rest[..] };
+        let is_complete = self.rest.is_empty();
+        let bytes = if is_complete { frames } else { &self.rest[..] };
         match self.stream.write(bytes) {
-            Ok(written) if fresh => self.rest.extend_from_slice(&frames[written..]),
+            Ok(written) if is_complete => self.rest.extend_from_slice(&frames[written..]),
             Ok(written) => drop(self.rest.drain(..written)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(_) => self.open = false,
@@ -120,16 +121,16 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Peer, tests::small};
     use crate::subscribers::Subscribers;
+    use crate::workload::{Peer, tests::small};
 
     #[test]
-    fn everybody_who_reads_gets_every_tick_until_all_have_gone() {
+    fn all_readers_receive_whole_batches_until_all_have_closed() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = listener.local_addr().unwrap();
         let options = Options { listen, connections: 4, rate: 2_000, batch: 10 };
         let floor = std::thread::spawn(move || serve(&listener, &options));
-        // Whoever only looks whether somebody listens does not count.
+        // A connection that closes without a request does not count.
         drop(TcpStream::connect(listen).unwrap());
 
         let mut subscribers = Subscribers::connect(Peer::Floor, &small(4, 1), listen).unwrap();
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(tally.ticks % 10, 0, "whole writes of whole ticks");
         assert!(tally.latency_ms(50.0).unwrap() < 60_000.0);
         assert_eq!(subscribers.closed(), 0);
-        assert!(subscribers.extremes().1 < tally.ticks, "one of three has them all");
+        assert!(subscribers.extremes().1 < tally.ticks, "no subscriber received the ticks of all");
         drop(subscribers);
         floor.join().unwrap().unwrap();
     }

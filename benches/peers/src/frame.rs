@@ -1,6 +1,6 @@
-//! WebSocket frames: masked ones out, a server's in.
+//! WebSocket frames: encodes those of clients and of servers, decodes those of servers.
 
-/// Opcodes that matter here.
+/// The opcodes that this program sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opcode {
     Text = 1,
@@ -8,15 +8,15 @@ pub(crate) enum Opcode {
     Pong = 10,
 }
 
-/// Appends a frame as a client sends it. Its mask is zero, which is legal: the server unmasks it
-/// like any other, and nothing is spent on it here.
+/// Appends the frame of a client. Its mask is zero, which is legal: the server unmasks it like any
+/// other, and masking costs nothing here.
 pub(crate) fn write(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     header(opcode, payload.len(), 0x80, out);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(payload);
 }
 
-/// Appends a frame as a server sends it.
+/// Appends the frame of a server, which has no mask.
 pub(crate) fn write_unmasked(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     header(opcode, payload.len(), 0, out);
     out.extend_from_slice(payload);
@@ -37,17 +37,18 @@ fn header(opcode: Opcode, payload_len: usize, mask_bit: u8, out: &mut Vec<u8>) {
     }
 }
 
-/// A whole frame of a server.
+/// A complete frame of a server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
-    /// A message or a piece of one.
+    /// A message or a fragment of one.
     Data(&'a [u8]),
     Ping(&'a [u8]),
     Pong,
     Close,
 }
 
-/// The first frame of `bytes` and its length with header; `None` if it is not there as a whole.
+/// Decodes the first frame of `bytes`. Returns it with its length, header included; `None` if it
+/// is incomplete.
 pub(crate) fn first(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
     let [head, short, rest @ ..] = bytes else { return None };
     let (payload_len, extra) = match short & 0x7f {
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_of_every_length_form_are_read_and_waited_for() {
+    fn frames_of_every_length_encoding_are_decoded_once_complete() {
         for len in [0, 1, 125, 126, 65_535, 65_536] {
             let payload = vec![7; len];
             let mut bytes = Vec::new();
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn control_frames_are_told_apart() {
+    fn control_frames_are_distinguished() {
         assert_eq!(first(&[0x89, 2, 1, 2]), Some((Frame::Ping(&[1, 2]), 4)));
         assert_eq!(first(&[0x8a, 0]), Some((Frame::Pong, 2)));
         assert_eq!(first(&[0x88, 2, 3, 0xe8]), Some((Frame::Close, 4)));
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_length_is_waited_for_and_does_not_overflow() {
+    fn a_length_beyond_usize_is_incomplete_and_does_not_overflow() {
         assert_eq!(first(&[&[0x82, 127][..], &[0xff; 20]].concat()), None);
     }
 }

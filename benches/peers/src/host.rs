@@ -1,26 +1,26 @@
-//! The machine, the day and the versions that figures belong to.
+//! The machine, date and server versions of a report.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::plan::Peer;
 use crate::server::{nats, package, tickwire};
+use crate::workload::Peer;
 
-/// What figures belong to.
+/// The environment in which a report was measured.
 #[derive(Debug)]
 pub(crate) struct Host {
     /// Processor, cores, memory, kernel.
     pub(crate) machine: String,
-    /// In UTC: `2026-11-22`.
+    /// The date in UTC, such as `2026-11-22`.
     pub(crate) date: String,
-    /// Of the servers measured.
+    /// The versions of the measured servers; the floor has none.
     pub(crate) versions: Vec<(Peer, String)>,
 }
 
 impl Host {
-    /// Looks at this machine, and at the servers of `peers`.
-    pub(crate) fn here(peers: &[Peer]) -> Self {
+    /// Reads them from this machine and from the servers of `peers`.
+    pub(crate) fn detect(peers: &[Peer]) -> Self {
         let date = jiff::Timestamp::now().to_string();
         let versions = peers.iter().filter_map(|peer| Some((*peer, version(*peer)?))).collect();
         Self { machine: machine(), date: date.chars().take(10).collect(), versions }
@@ -43,7 +43,7 @@ fn machine() -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// The first value of `name: value`.
+/// Returns the value of the first line `name: value`.
 fn field(text: &str, name: &str) -> Option<String> {
     let mut pairs = text.lines().filter_map(|line| line.split_once(':'));
     let (_, value) = pairs.find(|(key, _)| key.trim() == name)?;
@@ -51,7 +51,7 @@ fn field(text: &str, name: &str) -> Option<String> {
 }
 
 fn version(peer: Peer) -> Option<String> {
-    let on_node = |name: &str| {
+    let node_package = |name: &str| {
         let node = output(Command::new("node").arg("--version"))?;
         Some(format!("{} (npm {name}), Node.js {}", installed(name)?, number(&node)))
     };
@@ -63,9 +63,9 @@ fn version(peer: Peer) -> Option<String> {
             let commit = output(&mut git).map(|commit| format!(" ({commit})"));
             Some(number(&version).to_owned() + &commit.unwrap_or_default())
         }
-        Peer::Uws => on_node("uwebsockets"),
-        Peer::Ws => on_node("ws"),
-        Peer::Socketio => on_node("socket.io"),
+        Peer::Uws => node_package("uwebsockets"),
+        Peer::Ws => node_package("ws"),
+        Peer::Socketio => node_package("socket.io"),
         Peer::Nats => {
             output(Command::new(nats()).arg("--version")).map(|text| number(&text).to_owned())
         }
@@ -73,12 +73,12 @@ fn version(peer: Peer) -> Option<String> {
     }
 }
 
-/// The number in what a program says of its version: `nats-server: v2.9.10`.
+/// Returns the number in the output of `--version`, such as `nats-server: v2.9.10`.
 fn number(text: &str) -> &str {
     text.rsplit(' ').next().unwrap_or(text).trim_start_matches('v')
 }
 
-/// The version of an npm package that is installed.
+/// Returns the version of an installed npm package.
 fn installed(name: &str) -> Option<String> {
     let manifest = Path::new("node_modules").join(name).join("package.json");
     let text = fs::read_to_string(package().join(manifest)).ok()?;
@@ -86,7 +86,7 @@ fn installed(name: &str) -> Option<String> {
     Some(manifest.get("version")?.as_str()?.to_owned())
 }
 
-/// What a program prints, if it succeeds.
+/// Returns the standard output of a program; `None` if it fails.
 fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
@@ -98,14 +98,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_by_their_whole_name() {
+    fn fields_are_found_by_their_full_name() {
         let text = "model\t\t: 1\nmodel name\t: A  CPU @ 2 GHz\nmodel name\t: other\n";
         assert_eq!(field(text, "model name").as_deref(), Some("A CPU @ 2 GHz"));
         assert_eq!(field(text, "name"), None);
     }
 
     #[test]
-    fn versions_are_told_by_their_number() {
+    fn version_numbers_are_extracted() {
         let shown = ["nats-server: v2.9.10", "tickwire 0.1.0", "v20.20.2", "22"].map(number);
         assert_eq!(shown, ["2.9.10", "0.1.0", "20.20.2", "22"]);
     }

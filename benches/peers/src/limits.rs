@@ -1,26 +1,30 @@
-//! The limit of open files.
+//! The limit of open files, which bounds the number of connections.
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::plan::Row;
+use crate::workload::Workload;
 
-/// Files that are open besides the connections, in the server or here.
+/// Open files besides the connections, in a server or in this program.
 const OTHER_FILES: u64 = 200;
 
-/// Raises this process's limit, which its servers inherit, as far as it may be, and says so when
-/// that is not enough for the rows.
-pub(crate) fn raise_for(rows: &[&Row]) -> Result<()> {
+/// Raises the limit of this process, which its servers inherit, as far as allowed.
+///
+/// # Errors
+/// The limit is too low for one of the workloads.
+pub(crate) fn raise_for(workloads: &[&Workload]) -> Result<()> {
     let limit = rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the file limit")?;
-    check(rows, limit)
+    check(workloads, limit)
 }
 
-fn check(rows: &[&Row], limit: u64) -> Result<()> {
-    let Some(largest) = rows.iter().max_by_key(|row| row.connections) else { return Ok(()) };
+fn check(workloads: &[&Workload], limit: u64) -> Result<()> {
+    let Some(largest) = workloads.iter().max_by_key(|workload| workload.connections) else {
+        return Ok(());
+    };
     let needed = largest.connections as u64 + OTHER_FILES;
     if limit < needed {
         bail!(
-            "row {} opens {} connections: it needs {needed} open files, {limit} are allowed here \
-             (raise the hard limit: `ulimit -Hn`), or leave it out with --rows",
+            "workload {} opens {} connections and needs {needed} open files, but the limit is {limit}; \
+             raise the hard limit (`ulimit -Hn`), or leave the workload out with --workloads",
             largest.name,
             largest.connections,
         );
@@ -33,12 +37,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_low_a_limit_names_the_row_and_what_it_needs() {
-        let row = |name| Row::named(name).unwrap();
-        let rows = [row("board"), row("idle")];
-        check(&rows, 20_000).unwrap();
-        check(&rows[..1], 4_096).unwrap();
-        let error = check(&rows, 4_096).unwrap_err().to_string();
-        assert!(error.starts_with("row idle opens 10000 connections: it needs 10200"), "{error}");
+    fn a_limit_that_is_too_low_names_the_workload_and_its_needs() {
+        let workload = |name| Workload::find(name).unwrap();
+        let workloads = [workload("board"), workload("idle")];
+        check(&workloads, 20_000).unwrap();
+        check(&workloads[..1], 4_096).unwrap();
+        let error = check(&workloads, 4_096).unwrap_err().to_string();
+        assert!(
+            error.starts_with("workload idle opens 10000 connections and needs 10200"),
+            "{error}"
+        );
     }
 }

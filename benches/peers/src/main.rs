@@ -1,28 +1,29 @@
-//! Measures WebSocket fan-out servers from outside, side by side: the same client, the same load
-//! and the same figures for each. `cargo xtask bench peers` builds and runs it.
+//! Compares WebSocket fan-out servers: measures each from outside with one client and one set of
+//! workloads. `cargo xtask bench peers` builds and runs this program.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod chart;
 mod clock;
-mod connect;
-mod dialect;
-mod figures;
+mod encoder;
 mod floor;
+mod format;
 mod frame;
+mod handshake;
 mod host;
-mod leash;
 mod limits;
 mod markdown;
 mod measure;
-mod plan;
-mod proc;
+mod measurement;
+mod process_usage;
+mod protocols;
 mod publisher;
 mod report;
 mod run;
 mod server;
-mod speller;
 mod subscribers;
+mod supervise;
 mod tick;
+mod workload;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -38,17 +39,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure servers side by side and write a table and a chart
+    /// Measure servers and write a table and a chart
     #[command(override_usage = run::USAGE, after_help = run::EXAMPLES)]
     Run(run::Options),
-    /// Print what `run` with the same arguments needs, one word a line: tickwire, npm, nats
+    /// Print what `run` needs with the same arguments, one word per line: tickwire, npm, nats
     #[command(hide = true, override_usage = run::USAGE, after_help = run::EXAMPLES)]
     Needs(run::Options),
-    /// Serve nothing but prepared frames: what the kernel allows
+    /// Run the floor: a server that only writes prepared frames
     Floor(floor::Options),
-    /// Run a program for as long as standard input stays open
+    /// Run a program until standard input ends
     #[command(hide = true)]
-    Leash {
+    Supervise {
         /// The program and its arguments
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
@@ -56,16 +57,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let outcome = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Needs(options) => {
             run::print_needs(&options);
             Ok(ExitCode::SUCCESS)
         }
         Command::Floor(options) => floor::main(&options).map(|()| ExitCode::SUCCESS),
-        Command::Leash { command } => leash::main(&command),
+        Command::Supervise { command } => supervise::main(&command),
     };
-    done.unwrap_or_else(|error| {
+    outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })

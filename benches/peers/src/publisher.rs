@@ -1,4 +1,4 @@
-//! The publisher: ticks at a rate into a server, over one connection, by the clock.
+//! The publisher: sends ticks to a server over one connection, at the times of a schedule.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,57 +8,61 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::clock::Schedule;
-use crate::connect::{Door, Opening, printable, tcp};
-use crate::dialect;
-use crate::plan::{Peer, Row};
-use crate::speller::Speller;
+use crate::encoder::TickEncoder;
+use crate::handshake::{Endpoint, Handshake, printable, tcp};
+use crate::protocols;
+use crate::workload::{Peer, Workload};
 
-/// Shortest pause between two writes, so that a fast market does not cost a system call a tick.
+/// Shortest pause between two writes, so that high rates do not need a system call per tick.
 const PAUSE_MIN: Duration = Duration::from_micros(200);
 
-/// Longest pause, so that the end is noticed.
+/// Longest pause, so that the publisher stops soon when asked to.
 const PAUSE_MAX: Duration = Duration::from_millis(20);
 
-/// Most ticks of one write.
+/// Maximum of ticks per write.
 const WRITE_TICKS_MAX: u64 = 2_000;
 
-/// A publisher that is connected.
+/// A connected publisher.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     stream: TcpStream,
-    speller: Speller,
-    /// What refuses ticks in an answer.
+    encoder: TickEncoder,
+    /// A text that is part of every answer that refuses ticks.
     refusal: Option<&'static str>,
 }
 
 impl Publisher {
     /// Connects to the server of `peer`.
-    pub(crate) fn connect(peer: Peer, row: &Row, address: SocketAddr) -> Result<Self> {
-        let refusal = dialect::refusal(peer);
-        let stream = if peer == Peer::Nats {
-            let mut stream = tcp(address)?;
-            stream.write_all(dialect::NATS_CONNECT.as_bytes())?;
-            stream
-        } else {
-            let path = dialect::publisher_path(peer);
-            let mut opening = Opening::websocket(&Door { address, path, header: None, refusal })?;
-            opening.introduce(&dialect::publisher_hello(peer))?;
-            opening.finish()?.0
-        };
-        stream.set_read_timeout(None)?;
-        Ok(Self { stream, speller: Speller::new(peer, row.symbols), refusal })
-    }
-
-    /// Publishes `rate` ticks per second until `stop`, or until the server goes.
     ///
     /// # Errors
-    /// The connection broke before `stop`, or the server refused ticks.
+    /// The connection fails or is refused.
+    pub(crate) fn connect(peer: Peer, workload: &Workload, address: SocketAddr) -> Result<Self> {
+        let refusal = protocols::refusal(peer);
+        let stream = if peer == Peer::Nats {
+            let mut stream = tcp(address)?;
+            stream.write_all(protocols::NATS_CONNECT.as_bytes())?;
+            stream
+        } else {
+            let path = protocols::publisher_path(peer);
+            let mut handshake =
+                Handshake::open(&Endpoint { address, path, header: None, refusal })?;
+            handshake.run(&protocols::publisher_steps(peer))?;
+            handshake.finish()?.0
+        };
+        stream.set_read_timeout(None)?;
+        Ok(Self { stream, encoder: TickEncoder::new(peer, workload.symbols), refusal })
+    }
+
+    /// Publishes `rate` ticks per second until `stop` is set or the server closes the connection.
+    ///
+    /// # Errors
+    /// The connection broke before `stop` was set, or the server refused ticks.
     pub(crate) fn run(mut self, rate: u64, stop: &AtomicBool) -> Result<()> {
         let answers = self.stream.try_clone()?;
         let refusal = self.refusal;
         let reader = std::thread::spawn(move || read_answers(answers, refusal));
         let published = self.publish(rate, stop);
-        // Ends the reader too.
+        // Ends the reader as well.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
         let refused = reader.join().expect("the reader of answers does not panic");
         if let Some(words) = refused {
@@ -78,7 +82,7 @@ impl Publisher {
             let due = schedule.due().min(sent + WRITE_TICKS_MAX);
             if due > sent {
                 bytes.clear();
-                self.speller.write(sent..due, &schedule, &mut bytes);
+                self.encoder.write(sent..due, &schedule, &mut bytes);
                 self.stream.write_all(&bytes)?;
                 sent = due;
             }
@@ -88,7 +92,7 @@ impl Publisher {
     }
 }
 
-/// Reads what the server says to its publisher; returns the first refusal.
+/// Reads and discards the answers of the server; returns the first refusal.
 fn read_answers(mut stream: TcpStream, refusal: Option<&'static str>) -> Option<String> {
     let mut buffer = vec![0; 64 << 10];
     let mut refused = None;

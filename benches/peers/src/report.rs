@@ -1,51 +1,54 @@
-//! All that is known at the end, for the table and the chart.
+//! The results of all measurements, for the table and the chart.
 
-use crate::figures::{Figures, medians};
 use crate::host::Host;
-use crate::plan::{Peer, Row};
+use crate::measurement::{Measurement, medians};
+use crate::workload::{Peer, Workload};
 
-/// One server under one load, over all runs.
+/// The results of one server under one workload, over all runs.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) row: &'static Row,
+    pub(crate) workload: &'static Workload,
     pub(crate) peer: Peer,
-    /// One for each run that succeeded.
-    pub(crate) figures: Vec<Figures>,
-    /// Why others did not.
+    /// One for each successful run.
+    pub(crate) measurements: Vec<Measurement>,
+    /// The errors of the failed runs.
     pub(crate) failures: Vec<String>,
 }
 
-/// What a report is made of.
+/// A complete report.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// In the order of the rows and, within a row, of its servers.
+    /// Ordered by workload and, within a workload, by server.
     pub(crate) entries: Vec<Entry>,
     pub(crate) host: Host,
     pub(crate) runs: u32,
     pub(crate) secs: u32,
-    /// As one would type it.
+    /// The command line that repeats the measurements.
     pub(crate) command: String,
 }
 
 impl Entry {
-    pub(crate) const fn new(row: &'static Row, peer: Peer) -> Self {
-        Self { row, peer, figures: Vec::new(), failures: Vec::new() }
+    pub(crate) const fn new(workload: &'static Workload, peer: Peer) -> Self {
+        Self { workload, peer, measurements: Vec::new(), failures: Vec::new() }
     }
 
-    pub(crate) fn medians(&self) -> Option<Figures> {
-        medians(&self.figures)
+    /// Returns the medians of all successful runs; `None` if all failed.
+    pub(crate) fn medians(&self) -> Option<Measurement> {
+        medians(&self.measurements)
     }
 }
 
 impl Report {
-    /// The entries, one group for each row.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = (&'static Row, &[Entry])> {
-        self.entries.chunk_by(|a, b| a.row == b.row).map(|group| (group[0].row, group))
+    /// Returns the entries, grouped by workload.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&'static Workload, &[Entry])> {
+        self.entries
+            .chunk_by(|a, b| a.workload == b.workload)
+            .map(|group| (group[0].workload, group))
     }
 
-    /// `medians of 3 runs of 5 s`; fewer runs are called what they are.
+    /// Describes the runs: `medians of 3 runs of 5 s`. One or two runs are called a check.
     pub(crate) fn method(&self) -> String {
-        let (runs, secs) = (self.runs, self.secs);
+        let Self { runs, secs, .. } = self;
         match runs {
             1 => format!("one run of {secs} s: a check, not a measurement"),
             2 => format!("two runs of {secs} s: a check, not a measurement"),
@@ -57,20 +60,20 @@ impl Report {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::plan::ROWS;
+    use crate::workload::WORKLOADS;
 
-    /// A report of all rows and their own peers; the last entry failed.
+    /// A report of all workloads with their default servers, in which the last entry failed.
     pub(crate) fn report() -> Report {
         let mut entries = Vec::new();
-        for row in &ROWS {
-            for peer in row.peers(&[]) {
-                let mut entry = Entry::new(row, peer);
-                entry.figures.push(figures(row, peer));
+        for workload in &WORKLOADS {
+            for peer in workload.peers(&[]) {
+                let mut entry = Entry::new(workload, peer);
+                entry.measurements.push(measurement(workload, peer));
                 entries.push(entry);
             }
         }
         let last = entries.last_mut().unwrap();
-        last.figures.clear();
+        last.measurements.clear();
         last.failures.push("a | b <ended>".to_owned());
         let host = Host {
             machine: "Some CPU, 2 cores".to_owned(),
@@ -81,25 +84,25 @@ pub(crate) mod tests {
         Report { entries, host, runs: 3, secs: 5, command }
     }
 
-    /// All keep up but uWebSockets.
-    fn figures(row: &Row, peer: Peer) -> Figures {
+    /// All servers but uWebSockets keep up.
+    fn measurement(workload: &Workload, peer: Peer) -> Measurement {
         let share = if peer == Peer::Uws { 0.1 } else { 1.0 };
-        let ticks = (row.rate > 0).then_some(1.0);
-        Figures {
-            delivered_per_s: row.asked() * share,
+        let ticks = (workload.rate > 0).then_some(1.0);
+        Measurement {
+            delivered_per_s: workload.offered_rate() * share,
             cpu_per_tick_ns: ticks.map(|one| one * 12_565.0),
             cpu_cores: 0.5,
             p50_ms: ticks.map(|one| one * 8.5),
             p99_ms: ticks.map(|one| one * 3_400.0),
             bytes_per_connection: 5_734.0,
-            least_per_s: row.rate_of_one() * share,
-            most_per_s: row.rate_of_one() * share,
-            ..Figures::default()
+            least_per_s: workload.offered_rate_each() * share,
+            most_per_s: workload.offered_rate_each() * share,
+            ..Measurement::default()
         }
     }
 
     #[test]
-    fn less_than_three_runs_are_a_check() {
+    fn fewer_than_three_runs_are_called_a_check() {
         let mut report = report();
         assert_eq!(report.method(), "medians of 3 runs of 5 s");
         report.runs = 1;
@@ -107,10 +110,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn entries_are_grouped_by_row_in_order() {
+    fn entries_are_grouped_by_workload_in_order() {
         let report = report();
-        let names: Vec<_> = report.groups().map(|(row, _)| row.name).collect();
-        assert_eq!(names, ROWS.iter().map(|row| row.name).collect::<Vec<_>>());
+        let names: Vec<_> = report.groups().map(|(workload, _)| workload.name).collect();
+        assert_eq!(names, WORKLOADS.iter().map(|workload| workload.name).collect::<Vec<_>>());
         assert_eq!(report.groups().map(|(_, entries)| entries.len()).sum::<usize>(), 40);
     }
 }

@@ -1,4 +1,5 @@
-//! The whole: all servers under all loads, some times over, and the report of it.
+//! `tickwire-peers run`: measures all servers under all workloads several times and writes the
+//! report.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,67 +8,72 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::figures::{Figures, human, human_kb, human_ms, human_ns};
+use crate::format::{human, human_kb, human_ms, human_ns};
 use crate::host::Host;
 use crate::measure::{WARM_UP, measure};
-use crate::plan::{Peer, ROWS, Row};
+use crate::measurement::Measurement;
 use crate::report::{Entry, Report};
 use crate::server::package;
+use crate::workload::{Peer, WORKLOADS, Workload};
 use crate::{chart, limits, markdown};
 
-/// People come here by way of xtask.
+/// The usage in `--help`. Users run this program through xtask.
 pub(crate) const USAGE: &str = "cargo xtask bench peers [OPTIONS]";
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  cargo xtask bench peers                                        everything
-  cargo xtask bench peers --rows board-20000,idle --runs 1       two loads, once
-  cargo xtask bench peers --peers tickwire,uws --rows hot-1000   two servers
+  cargo xtask bench peers                                             everything
+  cargo xtask bench peers --workloads board-20000,idle --runs 1       two workloads, once
+  cargo xtask bench peers --peers tickwire,uws --workloads hot-1000   two servers
 
-Without --peers each load is measured with the servers that are not far beyond their limit.";
+Without --peers, each workload leaves out the servers that it exceeds by far.";
 
-/// What to measure.
+/// The command line of `run`.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
-    /// Loads, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',', value_parser = parse_row, value_name = "ROWS")]
-    rows: Vec<&'static Row>,
-    /// Servers, separated by commas [default: those of each load]
+    /// Workloads, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_parser = parse_workload, value_name = "WORKLOADS")]
+    workloads: Vec<&'static Workload>,
+    /// Servers, separated by commas [default: those of each workload]
     #[arg(long, value_delimiter = ',')]
     peers: Vec<Peer>,
-    /// How often everything is measured; the report has the medians
+    /// Number of runs; the report has the medians
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
     runs: u32,
-    /// Seconds of each measurement
+    /// Duration of each measurement in seconds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
     secs: u32,
-    /// Folder of the report: peers.md and peers.svg [default: benches/results]
+    /// Folder for the report, peers.md and peers.svg [default: benches/results]
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
-fn parse_row(name: &str) -> Result<&'static Row, String> {
-    Row::named(name).ok_or_else(|| {
-        let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
-        format!("no such load; there are {}", names.join(", "))
+fn parse_workload(name: &str) -> Result<&'static Workload, String> {
+    Workload::find(name).ok_or_else(|| {
+        let names: Vec<_> = WORKLOADS.iter().map(|workload| workload.name).collect();
+        format!("unknown workload; expected one of {}", names.join(", "))
     })
 }
 
 impl Options {
-    /// Every server under every load, in the order of measuring.
+    /// Returns an entry for each server under each workload, in the order of measuring.
     fn entries(&self) -> Vec<Entry> {
-        let asked = |row: &&Row| self.rows.is_empty() || self.rows.contains(row);
-        let rows = ROWS.iter().filter(asked);
-        rows.flat_map(|row| row.peers(&self.peers).into_iter().map(|peer| Entry::new(row, peer)))
+        let is_selected =
+            |workload: &&Workload| self.workloads.is_empty() || self.workloads.contains(workload);
+        let workloads = WORKLOADS.iter().filter(is_selected);
+        workloads
+            .flat_map(|workload| {
+                workload.peers(&self.peers).into_iter().map(|peer| Entry::new(workload, peer))
+            })
             .collect()
     }
 
-    /// As one would type it.
+    /// Returns the command line that repeats these measurements.
     fn command(&self) -> String {
         let mut words = vec!["cargo xtask bench peers".to_owned()];
-        if !self.rows.is_empty() {
-            let names: Vec<_> = self.rows.iter().map(|row| row.name).collect();
-            words.push(format!("--rows {}", names.join(",")));
+        if !self.workloads.is_empty() {
+            let names: Vec<_> = self.workloads.iter().map(|workload| workload.name).collect();
+            words.push(format!("--workloads {}", names.join(",")));
         }
         if !self.peers.is_empty() {
             let names: Vec<_> = self.peers.iter().map(|peer| peer.name()).collect();
@@ -77,20 +83,20 @@ impl Options {
         words.join(" ")
     }
 
-    /// How long one measurement of a row takes, roughly.
-    fn time_of(&self, row: &Row) -> Duration {
-        // Start, settle, connect (some 2,500 connections a second), end.
-        let around = Duration::from_millis(900 + row.connections as u64 * 2 / 5);
-        around + WARM_UP + self.measured(row)
+    /// Estimates how long one measurement takes, including start and end of the server.
+    fn estimate(&self, workload: &Workload) -> Duration {
+        // Start and settle, connect (about 2,500 connections per second), end.
+        let overhead = Duration::from_millis(900 + workload.connections as u64 * 2 / 5);
+        overhead + WARM_UP + self.duration(workload)
     }
 
-    /// How long a row is measured.
-    fn measured(&self, row: &Row) -> Duration {
-        Duration::from_secs((self.secs * row.lasts).into())
+    /// Returns how long a workload is measured.
+    fn duration(&self, workload: &Workload) -> Duration {
+        Duration::from_secs((self.secs * workload.duration_factor).into())
     }
 }
 
-/// Prints what the servers to be measured need.
+/// Prints what has to be installed or built for the servers.
 pub(crate) fn print_needs(options: &Options) {
     for need in needs(&options.entries()) {
         println!("{need}");
@@ -112,41 +118,41 @@ fn needs(entries: &[Entry]) -> Vec<&'static str> {
     needs
 }
 
-/// Measures and writes the report.
+/// Measures all servers and writes the report.
 ///
 /// # Errors
-/// There is nothing to measure, the file limit is too low, or the report cannot be written. A
-/// measurement that fails is part of the report, and makes the exit code 1.
+/// The options select nothing, the file limit is too low, or the report cannot be written. A
+/// measurement that fails is shown in the report and makes the exit code 1.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut entries = options.entries();
     if entries.is_empty() {
-        bail!("none of --peers can take any of --rows");
+        bail!("none of --peers supports any of --workloads");
     }
-    limits::raise_for(&entries.iter().map(|entry| entry.row).collect::<Vec<_>>())?;
+    limits::raise_for(&entries.iter().map(|entry| entry.workload).collect::<Vec<_>>())?;
     let folder = options.out.clone().unwrap_or_else(|| package().with_file_name("results"));
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
 
     let all = entries.len() * options.runs as usize;
-    let one_run: Duration = entries.iter().map(|entry| options.time_of(entry.row)).sum();
+    let one_run: Duration = entries.iter().map(|entry| options.estimate(entry.workload)).sum();
     println!("{all} measurements, about {}", minutes(one_run * options.runs));
     let mut left = one_run * options.runs;
     for run in 1..=options.runs {
         for entry in &mut entries {
-            left = left.saturating_sub(options.time_of(entry.row));
-            let (row, peer) = (entry.row, entry.peer);
-            let outcome = measure(peer, row, options.measured(row));
+            left = left.saturating_sub(options.estimate(entry.workload));
+            let Entry { workload, peer, .. } = *entry;
+            let outcome = measure(peer, workload, options.duration(workload));
             let text = match &outcome {
-                Ok(figures) => summary(row, figures),
+                Ok(measurement) => summary(workload, measurement),
                 Err(error) => format!("FAILED: {error:#}"),
             };
             println!(
                 "run {run}  {:<12} {:<11} {text} ({} left)",
-                row.name,
+                workload.name,
                 peer.title(),
                 minutes(left)
             );
             match outcome {
-                Ok(figures) => entry.figures.push(figures),
+                Ok(measurement) => entry.measurements.push(measurement),
                 Err(error) => entry.failures.push(format!("{error:#}")),
             }
         }
@@ -154,7 +160,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     report(options, entries, &folder)
 }
 
-/// Writes both files; failure if any measurement failed.
+/// Writes the report; the exit code is 1 if a measurement failed.
 fn report(options: &Options, entries: Vec<Entry>, folder: &std::path::Path) -> Result<ExitCode> {
     let mut peers: Vec<Peer> = Vec::new();
     for entry in &entries {
@@ -163,7 +169,8 @@ fn report(options: &Options, entries: Vec<Entry>, folder: &std::path::Path) -> R
         }
     }
     let failed = entries.iter().any(|entry| !entry.failures.is_empty());
-    let (host, command) = (Host::here(&peers), options.command());
+    let host = Host::detect(&peers);
+    let command = options.command();
     let report = Report { entries, host, runs: options.runs, secs: options.secs, command };
     for (name, text) in [("peers.md", markdown::page(&report)), ("peers.svg", chart::svg(&report))]
     {
@@ -174,25 +181,26 @@ fn report(options: &Options, entries: Vec<Entry>, folder: &std::path::Path) -> R
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn summary(row: &Row, figures: &Figures) -> String {
+fn summary(workload: &Workload, measurement: &Measurement) -> String {
     let none = || "–".to_owned();
-    if row.rate == 0 {
+    if workload.rate == 0 {
         return format!(
             "{} per connection, {:.1} % of a core",
-            human_kb(figures.bytes_per_connection),
-            figures.cpu_cores * 100.0
+            human_kb(measurement.bytes_per_connection),
+            measurement.cpu_cores * 100.0
         );
     }
-    let (least, most) = (human(figures.least_per_s), human(figures.most_per_s));
+    let least = human(measurement.least_per_s);
+    let most = human(measurement.most_per_s);
     format!(
         "{}/s  {}  p50 {}  p99 {}  each {least} to {most}  server {:.2} client {:.2} cores  closed {}",
-        human(figures.delivered_per_s),
-        figures.cpu_per_tick_ns.map_or_else(none, human_ns),
-        figures.p50_ms.map_or_else(none, human_ms),
-        figures.p99_ms.map_or_else(none, human_ms),
-        figures.cpu_cores,
-        figures.client_cores,
-        figures.closed,
+        human(measurement.delivered_per_s),
+        measurement.cpu_per_tick_ns.map_or_else(none, human_ns),
+        measurement.p50_ms.map_or_else(none, human_ms),
+        measurement.p99_ms.map_or_else(none, human_ms),
+        measurement.cpu_cores,
+        measurement.client_cores,
+        measurement.closed,
     )
 }
 
@@ -220,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_each_load_is_measured_with_its_own_servers() {
+    fn by_default_each_workload_has_its_own_servers() {
         let all = options("").unwrap();
         assert_eq!(all.entries().len(), 40);
         assert_eq!(all.command(), "cargo xtask bench peers --runs 3 --secs 5");
@@ -228,25 +236,28 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_run_takes_less_than_20_minutes() {
+    fn the_default_runs_take_less_than_20_minutes() {
         let all = options("").unwrap();
-        let one_run: Duration = all.entries().iter().map(|entry| all.time_of(entry.row)).sum();
+        let one_run: Duration =
+            all.entries().iter().map(|entry| all.estimate(entry.workload)).sum();
         assert!(one_run * all.runs < Duration::from_secs(20 * 60), "{one_run:?}");
     }
 
     #[test]
-    fn loads_and_servers_can_be_chosen() {
-        let some = options("--rows idle,hot-100 --peers floor,ws --runs 1 --secs 2").unwrap();
+    fn workloads_and_servers_can_be_selected() {
+        let some = options("--workloads idle,hot-100 --peers floor,ws --runs 1 --secs 2").unwrap();
         let names: Vec<_> =
-            some.entries().iter().map(|entry| (entry.row.name, entry.peer.name())).collect();
+            some.entries().iter().map(|entry| (entry.workload.name, entry.peer.name())).collect();
         assert_eq!(names, [("hot-100", "floor"), ("hot-100", "ws"), ("idle", "ws")]);
         assert_eq!(needs(&some.entries()), ["npm"]);
-        assert!(some.command().ends_with("--rows idle,hot-100 --peers floor,ws --runs 1 --secs 2"));
+        assert!(
+            some.command().ends_with("--workloads idle,hot-100 --peers floor,ws --runs 1 --secs 2")
+        );
     }
 
     #[test]
-    fn what_there_is_not_is_refused_with_what_there_is() {
-        let error = options("--rows warm").unwrap_err().to_string();
+    fn unknown_names_are_refused_with_the_known_ones() {
+        let error = options("--workloads warm").unwrap_err().to_string();
         assert!(error.contains("warm") && error.contains("board-latest, idle, stalled"), "{error}");
         let error = options("--peers redis").unwrap_err().to_string();
         assert!(error.contains("redis") && error.contains("nats"), "{error}");

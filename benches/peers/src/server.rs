@@ -1,4 +1,4 @@
-//! Starts the servers, each on a free port of loopback, and ends them.
+//! Starts each server on a free port of the loopback interface, and stops it.
 
 use std::env;
 use std::fs::{self, File};
@@ -11,81 +11,86 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::clock::now;
-use crate::connect::printable;
-use crate::plan::{Peer, Row};
+use crate::handshake::printable;
+use crate::workload::{Peer, Workload};
 
-/// How long a server may take to listen.
-const LISTEN_WITHIN: Duration = Duration::from_secs(20);
+/// How long a server may take until it listens.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often it is tried.
-const TRY_EVERY: Duration = Duration::from_millis(10);
+/// How often this program tries to connect to a starting server.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The floor writes so many times a second at most, so that its writes grow with the load as
-/// those of a server do that coalesces.
+/// Maximum of writes per second of the floor to each connection. Above that its writes become
+/// larger, like those of a server that coalesces.
 const FLOOR_WRITES_PER_S: u64 = 100;
 
-/// A running server; it ends when this is dropped, or when this process ends in any other way.
+/// A running server. It is stopped when this is dropped, and when this process ends in any way.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// Its process, for `/proc`.
+    /// Process id of the server, for `/proc`.
     pub(crate) pid: u32,
-    /// Where subscribers connect.
+    /// Address for subscribers.
     pub(crate) address: SocketAddr,
-    /// Where the publisher connects.
+    /// Address for the publisher.
     pub(crate) publish_address: SocketAddr,
-    /// Held open for as long as the server shall live; see `leash`.
-    lead: Option<ChildStdin>,
-    leash: Child,
+    /// The supervisor kills the server when this is closed; see `supervise`.
+    supervisor_stdin: Option<ChildStdin>,
+    supervisor: Child,
     log: PathBuf,
 }
 
 impl Server {
     /// Starts the server of `peer` and waits until it listens.
-    pub(crate) fn start(peer: Peer, row: &Row) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The server cannot be started, exits, or does not listen in time.
+    pub(crate) fn start(peer: Peer, workload: &Workload) -> Result<Self> {
         let address = free_address()?;
         let publish_address = if peer == Peer::Nats { free_address()? } else { address };
-        let (log, output) = log_of(peer)?;
-        let mut leash = Command::new(env::current_exe().context("where is this program?")?);
-        leash.arg("leash").args(command(peer, row, address, publish_address)?);
-        leash.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
-        configure(&mut leash, address);
-        let mut leash = leash.spawn().context("cannot start a server")?;
-        let lead = leash.stdin.take();
-        let mut server = Self { pid: 0, address, publish_address, lead, leash, log };
-        server.pid = server.read_pid().with_context(|| server.last_words())?;
+        let (log, output) = create_log(peer)?;
+        let mut supervisor =
+            Command::new(env::current_exe().context("the path of this program is unknown")?);
+        supervisor.arg("supervise").args(command(peer, workload, address, publish_address)?);
+        supervisor.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
+        configure(&mut supervisor, address);
+        let mut supervisor = supervisor.spawn().context("cannot start a server")?;
+        let supervisor_stdin = supervisor.stdin.take();
+        let mut server =
+            Self { pid: 0, address, publish_address, supervisor_stdin, supervisor, log };
+        server.pid = server.read_pid().with_context(|| server.last_output())?;
         server.wait_until_listening()?;
         Ok(server)
     }
 
-    /// The leash tells the process id of the server, or ends.
+    /// Reads the process id of the server, which the supervisor prints unless it fails.
     fn read_pid(&mut self) -> Result<u32> {
-        let output = self.leash.stdout.take().context("the output of a child is piped")?;
+        let output = self.supervisor.stdout.take().context("the output of a child is piped")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         line.trim().parse().context("the server did not start")
     }
 
     fn wait_until_listening(&mut self) -> Result<()> {
-        let until = now() + LISTEN_WITHIN;
+        let until = now() + LISTEN_TIMEOUT;
         for address in [self.address, self.publish_address] {
             while TcpStream::connect(address).is_err() {
-                if self.leash.try_wait()?.is_some() {
-                    bail!("the server ended: {}", self.last_words());
+                if self.supervisor.try_wait()?.is_some() {
+                    bail!("the server exited: {}", self.last_output());
                 }
                 if now() > until {
                     bail!(
-                        "the server does not listen on {address} after {LISTEN_WITHIN:?}: {}",
-                        self.last_words()
+                        "the server does not listen on {address} after {LISTEN_TIMEOUT:?}: {}",
+                        self.last_output()
                     );
                 }
-                std::thread::sleep(TRY_EVERY);
+                std::thread::sleep(RETRY_INTERVAL);
             }
         }
         Ok(())
     }
 
-    /// The end of what it printed.
-    pub(crate) fn last_words(&self) -> String {
+    /// Returns the last lines that the server printed.
+    pub(crate) fn last_output(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let last = &lines[lines.len().saturating_sub(5)..];
@@ -95,24 +100,24 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.lead.take());
-        // The leash kills the server and ends.
-        let _ = self.leash.wait();
+        drop(self.supervisor_stdin.take());
+        // The supervisor kills the server and exits.
+        let _ = self.supervisor.wait();
     }
 }
 
-/// The folder of this package: servers and their modules lie there.
+/// Returns the folder of this package, which has the scripts of the servers and their modules.
 pub(crate) fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The hub that cargo builds beside this program.
+/// Returns the path of the hub, which cargo builds beside this program.
 pub(crate) fn tickwire() -> Result<PathBuf> {
-    let own = env::current_exe().context("where is this program?")?;
+    let own = env::current_exe().context("the path of this program is unknown")?;
     Ok(own.with_file_name("tickwire"))
 }
 
-/// `nats-server`: on `PATH`, or where Debian puts programs for root.
+/// Returns the path of `nats-server`: on `PATH`, or in the folder where Debian installs it.
 pub(crate) fn nats() -> PathBuf {
     let debian = Path::new("/usr/sbin/nats-server");
     let path = env::var_os("PATH").unwrap_or_default();
@@ -120,10 +125,10 @@ pub(crate) fn nats() -> PathBuf {
     if !found && debian.is_file() { debian.to_owned() } else { "nats-server".into() }
 }
 
-/// Program and arguments of a server.
+/// Returns program and arguments of a server.
 fn command(
     peer: Peer,
-    row: &Row,
+    workload: &Workload,
     address: SocketAddr,
     publish_address: SocketAddr,
 ) -> Result<Vec<String>> {
@@ -144,12 +149,12 @@ fn command(
             [&[text(nats())][..], &args].concat()
         }
         Peer::Floor => {
-            let rate = row.rate_of_one().round();
+            let rate = workload.offered_rate_each().round();
             let batch = (rate / FLOOR_WRITES_PER_S as f64).max(1.0).round();
-            let own = env::current_exe().context("where is this program?")?;
+            let own = env::current_exe().context("the path of this program is unknown")?;
             let args = format!(
                 "floor --listen {address} --connections {} --rate {rate} --batch {batch}",
-                row.connections
+                workload.connections
             );
             [text(own)].into_iter().chain(args.split(' ').map(str::to_owned)).collect()
         }
@@ -157,32 +162,32 @@ fn command(
     Ok(words)
 }
 
-/// Its environment, and a process group of its own: an interrupt from the keyboard ends this
-/// process, and the leash then ends the server.
-fn configure(leash: &mut Command, address: SocketAddr) {
-    leash.env("PEERS_WEBSOCKET_PORT", address.port().to_string());
-    leash.env("NODE_ENV", "production");
+/// Sets the environment, and a separate process group: an interrupt from the keyboard then ends
+/// only this process, after which the supervisor stops the server.
+fn configure(supervisor: &mut Command, address: SocketAddr) {
+    supervisor.env("PEERS_WEBSOCKET_PORT", address.port().to_string());
+    supervisor.env("NODE_ENV", "production");
     for (name, _) in env::vars_os() {
-        // Settings of another hub.
+        // Settings for another hub must not apply to this one.
         if name.to_string_lossy().starts_with("TICKWIRE_") {
-            leash.env_remove(name);
+            supervisor.env_remove(name);
         }
     }
     #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(leash, 0);
+    std::os::unix::process::CommandExt::process_group(supervisor, 0);
 }
 
-/// A port that is free now.
+/// Returns an address whose port is currently free.
 fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?)
 }
 
-/// Where a server's output goes: a file beside this program, written anew each time.
-fn log_of(peer: Peer) -> Result<(PathBuf, File)> {
-    let folder = env::current_exe().context("where is this program?")?;
+/// Creates the log file of a server beside this program, or empties it.
+fn create_log(peer: Peer) -> Result<(PathBuf, File)> {
+    let folder = env::current_exe().context("the path of this program is unknown")?;
     let folder = folder.with_file_name("tickwire-peers-logs");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let path = folder.join(format!("{}.log", peer.name()));
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok((path, file))

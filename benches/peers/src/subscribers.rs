@@ -1,5 +1,5 @@
-//! The subscribers: all connections on one thread and one epoll set, which counts ticks and
-//! allocates nothing for them. It must cost less than the servers it measures.
+//! The subscribers: all connections on one thread with one epoll set. Counting a tick allocates
+//! nothing, because this client must cost less than the servers it measures.
 
 use std::io::{ErrorKind, Read, Write as _};
 use std::time::{Duration, Instant};
@@ -10,30 +10,31 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::clock::{now, unix_ns};
-use crate::connect::{Door, Opening};
-use crate::dialect;
 use crate::frame::{self, Frame, Opcode};
-use crate::plan::{Peer, Row};
-use crate::tick::{Ticks, read_stamp};
+use crate::handshake::{Endpoint, Handshake};
+use crate::protocols;
+use crate::tick::{TickFinder, read_stamp};
+use crate::workload::{Peer, Workload};
 
-/// One read; frames cut off at its end are completed by the next.
+/// Length of a read. A frame that is cut off at its end is completed by the next read.
 const READ_BYTES: usize = 256 << 10;
 
-/// Latency is taken on about so many of the connections, evenly spread.
-const SAMPLED: usize = 64;
+/// Latency is measured on about this many connections, evenly spread.
+const SAMPLED_CONNECTIONS: usize = 64;
 
-/// Largest latency told apart.
+/// Largest latency of the histogram; longer ones count as this.
 const LATENCY_US_MAX: u64 = 300_000_000;
 
-/// A connection that is read.
+/// A connection that this client reads.
 #[derive(Debug)]
 struct Reader {
-    /// `None` once it has ended.
+    /// `None` once the server has closed it.
     stream: Option<TcpStream>,
-    /// The beginning of a frame whose rest has not come.
+    /// The start of a frame that is not complete yet.
     partial: Vec<u8>,
     ticks: u64,
-    sampled: bool,
+    /// Whether latency is measured on this connection.
+    is_sampled: bool,
 }
 
 /// All subscribers of a measurement.
@@ -41,59 +42,73 @@ struct Reader {
 pub(crate) struct Subscribers {
     poll: Poll,
     readers: Vec<Reader>,
-    /// Open, and never read.
+    /// Connections that are open and never read.
     _stalled: Vec<std::net::TcpStream>,
-    finder: Ticks,
+    finder: TickFinder,
     buffer: Vec<u8>,
     tally: Tally,
 }
 
-/// What has come since the last look.
+/// What all connections received in one call of [`Subscribers::read_for`].
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// Over all connections.
+    /// Ticks of all connections.
     pub(crate) ticks: u64,
-    /// From due to read, in microseconds, of sampled connections.
+    /// Latency from when a tick was due until it was read, in microseconds, of sampled connections.
     pub(crate) latency_us: Histogram<u64>,
-    /// How long it took.
+    /// How long the call took.
     pub(crate) wall: Duration,
 }
 
 impl Subscribers {
-    /// Connects all of a row and subscribes; those that will stall come last.
-    pub(crate) fn connect(peer: Peer, row: &Row, address: std::net::SocketAddr) -> Result<Self> {
-        let door = Door {
+    /// Opens all connections of a workload and subscribes; those that never read come last.
+    ///
+    /// # Errors
+    /// A connection or a subscription is refused.
+    pub(crate) fn connect(
+        peer: Peer,
+        workload: &Workload,
+        address: std::net::SocketAddr,
+    ) -> Result<Self> {
+        let endpoint = Endpoint {
             address,
-            path: dialect::subscriber_path(peer),
-            header: dialect::header(peer),
-            refusal: dialect::refusal(peer),
+            path: protocols::subscriber_path(peer),
+            header: protocols::header(peer),
+            refusal: protocols::refusal(peer),
         };
         let poll = Poll::new()?;
-        let (mut readers, mut stalled) = (Vec::new(), Vec::new());
-        let stride = (row.readers() / SAMPLED).max(1);
-        for number in 0..row.connections {
-            let steps = dialect::subscribe(peer, row.symbols_of(number), row.delivery);
-            let (stream, partial) = Opening::websocket(&door)
-                .and_then(|mut opening| {
-                    opening.introduce(&steps)?;
-                    opening.finish()
+        let mut readers = Vec::new();
+        let mut stalled = Vec::new();
+        let stride = (workload.readers() / SAMPLED_CONNECTIONS).max(1);
+        for number in 0..workload.connections {
+            let steps = protocols::subscribe(peer, workload.symbols_of(number), workload.delivery);
+            let (stream, partial) = Handshake::open(&endpoint)
+                .and_then(|mut handshake| {
+                    handshake.run(&steps)?;
+                    handshake.finish()
                 })
-                .with_context(|| format!("subscriber {} of {}", number + 1, row.connections))?;
-            if number >= row.readers() {
+                .with_context(|| {
+                    format!("subscriber {} of {}", number + 1, workload.connections)
+                })?;
+            if number >= workload.readers() {
                 stalled.push(stream);
                 continue;
             }
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
             poll.registry().register(&mut stream, Token(number), Interest::READABLE)?;
-            let sampled = number % stride == 0;
-            readers.push(Reader { stream: Some(stream), partial, ticks: 0, sampled });
+            let is_sampled = number % stride == 0;
+            readers.push(Reader { stream: Some(stream), partial, ticks: 0, is_sampled });
         }
-        let (finder, buffer) = (Ticks::new(), vec![0; READ_BYTES]);
+        let finder = TickFinder::new();
+        let buffer = vec![0; READ_BYTES];
         Ok(Self { poll, readers, _stalled: stalled, finder, buffer, tally: Tally::new()? })
     }
 
-    /// Reads for so long; returns what came.
+    /// Reads for `duration` and returns what was received.
+    ///
+    /// # Errors
+    /// Polling fails.
     pub(crate) fn read_for(&mut self, duration: Duration) -> Result<Tally> {
         self.readers.iter_mut().for_each(|reader| reader.ticks = 0);
         self.tally = Tally::new()?;
@@ -125,12 +140,12 @@ impl Subscribers {
         }
     }
 
-    /// How many connections that are read the server has ended.
+    /// Returns how many reading connections the server has closed.
     pub(crate) fn closed(&self) -> usize {
         self.readers.iter().filter(|reader| reader.stream.is_none()).count()
     }
 
-    /// The fewest and the most ticks that one connection got in the last reading.
+    /// Returns the fewest and the most ticks of one connection in the last call of `read_for`.
     pub(crate) fn extremes(&self) -> (u64, u64) {
         let ticks = || self.readers.iter().map(|reader| reader.ticks);
         (ticks().min().unwrap_or(0), ticks().max().unwrap_or(0))
@@ -143,7 +158,7 @@ impl Tally {
         Ok(Self { ticks: 0, latency_us, wall: Duration::ZERO })
     }
 
-    /// A percentile of latency in milliseconds; `None` if nothing came.
+    /// Returns a percentile of the latency in milliseconds; `None` without ticks.
     pub(crate) fn latency_ms(&self, percentile: f64) -> Option<f64> {
         let any = !self.latency_us.is_empty();
         any.then(|| self.latency_us.value_at_percentile(percentile) as f64 / 1e3)
@@ -151,12 +166,12 @@ impl Tally {
 }
 
 impl Reader {
-    /// Takes what has come, until the socket is empty; whether the connection goes on.
+    /// Reads until the socket is empty; returns whether the connection is still open.
     fn read(
         &mut self,
         ended: bool,
         buffer: &mut Vec<u8>,
-        finder: &Ticks,
+        finder: &TickFinder,
         tally: &mut Tally,
     ) -> bool {
         loop {
@@ -173,19 +188,26 @@ impl Reader {
                 Err(error) => return error.kind() == ErrorKind::WouldBlock,
             };
             let whole = kept + read;
-            let Some(used) = self.take(&buffer[..whole], finder, tally) else { return false };
+            let Some(used) = self.count_frames(&buffer[..whole], finder, tally) else {
+                return false;
+            };
             self.partial.clear();
             self.partial.extend_from_slice(&buffer[used..whole]);
-            // A read that does not fill the buffer has emptied the socket: the next byte is a new
-            // event. At the end of the stream there is none.
+            // A read that does not fill the buffer has emptied the socket, so the next byte causes
+            // a new event. The end of the stream causes none, so it must be read now.
             if whole < buffer.len() && !ended {
                 return true;
             }
         }
     }
 
-    /// Counts the ticks of whole frames; returns their length, or `None` after a close.
-    fn take(&mut self, bytes: &[u8], finder: &Ticks, tally: &mut Tally) -> Option<usize> {
+    /// Counts the ticks of complete frames; returns their length, or `None` after a close.
+    fn count_frames(
+        &mut self,
+        bytes: &[u8],
+        finder: &TickFinder,
+        tally: &mut Tally,
+    ) -> Option<usize> {
         let arrived_ns = unix_ns();
         let mut used = 0;
         while let Some((frame, len)) = frame::first(&bytes[used..]) {
@@ -195,7 +217,7 @@ impl Reader {
                     let before = tally.ticks;
                     for after_marker in finder.find(message) {
                         tally.ticks += 1;
-                        let stamp = if self.sampled { read_stamp(after_marker) } else { None };
+                        let stamp = if self.is_sampled { read_stamp(after_marker) } else { None };
                         if let Some(stamp_ns) = stamp {
                             let waited_ns = arrived_ns.saturating_sub(stamp_ns);
                             tally.latency_us.saturating_record(waited_ns / 1_000);
@@ -211,7 +233,7 @@ impl Reader {
         Some(used)
     }
 
-    /// Answers a ping; it is so small that the socket takes it or is broken.
+    /// Answers a ping. The answer is so small that only a broken socket does not take it.
     fn pong(&mut self, payload: &[u8]) -> Option<()> {
         let mut answer = Vec::new();
         frame::write(Opcode::Pong, payload, &mut answer);
@@ -225,10 +247,10 @@ mod tests {
     use crate::tick::write_payload;
 
     fn reader() -> Reader {
-        Reader { stream: None, partial: Vec::new(), ticks: 0, sampled: true }
+        Reader { stream: None, partial: Vec::new(), ticks: 0, is_sampled: true }
     }
 
-    /// A frame of `count` ticks that were due a second ago.
+    /// Appends a frame of `count` ticks that were due a second ago.
     fn frame_of(count: u64, bytes: &mut Vec<u8>) {
         let mut message = b"[".to_vec();
         for _ in 0..count {
@@ -238,15 +260,16 @@ mod tests {
     }
 
     #[test]
-    fn ticks_of_whole_frames_are_counted_and_timed() {
+    fn ticks_of_complete_frames_are_counted_and_timed() {
         let mut bytes = Vec::new();
         frame_of(3, &mut bytes);
         frame_of(2, &mut bytes);
         let whole = bytes.len();
         frame_of(1, &mut bytes);
         bytes.pop();
-        let (mut reader, mut tally) = (reader(), Tally::new().unwrap());
-        assert_eq!(reader.take(&bytes, &Ticks::new(), &mut tally), Some(whole));
+        let mut reader = reader();
+        let mut tally = Tally::new().unwrap();
+        assert_eq!(reader.count_frames(&bytes, &TickFinder::new(), &mut tally), Some(whole));
         assert_eq!((tally.ticks, reader.ticks, tally.latency_us.len()), (5, 5, 5));
         let p50 = tally.latency_ms(50.0).unwrap();
         assert!((1_000.0..60_000.0).contains(&p50), "{p50}");
@@ -255,7 +278,7 @@ mod tests {
     #[test]
     fn a_close_ends_the_connection() {
         let mut tally = Tally::new().unwrap();
-        assert_eq!(reader().take(&[0x88, 0], &Ticks::new(), &mut tally), None);
+        assert_eq!(reader().count_frames(&[0x88, 0], &TickFinder::new(), &mut tally), None);
         assert_eq!(tally.latency_ms(50.0), None);
     }
 }

@@ -1,14 +1,15 @@
-//! What a tick carries through every server: a marker to count it by, and when it was due.
+//! The payload of each tick: a marker by which ticks are counted, and the time the tick was due.
 
 use memchr::memmem::Finder;
 
-/// Stands in every tick in front of its stamp. Binary fields may look like it, so what follows counts too.
+/// Precedes the stamp of every tick. Binary fields may contain these bytes by chance, so the
+/// padding after the stamp is checked as well.
 pub(crate) const MARKER: &[u8; 2] = b"@@";
 
-/// Hexadecimal digits of the stamp behind the marker.
+/// Number of hexadecimal digits of the stamp, which follows the marker.
 const STAMP_LEN: usize = 16;
 
-/// Bytes behind the stamp, so that a tick is about as large as a trade.
+/// Follows the stamp, so that a tick is about as large as a trade.
 const PADDING: &[u8; 20] = b"xxxxxxxxxxxxxxxxxxxx";
 
 /// Length of a payload in bytes.
@@ -24,7 +25,7 @@ pub(crate) fn write_payload(stamp_ns: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(PADDING);
 }
 
-/// The stamp at the start of what follows a marker.
+/// Parses the stamp at the start of the bytes after a marker; `None` if it is cut off or malformed.
 pub(crate) fn read_stamp(after_marker: &[u8]) -> Option<u64> {
     let digits = after_marker.get(..STAMP_LEN)?;
     digits.iter().try_fold(0_u64, |stamp, digit| {
@@ -33,19 +34,19 @@ pub(crate) fn read_stamp(after_marker: &[u8]) -> Option<u64> {
     })
 }
 
-/// Finds the ticks of a message.
+/// Finds the payloads of ticks in a message.
 #[derive(Debug)]
-pub(crate) struct Ticks(Finder<'static>);
+pub(crate) struct TickFinder(Finder<'static>);
 
-impl Ticks {
+impl TickFinder {
     pub(crate) fn new() -> Self {
         Self(Finder::new(MARKER))
     }
 
-    /// What follows the marker of each tick.
+    /// Returns the bytes after the marker of each tick.
     pub(crate) fn find<'a>(&'a self, message: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let behind = self.0.find_iter(message).map(|at| &message[at + MARKER.len()..]);
-        behind.filter(|rest| rest.get(STAMP_LEN) == Some(&PADDING[0]))
+        let after_marker = self.0.find_iter(message).map(|at| &message[at + MARKER.len()..]);
+        after_marker.filter(|rest| rest.get(STAMP_LEN) == Some(&PADDING[0]))
     }
 }
 
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn payloads_are_found_and_their_stamps_read() {
+    fn payloads_are_found_and_their_stamps_parsed() {
         let stamps = [0, 1, 0x0123_4567_89ab_cdef, u64::MAX];
         let mut message = b"[\"t\",".to_vec();
         for stamp in stamps {
@@ -63,22 +64,22 @@ mod tests {
             assert_eq!(message.len() - before, PAYLOAD_LEN);
             message.push(b',');
         }
-        let ticks = Ticks::new();
+        let ticks = TickFinder::new();
         let found: Vec<_> = ticks.find(&message).map(read_stamp).collect();
         assert_eq!(found, stamps.map(Some));
     }
 
     #[test]
-    fn bytes_that_only_look_like_a_marker_are_no_tick() {
-        let mut message = b"\xcf\x18@@\x7f\x01\x02\x03\x04\xcb".to_vec(); // as in a time
+    fn marker_bytes_in_binary_fields_are_not_counted() {
+        let mut message = b"\xcf\x18@@\x7f\x01\x02\x03\x04\xcb".to_vec(); // as in a timestamp
         write_payload(7, &mut message);
         message.extend_from_slice(b"\xcf@@\x01");
-        let found: Vec<_> = Ticks::new().find(&message).map(read_stamp).collect();
+        let found: Vec<_> = TickFinder::new().find(&message).map(read_stamp).collect();
         assert_eq!(found, [Some(7)]);
     }
 
     #[test]
-    fn a_stamp_cut_off_or_spelled_wrong_is_none() {
+    fn a_stamp_that_is_cut_off_or_malformed_is_none() {
         assert_eq!(read_stamp(b"0123"), None);
         assert_eq!(read_stamp(b"0123456789abcdeg"), None);
     }

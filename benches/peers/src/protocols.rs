@@ -1,20 +1,20 @@
-//! How subscribers and publishers introduce themselves to each server.
+//! The protocol of each server: its paths and headers, and how clients subscribe and publish.
 
 use std::fmt::Write as _;
 
 use crate::frame::Opcode;
-use crate::plan::{Delivery, Peer};
+use crate::workload::{Delivery, Peer};
 
-/// One step of saying hello.
+/// A step of a handshake.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Send this message.
     Send(Opcode, Vec<u8>),
-    /// Wait for a message that contains this.
+    /// Wait for a message that contains this text.
     Await(&'static str),
 }
 
-/// The path a WebSocket is opened at by subscribers.
+/// Returns the path of the WebSocket for subscribers.
 pub(crate) const fn subscriber_path(peer: Peer) -> &'static str {
     match peer {
         Peer::Tickwire => "/ws",
@@ -24,7 +24,7 @@ pub(crate) const fn subscriber_path(peer: Peer) -> &'static str {
     }
 }
 
-/// The path a WebSocket is opened at by the publisher.
+/// Returns the path of the WebSocket for the publisher.
 pub(crate) const fn publisher_path(peer: Peer) -> &'static str {
     match peer {
         Peer::Tickwire | Peer::TickwireV2 => "/publish",
@@ -35,7 +35,7 @@ pub(crate) const fn publisher_path(peer: Peer) -> &'static str {
 
 const SOCKETIO_PATH: &str = "/socket.io/?EIO=4&transport=websocket";
 
-/// What subscribers say in the head of their request about how they want ticks.
+/// Returns the header line with which subscribers select an encoding.
 pub(crate) const fn header(peer: Peer) -> Option<&'static str> {
     match peer {
         Peer::Tickwire => Some("Sec-WebSocket-Protocol: tickwire.v1.msgpack"),
@@ -44,7 +44,7 @@ pub(crate) const fn header(peer: Peer) -> Option<&'static str> {
     }
 }
 
-/// What stands in a message that refuses what was asked.
+/// Returns a text that is part of every message that refuses a request.
 pub(crate) const fn refusal(peer: Peer) -> Option<&'static str> {
     match peer {
         Peer::Tickwire | Peer::TickwireV2 => Some("error"),
@@ -53,8 +53,8 @@ pub(crate) const fn refusal(peer: Peer) -> Option<&'static str> {
     }
 }
 
-/// Subscribes to symbols. When it is over, the server has taken note of all of them; only the
-/// floor, which knows no symbols, is told nothing.
+/// Returns the steps that subscribe to symbols. After the last step the server has confirmed all
+/// subscriptions. The floor has no symbols, so it needs no steps.
 pub(crate) fn subscribe(
     peer: Peer,
     symbols: impl Iterator<Item = String>,
@@ -74,11 +74,11 @@ pub(crate) fn subscribe(
             vec![text(command), Step::Await("subscription")]
         }
         Peer::TickwireV2 => {
-            let login = [("action", "auth"), ("key", "any"), ("secret", "any")];
+            let auth = [("action", "auth"), ("key", "any"), ("secret", "any")];
             let mut subscribe = map(2, &[("action", "subscribe")]);
             write_list("trades", &symbols, &mut subscribe);
             vec![
-                Step::Send(Opcode::Binary, map(3, &login)),
+                Step::Send(Opcode::Binary, map(3, &auth)),
                 Step::Await("authenticated"),
                 Step::Send(Opcode::Binary, subscribe),
                 Step::Await("subscription"),
@@ -88,7 +88,7 @@ pub(crate) fn subscribe(
             vec![text(format!(r#"{{"sub":{list}}}"#)), Step::Await("subscribed")]
         }
         Peer::Socketio => {
-            let mut steps = socketio_hello();
+            let mut steps = socketio_connect();
             steps.push(text(format!(r#"420["sub",{list}]"#)));
             steps.push(Step::Await("430["));
             steps
@@ -110,11 +110,11 @@ fn text(message: String) -> Step {
     Step::Send(Opcode::Text, message.into_bytes())
 }
 
-fn socketio_hello() -> Vec<Step> {
+fn socketio_connect() -> Vec<Step> {
     vec![text("40".to_owned()), Step::Await("40{")]
 }
 
-/// The beginning of a map of that many short entries in MessagePack, with these.
+/// Encodes the start of a MessagePack map of `entries` entries: the header and these pairs.
 fn map(entries: u8, pairs: &[(&str, &str)]) -> Vec<u8> {
     let mut out = vec![0x80 | entries];
     for (key, value) in pairs {
@@ -124,30 +124,30 @@ fn map(entries: u8, pairs: &[(&str, &str)]) -> Vec<u8> {
     out
 }
 
-/// Appends an entry of a map: a list of short strings, in MessagePack.
+/// Appends a MessagePack map entry whose value is a list of short strings.
 fn write_list(key: &str, values: &[String], out: &mut Vec<u8>) {
-    let count = u16::try_from(values.len()).expect("no row gives a connection 65,536 symbols");
+    let count = u16::try_from(values.len()).expect("no workload gives a connection 65,536 symbols");
     write_short(key, out);
     out.push(0xdc);
     out.extend_from_slice(&count.to_be_bytes());
     values.iter().for_each(|value| write_short(value, out));
 }
 
-/// Appends a string of less than 32 bytes in MessagePack.
+/// Appends a MessagePack string of less than 32 bytes.
 fn write_short(text: &str, out: &mut Vec<u8>) {
     let len = u8::try_from(text.len()).ok().filter(|len| *len < 32);
     out.push(0xa0 | len.expect("keys and symbols are short"));
     out.extend_from_slice(text.as_bytes());
 }
 
-/// How a NATS client starts, whichever way it is connected.
+/// The first command of a NATS client, over TCP and over WebSocket.
 pub(crate) const NATS_CONNECT: &str =
     "CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":false}\r\n";
 
-/// What a publisher says first, where it uses WebSocket.
-pub(crate) fn publisher_hello(peer: Peer) -> Vec<Step> {
+/// Returns the steps of a publisher that uses a WebSocket, before its first tick.
+pub(crate) fn publisher_steps(peer: Peer) -> Vec<Step> {
     match peer {
-        Peer::Socketio => socketio_hello(),
+        Peer::Socketio => socketio_connect(),
         _ => Vec::new(),
     }
 }
@@ -160,7 +160,7 @@ mod tests {
         ["A".to_owned(), "B".to_owned()].into_iter()
     }
 
-    /// What is sent, without what is waited for.
+    /// Returns the messages that a subscriber sends.
     fn sent(peer: Peer, delivery: Delivery) -> Vec<String> {
         let steps = subscribe(peer, names(), delivery).into_iter();
         steps
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn each_server_is_asked_for_the_symbols_in_its_own_words() {
+    fn subscriptions_use_the_protocol_of_each_server() {
         let every = |peer| sent(peer, Delivery::Every);
         assert_eq!(every(Peer::Tickwire), [r#"{"action":"subscribe","trades":["A","B"]}"#]);
         assert_eq!(every(Peer::Uws), [r#"{"sub":["A","B"]}"#]);
@@ -182,16 +182,16 @@ mod tests {
     }
 
     #[test]
-    fn alpacas_clients_log_in_and_subscribe_in_messagepack() {
+    fn alpaca_clients_authenticate_and_subscribe_in_messagepack() {
         let steps = subscribe(Peer::TickwireV2, names(), Delivery::Every);
-        let login = b"\x83\xa6action\xa4auth\xa3key\xa3any\xa6secret\xa3any";
+        let auth = b"\x83\xa6action\xa4auth\xa3key\xa3any\xa6secret\xa3any";
         let trades = b"\x82\xa6action\xa9subscribe\xa6trades\xdc\x00\x02\xa1A\xa1B";
-        assert_eq!(steps[0], Step::Send(Opcode::Binary, login.to_vec()));
+        assert_eq!(steps[0], Step::Send(Opcode::Binary, auth.to_vec()));
         assert_eq!(steps[2], Step::Send(Opcode::Binary, trades.to_vec()));
     }
 
     #[test]
-    fn the_newest_are_asked_for_with_their_rate() {
+    fn delivery_latest_is_requested_with_its_rate() {
         assert_eq!(
             sent(Peer::Tickwire, Delivery::Latest { max_rate: 10 }),
             [r#"{"action":"subscribe","trades":["A","B"],"delivery":"latest","max_rate":10}"#]
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn every_server_that_knows_symbols_is_waited_for() {
+    fn every_subscription_awaits_a_confirmation() {
         for peer in
             [Peer::Tickwire, Peer::TickwireV2, Peer::Uws, Peer::Nats, Peer::Ws, Peer::Socketio]
         {

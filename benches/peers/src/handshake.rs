@@ -1,4 +1,4 @@
-//! Connections are opened one after the other, with plain blocking calls.
+//! Opens connections one after the other, with blocking calls.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,60 +7,66 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use memchr::memmem;
 
-use crate::dialect::Step;
 use crate::frame::{self, Frame, Opcode};
+use crate::protocols::Step;
 
 /// How long a server may take for one answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Where and how to connect.
+/// Where and how to open a WebSocket.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Door {
+pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
-    /// A line of its own in the head of the request.
+    /// An additional header line of the request.
     pub(crate) header: Option<&'static str>,
-    /// What stands in a message that refuses what was asked.
+    /// A text that is part of every message that refuses a request.
     pub(crate) refusal: Option<&'static str>,
 }
 
-/// A connection being opened.
+/// A connection that is not ready for measuring yet.
 #[derive(Debug)]
-pub(crate) struct Opening {
+pub(crate) struct Handshake {
     stream: TcpStream,
-    /// What came and was not looked at yet.
+    /// Bytes that were received but not parsed yet.
     unread: Vec<u8>,
     refusal: Option<&'static str>,
 }
 
-impl Opening {
+impl Handshake {
     /// Connects and opens a WebSocket.
-    pub(crate) fn websocket(door: &Door) -> Result<Self> {
-        let stream = tcp(door.address)?;
-        let mut opening = Self { stream, unread: Vec::new(), refusal: door.refusal };
-        let header = door.header.map_or_else(String::new, |header| format!("{header}\r\n"));
+    ///
+    /// # Errors
+    /// The connection fails, or the server refuses the upgrade.
+    pub(crate) fn open(endpoint: &Endpoint) -> Result<Self> {
+        let stream = tcp(endpoint.address)?;
+        let mut handshake = Self { stream, unread: Vec::new(), refusal: endpoint.refusal };
+        let header = endpoint.header.map_or_else(String::new, |header| format!("{header}\r\n"));
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
              {header}\r\n",
-            door.path, door.address,
+            endpoint.path, endpoint.address,
         );
-        opening.stream.write_all(request.as_bytes())?;
+        handshake.stream.write_all(request.as_bytes())?;
         let end = loop {
-            if let Some(at) = memmem::find(&opening.unread, b"\r\n\r\n") {
+            if let Some(at) = memmem::find(&handshake.unread, b"\r\n\r\n") {
                 break at + 4;
             }
-            opening.read_more()?;
+            handshake.read_more()?;
         };
-        let answer: Vec<u8> = opening.unread.drain(..end).collect();
+        let answer: Vec<u8> = handshake.unread.drain(..end).collect();
         if !answer.starts_with(b"HTTP/1.1 101") {
-            bail!("no WebSocket at {}: {}", door.path, printable(&answer));
+            bail!("no WebSocket at {}: {}", endpoint.path, printable(&answer));
         }
-        Ok(opening)
+        Ok(handshake)
     }
 
-    /// Goes through the steps of saying hello.
-    pub(crate) fn introduce(&mut self, steps: &[Step]) -> Result<()> {
+    /// Sends and awaits messages, as the server's protocol demands.
+    ///
+    /// # Errors
+    /// The server refuses, closes the connection, or does not answer in time.
+    pub(crate) fn run(&mut self, steps: &[Step]) -> Result<()> {
         for step in steps {
             match step {
                 Step::Send(opcode, payload) => self.send(*opcode, payload)?,
@@ -108,23 +114,23 @@ impl Opening {
         Ok(())
     }
 
-    /// The open connection, and what of its messages has been read too far.
+    /// Returns the open connection, and the bytes that were received but belong to later messages.
     pub(crate) fn finish(self) -> Result<(TcpStream, Vec<u8>)> {
         self.stream.set_read_timeout(None)?;
         Ok((self.stream, self.unread))
     }
 }
 
-/// A TCP connection that sends at once and does not wait for answers for ever.
+/// Opens a TCP connection without Nagle's algorithm and with a read timeout.
 pub(crate) fn tcp(address: SocketAddr) -> Result<TcpStream> {
     let stream =
         TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     Ok(stream)
 }
 
-/// The beginning of a message with only what can be printed.
+/// Returns the first 200 characters of a message, with blanks in place of unprintable characters.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let printable = |c: char| if c.is_ascii_graphic() { c } else { ' ' };
@@ -137,8 +143,8 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    /// What connecting gives, at a server that answers the request with `answer`.
-    fn answered_with(answer: &'static [u8], steps: &[Step]) -> Result<Vec<u8>> {
+    /// Connects to a server that answers with `answer`; returns the bytes after the handshake.
+    fn connect_to_server_answering(answer: &'static [u8], steps: &[Step]) -> Result<Vec<u8>> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
@@ -146,28 +152,28 @@ mod tests {
             assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
             stream.write_all(answer).unwrap();
         });
-        let door = Door { address, path: "/", header: None, refusal: Some("-ERR") };
-        let opened = Opening::websocket(&door).and_then(|mut opening| {
-            opening.introduce(steps)?;
-            Ok(opening.finish()?.1)
+        let endpoint = Endpoint { address, path: "/", header: None, refusal: Some("-ERR") };
+        let opened = Handshake::open(&endpoint).and_then(|mut handshake| {
+            handshake.run(steps)?;
+            Ok(handshake.finish()?.1)
         });
         server.join().unwrap();
         opened
     }
 
     #[test]
-    fn what_comes_behind_the_expected_message_is_kept() {
+    fn bytes_after_the_awaited_message_are_kept() {
         let answer = b"HTTP/1.1 101 x\r\n\r\n\x81\x02no\x81\x04PONG\x81\x02@@";
-        let rest = answered_with(answer, &[Step::Await("PONG")]).unwrap();
+        let rest = connect_to_server_answering(answer, &[Step::Await("PONG")]).unwrap();
         assert_eq!(rest, b"\x81\x02@@");
     }
 
     #[test]
-    fn a_refusal_is_told_in_the_words_of_the_server() {
+    fn a_refusal_is_reported_in_the_words_of_the_server() {
         let answer = b"HTTP/1.1 101 x\r\n\r\n\x81\x09-ERR full";
-        let error = answered_with(answer, &[Step::Await("PONG")]).unwrap_err();
+        let error = connect_to_server_answering(answer, &[Step::Await("PONG")]).unwrap_err();
         assert_eq!(error.to_string(), "refused: -ERR full");
-        let error = answered_with(b"HTTP/1.1 503 Busy\r\n\r\n", &[]).unwrap_err();
+        let error = connect_to_server_answering(b"HTTP/1.1 503 Busy\r\n\r\n", &[]).unwrap_err();
         assert_eq!(error.to_string(), "no WebSocket at /: HTTP/1.1 503 Busy");
     }
 }

@@ -1,38 +1,38 @@
-//! Ticks as the publisher of each server spells them.
+//! Ticks in the encoding that the publisher of each server uses.
 
 use std::ops::Range;
 
 use crate::clock::Schedule;
 use crate::frame::{self, Opcode};
-use crate::plan::{Peer, symbol};
 use crate::tick;
+use crate::workload::{Peer, symbol};
 
-/// Most ticks in one message, where a message can hold many.
+/// Maximum of ticks per message, for servers whose messages hold several.
 const MESSAGE_TICKS_MAX: u16 = 500;
 
-/// The payload's length in the words of NATS, between subject and payload.
+/// The length of the payload in the NATS protocol, between subject and payload.
 const NATS_LENGTH: &[u8] = b" 38\r\n";
-/// A string of the payload's length in MessagePack.
+/// The MessagePack header of a string with the length of the payload.
 const MSGPACK_LENGTH: &[u8] = b"\xd9\x26";
-const _: () = assert!(tick::PAYLOAD_LEN == 38, "both lengths say 38");
+const _: () = assert!(tick::PAYLOAD_LEN == 38, "both constants encode 38");
 
-/// Spells ticks for one server; allocates nothing once its buffers have grown.
+/// Encodes ticks for one server. Allocates nothing once its buffers have grown.
 #[derive(Debug)]
-pub(crate) struct Speller {
+pub(crate) struct TickEncoder {
     peer: Peer,
-    /// The names of all symbols; there is at least one.
+    /// The names of all symbols; never empty.
     symbols: Vec<String>,
     payload: Vec<u8>,
     body: Vec<u8>,
 }
 
-impl Speller {
+impl TickEncoder {
     pub(crate) fn new(peer: Peer, symbols: usize) -> Self {
         let symbols = (0..symbols).map(symbol).collect();
         Self { peer, symbols, payload: Vec::new(), body: Vec::new() }
     }
 
-    /// Appends the ticks of those numbers as they go over the connection.
+    /// Appends the ticks with these numbers, in the bytes that go over the connection.
     pub(crate) fn write(&mut self, numbers: Range<u64>, schedule: &Schedule, out: &mut Vec<u8>) {
         if matches!(self.peer, Peer::Tickwire | Peer::TickwireV2) {
             let mut from = numbers.start;
@@ -48,19 +48,20 @@ impl Speller {
         }
     }
 
-    /// The symbol of a tick; consecutive ones are far apart.
+    /// Returns the symbol of a tick. Consecutive ticks have symbols far apart.
     fn symbol(&self, number: u64) -> &str {
         let count = self.symbols.len() as u64;
         let index = usize::try_from(number % count * 31 % count).expect("it was a length");
         &self.symbols[index]
     }
 
-    /// Appends one tick as a message of its own.
+    /// Appends a message with one tick.
     fn message(&mut self, number: u64, stamp_ns: u64, out: &mut Vec<u8>) {
         self.payload.clear();
         tick::write_payload(stamp_ns, &mut self.payload);
         let mut body = std::mem::take(&mut self.body);
-        let (symbol, payload) = (self.symbol(number).as_bytes(), &self.payload[..]);
+        let symbol = self.symbol(number).as_bytes();
+        let payload = &self.payload[..];
         if self.peer == Peer::Nats {
             for piece in [b"PUB ", symbol, NATS_LENGTH, payload, b"\r\n"] {
                 out.extend_from_slice(piece);
@@ -78,7 +79,7 @@ impl Speller {
         self.body = body;
     }
 
-    /// Appends one message of Tickwire's publishers; at most [`MESSAGE_TICKS_MAX`] ticks.
+    /// Appends a message of a Tickwire publisher with at most [`MESSAGE_TICKS_MAX`] ticks.
     fn trades(&mut self, numbers: Range<u64>, schedule: &Schedule, out: &mut Vec<u8>) {
         let count = u16::try_from(numbers.end - numbers.start).unwrap_or(MESSAGE_TICKS_MAX);
         let mut body = std::mem::take(&mut self.body);
@@ -93,8 +94,8 @@ impl Speller {
     }
 }
 
-/// Appends a trade in MessagePack, `["t", S, seq, t, i, x, p, s, c, z]`, with the payload as its
-/// condition.
+/// Appends a trade in MessagePack, `["t", S, seq, t, i, x, p, s, c, z]`. Its only condition is the
+/// payload.
 fn write_trade(symbol: &str, number: u64, stamp_ns: u64, out: &mut Vec<u8>) {
     let price = 100.0 + (number % 1_000) as f64 / 100.0;
     out.extend_from_slice(b"\x9a\xa1t\xa7");
@@ -115,14 +116,14 @@ fn write_trade(symbol: &str, number: u64, stamp_ns: u64, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::frame::Frame;
-    use crate::tick::{Ticks, read_stamp};
+    use crate::tick::{TickFinder, read_stamp};
     use tickwire_protocol::{Element, Encoding, decode_message};
 
-    /// What `numbers` look like on the wire, unmasked (the mask is zero).
-    fn spelled(peer: Peer, symbols: usize, numbers: Range<u64>) -> (Vec<Vec<u8>>, Schedule) {
+    /// Returns the messages of these ticks, without their masks.
+    fn encoded(peer: Peer, symbols: usize, numbers: Range<u64>) -> (Vec<Vec<u8>>, Schedule) {
         let schedule = Schedule::start(1_000);
         let mut bytes = Vec::new();
-        Speller::new(peer, symbols).write(numbers, &schedule, &mut bytes);
+        TickEncoder::new(peer, symbols).write(numbers, &schedule, &mut bytes);
         let mut messages = Vec::new();
         let mut rest = &bytes[..];
         while !rest.is_empty() {
@@ -130,7 +131,7 @@ mod tests {
                 126 => 4,
                 _ => 2,
             };
-            // The reader is for frames without a mask: take it out.
+            // The decoder is for frames without a mask. The mask is zero, so it is just left out.
             let unmasked = [&[rest[0], rest[1] & 0x7f], &rest[2..header], &rest[header + 4..]];
             let unmasked = unmasked.concat();
             let Some((Frame::Data(body), len)) = frame::first(&unmasked) else {
@@ -143,8 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_reads_the_trades() {
-        let (messages, schedule) = spelled(Peer::Tickwire, 500, 0..1_200);
+    fn a_hub_can_decode_the_trades() {
+        let (messages, schedule) = encoded(Peer::Tickwire, 500, 0..1_200);
         let mut ticks = Vec::new();
         for message in &messages {
             for element in decode_message(message, Encoding::MsgpackArray).unwrap() {
@@ -158,10 +159,10 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_carries_one_stamp_a_tick() {
-        let finder = Ticks::new();
+    fn every_encoding_has_one_stamp_per_tick() {
+        let finder = TickFinder::new();
         for peer in [Peer::Tickwire, Peer::TickwireV2, Peer::Uws, Peer::Ws, Peer::Socketio] {
-            let (messages, schedule) = spelled(peer, 10, 5..8);
+            let (messages, schedule) = encoded(peer, 10, 5..8);
             let all = messages.concat();
             let stamps: Vec<_> = finder.find(&all).map(read_stamp).collect();
             let expected: Vec<_> = (5..8).map(|number| Some(schedule.stamp_ns(number))).collect();
@@ -170,9 +171,9 @@ mod tests {
     }
 
     #[test]
-    fn nats_is_told_the_length() {
+    fn nats_messages_have_the_length_of_the_payload() {
         let mut out = Vec::new();
-        Speller::new(Peer::Nats, 1).write(0..1, &Schedule::start(1), &mut out);
+        TickEncoder::new(Peer::Nats, 1).write(0..1, &Schedule::start(1), &mut out);
         let text = String::from_utf8(out).unwrap();
         let (head, rest) = text.split_once("\r\n").unwrap();
         assert_eq!(head, "PUB SYM0000 38");

@@ -1,4 +1,4 @@
-//! What the system says of a process, from `/proc`.
+//! Processor time and memory of a process, from `/proc`.
 
 use std::fs;
 use std::time::Duration;
@@ -9,16 +9,19 @@ use anyhow::{Context as _, Result};
 /// Linux targets run on (`getconf CLK_TCK`).
 const CLOCK_TICK: Duration = Duration::from_millis(10);
 
-/// What a process has used.
+/// The processor time and memory that a process has used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// Processor time of all its threads, in the program and in the kernel.
+    /// User and system time of all threads.
     pub(crate) cpu: Duration,
-    /// Memory in RAM.
+    /// Resident memory.
     pub(crate) rss_bytes: u64,
 }
 
-/// What process `pid` has used so far.
+/// Reads what process `pid` has used so far.
+///
+/// # Errors
+/// The process has ended, or `/proc` cannot be read.
 pub(crate) fn usage(pid: u32) -> Result<Usage> {
     let read = |file: &str| {
         let path = format!("/proc/{pid}/{file}");
@@ -30,7 +33,8 @@ pub(crate) fn usage(pid: u32) -> Result<Usage> {
     Ok(Usage { cpu, rss_bytes })
 }
 
-/// Processor time in `/proc/PID/stat`. The program's name, in parentheses, may hold anything.
+/// Parses the processor time in `/proc/PID/stat`. The name of the program, in parentheses, may
+/// contain any character.
 fn cpu(stat: &str) -> Option<Duration> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_whitespace().skip(11);
@@ -39,14 +43,14 @@ fn cpu(stat: &str) -> Option<Duration> {
     CLOCK_TICK.checked_mul(user.checked_add(kernel)?)
 }
 
-/// Memory in `/proc/PID/status`; a process that has ended has none.
+/// Parses the resident memory in `/proc/PID/status`; `None` for a process that has ended.
 fn rss(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
     Some(kib * 1024)
 }
 
-/// Time the calling thread has spent on a processor.
+/// Returns the processor time of the calling thread.
 pub(crate) fn thread_cpu() -> Result<Duration> {
     let path = "/proc/thread-self/schedstat";
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
@@ -59,14 +63,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processor_time_is_read_behind_any_name() {
+    fn processor_time_is_parsed_whatever_the_program_is_called() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4 90 0 0 0 250 50 0 0 20 0 11 0 5 1 2";
         assert_eq!(cpu(stat), Some(Duration::from_secs(3)));
         assert_eq!(cpu("7 (a) S 1"), None);
     }
 
     #[test]
-    fn memory_is_read_in_bytes() {
+    fn memory_is_parsed_as_bytes() {
         assert_eq!(rss("Name:\tx\nVmHWM:\t 9 kB\nVmRSS:\t    2048 kB\n"), Some(2 << 20));
         assert_eq!(rss("Name:\tx\nState:\tZ (zombie)\n"), None);
     }
