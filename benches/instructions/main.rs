@@ -114,10 +114,7 @@ impl Case {
         let before = rig.delivered();
         for _ in 0..self.turns {
             let batch = rig.batch();
-            measured(|| {
-                rig.apply(batch);
-                rig.write();
-            });
+            measured(|| rig.turn(batch));
         }
         rig.delivered() - before
     }

@@ -5,11 +5,13 @@
 pub mod frames;
 pub mod processes;
 
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use tickwire_hub::fanout::turn::{self, LogBreak, Received, ShardIo, SocketState};
 use tickwire_hub::fanout::{
-    Batch, FeedId, FrameBuf, Limits, Log, NextWrite, Position, Sequencer, SessionId, Shard,
+    Batch, CloseReason, FeedId, Limits, Log, Position, Sequencer, SessionId, Shard,
 };
 use tickwire_protocol::{
     Channel, Command, Delivery, Encoding, MaxRate, SubscribeRequest, Symbol, Tick, UnixNanos,
@@ -170,7 +172,10 @@ pub struct ShardRig {
     scene: Scene,
     shard: Shard,
     sequencer: Sequencer,
-    frame: FrameBuf,
+    /// What the log holds that the shard has not seen.
+    unseen: Option<Arc<Batch>>,
+    /// Whether sessions are written.
+    writes: bool,
     ticked: usize,
     now: UnixNanos,
 }
@@ -195,27 +200,27 @@ impl ShardRig {
             scene,
             shard: Shard::new(limits, Position::FIRST),
             sequencer: Sequencer::new(scene.symbols, 1),
-            frame: FrameBuf::default(),
+            unseen: None,
+            writes: true,
             ticked: 0,
             now: BEGINNING,
         };
         while rig.ticked < scene.ticks_to_know_all() {
-            rig.turn();
+            rig.next_turn();
         }
         for number in 0..scene.sessions {
             let id = rig.shard.open(FEED, encoding);
             rig.shard.command(id, &Command::Subscribe(scene.subscription(number)));
         }
         for _ in 0..SETTLING_TURNS {
-            rig.turn();
+            rig.next_turn();
         }
         rig
     }
 
-    fn turn(&mut self) {
+    fn next_turn(&mut self) {
         let batch = self.batch();
-        self.apply(batch);
-        self.write();
+        self.turn(batch);
     }
 
     /// The router's part of the next turn.
@@ -226,23 +231,23 @@ impl ShardRig {
         Arc::new(self.sequencer.batch(self.now).unwrap())
     }
 
-    /// Takes a batch in: last values, and what sessions have pending.
+    /// A whole turn: takes a batch in and writes to every session that has something pending.
+    pub fn turn(&mut self, batch: Arc<Batch>) {
+        self.unseen = Some(batch);
+        turn::run(self);
+    }
+
+    /// Takes a batch in without writing: last values, and what sessions have pending.
     pub fn apply(&mut self, batch: Arc<Batch>) {
-        let log_start = batch.first().0.saturating_sub(LOG_TICKS as u64);
-        self.shard.begin_turn(batch.received(), Position(log_start));
-        self.shard.apply(batch);
+        self.writes = false;
+        self.turn(batch);
+        self.writes = true;
     }
 
-    /// Makes the frames of everything that is pending.
+    /// Writes to sessions until nothing is pending.
     pub fn write(&mut self) {
-        for id in self.shard.take_ready() {
-            self.write_session(id);
-        }
-    }
-
-    fn write_session(&mut self, id: SessionId) {
-        while let NextWrite::Frames { .. } = self.shard.next_write(id, &mut self.frame) {
-            black_box(self.frame.frame());
+        while self.shard.has_ready() {
+            turn::run(self);
         }
     }
 
@@ -250,5 +255,62 @@ impl ShardRig {
     #[must_use]
     pub const fn delivered(&self) -> u64 {
         self.shard.stats().ticks_delivered
+    }
+}
+
+impl ShardIo for ShardRig {
+    type Message = Infallible;
+
+    fn shard(&mut self) -> &mut Shard {
+        &mut self.shard
+    }
+
+    fn begin_turn(&mut self) -> UnixNanos {
+        self.now
+    }
+
+    fn log_start(&self) -> Position {
+        Position(self.shard.head().0.saturating_sub(LOG_TICKS as u64))
+    }
+
+    fn log_head(&self) -> Position {
+        self.unseen.as_ref().map_or_else(|| self.shard.head(), |batch| batch.end())
+    }
+
+    fn read_log(
+        &mut self,
+        _: Position,
+        _: usize,
+        into: &mut Vec<Arc<Batch>>,
+    ) -> Result<(), LogBreak> {
+        into.extend(self.unseen.take());
+        Ok(())
+    }
+
+    fn receive(&mut self, _: SessionId) -> Received<Infallible> {
+        Received::Nothing
+    }
+
+    fn handle(&mut self, _: SessionId, message: Infallible) {
+        match message {}
+    }
+
+    fn begin_writing(&mut self) -> bool {
+        self.writes
+    }
+
+    fn flush(&mut self, _: SessionId) -> SocketState {
+        SocketState::Writable
+    }
+
+    fn write(&mut self, _: SessionId, frames: &[u8], _: usize) -> SocketState {
+        black_box(frames);
+        SocketState::Writable
+    }
+
+    fn send_close(&mut self, _: SessionId, _: CloseReason) {}
+
+    fn finish(&mut self, id: SessionId, reason: CloseReason) {
+        self.shard.finish(id, reason);
     }
 }

@@ -1,10 +1,12 @@
 //! The frame writer: whatever is queued in whatever order, a client reads just that, however it is cut.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use tickwire_hub::fanout::turn::{self, LogBreak, Received, ShardIo, SocketState, TurnLimits};
 use tickwire_hub::fanout::{
-    FeedId, FrameBuf, Limits, NextWrite, Position, Sequencer, SessionId, Shard,
+    Batch, CloseReason, FeedId, Limits, Log, Position, Sequencer, SessionId, Shard,
 };
 use tickwire_protocol::{Command, Encoding, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
 use tungstenite::Message;
@@ -27,49 +29,62 @@ enum Sent {
 
 struct Session {
     id: SessionId,
-    encoding: Encoding,
     peer: Peer,
     expected: VecDeque<Sent>,
 }
 
-/// Takes the bytes as decisions: what is queued for two sessions that are owed the same ticks, and when
+/// A shard with two sessions, of which one is written at a time.
+struct Hub {
+    shard: Shard,
+    log: Log,
+    encoding: Encoding,
+    sessions: Vec<Session>,
+    /// The session that is written in a turn, if any, and how many writes it gets.
+    writes: Option<(usize, u8)>,
+    /// What has been written in this turn.
+    written: Vec<u8>,
+}
+
+/// Takes the bytes as decisions: what is queued for two sessions that want the same ticks, and when
 /// it is written.
 pub(crate) fn check(bytes: &[u8]) {
     let mut input = Input(bytes);
     let seed = u64::from(input.number());
     let message_bytes = 4_100 + usize::from(input.number()) % (65_535 - 4_100);
-    let mut shard = Shard::new(limits(message_bytes), Position::FIRST);
     let encoding = [Encoding::Json, Encoding::MsgpackArray][usize::from(input.byte() % 2)];
-    let mut sessions = [seed, seed + 1].map(|seed| subscribe(&mut shard, encoding, seed));
+    let mut hub = Hub::new(limits(message_bytes), encoding);
+    hub.subscribe(seed);
+    hub.subscribe(seed + 1);
     let mut sequencer = Sequencer::new(64, 1);
-    let mut frame = FrameBuf::default();
     let mut published = 0;
     while !input.is_empty() {
         let session = usize::from(input.byte() % 2);
         match input.byte() % 4 {
             0 => {
                 let length = length(&mut input);
-                queue_message(&mut shard, &mut sessions[session], length);
+                hub.queue_message(session, length);
             }
             1 | 2 => {
                 let count = u64::from(input.number() % 500).min(TICKS_MAX - published);
                 let trades = (0..count).map(|number| trade(published + number, input.byte()));
                 assert_eq!(sequencer.take(FEED, trades.collect()), 0);
                 if let Some(batch) = sequencer.batch(UnixNanos(0)) {
-                    shard.apply(Arc::new(batch));
+                    hub.log.append(Arc::new(batch));
+                    hub.turn(None);
                 }
-                for session in &mut sessions {
+                for session in &mut hub.sessions {
                     session.expected.extend((published..published + count).map(Sent::Trade));
                 }
                 published += count;
             }
-            _ => write(&mut shard, &mut sessions[session], &mut frame, input.byte()),
+            _ => hub.write(session, input.byte()),
         }
     }
-    for session in &mut sessions {
-        write(&mut shard, session, &mut frame, u8::MAX);
-        write(&mut shard, session, &mut frame, u8::MAX);
-        assert!(session.expected.is_empty(), "not sent: {:?}", session.expected);
+    for session in 0..hub.sessions.len() {
+        hub.write(session, u8::MAX);
+        hub.write(session, u8::MAX);
+        let expected = &hub.sessions[session].expected;
+        assert!(expected.is_empty(), "not sent: {expected:?}");
     }
 }
 
@@ -88,14 +103,128 @@ fn limits(message_bytes: usize) -> Limits {
     }
 }
 
-fn subscribe(shard: &mut Shard, encoding: Encoding, seed: u64) -> Session {
-    let id = shard.open(FEED, encoding);
-    let all = br#"{"action":"subscribe","trades":["*"],"snapshot":false}"#;
-    shard.command(id, &Command::from_json(all).expect("it is a command"));
-    let mut session = Session { id, encoding, peer: Peer::new(seed), expected: VecDeque::new() };
-    let mut frame = FrameBuf::default();
-    write(shard, &mut session, &mut frame, 1); // the answer
-    session
+impl Hub {
+    fn new(limits: Limits, encoding: Encoding) -> Self {
+        Self {
+            shard: Shard::new(limits, Position::FIRST),
+            log: Log::new(usize::MAX, usize::MAX),
+            encoding,
+            sessions: Vec::new(),
+            writes: None,
+            written: Vec::new(),
+        }
+    }
+
+    fn subscribe(&mut self, seed: u64) {
+        let id = self.shard.open(FEED, self.encoding);
+        let all = br#"{"action":"subscribe","trades":["*"],"snapshot":false}"#;
+        self.shard.command(id, &Command::from_json(all).expect("it is a command"));
+        self.sessions.push(Session { id, peer: Peer::new(seed), expected: VecDeque::new() });
+        self.write(self.sessions.len() - 1, 1); // the answer
+    }
+
+    /// Queues a message whose bytes are no array, so that it is told from ticks.
+    fn queue_message(&mut self, session: usize, length: usize) {
+        let session = &mut self.sessions[session];
+        self.shard.message(session.id, self.encoding, &vec![b'x'; length]);
+        session.expected.push_back(Sent::Message(length));
+    }
+
+    fn turn(&mut self, writes: Option<(usize, u8)>) {
+        self.writes = writes;
+        for session in &self.sessions {
+            self.shard.writable(session.id);
+        }
+        turn::run(self);
+    }
+
+    /// Writes to a session at most so often, and has its peer read.
+    fn write(&mut self, session: usize, times: u8) {
+        self.turn(Some((session, times)));
+        let encoding = self.encoding;
+        let session = &mut self.sessions[session];
+        for message in session.peer.read(&std::mem::take(&mut self.written)) {
+            session.take(encoding, &message);
+        }
+    }
+}
+
+impl Session {
+    fn take(&mut self, encoding: Encoding, message: &Message) {
+        let bytes = payload(message);
+        if bytes.iter().all(|byte| *byte == b'x') {
+            let sent = self.expected.pop_front();
+            return assert_eq!(sent, Some(Sent::Message(bytes.len())));
+        }
+        for tick in ticks(elements(message, encoding)) {
+            let TickData::Trade(trade) = tick.data else { panic!("not a trade: {tick:?}") };
+            assert_eq!(self.expected.pop_front(), Some(Sent::Trade(trade.id)));
+        }
+    }
+}
+
+impl ShardIo for Hub {
+    type Message = Infallible;
+
+    fn shard(&mut self) -> &mut Shard {
+        &mut self.shard
+    }
+
+    fn limits(&self) -> TurnLimits {
+        let times = self.writes.map_or(0, |(_, times)| times);
+        TurnLimits { writes_per_session: usize::from(times), ..TurnLimits::DEFAULT }
+    }
+
+    fn begin_turn(&mut self) -> UnixNanos {
+        UnixNanos(0)
+    }
+
+    fn log_start(&self) -> Position {
+        self.log.start()
+    }
+
+    fn log_head(&self) -> Position {
+        self.log.head()
+    }
+
+    fn read_log(
+        &mut self,
+        from: Position,
+        batches_max: usize,
+        into: &mut Vec<Arc<Batch>>,
+    ) -> Result<(), LogBreak> {
+        Ok(self.log.read(from, batches_max, into)?)
+    }
+
+    fn receive(&mut self, _: SessionId) -> Received<Infallible> {
+        Received::Nothing
+    }
+
+    fn handle(&mut self, _: SessionId, message: Infallible) {
+        match message {}
+    }
+
+    fn begin_writing(&mut self) -> bool {
+        self.writes.is_some()
+    }
+
+    fn flush(&mut self, id: SessionId) -> SocketState {
+        let is_written = self.writes.is_some_and(|(session, _)| self.sessions[session].id == id);
+        if is_written { SocketState::Writable } else { SocketState::Blocked }
+    }
+
+    fn write(&mut self, _: SessionId, frames: &[u8], _: usize) -> SocketState {
+        self.written.extend_from_slice(frames);
+        SocketState::Writable
+    }
+
+    fn send_close(&mut self, id: SessionId, reason: CloseReason) {
+        panic!("session {id:?} does not end: {reason:?}");
+    }
+
+    fn finish(&mut self, id: SessionId, reason: CloseReason) {
+        panic!("session {id:?} is not slow: {reason:?}");
+    }
 }
 
 /// Mostly short, often where a header takes another form.
@@ -108,41 +237,8 @@ fn length(input: &mut Input<'_>) -> usize {
     }
 }
 
-/// A message whose bytes are no array, so that it is told from ticks.
-fn queue_message(shard: &mut Shard, session: &mut Session, length: usize) {
-    shard.message(session.id, session.encoding, &vec![b'x'; length]);
-    session.expected.push_back(Sent::Message(length));
-}
-
 fn trade(id: u64, symbol: u8) -> Tick {
     let symbol = Symbol::new(&format!("S{}", symbol % 32)).expect("it is a symbol");
     let data = TickData::Trade(Trade { id, ..Trade::default() });
     Tick { symbol, seq: Seq(0), time: UnixNanos(1), data }
-}
-
-/// Writes so often at the most, and has the peer read.
-fn write(shard: &mut Shard, session: &mut Session, frame: &mut FrameBuf, times: u8) {
-    let mut written = Vec::new();
-    for _ in 0..times {
-        match shard.next_write(session.id, frame) {
-            NextWrite::Frames { .. } => written.extend_from_slice(frame.frame()),
-            NextWrite::Idle => break,
-            other => panic!("nobody is slow or ends here: {other:?}"),
-        }
-    }
-    for message in session.peer.read(&written) {
-        take(session, &message);
-    }
-}
-
-fn take(session: &mut Session, message: &Message) {
-    let bytes = payload(message);
-    if bytes.iter().all(|byte| *byte == b'x') {
-        let sent = session.expected.pop_front();
-        return assert_eq!(sent, Some(Sent::Message(bytes.len())));
-    }
-    for tick in ticks(elements(message, session.encoding)) {
-        let TickData::Trade(trade) = tick.data else { panic!("not a trade: {tick:?}") };
-        assert_eq!(session.expected.pop_front(), Some(Sent::Trade(trade.id)));
-    }
 }

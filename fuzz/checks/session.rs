@@ -6,11 +6,12 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use tickwire_hub::Reader;
+use tickwire_hub::fanout::turn::{self, LogBreak, Received, ShardIo, SocketState, TurnLimits};
 use tickwire_hub::fanout::{
-    CloseReason, FeedId, FrameBuf, Limits, Log, NextWrite, Position, Sequencer, SessionId, Shard,
+    Batch, CloseReason, FeedId, Limits, Log, Position, Sequencer, SessionId, Shard,
 };
 use tickwire_protocol::{
-    Command, CommandError, Encoding, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
+    Command, CommandError, Encoding, ErrorCode, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
 };
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -21,7 +22,7 @@ use super::peer::{Peer, elements};
 
 const FEED: FeedId = FeedId(0);
 const COMMAND_BYTES_MAX: usize = 1_024;
-/// Answers pending above which commands wait.
+/// Answers pending above which commands wait: few, so that they do.
 const ANSWERS_BYTES_MAX: usize = 2_048;
 /// The largest answer: to a subscription with as many names as there may be, snapshot included.
 const ANSWER_BYTES_MAX: usize = 16 * 1_024;
@@ -37,11 +38,11 @@ pub(crate) fn check(bytes: &[u8]) {
     let mut hub = Hub::new(u64::from(input.number()));
     while !input.is_empty() {
         hub.happens(&mut input);
-        hub.turn();
+        turn::run(&mut hub);
         hub.is_bounded();
     }
     hub.begin(Encoding::Json);
-    hub.shard.begin_turn(hub.now(), hub.log.start());
+    turn::run(&mut hub);
     let stats = hub.shard.stats();
     assert_eq!((stats.backlog_ticks, stats.control_bytes), (0, 0), "nothing is kept for the dead");
     assert_eq!((stats.subscriptions, hub.shard.sessions()), (0, 1));
@@ -52,7 +53,6 @@ struct Hub {
     shard: Shard,
     log: Log,
     sequencer: Sequencer,
-    frame: FrameBuf,
     now_ms: u64,
     session: SessionId,
     reader: Reader,
@@ -62,6 +62,10 @@ struct Hub {
     seed: u64,
     /// Writes the socket takes before it blocks.
     room: u8,
+    /// The close that ends the session, once all is written.
+    close: Option<CloseReason>,
+    /// Whether ages are checked in the next turn.
+    checks_ages: bool,
 }
 
 /// Bytes on their way to the hub, and what its library answers by itself.
@@ -91,7 +95,6 @@ impl Hub {
             shard,
             log: Log::new(1 << 20, LOG_TICKS_MAX),
             sequencer: Sequencer::new(64, 1),
-            frame: FrameBuf::default(),
             now_ms: 1_000,
             session,
             reader: Reader::new(COMMAND_BYTES_MAX, Vec::new()),
@@ -100,6 +103,8 @@ impl Hub {
             encoding,
             seed,
             room: u8::MAX,
+            close: None,
+            checks_ages: false,
         }
     }
 
@@ -131,8 +136,7 @@ impl Hub {
             }
             _ => {
                 self.now_ms += u64::from(input.byte()) * 10;
-                self.shard.begin_turn(self.now(), self.log.start());
-                self.shard.check_ages();
+                self.checks_ages = true;
             }
         }
     }
@@ -144,85 +148,6 @@ impl Hub {
         if let Some(batch) = self.sequencer.batch(self.now()) {
             self.log.append(Arc::new(batch));
         }
-    }
-
-    /// A turn, in the order of a shard's.
-    fn turn(&mut self) {
-        self.shard.begin_turn(self.now(), self.log.start());
-        self.read();
-        let mut batches = Vec::new();
-        if let Err(fell_out) = self.log.read(self.shard.head(), usize::MAX, &mut batches) {
-            self.shard.fell_out(fell_out.start);
-        }
-        batches.into_iter().for_each(|batch| self.shard.apply(batch));
-        self.shard.shed_load();
-        for id in self.shard.take_lagged() {
-            self.shard.finish(id, CloseReason::SlowClient);
-        }
-        for id in self.shard.take_ready() {
-            self.serve(id);
-        }
-        if let Some(id) = self.shard.next_catching_up() {
-            self.serve(id); // once a turn: it goes on in the next
-        }
-    }
-
-    fn serve(&mut self, id: SessionId) {
-        if self.shard.is_ready(id) {
-            self.write(id); // it has not closed since
-        }
-    }
-
-    /// Reads until there is nothing more, or the answers must be fetched first.
-    fn read(&mut self) {
-        while self.shard.control_bytes(self.session) <= ANSWERS_BYTES_MAX {
-            match self.reader.read(&mut self.socket) {
-                Ok(Message::Text(text)) => self.command(Command::from_json(text.as_bytes())),
-                Ok(Message::Binary(bytes)) => self.command(Command::from_msgpack(&bytes)),
-                Ok(_) => self.shard.wake(self.session), // perhaps there is a pong to be written
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => return self.begin(self.encoding),
-            }
-        }
-    }
-
-    fn command(&mut self, command: Result<Command, CommandError>) {
-        match command {
-            Ok(command) => self.shard.command(self.session, &command),
-            Err(error) => self.shard.reject(self.session, error.id, &error.problem),
-        }
-    }
-
-    fn write(&mut self, id: SessionId) {
-        let mut written = std::mem::take(&mut self.socket.answers);
-        loop {
-            if self.room == 0 {
-                self.shard.blocked(id);
-                break;
-            }
-            self.room = self.room.saturating_sub(1);
-            match self.shard.next_write(id, &mut self.frame) {
-                NextWrite::Frames { .. } => written.extend_from_slice(self.frame.frame()),
-                NextWrite::Idle => break,
-                NextWrite::Later => {
-                    self.shard.requeue(id);
-                    break;
-                }
-                NextWrite::Lagged => self.shard.finish(id, CloseReason::SlowClient),
-                NextWrite::Ended(reason) => {
-                    self.close(reason, written);
-                    return self.begin(self.encoding);
-                }
-            }
-        }
-        self.peer_reads(&written);
-    }
-
-    fn close(&mut self, reason: CloseReason, mut written: Vec<u8>) {
-        let code = CloseCode::from(reason.code());
-        self.reader.close(&mut self.socket, CloseFrame { code, reason: reason.label().into() });
-        written.append(&mut self.socket.answers);
-        self.peer_reads(&written);
     }
 
     fn peer_reads(&mut self, written: &[u8]) {
@@ -246,6 +171,7 @@ impl Hub {
         self.socket = Socket::default();
         self.peer = Peer::new(self.seed);
         self.room = u8::MAX;
+        self.close = None;
     }
 
     fn is_bounded(&self) {
@@ -260,6 +186,113 @@ impl Hub {
         let answers = stats.control_bytes;
         assert!(answers <= ANSWERS_BYTES_MAX + ANSWER_BYTES_MAX, "{answers} bytes of answers");
         assert!(stats.subscriptions <= NAMES_MAX, "{} names", stats.subscriptions);
+    }
+}
+
+impl ShardIo for Hub {
+    type Message = Result<Command, CommandError>;
+
+    fn shard(&mut self) -> &mut Shard {
+        &mut self.shard
+    }
+
+    fn limits(&self) -> TurnLimits {
+        TurnLimits { session_control_bytes: ANSWERS_BYTES_MAX, ..TurnLimits::DEFAULT }
+    }
+
+    fn begin_turn(&mut self) -> UnixNanos {
+        self.now()
+    }
+
+    fn log_start(&self) -> Position {
+        self.log.start()
+    }
+
+    fn log_head(&self) -> Position {
+        self.log.head()
+    }
+
+    fn read_log(
+        &mut self,
+        from: Position,
+        batches_max: usize,
+        into: &mut Vec<Arc<Batch>>,
+    ) -> Result<(), LogBreak> {
+        Ok(self.log.read(from, batches_max, into)?)
+    }
+
+    fn take_input(&mut self) {
+        turn::read_session(self, self.session);
+    }
+
+    fn receive(&mut self, id: SessionId) -> Received<Self::Message> {
+        while id == self.session && self.close.is_none() {
+            match self.reader.read(&mut self.socket) {
+                Ok(Message::Text(text)) => {
+                    return Received::Message(Command::from_json(text.as_bytes()));
+                }
+                Ok(Message::Binary(bytes)) => {
+                    return Received::Message(Command::from_msgpack(&bytes));
+                }
+                Ok(_) => self.shard.wake(id), // perhaps there is a pong to be written
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => self.begin(self.encoding),
+            }
+        }
+        Received::Nothing
+    }
+
+    fn handle(&mut self, id: SessionId, command: Self::Message) {
+        match command {
+            Ok(command) => self.shard.command(id, &command),
+            Err(CommandError { id: number, problem }) => {
+                self.shard.refuse(id, number, ErrorCode::InvalidSyntax, problem.to_string());
+            }
+        }
+    }
+
+    fn transport_bytes(&self, _: SessionId) -> usize {
+        self.socket.answers.len()
+    }
+
+    fn flush(&mut self, id: SessionId) -> SocketState {
+        if id != self.session {
+            return SocketState::Closed;
+        }
+        if self.room == 0 {
+            return SocketState::Blocked;
+        }
+        self.room -= 1;
+        if let Some(reason) = self.close {
+            let code = CloseCode::from(reason.code());
+            self.reader.close(&mut self.socket, CloseFrame { code, reason: reason.label().into() });
+        }
+        let answers = std::mem::take(&mut self.socket.answers);
+        self.peer_reads(&answers);
+        if self.close.is_some() {
+            self.begin(self.encoding);
+            return SocketState::Closed;
+        }
+        SocketState::Writable
+    }
+
+    fn write(&mut self, _: SessionId, frames: &[u8], _: usize) -> SocketState {
+        self.peer_reads(frames);
+        SocketState::Writable
+    }
+
+    fn send_close(&mut self, _: SessionId, reason: CloseReason) {
+        self.close = Some(reason);
+    }
+
+    fn finish(&mut self, id: SessionId, reason: CloseReason) {
+        self.shard.finish(id, reason);
+    }
+
+    fn run_timers(&mut self) {
+        if std::mem::take(&mut self.checks_ages) {
+            turn::check_ages(self);
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub use sequencer::{
     Sequencer,
 };
 pub use session::{Acks, CloseReason, SessionId};
-pub use shard::{DISK_READS_MAX, Limits, NextWrite, Shard, Stats};
+pub use shard::{DISK_READS_MAX, Limits, NextWrite, Shard, Stats, turn};
 
 use std::fmt;
 

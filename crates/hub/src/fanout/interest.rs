@@ -48,6 +48,11 @@ impl PendingInterest {
         self.topics.push(topic);
     }
 
+    /// Whether there may be changes to take.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.topics.is_empty()
+    }
+
     /// Returns the net changes since the last call. The changes of one interest may be in several
     /// parts.
     pub(super) fn take(&mut self, topics: &mut Topics) -> Vec<InterestChange> {

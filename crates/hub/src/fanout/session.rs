@@ -9,6 +9,7 @@ use super::FeedId;
 use super::backlog::Backlog;
 use super::catch_up::CatchUp;
 use super::latest::Latest;
+use super::shard::InputState;
 use super::subscriber::LaneId;
 use super::topics::LocalId;
 
@@ -105,15 +106,6 @@ impl CloseReason {
         }
     }
 
-    /// Whether the same client may come back and be served.
-    #[must_use]
-    pub const fn retry(self) -> bool {
-        !matches!(
-            self,
-            Self::Protocol | Self::NotUtf8 | Self::TooBig | Self::AuthFailed | Self::NotAllowed
-        )
-    }
-
     /// The error element that precedes the close, if there is one.
     #[must_use]
     pub const fn error(self) -> Option<ErrorCode> {
@@ -201,6 +193,8 @@ pub(crate) struct Session {
     pub(crate) on_lag: OnLag,
     /// It is told positions.
     pub(crate) pos: bool,
+    /// What has it read next.
+    pub(crate) input: InputState,
     /// Where it has come to in the log, while it catches up.
     pub(crate) catch_up: Option<Box<CatchUp>>,
 }
@@ -240,6 +234,7 @@ impl Session {
             blocked_since: UnixNanos::default(),
             on_lag: OnLag::default(),
             pos: false,
+            input: InputState::default(),
             catch_up: None,
         }
     }

@@ -1,9 +1,4 @@
-//! The connections of one core, and what they still have to be sent.
-//!
-//! The order of calls in a turn: [`Shard::begin_turn`], [`Shard::command`] for what was read,
-//! [`Shard::apply`] for every new batch, [`Shard::take_lagged`] and [`Shard::finish`], then for
-//! every session of [`Shard::take_ready`] a loop of [`Shard::next_write`], and the same for
-//! [`Shard::next_catching_up`] as long as there is time.
+//! The sessions of one core, and what they still have to be sent. [`turn::run`] drives a shard.
 
 mod answers;
 mod apply;
@@ -15,9 +10,11 @@ mod history;
 mod lag;
 #[cfg(test)]
 mod tests;
+pub mod turn;
 mod write;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use slab::Slab;
 use tickwire_protocol::{Channel, Control, Encoding, PerChannel, Symbol, Tick, UnixNanos};
@@ -29,10 +26,12 @@ use super::subscriber::{SESSIONS_MAX, Subscriber};
 use super::topics::{Topic, Topics};
 use super::view::View;
 use super::wheel::Wheel;
-use super::{CloseReason, FeedId, FrameBuf, InterestChange, Position, SessionId, frame};
+use super::{Batch, CloseReason, FeedId, FrameBuf, InterestChange, Position, SessionId, frame};
 use lag::Lagged;
+use turn::InputQueue;
 
 pub use disk_reads::DISK_READS_MAX;
+pub(super) use turn::InputState;
 pub use write::NextWrite;
 
 /// Bounds of one shard.
@@ -89,7 +88,7 @@ pub struct Stats {
     pub replays: u64,
 }
 
-/// The connections of one core. See the module for the order of calls.
+/// The sessions of one core, and what they still have to be sent. [`turn::run`] drives it.
 #[derive(Debug)]
 pub struct Shard {
     limits: Limits,
@@ -129,6 +128,13 @@ pub struct Shard {
     unseen_until: Position,
     now: UnixNanos,
     stats: Stats,
+    input: InputQueue,
+    /// Where a round of writing begins, so that no session is always last.
+    rotation: usize,
+    /// Kept for its memory: the frame that is being written.
+    frame: Option<FrameBuf>,
+    /// Kept for its memory: batches that are being applied.
+    batches: Vec<Arc<Batch>>,
 }
 
 /// Sessions to be written, each once; it may hold some that have closed in this turn.
@@ -174,6 +180,10 @@ impl Shard {
             unseen_until: Position(0),
             now: UnixNanos::default(),
             stats: Stats::default(),
+            input: InputQueue::default(),
+            rotation: 0,
+            frame: None,
+            batches: Vec::new(),
             limits,
         }
     }
@@ -210,7 +220,7 @@ impl Shard {
 
     /// A turn begins: the time it counts as, and where the log begins by now. Sessions whose slot has
     /// come are ready.
-    pub fn begin_turn(&mut self, now: UnixNanos, log_start: Position) {
+    pub(crate) fn begin_turn(&mut self, now: UnixNanos, log_start: Position) {
         self.now = self.now.max(now);
         self.view.trim(log_start);
         if !self.closed.is_empty() {
@@ -247,6 +257,7 @@ impl Shard {
         self.forget_names(id);
         self.end_catch_up(id);
         self.hot[id.slot()] = Hot { feed: Feed::Deaf, ..Hot::default() };
+        self.sessions[id.slot()].input = InputState::default();
         self.lagged.retain(|lagged| lagged.id != id);
         self.closed.push(id);
     }
@@ -318,6 +329,13 @@ impl Shard {
     #[must_use]
     pub fn control_bytes(&self, id: SessionId) -> usize {
         self.sessions.get(id.slot()).map_or(0, |session| session.control_bytes)
+    }
+
+    /// Whether a session has fetched enough of its answers to be sent more, and all sessions together
+    /// have too.
+    pub(crate) fn may_take_commands(&self, id: SessionId, bytes_max: usize) -> bool {
+        self.control_bytes(id) <= bytes_max
+            && self.stats.control_bytes <= self.limits.controls_bytes
     }
 
     fn queue_frames(&mut self, id: SessionId, frames: Vec<u8>) {

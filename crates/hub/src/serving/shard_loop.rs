@@ -1,15 +1,14 @@
 //! The loop around a [`Shard`]: one thread that owns its connections and does their I/O.
 //!
-//! A turn: what was read and who came, then batches until there are no more (or 1,024, or 5 ms have
-//! passed), then one write for every session that has something pending. While it writes, new
-//! batches gather, so throughput rises with load and latency stays bounded.
+//! The order of a turn is that of [`turn::run`]. While sessions are written, new batches gather, so
+//! throughput rises with load and latency stays bounded.
 
 mod connection;
 mod drain;
 mod login;
 mod pacing;
-mod reading;
 mod requests;
+mod shard_io;
 mod timers;
 mod transport;
 mod writing;
@@ -26,14 +25,12 @@ use tickwire_protocol::{Tick, UnixNanos};
 use crate::access::keys::Keys;
 use crate::clock;
 use crate::config::Config;
-use crate::fanout::{
-    Acks, Batch, CloseReason, FeedId, FrameBuf, Limits, Position, SessionId, Shard,
-};
+use crate::fanout::{Acks, CloseReason, FeedId, Limits, Position, SessionId, Shard, turn};
 use crate::serving::history_reader::HistoryReaderHandle;
 use crate::serving::new_connection::{BareStream, NewConnection, PendingSession};
 use crate::serving::session_protocol::SessionProtocol;
 use crate::serving::shard_handle::{DiskReadReply, Inbox, ShardHandle, ShardId};
-use crate::serving::shard_query::{QUERIES_MAX, QUERIES_PER_TURN, ShardQuery};
+use crate::serving::shard_query::{QUERIES_MAX, ShardQuery};
 use crate::serving::timeline::Timeline;
 use crate::state::feeds::Feeds;
 use crate::state::lifecycle::Lifecycle;
@@ -43,19 +40,13 @@ pub use connection::Reader;
 use connection::{Connection, Stage};
 use drain::Drain;
 use pacing::Pacing;
-use reading::CONTROLS_BYTES;
 use transport::Transport;
 use writing::CLOSE_TIME_MAX;
 
-/// Batches applied before writing, at the most.
-const BATCHES_PER_TURN: usize = 1024;
-/// Batches applied between two looks at the clock.
-const BATCHES_PER_LOOK: usize = 64;
-/// Time spent on batches before writing, at the most. What is left would have to wait for a whole round
-/// of writing, so this is for catching up after a pause, not for every turn.
-const BATCH_TIME_MAX: Duration = Duration::from_millis(5);
 /// Longest sleep while ticks come that nobody wants at once.
 const DOZE_MAX: Duration = Duration::from_millis(10);
+/// Events taken from the kernel at once.
+const EVENTS_AT_ONCE: usize = 1_024;
 /// Token of the waker; connections have their slot.
 const WAKER: Token = Token(usize::MAX);
 
@@ -117,6 +108,7 @@ pub(crate) fn spawn(
     let task = ShardTask {
         core,
         poll: prepared.poll,
+        events: Events::with_capacity(EVENTS_AT_ONCE),
         waker: prepared.waker,
         inbox,
         arrived: Vec::new(),
@@ -124,11 +116,9 @@ pub(crate) fn spawn(
         queries: VecDeque::new(),
         disk_index_version: 0,
         connections: Vec::new(),
-        frame: FrameBuf::default(),
-        batches: Vec::new(),
-        unread: Vec::new(),
-        reading_until: now,
-        paused: Vec::new(),
+        turn_began: now,
+        phase_began: now,
+        phase_ends: now,
         id,
         handle: timeline.shards[id.shard].clone(),
         timeline,
@@ -140,7 +130,6 @@ pub(crate) fn spawn(
         ticks_came: false,
         feeds_version: 0,
         closed_sessions: 0,
-        rotation: 0,
         pacing: Pacing::default(),
         drain: None,
         context,
@@ -163,7 +152,7 @@ fn limits(context: &ShardContext, timeline: &Timeline) -> Limits {
         waiting_topics: config.waiting_topics_max,
         backlog_ticks: config.backlog_ticks_max,
         backlogs_ticks: config.total_backlog_ticks_max as u64 / shards as u64,
-        controls_bytes: CONTROLS_BYTES,
+        controls_bytes: turn::SHARD_CONTROL_BYTES,
         backlog_age_ns: u64::try_from(config.backlog_age_max.as_nanos()).unwrap_or(u64::MAX),
         message_bytes: config.message_size_max.as_usize(),
     }
@@ -172,6 +161,7 @@ fn limits(context: &ShardContext, timeline: &Timeline) -> Limits {
 struct ShardTask {
     core: Shard,
     poll: Poll,
+    events: Events,
     waker: Arc<ShardWaker>,
     inbox: Inbox,
     arrived: Vec<NewConnection>,
@@ -180,20 +170,16 @@ struct ShardTask {
     disk_index_version: u64,
     /// By slot of the session.
     connections: Vec<Option<Box<Connection>>>,
-    frame: FrameBuf,
-    batches: Vec<Arc<Batch>>,
-    /// Sessions that may have more to read although no event will tell, each once.
-    unread: Vec<SessionId>,
-    /// Reads that begin later than this wait for the next turn.
-    reading_until: Instant,
-    /// Sessions whose commands wait until answers have been fetched, each once.
-    paused: Vec<SessionId>,
     id: ShardId,
     handle: Arc<ShardHandle>,
     /// The timeline that it follows.
     timeline: Arc<Timeline>,
-    /// The turn's monotonic time.
+    /// The turn's monotonic time; read again amid a long round of writing.
     now: Instant,
+    turn_began: Instant,
+    phase_began: Instant,
+    /// When the phase of the turn that is bounded by time has had its share.
+    phase_ends: Instant,
     next_sweep: Instant,
     /// When all connections were looked at last.
     swept: Instant,
@@ -206,8 +192,6 @@ struct ShardTask {
     feeds_version: u64,
     /// [`Keys::closed_sessions`](crate::access::keys::Keys::closed_sessions) at the last check of all sessions.
     closed_sessions: u64,
-    /// Where writing begins in the next turn, so that no session is always last.
-    rotation: usize,
     pacing: Pacing,
     /// The hub goes away: every connection will have a deadline.
     drain: Option<Drain>,
@@ -216,30 +200,19 @@ struct ShardTask {
 
 impl ShardTask {
     fn run(mut self) {
-        let mut events = Events::with_capacity(1024);
-        self.take_up_past();
+        turn::take_up_log(&mut self);
+        self.handle.head.set(self.core.head().0);
         while !self.has_ended() {
             let timeout = self.time_to_sleep();
-            let polled = self.poll.poll(&mut events, Some(timeout));
+            let polled = self.poll.poll(&mut self.events, Some(timeout));
             self.waker.is_awake();
             if let Err(error) = polled
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, shard = %self.id, "cannot wait for events");
             }
-            self.turn(&mut events);
+            self.turn();
         }
-    }
-
-    /// Applies what the log holds from an earlier life of the hub, before anybody is served: it is nobody's
-    /// news.
-    fn take_up_past(&mut self) {
-        while self.is_behind() {
-            self.now = clock::monotonic();
-            self.core.begin_turn(self.wall(), self.timeline.log.start());
-            self.follow_log();
-        }
-        self.handle.head.set(self.core.head().0);
     }
 
     /// How long there is nothing to do. In a rest, and while nobody is in a hurry, ticks need not wake
@@ -277,7 +250,7 @@ impl ShardTask {
 
     fn has_work(&self) -> bool {
         self.core.has_ready()
-            || !self.unread.is_empty()
+            || self.core.has_unread()
             || !self.arrived.is_empty()
             || !self.answers.is_empty()
             || !self.queries.is_empty()
@@ -286,38 +259,13 @@ impl ShardTask {
             || (self.drain.is_none() && self.context.lifecycle.is_draining())
     }
 
-    fn turn(&mut self, events: &mut Events) {
-        self.now = clock::monotonic();
-        let began = self.now;
-        self.core.begin_turn(self.wall(), self.timeline.log.start());
-        if !self.core.is_eager() {
-            self.follow_log(); // it was not woken for ticks, and commands ask for what is now
-        }
-        self.take_disk_reads();
-        self.allow_reading();
-        self.read_unread();
-        self.handle_events(events);
-        self.accept();
-        self.follow_keys();
-        self.follow_feeds();
-        self.follow_log();
-        self.answer_queries();
-        self.core.shed_load();
-        self.end_lagged();
-        if self.pacing.rest(self.now).is_none() {
-            self.write_ready(events);
-            self.submit_disk_reads();
-            let ended = clock::monotonic();
-            self.pacing.end_round(ended, ended - began, !self.core.has_ready());
-        }
-        self.resume_paused();
-        self.run_timers();
-        self.context.topics.apply(self.id.timeline, &self.core.take_interest_changes());
+    fn turn(&mut self) {
+        turn::run(self);
         self.handle.head.set(self.core.head().0);
         let metrics = &self.handle.metrics;
         metrics.publish(&self.core.stats());
         metrics.sessions.set(self.core.sessions() as u64);
-        metrics.turn_seconds.observe((clock::monotonic() - began).as_secs_f64());
+        metrics.turn_seconds.observe((clock::monotonic() - self.turn_began).as_secs_f64());
     }
 
     /// The time in its market: everything in a delayed one happens as if it were that time.
@@ -325,12 +273,17 @@ impl ShardTask {
         self.timeline.shows_until(clock::wall())
     }
 
+    fn get(&self, id: SessionId) -> Option<&Connection> {
+        self.connections.get(id.0 as usize)?.as_deref()
+    }
+
     fn connection(&mut self, id: SessionId) -> Option<&mut Connection> {
         self.connections.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
-    fn handle_events(&mut self, events: &Events) {
-        for event in events {
+    fn handle_events(&mut self) {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
             if event.token() == WAKER {
                 continue;
             }
@@ -342,40 +295,10 @@ impl ShardTask {
                 self.core.writable(id);
             }
             if event.is_readable() || event.is_error() {
-                self.read(id);
+                turn::read_session(self, id);
             }
         }
-    }
-
-    /// Takes what was read from disk, and notes what is there.
-    fn take_disk_reads(&mut self) {
-        let Some(history) = &self.context.history else { return };
-        if let Some(disk_index) = history.disk_index_since(&mut self.disk_index_version) {
-            self.core.set_disk_index(disk_index);
-        }
-        for DiskReadReply { request, found } in
-            self.answers.drain(..).chain(self.inbox.disk_reads.try_iter())
-        {
-            self.core.complete_disk_read(request, found);
-        }
-    }
-
-    /// Asks for what sessions need from disk.
-    fn submit_disk_reads(&mut self) {
-        for request in self.core.take_disk_reads() {
-            let history = self.context.history.as_ref();
-            if !history.is_some_and(|history| history.ask(self.handle.clone(), request)) {
-                self.core.complete_disk_read(request, None);
-            }
-        }
-    }
-
-    /// Answers some queries of the HTTP API: however many there are, they must not delay sessions.
-    fn answer_queries(&mut self) {
-        let some = self.queries.len().min(QUERIES_PER_TURN);
-        for query in self.queries.drain(..some) {
-            query.answer(&self.core);
-        }
+        self.events = events;
     }
 
     /// Takes the connections that the HTTP front has handed over.
@@ -394,9 +317,9 @@ impl ShardTask {
             }
             self.greet(id);
             if self.drain.is_some() {
-                self.finish(id, CloseReason::Shutdown);
+                self.finish_session(id, CloseReason::Shutdown);
             }
-            self.read(id); // commands may have arrived with the handshake
+            turn::read_session(self, id); // commands may have arrived with the handshake
         }
     }
 
@@ -429,54 +352,6 @@ impl ShardTask {
                 let element = self.context.feeds.get(connection.handshake.feed).element();
                 let id = SessionId(u32::try_from(slot).unwrap_or(u32::MAX));
                 self.core.control(id, &element);
-            }
-        }
-    }
-
-    /// Applies all that is in the log by now.
-    fn follow_log_to_its_head(&mut self) {
-        let head = self.timeline.log.head();
-        while self.core.head() < head {
-            self.follow_log();
-        }
-        self.end_lagged(); // who goes on with the newest is to hear what is read next
-    }
-
-    /// Ends the sessions that have lagged, but for those that go on.
-    fn end_lagged(&mut self) {
-        for id in self.core.take_lagged() {
-            self.finish(id, CloseReason::SlowClient);
-        }
-    }
-
-    /// Applies what is new in the log.
-    fn follow_log(&mut self) {
-        let mut applied = 0;
-        while applied < BATCHES_PER_TURN {
-            let head = self.core.head();
-            let read = self.timeline.log.read(head, BATCHES_PER_LOOK, &mut self.batches);
-            if let Err(fell_out) = read {
-                if fell_out.start == self.timeline.log.hole_end() {
-                    self.core.skip(fell_out.start);
-                    continue;
-                }
-                tracing::warn!(
-                    shard = %self.id,
-                    "fell out of the log: it is too slow or too small"
-                );
-                self.core.fell_out(fell_out.start);
-                continue;
-            }
-            if self.batches.is_empty() {
-                return;
-            }
-            applied += self.batches.len();
-            self.ticks_came = true;
-            for batch in self.batches.drain(..) {
-                self.core.apply(batch);
-            }
-            if clock::monotonic() - self.now > BATCH_TIME_MAX {
-                return;
             }
         }
     }

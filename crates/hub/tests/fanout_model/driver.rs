@@ -1,11 +1,12 @@
 //! Runs an operation on the core and on the model, and compares them.
 
 mod pair;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tickwire_hub::fanout::{FeedId, Limits, Log, Sequencer, SessionId};
+use tickwire_hub::fanout::{self, FeedId, Limits, Log, Sequencer, SessionId};
 use tickwire_protocol::{
     Channel, Correction, Delivery, Quote, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
 };
@@ -13,6 +14,7 @@ use tickwire_protocol::{
 use crate::model::{self, AGE_NS, NAMES, NAMES_PER_SESSION};
 use crate::ops::{Ask, CHANNELS, FEEDS, Op, Pick, RATES, SYMBOLS, Setting, Turn, rate};
 use pair::Pair;
+use turn::ModelTurn;
 
 const TOPICS_MAX: usize = 30;
 const NANOS_PER_US: u64 = 1_000;
@@ -52,9 +54,10 @@ impl Driver {
             Op::Publish(feed, names) => self.publish(*feed, names),
             Op::Wait { us } => self.now_ns += us * NANOS_PER_US,
             Op::CheckAges { shard } => {
-                let pair = &mut self.pairs[*shard];
-                assert_eq!(pair.core.check_ages(), pair.model.check_ages());
-                pair.deal_with_lagged();
+                let expected = self.pairs[*shard].model.check_ages();
+                let turn = Turn { shard: *shard, ..Turn::default() };
+                assert_eq!(fanout::turn::check_ages(&mut ModelTurn::new(self, &turn)), expected);
+                self.pairs[*shard].check_lagged();
             }
             Op::Turn(turn) => self.turn(turn),
             Op::SubscribeInManyRates(pick) => self.subscribe_in_many_rates(*pick),
@@ -158,23 +161,7 @@ impl Driver {
 
     fn turn(&mut self, turn: &Turn) {
         self.now_ns += turn.us * NANOS_PER_US;
-        let start = self.log.start();
-        let pair = &mut self.pairs[turn.shard];
-        pair.begin_turn(self.now_ns, start);
-        pair.follow(&self.log, turn.batches);
-        let mut between = turn.between.iter();
-        if let Some(op) = between.next() {
-            self.run(op);
-        }
-        let pair = &mut self.pairs[turn.shard];
-        pair.shed_load();
-        pair.deal_with_lagged();
-        for id in pair.take_ready() {
-            if let Some(op) = between.next() {
-                self.run(op);
-            }
-            self.pairs[turn.shard].write(id, turn.share);
-        }
+        fanout::turn::run(&mut ModelTurn::new(self, turn));
         self.pairs[turn.shard].compare();
     }
 }

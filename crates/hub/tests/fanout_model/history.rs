@@ -4,12 +4,16 @@
 mod listener;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tickwire_hub::fanout::turn::{
+    self, LogBreak, Phase, Received, ShardIo, SocketState, TurnLimits,
+};
 use tickwire_hub::fanout::{
-    CloseReason, FeedId, FrameBuf, Limits, Log, NextWrite, Position, Sequencer, SessionId, Shard,
+    Batch, CloseReason, FeedId, Limits, Log, Position, Sequencer, SessionId, Shard,
 };
 use tickwire_protocol::{Channel, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
 use tickwire_testkit::seeds;
@@ -60,7 +64,6 @@ struct World {
     sequencer: Sequencer,
     log: Log,
     shard: Shard,
-    frame: FrameBuf,
     truth: Truth,
     log_ticks: usize,
     listeners: Vec<Listener>,
@@ -86,7 +89,6 @@ impl World {
             sequencer: Sequencer::new(100, 1),
             log: Log::new(usize::MAX, log_ticks),
             shard: Shard::new(limits, Position::FIRST).in_epoch(EPOCH),
-            frame: FrameBuf::default(),
             truth: Truth::default(),
             log_ticks,
             listeners: (0..6).map(|_| Listener::default()).collect(),
@@ -100,7 +102,8 @@ impl World {
         let count = [3, 30, 1_500][self.random.random_range(0..20_usize) / 9];
         let unseen = usize::try_from(self.log.head().0 - self.stand.head).unwrap();
         if unseen + count > self.log_ticks {
-            self.begin_turn(100); // it must not fall out of the log
+            let follow = Turn { batches: 100, writes: false, ..Turn::default() };
+            self.turn(follow); // it must not fall out of the log
         }
         let ticks = (0..count).map(|_| {
             let symbol = Symbol::new(SYMBOLS[self.random.random_range(0..SYMBOLS.len())]).unwrap();
@@ -119,50 +122,13 @@ impl World {
         self.log.append(Arc::new(batch));
     }
 
-    /// The shard takes what is new, as far as it gets.
-    fn begin_turn(&mut self, batches: usize) {
+    fn turn(&mut self, turn: Turn) {
         self.stand.now_ns += self.random.random_range(0..3 * MS);
-        self.shard.begin_turn(UnixNanos(self.stand.now_ns), self.log.start());
-        let mut read = Vec::new();
-        self.log.read(self.shard.head(), batches, &mut read).unwrap();
-        read.into_iter().for_each(|batch| self.shard.apply(batch));
-        self.stand.head = self.shard.head().0;
-        self.stand.log_start = self.log.start().0.min(self.stand.head);
-    }
-
-    /// The live ones first, then some of those that catch up.
-    fn write(&mut self, catching_up: usize, share: usize) {
-        for id in self.shard.take_ready() {
-            self.serve(id, share);
+        let mut io = HistoryTurn { world: self, turn, ended: Vec::new() };
+        turn::run(&mut io);
+        for id in std::mem::take(&mut io.ended) {
+            io.cut(id);
         }
-        for _ in 0..catching_up {
-            let Some(id) = self.shard.next_catching_up() else { return };
-            self.serve(id, share);
-        }
-    }
-
-    fn serve(&mut self, id: SessionId, share: usize) {
-        if !self.shard.is_ready(id) {
-            return;
-        }
-        let place = self.listeners.iter().position(|listener| listener.id == Some(id)).unwrap();
-        for _ in 0..share {
-            match self.shard.next_write(id, &mut self.frame) {
-                NextWrite::Frames { .. } => {
-                    let listener = &mut self.listeners[place];
-                    for message in wire::messages(&self.frame, listener.encoding) {
-                        listener.hear(message.elements, &self.truth, self.stand);
-                    }
-                    if listener.stalled {
-                        return self.shard.blocked(id);
-                    }
-                }
-                NextWrite::Idle => return,
-                NextWrite::Later => break,
-                NextWrite::Lagged | NextWrite::Ended(_) => return self.cut(place),
-            }
-        }
-        self.shard.requeue(id);
     }
 
     /// The connection breaks; what was not heard is lost.
@@ -178,11 +144,10 @@ impl World {
         match self.random.random_range(0..100) {
             0..30 => self.publish(),
             30..60 => {
-                let (batches, catching_up) =
-                    (self.random.random_range(1..5), self.random.random_range(0..8));
-                self.begin_turn(batches);
+                let batches = self.random.random_range(1..5);
+                let catching_up = self.random.random_range(1..8);
                 let share = self.random.random_range(1..4);
-                self.write(catching_up, share);
+                self.turn(Turn { batches, writes: true, catching_up, share });
             }
             60..66 => self.cut(place),
             66..80 => self.ask(place),
@@ -236,8 +201,7 @@ impl World {
                     self.ask(place); // it may have lagged just now
                 }
             }
-            self.begin_turn(100);
-            self.write(100, 4);
+            self.turn(Turn { batches: 100, writes: true, catching_up: 100, share: 4 });
             let idle = !self.shard.has_ready() && self.shard.head() == self.log.head();
             if idle && self.listeners.iter().all(|listener| listener.id.is_some()) {
                 break;
@@ -248,9 +212,120 @@ impl World {
             listener.check_complete(&self.truth);
         }
         (0..self.listeners.len()).for_each(|place| self.cut(place));
-        self.begin_turn(1);
+        self.turn(Turn::default());
         let held = self.shard.stats();
         assert_eq!((held.backlog_ticks, held.control_bytes, held.subscriptions), (0, 0, 0));
+    }
+}
+
+/// How much happens in a turn.
+#[derive(Debug, Clone, Copy, Default)]
+struct Turn {
+    batches: usize,
+    /// Whether sessions are written.
+    writes: bool,
+    /// Writes to sessions that catch up.
+    catching_up: usize,
+    /// Writes to one session.
+    share: usize,
+}
+
+struct HistoryTurn<'a> {
+    world: &'a mut World,
+    turn: Turn,
+    /// Sessions that the shard has ended: their connections break.
+    ended: Vec<SessionId>,
+}
+
+impl HistoryTurn<'_> {
+    fn cut(&mut self, id: SessionId) {
+        let place = self.world.listeners.iter().position(|listener| listener.id == Some(id));
+        if let Some(place) = place {
+            self.world.cut(place);
+        }
+    }
+}
+
+impl ShardIo for HistoryTurn<'_> {
+    type Message = Infallible;
+
+    fn shard(&mut self) -> &mut Shard {
+        &mut self.world.shard
+    }
+
+    fn limits(&self) -> TurnLimits {
+        let Turn { batches, share, .. } = self.turn;
+        TurnLimits { batches, writes_per_session: share, ..TurnLimits::DEFAULT }
+    }
+
+    fn begin_turn(&mut self) -> UnixNanos {
+        UnixNanos(self.world.stand.now_ns)
+    }
+
+    fn log_start(&self) -> Position {
+        self.world.log.start()
+    }
+
+    fn log_head(&self) -> Position {
+        self.world.log.head()
+    }
+
+    fn read_log(
+        &mut self,
+        from: Position,
+        batches_max: usize,
+        into: &mut Vec<Arc<Batch>>,
+    ) -> Result<(), LogBreak> {
+        Ok(self.world.log.read(from, batches_max, into)?)
+    }
+
+    fn has_time(&mut self, phase: Phase) -> bool {
+        if phase != Phase::WriteCatchingUp {
+            return true;
+        }
+        self.turn.catching_up -= 1;
+        self.turn.catching_up > 0
+    }
+
+    fn receive(&mut self, _: SessionId) -> Received<Infallible> {
+        Received::Nothing
+    }
+
+    fn handle(&mut self, _: SessionId, message: Infallible) {
+        match message {}
+    }
+
+    fn begin_writing(&mut self) -> bool {
+        let World { shard, log, stand, .. } = &mut *self.world;
+        assert_eq!(shard.stats().fell_out, 0, "the log holds what the shard has not seen");
+        stand.head = shard.head().0;
+        stand.log_start = log.start().0.min(stand.head);
+        self.turn.writes
+    }
+
+    fn flush(&mut self, id: SessionId) -> SocketState {
+        if self.ended.contains(&id) {
+            self.cut(id);
+            return SocketState::Closed;
+        }
+        SocketState::Writable
+    }
+
+    fn write(&mut self, id: SessionId, frames: &[u8], _: usize) -> SocketState {
+        let World { listeners, truth, stand, .. } = &mut *self.world;
+        let listener = listeners.iter_mut().find(|listener| listener.id == Some(id)).unwrap();
+        for message in wire::messages(frames, listener.encoding) {
+            listener.hear(message.elements, truth, *stand);
+        }
+        if listener.stalled { SocketState::Blocked } else { SocketState::Writable }
+    }
+
+    fn send_close(&mut self, id: SessionId, _: CloseReason) {
+        self.ended.push(id);
+    }
+
+    fn finish(&mut self, id: SessionId, _: CloseReason) {
+        self.ended.push(id);
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) enum Op {
     Turn(Turn),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Turn {
     pub(crate) shard: usize,
     /// Time since the operation before.
@@ -84,7 +84,7 @@ pub(crate) struct Turn {
     pub(crate) batches: usize,
     /// Writes to one session.
     pub(crate) share: usize,
-    /// What happens amid the turn: once before the lagged are taken, then before each write.
+    /// What happens amid the turn: once when input is read, then before each session is written.
     pub(crate) between: Vec<Op>,
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::Cursor;
 
-use tickwire_hub::fanout::FrameBuf;
 use tickwire_protocol::{Element, Encoding, decode_message};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -16,9 +15,8 @@ pub(crate) struct Message {
     pub(crate) elements: Vec<Element>,
 }
 
-/// The messages of a buffer of whole frames.
-pub(crate) fn messages(buf: &FrameBuf, encoding: Encoding) -> Vec<Message> {
-    let bytes = buf.frame();
+/// The messages in whole frames.
+pub(crate) fn messages(bytes: &[u8], encoding: Encoding) -> Vec<Message> {
     let data = if encoding.is_binary() { Data::Binary } else { Data::Text };
     let mut cursor = Cursor::new(bytes);
     let mut messages = Vec::new();

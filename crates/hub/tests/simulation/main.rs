@@ -20,7 +20,7 @@ mod observer;
 mod publisher;
 mod random;
 mod restart;
-mod seat;
+mod shard_driver;
 mod source;
 mod truth;
 mod world;

@@ -7,7 +7,7 @@ use crate::connection::Stage;
 use crate::disk::{Disk, Trouble};
 use crate::durable::{Begun, Durable};
 use crate::intake::Intake;
-use crate::seat::Seat;
+use crate::shard_driver::ShardDriver;
 use crate::truth::Truth;
 use crate::world::{MS, World};
 
@@ -53,19 +53,19 @@ impl World {
         while !self.intake.is_idle() {
             self.round_of_intake();
         }
-        for shard in 0..self.seats.len() {
-            while self.seats[shard].is_behind(&self.log) {
+        for shard in 0..self.shards.len() {
+            while self.shards[shard].is_behind(&self.log) {
                 self.turn(shard);
             }
-            let slots: Vec<u32> = self.seats[shard].connections.keys().copied().collect();
+            let slots: Vec<u32> = self.shards[shard].connections.keys().copied().collect();
             for slot in slots {
-                if self.seats[shard].connections[&slot].stage == Stage::Open {
-                    self.seats[shard].finish(slot, CloseReason::Shutdown);
+                if self.shards[shard].connections[&slot].stage == Stage::Open {
+                    self.shards[shard].finish(slot, CloseReason::Shutdown);
                 }
             }
         }
         for _ in 0..LAST_ROUNDS {
-            (0..self.seats.len()).for_each(|shard| self.turn(shard));
+            (0..self.shards.len()).for_each(|shard| self.turn(shard));
             (0..self.clients.len()).for_each(|client| self.read_all(client));
         }
     }
@@ -147,8 +147,8 @@ impl World {
         last_before: &[(FeedId, Tick, Position)],
     ) {
         let limits = || self.setting.limits.clone();
-        let seat = |_| Seat::new(limits(), &epoch, &log, last_before, self.now_ns);
-        self.seats = (0..self.setting.shards).map(seat).collect();
+        let driver = |_| ShardDriver::new(limits(), &epoch, &log, last_before, self.now_ns);
+        self.shards = (0..self.setting.shards).map(driver).collect();
         (self.epoch, self.intake, self.log) = (epoch, intake, log);
     }
 }

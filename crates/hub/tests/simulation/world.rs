@@ -11,7 +11,7 @@ use crate::intake::Intake;
 use crate::observer::End;
 use crate::publisher::Publisher;
 use crate::random::Random;
-use crate::seat::Seat;
+use crate::shard_driver::ShardDriver;
 use crate::source::{FEEDS, PUBLISHERS};
 use crate::truth::{Facts, Truth};
 
@@ -92,7 +92,7 @@ pub(crate) struct World {
     pub(crate) truth: Truth,
     pub(crate) log: Log,
     pub(crate) intake: Intake,
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) shards: Vec<ShardDriver>,
     pub(crate) publishers: Vec<Publisher>,
     pub(crate) clients: Vec<Client>,
     pub(crate) ticks: u64,
@@ -104,13 +104,13 @@ impl World {
         let setting = Setting::new(&mut random);
         let log = Log::new(usize::MAX, setting.log_ticks);
         let epoch = "epoch-1".to_owned();
-        let seat = |_| Seat::new(setting.limits.clone(), &epoch, &log, &[], DAWN_NS);
+        let driver = |_| ShardDriver::new(setting.limits.clone(), &epoch, &log, &[], DAWN_NS);
         let mut world = Self {
             now_ns: DAWN_NS,
             boot: 1,
             truth: Truth::default(),
             intake: Intake::new(),
-            seats: (0..setting.shards).map(seat).collect(),
+            shards: (0..setting.shards).map(driver).collect(),
             publishers: (0..PUBLISHERS).map(Publisher::new).collect(),
             clients: (0..random.between(1, 6)).map(|_| Client::new(&mut random)).collect(),
             ticks: 0,
@@ -141,7 +141,7 @@ impl World {
                 Act::FillDisk => self.fill_disk(),
                 Act::Restart => self.restart(),
                 Act::Shard => {
-                    let shard = self.random.index(self.seats.len());
+                    let shard = self.random.index(self.shards.len());
                     self.turn(shard);
                 }
                 Act::Read => self.read(),
@@ -209,8 +209,8 @@ impl World {
     }
 
     pub(crate) fn turn(&mut self, shard: usize) {
-        self.seats[shard].turn(&mut self.random, self.now_ns, &self.log);
-        for connection in std::mem::take(&mut self.seats[shard].ended) {
+        self.shards[shard].turn(&mut self.random, self.now_ns, &self.log);
+        for connection in std::mem::take(&mut self.shards[shard].ended) {
             self.cut_client(connection);
         }
     }
@@ -223,7 +223,7 @@ impl World {
             let shard = client.link.unwrap().0;
             let facts = Facts {
                 truth: &self.truth,
-                unseen: &self.seats[shard].unseen,
+                unseen: &self.shards[shard].unseen,
                 start: self.log.start().0,
                 now_ns: self.now_ns,
             };
@@ -237,7 +237,7 @@ impl World {
         let Some((shard, slot)) = self.clients[client].link else {
             return self.connect(client);
         };
-        let waiting = self.seats[shard].connections[&slot].wire.len();
+        let waiting = self.shards[shard].connections[&slot].wire.len();
         if !self.clients[client].stalls {
             let bytes = self.random.weighted(&[(1, 10), (2, 200), (3, usize::MAX)]).min(waiting);
             self.read_bytes(client, bytes);
@@ -247,7 +247,7 @@ impl World {
     fn read_bytes(&mut self, number: usize, bytes: usize) {
         let client = &mut self.clients[number];
         let Some((shard, slot)) = client.link else { return };
-        let Seat { connections, unseen, .. } = &mut self.seats[shard];
+        let ShardDriver { connections, unseen, .. } = &mut self.shards[shard];
         let connection = connections.get_mut(&slot).unwrap();
         let facts =
             Facts { truth: &self.truth, unseen, start: self.log.start().0, now_ns: self.now_ns };
@@ -264,19 +264,19 @@ impl World {
     }
 
     fn connect(&mut self, client: usize) {
-        let shard = self.random.index(self.seats.len());
-        while self.seats[shard].is_behind(&self.log) {
+        let shard = self.random.index(self.shards.len());
+        while self.shards[shard].is_behind(&self.log) {
             self.turn(shard);
         }
         let connection = self.clients[client].connect(client, &mut self.random);
-        let slot = self.seats[shard].accept(connection, &self.epoch);
+        let slot = self.shards[shard].accept(connection, &self.epoch);
         self.clients[client].link = Some((shard, slot));
     }
 
     fn command(&mut self) {
         let client = self.random.index(self.clients.len());
         if let Some((shard, slot)) = self.clients[client].link {
-            let connection = self.seats[shard].connections.get_mut(&slot).unwrap();
+            let connection = self.shards[shard].connections.get_mut(&slot).unwrap();
             self.clients[client].command(connection, &mut self.random);
         }
     }
@@ -285,14 +285,14 @@ impl World {
     fn leave(&mut self) {
         let client = self.random.index(self.clients.len());
         let Some((shard, slot)) = self.clients[client].link else { return };
-        let seat = &mut self.seats[shard];
+        let driver = &mut self.shards[shard];
         if self.random.chance(30) {
-            if seat.connections[&slot].stage == Stage::Open {
-                seat.finish(slot, CloseReason::Shutdown);
+            if driver.connections[&slot].stage == Stage::Open {
+                driver.finish(slot, CloseReason::Shutdown);
             }
             return;
         }
-        let arriving = self.random.index(seat.connections[&slot].wire.len() + 1);
+        let arriving = self.random.index(driver.connections[&slot].wire.len() + 1);
         self.read_bytes(client, arriving);
         self.part(client);
     }
@@ -300,7 +300,7 @@ impl World {
     /// The hub has ended: a client hears some of what was on its way.
     pub(crate) fn lose_hub(&mut self, client: usize) {
         if let Some((shard, slot)) = self.clients[client].link {
-            let waiting = self.seats[shard].connections[&slot].wire.len();
+            let waiting = self.shards[shard].connections[&slot].wire.len();
             let bytes = self.random.index(waiting + 1);
             self.read_bytes(client, bytes);
             self.part(client);
@@ -309,7 +309,7 @@ impl World {
 
     pub(crate) fn read_all(&mut self, client: usize) {
         if let Some((shard, slot)) = self.clients[client].link {
-            let waiting = self.seats[shard].connections[&slot].wire.len();
+            let waiting = self.shards[shard].connections[&slot].wire.len();
             self.read_bytes(client, waiting);
         }
     }
@@ -319,7 +319,7 @@ impl World {
         let client = &mut self.clients[client];
         if let Some((shard, slot)) = client.link {
             client.part();
-            let connection = self.seats[shard].connections.get_mut(&slot).unwrap();
+            let connection = self.shards[shard].connections.get_mut(&slot).unwrap();
             connection.gone = true;
             connection.commands.clear();
         }
@@ -345,15 +345,15 @@ impl World {
     /// Everyone acts once; says whether there was anything to do.
     fn go_on(&mut self) -> bool {
         self.round_of_intake();
-        for shard in 0..self.seats.len() {
+        for shard in 0..self.shards.len() {
             self.turn(shard);
         }
         (0..self.clients.len()).for_each(|client| self.read_all(client));
         self.now_ns += MS;
-        if !self.intake.is_idle() || !self.seats.iter().all(|seat| seat.is_idle(&self.log)) {
+        if !self.intake.is_idle() || !self.shards.iter().all(|driver| driver.is_idle(&self.log)) {
             return true;
         }
-        let slot = self.seats.iter().filter_map(Seat::next_slot).min();
+        let slot = self.shards.iter().filter_map(ShardDriver::next_slot).min();
         self.now_ns = self.now_ns.max(slot.unwrap_or(0));
         slot.is_some()
     }
@@ -376,12 +376,12 @@ impl World {
         assert!(self.publishers.iter().all(Publisher::is_done), "all is acknowledged");
         for client in &self.clients {
             let Some((shard, slot)) = client.link else { continue };
-            let seat = &self.seats[shard];
-            let connection = &seat.connections[&slot];
+            let driver = &self.shards[shard];
+            let connection = &driver.connections[&slot];
             assert!(connection.due.is_empty(), "not answered: {:?}", connection.due);
             let facts = Facts {
                 truth: &self.truth,
-                unseen: &seat.unseen,
+                unseen: &driver.unseen,
                 start: self.log.start().0,
                 now_ns: self.now_ns,
             };

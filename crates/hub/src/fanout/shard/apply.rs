@@ -17,7 +17,7 @@ use super::{Line, Shard};
 impl Shard {
     /// Fans a batch out: last values, then four bytes for every tick a session wants, or a mark on its
     /// topic for who wants the newest only.
-    pub fn apply(&mut self, batch: Arc<Batch>) {
+    pub(crate) fn apply(&mut self, batch: Arc<Batch>) {
         let mut queue = Queue {
             hot: &mut self.hot,
             line: &mut self.line,

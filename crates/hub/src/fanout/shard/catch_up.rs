@@ -51,7 +51,7 @@ struct Found {
 impl Shard {
     /// The next session that catches up and can be written. They come behind those that are live, each in
     /// its turn: the caller gives them as much time as it can spare.
-    pub fn next_catching_up(&mut self) -> Option<SessionId> {
+    pub(crate) fn next_catching_up(&mut self) -> Option<SessionId> {
         self.line.catching_up.pop_front()
     }
 

@@ -1,7 +1,7 @@
 //! Subscribe, unsubscribe, list.
 
 use tickwire_protocol::{
-    Channel, Command, Control, DecodeError, Delivery, Encoding, ErrorCode, SubscribeRequest, Tick,
+    Channel, Command, Control, Delivery, Encoding, ErrorCode, SubscribeRequest, Tick,
 };
 
 use super::super::latest::{RATES_MAX, TooManyRates};
@@ -71,11 +71,6 @@ impl Shard {
                 self.refuse(id, None, ErrorCode::InvalidSyntax, detail);
             }
         }
-    }
-
-    /// Answers a message that could not be read as a command.
-    pub fn reject(&mut self, id: SessionId, command: Option<u64>, problem: &DecodeError) {
-        self.refuse(id, command, ErrorCode::InvalidSyntax, problem.to_string());
     }
 
     /// Answers a command that is not done.

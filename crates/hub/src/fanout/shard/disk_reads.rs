@@ -29,7 +29,7 @@ impl Shard {
 
     /// What sessions need from disk, each once; every one wants [`Shard::complete_disk_read`]. At most
     /// [`DISK_READS_MAX`] are without an answer at any time.
-    pub fn take_disk_reads(&mut self) -> Vec<DiskReadRequest> {
+    pub(crate) fn take_disk_reads(&mut self) -> Vec<DiskReadRequest> {
         mem::take(&mut self.disk_reads)
     }
 

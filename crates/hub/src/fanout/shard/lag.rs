@@ -38,7 +38,7 @@ pub(super) enum Missed {
 impl Shard {
     /// The shard was too slow for the log: what lies before `to` is lost to it, so every session
     /// that is owed every tick of anything has lagged. Last values stay those it has seen.
-    pub fn fell_out(&mut self, to: Position) {
+    pub(crate) fn fell_out(&mut self, to: Position) {
         self.view.jump(to);
         (self.seen_from, self.unseen_until) = (to, to);
         self.stats.fell_out += 1;
@@ -59,7 +59,7 @@ impl Shard {
     /// The log goes on behind a hole: nobody has what lies before `to` and was not seen here. Sessions that
     /// have been sent all they were owed are told that something is missing, and go on; the others have
     /// lagged.
-    pub fn skip(&mut self, to: Position) {
+    pub(crate) fn skip(&mut self, to: Position) {
         self.view.jump(to);
         (self.seen_from, self.unseen_until) = (to, to);
         for lagged in &mut self.lagged {
@@ -100,7 +100,7 @@ impl Shard {
     /// Cheap enough for ten times a second.
     ///
     /// Says whether any session is blocked, so that looking again soon makes sense.
-    pub fn check_ages(&mut self) -> bool {
+    pub(crate) fn check_ages(&mut self) -> bool {
         self.topics.trim_some(self.view.start(), self.view.head());
         let mut blocked = false;
         for slot in 0..self.hot.len() {
@@ -143,7 +143,7 @@ impl Shard {
 
     /// Lets the sessions lag that hold most, when all together hold more than they may. Only blocked
     /// ones: what is pending for the others leaves in this turn.
-    pub fn shed_load(&mut self) {
+    pub(crate) fn shed_load(&mut self) {
         let mut ticks = self.stats.backlog_ticks.saturating_sub(self.limits.backlogs_ticks);
         let mut bytes = self.stats.control_bytes.saturating_sub(self.limits.controls_bytes);
         if ticks == 0 && bytes == 0 {
@@ -185,7 +185,7 @@ impl Shard {
 
     /// Sessions that have lagged since the last call and are to end; each wants [`Shard::finish`].
     /// Those that asked for it go on instead: see [`OnLag::Latest`].
-    pub fn take_lagged(&mut self) -> Vec<SessionId> {
+    pub(crate) fn take_lagged(&mut self) -> Vec<SessionId> {
         let mut ending = Vec::new();
         for lagged in std::mem::take(&mut self.lagged) {
             if !self.degrade(&lagged) {

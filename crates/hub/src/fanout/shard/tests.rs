@@ -7,7 +7,7 @@ mod lag;
 mod latest;
 mod rig;
 
-use tickwire_protocol::{Command, SubscribeRequest, Symbol};
+use tickwire_protocol::{Command, ErrorCode, SubscribeRequest, Symbol};
 
 use super::super::topics::Key;
 use super::commands::in_order_once;
@@ -64,8 +64,7 @@ fn session_that_was_told_why_it_ends_is_told_nothing_more() {
     let id = rig.open();
     rig.shard.finish(id, CloseReason::SlowClient);
     let bytes = rig.shard.control_bytes(id);
-    let error = Command::from_json(b"{}").unwrap_err();
-    rig.shard.reject(id, None, &error.problem);
+    rig.shard.refuse(id, None, ErrorCode::InvalidSyntax, "no such action".to_owned());
     rig.shard.command(id, &Command::List { id: None });
     assert_eq!(rig.shard.control_bytes(id), bytes);
 }

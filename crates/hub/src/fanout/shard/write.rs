@@ -38,9 +38,8 @@ pub enum NextWrite {
 }
 
 impl Shard {
-    /// Sessions that have something pending and a socket that may take it, each once. The caller
-    /// writes to each until it is idle, or blocks, or has had its share.
-    pub fn take_ready(&mut self) -> Vec<SessionId> {
+    /// Takes the live sessions that have something pending and a socket that may take it, each once.
+    pub(crate) fn take_ready(&mut self) -> Vec<SessionId> {
         std::mem::take(&mut self.line.live)
     }
 
@@ -58,7 +57,7 @@ impl Shard {
     }
 
     /// The session's socket takes no more.
-    pub fn blocked(&mut self, id: SessionId) {
+    pub(crate) fn blocked(&mut self, id: SessionId) {
         self.hot[id.slot()].flow = Flow::Blocked;
         self.sessions[id.slot()].blocked_since = self.now;
         self.put_back_older(id);
@@ -73,12 +72,12 @@ impl Shard {
 
     /// The session has had its share of this turn and is to be written in the next one, whatever
     /// [`Shard::next_write`] said last: its transport may have bytes of its own, such as the close.
-    pub fn requeue(&mut self, id: SessionId) {
+    pub(crate) fn requeue(&mut self, id: SessionId) {
         self.enqueue(id);
     }
 
     /// The session is on its way out and nothing of the core's is to be sent to it.
-    pub fn idle(&mut self, id: SessionId) {
+    pub(crate) fn idle(&mut self, id: SessionId) {
         self.hot[id.slot()].flow = Flow::Idle;
     }
 

@@ -30,7 +30,6 @@ pub(crate) struct Connection {
     /// A frame the socket took only a part of: nothing else may be sent before the rest.
     rest: Vec<u8>,
     pub(crate) stage: Stage,
-    pub(crate) reading: Reading,
     pub(crate) handshake: HandshakeInfo,
     pub(crate) login: AuthState,
     /// What is left of a message of which the first commands have been taken.
@@ -89,17 +88,6 @@ impl Stage {
     }
 }
 
-/// What makes a connection be read next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// An event: more has arrived.
-    OnEvent,
-    /// The next turn: its share of this one was not enough.
-    Queued,
-    /// That its answers have been fetched.
-    Paused,
-}
-
 /// What was read.
 #[derive(Debug)]
 pub(crate) enum Inbound {
@@ -134,7 +122,6 @@ impl Connection {
             tap,
             rest: Vec::new(),
             stage: Stage::Open,
-            reading: Reading::OnEvent,
             handshake,
             login: AuthState::AwaitingKey { until: now + config.auth_timeout, refused: 0 },
             unread: Bytes::new(),

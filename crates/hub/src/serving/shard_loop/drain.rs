@@ -37,7 +37,7 @@ impl ShardTask {
             self.begin_drain();
         }
         while let Some(id) = self.take_due() {
-            self.finish(id, CloseReason::Shutdown);
+            self.finish_session(id, CloseReason::Shutdown);
         }
     }
 
@@ -73,7 +73,6 @@ impl ShardTask {
     }
 
     fn is_open(&self, id: SessionId) -> bool {
-        let connection = self.connections.get(id.0 as usize).and_then(Option::as_deref);
-        connection.is_some_and(|connection| connection.stage == Stage::Open)
+        self.get(id).is_some_and(|connection| connection.stage == Stage::Open)
     }
 }

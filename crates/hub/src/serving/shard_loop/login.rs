@@ -5,7 +5,7 @@ use std::time::Duration;
 use tickwire_protocol::{Control, Credentials, ErrorCode};
 
 use super::ShardTask;
-use super::connection::{Reading, Stage};
+use super::connection::Stage;
 use crate::access::auth_state::AuthState;
 use crate::access::keys::{Grant, KeyLimitReached, SessionInfo, WrongKey};
 use crate::access::refusal_log;
@@ -135,8 +135,8 @@ impl ShardTask {
         if let Some((code, detail)) = error {
             self.core.refuse(id, None, code, detail);
         }
-        self.finish(id, reason);
-        self.read_later(id, Reading::Queued); // what came meanwhile was not read
+        self.finish_session(id, reason);
+        self.core.read_later(id); // what came meanwhile was not read
     }
 
     /// Ends the sessions whose key was given to others or taken away.
@@ -160,7 +160,7 @@ impl ShardTask {
                         refusal_log::note(self.now, peer, &view, key.as_deref(), why);
                         self.put_out(id, reason, OUT_TIME, None);
                     }
-                    reason => self.finish(id, reason),
+                    reason => self.finish_session(id, reason),
                 }
             }
         }

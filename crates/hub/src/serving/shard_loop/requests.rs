@@ -68,7 +68,7 @@ impl ShardTask {
             && let Some(connection) = self.connection(id)
             && connection.login.refused_command()
         {
-            self.finish(id, CloseReason::AuthFailed);
+            self.finish_session(id, CloseReason::AuthFailed);
         }
     }
 

@@ -6,8 +6,8 @@ use tickwire_protocol::Control;
 
 use super::ShardTask;
 use super::connection::Stage;
-use super::reading::SESSION_CONTROL_BYTES;
 use crate::clock;
+use crate::fanout::turn::{self, SESSION_CONTROL_BYTES};
 use crate::fanout::{CloseReason, SessionId};
 
 /// How often all sessions are looked at.
@@ -30,7 +30,7 @@ impl ShardTask {
         }
     }
 
-    pub(super) fn run_timers(&mut self) {
+    pub(super) fn run_due(&mut self) {
         self.run_drain();
         let due = |at| self.now >= at;
         if due(self.next_sweep) || self.next_deadline().is_some_and(due) {
@@ -63,10 +63,7 @@ impl ShardTask {
                 self.keep_alive(id);
             }
         }
-        self.watchful = self.core.check_ages();
-        for id in self.core.take_lagged() {
-            self.finish(id, CloseReason::SlowClient);
-        }
+        self.watchful = turn::check_ages(self);
         self.next_sweep = self.now + if self.watchful { WATCHFUL_INTERVAL } else { INTERVAL };
     }
 

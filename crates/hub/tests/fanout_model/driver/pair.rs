@@ -1,14 +1,15 @@
-//! One shard, in truth and in the model.
+//! One shard and its model, which are compared step by step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tickwire_hub::fanout::turn::{LogBreak, SocketState};
 use tickwire_hub::fanout::{
-    Batch, CloseReason, FrameBuf, InterestChange, Log, NextWrite, Position, SessionId, Shard,
+    Batch, CloseReason, InterestChange, Log, LogOverrun, NextWrite, Position, SessionId, Shard,
     TopicInterest,
 };
 use tickwire_protocol::{
-    Command, Control, Element, SubscribeRequest, SubscriptionSet, Tick, UnixNanos,
+    Command, Control, Element, ErrorCode, SubscribeRequest, SubscriptionSet, Tick, UnixNanos,
 };
 
 use super::{limits, shift};
@@ -19,9 +20,14 @@ use crate::wire;
 pub(super) struct Pair {
     pub(super) core: Shard,
     pub(super) model: model::Shard,
-    frames: FrameBuf,
+    /// Sessions that the core has ended since they lagged.
+    ended: Vec<u32>,
+    /// Sessions that are to be written in this round.
+    to_write: BTreeSet<u32>,
     /// Sessions written in this round.
     written: BTreeSet<u32>,
+    /// Whether sessions are being written.
+    is_writing: bool,
     /// Added to the positions of the log.
     shift: usize,
     message_bytes: usize,
@@ -34,18 +40,24 @@ impl Pair {
         Self {
             core: Shard::new(limits(setting), Position::FIRST.plus(shift(setting))),
             model: model::Shard::new(setting),
-            frames: FrameBuf::default(),
+            ended: Vec::new(),
+            to_write: BTreeSet::new(),
             written: BTreeSet::new(),
+            is_writing: false,
             shift: shift(setting),
             message_bytes: setting.message_bytes,
             subscribers: BTreeMap::new(),
         }
     }
 
-    pub(super) fn begin_turn(&mut self, now_ns: u64, log_start: Position) {
-        self.core.begin_turn(UnixNanos(now_ns), log_start.plus(self.shift));
+    /// A position of the log as the shard sees it.
+    pub(super) const fn shifted(&self, position: Position) -> Position {
+        position.plus(self.shift)
+    }
+
+    pub(super) fn begin_turn(&mut self, now_ns: u64, log_start: Position) -> UnixNanos {
         self.model.begin_turn(now_ns, log_start.0);
-        self.written.clear();
+        UnixNanos(now_ns)
     }
 
     pub(super) fn run(&mut self, op: &Op, slot: u32, command: u64) {
@@ -82,7 +94,8 @@ impl Pair {
             }
             Op::Reject(_) => {
                 let error = Command::from_json(b"{}").unwrap_err();
-                core.reject(id, number, &error.problem);
+                let detail = error.problem.to_string();
+                core.refuse(id, number, ErrorCode::InvalidSyntax, detail);
                 model.reject(slot, number);
             }
             Op::Stall(_) => model.session(slot).stalled = true,
@@ -107,119 +120,123 @@ impl Pair {
         }
     }
 
-    pub(super) fn follow(&mut self, log: &Log, batches: usize) {
+    /// Reads the log for both.
+    pub(super) fn read_log(
+        &mut self,
+        log: &Log,
+        from: Position,
+        batches_max: usize,
+        into: &mut Vec<Arc<Batch>>,
+    ) -> Result<(), LogBreak> {
+        assert_eq!(from, self.shifted(Position(self.model.head)));
         let mut read = Vec::new();
-        if let Err(fell_out) = log.read(Position(self.model.head), batches, &mut read) {
-            self.core.fell_out(fell_out.start.plus(self.shift));
-            self.model.fell_out(fell_out.start.0);
-            log.read(fell_out.start, batches, &mut read).unwrap();
+        if let Err(overrun) = log.read(Position(self.model.head), batches_max, &mut read) {
+            self.model.fell_out(overrun.start.0);
+            return Err(LogOverrun { start: self.shifted(overrun.start) }.into());
         }
         for batch in read {
             let ticks: Vec<(u8, Tick)> =
                 batch.ticks().iter().map(|n| (n.feed.0, n.tick.clone())).collect();
             let received_ns = batch.received().0;
             self.model.apply(&Taken { end: batch.end().0, received_ns, ticks: &ticks });
-            let first = batch.first().plus(self.shift);
-            let shifted = Batch::new(first, batch.received(), batch.ticks().to_vec());
-            self.core.apply(Arc::new(shifted));
+            let first = self.shifted(batch.first());
+            into.push(Arc::new(Batch::new(first, batch.received(), batch.ticks().to_vec())));
         }
-        assert_eq!(self.core.head(), Position(self.model.head).plus(self.shift));
+        Ok(())
     }
 
     pub(super) fn shed_load(&mut self) {
-        self.core.shed_load();
         let core = &self.core;
         self.model.shed_load(|slot| core.control_bytes(SessionId(slot)));
     }
 
-    /// Those that asked for it go on, the others end.
-    pub(super) fn deal_with_lagged(&mut self) {
+    /// The core ends a session that has lagged.
+    pub(super) fn finish(&mut self, id: SessionId, reason: CloseReason) {
+        assert_eq!(reason, CloseReason::SlowClient);
+        self.core.finish(id, reason);
+        self.model.finish(id.0, reason, 0);
+        if !self.is_writing {
+            self.ended.push(id.0);
+        }
+    }
+
+    /// Of the sessions that have lagged, those that asked for it continue and the others have ended.
+    pub(super) fn check_lagged(&mut self) {
         let lagged = std::mem::take(&mut self.model.lagged);
-        let mut ending: Vec<u32> = self.core.take_lagged().iter().map(|id| id.0).collect();
-        ending.sort_unstable();
+        let mut ended = std::mem::take(&mut self.ended);
+        ended.sort_unstable();
         let expected: Vec<u32> =
             lagged.into_iter().filter(|slot| !self.model.degrade(*slot)).collect();
-        assert_eq!(ending, expected, "exactly those have lagged");
-        for slot in ending {
-            self.finish(slot);
+        assert_eq!(ended, expected, "exactly those have lagged");
+    }
+
+    /// Sessions are about to be written: all that must be. An alarm may be early or outdated.
+    pub(super) fn begin_writing(&mut self) {
+        self.check_lagged();
+        self.is_writing = true;
+        self.written.clear();
+        self.to_write.clear();
+        for (slot, session) in &mut self.model.sessions {
+            if self.core.is_ready(SessionId(*slot)) {
+                assert!(
+                    session.flow == Flow::Ready || session.was_paced,
+                    "session {slot} has nothing"
+                );
+                session.wake();
+                self.to_write.insert(*slot);
+            }
+        }
+        assert_eq!(self.to_write, self.model.ready(), "sessions that are ready are written");
+    }
+
+    pub(super) fn end_writing(&mut self) {
+        self.is_writing = false;
+        for slot in &self.to_write {
+            let is_written = self.written.contains(slot) || !self.model.sessions.contains_key(slot);
+            assert!(is_written, "session {slot} is ready and was not written");
         }
     }
 
-    fn finish(&mut self, slot: u32) {
-        self.core.finish(SessionId(slot), CloseReason::SlowClient);
-        self.model.finish(slot, CloseReason::SlowClient, 0);
-    }
-
-    /// Sessions to be written: all that must be, each once. An alarm may be early or outdated.
-    pub(super) fn take_ready(&mut self) -> Vec<SessionId> {
-        let ready = self.core.take_ready();
-        let slots = ready.iter().filter(|id| self.core.is_ready(**id)).map(|id| id.0);
-        let mut once = BTreeSet::new();
-        for slot in slots {
-            assert!(once.insert(slot), "session {slot} stands there twice");
-            let session = self.model.session(slot);
-            assert!(session.flow == Flow::Ready || session.was_paced, "session {slot} has nothing");
-            session.wake();
-        }
-        assert_eq!(once, self.model.ready(), "who is ready stands there");
-        ready
-    }
-
-    /// Writes a session its share, as the loop around the core does.
-    pub(super) fn write(&mut self, id: SessionId, share: usize) {
-        let SessionId(slot) = id;
-        let Some(session) = self.model.sessions.get(&slot) else {
-            return assert!(!self.core.is_ready(id), "it has closed");
-        };
-        assert_eq!(self.core.is_ready(id), session.flow == Flow::Ready);
-        if session.flow != Flow::Ready {
-            return;
-        }
+    /// A session gets its share of the round.
+    pub(super) fn begin_share(&mut self, slot: u32) {
+        assert_eq!(self.model.session(slot).flow, Flow::Ready);
         assert!(self.written.insert(slot), "session {slot} is written twice in a round");
-        for _ in 0..share {
-            let session = self.model.session(slot);
-            if session.close_queued {
-                if session.stalled {
-                    return self.block(slot);
-                }
-                session.close_written = true;
-                session.flow = Flow::Idle;
-                return self.core.idle(id);
-            }
-            match self.next_write(slot) {
-                NextWrite::Frames { ticks } => self.receive(slot, ticks),
-                NextWrite::Idle => return self.rest(slot),
-                NextWrite::Later => panic!("nobody catches up"),
-                NextWrite::Lagged => {
-                    assert!(self.model.sessions[&slot].has_lost(self.model.gone));
-                    assert!(!self.model.degrade(slot), "it asked for the newest instead");
-                    self.finish(slot);
-                }
-                NextWrite::Ended(reason) => {
-                    let session = self.model.session(slot);
-                    assert!(session.pending.is_empty());
-                    assert_eq!(session.ending, Some(reason));
-                    session.flow = Flow::Idle;
-                    session.close_queued = true;
-                }
-            }
-            if self.model.session(slot).stalled {
-                return self.block(slot);
-            }
-        }
-        self.core.requeue(id);
-        self.model.session(slot).flow = Flow::Ready;
     }
 
-    /// Asks for the next write; the core may find that ticks have left the log.
-    fn next_write(&mut self, slot: u32) -> NextWrite {
-        let before = self.core.stats().degraded;
-        let next = self.core.next_write(SessionId(slot), &mut self.frames);
-        if self.core.stats().degraded > before {
+    pub(super) fn flush(&mut self, slot: u32) -> SocketState {
+        let session = self.model.session(slot);
+        if !session.close_queued {
+            return SocketState::Writable;
+        }
+        if session.stalled {
+            return self.block(slot);
+        }
+        session.close_written = true;
+        session.flow = Flow::Idle;
+        SocketState::Closing
+    }
+
+    /// The core has chosen what it sends next; it may have found that ticks have left the log.
+    pub(super) fn check_next(&mut self, slot: u32, next: NextWrite, has_degraded: bool) {
+        if has_degraded {
             assert!(self.model.sessions[&slot].has_lost(self.model.gone));
             assert!(self.model.degrade(slot), "it did not ask for that");
         }
-        next
+        match next {
+            NextWrite::Frames { .. } => {}
+            NextWrite::Idle => self.rest(slot),
+            NextWrite::Later => panic!("no session catches up"),
+            NextWrite::Lagged => {
+                assert!(self.model.sessions[&slot].has_lost(self.model.gone));
+                assert!(!self.model.degrade(slot), "it asked for the newest instead");
+            }
+            NextWrite::Ended(reason) => {
+                let session = self.model.session(slot);
+                assert!(session.pending.is_empty());
+                assert_eq!(session.ending, Some(reason));
+                session.close_queued = true;
+            }
+        }
     }
 
     fn rest(&mut self, slot: u32) {
@@ -231,16 +248,22 @@ impl Pair {
         session.flow = Flow::Idle;
     }
 
-    fn block(&mut self, slot: u32) {
-        self.core.blocked(SessionId(slot));
+    fn block(&mut self, slot: u32) -> SocketState {
         let blocked_ns = self.model.now_ns;
         let session = self.model.session(slot);
-        (session.flow, session.blocked_ns) = (Flow::Blocked, blocked_ns);
+        session.flow = Flow::Blocked;
+        session.blocked_ns = blocked_ns;
+        SocketState::Blocked
     }
 
-    fn receive(&mut self, slot: u32, ticks: usize) {
-        let (gone, encoding) = (self.model.gone, self.model.sessions[&slot].encoding);
-        let messages = wire::messages(&self.frames, encoding);
+    pub(super) fn write(&mut self, slot: u32, frames: &[u8], ticks: usize) -> SocketState {
+        self.receive(slot, frames, ticks);
+        if self.model.session(slot).stalled { self.block(slot) } else { SocketState::Writable }
+    }
+
+    fn receive(&mut self, slot: u32, frames: &[u8], ticks: usize) {
+        let gone = self.model.gone;
+        let messages = wire::messages(frames, self.model.sessions[&slot].encoding);
         assert!(ticks == 0 || messages.len() == 1, "ticks come one message at a time");
         let (mut live, mut newest, mut payload) = (0, 0, 0);
         let mut in_snapshot = false;
@@ -319,16 +342,21 @@ impl Pair {
         self.compare_interest();
     }
 
-    /// The sums of all reported changes are the numbers of subscribers.
-    fn compare_interest(&mut self) {
-        for InterestChange { interest, delta } in self.core.take_interest_changes() {
-            assert_ne!(delta, 0, "{interest:?}");
-            let count = self.subscribers.entry(interest).or_default();
+    pub(super) fn note_interest(&mut self, changes: &[InterestChange]) {
+        for InterestChange { interest, delta } in changes {
+            assert_ne!(*delta, 0, "{interest:?}");
+            let count = self.subscribers.entry(*interest).or_default();
             *count += delta;
             if *count == 0 {
-                self.subscribers.remove(&interest);
+                self.subscribers.remove(interest);
             }
         }
+    }
+
+    /// The sums of all reported changes are the numbers of subscribers.
+    fn compare_interest(&mut self) {
+        let changes = self.core.take_interest_changes();
+        self.note_interest(&changes);
         assert_eq!(self.subscribers, self.model.interest());
     }
 }

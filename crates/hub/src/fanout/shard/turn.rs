@@ -1,0 +1,313 @@
+//! The turn of a shard: the only place that knows the order of its steps.
+//!
+//! [`run`] drives one turn. What a turn needs from outside (the log, a clock, sockets) it asks of a
+//! [`ShardIo`], so that the server, the simulation, the model tests, the fuzzer and the benchmarks
+//! all take the same steps in the same order:
+//!
+//! 1. Begin: take the time, release batches that have left the log, wake paced sessions.
+//! 2. Apply new batches, if no session is in a hurry for them (then nothing else has done so).
+//! 3. Take the results of disk reads.
+//! 4. Read: sessions with unread input, then new input and new connections.
+//! 5. Apply new batches, at most [`TurnLimits::batches`] and for as long as there is time.
+//! 6. Answer queries, shed load, end sessions that lag.
+//! 7. Write to every live session that has something pending, starting elsewhere in each turn; then
+//!    to sessions that catch up, for as long as there is time; then request disk reads.
+//! 8. Let sessions that have fetched their answers send commands again, run timers, report
+//!    changes in the numbers of subscribers.
+
+mod reading;
+mod writing;
+
+use std::mem;
+use std::sync::Arc;
+
+use tickwire_protocol::UnixNanos;
+
+use super::super::log::LogOverrun;
+use super::super::{
+    Batch, CloseReason, DiskReadRequest, FrameBuf, InterestChange, Position, SessionId,
+};
+use super::{NextWrite, Shard};
+
+pub(super) use reading::InputQueue;
+pub(in super::super) use reading::InputState;
+pub use reading::{Received, read_session};
+pub use writing::SocketState;
+
+/// Bytes of answers that may be pending in one session, pongs included, before its commands wait.
+pub const SESSION_CONTROL_BYTES: usize = 256 * 1024;
+/// Like [`SESSION_CONTROL_BYTES`], but for a session that has not authenticated: it can only cause
+/// some errors and pongs.
+pub const UNAUTHENTICATED_CONTROL_BYTES: usize = 4 * 1024;
+/// Bytes of answers that may be pending in all sessions of a shard before their commands wait. The
+/// shard ends the blocked sessions that hold most of them, so the wait is short.
+pub const SHARD_CONTROL_BYTES: usize = 64 << 20;
+
+/// How much of one kind of work a turn does before the next kind gets its share.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnLimits {
+    /// Batches applied before sessions are written.
+    pub batches: usize,
+    /// Batches applied between two looks at the clock.
+    pub batches_per_look: usize,
+    /// Messages read from one session before others get their turn.
+    pub messages_per_session: usize,
+    /// Messages written to one session before others get their turn.
+    pub writes_per_session: usize,
+    /// Live sessions written before [`ShardIo::poll_between`] is called once.
+    pub sessions_per_poll: usize,
+    /// See [`SESSION_CONTROL_BYTES`].
+    pub session_control_bytes: usize,
+    /// See [`UNAUTHENTICATED_CONTROL_BYTES`].
+    pub unauthenticated_control_bytes: usize,
+}
+
+impl TurnLimits {
+    /// The limits of a running hub. Tests choose smaller ones where they want to see them reached.
+    pub const DEFAULT: Self = Self {
+        batches: 1_024,
+        batches_per_look: 64,
+        messages_per_session: 64,
+        writes_per_session: 4,
+        sessions_per_poll: 256,
+        session_control_bytes: SESSION_CONTROL_BYTES,
+        unauthenticated_control_bytes: UNAUTHENTICATED_CONTROL_BYTES,
+    };
+}
+
+/// Parts of a turn that are bounded by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Batches of the log are applied.
+    Apply,
+    /// Messages of sessions are read.
+    Read,
+    /// Live sessions are written. All of them are, however long that takes.
+    WriteLive,
+    /// Sessions that catch up are written.
+    WriteCatchingUp,
+}
+
+/// Why a shard cannot continue where it stands in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogBreak {
+    /// The shard was too slow: the ticks have left the log.
+    Overrun(LogOverrun),
+    /// The log has a hole: nobody could see the ticks before `end`.
+    Hole {
+        /// Position of the first tick after the hole.
+        end: Position,
+    },
+}
+
+impl From<LogOverrun> for LogBreak {
+    fn from(overrun: LogOverrun) -> Self {
+        Self::Overrun(overrun)
+    }
+}
+
+/// What surrounds a shard in a turn: its log, its clock and the connections of its sessions.
+///
+/// [`run`] calls the methods; an implementation calls back into its [`Shard`] for commands, new
+/// sessions and sessions that have closed.
+pub trait ShardIo {
+    /// A message of a session.
+    type Message;
+
+    /// The shard.
+    fn shard(&mut self) -> &mut Shard;
+
+    /// How much a turn does.
+    fn limits(&self) -> TurnLimits {
+        TurnLimits::DEFAULT
+    }
+
+    /// Begins a turn and returns its time.
+    fn begin_turn(&mut self) -> UnixNanos;
+
+    /// Position of the oldest tick in the log.
+    fn log_start(&self) -> Position;
+
+    /// Position after the newest tick in the log.
+    fn log_head(&self) -> Position;
+
+    /// Appends to `into` at most `batches_max` batches of the log, from a position on.
+    ///
+    /// # Errors
+    /// If the log does not continue at that position.
+    fn read_log(
+        &mut self,
+        from: Position,
+        batches_max: usize,
+        into: &mut Vec<Arc<Batch>>,
+    ) -> Result<(), LogBreak>;
+
+    /// A phase of the turn begins, and with it the time it may take.
+    fn begin_phase(&mut self, _phase: Phase) {}
+
+    /// Whether a phase may continue.
+    fn has_time(&mut self, _phase: Phase) -> bool {
+        true
+    }
+
+    /// Passes what has been read from disk to [`Shard::complete_disk_read`].
+    fn complete_disk_reads(&mut self) {}
+
+    /// Has a session's ticks read from disk. Without a disk none are found.
+    fn submit_disk_read(&mut self, request: DiskReadRequest) {
+        self.shard().complete_disk_read(request, None);
+    }
+
+    /// Accepts connections and calls [`read_session`] for sessions that have sent something.
+    fn take_input(&mut self) {}
+
+    /// A session begins to be read, and with it its share of bytes.
+    fn begin_reading(&mut self, _id: SessionId) {}
+
+    /// Reads the next message of a session.
+    fn receive(&mut self, id: SessionId) -> Received<Self::Message>;
+
+    /// Carries out what a session asks for.
+    fn handle(&mut self, id: SessionId, message: Self::Message);
+
+    /// Bytes pending for a session that the shard does not know of: partly written frames, pongs.
+    fn transport_bytes(&self, _id: SessionId) -> usize {
+        0
+    }
+
+    /// Whether a session has authenticated.
+    fn is_authenticated(&self, _id: SessionId) -> bool {
+        true
+    }
+
+    /// Answers queries that come from elsewhere than the sessions.
+    fn answer_queries(&mut self) {}
+
+    /// Whether sessions are written in this turn. If not, more is written at once later.
+    fn begin_writing(&mut self) -> bool {
+        true
+    }
+
+    /// Looks at the sockets amid a long round of writing.
+    fn poll_between(&mut self) {}
+
+    /// Writes what the transport itself holds for a session, before anything of the shard's.
+    fn flush(&mut self, id: SessionId) -> SocketState;
+
+    /// Chooses what a session is sent next. Tests override it to watch.
+    fn next_write(&mut self, id: SessionId, frame: &mut FrameBuf) -> NextWrite {
+        self.shard().next_write(id, frame)
+    }
+
+    /// Writes whole frames that hold `ticks` ticks, and keeps what the socket does not take.
+    fn write(&mut self, id: SessionId, frames: &[u8], ticks: usize) -> SocketState;
+
+    /// All that was pending for a session is sent: queues the close frame, which the next flush writes.
+    /// The session must not be closed before that.
+    fn send_close(&mut self, id: SessionId, reason: CloseReason);
+
+    /// Ends a session in order; calls [`Shard::finish`], and must not close the session yet.
+    fn finish(&mut self, id: SessionId, reason: CloseReason);
+
+    /// All sessions that could be written have been.
+    fn end_writing(&mut self) {}
+
+    /// Does what is due by the clock.
+    fn run_timers(&mut self) {}
+
+    /// Reports how numbers of subscribers have changed.
+    fn report_interest(&mut self, _changes: &[InterestChange]) {}
+}
+
+/// Runs one turn of a shard. See the module for its steps.
+pub fn run<I: ShardIo>(io: &mut I) {
+    begin(io);
+    if !io.shard().is_eager() {
+        follow_log(io); // no tick has woken the shard, but commands refer to the present
+    }
+    io.complete_disk_reads();
+    io.begin_phase(Phase::Read);
+    reading::read_queued(io);
+    io.take_input();
+    follow_log(io);
+    io.answer_queries();
+    io.shard().shed_load();
+    end_lagged(io);
+    if io.begin_writing() {
+        writing::write_sessions(io);
+        for request in io.shard().take_disk_reads() {
+            io.submit_disk_read(request);
+        }
+        io.end_writing();
+    }
+    reading::resume_paused(io);
+    io.run_timers();
+    if !io.shard().interest.is_empty() {
+        let changes = io.shard().take_interest_changes();
+        io.report_interest(&changes);
+    }
+}
+
+/// Applies what the log holds already, before the first session is served.
+pub fn take_up_log<I: ShardIo>(io: &mut I) {
+    while io.shard().head() != io.log_head() {
+        begin(io);
+        follow_log(io);
+    }
+}
+
+/// Looks for sessions that are too far behind in time, and ends them. A few times a second will do.
+/// Returns whether any session is blocked, so that looking again soon makes sense.
+pub fn check_ages<I: ShardIo>(io: &mut I) -> bool {
+    let is_any_blocked = io.shard().check_ages();
+    end_lagged(io);
+    is_any_blocked
+}
+
+fn begin<I: ShardIo>(io: &mut I) {
+    let now = io.begin_turn();
+    let log_start = io.log_start();
+    io.shard().begin_turn(now, log_start);
+}
+
+/// Applies new batches of the log, as many as a turn may.
+fn follow_log<I: ShardIo>(io: &mut I) {
+    let limits = io.limits();
+    let mut batches = mem::take(&mut io.shard().batches);
+    let mut applied = 0;
+    while applied < limits.batches {
+        let from = io.shard().head();
+        let at_once = limits.batches_per_look.min(limits.batches - applied);
+        match io.read_log(from, at_once, &mut batches) {
+            Ok(()) if batches.is_empty() => break,
+            Ok(()) => {}
+            Err(LogBreak::Overrun(LogOverrun { start })) => io.shard().fell_out(start),
+            Err(LogBreak::Hole { end }) => io.shard().skip(end),
+        }
+        applied += batches.len();
+        for batch in batches.drain(..) {
+            io.shard().apply(batch);
+        }
+        if !io.has_time(Phase::Apply) {
+            break;
+        }
+    }
+    io.shard().batches = batches;
+}
+
+/// Applies everything that is in the log by now, however long that takes: a command may refer to
+/// ticks that another shard has already sent.
+fn follow_log_to_head<I: ShardIo>(io: &mut I) {
+    let head = io.log_head();
+    while io.shard().head() < head {
+        follow_log(io);
+    }
+    end_lagged(io); // sessions that continue with `latest` must do so before their next command
+}
+
+/// Ends the sessions that lag, except those that continue with `latest`.
+fn end_lagged<I: ShardIo>(io: &mut I) {
+    for id in io.shard().take_lagged() {
+        io.finish(id, CloseReason::SlowClient);
+    }
+}

@@ -1,0 +1,135 @@
+//! Reading in a turn: commands of sessions, each up to its share.
+
+use std::mem;
+
+use super::super::super::SessionId;
+use super::super::Shard;
+use super::{Phase, ShardIo, follow_log_to_head};
+
+/// What reading from a session gave.
+#[derive(Debug)]
+pub enum Received<M> {
+    /// A message.
+    Message(M),
+    /// Nothing: there is no more for now, or the session has ended.
+    Nothing,
+    /// There may be more, but the session has read its share of bytes.
+    ShareUsed,
+}
+
+/// What has a session read next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in super::super::super) enum InputState {
+    /// New input.
+    #[default]
+    OnArrival,
+    /// The next turn: its share of this one was not enough.
+    Queued,
+    /// That it has fetched its answers.
+    Paused,
+}
+
+/// The sessions whose input is not read to its end, although no event will tell of it.
+///
+/// A session that has closed may still be listed; its place may then have another session, whose
+/// [`InputState`] says that it is not meant.
+#[derive(Debug, Default)]
+pub(in super::super) struct InputQueue {
+    /// Sessions that are read in the next turn, each once.
+    queued: Vec<SessionId>,
+    /// Sessions whose commands wait until answers have been fetched, each once.
+    paused: Vec<SessionId>,
+}
+
+impl Shard {
+    /// Whether any session is to be read although no event will tell of its input.
+    #[must_use]
+    pub const fn has_unread(&self) -> bool {
+        !self.input.queued.is_empty()
+    }
+
+    /// Has a session read in the next turn although no event may tell of its input.
+    pub fn read_later(&mut self, id: SessionId) {
+        if self.set_input(id, InputState::OnArrival, InputState::Queued) {
+            self.input.queued.push(id);
+        }
+    }
+
+    fn pause_commands(&mut self, id: SessionId) {
+        if self.set_input(id, InputState::OnArrival, InputState::Paused) {
+            self.input.paused.push(id);
+        }
+    }
+
+    fn is_paused(&self, id: SessionId) -> bool {
+        self.sessions.get(id.slot()).is_some_and(|session| session.input == InputState::Paused)
+    }
+
+    /// Changes a session's state if it is in the expected one, and says whether it was.
+    fn set_input(&mut self, id: SessionId, from: InputState, to: InputState) -> bool {
+        let session = self.sessions.get_mut(id.slot()).filter(|session| session.input == from);
+        session.map(|session| session.input = to).is_some()
+    }
+}
+
+/// Takes what a session has sent, up to its share of the turn.
+pub fn read_session<I: ShardIo>(io: &mut I, id: SessionId) {
+    io.begin_reading(id);
+    for _ in 0..io.limits().messages_per_session {
+        if !io.has_time(Phase::Read) {
+            break;
+        }
+        if !may_send_commands(io, id) {
+            return io.shard().pause_commands(id);
+        }
+        match io.receive(id) {
+            Received::Message(message) => {
+                follow_log_to_head(io);
+                io.handle(id, message);
+            }
+            Received::Nothing => return,
+            Received::ShareUsed => break,
+        }
+    }
+    io.shard().read_later(id);
+}
+
+/// Continues with sessions whose share of an earlier turn was not enough.
+pub(super) fn read_queued<I: ShardIo>(io: &mut I) {
+    let mut waiting = mem::take(&mut io.shard().input.queued).into_iter();
+    while io.has_time(Phase::Read)
+        && let Some(id) = waiting.next()
+    {
+        if io.shard().set_input(id, InputState::Queued, InputState::OnArrival) {
+            read_session(io, id);
+        }
+    }
+    // Sessions that were not read come before those that were and want more.
+    let queued = &mut io.shard().input.queued;
+    let again = mem::replace(queued, waiting.collect());
+    queued.extend(again);
+}
+
+/// Queues the sessions that have fetched their answers.
+pub(super) fn resume_paused<I: ShardIo>(io: &mut I) {
+    for id in mem::take(&mut io.shard().input.paused) {
+        if !io.shard().is_paused(id) {
+            continue; // it has closed
+        }
+        if !may_send_commands(io, id) {
+            io.shard().input.paused.push(id);
+        } else if io.shard().set_input(id, InputState::Paused, InputState::Queued) {
+            io.shard().input.queued.push(id);
+        }
+    }
+}
+
+/// Whether a session has fetched enough of its answers to send more commands.
+fn may_send_commands<I: ShardIo>(io: &mut I, id: SessionId) -> bool {
+    let limits = io.limits();
+    let bytes_max = match io.is_authenticated(id) {
+        true => limits.session_control_bytes,
+        false => limits.unauthenticated_control_bytes,
+    };
+    io.transport_bytes(id) <= bytes_max && io.shard().may_take_commands(id, bytes_max)
+}

@@ -1,0 +1,84 @@
+//! Writing in a turn: live sessions first, then those that catch up, each up to its share.
+
+use super::super::super::{CloseReason, FrameBuf, SessionId};
+use super::super::NextWrite;
+use super::{Phase, ShardIo};
+
+/// What a session's socket takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketState {
+    /// More data.
+    Writable,
+    /// Nothing more until [`Shard::writable`](super::Shard::writable).
+    Blocked,
+    /// Nothing more of the shard's: the connection is closing.
+    Closing,
+    /// Nothing: the session has been closed.
+    Closed,
+}
+
+/// Writes to all sessions that have something pending.
+pub(super) fn write_sessions<I: ShardIo>(io: &mut I) {
+    let mut frame = io.shard().frame.take().unwrap_or_default();
+    write_live(io, &mut frame);
+    write_catching_up(io, &mut frame);
+    io.shard().frame = Some(frame);
+}
+
+fn write_live<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
+    io.begin_phase(Phase::WriteLive);
+    let sessions_per_poll = io.limits().sessions_per_poll;
+    let mut ready = io.shard().take_ready();
+    io.shard().rotation = io.shard().rotation.wrapping_add(sessions_per_poll + 1);
+    let start = io.shard().rotation % ready.len().max(1);
+    ready.rotate_left(start);
+    for (count, id) in ready.into_iter().enumerate() {
+        if count % sessions_per_poll == sessions_per_poll - 1 {
+            io.poll_between();
+        }
+        write_session(io, id, frame);
+    }
+}
+
+/// Gives sessions that catch up the time that the live ones leave, but at least one of them a write.
+fn write_catching_up<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
+    io.begin_phase(Phase::WriteCatchingUp);
+    while let Some(id) = io.shard().next_catching_up() {
+        write_session(io, id, frame);
+        if !io.has_time(Phase::WriteCatchingUp) {
+            return;
+        }
+    }
+}
+
+/// Writes a session its share.
+fn write_session<I: ShardIo>(io: &mut I, id: SessionId, frame: &mut FrameBuf) {
+    if !io.shard().is_ready(id) {
+        return; // it has closed in this turn
+    }
+    for _ in 0..io.limits().writes_per_session {
+        match io.flush(id) {
+            SocketState::Writable => {}
+            state => return stop_writing(io, id, state),
+        }
+        match io.next_write(id, frame) {
+            NextWrite::Frames { ticks } => match io.write(id, frame.frame(), ticks) {
+                SocketState::Writable => {}
+                state => return stop_writing(io, id, state),
+            },
+            NextWrite::Idle => return,
+            NextWrite::Later => break,
+            NextWrite::Lagged => io.finish(id, CloseReason::SlowClient),
+            NextWrite::Ended(reason) => io.send_close(id, reason),
+        }
+    }
+    io.shard().requeue(id);
+}
+
+fn stop_writing<I: ShardIo>(io: &mut I, id: SessionId, state: SocketState) {
+    match state {
+        SocketState::Blocked => io.shard().blocked(id),
+        SocketState::Closing => io.shard().idle(id),
+        SocketState::Writable | SocketState::Closed => {}
+    }
+}

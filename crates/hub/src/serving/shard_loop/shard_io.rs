@@ -1,0 +1,210 @@
+//! What a turn asks of the loop: the log, the clock and the sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tickwire_protocol::UnixNanos;
+use tungstenite::Message;
+
+use super::ShardTask;
+use super::connection::Inbound;
+use crate::clock;
+use crate::fanout::turn::{LogBreak, Phase, Received, ShardIo, SocketState};
+use crate::fanout::{
+    Batch, CloseReason, DiskReadRequest, InterestChange, LogOverrun, Position, SessionId, Shard,
+};
+use crate::serving::shard_handle::DiskReadReply;
+use crate::serving::shard_query::QUERIES_PER_TURN;
+
+/// Time from the beginning of a turn in which batches are applied. What is left then waits for a
+/// whole round of writing, so this is for catching up after a pause, not for every turn.
+const APPLY_TIME: Duration = Duration::from_millis(5);
+/// Time for reading before ticks get their turn, unless writing takes long. The last command may
+/// take longer.
+const READ_TIME: Duration = Duration::from_millis(1);
+/// Time for sessions that catch up, unless writing to the live ones takes long.
+const CATCH_UP_TIME: Duration = Duration::from_millis(5);
+/// Bytes read from one connection before the others get their turn: a message may have no end of
+/// empty fragments, so counting messages is not enough.
+const READ_BYTES_PER_TURN: usize = 64 * 1024;
+
+impl ShardIo for ShardTask {
+    type Message = Message;
+
+    fn shard(&mut self) -> &mut Shard {
+        &mut self.core
+    }
+
+    fn begin_turn(&mut self) -> UnixNanos {
+        self.now = clock::monotonic();
+        self.turn_began = self.now;
+        self.wall()
+    }
+
+    fn log_start(&self) -> Position {
+        self.timeline.log.start()
+    }
+
+    fn log_head(&self) -> Position {
+        self.timeline.log.head()
+    }
+
+    fn read_log(
+        &mut self,
+        from: Position,
+        batches_max: usize,
+        into: &mut Vec<Arc<Batch>>,
+    ) -> Result<(), LogBreak> {
+        let log = &self.timeline.log;
+        match log.read(from, batches_max, into) {
+            Ok(()) => {
+                self.ticks_came |= !into.is_empty();
+                Ok(())
+            }
+            Err(LogOverrun { start }) if start == log.hole_end() => {
+                Err(LogBreak::Hole { end: start })
+            }
+            Err(overrun) => {
+                tracing::warn!(
+                    shard = %self.id,
+                    "fell out of the log: it is too slow or too small"
+                );
+                Err(overrun.into())
+            }
+        }
+    }
+
+    fn begin_phase(&mut self, phase: Phase) {
+        let now = clock::monotonic();
+        if phase == Phase::WriteCatchingUp {
+            self.pacing.round_took(now - self.phase_began);
+        }
+        self.phase_began = now;
+        self.phase_ends = match phase {
+            Phase::Read => now + self.pacing.share(READ_TIME),
+            Phase::WriteCatchingUp => now + self.pacing.share(CATCH_UP_TIME),
+            Phase::Apply | Phase::WriteLive => now,
+        };
+    }
+
+    fn has_time(&mut self, phase: Phase) -> bool {
+        match phase {
+            Phase::Apply => clock::monotonic() - self.now <= APPLY_TIME,
+            _ => clock::monotonic() < self.phase_ends,
+        }
+    }
+
+    fn complete_disk_reads(&mut self) {
+        let Some(history) = &self.context.history else { return };
+        if let Some(disk_index) = history.disk_index_since(&mut self.disk_index_version) {
+            self.core.set_disk_index(disk_index);
+        }
+        for DiskReadReply { request, found } in
+            self.answers.drain(..).chain(self.inbox.disk_reads.try_iter())
+        {
+            self.core.complete_disk_read(request, found);
+        }
+    }
+
+    fn submit_disk_read(&mut self, request: DiskReadRequest) {
+        let history = self.context.history.as_ref();
+        if !history.is_some_and(|history| history.ask(self.handle.clone(), request)) {
+            self.core.complete_disk_read(request, None);
+        }
+    }
+
+    fn take_input(&mut self) {
+        self.handle_events();
+        self.accept();
+        self.follow_keys();
+        self.follow_feeds();
+    }
+
+    fn begin_reading(&mut self, id: SessionId) {
+        if let Some(connection) = self.connection(id) {
+            connection.allow_reading(READ_BYTES_PER_TURN);
+        }
+    }
+
+    fn receive(&mut self, id: SessionId) -> Received<Message> {
+        let now = self.now;
+        let Some(connection) = self.connection(id) else { return Received::Nothing };
+        let inbound = connection.read(now);
+        if connection.own_bytes() > 0 {
+            self.core.wake(id);
+        }
+        match inbound {
+            Inbound::Message(message) => return Received::Message(message),
+            Inbound::ShareUsed => return Received::ShareUsed,
+            Inbound::Blocked => {}
+            Inbound::Closed => self.answer_close(id),
+            Inbound::Ended => self.remove(id),
+            Inbound::Broken(reason) => self.tell_off(id, reason),
+        }
+        Received::Nothing
+    }
+
+    fn handle(&mut self, id: SessionId, message: Message) {
+        self.take(id, message);
+    }
+
+    fn transport_bytes(&self, id: SessionId) -> usize {
+        self.get(id).map_or(0, |connection| connection.own_bytes())
+    }
+
+    fn is_authenticated(&self, id: SessionId) -> bool {
+        self.get(id).is_none_or(|connection| connection.login.grant().is_some())
+    }
+
+    fn answer_queries(&mut self) {
+        let some = self.queries.len().min(QUERIES_PER_TURN);
+        for query in self.queries.drain(..some) {
+            query.answer(&self.core);
+        }
+    }
+
+    fn begin_writing(&mut self) -> bool {
+        self.pacing.rest(self.now).is_none()
+    }
+
+    fn poll_between(&mut self) {
+        if self.poll.poll(&mut self.events, Some(Duration::ZERO)).is_ok() {
+            self.now = clock::monotonic();
+            self.phase_ends = self.now + READ_TIME; // the turn had its share for reading before
+            self.handle_events();
+        }
+        self.arrived.extend(self.inbox.connections.try_iter());
+        self.accept();
+    }
+
+    fn flush(&mut self, id: SessionId) -> SocketState {
+        let state = self.flush_own(id);
+        self.after_write(id, state)
+    }
+
+    fn write(&mut self, id: SessionId, frames: &[u8], ticks: usize) -> SocketState {
+        let state = self.write_frames(id, frames, ticks);
+        self.after_write(id, state)
+    }
+
+    fn send_close(&mut self, id: SessionId, reason: CloseReason) {
+        self.queue_close(id, reason);
+    }
+
+    fn finish(&mut self, id: SessionId, reason: CloseReason) {
+        self.finish_session(id, reason);
+    }
+
+    fn end_writing(&mut self) {
+        let ended = clock::monotonic();
+        self.pacing.end_round(ended, ended - self.turn_began, !self.core.has_ready());
+    }
+
+    fn run_timers(&mut self) {
+        self.run_due();
+    }
+
+    fn report_interest(&mut self, changes: &[InterestChange]) {
+        self.context.topics.apply(self.id.timeline, changes);
+    }
+}
