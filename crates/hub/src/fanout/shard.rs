@@ -385,7 +385,7 @@ impl Shard {
         let session = &mut self.sessions[id.slot()];
         self.stats.backlog_ticks -= self.hot[id.slot()].backlog.clear() as u64;
         self.stats.control_bytes -= std::mem::take(&mut session.control_bytes);
-        session.control.clear();
+        session.control = VecDeque::new();
     }
 
     /// The last value of a topic, unless there may have been others since.

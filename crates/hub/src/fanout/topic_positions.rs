@@ -35,26 +35,25 @@ impl TopicPositions {
 
     #[cold]
     fn make_room(&mut self, at: Position, log_start: Position) {
-        while self.indexes.front().is_some_and(|oldest| at.before(*oldest) < log_start) {
-            self.drop_oldest(at);
-        }
+        self.drop_before(log_start, at);
         // With little room the next one would look again.
         if self.indexes.len() > self.indexes.capacity() / 2 {
             self.indexes.reserve(self.indexes.len().max(4));
         }
     }
 
-    fn drop_oldest(&mut self, head: Position) {
-        if let Some(oldest) = self.indexes.pop_front() {
-            self.gone = head.before(oldest);
+    fn drop_before(&mut self, log_start: Position, head: Position) {
+        if self.indexes.front().is_none_or(|oldest| head.before(*oldest) >= log_start) {
+            return; // mostly nothing has left, and this costs less than a search
         }
+        let gone = self.before(log_start, head);
+        self.gone = head.before(self.indexes[gone - 1]);
+        self.indexes.drain(..gone);
     }
 
     /// Takes away all that has left the log.
     pub(crate) fn trim(&mut self, log_start: Position, head: Position) {
-        while self.indexes.front().is_some_and(|oldest| head.before(*oldest) < log_start) {
-            self.drop_oldest(head);
-        }
+        self.drop_before(log_start, head);
         if self.indexes.capacity() > KEPT.max(4 * self.indexes.len()) {
             self.indexes.shrink_to(2 * self.indexes.len());
         }

@@ -25,9 +25,9 @@ impl Shard {
             wheel: &mut self.wheel,
             backlog_max: self.limits.backlog_ticks,
             now: self.now,
-            queued: 0,
             conflated: 0,
         };
+        let mut queued = 0;
         let (log_start, seen_from) = (self.view.start(), self.seen_from);
         let mut position = batch.first();
         for numbered in batch.ticks() {
@@ -35,7 +35,7 @@ impl Shard {
             let (local, topic) = self.topics.tick(numbered, position, log_start, seen_from);
             for subscriber in &mut topic.subscribers {
                 if let Some(slot) = subscriber.every_slot() {
-                    queue.push(slot, index);
+                    queued += u64::from(queue.push(slot, index));
                 } else if subscriber.is_marked() {
                     queue.conflated += 1;
                 } else if let Some(lane) = subscriber.lane().index() {
@@ -48,7 +48,9 @@ impl Shard {
             for subscriber in &self.wild[usize::from(feed.0)][channel] {
                 if !(subscriber.has_names() && is_named(&self.sessions, *subscriber, local)) {
                     match subscriber.lane().index() {
-                        None => queue.push(subscriber.session().slot(), index),
+                        None => {
+                            queued += u64::from(queue.push(subscriber.session().slot(), index));
+                        }
                         Some(lane) => queue
                             .owe(subscriber.session(), |latest, now| latest.mark(lane, local, now)),
                     }
@@ -57,7 +59,7 @@ impl Shard {
             position = position.plus(1);
         }
         self.stats.ticks_applied += batch.ticks().len() as u64;
-        self.stats.backlog_ticks += queue.queued;
+        self.stats.backlog_ticks += queued;
         self.stats.ticks_conflated += queue.conflated;
         self.view.push(batch);
     }
@@ -116,25 +118,24 @@ struct Queue<'a> {
     wheel: &'a mut Wheel,
     backlog_max: usize,
     now: UnixNanos,
-    /// Ticks put on backlogs.
-    queued: u64,
     /// Ticks that took the place of one that was not sent yet.
     conflated: u64,
 }
 
 impl Queue<'_> {
-    /// The hottest path there is: once for every tick and session.
+    /// Puts a tick on a session's backlog and says whether it did: the hottest path there is, once
+    /// for every tick and session.
     #[inline]
-    fn push(&mut self, slot: usize, index: u32) {
+    fn push(&mut self, slot: usize, index: u32) -> bool {
         let hot = &mut self.hot[slot];
         if hot.feed != Feed::Live {
-            return;
+            return false;
         }
         hot.backlog.push(index);
-        self.queued += 1;
         if matches!(hot.flow, Flow::Idle | Flow::Waiting) || hot.backlog.len() > self.backlog_max {
             self.take_note(slot);
         }
+        true
     }
 
     /// A session has something pending that had nothing, or more than it may have.
@@ -172,6 +173,7 @@ impl Queue<'_> {
 }
 
 /// Makes an idle session ready when its marks may leave: now, or when a slot opens.
+#[inline]
 pub(super) fn schedule(
     id: SessionId,
     hot: &mut Hot,

@@ -70,10 +70,8 @@ impl Shard {
 
     /// Puts the next ticks of the past on the backlog of a session that catches up and has nothing
     /// pending.
+    #[cold]
     pub(super) fn refill(&mut self, id: SessionId) -> Refilled {
-        if self.hot[id.slot()].feed != Feed::CatchingUp {
-            return Refilled::Rest(None);
-        }
         let Some(mut cursor) = self.sessions[id.slot()].catch_up.take() else {
             return Refilled::Rest(None);
         };

@@ -90,6 +90,9 @@ impl Shard {
                 Err(ticks) => ticks,
             };
             let ticks = match self.fill(id, ticks_before_control, out) {
+                Filled::Ticks(0) if self.hot[id.slot()].feed != Feed::CatchingUp => {
+                    return self.rest(id, None);
+                }
                 Filled::Ticks(0) => match self.refill(id) {
                     Refilled::More => continue,
                     Refilled::Later => return NextWrite::Later,
@@ -237,6 +240,9 @@ impl Shard {
     /// Control frames, if it is their turn; otherwise how many ticks come before them.
     fn next_control(&mut self, id: SessionId, out: &mut FrameBuf) -> Result<(), usize> {
         let session = &mut self.sessions[id.slot()];
+        if session.control.is_empty() {
+            return Err(usize::MAX);
+        }
         let mut any = false;
         while let Some(front) = session.control.front() {
             if front.after > session.sent {

@@ -19,14 +19,18 @@ pub enum SocketState {
 
 /// Writes to all sessions that have something pending.
 pub(super) fn write_sessions<I: ShardIo>(io: &mut I) {
+    io.begin_phase(Phase::WriteLive);
+    if !io.shard().has_ready() {
+        return io.begin_phase(Phase::WriteCatchingUp);
+    }
     let mut frame = io.shard().frame.take().unwrap_or_default();
     write_live(io, &mut frame);
+    io.begin_phase(Phase::WriteCatchingUp);
     write_catching_up(io, &mut frame);
     io.shard().frame = Some(frame);
 }
 
 fn write_live<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
-    io.begin_phase(Phase::WriteLive);
     let sessions_per_poll = io.limits().sessions_per_poll;
     let mut ready = io.shard().take_ready();
     io.shard().rotation = io.shard().rotation.wrapping_add(sessions_per_poll + 1);
@@ -42,7 +46,6 @@ fn write_live<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
 
 /// Gives sessions that catch up the time that the live ones leave, but at least one of them a write.
 fn write_catching_up<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
-    io.begin_phase(Phase::WriteCatchingUp);
     while let Some(id) = io.shard().next_catching_up() {
         write_session(io, id, frame);
         if !io.has_time(Phase::WriteCatchingUp) {
@@ -52,6 +55,7 @@ fn write_catching_up<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
 }
 
 /// Writes a session its share.
+#[inline(always)] // a call costs as much as everything else that is done here per session
 fn write_session<I: ShardIo>(io: &mut I, id: SessionId, frame: &mut FrameBuf) {
     if !io.shard().is_ready(id) {
         return; // it has closed in this turn
@@ -75,6 +79,7 @@ fn write_session<I: ShardIo>(io: &mut I, id: SessionId, frame: &mut FrameBuf) {
     io.shard().requeue(id);
 }
 
+#[cold]
 fn stop_writing<I: ShardIo>(io: &mut I, id: SessionId, state: SocketState) {
     match state {
         SocketState::Blocked => io.shard().blocked(id),
