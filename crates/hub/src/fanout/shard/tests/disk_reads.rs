@@ -87,7 +87,7 @@ fn a_session_goes_on_from_disk_then_from_memory_and_is_live() {
     let id = old.rig.open();
     old.resume(id, names(["A"]), 10);
     let read = old.read(id);
-    assert_eq!(read[..3], ["ack All 10", "A6", "p11"]);
+    assert_eq!(read[..3], ["ack Complete 10", "A6", "p11"]);
     assert_eq!(of('A', &read), numbers('A', 6..=22));
     assert_eq!(read.last().unwrap(), "p43");
     old.rig.trades(["A"]);
@@ -101,7 +101,7 @@ fn nothing_is_read_for_names_that_have_not_ticked_since() {
     let mut old = Old::new(40, 4);
     let id = old.rig.open();
     old.resume(id, names(["C"]), 10);
-    assert_eq!(old.rig.read(id), ["ack All 40"]);
+    assert_eq!(old.rig.read(id), ["ack Complete 40"]);
     assert_eq!(old.answer(), 0);
 }
 
@@ -114,7 +114,7 @@ fn a_cursor_that_memory_has_overtaken_goes_on_from_disk() {
     }
     let id = old.rig.open();
     old.resume(id, names(["A"]), 2);
-    assert_eq!(old.rig.write(id).unwrap(), ["ack All 2"]);
+    assert_eq!(old.rig.write(id).unwrap(), ["ack Complete 2"]);
     let mut read = old.rig.write(id).unwrap();
     old.rig.shard.blocked(id);
     old.forget();
@@ -131,7 +131,7 @@ fn what_is_not_on_disk_is_named_and_memory_goes_on() {
     old.rig.trades(["A", "B"]);
     let (gone, before) = (old.rig.open(), old.rig.open());
     old.resume(gone, all_trades(), 10);
-    assert_eq!(old.rig.read(gone), ["ack All 10"]);
+    assert_eq!(old.rig.read(gone), ["ack Complete 10"]);
     let wanted = old.rig.shard.take_disk_reads()[0];
     old.rig.shard.complete_disk_read(wanted, None);
     assert_eq!(old.rig.read(gone), ["gap A ?-20", "gap B ?-20", "A21", "B21", "p42"]);
@@ -153,7 +153,7 @@ fn a_late_answer_is_not_taken_for_another_session_or_place() {
     let second = old.rig.open();
     assert_eq!(second, first, "the slot is used again");
     old.resume(second, names(["B"]), 20);
-    assert_eq!(old.rig.read(second), ["ack All 20"]);
+    assert_eq!(old.rig.read(second), ["ack Complete 20"]);
     old.complete_disk_read(late);
     assert_eq!(old.rig.read(second), [""; 0]);
     assert_eq!(of('B', &old.read(second)), numbers('B', 11..=20));

@@ -45,7 +45,7 @@ fn a_session_goes_on_behind_its_position_and_joins_those_that_are_live() {
     rig.ask(id, behind(names(["A", "B"]), 2));
     rig.trades(["A"]);
     assert_eq!(rig.shard.next_catching_up(), Some(id));
-    let expected = ["ack All 2", "A2", "B2", "A3", "B3", "A4", "p9"];
+    let expected = ["ack Complete 2", "A2", "B2", "A3", "B3", "A4", "p9"];
     assert_eq!(rig.read(id), expected);
     assert_eq!(rig.shard.stats().catching_up, 0);
     rig.trades(["C", "B", "C"]);
@@ -59,7 +59,7 @@ fn each_topic_goes_on_behind_its_number_and_the_others_begin_with_their_last_val
     rig.trades(["A", "B", "C", "A", "B", "A", "A"]);
     let id = rig.open();
     rig.ask(id, after(names(["A", "B", "C", "D"]), &[("A", 1), ("B", 2), ("D", 0)]));
-    let expected = ["ack All 3", "snapshot", "C1", "live", "A2", "A3", "A4", "p7"];
+    let expected = ["ack Complete 3", "snapshot", "C1", "live", "A2", "A3", "A4", "p7"];
     assert_eq!(rig.read(id), expected);
     rig.trades(["D", "C", "B"]);
     assert_eq!(rig.read(id), ["D1", "C2", "B3", "p10"]);
@@ -71,7 +71,7 @@ fn under_a_star_a_missing_topic_is_sent_from_its_first_tick() {
     rig.trades(["A", "B", "C", "A", "B", "C"]);
     let id = rig.open();
     rig.ask(id, after(all_trades(), &[("A", 1), ("B", 2)]));
-    assert_eq!(rig.read(id), ["ack All 0", "C1", "A2", "C2", "p6"]);
+    assert_eq!(rig.read(id), ["ack Complete 0", "C1", "A2", "C2", "p6"]);
     rig.trades(["B"]);
     assert_eq!(rig.read(id), ["B3", "p7"]);
 }
@@ -87,7 +87,7 @@ fn a_session_that_never_had_a_tick_resumes_from_its_ack() {
     rig.trades(["Q"]);
     let again = rig.open();
     rig.ask(again, behind(names(["Q"]), 1));
-    assert_eq!(rig.read(again), ["ack All 1", "Q1", "Q2", "p4"]);
+    assert_eq!(rig.read(again), ["ack Complete 1", "Q1", "Q2", "p4"]);
     assert_eq!(rig.shard.position(again), Some(Position(4)));
 }
 
@@ -100,7 +100,7 @@ fn names_that_are_live_wait_at_the_head_while_others_catch_up() {
     rig.trades(["A", "B"]);
     rig.ask(id, behind(names(["B"]), 1));
     rig.trades(["A", "B"]);
-    let expected = ["ack", "A3", "p4", "ack All 1", "B1", "B2", "A4", "B3", "p7"];
+    let expected = ["ack", "A3", "p4", "ack Complete 1", "B1", "B2", "A4", "B3", "p7"];
     assert_eq!(rig.read(id), expected);
 }
 
@@ -112,7 +112,7 @@ fn a_second_resume_goes_back_and_repeats_nothing() {
     }
     let id = rig.open();
     rig.ask(id, behind(names(["A"]), 0));
-    assert_eq!(rig.write(id).unwrap(), ["ack All 0"]);
+    assert_eq!(rig.write(id).unwrap(), ["ack Complete 0"]);
     let mut read = rig.write(id).unwrap();
     rig.ask(id, behind(names(["B"]), 0));
     rig.ask(id, every(names(["C"])));
@@ -137,7 +137,7 @@ fn another_epoch_is_a_gap_and_the_last_values() {
         id,
         SubscribeRequest { names: names(["A", "C"]), resume, ..SubscribeRequest::default() },
     );
-    assert_eq!(rig.read(id), ["ack Epoch ?", "gap A ?-?", "snapshot", "A2", "live"]);
+    assert_eq!(rig.read(id), ["ack NewEpoch ?", "gap A ?-?", "snapshot", "A2", "live"]);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn latest_goes_on_while_every_catches_up() {
     let id = rig.open();
     rig.ask(id, latest(names(["B"])));
     rig.ask(id, behind(names(["A"]), 0));
-    assert_eq!(rig.write(id).unwrap(), ["ack", "ack All 0"]);
+    assert_eq!(rig.write(id).unwrap(), ["ack", "ack Complete 0"]);
     rig.write(id).unwrap();
     rig.trades(["B"]);
     assert_eq!(rig.write(id).unwrap(), ["B4001"]);
@@ -245,11 +245,11 @@ fn a_position_that_the_epoch_has_not_come_to_is_of_another() {
     rig.trades(["A", "A"]);
     let id = rig.open();
     rig.ask(id, behind(names(["A"]), 2));
-    assert_eq!(rig.read(id), ["ack All 2"]);
+    assert_eq!(rig.read(id), ["ack Complete 2"]);
     for position in [3, u64::MAX] {
         let id = rig.open();
         rig.ask(id, behind(names(["A"]), position));
-        let expected = ["ack Epoch 0", "gap A ?-?", "snapshot", "A2", "live", "p2"];
+        let expected = ["ack NewEpoch 0", "gap A ?-?", "snapshot", "A2", "live", "p2"];
         assert_eq!(rig.read(id), expected);
     }
 }

@@ -34,7 +34,7 @@ fn a_cursor_that_the_log_overtakes_tells_what_is_lost_and_goes_on() {
     }
     let id = rig.open();
     rig.ask(id, behind(names(["A"]), 0));
-    assert_eq!(rig.write(id).unwrap(), ["ack All 0"]);
+    assert_eq!(rig.write(id).unwrap(), ["ack Complete 0"]);
     let mut last = 0;
     let first = rig.write(id).unwrap();
     for spelled in first.iter().filter(|spelled| spelled.starts_with('A')) {
@@ -57,7 +57,7 @@ fn who_lags_while_it_catches_up_is_told_exactly_what_it_misses() {
     let id = rig.open();
     rig.ask(id, patient(names([])));
     rig.ask(id, behind(names(["A"]), 0));
-    assert_eq!(rig.write(id).unwrap()[..2], ["ack", "ack All 0"]);
+    assert_eq!(rig.write(id).unwrap()[..2], ["ack", "ack Complete 0"]);
     let read = rig.write(id).unwrap();
     let count = read.iter().filter(|spelled| spelled.starts_with('A')).count();
     rig.turn_at(0);
@@ -106,7 +106,7 @@ fn who_is_cut_between_the_answer_and_its_gaps_is_told_them_when_it_resumes() {
     rig.ask(again, behind(names(["A"]), 1));
     assert_eq!(rig.read(again), told);
     rig.ask(again, behind(names(["C"]), 5));
-    assert_eq!(rig.read(again), ["ack All 5"]);
+    assert_eq!(rig.read(again), ["ack Complete 5"]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_name_that_may_have_ticked_first_where_the_shard_saw_nothing_is_named() {
     assert_eq!(rig.read(id), ["ack Gap 1", "gap Q ?-?", "p100"]);
     let again = rig.open();
     rig.ask(again, behind(names(["Q"]), 99));
-    assert_eq!(rig.read(again), ["ack All 100"]);
+    assert_eq!(rig.read(again), ["ack Complete 100"]);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn what_a_session_joined_with_is_told_when_the_log_forgets_it() {
     }
     let id = rig.open();
     rig.ask(id, behind(names(["A"]), 0));
-    assert_eq!(rig.write(id).unwrap(), ["ack All 0"]);
+    assert_eq!(rig.write(id).unwrap(), ["ack Complete 0"]);
     assert!(rig.write(id).unwrap().len() < 500, "one message of several");
     rig.trades(["A"]);
     assert_eq!(rig.shard.stats().catching_up, 0, "it has joined");
