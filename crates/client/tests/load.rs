@@ -68,8 +68,6 @@ where
     while !measuring.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Each worker sees that the measurement has begun at its next turn, which nothing tells.
-    tokio::time::sleep(Duration::from_millis(300)).await;
     serve(sessions).await;
     stop.store(true, Ordering::Relaxed);
     work.await.unwrap()

@@ -2,10 +2,10 @@
 //!
 //! - [`seeds!`] gives a random test its seeds. Every run uses the same seeds, unless
 //!   `TICKWIRE_TEST_SEED` says otherwise, and a failing test prints the command that repeats it.
-//! - [`eventually`] waits for a condition instead of for a time.
+//! - [`until`] waits for a condition instead of for a time.
 
 mod seeds;
 mod wait;
 
 pub use seeds::{Seed, Seeds, TestTarget};
-pub use wait::{PATIENCE, eventually};
+pub use wait::{PATIENCE, until};

@@ -7,18 +7,17 @@ use std::time::Duration;
 /// busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long [`eventually`] sleeps between two looks.
+/// How long [`until`] sleeps between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Calls `look` until it returns a value, and returns the value.
+/// Blocks until `holds` returns true.
 ///
 /// # Panics
-/// If there is no value after [`PATIENCE`]; the message names `condition`.
-pub fn eventually<T>(condition: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    // Counts pauses rather than time: a machine that was suspended has not been patient.
+/// If it does not within about [`PATIENCE`]; the message names `condition`.
+pub fn until(condition: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
-        if let Some(value) = look() {
-            return value;
+        if holds() {
+            return;
         }
         thread::sleep(PAUSE);
     }
@@ -30,12 +29,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eventually_returns_the_first_value() {
+    fn until_returns_once_the_condition_holds() {
         let mut looks = 0;
-        let value = eventually("the third look", || {
+        until("the third look", || {
             looks += 1;
-            (looks == 3).then_some(looks)
+            looks == 3
         });
-        assert_eq!(value, 3);
+        assert_eq!(looks, 3);
     }
 }

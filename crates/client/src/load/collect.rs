@@ -30,7 +30,7 @@ pub enum Phase {
     Opening,
     /// All are open or refused; the measurement starts soon.
     WarmingUp,
-    /// For so long.
+    /// Every thread counts ticks. The measurement has taken this long.
     Measuring(Duration),
 }
 
@@ -182,14 +182,17 @@ impl<'a> Collector<'a> {
             open: sum.open + one.open,
             refused: sum.refused + one.refused,
             closed: sum.closed + one.closed,
+            measuring: sum.measuring + one.measuring,
         })
     }
 
     fn progress(&self, standing: Standing, now: Instant) -> Progress {
         let phase = match self.shared.measured_from() {
             None => Phase::Opening,
-            Some(from) if now < from => Phase::WarmingUp,
-            Some(from) => Phase::Measuring((now - from).min(self.plan.duration)),
+            Some(_) if standing.measuring < self.plan.threads => Phase::WarmingUp,
+            Some(from) => {
+                Phase::Measuring(now.saturating_duration_since(from).min(self.plan.duration))
+            }
         };
         let Standing { open, refused, closed, .. } = standing;
         Progress { phase, open, refused, closed, second: self.last }

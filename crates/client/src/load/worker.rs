@@ -43,6 +43,8 @@ pub(crate) struct Standing {
     pub(crate) open: usize,
     pub(crate) refused: usize,
     pub(crate) closed: usize,
+    /// Threads that have started the measurement.
+    pub(crate) measuring: usize,
 }
 
 /// What a thread tells its collector now and then.
@@ -249,6 +251,8 @@ impl<'a> Worker<'a> {
                 self.tally.interval = Interval::default();
                 self.measuring = Some(Measuring { second: 0, since: now, busy_before: busy() });
                 self.report_at = now + SECOND;
+                self.standing.measuring = 1;
+                self.tell(None);
             }
         }
         if now < self.report_at {

@@ -11,7 +11,7 @@ use crate::kit::{Client, Event, Publisher, TestHub, config, id_of, trade};
 fn impatient() -> Config {
     Config {
         ping_interval: Duration::from_millis(100),
-        idle_timeout: Duration::from_millis(1_500),
+        idle_timeout: Duration::from_secs(4),
         ..config()
     }
 }

@@ -17,13 +17,11 @@ use tickwire_protocol::{
 };
 use tokio::runtime::Runtime;
 
-pub(crate) use client::{Client, Event, OPEN_BINARY, OPEN_TEXT, masked, reader};
+pub(crate) use client::{Client, Event, OPEN_BINARY, OPEN_TEXT, Reader, caught_up, masked};
 pub(crate) use http::{Response, exchange, read_response, upgrade_request};
 pub(crate) use publisher::{Publisher, data_message};
+pub(crate) use tickwire_testkit::{PATIENCE, until};
 pub(crate) use tunnel::{tls_client, tls_file};
-
-/// Time after which a wait fails. Far longer than needed, because the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A hub on a free port with its own runtime. Dropping it shuts it down.
 pub(crate) struct TestHub {
@@ -168,15 +166,6 @@ pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 impl Drop for Stop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Polls a condition until it holds, and fails after [`PATIENCE`].
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = now() + PATIENCE;
-    while !condition() {
-        assert!(now() < deadline, "waited too long for: {what}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tickwire_hub::{ByteSize, Config};
 use tickwire_protocol::Encoding;
 
-use crate::kit::{Client, Event, Publisher, TestHub, config, now, patient, trade, until};
+use crate::kit::{Client, Event, Publisher, TestHub, config, patient, trade, until};
 
 fn is_shutdown(end: &Event) -> bool {
     end.retry_ms().is_some()
@@ -124,10 +124,8 @@ fn session_that_never_reads_does_not_block_shutdown() {
     let _request = TcpStream::connect(hub.address).unwrap();
     let mut silent = Publisher::open(&hub);
     silent.client.send_raw(&[0x82, 0xfe]);
-    let began = now();
     let ended = hub.begin_shutdown();
-    hub.block_on(ended).unwrap();
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    until("the hub has ended", || ended.is_finished());
     stalled.gone();
 }
 

@@ -125,7 +125,7 @@ fn a_folder_that_cannot_be_one_is_refused_with_a_reason() {
     let (code, message) = Hub::refused(&file);
     assert_eq!(code, Some(1));
     assert!(
-        message.contains("cannot use the data folder") && message.contains("cannot make it"),
+        message.contains("cannot use the data folder") && message.contains("cannot create it"),
         "{message}"
     );
 }

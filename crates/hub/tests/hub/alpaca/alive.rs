@@ -50,7 +50,7 @@ fn silent_alpaca_session_is_dropped_and_frees_its_place() {
     let file = KeysFile::new("").with("TWBOT", "sessions_max = 1");
     let impatient = Config {
         ping_interval: Duration::from_millis(100),
-        idle_timeout: Duration::from_millis(1_500),
+        idle_timeout: Duration::from_secs(4),
         ..file.config()
     };
     let hub = TestHub::start(impatient);

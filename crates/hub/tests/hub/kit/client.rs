@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
 use tickwire_protocol::{Control, Element, Encoding, Tick, decode_message};
 
-use super::{PATIENCE, TestHub, now, upgrade_request};
+use super::{PATIENCE, TestHub, now, until, upgrade_request};
 
 /// First bytes of unfragmented messages.
 pub(crate) const OPEN_TEXT: u8 = 0x81;
@@ -408,22 +411,45 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Reads a session on a separate thread until its close. Checks sequence numbers, and returns the number
-/// of ticks.
-pub(crate) fn reader(mut client: Client) -> std::thread::JoinHandle<(u64, Event)> {
-    std::thread::spawn(move || {
-        let mut last = 0;
-        loop {
-            match client.event() {
-                Event::Ticks(ticks) => {
-                    for tick in ticks {
-                        assert_eq!(tick.seq.0, last + 1, "each tick exactly once");
-                        last = tick.seq.0;
+/// A session that reads everything on its own thread and checks that no tick is missing.
+pub(crate) struct Reader {
+    thread: JoinHandle<(u64, Event)>,
+    last: Arc<AtomicU64>,
+}
+
+impl Reader {
+    pub(crate) fn start(mut client: Client) -> Self {
+        let last = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&last);
+        let thread = std::thread::spawn(move || {
+            loop {
+                match client.event() {
+                    Event::Ticks(ticks) => {
+                        for tick in ticks {
+                            let last = seen.fetch_add(1, Ordering::Relaxed);
+                            assert_eq!(tick.seq.0, last + 1, "each tick exactly once");
+                        }
                     }
+                    Event::Control(element) => panic!("{element}"),
+                    end => return (seen.load(Ordering::Relaxed), end),
                 }
-                Event::Control(element) => panic!("{element}"),
-                end => return (last, end),
             }
-        }
-    })
+        });
+        Self { thread, last }
+    }
+
+    /// The sequence number of the last tick so far.
+    pub(crate) fn last(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the session's end. Returns the number of its last tick, and its close.
+    pub(crate) fn join(self) -> (u64, Event) {
+        self.thread.join().unwrap()
+    }
+}
+
+/// Waits until every reader has received the tick with this sequence number.
+pub(crate) fn caught_up(readers: &[Reader], seq: u64) {
+    until("the readers have caught up", || readers.iter().all(|reader| reader.last() == seq));
 }

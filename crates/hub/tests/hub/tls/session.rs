@@ -8,7 +8,8 @@ use tickwire_protocol::Tick;
 
 use super::encrypting;
 use crate::kit::{
-    Client, Event, Publisher, TestHub, config, id_of, masked, reader, trade, until, upgrade_request,
+    Client, Event, Publisher, Reader, TestHub, caught_up, config, id_of, masked, trade, until,
+    upgrade_request,
 };
 
 fn subscriber(hub: &TestHub) -> Client {
@@ -55,18 +56,19 @@ fn tls_readers_that_stop_are_cut_and_others_lose_nothing() {
     let mut hub = TestHub::start_encrypted(config);
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let stalled: Vec<_> = (0..4).map(|_| subscriber(&hub)).collect();
-    let readers: Vec<_> = (0..4).map(|_| reader(subscriber(&hub))).collect();
+    let readers: Vec<_> = (0..4).map(|_| Reader::start(subscriber(&hub))).collect();
     let mut published = 0;
     until("four slow ones", || {
         publisher.publish(&part(published / 500));
         published += 500;
+        caught_up(&readers, published);
         hub.closes("slow_client") == 4
     });
     hub.until_metric("tickwire_sessions", 4);
     drop(stalled);
     let ended = hub.begin_shutdown();
     for reader in readers {
-        let (last, end) = reader.join().unwrap();
+        let (last, end) = reader.join();
         assert_eq!(last, published);
         assert!(end.retry_ms().is_some(), "{end:?}");
     }
