@@ -2,8 +2,8 @@
 //! many sessions give up 50 names and ask for them again, at a fixed rate in all, and one session
 //! asks for 10,000 names at once. Every answer is checked; the time of the turns is the hub's own.
 //!
-//! With `--new-names N` it instead publishes a tick of each of N new names, and prints what their first
-//! ticks cost the router.
+//! With `--new-names N` it instead publishes a tick of each of N new names, and prints what their
+//! first ticks cost the router.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod drive;

@@ -24,7 +24,8 @@ pub(crate) struct Metrics {
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     seconds_sum: f64,
-    /// Turns that took no longer than each upper bound in seconds; ascending, the last bound infinite.
+    /// Turns that took no longer than each upper bound in seconds; ascending, the last bound
+    /// infinite.
     buckets: Vec<(f64, u64)>,
 }
 

@@ -2,7 +2,8 @@
 
 use crate::Result;
 
-const USAGE: &str = "churn [--hub ws://127.0.0.1:8080] [--sessions 400] [--rate 20000] [--secs 10] | [--new-names 100000]";
+const USAGE: &str = "churn [--hub ws://127.0.0.1:8080] [--sessions 400] [--rate 20000] \
+    [--secs 10] | [--new-names 100000]";
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]

@@ -24,7 +24,8 @@ pub(crate) enum Message {
     Ticks(u64),
 }
 
-/// A session, blocking until its stream is told otherwise. Pings are not answered: who sends commands is alive.
+/// A session, blocking until its stream is told otherwise. Pings are not answered: who sends
+/// commands is alive.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) stream: TcpStream,

@@ -1,8 +1,8 @@
 //! Access control: keys, tokens, and the sessions that use them.
 //!
-//! A hub without a keys file is *open*: it accepts any key and needs none. A hub with a keys file applies
-//! changes of the file within a second or two, and closes every session of a changed key, so that its
-//! client comes back under the new rights.
+//! A hub without a keys file is *open*: it accepts any key and needs none. A hub with a keys file
+//! applies changes of the file within a second or two, and closes every session of a changed key,
+//! so that its client comes back under the new rights.
 
 mod credentials;
 mod edit;
@@ -52,8 +52,8 @@ pub(crate) struct Keys {
     tokens: Vec<Token>,
     /// Rights without a key where the hub is open.
     open_role: Role,
-    /// Hash of no secret. The secret of an unknown id is compared with it, so that the answer takes as
-    /// long as for a known one.
+    /// Hash of no secret. The secret of an unknown id is compared with it, so that the answer takes
+    /// as long as for a known one.
     dummy_hash: SecretHash,
     state: Mutex<State>,
     throttle: Mutex<Throttle>,
@@ -168,8 +168,8 @@ impl Keys {
         self.file.is_none()
     }
 
-    /// The rights of a client without a key; `None` if a key is needed. On an open hub these are all
-    /// rights that no token protects, except for draining.
+    /// The rights of a client without a key; `None` if a key is needed. On an open hub these are
+    /// all rights that no token protects, except for draining.
     pub(crate) fn anonymous(&self) -> Option<Grant> {
         if self.is_open() {
             return Some(Grant::Anonymous(self.open_role));
@@ -180,10 +180,12 @@ impl Keys {
         }
     }
 
-    /// Returns the rights that credentials give, and counts the login, except where any key would do.
+    /// Returns the rights that credentials give, and counts the login, except where any key would
+    /// do.
     ///
     /// # Errors
-    /// If the credentials are wrong. The caller must delay the answer, but never that to a right key.
+    /// If the credentials are wrong. The caller must delay the answer, but never that to a right
+    /// key.
     pub(crate) fn check(&self, credentials: &Credentials, peer: IpAddr) -> Result<Grant, WrongKey> {
         let grant = self
             .grant_of_token(credentials)
@@ -202,8 +204,8 @@ impl Keys {
         !self.is_open() || self.tokens.iter().any(|token| token.role == Role::Admin)
     }
 
-    /// Counts credentials that are wrong, or do not suffice for the request, and returns the delay of
-    /// the answer.
+    /// Counts credentials that are wrong, or do not suffice for the request, and returns the delay
+    /// of the answer.
     pub(crate) fn wrong(&self, peer: IpAddr) -> WrongKey {
         self.logins.wrong.add(1);
         let delay = self.lock_throttle().failed(peer, clock::monotonic());
@@ -302,14 +304,14 @@ impl Keys {
         KeySession { keys: self.clone(), holder, number, entry }
     }
 
-    /// Number of sessions that were told to close so far. When it has changed, the owner of sessions
-    /// asks each of them for its [`KeySession::close_reason`].
+    /// Number of sessions that were told to close so far. When it has changed, the owner of
+    /// sessions asks each of them for its [`KeySession::close_reason`].
     pub(crate) fn closed_sessions(&self) -> u64 {
         self.closed_sessions.load(Ordering::SeqCst)
     }
 
-    /// The session counts of all keys by name, then of tokens and of clients without a key, if there
-    /// were any.
+    /// The session counts of all keys by name, then of tokens and of clients without a key, if
+    /// there were any.
     pub(crate) fn sessions(&self) -> Vec<KeySessions> {
         let state = self.lock();
         let mut list: Vec<_> = state.keys.values().map(KeyState::summary).collect();
@@ -346,8 +348,8 @@ impl Keys {
 }
 
 impl KeySession {
-    /// Why the session must close: a newer one has replaced it, or its key was changed. `None` while it
-    /// may stay open.
+    /// Why the session must close: a newer one has replaced it, or its key was changed. `None`
+    /// while it may stay open.
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         self.entry.close_reason()
     }

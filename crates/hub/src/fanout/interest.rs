@@ -33,7 +33,8 @@ pub struct InterestChange {
 pub(super) struct PendingInterest {
     /// Changes that no topic remembers: of `"*"`, and of topics that have been removed.
     changes: Vec<InterestChange>,
-    /// Topics whose number of subscribers may differ from the reported one; repetitions are harmless.
+    /// Topics whose number of subscribers may differ from the reported one; repetitions are
+    /// harmless.
     topics: Vec<LocalId>,
 }
 

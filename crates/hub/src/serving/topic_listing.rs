@@ -1,7 +1,7 @@
 //! The list of topics of `GET /api/topics`: the busiest, or those with the most subscribers.
 //!
-//! [`ranking`] sorts the topics by what the registry and the rates say. The ticks of the topics on the
-//! page are then read from a shard, some hundred topics at a time.
+//! [`ranking`] sorts the topics by what the registry and the rates say. The ticks of the topics on
+//! the page are then read from a shard, some hundred topics at a time.
 
 mod ranking;
 
@@ -25,7 +25,8 @@ use ranking::{ListedView, MayRead, Rank, Ranking};
 pub(crate) struct TopicLister {
     registry: Arc<TopicRegistry>,
     rates: TopicRates,
-    /// Lists made at a time: each looks at all topics, and requests must not take every core for that.
+    /// Lists made at a time: each looks at all topics, and requests must not take every core for
+    /// that.
     permits: Semaphore,
 }
 

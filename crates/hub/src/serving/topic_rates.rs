@@ -2,8 +2,8 @@
 //!
 //! A rate is the difference of two counts that were read from the same shard ten seconds apart, so
 //! the path of ticks pays nothing for it. Counts are read only while rates are requested: the first
-//! request starts the sampling, and [`IDLE_MAX`] after the last request it ends. Until the first ten
-//! seconds are complete there are no rates.
+//! request starts the sampling, and [`IDLE_MAX`] after the last request it ends. Until the first
+//! ten seconds are complete there are no rates.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,8 +60,8 @@ impl TopicRates {
         Self((0..timelines).map(|_| TimelineRates::default()).collect())
     }
 
-    /// Returns the rates of a timeline over its last complete window, and sees to it that there will be
-    /// such windows. `None` until the first one is complete.
+    /// Returns the rates of a timeline over its last complete window, and sees to it that there
+    /// will be such windows. `None` until the first one is complete.
     pub(crate) fn request(&self, timeline: usize, now: Instant) -> Option<Arc<RateTable>> {
         let rates = &self.0[timeline];
         let mut state = rates.lock();
@@ -104,8 +104,8 @@ impl TimelineRates {
 }
 
 impl Sample {
-    /// Counts all topics that have ticked. All samples of a timeline ask the same shard, since shards
-    /// may be some ticks apart.
+    /// Counts all topics that have ticked. All samples of a timeline ask the same shard, since
+    /// shards may be some ticks apart.
     async fn take(timeline: &Timeline, registry: &TopicRegistry) -> Result<Self, NoAnswer> {
         let started = clock::monotonic();
         let topics = registry.ticked_by(timeline.shows_until(clock::wall()));

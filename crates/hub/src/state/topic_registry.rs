@@ -1,12 +1,12 @@
 //! All topics of the hub: how many sessions subscribe to each, and since when it ticks.
 //!
 //! The router adds topics at their first tick; shards add the changes in their numbers of
-//! subscribers at the end of a turn. No tick after the first one touches the registry. What a topic's
-//! ticks say (their number, the last value) is kept by the shards and read from them when asked, see
-//! [`topic_counts`](crate::serving::topic_counts).
+//! subscribers at the end of a turn. No tick after the first one touches the registry. What a
+//! topic's ticks say (their number, the last value) is kept by the shards and read from them when
+//! asked, see [`topic_counts`](crate::serving::topic_counts).
 //!
-//! Each method finishes its access to the map before it returns or accesses the map again: a guard of
-//! a `DashMap` holds a lock, so a second access under a guard could deadlock.
+//! Each method finishes its access to the map before it returns or accesses the map again: a guard
+//! of a `DashMap` holds a lock, so a second access under a guard could deadlock.
 
 mod demand;
 mod symbol_index;
@@ -29,7 +29,8 @@ use symbol_index::SymbolIndex;
 /// The topics of all feeds, for every shard, the router and the HTTP API.
 #[derive(Debug)]
 pub(crate) struct TopicRegistry {
-    /// Topics that have ticked or have subscribers, and each `"*"` (no symbol) that has subscribers.
+    /// Topics that have ticked or have subscribers, and each `"*"` (no symbol) that has
+    /// subscribers.
     topics: DashMap<TopicInterest, TopicState>,
     symbols: SymbolIndex,
     demand: DemandListeners,
@@ -70,7 +71,8 @@ impl TopicState {
         self.subscribers[timeline]
     }
 
-    /// Whether the topic had ticked at a time. Topics recovered from disk count as older than any time.
+    /// Whether the topic had ticked at a time. Topics recovered from disk count as older than any
+    /// time.
     pub(crate) fn has_ticked_by(&self, time: UnixNanos) -> bool {
         match self.first_tick {
             FirstTick::Never => false,
@@ -175,8 +177,8 @@ impl TopicRegistry {
         self.topics.get(interest).map(|state| *state)
     }
 
-    /// The `limit` smallest ranks that `rank` gives to the topics of the registry, ascending. It gives
-    /// `None` to topics that are not to be listed.
+    /// The `limit` smallest ranks that `rank` gives to the topics of the registry, ascending. It
+    /// gives `None` to topics that are not to be listed.
     ///
     /// `rank` is called while a part of the map is locked and must not call the registry.
     pub(crate) fn first_by<R: Ord>(

@@ -1,4 +1,5 @@
-//! The keys file: the rights it gives over HTTP and to publishers, and its changes while a hub runs.
+//! The keys file: the rights it gives over HTTP and to publishers, and its changes while a hub
+//! runs.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Changes a keys file: comments and order stay, several programs may change it at the same time, and
-//! readers find either all of the old file or all of the new one.
+//! Changes a keys file: comments and order stay, several programs may change it at the same time,
+//! and readers find either all of the old file or all of the new one.
 
 mod locked_file;
 
@@ -23,8 +23,8 @@ pub struct KeysEditor {
 }
 
 impl KeysEditor {
-    /// Opens a keys file, and waits until other editors have finished. A file that does not exist or is
-    /// empty begins with the rights that `anonymous` gives to clients without a key.
+    /// Opens a keys file, and waits until other editors have finished. A file that does not exist
+    /// or is empty begins with the rights that `anonymous` gives to clients without a key.
     ///
     /// # Errors
     /// If the file cannot be read, or is not a valid keys file.
@@ -73,11 +73,12 @@ impl KeysEditor {
         self.save()
     }
 
-    /// Removes the key with an id. Returns whether there was one. Comments above the key and after it
-    /// stay: they may be about other keys.
+    /// Removes the key with an id. Returns whether there was one. Comments above the key and after
+    /// it stay: they may be about other keys.
     ///
     /// # Errors
-    /// If the file cannot be written, or its keys are written in a form that only a person can edit.
+    /// If the file cannot be written, or its keys are written in a form that only a person can
+    /// edit.
     pub fn remove(mut self, id: &str) -> Result<bool, KeysError> {
         let Some(index) = self.list.keys.iter().position(|key| key.id == id) else {
             return Ok(false);

@@ -304,7 +304,8 @@ fn feed_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<F
     feeds.map(Some).map_err(de::Error::custom)
 }
 
-/// Reads a limit. Zero is refused: it would look like "no limit", which is written by leaving it out.
+/// Reads a limit. Zero is refused: it would look like "no limit", which is written by leaving it
+/// out.
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     match u32::deserialize(deserializer)? {
         0 => Err(de::Error::custom("expected 1 or more; without a limit leave it out")),

@@ -108,8 +108,8 @@ impl Grant {
         }
     }
 
-    /// Checks that the client may subscribe to names. `total_after` is the number of names of trades and
-    /// quotes that its session would have then.
+    /// Checks that the client may subscribe to names. `total_after` is the number of names of
+    /// trades and quotes that its session would have then.
     ///
     /// # Errors
     /// A text that says what is not allowed, and what is.

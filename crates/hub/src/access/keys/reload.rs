@@ -11,8 +11,8 @@ use super::Keys;
 use super::file::{self, KeyList, KeysError};
 use crate::state::views::Views;
 
-/// Time between two reads of the file. The file is small, and comparing its text finds every change,
-/// which times of modification do not.
+/// Time between two reads of the file. The file is small, and comparing its text finds every
+/// change, which times of modification do not.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Applies changes of the keys file until the hub stops. A file with an error changes nothing.
@@ -52,8 +52,8 @@ enum Content {
 }
 
 impl Keys {
-    /// Reads the file, and applies its content if it is new and two consecutive reads agree. A single
-    /// read may find a file that is still being written: valid TOML that lacks keys.
+    /// Reads the file, and applies its content if it is new and two consecutive reads agree. A
+    /// single read may find a file that is still being written: valid TOML that lacks keys.
     fn poll_file(&self, file: WatchedFile) -> WatchedFile {
         let Some(path) = &self.file else { return file };
         let read = file::read(path);

@@ -1,8 +1,8 @@
 //! Secrets of keys: their generation, and the hash that the keys file keeps.
 //!
-//! A generated secret has 238 random bits, which cannot be guessed. Therefore one round of SHA-256 is
-//! enough, where a password would need a slow hash. The salt makes the hashes of equal secrets differ.
-//! A secret chosen by a person is as safe as it is random.
+//! A generated secret has 238 random bits, which cannot be guessed. Therefore one round of SHA-256
+//! is enough, where a password would need a slow hash. The salt makes the hashes of equal secrets
+//! differ. A secret chosen by a person is as safe as it is random.
 
 use std::fmt;
 use std::str::FromStr;

@@ -48,7 +48,8 @@ const REPLACED: u8 = 1;
 const REVOKED: u8 = 2;
 
 impl SessionEntry {
-    /// An entry for a session that stays open. `closed` is increased when the session is told to close.
+    /// An entry for a session that stays open. `closed` is increased when the session is told to
+    /// close.
     pub(super) fn new(
         peer: IpAddr,
         user_agent: Option<Box<str>>,

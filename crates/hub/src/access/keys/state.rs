@@ -8,8 +8,8 @@ use super::role::Role;
 use super::sessions::KeySessionSet;
 use super::{KeyLimitReached, KeySessions};
 
-/// The content of the keys file, and the sessions of its keys. Its lock is held for moments only; no
-/// secret is hashed while it is held.
+/// The content of the keys file, and the sessions of its keys. Its lock is held for moments only;
+/// no secret is hashed while it is held.
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Rights without a key.
@@ -36,8 +36,8 @@ impl State {
         self.keys.get_mut(&key.id).filter(|state| Arc::ptr_eq(&state.key, key))
     }
 
-    /// Puts a new keys file in force, and closes the sessions whose rights it changes. Returns whether
-    /// anything has changed.
+    /// Puts a new keys file in force, and closes the sessions whose rights it changes. Returns
+    /// whether anything has changed.
     pub(super) fn apply(&mut self, list: KeyList) -> bool {
         let mut has_changed = false;
         if self.anonymous != list.anonymous {
@@ -70,8 +70,8 @@ impl State {
 }
 
 impl KeyState {
-    /// Makes room for one more session within `sessions_max`, by closing the oldest one if the key says
-    /// so.
+    /// Makes room for one more session within `sessions_max`, by closing the oldest one if the key
+    /// says so.
     pub(super) fn make_room(&mut self) -> Result<(), KeyLimitReached> {
         let Some(most) = self.key.sessions_max else { return Ok(()) };
         if self.sessions.subscribers() < usize::try_from(most).unwrap_or(usize::MAX) {

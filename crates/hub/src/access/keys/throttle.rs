@@ -67,8 +67,8 @@ impl Throttle {
         self.failures.remove(&client_prefix(address));
     }
 
-    /// Makes room for another address when the table is full: forgets all addresses whose failures are
-    /// old, or else the one with the oldest failure.
+    /// Makes room for another address when the table is full: forgets all addresses whose failures
+    /// are old, or else the one with the oldest failure.
     fn make_room(&mut self, now: Instant) {
         if self.failures.len() < ADDRESSES_MAX {
             return;

@@ -6,8 +6,8 @@ use super::Keys;
 use crate::state::views::Views;
 
 impl Keys {
-    /// Finds names in the `feeds` of keys that are not views of the hub. Returns pairs of the name of a
-    /// key and the unknown view.
+    /// Finds names in the `feeds` of keys that are not views of the hub. Returns pairs of the name
+    /// of a key and the unknown view.
     pub(super) fn unknown_views(&self, views: &Views) -> BTreeSet<(String, String)> {
         let state = self.lock();
         let keys = state.keys.values().map(|state| &state.key);

@@ -123,8 +123,8 @@ fn query(
     Ok(TopicQuery { views, may_read, sort, limit, cursor })
 }
 
-/// For each feed the view with the least delay that may be read: the feed itself, where that may be.
-/// Sorted by name.
+/// For each feed the view with the least delay that may be read: the feed itself, where that may
+/// be. Sorted by name.
 fn views_of_feeds(front: &FrontState, grant: &Grant) -> Vec<(String, View)> {
     let readable = front.directory.views.names().filter(|name| grant.may_read(name));
     let readable = readable.filter_map(|name| Some((name, front.directory.view(name)?)));

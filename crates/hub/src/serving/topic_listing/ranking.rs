@@ -16,8 +16,8 @@ use crate::state::views::View;
 /// Whether the requester may read a symbol of a channel; `None` stands for `"*"`.
 pub(crate) type MayRead = Box<dyn Fn(Channel, Option<Symbol>) -> bool + Send + Sync>;
 
-/// The number by which topics are sorted, the highest first. Topics with equal numbers are sorted by
-/// view, symbol and channel.
+/// The number by which topics are sorted, the highest first. Topics with equal numbers are sorted
+/// by view, symbol and channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sort {
     /// Sessions that subscribe to the topic by name.

@@ -29,8 +29,8 @@ struct DemandListener {
 
 /// A publisher's subscription to the demand for a feed. It ends when dropped.
 ///
-/// The subscription remembers what it has reported, and looks up what is wanted when it reports: the
-/// order in which shards notify it does not matter, and what has changed back is not reported.
+/// The subscription remembers what it has reported, and looks up what is wanted when it reports:
+/// the order in which shards notify it does not matter, and what has changed back is not reported.
 #[derive(Debug)]
 pub(crate) struct DemandSubscription {
     registry: Arc<TopicRegistry>,

@@ -10,8 +10,8 @@ use crate::fanout::FeedId;
 
 /// The symbols of each feed that have ticked.
 ///
-/// The router only appends to `new`, so a first tick never waits for a search: the next search sorts
-/// the new symbols in.
+/// The router only appends to `new`, so a first tick never waits for a search: the next search
+/// sorts the new symbols in.
 #[derive(Debug)]
 pub(super) struct SymbolIndex {
     /// Symbols added since the last search, with repetitions.
@@ -44,9 +44,10 @@ impl SymbolIndex {
         }
     }
 
-    /// Finds symbols of a feed: first those that start with `query`, then those that contain it, each
-    /// group sorted; upper and lower case are the same. Also returns the number of symbols that an
-    /// empty query would find without a limit. Symbols that `may_read` refuses do not exist for it.
+    /// Finds symbols of a feed: first those that start with `query`, then those that contain it,
+    /// each group sorted; upper and lower case are the same. Also returns the number of symbols
+    /// that an empty query would find without a limit. Symbols that `may_read` refuses do not exist
+    /// for it.
     pub(super) fn search(
         &self,
         feed: FeedId,

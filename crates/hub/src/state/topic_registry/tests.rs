@@ -68,7 +68,8 @@ impl Model {
     }
 }
 
-/// Applies what a subscription to demand reports to the set of what its publisher believes is wanted.
+/// Applies what a subscription to demand reports to the set of what its publisher believes is
+/// wanted.
 fn follow(subscription: &mut DemandSubscription, wanted: &mut BTreeSet<TopicInterest>) {
     for (interest, is_wanted) in subscription.take() {
         let has_changed =

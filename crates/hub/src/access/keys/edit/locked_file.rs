@@ -27,7 +27,8 @@ impl LockedFile {
             let file = options.read(true).append(true).create(true).mode(MODE).open(path)?;
             file.lock()?;
             let path = path.canonicalize()?;
-            // The holder of the lock may have replaced the file while this waited: then lock the new one.
+            // The holder of the lock may have replaced the file while this waited: then lock the
+            // new one.
             let current = path.metadata()?;
             let locked = file.metadata()?;
             if (current.dev(), current.ino()) == (locked.dev(), locked.ino()) {
@@ -40,8 +41,8 @@ impl LockedFile {
         &self.path
     }
 
-    /// Replaces the file atomically by a new one with this text and the same owner. Whoever reads it
-    /// meanwhile finds either the whole old text or the whole new one.
+    /// Replaces the file atomically by a new one with this text and the same owner. Whoever reads
+    /// it meanwhile finds either the whole old text or the whole new one.
     ///
     /// # Errors
     /// If the new file cannot be written.
