@@ -103,7 +103,7 @@ fn ask(hub: &TestHub, path: &str, key: &str) -> (u16, Value) {
 fn guarded_hub_answers_within_the_rights_of_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let hub = guarded(&folder);
-    for path in ["/api/status", "/api/symbols", "/api/keys"] {
+    for path in ["/api/status", "/api/symbols", "/api/topics", "/api/keys"] {
         assert_eq!(hub.get(path).status, 401, "{path}");
         assert_eq!(ask(&hub, path, "NOBODY").0, 401, "{path}");
     }

@@ -140,7 +140,8 @@ fn unknown_host_name_reads_nothing_from_a_hub_on_loopback() {
     let open = TestHub::start(Config { allow_origins: allow_origins.clone(), ..config() });
     let guarded = TestHub::start(Config { allow_origins, ..file.config() });
     let key = format!("Authorization: {}\r\n", bearer("bot"));
-    for path in ["/v2/stocks/trades/latest?symbols=A", "/api/status", "/api/symbols"] {
+    for path in ["/v2/stocks/trades/latest?symbols=A", "/api/status", "/api/symbols", "/api/topics"]
+    {
         let ask = |hub: &TestHub, host: &str, more: &str| {
             let text =
                 format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n");
