@@ -1,8 +1,8 @@
-//! A relay: one connection to a server that speaks Alpaca's stock stream, for everybody behind a hub.
+//! The relay: publishes the stream of one connection to Alpaca, or to a compatible server, into a hub.
 //!
-//! [`relay`] logs in, subscribes to what it is told to or to what the hub's subscribers want, and
-//! publishes what comes, with its times. It comes back after every kind of loss, never at once, and
-//! tells the hub how the upstream is.
+//! [`relay`] authenticates, subscribes to given names or to the demand of the hub's subscribers, and
+//! publishes the received ticks with their event times. It reconnects after every failure with a delay,
+//! and reports the state of the upstream to the hub.
 
 mod connection;
 mod hours;
@@ -31,33 +31,34 @@ use subscriber::Subscriber;
 use upstream::Upstream;
 pub use url::{AlpacaUrl, AlpacaUrlError};
 
-/// Which upstream, as whom, and what of it.
+/// Settings of a relay.
 #[derive(Debug, Clone)]
 pub struct AlpacaConfig {
-    /// Where the stream is.
+    /// Address of the upstream.
     pub url: AlpacaUrl,
-    /// Who logs in.
+    /// API key of the upstream.
     pub credentials: Credentials,
-    /// What is subscribed in each of the channels from the start on.
+    /// Names subscribed permanently, in each of the channels.
     pub symbols: Selection,
-    /// The channels that are relayed. Corrections and cancels come with trades.
+    /// Relayed channels. Corrections and cancels come with trades.
     pub channels: Vec<Channel>,
-    /// Whether what the hub's subscribers want is subscribed too.
+    /// Whether to subscribe to the demand of the hub's subscribers too.
     pub on_demand: bool,
-    /// How long a name stays subscribed that nobody wants any more.
+    /// Time for which a name without demand stays subscribed.
     pub linger: Duration,
-    /// Silence for so long, while the market is open, ends a connection; `None`: it never does.
+    /// Time without ticks, while the market is open, after which the connection is replaced; `None`:
+    /// never.
     pub data_timeout: Option<Duration>,
-    /// When the market is open.
+    /// Hours in which ticks are expected.
     pub market_hours: MarketHours,
-    /// Whom TLS trusts beside the system's authorities.
+    /// Additional certificate authorities.
     pub authorities: Option<Authorities>,
-    /// Most bytes of ticks kept while the hub is away; then the oldest give way.
+    /// Most bytes of ticks queued while the hub is unreachable. Beyond it the oldest are dropped.
     pub queue_bytes_max: usize,
 }
 
 impl AlpacaConfig {
-    /// The channels of a stream that can be asked for.
+    /// The channels that Alpaca's stream lets clients subscribe to.
     pub const CHANNELS: [Channel; 8] = [
         Channel::Trades,
         Channel::Quotes,
@@ -69,7 +70,7 @@ impl AlpacaConfig {
         Channel::Imbalances,
     ];
 
-    /// A relay of all channels that subscribes to nothing yet.
+    /// Creates settings for all channels, without subscriptions.
     #[must_use]
     pub fn new(url: AlpacaUrl, credentials: Credentials) -> Self {
         Self {
@@ -86,8 +87,8 @@ impl AlpacaConfig {
         }
     }
 
-    /// Whether the hub is to make no bars: the upstream's come, or it gets trades only of what somebody
-    /// wants just now, which make no whole bars.
+    /// Returns whether the hub must not make bars: either the upstream sends bars, or trades arrive only
+    /// while a name has demand, which would yield incomplete bars.
     fn replaces_bars(&self) -> bool {
         let bars = [Channel::Bars, Channel::UpdatedBars, Channel::DailyBars];
         self.on_demand || self.channels.iter().any(|channel| bars.contains(channel))
@@ -110,11 +111,11 @@ impl AlpacaConfig {
     }
 }
 
-/// Relays until `cancel` is cancelled: then what has come is published, within
-/// [`PublisherConfig::flush_timeout`]. Connections on both sides are made again, for ever.
+/// Relays until `cancel` is cancelled; received ticks are then published within
+/// [`PublisherConfig::flush_timeout`]. Reconnects without limit on both sides.
 ///
 /// # Errors
-/// If the hub does not let it publish, or is the upstream itself.
+/// If the hub refuses the publisher, or is the upstream itself.
 pub async fn relay(
     config: AlpacaConfig,
     hub: PublisherConfig,

@@ -1,10 +1,10 @@
-//! Publishing to a hub so that it takes every tick once.
+//! Publishes to a hub so that it receives every tick exactly once.
 //!
-//! Data messages are numbered: message k after the hub's `publishing last=N` is number N + k. A
-//! message is kept until the hub acknowledges its number. Every message ends with a mark: which source
-//! it is, and how many of its ticks have been published. After a broken connection, or in a later run
-//! with the same publisher id and the same source, the hub says the last mark it has, and publishing
-//! goes on from there: with what is kept, or with the source brought back to it.
+//! Data messages are numbered: message k after the hub's `publishing last=N` has the number N + k. A
+//! message is kept until the hub acknowledges its number. Every message ends with a mark: the identity of
+//! the source and the number of its ticks published so far. After a broken connection, or in a later run
+//! with the same publisher id and source, the hub reports its last mark. Publishing then resumes from
+//! there, with the kept messages or by rewinding the source.
 
 mod connection;
 mod mark;
@@ -25,44 +25,44 @@ use crate::{Authorities, Counts, FeedError, Pace, Progress, Source};
 pub(crate) use connection::epoch;
 use session::Publisher;
 
-/// Who publishes, where, and with which limits.
+/// Settings of a publisher: hub, feed, identity and limits.
 #[derive(Clone)]
 pub struct PublisherConfig {
-    /// The hub.
+    /// Address of the hub.
     pub hub: HubUrl,
     /// The feed the ticks belong to.
     pub feed: Feed,
-    /// The hub's publish token, if it asks for one.
+    /// Key (`ID:SECRET`) or publish token, if the hub requires one.
     pub token: Option<String>,
-    /// Who publishes: a new session of the same id replaces the older one.
+    /// Identity of the publisher. A new session with the same id replaces the older one.
     pub publisher: PublisherId,
-    /// Authorities that may vouch for a hub at `wss://`, beside the system's.
+    /// Additional certificate authorities for a hub with TLS.
     pub authorities: Option<Authorities>,
     /// Most ticks in one message.
     pub message_ticks_max: usize,
-    /// A message this long, in bytes, is not made longer. One more tick of at most 4 KiB and a mark
-    /// still fit the 65,535 bytes a message may have.
+    /// Length in bytes from which no tick is added to a message. One tick of at most 4 KiB and a mark
+    /// still fit the 65,535 bytes of a message.
     pub message_bytes_max: usize,
-    /// Most messages sent and not acknowledged; beyond it the source waits.
+    /// Most unacknowledged messages. At the limit the source waits.
     pub unacked_messages_max: usize,
-    /// Most bytes sent and not acknowledged; beyond it the source waits.
+    /// Most unacknowledged bytes. At the limit the source waits.
     pub unacked_bytes_max: usize,
-    /// A tick that has been due for longer when its turn comes is dropped, and the hub is told how
-    /// many were; `None`: the source waits, and nothing is dropped. Without a schedule
-    /// ([`Speed::Max`](crate::Speed::Max)) nothing comes late.
+    /// Greatest delay of a tick. Ticks that are overdue by more are dropped, and their number is reported
+    /// to the hub. `None`: the source waits and no tick is dropped. Without a schedule
+    /// ([`Speed::Max`](crate::Speed::Max)) no tick is overdue.
     pub behind_max: Option<Duration>,
-    /// For connecting, and for `publishing` after it.
+    /// Time limit for connecting and for the hub's first answer.
     pub connect_timeout: Duration,
-    /// A hub that does not acknowledge for so long is given up, and connected to again.
+    /// Time without an acknowledgement after which the connection is replaced.
     pub ack_timeout: Duration,
     /// Longest wait before connecting again.
     pub backoff_max: Duration,
-    /// When cancelled: how long to wait for what is not acknowledged yet.
+    /// Time to wait for outstanding acknowledgements after a cancellation.
     pub flush_timeout: Duration,
 }
 
 impl PublisherConfig {
-    /// A publisher of the default feed with an id nobody else has.
+    /// Creates settings for the default feed with a random publisher id.
     #[must_use]
     pub fn new(hub: HubUrl) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl PublisherConfig {
     }
 }
 
-/// Without the token.
+/// Omits the token.
 impl fmt::Debug for PublisherConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { hub, feed, publisher, .. } = self;
@@ -94,11 +94,11 @@ impl fmt::Debug for PublisherConfig {
     }
 }
 
-/// The id of a publisher: 1 to 64 bytes.
+/// The id of a publisher, 1 to 64 bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublisherId(String);
 
-/// Why a text is no publisher id.
+/// Error for a text that is not a publisher id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{given} bytes: expected 1 to 64")]
 pub struct PublisherIdError {
@@ -106,7 +106,7 @@ pub struct PublisherIdError {
 }
 
 impl PublisherId {
-    /// An id nobody else has.
+    /// Returns a random id.
     #[must_use]
     pub fn random() -> Self {
         Self(format!("feed-{:016x}", rand::random::<u64>()))
@@ -132,12 +132,12 @@ impl std::str::FromStr for PublisherId {
     }
 }
 
-/// Publishes a source at its pace until it ends and all of it is acknowledged, or until `cancel` is
-/// cancelled: then nothing more is taken, and what is not acknowledged gets
-/// [`PublisherConfig::flush_timeout`]. Connections that break are made again, for ever.
+/// Publishes a source at a pace until it ends and every tick is acknowledged. Reconnects without limit.
+/// When `cancel` is cancelled, no more ticks are taken, and outstanding acknowledgements are awaited for
+/// [`PublisherConfig::flush_timeout`].
 ///
 /// # Errors
-/// If the source cannot go on (what came before is published), or the hub does not let it publish.
+/// If the source fails (earlier ticks have been published), or the hub refuses the publisher.
 pub async fn publish<S: Source>(
     source: S,
     pace: Pace,
@@ -148,7 +148,7 @@ pub async fn publish<S: Source>(
     publish_stream(Schedule::new(source, pace), config, cancel, progress).await
 }
 
-/// Publishes what a stream has.
+/// Publishes a stream of ticks; see [`publish`].
 pub(crate) async fn publish_stream<S: TickStream>(
     stream: S,
     config: PublisherConfig,

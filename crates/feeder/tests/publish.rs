@@ -1,5 +1,5 @@
-//! A publisher against a hub over real sockets: nothing is lost, nothing comes twice. And a relay,
-//! which publishes what an upstream says.
+//! A publisher against a fake hub over real sockets: every tick arrives exactly once. Includes the tests
+//! of the relay.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod fake_hub;
@@ -30,14 +30,14 @@ async fn publish_all<S: Source>(
     publish(source, AT_ONCE, config, CancellationToken::new(), Arc::default()).await
 }
 
-/// Runs both sides; a test that hangs fails.
+/// Runs both sides, and fails if they hang.
 async fn both<P: Future, H: Future>(publisher: P, hub: H) -> (P::Output, H::Output) {
     let both = async { tokio::join!(publisher, hub) };
     tokio::time::timeout(Duration::from_secs(60), both).await.expect("hangs")
 }
 
 #[tokio::test]
-async fn everything_arrives_once_and_in_order_over_connections_that_break() {
+async fn every_tick_arrives_once_in_order_across_reconnects() {
     let mut hub = FakeHub::start().await;
     let mut config = hub.config();
     config.message_ticks_max = 50;
@@ -63,7 +63,7 @@ async fn everything_arrives_once_and_in_order_over_connections_that_break() {
 }
 
 #[tokio::test]
-async fn hub_that_lost_its_memory_gets_what_it_had_not_acknowledged() {
+async fn hub_without_state_receives_unacknowledged_ticks() {
     let mut hub = FakeHub::start().await;
     let mut config = hub.config();
     config.message_ticks_max = 10;
@@ -118,7 +118,7 @@ async fn source_waits_while_the_hub_acknowledges_nothing() {
 }
 
 #[tokio::test]
-async fn bytes_kept_for_a_silent_hub_are_bounded_too() {
+async fn unacknowledged_bytes_are_bounded() {
     let mut hub = FakeHub::start().await;
     let mut config = hub.config();
     config.message_bytes_max = 1_000;
@@ -145,7 +145,7 @@ async fn bytes_kept_for_a_silent_hub_are_bounded_too() {
 }
 
 #[tokio::test]
-async fn hub_that_stops_acknowledging_is_left_and_gets_the_rest_again() {
+async fn hub_that_stops_acknowledging_is_reconnected_and_receives_the_rest() {
     let mut hub = FakeHub::start().await;
     let mut config = hub.config();
     config.ack_timeout = Duration::from_secs(2);
@@ -164,7 +164,7 @@ async fn hub_that_stops_acknowledging_is_left_and_gets_the_rest_again() {
 }
 
 #[tokio::test]
-async fn later_run_with_the_same_id_goes_on_where_the_first_ended() {
+async fn later_run_with_the_same_id_resumes() {
     let mut hub = FakeHub::start().await;
     let mut config = hub.config();
     config.publisher = "nightly".parse().unwrap();
@@ -195,7 +195,7 @@ async fn later_run_with_the_same_id_goes_on_where_the_first_ended() {
 }
 
 #[tokio::test]
-async fn mark_of_another_source_does_not_move_this_one() {
+async fn mark_of_another_source_is_ignored() {
     let mut hub = FakeHub::start().await;
     (hub.last, hub.mark) = (57, Some("0123456789abcdef:40".to_owned()));
     let (counts, ()) = both(publish_all(market(100), hub.config()), async {
@@ -207,7 +207,7 @@ async fn mark_of_another_source_does_not_move_this_one() {
 }
 
 #[tokio::test]
-async fn refused_token_ends_it_with_what_to_do() {
+async fn refused_token_ends_the_feed_with_advice() {
     let hub = FakeHub::start().await;
     let mut config = hub.config();
     config.token = Some("wrong".to_owned());
@@ -225,7 +225,7 @@ async fn refused_token_ends_it_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn busy_hub_is_tried_again() {
+async fn busy_hub_is_retried() {
     let mut hub = FakeHub::start().await;
     let (counts, ()) = both(publish_all(market(10), hub.config()), async {
         for status in [503, 429] {
@@ -273,7 +273,7 @@ async fn newer_session_with_the_same_publisher_id_ends_this_one() {
 }
 
 #[tokio::test]
-async fn refused_message_is_counted_and_publishing_goes_on() {
+async fn refused_message_is_counted_and_publishing_continues() {
     let mut hub = FakeHub::start().await;
     let (counts, ()) = both(publish_all(market(2_000), hub.config()), async {
         let mut session = hub.accept().await;
@@ -288,7 +288,7 @@ async fn refused_message_is_counted_and_publishing_goes_on() {
 }
 
 #[tokio::test]
-async fn cancelled_publisher_takes_no_more_and_waits_for_what_it_sent() {
+async fn cancelled_publisher_awaits_acknowledgements_of_sent_ticks() {
     let mut hub = FakeHub::start().await;
     let cancel = CancellationToken::new();
     let endless = Simulator::new(SimConfig::default());
@@ -309,7 +309,7 @@ async fn cancelled_publisher_takes_no_more_and_waits_for_what_it_sent() {
 }
 
 #[tokio::test]
-async fn cancelled_publisher_ends_in_time_even_if_nobody_answers() {
+async fn cancelled_publisher_ends_in_time_without_acknowledgements() {
     let mut hub = FakeHub::start().await;
     let mut config = hub.config();
     config.flush_timeout = Duration::from_millis(20);
@@ -338,7 +338,7 @@ async fn cancelled_publisher_without_a_hub_ends_at_once() {
     assert_eq!(counts.ticks, 0);
 }
 
-/// Fails after some ticks.
+/// A source that fails after some ticks.
 struct Failing(Simulator);
 
 impl Source for Failing {
@@ -355,7 +355,7 @@ impl Source for Failing {
 }
 
 #[tokio::test]
-async fn what_came_before_a_malformed_line_is_published_before_it_is_reported() {
+async fn ticks_before_a_malformed_line_are_published_before_the_error() {
     let mut hub = FakeHub::start().await;
     let (result, ()) = both(publish_all(Failing(market(700)), hub.config()), async {
         let mut session = hub.accept().await;
@@ -367,7 +367,7 @@ async fn what_came_before_a_malformed_line_is_published_before_it_is_reported() 
     assert!(hub.ticks == market(700).collect::<Vec<_>>());
 }
 
-/// A fifth of a second of a market, at its pace.
+/// A fifth of a second of a market in real time.
 fn brief_market() -> Simulator {
     let config = SimConfig { rate: 10_000.0, ticks_max: Some(2_000), ..SimConfig::default() };
     Simulator::new(config)
@@ -376,7 +376,7 @@ fn brief_market() -> Simulator {
 const ON_TIME: Pace = Pace { speed: Speed::Times(1.0), restamp: false };
 
 #[tokio::test]
-async fn late_ticks_are_dropped_and_told_where_they_must_not_wait() {
+async fn overdue_ticks_are_dropped_and_reported_if_requested() {
     let mut hub = FakeHub::start().await;
     let mut config = hub.config();
     config.unacked_messages_max = 1;
@@ -400,7 +400,7 @@ async fn late_ticks_are_dropped_and_told_where_they_must_not_wait() {
 }
 
 #[tokio::test]
-async fn late_ticks_wait_unless_they_are_to_be_dropped() {
+async fn overdue_ticks_are_kept_by_default() {
     let mut hub = FakeHub::start().await;
     let mut config = hub.config();
     config.unacked_messages_max = 1;
@@ -418,7 +418,7 @@ async fn late_ticks_wait_unless_they_are_to_be_dropped() {
 }
 
 #[tokio::test]
-async fn hub_that_lost_what_it_had_acknowledged_gets_it_again_even_from_a_cancelled_publisher() {
+async fn lost_acknowledged_ticks_are_published_again_even_after_a_cancellation() {
     let mut hub = FakeHub::start().await;
     let mut config = hub.config();
     config.message_ticks_max = 10;
@@ -448,7 +448,7 @@ async fn hub_that_lost_what_it_had_acknowledged_gets_it_again_even_from_a_cancel
 }
 
 #[tokio::test]
-async fn closing_hub_is_asked_again_when_it_has_said() {
+async fn retry_delay_of_a_closing_hub_is_respected() {
     let mut hub = FakeHub::start().await;
     let (counts, came_early) = both(publish_all(market(10), hub.config()), async {
         let session = hub.accept().await;
@@ -464,7 +464,7 @@ async fn closing_hub_is_asked_again_when_it_has_said() {
 }
 
 #[tokio::test]
-async fn another_source_under_the_same_id_ends_it_rather_than_mix_them() {
+async fn another_source_with_the_same_id_ends_the_feed() {
     let mut hub = FakeHub::start().await;
     let (result, _session) = both(publish_all(market(100), hub.config()), async {
         let mut session = hub.accept().await;
@@ -479,7 +479,7 @@ async fn another_source_under_the_same_id_ends_it_rather_than_mix_them() {
 }
 
 #[tokio::test]
-async fn paced_ticks_are_sent_when_they_are_due_and_say_when_that_was() {
+async fn paced_ticks_are_sent_when_due_with_their_scheduled_time() {
     let mut hub = FakeHub::start().await;
     let pace = Pace { speed: Speed::Times(1.0), restamp: true };
     let config = SimConfig { rate: 20_000.0, ticks_max: Some(2_000), ..SimConfig::default() };

@@ -1,4 +1,4 @@
-//! Recorded files become ticks, in order and exactly; malformed ones are refused with the place.
+//! Recorded files become ticks, in order and exactly. Malformed lines are refused with their position.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{Read, Write};
@@ -27,7 +27,7 @@ impl Folder {
         path
     }
 
-    /// A table of trades, opened and read to its end.
+    /// Opens a table of trades and reads it to its end.
     fn trades(&self, rows: &str) -> Result<Vec<Tick>, SourceError> {
         read(&[self.file("t.csv", format!("{TRADES}{rows}"))], OnError::Stop).map(|read| read.0)
     }
@@ -49,7 +49,7 @@ fn gunzip(path: &Path) -> String {
     text
 }
 
-/// All ticks of some files, and how many lines were skipped.
+/// Returns all ticks of some files, and the number of skipped lines.
 fn read(files: &[PathBuf], on_error: OnError) -> Result<(Vec<Tick>, u64), SourceError> {
     let config = ReplayConfig { files: files.to_vec(), repeat: false, on_error };
     let mut replay = Replay::open(config)?;
@@ -66,7 +66,7 @@ fn json(tick: &Tick) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// A row as the table would show it, with numbers and times in their shortest form.
+/// Formats a tick as a row of the table, with numbers and times in their shortest form.
 fn row(tick: &Tick) -> String {
     let (time, symbol) = (tick.time, tick.symbol);
     match &tick.data {
@@ -88,7 +88,7 @@ fn row(tick: &Tick) -> String {
     }
 }
 
-/// The rows of a real table, shortened by text alone.
+/// Returns the rows of a real table, shortened by text operations alone.
 fn rows_of(name: &str) -> Vec<String> {
     let shorten = |field: &str| match field.strip_suffix('Z') {
         Some(time) => format!("{}Z", time.trim_end_matches('0').trim_end_matches('.')),
@@ -109,7 +109,7 @@ fn rows_of(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn real_trades_come_out_as_they_stand_in_the_file() {
+fn real_trades_match_their_file() {
     let (ticks, skipped) = read(&[excerpt("trades.csv.gz")], OnError::Stop).unwrap();
     let trades: Vec<_> =
         ticks.iter().filter(|tick| matches!(tick.data, TickData::Trade(_))).map(row).collect();
@@ -118,7 +118,7 @@ fn real_trades_come_out_as_they_stand_in_the_file() {
 }
 
 #[test]
-fn real_quotes_come_out_as_they_stand_in_the_file() {
+fn real_quotes_match_their_file() {
     let (ticks, _) = read(&[excerpt("quotes.csv.gz")], OnError::Stop).unwrap();
     assert_eq!(ticks.iter().map(row).collect::<Vec<_>>(), rows_of("quotes.csv.gz"));
     assert_eq!(ticks.len(), 263);
@@ -155,7 +155,7 @@ fn files_merge_by_time_then_argument_and_keep_their_own_order() {
 }
 
 #[test]
-fn file_whose_times_go_back_keeps_its_order() {
+fn file_with_decreasing_times_keeps_its_order() {
     let folder = Folder::new();
     let line = |second: u32, id: u32| format!("2026-01-02T14:30:0{second}Z,A,N,{id},1,,0\n");
     let one = folder.file("1.csv", format!("{TRADES}{}{}{}", line(5, 1), line(2, 2), line(6, 3)));
@@ -200,7 +200,7 @@ fn each_correction_code_is_followed_by_its_element() {
 }
 
 #[test]
-fn element_follows_its_row_at_once_whatever_the_other_files_hold() {
+fn correction_directly_follows_its_row_across_files() {
     let folder = Folder::new();
     let time = "2026-01-02T14:30:00Z";
     let quotes = folder.file("q.csv", format!("{QUOTES}{time},A,N,1,1,2,1\n{time},A,N,1,2,2,2\n"));
@@ -237,7 +237,7 @@ fn elements_round_trip_through_lines_of_json() {
 }
 
 #[test]
-fn quoted_fields_line_ends_and_marks_of_other_programs_are_taken() {
+fn quoted_fields_line_ends_and_byte_order_marks_are_accepted() {
     let folder = Folder::new();
     let table = "\u{feff}\"time\",symbol,exchange,price,size,conditions,correction\r\n\
                  \"2026-01-02T14:30:00Z\",\"A\",\"N\",1.5,1,\"@ I\",0\r\n\r\n\
@@ -247,7 +247,7 @@ fn quoted_fields_line_ends_and_marks_of_other_programs_are_taken() {
     assert_eq!(rows, ["2026-01-02T14:30:00Z,A,N,1.5,1,@I", "2026-01-02T14:30:01Z,A,N,1.5,2,"]);
 }
 
-/// The error of reading a table of trades whose third line is this.
+/// Returns the error of reading a table of trades with this third line.
 fn third_line(line: &str) -> String {
     let folder = Folder::new();
     let good = "2026-01-02T14:30:00Z,A,N,1.5,1,,0";
@@ -331,7 +331,7 @@ fn bad_header_and_unknown_kind_of_file_are_refused_when_opened() {
 }
 
 #[test]
-fn cut_off_gzip_is_named_as_such_after_what_it_still_held() {
+fn truncated_gzip_is_an_error_after_its_readable_part() {
     let folder = Folder::new();
     // Random-looking sizes keep the compressed data from fitting one block's worth of nothing.
     let rows: String = (1..5_000_u64)
@@ -361,7 +361,7 @@ fn malformed_lines_are_skipped_and_counted_when_asked() {
 }
 
 #[test]
-fn repeated_rounds_go_on_in_time() {
+fn repeated_rounds_continue_in_time() {
     let config = ReplayConfig {
         files: vec![excerpt("quotes.csv.gz"), excerpt("trades.csv.gz")],
         repeat: true,
@@ -380,7 +380,7 @@ fn repeated_rounds_go_on_in_time() {
 }
 
 #[test]
-fn nothing_to_repeat_ends() {
+fn replay_of_empty_files_ends() {
     let folder = Folder::new();
     let files = vec![folder.file("t.csv", TRADES)];
     let mut replay =
@@ -389,7 +389,7 @@ fn nothing_to_repeat_ends() {
 }
 
 #[test]
-fn rewound_files_give_the_same_ticks_again() {
+fn rewound_files_yield_the_same_ticks() {
     let files = [excerpt("trades.csv.gz"), excerpt("quotes.csv.gz")];
     let config = ReplayConfig { files: files.to_vec(), repeat: true, on_error: OnError::Stop };
     let mut replay = Replay::open(config).unwrap();
@@ -403,7 +403,7 @@ fn rewound_files_give_the_same_ticks_again() {
 }
 
 #[test]
-fn source_is_told_by_names_and_beginnings_of_its_files() {
+fn source_identity_covers_names_and_beginnings_of_files() {
     let identity = |files: &[&PathBuf]| {
         let files = files.iter().map(|&path| path.clone()).collect();
         Replay::open(ReplayConfig { files, ..ReplayConfig::default() }).unwrap().identity()

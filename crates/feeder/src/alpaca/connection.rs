@@ -14,24 +14,24 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_
 
 use super::AlpacaConfig;
 use super::retry::End;
-use super::session::Say;
+use super::session::Outbound;
 use crate::publisher::epoch;
 use crate::tls::told;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// An upstream that takes nothing for so long is dead.
+/// Time after which an upstream that accepts no data counts as dead.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Streams keep messages below 1 MiB; an answer that names a whole market may be larger.
+/// Most bytes of a message. Data messages stay below 1 MiB, but an ack with a whole market is larger.
 const INCOMING_BYTES_MAX: usize = 16 * 1024 * 1024;
 const READ_BUFFER_BYTES: usize = 64 * 1024;
-/// How much of what an upstream says about a refusal is shown, in characters.
+/// Most characters of an upstream's explanation that are shown.
 const SAID_CHARS_MAX: usize = 120;
 
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// Which hub it leads to, if it leads to one.
+    /// Epoch of the upstream, if it is a hub.
     pub(super) epoch: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl Connection {
         }
     }
 
-    /// What comes next. Cancel safe: nothing is lost.
+    /// Returns the next message. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<Message, End> {
         match self.socket.next().await {
             None => Err(End::Lost("the upstream cut the connection".to_owned())),
@@ -79,7 +79,7 @@ impl Connection {
         }
     }
 
-    pub(super) async fn send(&mut self, says: Vec<Say>) -> Result<(), End> {
+    pub(super) async fn send(&mut self, says: Vec<Outbound>) -> Result<(), End> {
         if says.is_empty() {
             return Ok(());
         }
@@ -93,7 +93,7 @@ impl Connection {
         sent.unwrap_or_else(|_| Err(End::Lost("the upstream does not read".to_owned())))
     }
 
-    /// Says goodbye, so that the key's place is free at once.
+    /// Closes the connection, so that the key's connection slot is free at once.
     pub(super) async fn close(mut self) {
         let goodbye = async {
             self.socket.close(None).await.ok();
@@ -103,11 +103,11 @@ impl Connection {
     }
 }
 
-fn message(say: Say) -> Result<Message, End> {
+fn message(say: Outbound) -> Result<Message, End> {
     Ok(match say {
-        Say::Binary(bytes) => Message::binary(bytes),
-        Say::Ping => Message::Ping(Bytes::new()),
-        Say::Text(text) => {
+        Outbound::Binary(bytes) => Message::binary(bytes),
+        Outbound::Ping => Message::Ping(Bytes::new()),
+        Outbound::Text(text) => {
             let text = Utf8Bytes::try_from(text).expect("JSON is UTF-8");
             Message::Text(text)
         }
@@ -120,7 +120,7 @@ fn refused(error: Error) -> End {
     let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default()).into_owned();
     let body: String = body.trim().chars().take(SAID_CHARS_MAX).collect();
     let said = format!("the upstream answers HTTP {status} {body}");
-    // Too many requests and a request that took too long may pass, like all faults of the server.
+    // 408 and 429 are temporary, like all server errors.
     if status.is_client_error() && !matches!(status.as_u16(), 408 | 429) {
         return End::Refused(said);
     }

@@ -1,4 +1,4 @@
-//! When silence means that something is wrong.
+//! Market hours: when ticks are expected.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use tickwire_protocol::UnixNanos;
 
-/// When ticks are to be expected. Holidays are not known.
+/// Hours in which ticks are expected. Holidays are not taken into account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MarketHours {
     /// At any time.
@@ -22,7 +22,7 @@ pub enum MarketHours {
     },
 }
 
-/// Why a text is no market hours.
+/// Error for a text that does not describe market hours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected HH:MM-HH:MM within a day in New York, such as 09:30-16:00 or 04:00-20:00, or always"
@@ -33,7 +33,7 @@ impl MarketHours {
     /// The regular session: 09:30 to 16:00.
     pub const REGULAR: Self = Self::Weekdays { open: 9 * 60 + 30, close: 16 * 60 };
 
-    /// Since when the market is open; `None` if it is closed.
+    /// Returns the time at which the market opened, or `None` while it is closed.
     pub(super) fn open_since(&self, now: UnixNanos) -> Option<UnixNanos> {
         let (open, close) = match self {
             Self::Always => return Some(UnixNanos(0)),
@@ -66,7 +66,7 @@ impl FromStr for MarketHours {
     }
 }
 
-/// Minutes since midnight of a time from 00:00 to 24:00.
+/// Parses a time from 00:00 to 24:00 as minutes since midnight.
 fn minutes(time: &str) -> Result<u16, MarketHoursError> {
     let number = |digits: &str| {
         let plain = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_are_no_hours_is_refused() {
+    fn invalid_hours_are_refused() {
         for text in
             ["", "9:30-16:00", "09:30", "16:00-09:30", "09:30-24:01", "09:60-16:00", "+9:30-16:00"]
         {

@@ -1,7 +1,7 @@
-//! The way from an upstream to the publisher: a queue of ticks one way, demand the other.
+//! Connects the upstream with the publisher: ticks in one direction, demand in the other.
 //!
-//! The queue is bounded. While the hub is away it fills; then the oldest ticks give way to new ones,
-//! and the hub is told how many.
+//! The queue of ticks is bounded. It fills while the hub is unreachable; then the oldest ticks are
+//! dropped, and their number is reported to the hub.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,13 +17,13 @@ use crate::{Progress, SourceError};
 struct Shared {
     queue: Mutex<Queue>,
     filled: Notify,
-    /// The newest.
+    /// The latest report.
     report: Mutex<SourceReport>,
     reported: Notify,
     ends: Mutex<Ends>,
 }
 
-/// The hubs at both ends, as far as they are known to be any.
+/// Epochs of upstream and hub, if known.
 #[derive(Debug, Default)]
 struct Ends {
     upstream: Option<String>,
@@ -43,22 +43,22 @@ impl Shared {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether both ends are the same hub: then nothing may pass.
-    fn goes_round(&self) -> bool {
+    /// Returns whether upstream and hub are the same hub. Ticks would loop then.
+    fn is_loop(&self) -> bool {
         let ends = self.ends();
         ends.hub.is_some() && ends.hub == ends.upstream
     }
 }
 
-/// Ticks with the times at which they came.
+/// Ticks with their times of receipt.
 #[derive(Debug, Default)]
 struct Queue {
     ticks: VecDeque<(Tick, UnixNanos)>,
     bytes: usize,
     bytes_max: usize,
-    /// Ticks that gave way since somebody asked.
+    /// Ticks dropped since the last call of [`TickStream::take_dropped`].
     dropped: u64,
-    /// Nothing comes any more.
+    /// No more ticks will be added.
     closed: bool,
 }
 
@@ -78,31 +78,31 @@ impl Queue {
     }
 }
 
-/// What a tick takes in the queue, in bytes.
+/// Returns the bytes that a tick occupies in the queue.
 fn room(tick: &Tick) -> usize {
     size_of::<(Tick, UnixNanos)>() + tick.heap_bytes()
 }
 
-/// Where the upstream's side puts ticks and tells how it is, and hears what is wanted.
+/// The upstream's side: accepts ticks and reports, and yields the demand.
 #[derive(Debug)]
 pub(super) struct Intake {
     shared: Arc<Shared>,
     pub(super) demand: watch::Receiver<NameSet>,
 }
 
-/// The publisher's side.
+/// The publisher's side: a stream of the queued ticks.
 #[derive(Debug)]
 pub(super) struct Live {
     shared: Arc<Shared>,
     demand: watch::Sender<NameSet>,
     on_demand: bool,
-    /// What is said of demand next is all of it.
+    /// The next demand element replaces all demand, since it is the first one of a session.
     begins: bool,
     identity: u64,
     taken: u64,
 }
 
-/// Both sides of a queue of at most so many bytes.
+/// Creates both sides of a queue of at most `bytes_max` bytes.
 pub(super) fn live(bytes_max: usize, on_demand: bool, first: SourceReport) -> (Intake, Live) {
     let queue = Queue { ticks: VecDeque::new(), bytes: 0, bytes_max, dropped: 0, closed: false };
     let shared = Arc::new(Shared {
@@ -126,17 +126,17 @@ pub(super) fn live(bytes_max: usize, on_demand: bool, first: SourceReport) -> (I
 }
 
 impl Intake {
-    /// Tells which hub the ticks come from, if it is one.
+    /// Sets the epoch of the upstream, if it is a hub.
     pub(super) fn comes_from(&self, epoch: Option<&str>) {
         self.shared.ends().upstream = epoch.map(str::to_owned);
     }
 
-    /// Whether that is the hub they go to.
-    pub(super) fn goes_round(&self) -> bool {
-        self.shared.goes_round()
+    /// Returns whether the upstream is the hub to which the ticks go.
+    pub(super) fn is_loop(&self) -> bool {
+        self.shared.is_loop()
     }
 
-    /// Brings ticks that came just now.
+    /// Adds ticks received at `now`.
     pub(super) fn push(&self, ticks: Vec<Tick>, now: UnixNanos) {
         if ticks.is_empty() {
             return;
@@ -149,8 +149,7 @@ impl Intake {
         self.shared.filled.notify_one();
     }
 
-    /// Says how the upstream is now. Whether the hub may make bars does not change: the first report
-    /// has said it.
+    /// Replaces the report on the upstream. The flag about bars keeps the value of the first report.
     pub(super) fn report(&self, report: SourceReport) {
         let mut newest = self.shared.report();
         *newest = SourceReport { no_bars: newest.no_bars, ..report };
@@ -187,7 +186,7 @@ impl TickStream for Live {
         Ok(false)
     }
 
-    /// What has come is still taken.
+    /// Queued ticks are still yielded.
     fn stop(&mut self) {
         self.shared.queue().closed = true;
     }
@@ -234,7 +233,7 @@ impl TickStream for Live {
     fn begin(&mut self, epoch: Option<&str>) -> Option<SourceReport> {
         self.begins = true;
         self.shared.ends().hub = epoch.map(str::to_owned);
-        if self.shared.goes_round() {
+        if self.shared.is_loop() {
             *self.shared.queue() = Queue { closed: true, ..Queue::default() };
         }
         Some(self.shared.report().clone())
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn full_queue_gives_up_the_oldest_and_counts_them() {
+    fn full_queue_drops_and_counts_the_oldest_ticks() {
         let all = ticks(10);
         let (intake, mut live) = live(4 * room(&all[0]), false, report());
         intake.push(all.clone(), UnixNanos(1));
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn queue_ends_once_its_upstream_has_and_it_is_empty() {
+    fn queue_ends_when_the_upstream_ended_and_it_is_empty() {
         let (intake, mut live) = live(1_000_000, false, report());
         assert_eq!(live.next(UnixNanos(5)).unwrap(), Next::Wait(UnixNanos::MAX));
         intake.push(ticks(2), UnixNanos(1));
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn demand_adds_up_until_a_session_says_all_anew() {
+    async fn demand_accumulates_until_a_new_session_replaces_it() {
         let names = |text: &str| {
             let mut names = SubscriptionSet::default();
             for name in text.split_ascii_whitespace() {
@@ -340,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_hub_has_is_not_published_to_it() {
+    fn ticks_of_a_hub_are_not_published_to_the_same_hub() {
         let (intake, mut live) = live(1_000_000, true, report());
         for (upstream, hub, round) in [
             (None, None, false),
@@ -351,14 +350,14 @@ mod tests {
             intake.comes_from(upstream);
             intake.push(ticks(2), UnixNanos(1));
             live.begin(hub);
-            assert_eq!(intake.goes_round(), round);
+            assert_eq!(intake.is_loop(), round);
             assert_eq!(taken(&mut live).len(), if round { 0 } else { 2 });
         }
         assert!(live.has_ended());
     }
 
     #[tokio::test]
-    async fn each_session_is_told_the_newest_report() {
+    async fn each_session_receives_the_latest_report() {
         let (intake, mut live) = live(1_000_000, true, report());
         for connects in 1..4 {
             intake.report(SourceReport { connects, no_bars: false, ..report() });

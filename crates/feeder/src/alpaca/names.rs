@@ -1,16 +1,16 @@
-//! Names as a set: symbols of channels, and `"*"` of channels.
+//! Sets of names: symbols of channels, and `"*"` of channels.
 
 use std::collections::BTreeSet;
 
 use tickwire_protocol::{Channel, SubscriptionSet, Symbol};
 
-/// A symbol of a channel; `None` for `"*"`, every symbol.
+/// A symbol of a channel, or `None` for `"*"` (every symbol).
 pub(super) type Name = (Channel, Option<Symbol>);
 
-/// Several of them, in the order of the channels.
+/// A set of names, ordered by channel.
 pub(super) type NameSet = BTreeSet<Name>;
 
-/// Every name there is in a selection.
+/// Iterates over the names of a subscription set.
 pub(super) fn each(names: &SubscriptionSet) -> impl Iterator<Item = Name> {
     names.iter().flat_map(|(channel, selection)| {
         let all = selection.all.then_some((channel, None));
@@ -18,7 +18,7 @@ pub(super) fn each(names: &SubscriptionSet) -> impl Iterator<Item = Name> {
     })
 }
 
-/// As the wire has them.
+/// Converts names to a subscription set.
 pub(super) fn collect(names: impl IntoIterator<Item = Name>) -> SubscriptionSet {
     let mut collected = SubscriptionSet::default();
     for (channel, symbol) in names {
@@ -30,7 +30,7 @@ pub(super) fn collect(names: impl IntoIterator<Item = Name>) -> SubscriptionSet 
     collected
 }
 
-/// The channel one subscribes to in order to get this one: corrections and cancels come with trades.
+/// Returns the channel to subscribe to for this one: corrections and cancels come with trades.
 pub(super) const fn carrier(channel: Channel) -> Channel {
     match channel {
         Channel::Corrections | Channel::CancelErrors => Channel::Trades,

@@ -1,9 +1,9 @@
-//! What is said with an upstream, without the connection: frames in, frames and ticks out.
+//! The protocol with an upstream, without I/O: frames in, frames and ticks out.
 //!
-//! It lives over all connections. Who drives it says when one is open ([`Session::opened`]), gives it
-//! what comes ([`Session::hear`]), calls [`Session::due`] a few times a second, sends what
-//! [`Session::take_outbox`] has after each of these, and after the connection asks how long to stay
-//! away ([`Session::ended`]).
+//! One session spans all connections. Its driver calls [`Session::opened`] for each new connection,
+//! [`Session::on_frame`] for each received frame and [`Session::on_timer`] a few times a second. After
+//! each of these it sends the frames of [`Session::take_outbox`]. At the end of a connection
+//! [`Session::ended`] returns the delay before the next one.
 
 mod silence;
 mod status;
@@ -24,49 +24,50 @@ use super::subscriber::Subscriber;
 use silence::Silence;
 use status::Status;
 
-/// How long the upstream may take to greet, and to answer a login.
+/// Time limit for the upstream's greeting and its answer to the login.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// After a ping something has to come within this time.
+/// Time limit for any frame after a ping.
 const PONG_TIMEOUT: Duration = Duration::from_secs(10);
-/// So many unreadable messages in a row are not an accident.
+/// Consecutive unreadable messages after which the connection is replaced.
 const GARBAGE_MAX: u32 = 10;
 
-/// What came.
+/// A received frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Frame<'a> {
     Text(&'a [u8]),
     Binary(&'a [u8]),
-    /// A ping or a pong: somebody is there.
-    Sign,
+    /// A ping or a pong, which shows that the peer is alive.
+    KeepAlive,
 }
 
-/// What to send.
+/// A frame to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Say {
+pub(super) enum Outbound {
     Text(Vec<u8>),
     Binary(Vec<u8>),
     Ping,
 }
 
-/// How far a connection has come.
+/// The stage of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Away,
-    /// Open since then: the upstream has to greet.
-    Greeted(UnixNanos),
-    /// The login was sent then.
+    Disconnected,
+    /// Open since this time; the greeting of the upstream is expected.
+    AwaitingGreeting(UnixNanos),
+    /// The login was sent at this time.
     LoggingIn(UnixNanos),
-    /// Logged in since then.
+    /// Authenticated since this time.
     Ready(UnixNanos),
 }
 
-/// When an upstream is taken for dead, and who logs in.
+/// Settings of a session.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     pub(super) upstream: String,
     pub(super) credentials: Credentials,
-    /// Silence for so long, while the market is open, ends a connection; `None`: it never does.
+    /// Time without ticks, while the market is open, after which the connection is replaced; `None`:
+    /// never.
     pub(super) data_timeout: Option<Duration>,
     pub(super) hours: MarketHours,
 }
@@ -77,9 +78,9 @@ pub(super) struct Session {
     credentials: Credentials,
     subscriber: Subscriber,
     stage: Stage,
-    /// How commands are spelled: as the upstream has spoken.
+    /// Encoding of commands: that of the upstream's greeting.
     encoding: Encoding,
-    outbox: Vec<Say>,
+    outbox: Vec<Outbound>,
     pinged: Option<UnixNanos>,
     next_ping: UnixNanos,
     silence: Silence,
@@ -95,7 +96,7 @@ impl Session {
             silence: Silence::new(rules.data_timeout, rules.hours),
             credentials: rules.credentials,
             subscriber,
-            stage: Stage::Away,
+            stage: Stage::Disconnected,
             encoding: Encoding::MsgpackMap,
             outbox: Vec::new(),
             pinged: None,
@@ -105,9 +106,9 @@ impl Session {
         }
     }
 
-    /// A connection is open.
+    /// Handles a new connection.
     pub(super) fn opened(&mut self, now: UnixNanos) {
-        self.stage = Stage::Greeted(now);
+        self.stage = Stage::AwaitingGreeting(now);
         self.encoding = Encoding::MsgpackMap;
         self.outbox.clear();
         self.pinged = None;
@@ -117,18 +118,18 @@ impl Session {
         self.status.opened();
     }
 
-    /// The hub's subscribers want these names.
-    pub(super) fn want(&mut self, demanded: &NameSet, now: UnixNanos) {
-        self.subscriber.want(demanded, now);
+    /// Sets the names that the hub's subscribers demand.
+    pub(super) fn set_demand(&mut self, demanded: &NameSet, now: UnixNanos) {
+        self.subscriber.set_demand(demanded, now);
     }
 
-    /// Takes what the upstream says; returns the ticks in it.
-    pub(super) fn hear(&mut self, frame: Frame<'_>, now: UnixNanos) -> Result<Vec<Tick>, End> {
+    /// Handles a received frame. Returns its ticks.
+    pub(super) fn on_frame(&mut self, frame: Frame<'_>, now: UnixNanos) -> Result<Vec<Tick>, End> {
         self.pinged = None;
         let (bytes, encoding) = match frame {
             Frame::Text(bytes) => (bytes, Encoding::Json),
             Frame::Binary(bytes) => (bytes, Encoding::MsgpackMap),
-            Frame::Sign => return Ok(Vec::new()),
+            Frame::KeepAlive => return Ok(Vec::new()),
         };
         let elements = match decode_alpaca_stream(bytes, encoding) {
             Ok(elements) => elements,
@@ -161,16 +162,17 @@ impl Session {
         if self.garbage < GARBAGE_MAX {
             return Ok(());
         }
-        let said = format!("{GARBAGE_MAX} messages in a row cannot be read; the last: {problem}");
+        let said =
+            format!("{GARBAGE_MAX} consecutive messages are unreadable; the last one: {problem}");
         Err(End::Lost(said))
     }
 
     fn control(&mut self, control: Control, encoding: Encoding, now: UnixNanos) -> Result<(), End> {
         match control {
-            Control::Connected { .. } if matches!(self.stage, Stage::Greeted(_)) => {
+            Control::Connected { .. } if matches!(self.stage, Stage::AwaitingGreeting(_)) => {
                 self.encoding = encoding;
                 self.stage = Stage::LoggingIn(now);
-                self.say(&Command::Auth(self.credentials.clone()));
+                self.push_command(&Command::Auth(self.credentials.clone()));
             }
             Control::Authenticated => self.logged_in(now),
             Control::Subscription { names, .. } if matches!(self.stage, Stage::Ready(_)) => {
@@ -186,7 +188,7 @@ impl Session {
     }
 
     fn logged_in(&mut self, now: UnixNanos) {
-        if matches!(self.stage, Stage::Greeted(_) | Stage::LoggingIn(_)) {
+        if matches!(self.stage, Stage::AwaitingGreeting(_) | Stage::LoggingIn(_)) {
             self.stage = Stage::Ready(now);
             self.silence.begin(now);
             self.ask(now);
@@ -215,36 +217,32 @@ impl Session {
         Err(match code {
             E::AuthFailed => End::Refused(format!("the upstream does not accept the key {said}")),
             E::InsufficientSubscription | E::PublisherReplaced => {
-                End::Refused(format!("the key is not allowed this feed {said}"))
+                End::Refused(format!("the key may not read this feed {said}"))
             }
-            E::InsufficientScope => {
-                End::Refused(format!("the token is not allowed to stream {said}"))
-            }
-            E::ConnectionLimit => {
-                End::Occupied(format!("somebody else holds this key's only connection {said}"))
-            }
+            E::InsufficientScope => End::Refused(format!("the token may not stream {said}")),
+            E::ConnectionLimit => End::Occupied(format!("another connection uses this key {said}")),
             E::SlowClient => End::Lost(format!("this relay reads too slowly {said}")),
-            _ if ready => End::Lost(format!("the upstream ended it {said}")),
+            _ if ready => End::Lost(format!("the upstream ended the connection {said}")),
             _ => End::Lost(format!("the upstream refused the login {said}")),
         })
     }
 
-    /// What time brings: pings, requests, and the end of an upstream that does not answer.
-    pub(super) fn due(&mut self, now: UnixNanos) -> Result<(), End> {
+    /// Handles the timer: sends pings and requests, and detects an upstream that does not answer.
+    pub(super) fn on_timer(&mut self, now: UnixNanos) -> Result<(), End> {
         let late = |since: UnixNanos| now.since(since) >= ANSWER_TIMEOUT;
         let seconds = ANSWER_TIMEOUT.as_secs();
         match self.stage {
-            Stage::Away => return Ok(()),
-            Stage::Greeted(since) if late(since) => {
+            Stage::Disconnected => return Ok(()),
+            Stage::AwaitingGreeting(since) if late(since) => {
                 return Err(End::Lost(format!("no greeting within {seconds} s")));
             }
             Stage::LoggingIn(since) if late(since) => {
                 return Err(End::Lost(format!("no answer to the login within {seconds} s")));
             }
-            Stage::Greeted(_) | Stage::LoggingIn(_) => {}
+            Stage::AwaitingGreeting(_) | Stage::LoggingIn(_) => {}
             Stage::Ready(_) => {
                 if self.subscriber.is_overdue(now) {
-                    let said = "no answer to a change of what is subscribed";
+                    let said = "no answer to a change of subscriptions";
                     return Err(End::Lost(said.to_owned()));
                 }
                 self.ask(now);
@@ -263,15 +261,15 @@ impl Session {
         if now >= self.next_ping && self.pinged.is_none() {
             self.pinged = Some(now);
             self.next_ping = now + PING_INTERVAL;
-            self.outbox.push(Say::Ping);
+            self.outbox.push(Outbound::Ping);
         }
         Ok(())
     }
 
-    /// Asks for what is not subscribed yet, unless an answer is still to come.
+    /// Sends the next request, unless an answer is outstanding.
     fn ask(&mut self, now: UnixNanos) {
         if let Some(command) = self.subscriber.ask(now) {
-            self.say(&command);
+            self.push_command(&command);
         }
         if !self.subscriber.is_waiting() {
             self.status.settled();
@@ -279,46 +277,46 @@ impl Session {
         self.status.set_detail(self.subscriber.describe());
     }
 
-    fn say(&mut self, command: &Command) {
+    fn push_command(&mut self, command: &Command) {
         let mut bytes = Vec::new();
         self.outbox.push(if self.encoding.is_binary() {
             command.write_msgpack(&mut bytes);
-            Say::Binary(bytes)
+            Outbound::Binary(bytes)
         } else {
             command.write_json(&mut bytes);
-            Say::Text(bytes)
+            Outbound::Text(bytes)
         });
     }
 
-    /// What is to be sent, in order.
-    pub(super) fn take_outbox(&mut self) -> Vec<Say> {
+    /// Takes the frames to send, in order.
+    pub(super) fn take_outbox(&mut self) -> Vec<Outbound> {
         std::mem::take(&mut self.outbox)
     }
 
-    /// There is no connection, or no longer. Returns how long to stay away; `chance` is uniform from 0
-    /// to 1.
+    /// Handles the end or failure of a connection. Returns the delay before the next one. `chance` is
+    /// uniform from 0 to 1.
     pub(super) fn ended(&mut self, end: &End, now: UnixNanos, chance: f64) -> Duration {
         let ready = match self.stage {
             Stage::Ready(since) => Some(since),
             _ => None,
         };
-        self.stage = Stage::Away;
+        self.stage = Stage::Disconnected;
         let wait = self.retry.wait(end, ready, now, chance);
         self.status.ended(end.reason(), wait);
         wait
     }
 
-    /// How it is now, for people and the hub.
+    /// Returns the current report on the upstream.
     pub(super) fn report(&self) -> SourceReport {
         self.status.report()
     }
 
-    /// The same, if it is time to tell.
-    pub(super) fn news(&mut self, now: UnixNanos) -> Option<SourceReport> {
-        self.status.news(now)
+    /// Returns a report if one is due.
+    pub(super) fn take_report(&mut self, now: UnixNanos) -> Option<SourceReport> {
+        self.status.take_report(now)
     }
 
-    /// How many names the upstream does not give; `None` while that is being found out.
+    /// Returns the number of names that the upstream refuses, or `None` while an answer is outstanding.
     pub(super) fn refused(&self) -> Option<usize> {
         (!self.subscriber.is_waiting()).then(|| self.subscriber.refused())
     }

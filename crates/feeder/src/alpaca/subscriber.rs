@@ -1,10 +1,9 @@
-//! Which names the upstream is asked for, and which it gives.
+//! Tracks which names to request from the upstream, and which it grants.
 //!
-//! One request is under way at a time, of one channel, so that its answer says what it is about. A
-//! request that is refused as a whole is asked again in halves, until the names at fault are found.
-//! The names are those of anybody who may read, so a search never holds up what is asked for anew:
-//! names that were at fault once are asked for apart from the others, and all searches together
-//! make a few requests a second at most.
+//! One request, of one channel, is outstanding at a time, so that its answer is unambiguous. A request
+//! that is refused as a whole is split in halves until the invalid names are found. Any reader can cause
+//! such a search, so a search never delays new names: names that were invalid once are requested
+//! separately, and all searches together make a few requests per second.
 
 #[cfg(test)]
 mod tests;
@@ -18,18 +17,18 @@ use tickwire_protocol::{
 
 use super::names::{Name, NameSet, carrier, collect};
 
-/// Most names in a request: with 24 bytes a symbol it stays below 300 KB.
+/// Most names in a request, which keeps it below 300 KB with symbols of 24 bytes.
 const REQUEST_NAMES_MAX: usize = 10_000;
-/// Searches make one request in this time,
+/// Average interval between the requests of searches.
 const SEARCH_INTERVAL: Duration = Duration::from_millis(250);
-/// but may be ahead of that by so much: 1,000 requests.
+/// Time by which searches may be ahead of that rate: a burst of 1,000 requests.
 const SEARCH_AHEAD: Duration = Duration::from_secs(250);
-/// So many names that were at fault once are remembered, beside those that are wanted.
-const DOUBTED_MAX: usize = 10_000;
-/// How long the upstream may take to answer.
+/// Most invalid names that are remembered without being wanted.
+const SUSPECTS_MAX: usize = 10_000;
+/// Time limit for the upstream's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Names of one channel to be added or taken away.
+/// A request to add or remove names of one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Request {
     adds: bool,
@@ -37,32 +36,33 @@ struct Request {
     names: Vec<Name>,
 }
 
-/// What is wanted, what is subscribed, and what is to be asked next.
+/// Wanted and subscribed names, and pending requests.
 #[derive(Debug, Default)]
 pub(super) struct Subscriber {
     linger: Duration,
-    /// Wanted whatever is demanded.
+    /// Names wanted regardless of demand.
     always: NameSet,
     /// Channels that may be demanded.
     channels: BTreeSet<Channel>,
     wanted: NameSet,
-    /// What the upstream has confirmed.
+    /// Names that the upstream has confirmed.
     held: NameSet,
-    /// Names of `held` that nobody wants any more, and when they are given back.
+    /// Names of `held` without demand, and when to unsubscribe them.
     leaving: BTreeMap<Name, UnixNanos>,
-    /// What it does not give, and is not asked for again in this connection unless room is made.
+    /// Names that the upstream refused. They are not requested again in this connection unless room is
+    /// made.
     refused: BTreeMap<Name, ErrorCode>,
-    /// Names that it called malformed once, in whatever connection.
-    doubted: NameSet,
-    /// Channels in which it takes no more names, or none at all.
-    shut: BTreeMap<Channel, ErrorCode>,
-    /// Parts of refused requests, and doubted names; the last is asked first.
+    /// Names that the upstream called invalid once, in any connection.
+    suspects: NameSet,
+    /// Channels that accept no more names.
+    closed_channels: BTreeMap<Channel, ErrorCode>,
+    /// Parts of refused requests, and suspects. The last part is requested first.
     parts: Vec<Request>,
-    /// When the searches would have come so far at their pace.
+    /// Time up to which the requests of searches have used their rate.
     searched: UnixNanos,
     asked: Option<(Request, UnixNanos)>,
-    /// Whether there may be something to ask for.
-    stirred: bool,
+    /// Whether names may be missing.
+    changed: bool,
 }
 
 impl Subscriber {
@@ -70,19 +70,19 @@ impl Subscriber {
         Self { linger, wanted: always.clone(), always, channels, ..Self::default() }
     }
 
-    /// A connection begins: nothing is subscribed.
+    /// Starts a connection, without subscriptions.
     pub(super) fn begin(&mut self) {
         self.held.clear();
         self.leaving.clear();
         self.refused.clear();
-        self.shut.clear();
+        self.closed_channels.clear();
         self.parts.clear();
         self.asked = None;
-        self.stirred = true;
+        self.changed = true;
     }
 
-    /// The hub's subscribers want these names.
-    pub(super) fn want(&mut self, demanded: &NameSet, now: UnixNanos) {
+    /// Sets the names that the hub's subscribers demand.
+    pub(super) fn set_demand(&mut self, demanded: &NameSet, now: UnixNanos) {
         let carried = demanded.iter().map(|(channel, symbol)| (carrier(*channel), *symbol));
         let relayed = carried.filter(|(channel, _)| self.channels.contains(channel));
         self.wanted = relayed.chain(self.always.iter().copied()).collect();
@@ -94,10 +94,10 @@ impl Subscriber {
             self.leaving.entry(name).or_insert(until);
         }
         self.refused.retain(|name, _| wanted.contains(name));
-        self.stirred = true;
+        self.changed = true;
     }
 
-    /// What to ask now, if nothing is under way.
+    /// Returns the next request, unless one is outstanding.
     pub(super) fn ask(&mut self, now: UnixNanos) -> Option<Command> {
         if self.asked.is_some() {
             return None;
@@ -114,7 +114,7 @@ impl Subscriber {
         })
     }
 
-    /// Names that nobody has wanted for long enough.
+    /// Returns a request for names whose linger time has passed.
     fn removal(&mut self, now: UnixNanos) -> Option<Request> {
         let due = |until: &UnixNanos| *until <= now;
         let (&(channel, _), _) = self.leaving.iter().find(|(_, until)| due(until))?;
@@ -126,21 +126,21 @@ impl Subscriber {
         Some(Request { adds: false, channel, names })
     }
 
-    /// Names that are wanted, and that nothing speaks against.
+    /// Returns a request for wanted names that are neither refused nor suspect.
     fn addition(&mut self) -> Option<Request> {
-        while self.stirred {
+        while self.changed {
             let missing = self.missing();
-            let (doubted, fresh): (Vec<_>, Vec<_>) =
-                missing.into_iter().partition(|name| self.doubted.contains(name));
+            let (suspects, fresh): (Vec<_>, Vec<_>) =
+                missing.into_iter().partition(|name| self.suspects.contains(name));
             let is_fresh = !fresh.is_empty();
-            let mut names = if is_fresh { fresh } else { doubted };
+            let mut names = if is_fresh { fresh } else { suspects };
             let Some(&(channel, _)) = names.first() else {
-                self.stirred = false;
+                self.changed = false;
                 return None;
             };
             names.truncate(names.partition_point(|name| name.0 == channel).min(REQUEST_NAMES_MAX));
             let request = Request { adds: true, channel, names };
-            match self.shut.get(&channel) {
+            match self.closed_channels.get(&channel) {
                 Some(&code) => self.refuse(request.names, code),
                 None if is_fresh => return Some(request),
                 None => self.parts.insert(0, request),
@@ -149,7 +149,7 @@ impl Subscriber {
         None
     }
 
-    /// What is wanted, and neither subscribed, nor refused, nor among the parts.
+    /// Returns the wanted names that are neither subscribed, nor refused, nor among the parts.
     fn missing(&self) -> Vec<Name> {
         let everything = |channel| {
             let all = (channel, None);
@@ -163,14 +163,14 @@ impl Subscriber {
         missing.copied().collect()
     }
 
-    /// A part of what was refused as a whole, of what is still wanted.
+    /// Returns a request for the still wanted names of the next part, within the rate of searches.
     fn part(&mut self, now: UnixNanos) -> Option<Request> {
         if self.searched.since(now) >= SEARCH_AHEAD {
             return None;
         }
         while let Some(mut part) = self.parts.pop() {
             part.names.retain(|name| self.wanted.contains(name));
-            match self.shut.get(&part.channel) {
+            match self.closed_channels.get(&part.channel) {
                 Some(&code) => self.refuse(part.names, code),
                 None if part.names.is_empty() => {}
                 None => {
@@ -182,16 +182,16 @@ impl Subscriber {
         None
     }
 
-    /// The upstream has confirmed what was asked, and says what is subscribed now.
+    /// Handles an ack. `all` are the names that are subscribed now.
     pub(super) fn confirmed(&mut self, all: &SubscriptionSet, now: UnixNanos) {
         let Some((request, _)) = self.asked.take() else { return };
-        self.stirred = true;
+        self.changed = true;
         if !request.adds {
             self.forget(&request.names);
-            // There is room again.
+            // The removal made room below the symbol limit.
             let full = |code: &mut ErrorCode| *code != ErrorCode::SymbolLimit;
             self.refused.retain(|_, code| full(code));
-            self.shut.retain(|_, code| full(code));
+            self.closed_channels.retain(|_, code| full(code));
             return;
         }
         let selection = &all[request.channel];
@@ -201,17 +201,17 @@ impl Subscriber {
             None => selection.all,
         };
         let (held, missing): (Vec<_>, Vec<_>) = request.names.into_iter().partition(given);
-        // Some may have become unwanted while they were asked for.
+        // Names may have lost their demand while the request was outstanding.
         let unwanted = held.iter().filter(|name| !self.wanted.contains(name));
         self.leaving.extend(unwanted.map(|&name| (name, now + self.linger)));
         for name in held {
-            self.doubted.remove(&name);
+            self.suspects.remove(&name);
             self.held.insert(name);
         }
         self.refuse(missing, ErrorCode::InvalidSyntax);
     }
 
-    /// These names are not subscribed any more.
+    /// Removes names from the subscribed ones.
     fn forget(&mut self, names: &[Name]) {
         for name in names {
             self.held.remove(name);
@@ -219,22 +219,22 @@ impl Subscriber {
         }
     }
 
-    /// The upstream has refused what was asked, and changed nothing; `false` if nothing was asked.
+    /// Handles the refusal of the outstanding request. Returns `false` if there is none.
     pub(super) fn denied(&mut self, code: ErrorCode) -> bool {
         let Some((request, _)) = self.asked.take() else { return false };
         let Request { adds, channel, names } = request;
         if !adds {
-            // It does not know these names; whatever it had of them nobody wants.
+            // The upstream does not have these names, and they have no demand.
             self.forget(&names);
-            self.stirred = true;
+            self.changed = true;
             return true;
         }
         if code == ErrorCode::SymbolLimit {
-            // Nobody keeps a place that somebody else needs.
+            // Unsubscribe lingering names at once, to make room for wanted ones.
             self.leaving.values_mut().for_each(|until| *until = UnixNanos(0));
         }
         if code == ErrorCode::InvalidAction {
-            self.shut.insert(channel, code);
+            self.closed_channels.insert(channel, code);
             self.refuse(names, code);
         } else if names.len() > 1 {
             let (first, second) = names.split_at(names.len() / 2);
@@ -244,10 +244,10 @@ impl Subscriber {
         } else {
             let is_everything = names.contains(&(channel, None));
             if is_everything {
-                // The names it would have covered may be had all the same.
-                self.stirred = true;
+                // Names that the wildcard would have covered can still be requested one by one.
+                self.changed = true;
             } else if code == ErrorCode::SymbolLimit {
-                self.shut.insert(channel, code);
+                self.closed_channels.insert(channel, code);
             }
             self.refuse(names, code);
         }
@@ -256,39 +256,39 @@ impl Subscriber {
 
     fn refuse(&mut self, names: Vec<Name>, code: ErrorCode) {
         if code == ErrorCode::InvalidSyntax {
-            if self.doubted.len() + names.len() > DOUBTED_MAX {
-                self.doubted.retain(|name| self.wanted.contains(name));
+            if self.suspects.len() + names.len() > SUSPECTS_MAX {
+                self.suspects.retain(|name| self.wanted.contains(name));
             }
-            self.doubted.extend(&names);
+            self.suspects.extend(&names);
         }
         let wanted = names.into_iter().filter(|name| self.wanted.contains(name));
         self.refused.extend(wanted.map(|name| (name, code)));
     }
 
-    /// Whether an answer is still to come.
+    /// Returns whether an answer is outstanding.
     pub(super) const fn is_waiting(&self) -> bool {
         self.asked.is_some()
     }
 
-    /// Whether an answer is overdue.
+    /// Returns whether an answer is overdue.
     pub(super) fn is_overdue(&self, now: UnixNanos) -> bool {
         self.asked.as_ref().is_some_and(|(_, since)| now.since(*since) >= ANSWER_TIMEOUT)
     }
 
-    /// Whether anything of this channel is subscribed.
+    /// Returns whether any name of this channel is subscribed.
     pub(super) fn holds(&self, channel: Channel) -> bool {
         self.held.range((channel, None)..).next().is_some_and(|name| name.0 == channel)
     }
 
-    /// How many names the upstream does not give.
+    /// Returns the number of refused names.
     pub(super) fn refused(&self) -> usize {
         self.refused.len()
     }
 
-    /// For people: what is subscribed, and what is not and why.
+    /// Describes the subscribed names, and the refused ones with the reason.
     pub(super) fn describe(&self) -> String {
         if self.wanted.is_empty() {
-            return "nothing is asked for".to_owned();
+            return "no names are wanted".to_owned();
         }
         let count = |code| self.refused.values().filter(|&&refused| refused == code).count();
         let mut parts = match self.held.len() {
@@ -297,7 +297,7 @@ impl Subscriber {
         };
         for (code, why) in [
             (ErrorCode::SymbolLimit, "over the upstream's symbol limit (405)"),
-            (ErrorCode::InvalidSyntax, "that the upstream does not take (400)"),
+            (ErrorCode::InvalidSyntax, "that the upstream rejects (400)"),
             (ErrorCode::InvalidAction, "of channels this upstream feed does not have (410)"),
         ] {
             match count(code) {

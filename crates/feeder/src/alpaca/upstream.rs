@@ -1,4 +1,4 @@
-//! Connections to an upstream, one after the other.
+//! Runs connections to an upstream, one after the other.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,11 +16,10 @@ use super::retry::End;
 use super::session::{Frame, Session};
 use crate::clock::Clock;
 
-/// How often the session is asked what time has brought. Changes of demand wait for it, so that they
-/// come together.
+/// Interval of the session's timer. Changes of demand wait for it, so that they are sent together.
 const BEAT: Duration = Duration::from_millis(250);
 
-/// The upstream is the hub that the ticks go to.
+/// Error: the upstream is the hub to which the ticks go.
 #[derive(Debug)]
 pub(super) struct SameHub;
 
@@ -30,7 +29,7 @@ pub(super) struct Upstream {
     session: Session,
     intake: Intake,
     clock: Clock,
-    /// State, and how many names were refused, when the log said it last.
+    /// State and number of refused names that were logged last.
     logged: (FeedState, usize),
 }
 
@@ -40,10 +39,10 @@ impl Upstream {
         Self { config, session, intake, clock: Clock::start(), logged }
     }
 
-    /// Connects again and again, until it is stopped, or turns out to be the hub that the ticks go to.
+    /// Connects repeatedly until stopped, or until the upstream proves to be the hub itself.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), SameHub> {
         self.connect(&stop).await;
-        if self.intake.goes_round() { Err(SameHub) } else { Ok(()) }
+        if self.intake.is_loop() { Err(SameHub) } else { Ok(()) }
     }
 
     async fn connect(&mut self, stop: &CancellationToken) {
@@ -59,7 +58,7 @@ impl Upstream {
                 Ok(connection) => self.serve(connection, stop).await,
                 Err(end) => Some(self.ended(&end)),
             };
-            let Some(wait) = wait.filter(|_| !self.intake.goes_round()) else { return };
+            let Some(wait) = wait.filter(|_| !self.intake.is_loop()) else { return };
             tokio::select! {
                 () = sleep(wait) => {}
                 () = stop.cancelled() => return,
@@ -67,7 +66,7 @@ impl Upstream {
         }
     }
 
-    /// One connection: how long to stay away afterwards, `None` if it was stopped.
+    /// Runs one connection. Returns the delay before the next one, or `None` after a stop.
     async fn serve(
         &mut self,
         mut connection: Connection,
@@ -89,10 +88,12 @@ impl Upstream {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if self.intake.goes_round() {
-                return Err(End::Refused("it is the hub that the ticks go to".to_owned()));
+            if self.intake.is_loop() {
+                return Err(End::Refused(
+                    "the upstream is the hub to which the ticks go".to_owned(),
+                ));
             }
-            self.tell();
+            self.publish_report();
             connection.send(self.session.take_outbox()).await?;
             tokio::select! {
                 message = connection.next() => {
@@ -100,37 +101,37 @@ impl Upstream {
                     let frame = match &message {
                         Message::Text(text) => Frame::Text(text.as_bytes()),
                         Message::Binary(bytes) => Frame::Binary(bytes),
-                        _ => Frame::Sign,
+                        _ => Frame::KeepAlive,
                     };
-                    self.intake.push(self.session.hear(frame, now)?, now);
-                    // A flood is always ready to be read; the publisher has to have its turns.
+                    self.intake.push(self.session.on_frame(frame, now)?, now);
+                    // During a flood reading never blocks; yield to the publisher.
                     yield_now().await;
                 }
                 _ = beat.tick() => {
                     let now = self.clock.now();
                     if self.intake.demand.has_changed().unwrap_or(false) {
-                        self.session.want(&self.intake.demand.borrow_and_update(), now);
+                        self.session.set_demand(&self.intake.demand.borrow_and_update(), now);
                     }
-                    self.session.due(now)?;
+                    self.session.on_timer(now)?;
                 }
             }
         }
     }
 
-    /// There is no connection, or no longer: says so, and how long to stay away.
+    /// Handles the end or failure of a connection. Returns the delay before the next one.
     fn ended(&mut self, end: &End) -> Duration {
         let wait = self.session.ended(end, self.clock.now(), rand::random());
-        if !self.intake.goes_round() {
+        if !self.intake.is_loop() {
             let seconds = wait.as_secs_f64();
             tracing::warn!("{}: {}; next try in {seconds:.0} s", self.config.url, end.reason());
         }
-        self.tell();
+        self.publish_report();
         wait
     }
 
-    /// Tells the hub and people what is new.
-    fn tell(&mut self) {
-        let Some(report) = self.session.news(self.clock.now()) else { return };
+    /// Sends a due report to the hub, and logs changes of the state.
+    fn publish_report(&mut self) {
+        let Some(report) = self.session.take_report(self.clock.now()) else { return };
         let now = (report.state, self.session.refused().unwrap_or(self.logged.1));
         if report.state != FeedState::Down && now != self.logged {
             let (url, detail) = (&self.config.url, report.detail.as_deref().unwrap_or_default());

@@ -1,15 +1,15 @@
-//! Where an upstream is.
+//! The address of an upstream.
 
 use std::fmt;
 use std::str::FromStr;
 
 use tokio_tungstenite::tungstenite::http::Uri;
 
-/// The address of a stream: `wss://HOST[:PORT]/PATH`, or the same with `ws`.
+/// The address of a stream: `wss://HOST[:PORT]/PATH` or `ws://HOST[:PORT]/PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlpacaUrl(String);
 
-/// Why a text is no address of a stream.
+/// Error for a text that is not an address of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected an address with a path such as wss://stream.data.alpaca.markets/v2/sip or ws://127.0.0.1:8080/v2/sip"
@@ -29,7 +29,7 @@ impl FromStr for AlpacaUrl {
         let uri: Uri = text.parse().map_err(|_| AlpacaUrlError)?;
         let scheme = matches!(uri.scheme_str(), Some("ws" | "wss"));
         let host = uri.authority().is_some_and(|authority| {
-            // Who logs in is said elsewhere: an address is shown to people.
+            // Credentials are not allowed in the address, because it is logged.
             !authority.host().is_empty() && !authority.as_str().contains('@')
         });
         let path = uri.path().len() > 1;
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_of_streams_are_taken() {
+    fn only_addresses_of_streams_are_accepted() {
         for text in ["wss://stream.data.alpaca.markets/v2/sip", "ws://127.0.0.1:8080/v2/iex"] {
             assert_eq!(text.parse::<AlpacaUrl>().unwrap().to_string(), text);
         }

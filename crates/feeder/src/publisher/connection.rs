@@ -19,40 +19,40 @@ use super::PublisherConfig;
 use crate::tls::told;
 use crate::{Authorities, PublishError};
 
-/// Hubs send a publisher nothing but short control elements.
+/// Size of the read buffer. Hubs send only short control elements to a publisher.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 const INCOMING_BYTES_MAX: usize = 1024 * 1024;
-/// How long a hub may take to answer our closing.
+/// Time to wait for the hub's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How much of what a hub says about a refusal is shown, in characters.
+/// Most characters of a hub's explanation that are shown.
 const DETAIL_CHARS_MAX: usize = 200;
 
-/// Why there is no session, or no longer.
+/// Why a session did not start or ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// It may work another time; with the reason.
+    /// The next attempt may succeed.
     Again(String),
-    /// The hub closes, and says when to come back.
+    /// The hub shuts down and asks for this delay.
     Later(String, Duration),
-    /// It would fail again.
+    /// Every attempt would fail.
     Fatal(PublishError),
 }
 
-/// A session that may publish.
+/// An open publisher session.
 #[derive(Debug)]
 pub(super) struct Link {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     send_timeout: Duration,
-    /// Number of the last message the hub has taken.
+    /// Number of the last message that the hub has taken.
     pub(super) last: u64,
-    /// Where the source stood then.
+    /// Mark of the last message that had one.
     pub(super) mark: Option<String>,
-    /// Which hub it is.
+    /// Epoch of the hub.
     pub(super) epoch: Option<String>,
 }
 
 impl Link {
-    /// Connects and asks to publish.
+    /// Connects and starts a publisher session.
     pub(super) async fn open(config: &PublisherConfig, demand: bool) -> Result<Self, Problem> {
         let opened = timeout(config.connect_timeout, Self::open_unbounded(config, demand)).await;
         opened.unwrap_or_else(|_| {
@@ -70,23 +70,23 @@ impl Link {
             .max_frame_size(Some(INCOMING_BYTES_MAX));
         let trust = config.authorities.as_ref().map(Authorities::connector);
         let connecting = connect_async_tls_with_config(request, Some(limits), true, trust);
-        let connected = Box::pin(connecting).await; // it is large
+        let connected = Box::pin(connecting).await; // boxed, because the future is large
         let (socket, response) = connected.map_err(|error| refused(url, error))?;
         let (send_timeout, epoch) = (config.ack_timeout, epoch(&response));
         let mut link = Self { socket, send_timeout, last: 0, mark: None, epoch };
-        link.say(&Command::Publish(config.publisher.command(demand))).await?;
+        link.send_command(&Command::Publish(config.publisher.command(demand))).await?;
         loop {
             for control in link.next().await? {
                 match control {
                     Control::Publishing { last, mark } => return Ok(Self { last, mark, ..link }),
-                    Control::Error { code, detail, .. } => return Err(denied(code, detail)),
+                    Control::Error { code, detail, .. } => return Err(start_error(code, detail)),
                     _ => {}
                 }
             }
         }
     }
 
-    /// What the hub says next. Cancel safe: nothing is lost.
+    /// Returns the next control elements. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<Vec<Control>, Problem> {
         loop {
             let message = match self.socket.next().await {
@@ -108,7 +108,7 @@ impl Link {
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
             };
             let elements = elements.map_err(|error| {
-                Problem::Again(format!("the hub sent what cannot be read: {error}"))
+                Problem::Again(format!("the hub sent an unreadable message: {error}"))
             })?;
             let control = |element| match element {
                 Element::Control(control) => Some(control),
@@ -118,8 +118,8 @@ impl Link {
         }
     }
 
-    /// Sends what is not a data message.
-    pub(super) async fn say(&mut self, command: &Command) -> Result<(), Problem> {
+    /// Sends a command.
+    pub(super) async fn send_command(&mut self, command: &Command) -> Result<(), Problem> {
         let mut text = Vec::new();
         command.write_json(&mut text);
         let text = String::from_utf8(text).expect("JSON is UTF-8");
@@ -140,7 +140,7 @@ impl Link {
         flushed.await.map_err(|_| stalled())?.map_err(lost)
     }
 
-    /// Says goodbye. It does not matter whether the hub still hears it.
+    /// Closes the connection, and waits briefly for the hub's close frame.
     pub(super) async fn close(mut self) {
         let goodbye = async {
             self.socket.close(None).await.ok();
@@ -150,8 +150,8 @@ impl Link {
     }
 }
 
-/// What an error element means for a session that is under way: `Ok` if it goes on.
-pub(super) fn judge(code: ErrorCode, detail: Option<String>) -> Result<(), Problem> {
+/// Maps an error element within a session to a problem, or `Ok` if the session continues.
+pub(super) fn session_error(code: ErrorCode, detail: Option<String>) -> Result<(), Problem> {
     match code {
         ErrorCode::NotAuthenticated | ErrorCode::AuthFailed | ErrorCode::PublisherReplaced => {
             Err(ended(code, detail))
@@ -160,8 +160,8 @@ pub(super) fn judge(code: ErrorCode, detail: Option<String>) -> Result<(), Probl
     }
 }
 
-/// What an error element means instead of leave to publish.
-fn denied(code: ErrorCode, detail: Option<String>) -> Problem {
+/// Maps an error element in place of the `publishing` answer to a problem.
+fn start_error(code: ErrorCode, detail: Option<String>) -> Problem {
     match code {
         ErrorCode::ConnectionLimit | ErrorCode::Internal | ErrorCode::SlowClient => {
             let (number, msg) = (code.code(), code.msg());
@@ -191,14 +191,14 @@ fn refused(url: String, error: Error) -> Problem {
     let Error::Http(response) = error else { return lost(error) };
     let status = response.status();
     let detail = body(&response);
-    // Too many requests and a request that took too long may pass, like all faults of the server.
+    // 408 and 429 are temporary, like all server errors.
     if status.is_client_error() && !matches!(status.as_u16(), 408 | 429) {
         return Problem::Fatal(PublishError::Refused { url, status: status.as_u16(), detail });
     }
     Problem::Again(format!("HTTP {status} {detail}"))
 }
 
-/// Which hub has answered a handshake, if it is one.
+/// Returns the epoch of the hub that answered a handshake, if the server is a hub.
 pub(crate) fn epoch<B>(response: &Response<B>) -> Option<String> {
     Some(response.headers().get("tickwire-epoch")?.to_str().ok()?.to_owned())
 }
@@ -210,7 +210,7 @@ fn body(response: &Response<Option<Vec<u8>>>) -> String {
 }
 
 fn stalled() -> Problem {
-    again("the hub does not read")
+    again("the hub stopped reading")
 }
 
 fn again(reason: &str) -> Problem {

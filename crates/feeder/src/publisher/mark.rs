@@ -1,11 +1,11 @@
-//! Where a source stands, as the hub keeps it for us.
+//! The mark: the progress of a source, which the hub stores.
 
-/// The mark behind `taken` ticks of a source: its identity, then the count.
+/// Formats the mark after `taken` ticks of a source: identity and count.
 pub(super) fn write(identity: u64, taken: u64) -> String {
     format!("{identity:016x}:{taken}")
 }
 
-/// The count of a mark, if it is one of this source.
+/// Returns the count of a mark, or `None` if the mark belongs to another source.
 pub(super) fn read(identity: u64, mark: &str) -> Option<u64> {
     let (source, taken) = mark.split_once(':')?;
     (source == format!("{identity:016x}")).then(|| taken.parse().ok()).flatten()

@@ -1,13 +1,12 @@
-//! Where a session begins: what the hub has of the source decides.
+//! Aligns the source with the hub's mark at the start of a session.
 //!
-//! The hub's mark says how many ticks of which source it has taken. Between two sessions it may have
+//! The mark says how many ticks of which source the hub has taken. Between two sessions the hub may have
 //!
-//! - taken some of the messages that were not acknowledged: they are dropped, the others sent again;
-//! - lost what it had acknowledged, when its machine failed: a source that can be read again goes
-//!   back to the mark and is published from there; a live source cannot, and tells how many ticks are
-//!   gone;
-//! - lost all it knew of us, when it keeps no log on disk: what it had is gone with its epoch, and
-//!   the market goes on from where the source is.
+//! - taken some of the unacknowledged messages: these are dropped, the others are sent again;
+//! - lost acknowledged ticks, if its machine failed: a source that can be read again is rewound to the
+//!   mark; a live source cannot, and the number of lost ticks is reported;
+//! - lost all state of this publisher, if it keeps no log on disk: its ticks are gone with its epoch, and
+//!   publishing continues at the current position of the source.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -19,79 +18,78 @@ use crate::progress::add;
 use crate::tick_stream::TickStream;
 use crate::{PublishError, SourceError};
 
-/// Ticks passed over between two looks at the cancellation.
+/// Ticks skipped between two checks of the cancellation.
 const SKIP_TICKS: u64 = 10_000;
 
-/// How the hub's mark and the source go together.
+/// How the hub's mark relates to the source.
 #[derive(Debug, PartialEq, Eq)]
-enum Stand {
-    /// So many ticks of this source have been taken.
+enum HubMark {
+    /// The hub has taken this many ticks of the source.
     At(u64),
-    /// The hub does not know this publisher.
+    /// The hub has no mark of this publisher.
     Unknown,
-    /// It has been told of another source.
-    Elsewhere,
+    /// The mark belongs to another source.
+    OtherSource,
 }
 
 impl<S: TickStream> Publisher<S> {
-    /// Puts source and window where the hub stands.
+    /// Brings source and window to the position of the hub's mark.
     pub(super) async fn align(&mut self, last: u64, mark: Option<&str>) -> Result<(), Problem> {
         let identity = self.stream.identity();
-        let stand = mark.map_or(Stand::Unknown, |mark| {
-            mark::read(identity, mark).map_or(Stand::Elsewhere, Stand::At)
+        let hub_mark = mark.map_or(HubMark::Unknown, |mark| {
+            mark::read(identity, mark).map_or(HubMark::OtherSource, HubMark::At)
         });
-        match stand {
-            Stand::At(at) => self.meet(at).await,
-            Stand::Unknown => {
+        match hub_mark {
+            HubMark::At(at) => self.move_to(at).await,
+            HubMark::Unknown => {
                 if self.window.begin() > 0 {
                     tracing::warn!(
-                        "the hub does not know this publisher any more: going on without what it had taken"
+                        "the hub no longer knows this publisher: the ticks that it had taken are lost"
                     );
                 }
             }
-            Stand::Elsewhere if !self.aligned => {
+            HubMark::OtherSource if !self.aligned => {
                 if self.stream.resumes() {
                     tracing::warn!(
-                        "the hub's mark for this publisher id is of another source: starting at its beginning"
+                        "the hub's mark for this publisher id belongs to another source: starting at the first tick"
                     );
                 }
                 self.foreign = mark.map(str::to_owned);
             }
-            // It has taken nothing of ours, or has lost all of it.
-            Stand::Elsewhere if self.foreign.as_deref() == mark => self.meet(0).await,
-            Stand::Elsewhere => return Err(Problem::Fatal(PublishError::OtherSource)),
+            // The hub has taken no tick of this source, or has lost them all.
+            HubMark::OtherSource if self.foreign.as_deref() == mark => self.move_to(0).await,
+            HubMark::OtherSource => return Err(Problem::Fatal(PublishError::OtherSource)),
         }
         self.window.number_from(last);
         self.aligned = true;
         Ok(())
     }
 
-    /// The hub stands somewhere in our source.
-    async fn meet(&mut self, at: u64) {
+    /// Continues at position `at` of the source: from the window if possible, else by moving the source.
+    async fn move_to(&mut self, at: u64) {
         if let Some(taken) = self.window.settle(at) {
             add(&self.progress.acked, taken);
             return;
         }
         let lost = self.window.begin().saturating_sub(at);
-        match self.go_to(at).await {
+        match self.move_source(at).await {
             Ok(true) if lost > 0 => {
-                tracing::warn!(
-                    "the hub has lost {lost} ticks it had acknowledged: publishing them again"
-                );
+                tracing::warn!("the hub lost {lost} acknowledged ticks: publishing them again");
                 self.progress.republished.fetch_add(lost, Relaxed);
             }
-            Ok(false) if lost > 0 => self.tell_gone(at, lost),
+            Ok(false) if lost > 0 => self.report_lost(at, lost),
             Ok(_) => {}
             Err(error) => {
-                // Nothing may follow: it would hide that something is missing before it.
+                // No tick may follow, because it would hide the missing ones before it.
                 self.window.clear(at);
                 self.failed = Some(error);
             }
         }
     }
 
-    /// Moves the source there, and forgets what was taken from it before; `false` if it cannot.
-    async fn go_to(&mut self, at: u64) -> Result<bool, SourceError> {
+    /// Moves the source to a position and clears the window. Returns `false` if the source cannot be
+    /// rewound.
+    async fn move_source(&mut self, at: u64) -> Result<bool, SourceError> {
         if at < self.stream.taken() && !self.stream.rewind()? {
             return Ok(false);
         }
@@ -102,7 +100,7 @@ impl<S: TickStream> Publisher<S> {
             if self.cancel.is_cancelled() {
                 self.stream.stop();
                 if self.stream.has_ended() {
-                    break; // it has published nothing that it would owe
+                    break; // no tick of this run is unacknowledged
                 }
             }
             let skipped = self.stream.skip((at - self.stream.taken()).min(SKIP_TICKS))?;
@@ -117,15 +115,13 @@ impl<S: TickStream> Publisher<S> {
         Ok(true)
     }
 
-    /// Tells the hub, before all that follows, how many ticks are gone.
-    fn tell_gone(&mut self, at: u64, gone: u64) {
-        tracing::warn!(
-            "the hub has lost {gone} ticks it had acknowledged, and this source cannot be read again"
-        );
-        self.progress.lost.fetch_add(gone, Relaxed);
+    /// Reports lost ticks to the hub, ahead of all other messages.
+    fn report_lost(&mut self, at: u64, lost: u64) {
+        tracing::warn!("the hub lost {lost} acknowledged ticks, and this source cannot be rewound");
+        self.progress.lost.fetch_add(lost, Relaxed);
         self.message.clear();
         let end = self.window.begin();
-        let message = self.seal(gone, end);
+        let message = self.seal(lost, end);
         self.window.push_front(at, Unacked { message, ticks: 0, end });
     }
 }

@@ -1,4 +1,4 @@
-//! Sessions with a hub, one after the other.
+//! Runs publisher sessions, one after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Link, Problem, judge};
+use super::connection::{Link, Problem, session_error};
 use super::window::{Unacked, Window};
 use super::{PublisherConfig, mark};
 use crate::clock::Clock;
@@ -17,7 +17,7 @@ use crate::progress::add;
 use crate::tick_stream::{Next, TickStream};
 use crate::{FeedError, Progress, PublishError, SourceError};
 
-/// Ticks looked at between two looks at the cancellation.
+/// Ticks processed between two checks of the cancellation.
 const TURN_TICKS: usize = 10_000;
 
 /// The longest delay before the first attempt to reconnect.
@@ -80,7 +80,7 @@ impl<S: TickStream> Publisher<S> {
         }
     }
 
-    /// Publishes until all is acknowledged, or nothing may be taken any more and nothing is owed.
+    /// Publishes until every tick is acknowledged, or until a cancellation with nothing outstanding.
     pub(super) async fn run(mut self) -> Result<(), FeedError> {
         while let Some((reason, requested)) = self.session().await? {
             self.progress.connected.store(false, Relaxed);
@@ -95,18 +95,18 @@ impl<S: TickStream> Publisher<S> {
             );
             tokio::select! {
                 () = sleep(wait) => {}
-                () = self.cancel.cancelled(), if self.owes_nothing() => break,
+                () = self.cancel.cancelled(), if self.has_nothing_outstanding() => break,
             }
         }
         self.failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// One session: `None` once everything is done, else why it ended, and how long to wait if the
-    /// hub has said so.
+    /// Runs one session. Returns `None` when everything is published, else the reason for its end and the
+    /// delay that the hub requested, if any.
     async fn session(&mut self) -> Result<Option<(String, Option<Duration>)>, PublishError> {
         let link = tokio::select! {
             link = Link::open(&self.config, self.stream.wants_demand()) => link,
-            () = self.cancel.cancelled(), if self.owes_nothing() => return Ok(None),
+            () = self.cancel.cancelled(), if self.has_nothing_outstanding() => return Ok(None),
         };
         let served = match link {
             Ok(mut link) => match self.serve(&mut link).await {
@@ -125,8 +125,8 @@ impl<S: TickStream> Publisher<S> {
         }
     }
 
-    /// Whether it may end where it is, once it is to end.
-    fn owes_nothing(&self) -> bool {
+    /// Returns whether no tick waits to be published or acknowledged.
+    fn has_nothing_outstanding(&self) -> bool {
         self.window.is_empty() && !self.stream.has_unpublished()
     }
 
@@ -139,7 +139,7 @@ impl<S: TickStream> Publisher<S> {
         }
         self.align(link.last, link.mark.as_deref()).await?;
         if let Some(report) = self.stream.begin(link.epoch.as_deref()) {
-            link.say(&Command::Report(report)).await?;
+            link.send_command(&Command::Report(report)).await?;
         }
         self.acked_at = self.clock.instant();
         link.send(self.window.messages()).await?;
@@ -152,10 +152,10 @@ impl<S: TickStream> Publisher<S> {
             }
             let may_take = !self.stream.has_ended() && self.window.has_room();
             tokio::select! {
-                controls = link.next() => self.hear(controls?)?,
+                controls = link.next() => self.on_controls(controls?)?,
                 () = sleep_until(self.wake), if may_take => self.send_due(link).await?,
                 () = self.stream.ready(), if may_take => self.send_due(link).await?,
-                report = self.stream.report() => link.say(&Command::Report(report)).await?,
+                report = self.stream.report() => link.send_command(&Command::Report(report)).await?,
                 () = sleep_until(self.acked_at + self.config.ack_timeout),
                     if !self.window.is_empty() =>
                 {
@@ -167,13 +167,13 @@ impl<S: TickStream> Publisher<S> {
         }
     }
 
-    fn hear(&mut self, controls: Vec<Control>) -> Result<(), Problem> {
+    fn on_controls(&mut self, controls: Vec<Control>) -> Result<(), Problem> {
         for control in controls {
             match control {
                 Control::Ack { up_to, durable } => {
                     if self.durable && !durable {
                         tracing::warn!(
-                            "the hub's log on disk has failed: what it takes now does not outlive it"
+                            "the hub's log on disk has failed: ticks from now on will not survive its restart"
                         );
                     }
                     self.durable = durable;
@@ -188,12 +188,12 @@ impl<S: TickStream> Publisher<S> {
                         self.progress.refused.fetch_add(1, Relaxed);
                     }
                     tracing::warn!(
-                        "the hub says: error {} {} {}",
+                        "error from the hub: {} {} {}",
                         code.code(),
                         code.msg(),
                         detail.as_deref().unwrap_or_default()
                     );
-                    judge(code, detail)?;
+                    session_error(code, detail)?;
                 }
                 _ => {}
             }
@@ -201,7 +201,7 @@ impl<S: TickStream> Publisher<S> {
         Ok(())
     }
 
-    /// Sends one message of what is due, if anything is.
+    /// Sends one message with the ticks that are due, if any.
     async fn send_due(&mut self, link: &mut Link) -> Result<(), Problem> {
         let until = self.fill();
         self.wake = until.unwrap_or_else(|| self.clock.instant());
@@ -223,7 +223,7 @@ impl<S: TickStream> Publisher<S> {
         link.send([message]).await
     }
 
-    /// Ends the message: with the ticks dropped before it, and where the source stands behind it.
+    /// Completes the message with the number of ticks lost before it and the mark after it.
     pub(super) fn seal(&mut self, lost: u64, end: u64) -> Bytes {
         if lost > 0 {
             self.message.push_lost(lost);
@@ -232,7 +232,7 @@ impl<S: TickStream> Publisher<S> {
         Bytes::copy_from_slice(self.message.finish())
     }
 
-    /// Fills the message with what is due. Returns when to look again, `None` for at once.
+    /// Fills the message with due ticks. Returns when the next tick is due, or `None` to continue at once.
     fn fill(&mut self) -> Option<Instant> {
         let now = self.clock.now();
         self.message.clear();
@@ -258,7 +258,7 @@ impl<S: TickStream> Publisher<S> {
         None
     }
 
-    /// Takes a tick into the message, unless it comes too late.
+    /// Adds a tick to the message, or drops it if it is overdue by too much.
     fn take(&mut self, tick: &Tick, behind: Duration) {
         let behind_ns = u64::try_from(behind.as_nanos()).unwrap_or(u64::MAX);
         self.progress.behind_ns.store(behind_ns, Relaxed);

@@ -1,17 +1,16 @@
-//! Messages that were sent and not acknowledged yet.
+//! The window of unacknowledged messages.
 
 use std::collections::VecDeque;
 
 use tokio_tungstenite::tungstenite::Bytes;
 
-/// A queue of numbered messages, bounded in messages and bytes. It also knows which part of the
-/// source each message covers: they follow each other without gaps.
+/// A queue of numbered messages, bounded in messages and bytes. Each message covers a range of the source;
+/// the ranges are contiguous.
 #[derive(Debug)]
 pub(super) struct Window {
-    /// Number of the first message in the queue, or of the next one if it is empty; the others
-    /// follow it without gaps.
+    /// Number of the first message in the queue, or of the next message if the queue is empty.
     first: u64,
-    /// Where the source stood before the first message.
+    /// Position of the source before the first message.
     begin: u64,
     queue: VecDeque<Unacked>,
     bytes: usize,
@@ -19,13 +18,13 @@ pub(super) struct Window {
     bytes_max: usize,
 }
 
-/// A data message.
+/// An unacknowledged data message.
 #[derive(Debug)]
 pub(super) struct Unacked {
     pub(super) message: Bytes,
-    /// Ticks in it.
+    /// Number of ticks in the message.
     pub(super) ticks: usize,
-    /// Where the source stands behind it.
+    /// Position of the source after the message.
     pub(super) end: u64,
 }
 
@@ -34,7 +33,7 @@ impl Window {
         Self { first: 1, begin: 0, queue: VecDeque::new(), bytes: 0, messages_max, bytes_max }
     }
 
-    /// Whether another message may be taken: the limits are passed by less than one message.
+    /// Returns whether another message may be added. The limits are exceeded by less than one message.
     pub(super) fn has_room(&self) -> bool {
         self.queue.len() < self.messages_max && self.bytes < self.bytes_max
     }
@@ -43,26 +42,26 @@ impl Window {
         self.queue.is_empty()
     }
 
-    /// Where the source stood before the first message: everything up to there is acknowledged.
+    /// Returns the position of the source before the first message. Ticks before it are acknowledged.
     pub(super) fn begin(&self) -> u64 {
         self.begin
     }
 
-    /// Keeps a message until it is acknowledged.
+    /// Adds a message at the end.
     pub(super) fn push(&mut self, unacked: Unacked) {
         self.bytes += unacked.message.len();
         self.queue.push_back(unacked);
     }
 
-    /// Puts a message before all others, so that they begin earlier.
+    /// Adds a message before all others, with a new start position of the window.
     pub(super) fn push_front(&mut self, begin: u64, unacked: Unacked) {
         self.begin = begin;
         self.bytes += unacked.message.len();
         self.queue.push_front(unacked);
     }
 
-    /// The messages up to this number are taken: returns how many ticks that were; `None` if none of the
-    /// messages is new. Messages that only tell of lost ticks hold none.
+    /// Removes the messages up to a number. Returns their ticks, or `None` if no message was removed. A
+    /// message that only reports lost ticks has none.
     pub(super) fn ack(&mut self, up_to: u64) -> Option<usize> {
         let mut ticks = None;
         while self.first <= up_to {
@@ -80,8 +79,8 @@ impl Window {
         Some(taken.ticks)
     }
 
-    /// A session begins with a hub that has taken the source up to `at`: what it has of the messages
-    /// is dropped. Returns how many ticks that were; `None` if `at` is not between two messages.
+    /// Removes the messages that a hub has taken, which holds the source up to position `at`. Returns
+    /// their ticks, or `None` if `at` is not a boundary between messages.
     pub(super) fn settle(&mut self, at: u64) -> Option<usize> {
         let between = at == self.begin || self.queue.iter().any(|unacked| unacked.end == at);
         between.then(|| {
@@ -93,12 +92,12 @@ impl Window {
         })
     }
 
-    /// A session begins: the hub has taken this many messages, so ours are numbered from there.
+    /// Numbers the messages after those that the hub has taken, at the start of a session.
     pub(super) fn number_from(&mut self, last: u64) {
         self.first = last.saturating_add(1);
     }
 
-    /// Forgets all messages: the source stands at `at`. Returns how many ticks they held.
+    /// Removes all messages and sets the position of the source. Returns the number of removed ticks.
     pub(super) fn clear(&mut self, at: u64) -> usize {
         let ticks = self.queue.drain(..).map(|unacked| unacked.ticks).sum();
         self.bytes = 0;
@@ -106,7 +105,7 @@ impl Window {
         ticks
     }
 
-    /// What has to be sent again, in order.
+    /// Iterates over the messages to send again, in order.
     pub(super) fn messages(&self) -> impl Iterator<Item = Bytes> {
         self.queue.iter().map(|unacked| unacked.message.clone())
     }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_hub_took_before_the_connection_broke_is_not_sent_again() {
+    fn messages_taken_before_the_connection_broke_are_not_sent_again() {
         let mut window = window(3);
         assert_eq!(window.ack(1), Some(5));
         assert_eq!(window.settle(10), Some(5));
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn hub_that_forgot_gets_everything_unacked_under_new_numbers() {
+    fn hub_without_memory_receives_all_unacknowledged_messages_under_new_numbers() {
         let mut window = window(3);
         window.ack(1);
         window.number_from(0);
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn hub_that_stands_elsewhere_is_not_served_from_the_window() {
+    fn position_within_a_message_is_not_served_from_the_window() {
         let mut window = window(3);
         window.ack(1);
         for elsewhere in [0, 4, 7, 16] {
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn message_put_in_front_begins_where_it_says() {
+    fn message_added_in_front_sets_the_start_of_the_window() {
         let mut window = window(2);
         window.ack(1);
         window.push_front(2, unacked(b"\x09", 0, 5));
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn numbering_goes_on_behind_an_earlier_run() {
+    fn numbering_continues_after_an_earlier_run() {
         let mut window = Window::new(3, 1_000);
         window.number_from(57);
         window.push(unacked(b"x", 5, 5));

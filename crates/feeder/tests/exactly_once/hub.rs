@@ -1,4 +1,4 @@
-//! A hub's publishing side as the wire contract has it, to the letter, which can lose its end.
+//! A hub's publishing side by the protocol document, which can lose its latest state.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,29 +12,29 @@ use tokio::task::AbortHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
-/// What a hub was told, in order.
+/// Elements that a hub received, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Told {
     Tick(Tick),
     Lost(u64),
 }
 
-/// Ended when dropped.
+/// Dropping it ends the server.
 pub(crate) struct StrictHub {
     pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
     accepting: AbortHandle,
 }
 
-/// All it knows of its one publisher.
+/// The state of the hub's one publisher.
 #[derive(Default)]
 struct State {
     last: u64,
     mark: Option<String>,
     told: Vec<Told>,
-    /// Number of the newest session: messages of older ones are not taken.
+    /// Number of the newest session. Messages of older sessions are ignored.
     session: u64,
-    /// What it would still know after losing its end: `last`, mark, and how much it was told.
+    /// State that survives a data loss: `last`, mark, and number of received elements.
     kept: (u64, Option<String>, usize),
     random: Option<Random>,
 }
@@ -55,8 +55,8 @@ impl StrictHub {
         Self { address, state, accepting: accepting.abort_handle() }
     }
 
-    /// Its machine fails: it knows what it had kept, if that was anything, and all sessions are gone.
-    /// Says whether anything was lost.
+    /// Simulates a failure of the machine: restores the durable state and ends all sessions. Returns
+    /// whether elements were lost.
     pub(crate) fn lose_end(&self) -> bool {
         let mut state = self.state.lock().unwrap();
         let (last, mark, told) = state.kept.clone();
@@ -69,7 +69,7 @@ impl StrictHub {
         true
     }
 
-    /// What is there now survives the next failure.
+    /// Makes the current state durable.
     pub(crate) fn keep(&self) {
         let mut state = self.state.lock().unwrap();
         state.kept = (state.last, state.mark.clone(), state.told.len());
@@ -91,7 +91,7 @@ impl Drop for StrictHub {
 }
 
 impl State {
-    /// Takes a message of a session, unless it is fenced. Says whether to acknowledge now.
+    /// Takes a message unless its session was replaced. Returns whether to acknowledge now.
     fn take(&mut self, session: u64, message: &[u8]) -> Option<bool> {
         if session != self.session {
             return None;
@@ -107,7 +107,7 @@ impl State {
     }
 }
 
-/// Serves one session until it ends, however that happens.
+/// Serves one session until it ends in any way.
 async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut socket = accept_async(stream).await.ok()?;

@@ -1,6 +1,6 @@
-//! A publisher whose connections are cut anywhere, whose process is killed, and whose hub loses its
-//! end: every tick of a source that can be read again is there once, in order; of a source that cannot,
-//! what is missing is told exactly.
+//! A publisher whose connections are cut at random, whose process is killed, and whose hub loses recent
+//! state: every tick of a rewindable source arrives exactly once and in order, and for a live source the
+//! number of lost ticks is reported exactly.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod hub;
@@ -21,11 +21,11 @@ use tickwire_protocol::Tick;
 use tickwire_testkit::seeds;
 use tokio_util::sync::CancellationToken;
 
-/// As fast as it goes, event times untouched.
+/// Full speed with unchanged event times.
 const AT_ONCE: Pace = Pace { speed: Speed::Max, restamp: false };
-/// A test that takes longer hangs.
+/// Time after which a test fails as hanging.
 const TIME_MAX: Duration = Duration::from_secs(120);
-/// In a market of few symbols, so that a twin of it is quickly made.
+/// Settings of a market with few symbols, which is fast to generate twice.
 const TICKS: u64 = 60_000;
 const SYMBOLS: usize = 20;
 
@@ -34,7 +34,7 @@ fn market(ticks: u64) -> Simulator {
     Simulator::new(SimConfig { symbols: SYMBOLS, ticks_max, ..SimConfig::default() })
 }
 
-/// A market that is gone once it has been seen.
+/// A live source: a market that cannot be rewound.
 struct Live(Simulator);
 
 impl Source for Live {
@@ -47,14 +47,14 @@ impl Source for Live {
     }
 }
 
-/// What can go wrong, and how often, in the mean time between two of them.
+/// The injected faults and their mean intervals.
 struct Faults {
     seed: u64,
-    /// Connections to be cut before it calms down.
+    /// Number of connections to cut before the faults stop.
     cuts: u64,
-    /// Whether the publisher is killed now and then.
+    /// Whether the publisher is killed repeatedly.
     kills: bool,
-    /// Whether the hub loses its end now and then.
+    /// Whether the hub repeatedly loses recent state.
     losses: bool,
 }
 
@@ -75,7 +75,7 @@ fn config(proxy: &CuttingProxy) -> PublisherConfig {
     config
 }
 
-/// Publishes sources made by `source` under faults until one has been published to its end.
+/// Publishes sources created by `source` under faults until one is published completely.
 async fn run<S: Source>(faults: Faults, source: impl Fn() -> S) -> Outcome {
     let Faults { seed, cuts, kills: killing, losses: losing } = faults;
     let mut random = Random::seed_from_u64(seed);
@@ -123,8 +123,8 @@ async fn bounded<S: Source>(faults: Faults, source: impl Fn() -> S) -> Outcome {
     tokio::time::timeout(TIME_MAX, Box::pin(run(faults, source))).await.expect("hangs")
 }
 
-/// Asserts that every tick is there once and in order, or told to be lost where it would be. Returns
-/// how many are lost.
+/// Asserts that every tick arrived once and in order, or was reported lost at its place. Returns the
+/// number of lost ticks.
 fn assert_complete(told: &[Told], market: Simulator) -> u64 {
     let mut market = market.enumerate();
     let mut lost = 0;
@@ -158,7 +158,7 @@ async fn thousands_of_cuts_lose_and_repeat_nothing() {
 }
 
 #[tokio::test]
-async fn killed_publisher_and_hub_that_loses_its_end_lose_and_repeat_nothing() {
+async fn killed_publisher_and_hub_with_data_loss_lose_and_repeat_nothing() {
     for seed in seeds!().each(2) {
         let faults = Faults { seed: seed.number(), cuts: 600, kills: true, losses: true };
         let outcome = bounded(faults, || market(TICKS)).await;
@@ -168,7 +168,7 @@ async fn killed_publisher_and_hub_that_loses_its_end_lose_and_repeat_nothing() {
 }
 
 #[tokio::test]
-async fn live_source_tells_exactly_what_a_hub_has_lost() {
+async fn live_source_reports_exactly_the_ticks_a_hub_lost() {
     for seed in seeds!().each(2) {
         let faults = Faults { seed: seed.number(), cuts: 600, kills: false, losses: true };
         let outcome = bounded(faults, || Live(market(TICKS))).await;

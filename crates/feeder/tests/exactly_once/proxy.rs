@@ -1,5 +1,5 @@
-//! A TCP proxy that cuts connections: each passes on a number of bytes in each direction, in pieces,
-//! and is gone. Chance is seeded, so that a seed names where the cuts are in the streams.
+//! A TCP proxy that cuts connections: each forwards a random number of bytes in each direction, in pieces,
+//! and is then cut. The random generator is seeded, so a seed determines the offsets of the cuts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-/// Pieces are up to so large, in bytes.
+/// Largest size of a piece in bytes.
 const PIECE_BYTES_MAX: usize = 8 * 1024;
 
-/// Ended when dropped.
+/// Dropping it ends the proxy.
 pub(crate) struct CuttingProxy {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
@@ -29,7 +29,7 @@ struct Shared {
 }
 
 impl CuttingProxy {
-    /// Passes on to `target` what comes to its own address.
+    /// Starts a proxy that forwards connections to `target`.
     pub(crate) async fn start(target: SocketAddr, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -38,12 +38,12 @@ impl CuttingProxy {
         Self { address, shared, accepting: accepting.abort_handle() }
     }
 
-    /// Connections cut so far.
+    /// Returns the number of connections cut so far.
     pub(crate) fn cuts(&self) -> u64 {
         self.shared.cuts.load(Relaxed)
     }
 
-    /// Connections made from now on are not cut.
+    /// Stops cutting new connections.
     pub(crate) fn calm(&self) {
         self.shared.calm.store(true, Relaxed);
     }
@@ -85,13 +85,13 @@ async fn serve(near: TcpStream, target: SocketAddr, shared: Arc<Shared>, seed: u
     shared.cuts.fetch_add(u64::from(cut), Relaxed);
 }
 
-/// Bytes until the cut: as likely to be few, within the handshake, as very many, up to 32 KiB.
+/// Chooses the bytes until the cut, log-uniformly from a few (within the handshake) to 32 KiB.
 fn budget(random: &mut Random) -> u64 {
     let magnitude = random.random_range(0..15);
     random.random_range(0..(1_u64 << magnitude) * 2)
 }
 
-/// Whether it was cut, rather than that a side ended.
+/// Returns whether the connection was cut, as opposed to ended by a side.
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,

@@ -1,4 +1,4 @@
-//! The publishing side of a hub, as the wire contract has it, with faults at will.
+//! A fake hub: the publishing side by the protocol document, with controllable faults.
 
 use futures_util::{SinkExt, StreamExt};
 use tickwire_feeder::{Pace, PublisherConfig, Speed};
@@ -12,23 +12,23 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
-/// As fast as it goes, event times untouched.
+/// Full speed with unchanged event times.
 pub(crate) const AT_ONCE: Pace = Pace { speed: Speed::Max, restamp: false };
 
-/// What the hub knows about its one publisher.
+/// The state of the hub's one publisher.
 pub(crate) struct FakeHub {
     listener: TcpListener,
     pub(crate) publisher: Option<String>,
     pub(crate) last: u64,
     pub(crate) mark: Option<String>,
     pub(crate) ticks: Vec<Tick>,
-    /// Ticks it was told that the source had dropped.
+    /// Ticks that were reported lost at the source.
     pub(crate) lost: u64,
-    /// What it was told of the publisher's source, in order.
+    /// Source reports, in order.
     pub(crate) reports: Vec<SourceReport>,
 }
 
-/// What a publisher has sent.
+/// A message of the publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     Data,
@@ -52,7 +52,7 @@ impl FakeHub {
         }
     }
 
-    /// A publisher of this hub that does not wait long.
+    /// Returns settings of a publisher to this hub with short timeouts.
     pub(crate) fn config(&self) -> PublisherConfig {
         let address = self.listener.local_addr().unwrap();
         let mut config = PublisherConfig::new(format!("ws://{address}").parse().unwrap());
@@ -60,7 +60,7 @@ impl FakeHub {
         config
     }
 
-    /// Answers one request with an HTTP status; returns its authorization header.
+    /// Answers one request with an HTTP status. Returns the request's authorization header.
     pub(crate) async fn refuse(&self, status: u16, body: &str) -> Option<String> {
         let (stream, _) = self.listener.accept().await.unwrap();
         let mut token = None;
@@ -76,7 +76,7 @@ impl FakeHub {
         token
     }
 
-    /// Takes one session up to the publisher's command, which it does not answer yet.
+    /// Accepts a session up to the publisher's first command, without answering it.
     pub(crate) async fn greet(&mut self) -> Session {
         let (stream, _) = self.listener.accept().await.unwrap();
         #[expect(clippy::result_large_err, reason = "the library's callback")]
@@ -95,14 +95,14 @@ impl FakeHub {
         session
     }
 
-    /// Takes one session and lets it publish.
+    /// Accepts a session and answers the publisher's first command.
     pub(crate) async fn accept(&mut self) -> Session {
         let mut session = self.greet().await;
         session.say(&Control::Publishing { last: self.last, mark: self.mark.clone() }).await;
         session
     }
 
-    /// Takes the next data message; false if the publisher has closed.
+    /// Takes the next data message. Returns `false` if the publisher closed.
     pub(crate) async fn take(&mut self, session: &mut Session) -> bool {
         loop {
             match self.take_any(session).await {
@@ -162,14 +162,14 @@ impl Session {
         self.say(&Control::Error { code, detail, id: None }).await;
     }
 
-    /// Closes as a hub that shuts down.
+    /// Closes the session like a hub that shuts down.
     pub(crate) async fn close(mut self, reason: &str) {
         let frame = CloseFrame { code: CloseCode::Away, reason: reason.into() };
         self.0.close(Some(frame)).await.unwrap();
         while self.0.next().await.is_some_and(|message| message.is_ok()) {}
     }
 
-    /// Asserts that the publisher has nothing to say but that it is alive.
+    /// Asserts that the publisher sends nothing but pongs.
     pub(crate) async fn assert_waiting(&mut self) {
         self.0.send(Message::Ping("still there?".into())).await.unwrap();
         let next = self.0.next().await.unwrap().unwrap();

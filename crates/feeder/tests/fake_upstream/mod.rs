@@ -1,4 +1,4 @@
-//! A server that speaks Alpaca's stream, with faults at will.
+//! A fake server of Alpaca's stream, with controllable faults.
 
 use futures_util::{SinkExt, StreamExt};
 use tickwire_feeder::AlpacaConfig;
@@ -15,10 +15,10 @@ pub(crate) struct FakeUpstream {
     listener: TcpListener,
 }
 
-/// A relay at its door.
+/// A connection of a relay.
 pub(crate) struct Peer {
     socket: WebSocketStream<TcpStream>,
-    /// What is subscribed.
+    /// The subscribed names.
     pub(crate) names: SubscriptionSet,
 }
 
@@ -27,7 +27,7 @@ impl FakeUpstream {
         Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
 
-    /// A relay of this upstream that takes silence for silence.
+    /// Returns settings of a relay of this upstream without a data timeout.
     pub(crate) fn config(&self) -> AlpacaConfig {
         let address = self.listener.local_addr().unwrap();
         let credentials = Credentials { id: "KEY".to_owned(), secret: "SECRET".to_owned() };
@@ -35,7 +35,7 @@ impl FakeUpstream {
         AlpacaConfig { data_timeout: None, ..AlpacaConfig::new(url, credentials) }
     }
 
-    /// Takes a connection and greets.
+    /// Accepts a connection and sends the greeting.
     pub(crate) async fn accept(&self) -> Peer {
         let (stream, _) = self.listener.accept().await.unwrap();
         #[expect(clippy::result_large_err, reason = "the library's callback")]
@@ -52,7 +52,7 @@ impl FakeUpstream {
         peer
     }
 
-    /// Takes a connection, lets it log in, and answers its first request.
+    /// Accepts a connection, confirms its login, and answers its first request.
     pub(crate) async fn serve(&self) -> Peer {
         let mut peer = self.accept().await;
         peer.let_in().await;
@@ -72,7 +72,7 @@ impl FakeUpstream {
         assert!(accept_hdr_async(stream, callback).await.is_err());
     }
 
-    /// Takes a connection and cuts it.
+    /// Accepts a connection and cuts it.
     pub(crate) async fn cut(&self) {
         drop(self.listener.accept().await.unwrap());
     }
@@ -104,7 +104,7 @@ impl Peer {
         }
     }
 
-    /// What the relay says; `None` once it has gone.
+    /// Returns the relay's next command, or `None` at the end of the connection.
     pub(crate) async fn hear(&mut self) -> Option<AlpacaCommand> {
         loop {
             match self.socket.next().await {
@@ -125,7 +125,7 @@ impl Peer {
         self.say(&Control::Authenticated).await;
     }
 
-    /// Takes a change of what is subscribed, and confirms it.
+    /// Takes a change of subscriptions, and confirms it.
     pub(crate) async fn answer(&mut self) {
         match self.hear().await {
             Some(AlpacaCommand::Subscribe(names)) => {
@@ -154,14 +154,14 @@ impl Peer {
         while !matches!(self.socket.next().await, Some(Ok(Message::Pong(_)))) {}
     }
 
-    /// The names of a channel, in order.
+    /// Returns the names of a channel, in order.
     pub(crate) fn names(&self, channel: tickwire_protocol::Channel) -> String {
         let mut names: Vec<_> = self.names[channel].iter().collect();
         names.sort_unstable();
         names.join(" ")
     }
 
-    /// Cuts the connection without a word.
+    /// Cuts the connection without a close frame.
     pub(crate) fn cut(self) {
         drop(self);
     }

@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use crate::fake_hub::{FakeHub, Session, Taken};
 use crate::fake_upstream::FakeUpstream;
 
-/// A test that takes longer hangs.
+/// Time after which a test fails as hanging.
 const TIME_MAX: Duration = Duration::from_secs(120);
 
-/// Runs a relay while something happens around it, then stops it.
+/// Runs a relay during an async closure.
 async fn relayed<F: Future>(
     config: AlpacaConfig,
     hub: PublisherConfig,
@@ -37,7 +37,7 @@ fn market(ticks: usize) -> Vec<Tick> {
     Simulator::new(SimConfig { symbols: 5, ..SimConfig::default() }).take(ticks).collect()
 }
 
-/// A relay of all trades.
+/// Returns settings of a relay of all trades.
 fn of_trades(upstream: &FakeUpstream) -> AlpacaConfig {
     let mut config = upstream.config();
     config.symbols.all = true;
@@ -59,7 +59,7 @@ fn names(list: &str) -> Box<SubscriptionSet> {
 }
 
 impl FakeHub {
-    /// Takes messages until it has so many ticks, and acknowledges them.
+    /// Takes and acknowledges messages until it has `count` ticks.
     async fn take_ticks(&mut self, session: &mut Session, count: usize) {
         while self.ticks.len() < count {
             assert!(self.take(session).await);
@@ -67,7 +67,7 @@ impl FakeHub {
         }
     }
 
-    /// Takes messages until a report is as it should be.
+    /// Takes messages until a report fulfils a condition. Returns the report.
     async fn report(
         &mut self,
         session: &mut Session,
@@ -95,7 +95,7 @@ fn detail(report: &SourceReport) -> &str {
 }
 
 #[tokio::test]
-async fn what_comes_is_published_unchanged_and_in_order_until_the_end() {
+async fn relayed_ticks_are_unchanged_and_in_order() {
     let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
     let ticks = market(5_000);
     let (counts, ()) = relayed(of_trades(&upstream), hub.config(), async |stop| {
@@ -115,7 +115,7 @@ async fn what_comes_is_published_unchanged_and_in_order_until_the_end() {
 }
 
 #[tokio::test]
-async fn upstream_that_goes_is_reported_and_comes_back_with_the_whole_set() {
+async fn lost_upstream_is_reported_and_resubscribed_completely() {
     let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
     let ticks = market(300);
     relayed(of_trades(&upstream), hub.config(), async |stop| {
@@ -143,7 +143,7 @@ async fn upstream_that_goes_is_reported_and_comes_back_with_the_whole_set() {
 }
 
 #[tokio::test]
-async fn hub_that_is_away_gets_everything_once_it_is_back() {
+async fn hub_that_returns_receives_all_queued_ticks() {
     let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
     let ticks = market(30_000);
     let config = PublisherConfig { message_ticks_max: 100, ..hub.config() };
@@ -172,7 +172,7 @@ async fn hub_that_is_away_gets_everything_once_it_is_back() {
 }
 
 #[tokio::test]
-async fn hub_that_stays_away_gets_the_newest_and_is_told_how_many_are_gone() {
+async fn full_queue_keeps_the_newest_ticks_and_reports_the_dropped() {
     let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
     let ticks = market(30_000);
     let config = AlpacaConfig { queue_bytes_max: 1_000_000, ..of_trades(&upstream) };
@@ -199,14 +199,14 @@ async fn hub_that_stays_away_gets_the_newest_and_is_told_how_many_are_gone() {
 }
 
 #[tokio::test]
-async fn exactly_what_is_demanded_is_subscribed() {
+async fn demand_is_subscribed_exactly() {
     let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
     relayed(on_demand(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;
         let mut peer = upstream.accept().await;
         peer.let_in().await;
         let idle = hub.report(&mut session, |report| report.state == FeedState::Live).await;
-        assert_eq!(detail(&idle), "nothing is asked for");
+        assert_eq!(detail(&idle), "no names are wanted");
         hub.demand(&mut session, "trades:A trades:B corrections:C quotes:*", "").await;
         peer.answer().await;
         assert_eq!(peer.names(Channel::Trades), "A B C");
@@ -245,11 +245,11 @@ async fn exactly_what_is_demanded_is_subscribed() {
 }
 
 #[tokio::test]
-async fn what_the_upstream_says_of_the_key_is_reported() {
+async fn key_errors_of_the_upstream_are_reported() {
     for (code, said) in [
         (ErrorCode::AuthFailed, "the upstream does not accept the key (402 auth failed)"),
-        (ErrorCode::ConnectionLimit, "somebody else holds this key's only connection (406 "),
-        (ErrorCode::InsufficientSubscription, "the key is not allowed this feed (409 "),
+        (ErrorCode::ConnectionLimit, "another connection uses this key (406 "),
+        (ErrorCode::InsufficientSubscription, "the key may not read this feed (409 "),
     ] {
         let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
         relayed(of_trades(&upstream), hub.config(), async |stop| {
@@ -260,7 +260,7 @@ async fn what_the_upstream_says_of_the_key_is_reported() {
             let fits = |report: &SourceReport| detail(report).starts_with(said);
             let report = hub.report(&mut session, fits).await;
             assert_eq!((report.state, report.errors), (FeedState::Down, 1));
-            assert_eq!(peer.hear().await, None, "it goes");
+            assert_eq!(peer.hear().await, None, "the relay closes");
             stop.cancel();
             hub.take_all(&mut session).await;
         })
@@ -271,7 +271,7 @@ async fn what_the_upstream_says_of_the_key_is_reported() {
 }
 
 #[tokio::test]
-async fn upstream_that_is_none_is_reported_with_its_status() {
+async fn http_error_of_the_upstream_is_reported_with_its_status() {
     let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
     relayed(of_trades(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;
@@ -288,7 +288,7 @@ async fn upstream_that_is_none_is_reported_with_its_status() {
 }
 
 #[tokio::test]
-async fn garbage_is_passed_over() {
+async fn unreadable_messages_are_skipped() {
     let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
     let ticks = market(90);
     relayed(of_trades(&upstream), hub.config(), async |stop| {
@@ -312,7 +312,7 @@ async fn garbage_is_passed_over() {
 }
 
 #[tokio::test]
-async fn upstream_that_closes_at_once_is_left_alone_for_a_second_at_least() {
+async fn upstream_that_closes_at_once_is_retried_after_a_second() {
     let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
     relayed(of_trades(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;

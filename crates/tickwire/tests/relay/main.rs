@@ -88,7 +88,7 @@ fn relay_on_demand_holds_what_is_asked_for_as_long_as_it_is() {
     let (files, ticks) = chain.day();
     let _relay = chain.relay(&["--on-demand", "--linger", "0s"]);
     let idle = chain.downstream.await_source(live(1));
-    assert_eq!(idle["detail"], "nothing is asked for");
+    assert_eq!(idle["detail"], "no names are wanted");
     let subscriber = Subscriber::new(&chain.downstream.address, "XXX");
     chain.downstream.await_source(|source| source["detail"] == "2 names subscribed");
     for file in &files {
@@ -102,7 +102,7 @@ fn relay_on_demand_holds_what_is_asked_for_as_long_as_it_is() {
     // The subscriber notices with its next tick that nobody listens.
     chain.play(&files[1]);
     chain.play(&files[0]);
-    chain.downstream.await_source(|source| source["detail"] == "nothing is asked for");
+    chain.downstream.await_source(|source| source["detail"] == "no names are wanted");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn second_relay_of_a_key_is_told_who_is_there_and_takes_over_when_it_goes() {
         source["publisher"] == "second" && source["state"] == "down" && source["errors"] == 1
     });
     let detail = refused["detail"].as_str().unwrap();
-    assert!(detail.starts_with("somebody else holds this key's only connection (406"), "{detail}");
+    assert!(detail.starts_with("another connection uses this key (406"), "{detail}");
     chain.downstream.await_state(|state| state != "down");
     drop(first);
     let of_second = |source: &serde_json::Value| source["publisher"] == "second";

@@ -1,8 +1,8 @@
-//! When silence of an upstream is taken for a fault.
+//! Detects an upstream that is connected but sends no ticks.
 //!
-//! How long it may last depends on what is subscribed, and doubles with each connection that ends
-//! so: names that seldom tick must not look like a fault again and again. It is short again once
-//! ticks have come steadily, not with the first one: that one the next connection brings too.
+//! The allowed silence depends on the subscriptions, and doubles with each connection that ends this way,
+//! so that rarely traded symbols do not cause endless reconnects. It is reset once ticks have arrived
+//! steadily; a single tick is not enough, because every new connection may bring one.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use tickwire_protocol::{Channel, UnixNanos};
 use super::super::hours::MarketHours;
 use super::super::subscriber::Subscriber;
 
-/// The least time where nothing is subscribed that ticks more often than bars do.
+/// Least allowed silence if only bars are subscribed.
 const BARS_TIMEOUT_MIN: Duration = Duration::from_secs(180);
-/// So often it may double: 16 times as long.
+/// Most doublings of the allowed silence: up to 16 times.
 const DOUBLINGS_MAX: u32 = 4;
-/// For so many times the timeout ticks have to come without a gap as long as that.
+/// Multiple of the timeout for which ticks must arrive, without a gap of that length, before a reset.
 const STEADY_TIMEOUTS: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Silence {
-    /// Silence for so long, while the market is open, is a fault; `None`: it never is.
+    /// Silence that counts as a fault while the market is open; `None`: never.
     timeout: Option<Duration>,
     hours: MarketHours,
-    /// As long as that for what is subscribed now; `None`: nothing ticks regularly.
+    /// Allowed silence of the current subscriptions; `None` if none of them ticks regularly.
     patience: Option<Duration>,
-    /// When there was a tick last, or reason to begin waiting for one.
+    /// Time of the last tick, or of the event from which silence is measured.
     lively: UnixNanos,
-    /// Since when there was none for as long as the patience.
+    /// Start of the current period without a gap as long as the allowed silence.
     steady: UnixNanos,
     doublings: u32,
 }
@@ -38,7 +38,7 @@ impl Silence {
         Self { timeout, hours, patience: None, lively: never, steady: never, doublings: 0 }
     }
 
-    /// A connection begins.
+    /// Starts a connection.
     pub(super) const fn begin(&mut self, now: UnixNanos) {
         self.expect(None, now);
     }
@@ -57,7 +57,7 @@ impl Silence {
         self.lively = now;
     }
 
-    /// For how long there has been nothing, if that is suspicious; an error tells why it is a fault.
+    /// Returns the length of a suspicious silence, or an error that describes the fault.
     pub(super) fn check(
         &mut self,
         subscriber: &Subscriber,
@@ -84,7 +84,7 @@ impl Silence {
     }
 }
 
-/// How long what is subscribed may be silent.
+/// Returns the allowed silence of the current subscriptions.
 fn patience(timeout: Duration, subscriber: &Subscriber) -> Option<Duration> {
     if subscriber.holds(Channel::Trades) || subscriber.holds(Channel::Quotes) {
         Some(timeout)

@@ -1,24 +1,24 @@
-//! How the upstream is, as the hub and people are told.
+//! The state of the upstream, as reported to the hub and in the log.
 
 use std::time::Duration;
 
 use tickwire_protocol::{FeedState, REPORT_TEXT_BYTES_MAX, SourceReport, UnixNanos};
 
-/// Between two reports in which only the numbers differ.
+/// Interval between reports in which only counters changed.
 const NUMBERS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is known, and what of it has been told.
+/// The state of the upstream, and which part of it was reported.
 #[derive(Debug)]
 pub(super) struct Status {
     upstream: String,
-    /// Whether everything that is wanted was asked for and answered, in this connection.
+    /// Whether all requests of this connection have been answered.
     live: bool,
-    /// What is subscribed, or why nothing is.
+    /// Description of the subscriptions, or the reason for their absence.
     detail: String,
-    /// For how many seconds it has been suspiciously silent.
+    /// Seconds of suspicious silence.
     quiet_secs: Option<u64>,
     numbers: Numbers,
-    /// Whether anything but the numbers has changed since the last report.
+    /// Whether anything except counters changed since the last report.
     changed: bool,
     told: (Numbers, UnixNanos),
 }
@@ -57,7 +57,7 @@ impl Status {
         self.numbers.errors += 1;
     }
 
-    /// Silent for so long that it is suspicious.
+    /// Sets the length of a suspicious silence.
     pub(super) fn set_quiet(&mut self, quiet: Option<Duration>) {
         let quiet_secs = quiet.map(|quiet| quiet.as_secs());
         self.changed |= quiet_secs != self.quiet_secs;
@@ -82,7 +82,7 @@ impl Status {
         self.changed = true;
     }
 
-    /// How it is, and why.
+    /// Returns the current report.
     pub(super) fn report(&self) -> SourceReport {
         let (state, detail) = match self.quiet_secs {
             _ if !self.live => (FeedState::Down, cut(&self.detail)),
@@ -104,8 +104,8 @@ impl Status {
         }
     }
 
-    /// A report, if there is something to tell: at once about how it is, once a second about numbers.
-    pub(super) fn news(&mut self, now: UnixNanos) -> Option<SourceReport> {
+    /// Returns a report if one is due: at once after a change of the state, once a second for counters.
+    pub(super) fn take_report(&mut self, now: UnixNanos) -> Option<SourceReport> {
         let (numbers, at) = self.told;
         let numbers = numbers != self.numbers && now.since(at) >= NUMBERS_INTERVAL;
         (self.changed || numbers).then(|| {
@@ -116,7 +116,7 @@ impl Status {
     }
 }
 
-/// As much of a text as a report may hold.
+/// Truncates a text to the length that a report allows.
 fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(REPORT_TEXT_BYTES_MAX)].to_owned()
 }

@@ -10,7 +10,7 @@ const CONNECTED: &str = r#"[{"T":"success","msg":"connected"}]"#;
 const AUTHENTICATED: &str = r#"[{"T":"success","msg":"authenticated"}]"#;
 const TRADE: &str = r#"{"T":"t","S":"AAPL","i":5,"x":"V","p":126.5,"s":100,"c":["@"],"t":"2026-01-02T14:30:00.123456789Z","z":"C"}"#;
 
-/// A session and its clock, in milliseconds since the market opened.
+/// A session and its clock in milliseconds since the market opened.
 struct Scene {
     session: Session,
     ms: u64,
@@ -34,7 +34,7 @@ fn rules() -> Rules {
 }
 
 impl Scene {
-    /// An open connection of a relay that wants these trades.
+    /// Creates a session with an open connection that wants these trades.
     fn open(symbols: &str) -> Self {
         let always = names(Channel::Trades, symbols);
         let channels = super::super::AlpacaConfig::CHANNELS.into_iter().collect();
@@ -44,7 +44,7 @@ impl Scene {
         scene
     }
 
-    /// Logged in, with all that is wanted subscribed.
+    /// Creates an authenticated session with all wanted names subscribed.
     fn ready(symbols: &str) -> Self {
         let mut scene = Self::open(symbols);
         scene.log_in();
@@ -66,7 +66,7 @@ impl Scene {
     }
 
     fn text(&mut self, text: &str) -> Result<Vec<Tick>, End> {
-        self.session.hear(Frame::Text(text.as_bytes()), self.now())
+        self.session.on_frame(Frame::Text(text.as_bytes()), self.now())
     }
 
     fn error(&mut self, code: u16, msg: &str) -> Result<Vec<Tick>, End> {
@@ -79,34 +79,34 @@ impl Scene {
         self.text(&format!(r#"[{{"T":"subscription","{channel}":[{list}]}}]"#)).unwrap();
     }
 
-    /// What was said in text frames since it was asked.
+    /// Takes the text frames sent since the last call.
     fn said(&mut self) -> Vec<String> {
         let text = |say| match say {
-            Say::Text(text) => String::from_utf8(text).unwrap(),
-            Say::Ping => "ping".to_owned(),
-            Say::Binary(bytes) => panic!("{bytes:?} after text"),
+            Outbound::Text(text) => String::from_utf8(text).unwrap(),
+            Outbound::Ping => "ping".to_owned(),
+            Outbound::Binary(bytes) => panic!("{bytes:?} after text"),
         };
         self.session.take_outbox().into_iter().map(text).collect()
     }
 
-    /// Lets time pass in steps as the driver's; the end, if there was one.
+    /// Advances the clock in steps of the timer. Returns the end of the connection, if it ended.
     fn pass(&mut self, secs: u64) -> Option<End> {
         for _ in 0..secs * 4 {
             self.ms += 250;
-            if let Err(end) = self.session.due(self.now()) {
+            if let Err(end) = self.session.on_timer(self.now()) {
                 return Some(end);
             }
         }
         None
     }
 
-    /// The same while the upstream answers pings.
+    /// Like `pass`, with an upstream that answers pings.
     fn pass_answered(&mut self, secs: u64) -> Option<End> {
         for _ in 0..secs {
             if let Some(end) = self.pass(1) {
                 return Some(end);
             }
-            self.session.hear(Frame::Sign, self.now()).unwrap();
+            self.session.on_frame(Frame::KeepAlive, self.now()).unwrap();
         }
         None
     }
@@ -135,7 +135,7 @@ fn lost(end: Option<End>) -> String {
 }
 
 #[test]
-fn it_logs_in_when_it_is_greeted_and_subscribes_when_it_is_let_in() {
+fn session_authenticates_after_the_greeting_and_then_subscribes() {
     let mut scene = Scene::open("AAPL BRK.B");
     assert!(scene.said().is_empty(), "the upstream speaks first");
     scene.text(CONNECTED).unwrap();
@@ -149,15 +149,15 @@ fn it_logs_in_when_it_is_greeted_and_subscribes_when_it_is_let_in() {
 }
 
 #[test]
-fn it_speaks_messagepack_to_an_upstream_that_does() {
+fn session_follows_the_encoding_of_the_upstream() {
     let mut scene = Scene::open("AAPL");
     for control in [Control::Connected { epoch: None }, Control::Authenticated] {
         let mut message = Vec::new();
         control.write_message(Encoding::MsgpackMap, &mut message);
-        scene.session.hear(Frame::Binary(&message), scene.now()).unwrap();
+        scene.session.on_frame(Frame::Binary(&message), scene.now()).unwrap();
     }
     let said = scene.session.take_outbox().into_iter().map(|say| match say {
-        Say::Binary(bytes) => {
+        Outbound::Binary(bytes) => {
             let mut commands = AlpacaCommand::decode_all(&bytes, Encoding::MsgpackMap);
             commands.next().unwrap().unwrap()
         }
@@ -170,7 +170,7 @@ fn it_speaks_messagepack_to_an_upstream_that_does() {
 }
 
 #[test]
-fn login_by_a_second_message_counts_as_one() {
+fn already_authenticated_counts_as_authenticated() {
     let mut scene = Scene::open("AAPL");
     scene.text(CONNECTED).unwrap();
     scene.error(403, "already authenticated").unwrap();
@@ -178,7 +178,7 @@ fn login_by_a_second_message_counts_as_one() {
 }
 
 #[test]
-fn ticks_are_taken_whatever_stands_beside_them() {
+fn ticks_beside_unreadable_elements_are_accepted() {
     let mut scene = Scene::ready("AAPL");
     let bad = r#"{"T":"t","S":"AAPL"}"#;
     let ticks = scene.text(&format!("[{TRADE},{bad},{{\"T\":\"new\"}},{TRADE}]")).unwrap();
@@ -189,14 +189,14 @@ fn ticks_are_taken_whatever_stands_beside_them() {
 }
 
 #[test]
-fn numbers_of_an_upstream_hub_are_not_passed_on() {
+fn sequence_numbers_of_an_upstream_hub_are_dropped() {
     let mut scene = Scene::ready("AAPL");
     let numbered = TRADE.replace(r#""S":"AAPL""#, r#""S":"AAPL","seq":77"#);
     assert_eq!(scene.text(&format!("[{numbered}]")).unwrap()[0].seq, Seq(0));
 }
 
 #[test]
-fn each_error_means_what_the_protocol_says() {
+fn each_error_code_has_its_documented_effect() {
     let refused = ["402 auth failed", "409 insufficient subscription", "411 insufficient scope"];
     let lost =
         ["404 auth timeout", "407 slow client", "500 internal error", "401 not authenticated"];
@@ -217,12 +217,14 @@ fn each_error_means_what_the_protocol_says() {
             assert!(matches!(meet(error), End::Lost(reason) if reason.contains(error)), "{error}");
         }
         let occupied = meet("406 connection limit exceeded");
-        assert!(matches!(&occupied, End::Occupied(said) if said.starts_with("somebody else")));
+        assert!(
+            matches!(&occupied, End::Occupied(said) if said.starts_with("another connection uses this key"))
+        );
     }
 }
 
 #[test]
-fn who_holds_the_place_is_told_as_the_upstream_says_it() {
+fn connection_limit_quotes_the_detail_of_the_upstream() {
     let mut scene = Scene::open("AAPL");
     scene.text(CONNECTED).unwrap();
     let end = scene
@@ -230,13 +232,13 @@ fn who_holds_the_place_is_told_as_the_upstream_says_it() {
         .unwrap_err();
     let wait = scene.session.ended(&end, scene.now(), 0.6);
     assert_eq!(wait.as_secs(), 8);
-    let said = "somebody else holds this key's only connection (406 connection limit exceeded): \
+    let said = "another connection uses this key (406 connection limit exceeded): \
                 held by 10.0.0.7; next try in 8 s";
     assert_eq!((scene.state(), scene.detail()), (FeedState::Down, said.to_owned()));
 }
 
 #[test]
-fn errors_without_a_request_are_counted_and_nothing_else() {
+fn errors_without_a_request_are_only_counted() {
     let mut scene = Scene::ready("AAPL");
     for (code, msg) in [(400, "invalid syntax"), (405, "symbol limit exceeded"), (403, "")] {
         scene.error(code, msg).unwrap();
@@ -246,7 +248,7 @@ fn errors_without_a_request_are_counted_and_nothing_else() {
 }
 
 #[test]
-fn upstream_that_does_not_answer_is_given_up() {
+fn unresponsive_upstream_is_disconnected() {
     let mut silent = Scene::open("AAPL");
     assert_eq!(silent.pass(9), None);
     assert_eq!(lost(silent.pass(2)), "no greeting within 10 s");
@@ -258,11 +260,11 @@ fn upstream_that_does_not_answer_is_given_up() {
     let mut mute = Scene::open("AAPL");
     mute.log_in();
     assert_eq!(mute.pass_answered(9), None);
-    assert!(lost(mute.pass_answered(2)).starts_with("no answer to a change of what is subscribed"));
+    assert!(lost(mute.pass_answered(2)).starts_with("no answer to a change of subscriptions"));
 }
 
 #[test]
-fn pings_are_sent_every_ten_seconds_and_have_to_be_answered() {
+fn pings_are_sent_every_ten_seconds_and_require_an_answer() {
     let mut scene = Scene::ready("AAPL");
     scene.pass_answered(25);
     assert_eq!(scene.said(), ["ping", "ping"]);
@@ -274,7 +276,7 @@ fn pings_are_sent_every_ten_seconds_and_have_to_be_answered() {
 }
 
 #[test]
-fn anything_that_comes_answers_a_ping() {
+fn any_frame_answers_a_ping() {
     let mut scene = Scene::ready("AAPL");
     for _ in 0..100 {
         assert_eq!(scene.pass(3), None);
@@ -283,7 +285,7 @@ fn anything_that_comes_answers_a_ping() {
 }
 
 #[test]
-fn silence_in_market_hours_is_told_then_ends_the_connection() {
+fn silence_in_market_hours_is_reported_and_then_ends_the_connection() {
     let mut scene = Scene::ready("AAPL");
     assert_eq!(scene.pass_answered(14), None);
     assert_eq!(scene.state(), FeedState::Live);
@@ -297,7 +299,7 @@ fn silence_in_market_hours_is_told_then_ends_the_connection() {
 }
 
 #[test]
-fn silence_outside_of_market_hours_is_none() {
+fn silence_outside_market_hours_is_ignored() {
     let mut scene = Scene::ready("AAPL");
     scene.text(&format!("[{TRADE}]")).unwrap();
     // To a minute after 16:00, ticking until just before.
@@ -307,17 +309,17 @@ fn silence_outside_of_market_hours_is_none() {
     assert_eq!(scene.state(), FeedState::Live);
     // Monday 9:30: silence begins with the market.
     scene.ms = 3 * 24 * 3_600 * 1_000;
-    scene.session.hear(Frame::Sign, scene.now()).unwrap();
+    scene.session.on_frame(Frame::KeepAlive, scene.now()).unwrap();
     assert_eq!(scene.pass_answered(29), None);
     assert!(scene.pass_answered(2).is_some());
 }
 
 #[test]
-fn silence_means_nothing_while_nothing_is_subscribed() {
+fn silence_without_subscriptions_is_ignored() {
     let mut scene = Scene::ready("");
     assert_eq!(scene.pass_answered(300), None);
-    assert_eq!((scene.state(), scene.detail().as_str()), (FeedState::Live, "nothing is asked for"));
-    scene.session.want(&names(Channel::Trades, "AAPL"), scene.now());
+    assert_eq!((scene.state(), scene.detail().as_str()), (FeedState::Live, "no names are wanted"));
+    scene.session.set_demand(&names(Channel::Trades, "AAPL"), scene.now());
     scene.pass_answered(1);
     scene.ack(Channel::Trades, "AAPL");
     assert_eq!(scene.pass_answered(28), None);
@@ -325,7 +327,7 @@ fn silence_means_nothing_while_nothing_is_subscribed() {
 }
 
 #[test]
-fn silent_connections_in_a_row_are_given_more_time_until_ticks_come_steadily() {
+fn allowed_silence_doubles_until_ticks_arrive_steadily() {
     let mut scene = Scene::ready("AAPL");
     let mut patience = Vec::new();
     for _ in 0..6 {
@@ -359,7 +361,7 @@ fn symbol_that_ticks_once_a_minute_costs_one_connection() {
 }
 
 #[test]
-fn bars_are_waited_for_longer_than_trades_and_seldom_ticks_for_ever() {
+fn allowed_silence_depends_on_the_subscribed_channels() {
     for (channel, silent) in [
         (Channel::Trades, Some(30)),
         (Channel::Quotes, Some(30)),
@@ -368,7 +370,7 @@ fn bars_are_waited_for_longer_than_trades_and_seldom_ticks_for_ever() {
         (Channel::Statuses, None),
     ] {
         let mut scene = Scene::ready("");
-        scene.session.want(&names(channel, "AAPL"), scene.now());
+        scene.session.set_demand(&names(channel, "AAPL"), scene.now());
         scene.pass_answered(1);
         scene.ack(channel, "AAPL");
         let before = scene.ms;
@@ -379,7 +381,7 @@ fn bars_are_waited_for_longer_than_trades_and_seldom_ticks_for_ever() {
 }
 
 #[test]
-fn ten_unreadable_messages_in_a_row_end_a_connection_and_nine_do_not() {
+fn ten_consecutive_unreadable_messages_end_the_connection() {
     let mut scene = Scene::ready("AAPL");
     for _ in 0..3 {
         for garbage in
@@ -391,23 +393,23 @@ fn ten_unreadable_messages_in_a_row_end_a_connection_and_nine_do_not() {
     }
     assert_eq!(scene.session.report().errors, 27);
     for _ in 0..9 {
-        scene.session.hear(Frame::Binary(&[0xc1]), scene.now()).unwrap();
+        scene.session.on_frame(Frame::Binary(&[0xc1]), scene.now()).unwrap();
     }
-    let end = scene.session.hear(Frame::Binary(&[0xc1]), scene.now()).unwrap_err();
-    assert!(end.reason().starts_with("10 messages in a row cannot be read; the last: "));
+    let end = scene.session.on_frame(Frame::Binary(&[0xc1]), scene.now()).unwrap_err();
+    assert!(end.reason().starts_with("10 consecutive messages are unreadable; the last one: "));
 }
 
 #[test]
-fn whole_set_is_subscribed_again_in_the_next_connection() {
+fn next_connection_subscribes_to_the_whole_set() {
     let mut scene = Scene::ready("AAPL");
-    scene.session.want(&names(Channel::Quotes, "MSFT"), scene.now());
+    scene.session.set_demand(&names(Channel::Quotes, "MSFT"), scene.now());
     scene.said();
     scene.pass(1);
     assert_eq!(scene.said(), [r#"{"action":"subscribe","quotes":["MSFT"]}"#]);
     let end = End::Lost("cut".to_owned());
     assert_eq!(scene.session.ended(&end, scene.now(), 0.0).as_secs(), 1);
     assert_eq!((scene.state(), scene.detail().as_str()), (FeedState::Down, "cut; next try in 1 s"));
-    scene.session.want(&names(Channel::Quotes, "MSFT TSLA"), scene.now());
+    scene.session.set_demand(&names(Channel::Quotes, "MSFT TSLA"), scene.now());
     scene.session.opened(scene.now());
     scene.log_in();
     scene.ack(Channel::Trades, "AAPL");
@@ -418,35 +420,35 @@ fn whole_set_is_subscribed_again_in_the_next_connection() {
 }
 
 #[test]
-fn change_of_state_is_news_at_once_and_numbers_once_a_second() {
+fn state_changes_are_reported_at_once_and_counters_once_a_second() {
     let mut scene = Scene::ready("AAPL");
-    assert!(scene.session.news(scene.now()).is_some());
-    assert!(scene.session.news(scene.now()).is_none());
+    assert!(scene.session.take_report(scene.now()).is_some());
+    assert!(scene.session.take_report(scene.now()).is_none());
     scene.ms += 100;
     scene.text(&format!("[{TRADE}]")).unwrap();
-    assert_eq!(scene.session.news(scene.now()), None);
+    assert_eq!(scene.session.take_report(scene.now()), None);
     scene.ms += 900;
-    assert_eq!(scene.session.news(scene.now()).unwrap().ticks, 1);
+    assert_eq!(scene.session.take_report(scene.now()).unwrap().ticks, 1);
     scene.session.ended(&End::Lost("cut".to_owned()), scene.now(), 0.0);
-    assert_eq!(scene.session.news(scene.now()).unwrap().state, FeedState::Down);
+    assert_eq!(scene.session.take_report(scene.now()).unwrap().state, FeedState::Down);
 }
 
 #[test]
-fn texts_of_a_report_are_cut_to_what_it_may_hold() {
+fn texts_of_a_report_are_truncated() {
     let mut scene = Scene::ready("AAPL");
     scene.session.ended(&End::Lost("é".repeat(1_000)), scene.now(), 0.0);
     assert_eq!(scene.detail(), "é".repeat(128));
 }
 
 #[test]
-fn names_are_symbols_or_everything() {
+fn name_set_holds_symbols_and_wildcards() {
     let all: Vec<Name> = names(Channel::Bars, "* A").into_iter().collect();
     assert_eq!(all[0], (Channel::Bars, None));
     assert_eq!(all[1].1.unwrap().as_str(), "A");
 }
 
 #[test]
-fn upstream_that_ends_every_connection_at_once_is_never_run_against() {
+fn upstream_that_closes_at_once_is_not_flooded_with_logins() {
     let mut random = seeds!().rng();
     for (end, most) in [
         (End::Lost("closed".to_owned()), 60),

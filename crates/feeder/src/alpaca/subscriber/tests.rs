@@ -6,15 +6,15 @@ use super::*;
 
 const LINGER: Duration = Duration::from_secs(60);
 
-/// An upstream that takes so many names in all.
+/// A simulated upstream with a symbol limit.
 struct Upstream {
     subscriber: Subscriber,
     held: NameSet,
     room: usize,
-    /// Symbols it does not know, and a channel it does not have.
+    /// Invalid symbols, and a missing channel.
     unknown: fn(&str) -> bool,
     without: Option<Channel>,
-    /// Whether it takes `"*"`.
+    /// Whether `"*"` is accepted.
     everything: Result<(), ErrorCode>,
     requests: u64,
     now: UnixNanos,
@@ -50,8 +50,8 @@ impl Upstream {
         }
     }
 
-    fn want(&mut self, names: &NameSet) {
-        self.subscriber.want(names, self.now);
+    fn set_demand(&mut self, names: &NameSet) {
+        self.subscriber.set_demand(names, self.now);
         self.settle();
     }
 
@@ -66,7 +66,7 @@ impl Upstream {
         self.settle();
     }
 
-    /// Answers until nothing is asked any more.
+    /// Answers requests until none is pending.
     fn settle(&mut self) {
         while let Some(command) = self.subscriber.ask(self.now) {
             self.requests += 1;
@@ -116,12 +116,12 @@ impl Upstream {
 }
 
 #[test]
-fn what_is_wanted_is_subscribed_and_given_back_after_the_linger() {
+fn wanted_names_are_subscribed_and_unsubscribed_after_the_linger() {
     let mut upstream = Upstream::new();
-    upstream.want(&set("trades:A trades:B quotes:A"));
+    upstream.set_demand(&set("trades:A trades:B quotes:A"));
     assert_eq!(upstream.held, set("trades:A trades:B quotes:A"));
     assert_eq!(upstream.requests, 2, "one for each channel");
-    upstream.want(&set("trades:A"));
+    upstream.set_demand(&set("trades:A"));
     upstream.pass(LINGER - Duration::from_nanos(1));
     assert_eq!((upstream.held.len(), upstream.requests), (3, 2));
     upstream.pass(Duration::from_nanos(1));
@@ -131,62 +131,62 @@ fn what_is_wanted_is_subscribed_and_given_back_after_the_linger() {
 }
 
 #[test]
-fn name_that_is_wanted_again_in_time_is_not_given_back() {
+fn name_wanted_again_within_the_linger_stays_subscribed() {
     let mut upstream = Upstream::new();
-    upstream.want(&set("trades:A"));
+    upstream.set_demand(&set("trades:A"));
     for _ in 0..5 {
-        upstream.want(&set(""));
+        upstream.set_demand(&set(""));
         upstream.pass(LINGER / 2);
-        upstream.want(&set("trades:A"));
+        upstream.set_demand(&set("trades:A"));
         upstream.pass(LINGER);
     }
     assert_eq!((upstream.held.clone(), upstream.requests), (set("trades:A"), 1));
 }
 
 #[test]
-fn everything_covers_names_until_it_is_refused() {
+fn wildcard_covers_names_until_it_is_refused() {
     let mut upstream = Upstream::new();
-    upstream.want(&set("trades:* trades:A quotes:B"));
+    upstream.set_demand(&set("trades:* trades:A quotes:B"));
     assert_eq!(upstream.held, set("trades:* quotes:B"));
-    upstream.want(&set("trades:A quotes:B"));
+    upstream.set_demand(&set("trades:A quotes:B"));
     assert_eq!(upstream.held, set("trades:* trades:A quotes:B"), "the name before the rest goes");
     upstream.pass(LINGER);
     assert_eq!(upstream.held, set("trades:A quotes:B"));
 
     let mut without = Upstream::new();
     without.room = 1;
-    without.want(&set("trades:A"));
-    without.want(&set("trades:* trades:A"));
+    without.set_demand(&set("trades:A"));
+    without.set_demand(&set("trades:* trades:A"));
     assert_eq!(without.held, set("trades:A"));
 }
 
 #[test]
-fn everything_that_is_refused_does_not_take_the_place_of_names() {
+fn refused_wildcard_does_not_block_names() {
     for code in [ErrorCode::SymbolLimit, ErrorCode::InvalidSyntax] {
         let mut upstream = Upstream::new();
         (upstream.room, upstream.everything) = (3, Err(code));
-        upstream.want(&set("trades:* trades:A trades:B"));
+        upstream.set_demand(&set("trades:* trades:A trades:B"));
         assert_eq!(upstream.held, set("trades:A trades:B"));
-        upstream.want(&set("trades:A trades:B trades:C trades:D"));
+        upstream.set_demand(&set("trades:A trades:B trades:C trades:D"));
         assert_eq!(upstream.held, set("trades:A trades:B trades:C"));
         assert_eq!(upstream.subscriber.refused(), 1);
     }
 }
 
 #[test]
-fn corrections_are_had_with_trades_and_other_channels_not_at_all_unless_relayed() {
+fn corrections_come_with_trades_and_other_channels_only_if_relayed() {
     let mut upstream = Upstream::new();
     upstream.subscriber.channels = BTreeSet::from([Channel::Trades]);
-    upstream.want(&set("corrections:A cancelErrors:B quotes:C"));
+    upstream.set_demand(&set("corrections:A cancelErrors:B quotes:C"));
     assert_eq!(upstream.held, set("trades:A trades:B"));
 }
 
 #[test]
-fn limit_of_the_upstream_is_filled_and_then_left_alone() {
+fn symbol_limit_is_filled_and_then_respected() {
     for (room, wanted) in [(0, 5), (1, 2), (30, 1_000), (30, 31), (999, 1_000)] {
         let mut upstream = Upstream::new();
         upstream.room = room;
-        upstream.want(&trades(wanted));
+        upstream.set_demand(&trades(wanted));
         assert_eq!(upstream.held.len(), room);
         assert_eq!(upstream.subscriber.refused(), wanted - room);
         assert!(upstream.requests <= 30, "{} requests for {room} of {wanted}", upstream.requests);
@@ -197,47 +197,47 @@ fn limit_of_the_upstream_is_filled_and_then_left_alone() {
 }
 
 #[test]
-fn room_that_is_made_is_used() {
+fn freed_room_is_used() {
     let mut upstream = Upstream::new();
     upstream.room = 2;
-    upstream.want(&set("trades:A trades:B trades:C"));
+    upstream.set_demand(&set("trades:A trades:B trades:C"));
     assert_eq!(
         upstream.subscriber.describe(),
         "2 names subscribed, 1 over the upstream's symbol limit (405)"
     );
-    upstream.want(&set("trades:B trades:C"));
+    upstream.set_demand(&set("trades:B trades:C"));
     assert_eq!(upstream.held, set("trades:B trades:C"));
     assert_eq!(upstream.subscriber.describe(), "2 names subscribed");
 }
 
 #[test]
-fn place_that_nobody_wants_any_more_is_given_to_who_waits_for_one() {
+fn lingering_names_make_room_at_the_symbol_limit() {
     let mut upstream = Upstream::new();
     upstream.room = 2;
-    upstream.want(&set("trades:A trades:B"));
-    upstream.want(&set("trades:B"));
+    upstream.set_demand(&set("trades:A trades:B"));
+    upstream.set_demand(&set("trades:B"));
     assert_eq!(upstream.held, set("trades:A trades:B"), "it lingers");
-    upstream.want(&set("trades:B trades:C trades:D"));
+    upstream.set_demand(&set("trades:B trades:C trades:D"));
     assert_eq!(upstream.held, set("trades:B trades:C"));
-    upstream.want(&set("trades:C trades:D"));
+    upstream.set_demand(&set("trades:C trades:D"));
     assert_eq!(upstream.held, set("trades:C trades:D"));
 }
 
 #[test]
-fn names_at_fault_are_found_and_the_others_subscribed() {
+fn invalid_names_are_isolated_and_the_others_subscribed() {
     let mut upstream = Upstream::new();
     upstream.unknown = |symbol| ["S00003", "S00500", "S00999"].contains(&symbol);
-    upstream.want(&trades(1_000));
+    upstream.set_demand(&trades(1_000));
     assert_eq!((upstream.held.len(), upstream.subscriber.refused()), (997, 3));
-    let said = "997 names subscribed, 3 that the upstream does not take (400)";
+    let said = "997 names subscribed, 3 that the upstream rejects (400)";
     assert_eq!(upstream.subscriber.describe(), said);
 }
 
 #[test]
-fn searches_for_names_at_fault_are_limited_and_go_on_later() {
+fn searches_for_invalid_names_are_rate_limited() {
     let mut upstream = Upstream::new();
     upstream.unknown = |_| true;
-    upstream.want(&trades(9_000));
+    upstream.set_demand(&trades(9_000));
     let pace = SEARCH_AHEAD.as_secs() * 4;
     assert_eq!(upstream.requests, 1 + pace);
     assert!(upstream.subscriber.describe().ends_with(" still to be tried"));
@@ -250,45 +250,45 @@ fn searches_for_names_at_fault_are_limited_and_go_on_later() {
 }
 
 #[test]
-fn names_at_fault_do_not_keep_others_waiting_however_many_come() {
+fn invalid_names_do_not_delay_other_names() {
     let mut upstream = Upstream::new();
     upstream.unknown = |symbol| symbol.contains('/');
     for number in 0..2_000 {
-        upstream.want(&set(&format!("trades:X/{number} trades:G{number}")));
+        upstream.set_demand(&set(&format!("trades:X/{number} trades:G{number}")));
     }
     // All of the pace is spent, and names that come without a fault are had at once,
-    upstream.want(&set("trades:A trades:B"));
+    upstream.set_demand(&set("trades:A trades:B"));
     assert!(set("trades:A trades:B").is_subset(&upstream.held));
     // also beside one that was at fault before, in this connection and the next;
     let wanted = set("trades:A trades:B trades:C trades:X/0");
-    upstream.want(&wanted);
+    upstream.set_demand(&wanted);
     assert!(set("trades:A trades:B trades:C").is_subset(&upstream.held));
     upstream.reconnect();
     assert_eq!(upstream.held, set("trades:A trades:B trades:C"));
     // and those that come with a new one are had a little later.
-    upstream.want(&set("trades:A trades:D trades:E trades:F trades:Y/1"));
+    upstream.set_demand(&set("trades:A trades:D trades:E trades:F trades:Y/1"));
     upstream.pass(Duration::from_secs(2));
     assert!(set("trades:A trades:D trades:E trades:F").is_subset(&upstream.held));
 }
 
 #[test]
-fn name_that_was_refused_by_mistake_is_had_in_the_next_connection() {
+fn name_refused_by_mistake_is_subscribed_in_the_next_connection() {
     let mut upstream = Upstream::new();
     upstream.unknown = |_| true;
-    upstream.want(&set("trades:A trades:B"));
+    upstream.set_demand(&set("trades:A trades:B"));
     assert_eq!((upstream.held.len(), upstream.subscriber.refused()), (0, 2));
     upstream.unknown = |_| false;
     upstream.reconnect();
     assert_eq!(upstream.held, set("trades:A trades:B"));
-    assert!(upstream.subscriber.doubted.is_empty());
+    assert!(upstream.subscriber.suspects.is_empty());
 }
 
 #[test]
-fn channel_that_the_feed_does_not_have_is_asked_for_once() {
+fn unknown_channel_is_requested_once() {
     let mut upstream = Upstream::new();
     upstream.without = Some(Channel::Imbalances);
-    upstream.want(&set("imbalances:A imbalances:B trades:A"));
-    upstream.want(&set("imbalances:A imbalances:B imbalances:C trades:A"));
+    upstream.set_demand(&set("imbalances:A imbalances:B trades:A"));
+    upstream.set_demand(&set("imbalances:A imbalances:B imbalances:C trades:A"));
     assert_eq!((upstream.held.clone(), upstream.requests), (set("trades:A"), 2));
     assert!(
         upstream
@@ -301,7 +301,7 @@ fn channel_that_the_feed_does_not_have_is_asked_for_once() {
 #[test]
 fn name_missing_in_the_answer_counts_as_refused() {
     let mut upstream = Upstream::new();
-    upstream.subscriber.want(&set("trades:A trades:B"), upstream.now);
+    upstream.subscriber.set_demand(&set("trades:A trades:B"), upstream.now);
     upstream.subscriber.ask(upstream.now).unwrap();
     upstream.subscriber.confirmed(&collect(set("trades:A quotes:B")), upstream.now);
     assert_eq!(upstream.subscriber.ask(upstream.now), None);
@@ -312,17 +312,17 @@ fn name_missing_in_the_answer_counts_as_refused() {
 }
 
 #[test]
-fn large_sets_go_in_several_requests() {
+fn large_sets_are_split_into_requests() {
     let mut upstream = Upstream::new();
-    upstream.want(&trades(25_000));
+    upstream.set_demand(&trades(25_000));
     assert_eq!((upstream.held.len(), upstream.requests), (25_000, 3));
-    upstream.want(&set(""));
+    upstream.set_demand(&set(""));
     upstream.pass(LINGER);
     assert_eq!((upstream.held.len(), upstream.requests), (0, 6));
 }
 
 #[test]
-fn whatever_is_wanted_while_answers_are_on_their_way_is_held_in_the_end() {
+fn changes_of_demand_during_requests_converge() {
     let mut chance = seeds!().rng();
     let names: Vec<_> =
         set("trades:A trades:B trades:C trades:* quotes:A quotes:B bars:*").into_iter().collect();
@@ -332,7 +332,7 @@ fn whatever_is_wanted_while_answers_are_on_their_way_is_held_in_the_end() {
         match chance.random_range(0..4) {
             0 => {
                 wanted = names.iter().copied().filter(|_| chance.random_bool(0.4)).collect();
-                upstream.subscriber.want(&wanted, upstream.now);
+                upstream.subscriber.set_demand(&wanted, upstream.now);
             }
             1 => upstream.now = upstream.now + LINGER.mul_f64(chance.random()),
             2 => {
@@ -340,7 +340,7 @@ fn whatever_is_wanted_while_answers_are_on_their_way_is_held_in_the_end() {
                 if let Some(command) = upstream.subscriber.ask(upstream.now) {
                     upstream.judge(command).unwrap();
                     wanted = names.iter().copied().filter(|_| chance.random_bool(0.4)).collect();
-                    upstream.subscriber.want(&wanted, upstream.now);
+                    upstream.subscriber.set_demand(&wanted, upstream.now);
                     upstream.now = upstream.now + LINGER.mul_f64(chance.random());
                     upstream.confirm();
                 }
