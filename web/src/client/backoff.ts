@@ -7,9 +7,9 @@ export const FIRST_DELAY_MS = 500;
 /** Upper bound of all random delays. */
 export const DELAY_MS_MAX = 30_000;
 /** The longest delay a hub can ask for with `retry_ms`. */
-export const RETRY_MS_MAX = 300_000;
+export const REQUESTED_DELAY_MS_MAX = 300_000;
 /** Random extra delay for pages that the hub asked to wait equally long. */
-export const RETRY_SPREAD_MS = 1_000;
+export const REQUESTED_SPREAD_MS = 1_000;
 
 export class Backoff {
   #attempts = 0;
@@ -26,7 +26,7 @@ export class Backoff {
    */
   nextDelayMs(retryMs?: number): number {
     if (retryMs !== undefined) {
-      return Math.min(RETRY_MS_MAX, retryMs) + RETRY_SPREAD_MS * this.#random();
+      return Math.min(REQUESTED_DELAY_MS_MAX, retryMs) + REQUESTED_SPREAD_MS * this.#random();
     }
     const bound = Math.min(DELAY_MS_MAX, FIRST_DELAY_MS * 2 ** this.#attempts);
     this.#attempts += 1;

@@ -1,4 +1,4 @@
-// The codes of error elements that this page reacts to; docs/ lists all of them.
+// The codes of error elements that this page reacts to; docs/protocol/subscriber.md lists all.
 
 /** A command was sent before authentication, on a hub that requires a key. */
 export const NOT_AUTHENTICATED = 401;

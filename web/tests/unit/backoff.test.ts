@@ -5,8 +5,8 @@ import {
   Backoff,
   DELAY_MS_MAX,
   FIRST_DELAY_MS,
-  RETRY_MS_MAX,
-  RETRY_SPREAD_MS,
+  REQUESTED_DELAY_MS_MAX,
+  REQUESTED_SPREAD_MS,
 } from "../../src/client/backoff.ts";
 
 test("delay bounds double up to the maximum", () => {
@@ -38,8 +38,8 @@ test("reset restores the first bound", () => {
 
 test("a delay requested by the hub is capped, and gets up to a second of jitter", () => {
   assert.equal(new Backoff(() => 0).nextDelayMs(2500), 2500);
-  assert.equal(new Backoff(() => 1).nextDelayMs(2500), 2500 + RETRY_SPREAD_MS);
-  assert.equal(new Backoff(() => 0).nextDelayMs(999_999_999_999), RETRY_MS_MAX);
+  assert.equal(new Backoff(() => 1).nextDelayMs(2500), 2500 + REQUESTED_SPREAD_MS);
+  assert.equal(new Backoff(() => 0).nextDelayMs(999_999_999_999), REQUESTED_DELAY_MS_MAX);
 });
 
 test("a delay requested by the hub does not lengthen later delays", () => {

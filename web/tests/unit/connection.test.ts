@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
-import { Backoff, FIRST_DELAY_MS, RETRY_SPREAD_MS } from "../../src/client/backoff.ts";
+import { Backoff, FIRST_DELAY_MS, REQUESTED_SPREAD_MS } from "../../src/client/backoff.ts";
 import {
   CONNECT_TIMEOUT_MS,
   Connection,
@@ -112,7 +112,7 @@ test("failed attempts lengthen the delays, and only a healthy connection resets 
 test("a hub that closes can set the delay", () => {
   sockets[0]!.onopen!();
   sockets[0]!.onclose!({ reason: "shutdown retry_ms=2500" });
-  assert.deepEqual(connection.state, { kind: "reconnecting", retryAtMs: 2500 + RETRY_SPREAD_MS });
+  assert.deepEqual(connection.state, { kind: "reconnecting", retryAtMs: 2500 + REQUESTED_SPREAD_MS });
 });
 
 test("a stopped connection reports nothing and does not reconnect", () => {
