@@ -1,4 +1,5 @@
-//! The clients: sockets and waiting around a [`Follower`].
+//! A WebSocket client around the checks of a [`Subscriber`]: connects, reads, and waits before it
+//! reconnects.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -14,18 +15,18 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes, protocol::CloseFrame};
 
-use crate::follower::Follower;
-use crate::heard;
+use crate::checker::{Checker, Violation};
 use crate::random::Random;
-use crate::world::{Violation, World};
+use crate::received;
+use crate::subscriber::Subscriber;
 
-/// A handshake that takes longer is given up.
+/// Time limit of a handshake.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
-/// One client and what it needs.
+/// One client, which connects through the proxy until it is dropped.
 pub(crate) struct Client {
-    pub(crate) follower: Rc<RefCell<Follower>>,
-    pub(crate) world: Rc<RefCell<World>>,
+    pub(crate) subscriber: Rc<RefCell<Subscriber>>,
+    pub(crate) checker: Rc<RefCell<Checker>>,
     pub(crate) proxy: SocketAddr,
     pub(crate) encoding: Encoding,
     pub(crate) random: Random,
@@ -33,19 +34,19 @@ pub(crate) struct Client {
 
 /// How a connection ended.
 enum End {
-    /// Cut, refused, or the hub died.
+    /// The connection was cut or refused, or the hub was killed.
     Cut,
-    /// The hub said goodbye, and when to come back.
+    /// The hub drained and said after which time to reconnect.
     Drained(Duration),
 }
 
 impl Client {
-    /// Connects again and again, for ever.
+    /// Connects, and reconnects whenever a connection ends, until it is dropped.
     pub(crate) async fn run(mut self) {
         loop {
             let wait = match self.connection().await {
                 Ok(End::Drained(retry)) => retry + self.jitter(1_000),
-                Ok(End::Cut) | Err(_) => self.pause(),
+                Ok(End::Cut) | Err(_) => self.reconnect_delay(),
             };
             sleep(wait).await;
         }
@@ -55,8 +56,8 @@ impl Client {
         Duration::from_millis(self.random.within(0, most_ms))
     }
 
-    /// It comes back at once, soon, or after it has been away for long.
-    fn pause(&mut self) -> Duration {
+    /// Returns the time before a reconnect: none, short or long.
+    fn reconnect_delay(&mut self) -> Duration {
         match self.random.within(0, 10) {
             0..3 => Duration::ZERO,
             3..9 => self.jitter(500),
@@ -65,7 +66,7 @@ impl Client {
     }
 
     async fn connection(&self) -> Result<End, Error> {
-        self.follower.borrow_mut().begin();
+        self.subscriber.borrow_mut().begin();
         let opened = timeout(CONNECT_WITHIN, open(self.proxy, self.encoding)).await;
         let mut socket = match opened {
             Ok(socket) => socket?,
@@ -73,8 +74,8 @@ impl Client {
         };
         while let Some(message) = socket.next().await {
             let bytes = match &message? {
-                Message::Text(text) => self.take(text.as_bytes()),
-                Message::Binary(bytes) => self.take(bytes),
+                Message::Text(text) => self.on_message(text.as_bytes()),
+                Message::Binary(bytes) => self.on_message(bytes),
                 Message::Close(frame) => return Ok(self.closed(frame.as_ref())),
                 _ => continue,
             };
@@ -85,42 +86,43 @@ impl Client {
         Ok(End::Cut)
     }
 
-    /// Takes a message; the command to send, if this is the time.
-    fn take(&self, message: &[u8]) -> Option<String> {
-        let (mut follower, mut world) = (self.follower.borrow_mut(), self.world.borrow_mut());
-        match heard::read(message, self.encoding) {
-            Ok(heard) => follower.hear(&mut world, heard),
+    /// Checks a message and returns the command to send, if one is due.
+    fn on_message(&self, message: &[u8]) -> Option<String> {
+        let mut subscriber = self.subscriber.borrow_mut();
+        let mut checker = self.checker.borrow_mut();
+        match received::read(message, self.encoding) {
+            Ok(received) => subscriber.on_message(&mut checker, received),
             Err(error) => {
-                let problem = format!("a message that cannot be read: {error}");
-                world.violated(&follower.who, Violation::Protocol(problem));
+                let problem = format!("invalid message: {error}");
+                checker.violated(&subscriber.name, Violation::Protocol(problem));
             }
         }
-        follower.command()
+        subscriber.command()
     }
 
-    /// The hub closed the session: only because it goes away.
+    /// Handles a close frame, which the hub may only send while it drains.
     fn closed(&self, frame: Option<&CloseFrame>) -> End {
-        let told = frame.map_or((0, ""), |frame| (u16::from(frame.code), frame.reason.as_str()));
-        if let (1001, reason) = told
+        let close = frame.map_or((0, ""), |frame| (u16::from(frame.code), frame.reason.as_str()));
+        if let (1001, reason) = close
             && let Some(retry) = retry_after(reason)
         {
             return End::Drained(retry);
         }
-        let problem = format!("closed with {told:?}, expected 1001 with retry_ms");
-        let who = self.follower.borrow().who.clone();
-        self.world.borrow_mut().violated(&who, Violation::Protocol(problem));
+        let problem = format!("closed with {close:?}, expected 1001 with retry_ms");
+        let name = self.subscriber.borrow().name.clone();
+        self.checker.borrow_mut().violated(&name, Violation::Protocol(problem));
         End::Cut
     }
 }
 
-/// How long a drained hub says to wait.
+/// Reads from a close reason how long a drained hub asks to wait.
 fn retry_after(reason: &str) -> Option<Duration> {
     let mut tokens = reason.strip_prefix("shutdown")?.split_whitespace();
     let retry = tokens.find_map(|token| token.strip_prefix("retry_ms="))?;
     retry.parse().ok().map(Duration::from_millis)
 }
 
-/// Opens a session.
+/// Opens a WebSocket session of the hub at `address`.
 pub(crate) async fn open(
     address: SocketAddr,
     encoding: Encoding,
@@ -141,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_to_wait_is_read_from_the_reason() {
+    fn retry_delay_is_read_from_the_close_reason() {
         assert_eq!(retry_after("shutdown retry_ms=2500"), Some(Duration::from_millis(2_500)));
         assert_eq!(retry_after("shutdown x=1 retry_ms=1"), Some(Duration::from_millis(1)));
         assert_eq!(retry_after("shutdown"), None);

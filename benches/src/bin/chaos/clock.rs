@@ -1,15 +1,15 @@
-//! Wall clocks that jump: a process is started with another idea of the time, where libfaketime is there
-//! to give it one. Its monotonic clock stays as it is.
+//! Wall clocks that jump: starts processes with a shifted wall clock, if libfaketime is installed.
+//! Their monotonic clock is not changed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::random::Random;
 
-/// How far the clock of a hub may be off, in seconds; twice as often it is right.
+/// Offsets of a hub's wall clock, in seconds. Half of them are 0.
 const OFFSETS_S: [i64; 8] = [0, 0, 0, 0, 3_600, -3_600, 90, -20];
 
-/// The clocks of one hub after the other.
+/// Chooses the wall clock of each hub that is started.
 #[derive(Debug)]
 pub(crate) struct Clocks {
     library: Option<PathBuf>,
@@ -23,12 +23,12 @@ impl Clocks {
         Self { library: library(), random, offset_s: 0 }
     }
 
-    /// Whether they can jump at all.
+    /// Whether libfaketime is installed.
     pub(crate) const fn can_jump(&self) -> bool {
         self.library.is_some()
     }
 
-    /// Lets a process start with the next time; whether that is another than before.
+    /// Gives a command the next clock offset. Returns whether it differs from the previous one.
     pub(crate) fn set(&mut self, command: &mut Command) -> bool {
         let next_s = OFFSETS_S[self.random.index(OFFSETS_S.len())];
         let Some(library) = &self.library else { return false };
@@ -38,7 +38,7 @@ impl Clocks {
     }
 }
 
-/// Where distributions put it: `/usr/lib/ARCHITECTURE/faketime` and the like.
+/// Finds libfaketime where distributions install it, such as `/usr/lib/ARCHITECTURE/faketime`.
 fn library() -> Option<PathBuf> {
     let within = |folder: &str| {
         let folders = std::fs::read_dir(folder).into_iter().flatten().flatten();

@@ -1,24 +1,25 @@
-//! Faults, at real processes: a feeder, a hub and many clients with bad connections between them, while
-//! both are killed and started again, the hub is drained, its disk fills and its clock jumps. Each client checks every
-//! tick it gets against the market that was published. What happens follows from a seed.
+//! Injects faults into real processes: a feeder, a hub, and clients behind proxies that disturb
+//! their connections. Hub and feeder are killed and restarted, the hub is drained, its disk fills
+//! and its clock jumps. Each client compares every tick it receives with the published market. The
+//! seed determines the market and the faults.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod checker;
 mod client;
+mod client_specs;
 mod clock;
-mod crew;
 mod disk;
-mod follower;
-mod heard;
 mod library;
+mod link_fault;
 mod options;
+mod oracle;
 mod proxy;
 mod random;
+mod received;
 mod report;
 mod run;
 mod schedule;
-mod trouble;
-mod truth;
-mod world;
+mod subscriber;
 
 use std::process::ExitCode;
 

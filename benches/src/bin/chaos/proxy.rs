@@ -1,4 +1,4 @@
-//! A TCP proxy that delays, chops, stalls and cuts.
+//! A TCP proxy that pauses, splits and cuts connections to the hub.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -13,87 +13,92 @@ use tokio::sync::watch;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
+use crate::link_fault::{LinkFault, LinkFaults};
 use crate::random::Random;
-use crate::trouble::{Trouble, Troubles};
 
-/// One read.
+/// Size of one read.
 const READ_BYTES: usize = 16 << 10;
-/// When one side has ended, how long the other may take.
+/// After one direction has ended, how long the other may still transfer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Troubles that came, by kind.
+/// Number of connections and of injected connection faults, by kind.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Tally {
+pub(crate) struct NetworkCounts {
     pub(crate) connections: u64,
-    pub(crate) chops: u64,
+    pub(crate) split_writes: u64,
     pub(crate) pauses: u64,
     pub(crate) cuts: u64,
     pub(crate) refused: u64,
 }
 
-/// What all proxies do together, and where they lead.
+/// State that all proxies share: where the hub is and which faults are active.
 #[derive(Debug)]
 pub(crate) struct Network {
-    /// The hub, while it listens.
+    /// Address of the hub, once it has listened.
     pub(crate) hub: Cell<Option<SocketAddr>>,
-    /// Nobody gets a connection.
-    pub(crate) dark: Cell<bool>,
-    /// Connections have troubles of their own.
-    pub(crate) troubled: Cell<bool>,
-    /// No byte moves.
+    /// Whether new connections are refused.
+    pub(crate) refusing: Cell<bool>,
+    /// Whether faults of single connections are injected.
+    pub(crate) faulty: Cell<bool>,
+    /// Whether no connection transfers anything.
     pub(crate) frozen: watch::Sender<bool>,
-    pub(crate) tally: RefCell<Tally>,
+    pub(crate) counts: RefCell<NetworkCounts>,
 }
 
 impl Network {
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self {
             hub: Cell::new(None),
-            dark: Cell::new(false),
-            troubled: Cell::new(true),
+            refusing: Cell::new(false),
+            faulty: Cell::new(true),
             frozen: watch::Sender::new(false),
-            tally: RefCell::new(Tally::default()),
+            counts: RefCell::new(NetworkCounts::default()),
         })
     }
 
-    fn count(&self, add: impl FnOnce(&mut Tally)) {
-        add(&mut self.tally.borrow_mut());
+    fn count(&self, add: impl FnOnce(&mut NetworkCounts)) {
+        add(&mut self.counts.borrow_mut());
     }
 }
 
-/// How far apart troubles are, in bytes.
+/// Mean distance between the faults of a connection, in bytes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Apart {
-    /// Towards the hub.
+pub(crate) struct FaultSpacing {
+    /// In the direction to the hub.
     pub(crate) up: u64,
-    /// From the hub.
+    /// In the direction from the hub.
     pub(crate) down: u64,
 }
 
-/// A way to the hub. Connections live as long as it.
+/// A listening proxy to the hub. Its connections end when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     network: Rc<Network>,
     seed: u64,
-    apart: Apart,
+    spacing: FaultSpacing,
     opened: Cell<u64>,
     cut: watch::Sender<u64>,
 }
 
 impl Proxy {
-    /// Begins to listen; the address.
+    /// Listens on a free port of the loopback interface, whose address is returned.
     ///
     /// # Errors
-    /// If that is not possible.
+    /// The socket cannot be opened.
     pub(crate) async fn start(
         network: &Rc<Network>,
         seed: u64,
-        apart: Apart,
+        spacing: FaultSpacing,
     ) -> io::Result<(Rc<Self>, SocketAddr)> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let (network, opened) = (Rc::clone(network), Cell::new(0));
-        let proxy = Rc::new(Self { network, seed, apart, opened, cut: watch::Sender::new(0) });
+        let proxy = Rc::new(Self {
+            network: Rc::clone(network),
+            seed,
+            spacing,
+            opened: Cell::new(0),
+            cut: watch::Sender::new(0),
+        });
         spawn_local(Rc::clone(&proxy).listen(listener));
         Ok((proxy, address))
     }
@@ -105,8 +110,8 @@ impl Proxy {
 
     async fn listen(self: Rc<Self>, listener: TcpListener) {
         while let Ok((client, _)) = listener.accept().await {
-            let Some(hub) = self.network.hub.get().filter(|_| !self.network.dark.get()) else {
-                self.network.count(|tally| tally.refused += 1);
+            let Some(hub) = self.network.hub.get().filter(|_| !self.network.refusing.get()) else {
+                self.network.count(|counts| counts.refused += 1);
                 continue;
             };
             let number = self.opened.get();
@@ -120,16 +125,17 @@ impl Proxy {
         if client.set_nodelay(true).and_then(|()| upstream.set_nodelay(true)).is_err() {
             return;
         }
-        self.network.count(|tally| tally.connections += 1);
+        self.network.count(|counts| counts.connections += 1);
         let (from_client, to_client) = client.into_split();
         let (from_hub, to_hub) = upstream.into_split();
-        let troubles = |apart, way| {
-            let random = Random::new(self.seed, 2 * number + way);
-            Troubles::new(random, apart)
+        let faults = |spacing, direction| {
+            let random = Random::new(self.seed, 2 * number + direction);
+            LinkFaults::new(random, spacing)
         };
-        let up = self.pump(from_client, to_hub, troubles(self.apart.up, 0));
-        let down = self.pump(from_hub, to_client, troubles(self.apart.down, 1));
-        let (mut up, mut down) = (Box::pin(up), Box::pin(down));
+        let up = self.pump(from_client, to_hub, faults(self.spacing.up, 0));
+        let down = self.pump(from_hub, to_client, faults(self.spacing.down, 1));
+        let mut up = Box::pin(up);
+        let mut down = Box::pin(down);
         let mut cut = self.cut.subscribe();
         tokio::select! {
             _ = cut.changed() => {}
@@ -142,15 +148,15 @@ impl Proxy {
         }
     }
 
-    /// Moves bytes one way, with troubles, until the end.
+    /// Transfers bytes in one direction and injects faults, until the connection ends.
     async fn pump(
         &self,
         mut from: OwnedReadHalf,
         mut to: OwnedWriteHalf,
-        mut troubles: Troubles,
+        mut faults: LinkFaults,
     ) -> Flow {
         let mut buffer = vec![0; READ_BYTES];
-        let (mut well, mut trouble) = troubles.next();
+        let (mut clean_bytes, mut fault) = faults.next();
         let mut frozen = self.network.frozen.subscribe();
         loop {
             let read = match from.read(&mut buffer).await {
@@ -161,19 +167,19 @@ impl Proxy {
                 break;
             }
             let mut rest = &buffer[..read];
-            while let Some(smooth) = self.before(well, rest.len()) {
-                let (now, later) = rest.split_at(smooth);
+            while let Some(undisturbed) = self.bytes_before_fault(clean_bytes, rest.len()) {
+                let (now, later) = rest.split_at(undisturbed);
                 rest = later;
                 if to.write_all(now).await.is_err() {
                     return Flow::Ended;
                 }
-                match self.strike(trouble, &mut rest, &mut to).await {
-                    Ok(Flow::Goes) => (well, trouble) = troubles.next(),
+                match self.inject(fault, &mut rest, &mut to).await {
+                    Ok(Flow::Continues) => (clean_bytes, fault) = faults.next(),
                     Ok(other) => return other,
                     Err(_gone) => return Flow::Ended,
                 }
             }
-            well = well.saturating_sub(rest.len() as u64);
+            clean_bytes = clean_bytes.saturating_sub(rest.len() as u64);
             if to.write_all(rest).await.is_err() {
                 return Flow::Ended;
             }
@@ -182,48 +188,48 @@ impl Proxy {
         Flow::Ended
     }
 
-    /// How many of the bytes at hand go before the trouble, if it comes among them.
-    fn before(&self, well: u64, at_hand: usize) -> Option<usize> {
-        let well = usize::try_from(well).ok()?;
-        (self.network.troubled.get() && well < at_hand).then_some(well)
+    /// Returns how many of the bytes at hand precede the next fault, if it lies among them.
+    fn bytes_before_fault(&self, clean_bytes: u64, at_hand: usize) -> Option<usize> {
+        let clean_bytes = usize::try_from(clean_bytes).ok()?;
+        (self.network.faulty.get() && clean_bytes < at_hand).then_some(clean_bytes)
     }
 
-    /// Lets a trouble happen to the bytes that follow.
-    async fn strike(
+    /// Injects a fault into the bytes that follow.
+    async fn inject(
         &self,
-        trouble: Trouble,
+        fault: LinkFault,
         rest: &mut &[u8],
         to: &mut OwnedWriteHalf,
     ) -> io::Result<Flow> {
-        match trouble {
-            Trouble::Cut => {
-                self.network.count(|tally| tally.cuts += 1);
+        match fault {
+            LinkFault::Cut => {
+                self.network.count(|counts| counts.cuts += 1);
                 return Ok(Flow::Cut);
             }
-            Trouble::Pause(length) => {
-                self.network.count(|tally| tally.pauses += 1);
+            LinkFault::Pause(length) => {
+                self.network.count(|counts| counts.pauses += 1);
                 sleep(length).await;
             }
-            Trouble::Chop(bytes) => {
-                self.network.count(|tally| tally.chops += 1);
+            LinkFault::SplitWrites(bytes) => {
+                self.network.count(|counts| counts.split_writes += 1);
                 let len = usize::try_from(bytes).map_or(rest.len(), |bytes| bytes.min(rest.len()));
-                let (chopped, later) = rest.split_at(len);
+                let (single, later) = rest.split_at(len);
                 *rest = later;
-                for byte in chopped {
+                for byte in single {
                     to.write_all(std::slice::from_ref(byte)).await?;
                 }
             }
         }
-        Ok(Flow::Goes)
+        Ok(Flow::Continues)
     }
 }
 
-/// What becomes of a direction.
+/// State of one direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
-    Goes,
-    /// One side has ended it.
+    Continues,
+    /// One side has ended the connection.
     Ended,
-    /// The proxy has.
+    /// The proxy has cut the connection.
     Cut,
 }

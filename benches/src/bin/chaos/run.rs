@@ -1,4 +1,4 @@
-//! The course of a run.
+//! One run: starts the processes and clients, injects faults, and checks the final state.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,108 +17,111 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::checker::{Checker, Violation};
 use crate::client::Client;
+use crate::client_specs::{self, ClientSpec};
 use crate::clock::Clocks;
-use crate::crew::{self, Member};
 use crate::disk::Disk;
-use crate::follower::{Delivery, Follower, Return, Wants};
-use crate::library::{self, Listener};
+use crate::library::{self, LibrarySubscriber};
 use crate::options::Options;
-use crate::proxy::{Apart, Network, Proxy};
+use crate::proxy::{FaultSpacing, Network, Proxy};
 use crate::random::Random;
 use crate::report::Report;
-use crate::schedule::{self, Fault, Planned};
-use crate::world::{Violation, World};
+use crate::schedule::{self, Fault, PlannedFault};
+use crate::subscriber::{Delivery, ResumeMode, Subscriber, Subscription};
 
 /// Ticks per second of the market.
 const RATE: u32 = 1_000;
 const SYMBOLS: usize = 200;
-/// What the hub's log may take in memory: little, so that some come back too late for it.
+/// Sizes of the hub's log in memory. They are small, so that some clients reconnect after it has
+/// dropped the ticks they missed.
 const LOG_MIB: [u64; 3] = [2, 8, 64];
-/// Clients come back to any of so many threads of the hub, at most.
+/// Largest number of shards. A client may reconnect to another shard.
 const SHARDS_MAX: u64 = 3;
-/// What a hub may take beside its log, whatever happens.
-const OTHER_MIB: u64 = 200;
-/// How long clients may take to have everything once all is well.
-const SETTLE: Duration = Duration::from_secs(60);
-/// Between two looks at everything.
-const LOOK: Duration = Duration::from_millis(100);
+/// Limit of the hub's memory without its log.
+const MEMORY_BESIDE_LOG_MIB: u64 = 200;
+/// How long the clients may take to receive everything after the last fault.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Interval at which processes and clients are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-const CLIENTS_APART: Apart = Apart { up: 2 << 10, down: 64 << 10 };
-const FEEDER_APART: Apart = Apart { up: 128 << 10, down: 4 << 10 };
+const CLIENTS_FAULT_SPACING: FaultSpacing = FaultSpacing { up: 2 << 10, down: 64 << 10 };
+const FEEDER_FAULT_SPACING: FaultSpacing = FaultSpacing { up: 128 << 10, down: 4 << 10 };
 
-/// Runs it.
+/// Runs the fault injection.
 ///
 /// # Errors
-/// If something is missing for a run, or a process does not do what it is told.
+/// The run cannot be prepared, or SIGTERM or SIGINT ended it.
 pub(crate) fn run(options: &Options) -> Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         let mut terminated = signal(SignalKind::terminate())?;
         let mut interrupted = signal(SignalKind::interrupt())?;
         tokio::select! {
-            report = Box::pin(observed(options)) => report,
+            report = Box::pin(inject_and_check(options)) => report,
             _ = terminated.recv() => bail!("terminated"),
             _ = interrupted.recv() => bail!("interrupted"),
         }
     })
 }
 
-async fn observed(options: &Options) -> Result<Report> {
+async fn inject_and_check(options: &Options) -> Result<Report> {
     let seed = options.seed.unwrap_or_else(rand::random);
     let began = now();
-    let mut stage = Stage::set(options, seed).await?;
+    let mut run = Run::prepare(options, seed).await?;
     println!("seed {seed}: {:.0} s of faults", options.length.as_secs_f64());
-    println!("tickwire hub {}", stage.hub_flags.join(" "));
-    let course = stage.course(schedule::plan(seed, options.length), options.length).await;
-    if let Err(error) = course {
-        stage.violated(Violation::Process(format!("{error:#}")));
+    println!("tickwire hub {}", run.hub_flags.join(" "));
+    let inject_faults =
+        run.inject_faults(schedule::plan(seed, options.length), options.length).await;
+    if let Err(error) = inject_faults {
+        run.violated(Violation::Process(format!("{error:#}")));
     }
-    Ok(stage.report(seed, now() - began))
+    Ok(run.report(seed, now() - began))
 }
 
-/// Everything there is.
-struct Stage {
+/// The processes, proxies and clients of a run, and what has been counted.
+struct Run {
     tickwire: PathBuf,
     memory: bool,
     hub: Option<Hub>,
     feeder: Option<Feeder>,
     hub_flags: Vec<String>,
     feeder_flags: Vec<String>,
-    /// The epochs of the hub, one after the other.
+    /// Epochs of the hub in the order they started.
     epochs: Vec<String>,
-    world: Rc<RefCell<World>>,
+    checker: Rc<RefCell<Checker>>,
     network: Rc<Network>,
-    to_clients: Rc<Proxy>,
-    to_feeder: Rc<Proxy>,
-    followers: Vec<Rc<RefCell<Follower>>>,
-    listeners: Vec<Rc<RefCell<Listener>>>,
+    client_proxy: Rc<Proxy>,
+    feeder_proxy: Rc<Proxy>,
+    subscribers: Vec<Rc<RefCell<Subscriber>>>,
+    library_subscribers: Vec<Rc<RefCell<LibrarySubscriber>>>,
     faults: BTreeMap<&'static str, u64>,
     skipped: BTreeSet<&'static str>,
     clocks: Clocks,
     log_mib: u64,
     memory_mib_max: u64,
-    /// Logs of the processes; kept if something went wrong.
+    /// Logs of the processes, kept after a violation.
     logs: TempDir,
     disk: Disk,
 }
 
-impl Stage {
-    async fn set(options: &Options, seed: u64) -> Result<Self> {
+impl Run {
+    async fn prepare(options: &Options, seed: u64) -> Result<Self> {
         let tickwire = processes::tickwire(options.tickwire.as_deref())?;
         let mut random = Random::new(seed, u64::from_le_bytes(*b"settings"));
         let log_mib = LOG_MIB[random.index(LOG_MIB.len())];
         let shards = random.within(1, SHARDS_MAX + 1);
         let market =
             SimConfig { symbols: SYMBOLS, rate: RATE.into(), seed, ..SimConfig::default() };
-        // The feeder is on time or late, so there are never more ticks than time has passed.
+        // The feeder is on time or late, so twice the length is more than it can publish.
         let ticks_max = Some(u64::from(RATE) * (2 * options.length.as_secs() + 120));
-        let world = World::new(SimConfig { ticks_max, ..market.clone() });
+        let checker = Checker::new(SimConfig { ticks_max, ..market.clone() });
         let network = Network::new();
-        let (to_clients, clients_at) = Proxy::start(&network, seed, CLIENTS_APART).await?;
-        let (to_feeder, feeder_at) = Proxy::start(&network, !seed, FEEDER_APART).await?;
+        let (client_proxy, clients_at) =
+            Proxy::start(&network, seed, CLIENTS_FAULT_SPACING).await?;
+        let (feeder_proxy, feeder_at) = Proxy::start(&network, !seed, FEEDER_FAULT_SPACING).await?;
         let disk = Disk::new()?;
-        let mut stage = Self {
+        let mut run = Self {
             tickwire,
             memory: options.memory,
             hub: None,
@@ -126,12 +129,12 @@ impl Stage {
             hub_flags: hub_flags(shards, log_mib, (!options.memory).then_some(&disk)),
             feeder_flags: feeder_flags(&market, feeder_at),
             epochs: Vec::new(),
-            world: Rc::new(RefCell::new(world)),
+            checker: Rc::new(RefCell::new(checker)),
             network,
-            to_clients,
-            to_feeder,
-            followers: Vec::new(),
-            listeners: Vec::new(),
+            client_proxy,
+            feeder_proxy,
+            subscribers: Vec::new(),
+            library_subscribers: Vec::new(),
             faults: BTreeMap::new(),
             skipped: BTreeSet::new(),
             clocks: Clocks::new(seed),
@@ -140,52 +143,53 @@ impl Stage {
             logs: tempfile::Builder::new().prefix("tickwire-chaos-logs-").tempdir()?,
             disk,
         };
-        if !stage.clocks.can_jump() {
-            stage.skipped.insert("clocks that jump: that takes libfaketime");
+        if !run.clocks.can_jump() {
+            run.skipped.insert("clock jumps: libfaketime is not installed");
         }
-        stage.start_hub(false).await?;
-        stage.start_feeder()?;
-        let members = crew::members(seed, &stage.world.borrow().symbols());
-        for (number, member) in members.into_iter().enumerate() {
+        run.start_hub(false).await?;
+        run.start_feeder()?;
+        let specs = client_specs::generate(seed, &run.checker.borrow().symbols());
+        for (number, spec) in specs.into_iter().enumerate() {
             let random = Random::new(seed, 1_000 + number as u64);
-            stage.start_client(member, clients_at, random);
+            run.start_client(spec, clients_at, random);
         }
-        Ok(stage)
+        Ok(run)
     }
 
-    fn start_client(&mut self, member: Member, proxy: SocketAddr, random: Random) {
-        let Member { who, wants, encoding, by_library } = member;
-        let world = Rc::clone(&self.world);
-        if by_library {
-            let listener = Rc::new(RefCell::new(Listener::new(who, wants)));
-            self.listeners.push(Rc::clone(&listener));
-            spawn_local(library::run(listener, world, proxy));
+    fn start_client(&mut self, spec: ClientSpec, proxy: SocketAddr, random: Random) {
+        let ClientSpec { name, subscription, encoding, uses_library } = spec;
+        let checker = Rc::clone(&self.checker);
+        if uses_library {
+            let subscriber = Rc::new(RefCell::new(LibrarySubscriber::new(name, subscription)));
+            self.library_subscribers.push(Rc::clone(&subscriber));
+            spawn_local(library::run(subscriber, checker, proxy));
         } else {
-            let follower = Rc::new(RefCell::new(Follower::new(who, wants)));
-            self.followers.push(Rc::clone(&follower));
-            spawn_local(Client { follower, world, proxy, encoding, random }.run());
+            let subscriber = Rc::new(RefCell::new(Subscriber::new(name, subscription)));
+            self.subscribers.push(Rc::clone(&subscriber));
+            spawn_local(Client { subscriber, checker, proxy, encoding, random }.run());
         }
     }
 
-    /// Starts the hub; whether it must be the life it was before.
-    async fn start_hub(&mut self, goes_on: bool) -> Result<()> {
+    /// Starts the hub. `same_epoch` says whether it must continue the previous epoch.
+    async fn start_hub(&mut self, same_epoch: bool) -> Result<()> {
         let log = self.logs.path().join("hub.log");
         let mut command = Command::new(&self.tickwire);
         if self.clocks.set(&mut command) {
             *self.faults.entry("clock of the hub jumped").or_default() += 1;
         }
         let hub = Hub::start(command, &self.hub_flags, log).await?;
-        if let Some(before) = self.epochs.last().filter(|before| (**before == hub.epoch) != goes_on)
+        if let Some(before) =
+            self.epochs.last().filter(|before| (**before == hub.epoch) != same_epoch)
         {
-            let problem = match goes_on {
-                true => format!("epoch {before} was to go on, but it is {} now", hub.epoch),
-                false => format!("epoch {before} goes on, although something may be missing in it"),
+            let problem = match same_epoch {
+                true => format!("epoch {before} should continue, but the hub has {}", hub.epoch),
+                false => format!("epoch {before} continues, although ticks may be missing in it"),
             };
             self.violated(Violation::Process(problem));
         }
         if self.epochs.last() != Some(&hub.epoch) {
             self.epochs.push(hub.epoch.clone());
-            self.world.borrow_mut().meet(&hub.epoch);
+            self.checker.borrow_mut().register_epoch(&hub.epoch);
         }
         self.network.hub.set(Some(hub.address));
         self.hub = Some(hub);
@@ -199,19 +203,20 @@ impl Stage {
     }
 
     fn violated(&self, violation: Violation) {
-        self.world.borrow_mut().violated("chaos", violation);
+        self.checker.borrow_mut().violated("chaos", violation);
     }
 
-    /// Injects the faults at their times, then lets everything settle and compares.
-    async fn course(&mut self, plan: Vec<Planned>, length: Duration) -> Result<()> {
+    /// Injects the faults at their times, then waits for the clients and compares their final
+    /// state.
+    async fn inject_faults(&mut self, plan: Vec<PlannedFault>, length: Duration) -> Result<()> {
         let began = now();
         let mut plan = plan.into_iter().peekable();
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut poll = interval(POLL_INTERVAL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while now() - began < length {
-            look.tick().await;
-            self.look()?;
-            if !self.world.borrow().violations.is_empty() {
+            poll.tick().await;
+            self.check_processes()?;
+            if !self.checker.borrow().violations.is_empty() {
                 return Ok(());
             }
             if let Some(planned) = plan.next_if(|planned| now() - began >= planned.at) {
@@ -221,27 +226,27 @@ impl Stage {
         self.settle().await
     }
 
-    /// Looks after the processes.
-    fn look(&mut self) -> Result<()> {
-        let hub = self.hub.as_mut().context("there is a hub between two faults")?;
+    /// Checks that hub and feeder run and that the hub's memory is within its limit.
+    fn check_processes(&mut self) -> Result<()> {
+        let hub = self.hub.as_mut().context("no hub between two faults")?;
         if let Some(problem) = hub.ended_by_itself() {
             bail!(problem);
         }
         if let Some(problem) = self.feeder.as_mut().and_then(Feeder::ended_by_itself) {
             bail!(problem);
         }
-        let (memory, most) = (hub.memory_mib()?, self.log_mib + OTHER_MIB);
+        let memory = hub.memory_mib()?;
+        let most = self.log_mib + MEMORY_BESIDE_LOG_MIB;
         self.memory_mib_max = self.memory_mib_max.max(memory);
-        ensure!(memory <= most, "the hub takes {memory} MiB, allowed are {most}");
+        ensure!(memory <= most, "the hub uses {memory} MiB, the limit is {most} MiB");
         Ok(())
     }
 
-    async fn inject(&mut self, Planned { fault, lasts, .. }: Planned) -> Result<()> {
+    async fn inject(&mut self, PlannedFault { fault, lasts, .. }: PlannedFault) -> Result<()> {
         let durable = !self.memory;
         if fault == Fault::FillDisk && !(durable && self.disk.can_be_filled()) {
-            self.skipped.insert(
-                "a full disk: that takes a log on disk, and the right to mount a small one",
-            );
+            self.skipped
+                .insert("full disk: no log on disk, or no right to mount a small file system");
             return Ok(());
         }
         *self.faults.entry(fault.name()).or_default() += 1;
@@ -258,43 +263,43 @@ impl Stage {
                 self.start_hub(durable).await?;
             }
             Fault::DrainHub => self.drain_hub(durable).await?,
-            Fault::CutClients => self.to_clients.cut_all(),
-            Fault::CutFeeder => self.to_feeder.cut_all(),
+            Fault::CutClients => self.client_proxy.cut_all(),
+            Fault::CutFeeder => self.feeder_proxy.cut_all(),
             Fault::Freeze => {
                 self.network.frozen.send_replace(true);
                 sleep(lasts).await;
                 self.network.frozen.send_replace(false);
             }
             Fault::Blackout => {
-                self.network.dark.set(true);
-                self.to_clients.cut_all();
-                self.to_feeder.cut_all();
+                self.network.refusing.set(true);
+                self.client_proxy.cut_all();
+                self.feeder_proxy.cut_all();
                 sleep(lasts).await;
-                self.network.dark.set(false);
+                self.network.refusing.set(false);
             }
             Fault::FillDisk => self.fill_disk(lasts).await?,
         }
         Ok(())
     }
 
-    async fn restart_hub(&mut self, goes_on: bool) -> Result<()> {
+    async fn restart_hub(&mut self, same_epoch: bool) -> Result<()> {
         self.hub()?.kill()?;
-        self.start_hub(goes_on).await
+        self.start_hub(same_epoch).await
     }
 
-    async fn drain_hub(&mut self, goes_on: bool) -> Result<()> {
+    async fn drain_hub(&mut self, same_epoch: bool) -> Result<()> {
         self.hub()?.end().await?;
-        self.start_hub(goes_on).await
+        self.start_hub(same_epoch).await
     }
 
-    /// Fills the disk, lets the market go on without it, makes room and starts the hub again, after which
-    /// nobody may believe that the epoch goes on.
+    /// Fills the disk while the market continues, then frees space and restarts the hub, which must
+    /// start a new epoch because its log on disk is incomplete.
     async fn fill_disk(&mut self, lasts: Duration) -> Result<()> {
         self.disk.fill()?;
         let began = now();
         while self.hub()?.metric("tickwire_log_failed").await? == 0.0 {
-            ensure!(now() - began < SETTLE, "the hub does not say that its disk is full");
-            sleep(LOOK).await;
+            ensure!(now() - began < SETTLE_TIMEOUT, "the hub does not report that its log failed");
+            sleep(POLL_INTERVAL).await;
         }
         sleep(lasts).await;
         self.disk.free()?;
@@ -312,85 +317,96 @@ impl Stage {
         self.feeder.as_mut().context("there is no feeder")
     }
 
-    /// The network is well, the market closes; then everybody must have the newest of everything.
+    /// Ends the faults of connections and the market; then every client must get the newest tick of
+    /// each of its topics.
     async fn settle(&mut self) -> Result<()> {
-        self.network.troubled.set(false);
-        self.market_goes_on().await?;
+        self.network.faulty.set(false);
+        self.wait_for_ticks().await?;
         if let Some(mut feeder) = self.feeder.take() {
             feeder.end().await?;
         }
         let address = self.hub()?.address;
-        let wants = Wants {
+        let subscription = Subscription {
             channels: vec![Channel::Trades, Channel::Quotes],
             symbols: None,
-            delivery: Delivery::Every(Return::Afresh),
+            delivery: Delivery::Every(ResumeMode::Never),
         };
-        let (who, encoding) = ("reference".to_owned(), Encoding::MsgpackArray);
         let random = Random::new(0, 0);
-        let member = Member { who, wants, encoding, by_library: false };
-        self.start_client(member, address, random);
+        let spec = ClientSpec {
+            name: "reference".to_owned(),
+            subscription,
+            encoding: Encoding::MsgpackArray,
+            uses_library: false,
+        };
+        self.start_client(spec, address, random);
         let began = now();
-        let mut behind = self.behind();
-        while behind.as_ref().is_none_or(|behind| !behind.is_empty()) && now() - began < SETTLE {
-            sleep(LOOK).await;
-            self.look()?;
-            behind = self.behind();
+        let mut stale = self.stale_topics();
+        while stale.as_ref().is_none_or(|stale| !stale.is_empty()) && now() - began < SETTLE_TIMEOUT
+        {
+            sleep(POLL_INTERVAL).await;
+            self.check_processes()?;
+            stale = self.stale_topics();
         }
-        let behind = behind.context("the hub does not tell its last values")?;
-        for (who, violation) in behind {
-            self.world.borrow_mut().violated(&who, violation);
+        let stale = stale.context("the hub does not send its last values")?;
+        for (name, violation) in stale {
+            self.checker.borrow_mut().violated(&name, violation);
         }
         self.compare_epochs()
     }
 
-    /// Waits until the feeder is back and its ticks arrive.
-    async fn market_goes_on(&mut self) -> Result<()> {
-        let (before, began) = (self.seen(), now());
+    /// Waits until new ticks from the feeder arrive.
+    async fn wait_for_ticks(&mut self) -> Result<()> {
+        let before = self.seen();
+        let began = now();
         while self.seen() <= before {
-            ensure!(now() - began < SETTLE, "no tick comes, although all is well again");
-            sleep(LOOK).await;
-            self.look()?;
+            ensure!(
+                now() - began < SETTLE_TIMEOUT,
+                "no tick arrives, although all faults have ended"
+            );
+            sleep(POLL_INTERVAL).await;
+            self.check_processes()?;
         }
         Ok(())
     }
 
-    /// How far in the market the current epoch is, as anybody has seen it.
+    /// Returns the number of market ticks up to the last one that a client received in this epoch.
     fn seen(&self) -> u64 {
-        let world = self.world.borrow();
-        self.epochs.last().and_then(|epoch| world.epoch(epoch)).map_or(0, |epoch| epoch.seen())
+        let checker = self.checker.borrow();
+        self.epochs.last().and_then(|epoch| checker.epoch(epoch)).map_or(0, |epoch| epoch.seen())
     }
 
-    /// What clients have not got yet of the newest, by who; `None`: the newest is not known.
-    fn behind(&self) -> Option<Vec<(String, Violation)>> {
+    /// Returns the topics whose newest tick a client does not have, with the client's name; `None`
+    /// until the reference client knows the newest ticks.
+    fn stale_topics(&self) -> Option<Vec<(String, Violation)>> {
         let epoch = self.epochs.last()?;
-        let reference = self.followers.last()?.borrow();
-        let newest = reference.newest_of(epoch)?;
-        let named = |who: &str, behind: Vec<Violation>| {
-            let who = who.to_owned();
-            behind.into_iter().map(move |violation| (who.clone(), violation))
+        let reference = self.subscribers.last()?.borrow();
+        let newest = reference.newest_seqs(epoch)?;
+        let named = |name: &str, stale: Vec<Violation>| {
+            let name = name.to_owned();
+            stale.into_iter().map(move |violation| (name.clone(), violation))
         };
         let mut all = Vec::new();
-        for follower in &self.followers {
-            let follower = follower.borrow();
-            all.extend(named(&follower.who, follower.behind(epoch, newest)));
+        for subscriber in &self.subscribers {
+            let subscriber = subscriber.borrow();
+            all.extend(named(&subscriber.name, subscriber.stale_topics(epoch, newest)));
         }
-        for listener in &self.listeners {
-            let listener = listener.borrow();
-            all.extend(named(&listener.who, listener.behind(epoch, newest)));
+        for subscriber in &self.library_subscribers {
+            let subscriber = subscriber.borrow();
+            all.extend(named(&subscriber.name, subscriber.stale_topics(epoch, newest)));
         }
         Some(all)
     }
 
-    /// Every epoch must begin no later in the market than the one before ended, and the market must
-    /// have gone on at all.
+    /// Checks that no ticks were lost between two epochs: a hub with a log on disk must start each
+    /// epoch no later in the market than the previous one ended.
     fn compare_epochs(&self) -> Result<()> {
-        let world = self.world.borrow();
-        let known: Vec<_> = self.epochs.iter().filter_map(|epoch| world.epoch(epoch)).collect();
+        let checker = self.checker.borrow();
+        let known: Vec<_> = self.epochs.iter().filter_map(|epoch| checker.epoch(epoch)).collect();
         for (before, after) in known.iter().zip(&known[1..]) {
-            let (seen, begins) = (before.seen(), after.begins_at_least());
+            let (seen, start) = (before.seen(), after.earliest_start());
             ensure!(
-                self.memory || begins <= seen,
-                "lost between two epochs: ticks {seen} to {begins} of the market"
+                self.memory || start <= seen,
+                "lost between two epochs: ticks {seen} to {start} of the market"
             );
         }
         Ok(())
@@ -398,19 +414,19 @@ impl Stage {
 
     fn report(self, seed: u64, took: Duration) -> Report {
         let market_ticks = self.seen();
-        let world = self.world.borrow();
+        let checker = self.checker.borrow();
         let report = Report {
             seed,
             took,
-            clients: self.followers.len() + self.listeners.len(),
+            clients: self.subscribers.len() + self.library_subscribers.len(),
             faults: self.faults,
             skipped: self.skipped,
-            tally: *self.network.tally.borrow(),
-            counts: world.counts,
+            network: *self.network.counts.borrow(),
+            counts: checker.counts,
             epochs: self.epochs.len(),
             market_ticks,
             memory_mib_max: self.memory_mib_max,
-            violations: world.violations.clone(),
+            violations: checker.violations.clone(),
         };
         if !report.passed() {
             println!("logs of the processes: {}", self.logs.keep().display());
@@ -421,7 +437,7 @@ impl Stage {
 
 fn hub_flags(shards: u64, log_mib: u64, disk: Option<&Disk>) -> Vec<String> {
     let mut flags = vec![
-        "--bars=off".to_owned(), // so that positions count the ticks of the market only
+        "--bars=off".to_owned(), // positions then count market ticks only
         "--drain-duration=1s".to_owned(),
         format!("--shards={shards}"),
         format!("--log-size={log_mib}MiB"),
@@ -439,7 +455,7 @@ fn feeder_flags(market: &SimConfig, proxy: SocketAddr) -> Vec<String> {
         format!("--symbols={}", market.symbols),
         format!("--rate={}", market.rate),
         format!("--seed={}", market.seed),
-        format!("--start={}", market.start), // times that the truth has too
+        format!("--start={}", market.start), // the oracle has the same times
         "--publisher=chaos".to_owned(),
     ]
 }

@@ -1,34 +1,34 @@
-//! Which fault happens when: by the seed and nothing else.
+//! The schedule of system-wide faults, which only the seed determines.
 
 use std::time::Duration;
 
 use crate::random::Random;
 
-/// A fault of the whole system. Connections have troubles of their own beside, see [`crate::trouble`].
+/// A fault that hits the whole system. Faults of single connections are in [`crate::link_fault`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
-    /// `kill -9` of the hub, which is started again at once.
+    /// SIGKILL to the hub, which is restarted at once.
     KillHub,
-    /// `kill -9` of the feeder, likewise.
+    /// SIGKILL to the feeder, which is restarted at once.
     KillFeeder,
-    /// Both at once; the feeder is back first.
+    /// SIGKILL to both; the feeder is restarted first.
     KillBoth,
-    /// SIGTERM: the hub drains, ends and is started again.
+    /// SIGTERM to the hub, which drains, exits and is restarted.
     DrainHub,
     /// All connections of clients are cut.
     CutClients,
     /// The connection of the feeder is cut.
     CutFeeder,
-    /// For a while no byte moves, in no connection, and then all of them do.
+    /// No connection transfers a byte for a while; then all continue.
     Freeze,
-    /// For a while nobody gets a connection, and those there are are cut.
+    /// All connections are cut, and new ones are refused for a while.
     Blackout,
-    /// The disk fills; later there is room again, and the hub is killed and started.
+    /// The hub's disk is full for a while; then space is freed and the hub is restarted.
     FillDisk,
 }
 
 impl Fault {
-    /// All kinds.
+    /// All kinds of faults.
     pub(crate) const ALL: [Self; 9] = [
         Self::KillHub,
         Self::KillFeeder,
@@ -41,7 +41,7 @@ impl Fault {
         Self::FillDisk,
     ];
 
-    /// How often it comes, in so many of the faults of one round.
+    /// How many times the fault occurs in one round of the schedule.
     const fn weight(self) -> usize {
         match self {
             Self::KillHub | Self::KillFeeder => 3,
@@ -50,7 +50,7 @@ impl Fault {
         }
     }
 
-    /// What is told of it.
+    /// Name of the fault in the report.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::KillHub => "hub killed",
@@ -66,24 +66,25 @@ impl Fault {
     }
 }
 
-/// A fault at its time.
+/// A fault and when to inject it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Planned {
-    /// Since the beginning.
+pub(crate) struct PlannedFault {
+    /// Time since the start of the run.
     pub(crate) at: Duration,
     pub(crate) fault: Fault,
-    /// How long it lasts, where it does.
+    /// Duration of a fault that has one.
     pub(crate) lasts: Duration,
 }
 
-/// Nothing happens before.
-const CALM_MS: u64 = 2_000;
+/// No fault is injected before this time, in milliseconds since the start.
+const START_MS: u64 = 2_000;
 
-/// The faults of a run. Every kind comes once in a round, which takes about half a minute.
-pub(crate) fn plan(seed: u64, length: Duration) -> Vec<Planned> {
+/// Plans the faults of a run, in rounds of about half a minute. Each kind occurs at least once in a
+/// round.
+pub(crate) fn plan(seed: u64, length: Duration) -> Vec<PlannedFault> {
     let mut random = Random::new(seed, u64::from_le_bytes(*b"schedule"));
     let mut planned = Vec::new();
-    let mut at = Duration::from_millis(CALM_MS);
+    let mut at = Duration::from_millis(START_MS);
     loop {
         let weighed =
             Fault::ALL.iter().flat_map(|fault| std::iter::repeat_n(*fault, fault.weight()));
@@ -95,7 +96,7 @@ pub(crate) fn plan(seed: u64, length: Duration) -> Vec<Planned> {
                 return planned;
             }
             let lasts = Duration::from_millis(random.within(100, 2_500));
-            planned.push(Planned { at, fault, lasts });
+            planned.push(PlannedFault { at, fault, lasts });
         }
     }
 }
@@ -105,16 +106,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_has_one_schedule_and_others_have_others() {
+    fn seed_determines_the_schedule() {
         let minute = Duration::from_mins(1);
         assert_eq!(plan(7, minute), plan(7, minute));
         assert_ne!(plan(7, minute), plan(8, minute));
         let longer = plan(7, minute * 2);
-        assert!(longer.starts_with(&plan(7, minute)), "a longer run begins in the same way");
+        assert!(longer.starts_with(&plan(7, minute)), "a longer run starts with the same faults");
     }
 
     #[test]
-    fn every_kind_of_fault_comes_within_a_minute() {
+    fn every_kind_of_fault_occurs_within_a_minute() {
         for seed in 0..100 {
             let mut kinds: Vec<Fault> =
                 plan(seed, Duration::from_mins(1)).iter().map(|planned| planned.fault).collect();
