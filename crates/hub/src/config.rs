@@ -43,11 +43,11 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 const LARGEST_TICK: ByteSize = ByteSize::bytes(TICK_BYTES_MAX as u64 + 4);
 
 settings! {
-    /// Settings of the hub. The defaults suit one machine; [`Config::check`] checks the range of each
-    /// setting and the relations between settings.
+    /// Settings of the hub. The defaults suit one machine; [`Config::check`] checks the range of
+    /// each setting and the relations between settings.
     ///
-    /// A name ends in `_max` if the setting is a limit at which the hub refuses, closes or waits. The
-    /// doc comments of the fields also are the text of `tickwire config`, of the flags of
+    /// A name ends in `_max` if the setting is a limit at which the hub refuses, closes or waits.
+    /// The doc comments of the fields also are the text of `tickwire config`, of the flags of
     /// `tickwire hub`, and of `docs/configuration.md`.
     #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
     #[serde(default, deny_unknown_fields)]
@@ -60,8 +60,8 @@ settings! {
 
             /// Threads that serve subscribers; 0 means one per core but one.
             ///
-            /// Each thread (a shard) owns an equal share of the sessions. The remaining core is left
-            /// to the router, the publishers and the kernel.
+            /// Each thread (a shard) owns an equal share of the sessions. The remaining core is
+            /// left to the router, the publishers and the kernel.
             shards: usize = 0, in 0..=256;
 
             /// Origins of web pages that may connect, in addition to the hub's own page: scheme and
@@ -79,8 +79,8 @@ settings! {
         }
 
         section "Access" {
-            /// File with the API keys that open the hub; `tickwire keys add` creates it. Without it,
-            /// clients need no key.
+            /// File with the API keys that open the hub; `tickwire keys add` creates it. Without
+            /// it, clients need no key.
             ///
             /// Changes of the file apply within two seconds, without a restart.
             keys: Option<PathBuf> = None, example "\"keys.toml\"";
@@ -91,8 +91,8 @@ settings! {
             /// other.
             open: bool = false;
 
-            /// Token that publishers may send in place of a key. Without `publish_token` and `keys`,
-            /// every client that reaches the hub may publish.
+            /// Token that publishers may send in place of a key. Without `publish_token` and
+            /// `keys`, every client that reaches the hub may publish.
             ///
             /// At least 8 visible ASCII characters. It is sent as `Authorization: Bearer TOKEN`.
             publish_token: Option<String> = None, example "\"change-this-token\"";
@@ -112,10 +112,10 @@ settings! {
             /// Views: additional names under which subscribers reach feeds, live or with a delay.
             ///
             /// Each view has a `feed` and optionally a `delay` of at most 7 days, which must be
-            /// shorter than the history (`log_age`, or `disk_age` with `data_dir`). The names `sip`,
-            /// `iex` and `delayed_sip` (15 minutes later) stand for the first feed unless they are
-            /// redefined here. There may be at most 7 different delays, that of `delayed_sip`
-            /// included; each takes a log in memory and two threads.
+            /// shorter than the history (`log_age`, or `disk_age` with `data_dir`). The names
+            /// `sip`, `iex` and `delayed_sip` (15 minutes later) stand for the first feed unless
+            /// they are redefined here. There may be at most 7 different delays, that of
+            /// `delayed_sip` included; each takes a log in memory and two threads.
             views: BTreeMap<String, ViewConfig> = BTreeMap::new(),
                 example "{ delayed = { feed = \"main\", delay = \"5m\" } }";
 
@@ -146,9 +146,9 @@ settings! {
         section "History in memory" {
             /// Memory for the log, the newest ticks from which all subscribers are served.
             ///
-            /// The oldest ticks are dropped when the log exceeds its size, its number of ticks or its
-            /// age. A tick takes about 520 bytes. Each delay of a view takes a log of its own of at
-            /// most this size.
+            /// The oldest ticks are dropped when the log exceeds its size, its number of ticks or
+            /// its age. A tick takes about 520 bytes. Each delay of a view takes a log of its own
+            /// of at most this size.
             log_size: ByteSize = ByteSize::mib(256), in ByteSize::mib(1)..=ByteSize::tib(1);
 
             /// Most ticks in the log.
@@ -164,8 +164,8 @@ settings! {
             /// survive restarts; without it, they end with the process.
             data_dir: Option<PathBuf> = None, example "\"/var/lib/tickwire\"";
 
-            /// When the log is forced to the disk, to survive a failure of the machine: `never`, once
-            /// a second (`1s`), or before publishers receive their acknowledgement (`ack`).
+            /// When the log is forced to the disk, to survive a failure of the machine: `never`,
+            /// once a second (`1s`), or before publishers receive their acknowledgement (`ack`).
             ///
             /// The log survives the end of the process in any case. Requires `data_dir`.
             fsync: Fsync = Fsync::EverySecond;
@@ -237,8 +237,8 @@ settings! {
             /// Most ticks in one message of a publisher. At most `ingest_ticks_max`.
             publish_ticks_max: usize = 16_384, in 1..=1 << 31;
 
-            /// Most ticks received from publishers and not yet numbered. Beyond it, publishers wait.
-            /// At most `log_ticks`.
+            /// Most ticks received from publishers and not yet numbered. Beyond it, publishers
+            /// wait. At most `log_ticks`.
             ingest_ticks_max: usize = 65_536, in 1..=1 << 31;
         }
 
@@ -249,8 +249,8 @@ settings! {
             /// At most `log_ticks`. A pending tick takes 4 bytes.
             backlog_ticks_max: usize = 500_000, in 1..=1 << 31;
 
-            /// Most ticks pending for all sessions together. Beyond it, the slowest sessions count as
-            /// slow. Each delay of views has this limit separately.
+            /// Most ticks pending for all sessions together. Beyond it, the slowest sessions count
+            /// as slow. Each delay of views has this limit separately.
             ///
             /// At least `backlog_ticks_max`.
             total_backlog_ticks_max: usize = 100_000_000, in 1..=1 << 36;

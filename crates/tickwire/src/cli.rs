@@ -34,7 +34,8 @@ pub(crate) enum Command {
     Healthcheck(healthcheck::Args),
 }
 
-/// Returns the description of the whole command line, for parsing and for everything generated from it.
+/// Returns the description of the whole command line, for parsing and for everything generated from
+/// it.
 pub(crate) fn command() -> clap::Command {
     Cli::command().mut_subcommands(|command| match command.get_name() {
         "hub" => hub::with_help_of_settings(command),

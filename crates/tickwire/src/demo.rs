@@ -53,8 +53,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let Args { listen, open, .. } = args;
     if !open && !listen.ip().to_canonical().is_loopback() {
         usage(&format!(
-            "--listen {listen}: other machines could read and publish there without a key; expected \
-             --open with it if that is intended, or a loopback address such as 127.0.0.1:8080"
+            "--listen {listen}: other machines could read and publish there without a key; \
+             expected --open with it if that is intended, or a loopback address such as \
+             127.0.0.1:8080"
         ));
     }
     hub::runtime()?.block_on(async {
@@ -78,12 +79,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 fn say_how_to_get_the_page() -> std::io::Result<()> {
     writeln!(
         std::io::stdout(),
-        "This build has no page. `cargo xtask demo` builds it and runs the demo again; it needs Node.js \
-         20.19 or later. `tickwire watch AAPL` shows prices on the terminal."
+        "This build has no page. `cargo xtask demo` builds it and runs the demo again; it needs \
+         Node.js 20.19 or later. `tickwire watch AAPL` shows prices on the terminal."
     )
 }
 
-/// Publishes the simulated market until it is cancelled. Cancels the demo if it ends for another reason.
+/// Publishes the simulated market until it is cancelled. Cancels the demo if it ends for another
+/// reason.
 async fn simulate(args: Args, hub: SocketAddr, cancel: CancellationToken) -> anyhow::Result<()> {
     let Args { symbols, rate, seed, .. } = args;
     let market = Simulator::new(SimConfig { symbols, rate, seed, ..SimConfig::default() });

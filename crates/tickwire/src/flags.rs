@@ -40,7 +40,8 @@ pub(crate) struct DeliveryArgs {
     /// Receive the newest tick of each symbol and channel instead of every tick
     #[arg(long)]
     latest: bool,
-    /// With --latest: most updates per second, 0.1 to 1000 [default: as fast as they can be received]
+    /// With --latest: most updates per second, 0.1 to 1000 [default: as fast as they can be
+    /// received]
     #[arg(long, value_name = "R", value_parser = max_rate, allow_negative_numbers = true)]
     max_rate: Option<MaxRate>,
 }
@@ -52,7 +53,7 @@ impl DeliveryArgs {
             Self { latest: true, max_rate } => Delivery::Latest { max_rate },
             Self { latest: false, max_rate: None } => Delivery::Every,
             Self { latest: false, max_rate: Some(rate) } => usage(&format!(
-                "--max-rate {rate}: allowed only with --latest; without it every tick is sent at once"
+                "--max-rate {rate}: allowed only with --latest, since otherwise every tick is sent"
             )),
         }
     }
@@ -95,8 +96,8 @@ pub(crate) fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
-/// Adds advice to an error of a connection: the hub does not run, its certificate is not trusted, or it
-/// does not speak TLS.
+/// Adds advice to an error of a connection: the hub does not run, its certificate is not trusted,
+/// or it does not speak TLS.
 pub(crate) fn hinted(error: anyhow::Error) -> anyhow::Error {
     let hint = error.chain().find_map(|cause| {
         let io = cause.downcast_ref::<std::io::Error>()?;
@@ -108,7 +109,7 @@ pub(crate) fn hinted(error: anyhow::Error) -> anyhow::Error {
                 Some("its certificate authority is not known here; add it with --tls-ca FILE")
             }
             rustls::Error::InvalidMessage(_) => {
-                Some("the server does not speak TLS there; without TLS the address begins with http:// or ws://")
+                Some("the server does not speak TLS there; try an address with http:// or ws://")
             }
             _ => None,
         }

@@ -29,8 +29,8 @@ Examples:
   tickwire hub --config tickwire.toml --log-format json
 
 Then open http://127.0.0.1:8080, or run `tickwire feed sim` and `tickwire watch AAPL`.
-Flags take precedence over environment variables, and those over the config file, which may set every
-limit: `tickwire config` prints one.")]
+Flags take precedence over environment variables, and those over the config file, which may set
+every limit: `tickwire config` prints one.")]
 pub(crate) struct Args {
     #[command(flatten)]
     settings: SettingFlags,

@@ -1,10 +1,10 @@
-//! Logs go to standard error, so that standard output stays for what a command is asked for.
+//! Logs, on standard error: standard output is for the results of a command.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
     /// Lines for people.
@@ -13,7 +13,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Begins logging. `TICKWIRE_LOG` chooses what is logged, such as `debug` or `tickwire_hub=debug`.
+/// Starts logging. `TICKWIRE_LOG` overrides the level: `debug`, or `tickwire_hub=debug` for a crate.
 pub(crate) fn begin(format: LogFormat, default_level: &str) {
     let filter = EnvFilter::try_from_env("TICKWIRE_LOG").unwrap_or_else(|_| default_level.into());
     let builder = tracing_subscriber::fmt()

@@ -1,7 +1,7 @@
 //! Generates `docs/configuration.md` and `docs/cli.md`, and fails when they are stale.
 //!
-//! `GOLDEN=write cargo test -p tickwire reference` updates the documents and then fails, so that the
-//! differences are reviewed before they are committed.
+//! `GOLDEN=write cargo test -p tickwire reference` updates the documents and then fails, so that
+//! the differences are reviewed before they are committed.
 
 mod cli;
 mod configuration;

@@ -1,16 +1,16 @@
-//! SIGINT and SIGTERM end every command cleanly; where that takes time, a second one ends it at once.
+//! Signals: the first SIGINT or SIGTERM ends a command cleanly, a second one at once.
 
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled on the first SIGINT or SIGTERM. Needs a tokio runtime with I/O.
+/// Returns a token that is cancelled on the next SIGINT or SIGTERM. Needs a tokio runtime with I/O.
 ///
 /// # Errors
-/// If the signal handlers cannot be installed.
+/// Fails if the signal handlers cannot be installed.
 pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let token = CancellationToken::new();
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let cancel = token.clone();
     tokio::spawn(async move {
         tokio::select! {
@@ -22,15 +22,16 @@ pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// From now on SIGINT and SIGTERM end the process at once, as a failure. Needs what [`on_signal`] needs.
+/// Makes the next SIGINT or SIGTERM end the process at once, with exit code 1. Needs a tokio runtime
+/// with I/O.
 ///
 /// # Errors
-/// If the signal handlers cannot be installed.
+/// Fails if the signal handlers cannot be installed.
 pub(crate) fn at_once_on_next_signal() -> std::io::Result<()> {
     let next = on_signal()?;
     tokio::spawn(async move {
         next.cancelled().await;
-        tracing::warn!("ended at once, as asked to by a second signal");
+        tracing::warn!("a second signal ended the process at once");
         std::process::exit(1);
     });
     Ok(())

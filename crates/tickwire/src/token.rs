@@ -1,22 +1,23 @@
-//! What a command shows to be let in.
+//! The key or token with which a command authenticates to a hub.
 
 use std::path::PathBuf;
 
 use crate::flags::usage;
 
-/// Flags about what a command shows to be let in.
+/// Flags for the key or token with which a command authenticates.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenArgs {
-    /// Key that the hub wants, or its publish token
+    /// Key for the hub, or its publish token
     #[arg(long, value_name = "ID:SECRET", env = "TICKWIRE_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// File with the key
+    /// File with the key or token
     #[arg(long, value_name = "FILE", env = "TICKWIRE_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 }
 
 impl TokenArgs {
-    /// The token, if there is one; one that is empty is none. A file that cannot be read ends the command.
+    /// Returns the token, or `None` if none is given or the given one is empty. Exits if both flags
+    /// are given or the file cannot be read.
     pub(crate) fn read(self) -> Option<String> {
         match (self.token.filter(|token| !token.is_empty()), self.token_file) {
             (token, None) => token,

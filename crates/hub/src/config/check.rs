@@ -116,8 +116,8 @@ impl Config {
         Err(ConfigError::setting("listen", self.listen, allowed))
     }
 
-    /// Checks the folder of the log on disk. Settings of that log without a folder are refused: they
-    /// would suggest that the log is on disk.
+    /// Checks the folder of the log on disk. Settings of that log without a folder are refused:
+    /// they would suggest that the log is on disk.
     fn check_disk(&self) -> Result<(), ConfigError> {
         if let Some(folder) = &self.data_dir {
             return match folder.as_os_str().is_empty() {

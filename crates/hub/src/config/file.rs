@@ -49,8 +49,8 @@ impl Config {
     }
 }
 
-/// Describes an error of the parser, with the setting it is in, but without its line, which could show
-/// a token.
+/// Describes an error of the parser, with the setting it is in, but without its line, which could
+/// show a token.
 fn fault(error: &toml::de::Error, table: Option<&DeTable<'_>>) -> Fault {
     let at = error.span().map_or(0, |span| span.start);
     let keys = table.into_iter().flat_map(DeTable::keys);
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn durations_sizes_and_views_are_read() {
         let config = Config::from_toml(
-            "ping_interval = \"500ms\"\nlog_size = \"2GiB\"\nviews.late = { feed = \"main\", delay = \"15m\" }",
+            "ping_interval = \"500ms\"\nlog_size = \"2GiB\"\n[views.late]\nfeed = \"main\"\ndelay = \"15m\"",
         )
         .unwrap();
         assert_eq!(config.ping_interval.as_millis(), 500);

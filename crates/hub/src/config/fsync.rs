@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// When records of the log on disk are forced to the disk (`fsync`), so that they survive a failure of
-/// the machine. They survive the end of the process in any case.
+/// When records of the log on disk are forced to the disk (`fsync`), so that they survive a failure
+/// of the machine. They survive the end of the process in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Fsync {
     /// Whenever the operating system decides.

@@ -7,7 +7,8 @@ use super::{Config, ConfigError};
 const OTHER_FILES: usize = 64;
 
 impl Config {
-    /// Lowers the defaults of `sessions_max` and `http_connections_max` to what the process may open.
+    /// Lowers the defaults of `sessions_max` and `http_connections_max` to what the process may
+    /// open.
     ///
     /// # Errors
     /// Fails if `sessions_max` was set and does not fit.
@@ -24,7 +25,7 @@ impl Config {
         }
         if self.sessions_max != default.sessions_max {
             let allowed = format!(
-                "the process may open {files} files (ulimit -n), which leaves room for {fits} sessions"
+                "the process may open {files} files (ulimit -n), enough for {fits} sessions"
             );
             return Err(ConfigError::setting("sessions_max", self.sessions_max, allowed));
         }

@@ -95,8 +95,8 @@ pub(super) fn check_at_most<T: Limit>(
     Err(ConfigError::setting(name, given.text(), allowed))
 }
 
-/// Declares [`Config`](super::Config): each field once, with its doc comment, its default, and where
-/// they exist its range of allowed values (`in`) and an example of a value (`example`).
+/// Declares [`Config`](super::Config): each field once, with its doc comment, its default, and
+/// where they exist its range of allowed values (`in`) and an example of a value (`example`).
 ///
 /// Generates the struct, its `Default`, `Config::settings` and `Config::check_ranges`.
 macro_rules! settings {

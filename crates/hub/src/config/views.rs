@@ -15,7 +15,8 @@ use crate::fanout::FeedId;
 pub struct ViewConfig {
     /// Name of the feed.
     pub feed: String,
-    /// How long after their receipt by the hub the ticks of the feed are sent; zero for a live view.
+    /// How long after their receipt by the hub the ticks of the feed are sent; zero for a live
+    /// view.
     #[serde(default, with = "duration")]
     pub delay: Duration,
 }
@@ -28,8 +29,8 @@ pub(crate) struct NamedView {
     pub(crate) delay: Duration,
 }
 
-/// Views of the first feed with their delays, named as clients of Alpaca's stream expect. The config
-/// may give these names another meaning.
+/// Views of the first feed with their delays, named as clients of Alpaca's stream expect. The
+/// config may give these names another meaning.
 const DEFAULT_VIEWS: [(&str, Duration); 3] = [
     ("sip", Duration::ZERO),
     ("iex", Duration::ZERO),
@@ -37,7 +38,8 @@ const DEFAULT_VIEWS: [(&str, Duration); 3] = [
 ];
 /// Longest delay of a view.
 const DELAY_MAX: Duration = Duration::from_secs(7 * 86_400);
-/// Most different delays of views, including the zero of live views: each takes a log and two threads.
+/// Most different delays of views, including the zero of live views: each takes a log and two
+/// threads.
 pub(crate) const TIMELINES_MAX: usize = 8;
 
 impl Config {
@@ -68,8 +70,8 @@ impl Config {
         let given = format!("{name} with a delay of {}", format_duration(delay));
         let kept = format_duration(kept);
         let allowed = format!(
-            "history goes back {setting} = {kept}, so expected less than that; raise it{alternative}, \
-             or give {name} another delay (--views {name}=FEED+DELAY)"
+            "history goes back {setting} = {kept}, so expected less than that; raise \
+             it{alternative}, or give {name} another delay (--views {name}=FEED+DELAY)"
         );
         Err(ConfigError::setting("views", given, allowed))
     }
@@ -77,8 +79,8 @@ impl Config {
     /// Returns every view: the feeds themselves, the configured views and the default ones.
     ///
     /// # Errors
-    /// Fails if the name of a view is not allowed or that of a feed, if its feed does not exist, if its
-    /// delay is too long, or if there are too many different delays.
+    /// Fails if the name of a view is not allowed or that of a feed, if its feed does not exist, if
+    /// its delay is too long, or if there are too many different delays.
     pub(crate) fn named_views(&self) -> Result<Vec<NamedView>, ConfigError> {
         let feeds = self.feeds()?;
         let mut views = BTreeMap::new();

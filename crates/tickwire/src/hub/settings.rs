@@ -9,8 +9,8 @@ use tickwire_hub::{ByteSize, Config, Fsync, Setting};
 use super::views::{View, view};
 use crate::flags::{duration, listen, usage};
 
-/// A flag for each setting that is changed often. Flag, environment variable and field are named like
-/// the setting, and [`with_help_of_settings`] takes the help of the flag from the setting.
+/// A flag for each setting that is changed often. Flag, environment variable and field are named
+/// like the setting, and [`with_help_of_settings`] takes the help of the flag from the setting.
 #[derive(Debug, clap::Args)]
 pub(super) struct SettingFlags {
     #[arg(long, value_name = "ADDR:PORT", env = "TICKWIRE_LISTEN", value_parser = listen)]
@@ -96,8 +96,8 @@ impl SettingFlags {
         set(&mut config.drain_duration, self.drain_duration);
     }
 
-    /// Exits if a flag about the log on disk is given without a folder for that log, even if its value
-    /// is the default, which [`Config::check`] cannot tell.
+    /// Exits if a flag about the log on disk is given without a folder for that log, even if its
+    /// value is the default, which [`Config::check`] cannot tell.
     fn require_data_dir(&self, config: &Config) {
         if self.data_dir.is_some() || config.data_dir.is_some() {
             return;
@@ -127,8 +127,8 @@ fn on_off(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Gives each flag that sets a setting the summary and the default of that setting as its help, under
-/// the heading of the setting's section.
+/// Gives each flag that sets a setting the summary and the default of that setting as its help,
+/// under the heading of the setting's section.
 pub(crate) fn with_help_of_settings(hub: clap::Command) -> clap::Command {
     let settings = Config::settings();
     hub.mut_args(|flag| {

@@ -10,8 +10,8 @@ use crate::cli;
 const HEAD: &str = "\
 # Command line
 
-Every command of `tickwire` with its arguments and flags, as `--help` shows them. The settings of the
-hub are explained in [configuration.md](configuration.md).
+Every command of `tickwire` with its arguments and flags, as `--help` shows them. The settings of
+the hub are explained in [configuration.md](configuration.md).
 
 ```
 tickwire demo                                     # a hub with a simulated market
@@ -19,8 +19,8 @@ tickwire watch AAPL MSFT                          # in another terminal
 ```
 
 Flags take precedence over environment variables. The exit code is 0 after success, 1 after a
-failure, and 2 after a usage error. Logs go to standard error; `TICKWIRE_LOG` chooses what is logged,
-such as `debug` or `tickwire_hub=debug`.
+failure, and 2 after a usage error. Logs go to standard error; `TICKWIRE_LOG` chooses what is
+logged, such as `debug` or `tickwire_hub=debug`.
 ";
 
 fn document() -> String {
@@ -111,7 +111,8 @@ fn sentence(text: &str) -> String {
     }
 }
 
-/// Writes what follows the flags in the help: indented lines as code, everything else as paragraphs.
+/// Writes what follows the flags in the help: indented lines as code, everything else as
+/// paragraphs.
 fn after_help(text: &str, out: &mut String) -> fmt::Result {
     let lines: Vec<_> = text.lines().collect();
     for block in lines.chunk_by(|a, b| a.starts_with("  ") == b.starts_with("  ")) {

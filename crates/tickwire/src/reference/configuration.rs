@@ -55,9 +55,9 @@ environment variable.
 | list | `["main", "crypto"]` | `main,crypto` |
 | boolean | `true`, `false` | `on`, `off`; `--open` takes no value |
 
-Durations and sizes always have a unit. A setting that does not exist, a value of the wrong type, and
-a value outside of its range are errors: the hub does not start, and says what is allowed. A name
-ends in `_max` if the setting is a limit at which the hub refuses, closes or waits.
+Durations and sizes always have a unit. A setting that does not exist, a value of the wrong type,
+and a value outside of its range are errors: the hub does not start, and says what is allowed. A
+name ends in `_max` if the setting is a limit at which the hub refuses, closes or waits.
 "#;
 
 fn document() -> String {
