@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{config, demo, feed, healthcheck, hub, keys, load, watch};
+use crate::{completions, config, demo, feed, healthcheck, hub, keys, load, watch};
 
 /// Self-hosted stock-ticker pub/sub: feeds publish, browsers and bots subscribe.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Keys(keys::Args),
     /// Prints a config file for the hub with every setting and its default
     Config(config::Args),
+    /// Prints the completion script of a shell
+    Completions(completions::Args),
     /// Fails unless a hub is ready: a health check for containers, which have no curl
     #[command(hide = true)]
     Healthcheck(healthcheck::Args),

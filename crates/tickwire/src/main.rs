@@ -2,6 +2,7 @@
 //! library crate.
 
 mod cli;
+mod completions;
 mod config;
 mod demo;
 mod feed;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Config(args) => config::run(&args),
+        Command::Completions(args) => completions::run(&args),
         Command::Healthcheck(args) => healthcheck::run(args),
     };
     match result {

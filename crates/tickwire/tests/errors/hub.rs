@@ -1,4 +1,4 @@
-//! Mistakes in the settings of `tickwire hub`.
+//! Mistakes in the settings of `tickwire hub`, and the commands that describe its flags.
 
 use super::{assert_refused, run};
 
@@ -33,6 +33,18 @@ fn flag_out_of_range_is_named_with_what_is_allowed() {
     assert_refused("hub", &["--log-size", "1024"], 2, &["--log-size", "such as 64KiB, 512MiB"]);
     assert_refused("hub", &["--drain-duration", "5"], 2, &["--drain-duration", "such as 500ms"]);
     assert_refused("hub", &["--disk-age", "7d"], 2, &["--disk-age", "--data-dir"]);
+}
+
+#[test]
+fn completions_of_every_shell_know_commands_and_flags() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run("completions", &[shell]);
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in ["watch", "disk-size"] {
+            assert!(script.contains(word), "{shell} does not complete {word}");
+        }
+    }
+    assert_refused("completions", &["csh"], 2, &["csh", "bash", "zsh", "fish"]);
 }
 
 #[test]

@@ -1,0 +1,28 @@
+//! `tickwire completions`: completion scripts for shells.
+
+use std::io::Write;
+
+use clap_complete::Shell;
+
+use crate::cli;
+
+/// Flags of `tickwire completions`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  source <(tickwire completions bash)                                      in ~/.bashrc
+  tickwire completions zsh > ~/.zfunc/_tickwire                            with ~/.zfunc in $fpath
+  tickwire completions fish > ~/.config/fish/completions/tickwire.fish")]
+pub(crate) struct Args {
+    /// Shell to complete for
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+/// Prints the completion script of a shell.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut cli::command(), "tickwire", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(())
+}
