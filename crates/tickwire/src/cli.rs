@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{completions, config, demo, feed, healthcheck, hub, keys, load, watch};
+use crate::{completions, config, demo, feed, healthcheck, hub, keys, load, man, watch};
 
 /// Self-hosted stock-ticker pub/sub: feeds publish, browsers and bots subscribe.
 #[derive(Debug, Parser)]
@@ -31,6 +31,9 @@ pub(crate) enum Command {
     Config(config::Args),
     /// Prints the completion script of a shell
     Completions(completions::Args),
+    /// Prints the man page of `tickwire`, or writes those of all commands to a folder
+    #[command(hide = true)]
+    Man(man::Args),
     /// Fails unless a hub is ready: a health check for containers, which have no curl
     #[command(hide = true)]
     Healthcheck(healthcheck::Args),

@@ -12,6 +12,7 @@ mod hub;
 mod keys;
 mod load;
 mod logging;
+mod man;
 #[cfg(test)]
 mod reference;
 mod shutdown;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Keys(args) => keys::run(args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Healthcheck(args) => healthcheck::run(args),
     };
     match result {

@@ -48,6 +48,19 @@ fn completions_of_every_shell_know_commands_and_flags() {
 }
 
 #[test]
+fn man_pages_are_written_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run("man", &[folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    for page in ["tickwire.1", "tickwire-hub.1", "tickwire-feed-sim.1"] {
+        let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(".SH SYNOPSIS"), "{page}");
+    }
+    let page = String::from_utf8(run("man", &[]).stdout).unwrap();
+    assert!(page.contains(".TH tickwire 1"), "{page}");
+}
+
+#[test]
 fn printed_config_file_has_every_setting_commented_out() {
     let output = run("config", &[]);
     assert!(output.status.success());
