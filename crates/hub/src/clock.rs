@@ -1,21 +1,23 @@
-//! The hub's only view of the clocks.
+//! The only access to the system's clocks.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
 use tickwire_protocol::UnixNanos;
 
-/// Time of day, for receive times and for people: the wall clock as it was when first asked, gone on
-/// by the monotonic clock. Somebody who sets the wall clock must not make a session late, or stop its
-/// ageing.
+/// Returns the time of day, for receive times and for display.
+///
+/// The wall clock is read once, at the first call. Later times are that reading plus elapsed
+/// monotonic time: setting the wall clock must not make a session count as late, or stop its backlog
+/// from ageing.
 #[expect(clippy::disallowed_methods, reason = "the driver's one reading of the wall clock")]
 pub(crate) fn wall() -> UnixNanos {
     static START: OnceLock<(Instant, UnixNanos)> = OnceLock::new();
-    let (began, at) = START.get_or_init(|| (monotonic(), SystemTime::now().into()));
-    *at + began.elapsed()
+    let (started, started_at) = START.get_or_init(|| (monotonic(), SystemTime::now().into()));
+    *started_at + started.elapsed()
 }
 
-/// Monotonic time, for timers.
+/// Returns monotonic time, for timers.
 #[expect(clippy::disallowed_methods, reason = "the driver's one reading of the monotonic clock")]
 pub(crate) fn monotonic() -> Instant {
     Instant::now()

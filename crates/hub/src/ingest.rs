@@ -1,4 +1,4 @@
-//! How ticks enter the hub: publisher sessions and the router that numbers every tick.
+//! How ticks enter the hub: publisher sessions, and the router that numbers every tick.
 
 pub(crate) mod handle;
 pub(crate) mod message;

@@ -1,7 +1,9 @@
-//! The Tickwire server: publishers hand ticks to a router, which numbers them and appends them to a
-//! shared log; shards follow the log and write to their subscribers.
+//! The Tickwire hub: receives ticks from publishers and delivers them to subscribers over WebSocket.
 //!
-//! [`Hub::start`] runs it inside a program; `tickwire hub` is a thin shell around that.
+//! Publishers send ticks to the router, which numbers them and appends them to a shared log. Shards
+//! read the log and write to the sockets of their subscribers.
+//!
+//! [`Hub::start`] starts a hub inside a program. The command `tickwire hub` is a thin shell around it.
 
 mod access;
 pub mod bars;

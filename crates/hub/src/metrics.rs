@@ -1,5 +1,7 @@
-//! What the hub counts. Every value has one writer, which adds without contention; `/metrics` sums up
-//! at scrape time.
+//! Counters and gauges of the hub.
+//!
+//! Each shard writes metrics of its own, without contention. `/metrics` adds them up when it is
+//! scraped.
 
 mod buckets;
 
@@ -10,11 +12,11 @@ pub(crate) use buckets::{Buckets, Summed};
 use crate::bars::Skipped;
 use crate::fanout::{CloseReason, Stats};
 
-/// A number that many may read.
+/// A counter or gauge.
 #[derive(Debug, Default)]
-pub(crate) struct Cell(AtomicU64);
+pub(crate) struct Metric(AtomicU64);
 
-impl Cell {
+impl Metric {
     pub(crate) fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
@@ -32,28 +34,28 @@ impl Cell {
     }
 }
 
-/// What one shard counts.
+/// Metrics of one shard.
 #[derive(Debug)]
 pub(crate) struct ShardMetrics {
-    /// Sessions there are, as the shard last counted.
-    pub(crate) sessions: Cell,
-    /// Sessions handed to the shard minus those it has ended.
-    pub(crate) assigned: Cell,
-    pub(crate) subscriptions: Cell,
-    pub(crate) ticks_delivered: Cell,
-    pub(crate) ticks_conflated: Cell,
-    pub(crate) degraded: Cell,
-    pub(crate) catching_up: Cell,
-    pub(crate) resumed_all: Cell,
-    pub(crate) resumed_gap: Cell,
-    pub(crate) resumed_epoch: Cell,
-    pub(crate) replays: Cell,
-    pub(crate) bytes: Cell,
-    pub(crate) frames: Cell,
-    pub(crate) backlog_ticks: Cell,
-    pub(crate) fell_out: Cell,
-    pub(crate) closes: [Cell; CloseReason::ALL.len()],
-    pub(crate) refused_commands: Cell,
+    /// Open sessions, as of the shard's last turn.
+    pub(crate) sessions: Metric,
+    /// Sessions assigned to the shard and not ended yet, whether or not it has accepted them.
+    pub(crate) assigned: Metric,
+    pub(crate) subscriptions: Metric,
+    pub(crate) ticks_delivered: Metric,
+    pub(crate) ticks_conflated: Metric,
+    pub(crate) degraded: Metric,
+    pub(crate) catching_up: Metric,
+    pub(crate) resumed_all: Metric,
+    pub(crate) resumed_gap: Metric,
+    pub(crate) resumed_epoch: Metric,
+    pub(crate) replays: Metric,
+    pub(crate) bytes: Metric,
+    pub(crate) frames: Metric,
+    pub(crate) backlog_ticks: Metric,
+    pub(crate) fell_out: Metric,
+    pub(crate) closes: [Metric; CloseReason::ALL.len()],
+    pub(crate) refused_commands: Metric,
     pub(crate) ticks_per_write: Buckets,
     pub(crate) turn_seconds: Buckets,
 }
@@ -61,29 +63,29 @@ pub(crate) struct ShardMetrics {
 impl ShardMetrics {
     pub(crate) fn new() -> Self {
         Self {
-            sessions: Cell::default(),
-            assigned: Cell::default(),
-            subscriptions: Cell::default(),
-            ticks_delivered: Cell::default(),
-            ticks_conflated: Cell::default(),
-            degraded: Cell::default(),
-            catching_up: Cell::default(),
-            resumed_all: Cell::default(),
-            resumed_gap: Cell::default(),
-            resumed_epoch: Cell::default(),
-            replays: Cell::default(),
-            bytes: Cell::default(),
-            frames: Cell::default(),
-            backlog_ticks: Cell::default(),
-            fell_out: Cell::default(),
+            sessions: Metric::default(),
+            assigned: Metric::default(),
+            subscriptions: Metric::default(),
+            ticks_delivered: Metric::default(),
+            ticks_conflated: Metric::default(),
+            degraded: Metric::default(),
+            catching_up: Metric::default(),
+            resumed_all: Metric::default(),
+            resumed_gap: Metric::default(),
+            resumed_epoch: Metric::default(),
+            replays: Metric::default(),
+            bytes: Metric::default(),
+            frames: Metric::default(),
+            backlog_ticks: Metric::default(),
+            fell_out: Metric::default(),
             closes: Default::default(),
-            refused_commands: Cell::default(),
+            refused_commands: Metric::default(),
             ticks_per_write: Buckets::new(TICKS_PER_WRITE),
             turn_seconds: Buckets::new(TURN_SECONDS),
         }
     }
 
-    /// Publishes what the core has counted.
+    /// Publishes the counters of the core.
     pub(crate) fn publish(&self, stats: &Stats) {
         self.subscriptions.set(stats.subscriptions as u64);
         self.ticks_delivered.set(stats.ticks_delivered);
@@ -99,22 +101,22 @@ impl ShardMetrics {
     }
 }
 
-/// Why input was refused.
+/// Why the hub refused input; a label of the metric `tickwire_refused`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// A publisher's message that cannot be read.
+    /// A publisher's message that cannot be decoded.
     Syntax,
     /// A message larger than the limit.
     TooBig,
-    /// A tick of a topic beyond the limit.
+    /// A tick that would exceed the limit of topics.
     TopicLimit,
-    /// A missing or wrong token.
+    /// A missing or wrong key or token, or one without the required rights.
     Token,
-    /// A page of another origin.
+    /// A web page whose origin is not allowed.
     Origin,
-    /// Too many sessions.
+    /// A limit of sessions, publishers or connections, or a hub that is shutting down.
     SessionLimit,
-    /// A request that is no WebSocket upgrade, or names no feed there is.
+    /// A request that is not a WebSocket upgrade, names an unknown feed, or takes too long.
     Handshake,
 }
 
@@ -142,44 +144,46 @@ impl Refused {
     }
 }
 
-/// What the router and the HTTP front count.
+/// Metrics of the router, the publishers and the HTTP front.
 #[derive(Debug)]
 pub(crate) struct HubMetrics {
-    pub(crate) ticks_in: Cell,
-    pub(crate) topics: Cell,
-    pub(crate) publishers: Cell,
-    pub(crate) publisher_bytes: Cell,
-    pub(crate) refused: [Cell; Refused::ALL.len()],
-    pub(crate) bars: Cell,
-    pub(crate) bars_kept_bytes: Cell,
-    pub(crate) bars_earlier_day: Cell,
-    pub(crate) bars_ahead: Cell,
-    pub(crate) bars_unmatched: Cell,
+    pub(crate) ticks_in: Metric,
+    pub(crate) topics: Metric,
+    pub(crate) publishers: Metric,
+    pub(crate) publisher_bytes: Metric,
+    pub(crate) refused: [Metric; Refused::ALL.len()],
+    pub(crate) bars: Metric,
+    pub(crate) bars_kept_bytes: Metric,
+    pub(crate) bars_earlier_day: Metric,
+    pub(crate) bars_ahead: Metric,
+    pub(crate) bars_unmatched: Metric,
     pub(crate) router_turn_seconds: Buckets,
 }
 
 impl HubMetrics {
     pub(crate) fn new() -> Self {
         Self {
-            ticks_in: Cell::default(),
-            topics: Cell::default(),
-            publishers: Cell::default(),
-            publisher_bytes: Cell::default(),
+            ticks_in: Metric::default(),
+            topics: Metric::default(),
+            publishers: Metric::default(),
+            publisher_bytes: Metric::default(),
             refused: Default::default(),
-            bars: Cell::default(),
-            bars_kept_bytes: Cell::default(),
-            bars_earlier_day: Cell::default(),
-            bars_ahead: Cell::default(),
-            bars_unmatched: Cell::default(),
+            bars: Metric::default(),
+            bars_kept_bytes: Metric::default(),
+            bars_earlier_day: Metric::default(),
+            bars_ahead: Metric::default(),
+            bars_unmatched: Metric::default(),
             router_turn_seconds: Buckets::new(TURN_SECONDS),
         }
     }
 
+    /// Counts refused input.
     pub(crate) fn refuse(&self, why: Refused, count: u64) {
         self.refused[why as usize].add(count);
     }
 
-    pub(crate) fn bars_skipped(&self, skipped: Skipped) {
+    /// Publishes the numbers of trades that bars had to leave out.
+    pub(crate) fn set_bars_skipped(&self, skipped: Skipped) {
         self.bars_earlier_day.set(skipped.earlier_day);
         self.bars_ahead.set(skipped.ahead);
         self.bars_unmatched.set(skipped.unmatched);

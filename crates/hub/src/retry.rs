@@ -1,28 +1,29 @@
-//! How the hub takes its leave: over what time it closes sessions, and when it tells them to be back.
+//! How long clients have to wait before they reconnect to a hub that shuts down.
 //!
-//! Sessions are closed one after the other over `drain_duration`, which is *the drain*. Each is told to
-//! come back when the drain is over and the hub has had [`RESTART`] to start again, and as much later
-//! as it was closed after the drain's beginning. That makes the same wait for all; so clients come
-//! back in the order and at the pace in which they were sent away, and none before there is a hub.
+//! At shutdown the hub closes its sessions one after the other, over a time called the *drain*. The
+//! close frame of each session asks the client to wait for one whole drain plus [`RESTART_TIME`].
+//! Since all clients wait equally long, they return in the order and at the pace in which they were
+//! closed, and none returns before the hub has had time to restart.
 
 use std::time::Duration;
 
 use crate::fanout::CloseReason;
 
-/// What the hub's end behind the drain, and its start, may take.
-const RESTART: Duration = Duration::from_secs(1);
+/// Time that the hub may take to stop after the drain, and to start again.
+const RESTART_TIME: Duration = Duration::from_secs(1);
 
-/// How long a session that is closed now should stay away.
+/// Returns the reconnect delay for a session that is closed during a drain of this duration.
 pub(crate) const fn session_retry_delay(drain: Duration) -> Duration {
-    drain.saturating_add(RESTART)
+    drain.saturating_add(RESTART_TIME)
 }
 
-/// How long a publisher that is closed now should stay away: it is closed when the drain is over.
+/// Returns the reconnect delay for a publisher. Publishers are closed after the drain, so they wait
+/// for the restart only.
 pub(crate) const fn publisher_retry_delay() -> Duration {
-    RESTART
+    RESTART_TIME
 }
 
-/// Text of the close frame that ends somebody because the hub goes away.
+/// Returns the reason in the close frame of a client that is closed because the hub shuts down.
 pub(crate) fn close_text(retry: Duration) -> String {
     format!("{} retry_ms={}", CloseReason::Shutdown.label(), retry.as_millis())
 }

@@ -225,7 +225,7 @@ fn spawn_tasks(state: &HubState, listener: TcpListener) {
         let (lister, timeline) = (state.topic_lister.clone(), timeline.clone());
         lifecycle.spawn(sample_rates(lister, id, timeline, closing.clone()));
     }
-    if let Some(feed) = feeds.own() {
+    if let Some(feed) = feeds.test_feed() {
         lifecycle.spawn(test_feed::run(ingest.clone(), feed, closing.clone()));
     }
     lifecycle.spawn(keys::follow(state.keys.clone(), state.views.clone(), closing.clone()));

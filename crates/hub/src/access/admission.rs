@@ -1,4 +1,4 @@
-//! Who may come in: limits of sessions, and origins.
+//! Limits on sessions and connections, and the check of a page's origin.
 
 mod connection_limiter;
 
@@ -11,13 +11,13 @@ use tokio::sync::Notify;
 use crate::config::Config;
 pub(crate) use connection_limiter::{ConnectionLimiter, LimitReached, client_prefix};
 
-/// Counts sessions, in all and by machine.
+/// Limits the subscriber sessions of the hub, in total and per client address.
 #[derive(Debug)]
 pub(crate) struct SessionLimiter {
     counts: Mutex<Counts>,
     max: usize,
     per_address_max: usize,
-    /// Told when the last session has gone.
+    /// Notified when the last session has ended.
     none_left: Notify,
 }
 
@@ -27,63 +27,75 @@ struct Counts {
     by_client: ConnectionLimiter,
 }
 
-/// One session's place; given back when dropped.
+/// The right to one session. Dropping it makes room for another session.
 #[derive(Debug)]
 pub(crate) struct SessionPermit {
-    sessions: Arc<SessionLimiter>,
+    limiter: Arc<SessionLimiter>,
     address: IpAddr,
 }
 
 impl SessionLimiter {
+    /// Creates a limiter with the limits of the configuration.
     pub(crate) fn new(config: &Config) -> Arc<Self> {
-        let (max, per_address_max) = (config.sessions_max, config.sessions_per_address_max);
-        let counts =
-            Mutex::new(Counts { total: 0, by_client: ConnectionLimiter::new(per_address_max) });
-        let none_left = Notify::new();
-        Arc::new(Self { counts, max, per_address_max, none_left })
+        let per_address_max = config.sessions_per_address_max;
+        let by_client = ConnectionLimiter::new(per_address_max);
+        Arc::new(Self {
+            counts: Mutex::new(Counts { total: 0, by_client }),
+            max: config.sessions_max,
+            per_address_max,
+            none_left: Notify::new(),
+        })
     }
 
-    /// A place for a session from an address, or which limit is reached.
+    /// Admits a session from an address.
+    ///
+    /// # Errors
+    /// Names the limit that is reached.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<SessionPermit, String> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.total >= self.max {
-            return Err(format!("the hub has {} sessions, as many as it may", self.max));
+            return Err(format!("the hub has {} sessions, the most allowed", self.max));
         }
         let address = address.to_canonical();
-        counts.by_client.enter(address).map_err(|LimitReached| {
-            format!("{address} has {} sessions, as many as it may", self.per_address_max)
+        counts.by_client.admit(address).map_err(|LimitReached| {
+            format!("{address} has {} sessions, the most allowed", self.per_address_max)
         })?;
         counts.total += 1;
-        Ok(SessionPermit { sessions: self.clone(), address })
+        Ok(SessionPermit { limiter: self.clone(), address })
     }
 
-    /// Waits until there is no session.
+    /// Waits until no session is left.
     pub(crate) async fn none_left(&self) {
-        let gone = self.none_left.notified(); // before looking: it may go meanwhile
+        let ended = self.none_left.notified(); // before the check: the last one may end meanwhile
         let total = self.counts.lock().unwrap_or_else(PoisonError::into_inner).total;
         if total > 0 {
-            gone.await;
+            ended.await;
         }
     }
 }
 
 impl Drop for SessionPermit {
     fn drop(&mut self) {
-        let mut counts = self.sessions.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.limiter.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
         if counts.total == 0 {
-            self.sessions.none_left.notify_waiters();
+            self.limiter.none_left.notify_waiters();
         }
-        counts.by_client.leave(self.address);
+        counts.by_client.release(self.address);
     }
 }
 
-/// Whether a request may come from the page it comes from. Programs send no `Origin`; a browser
-/// always does, so that no website can read or publish through somebody's loopback hub.
+/// Checks whether the web page that sends a request may use the hub.
 ///
-/// The hub's own page is known by an origin equal to `Host`. A name in `Host` proves nothing, since a
-/// website can let its own name point at loopback (DNS rebinding): names other than localhost have to
-/// be allowed by configuration, addresses do not.
+/// Programs send no `Origin` and pass. Browsers always send one with a WebSocket handshake or a POST,
+/// so that no other website can read from, or publish to, a hub on the visitor's own machine.
+///
+/// The hub's own page has an origin equal to `Host`. A host name proves nothing, though: a website can
+/// let its own name resolve to a loopback address (DNS rebinding). The hub's page therefore passes
+/// under an IP address or `localhost`; other names have to be in `allowed`.
+///
+/// # Errors
+/// Names the origin, and how to allow it.
 pub(crate) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> Result<(), String> {
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or("(not text)");
@@ -95,12 +107,13 @@ pub(crate) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> Result<
     if authority == Some(host) && is_address_or_localhost(host) {
         return Ok(());
     }
-    let shown: String = origin.chars().take(100).collect();
+    let origin: String = origin.chars().take(100).collect();
     Err(format!(
-        "origin {shown} is not allowed; the hub's operator can allow it with --allow-origins"
+        "origin {origin} is not allowed; the hub's operator can allow it with --allow-origins"
     ))
 }
 
+/// Returns whether a `Host` header names an IP address or `localhost`, with or without a port.
 pub(crate) fn is_address_or_localhost(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
@@ -119,12 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_hubs_own_page_and_allowed_origins_may_connect() {
+    fn only_the_hubs_own_page_and_allowed_origins_pass() {
         let check = |origin: &str, host: &str| {
             let allowed = ["https://shop.example".to_owned()];
             origin_allowed(&headers(&[("origin", origin), ("host", host)]), &allowed).is_ok()
         };
-        assert!(origin_allowed(&headers(&[("host", "h")]), &[]).is_ok(), "programs send none");
+        assert!(origin_allowed(&headers(&[("host", "h")]), &[]).is_ok(), "programs send no origin");
         assert!(check("http://127.0.0.1:8080", "127.0.0.1:8080"));
         assert!(check("http://localhost:8080", "localhost:8080"));
         assert!(check("http://[::1]:8080", "[::1]:8080"));
@@ -137,15 +150,15 @@ mod tests {
     }
 
     #[test]
-    fn places_are_limited_by_address_but_not_on_loopback_and_are_given_back() {
+    fn sessions_are_limited_by_address_except_on_loopback() {
         let config = Config { sessions_max: 3, sessions_per_address_max: 1, ..Config::default() };
-        let sessions = SessionLimiter::new(&config);
+        let limiter = SessionLimiter::new(&config);
         let (near, far) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([192, 0, 2, 1]));
-        let first = sessions.admit(far).unwrap();
-        assert!(sessions.admit(far).is_err());
-        let _near = [sessions.admit(near).unwrap(), sessions.admit(near).unwrap()];
-        assert!(sessions.admit(near).unwrap_err().contains('3'));
+        let first = limiter.admit(far).unwrap();
+        assert!(limiter.admit(far).is_err());
+        let _near = [limiter.admit(near).unwrap(), limiter.admit(near).unwrap()];
+        assert!(limiter.admit(near).unwrap_err().contains('3'));
         drop(first);
-        assert!(sessions.admit(far).is_ok());
+        assert!(limiter.admit(far).is_ok());
     }
 }

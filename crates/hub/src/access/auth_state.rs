@@ -1,42 +1,43 @@
-//! Who a session is: what it may do, or until when it has to say.
+//! Authentication state of a session.
 
 use std::time::{Duration, Instant};
 
 use crate::access::keys::{Grant, KeySession};
 use crate::fanout::CloseReason;
 
-/// Commands of a session that has shown no key that are refused before it is closed.
+/// Refused commands after which a session that has presented no key is closed.
 const REFUSED_MAX: u32 = 16;
-/// How long a session may try to be let in while its key has as many sessions as it may.
-const FULL_TIME_MAX: Duration = Duration::from_secs(60);
+/// Longest time that a session may keep trying while its key is at its session limit.
+const AT_LIMIT_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Where a session stands with its key.
+/// How far a session has authenticated.
 #[derive(Debug)]
 pub(crate) enum AuthState {
-    /// It has to show a key until then; so many other commands have been refused.
+    /// The session has to present a key by the deadline `until`. `refused` counts its other commands,
+    /// which are refused meanwhile.
     AwaitingKey { until: Instant, refused: u32 },
-    /// It has shown a right one, which has as many sessions as it may, and may try again until then;
-    /// `given_up` is when it may not any more.
-    AtLimit { until: Instant, given_up: Instant },
-    /// It is out, and is told so then. Until then it is not heard: there are clients that come again at once,
-    /// and they are not to come often.
-    Rejected { told: Instant, reason: CloseReason, detail: Option<String> },
-    /// It may read, and has a place among the sessions of its key or of those who need none; `shown` says
-    /// whether it has shown one.
-    Authenticated { grant: Grant, place: KeySession, shown: bool },
+    /// The session has presented a valid key that is at its session limit. It may try again by the
+    /// deadline `until`, and each attempt extends that to `last_deadline` at most.
+    AtLimit { until: Instant, last_deadline: Instant },
+    /// The session is rejected. It is sent the error and closed at `close_at`; its input is ignored
+    /// until then. The wait slows down clients that reconnect at once.
+    Rejected { close_at: Instant, reason: CloseReason, detail: Option<String> },
+    /// The session may subscribe. `key_session` registers it with its key, or with the sessions that
+    /// need none; `has_key` says whether it has presented a key.
+    Authenticated { grant: Grant, key_session: KeySession, has_key: bool },
 }
 
 impl AuthState {
-    /// When something happens unless the session does something before.
+    /// Returns when the session is closed unless it authenticates before; `None` once it has.
     pub(crate) const fn deadline(&self) -> Option<Instant> {
         match self {
             Self::AwaitingKey { until, .. } | Self::AtLimit { until, .. } => Some(*until),
-            Self::Rejected { told, .. } => Some(*told),
+            Self::Rejected { close_at, .. } => Some(*close_at),
             Self::Authenticated { .. } => None,
         }
     }
 
-    /// What the session may do, once it is in.
+    /// Returns the rights of the session, once it has authenticated.
     pub(crate) const fn grant(&self) -> Option<&Grant> {
         match self {
             Self::Authenticated { grant, .. } => Some(grant),
@@ -44,21 +45,22 @@ impl AuthState {
         }
     }
 
-    /// Another command than that was refused. `true` if it is to be heard no longer: whoever waits for a key does not
-    /// ask so often.
-    pub(crate) const fn refused_command(&mut self) -> bool {
+    /// Counts a command refused because the session has presented no key. Returns whether the session
+    /// has to be closed for it.
+    pub(crate) const fn count_refused(&mut self) -> bool {
         let Self::AwaitingKey { refused, .. } = self else { return false };
         *refused += 1;
         *refused >= REFUSED_MAX
     }
 
-    /// The key has no place left: those who are not in yet get more time, up to a minute in all.
-    pub(crate) fn refused_for_now(&mut self, now: Instant, more: Duration) {
-        let given_up = match self {
-            Self::AwaitingKey { .. } => now + FULL_TIME_MAX,
-            Self::AtLimit { given_up, .. } => *given_up,
+    /// Notes that the key is at its session limit. The session gets `more` time to try again, and at
+    /// most [`AT_LIMIT_TIME_MAX`] in total.
+    pub(crate) fn set_at_limit(&mut self, now: Instant, more: Duration) {
+        let last_deadline = match self {
+            Self::AwaitingKey { .. } => now + AT_LIMIT_TIME_MAX,
+            Self::AtLimit { last_deadline, .. } => *last_deadline,
             Self::Rejected { .. } | Self::Authenticated { .. } => return,
         };
-        *self = Self::AtLimit { until: given_up.min(now + more), given_up };
+        *self = Self::AtLimit { until: last_deadline.min(now + more), last_deadline };
     }
 }

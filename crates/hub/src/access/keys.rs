@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::config::Config;
 use crate::fanout::CloseReason;
-use crate::metrics::Cell;
+use crate::metrics::Metric;
 pub(crate) use credentials::{presented_credentials, user_agent};
 pub use edit::KeysEditor;
 pub use file::{Anonymous, Key, KeyList, KeysError, WhenFull, check_id, check_name};
@@ -61,7 +61,7 @@ pub(crate) struct Keys {
     /// Number of sessions that were told to close.
     closed_sessions: Arc<AtomicU64>,
     /// How often the keys file could not be read or had an error.
-    file_errors: Cell,
+    file_errors: Metric,
 }
 
 /// A token of the command line.
@@ -79,9 +79,9 @@ impl std::fmt::Debug for Token {
 /// Logins by result.
 #[derive(Debug, Default)]
 struct Logins {
-    right: Cell,
-    wrong: Cell,
-    full: Cell,
+    right: Metric,
+    wrong: Metric,
+    full: Metric,
 }
 
 /// The credentials are wrong.
@@ -157,7 +157,7 @@ impl Keys {
             throttle: Mutex::default(),
             logins: Logins::default(),
             closed_sessions: Arc::default(),
-            file_errors: Cell::default(),
+            file_errors: Metric::default(),
         };
         keys.lock().apply(list.unwrap_or_default());
         Ok(Arc::new(keys))

@@ -1,51 +1,57 @@
-//! Lines of the log about sessions that are refused.
+//! Log lines about refused sessions and commands.
 //!
-//! Most clients show little of what they are told: without these nobody sees why one of them gets nothing.
-//! Clients that are refused come again and again, so only so many lines are written in a time.
+//! Most client programs hide the errors that the hub sends them. Without these lines an operator
+//! could not see why a client receives nothing. Refused clients tend to retry without end, so the
+//! number of lines is limited.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lines in [`WITHIN`] at the most.
+/// Most lines written per [`WINDOW`].
 const LINES_MAX: u32 = 20;
-const WITHIN: Duration = Duration::from_secs(10);
+const WINDOW: Duration = Duration::from_secs(10);
 
-/// How many lines there were lately. One for the process, as the log is.
+/// One limit for the whole process, since the process has one log.
 static RATE_LIMIT: Mutex<LogRateLimit> =
-    Mutex::new(LogRateLimit { since: None, lines: 0, left_out: 0 });
+    Mutex::new(LogRateLimit { window_start: None, lines: 0, suppressed: 0 });
 
+/// Limits the rate of log lines, in windows of fixed length.
 #[derive(Debug)]
 struct LogRateLimit {
-    since: Option<Instant>,
+    window_start: Option<Instant>,
+    /// Lines written in this window.
     lines: u32,
-    left_out: u64,
+    /// Lines not written since the last line that was.
+    suppressed: u64,
 }
 
 impl LogRateLimit {
-    /// Whether there may be a line now; if so, how many were left out before it.
+    /// Asks to write a line. Returns how many lines were suppressed since the last one, or `None` if
+    /// this line has to be suppressed too.
     fn take(&mut self, now: Instant) -> Option<u64> {
-        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= WITHIN) {
-            (self.since, self.lines) = (Some(now), 0);
+        if self.window_start.is_none_or(|start| now.saturating_duration_since(start) >= WINDOW) {
+            self.window_start = Some(now);
+            self.lines = 0;
         }
         if self.lines == LINES_MAX {
-            self.left_out += 1;
+            self.suppressed += 1;
             return None;
         }
         self.lines += 1;
-        Some(std::mem::take(&mut self.left_out))
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
-/// Says who is refused and why; `key` is the name of the key that was shown, if one was that is right.
+/// Logs that a client was refused, and why. `key` is the name of its key, if it presented a valid one.
 pub(crate) fn note(now: Instant, peer: IpAddr, view: &str, key: Option<&str>, why: &str) {
     let taken = RATE_LIMIT.lock().unwrap_or_else(PoisonError::into_inner).take(now);
-    let Some(left_out) = taken else { return };
+    let Some(suppressed) = taken else { return };
     let view: String = view.chars().take(64).collect();
     let key = key.unwrap_or("(none)");
-    match left_out {
+    match suppressed {
         0 => tracing::info!(%peer, view, key, why, "refused"),
-        lines => tracing::info!(%peer, view, key, why, lines_left_out = lines, "refused"),
+        suppressed => tracing::info!(%peer, view, key, why, suppressed, "refused"),
     }
 }
 
@@ -54,12 +60,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_refused_again_and_again_does_not_fill_the_log() {
+    fn repeated_refusals_do_not_flood_the_log() {
         let start = crate::clock::monotonic();
-        let mut limit = LogRateLimit { since: None, lines: 0, left_out: 0 };
+        let mut limit = LogRateLimit { window_start: None, lines: 0, suppressed: 0 };
         let written = (0..1_000).filter(|_| limit.take(start).is_some()).count();
         assert_eq!(written, LINES_MAX as usize);
-        assert_eq!(limit.take(start + WITHIN), Some(1_000 - u64::from(LINES_MAX)));
-        assert_eq!(limit.take(start + WITHIN), Some(0));
+        assert_eq!(limit.take(start + WINDOW), Some(1_000 - u64::from(LINES_MAX)));
+        assert_eq!(limit.take(start + WINDOW), Some(0));
     }
 }

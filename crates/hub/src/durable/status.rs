@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::disk::Disk;
 use super::segment::Segments;
 use super::writer::forget_epoch;
-use crate::metrics::Cell;
+use crate::metrics::Metric;
 
 /// Health and size of the log on disk.
 #[derive(Debug)]
@@ -19,12 +19,12 @@ pub(crate) struct LogStatus {
     /// Whether a failed log is marked on disk.
     marked: AtomicBool,
     /// Number of files that were damaged or missing at start.
-    pub(crate) problems: Cell,
+    pub(crate) problems: Metric,
     segments: Segments,
     /// Bytes of the segment being written.
-    pub(crate) newest_bytes: Cell,
+    pub(crate) newest_bytes: Metric,
     /// Records written since the hub started.
-    pub(crate) records: Cell,
+    pub(crate) records: Metric,
 }
 
 impl LogStatus {
@@ -33,10 +33,10 @@ impl LogStatus {
             failed: AtomicBool::new(false),
             disk,
             marked: AtomicBool::new(false),
-            problems: Cell::default(),
+            problems: Metric::default(),
             segments: Segments::default(),
-            newest_bytes: Cell::default(),
-            records: Cell::default(),
+            newest_bytes: Metric::default(),
+            records: Metric::default(),
         }
     }
 

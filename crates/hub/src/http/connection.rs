@@ -107,14 +107,14 @@ impl ConnectionPermit {
         limiter: &Arc<Mutex<ConnectionLimiter>>,
         room: OwnedSemaphorePermit,
     ) -> Result<Self, LimitReached> {
-        limiter.lock().unwrap_or_else(PoisonError::into_inner).enter(address)?;
+        limiter.lock().unwrap_or_else(PoisonError::into_inner).admit(address)?;
         Ok(Self { limiter: limiter.clone(), address, _room: room })
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner).leave(self.address);
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner).release(self.address);
     }
 }
 

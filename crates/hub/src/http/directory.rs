@@ -44,9 +44,9 @@ impl Directory {
     /// # Errors
     /// What is wrong with the name, and which feeds there are.
     pub(super) fn publishable_feed(&self, name: Option<&str>) -> Result<FeedId, String> {
-        let found = self.feeds.find(name).filter(|feed| self.feeds.own() != Some(*feed));
+        let found = self.feeds.find(name).filter(|feed| self.feeds.test_feed() != Some(*feed));
         found.ok_or_else(|| {
-            let names: Vec<_> = self.feeds.open_names().collect();
+            let names: Vec<_> = self.feeds.publishable_names().collect();
             let is_view = name.is_some_and(|name| self.view(name).is_some());
             let what = if is_view { "a view, to which nobody publishes" } else { "no such feed" };
             format!("{what}; there are the feeds: {}", names.join(", "))

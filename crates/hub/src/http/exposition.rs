@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use super::telemetry::Telemetry;
 use crate::clock;
 use crate::fanout::CloseReason;
-use crate::metrics::{Buckets, Cell, Refused, ShardMetrics, Summed};
+use crate::metrics::{Buckets, Metric, Refused, ShardMetrics, Summed};
 
 /// The text of one scrape.
 pub(super) fn exposition(telemetry: Arc<Telemetry>) -> String {
@@ -43,7 +43,7 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
-    fn sum(&self, of: impl Fn(&ShardMetrics) -> &Cell) -> u64 {
+    fn sum(&self, of: impl Fn(&ShardMetrics) -> &Metric) -> u64 {
         self.0.timelines.shards().map(|shard| of(&shard.metrics).get()).sum()
     }
 

@@ -154,7 +154,7 @@ async fn take_body(
     let message = Ingest::Ticks { feed, ticks, lost, numbered: None, progress: None, done, permit };
     ingest.send(message).await.map_err(stopping)?;
     let refused = numbered.await.map_err(|_| stopping(RouterEnded))?;
-    feeds.get(feed).posted(clock::wall());
+    feeds.get(feed).note_post(clock::wall());
     let durable = (!ingest.is_durable()).then_some(false);
     Ok(Json(Posted { accepted: offered - refused, refused, durable }).into_response())
 }

@@ -1,4 +1,4 @@
-//! Messages from publishers to the router, and the progress it reports.
+//! Messages from publishers to the router, and the progress that it reports back.
 
 use tickwire_protocol::Tick;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
@@ -6,52 +6,54 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use crate::fanout::{FeedId, Opened, PublisherToken};
 use crate::ingest::publisher_id::PublisherId;
 
-/// What publishers hand to the router. The queue is bounded in messages, and in ticks by the permit
-/// each message carries.
+/// A message to the router. The queue is bounded in messages, and in ticks by the permits that the
+/// messages carry.
 #[derive(Debug)]
 pub(crate) enum Ingest {
-    /// A publisher begins acknowledged publishing. No answer: too many publishers.
+    /// A publisher starts acknowledged publishing. `opened` is dropped without an answer if there are
+    /// too many publishers.
     Open { id: PublisherId, progress: watch::Sender<Progress>, opened: oneshot::Sender<Opened> },
     /// Ticks of one feed.
     Ticks {
         feed: FeedId,
         ticks: Vec<Tick>,
-        /// Ticks that the publisher's source had to drop before them.
+        /// Ticks that the publisher's source had to drop before these.
         lost: u64,
-        /// Present when the publisher is acknowledged.
+        /// The number of the message, if the publisher is acknowledged.
         numbered: Option<MessageNumber>,
-        /// Present when it is a session that is not acknowledged: where to tell of refused ticks.
+        /// Where to report refused ticks, if the publisher is a session without acknowledgements.
         progress: Option<watch::Sender<Progress>>,
-        /// Told how many of the ticks were refused, once the others are numbered.
+        /// Receives the number of refused ticks, once the accepted ones are numbered.
         done: Option<oneshot::Sender<usize>>,
         permit: OwnedSemaphorePermit,
     },
-    /// A publisher's session has ended.
+    /// The session of an acknowledged publisher has ended.
     Close { id: PublisherId, token: PublisherToken },
-    /// A publisher says that no bars are to be made of a feed.
+    /// A publisher asks that no bars are made of a feed.
     NoBars { feed: FeedId },
-    /// Time has passed, so that minutes may be over of which bars are made.
+    /// Time has passed: minutes may have ended whose bars are still to be made.
     Clock,
-    /// Everything before it is numbered; the router may end.
+    /// The hub stops. All messages before this one are numbered first.
     End,
 }
 
-/// Which message of which publisher.
+/// The number of a message of an acknowledged publisher.
 #[derive(Debug)]
 pub(crate) struct MessageNumber {
     pub(crate) id: PublisherId,
     pub(crate) token: PublisherToken,
     pub(crate) number: u64,
+    /// The publisher's own mark of its place in the source.
     pub(crate) mark: Option<String>,
 }
 
-/// How far a publisher's session has come.
+/// How far the router has come with a publisher's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
-    /// Number of the last message taken.
+    /// Number of the last message that the router has taken.
     pub(crate) up_to: u64,
     /// Ticks refused because of the limit of topics.
     pub(crate) refused: u64,
-    /// A newer session of the same publisher has taken over.
+    /// A newer session of the same publisher has replaced this one.
     pub(crate) fenced: bool,
 }

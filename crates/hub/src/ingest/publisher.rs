@@ -1,7 +1,9 @@
-//! A publisher's session: reads, checks and counts its messages, hands the ticks to the router, and
-//! tells the publisher how far they have come.
+//! A publisher's WebSocket session.
+//!
+//! It decodes and counts the publisher's messages, hands their ticks to the router, and sends
+//! acknowledgements, errors and demand.
 
-mod demanding;
+mod demand_reporter;
 mod end;
 
 use std::sync::Arc;
@@ -27,17 +29,17 @@ use crate::ingest::publisher_id::PublisherId;
 use crate::metrics::{HubMetrics, Refused};
 use crate::state::feeds::Feeds;
 use crate::state::lifecycle::Lifecycle;
-use crate::state::sources::SourceId;
+use crate::state::publisher_sessions::PublisherSessionId;
 use crate::state::topic_registry::TopicRegistry;
-use demanding::{Demanding, due};
+use demand_reporter::{DemandReporter, due};
 use end::End;
 
 /// Time between acknowledgements while there is something to acknowledge; the contract allows 50 ms.
 const ACK_INTERVAL: Duration = Duration::from_millis(20);
-/// How long a publisher may take to read what it is told.
+/// How long a publisher may take to read a message.
 const SEND_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a publisher may take over the closing handshake.
-const LEAVE_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long a publisher may take for the closing handshake.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// What publisher sessions share with the rest of the hub.
 #[derive(Debug)]
@@ -50,7 +52,8 @@ pub(crate) struct PublisherContext {
     pub(crate) lifecycle: Arc<Lifecycle>,
 }
 
-/// Serves a publisher until it leaves, is replaced, or the hub stops; then its place is free again.
+/// Serves a publisher until it leaves, is replaced or revoked, or the hub closes. Frees the publisher
+/// slot then.
 pub(crate) async fn run<S>(
     context: Arc<PublisherContext>,
     feed: FeedId,
@@ -61,53 +64,54 @@ pub(crate) async fn run<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let status = context.feeds.get(feed);
-    let source = status.sources.enter(clock::wall());
+    let listed = status.publishers.add(clock::wall());
     context.metrics.publishers.add(1);
     let (progress_sender, progress) = watch::channel(Progress::default());
     let mut session = Session {
         context: context.clone(),
         feed,
-        source,
+        listed,
         key,
         ws,
         encoding: Encoding::Json,
         acknowledged: None,
-        demanding: None,
+        demand_reporter: None,
         no_bars: false,
         progress_sender,
         progress,
-        told: Progress::default(),
+        reported: Progress::default(),
     };
     let end = session.serve().await;
     tracing::info!(feed = %status.name, end = end.label(), "publisher left");
-    session.leave(end).await;
+    session.end(end).await;
     drop(slot);
     context.metrics.publishers.sub(1);
-    status.sources.leave(source);
+    status.publishers.remove(listed);
 }
 
 struct Session<S> {
     context: Arc<PublisherContext>,
     feed: FeedId,
-    /// Its place among the publishers of the feed.
-    source: SourceId,
-    /// Its place at its key.
+    /// This session in the list of the feed's publishers.
+    listed: PublisherSessionId,
+    /// This session in the list of its key's sessions.
     key: KeySession,
     ws: WebSocketStream<S>,
-    /// What it is answered in: that of its last message.
+    /// Encoding of answers: that of the publisher's last message.
     encoding: Encoding,
-    /// Set once it has asked for acknowledged publishing.
+    /// Set once the publisher has asked for acknowledgements.
     acknowledged: Option<Acknowledged>,
-    /// Set once it has asked to be told what is wanted.
-    demanding: Option<Demanding>,
-    /// Whether it has said that no bars are to be made.
+    /// Set once the publisher has asked for demand.
+    demand_reporter: Option<DemandReporter>,
+    /// Whether the publisher has asked that no bars are made.
     no_bars: bool,
     progress_sender: watch::Sender<Progress>,
     progress: watch::Receiver<Progress>,
-    /// What it has been told of its progress.
-    told: Progress,
+    /// Progress that the publisher has been sent.
+    reported: Progress,
 }
 
+/// State of acknowledged publishing.
 struct Acknowledged {
     id: PublisherId,
     token: PublisherToken,
@@ -116,35 +120,36 @@ struct Acknowledged {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// Exchanges messages with the publisher until the session ends.
     async fn serve(&mut self) -> End {
-        match self.exchange().await {
+        match self.serve_until_end().await {
             Ok(never) => match never {},
             Err(end) => end,
         }
     }
 
-    async fn exchange(&mut self) -> Result<std::convert::Infallible, End> {
+    async fn serve_until_end(&mut self) -> Result<std::convert::Infallible, End> {
         let closing = self.context.lifecycle.closing().clone();
         let config = &self.context.config;
-        let (ping_interval, silent_max) = (config.ping_interval, config.idle_timeout);
-        let mut heard = clock::monotonic();
-        let mut ping = tokio::time::interval(ping_interval);
+        let idle_timeout = config.idle_timeout;
+        let mut last_input = clock::monotonic();
+        let mut ping = tokio::time::interval(config.ping_interval);
         ping.reset();
         loop {
             tokio::select! {
                 message = self.ws.next() => {
-                    heard = clock::monotonic();
-                    self.message(message).await?;
+                    last_input = clock::monotonic();
+                    self.on_message(message).await?;
                 }
                 changed = self.progress.changed() => {
                     changed.map_err(|_| End::Shutdown)?;
-                    self.tell_progress().await?;
-                    // Progress made meanwhile is told in one acknowledgement.
-                    self.read_for(ACK_INTERVAL, &mut heard).await?;
+                    self.send_progress().await?;
+                    // One acknowledgement covers the progress made meanwhile.
+                    self.read_for(ACK_INTERVAL, &mut last_input).await?;
                 }
-                () = due(self.demanding.as_ref()) => self.tell_changed_demand().await?,
+                () = due(self.demand_reporter.as_ref()) => self.send_demand_changes().await?,
                 _ = ping.tick() => {
-                    if clock::monotonic() - heard > silent_max {
+                    if clock::monotonic() - last_input > idle_timeout {
                         return Err(End::Silent);
                     }
                     self.send(Message::Ping(Vec::new().into())).await?;
@@ -155,34 +160,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Goes on reading for a while without telling progress.
-    async fn read_for(&mut self, time: Duration, heard: &mut Instant) -> Result<(), End> {
+    /// Reads messages for some time without sending progress.
+    async fn read_for(&mut self, time: Duration, last_input: &mut Instant) -> Result<(), End> {
         let pause = tokio::time::sleep(time);
         tokio::pin!(pause);
         loop {
             tokio::select! {
                 () = &mut pause => return Ok(()),
                 message = self.ws.next() => {
-                    *heard = clock::monotonic();
-                    self.message(message).await?;
+                    *last_input = clock::monotonic();
+                    self.on_message(message).await?;
                 }
             }
         }
     }
 
-    async fn message(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+    async fn on_message(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
         match message {
             Some(Ok(Message::Text(text))) => {
                 self.encoding = Encoding::Json;
-                self.take(text.as_bytes()).await
+                self.on_payload(text.as_bytes()).await
             }
             Some(Ok(Message::Binary(bytes))) => {
                 self.encoding = Encoding::MsgpackArray;
-                self.take(&bytes).await
+                self.on_payload(&bytes).await
             }
             Some(Ok(Message::Close(_))) => {
-                let answered = tokio::time::timeout(LEAVE_TIME_MAX, self.ws.flush());
-                let _gone = answered.await; // it wants to leave in any case
+                let answered = tokio::time::timeout(CLOSE_TIME_MAX, self.ws.flush());
+                let _gone = answered.await; // the publisher leaves in any case
                 Err(End::Left)
             }
             None => Err(End::Left),
@@ -203,16 +208,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    async fn take(&mut self, bytes: &[u8]) -> Result<(), End> {
+    async fn on_payload(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.context.metrics.publisher_bytes.add(bytes.len() as u64);
         if is_command(bytes, self.encoding) {
-            return self.command(bytes).await;
+            return self.on_command(bytes).await;
         }
         let decoded = decode_publish(bytes, self.encoding, self.context.config.publish_ticks_max);
         let published = match decoded {
             Ok(published) => published,
             Err(error) => {
-                // The message is lost, but it counts: both sides number every data message.
+                // The message is lost but counted: both sides number every data message.
                 self.hand_to_router(PublishedMessage::default()).await?;
                 return self.refuse(ErrorCode::InvalidSyntax, error.to_string()).await;
             }
@@ -221,12 +226,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn hand_to_router(&mut self, published: PublishedMessage) -> Result<(), End> {
-        let permit = self.wait_for_room(published.ticks.len()).await?;
+        let permit = self.reserve(published.ticks.len()).await?;
         let PublishedMessage { ticks, mark, lost } = published;
         let numbered = self.acknowledged.as_mut().map(|session| {
             session.number += 1;
-            let (id, token, number) = (session.id.clone(), session.token, session.number);
-            MessageNumber { id, token, number, mark }
+            MessageNumber {
+                id: session.id.clone(),
+                token: session.token,
+                number: session.number,
+                mark,
+            }
         });
         let progress = numbered.is_none().then(|| self.progress_sender.clone());
         let feed = self.feed;
@@ -234,8 +243,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(self.context.ingest.send(message).await?)
     }
 
-    /// Waits for the router, telling progress meanwhile: that wait is what slows a publisher down.
-    async fn wait_for_room(&mut self, ticks: usize) -> Result<OwnedSemaphorePermit, End> {
+    /// Waits until the router can take some more ticks. This wait is the back-pressure on publishers;
+    /// progress is sent meanwhile.
+    async fn reserve(&mut self, ticks: usize) -> Result<OwnedSemaphorePermit, End> {
         let context = self.context.clone();
         let reserved = context.ingest.reserve(ticks);
         tokio::pin!(reserved);
@@ -244,13 +254,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 permit = &mut reserved => return Ok(permit?),
                 changed = self.progress.changed() => {
                     changed.map_err(|_| End::Shutdown)?;
-                    self.tell_progress().await?;
+                    self.send_progress().await?;
                 }
             }
         }
     }
 
-    async fn command(&mut self, bytes: &[u8]) -> Result<(), End> {
+    async fn on_command(&mut self, bytes: &[u8]) -> Result<(), End> {
         let command = match self.encoding {
             Encoding::Json => Command::from_json(bytes),
             Encoding::MsgpackArray | Encoding::MsgpackMap => Command::from_msgpack(bytes),
@@ -261,7 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             Ok(Command::Publish(publish)) => self.open(publish).await,
             Ok(Command::Report(_)) if self.acknowledged.is_none() => {
-                let detail = "a report comes behind the publisher's id".to_owned();
+                let detail = "a report must follow the publish command".to_owned();
                 self.refuse(ErrorCode::InvalidSyntax, detail).await
             }
             Ok(Command::Report(report)) => self.report(report).await,
@@ -273,6 +283,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
+    /// Starts acknowledged publishing.
     async fn open(&mut self, publish: PublishRequest) -> Result<(), End> {
         let name: Arc<str> = publish.publisher.into();
         let status = self.context.feeds.get(self.feed);
@@ -286,54 +297,56 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 true => End::Shutdown,
                 false => End::TooManyPublishers,
             })?;
-        tracing::info!(feed = %status.name, publisher = ?name, last = opened.last, "publisher begins");
-        status.sources.name(self.source, &name);
+        tracing::info!(feed = %status.name, publisher = ?name, last = opened.last, "publisher starts");
+        status.publishers.set_publisher(self.listed, &name);
         self.acknowledged = Some(Acknowledged { id, token: opened.token, number: opened.last });
-        self.told.up_to = opened.last;
-        self.tell(&Control::Publishing { last: opened.last, mark: opened.mark }).await?;
-        if publish.demand { self.tell_demand().await } else { Ok(()) }
+        self.reported.up_to = opened.last;
+        self.send_control(&Control::Publishing { last: opened.last, mark: opened.mark }).await?;
+        if publish.demand { self.start_demand_reports().await } else { Ok(()) }
     }
 
-    /// Takes note of how the place is where the ticks come from.
+    /// Stores the publisher's report about its upstream.
     async fn report(&mut self, report: SourceReport) -> Result<(), End> {
         let (feed, no_bars) = (self.feed, report.no_bars);
-        self.context.feeds.get(feed).sources.report(self.source, report, clock::wall());
+        self.context.feeds.get(feed).publishers.set_report(self.listed, report, clock::wall());
         if no_bars && !std::mem::replace(&mut self.no_bars, true) {
-            // On the way of its ticks: those behind the report come after it.
+            // Through the queue of ticks: it applies to the ticks sent after the report.
             let message = Ingest::NoBars { feed };
             self.context.ingest.send(message).await?;
         }
         Ok(())
     }
 
-    async fn tell_progress(&mut self) -> Result<(), End> {
+    /// Sends the progress since the last call: refused ticks, and an acknowledgement.
+    async fn send_progress(&mut self) -> Result<(), End> {
         let progress = *self.progress.borrow_and_update();
-        if progress.refused > self.told.refused {
+        if progress.refused > self.reported.refused {
             let limit = self.context.config.topics_max;
-            let count = progress.refused - self.told.refused;
+            let count = progress.refused - self.reported.refused;
             let detail =
-                format!("{count} ticks refused: the hub has {limit} topics, as many as it may");
+                format!("{count} ticks refused: the hub has {limit} topics, the most allowed");
             self.refuse(ErrorCode::SymbolLimit, detail).await?;
         }
-        if progress.up_to > self.told.up_to {
-            self.tell(&Control::Ack {
+        if progress.up_to > self.reported.up_to {
+            self.send_control(&Control::Ack {
                 up_to: progress.up_to,
                 durable: self.context.ingest.is_durable(),
             })
             .await?;
         }
-        self.told = progress;
+        self.reported = progress;
         if progress.fenced { Err(End::Replaced) } else { Ok(()) }
     }
 
+    /// Sends an error.
     async fn refuse(&mut self, code: ErrorCode, detail: String) -> Result<(), End> {
         if code == ErrorCode::InvalidSyntax {
             self.context.metrics.refuse(Refused::Syntax, 1);
         }
-        self.tell(&Control::Error { code, detail: Some(detail), id: None }).await
+        self.send_control(&Control::Error { code, detail: Some(detail), id: None }).await
     }
 
-    async fn tell(&mut self, control: &Control) -> Result<(), End> {
+    async fn send_control(&mut self, control: &Control) -> Result<(), End> {
         let mut bytes = Vec::new();
         control.write_message(self.encoding, &mut bytes);
         let message = match (self.encoding, String::from_utf8(bytes)) {
@@ -353,7 +366,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 }
 
-/// Whether a message is a command: a map, where data is an array.
+/// Returns whether a message is a command, which is a map. Data messages are arrays.
 fn is_command(bytes: &[u8], encoding: Encoding) -> bool {
     match encoding {
         Encoding::MsgpackArray | Encoding::MsgpackMap => {

@@ -1,4 +1,4 @@
-//! Under which name numbering and the log know a publisher.
+//! The name under which numbering and the log on disk know a publisher.
 
 use std::sync::Arc;
 
@@ -6,8 +6,10 @@ use tickwire_protocol::Feed;
 
 use crate::fanout::ID_SEPARATOR;
 
-/// A publisher of one feed. The same id at two feeds is two publishers: whoever may publish to one feed
-/// can neither replace nor overtake a publisher of another.
+/// Identifies a publisher of one feed.
+///
+/// The same name at two feeds stands for two publishers: the right to publish to one feed does not
+/// allow to replace or overtake a publisher of another feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PublisherId {
     feed_and_name: Arc<str>,
@@ -15,20 +17,21 @@ pub(crate) struct PublisherId {
 }
 
 impl PublisherId {
-    /// The publisher that calls itself `name` at a feed.
+    /// Creates the id of the publisher with this name at a feed.
     pub(crate) fn new(feed: &Feed, name: &str) -> Self {
         let feed = feed.as_str();
         let feed_and_name = format!("{feed}{ID_SEPARATOR}{name}").into();
         Self { feed_and_name, feed_bytes: feed.len() }
     }
 
+    /// Feed and name, joined by [`ID_SEPARATOR`].
     pub(crate) fn as_str(&self) -> &str {
         &self.feed_and_name
     }
 
-    /// How a log knows it that was written before ids belonged to feeds. A name that could be the
-    /// publisher of another feed was never known so.
-    pub(crate) fn formerly(&self) -> Option<&str> {
+    /// The id in logs written before ids included the feed: the name alone. `None` for names that
+    /// contain the separator, which could be the full id of another feed's publisher.
+    pub(crate) fn legacy_id(&self) -> Option<&str> {
         let name = &self.feed_and_name[self.feed_bytes + ID_SEPARATOR.len_utf8()..];
         (!name.contains(ID_SEPARATOR)).then_some(name)
     }
@@ -39,17 +42,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_name_at_two_feeds_is_two_publishers_that_were_one() {
+    fn same_name_at_two_feeds_has_two_ids_and_one_legacy_id() {
         let [main, other] = ["main", "other"].map(|feed| feed.parse::<Feed>().unwrap());
-        let (one, two) = (PublisherId::new(&main, "relay"), PublisherId::new(&other, "relay"));
+        let one = PublisherId::new(&main, "relay");
+        let two = PublisherId::new(&other, "relay");
         assert_ne!(one.as_str(), two.as_str());
-        assert_eq!((one.formerly(), two.formerly()), (Some("relay"), Some("relay")));
+        assert_eq!((one.legacy_id(), two.legacy_id()), (Some("relay"), Some("relay")));
     }
 
     #[test]
-    fn nobody_was_known_by_what_another_is_known_by_now() {
+    fn legacy_id_never_matches_another_publisher() {
         let [main, other] = ["main", "other"].map(|feed| feed.parse::<Feed>().unwrap());
         let relay = PublisherId::new(&main, "relay");
-        assert_eq!(PublisherId::new(&other, relay.as_str()).formerly(), None);
+        assert_eq!(PublisherId::new(&other, relay.as_str()).legacy_id(), None);
     }
 }

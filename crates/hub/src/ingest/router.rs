@@ -1,4 +1,8 @@
-//! The router: a thread that is the single writer of numbers and of the log.
+//! The router: the one thread that numbers ticks and appends them to the live log.
+//!
+//! In each turn it takes some queued messages, numbers their ticks, makes bars of the trades among
+//! them, writes everything to the log on disk, appends it to the log in memory as one batch, and
+//! acknowledges the messages.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,23 +24,24 @@ use crate::state::feeds::Feeds;
 use crate::state::shared_log::SharedLog;
 use crate::state::topic_registry::TopicRegistry;
 
-/// Messages taken in one turn at the most, so that a batch reaches the shards soon.
+/// Most messages taken in one turn, so that the batch reaches the shards soon.
 const MESSAGES_PER_TURN: usize = 64;
-/// Ticks taken in one turn, after which no further message is.
+/// Ticks after which a turn takes no further message.
 const TICKS_PER_TURN: usize = 8_192;
 
-/// Pause between two turns while no shard waits for ticks.
-const REST: Duration = Duration::from_millis(1);
+/// Pause between two turns while all shards doze. A larger batch gathers meanwhile, and no shard gets
+/// it later for that.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What the router shares with the rest of the hub.
 #[derive(Debug)]
 pub(crate) struct RouterContext {
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) topics: Arc<TopicRegistry>,
-    /// The log that it appends to.
+    /// The log that the router appends to.
     pub(crate) log: Arc<SharedLog>,
     pub(crate) metrics: Arc<HubMetrics>,
-    /// Set while a minute is open whose bar is still to come, so that the router needs the time.
+    /// Set while a minute bar is being made, so that the router needs [`Ingest::Clock`].
     pub(crate) minutes_open: Arc<AtomicBool>,
 }
 
@@ -51,31 +56,40 @@ pub(crate) fn spawn(
     context: RouterContext,
     queue: mpsc::Receiver<Ingest>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
-    let (sessions, acks, permits) = (HashMap::new(), Vec::new(), Vec::new());
-    let without_bars = Vec::new();
-    let router =
-        Router { sequencer, bars, durable, context, sessions, without_bars, acks, permits };
+    let router = Router {
+        sequencer,
+        bars,
+        durable,
+        context,
+        sessions: HashMap::new(),
+        without_bars: Vec::new(),
+        acks: Vec::new(),
+        permits: Vec::new(),
+    };
     thread::Builder::new().name("router".to_owned()).spawn(move || router.run(queue))
 }
 
 struct Router {
     sequencer: Sequencer,
-    /// None where no bars are to be made.
+    /// `None` if the hub makes no bars.
     bars: Option<BarMaker>,
-    /// None where there is to be no log on disk.
+    /// The log on disk, if there is one.
     durable: Option<DurableLog>,
     context: RouterContext,
     sessions: Sessions,
-    /// Feeds of which no bars are made from this turn on.
+    /// Feeds for which no bars are made from this turn on.
     without_bars: Vec<FeedId>,
-    /// What to tell publishers once the turn's batch is in the log.
+    /// Acknowledgements to send once the turn's batch is in the log.
     acks: Vec<Ack>,
-    /// The room its ticks take, until publishers have been told.
+    /// Permits of the turn's ticks. Dropping them, after the acknowledgements, lets publishers send
+    /// more.
     permits: Vec<OwnedSemaphorePermit>,
 }
 
+/// The sessions of acknowledged publishers.
 type Sessions = HashMap<PublisherToken, watch::Sender<Progress>>;
 
+/// An acknowledgement to a publisher.
 enum Ack {
     Opened(oneshot::Sender<Opened>, Opened),
     Message { token: PublisherToken, number: u64, refused: usize },
@@ -83,8 +97,8 @@ enum Ack {
 }
 
 impl Ack {
-    /// Tells whom it concerns, who may have left.
-    fn tell(self, sessions: &Sessions) {
+    /// Sends the acknowledgement. The publisher may have left.
+    fn send(self, sessions: &Sessions) {
         match self {
             Self::Opened(opened, answer) => _ = opened.send(answer),
             Self::Done(done, refused) => _ = done.send(refused),
@@ -103,27 +117,27 @@ impl Ack {
 impl Router {
     fn run(mut self, mut queue: mpsc::Receiver<Ingest>) {
         while let Some(message) = queue.blocking_recv() {
-            let began = clock::monotonic();
-            let mut end = self.take(message);
+            let started = clock::monotonic();
+            let mut ends = self.handle(message);
             let mut drained = false;
             for _ in 1..MESSAGES_PER_TURN {
-                if end || self.sequencer.pending() >= TICKS_PER_TURN {
+                if ends || self.sequencer.pending() >= TICKS_PER_TURN {
                     break;
                 }
                 let Ok(message) = queue.try_recv() else {
                     drained = true;
                     break;
                 };
-                end = self.take(message);
+                ends = self.handle(message);
             }
             self.end_turn();
-            let took = clock::monotonic() - began;
+            let took = clock::monotonic() - started;
             self.context.metrics.router_turn_seconds.observe(took.as_secs_f64());
-            if end {
+            if ends {
                 break;
             }
-            if drained && self.context.log.can_wait() {
-                thread::sleep(REST); // no shard looks before: gather a larger batch for it
+            if drained && self.context.log.all_shards_doze() {
+                thread::sleep(PAUSE);
             }
         }
         if let Some(durable) = self.durable {
@@ -131,18 +145,18 @@ impl Router {
         }
     }
 
-    /// Says whether this was the end.
-    fn take(&mut self, message: Ingest) -> bool {
+    /// Handles a message. Returns whether it was [`Ingest::End`].
+    fn handle(&mut self, message: Ingest) -> bool {
         match message {
             Ingest::Open { id, progress, opened } => self.open(&id, progress, opened),
             Ingest::Ticks { feed, ticks, lost, numbered, progress, done, permit } => {
                 self.permits.push(permit);
-                // Fenced: the newer session sends it again if it was not taken.
+                // Fenced: the newer session resends what was not acknowledged.
                 let Ok(number) = self.advance(numbered) else { return false };
-                self.context.feeds.get(feed).lose(lost);
+                self.context.feeds.get(feed).count_lost(lost);
                 let refused = self.take_ticks(feed, ticks, number, done);
                 if refused > 0 {
-                    self.tell_refused(refused as u64, progress);
+                    self.report_refused(refused as u64, progress);
                 }
             }
             Ingest::Close { id, token } => {
@@ -154,12 +168,13 @@ impl Router {
                     self.without_bars.push(feed);
                 }
             }
-            Ingest::Clock => {} // the end of every turn looks at the time
+            Ingest::Clock => {} // every turn ends with a look at the clock
             Ingest::End => return true,
         }
         false
     }
 
+    /// Opens the session of an acknowledged publisher, and fences an older session of the same one.
     fn open(
         &mut self,
         id: &PublisherId,
@@ -169,8 +184,8 @@ impl Router {
         if opened.is_closed() {
             return; // the session ended while it waited
         }
-        if let Some(formerly) = id.formerly() {
-            self.sequencer.rename(formerly, id.as_str());
+        if let Some(legacy) = id.legacy_id() {
+            self.sequencer.rename(legacy, id.as_str());
         }
         let Some(answer) = self.sequencer.open(id.as_str()) else { return };
         if let Some(session) = answer.fenced.and_then(|token| self.sessions.remove(&token)) {
@@ -181,14 +196,18 @@ impl Router {
         self.acks.push(Ack::Opened(opened, answer));
     }
 
-    fn tell_refused(&self, refused: u64, progress: Option<watch::Sender<Progress>>) {
+    fn report_refused(&self, refused: u64, progress: Option<watch::Sender<Progress>>) {
         self.context.metrics.refuse(Refused::TopicLimit, refused);
         if let Some(progress) = progress {
             progress.send_modify(|progress| progress.refused += refused);
         }
     }
 
-    /// Counts a message of an acknowledged publisher: whom to acknowledge which number.
+    /// Registers the number of a message, if its publisher is acknowledged. Returns the number to
+    /// acknowledge, and to whom.
+    ///
+    /// # Errors
+    /// If a newer session has replaced the publisher's session.
     fn advance(
         &mut self,
         numbered: Option<MessageNumber>,
@@ -198,7 +217,7 @@ impl Router {
         Ok(Some((token, number)))
     }
 
-    /// Says how many of the ticks were refused.
+    /// Numbers ticks, and queues the acknowledgements. Returns how many ticks were refused.
     fn take_ticks(
         &mut self,
         feed: FeedId,
@@ -212,11 +231,12 @@ impl Router {
         refused
     }
 
+    /// Makes the bars of the turn, appends its batches and acknowledges its messages.
     fn end_turn(&mut self) {
         let mut more = true;
         while more {
             let now = clock::wall();
-            self.note_taken(now);
+            self.count_taken(now);
             let before = self.sequencer.pending();
             more = self.make_bars(now);
             self.append(now, self.sequencer.pending() - before);
@@ -224,24 +244,24 @@ impl Router {
         self.acknowledge();
     }
 
-    /// Counts what publishers have sent, before bars are among it.
-    fn note_taken(&self, now: UnixNanos) {
+    /// Counts the ticks taken from publishers. Called before bars are added to them.
+    fn count_taken(&self, now: UnixNanos) {
         let taken = self.sequencer.taken();
         self.context.metrics.ticks_in.add(taken.len() as u64);
         for run in taken.chunk_by(|a, b| a.feed == b.feed) {
-            self.context.feeds.get(run[0].feed).ticked(run.len(), now);
+            self.context.feeds.get(run[0].feed).count_ticks(run.len(), now);
         }
     }
 
-    /// Numbers the bars that the ticks of this turn and the time lead to. Says whether more are due,
-    /// which are for another batch.
+    /// Numbers the bars that result from the turn's ticks and from the time. Returns whether more bars
+    /// are due, which go into another batch.
     fn make_bars(&mut self, now: UnixNanos) -> bool {
         let Some(bars) = &mut self.bars else { return false };
         let mut made = Vec::new();
         let more = bars.turn(self.sequencer.taken(), now, &mut made);
         let metrics = &self.context.metrics;
         metrics.bars.add(made.len() as u64);
-        metrics.bars_skipped(bars.skipped());
+        metrics.set_bars_skipped(bars.skipped());
         metrics.bars_kept_bytes.set(bars.kept_bytes() as u64);
         self.context.minutes_open.store(bars.has_open_minutes(), Ordering::Relaxed);
         for run in made.chunk_by(|a, b| a.0 == b.0) {
@@ -252,7 +272,7 @@ impl Router {
         more
     }
 
-    /// Ends a batch, of whose ticks the last `made` are bars made here.
+    /// Appends the turn's ticks as one batch. The last `made` of them are bars made by the hub.
     fn append(&mut self, now: UnixNanos, made: usize) {
         let topics = self.sequencer.take_new_topics();
         if !topics.is_empty() {
@@ -261,10 +281,14 @@ impl Router {
         }
         let batch = self.sequencer.batch(now);
         if let Some(durable) = &mut self.durable {
-            // Nobody hears of the turn before it is written.
-            let (changes, received) = (self.sequencer.take_changes(), self.sequencer.received());
-            let (batch, without_bars) = (batch.as_ref(), self.without_bars.as_slice());
-            durable.append(&Turn { batch, made, changes: &changes, without_bars, received });
+            // Written before any shard or publisher learns of the turn.
+            durable.append(&Turn {
+                batch: batch.as_ref(),
+                made,
+                changes: &self.sequencer.take_changes(),
+                without_bars: &self.without_bars,
+                received: self.sequencer.received(),
+            });
         }
         self.without_bars.clear();
         if let Some(batch) = batch {
@@ -272,23 +296,25 @@ impl Router {
         }
     }
 
-    /// Tells publishers how far they have come, and lets them send more: now, or once the turn is on the
-    /// disk if they are to wait for that.
+    /// Acknowledges the messages of the turn, and lets publishers send more: at once, or after the
+    /// sync if the configuration says so (`fsync = "ack"`).
     fn acknowledge(&mut self) {
         if self.acks.is_empty() && self.permits.is_empty() {
-            return; // what waits for the disk is bounded by what publishers may send
+            return;
         }
         let acks = self.acks.drain(..);
         match self.durable.as_ref().filter(|durable| durable.acks_wait_for_sync()) {
             None => {
-                acks.for_each(|ack| ack.tell(&self.sessions));
+                acks.for_each(|ack| ack.send(&self.sessions));
                 self.permits.clear();
             }
             Some(durable) => {
-                let (acks, permits) = (acks.collect::<Vec<_>>(), self.permits.split_off(0));
+                // The permits bound how many acknowledgements wait for the disk.
+                let acks: Vec<_> = acks.collect();
+                let permits = std::mem::take(&mut self.permits);
                 let sessions = self.sessions.clone();
                 durable.after_sync(Box::new(move || {
-                    acks.into_iter().for_each(|ack| ack.tell(&sessions));
+                    acks.into_iter().for_each(|ack| ack.send(&sessions));
                     drop(permits);
                 }));
             }

@@ -1,4 +1,4 @@
-//! The feed `test`: one symbol that always ticks, so that a program can be tried when no market is open.
+//! The feed `test`: one symbol that always ticks, for trying out programs while no market is open.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::ingest::handle::IngestHandle;
 use crate::ingest::message::Ingest;
 
 const SYMBOL: &str = "FAKEPACA";
-/// From one quote and trade to the next.
+/// Time between two quotes, each with a trade.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// What it costs in the middle, in cents.
+/// Mean price, in cents.
 const MIDDLE_CENTS: u64 = 13_500;
 const NANOS_PER_CENT: u64 = 10_000_000;
 
-/// Feeds it until the hub closes.
+/// Publishes ticks until the hub closes.
 pub(crate) async fn run(ingest: IngestHandle, feed: FeedId, closing: CancellationToken) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -42,8 +42,8 @@ pub(crate) async fn run(ingest: IngestHandle, feed: FeedId, closing: Cancellatio
     }
 }
 
-/// The quote and the trade of a time. Everything about them follows from it, so that they go on where they
-/// were when the hub starts again.
+/// Returns the quote and the trade of a time. They depend on nothing but the time, so that prices
+/// continue smoothly when the hub restarts.
 fn ticks(time: UnixNanos) -> Vec<Tick> {
     let step = time.0 / (INTERVAL.as_secs() * 1_000_000_000);
     let middle = MIDDLE_CENTS - 150 + wave(step, 61, 200) + wave(step, 13, 100);
@@ -76,10 +76,10 @@ fn ticks(time: UnixNanos) -> Vec<Tick> {
         .into()
 }
 
-/// Rises evenly from 0 to `height` and falls again, in so many steps each.
+/// A triangle wave: rises from 0 to `height` in `steps` steps, and falls back in as many.
 fn wave(step: u64, steps: u64, height: u64) -> u64 {
-    let place = step % (2 * steps);
-    place.min(2 * steps - place) * height / steps
+    let phase = step % (2 * steps);
+    phase.min(2 * steps - phase) * height / steps
 }
 
 fn price(cents: u64) -> Price {

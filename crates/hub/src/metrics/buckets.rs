@@ -1,36 +1,40 @@
-//! A histogram with one writer and no lock, summed up when it is scraped.
+//! Histograms without a lock.
 
-use super::Cell;
+use super::Metric;
 
-/// Counts by upper bound. The library's own histogram takes a lock for every value, too dear for
-/// one value per write.
+/// A histogram with one writer.
+///
+/// The histogram of `prometheus_client` takes a lock for every value, which is too expensive for one
+/// value per write.
 #[derive(Debug)]
 pub(crate) struct Buckets {
-    /// Upper bounds, ascending; one more bucket holds what is above the last.
+    /// Upper bounds of the buckets, ascending. One more bucket counts values above the last bound.
     bounds: &'static [f64],
-    counts: Box<[Cell]>,
-    /// Sum in millionths, so that it can be an integer.
-    sum_millionths: Cell,
+    counts: Box<[Metric]>,
+    /// Sum of all values, in millionths.
+    sum_millionths: Metric,
 }
 
 impl Buckets {
+    /// Creates an empty histogram; `bounds` are the upper bounds of its buckets, ascending.
     pub(crate) fn new(bounds: &'static [f64]) -> Self {
-        let counts = (0..=bounds.len()).map(|_| Cell::default()).collect();
-        Self { bounds, counts, sum_millionths: Cell::default() }
+        let counts = (0..=bounds.len()).map(|_| Metric::default()).collect();
+        Self { bounds, counts, sum_millionths: Metric::default() }
     }
 
+    /// Counts a value.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "values are small and positive"
     )]
     pub(crate) fn observe(&self, value: f64) {
-        let at = self.bounds.partition_point(|bound| *bound < value);
-        self.counts[at].add(1);
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        self.counts[bucket].add(1);
         self.sum_millionths.add((value * 1e6) as u64);
     }
 
-    /// Upper bounds with their counts, the last one infinite, and the sum of all values.
+    /// Adds up histograms with the same bounds.
     pub(crate) fn sum_up<'a>(all: impl Iterator<Item = &'a Self>) -> Summed {
         let mut summed = Summed { sum: 0.0, count: 0, buckets: Vec::new() };
         for histogram in all {
@@ -49,10 +53,11 @@ impl Buckets {
     }
 }
 
-/// Histograms of several writers, summed up.
+/// The sum of several histograms.
 #[derive(Debug)]
 pub(crate) struct Summed {
     pub(crate) sum: f64,
     pub(crate) count: u64,
+    /// Upper bound and count of each bucket. The last bound is [`f64::MAX`].
     pub(crate) buckets: Vec<(f64, u64)>,
 }

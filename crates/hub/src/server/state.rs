@@ -90,7 +90,7 @@ impl HubState {
             started: clock::monotonic(),
             topic_lister: Arc::new(TopicLister::new(topics.clone(), delays.len())),
             topics,
-            feeds: Arc::new(if config.has_test_feed() { feeds.with_own() } else { feeds }),
+            feeds: Arc::new(if config.has_test_feed() { feeds.with_test_feed() } else { feeds }),
             views: Arc::new(Views::new(config.named_views()?, &delays)),
             durable,
             history,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::fanout::{Batch, DISK_READS_MAX, DiskReadRequest};
-use crate::metrics::{Cell, ShardMetrics};
+use crate::metrics::{Metric, ShardMetrics};
 use crate::serving::new_connection::NewConnection;
 use crate::serving::shard_query::{NoAnswer, QUERIES_MAX, ShardQuery};
 use crate::state::shard_waker::ShardWaker;
@@ -32,7 +32,7 @@ pub(crate) struct ShardHandle {
     pub(crate) waker: Arc<ShardWaker>,
     pub(crate) metrics: ShardMetrics,
     /// Position after the last tick that the shard has applied.
-    pub(crate) head: Cell,
+    pub(crate) head: Metric,
 }
 
 /// The shard's ends of the queues of its [`ShardHandle`].
@@ -64,7 +64,7 @@ impl ShardHandle {
         let (disk_reads, replies) = sync_channel(DISK_READS_MAX);
         let (queries, asked) = sync_channel(QUERIES_MAX);
         let metrics = ShardMetrics::new();
-        let head = Cell::default();
+        let head = Metric::default();
         let inbox = Inbox { connections: new_connections, disk_reads: replies, queries: asked };
         (Self { connections, disk_reads, queries, waker, metrics, head }, inbox)
     }

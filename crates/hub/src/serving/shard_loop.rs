@@ -205,7 +205,7 @@ impl ShardTask {
         while !self.has_ended() {
             let timeout = self.time_to_sleep();
             let polled = self.poll.poll(&mut self.events, Some(timeout));
-            self.waker.is_awake();
+            self.waker.set_awake();
             if let Err(error) = polled
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -222,9 +222,9 @@ impl ShardTask {
         let dozes = rest.is_some() || (self.ticks_came && !self.core.is_eager());
         self.ticks_came = false;
         if dozes {
-            self.waker.dozes();
+            self.waker.set_dozing();
         } else {
-            self.waker.falls_asleep();
+            self.waker.set_asleep();
         }
         self.arrived.extend(self.inbox.connections.try_iter());
         self.answers.extend(self.inbox.disk_reads.try_iter());

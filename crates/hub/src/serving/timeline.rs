@@ -6,7 +6,7 @@ use std::time::Duration;
 use tickwire_protocol::UnixNanos;
 
 use crate::fanout::Log;
-use crate::metrics::Cell;
+use crate::metrics::Metric;
 use crate::serving::shard_handle::{Inbox, ShardHandle};
 use crate::state::shard_waker::ShardWaker;
 use crate::state::shared_log::SharedLog;
@@ -20,7 +20,7 @@ pub(crate) struct Timeline {
     pub(crate) delay: Duration,
     pub(crate) shards: Vec<Arc<ShardHandle>>,
     /// Ticks that history no longer held when they were due.
-    pub(crate) lost: Cell,
+    pub(crate) lost: Metric,
 }
 
 impl Timeline {
@@ -33,7 +33,7 @@ impl Timeline {
         let handles = wakers.iter().cloned().map(ShardHandle::new);
         let (shards, inboxes) = handles.map(|(handle, inbox)| (Arc::new(handle), inbox)).unzip();
         let log = Arc::new(SharedLog::new(log, wakers));
-        (Self { log, delay, shards, lost: Cell::default() }, inboxes)
+        (Self { log, delay, shards, lost: Metric::default() }, inboxes)
     }
 
     /// The shard with the fewest sessions. Counts one session more for it.

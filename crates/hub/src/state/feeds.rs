@@ -1,4 +1,4 @@
-//! How the feeds are: who publishes, and whether ticks come in.
+//! The feeds of the hub, and the state of each: live, stale or down.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -8,110 +8,114 @@ use std::time::Duration;
 use tickwire_protocol::{Control, Feed, FeedState, UnixNanos};
 
 use crate::fanout::FeedId;
-use crate::state::sources::Sources;
+use crate::state::publisher_sessions::PublisherSessions;
 
-/// All feeds there are, in the order of their numbers.
+/// All feeds of the hub, by id.
 #[derive(Debug)]
 pub(crate) struct Feeds {
     feeds: Vec<FeedStatus>,
-    /// Counts changes of what is told, over all feeds.
+    /// Counts changes of what is reported of any feed.
     version: AtomicU64,
+    /// Time without ticks after which a feed is stale.
     stale_after: Duration,
-    /// The feed that the hub itself feeds, if there is one.
-    own: Option<FeedId>,
+    /// The built-in test feed, if there is one.
+    test_feed: Option<FeedId>,
 }
 
-/// One feed.
+/// A feed: its publishers, counters and state.
 #[derive(Debug)]
 pub(crate) struct FeedStatus {
     pub(crate) name: Feed,
-    /// Its publishers, and what they say of where their ticks come from.
-    pub(crate) sources: Sources,
-    /// Ticks taken from publishers.
+    pub(crate) publishers: PublisherSessions,
+    /// Ticks received from publishers.
     ticks: AtomicU64,
-    /// When its last tick was numbered; 0 before the first.
+    /// When the router last numbered a tick of the feed; 0 if never.
     last_tick: AtomicU64,
-    /// When the last POST brought ticks; 0 before the first. It counts as a publisher for a while.
+    /// When a POST last brought ticks; 0 if never. For a while it counts as a live publisher.
     last_post: AtomicU64,
-    /// Ticks its publishers had to drop at their sources, since the hub started.
+    /// Ticks that publishers had to drop at their sources, since the hub started.
     lost: AtomicU64,
-    told: Mutex<Told>,
-    /// Version of [`Feeds`] at which what is told changed last.
+    reported: Mutex<ReportedState>,
+    /// Value of [`Feeds::version`] when `reported` last changed.
     version: AtomicU64,
 }
 
-/// What sessions are told of a feed.
+/// The state of a feed that sessions are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Told {
+struct ReportedState {
     state: FeedState,
     since: UnixNanos,
     lost: u64,
 }
 
 impl Feeds {
+    /// Creates feeds with these names, in the order of their ids. All are down.
     pub(crate) fn new(names: Vec<Feed>, stale_after: Duration, now: UnixNanos) -> Self {
+        let down = ReportedState { state: FeedState::Down, since: now, lost: 0 };
         let feeds = names
             .into_iter()
             .map(|name| FeedStatus {
                 name,
-                sources: Sources::default(),
+                publishers: PublisherSessions::default(),
                 ticks: AtomicU64::new(0),
                 last_tick: AtomicU64::new(0),
                 last_post: AtomicU64::new(0),
                 lost: AtomicU64::new(0),
-                told: Mutex::new(Told { state: FeedState::Down, since: now, lost: 0 }),
+                reported: Mutex::new(down),
                 version: AtomicU64::new(0),
             })
             .collect();
-        Self { feeds, version: AtomicU64::new(0), stale_after, own: None }
+        Self { feeds, version: AtomicU64::new(0), stale_after, test_feed: None }
     }
 
-    /// The same where the last feed is fed by the hub itself: it is always live.
-    pub(crate) fn with_own(mut self) -> Self {
+    /// Makes the last feed the built-in test feed, which is always live and not open to publishers.
+    pub(crate) fn with_test_feed(mut self) -> Self {
         let last = self.feeds.len().checked_sub(1).and_then(|last| u8::try_from(last).ok());
-        self.own = last.map(FeedId);
+        self.test_feed = last.map(FeedId);
         self
     }
 
-    /// The feed that the hub itself feeds, if there is one.
-    pub(crate) const fn own(&self) -> Option<FeedId> {
-        self.own
+    /// The built-in test feed, if there is one.
+    pub(crate) const fn test_feed(&self) -> Option<FeedId> {
+        self.test_feed
     }
 
-    /// Names of the feeds that publishers may feed.
-    pub(crate) fn open_names(&self) -> impl Iterator<Item = &str> {
-        let open = self.feeds.len() - usize::from(self.own.is_some());
-        self.feeds[..open].iter().map(|feed| feed.name.as_str())
+    /// Names of the feeds that are open to publishers.
+    pub(crate) fn publishable_names(&self) -> impl Iterator<Item = &str> {
+        let publishable = self.feeds.len() - usize::from(self.test_feed.is_some());
+        self.feeds[..publishable].iter().map(|feed| feed.name.as_str())
     }
 
+    /// All feeds, by id.
     pub(crate) fn all(&self) -> &[FeedStatus] {
         &self.feeds
     }
 
+    /// The feed with this id.
     pub(crate) fn get(&self, id: FeedId) -> &FeedStatus {
         &self.feeds[usize::from(id.0)]
     }
 
-    /// The feed of a name; the first one if none is named.
+    /// Finds the feed with this name; without a name, the first feed.
     pub(crate) fn find(&self, name: Option<&str>) -> Option<FeedId> {
-        let at = match name {
+        let index = match name {
             None => 0,
             Some(name) => self.feeds.iter().position(|feed| feed.name.as_str() == name)?,
         };
-        u8::try_from(at).ok().map(FeedId)
+        u8::try_from(index).ok().map(FeedId)
     }
 
-    /// Looks at every feed and says whether what is to be told of any has changed.
+    /// Computes the state of every feed. Returns whether anything that is reported has changed.
     pub(crate) fn refresh(&self, now: UnixNanos) -> bool {
         let next = self.version() + 1;
         let mut changed = false;
         for (id, feed) in (0..).map(FeedId).zip(&self.feeds) {
-            let is = if self.own == Some(id) {
+            let state = if self.test_feed == Some(id) {
                 FeedState::Live
             } else {
-                feed.state_by(now, self.stale_after)
+                feed.state_at(now, self.stale_after)
             };
-            changed |= feed.refresh(is, now, next);
+            changed |= feed.report(state, now, next);
         }
         if changed {
             self.version.store(next, Ordering::Release);
@@ -119,12 +123,12 @@ impl Feeds {
         changed
     }
 
-    /// Number of the last change.
+    /// Version of the reported states. It grows with every change.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Feeds of which something has changed since a version.
+    /// Feeds whose reported state has changed since a version.
     pub(crate) fn changed_since(&self, version: u64) -> Vec<FeedId> {
         let changed = |(id, feed): (u8, &FeedStatus)| {
             (feed.version.load(Ordering::Acquire) > version).then_some(FeedId(id))
@@ -134,70 +138,73 @@ impl Feeds {
 }
 
 impl FeedStatus {
-    /// So many of its ticks were numbered.
-    pub(crate) fn ticked(&self, ticks: usize, now: UnixNanos) {
+    /// Counts ticks that the router has numbered.
+    pub(crate) fn count_ticks(&self, ticks: usize, now: UnixNanos) {
         self.ticks.fetch_add(ticks as u64, Ordering::Relaxed);
         self.last_tick.store(now.0, Ordering::Relaxed);
     }
 
-    /// Ticks taken from its publishers.
+    /// Ticks received from publishers since the hub started.
     pub(crate) fn ticks(&self) -> u64 {
         self.ticks.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn posted(&self, now: UnixNanos) {
+    /// Notes that a POST has brought ticks.
+    pub(crate) fn note_post(&self, now: UnixNanos) {
         self.last_post.store(now.0, Ordering::Relaxed);
     }
 
-    /// A publisher had to drop ticks at its source.
-    pub(crate) fn lose(&self, ticks: u64) {
+    /// Counts ticks that a publisher had to drop at its source.
+    pub(crate) fn count_lost(&self, ticks: u64) {
         self.lost.fetch_add(ticks, Ordering::Relaxed);
     }
 
-    /// Ticks that publishers had to drop at their sources.
+    /// Ticks that publishers had to drop at their sources, since the hub started.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Its state and since when.
+    /// The reported state, and the time since which it holds.
     pub(crate) fn state(&self) -> (FeedState, UnixNanos) {
-        let Told { state, since, .. } = self.told();
+        let ReportedState { state, since, .. } = self.reported();
         (state, since)
     }
 
-    fn told(&self) -> Told {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reported(&self) -> ReportedState {
+        *self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The element that tells how it is.
+    /// The control element that reports the state to sessions.
     pub(crate) fn element(&self) -> Control {
-        let Told { state, since, lost } = self.told();
+        let ReportedState { state, since, lost } = self.reported();
         Control::Feed { feed: self.name.clone(), state, since, lost }
     }
 
-    /// How it is by its publishers and its ticks.
-    fn state_by(&self, now: UnixNanos, stale_after: Duration) -> FeedState {
-        let recent = |last: &AtomicU64| {
+    /// The state at a time: the best state of its publishers, but at most stale without recent ticks.
+    fn state_at(&self, now: UnixNanos, stale_after: Duration) -> FeedState {
+        let is_recent = |last: &AtomicU64| {
             let last = UnixNanos(last.load(Ordering::Relaxed));
             last.0 != 0 && now.since(last) < stale_after
         };
-        let best = if recent(&self.last_post) { FeedState::Live } else { self.sources.best() };
+        let posted = is_recent(&self.last_post);
+        let best = if posted { FeedState::Live } else { self.publishers.best_state() };
         match best {
-            FeedState::Live if !recent(&self.last_tick) => FeedState::Stale,
+            FeedState::Live if !is_recent(&self.last_tick) => FeedState::Stale,
             best => best,
         }
     }
 
-    fn refresh(&self, is: FeedState, now: UnixNanos, version: u64) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = if told.state == is { told.since } else { now };
-        if told.state != is {
-            tracing::info!(feed = %self.name, state = is.name(), "feed");
+    /// Updates the reported state. Returns whether it has changed.
+    fn report(&self, state: FeedState, now: UnixNanos, version: u64) -> bool {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = if reported.state == state { reported.since } else { now };
+        if reported.state != state {
+            tracing::info!(feed = %self.name, state = state.name(), "feed");
         }
-        let next = Told { state: is, since, lost: self.lost() };
-        let changed = *told != next;
+        let next = ReportedState { state, since, lost: self.lost() };
+        let changed = *reported != next;
         if changed {
-            *told = next;
+            *reported = next;
             self.version.store(version, Ordering::Release);
         }
         changed
@@ -209,34 +216,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_feed_is_live_with_ticks_stale_without_and_down_without_publishers() {
+    fn feed_is_live_with_ticks_stale_without_and_down_without_publishers() {
         let at = |s: u64| UnixNanos((1_000 + s) * 1_000_000_000);
         let feeds = Feeds::new(vec![Feed::default()], Duration::from_secs(10), at(0));
         let feed = feeds.get(FeedId(0));
         assert_eq!(feed.state(), (FeedState::Down, at(0)));
-        let publisher = feed.sources.enter(at(1));
+        let publisher = feed.publishers.add(at(1));
         assert!(feeds.refresh(at(1)));
         assert_eq!(feeds.changed_since(0), [FeedId(0)]);
         assert_eq!(feed.state(), (FeedState::Stale, at(1)));
-        feed.ticked(1, at(2));
+        feed.count_ticks(1, at(2));
         assert!(feeds.refresh(at(3)));
         assert_eq!(feed.state(), (FeedState::Live, at(3)));
         assert!(!feeds.refresh(at(11)));
         assert_eq!(feeds.changed_since(feeds.version()), []);
         assert!(feeds.refresh(at(12)));
-        feed.ticked(1, at(13));
-        feed.sources.leave(publisher);
+        feed.count_ticks(1, at(13));
+        feed.publishers.remove(publisher);
         feeds.refresh(at(14));
-        assert_eq!(feed.state(), (FeedState::Down, at(14)), "at once, however fresh its ticks");
+        assert_eq!(feed.state(), (FeedState::Down, at(14)), "at once, even with recent ticks");
     }
 
     #[test]
-    fn ticks_lost_at_the_source_are_told_and_leave_the_state_as_it_is() {
+    fn ticks_lost_at_the_source_are_reported_without_a_change_of_state() {
         let at = |s: u64| UnixNanos((1_000 + s) * 1_000_000_000);
         let feeds = Feeds::new(vec![Feed::default()], Duration::from_secs(10), at(0));
         let feed = feeds.get(FeedId(0));
-        feed.lose(5);
-        feed.lose(2);
+        feed.count_lost(5);
+        feed.count_lost(2);
         assert!(feeds.refresh(at(1)));
         assert_eq!(feed.state(), (FeedState::Down, at(0)));
         assert!(matches!(feed.element(), Control::Feed { lost: 7, .. }));
@@ -244,25 +251,25 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_of_the_hub_itself_is_live_without_publishers() {
-        let feeds = vec![Feed::default(), Feed::new("own").unwrap()];
-        let feeds = Feeds::new(feeds, Duration::from_secs(10), UnixNanos(1)).with_own();
+    fn test_feed_is_live_without_publishers() {
+        let feeds = vec![Feed::default(), Feed::new("test").unwrap()];
+        let feeds = Feeds::new(feeds, Duration::from_secs(10), UnixNanos(1)).with_test_feed();
         feeds.refresh(UnixNanos(2));
         assert_eq!(
-            (feeds.own(), feeds.get(FeedId(1)).state().0),
+            (feeds.test_feed(), feeds.get(FeedId(1)).state().0),
             (Some(FeedId(1)), FeedState::Live)
         );
         assert_eq!(feeds.get(FeedId(0)).state().0, FeedState::Down);
-        assert_eq!(feeds.open_names().collect::<Vec<_>>(), ["main"]);
+        assert_eq!(feeds.publishable_names().collect::<Vec<_>>(), ["main"]);
     }
 
     #[test]
-    fn posts_count_as_a_publisher_for_a_while() {
+    fn post_counts_as_a_live_publisher_for_a_while() {
         let at = |s: u64| UnixNanos((1_000 + s) * 1_000_000_000);
         let feeds = Feeds::new(vec![Feed::default()], Duration::from_secs(10), at(0));
         let feed = feeds.get(FeedId(0));
-        feed.posted(at(1));
-        feed.ticked(1, at(1));
+        feed.note_post(at(1));
+        feed.count_ticks(1, at(1));
         feeds.refresh(at(2));
         assert_eq!(feed.state().0, FeedState::Live);
         feeds.refresh(at(11));

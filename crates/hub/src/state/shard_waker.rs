@@ -1,17 +1,19 @@
-//! Wakes a shard's thread when there is work for it.
+//! Wakes the threads of shards when there is work for them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A shard's way to be woken: nobody wakes it unless it sleeps.
+/// Wakes the thread of one shard. A shard that is awake is not woken, since a wake costs a system
+/// call.
 #[derive(Debug)]
 pub(crate) struct ShardWaker {
     waker: mio::Waker,
+    /// One of the constants below.
     sleep: AtomicU8,
 }
 
 const AWAKE: u8 = 0;
-/// It will look at the log in time by itself.
+/// Sleeps for a short while, and reads the log afterwards in any case.
 const DOZING: u8 = 1;
 const ASLEEP: u8 = 2;
 
@@ -20,52 +22,55 @@ impl ShardWaker {
         Self { waker, sleep: AtomicU8::new(AWAKE) }
     }
 
-    /// The shard is about to sleep; it must look for work once more after this.
-    pub(crate) fn falls_asleep(&self) {
+    /// Marks the shard as about to sleep until it is woken. The shard must look for work once more
+    /// after this call: work that arrived before it did not wake the shard.
+    pub(crate) fn set_asleep(&self) {
         self.sleep.store(ASLEEP, Ordering::SeqCst);
     }
 
-    /// The same, but ticks need not wake it.
-    pub(crate) fn dozes(&self) {
+    /// Like [`set_asleep`](Self::set_asleep), but ticks do not wake the shard.
+    pub(crate) fn set_dozing(&self) {
         self.sleep.store(DOZING, Ordering::SeqCst);
     }
 
-    pub(crate) fn is_awake(&self) {
+    /// Marks the shard as awake.
+    pub(crate) fn set_awake(&self) {
         self.sleep.store(AWAKE, Ordering::SeqCst);
     }
 
-    /// Wakes the shard if it sleeps.
+    /// Wakes the shard if it sleeps or dozes.
     pub(crate) fn wake(&self) {
         if self.sleep.swap(AWAKE, Ordering::SeqCst) != AWAKE {
-            self.ring();
+            self.wake_poll();
         }
     }
 
-    /// Wakes the shard if it sleeps and wants to know of ticks.
+    /// Wakes the shard for new ticks, unless it dozes.
     pub(super) fn wake_for_ticks(&self) {
         let woken = self.sleep.compare_exchange(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst);
         if woken.is_ok() {
-            self.ring();
+            self.wake_poll();
         }
     }
 
+    /// Whether the shard sleeps for a short while without being woken for ticks.
     pub(super) fn is_dozing(&self) -> bool {
         self.sleep.load(Ordering::SeqCst) == DOZING
     }
 
-    fn ring(&self) {
+    fn wake_poll(&self) {
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "cannot wake a shard");
         }
     }
 }
 
-/// The wakers of all shards.
+/// The wakers of all shards of the hub.
 #[derive(Debug, Clone)]
 pub(crate) struct ShardWakers(Arc<[Arc<ShardWaker>]>);
 
 impl ShardWakers {
-    /// Wakes every shard that sleeps.
+    /// Wakes every shard that sleeps or dozes.
     pub(crate) fn wake_all(&self) {
         for shard in self.0.iter() {
             shard.wake();

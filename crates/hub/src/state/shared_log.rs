@@ -1,4 +1,4 @@
-//! The log as the router and the shards share it.
+//! The in-memory log of a timeline, shared by its writer and its shards.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,41 +8,43 @@ use tickwire_protocol::UnixNanos;
 use crate::fanout::{Batch, Log, LogOverrun, Position};
 use crate::state::shard_waker::ShardWaker;
 
-/// One log for all. The lock is held for an append or for the copy of a few pointers, once a turn;
-/// positions can be read without it.
+/// A [`Log`] behind a mutex. The lock is held for an append, or while a shard copies a few pointers,
+/// once a turn. Positions are read without the lock.
 #[derive(Debug)]
 pub(crate) struct SharedLog {
     log: Mutex<Log>,
     start: AtomicU64,
     head: AtomicU64,
-    /// Where it went on behind the last hole; 0 if it has none.
+    /// Position of the first tick after the latest hole; 0 without a hole.
     hole_end: AtomicU64,
     wakers: Vec<Arc<ShardWaker>>,
 }
 
 impl SharedLog {
+    /// Shares a log with the shards of these wakers.
     pub(crate) fn new(log: Log, wakers: Vec<Arc<ShardWaker>>) -> Self {
-        let (start, head) = (AtomicU64::new(log.start().0), AtomicU64::new(log.head().0));
-        let (log, hole_end) = (Mutex::new(log), AtomicU64::new(0));
-        Self { log, start, head, hole_end, wakers }
+        let start = AtomicU64::new(log.start().0);
+        let head = AtomicU64::new(log.head().0);
+        Self { log: Mutex::new(log), start, head, hole_end: AtomicU64::new(0), wakers }
     }
 
-    /// Adds a batch and wakes the shards.
+    /// Appends a batch that starts at the head, and wakes the shards.
     pub(crate) fn append(&self, batch: Arc<Batch>) {
-        self.add(|log| log.append(batch));
+        self.update(|log| log.append(batch));
     }
 
-    /// The same with a batch that may begin behind the head.
+    /// Appends a batch that may start after the head, and wakes the shards. The log then has a hole:
+    /// ticks that history no longer held when they were due.
     pub(crate) fn append_later(&self, batch: Arc<Batch>) {
         if batch.first() > self.head() {
             self.hole_end.store(batch.first().0, Ordering::SeqCst);
         }
-        self.add(|log| log.append_later(batch));
+        self.update(|log| log.append_later(batch));
     }
 
-    fn add(&self, add: impl FnOnce(&mut Log)) {
+    fn update(&self, update: impl FnOnce(&mut Log)) {
         let mut log = self.lock();
-        add(&mut log);
+        update(&mut log);
         self.start.store(log.start().0, Ordering::SeqCst);
         self.head.store(log.head().0, Ordering::SeqCst);
         drop(log);
@@ -51,20 +53,22 @@ impl SharedLog {
         }
     }
 
-    /// Whether all who follow the log look at it in their own time.
-    pub(crate) fn can_wait(&self) -> bool {
+    /// Whether all shards doze: none of them reads the log before its short sleep has ended.
+    pub(crate) fn all_shards_doze(&self) -> bool {
         self.wakers.iter().all(|waker| waker.is_dozing())
     }
 
+    /// Position of the oldest tick in the log.
     pub(crate) fn start(&self) -> Position {
         Position(self.start.load(Ordering::SeqCst))
     }
 
+    /// Position of the next tick.
     pub(crate) fn head(&self) -> Position {
         Position(self.head.load(Ordering::SeqCst))
     }
 
-    /// Where it went on behind the last hole, if it has one.
+    /// Position of the first tick after the latest hole; 0 if there has been none.
     pub(crate) fn hole_end(&self) -> Position {
         Position(self.hole_end.load(Ordering::SeqCst))
     }
@@ -75,11 +79,15 @@ impl SharedLog {
         (log.bytes(), log.ticks())
     }
 
-    /// When the oldest tick that is still there was received.
+    /// Receive time of the oldest tick in the log.
     pub(crate) fn oldest_received(&self) -> Option<UnixNanos> {
         self.lock().oldest_received()
     }
 
+    /// Appends the batches from a position on to `out`: see [`Log::read`].
+    ///
+    /// # Errors
+    /// If the log no longer holds that position.
     pub(crate) fn read(
         &self,
         from: Position,
@@ -93,7 +101,7 @@ impl SharedLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, Log> {
-        // A panic while appending cannot leave the ring half changed in a way that matters here.
+        // A panic during an append cannot leave the log in a state that readers could not handle.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,11 @@
-//! The names under which subscribers reach feeds.
+//! The names under which subscribers reach feeds, live or delayed.
 
 use std::collections::BTreeMap;
 
 use crate::config::NamedView;
 use crate::fanout::FeedId;
 
-/// What a subscriber follows: a feed, as one of the hub's timelines has it.
+/// A feed on one of the hub's timelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct View {
     pub(crate) feed: FeedId,
@@ -13,12 +13,13 @@ pub(crate) struct View {
     pub(crate) timeline: usize,
 }
 
-/// All views there are, by name.
+/// All views of the hub, by name.
 #[derive(Debug)]
 pub(crate) struct Views(BTreeMap<String, View>);
 
 impl Views {
-    /// Views of timelines with these delays.
+    /// Assigns each view to the timeline with its delay. `delays` are the delays of the timelines, by
+    /// index.
     pub(crate) fn new(named: Vec<NamedView>, delays: &[std::time::Duration]) -> Self {
         let view = |NamedView { name, feed, delay }: NamedView| {
             let timeline = delays.iter().position(|of_timeline| *of_timeline == delay)?;
@@ -27,12 +28,12 @@ impl Views {
         Self(named.into_iter().filter_map(view).collect())
     }
 
-    /// The view of a name.
+    /// Finds the view with this name.
     pub(crate) fn find(&self, name: &str) -> Option<View> {
         self.0.get(name).copied()
     }
 
-    /// The names, sorted.
+    /// The names of all views, sorted.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

@@ -1,24 +1,29 @@
-//! Who counts as one of those who come over the network.
+//! Limits how many connections one client holds.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// How many are there from each machine, of which there may be so many. On loopback there is no limit:
-/// who is there can do worse.
+/// Counts connections per client, up to a limit. Loopback clients have no limit: a program on the
+/// hub's own machine can do worse than open connections.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimiter {
     max: usize,
-    /// Only machines of which somebody is there.
+    /// Connections by client prefix. Clients without connections have no entry.
     by_client: HashMap<IpAddr, usize>,
 }
 
 impl ConnectionLimiter {
+    /// Creates a limiter that allows `max` connections per client.
     pub(crate) fn new(max: usize) -> Self {
         Self { max, by_client: HashMap::new() }
     }
 
-    /// One more comes, unless there are as many as may be. Whoever has come has to leave.
-    pub(crate) fn enter(&mut self, address: IpAddr) -> Result<(), LimitReached> {
+    /// Counts one more connection from an address. Each success takes a later
+    /// [`release`](Self::release).
+    ///
+    /// # Errors
+    /// If the client has the most connections allowed.
+    pub(crate) fn admit(&mut self, address: IpAddr) -> Result<(), LimitReached> {
         if address.to_canonical().is_loopback() {
             return Ok(());
         }
@@ -30,23 +35,24 @@ impl ConnectionLimiter {
         Ok(())
     }
 
-    /// One who came has left.
-    pub(crate) fn leave(&mut self, address: IpAddr) {
-        let address = client_prefix(address);
-        if let Some(count) = self.by_client.get_mut(&address) {
+    /// Counts one connection less from an address.
+    pub(crate) fn release(&mut self, address: IpAddr) {
+        let client = client_prefix(address);
+        if let Some(count) = self.by_client.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
-                self.by_client.remove(&address);
+                self.by_client.remove(&client);
             }
         }
     }
 }
 
-/// As many are there from a machine as may be.
+/// Error: a client has the most connections allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LimitReached;
 
-/// Who counts as one: an IPv4 address, or the network of 64 bits one machine has in IPv6.
+/// Returns the part of an address that identifies a client: a whole IPv4 address, or the first 64 bits
+/// of an IPv6 address, since one machine usually has a network of 64 bits to itself.
 pub(crate) fn client_prefix(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
@@ -66,31 +72,31 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_an_address_or_a_network_of_64_bits() {
+    fn ipv6_clients_are_counted_by_64_bit_prefix() {
         let mut limiter = ConnectionLimiter::new(2);
         for first in ["192.0.2.1", "2001:db8:0:1::1"] {
-            limiter.enter(address(first)).unwrap();
+            limiter.admit(address(first)).unwrap();
         }
-        limiter.enter(address("::ffff:192.0.2.1")).unwrap();
-        limiter.enter(address("2001:db8:0:1:ffff::2")).unwrap();
-        assert_eq!(limiter.enter(address("192.0.2.1")), Err(LimitReached));
-        assert_eq!(limiter.enter(address("2001:db8:0:1::3")), Err(LimitReached));
+        limiter.admit(address("::ffff:192.0.2.1")).unwrap();
+        limiter.admit(address("2001:db8:0:1:ffff::2")).unwrap();
+        assert_eq!(limiter.admit(address("192.0.2.1")), Err(LimitReached));
+        assert_eq!(limiter.admit(address("2001:db8:0:1::3")), Err(LimitReached));
         for other in ["192.0.2.2", "2001:db8:0:2::1"] {
-            limiter.enter(address(other)).unwrap();
+            limiter.admit(address(other)).unwrap();
         }
-        limiter.leave(address("2001:db8:0:1::1"));
-        limiter.enter(address("2001:db8:0:1::3")).unwrap();
+        limiter.release(address("2001:db8:0:1::1"));
+        limiter.admit(address("2001:db8:0:1::3")).unwrap();
     }
 
     #[test]
-    fn loopback_has_no_limit_and_who_has_left_is_forgotten() {
+    fn loopback_has_no_limit_and_counts_return_to_zero() {
         let mut limiter = ConnectionLimiter::new(1);
         for here in ["127.0.0.1", "127.0.0.1", "::1", "::1", "::ffff:127.0.0.1"] {
-            limiter.enter(address(here)).unwrap();
+            limiter.admit(address(here)).unwrap();
         }
-        limiter.enter(address("192.0.2.1")).unwrap();
+        limiter.admit(address("192.0.2.1")).unwrap();
         for here in ["127.0.0.1", "::1", "192.0.2.1"] {
-            limiter.leave(address(here));
+            limiter.release(address(here));
         }
         assert!(limiter.by_client.is_empty());
     }

@@ -17,11 +17,11 @@ use super::super::telemetry::Telemetry;
 use super::keys::may_see;
 use crate::access::keys::{Grant, Role};
 use crate::clock;
-use crate::metrics::Cell;
+use crate::metrics::Metric;
 use crate::serving::shard_handle::ShardHandle;
 use crate::serving::timeline::Timelines;
 use crate::state::feeds::FeedStatus;
-use crate::state::sources::Source;
+use crate::state::publisher_sessions::PublisherSession;
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -123,7 +123,8 @@ pub(in super::super) async fn status(
 fn status_for(front: &FrontState, grant: &Grant) -> Status {
     let FrontState { directory, telemetry, .. } = front;
     let Telemetry { timelines, metrics, keys, .. } = &**telemetry;
-    let sum = |of: fn(&ShardHandle) -> &Cell| timelines.shards().map(|shard| of(shard).get()).sum();
+    let sum =
+        |of: fn(&ShardHandle) -> &Metric| timelines.shards().map(|shard| of(shard).get()).sum();
     let views = views(directory, timelines, grant);
     let is_seen = |feed: &&FeedStatus| views.iter().any(|view| view.feed == feed.name.as_str());
     let feeds = telemetry.feeds.all().iter().filter(is_seen).map(feed_entry).collect();
@@ -164,15 +165,15 @@ fn feed_entry(feed: &FeedStatus) -> FeedEntry {
         feed: feed.name.to_string(),
         state,
         since: since.to_string(),
-        publishers: feed.sources.len(),
+        publishers: feed.publishers.len(),
         ticks_in: feed.ticks(),
         lost: feed.lost(),
-        sources: feed.sources.named().into_iter().map(source_entry).collect(),
+        sources: feed.publishers.named().into_iter().map(source_entry).collect(),
     }
 }
 
-fn source_entry((publisher, source): (Arc<str>, Source)) -> SourceEntry {
-    let report = source.report.map(|report| ReportEntry {
+fn source_entry((publisher, session): (Arc<str>, PublisherSession)) -> SourceEntry {
+    let report = session.report.map(|report| ReportEntry {
         state: report.state,
         detail: report.detail,
         upstream: report.upstream,
@@ -180,7 +181,7 @@ fn source_entry((publisher, source): (Arc<str>, Source)) -> SourceEntry {
         errors: report.errors,
         ticks: report.ticks,
     });
-    SourceEntry { publisher: publisher.to_string(), since: source.since.to_string(), report }
+    SourceEntry { publisher: publisher.to_string(), since: session.since.to_string(), report }
 }
 
 fn log_entry(telemetry: &Telemetry) -> LogEntry {

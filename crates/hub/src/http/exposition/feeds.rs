@@ -51,10 +51,13 @@ impl Scrape {
     /// What publishers say of the places where their ticks come from.
     fn upstreams(&self, out: &mut Output<'_>) -> fmt::Result {
         let sources = self.0.feeds.all().iter().flat_map(|feed| {
-            let reporting = |(publisher, source): (Arc<str>, crate::state::sources::Source)| {
+            let reporting = |(publisher, source): (
+                Arc<str>,
+                crate::state::publisher_sessions::PublisherSession,
+            )| {
                 Some(Reporting { feed: feed.name.as_str(), publisher, report: source.report? })
             };
-            feed.sources.named().into_iter().filter_map(reporting)
+            feed.publishers.named().into_iter().filter_map(reporting)
         });
         let sources: Vec<Reporting<'_>> = sources.collect();
         let states: Vec<_> = sources

@@ -42,7 +42,7 @@ impl ShardTask {
     /// Answers who shows a key.
     pub(super) fn log_in(&mut self, id: SessionId, shown: &Credentials) {
         let Some(connection) = self.connection(id) else { return };
-        if matches!(connection.login, AuthState::Authenticated { shown: true, .. }) {
+        if matches!(connection.login, AuthState::Authenticated { has_key: true, .. }) {
             let detail = "this session has shown its key".to_owned();
             return self.core.refuse(id, None, ErrorCode::AlreadyAuthenticated, detail);
         }
@@ -77,8 +77,8 @@ impl ShardTask {
             .then(|| self.context.feeds.get(*feed));
         let session = SessionInfo { peer: *peer, user_agent, shard };
         match self.context.keys.register_subscriber(&grant, session) {
-            Ok(place) => {
-                let login = AuthState::Authenticated { grant, place, shown };
+            Ok(key_session) => {
+                let login = AuthState::Authenticated { grant, key_session, has_key: shown };
                 connection.let_in(login, config.command_size_max.as_usize());
                 if shown {
                     self.core.control(id, &Control::Authenticated);
@@ -89,7 +89,7 @@ impl ShardTask {
             }
             Err(KeyLimitReached { detail }) => {
                 refusal_log::note(now, *peer, view, grant.key_name(), &detail);
-                connection.login.refused_for_now(now, more);
+                connection.login.set_at_limit(now, more);
                 let deadline = connection.login.deadline();
                 self.core.refuse(id, None, ErrorCode::ConnectionLimit, detail);
                 self.note_deadline(deadline);
@@ -105,10 +105,10 @@ impl ShardTask {
         delay: Duration,
         detail: Option<String>,
     ) {
-        let told = self.now + delay;
+        let close_at = self.now + delay;
         if let Some(connection) = self.connection(id) {
-            connection.login = AuthState::Rejected { told, reason, detail };
-            self.note_deadline(Some(told));
+            connection.login = AuthState::Rejected { close_at, reason, detail };
+            self.note_deadline(Some(close_at));
         }
     }
 
@@ -149,8 +149,8 @@ impl ShardTask {
         for id in self.ids() {
             if let Some(connection) = self.connection(id)
                 && connection.stage == Stage::Open
-                && let AuthState::Authenticated { grant, place, .. } = &connection.login
-                && let Some(reason) = place.close_reason()
+                && let AuthState::Authenticated { grant, key_session, .. } = &connection.login
+                && let Some(reason) = key_session.close_reason()
             {
                 let (peer, view) = (connection.handshake.peer, connection.handshake.view.clone());
                 let key = grant.key_name().map(str::to_owned);

@@ -66,7 +66,7 @@ impl ShardTask {
         }
         if is_refused
             && let Some(connection) = self.connection(id)
-            && connection.login.refused_command()
+            && connection.login.count_refused()
         {
             self.finish_session(id, CloseReason::AuthFailed);
         }
