@@ -1,4 +1,4 @@
-//! A subscriber: what it asks for.
+//! A simulated subscriber and its commands.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tickwire_protocol::{
 };
 
 use crate::connection::Connection;
-use crate::had::Had;
 use crate::observer::Observer;
+use crate::oracle::Facts;
 use crate::random::Random;
+use crate::resume_state::ResumeState;
 use crate::source::{CHANNELS, FEEDS, SYMBOLS};
-use crate::truth::Facts;
 
-/// Commands on their way to the hub, at the most.
+/// Most commands in flight to the hub.
 const COMMANDS: usize = 6;
 const RATES: [f64; 4] = [1.0, 7.0, 100.0, 1000.0];
 
@@ -22,18 +22,18 @@ const RATES: [f64; 4] = [1.0, 7.0, 100.0, 1000.0];
 pub(crate) struct Client {
     pub(crate) feed: u8,
     pub(crate) encoding: Encoding,
-    /// Its connection: number of the shard, slot of the session.
+    /// Its connection: index of the shard and of the session.
     pub(crate) link: Option<(usize, u32)>,
     pub(crate) observer: Observer,
-    /// It does not read.
+    /// Whether the client does not read.
     pub(crate) stalls: bool,
-    /// What it had when its last connection ended.
-    had: Option<Had>,
-    /// It asks for what was on this connection; then it wants every tick of its names, gives up none of
-    /// them, and does not ask to go on with the newest when it lags.
+    /// The state at the end of its last connection, from which it can resume.
+    resume_state: Option<ResumeState>,
+    /// Whether the client uses history on this connection. It then requests every tick, keeps all its
+    /// names, and does not use `on_lag` `latest`.
     looks_back: bool,
-    /// Channels of which it has asked for `"*"` on this connection. What is named beside one that catches up
-    /// has no snapshot, and only the hub knows for how long that is: who looks back names nothing there.
+    /// Channels with `"*"` on this connection. Names beside a wildcard that catches up get no snapshot, for
+    /// a time that only the hub knows, so clients that use history name nothing there.
     wild: PerChannel<bool>,
     commands: u64,
 }
@@ -48,14 +48,14 @@ impl Client {
             link: None,
             observer: Observer::new(feed, encoding),
             stalls: false,
-            had: None,
+            resume_state: None,
             looks_back: false,
             wild: PerChannel::default(),
             commands: 0,
         }
     }
 
-    /// A new connection; its first commands go with it.
+    /// Opens a connection and sends its first commands.
     pub(crate) fn connect(&mut self, number: usize, random: &mut Random) -> Connection {
         self.observer = Observer::new(self.feed, self.encoding);
         self.stalls = false;
@@ -63,9 +63,9 @@ impl Client {
         self.wild = PerChannel::default();
         let room = random.weighted(&[(1, 60), (2, 700), (3, 20_000)]);
         let mut connection = Connection::new(number, self.feed, self.encoding, room);
-        match self.had.take() {
-            Some(had) if self.looks_back => {
-                for (names, resume) in had.resumes(random) {
+        match self.resume_state.take() {
+            Some(state) if self.looks_back => {
+                for (names, resume) in state.resumes(random) {
                     let names = self.beside_wild(names);
                     let (pos, resume) = (random.chance(70), Some(resume));
                     let id = self.number();
@@ -79,10 +79,10 @@ impl Client {
         connection
     }
 
-    /// The connection has ended.
+    /// Handles the end of the connection.
     pub(crate) fn part(&mut self) {
         self.link = None;
-        self.had = Had::of(&self.observer).or_else(|| self.had.take());
+        self.resume_state = ResumeState::of(&self.observer).or_else(|| self.resume_state.take());
     }
 
     fn beside_wild(&mut self, mut names: SubscriptionSet) -> SubscriptionSet {
@@ -134,7 +134,7 @@ impl Client {
         send(connection, &command, random);
     }
 
-    /// Reads so many bytes of what has come.
+    /// Reads a number of the received bytes.
     pub(crate) fn read(&mut self, connection: &mut Connection, bytes: usize, facts: &Facts<'_>) {
         let bytes = connection.wire.drain(..bytes);
         self.observer.fell_out = connection.fell_out;

@@ -1,34 +1,34 @@
-//! A subscriber's connection as the hub sees it, and what is on its way in either direction.
+//! A subscriber's connection as the hub sees it, with the data in flight in both directions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tickwire_hub::fanout::CloseReason;
 use tickwire_protocol::{Command, Encoding};
 
-use crate::truth::Name;
+use crate::oracle::Name;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client: usize,
     pub(crate) feed: u8,
     pub(crate) encoding: Encoding,
-    /// Commands on their way to the hub.
+    /// Commands in flight to the hub.
     pub(crate) commands: VecDeque<Vec<u8>>,
-    /// What the socket did not take of what was written last; it goes first.
+    /// The rest of the last write, which the socket did not accept; sent first.
     pub(crate) rest: Vec<u8>,
-    /// On its way to the client, `room` bytes at the most.
+    /// Bytes in flight to the client, at most `room`.
     pub(crate) wire: VecDeque<u8>,
     pub(crate) room: usize,
     pub(crate) stage: Stage,
-    /// The core was told that the socket takes no more.
+    /// Whether the core knows that the socket is full.
     pub(crate) blocked: bool,
-    /// The client has left; the hub has not noticed yet.
+    /// Whether the client has left and the hub has not noticed.
     pub(crate) gone: bool,
-    /// What the client must hear in answer to its commands, in order.
+    /// Expected answers to the client's commands, in order.
     pub(crate) due: VecDeque<Expected>,
-    /// Where the shard stood when it began to end the session in order.
+    /// Position of the shard when it began to end the session.
     pub(crate) finished_at: Option<u64>,
-    /// Its shard fell out of the log.
+    /// Whether the log overran the shard.
     pub(crate) fell_out: bool,
 }
 
@@ -48,19 +48,19 @@ impl Stage {
     }
 }
 
-/// How things stood when the hub took a command.
+/// The state of the shard when it accepted a command.
 #[derive(Debug)]
 pub(crate) struct Expected {
     pub(crate) command: Command,
-    /// Position of the next tick the shard had not seen.
+    /// Position of the next tick of the shard.
     pub(crate) head: u64,
-    /// Position of the first tick it could still look up.
+    /// Position of the first tick that the shard could still look up.
     pub(crate) start: u64,
-    /// Its time.
+    /// Time of the shard.
     pub(crate) now_ns: u64,
-    /// Numbers of the last values the shard knew.
+    /// Sequence numbers of the shard's last values.
     pub(crate) values: BTreeMap<Name, u64>,
-    /// Names of which it had seen a tick.
+    /// Names of which the shard had seen a tick.
     pub(crate) ticked: BTreeSet<Name>,
 }
 
@@ -83,13 +83,13 @@ impl Connection {
         }
     }
 
-    /// Puts what did not fit before on its way: `true` if all of it does now.
+    /// Sends the rest of the last write. Returns whether all of it was accepted.
     pub(crate) fn write_rest(&mut self) -> bool {
         let bytes = std::mem::take(&mut self.rest);
         self.write(&bytes)
     }
 
-    /// Puts bytes on their way and keeps what does not fit: `true` if all of it does.
+    /// Sends bytes and keeps those that do not fit. Returns whether all of them were accepted.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> bool {
         assert!(self.rest.is_empty(), "the rest of a frame goes first");
         let fits = bytes.len().min(self.room - self.wire.len());

@@ -1,4 +1,4 @@
-//! A disk: what was written outlives a hub that is killed, what was synced a machine that fails.
+//! A simulated disk: written data survives a killed hub, synced data survives a failed machine.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,16 +21,16 @@ struct Content {
 #[derive(Debug, Default)]
 struct File {
     bytes: Vec<u8>,
-    /// So many of them survive if the machine fails.
+    /// Number of bytes that survive a failure of the machine.
     synced: usize,
 }
 
-/// What becomes of the next thing that is written.
+/// The outcome of the next write.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Trouble {
-    /// So many bytes of it are there, and there is room for no more.
+    /// The disk is full after this many bytes.
     Full { written: usize },
-    /// So many bytes of it are there when the hub is killed.
+    /// The hub is killed after this many bytes.
     Killed { written: usize },
 }
 
@@ -39,14 +39,14 @@ impl Disk {
         self.0.borrow_mut().trouble = trouble;
     }
 
-    /// All that was written survives from now on.
+    /// Syncs everything written so far.
     pub(crate) fn sync(&self) {
         for file in self.0.borrow_mut().files.values_mut() {
             file.synced = file.bytes.len();
         }
     }
 
-    /// The machine fails: of what was not synced something is lost.
+    /// Simulates a failure of the machine: a part of the unsynced data is lost.
     pub(crate) fn fail(&self, random: &mut Random) {
         for file in self.0.borrow_mut().files.values_mut() {
             let left = file.synced + random.index(file.bytes.len() - file.synced + 1);
@@ -73,7 +73,7 @@ impl Disk {
 }
 
 impl Storage for Disk {
-    /// Its name.
+    /// Name of the file.
     type File = String;
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {

@@ -1,4 +1,4 @@
-//! The log on disk, from start to start.
+//! The simulated hub's log on disk, across restarts.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use crate::source::FEEDS;
 #[derive(Debug)]
 pub(crate) struct Durable {
     pub(crate) disk: Disk,
-    /// None once it has failed, or the hub was killed amid a write.
+    /// `None` after a failure, or after a kill during a write.
     writer: Option<Writer<Disk>>,
-    /// Acknowledgements wait until the disk has what they are about.
+    /// Whether acks wait for a sync.
     pub(crate) waits: bool,
-    /// Nothing that is written from now on outlives the hub.
+    /// Whether the log has failed, so that later turns do not survive the hub.
     pub(crate) has_failed: bool,
 }
 
-/// What a hub goes on from.
+/// The state from which a hub starts.
 pub(crate) struct Begun {
     pub(crate) durable: Durable,
     pub(crate) continues: bool,
@@ -34,7 +34,7 @@ pub(crate) struct Begun {
     pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
 }
 
-/// The hub was killed amid a write: nobody has heard of the turn.
+/// Error: the hub was killed during a write, before any peer learned of the turn.
 pub(crate) struct Killed;
 
 impl Durable {
@@ -74,7 +74,7 @@ impl Durable {
         }
     }
 
-    /// Writes what a turn changed.
+    /// Writes the record of a turn.
     pub(crate) fn turn(
         &mut self,
         batch: Option<&Batch>,
@@ -98,7 +98,7 @@ impl Durable {
         Ok(())
     }
 
-    /// The hub ends in order.
+    /// Closes the log cleanly.
     pub(crate) fn finish(self) -> Disk {
         self.disk.sync();
         if let Some(writer) = self.writer {

@@ -21,7 +21,7 @@ impl Frames {
         self.bytes.extend(bytes);
     }
 
-    /// The next frame, if it has come as a whole.
+    /// Returns the next complete frame.
     pub(crate) fn next(&mut self) -> Option<Frame> {
         let mut cursor = Cursor::new(&self.bytes[..]);
         let (header, length) = FrameHeader::parse(&mut cursor).unwrap()?;

@@ -1,4 +1,4 @@
-//! The hub's side of publishing: connections, the bounded queue, the turns of the router.
+//! The hub's side of publishing: connections, the bounded queue, and turns of the router.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use tickwire_protocol::{Command, Control, Encoding, ErrorCode, Tick, UnixNanos, 
 
 use crate::disk::Trouble;
 use crate::durable::{Durable, Killed};
-use crate::truth::Truth;
+use crate::oracle::Oracle;
 
-/// Messages that may wait for the router.
+/// Most messages that wait for the router.
 const QUEUE: usize = 8;
 const TICKS_MAX: usize = 1_000;
 const TOPICS_MAX: usize = 100;
@@ -26,11 +26,11 @@ struct Line {
     to_publisher: VecDeque<Control>,
     cut: bool,
     id: Option<String>,
-    /// Set when the router has let it begin.
+    /// Set when the router has accepted the publisher.
     token: Option<PublisherToken>,
-    /// Number of the last data message read.
+    /// Number of the last data message that was read.
     number: u64,
-    /// It reads no further: it waits for the router's answer, or has ended.
+    /// Whether reading is paused: the connection awaits the router's answer or has ended.
     paused: bool,
 }
 
@@ -56,20 +56,20 @@ pub(crate) struct Intake {
     accepted: u64,
     queue: VecDeque<Ingest>,
     pub(crate) durable: Option<Durable>,
-    /// What publishers are told once the disk has what it is about.
+    /// Answers to publishers that wait for a sync.
     unsynced: Vec<Told>,
 }
 
-/// What a publisher is told.
+/// An answer to a publisher.
 type Told = (LineId, Control);
 
 impl Intake {
-    /// Of a hub that forgets everything when it ends.
+    /// Creates the intake of a hub without a log on disk.
     pub(crate) fn new() -> Self {
         Self::of(Sequencer::new(TOPICS_MAX, PUBLISHERS_MAX), None)
     }
 
-    /// Of a hub that goes on where the last one stood.
+    /// Creates the intake of a hub that continues a recovered log.
     pub(crate) fn go_on(numbering: Numbering, durable: Durable) -> Self {
         Self::of(Sequencer::go_on(numbering, TOPICS_MAX, PUBLISHERS_MAX), Some(durable))
     }
@@ -111,12 +111,12 @@ impl Intake {
         line.cut = true;
     }
 
-    /// What the hub has told a publisher, oldest first.
+    /// Takes the answers to a publisher, oldest first.
     pub(crate) fn hear(&mut self, line: LineId) -> Option<Control> {
         self.lines.get_mut(&line)?.to_publisher.pop_front()
     }
 
-    /// Connections on which there is something to read, or whose end is to be noticed.
+    /// Returns connections with unread messages or an unnoticed end.
     pub(crate) fn readable(&self) -> Vec<LineId> {
         let readable = |line: &Line| !line.paused && (line.cut || !line.to_hub.is_empty());
         self.lines.iter().filter(|(_, line)| readable(line)).map(|(id, _)| *id).collect()
@@ -127,7 +127,7 @@ impl Intake {
         told && self.unsynced.is_empty() && self.queue.is_empty() && self.readable().is_empty()
     }
 
-    /// Reads one message of a connection, if there is room for it.
+    /// Reads one message of a connection, if the queue has room.
     pub(crate) fn read(&mut self, id: LineId) {
         if self.queue.len() >= QUEUE {
             return;
@@ -159,13 +159,13 @@ impl Intake {
         self.queue.push_back(Ingest::Ticks { line: id, feed, ticks, numbered });
     }
 
-    /// The router takes so many messages, then ends its turn; the disk may be in trouble.
+    /// Runs a turn of the router with a number of messages; the disk may fail.
     pub(crate) fn turn(
         &mut self,
         messages: usize,
         now: UnixNanos,
         trouble: Option<Trouble>,
-        (log, truth): (&mut Log, &mut Truth),
+        (log, oracle): (&mut Log, &mut Oracle),
     ) -> Result<(), Killed> {
         let mut told = Vec::new();
         for _ in 0..messages {
@@ -178,7 +178,7 @@ impl Intake {
             durable.turn(batch.as_ref(), &changes, received, trouble)?;
         }
         if let Some(batch) = batch {
-            truth.issue(&batch);
+            oracle.issue(&batch);
             log.append(Arc::new(batch));
         }
         self.unsynced.append(&mut told);
@@ -188,7 +188,7 @@ impl Intake {
         Ok(())
     }
 
-    /// The disk has all that was written.
+    /// Syncs the disk and releases the waiting answers.
     pub(crate) fn sync(&mut self) {
         if let Some(durable) = &self.durable {
             durable.disk.sync();
@@ -204,7 +204,7 @@ impl Intake {
         }
     }
 
-    /// What its publisher is to be told, if anything.
+    /// Returns the answer to the publisher, if any.
     fn take(&mut self, message: Ingest) -> Option<Told> {
         match message {
             Ingest::Open(id) => {

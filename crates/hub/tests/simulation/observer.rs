@@ -1,5 +1,4 @@
-//! What one connection may be told: every tick of its names once and in order, or by name what of
-//! them will not come.
+//! Checks what one connection receives: every tick of its names once and in order, or an exact gap.
 
 mod history;
 
@@ -12,30 +11,30 @@ use tickwire_protocol::{
 
 use crate::connection::Expected;
 use crate::frames::{Frame, Frames};
-use crate::truth::{Facts, Name, Topic};
+use crate::oracle::{Facts, Name, Topic};
 
-/// How a name is delivered, and the position from which on.
+/// Delivery of a name, and the position from which it applies.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mode {
     pub(crate) delivery: Delivery,
     base: u64,
 }
 
-/// Which tick of a topic may come next.
+/// The ticks of a topic that may come next.
 #[derive(Debug, Clone, Copy)]
 enum Track {
-    /// This one.
+    /// Exactly this number.
     Every { next: u64 },
-    /// Of those behind a gap of unknown length any.
+    /// Any number after a gap of unknown length.
     Behind { last: u64 },
-    /// Any newer one; at the end the newest, unless that is not newer than `waived`.
+    /// Any newer number; in the end the newest one, unless it is at most `waived`.
     Latest { last: u64, waived: u64 },
 }
 
-/// History at the pace at which it came, so many thousandths as fast.
+/// A paced replay: history at a speed in thousandths.
 #[derive(Debug, Clone, Copy)]
 struct Paced {
-    /// Where the shard stood when it began.
+    /// Position of the shard at the start of the replay.
     head: u64,
     began_ns: u64,
     from_ns: u64,
@@ -46,13 +45,13 @@ struct Paced {
 enum Snapshot {
     #[default]
     None,
-    /// Has to come next.
+    /// The next element must be this one.
     Due(BTreeMap<Name, u64>),
-    /// These have to come.
+    /// These elements must come, in any order.
     Open(BTreeMap<Name, u64>),
 }
 
-/// Why nothing more comes.
+/// Why no more data is expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum End {
     Slow,
@@ -68,27 +67,27 @@ pub(crate) struct Observer {
     pub(crate) names: BTreeMap<Name, Mode>,
     pub(crate) wild: BTreeMap<Channel, Mode>,
     tracks: BTreeMap<Name, Track>,
-    /// Names sent every tick of which one has come since they began.
+    /// Names delivered with `every` of which a tick has arrived.
     heard: BTreeSet<Name>,
     snapshot: Snapshot,
-    /// Position of the last tick of a name that is sent every tick.
+    /// Position of the last tick of a name delivered with `every`.
     position: u64,
-    /// It resumes or replays: what is pending is not what was before an answer.
+    /// Whether the session resumes or replays, so pending ticks need not precede an answer.
     pub(crate) catches_up: bool,
-    /// A replay at a pace.
+    /// The paced replay, if any.
     paced: Option<Paced>,
-    /// What has to be told as missing next, by name: from, if that may be known, and to.
+    /// Expected gaps by name: start, if it can be known, and end.
     gaps_due: BTreeMap<Name, (Option<u64>, Option<u64>)>,
-    /// It is told positions.
+    /// Whether the session requested positions.
     positioned: bool,
-    /// The last position it was told: it has all it wants up to here.
+    /// The last received position, up to which the session is complete.
     pub(crate) told: Option<u64>,
-    /// Numbers of the last ticks it has been sent, values included.
+    /// Sequence numbers of the last received ticks, including snapshots.
     pub(crate) has: BTreeMap<Name, u64>,
     on_lag: OnLag,
-    /// It has asked to go on with the newest when it lags, so it may have lost what was pending.
+    /// Whether the session uses `on_lag` `latest`, so that it may lose pending ticks.
     may_skip: bool,
-    /// Its shard fell out of the log meanwhile, and cannot tell of topics that it has not seen.
+    /// Whether the log overran the shard, which then cannot report topics that it has not seen.
     pub(crate) fell_out: bool,
     pub(crate) end: Option<End>,
     pub(crate) ticks: u64,
@@ -121,7 +120,7 @@ impl Observer {
         }
     }
 
-    /// Bytes have come.
+    /// Handles received bytes.
     pub(crate) fn hear(
         &mut self,
         bytes: impl Iterator<Item = u8>,
@@ -177,15 +176,15 @@ impl Observer {
         assert!(ends || !self.positioned || self.position <= before, "a position is missing");
     }
 
-    /// What it was told is behind it must be.
+    /// Asserts that a received position is covered by the received ticks.
     fn check_told(&self, facts: &Facts<'_>) {
         let Some(told) = self.told else { return };
         if !facts.unseen.is_empty() || !self.gaps_due.is_empty() || self.may_skip {
             return;
         }
-        for name in facts.truth.names(self.feed) {
+        for name in facts.oracle.names(self.feed) {
             if let Some(Track::Every { next }) = self.track(name, facts) {
-                let next = facts.truth.position(self.topic(name), next);
+                let next = facts.oracle.position(self.topic(name), next);
                 assert!(next.is_none_or(|next| next > told), "{name:?} at {next:?}, told {told}");
             }
         }
@@ -194,7 +193,7 @@ impl Observer {
     fn tick(&mut self, tick: &Tick, facts: &Facts<'_>) {
         let name = (tick.channel(), tick.symbol);
         let (position, true_tick) = facts
-            .truth
+            .oracle
             .tick(self.topic(name), tick.seq.0)
             .unwrap_or_else(|| panic!("nobody issued {tick:?}"));
         assert_eq!(tick, true_tick);
@@ -241,18 +240,18 @@ impl Observer {
         self.tracks.insert(name, follows);
     }
 
-    /// A replay is not ahead of its time.
+    /// Asserts that a paced replay is not early.
     fn check_pace(&self, position: u64, facts: &Facts<'_>) {
         let Some(Paced { head, began_ns, from_ns, thousandths }) = self.paced else { return };
         if position >= head {
             return; // it may be live by now
         }
-        let since = facts.truth.received_ns(position).saturating_sub(from_ns);
+        let since = facts.oracle.received_ns(position).saturating_sub(from_ns);
         let due_ns = began_ns + since * 1_000 / thousandths;
         assert!(due_ns <= facts.now_ns + 1_000, "{position} is due at {due_ns}");
     }
 
-    /// Who is told a last value is owed nothing older.
+    /// Handles a snapshot value: older ticks of its topic are no longer expected.
     fn has_value(&mut self, name: Name, seq: u64, facts: &Facts<'_>) {
         if let Some(Track::Latest { last, waived }) = self.track(name, facts) {
             self.tracks.insert(name, Track::Latest { last: last.max(seq), waived });
@@ -263,7 +262,7 @@ impl Observer {
         (self.feed, channel, symbol)
     }
 
-    /// How a name is delivered: its own mode beats that of its channel.
+    /// Returns the delivery of a name; its own mode overrides that of the wildcard.
     fn mode(&self, name: Name) -> Option<Mode> {
         self.names.get(&name).or_else(|| self.wild.get(&name.0)).copied()
     }
@@ -407,7 +406,7 @@ impl Observer {
                 let begin = history::begin(expected, asked, None, self.epoch.as_deref(), facts);
                 let base = begin.unwrap_or(expected.head);
                 self.wild.insert(channel, Mode { delivery, base });
-                for name in facts.truth.names(self.feed).filter(|name| name.0 == channel) {
+                for name in facts.oracle.names(self.feed).filter(|name| name.0 == channel) {
                     if !self.names.contains_key(&name) {
                         self.begin_behind(expected, asked, name, begin, facts);
                     }
@@ -424,7 +423,7 @@ impl Observer {
         }
     }
 
-    /// A name begins anew; what it had come to before must have been told by now.
+    /// Restarts a name. Everything expected of it before must have arrived.
     fn settle(&self, name: Name, head: u64, facts: &Facts<'_>) {
         if !self.may_skip
             && !self.catches_up
@@ -434,9 +433,9 @@ impl Observer {
         }
     }
 
-    /// A channel begins anew, except for the names it has beside it.
+    /// Restarts a channel, except for names with their own subscription.
     fn settle_wild(&mut self, channel: Channel, head: u64, facts: &Facts<'_>) {
-        let ticked = facts.truth.names(self.feed);
+        let ticked = facts.oracle.names(self.feed);
         let names: BTreeSet<Name> = ticked.chain(self.tracks.keys().copied()).collect();
         for name in names {
             if name.0 == channel && !self.names.contains_key(&name) {
@@ -451,7 +450,7 @@ impl Observer {
         self.heard.remove(&name);
     }
 
-    /// A name is given up; if its channel is subscribed to, that covers it from here on.
+    /// Removes a name. A wildcard of its channel covers it from here on.
     fn fall_back(&mut self, name: Name, had: Option<Track>, head: u64, facts: &Facts<'_>) {
         let every = |mode: &Mode| mode.delivery == Delivery::Every;
         if self.catches_up
@@ -468,14 +467,14 @@ impl Observer {
         }
     }
 
-    /// It has lagged: these ticks will not come, and the names are `latest` from here on.
+    /// Handles a gap after a lag: its ticks will not arrive, and the names are `latest` from here on.
     fn gap(&mut self, name: Name, from: Option<u64>, to: Option<u64>, facts: &Facts<'_>) {
         assert_eq!(self.on_lag, OnLag::Latest, "gap of {name:?}");
         self.conflate(facts);
         let Some(track) = self.track(name, facts) else { return };
-        // Ticks that were dropped before its name began anew are told of too.
+        // The gap also covers ticks that were dropped before the name was restarted.
         let exact = self.heard.remove(&name);
-        let (last, newest) = (track.last(), facts.truth.newest(self.topic(name)));
+        let (last, newest) = (track.last(), facts.oracle.newest(self.topic(name)));
         if let Some(from) = from
             && !matches!(track, Track::Behind { .. })
         {
@@ -498,14 +497,15 @@ impl Observer {
         self.tracks.insert(name, track);
     }
 
-    /// What can be conflated is, from here on.
+    /// Treats all names that can be conflated as `latest` from here on.
     fn conflate(&mut self, facts: &Facts<'_>) {
         let latest = Delivery::Latest { max_rate: None };
-        for name in facts.truth.names(self.feed).filter(|name| latest.for_channel(name.0) == latest)
+        for name in
+            facts.oracle.names(self.feed).filter(|name| latest.for_channel(name.0) == latest)
         {
             match self.track(name, facts) {
                 Some(Track::Every { next }) => {
-                    // Dropped before its name began anew, its last value comes as news.
+                    // If it was dropped before the name was restarted, its last value arrives as a tick.
                     let again = u64::from(!self.heard.contains(&name));
                     let (last, waived) = ((next - 1).saturating_sub(again), (next - 1) * again);
                     let track = Track::Latest { last, waived };
@@ -526,10 +526,10 @@ impl Observer {
         }
     }
 
-    /// Everything has been sent that the hub had seen up to a position. What its shard itself has not
-    /// seen, it cannot know to be the newest.
+    /// Asserts that the client has everything up to a position. Ticks that the shard has not seen cannot
+    /// count as the newest.
     pub(crate) fn check_complete(&self, head: u64, facts: &Facts<'_>) {
-        for name in facts.truth.names(self.feed) {
+        for name in facts.oracle.names(self.feed) {
             let newest = facts.last_before(self.topic(name), head);
             let (last, waived) = match self.track(name, facts) {
                 Some(Track::Every { next }) => {
@@ -540,7 +540,7 @@ impl Observer {
                 Some(Track::Latest { last, waived }) => (last, waived),
                 Some(Track::Behind { .. }) | None => continue,
             };
-            let at = facts.truth.position(self.topic(name), newest).unwrap_or_default();
+            let at = facts.oracle.position(self.topic(name), newest).unwrap_or_default();
             let is_seen = !facts.unseen.iter().any(|unseen| unseen.contains(&at));
             assert!(
                 last == newest || newest <= waived || !is_seen,
@@ -559,7 +559,7 @@ impl Track {
         }
     }
 
-    /// Number of the last tick that was told of.
+    /// Returns the number of the last reported tick.
     fn last(self) -> u64 {
         match self {
             Self::Every { next } => next - 1,

@@ -1,4 +1,4 @@
-//! A publisher: it keeps what is not acknowledged, and sends that again over its next connection.
+//! A simulated publisher, which keeps unacknowledged messages and sends them again after a reconnect.
 
 use std::collections::VecDeque;
 
@@ -8,24 +8,24 @@ use crate::intake::{Intake, LineId};
 use crate::random::Random;
 use crate::source;
 
-/// Messages sent and not acknowledged, at the most.
+/// Most unacknowledged messages.
 const WINDOW: usize = 6;
 
 #[derive(Debug)]
 pub(crate) struct Publisher {
     number: u64,
-    /// Index of the next tick of its source.
+    /// Index of the next tick of the source.
     next: u64,
-    /// Messages that are not acknowledged.
+    /// Unacknowledged messages.
     window: VecDeque<Vec<u8>>,
-    /// Number of the first of them, or of the next message.
+    /// Number of the first unacknowledged message, or of the next message.
     first: u64,
     line: Option<LineId>,
-    /// The hub has said how far it has come.
+    /// Whether the hub has reported its progress on this connection.
     greeted: bool,
-    /// It takes from the hub where its source is to go on.
+    /// Whether the source resumes at the hub's mark.
     started_anew: bool,
-    /// Number of the last message acknowledged that the hub has to remember.
+    /// Number of the last acknowledged message that the hub must remember.
     acknowledged: u64,
 }
 
@@ -59,14 +59,14 @@ impl Publisher {
         }
     }
 
-    /// Its connection is cut; of what is on its way the hub gets the first `arriving` messages.
+    /// Cuts the connection. The hub receives the first `arriving` of the messages in flight.
     pub(crate) fn cut(&mut self, intake: &mut Intake, arriving: usize) {
         if let Some(line) = self.line.take() {
             intake.cut(line, arriving);
         }
     }
 
-    /// The hub has ended. Unless it `forgets`, the next one knows what was acknowledged.
+    /// Handles the end of the hub. Unless it `forgets`, the next one knows the acknowledged messages.
     pub(crate) fn lose_hub(&mut self, forgets: bool) {
         self.line = None;
         if forgets {
@@ -74,7 +74,7 @@ impl Publisher {
         }
     }
 
-    /// Its process ends and is started again: it knows nothing but its source.
+    /// Restarts the publisher's process, which keeps nothing but its source.
     pub(crate) fn start_anew(&mut self) {
         assert!(self.line.is_none(), "its connection has ended with it");
         if source::is_acknowledged(self.number) {
@@ -87,7 +87,7 @@ impl Publisher {
         self.line.is_some() && self.greeted && self.window.len() < WINDOW
     }
 
-    /// Sends the next ticks of its source.
+    /// Sends the next ticks of the source.
     pub(crate) fn send(&mut self, intake: &mut Intake, random: &mut Random) {
         let Some(line) = self.line else { return };
         let ticks = random.weighted(&[(8, 3), (4, 12), (1, 60)]);
@@ -132,7 +132,7 @@ impl Publisher {
         }
     }
 
-    /// Whether everything it has sent is taken.
+    /// Returns whether every sent message has been taken.
     pub(crate) fn is_done(&self) -> bool {
         self.window.is_empty()
     }

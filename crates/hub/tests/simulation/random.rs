@@ -1,4 +1,4 @@
-//! Chance that a seed repeats.
+//! A seeded random generator.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
@@ -10,23 +10,23 @@ impl Random {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
-    /// A whole number below `limit`, which is not 0.
+    /// Returns a whole number below `limit`, which must not be 0.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         let wide = u128::from(self.0.next_u64()) * u128::from(limit);
         u64::try_from(wide >> 64).unwrap()
     }
 
-    /// From `least` to `most`, both included.
+    /// Returns a number from `least` to `most`, inclusive.
     pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.below(most - least + 1)
     }
 
-    /// An index below `len`, which is not 0; or a count below it.
+    /// Returns an index below `len`, which must not be 0.
     pub(crate) fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(len as u64)).unwrap()
     }
 
-    /// True in so many of a hundred cases.
+    /// Returns `true` in `percent` of 100 cases.
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -35,7 +35,7 @@ impl Random {
         of[self.index(of.len())]
     }
 
-    /// One of a list of values, each as likely as its weight says.
+    /// Chooses a value with a probability proportional to its weight.
     pub(crate) fn weighted<V: Copy>(&mut self, of: &[(u64, V)]) -> V {
         let mut at = self.below(of.iter().map(|(weight, _)| weight).sum());
         for (weight, value) in of {

@@ -1,4 +1,4 @@
-//! Ends of the hub and of the machine, and what comes after them.
+//! Shutdown, kill and machine failure, and the restart after them.
 
 use tickwire_hub::fanout::{CloseReason, FeedId, Log, Position};
 use tickwire_protocol::Tick;
@@ -7,24 +7,24 @@ use crate::connection::Stage;
 use crate::disk::{Disk, Trouble};
 use crate::durable::{Begun, Durable};
 use crate::intake::Intake;
+use crate::oracle::Oracle;
 use crate::shard_driver::ShardDriver;
-use crate::truth::Truth;
 use crate::world::{MS, World};
 
-/// Rounds in which sessions fetch what is pending when the hub ends in order.
+/// Rounds in which sessions read pending data during a clean shutdown.
 const LAST_ROUNDS: usize = 5;
 
 /// How a hub ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Killed,
-    /// Its machine fails.
+    /// The machine fails.
     Failed,
     InOrder,
 }
 
 impl World {
-    /// The hub ends in one way or another and is started again.
+    /// Ends the hub in a random way and restarts it.
     pub(crate) fn restart(&mut self) {
         match self.random.below(4) {
             0 => {
@@ -42,13 +42,13 @@ impl World {
         }
     }
 
-    /// There is no room on the disk for what the router writes next.
+    /// Makes the router's next write fail for lack of room.
     pub(crate) fn fill_disk(&mut self) {
         let written = self.random.index(400);
         assert!(self.route(6, Some(Trouble::Full { written })).is_ok(), "the market goes on");
     }
 
-    /// The hub ends in order: all is numbered, sessions are told, the log is complete.
+    /// Shuts the hub down cleanly: queued ticks are numbered, sessions informed, the log closed.
     fn finish(&mut self) {
         while !self.intake.is_idle() {
             self.round_of_intake();
@@ -70,7 +70,7 @@ impl World {
         }
     }
 
-    /// The hub is gone; another one begins.
+    /// Starts the next hub.
     fn start(&mut self, end: End) {
         for client in 0..self.clients.len() {
             self.lose_hub(client);
@@ -84,7 +84,7 @@ impl World {
         match self.intake.durable.take() {
             None => {
                 self.publishers.iter_mut().for_each(|publisher| publisher.lose_hub(true));
-                self.truth = Truth::default();
+                self.oracle = Oracle::default();
                 let log = Log::new(usize::MAX, self.setting.log_ticks);
                 self.begin(next, Intake::new(), log, &[]);
             }
@@ -108,14 +108,14 @@ impl World {
         let forgets = failed || end == End::Failed && !waits;
         self.publishers.iter_mut().for_each(|publisher| publisher.lose_hub(forgets));
         if continues {
-            assert!(begun.numbering.head.0 >= self.truth.head(), "what was issued is lost");
+            assert!(begun.numbering.head.0 >= self.oracle.head(), "what was issued is lost");
         } else {
-            self.truth = Truth::default();
+            self.oracle = Oracle::default();
         }
         self.begin_with(begun);
     }
 
-    /// The first hub on an empty disk.
+    /// Starts the first hub on an empty disk.
     pub(crate) fn begin_on_disk(&mut self, waits: bool) {
         let begun = self.recover(Disk::default(), waits, self.epoch.clone());
         self.begin_with(begun);
@@ -132,10 +132,10 @@ impl World {
         let start = batches.front().map_or(numbering.head, |batch| batch.first());
         let mut log = Log::new(usize::MAX, self.setting.log_ticks).starting_at(start);
         for batch in batches {
-            self.truth.recover(&batch);
+            self.oracle.recover(&batch);
             log.append(batch);
         }
-        assert_eq!((log.head(), log.head().0), (numbering.head, self.truth.head()));
+        assert_eq!((log.head(), log.head().0), (numbering.head, self.oracle.head()));
         self.begin(epoch, Intake::go_on(numbering, durable), log, &last_before);
     }
 

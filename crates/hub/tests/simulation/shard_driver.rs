@@ -14,8 +14,8 @@ use tickwire_hub::fanout::{
 use tickwire_protocol::{Command, Control, Tick, UnixNanos};
 
 use crate::connection::{Connection, Expected, Stage};
+use crate::oracle::{Name, Topic};
 use crate::random::Random;
-use crate::truth::{Name, Topic};
 
 /// What a slow session may take to fetch its error.
 const GRACE_NS: u64 = 1_000_000_000;

@@ -1,16 +1,16 @@
-//! Ticks of which each is told from every other: it bears who published it and which it was.
+//! Unique ticks: each carries its publisher and its index.
 
 use tickwire_protocol::{
     Channel, Correction, Quote, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
 };
 
 pub(crate) const FEEDS: u8 = 2;
-/// The last of them is never conflated.
+/// The last channel is never conflated.
 pub(crate) const CHANNELS: [Channel; 3] = [Channel::Trades, Channel::Quotes, Channel::Corrections];
 pub(crate) const SYMBOLS: [&str; 6] = ["A", "BB", "CCC", "DDDD", "BRK.B", "X/Y"];
 pub(crate) const PUBLISHERS: u64 = 4;
 
-/// The last of the publishers asks for no acknowledgements.
+/// Returns whether a publisher uses acknowledgements; the last one does not.
 pub(crate) const fn is_acknowledged(publisher: u64) -> bool {
     publisher + 1 < PUBLISHERS
 }
@@ -23,7 +23,7 @@ pub(crate) fn symbol(name: &str) -> Symbol {
     Symbol::new(name).unwrap()
 }
 
-/// The tick number `index` of a publisher's source.
+/// Returns the tick with an index of a publisher's source.
 pub(crate) fn tick(publisher: u64, index: u64) -> Tick {
     let id = publisher << 32 | index;
     let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
@@ -38,7 +38,7 @@ pub(crate) fn tick(publisher: u64, index: u64) -> Tick {
     Tick { symbol: symbol(name), seq: Seq(0), time: UnixNanos(index), data }
 }
 
-/// Who published a tick, and which of its ticks it is.
+/// Returns publisher and index of a tick.
 pub(crate) fn origin(tick: &Tick) -> (u64, u64) {
     let id = match &tick.data {
         TickData::Trade(trade) => trade.id,

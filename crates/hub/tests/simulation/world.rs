@@ -1,4 +1,4 @@
-//! Everything there is in one run, and the chance by which one of it acts next.
+//! The state of one simulation run, and the random choice of the next actor.
 
 use tickwire_hub::fanout::{CloseReason, Limits, Log};
 use tickwire_protocol::UnixNanos;
@@ -9,20 +9,20 @@ use crate::disk::Trouble;
 use crate::durable::Killed;
 use crate::intake::Intake;
 use crate::observer::End;
+use crate::oracle::{Facts, Oracle};
 use crate::publisher::Publisher;
 use crate::random::Random;
 use crate::shard_driver::ShardDriver;
 use crate::source::{FEEDS, PUBLISHERS};
-use crate::truth::{Facts, Truth};
 
-/// Time of day when a run begins.
+/// Start time of a run.
 const DAWN_NS: u64 = 1_767_364_200_000_000_000;
 pub(crate) const MS: u64 = 1_000_000;
-/// Rounds within which all must have been sent once everybody reads: the slowest slot is a second
-/// away at most.
+/// Rounds within which everything must be delivered once all clients read. The slowest send time is at
+/// most a second away.
 const ROUNDS_MAX: usize = 10_000;
 
-/// What stays the same in a run.
+/// The constants of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     pub(crate) shards: usize,
@@ -48,7 +48,7 @@ impl Setting {
     }
 }
 
-/// Who acts.
+/// The next actor.
 #[derive(Debug, Clone, Copy)]
 enum Act {
     Publish,
@@ -87,9 +87,9 @@ pub(crate) struct World {
     pub(crate) setting: Setting,
     pub(crate) now_ns: u64,
     pub(crate) epoch: String,
-    /// Number of the machine's start.
+    /// Number of the machine's boots.
     pub(crate) boot: u64,
-    pub(crate) truth: Truth,
+    pub(crate) oracle: Oracle,
     pub(crate) log: Log,
     pub(crate) intake: Intake,
     pub(crate) shards: Vec<ShardDriver>,
@@ -108,7 +108,7 @@ impl World {
         let mut world = Self {
             now_ns: DAWN_NS,
             boot: 1,
-            truth: Truth::default(),
+            oracle: Oracle::default(),
             intake: Intake::new(),
             shards: (0..setting.shards).map(driver).collect(),
             publishers: (0..PUBLISHERS).map(Publisher::new).collect(),
@@ -126,7 +126,7 @@ impl World {
         world
     }
 
-    /// So many things happen; then all comes to rest and is compared.
+    /// Runs a number of random steps, then lets everything settle and compares.
     pub(crate) fn run(&mut self, acts: usize) {
         for _ in 0..acts {
             match self.random.weighted(&ACTS) {
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// The hub reads from a publisher, or a publisher hears of the hub.
+    /// Lets the hub read from a publisher, or a publisher read from the hub.
     fn transfer(&mut self) {
         let readable = self.intake.readable();
         if !readable.is_empty() && self.random.chance(70) {
@@ -204,7 +204,7 @@ impl World {
         messages: usize,
         trouble: Option<Trouble>,
     ) -> Result<(), Killed> {
-        let followers = (&mut self.log, &mut self.truth);
+        let followers = (&mut self.log, &mut self.oracle);
         self.intake.turn(messages, UnixNanos(self.now_ns), trouble, followers)
     }
 
@@ -215,14 +215,14 @@ impl World {
         }
     }
 
-    /// The hub has ended a connection; its client hears some of what was on its way.
+    /// Ends a connection from the hub's side. Its client receives a part of the data in flight.
     fn cut_client(&mut self, mut connection: Connection) {
         if !connection.gone {
             let bytes = self.random.index(connection.wire.len() + 1);
             let client = &mut self.clients[connection.client];
             let shard = client.link.unwrap().0;
             let facts = Facts {
-                truth: &self.truth,
+                oracle: &self.oracle,
                 unseen: &self.shards[shard].unseen,
                 start: self.log.start().0,
                 now_ns: self.now_ns,
@@ -250,7 +250,7 @@ impl World {
         let ShardDriver { connections, unseen, .. } = &mut self.shards[shard];
         let connection = connections.get_mut(&slot).unwrap();
         let facts =
-            Facts { truth: &self.truth, unseen, start: self.log.start().0, now_ns: self.now_ns };
+            Facts { oracle: &self.oracle, unseen, start: self.log.start().0, now_ns: self.now_ns };
         let before = client.observer.ticks;
         client.read(connection, bytes, &facts);
         self.ticks += client.observer.ticks - before;
@@ -281,7 +281,7 @@ impl World {
         }
     }
 
-    /// A connection breaks, or a client leaves; or the hub ends a session in order.
+    /// Breaks a connection, disconnects a client, or lets the hub end a session.
     fn leave(&mut self) {
         let client = self.random.index(self.clients.len());
         let Some((shard, slot)) = self.clients[client].link else { return };
@@ -297,7 +297,7 @@ impl World {
         self.part(client);
     }
 
-    /// The hub has ended: a client hears some of what was on its way.
+    /// Handles the end of the hub: clients receive a part of the data in flight.
     pub(crate) fn lose_hub(&mut self, client: usize) {
         if let Some((shard, slot)) = self.clients[client].link {
             let waiting = self.shards[shard].connections[&slot].wire.len();
@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    /// A client lets go of its connection.
+    /// Disconnects a client.
     fn part(&mut self, client: usize) {
         let client = &mut self.clients[client];
         if let Some((shard, slot)) = client.link {
@@ -325,8 +325,7 @@ impl World {
         }
     }
 
-    /// Everybody is connected, reads and is acknowledged, until nothing is left; then all must have
-    /// all.
+    /// Connects all clients and lets everyone read until nothing is pending, then asserts completeness.
     fn settle(&mut self) {
         for client in 0..self.clients.len() {
             self.clients[client].stalls = false;
@@ -342,7 +341,7 @@ impl World {
         panic!("it does not come to rest");
     }
 
-    /// Everyone acts once; says whether there was anything to do.
+    /// Lets every actor act once. Returns whether any had work.
     fn go_on(&mut self) -> bool {
         self.round_of_intake();
         for shard in 0..self.shards.len() {
@@ -380,12 +379,12 @@ impl World {
             let connection = &driver.connections[&slot];
             assert!(connection.due.is_empty(), "not answered: {:?}", connection.due);
             let facts = Facts {
-                truth: &self.truth,
+                oracle: &self.oracle,
                 unseen: &driver.unseen,
                 start: self.log.start().0,
                 now_ns: self.now_ns,
             };
-            client.observer.check_complete(self.truth.head(), &facts);
+            client.observer.check_complete(self.oracle.head(), &facts);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where names go on that resume or are replayed, and what is told of it.
+//! Expectations for resumed and replayed names.
 
 use tickwire_protocol::{
     Command, Control, Delivery, Replay, ReplaySpeed, ReplayStart, Resume, ResumeOutcome,
@@ -7,12 +7,12 @@ use tickwire_protocol::{
 
 use super::{Mode, Observer, Paced, Track};
 use crate::connection::Expected;
-use crate::truth::{Facts, Name};
+use crate::oracle::{Facts, Name};
 
-/// From, if the hub may know it, and to.
+/// Start of a gap, if the hub can know it, and its end.
 pub(super) type Gap = (Option<u64>, Option<u64>);
 
-/// The position at which a new name begins, or all of a channel; `None` if that is now.
+/// Returns the position at which a new name or wildcard starts; `None` for now.
 pub(super) fn begin(
     expected: &Expected,
     asked: &SubscribeRequest,
@@ -29,14 +29,14 @@ pub(super) fn begin(
             },
         },
         (None, Some(replay)) => {
-            let from = facts.truth.received_from(asked_ns(replay, expected.now_ns));
+            let from = facts.oracle.received_from(asked_ns(replay, expected.now_ns));
             Some(from.clamp(expected.start, expected.head))
         }
         _ => None,
     }
 }
 
-/// The number of the last tick a peer says it has.
+/// Returns the number of the last tick that a peer claims to have.
 fn after(point: &ResumePoint, (channel, symbol): Name) -> Option<u64> {
     let ResumePoint::After(after) = point else { return None };
     after[channel].iter().find(|(of, _)| *of == symbol).map(|(_, seq)| seq.0)
@@ -50,7 +50,7 @@ fn asked_ns(replay: Replay, now_ns: u64) -> u64 {
 }
 
 impl Observer {
-    /// A name begins as [`begin`] says; what of it is gone has to be told next.
+    /// Starts a name as [`begin`] says. Its evicted ticks must be reported next.
     pub(super) fn begin_behind(
         &mut self,
         expected: &Expected,
@@ -70,20 +70,20 @@ impl Observer {
         };
         let topic = self.topic(name);
         let known = after(&resume.point, name);
-        let last = known.unwrap_or_else(|| facts.truth.count_before(topic, base));
+        let last = known.unwrap_or_else(|| facts.oracle.count_before(topic, base));
         if !facts.unseen.is_empty() {
             self.tracks.insert(name, Track::Behind { last });
             return;
         }
         self.tracks.insert(name, Track::Every { next: last + 1 });
-        let gone = facts.truth.count_before(topic, expected.start);
+        let gone = facts.oracle.count_before(topic, expected.start);
         if gone > last && expected.ticked.contains(&name) {
             let by_number = matches!(resume.point, ResumePoint::After(_));
             self.gaps_due.insert(name, (by_number.then_some(last + 1), Some(gone)));
         }
     }
 
-    /// What the answer to a subscribe says of what was.
+    /// Checks the part of an ack about history.
     pub(super) fn check_history(
         &mut self,
         expected: &Expected,
@@ -119,14 +119,14 @@ impl Observer {
         }
     }
 
-    /// It is told where it stands.
+    /// Handles a received position.
     pub(super) fn stands(&mut self, pos: Option<u64>, facts: &Facts<'_>) {
         assert_eq!(pos.is_some(), self.positioned, "a position if it asked for that");
         self.told = pos;
         self.check_told(facts);
     }
 
-    /// A replay at a pace is alone.
+    /// Asserts that a paced replay is the only subscription.
     pub(super) fn refused(&self, expected: &Expected) {
         let Command::Subscribe(asked) = &expected.command else {
             panic!("refused: {expected:?}");
@@ -138,7 +138,7 @@ impl Observer {
         assert!(self.paced.is_some() || beside, "refused: {asked:?}");
     }
 
-    /// What is gone is told behind the answer.
+    /// Handles a gap that follows an answer.
     pub(super) fn resumed_gap(&mut self, name: Name, (from, to): Gap, expected: Gap) {
         assert_eq!(to, expected.1, "gap of {name:?}");
         assert!(from == expected.0 || from.is_none(), "gap of {name:?}: {from:?}, {expected:?}");
@@ -148,7 +148,7 @@ impl Observer {
         }
     }
 
-    /// The log has overtaken it: what it misses is gone.
+    /// Handles a gap of a cursor that the log overtook.
     pub(super) fn overtaken(&mut self, name: Name, (from, to): Gap, facts: &Facts<'_>) {
         assert!(self.catches_up, "a gap of {name:?} from {from:?} to {to:?}");
         let track = self.track(name, facts);
@@ -163,13 +163,13 @@ impl Observer {
         };
         let to = to.expect("the hub has seen all");
         assert!(from.is_none_or(|from| from == next) && to >= next, "{name:?}: {to} is there");
-        let at = facts.truth.position(self.topic(name), to).expect("it has ticked");
+        let at = facts.oracle.position(self.topic(name), to).expect("it has ticked");
         assert!(at < facts.start, "{name:?}: {to} at {at} is not gone");
         self.tracks.insert(name, Track::Every { next: to + 1 });
         self.has.insert(name, to);
     }
 
-    /// What is gone could not be told, since the session ends.
+    /// Drops expected gaps, because the session ends before they are sent.
     pub(super) fn is_told(&self, control: &Control) -> bool {
         self.gaps_due.is_empty() || matches!(control, Control::Gap { .. } | Control::Error { .. })
     }

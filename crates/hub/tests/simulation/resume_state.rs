@@ -1,4 +1,4 @@
-//! What a client has when its connection ends, and how it goes on from there.
+//! The state of a client at the end of a connection, and how it resumes from there.
 
 use std::collections::BTreeMap;
 
@@ -7,36 +7,36 @@ use tickwire_protocol::{
 };
 
 use crate::observer::Observer;
+use crate::oracle::Name;
 use crate::random::Random;
-use crate::truth::Name;
 
 #[derive(Debug)]
-pub(crate) struct Had {
+pub(crate) struct ResumeState {
     epoch: String,
-    /// Names of which it was sent every tick.
+    /// Names of which the client received every tick.
     names: Vec<Name>,
     wild: Vec<Channel>,
     position: Option<u64>,
     numbers: BTreeMap<Name, u64>,
 }
 
-impl Had {
-    /// What can be gone on with: `None` if it was sent every tick of nothing.
+impl ResumeState {
+    /// Returns the state from which the client can resume, or `None` if it received every tick of no name.
     pub(crate) fn of(observer: &Observer) -> Option<Self> {
         let every = |delivery| delivery == Delivery::Every;
         let names = observer.names.iter().filter(|(_, mode)| every(mode.delivery));
         let wild = observer.wild.iter().filter(|(_, mode)| every(mode.delivery));
-        let had = Self {
+        let state = Self {
             epoch: observer.epoch.clone()?,
             names: names.map(|(name, _)| *name).collect(),
             wild: wild.map(|(channel, _)| *channel).collect(),
             position: observer.told,
             numbers: observer.has.clone(),
         };
-        (!had.names.is_empty() || !had.wild.is_empty()).then_some(had)
+        (!state.names.is_empty() || !state.wild.is_empty()).then_some(state)
     }
 
-    /// Subscribes to what it had, sometimes in two parts.
+    /// Resumes the names, sometimes with two commands.
     pub(crate) fn resumes(self, random: &mut Random) -> Vec<(SubscriptionSet, Resume)> {
         let point = match self.position {
             Some(position) if random.chance(60) => ResumePoint::Position(position),

@@ -1,4 +1,4 @@
-//! What the hub has issued, noted beside it: what every observer must agree with.
+//! The oracle: an independent record of every tick that the hub sent, for comparison by observers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -9,50 +9,50 @@ use tickwire_protocol::{Channel, Symbol, Tick};
 use crate::source;
 
 pub(crate) type Name = (Channel, Symbol);
-/// Feed, channel, symbol.
+/// A topic: feed, channel and symbol.
 pub(crate) type Topic = (u8, Channel, Symbol);
 
 /// The ticks of one epoch.
 #[derive(Debug, Default)]
-pub(crate) struct Truth {
+pub(crate) struct Oracle {
     /// `ticks[i]` has position `i + 1`.
     ticks: Vec<(Topic, Tick)>,
-    /// When each of them was received.
+    /// Receive time of each tick.
     times: Vec<u64>,
-    /// Positions of the ticks of a topic, in order of their numbers.
+    /// Positions of the ticks of each topic, in order.
     topics: BTreeMap<Topic, Vec<u64>>,
-    /// Which ticks of their sources were taken, by publisher.
+    /// Indices of the accepted ticks, by publisher.
     sources: BTreeMap<u64, BTreeSet<u64>>,
     received_ns: u64,
 }
 
-/// What a client's observations are compared with.
+/// The facts that a client's observations are compared with.
 pub(crate) struct Facts<'a> {
-    pub(crate) truth: &'a Truth,
-    /// Positions that the client's shard has not seen, since it fell out of the log.
+    pub(crate) oracle: &'a Oracle,
+    /// Positions that the client's shard has not seen after the log overran it.
     pub(crate) unseen: &'a [Range<u64>],
-    /// Where the log begins by now.
+    /// Current start of the log.
     pub(crate) start: u64,
     pub(crate) now_ns: u64,
 }
 
 impl Facts<'_> {
-    /// Number of the last tick of a topic before a position. A shard cannot tell of a topic of which it
-    /// has seen nothing: what passed it by before it saw one counts as before.
+    /// Returns the number of a topic's last tick before a position. A shard cannot report ticks of a topic
+    /// that it has not seen; those it missed before its first one count as before.
     pub(crate) fn last_before(&self, topic: Topic, position: u64) -> u64 {
-        let mut last = self.truth.count_before(topic, position);
+        let mut last = self.oracle.count_before(topic, position);
         if last == 0
-            && let Some(first) = self.truth.position(topic, last + 1)
+            && let Some(first) = self.oracle.position(topic, last + 1)
             && let Some(unseen) = self.unseen.iter().find(|unseen| unseen.contains(&first))
         {
-            last = self.truth.count_before(topic, unseen.end);
+            last = self.oracle.count_before(topic, unseen.end);
         }
         last
     }
 }
 
-impl Truth {
-    /// Notes a batch that shards can see from now on, and checks how it was numbered.
+impl Oracle {
+    /// Records a batch that shards can see from now on, and checks its numbering.
     pub(crate) fn issue(&mut self, batch: &Batch) {
         assert_eq!(batch.first().0, self.head(), "positions are contiguous");
         assert!(batch.received().0 >= self.received_ns, "receive times never go back");
@@ -69,7 +69,7 @@ impl Truth {
         }
     }
 
-    /// Notes a batch that a log on disk has: what was issued before is what it was.
+    /// Records a batch of a recovered log, which must agree with what was sent before.
     pub(crate) fn recover(&mut self, batch: &Batch) {
         if batch.first().0 >= self.head() {
             return self.issue(batch);
@@ -81,7 +81,7 @@ impl Truth {
         }
     }
 
-    /// Nothing is taken twice; of who is acknowledged everything is, in its order.
+    /// Asserts that no tick was accepted twice, and that acknowledged publishers have no holes.
     fn check_source(&mut self, tick: &Tick) {
         let (publisher, index) = source::origin(tick);
         let taken = self.sources.entry(publisher).or_default();
@@ -93,12 +93,12 @@ impl Truth {
         assert!(taken.insert(index), "publisher {publisher}: {index} comes twice");
     }
 
-    /// Position of the next tick.
+    /// Returns the position of the next tick.
     pub(crate) fn head(&self) -> u64 {
         self.ticks.len() as u64 + 1
     }
 
-    /// A tick by its number, with its position.
+    /// Returns a tick and its position by its number.
     pub(crate) fn tick(&self, topic: Topic, seq: u64) -> Option<(u64, &Tick)> {
         let position = self.position(topic, seq)?;
         Some((position, &self.ticks[usize::try_from(position - 1).unwrap()].1))
@@ -109,28 +109,28 @@ impl Truth {
         self.topics.get(&topic)?.get(at).copied()
     }
 
-    /// When the tick at a position was received.
+    /// Returns the receive time of the tick at a position.
     pub(crate) fn received_ns(&self, position: u64) -> u64 {
         self.times[usize::try_from(position - 1).unwrap()]
     }
 
-    /// Position of the first tick received at a time or later.
+    /// Returns the position of the first tick received at a time or later.
     pub(crate) fn received_from(&self, time_ns: u64) -> u64 {
         self.times.partition_point(|received| *received < time_ns) as u64 + 1
     }
 
-    /// How many ticks of a topic lie before a position; that is the number of the last of them.
+    /// Returns the number of ticks of a topic before a position, which is the number of the last one.
     pub(crate) fn count_before(&self, topic: Topic, position: u64) -> u64 {
         let positions = self.topics.get(&topic).map_or(&[][..], |positions| &positions[..]);
         positions.partition_point(|at| *at < position) as u64
     }
 
-    /// Number of the newest tick; 0 if there is none.
+    /// Returns the number of the newest tick, or 0 if there is none.
     pub(crate) fn newest(&self, topic: Topic) -> u64 {
         self.topics.get(&topic).map_or(0, |positions| positions.len() as u64)
     }
 
-    /// Names that have ticked on a feed.
+    /// Returns the names of a feed that have ticked.
     pub(crate) fn names(&self, feed: u8) -> impl Iterator<Item = Name> {
         let of_feed = self.topics.keys().filter(move |topic| topic.0 == feed);
         of_feed.map(|(_, channel, symbol)| (*channel, *symbol))
