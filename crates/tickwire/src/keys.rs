@@ -18,15 +18,15 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Makes a key and prints its id and secret, this once
+    /// Creates a key and prints its id and secret, which cannot be shown again
     Add(add::Args),
-    /// Shows the keys; secrets are not known to anybody
+    /// Lists the keys, without their secrets: the file holds hashes only
     List(list::Args),
-    /// Takes a key away; sessions with it end within two seconds
+    /// Revokes a key; its sessions end within two seconds
     Revoke(RevokeArgs),
 }
 
-/// Flags about the file.
+/// Flags for the keys file.
 #[derive(Debug, clap::Args)]
 struct FileArgs {
     /// The keys file
@@ -48,6 +48,7 @@ struct RevokeArgs {
     file: FileArgs,
 }
 
+/// Creates, lists or revokes keys.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     match args.action {
         Action::Add(args) => add::run(args),
@@ -58,21 +59,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 
 fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     let path = &args.file.file;
-    // Not by opening it to edit, which would make one.
+    // The editor would create a missing file; this fails.
     KeyList::from_file(path)?;
     let editor = KeysEditor::open(path, Anonymous::None)?;
     let Some(key) = editor.list().find(&args.key).cloned() else {
-        bail!(
-            "no key {:?} in {}; `tickwire keys list` shows those there are",
-            args.key,
-            path.display()
-        );
+        bail!("no key {:?} in {}; `tickwire keys list` shows the keys", args.key, path.display());
     };
     editor.remove(&key.id)?;
     print(&format!("revoked {} ({})\n", key.id, key.name))
 }
 
-/// Prints what a command is about.
+/// Prints the result of a command to standard output.
 fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout();

@@ -1,4 +1,4 @@
-//! How a hub ends on signals, as a process of its own.
+//! How a hub process ends on signals.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,10 +7,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// How long anything may take before a test fails. Far more than needed: the machine may be busy.
+/// Time that a step may take before a test fails: far more than needed, for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running hub; ended when dropped, so that a failing test leaves nothing behind.
+/// A running hub, killed on drop so that a failing test leaves no process running.
 struct Hub {
     process: Child,
     address: String,
@@ -68,7 +68,7 @@ impl Hub {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        panic!("the hub goes on");
+        panic!("the hub is still running");
     }
 }
 
@@ -80,19 +80,19 @@ impl Drop for Hub {
 }
 
 #[test]
-fn sigterm_closes_the_sessions_and_ends_in_success() {
+fn sigterm_closes_the_sessions_and_the_hub_exits_with_success() {
     let hub = Hub::start("1s");
     let mut session = hub.session();
     hub.signal("TERM");
-    let mut told = Vec::new();
-    session.read_to_end(&mut told).unwrap();
+    let mut received = Vec::new();
+    session.read_to_end(&mut received).unwrap();
     let close = b"\x88\x18\x03\xe9shutdown retry_ms=2000";
-    assert!(told.ends_with(close), "{:?}", String::from_utf8_lossy(&told));
+    assert!(received.ends_with(close), "{:?}", String::from_utf8_lossy(&received));
     assert_eq!(hub.ended().code(), Some(0));
 }
 
 #[test]
-fn a_hub_without_sessions_ends_at_once() {
+fn hub_without_sessions_ends_at_once() {
     for signal in ["TERM", "INT"] {
         let hub = Hub::start("60s");
         hub.signal(signal);
@@ -101,7 +101,7 @@ fn a_hub_without_sessions_ends_at_once() {
 }
 
 #[test]
-fn a_second_signal_ends_the_drain() {
+fn second_signal_ends_the_drain() {
     let hub = Hub::start("60s");
     let _sessions: Vec<_> = (0..20).map(|_| hub.session()).collect();
     hub.signal("TERM");

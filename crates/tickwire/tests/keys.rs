@@ -1,4 +1,4 @@
-//! Keys from the command line: made, shown, revoked, and used by the other commands.
+//! `tickwire keys`: creates, lists and revokes keys, which the other commands use.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod kit;
@@ -11,7 +11,7 @@ use std::process::{Output, Stdio};
 use kit::{Running, tickwire};
 use tempfile::TempDir;
 
-/// A folder with a keys file, or without one yet.
+/// A temporary folder for a keys file and token files.
 struct Folder(TempDir);
 
 impl Folder {
@@ -27,21 +27,22 @@ impl Folder {
         tickwire(&["keys"]).args(arguments).env("TICKWIRE_KEYS", self.file()).output().unwrap()
     }
 
-    /// Does something with the keys, which must work; what is printed.
+    /// Runs `tickwire keys`, which must succeed, and returns its output.
     fn done(&self, arguments: &[&str]) -> String {
         let output = self.keys(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Makes a key; its token.
+    /// Creates a key and returns it as `ID:SECRET`.
     fn add(&self, arguments: &[&str]) -> String {
         let printed = self.done(&[&["add"], arguments].concat());
         let value = |name| printed.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
         format!("{}:{}", value("id "), value("secret "))
     }
 
-    /// Does something that is refused with an exit code; nothing is changed. What is said of it.
+    /// Runs `tickwire keys`, which must fail with this exit code and leave the file unchanged. Returns
+    /// the error message.
     fn refused(&self, arguments: &[&str], code: i32) -> String {
         let before = std::fs::read(self.file()).ok();
         let output = self.keys(arguments);
@@ -61,7 +62,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_key_is_shown_without_its_secret_and_revoked_by_name_or_id() {
+fn keys_are_listed_without_secrets_and_revoked_by_name_or_id() {
     let folder = Folder::new();
     let ann = folder.add(&["ann", "--role", "admin"]);
     let bot = folder.add(&[
@@ -83,7 +84,7 @@ fn a_key_is_shown_without_its_secret_and_revoked_by_name_or_id() {
     let file = std::fs::read_to_string(folder.file()).unwrap();
     assert!(!file.contains(secret) && file.contains(id), "{file}");
     let list = folder.done(&["list"]);
-    for part in [id, "bot", "admin", "sip,test", "AAPL,MSFT (30 at most)", "1, newest wins"] {
+    for part in [id, "bot", "admin", "sip,test", "AAPL,MSFT (at most 30)", "1, newest wins"] {
         assert!(list.contains(part), "{part}: {list}");
     }
     let json: serde_json::Value = serde_json::from_str(&folder.done(&["list", "--json"])).unwrap();
@@ -96,7 +97,7 @@ fn a_key_is_shown_without_its_secret_and_revoked_by_name_or_id() {
 }
 
 #[test]
-fn a_pair_that_exists_already_may_be_used() {
+fn key_is_created_from_an_existing_id_and_secret() {
     let folder = Folder::new();
     let mut adding = tickwire(&["keys", "add", "bot", "--id", "PKOLD", "--secret-stdin"])
         .env("TICKWIRE_KEYS", folder.file())
@@ -108,11 +109,11 @@ fn a_pair_that_exists_already_may_be_used() {
     let output = adding.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.contains("PKOLD"), "{text}");
-    assert!(!text.contains("an-old-secret"), "it is known already: {text}");
+    assert!(!text.contains("an-old-secret"), "a given secret is not printed: {text}");
 }
 
 #[test]
-fn wrong_use_is_told_what_is_allowed() {
+fn wrong_arguments_are_refused_with_what_is_allowed() {
     let folder = Folder::new();
     for (arguments, part) in [
         (&["add", "x", "--role", "boss"][..], "read, publish or admin"),
@@ -131,14 +132,14 @@ fn wrong_use_is_told_what_is_allowed() {
     assert!(folder.refused(&["list"], 1).contains("keys.toml"));
     assert!(folder.refused(&["revoke", "x"], 1).contains("keys.toml"));
     folder.add(&["ann"]);
-    assert!(folder.refused(&["add", "ann"], 1).contains("there is a key ann ("));
+    assert!(folder.refused(&["add", "ann"], 1).contains("a key ann ("));
     assert!(folder.refused(&["revoke", "bob"], 1).contains("no key \"bob\""));
     let text = folder.refused(&["add", "bob", "--anonymous", "read"], 1);
     assert!(text.contains("--anonymous read"), "{text}");
 }
 
 #[test]
-fn a_file_that_is_none_is_not_touched() {
+fn malformed_keys_file_is_refused_and_left_unchanged() {
     let folder = Folder::new();
     std::fs::write(folder.file(), "[[key]]\nid = \"a\"\n\n[[key]\n").unwrap();
     for arguments in [&["add", "x"][..], &["list"], &["revoke", "a"]] {
@@ -147,7 +148,7 @@ fn a_file_that_is_none_is_not_touched() {
 }
 
 #[test]
-fn the_first_start_makes_a_key_and_the_next_ones_leave_it() {
+fn key_is_created_only_if_it_is_missing() {
     let folder = Folder::new();
     let token = folder.path("feed.token");
     let path = token.display().to_string();
@@ -163,8 +164,8 @@ fn the_first_start_makes_a_key_and_the_next_ones_leave_it() {
         &path,
     ];
     let printed = folder.done(&arguments);
-    let (file, shown) =
-        (std::fs::read(folder.file()).unwrap(), std::fs::read_to_string(&token).unwrap());
+    let file = std::fs::read(folder.file()).unwrap();
+    let shown = std::fs::read_to_string(&token).unwrap();
     assert!(!printed.contains(shown.trim().split_once(':').unwrap().1), "{printed}");
     assert_eq!(mode(&token), 0o600);
     folder.done(&arguments);
@@ -173,10 +174,10 @@ fn the_first_start_makes_a_key_and_the_next_ones_leave_it() {
     assert!(folder.done(&["list"]).contains("Without a key: read"));
     std::fs::remove_file(&token).unwrap();
     let text = folder.refused(&arguments, 1);
-    assert!(text.contains("its secret cannot be had again"), "{text}");
+    assert!(text.contains("its secret cannot be recovered"), "{text}");
 }
 
-/// A hub that logs all it can, and what it has logged.
+/// A hub process that logs at the most verbose level.
 struct Hub {
     process: Running,
     address: String,
@@ -199,7 +200,7 @@ impl Hub {
         Self { process: Running(process), address, log }
     }
 
-    /// A command against this hub.
+    /// Runs a command that connects to this hub.
     fn run(&self, arguments: &[&str]) -> Output {
         let url = format!("ws://{}", self.address);
         tickwire(arguments).env("TICKWIRE_HUB", url).output().unwrap()
@@ -218,7 +219,7 @@ fn error_of(output: &Output) -> String {
 }
 
 #[test]
-fn all_commands_show_a_key_and_the_hub_never_logs_a_secret() {
+fn every_command_sends_a_key_and_the_hub_never_logs_a_secret() {
     let folder = Folder::new();
     let reader = folder.add(&["reader"]);
     let token = folder.path("feed.token");
@@ -275,7 +276,7 @@ fn all_commands_show_a_key_and_the_hub_never_logs_a_secret() {
 }
 
 #[test]
-fn a_watch_whose_key_is_revoked_ends_and_says_why() {
+fn watch_exits_with_the_reason_when_its_key_is_revoked() {
     let folder = Folder::new();
     let token = folder.add(&["reader"]);
     let hub = Hub::start(&folder);
@@ -299,7 +300,7 @@ fn a_watch_whose_key_is_revoked_ends_and_says_why() {
 }
 
 #[test]
-fn a_hub_that_others_can_reach_wants_keys_or_to_be_told_that_it_is_open() {
+fn hub_on_a_reachable_address_requires_keys_or_open() {
     let folder = Folder::new();
     let refused = |arguments: &[&str]| {
         let output = tickwire(arguments).output().unwrap();

@@ -1,4 +1,4 @@
-//! `tickwire keys add`.
+//! `tickwire keys add`: creates a key.
 
 use std::io::Read as _;
 use std::io::Write as _;
@@ -19,76 +19,81 @@ use crate::flags::{symbol, usage};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  tickwire keys add ann                                        one who may read everything
-  tickwire keys add market --role publish                      a feed
+  tickwire keys add ann                                        may read everything
+  tickwire keys add market --role publish                      may publish
   tickwire keys add bot --feeds sip --sessions-max 1 --when-full replace
   tickwire keys add guest --feeds delayed_sip --symbols AAPL,MSFT --symbols-max 30
-  pass alpaca | tickwire keys add bot --id PKEXISTING --secret-stdin     a pair a bot has already
+  pass alpaca | tickwire keys add bot --id PKEXISTING --secret-stdin     an existing id and secret
 
-A running hub with `--keys FILE` takes the key within two seconds. Programs show it as
-ID:SECRET (--token, or `Authorization: Bearer ID:SECRET`), or as id and secret the way they show
-those of Alpaca.")]
+A running hub with `--keys FILE` accepts the key within two seconds. Programs send it as ID:SECRET
+(--token, or `Authorization: Bearer ID:SECRET`), or as id and secret like clients of Alpaca.")]
 pub(super) struct Args {
-    /// What people call the key
+    /// Name of the key, for people
     #[arg(value_name = "NAME", value_parser = name)]
     name: String,
     #[command(flatten)]
     file: FileArgs,
-    /// What it is for; each may do what those before it may
+    /// What the key may do; each role includes those before it
     #[arg(long, value_name = "read|publish|admin", default_value = "read", value_parser = role)]
     role: Role,
-    /// Feeds it may read, by the names they are subscribed by, and may publish to [default: all]
+    /// Feeds or views that the key may read, and feeds that it may publish to [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     feeds: Option<Vec<Feed>>,
-    /// Symbols it may subscribe to [default: all]
+    /// Symbols that the key may subscribe to [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = symbol)]
     symbols: Option<Vec<Symbol>>,
-    /// Most names of trades and quotes in one session [default: no limit]
+    /// Most subscriptions to trades and quotes in one session [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     symbols_max: Option<u32>,
-    /// Most sessions of subscribers at a time [default: no limit]
+    /// Most subscriber sessions at the same time [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     sessions_max: Option<u32>,
-    /// Who wins when there are so many: the oldest (refuse), or the newest (replace) [default: refuse]
+    /// When --sessions-max is reached: refuse the new session, or replace the oldest [default:
+    /// refuse]
     #[arg(long, value_name = "refuse|replace", value_parser = when_full, requires = "sessions_max")]
     when_full: Option<WhenFull>,
-    /// Id of the key [default: a new one]
+    /// Id of the key [default: a random one]
     #[arg(long, value_name = "ID", value_parser = id)]
     id: Option<String>,
-    /// Secret of the key, which other users of this machine may see here [default: a new one]
+    /// Secret of the key; other users of this machine can see it on the command line [default: a
+    /// random one]
     #[arg(long, value_name = "SECRET", conflicts_with = "secret_stdin")]
     secret: Option<String>,
     /// Read the secret from standard input
     #[arg(long)]
     secret_stdin: bool,
-    /// Do nothing if there is a key of this name
+    /// Do nothing if a key of this name exists
     #[arg(long)]
     if_missing: bool,
-    /// Write ID:SECRET to a new file that only this user may read, rather than print it; programs take
-    /// it by --token-file
+    /// Write ID:SECRET to a new file that only this user can read, instead of printing it; programs
+    /// read it with --token-file
     #[arg(long, value_name = "FILE")]
     token_to: Option<PathBuf>,
-    /// What somebody without a key may do, in a keys file that this command begins [default: none]
+    /// What clients without a key may do, if this command creates the keys file [default: none]
     #[arg(long, value_name = "none|read", value_parser = anonymous)]
     anonymous: Option<Anonymous>,
 }
 
+/// Adds a key to the file and prints its secret, or writes it to a token file.
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let path = args.file.file.clone();
-    // Before the file, which this would begin.
+    // A wrong secret must not leave a new, empty keys file.
     let secret = args.secret()?;
     let editor = KeysEditor::open(&path, args.anonymous.unwrap_or_default())?;
     let list = editor.list();
     if args.if_missing && list.keys.iter().any(|key| key.name == args.name) {
-        return args.is_there();
+        return args.succeed_with_existing();
     }
     if let Some(given) = args.anonymous.filter(|given| *given != list.anonymous) {
         let name = if given == Anonymous::Read { "read" } else { "none" };
-        bail!("--anonymous {name}: {} says otherwise; change it there", path.display());
+        bail!(
+            "--anonymous {name}: the keys file {} has another value; change it there",
+            path.display()
+        );
     }
     let taken = |key: &&Key| key.name == args.name || Some(&key.id) == args.id.as_ref();
     if let Some(key) = list.keys.iter().find(taken) {
-        bail!("there is a key {} ({}) in {} already", key.name, key.id, path.display());
+        bail!("a key {} ({}) exists in {} already", key.name, key.id, path.display());
     }
     let is_given = args.secret.is_some() || args.secret_stdin;
     let key = Key {
@@ -105,17 +110,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let (id, name, role) = (key.id.clone(), key.name.clone(), key.role.name());
     match &args.token_to {
         Some(file) => {
-            // First, since the secret cannot be had again.
+            // Before the key is added: the secret cannot be recovered later.
             write_token(file, &format!("{id}:{secret}\n"))?;
             if let Err(error) = editor.append(key) {
-                let _gone = std::fs::remove_file(file); // the error is told in any case
+                let _gone = std::fs::remove_file(file); // the first error is the one to report
                 return Err(error.into());
             }
             print(&format!("added {id} ({name}, {role}); its token is in {}\n", file.display()))
         }
         None => {
             editor.append(key)?;
-            // A secret that was given is known where it came from; a terminal remembers.
+            // A given secret is not repeated: terminals keep their output.
             let shown = if is_given { "(as given)" } else { &secret };
             print(&format!("id      {id}\nsecret  {shown}\n"))
         }
@@ -123,6 +128,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 impl Args {
+    /// Returns the given secret, or a random one.
     fn secret(&self) -> anyhow::Result<String> {
         let secret = match (&self.secret, self.secret_stdin) {
             (Some(secret), _) => secret.clone(),
@@ -142,26 +148,27 @@ impl Args {
             let flag = if self.secret_stdin { "--secret-stdin" } else { "--secret" };
             usage(&format!(
                 "{flag} has {length} characters: expected {SECRET_CHARS_MIN} to {SECRET_CHARS_MAX} \
-                 visible ASCII characters; without it a secret is made"
+                 visible ASCII characters; without the flag the secret is random"
             ));
         }
         Ok(secret)
     }
 
-    /// There is a key of that name already, which is what was asked for.
-    fn is_there(&self) -> anyhow::Result<()> {
+    /// Succeeds since a key of that name exists, unless its token file is missing.
+    fn succeed_with_existing(&self) -> anyhow::Result<()> {
         if let Some(file) = self.token_to.as_ref().filter(|file| !file.exists()) {
             bail!(
-                "--token-to {}: there is a key {} already and its secret cannot be had again; \
-                 `tickwire keys revoke` it to get a new one",
+                "--token-to {}: a key {} exists and its secret cannot be recovered; \
+                 revoke it with `tickwire keys revoke` to create a new one",
                 file.display(),
                 self.name
             );
         }
-        print(&format!("there is a key {} already\n", self.name))
+        print(&format!("a key {} exists already\n", self.name))
     }
 }
 
+/// Writes a token to a new file that only the owner can read.
 fn write_token(path: &Path, token: &str) -> anyhow::Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .write(true)
@@ -169,7 +176,7 @@ fn write_token(path: &Path, token: &str) -> anyhow::Result<()> {
         .mode(0o600)
         .open(path)
         .and_then(|mut file| file.write_all(token.as_bytes()).map(|()| file))
-        .with_context(|| format!("--token-to {}: cannot make the file", path.display()))?;
+        .with_context(|| format!("--token-to {}: cannot create the file", path.display()))?;
     file.flush().context("cannot write the token")
 }
 

@@ -1,4 +1,4 @@
-//! `tickwire keys list`.
+//! `tickwire keys list`: shows the keys of a file.
 
 use std::fmt::Display;
 
@@ -12,11 +12,12 @@ use super::{FileArgs, print};
 pub(super) struct Args {
     #[command(flatten)]
     file: FileArgs,
-    /// As JSON, for programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
+/// Prints the keys as a table or as JSON.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let list = KeyList::from_file(&args.file.file)?;
     if args.json {
@@ -46,7 +47,7 @@ fn json_of(key: &Key) -> Value {
     Value::Object(object)
 }
 
-/// One line per key, in columns.
+/// Returns a table with a line for each key.
 fn table(list: &KeyList) -> String {
     let head = ["ID", "NAME", "ROLE", "FEEDS", "SYMBOLS", "SESSIONS"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(list.keys.iter().map(row)).collect();
@@ -68,7 +69,7 @@ fn table(list: &KeyList) -> String {
 
 fn row(key: &Key) -> [String; 6] {
     let feeds = key.feeds.as_ref().map_or_else(all, |feeds| joined(feeds));
-    let most = key.symbols_max.map_or_else(String::new, |most| format!(" ({most} at most)"));
+    let most = key.symbols_max.map_or_else(String::new, |most| format!(" (at most {most})"));
     let symbols = key.symbols.as_ref().map_or_else(all, |symbols| match symbols.len() {
         0..=4 => joined(symbols),
         count => format!("{count} symbols"),
