@@ -1,5 +1,5 @@
-//! Properties of the decoders that hold for any input. The fuzz target and the test that replays its
-//! corpus share them.
+//! Properties of the decoders that hold for any input. The fuzz target and the test that replays
+//! its corpus share them.
 
 use tickwire_protocol::{
     AlpacaCommand, Command, Element, Encoding, MessageBuf, PublishedMessage, Tick,
@@ -33,12 +33,14 @@ pub(crate) fn decode(bytes: &[u8]) {
     }
 }
 
-/// Checks the lenient decoder: its elements round-trip, and it finds the same ticks as the strict one.
+/// Checks the lenient decoder: its elements round-trip, and it finds the same ticks as the strict
+/// one.
 fn lenient_decoder(bytes: &[u8], encoding: Encoding) {
     let Ok(found) = decode_alpaca_stream(bytes, encoding) else { return };
     let found: Vec<_> = found.into_iter().flatten().collect();
     found.iter().for_each(element_round_trips);
-    // With MsgpackArray, the strict decoder ignores maps, which the lenient one may decode as ticks.
+    // With MsgpackArray, the strict decoder ignores maps, which the lenient one may decode as
+    // ticks.
     if encoding != Encoding::MsgpackArray
         && let Ok(strict) = decode_message(bytes, encoding)
     {
@@ -48,8 +50,8 @@ fn lenient_decoder(bytes: &[u8], encoding: Encoding) {
     }
 }
 
-/// Checks that each Alpaca command but the last consumes a part of the message, and that the hub's own
-/// command decoder finds the same credentials.
+/// Checks that each Alpaca command but the last consumes a part of the message, and that the hub's
+/// own command decoder finds the same credentials.
 fn alpaca_commands(bytes: &[u8], encoding: Encoding) {
     let mut commands = AlpacaCommand::decode_all(bytes, encoding);
     let mut left = bytes.len() + 1;

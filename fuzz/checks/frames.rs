@@ -1,4 +1,5 @@
-//! The frame writer: whatever is queued in whatever order, a client reads just that, however it is cut.
+//! Checks the frame writer: a client must read exactly what was queued, in order, wherever the
+//! bytes are split.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,15 +16,15 @@ use super::input::Input;
 use super::peer::{Peer, elements, payload, ticks};
 
 const FEED: FeedId = FeedId(0);
-/// Ticks the decisions may ask for in all: more would only be slow.
+/// Most ticks in one run; more would only make it slower.
 const TICKS_MAX: u64 = 3_000;
 
-/// What a session must be sent next.
+/// What the hub must send to a session.
 #[derive(Debug, PartialEq, Eq)]
 enum Sent {
-    /// A trade, by its id.
+    /// The trade with this id.
     Trade(u64),
-    /// A message of so many bytes, which are no ticks.
+    /// A message of this length without ticks.
     Message(usize),
 }
 
@@ -33,20 +34,20 @@ struct Session {
     expected: VecDeque<Sent>,
 }
 
-/// A shard with two sessions, of which one is written at a time.
+/// A shard with two sessions. A turn writes to at most one of them.
 struct Hub {
     shard: Shard,
     log: Log,
     encoding: Encoding,
     sessions: Vec<Session>,
-    /// The session that is written in a turn, if any, and how many writes it gets.
+    /// The session to which a turn writes, if any, and the most writes to it.
     writes: Option<(usize, u8)>,
-    /// What has been written in this turn.
+    /// Bytes written in this turn.
     written: Vec<u8>,
 }
 
-/// Takes the bytes as decisions: what is queued for two sessions that want the same ticks, and when
-/// it is written.
+/// Interprets the bytes as decisions: what is queued for two sessions that want the same ticks, and
+/// when each is written to.
 pub(crate) fn check(bytes: &[u8]) {
     let mut input = Input(bytes);
     let seed = u64::from(input.number());
@@ -120,10 +121,10 @@ impl Hub {
         let all = br#"{"action":"subscribe","trades":["*"],"snapshot":false}"#;
         self.shard.command(id, &Command::from_json(all).expect("it is a command"));
         self.sessions.push(Session { id, peer: Peer::new(seed), expected: VecDeque::new() });
-        self.write(self.sessions.len() - 1, 1); // the answer
+        self.write(self.sessions.len() - 1, 1); // the acknowledgement
     }
 
-    /// Queues a message whose bytes are no array, so that it is told from ticks.
+    /// Queues a message that cannot be confused with ticks, because its bytes are not an array.
     fn queue_message(&mut self, session: usize, length: usize) {
         let session = &mut self.sessions[session];
         self.shard.message(session.id, self.encoding, &vec![b'x'; length]);
@@ -138,7 +139,7 @@ impl Hub {
         turn::run(self);
     }
 
-    /// Writes to a session at most so often, and has its peer read.
+    /// Writes to a session at most `times` times; its peer reads what was written.
     fn write(&mut self, session: usize, times: u8) {
         self.turn(Some((session, times)));
         let encoding = self.encoding;
@@ -219,15 +220,15 @@ impl ShardIo for Hub {
     }
 
     fn send_close(&mut self, id: SessionId, reason: CloseReason) {
-        panic!("session {id:?} does not end: {reason:?}");
+        panic!("session {id:?} must not be closed: {reason:?}");
     }
 
     fn finish(&mut self, id: SessionId, reason: CloseReason) {
-        panic!("session {id:?} is not slow: {reason:?}");
+        panic!("session {id:?} must not end: {reason:?}");
     }
 }
 
-/// Mostly short, often where a header takes another form.
+/// Returns the length of a message: mostly short, often near a change of the frame header's size.
 fn length(input: &mut Input<'_>) -> usize {
     let (kind, small) = (input.byte() % 8, usize::from(input.byte()));
     match kind {

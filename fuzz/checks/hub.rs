@@ -1,5 +1,5 @@
-//! What must hold in the hub for any bytes. Shared by the fuzz targets and by the test that replays
-//! their corpora.
+//! Properties of the hub that must hold for any input. The fuzz targets and the test that replays
+//! their corpora share these checks.
 
 pub(crate) mod frames;
 mod input;

@@ -1,6 +1,6 @@
-//! The fuzzer's bytes, taken as decisions.
+//! Interprets the bytes of the fuzzer as a sequence of decisions.
 
-/// Bytes from which decisions are taken one after the other; zeros behind their end.
+/// Bytes that are read as decisions. After their end, all decisions are zero.
 pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
 impl<'a> Input<'a> {
@@ -16,7 +16,7 @@ impl<'a> Input<'a> {
         u16::from_be_bytes([self.byte(), self.byte()])
     }
 
-    /// So many bytes, or those there are.
+    /// Takes `count` bytes, or fewer at the end of the input.
     pub(super) fn take(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;
@@ -24,15 +24,15 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Chance, determined by what it began with (xorshift64).
-pub(super) struct Chance(u64);
+/// A random number generator (xorshift64) that its seed determines.
+pub(super) struct SeededRandom(u64);
 
-impl Chance {
+impl SeededRandom {
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed | 1)
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

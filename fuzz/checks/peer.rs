@@ -1,4 +1,5 @@
-//! The peer of a session: tungstenite, given what the hub writes in pieces cut anywhere.
+//! The peer of a session: tungstenite, which receives what the hub writes in pieces of random
+//! length.
 
 use std::io::{self, Read, Write};
 
@@ -6,29 +7,33 @@ use tickwire_protocol::{Element, Encoding, Tick, decode_message};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
-use super::input::Chance;
+use super::input::SeededRandom;
 
-/// A client that takes nothing but what RFC 6455 allows a server to send.
+/// A client that accepts only what RFC 6455 allows a server to send.
 pub(super) struct Peer {
     library: WebSocketContext,
     socket: Socket,
 }
 
-/// What has been written for the peer and not read, and where it is cut.
+/// The bytes written for the peer, and where the next read starts. `cuts` chooses the read lengths.
 struct Socket {
     bytes: Vec<u8>,
     read: usize,
-    cuts: Chance,
+    cuts: SeededRandom,
 }
 
 impl Peer {
     pub(super) fn new(seed: u64) -> Self {
         let config = WebSocketConfig::default().read_buffer_size(512);
         let library = WebSocketContext::new(Role::Client, Some(config));
-        Self { library, socket: Socket { bytes: Vec::new(), read: 0, cuts: Chance::new(seed) } }
+        Self {
+            library,
+            socket: Socket { bytes: Vec::new(), read: 0, cuts: SeededRandom::new(seed) },
+        }
     }
 
-    /// Reads the messages in what the hub has written now, which must end with a whole frame.
+    /// Returns the messages in the bytes that the hub has written, which must end with a whole
+    /// frame.
     pub(super) fn read(&mut self, written: &[u8]) -> Vec<Message> {
         let mut messages = Vec::new();
         self.socket.bytes.drain(..self.socket.read);
@@ -43,7 +48,7 @@ impl Peer {
                     }
                 }
                 Err(Error::ConnectionClosed) => return messages,
-                Err(error) => panic!("a client cannot read it: {error}"),
+                Err(error) => panic!("the client cannot read the frames: {error}"),
             }
         }
     }
@@ -68,7 +73,7 @@ impl Read for Socket {
     }
 }
 
-/// What the client answers (pongs, closes) is of no interest.
+/// Discards what the client sends, such as pongs and close frames.
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
@@ -79,7 +84,7 @@ impl Write for Socket {
     }
 }
 
-/// The elements of a message of the hub, which must be in the session's encoding.
+/// Decodes the elements of a message from the hub, which must be in the session's encoding.
 pub(super) fn elements(message: &Message, encoding: Encoding) -> Vec<Element> {
     assert_eq!(message.is_binary(), encoding.is_binary());
     let bytes = payload(message);
@@ -91,11 +96,11 @@ pub(super) fn payload(message: &Message) -> &[u8] {
     match message {
         Message::Text(text) => text.as_bytes(),
         Message::Binary(bytes) => bytes,
-        other => panic!("no data: {other:?}"),
+        other => panic!("not a data message: {other:?}"),
     }
 }
 
-/// Only the ticks.
+/// Returns the ticks among the elements.
 pub(super) fn ticks(elements: Vec<Element>) -> impl Iterator<Item = Tick> {
     elements.into_iter().filter_map(|element| match element {
         Element::Tick(tick) => Some(tick),

@@ -1,5 +1,5 @@
-//! Recovery of the log on disk: whatever became of its files, nothing panics, no tick is taken for
-//! another, and what is written behind what was found can be read again.
+//! Checks recovery of the log on disk: after any change to its files, nothing panics, no tick is
+//! replaced by another one, and turns appended to the recovered log can be recovered too.
 
 mod folder;
 
@@ -16,16 +16,16 @@ use folder::Folder;
 
 const FEED: FeedId = FeedId(0);
 const BOOT: &str = "this boot";
-/// Turns that are written before the files change.
+/// Most turns that are written before the files change.
 const TURNS_MAX: usize = 12;
 
-/// Takes the bytes as what is written, and as what becomes of the files.
+/// Interprets the bytes as decisions: which turns are written, and how the files are changed.
 pub(crate) fn check(bytes: &[u8]) {
     let mut input = Input(bytes);
     let folder = Folder::default();
     let mut issued = Vec::new();
     for _ in 0..=input.byte() % 2 {
-        live(&folder, &mut input, &mut issued);
+        write_turns(&folder, &mut input, &mut issued);
     }
     let mut sealed = false;
     while !input.is_empty() {
@@ -36,16 +36,18 @@ pub(crate) fn check(bytes: &[u8]) {
             if !sealed && found.continues {
                 agrees(&found, &issued);
             }
-            live_on(&folder, found);
+            continue_log(&folder, found);
         }
-        Err(RecoverError::UnknownFeed(_)) => assert!(sealed, "no accident makes up a name"),
+        Err(RecoverError::UnknownFeed(_)) => {
+            assert!(sealed, "only a change with valid checksums can name an unknown feed")
+        }
         Err(RecoverError::OtherVersion { .. } | RecoverError::NoCheckpoint { .. }) => {}
-        Err(problem) => panic!("memory can be read: {problem:?}"),
+        Err(problem) => panic!("the folder in memory can be read: {problem:?}"),
     }
 }
 
-/// Ticks told from all others by their ids.
-fn live(folder: &Folder, input: &mut Input<'_>, issued: &mut Vec<Tick>) {
+/// Writes turns with ticks whose ids are unique, and records the ticks in `issued`.
+fn write_turns(folder: &Folder, input: &mut Input<'_>, issued: &mut Vec<Tick>) {
     let (mut writer, mut sequencer) = begin(folder, &mut whole(folder, "first"));
     for _ in 0..usize::from(input.byte()) % TURNS_MAX {
         let ticks = usize::from(input.byte() % 6);
@@ -60,14 +62,14 @@ fn live(folder: &Folder, input: &mut Input<'_>, issued: &mut Vec<Tick>) {
     }
 }
 
-/// Goes on behind what was found for a turn, which must then be found too.
-fn live_on(folder: &Folder, mut found: Recovered) {
+/// Appends a turn to a recovered log and checks that recovery finds it.
+fn continue_log(folder: &Folder, mut found: Recovered) {
     let (mut writer, mut sequencer) = begin(folder, &mut found);
     let (epoch, head) = (found.state.epoch().to_owned(), found.state.numbering().head);
     sequencer.take(FEED, vec![trade(usize::MAX, 1)]);
-    let batch = turn(&mut writer, &mut sequencer, 0).expect("it has a tick");
+    let batch = turn(&mut writer, &mut sequencer, 0).expect("the turn has a tick");
     let found = whole(folder, "another");
-    assert!(found.continues, "a log that goes on is whole: {:?}", found.problems);
+    assert!(found.continues, "an appended log is complete: {:?}", found.problems);
     assert_eq!(found.state.epoch(), epoch);
     assert_eq!(found.state.numbering().head, head.plus(1));
     let last = |batch: &Batch| batch.ticks().last().map(|numbered| numbered.tick.clone());
@@ -81,13 +83,15 @@ fn begin(folder: &Folder, found: &mut Recovered) -> (Writer<Folder>, Sequencer) 
     (writer.expect("memory can be written"), sequencer)
 }
 
-/// A turn of the router, in which a publisher comes further.
+/// Runs a turn of the router in which a publisher makes progress.
 fn turn(writer: &mut Writer<Folder>, sequencer: &mut Sequencer, publisher: u8) -> Option<Batch> {
     let id = format!("publisher {}", publisher % 6);
     if let Some(opened) = sequencer.open(&id) {
         let mark = Some(publisher.to_string());
         let number = opened.last.saturating_add(1);
-        sequencer.advance(&id, opened.token, number, mark).expect("nobody else is there");
+        sequencer
+            .advance(&id, opened.token, number, mark)
+            .expect("no other session of the publisher is open");
         sequencer.close(&id, opened.token);
     }
     let batch = sequencer.batch(UnixNanos(0));
@@ -99,12 +103,12 @@ fn turn(writer: &mut Writer<Folder>, sequencer: &mut Sequencer, publisher: u8) -
     batch
 }
 
-/// What a hub finds where no change was sealed.
+/// Recovers a log whose changes, if any, broke their checksums.
 fn whole(folder: &Folder, epoch: &str) -> Recovered {
-    recovered(folder, epoch).expect("it knows its own feed")
+    recovered(folder, epoch).expect("the log names only feeds of the hub")
 }
 
-/// An error only where a sealed change names a feed that there is not.
+/// Recovers the log. `epoch` is the epoch to use if a new one is needed.
 fn recovered(folder: &Folder, epoch: &str) -> Result<Recovered, RecoverError> {
     let options = RecoverOptions {
         feeds: &[Feed::new("main").expect("it is a name")],
@@ -119,13 +123,13 @@ fn recovered(folder: &Folder, epoch: &str) -> Result<Recovered, RecoverError> {
     recover(folder, options, |done, total| assert!(done <= total))
 }
 
-/// What was found is what was issued, up to a place before the end perhaps.
+/// Checks that the recovered ticks are the issued ones, possibly without the last of them.
 fn agrees(found: &Recovered, issued: &[Tick]) {
     let mut position = found.start();
     for batch in &found.batches {
         assert_eq!(batch.first(), position, "no gap");
         for numbered in batch.ticks() {
-            let index = usize::try_from(position.0 - 1).expect("there are few");
+            let index = usize::try_from(position.0 - 1).expect("there are few ticks");
             assert_eq!(issued.get(index), Some(&numbered.tick), "another tick");
             position = position.plus(1);
         }
@@ -133,7 +137,7 @@ fn agrees(found: &Recovered, issued: &[Tick]) {
     assert_eq!(position, found.state.numbering().head);
 }
 
-/// No additional checkpointed state.
+/// Checkpointed state without content.
 #[derive(Debug)]
 struct Nothing;
 

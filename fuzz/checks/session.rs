@@ -1,5 +1,6 @@
-//! A session: any bytes from its peer, in pieces cut anywhere, among ticks, time and a socket that takes
-//! what it likes. Nothing panics, what is written can be read, and what is kept stays bounded.
+//! A session: any bytes from its peer, in pieces cut anywhere, among ticks, time and a socket that
+//! takes what it likes. Nothing panics, what is written can be read, and what is kept stays
+//! bounded.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};

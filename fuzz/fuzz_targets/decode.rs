@@ -1,4 +1,4 @@
-//! Bytes of a peer into every decoder.
+//! Feeds bytes to every decoder of the protocol.
 #![no_main]
 
 #[path = "../checks/decode.rs"]

@@ -1,4 +1,4 @@
-//! What the core writes, into a client.
+//! Feeds the frames that the fan-out core writes to a client.
 #![no_main]
 
 #[path = "../checks/hub.rs"]

@@ -1,4 +1,4 @@
-//! A log on disk whose files have changed, into recovery.
+//! Recovers a log on disk after changes to its files.
 #![no_main]
 
 #[path = "../checks/hub.rs"]

@@ -1,4 +1,4 @@
-//! Bytes of a peer into a session of the hub.
+//! Feeds bytes of a peer to a session of the hub.
 #![no_main]
 
 #[path = "../checks/hub.rs"]

@@ -1,4 +1,4 @@
-//! A folder in memory whose files change in ways that no hub had in mind.
+//! A folder in memory whose files can be damaged in arbitrary ways.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,15 +11,15 @@ use super::super::input::Input;
 
 /// Bytes before the first frame of a file.
 const MAGIC_BYTES: usize = 8;
-/// Length, sum of the content, sum of both.
+/// Length of the content, checksum of the content, checksum of both fields.
 const FRAME_HEADER_BYTES: usize = 12;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Folder(Rc<RefCell<BTreeMap<String, Vec<u8>>>>);
 
 impl Folder {
-    /// Changes one file. Says whether the change was sealed: made part of a frame whose sums are right, as
-    /// no accident does.
+    /// Changes one file. Returns whether the change was sealed: made within a frame whose checksums
+    /// were then corrected, as no accident does.
     pub(super) fn change(&self, input: &mut Input<'_>) -> bool {
         let mut files = self.0.borrow_mut();
         let count = files.len().max(1);
@@ -53,8 +53,8 @@ fn overwrite(file: &mut [u8], at: usize, new: &[u8]) {
     file.iter_mut().skip(at).zip(new).for_each(|(old, new)| *old = *new);
 }
 
-/// Changes what is at a place and makes the sums of the frame around it right again. Not if there is no
-/// whole frame there.
+/// Overwrites bytes at `at` and corrects the checksums of the frame around them. Returns false
+/// without a change if no complete frame is there.
 fn overwrite_sealed(file: &mut [u8], at: usize, new: &[u8]) -> bool {
     let mut start = MAGIC_BYTES;
     while let Some(header) = file.get(start..start + FRAME_HEADER_BYTES) {
