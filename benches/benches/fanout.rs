@@ -1,46 +1,46 @@
-//! The fan-out core without sockets: ticks are numbered, a batch goes in, frames for every session
-//! come out. Times are per delivery, per frame or per tick, as each group says.
+//! The fan-out core without sockets: numbers ticks, takes in a batch and builds frames for every
+//! session. Times are per delivery, per frame or per tick, as documented at each group.
 #![expect(clippy::disallowed_methods, reason = "one phase of a turn is timed by hand")]
 
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Bencher, Criterion, Throughput, criterion_group, criterion_main};
-use tickwire_benches::{FEED, RouterRig, Scene, ShardRig};
+use tickwire_benches::{FEED, RouterHarness, ShardHarness, Workload};
 use tickwire_hub::fanout::Sequencer;
 use tickwire_protocol::{Encoding, UnixNanos};
 
 const ENCODINGS: [(&str, Encoding); 2] =
     [("msgpack", Encoding::MsgpackArray), ("json", Encoding::Json)];
 
-/// How many symbols tick, where that must make no difference.
+/// Numbers of symbols for cases whose time must not depend on them.
 const SYMBOLS: [usize; 3] = [1, 1_000, 100_000];
 
-/// The parts of a turn.
+/// A part of a turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Apply,
     Write,
 }
 
-/// Ticks delivered in a turn: how many sessions want each.
-fn deliveries(rig: &mut ShardRig) -> u64 {
-    let before = rig.delivered();
-    let batch = rig.batch();
-    rig.apply(batch);
-    rig.write();
-    rig.delivered() - before
+/// Runs a turn and returns how many ticks it delivered, counted once for each session.
+fn deliveries(harness: &mut ShardHarness) -> u64 {
+    let before = harness.delivered();
+    let batch = harness.batch();
+    harness.apply(batch);
+    harness.write();
+    harness.delivered() - before
 }
 
-/// Runs whole turns and times some phases of them.
-fn bench(rig: &mut ShardRig, bencher: &mut Bencher<'_>, phases: &[Phase]) {
+/// Runs whole turns and measures the time of the given phases.
+fn bench(harness: &mut ShardHarness, bencher: &mut Bencher<'_>, phases: &[Phase]) {
     bencher.iter_custom(|turns| {
         let mut total = Duration::ZERO;
         for _ in 0..turns {
-            let batch = rig.batch();
+            let batch = harness.batch();
             let began = Instant::now();
-            rig.apply(batch);
+            harness.apply(batch);
             let applied = Instant::now();
-            rig.write();
+            harness.write();
             let written = Instant::now();
             for phase in phases {
                 total += match phase {
@@ -53,14 +53,14 @@ fn bench(rig: &mut ShardRig, bencher: &mut Bencher<'_>, phases: &[Phase]) {
     });
 }
 
-/// Per tick: topic, numbers and a place in the batch.
+/// Per tick: finds the topic, assigns the numbers and appends to the batch.
 fn sequencer(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sequencer");
-    let mut sequencer = Sequencer::new(Scene::BOARD.symbols, 1);
-    group.throughput(Throughput::Elements(Scene::BOARD.ticks_per_turn as u64));
+    let mut sequencer = Sequencer::new(Workload::BOARD.symbols, 1);
+    group.throughput(Throughput::Elements(Workload::BOARD.ticks_per_turn as u64));
     group.bench_function("board", |bencher| {
         bencher.iter_batched(
-            || Scene::BOARD.ticks(0),
+            || Workload::BOARD.ticks(0),
             |ticks| {
                 sequencer.take(FEED, ticks);
                 sequencer.batch(UnixNanos(1))
@@ -71,82 +71,84 @@ fn sequencer(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Per tick: a whole turn of the router, with a log that drops as much as it takes.
+/// Per tick: a whole turn of the router, with a full log.
 fn router(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("router");
     for symbols in SYMBOLS {
-        let scene = Scene::unwanted(symbols);
-        let mut rig = RouterRig::new(scene);
-        group.throughput(Throughput::Elements(scene.ticks_per_turn as u64));
+        let workload = Workload::unwanted(symbols);
+        let mut harness = RouterHarness::new(workload);
+        group.throughput(Throughput::Elements(workload.ticks_per_turn as u64));
         group.bench_function(format!("{symbols}-symbols"), |bencher| {
             let mut ticked = 0;
             let next = || {
-                ticked += scene.ticks_per_turn;
-                scene.ticks(ticked)
+                ticked += workload.ticks_per_turn;
+                workload.ticks(ticked)
             };
-            bencher.iter_batched(next, |ticks| rig.turn(ticks), BatchSize::SmallInput);
+            bencher.iter_batched(next, |ticks| harness.turn(ticks), BatchSize::SmallInput);
         });
     }
     group.finish();
 }
 
-/// Per delivery: what a batch costs before anything is written. `unwanted` is per tick.
+/// Per delivery: a turn that writes nothing. `unwanted` is per tick.
 fn apply(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("apply");
-    for (name, scene) in
-        [("hot-1000", Scene::HOT), ("hot-10000", Scene::CROWD), ("board", Scene::BOARD)]
-    {
-        let mut rig = ShardRig::new(scene, Encoding::MsgpackArray);
-        group.throughput(Throughput::Elements(deliveries(&mut rig)));
-        group.bench_function(name, |bencher| bench(&mut rig, bencher, &[Phase::Apply]));
+    for (name, workload) in [
+        ("hot-1000", Workload::HOT_1000),
+        ("hot-10000", Workload::HOT_10000),
+        ("board", Workload::BOARD),
+    ] {
+        let mut harness = ShardHarness::new(workload, Encoding::MsgpackArray);
+        group.throughput(Throughput::Elements(deliveries(&mut harness)));
+        group.bench_function(name, |bencher| bench(&mut harness, bencher, &[Phase::Apply]));
     }
     for symbols in SYMBOLS {
-        let scene = Scene::unwanted(symbols);
-        let mut rig = ShardRig::new(scene, Encoding::MsgpackArray);
-        group.throughput(Throughput::Elements(scene.ticks_per_turn as u64));
+        let workload = Workload::unwanted(symbols);
+        let mut harness = ShardHarness::new(workload, Encoding::MsgpackArray);
+        group.throughput(Throughput::Elements(workload.ticks_per_turn as u64));
         group.bench_function(format!("unwanted-{symbols}"), |bencher| {
-            bench(&mut rig, bencher, &[Phase::Apply]);
+            bench(&mut harness, bencher, &[Phase::Apply]);
         });
     }
     group.finish();
 }
 
-/// Per delivery: four bytes on a backlog that has to grow, since its session takes nothing while 6,400
-/// ticks come. That it then takes all of them is not timed.
+/// Per delivery: appends to a growing backlog, since its session reads nothing for 6,400 ticks. The
+/// write that then empties the backlog is not measured.
 fn backlog_push(criterion: &mut Criterion) {
     const STALLED_TURNS: u64 = 100;
     let mut group = criterion.benchmark_group("backlog_push");
-    let mut rig = ShardRig::new(Scene::HOT, Encoding::MsgpackArray);
-    group.throughput(Throughput::Elements(deliveries(&mut rig)));
+    let mut harness = ShardHarness::new(Workload::HOT_1000, Encoding::MsgpackArray);
+    group.throughput(Throughput::Elements(deliveries(&mut harness)));
     group.bench_function("stalled-1000", |bencher| {
         bencher.iter_custom(|turns| {
             let mut total = Duration::ZERO;
             for turn in 1..=turns {
-                let batch = rig.batch();
+                let batch = harness.batch();
                 let began = Instant::now();
-                rig.apply(batch);
+                harness.apply(batch);
                 total += began.elapsed();
                 if turn % STALLED_TURNS == 0 {
-                    rig.write();
+                    harness.write();
                 }
             }
-            rig.write();
+            harness.write();
             total
         });
     });
     group.finish();
 }
 
-/// Per frame: from so many pending ticks to one message. The first session also has the batch
-/// encoded, for all of them.
+/// Per frame: builds a message of 1 or 100 pending ticks. The first session also encodes the batch,
+/// for all sessions.
 fn next_write(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("next_write");
     for pending in [1, 100] {
-        let scene = Scene { ticks_per_turn: pending, ..Scene::HOT };
-        let mut rig = ShardRig::new(scene, Encoding::MsgpackArray);
-        group.throughput(Throughput::Elements(scene.sessions as u64));
+        let workload = Workload { ticks_per_turn: pending, ..Workload::HOT_1000 };
+        let mut harness = ShardHarness::new(workload, Encoding::MsgpackArray);
+        group.throughput(Throughput::Elements(workload.sessions as u64));
         group.bench_function(format!("{pending}-pending"), |bencher| {
-            bench(&mut rig, bencher, &[Phase::Write]);
+            bench(&mut harness, bencher, &[Phase::Write]);
         });
     }
     group.finish();
@@ -155,14 +157,16 @@ fn next_write(criterion: &mut Criterion) {
 /// Per delivery: a whole turn.
 fn turn(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("turn");
-    for (name, scene) in
-        [("hot-1000", Scene::HOT), ("hot-10000", Scene::CROWD), ("board", Scene::BOARD)]
-    {
+    for (name, workload) in [
+        ("hot-1000", Workload::HOT_1000),
+        ("hot-10000", Workload::HOT_10000),
+        ("board", Workload::BOARD),
+    ] {
         for (encoding_name, encoding) in ENCODINGS {
-            let mut rig = ShardRig::new(scene, encoding);
-            group.throughput(Throughput::Elements(deliveries(&mut rig)));
+            let mut harness = ShardHarness::new(workload, encoding);
+            group.throughput(Throughput::Elements(deliveries(&mut harness)));
             group.bench_function(format!("{name}/{encoding_name}"), |bencher| {
-                bench(&mut rig, bencher, &[Phase::Apply, Phase::Write]);
+                bench(&mut harness, bencher, &[Phase::Apply, Phase::Write]);
             });
         }
     }

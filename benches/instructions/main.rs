@@ -1,72 +1,78 @@
-//! Turns of the fan-out core with fixed input, to be run under callgrind, which counts the instructions
-//! of [`measured`] and of nothing else: `cargo xtask bench instructions` does all of it.
+//! Runs turns of the fan-out core with fixed input under callgrind, which counts only the
+//! instructions of [`measured`]. `cargo xtask bench instructions` builds and runs it.
 //!
-//! Without an argument it lists its cases. With the name of one it runs that, and prints how many
-//! units were measured and what a unit is.
+//! Without an argument, the program lists its cases. With the name of a case, it runs that case and
+//! prints how many units were measured and what a unit is.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 use std::env;
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use tickwire_benches::{RouterRig, Scene, ShardRig};
+use tickwire_benches::{RouterHarness, ShardHarness, Workload};
 use tickwire_protocol::Encoding;
 
 struct Case {
     name: &'static str,
     subject: Subject,
-    scene: Scene,
-    /// What its sessions are sent.
+    workload: Workload,
+    /// Encoding of the sessions.
     encoding: Encoding,
-    /// Turns measured. More do not make it more exact, only slower.
+    /// Number of turns measured. More turns do not give a more exact count.
     turns: usize,
 }
 
-/// Whose turns are measured, and per what.
+/// What is measured, and per which unit.
 enum Subject {
-    /// Numbering, batch and log, per tick.
+    /// A turn of the router (numbering, batch and log), per tick.
     Router,
-    /// A whole turn of a shard, frames included, per tick.
+    /// A whole turn of a shard, including frames, per tick.
     ShardTick,
-    /// The same per delivery: every tick counts once for each session that gets it.
+    /// A whole turn of a shard, per delivery: each tick counts once for each session that receives
+    /// it.
     ShardDelivery,
 }
 
-/// Where a turn is about a hundred deliveries or none.
-const MANY: usize = 100;
-/// Where it is ten thousands.
-const FEW: usize = 4;
-/// Where each session has a slot in every tenth turn: two slots for each.
-const SLOTS: usize = 20;
+/// Number of turns for cases with at most some hundred deliveries a turn.
+const MANY_TURNS: usize = 100;
+/// Number of turns for cases with tens of thousands of deliveries a turn.
+const FEW_TURNS: usize = 4;
+/// Number of turns for cases in which each session is sent to in every tenth turn: twice each.
+const PACED_TURNS: usize = 20;
 
 fn cases() -> [Case; 17] {
-    let newest = |symbols| Scene::wildcard(symbols).latest(None);
+    let newest = |symbols| Workload::wildcard(symbols).latest(None);
     [
-        case("router-1", Subject::Router, Scene::unwanted(1), MANY),
-        case("router-1000", Subject::Router, Scene::unwanted(1_000), MANY),
-        case("router-100000", Subject::Router, Scene::unwanted(100_000), MANY),
-        case("unwanted-1", Subject::ShardTick, Scene::unwanted(1), MANY),
-        case("unwanted-1000", Subject::ShardTick, Scene::unwanted(1_000), MANY),
-        case("unwanted-100000", Subject::ShardTick, Scene::unwanted(100_000), MANY),
-        case("wildcard-1", Subject::ShardTick, Scene::wildcard(1), MANY),
-        case("wildcard-1000", Subject::ShardTick, Scene::wildcard(1_000), MANY),
-        case("wildcard-100000", Subject::ShardTick, Scene::wildcard(100_000), MANY),
-        case("wildcard-latest-1", Subject::ShardTick, newest(1), MANY),
-        case("wildcard-latest-1000", Subject::ShardTick, newest(1_000), MANY),
-        case("wildcard-latest-100000", Subject::ShardTick, newest(100_000), MANY),
-        case("hot-1000", Subject::ShardDelivery, Scene::HOT, FEW),
-        case("hot-10000", Subject::ShardDelivery, Scene::CROWD, FEW),
-        case("board", Subject::ShardDelivery, Scene::BOARD, FEW),
+        case("router-1", Subject::Router, Workload::unwanted(1), MANY_TURNS),
+        case("router-1000", Subject::Router, Workload::unwanted(1_000), MANY_TURNS),
+        case("router-100000", Subject::Router, Workload::unwanted(100_000), MANY_TURNS),
+        case("unwanted-1", Subject::ShardTick, Workload::unwanted(1), MANY_TURNS),
+        case("unwanted-1000", Subject::ShardTick, Workload::unwanted(1_000), MANY_TURNS),
+        case("unwanted-100000", Subject::ShardTick, Workload::unwanted(100_000), MANY_TURNS),
+        case("wildcard-1", Subject::ShardTick, Workload::wildcard(1), MANY_TURNS),
+        case("wildcard-1000", Subject::ShardTick, Workload::wildcard(1_000), MANY_TURNS),
+        case("wildcard-100000", Subject::ShardTick, Workload::wildcard(100_000), MANY_TURNS),
+        case("wildcard-latest-1", Subject::ShardTick, newest(1), MANY_TURNS),
+        case("wildcard-latest-1000", Subject::ShardTick, newest(1_000), MANY_TURNS),
+        case("wildcard-latest-100000", Subject::ShardTick, newest(100_000), MANY_TURNS),
+        case("hot-1000", Subject::ShardDelivery, Workload::HOT_1000, FEW_TURNS),
+        case("hot-10000", Subject::ShardDelivery, Workload::HOT_10000, FEW_TURNS),
+        case("board", Subject::ShardDelivery, Workload::BOARD, FEW_TURNS),
         Case {
             encoding: Encoding::MsgpackMap,
-            ..case("board-map", Subject::ShardDelivery, Scene::BOARD, FEW)
+            ..case("board-map", Subject::ShardDelivery, Workload::BOARD, FEW_TURNS)
         },
-        case("board-latest", Subject::ShardDelivery, Scene::BOARD.latest(Some(10.0)), SLOTS),
+        case(
+            "board-latest",
+            Subject::ShardDelivery,
+            Workload::BOARD.latest(Some(10.0)),
+            PACED_TURNS,
+        ),
     ]
 }
 
-fn case(name: &'static str, subject: Subject, scene: Scene, turns: usize) -> Case {
-    Case { name, subject, scene, encoding: Encoding::MsgpackArray, turns }
+fn case(name: &'static str, subject: Subject, workload: Workload, turns: usize) -> Case {
+    Case { name, subject, workload, encoding: Encoding::MsgpackArray, turns }
 }
 
 fn main() -> ExitCode {
@@ -75,7 +81,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let Some(case) = cases().into_iter().find(|case| case.name == name) else {
-        eprintln!("error: no such case: {name}; without an argument all are listed");
+        eprintln!("error: unknown case {name}; run without an argument to list all cases");
         return ExitCode::from(2);
     };
     let (units, unit) = case.run();
@@ -84,9 +90,9 @@ fn main() -> ExitCode {
 }
 
 impl Case {
-    /// Runs it, and says how many units were measured and what a unit is.
+    /// Runs the case and returns how many units were measured and what a unit is.
     fn run(&self) -> (u64, &'static str) {
-        let ticks = (self.turns * self.scene.ticks_per_turn) as u64;
+        let ticks = (self.turns * self.workload.ticks_per_turn) as u64;
         match self.subject {
             Subject::Router => {
                 self.run_router();
@@ -101,28 +107,28 @@ impl Case {
     }
 
     fn run_router(&self) {
-        let mut rig = RouterRig::new(self.scene);
+        let mut harness = RouterHarness::new(self.workload);
         for _ in 0..self.turns {
-            let ticks = rig.ticks();
-            measured(|| rig.turn(ticks));
+            let ticks = harness.ticks();
+            measured(|| harness.turn(ticks));
         }
     }
 
-    /// Says how many ticks were delivered.
+    /// Returns how many ticks were delivered.
     fn run_shard(&self) -> u64 {
-        let mut rig = ShardRig::new(self.scene, self.encoding);
-        let before = rig.delivered();
+        let mut harness = ShardHarness::new(self.workload, self.encoding);
+        let before = harness.delivered();
         for _ in 0..self.turns {
-            let batch = rig.batch();
-            measured(|| rig.turn(batch));
+            let batch = harness.batch();
+            measured(|| harness.turn(batch));
         }
-        rig.delivered() - before
+        harness.delivered() - before
     }
 }
 
-/// Callgrind finds it by its name: it counts from where this is entered to where it is left.
+/// The function whose instructions callgrind counts, by its name.
 #[inline(never)]
 fn measured(work: impl FnOnce()) {
     work();
-    black_box(()); // something to come back to: this must not end in a jump into the work
+    black_box(()); // prevents a tail call, after which callgrind would not see the return
 }

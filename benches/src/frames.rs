@@ -1,9 +1,10 @@
-//! WebSocket frames by hand, as cheaply as a measuring client can: it shares its machine with the hub.
+//! Minimal reading and writing of WebSocket frames (RFC 6455 section 5.2). Measuring clients share
+//! the machine with the hub, so they must use little CPU.
 
 use std::ops::Range;
 
-/// Appends a text frame as a client sends it. Its mask is zero, which is legal: the hub unmasks it
-/// like any other, and nothing is spent on it here.
+/// Appends a text frame of a client. Its masking key is zero, which is legal: the hub unmasks it
+/// like any other, and the client need not compute anything.
 pub fn write_frame(payload: &[u8], out: &mut Vec<u8>) {
     write_frame_of(0x81, payload, out);
 }
@@ -30,8 +31,8 @@ fn write_frame_of(first_byte: u8, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
-/// Opcode and place of the payload of the first frame, if it is there as a whole. The hub masks nothing
-/// and sends no fragments.
+/// Returns the opcode and the range of the payload of the first frame, or `None` if it is
+/// incomplete. Frames of the hub are neither masked nor fragmented.
 #[must_use]
 pub fn first_frame(bytes: &[u8]) -> Option<(u8, Range<usize>)> {
     let [head, short, rest @ ..] = bytes else { return None };
@@ -49,12 +50,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_waited_for_until_they_are_whole() {
+    fn incomplete_frames_are_not_read() {
         for len in [0, 125, 126, 65_535, 65_536] {
             let mut frame = Vec::new();
             write_frame(&vec![7; len], &mut frame);
             let masked = frame.len();
-            frame.drain(masked - len - 4..masked - len); // as the hub sends it: without a mask
+            frame.drain(masked - len - 4..masked - len); // the hub sends no masking key
             frame[1] &= 0x7f;
             let whole = frame.len();
             assert_eq!(first_frame(&frame[..whole - 1]), None, "{len}");

@@ -1,5 +1,5 @@
-//! The fan-out core as benchmarks drive it: scenes of fixed input, without sockets and without a clock.
-//! Beside them what programs share that drive a whole hub.
+//! Drives the fan-out core with fixed input, without sockets and without a clock, for the
+//! benchmarks. [`processes`] and [`frames`] are shared by the programs that measure a whole hub.
 #![expect(clippy::unwrap_used, reason = "a benchmark's own values")]
 
 pub mod frames;
@@ -17,84 +17,85 @@ use tickwire_protocol::{
     Channel, Command, Delivery, Encoding, MaxRate, SubscribeRequest, Symbol, Tick, UnixNanos,
 };
 
-/// The feed of everything here.
+/// The feed of all ticks here.
 pub const FEED: FeedId = FeedId(0);
-/// When everything begins.
-const BEGINNING: UnixNanos = UnixNanos(1_767_364_200_000_000_000);
-/// Turns of a shard are so far apart, in nanoseconds.
+/// Time of the first turn.
+const START_TIME: UnixNanos = UnixNanos(1_767_364_200_000_000_000);
+/// Time between two turns of a shard, in nanoseconds.
 const TURN_NS: u64 = 10_000_000;
 
-/// Ticks the log keeps: some of those that paced sessions are sent are a tenth of a second old.
+/// Ticks that the log keeps. Sessions with a maximum rate read ticks that are up to 0.1 s old.
 const LOG_TICKS: usize = 10_000;
-/// Turns in which a shard's sessions come to their stride: each has had its slot if it is paced.
-const SETTLING_TURNS: usize = 10;
+/// Turns before the measurement, after which each session with a maximum rate has been sent to.
+const WARMUP_TURNS: usize = 10;
 
-/// What ticks, and who wants it.
+/// A workload: which symbols tick, and how many sessions subscribe to them.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene {
-    /// Subscribers there are.
+pub struct Workload {
+    /// Number of sessions.
     pub sessions: usize,
-    /// What each of them wants.
-    pub wanted: Wanted,
-    /// Whether they want every tick of it.
+    /// What each session subscribes to.
+    pub subscribed: Subscribed,
+    /// Delivery mode of all sessions.
     pub delivery: Delivery,
-    /// Symbols that tick, all equally often.
+    /// Number of symbols, which all tick equally often.
     pub symbols: usize,
-    /// Ticks in a batch, and batches are one a turn.
+    /// Ticks in a batch. Each turn has one batch.
     pub ticks_per_turn: usize,
 }
 
 /// What a session subscribes to.
 #[derive(Debug, Clone, Copy)]
-pub enum Wanted {
-    /// So many symbols by name.
-    SubscriptionSet(usize),
+pub enum Subscribed {
+    /// This number of symbols, by name.
+    Symbols(usize),
     /// `"*"`.
     Everything,
 }
 
-impl Scene {
-    /// All sessions want the one symbol that ticks.
-    pub const HOT: Self = Self {
+impl Workload {
+    /// 1,000 sessions subscribe to the only symbol that ticks.
+    pub const HOT_1000: Self = Self {
         sessions: 1_000,
-        wanted: Wanted::SubscriptionSet(1),
+        subscribed: Subscribed::Symbols(1),
         delivery: Delivery::Every,
         symbols: 1,
         ticks_per_turn: 64,
     };
-    /// Ten times as many.
-    pub const CROWD: Self = Self { sessions: 10_000, ..Self::HOT };
-    /// Each session wants some of many symbols.
+    /// Like [`Self::HOT_1000`], but with 10,000 sessions.
+    pub const HOT_10000: Self = Self { sessions: 10_000, ..Self::HOT_1000 };
+    /// Each session subscribes to 50 of 500 symbols.
     pub const BOARD: Self = Self {
         sessions: 1_000,
-        wanted: Wanted::SubscriptionSet(50),
+        subscribed: Subscribed::Symbols(50),
         delivery: Delivery::Every,
         symbols: 500,
         ticks_per_turn: 100,
     };
 
-    /// So many symbols tick and nobody is there to want them.
+    /// This number of symbols tick, without any session.
     #[must_use]
     pub const fn unwanted(symbols: usize) -> Self {
         Self { sessions: 0, symbols, ..Self::BOARD }
     }
 
-    /// So many symbols tick, and one session wants all of them.
+    /// This number of symbols tick, and one session subscribes to `"*"`.
     #[must_use]
     pub const fn wildcard(symbols: usize) -> Self {
-        Self { sessions: 1, wanted: Wanted::Everything, symbols, ..Self::BOARD }
+        Self { sessions: 1, subscribed: Subscribed::Everything, symbols, ..Self::BOARD }
     }
 
-    /// The same, but each session is sent only the newest of each symbol: in so many slots a second, or
-    /// in every turn.
+    /// Changes the delivery to the newest tick of each symbol: at most `per_second` times a second,
+    /// or in every turn.
     #[must_use]
     pub fn latest(self, per_second: Option<f64>) -> Self {
         let max_rate = per_second.map(|rate| MaxRate::per_second(rate).unwrap());
         Self { delivery: Delivery::Latest { max_rate }, ..self }
     }
 
-    /// One turn's trades, of each symbol in turn; `first` counts ticks from the beginning. Symbols lie
-    /// 7 apart so that those of a session do not tick side by side.
+    /// Returns the trades of one turn, round robin over the symbols. `first` is the number of
+    /// earlier ticks. Consecutive ticks are 7 symbols apart, so that symbols of one session do not
+    /// tick in succession.
     #[must_use]
     pub fn ticks(&self, first: usize) -> Vec<Tick> {
         const TRADE: &[u8] = br#"{"T":"t","S":"A","t":"2026-01-02T14:30:00.123456789Z","i":96921,"x":"D","p":126.55,"s":100,"c":["@","I"],"z":"C"}"#;
@@ -103,23 +104,23 @@ impl Scene {
         (first..first + self.ticks_per_turn).map(tick).collect()
     }
 
-    /// Ticks after which every symbol has ticked and the log is full.
-    fn ticks_to_know_all(&self) -> usize {
+    /// Number of ticks after which every symbol has ticked and the log is full.
+    fn warmup_ticks(&self) -> usize {
         self.symbols.max(LOG_TICKS + self.ticks_per_turn)
     }
 
-    /// What session number `number` asks for.
+    /// Returns the subscribe request of session number `number`.
     fn subscription(&self, number: usize) -> SubscribeRequest {
         let delivery = self.delivery;
         let mut asked =
             SubscribeRequest { snapshot: Some(false), delivery, ..SubscribeRequest::default() };
         let selection = &mut asked.names[Channel::Trades];
-        match self.wanted {
-            Wanted::SubscriptionSet(count) => {
+        match self.subscribed {
+            Subscribed::Symbols(count) => {
                 let names = number * count..(number + 1) * count;
                 selection.symbols = names.map(|n| symbol(n % self.symbols)).collect();
             }
-            Wanted::Everything => selection.all = true,
+            Subscribed::Everything => selection.all = true,
         }
         asked
     }
@@ -129,31 +130,33 @@ fn symbol(number: usize) -> Symbol {
     Symbol::new(&format!("S{number}")).unwrap()
 }
 
-/// The router's part of a turn, with a log that is full.
+/// A router with a full log.
 #[derive(Debug)]
-pub struct RouterRig {
-    scene: Scene,
+pub struct RouterHarness {
+    workload: Workload,
     sequencer: Sequencer,
     log: Log,
     ticked: usize,
 }
 
-impl RouterRig {
-    /// A router that has met every symbol of the scene and whose log drops as much as it takes.
+impl RouterHarness {
+    /// Creates a router after every symbol of the workload has ticked, whose log is full: it drops
+    /// as many ticks as it appends.
     #[must_use]
-    pub fn new(scene: Scene) -> Self {
-        let sequencer = Sequencer::new(scene.symbols, 1);
-        let mut rig = Self { scene, sequencer, log: Log::new(usize::MAX, LOG_TICKS), ticked: 0 };
-        while rig.ticked < scene.ticks_to_know_all() {
-            let ticks = rig.ticks();
-            rig.turn(ticks);
+    pub fn new(workload: Workload) -> Self {
+        let sequencer = Sequencer::new(workload.symbols, 1);
+        let mut harness =
+            Self { workload, sequencer, log: Log::new(usize::MAX, LOG_TICKS), ticked: 0 };
+        while harness.ticked < workload.warmup_ticks() {
+            let ticks = harness.ticks();
+            harness.turn(ticks);
         }
-        rig
+        harness
     }
 
-    /// What publishers send for the next turn.
+    /// Returns the ticks that publishers send for the next turn.
     pub fn ticks(&mut self) -> Vec<Tick> {
-        let ticks = self.scene.ticks(self.ticked);
+        let ticks = self.workload.ticks(self.ticked);
         self.ticked += ticks.len();
         ticks
     }
@@ -161,30 +164,30 @@ impl RouterRig {
     /// Numbers the ticks and appends their batch to the log.
     pub fn turn(&mut self, ticks: Vec<Tick>) {
         self.sequencer.take(FEED, ticks);
-        let batch = self.sequencer.batch(BEGINNING).unwrap();
+        let batch = self.sequencer.batch(START_TIME).unwrap();
         self.log.append(Arc::new(batch));
     }
 }
 
-/// A shard with its sessions.
+/// A shard with its sessions, driven without sockets.
 #[derive(Debug)]
-pub struct ShardRig {
-    scene: Scene,
+pub struct ShardHarness {
+    workload: Workload,
     shard: Shard,
     sequencer: Sequencer,
-    /// What the log holds that the shard has not seen.
+    /// The batch that the log holds and the shard has not read.
     unseen: Option<Arc<Batch>>,
-    /// Whether sessions are written.
+    /// Whether a turn writes to sessions.
     writes: bool,
     ticked: usize,
     now: UnixNanos,
 }
 
-impl ShardRig {
-    /// A shard that has met every symbol of the scene and whose sessions have been written to, in front
-    /// of a log that drops as much as it takes.
+impl ShardHarness {
+    /// Creates a shard after every symbol of the workload has ticked and every session has been
+    /// sent to. Its log is full.
     #[must_use]
-    pub fn new(scene: Scene, encoding: Encoding) -> Self {
+    pub fn new(workload: Workload, encoding: Encoding) -> Self {
         let limits = Limits {
             feeds: 1,
             names_per_session: 1_000,
@@ -196,26 +199,26 @@ impl ShardRig {
             backlog_age_ns: 10_000_000_000,
             message_bytes: 65_535,
         };
-        let mut rig = Self {
-            scene,
+        let mut harness = Self {
+            workload,
             shard: Shard::new(limits, Position::FIRST),
-            sequencer: Sequencer::new(scene.symbols, 1),
+            sequencer: Sequencer::new(workload.symbols, 1),
             unseen: None,
             writes: true,
             ticked: 0,
-            now: BEGINNING,
+            now: START_TIME,
         };
-        while rig.ticked < scene.ticks_to_know_all() {
-            rig.next_turn();
+        while harness.ticked < workload.warmup_ticks() {
+            harness.next_turn();
         }
-        for number in 0..scene.sessions {
-            let id = rig.shard.open(FEED, encoding);
-            rig.shard.command(id, &Command::Subscribe(scene.subscription(number)));
+        for number in 0..workload.sessions {
+            let id = harness.shard.open(FEED, encoding);
+            harness.shard.command(id, &Command::Subscribe(workload.subscription(number)));
         }
-        for _ in 0..SETTLING_TURNS {
-            rig.next_turn();
+        for _ in 0..WARMUP_TURNS {
+            harness.next_turn();
         }
-        rig
+        harness
     }
 
     fn next_turn(&mut self) {
@@ -223,42 +226,42 @@ impl ShardRig {
         self.turn(batch);
     }
 
-    /// The router's part of the next turn.
+    /// Numbers the ticks of the next turn and returns their batch.
     pub fn batch(&mut self) -> Arc<Batch> {
-        self.sequencer.take(FEED, self.scene.ticks(self.ticked));
-        self.ticked += self.scene.ticks_per_turn;
+        self.sequencer.take(FEED, self.workload.ticks(self.ticked));
+        self.ticked += self.workload.ticks_per_turn;
         self.now.0 += TURN_NS;
         Arc::new(self.sequencer.batch(self.now).unwrap())
     }
 
-    /// A whole turn: takes a batch in and writes to every session that has something pending.
+    /// Runs a whole turn: takes in a batch and writes to every session with pending ticks.
     pub fn turn(&mut self, batch: Arc<Batch>) {
         self.unseen = Some(batch);
         turn::run(self);
     }
 
-    /// Takes a batch in without writing: last values, and what sessions have pending.
+    /// Runs a turn without writing: takes in a batch, which updates last values and backlogs.
     pub fn apply(&mut self, batch: Arc<Batch>) {
         self.writes = false;
         self.turn(batch);
         self.writes = true;
     }
 
-    /// Writes to sessions until nothing is pending.
+    /// Runs turns that write to sessions, until no session has pending ticks.
     pub fn write(&mut self) {
         while self.shard.has_ready() {
             turn::run(self);
         }
     }
 
-    /// Ticks put into frames since the beginning, each counted for every session that got it.
+    /// Returns the number of ticks put into frames so far, counted once for each session.
     #[must_use]
     pub const fn delivered(&self) -> u64 {
         self.shard.stats().ticks_delivered
     }
 }
 
-impl ShardIo for ShardRig {
+impl ShardIo for ShardHarness {
     type Message = Infallible;
 
     fn shard(&mut self) -> &mut Shard {

@@ -1,4 +1,4 @@
-//! Hub and feeder as real processes, to be killed and started again.
+//! Runs hub and feeder as processes that can be killed and restarted.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -12,14 +12,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// How long a process may take to start or to end. The machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks at a process.
-const LOOK: Duration = Duration::from_millis(10);
-/// Of its log, so much is shown when a process fails.
+/// How long a process may take to start, to exit, or to respond. The machine may be busy.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Interval at which a process is polled for its exit.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// How much of the end of its log is shown when a process fails.
 const LOG_TAIL_BYTES: u64 = 2_000;
 
-/// A process that ends with this value.
+/// A child process, killed when this value is dropped.
 #[derive(Debug)]
 struct Process {
     name: &'static str,
@@ -38,46 +38,46 @@ impl Process {
         Ok(Self { name, child, log })
     }
 
-    /// `kill -9`.
+    /// Sends SIGKILL and waits for the exit.
     fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// SIGTERM, and waits for the end: a clean one.
-    async fn end(&mut self) -> Result<()> {
+    /// Sends SIGTERM and waits for the exit, which must be successful.
+    async fn terminate(&mut self) -> Result<()> {
         let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status()?;
         ensure!(sent.success(), "kill -TERM of the {} failed", self.name);
-        let ended = timeout(PATIENCE, async {
+        let exited = timeout(TIMEOUT, async {
             loop {
                 match self.child.try_wait() {
                     Ok(Some(status)) => return Ok(status),
-                    Ok(None) => sleep(LOOK).await,
+                    Ok(None) => sleep(POLL_INTERVAL).await,
                     Err(error) => return Err(error),
                 }
             }
         });
-        let status = ended.await.with_context(|| {
-            format!("the {} did not end within {PATIENCE:?} of SIGTERM", self.name)
+        let status = exited.await.with_context(|| {
+            format!("the {} did not exit within {TIMEOUT:?} of SIGTERM", self.name)
         })??;
-        ensure!(status.success(), "{}", self.died(status));
+        ensure!(status.success(), "{}", self.exit_message(status));
         Ok(())
     }
 
-    /// What to say if it has ended by itself.
-    fn ended_by_itself(&mut self) -> Option<String> {
-        self.child.try_wait().ok().flatten().map(|status| self.died(status))
+    /// Returns an error message if the process has exited.
+    fn unexpected_exit(&mut self) -> Option<String> {
+        self.child.try_wait().ok().flatten().map(|status| self.exit_message(status))
     }
 
-    fn died(&self, status: ExitStatus) -> String {
-        format!("the {} ended with {status}; its last words:\n{}", self.name, tail(&self.log))
+    fn exit_message(&self, status: ExitStatus) -> String {
+        format!("the {} exited with {status}; end of its log:\n{}", self.name, tail(&self.log))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ended_already = self.kill();
+        let _exited_already = self.kill();
     }
 }
 
@@ -93,40 +93,41 @@ fn tail(log: &Path) -> String {
     read().unwrap_or_else(|error| format!("({}: {error})", log.display()))
 }
 
-/// A running hub.
+/// A running hub, killed when it is dropped.
 #[derive(Debug)]
 pub struct Hub {
     process: Process,
-    /// Where it listens.
+    /// The address at which the hub listens.
     pub address: SocketAddr,
-    /// Its life, as it says itself.
+    /// The epoch that the hub reports in `/api/status`.
     pub epoch: String,
-    /// Kept open: the hub may print more.
+    /// Kept open because the hub may print more.
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Hub {
-    /// Starts a hub on a free port, or the one of `--listen` in `flags`, and waits until it listens.
-    /// `command` is `tickwire`, without arguments.
+    /// Starts a hub on a free port, or at `--listen` of `flags`, and waits until it listens.
+    /// `command` is `tickwire` without arguments.
     ///
     /// # Errors
-    /// If it does not start; says its last words.
+    /// The hub does not start. The error contains the end of its log.
     pub async fn start(mut command: Command, flags: &[String], log: PathBuf) -> Result<Self> {
-        // Without ticks of its own, which would have positions that nobody published.
+        // Ticks of the test feed would take positions that the feeder did not publish.
         command.env("TICKWIRE_LISTEN", "127.0.0.1:0").env("TICKWIRE_TEST_FEED", "off");
         command.arg("hub").args(flags).stdout(Stdio::piped());
         let mut process = Process::start("hub", command, log)?;
         let stdout = process.child.stdout.take().context("the hub has no standard output")?;
         let announced = tokio::task::spawn_blocking(move || {
-            let (mut stdout, mut line) = (BufReader::new(stdout), String::new());
+            let mut stdout = BufReader::new(stdout);
+            let mut line = String::new();
             stdout.read_line(&mut line).map(|_| (stdout, line))
         });
         let (stdout, line) =
-            timeout(PATIENCE, announced).await.context("the hub does not start")???;
+            timeout(TIMEOUT, announced).await.context("the hub did not start in time")???;
         let url =
             line.trim().strip_prefix("listening on http").map(|url| url.trim_start_matches('s'));
         let Some(address) = url.and_then(|url| url.strip_prefix("://")) else {
-            bail!("the hub does not start: {}", tail(&process.log));
+            bail!("the hub did not start: {}", tail(&process.log));
         };
         let address = address.parse()?;
         let status: serde_json::Value = serde_json::from_str(&get(address, "/api/status").await?)?;
@@ -134,39 +135,39 @@ impl Hub {
         Ok(Self { process, address, epoch, _stdout: stdout })
     }
 
-    /// `kill -9`.
+    /// Sends SIGKILL and waits for the exit.
     ///
     /// # Errors
-    /// If the system does not let us.
+    /// The signal cannot be sent.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill()
     }
 
-    /// Ends it by SIGTERM and waits for that.
+    /// Sends SIGTERM and waits until the hub has drained and exited.
     ///
     /// # Errors
-    /// If it does not end, or not well.
-    pub async fn end(&mut self) -> Result<()> {
-        self.process.end().await
+    /// The hub does not exit in time, or not successfully.
+    pub async fn terminate(&mut self) -> Result<()> {
+        self.process.terminate().await
     }
 
-    /// What to say if it has ended by itself.
-    pub fn ended_by_itself(&mut self) -> Option<String> {
-        self.process.ended_by_itself()
+    /// Returns an error message if the process has exited.
+    pub fn unexpected_exit(&mut self) -> Option<String> {
+        self.process.unexpected_exit()
     }
 
-    /// Resident memory, in MiB.
+    /// Returns the resident memory, in MiB.
     ///
     /// # Errors
-    /// If it is not running.
+    /// The hub is not running.
     pub fn memory_mib(&self) -> Result<u64> {
         Ok(self.memory_kib()? / 1_024)
     }
 
-    /// Resident memory, in KiB.
+    /// Returns the resident memory, in KiB.
     ///
     /// # Errors
-    /// If it is not running.
+    /// The hub is not running.
     pub fn memory_kib(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -174,18 +175,18 @@ impl Hub {
         Ok(kib.parse()?)
     }
 
-    /// For how long it had a processor.
+    /// Returns the CPU time that the hub has used, user and system together.
     ///
     /// # Errors
-    /// If it is not running.
-    pub fn busy(&self) -> Result<Duration> {
-        busy(self.process.child.id())
+    /// The hub is not running.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        cpu_time(self.process.child.id())
     }
 
-    /// One of its metrics, 0 if it has none of that name.
+    /// Returns the value of a metric without labels, or 0 if the hub has none of that name.
     ///
     /// # Errors
-    /// If it does not answer.
+    /// The hub does not respond.
     pub async fn metric(&self, name: &str) -> Result<f64> {
         let text = get(self.address, "/metrics").await?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -193,44 +194,44 @@ impl Hub {
     }
 }
 
-/// A running feeder: the simulator.
+/// A running feeder with the simulated market, killed when it is dropped.
 #[derive(Debug)]
 pub struct Feeder(Process);
 
 impl Feeder {
-    /// Starts one.
+    /// Starts a feeder. `program` is `tickwire`.
     ///
     /// # Errors
-    /// If it does not start.
+    /// The process cannot be started.
     pub fn start(program: &Path, flags: &[String], log: PathBuf) -> Result<Self> {
         let mut command = Command::new(program);
         command.args(["feed", "sim"]).args(flags).stdout(Stdio::null());
         Process::start("feeder", command, log).map(Self)
     }
 
-    /// `kill -9`.
+    /// Sends SIGKILL and waits for the exit.
     ///
     /// # Errors
-    /// If the system does not let us.
+    /// The signal cannot be sent.
     pub fn kill(&mut self) -> Result<()> {
         self.0.kill()
     }
 
-    /// Ends it by SIGTERM, after which it sends what is due, and waits for that.
+    /// Sends SIGTERM and waits until the feeder has sent all due ticks and exited.
     ///
     /// # Errors
-    /// If it does not end, or not well.
-    pub async fn end(&mut self) -> Result<()> {
-        self.0.end().await
+    /// The feeder does not exit in time, or not successfully.
+    pub async fn terminate(&mut self) -> Result<()> {
+        self.0.terminate().await
     }
 
-    /// What to say if it has ended by itself.
-    pub fn ended_by_itself(&mut self) -> Option<String> {
-        self.0.ended_by_itself()
+    /// Returns an error message if the process has exited.
+    pub fn unexpected_exit(&mut self) -> Option<String> {
+        self.0.unexpected_exit()
     }
 }
 
-/// The body of an answer to `GET`.
+/// Sends a `GET` request and returns the body of the response.
 async fn get(address: SocketAddr, path: &str) -> Result<String> {
     let answer = async {
         let mut stream = TcpStream::connect(address).await?;
@@ -242,36 +243,38 @@ async fn get(address: SocketAddr, path: &str) -> Result<String> {
         io::Result::Ok(answer)
     };
     let answer =
-        timeout(PATIENCE, answer).await.with_context(|| format!("no answer to {path}"))??;
+        timeout(TIMEOUT, answer).await.with_context(|| format!("no response to GET {path}"))??;
     let (head, body) = answer.split_once("\r\n\r\n").context("not HTTP")?;
     ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
     Ok(body.to_owned())
 }
 
-/// For how long a process had a processor, all its threads together.
+/// Returns the CPU time of all threads of a process, user and system together.
 ///
 /// # Errors
-/// If it is not running.
-pub fn busy(process: u32) -> Result<Duration> {
-    // In clock ticks of a hundredth of a second, the 14th and 15th field; the 2nd, in brackets, is a name.
+/// The process is not running.
+pub fn cpu_time(process: u32) -> Result<Duration> {
+    // Fields 14 and 15, in clock ticks of 10 ms. Field 2 is a name in parentheses that may hold
+    // spaces.
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
     let (_, fields) = stat.rsplit_once(')').context("no process status")?;
     let times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
     Ok(Duration::from_millis(10 * times.sum::<Result<u64, _>>()?))
 }
 
-/// The `tickwire` binary: the one that was given, or the one beside the running program.
+/// Returns the path of the `tickwire` program: `given`, or the one next to the running program.
 ///
 /// # Errors
-/// If there is none.
+/// There is no such file.
 pub fn tickwire(given: Option<&Path>) -> Result<PathBuf> {
     let path = match given {
         Some(path) => path.to_owned(),
         None => {
-            let this = std::env::current_exe().context("where is the running program?")?;
+            let this =
+                std::env::current_exe().context("the path of the running program is unknown")?;
             this.with_file_name(format!("tickwire{}", std::env::consts::EXE_SUFFIX))
         }
     };
-    ensure!(path.is_file(), "{}: not there; `cargo build` makes it", path.display());
+    ensure!(path.is_file(), "{} does not exist; `cargo build` creates it", path.display());
     Ok(path)
 }

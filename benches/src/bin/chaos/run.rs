@@ -229,10 +229,10 @@ impl Run {
     /// Checks that hub and feeder run and that the hub's memory is within its limit.
     fn check_processes(&mut self) -> Result<()> {
         let hub = self.hub.as_mut().context("no hub between two faults")?;
-        if let Some(problem) = hub.ended_by_itself() {
+        if let Some(problem) = hub.unexpected_exit() {
             bail!(problem);
         }
-        if let Some(problem) = self.feeder.as_mut().and_then(Feeder::ended_by_itself) {
+        if let Some(problem) = self.feeder.as_mut().and_then(Feeder::unexpected_exit) {
             bail!(problem);
         }
         let memory = hub.memory_mib()?;
@@ -288,7 +288,7 @@ impl Run {
     }
 
     async fn drain_hub(&mut self, same_epoch: bool) -> Result<()> {
-        self.hub()?.end().await?;
+        self.hub()?.terminate().await?;
         self.start_hub(same_epoch).await
     }
 
@@ -323,7 +323,7 @@ impl Run {
         self.network.faulty.set(false);
         self.wait_for_ticks().await?;
         if let Some(mut feeder) = self.feeder.take() {
-            feeder.end().await?;
+            feeder.terminate().await?;
         }
         let address = self.hub()?.address;
         let subscription = Subscription {

@@ -350,7 +350,7 @@ impl Subscriber {
         let topic = topic_of(tick);
         self.check_subscribed(&topic)?;
         let Some(left) = left.checked_sub(1) else {
-            return Err(Violation::Protocol("more last values than were open_gaps".to_owned()));
+            return Err(Violation::Protocol("more ticks in a snapshot than announced".to_owned()));
         };
         self.connection.stage = Stage::Snapshot { left };
         let floor = self.floor.get(&topic).copied().unwrap_or(0);

@@ -1,9 +1,10 @@
-//! Sessions that give up their names and take them again.
+//! Sessions that unsubscribe from their symbols and subscribe again.
 //!
 //! Command number `k` of all is due `k / rate` seconds after the start and belongs to session
-//! `k mod sessions`. Once a millisecond the sessions that wait for an answer are looked at, and what is
-//! due is sent: answers wake nobody, so this takes little of the machine that it shares with the hub. Times to the answer are therefore up
-//! to a millisecond too long, or an eighth.
+//! `k mod sessions`. Once a millisecond, the driver polls the sessions that wait for a response and
+//! sends the due commands. Polling takes less CPU than being woken by each response, and the driver
+//! shares the machine with the hub. Measured response times are therefore too long by up to a
+//! millisecond, or by up to an eighth.
 
 use std::io::{ErrorKind, Write as _};
 use std::ops::RangeInclusive;
@@ -18,12 +19,12 @@ use crate::session::{ANSWER_WITHIN, Message, Session};
 use crate::universe::{NAMES, Universe, check};
 use crate::{Result, now};
 
-/// Commands are sent, and answers are looked for, so often.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// Interval at which commands are sent and sessions are polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Who has waited long for an answer is looked at more rarely, or a hub that is behind would be slowed
-/// down by those looks: after an eighth of the wait, and after no more than this.
-const REST_MAX: Duration = Duration::from_millis(10);
+/// Longest pause between two polls of a session. The pause is an eighth of the time the session has
+/// waited: polling many waiting sessions more often would slow down a hub that is behind.
+const POLL_PAUSE_MAX: Duration = Duration::from_millis(10);
 
 /// When commands are due.
 #[derive(Debug, Clone, Copy)]
@@ -35,32 +36,32 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// When a command is due, all of them counted from 0.
+    /// Returns when a command is due, counted from 0 over all sessions.
     fn due(self, command: u64) -> Instant {
         self.start + Duration::from_nanos(command * 1_000_000_000 / self.rate)
     }
 
-    /// How far commands are apart.
+    /// Returns the time between two commands.
     const fn between(self) -> Duration {
         Duration::from_nanos(1_000_000_000 / self.rate)
     }
 
-    /// When the command is due that a session, counted from 0, numbers with `id`, from 1.
+    /// Returns when command `id` of a session is due. Sessions count from 0, ids from 1.
     fn due_of(self, session: u64, id: u64) -> Instant {
         self.due((id - 1) * self.sessions + session)
     }
 }
 
-/// All commands have been answered as they should.
+/// Response times of all commands.
 #[derive(Debug)]
-pub(crate) struct Answered {
-    /// Of every command, from when it was due, ascending.
+pub(crate) struct Answers {
+    /// Response time of each command since it was due, ascending.
     latencies: Vec<Duration>,
-    /// From the first that was due to the last answer.
+    /// Time from the first due command to the last response.
     took: Duration,
 }
 
-impl Answered {
+impl Answers {
     pub(crate) const fn count(&self) -> usize {
         self.latencies.len()
     }
@@ -69,7 +70,7 @@ impl Answered {
         self.count() as f64 / self.took.as_secs_f64()
     }
 
-    /// What a share of the commands, from 0 to 1, do not exceed.
+    /// Returns the response time that a share of the commands, from 0 to 1, does not exceed.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -81,74 +82,76 @@ impl Answered {
     }
 }
 
-/// Opens all sessions and subscribes each to its names.
-pub(crate) fn open(options: &Options, universe: &Universe) -> Result<Vec<Churning>> {
+/// Opens all sessions and subscribes each to its symbols.
+pub(crate) fn open(options: &Options, universe: &Universe) -> Result<Vec<ChurningSession>> {
     let sessions = (0..).take(usize::try_from(options.sessions)?);
-    sessions.map(|number| Churning::open(&options.hub, universe.names_of(number))).collect()
+    sessions.map(|number| ChurningSession::open(&options.hub, universe.names_of(number))).collect()
 }
 
-/// Sends all commands when they are due and reads all answers.
-pub(crate) fn run(options: &Options, mut sessions: Vec<Churning>) -> Result<Answered> {
-    let (rate, commands) = (options.rate, options.commands());
+/// Sends all commands when they are due and checks all responses.
+pub(crate) fn run(options: &Options, mut sessions: Vec<ChurningSession>) -> Result<Answers> {
+    let rate = options.rate;
+    let commands = options.commands();
     let schedule = Schedule { start: now(), rate, sessions: options.sessions };
     let mut due = (0..commands).zip((0..sessions.len()).cycle()).peekable();
-    let (mut latencies, mut last) =
-        (Vec::with_capacity(usize::try_from(commands)?), schedule.start);
-    while due.peek().is_some() || sessions.iter().any(Churning::is_owed) {
-        let looked = now();
-        let owed = |session: &Churning| session.is_owed() && session.look_at <= looked;
-        for (number, session) in (0..).zip(&mut sessions).filter(|(_, session)| owed(session)) {
-            let ids = session.look().map_err(|error| format!("session {number}: {error}"))?;
+    let mut latencies = Vec::with_capacity(usize::try_from(commands)?);
+    let mut last = schedule.start;
+    while due.peek().is_some() || sessions.iter().any(ChurningSession::awaits_answer) {
+        let polled_at = now();
+        let is_due =
+            |session: &ChurningSession| session.awaits_answer() && session.poll_at <= polled_at;
+        for (number, session) in (0..).zip(&mut sessions).filter(|(_, session)| is_due(session)) {
+            let ids = session.poll().map_err(|error| format!("session {number}: {error}"))?;
             for id in ids {
                 last = now();
                 latencies.push(last.saturating_duration_since(schedule.due_of(number, id)));
             }
             let waited =
-                looked.saturating_duration_since(schedule.due_of(number, session.oldest()));
-            session.look_at = looked + (waited / 8).min(REST_MAX);
+                polled_at.saturating_duration_since(schedule.due_of(number, session.oldest()));
+            session.poll_at = polled_at + (waited / 8).min(POLL_PAUSE_MAX);
         }
-        if looked.saturating_duration_since(last) > ANSWER_WITHIN + schedule.between() {
-            return Err(format!("no answer in {} s", ANSWER_WITHIN.as_secs()).into());
+        if polled_at.saturating_duration_since(last) > ANSWER_WITHIN + schedule.between() {
+            return Err(format!("no response in {} s", ANSWER_WITHIN.as_secs()).into());
         }
         while let Some((_, session)) = due.next_if(|(command, _)| schedule.due(*command) <= now()) {
-            sessions[session].ask()?;
+            sessions[session].send_next()?;
         }
-        thread::sleep(LOOK_EVERY.saturating_sub(looked.elapsed()));
+        thread::sleep(POLL_INTERVAL.saturating_sub(polled_at.elapsed()));
     }
     latencies.sort_unstable();
-    Ok(Answered { latencies, took: last - schedule.start })
+    Ok(Answers { latencies, took: last - schedule.start })
 }
 
-/// A session whose names come and go.
+/// A session that alternately unsubscribes from its symbols and subscribes to them.
 #[derive(Debug)]
-pub(crate) struct Churning {
+pub(crate) struct ChurningSession {
     session: Session,
-    /// Its names as the end of a command.
+    /// Its symbols, formatted as the end of a command.
     names: String,
-    /// Number of the last command made.
+    /// Id of the last command sent.
     asked: u64,
-    /// Number of the last command answered.
+    /// Id of the last command answered.
     answered: u64,
-    /// Commands the socket has not taken.
+    /// Bytes that the socket has not accepted yet.
     unsent: Vec<u8>,
     expects: Expects,
-    /// No look before this.
-    look_at: Instant,
+    /// Earliest time of the next poll.
+    poll_at: Instant,
 }
 
-/// What may come next.
+/// What the hub may send next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Expects {
-    /// An answer, and ticks before it if the last command was a subscribe.
+    /// A response, with ticks before it if the session is subscribed.
     Answer,
-    /// The head of the snapshot behind an answer.
+    /// The start of the snapshot after a response.
     Snapshot,
-    /// So many last values, and then their end.
+    /// This number of last values, and then the end of the snapshot.
     LastValues(u64),
 }
 
-impl Churning {
-    /// Opens a session that holds its names, by command 0.
+impl ChurningSession {
+    /// Opens a session and subscribes it to its symbols, by command 0.
     fn open(hub: &str, names: String) -> Result<Self> {
         let mut session = Session::open(hub)?;
         session.send(&command(0, &names))?;
@@ -156,19 +159,26 @@ impl Churning {
         check(&answer, 0, NAMES, NAMES as u64)?;
         session.expect(|control| matches!(control, Control::Live))?;
         session.stream.set_nonblocking(true)?;
-        let (unsent, expects) = (Vec::new(), Expects::Answer);
-        Ok(Self { session, names, asked: 0, answered: 0, unsent, expects, look_at: now() })
+        Ok(Self {
+            session,
+            names,
+            asked: 0,
+            answered: 0,
+            unsent: Vec::new(),
+            expects: Expects::Answer,
+            poll_at: now(),
+        })
     }
 
     /// Sends the next command.
-    fn ask(&mut self) -> Result<()> {
+    fn send_next(&mut self) -> Result<()> {
         self.asked += 1;
         write_frame(command(self.asked, &self.names).as_bytes(), &mut self.unsent);
-        self.send()
+        self.flush()
     }
 
-    /// Sends what the socket takes.
-    fn send(&mut self) -> Result<()> {
+    /// Writes as many of the unsent bytes as the socket accepts.
+    fn flush(&mut self) -> Result<()> {
         match self.session.stream.write(&self.unsent) {
             Ok(sent) => drop(self.unsent.drain(..sent)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -177,31 +187,31 @@ impl Churning {
         Ok(())
     }
 
-    /// Whether an answer is missing, or the last values behind it.
-    fn is_owed(&self) -> bool {
+    /// Whether a response, or the snapshot after it, is not complete.
+    fn awaits_answer(&self) -> bool {
         self.answered < self.asked || self.expects != Expects::Answer
     }
 
-    /// The command whose answer has come last or comes next, whichever is not complete.
+    /// Returns the id of the oldest command whose response is not complete.
     fn oldest(&self) -> u64 {
         self.asked.min(self.answered + 1)
     }
 
-    /// Takes what has come; says which commands that has answered.
-    fn look(&mut self) -> Result<RangeInclusive<u64>> {
+    /// Reads what has arrived and returns the ids of the commands it answers.
+    fn poll(&mut self) -> Result<RangeInclusive<u64>> {
         if !self.unsent.is_empty() {
-            self.send()?;
+            self.flush()?;
         }
         let first = self.answered + 1;
         self.session.read()?;
         while let Some(message) = self.session.take()? {
-            self.expects = self.after(&message)?;
+            self.expects = self.expected_after(&message)?;
         }
         Ok(first..=self.answered)
     }
 
-    /// What may come after a message.
-    fn after(&mut self, message: &Message) -> Result<Expects> {
+    /// Checks a message and returns what may follow it.
+    fn expected_after(&mut self, message: &Message) -> Result<Expects> {
         let subscribed = subscribes(self.answered);
         match (self.expects, message) {
             (Expects::Answer, Message::Ticks(_)) if subscribed => Ok(Expects::Answer),
@@ -227,14 +237,14 @@ impl Churning {
             (Expects::LastValues(0), Message::Control(Control::Live)) => Ok(Expects::Answer),
             (expected, other) => {
                 let answered = self.answered;
-                Err(format!("{other:?} behind the answer to {answered}, {expected:?} expected")
+                Err(format!("{other:?} after the response to {answered}, expected {expected:?}")
                     .into())
             }
         }
     }
 }
 
-/// Command number `id` of a session: every other one gives its names up.
+/// Returns command `id` of a session. Odd ids unsubscribe, even ids subscribe.
 fn command(id: u64, names: &str) -> String {
     let action = if subscribes(id) { "subscribe" } else { "unsubscribe" };
     format!(r#"{{"action":"{action}","id":{id}{names}"#)
@@ -249,16 +259,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_knows_when_its_commands_were_due() {
+    fn commands_of_a_session_are_due_at_the_total_rate() {
         let schedule = Schedule { start: now(), rate: 20_000, sessions: 400 };
         let due_us = |session, id| (schedule.due_of(session, id) - schedule.start).as_micros();
         assert_eq!((due_us(0, 1), due_us(1, 1), due_us(3, 51)), (0, 50, 1_000_150));
     }
 
     #[test]
-    fn latencies_are_taken_by_rank() {
+    fn latency_of_a_share_is_taken_by_rank() {
         let latencies: Vec<_> = (1..=200).map(Duration::from_millis).collect();
-        let answered = Answered { latencies, took: Duration::from_secs(2) };
+        let answered = Answers { latencies, took: Duration::from_secs(2) };
         let ms = |share| answered.latency(share).as_millis();
         assert_eq!((ms(0.5), ms(0.99), ms(1.0)), (100, 198, 200));
         assert!((answered.per_second() - 100.0).abs() < 1e-9);

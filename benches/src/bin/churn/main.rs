@@ -1,9 +1,10 @@
-//! Measures what commands cost the shards of a running hub, beside whatever it delivers meanwhile:
-//! many sessions give up 50 names and ask for them again, at a fixed rate in all, and one session
-//! asks for 10,000 names at once. Every answer is checked; the time of the turns is the hub's own.
+//! Measures the cost of commands for the shards of a running hub, which may deliver ticks at the
+//! same time. One session subscribes to 10,000 symbols in one command. Then many sessions
+//! unsubscribe from 50 symbols and subscribe again, at a fixed total rate. Every response is
+//! checked. The times of turns are those of the hub's metrics.
 //!
-//! With `--new-names N` it instead publishes a tick of each of N new names, and prints what their
-//! first ticks cost the router.
+//! With `--new-names N` it instead publishes a tick of each of N new symbols and prints the
+//! router's time for their first ticks.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod drive;
@@ -16,16 +17,16 @@ mod universe;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use drive::Answered;
+use drive::Answers;
 use metrics::Metrics;
 use new_names::FirstTicks;
 use options::Options;
-use universe::{NAMES, Universe, WideAnswer};
+use universe::{NAMES, Universe, WideCommandTimes};
 
-/// A failure that is only told.
+/// A result whose error is only printed.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What a turn of a shard may take, as an upper bound of the hub's histogram.
+/// Target for the time of a shard's turn, an upper bound of a bucket in the hub's histogram.
 const TURN_MAX_SECONDS: f64 = 0.005;
 
 fn main() -> ExitCode {
@@ -50,12 +51,12 @@ fn run(options: &Options) -> Result<()> {
         print_first_ticks(&new_names::publish(&options.hub, names)?);
         return Ok(());
     }
-    let universe = Universe::ask(&options.hub)?;
+    let universe = Universe::fetch(&options.hub)?;
     let mut before = Metrics::scrape(&options.hub)?;
-    for (what, answer) in universe.subscribe_widely(&options.hub)? {
+    for (what, answer) in universe.time_wide_commands(&options.hub)? {
         let answer = answer?;
         let after = Metrics::scrape(&options.hub)?;
-        print_wide(what, &answer, &after.since(&before));
+        print_wide_command(what, &answer, &after.since(&before));
         before = after;
     }
     let sessions = drive::open(options, &universe)?;
@@ -70,11 +71,11 @@ fn run(options: &Options) -> Result<()> {
 fn print_first_ticks(FirstTicks { names, meanwhile }: &FirstTicks) {
     let router = &meanwhile.router;
     println!(
-        "{names} names ticked for the first time: {:.0} ns of the router for each",
+        "first ticks of {names} symbols: {:.0} ns of the router for each",
         router.seconds() * 1e9 / *names as f64,
     );
     println!(
-        "its turns: {}, mean {:.3} ms, p50 {}, p99 {}, longest {}",
+        "router turns: {}, mean {:.3} ms, p50 {}, p99 {}, longest {}",
         router.count(),
         router.mean_seconds() * 1e3,
         router.quantile(0.5),
@@ -83,9 +84,9 @@ fn print_first_ticks(FirstTicks { names, meanwhile }: &FirstTicks) {
     );
 }
 
-fn print_wide(what: &str, answer: &WideAnswer, meanwhile: &Metrics) {
+fn print_wide_command(what: &str, answer: &WideCommandTimes, meanwhile: &Metrics) {
     println!(
-        "{what} {} names: answered in {:.1} ms, all read in {:.1} ms, longest turn meanwhile {}",
+        "{what} {} symbols: acknowledged in {:.1} ms, complete in {:.1} ms, longest turn meanwhile {}",
         universe::SYMBOLS,
         millis(answer.acked),
         millis(answer.complete),
@@ -93,17 +94,17 @@ fn print_wide(what: &str, answer: &WideAnswer, meanwhile: &Metrics) {
     );
 }
 
-fn print_churn(options: &Options, answered: &Answered, meanwhile: &Metrics, wall: Duration) {
+fn print_churn(options: &Options, answered: &Answers, meanwhile: &Metrics, wall: Duration) {
     let latency = |share| millis(answered.latency(share));
     println!(
-        "commands of {NAMES} names: {} by {} sessions, {:.0}/s answered of {}/s asked",
+        "commands with {NAMES} symbols: {} by {} sessions, {:.0}/s answered of {}/s sent",
         answered.count(),
         options.sessions,
         answered.per_second(),
         options.rate,
     );
     println!(
-        "time to the answer: p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
+        "response time: p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
         latency(0.5),
         latency(0.99),
         latency(1.0),
@@ -119,7 +120,7 @@ fn print_churn(options: &Options, answered: &Answered, meanwhile: &Metrics, wall
         turns.above(TURN_MAX_SECONDS),
         TURN_MAX_SECONDS * 1e3,
     );
-    println!("beside them: {:.0} ticks/s delivered", meanwhile.delivered / wall.as_secs_f64());
+    println!("meanwhile: {:.0} ticks/s delivered", meanwhile.delivered / wall.as_secs_f64());
 }
 
 fn millis(time: Duration) -> f64 {

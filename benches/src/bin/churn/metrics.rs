@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_between_two_scrapes_are_found_in_their_buckets() {
+    fn turns_between_two_scrapes_are_counted_by_bucket() {
         let meanwhile = metrics(110, 119, 120).since(&metrics(20, 20, 20)).shards;
         assert_eq!(meanwhile.count(), 100);
         assert_eq!(meanwhile.quantile(0.5), Bucket::UpTo(0.001));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_of_the_router_and_of_shards_are_told_apart() {
+    fn turns_of_router_and_shards_are_separate() {
         let metrics = metrics(1, 2, 3);
         assert_eq!((metrics.router.count(), metrics.shards.count()), (99, 3));
         assert!((metrics.router.seconds() - 0.25).abs() < 1e-9);

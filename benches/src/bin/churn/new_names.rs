@@ -1,4 +1,4 @@
-//! Names that tick for the first time, as fast as the hub takes them.
+//! Publishes first ticks of new symbols as fast as the hub accepts them.
 
 use std::io::Write as _;
 use std::thread;
@@ -14,17 +14,17 @@ use crate::{Result, now};
 
 /// Ticks in a message.
 const TICKS_PER_MESSAGE: usize = 1_000;
-/// How often the hub is asked whether it has taken all.
+/// Interval at which the hub is asked how many symbols it has.
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// The turns of the router while it took the names.
+/// Metrics of the hub over the first ticks of new symbols.
 #[derive(Debug)]
 pub(crate) struct FirstTicks {
     pub(crate) names: u64,
     pub(crate) meanwhile: Metrics,
 }
 
-/// Publishes a quote of each of so many new names, and waits until the hub has taken them all.
+/// Publishes a quote of each of `names` new symbols and waits until the hub has all of them.
 pub(crate) fn publish(hub: &str, names: u64) -> Result<FirstTicks> {
     let frames = frames(names)?;
     let mut publisher = Session::connect(hub, "/publish")?;
@@ -37,15 +37,17 @@ pub(crate) fn publish(hub: &str, names: u64) -> Result<FirstTicks> {
             return Ok(FirstTicks { names, meanwhile });
         }
         if began.elapsed() > ANSWER_WITHIN {
-            return Err(format!("the hub has taken {} of {names} names", meanwhile.topics).into());
+            return Err(
+                format!("the hub has only {} of {names} new symbols", meanwhile.topics).into()
+            );
         }
         thread::sleep(POLL_EVERY);
     }
 }
 
-/// All messages, made in advance so that making them does not slow the hub down.
+/// Builds all messages in advance, so that building them does not slow the hub down.
 fn frames(names: u64) -> Result<Vec<u8>> {
-    // Different names in each run, since the same hub may be measured several times.
+    // Each run has its own symbols, since the same hub may be measured several times.
     let run = rand::rng().random_range(0..36_u64.pow(4));
     let mut frames = Vec::new();
     let ticks: Vec<_> = (0..names).map(|name| tick(run, name)).collect::<Result<_>>()?;

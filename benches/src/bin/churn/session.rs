@@ -1,5 +1,5 @@
-//! One subscriber session: JSON commands out, what the hub says in. Ticks are counted, not decoded:
-//! this shares its machine with the hub.
+//! A WebSocket session that sends JSON commands and reads the hub's messages. Ticks are counted but
+//! not decoded, because the program shares the machine with the hub.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,41 +10,41 @@ use tickwire_protocol::{Control, Element, Encoding, decode_message};
 
 use crate::Result;
 
-/// How long the hub may take for anything.
+/// Time limit for each response of the hub.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// One read, at the least.
+/// Smallest size of a read.
 const READ_BYTES: usize = 16 << 10;
 
-/// A message of the hub.
+/// A message from the hub.
 #[derive(Debug)]
 pub(crate) enum Message {
     Control(Control),
-    /// So many ticks.
+    /// A data message with this number of ticks.
     Ticks(u64),
 }
 
-/// A session, blocking until its stream is told otherwise. Pings are not answered: who sends
-/// commands is alive.
+/// A session. It blocks unless its stream is set to non-blocking. It does not answer pings: the hub
+/// counts commands as signs of life too.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
-    /// What of the buffer has come and was not taken yet.
+    /// Range of the buffer that holds received bytes which were not taken yet.
     unread: std::ops::Range<usize>,
-    /// Where the payload of the last message taken is.
+    /// Range of the payload of the last message taken.
     message: std::ops::Range<usize>,
 }
 
 impl Session {
-    /// Opens a subscriber's session and reads what every session is told first.
+    /// Opens a subscriber session and reads up to the hub's `connected` element.
     pub(crate) fn open(hub: &str) -> Result<Self> {
         let mut session = Self::connect(hub, "/ws")?;
         session.expect(|control| matches!(control, Control::Connected { .. }))?;
         Ok(session)
     }
 
-    /// Opens a WebSocket.
+    /// Opens a WebSocket at a path of the hub.
     pub(crate) fn connect(hub: &str, path: &str) -> Result<Self> {
         let mut stream = TcpStream::connect(hub)?;
         stream.set_nodelay(true)?;
@@ -84,7 +84,7 @@ impl Session {
         self.stream.write_all(&frame)
     }
 
-    /// Passes over messages up to a certain control element.
+    /// Skips messages until a control element for which `wanted` returns true.
     pub(crate) fn expect(&mut self, wanted: impl Fn(&Control) -> bool) -> Result<Control> {
         loop {
             if let Message::Control(control) = self.next()?
@@ -95,7 +95,7 @@ impl Session {
         }
     }
 
-    /// Waits for the next message. An error element is an error.
+    /// Waits for the next message. An error element is returned as an error.
     pub(crate) fn next(&mut self) -> Result<Message> {
         loop {
             if let Some(message) = self.take()? {
@@ -105,7 +105,7 @@ impl Session {
         }
     }
 
-    /// The next message of those that have been read.
+    /// Returns the next message from the buffer, if one is complete.
     pub(crate) fn take(&mut self) -> Result<Option<Message>> {
         while let Some((opcode, payload)) = first_frame(&self.buffer[self.unread.clone()]) {
             self.message = self.unread.start + payload.start..self.unread.start + payload.end;
@@ -120,7 +120,7 @@ impl Session {
         Ok(None)
     }
 
-    /// The payload of the message that [`Session::take`] gave last.
+    /// Returns the payload of the last message that [`Session::take`] returned.
     pub(crate) fn payload(&self) -> &[u8] {
         &self.buffer[self.message.clone()]
     }
@@ -128,11 +128,11 @@ impl Session {
     fn wait(&mut self) -> Result<()> {
         match self.read()? {
             true => Ok(()),
-            false => Err(format!("no answer in {} s", ANSWER_WITHIN.as_secs()).into()),
+            false => Err(format!("no response in {} s", ANSWER_WITHIN.as_secs()).into()),
         }
     }
 
-    /// Reads what has come, once; whether anything had.
+    /// Reads once into the buffer. Returns false if nothing has arrived.
     pub(crate) fn read(&mut self) -> Result<bool> {
         self.message = 0..0;
         self.buffer.copy_within(self.unread.clone(), 0);
@@ -182,7 +182,7 @@ mod tests {
         let code = tickwire_protocol::ErrorCode::SymbolLimit;
         let error = Control::Error { code, detail: None, id: Some(3) };
         error.write_message(Encoding::MsgpackArray, &mut refusal);
-        let told = read_message(&refusal).unwrap_err().to_string();
-        assert!(told.contains("Some(3)") && told.contains("SymbolLimit"), "{told}");
+        let message = read_message(&refusal).unwrap_err().to_string();
+        assert!(message.contains("Some(3)") && message.contains("SymbolLimit"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! The symbols there are, and all of them asked for in one command.
+//! The symbols of the hub, and the measurement of commands with all of them.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use tickwire_protocol::{Channel, Control, Element, Encoding, Symbol, decode_mess
 use crate::session::{Message, Session};
 use crate::{Result, now};
 
-/// Symbols the hub has to have, and names of the widest command.
+/// Number of symbols that the hub must have; a wide command names all of them.
 pub(crate) const SYMBOLS: usize = 10_000;
-/// Names of a session.
+/// Symbols of each session.
 pub(crate) const NAMES: usize = 50;
-/// They lie so far apart, so that busy and quiet symbols are spread over the sessions.
+/// Distance between two symbols of a session, which gives each session active and quiet symbols.
 const STRIDE: usize = SYMBOLS / NAMES;
 
-/// Symbols with a last quote.
+/// The symbols of the hub that have a last quote.
 #[derive(Debug)]
 pub(crate) struct Universe(Vec<Symbol>);
 
-/// How long one command of [`SYMBOLS`] names took.
+/// How long the hub took for one command with [`SYMBOLS`] symbols.
 #[derive(Debug)]
-pub(crate) struct WideAnswer {
-    /// Until its answer had come.
+pub(crate) struct WideCommandTimes {
+    /// Time until the acknowledgement.
     pub(crate) acked: Duration,
-    /// Until everything that belongs to the answer had come.
+    /// Time until the end of the snapshot that belongs to the acknowledgement.
     pub(crate) complete: Duration,
 }
 
 impl Universe {
-    /// Asks the hub: the last values of everything name them.
-    pub(crate) fn ask(hub: &str) -> Result<Self> {
+    /// Fetches the symbols from the hub, by a snapshot of all quotes.
+    pub(crate) fn fetch(hub: &str) -> Result<Self> {
         let mut session = Session::open(hub)?;
         session.send(r#"{"action":"subscribe","quotes":["*"],"snapshot":true}"#)?;
         session.expect(|control| matches!(control, Control::Snapshot { .. }))?;
@@ -50,18 +50,18 @@ impl Universe {
         Ok(Self(symbols))
     }
 
-    /// What session number `number` asks for: the part of its commands behind `id`.
+    /// Returns the symbols of session number `number`, formatted as the end of a command.
     pub(crate) fn names_of(&self, number: usize) -> String {
         let names = (0..NAMES).map(|name| &self.0[(number + name * STRIDE) % SYMBOLS]);
         quotes(names)
     }
 
-    /// Subscribes a session to all of it in one command, and then takes it back in another. Each is
-    /// done when asked for, so that the caller can look at the hub in between.
-    pub(crate) fn subscribe_widely(
+    /// Subscribes a session to all symbols in one command and unsubscribes in another. The iterator
+    /// sends each command when it is advanced, so that the caller can read metrics in between.
+    pub(crate) fn time_wide_commands(
         &self,
         hub: &str,
-    ) -> Result<impl Iterator<Item = (&'static str, Result<WideAnswer>)>> {
+    ) -> Result<impl Iterator<Item = (&'static str, Result<WideCommandTimes>)>> {
         let mut session = Session::open(hub)?;
         let names = quotes(self.0.iter());
         let mut steps = [("subscribe", SYMBOLS as u64), ("unsubscribe", 0)].into_iter();
@@ -72,14 +72,19 @@ impl Universe {
     }
 }
 
-/// The names as the end of a command.
+/// Formats symbols as the end of a command.
 fn quotes<'a>(names: impl Iterator<Item = &'a Symbol>) -> String {
     let names: Vec<String> = names.map(|name| format!("\"{}\"", name.as_str())).collect();
     format!(r#","quotes":[{}]}}"#, names.join(","))
 }
 
-/// Sends one wide command, and checks how many names its answer has and the session then holds.
-fn answer(session: &mut Session, action: &str, names: &str, total: u64) -> Result<WideAnswer> {
+/// Sends one wide command and checks how many symbols its response has and the session then holds.
+fn answer(
+    session: &mut Session,
+    action: &str,
+    names: &str,
+    total: u64,
+) -> Result<WideCommandTimes> {
     let sent = now();
     session.send(&format!(r#"{{"action":"{action}","id":1{names}"#))?;
     let answer = session.expect(|control| matches!(control, Control::Subscription { .. }))?;
@@ -89,21 +94,21 @@ fn answer(session: &mut Session, action: &str, names: &str, total: u64) -> Resul
         session.expect(|control| matches!(control, Control::Live))?;
     }
     let complete = sent.elapsed();
-    // Its answer is of a later turn, so the hub has counted the one that was asked about.
+    // The response comes in a later turn, so the metrics then include the turn of the wide command.
     session.send(r#"{"action":"list","id":2}"#)?;
     session.expect(|control| matches!(control, Control::Subscription { id: Some(2), .. }))?;
-    Ok(WideAnswer { acked, complete })
+    Ok(WideCommandTimes { acked, complete })
 }
 
-/// Checks what an answer answers, how many names it has, and how many the session then holds.
+/// Checks the id of a response, how many symbols it has, and how many the session then holds.
 pub(crate) fn check(answer: &Control, id: u64, names: usize, total: u64) -> Result<()> {
     let Control::Subscription { id: answered, names: changed, total: held, .. } = answer else {
-        return Err(format!("{answer:?} instead of the answer to command {id}").into());
+        return Err(format!("{answer:?} instead of the response to command {id}").into());
     };
     let held = held[Channel::Quotes];
     if (*answered, changed.total(), held) != (Some(id), names, total) {
-        let got = format!("the answer to {answered:?} has {} names of {held}", changed.total());
-        return Err(format!("{got}, expected that to {id} with {names} of {total}").into());
+        let got = format!("the response to {answered:?} has {} symbols of {held}", changed.total());
+        return Err(format!("{got}, expected the one to {id} with {names} of {total}").into());
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! Readers that make trouble, for as long as one likes: some never read, some read slowly. Half of each
-//! subscribe to every tick, a quarter to the newest, a quarter to every tick with `on_lag` latest.
-//! Whoever is cut comes back. Beside them, `tickwire load` shows that the others are served.
+//! Connects subscribers that read slowly or not at all, for a given time. Half of them subscribe to
+//! every tick, a quarter to `latest`, a quarter to every tick with `on_lag` latest. Readers that
+//! the hub disconnects reconnect. Run `tickwire load` at the same time to see whether other
+//! subscribers are affected.
 //!
 //! `soak HUB_ADDRESS STALLED SLOW SECONDS HUB_PID` prints the hub's memory every ten seconds.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
@@ -14,10 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use std::{env, fs, thread};
 
-/// What a slow reader takes in a tenth of a second, in bytes: about 500 ticks a second.
+/// Bytes that a slow reader reads in each [`READ_INTERVAL`]: about 500 ticks a second.
 const SLOW_BYTES: usize = 4_096;
-const STEP: Duration = Duration::from_millis(100);
-const MEMORY_EVERY_S: u64 = 10;
+const READ_INTERVAL: Duration = Duration::from_millis(100);
+const REPORT_INTERVAL_S: u64 = 10;
 
 #[derive(Default)]
 struct State {
@@ -39,16 +40,18 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = env::args().skip(1).collect();
     let [address, stalled, slow, seconds, pid] = args.as_slice() else {
-        return Err("five arguments are needed".into());
+        return Err("expected five arguments".into());
     };
-    let (stalled, slow, seconds): (u64, u64, u64) =
-        (stalled.parse()?, slow.parse()?, seconds.parse()?);
+    let stalled: u64 = stalled.parse()?;
+    let slow: u64 = slow.parse()?;
+    let seconds: u64 = seconds.parse()?;
     let state = Arc::new(State::default());
     let readers: Vec<_> = (0..stalled + slow)
         .map(|number| {
-            let (address, state) = (address.clone(), Arc::clone(&state));
+            let address = address.clone();
+            let state = Arc::clone(&state);
             let bytes = if number < stalled { 0 } else { SLOW_BYTES };
-            thread::spawn(move || read_badly(&address, number, bytes, &state))
+            thread::spawn(move || run_reader(&address, number, bytes, &state))
         })
         .collect();
     let mut elapsed_s = 0;
@@ -57,10 +60,10 @@ fn run() -> Result<(), Box<dyn Error>> {
         let connected = state.connected.load(Ordering::Relaxed);
         let mib = state.bytes.load(Ordering::Relaxed) >> 20;
         println!(
-            "{elapsed_s:>5} s  {memory:>7.1} MiB  {connected} connected so far, {mib} MiB read"
+            "{elapsed_s:>5} s  {memory:>7.1} MiB  {connected} connections so far, {mib} MiB read"
         );
-        thread::sleep(Duration::from_secs(MEMORY_EVERY_S));
-        elapsed_s += MEMORY_EVERY_S;
+        thread::sleep(Duration::from_secs(REPORT_INTERVAL_S));
+        elapsed_s += REPORT_INTERVAL_S;
     }
     state.ended.store(true, Ordering::Relaxed);
     for reader in readers {
@@ -69,7 +72,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Resident memory of a process.
+/// Returns the resident memory of a process, in MiB.
 fn memory_mib(pid: &str) -> Result<f64, Box<dyn Error>> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
@@ -77,8 +80,8 @@ fn memory_mib(pid: &str) -> Result<f64, Box<dyn Error>> {
     Ok(kib / 1024.0)
 }
 
-/// Connects, subscribes, reads `bytes` every step, and begins again whenever it is cut.
-fn read_badly(address: &str, number: u64, bytes: usize, state: &State) {
+/// Connects, subscribes and reads `bytes` in each [`READ_INTERVAL`]. Reconnects when disconnected.
+fn run_reader(address: &str, number: u64, bytes: usize, state: &State) {
     let mut buffer = vec![0; bytes.max(1)];
     while !state.ended.load(Ordering::Relaxed) {
         if let Ok(mut stream) = subscribe(address, number) {
@@ -86,7 +89,7 @@ fn read_badly(address: &str, number: u64, bytes: usize, state: &State) {
             while !state.ended.load(Ordering::Relaxed)
                 && stream.take_error().is_ok_and(|e| e.is_none())
             {
-                thread::sleep(STEP);
+                thread::sleep(READ_INTERVAL);
                 if bytes > 0 {
                     match stream.read(&mut buffer) {
                         Ok(0) | Err(_) => break,
@@ -95,7 +98,7 @@ fn read_badly(address: &str, number: u64, bytes: usize, state: &State) {
                 }
             }
         }
-        thread::sleep(STEP);
+        thread::sleep(READ_INTERVAL);
     }
 }
 
@@ -118,12 +121,12 @@ fn subscribe(address: &str, number: u64) -> std::io::Result<TcpStream> {
         _ => r#","on_lag":"latest""#,
     };
     let command = format!(r#"{{"action":"subscribe","trades":["*"],"quotes":["*"]{options}}}"#);
-    stream.write_all(&masked(command.as_bytes()))?;
+    stream.write_all(&text_frame(command.as_bytes()))?;
     Ok(stream)
 }
 
-/// A text frame of a client (RFC 6455 section 5.2), masked with zeros.
-fn masked(text: &[u8]) -> Vec<u8> {
+/// Returns a text frame of a client (RFC 6455 section 5.2) with a masking key of zeros.
+fn text_frame(text: &[u8]) -> Vec<u8> {
     let length = u8::try_from(text.len()).unwrap_or(126);
     let mut frame = vec![0x81, 0x80 | length.min(126)];
     if length >= 126 {

@@ -1,9 +1,10 @@
-//! A reconnect storm: thousands of clients lose their connections at one moment, come back within a second
-//! and resume, beside a hundred others that are left alone. Run it with `--release`.
+//! A reconnect storm: thousands of clients lose their connections at the same time, reconnect
+//! within a second and resume, while a hundred other clients stay connected. Run it with
+//! `--release`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod options;
-mod scene;
+mod run;
 mod session;
 mod universe;
 mod walk;
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match scene::run(&options) {
+    match run::run(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -1,4 +1,5 @@
-//! The course of a storm.
+//! The steps of a storm: starts hub, feeder and clients, cuts connections, and measures the
+//! recovery.
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -18,24 +19,24 @@ use tokio::runtime::Runtime;
 use crate::options::Options;
 use crate::session::Tally;
 use crate::universe::Universe;
-use crate::worker::{self, Crew, Signals, now};
+use crate::worker::{self, Signals, WorkerConfig, now};
 
-/// Clients that are left alone.
+/// Number of clients that stay connected.
 const OTHERS: usize = 100;
-/// In which time clients connect at first.
+/// Period over which the first connections are spread.
 const RAMP: Duration = Duration::from_secs(8);
-/// How long the quiet before a storm is measured.
+/// Duration of the measurement before the storm.
 const QUIET: Duration = Duration::from_secs(5);
-/// How long anything may take before it is given up.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// All clients must have everything again within this time.
-const WANTED: Duration = Duration::from_secs(5);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(5);
-/// Files a process needs beside its connections.
+/// Time limit of each step.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// All clients must have recovered within this time.
+const RECOVERY_MAX: Duration = Duration::from_secs(5);
+/// Interval at which the number of live clients is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// Files that a process opens besides its connections.
 const OTHER_FILES: u64 = 200;
 
-/// A group of clients with a thread of its own.
+/// State of a group of clients, shared with the thread that serves them.
 #[derive(Default)]
 struct Group {
     signals: Signals,
@@ -43,9 +44,9 @@ struct Group {
 }
 
 impl Group {
-    /// What was counted since the last time.
+    /// Returns the counts since the last call.
     fn take(&self) -> Tally {
-        std::mem::take(&mut *self.tally.lock().expect("nobody panics"))
+        std::mem::take(&mut *self.tally.lock().expect("no thread panics while it holds the lock"))
     }
 
     fn live(&self) -> usize {
@@ -53,7 +54,7 @@ impl Group {
     }
 }
 
-/// The processes, and what it takes to start them.
+/// Hub and feeder, and what is needed to restart the hub.
 struct Processes {
     runtime: Runtime,
     tickwire: PathBuf,
@@ -63,52 +64,60 @@ struct Processes {
     folder: TempDir,
 }
 
-/// Runs it; whether everything was as it should be.
+/// Runs a storm. Returns whether all clients recovered in time and without a gap.
 ///
 /// # Errors
-/// If it cannot be run.
+/// The storm cannot be run, or a step takes too long.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let files = rlimit::increase_nofile_limit(u64::MAX)?;
     let needed = (options.clients + OTHERS) as u64 + OTHER_FILES;
-    ensure!(files >= needed, "the process may open {files} files (ulimit -n), {needed} are needed");
+    ensure!(files >= needed, "the process may open {files} files (ulimit -n), but needs {needed}");
     let mut processes = Processes::start(options)?;
     let universe = Universe::new(options.symbols, options.names);
-    let (many, others) = (Group::default(), Group::default());
+    let cut_group = Group::default();
+    let others = Group::default();
     let hub = processes.hub.address;
     thread::scope(|scope| {
-        let crew = |group, clients| Crew::of(group, hub, &universe, clients);
-        let many_crew = crew(&many, 0..options.clients);
+        let config = |group, clients| WorkerConfig::of(group, hub, &universe, clients);
+        let cut_config = config(&cut_group, 0..options.clients);
         let last = options.clients + OTHERS;
-        let others_crew = Crew { delays: true, ..crew(&others, options.clients..last) };
+        let others_config = WorkerConfig { delays: true, ..config(&others, options.clients..last) };
         let threads = [
-            scope.spawn(move || worker::run(&many_crew)),
-            scope.spawn(move || worker::run(&others_crew)),
+            scope.spawn(move || worker::run(&cut_config)),
+            scope.spawn(move || worker::run(&others_config)),
         ];
-        let went_well = course(options, &many, &others, &mut processes);
-        many.signals.ended.store(true, Relaxed);
+        let recovered = run_storm(options, &cut_group, &others, &mut processes);
+        cut_group.signals.ended.store(true, Relaxed);
         others.signals.ended.store(true, Relaxed);
         for thread in threads {
             thread.join().expect("the clients' threads do not panic")?;
         }
-        went_well
+        recovered
     })
 }
 
-impl<'a> Crew<'a> {
+impl<'a> WorkerConfig<'a> {
     fn of(
         group: &'a Group,
         hub: SocketAddr,
         universe: &'a Universe,
         clients: Range<usize>,
     ) -> Self {
-        let (signals, tally) = (&group.signals, &group.tally);
-        Self { hub, universe, clients, ramp: RAMP, signals, delays: false, tally }
+        Self {
+            hub,
+            universe,
+            clients,
+            ramp: RAMP,
+            signals: &group.signals,
+            delays: false,
+            tally: &group.tally,
+        }
     }
 }
 
-fn course(
+fn run_storm(
     options: &Options,
-    many: &Group,
+    cut_group: &Group,
     others: &Group,
     processes: &mut Processes,
 ) -> Result<bool> {
@@ -117,112 +126,117 @@ fn course(
         "{all} clients with {} of {} symbols each, {} ticks/s",
         options.names, options.symbols, options.rate
     );
-    until("all clients are live", || many.live() == all && others.live() == OTHERS)?;
-    let _ramp = (many.take(), others.take());
+    until("all clients are live", || cut_group.live() == all && others.live() == OTHERS)?;
+    let _ramp = (cut_group.take(), others.take());
     thread::sleep(QUIET);
-    let (before, quiet) = (many.take(), others.take());
-    println!("before       {} ticks delivered a second", before.ticks / QUIET.as_secs());
-    print_delays("  the others", quiet.late_ns);
+    let before = cut_group.take();
+    let quiet = others.take();
+    println!("before       {} ticks/s delivered", before.ticks / QUIET.as_secs());
+    print_delays("  others    ", quiet.delays_ns);
 
-    let (cut, busy) = (now(), processes.busy()?);
-    many.signals.cuts.fetch_add(1, Relaxed);
-    until("all are cut", || many.live() < all / 2)?;
-    let took = recovery(many, all, cut)?;
-    let (after, meanwhile, busy) = (many.take(), others.take(), processes.busy()?.since(busy));
-    let well = print_recovery("storm", &after, all, took) & (took < WANTED);
-    print_delays("  the others", meanwhile.late_ns);
-    println!("  processor  {busy}; the hub has {} MiB", processes.hub.memory_mib()?);
-    ensure!(meanwhile.ended == 0, "{} of the others were cut too", meanwhile.ended);
+    let cut_at = now();
+    let cpu_before = processes.cpu_time()?;
+    cut_group.signals.cuts.fetch_add(1, Relaxed);
+    until("all clients are disconnected", || cut_group.live() < all / 2)?;
+    let took = recovery(cut_group, all, cut_at)?;
+    let after = cut_group.take();
+    let meanwhile = others.take();
+    let cpu_time = processes.cpu_time()?.since(cpu_before);
+    let well = print_recovery("storm", &after, all, took) & (took < RECOVERY_MAX);
+    print_delays("  others    ", meanwhile.delays_ns);
+    println!("  CPU time   {cpu_time}; the hub uses {} MiB", processes.hub.memory_mib()?);
+    ensure!(meanwhile.ended == 0, "{} of the other clients were disconnected", meanwhile.ended);
     if !options.restart {
         return Ok(well);
     }
 
     let ended = now();
-    let away = processes.restart()?;
-    let took = recovery(many, all, ended)?;
-    let told = print_recovery("restart", &many.take(), all, took);
-    println!("  the hub was away for {:.2} s of it, draining included", away.as_secs_f64());
-    Ok(well & told)
+    let downtime = processes.restart()?;
+    let took = recovery(cut_group, all, ended)?;
+    let restarted_well = print_recovery("restart", &cut_group.take(), all, took);
+    println!("  without a hub for {:.2} s of it, including the drain", downtime.as_secs_f64());
+    Ok(well & restarted_well)
 }
 
-/// Waits for something.
+/// Waits until a condition holds.
 fn until(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
     let began = now();
     while !is_so() {
-        ensure!(now() - began < PATIENCE, "after {PATIENCE:?} it is not so that {what}");
-        thread::sleep(LOOK);
+        ensure!(now() - began < TIMEOUT, "after {TIMEOUT:?} it is still not true that {what}");
+        thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }
 
-/// Waits until all are live again; how long that took.
-fn recovery(many: &Group, all: usize, from: Instant) -> Result<Duration> {
-    until("all clients are live again", || many.live() == all)?;
+/// Waits until all clients are live again and returns the time since `from`.
+fn recovery(cut_group: &Group, all: usize, from: Instant) -> Result<Duration> {
+    until("all clients are live again", || cut_group.live() == all)?;
     Ok(now() - from)
 }
 
-/// Whether it was without a gap.
+/// Prints how the clients recovered. Returns whether all resumed without a gap.
 fn print_recovery(what: &str, tally: &Tally, all: usize, took: Duration) -> bool {
     let Tally { missing, repeated, gaps, resumed: [whole, with_gaps, epoch], ended, .. } = tally;
     println!("{what:<12} {all} clients live again after {:.2} s", took.as_secs_f64());
     println!(
-        "  resumed    {whole} without a gap, {with_gaps} with gaps, {epoch} in another epoch; {ended} cut meanwhile"
+        "  resumed    {whole} without a gap, {with_gaps} with gaps, {epoch} in a new epoch; {ended} disconnected meanwhile"
     );
     println!(
-        "  ticks      {} delivered, {missing} lost, {repeated} repeated, {gaps} gaps told",
+        "  ticks      {} delivered, {missing} lost, {repeated} repeated, {gaps} gaps reported",
         tally.ticks
     );
     missing + repeated + gaps + with_gaps + epoch == 0
 }
 
-/// Prints how late ticks came.
-fn print_delays(who: &str, late_ns: Option<Vec<u64>>) {
-    let mut late_ns = late_ns.unwrap_or_default();
-    late_ns.sort_unstable();
+/// Prints the distribution of the ticks' delays.
+fn print_delays(who: &str, delays_ns: Option<Vec<u64>>) {
+    let mut delays_ns = delays_ns.unwrap_or_default();
+    delays_ns.sort_unstable();
     let at = |share: f64| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-        let index = (late_ns.len() as f64 * share) as usize;
-        late_ns.get(index.min(late_ns.len().saturating_sub(1))).copied().unwrap_or(0) as f64 / 1e6
+        let index = (delays_ns.len() as f64 * share) as usize;
+        delays_ns.get(index.min(delays_ns.len().saturating_sub(1))).copied().unwrap_or(0) as f64
+            / 1e6
     };
     println!(
-        "{who}   {} ticks, late by p50 {:.2} ms, p99 {:.2} ms, at most {:.2} ms",
-        late_ns.len(),
+        "{who} {} ticks, delay p50 {:.2} ms, p99 {:.2} ms, at most {:.2} ms",
+        delays_ns.len(),
         at(0.5),
         at(0.99),
         at(1.0)
     );
 }
 
-/// Time that processes had a processor, in seconds.
+/// CPU time of the hub and of the clients, in seconds.
 #[derive(Debug, Clone, Copy)]
-struct Busy {
+struct CpuTime {
     hub_s: f64,
     clients_s: f64,
 }
 
-impl Busy {
+impl CpuTime {
     fn since(self, before: Self) -> Self {
         Self { hub_s: self.hub_s - before.hub_s, clients_s: self.clients_s - before.clients_s }
     }
 }
 
-impl fmt::Display for Busy {
+impl fmt::Display for CpuTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} s of the hub, {:.2} s of the clients", self.hub_s, self.clients_s)
+        write!(f, "hub {:.2} s, clients {:.2} s", self.hub_s, self.clients_s)
     }
 }
 
 impl Processes {
-    fn busy(&self) -> Result<Busy> {
-        let hub_s = self.hub.busy()?.as_secs_f64();
-        Ok(Busy { hub_s, clients_s: processes::busy(std::process::id())?.as_secs_f64() })
+    fn cpu_time(&self) -> Result<CpuTime> {
+        let hub_s = self.hub.cpu_time()?.as_secs_f64();
+        Ok(CpuTime { hub_s, clients_s: processes::cpu_time(std::process::id())?.as_secs_f64() })
     }
 
     fn start(options: &Options) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let tickwire = processes::tickwire(options.tickwire.as_deref())?;
         let folder = tempfile::Builder::new().prefix("tickwire-storm-").tempdir()?;
-        // A port of its own, since clients look for the hub there after a restart too.
+        // A fixed port, since clients reconnect to it after a restart.
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut hub_flags = vec![format!("--listen={listen}"), "--drain-duration=2s".to_owned()];
         if options.restart {
@@ -239,14 +253,14 @@ impl Processes {
         Ok(Self { runtime, tickwire, hub_flags, hub, _feeder: feeder, folder })
     }
 
-    /// SIGTERM and a new start; how long there was no hub.
+    /// Restarts the hub by SIGTERM and returns how long no hub listened.
     fn restart(&mut self) -> Result<Duration> {
         let began = now();
         let Self { runtime, tickwire, hub_flags, hub, folder, .. } = self;
-        runtime.block_on(hub.end()).context("ending the hub")?;
+        runtime.block_on(hub.terminate()).context("stopping the hub")?;
         let log = folder.path().join("hub.log");
         let start = Hub::start(Command::new(tickwire), hub_flags, log);
-        *hub = runtime.block_on(start).context("starting it")?;
+        *hub = runtime.block_on(start).context("restarting the hub")?;
         Ok(now() - began)
     }
 }

@@ -1,4 +1,4 @@
-//! What one client asks for and checks: pure, bytes in and bytes out.
+//! One client: builds its commands and checks what the hub sends. Does no I/O: bytes in, bytes out.
 
 use tickwire_benches::frames::{first_frame, write_frame};
 use tickwire_protocol::{Control, Element, Encoding, ResumeOutcome, decode_message};
@@ -6,27 +6,28 @@ use tickwire_protocol::{Control, Element, Encoding, ResumeOutcome, decode_messag
 use crate::universe::Universe;
 use crate::walk::{Item, is_data, walk};
 
-/// What is counted over all clients of a thread.
+/// Counts over all clients of a thread.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
     pub(crate) ticks: u64,
     pub(crate) missing: u64,
     pub(crate) repeated: u64,
     pub(crate) gaps: u64,
-    /// Resumes by how they went: nothing missing, gaps, another epoch.
+    /// Number of resumes by outcome: complete, with gaps, new epoch.
     pub(crate) resumed: [u64; 3],
-    /// Connections that ended by themselves.
+    /// Connections that the hub or an error ended.
     pub(crate) ended: u64,
-    /// How late ticks came after the time at which they were due, in nanoseconds, where that is wanted.
-    pub(crate) late_ns: Option<Vec<u64>>,
+    /// Delay of each tick after the time at which it was due, in nanoseconds, if delays are
+    /// measured.
+    pub(crate) delays_ns: Option<Vec<u64>>,
 }
 
 impl Tally {
-    /// Moves what another one has counted into this one.
-    pub(crate) fn take_in(&mut self, other: &mut Self) {
-        let late_ns = other.late_ns.as_ref().map(|_| Vec::new());
-        let Self { ticks, missing, repeated, gaps, resumed, ended, late_ns: theirs } =
-            std::mem::replace(other, Self { late_ns, ..Self::default() });
+    /// Adds the counts of another tally to this one, and resets the other.
+    pub(crate) fn merge(&mut self, other: &mut Self) {
+        let delays_ns = other.delays_ns.as_ref().map(|_| Vec::new());
+        let Self { ticks, missing, repeated, gaps, resumed, ended, delays_ns: theirs } =
+            std::mem::replace(other, Self { delays_ns, ..Self::default() });
         self.ticks += ticks;
         self.missing += missing;
         self.repeated += repeated;
@@ -34,44 +35,44 @@ impl Tally {
         self.ended += ended;
         self.resumed.iter_mut().zip(resumed).for_each(|(sum, more)| *sum += more);
         if let Some(theirs) = theirs {
-            self.late_ns.get_or_insert_default().extend(theirs);
+            self.delays_ns.get_or_insert_default().extend(theirs);
         }
     }
 }
 
-/// Where a session stands.
+/// Progress of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Handshake,
-    Greeting,
-    Asked,
-    Flowing,
+    AwaitingEpoch,
+    AwaitingAck,
+    Streaming,
 }
 
-/// How a session ended.
+/// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The hub goes away, and says after how many milliseconds to come back.
+    /// The hub drains and asks to reconnect after `retry_ms` milliseconds.
     Drained { retry_ms: u64 },
-    /// Anything else.
+    /// The connection ended in any other way.
     Broken,
 }
 
-/// One client, over all its connections.
+/// One client over all its connections.
 #[derive(Debug)]
 pub(crate) struct Session {
     client: usize,
     stage: Stage,
     epoch: String,
     position: Option<u64>,
-    /// Number of the last tick of each name, 0 before the first.
+    /// Sequence number of the last tick of each symbol, 0 before the first.
     last: Box<[u64]>,
-    /// When the last command was answered.
-    answered_ns: u64,
-    /// Whether a tick has come that happened after that: it has everything.
+    /// Time of the last acknowledgement.
+    acked_ns: u64,
+    /// Whether a tick newer than the acknowledgement has arrived, so the client has caught up.
     live: bool,
     snapshot: bool,
-    /// What has to be sent.
+    /// Bytes to be sent.
     pub(crate) out: Vec<u8>,
 }
 
@@ -83,7 +84,7 @@ impl Session {
             epoch: String::new(),
             position: None,
             last: vec![0; universe.names()].into(),
-            answered_ns: 0,
+            acked_ns: 0,
             live: false,
             snapshot: false,
             out: Vec::new(),
@@ -94,12 +95,12 @@ impl Session {
         self.live
     }
 
-    /// The connection has ended.
+    /// Notes that the connection has ended.
     pub(crate) const fn disconnected(&mut self) {
         self.live = false;
     }
 
-    /// A new connection to the hub.
+    /// Starts a new connection: queues the handshake.
     pub(crate) fn connect(&mut self, hub: &str) {
         self.stage = Stage::Handshake;
         self.live = false;
@@ -113,7 +114,7 @@ impl Session {
         .into_bytes();
     }
 
-    /// Takes what has come by `now_ns`; how many bytes of it are done with.
+    /// Processes bytes received at `now_ns` and returns how many it consumed.
     pub(crate) fn receive(
         &mut self,
         bytes: &[u8],
@@ -129,7 +130,7 @@ impl Session {
             if !bytes.starts_with(b"HTTP/1.1 101") {
                 return Err(End::Broken);
             }
-            self.stage = Stage::Greeting;
+            self.stage = Stage::AwaitingEpoch;
             used = end + 4;
         }
         while let Some((opcode, payload)) = first_frame(&bytes[used..]) {
@@ -164,7 +165,7 @@ impl Session {
             Item::Tick { symbol, seq, time_ns } => {
                 tally.ticks += 1;
                 let Some(name) = universe.name_of(self.client, symbol) else {
-                    tally.repeated += 1; // of somebody else
+                    tally.repeated += 1; // a symbol of another client
                     return;
                 };
                 let last = std::mem::replace(&mut self.last[name], seq);
@@ -175,9 +176,9 @@ impl Session {
                     Some(missing) => tally.missing += missing,
                     None => tally.repeated += 1,
                 }
-                self.live |= time_ns > self.answered_ns;
-                if let Some(late_ns) = tally.late_ns.as_mut().filter(|_| self.live) {
-                    late_ns.push(now_ns.saturating_sub(time_ns));
+                self.live |= time_ns > self.acked_ns;
+                if let Some(delays_ns) = tally.delays_ns.as_mut().filter(|_| self.live) {
+                    delays_ns.push(now_ns.saturating_sub(time_ns));
                 }
             }
         });
@@ -196,11 +197,11 @@ impl Session {
         for element in elements {
             match element {
                 Element::Control(Control::Connected { epoch }) => {
-                    self.ask(epoch.unwrap_or_default(), universe);
+                    self.subscribe(epoch.unwrap_or_default(), universe);
                 }
                 Element::Control(Control::Subscription { pos, resumed, .. }) => {
-                    self.stage = Stage::Flowing;
-                    self.answered_ns = now_ns;
+                    self.stage = Stage::Streaming;
+                    self.acked_ns = now_ns;
                     self.position = pos;
                     match resumed {
                         Some(ResumeOutcome::Complete) => tally.resumed[0] += 1,
@@ -225,9 +226,9 @@ impl Session {
         Ok(())
     }
 
-    /// Asks for the names, behind the last position if there is one.
-    fn ask(&mut self, epoch: String, universe: &Universe) {
-        self.stage = Stage::Asked;
+    /// Queues the subscribe command, which resumes after the last position if there is one.
+    fn subscribe(&mut self, epoch: String, universe: &Universe) {
+        self.stage = Stage::AwaitingAck;
         let resume = self.position.map_or_else(String::new, |position| {
             format!(r#","resume":{{"epoch":"{}","pos":{position}}}"#, self.epoch)
         });

@@ -1,4 +1,4 @@
-//! The symbols there are, and which client wants which.
+//! The symbols of the market, and which client subscribes to which.
 
 use std::collections::HashMap;
 
@@ -9,19 +9,22 @@ use tickwire_feeder::{SimConfig, Simulator};
 pub(crate) struct Universe {
     symbols: Vec<String>,
     numbers: HashMap<Vec<u8>, usize>,
-    /// Names of a client, and how far they are apart.
+    /// Number of symbols of each client.
     names: usize,
+    /// Distance between two symbols of a client.
     stride: usize,
 }
 
 impl Universe {
-    /// The market the simulator makes of so many symbols, of which each client wants some.
+    /// Creates the simulator's market of `symbols` symbols, of which each client subscribes to
+    /// `names`.
     pub(crate) fn new(symbols: usize, names: usize) -> Self {
         let market = Simulator::new(SimConfig { symbols, ..SimConfig::default() });
         let symbols: Vec<String> = market.symbols().map(|symbol| symbol.to_string()).collect();
         let numbers =
             symbols.iter().enumerate().map(|(number, name)| (name.as_bytes().to_vec(), number));
-        let (numbers, stride) = (numbers.collect(), symbols.len() / names);
+        let numbers = numbers.collect();
+        let stride = symbols.len() / names;
         Self { symbols, numbers, names, stride }
     }
 
@@ -29,7 +32,8 @@ impl Universe {
         self.names
     }
 
-    /// The names of a client as a list of JSON. They are spread over busy and quiet symbols.
+    /// Returns the symbols of a client as the items of a JSON list. They include active and quiet
+    /// ones.
     pub(crate) fn names_of(&self, client: usize) -> String {
         let first = client % self.stride;
         let names = (0..self.names).map(|name| &self.symbols[first + name * self.stride]);
@@ -37,7 +41,7 @@ impl Universe {
         quoted.join(",")
     }
 
-    /// Which of its names a symbol is to a client; `None`: none.
+    /// Returns the number of a symbol among those of a client, or `None` if it is not one of them.
     pub(crate) fn name_of(&self, client: usize, symbol: &[u8]) -> Option<usize> {
         let number = *self.numbers.get(symbol)?;
         (number % self.stride == client % self.stride).then_some(number / self.stride)
@@ -49,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_know_their_names_and_no_others() {
+    fn clients_know_only_their_own_symbols() {
         let universe = Universe::new(1_000, 50);
         for client in [0, 19, 20, 777] {
             let names = universe.names_of(client);

@@ -1,13 +1,14 @@
-//! Reads data messages as cheaply as this machine needs it: symbol, number and time of each tick, nothing else.
+//! Reads only symbol, sequence number and time of each tick in a MessagePack data message. The
+//! clients share the machine with the hub, so they must use little CPU.
 
-/// What a message holds for a client.
+/// An element of a data message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Item<'a> {
     Tick { symbol: &'a [u8], seq: u64, time_ns: u64 },
     Position(u64),
 }
 
-/// Whether a message is made of arrays: ticks and a position. Anything else is a control element.
+/// Whether a message consists of arrays, which are ticks and a position. Control elements are maps.
 pub(crate) fn is_data(message: &[u8]) -> bool {
     let first = match message {
         [0x91..=0x9f, rest @ ..] | [0xdc, _, _, rest @ ..] => rest.first(),
@@ -16,7 +17,7 @@ pub(crate) fn is_data(message: &[u8]) -> bool {
     matches!(first, Some(0x90..=0x9f | 0xdc))
 }
 
-/// The items of a data message; `None`: it is none, or broken.
+/// Calls `each` for every item of a data message. Returns `None` if the message is not valid.
 pub(crate) fn walk<'a>(message: &'a [u8], mut each: impl FnMut(Item<'a>)) -> Option<()> {
     let mut walker = Walker(message);
     for _ in 0..walker.array()? {
@@ -50,7 +51,7 @@ impl<'a> Walker<'a> {
         Some(taken)
     }
 
-    /// A big-endian number of so many bytes.
+    /// Reads a big-endian number of `len` bytes.
     fn number(&mut self, len: usize) -> Option<u64> {
         Some(self.take(len)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
@@ -84,7 +85,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Passes over a number, a string or an array of strings.
+    /// Skips a number, a string or an array of strings.
     fn skip(&mut self) -> Option<()> {
         match *self.0.first()? {
             0..=0x7f | 0xcc..=0xcf => self.uint().map(drop),
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_hub_spells_is_read() {
+    fn encoded_ticks_are_read() {
         let mut message = MessageBuf::new(Encoding::MsgpackArray);
         let number = |(seq, mut tick): (usize, tickwire_protocol::Tick)| {
             tick.seq = Seq(seq as u64 * 1_000);
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_no_message() {
+    fn truncated_messages_are_invalid() {
         let mut message = MessageBuf::new(Encoding::MsgpackArray);
         Simulator::new(SimConfig::default()).take(3).for_each(|tick| message.push(&tick));
         let bytes = message.finish();

@@ -1,4 +1,4 @@
-//! One thread with its clients: an event loop.
+//! The event loop of a thread that serves many clients.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -19,79 +19,81 @@ use tickwire_protocol::UnixNanos;
 use crate::session::{End, Session, Tally};
 use crate::universe::Universe;
 
-/// One read.
+/// Size of one read.
 const READ_BYTES: usize = 256 << 10;
-/// Who is cut or refused comes back within this time, if nobody said otherwise.
+/// Clients reconnect within this time, and after a drain within this time after the retry delay.
 const RETRY: Duration = Duration::from_secs(1);
-/// Between two looks at what the other threads want.
-const LOOK: Duration = Duration::from_millis(10);
+/// Interval at which the signals of other threads are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What threads tell each other.
+/// Signals between the threads.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
-    /// All clients that may be cut have been cut so often, and come back within [`RETRY`].
+    /// How many times all clients of the worker were to be cut. They reconnect within [`RETRY`].
     pub(crate) cuts: AtomicU64,
+    /// Whether the worker is to return.
     pub(crate) ended: AtomicBool,
-    /// Clients that have everything.
+    /// Number of clients that have caught up.
     pub(crate) live: AtomicUsize,
 }
 
-/// The clients of a thread.
+/// What a worker thread does, and where it reports.
 #[derive(Debug)]
-pub(crate) struct Crew<'a> {
+pub(crate) struct WorkerConfig<'a> {
     pub(crate) hub: SocketAddr,
     pub(crate) universe: &'a Universe,
+    /// Numbers of the clients that the thread serves.
     pub(crate) clients: Range<usize>,
-    /// In which time they connect at first.
+    /// Period over which the first connections are spread.
     pub(crate) ramp: Duration,
     pub(crate) signals: &'a Signals,
-    /// Whether the delay of ticks is wanted.
+    /// Whether the delays of ticks are recorded.
     pub(crate) delays: bool,
-    /// What was counted since the others last took it.
+    /// Counts since another thread last took them.
     pub(crate) tally: &'a Mutex<Tally>,
 }
 
 struct Client {
     session: Session,
     stream: Option<TcpStream>,
-    /// The beginning of a frame whose rest has not come.
+    /// Start of a frame that has not fully arrived.
     partial: Vec<u8>,
 }
 
 struct Worker<'a> {
-    crew: &'a Crew<'a>,
+    config: &'a WorkerConfig<'a>,
     poll: Poll,
     clients: Vec<Client>,
-    /// Who connects when.
+    /// When each disconnected client connects, the earliest first.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     buffer: Vec<u8>,
     cuts: u64,
-    /// What was counted in this turn.
+    /// Counts of this turn.
     tally: Tally,
 }
 
-/// Serves the clients until the end is signalled.
-pub(crate) fn run(crew: &Crew<'_>) -> Result<()> {
+/// Serves the clients until [`Signals::ended`] is set.
+pub(crate) fn run(config: &WorkerConfig<'_>) -> Result<()> {
     let client = |number| Client {
-        session: Session::new(number, crew.universe),
+        session: Session::new(number, config.universe),
         stream: None,
         partial: Vec::new(),
     };
-    let clients: Vec<Client> = crew.clients.clone().map(client).collect();
+    let clients: Vec<Client> = config.clients.clone().map(client).collect();
     let mut worker = Worker {
-        crew,
+        config,
         poll: Poll::new()?,
         due: BinaryHeap::with_capacity(clients.len()),
         clients,
         buffer: vec![0; READ_BYTES],
         cuts: 0,
-        tally: Tally { late_ns: crew.delays.then(Vec::new), ..Tally::default() },
+        tally: Tally { delays_ns: config.delays.then(Vec::new), ..Tally::default() },
     };
     for index in 0..worker.clients.len() {
-        worker.connect_within(index, crew.ramp);
+        worker.connect_within(index, config.ramp);
     }
     let mut events = Events::with_capacity(4_096);
-    while !crew.signals.ended.load(Relaxed) {
+    while !config.signals.ended.load(Relaxed) {
         worker.turn(&mut events)?;
     }
     Ok(())
@@ -99,7 +101,7 @@ pub(crate) fn run(crew: &Crew<'_>) -> Result<()> {
 
 impl Worker<'_> {
     fn turn(&mut self, events: &mut Events) -> Result<()> {
-        match self.poll.poll(events, Some(LOOK)) {
+        match self.poll.poll(events, Some(POLL_INTERVAL)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
@@ -107,19 +109,24 @@ impl Worker<'_> {
         for event in events.iter() {
             let index = event.token().0;
             if let Err(end) = self.serve(index, &mut tally) {
-                self.lose(index, end, &mut tally);
+                self.on_end(index, end, &mut tally);
             }
         }
-        self.cut_if_told();
+        self.cut_if_signalled();
         self.connect_due(&mut tally);
-        self.crew.tally.lock().expect("nobody panics").take_in(&mut tally);
+        self.config
+            .tally
+            .lock()
+            .expect("no thread panics while it holds the lock")
+            .merge(&mut tally);
         self.tally = tally;
         Ok(())
     }
 
-    /// Closes all connections at once, in the middle of whatever comes, if that is signalled.
-    fn cut_if_told(&mut self) {
-        let cuts = self.crew.signals.cuts.load(Relaxed);
+    /// Closes all connections at once if [`Signals::cuts`] has changed, even in the middle of a
+    /// frame.
+    fn cut_if_signalled(&mut self) {
+        let cuts = self.config.signals.cuts.load(Relaxed);
         if cuts == std::mem::replace(&mut self.cuts, cuts) {
             return;
         }
@@ -129,7 +136,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Lets a client connect at some time from now on.
+    /// Schedules a connection at a random time within `most` from now.
     fn connect_within(&mut self, index: usize, most: Duration) {
         let wait = most.mul_f64(rand::rng().random::<f64>());
         self.due.push(Reverse((now() + wait, index)));
@@ -142,35 +149,36 @@ impl Worker<'_> {
         {
             self.due.pop();
             if self.clients[index].stream.is_none() && self.connect(index).is_err() {
-                self.lose(index, End::Broken, tally);
+                self.on_end(index, End::Broken, tally);
             }
         }
     }
 
     fn connect(&mut self, index: usize) -> std::io::Result<()> {
         let client = &mut self.clients[index];
-        let mut stream = TcpStream::connect(self.crew.hub)?;
+        let mut stream = TcpStream::connect(self.config.hub)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index), interest)?;
         client.stream = Some(stream);
         client.partial.clear();
-        client.session.connect(&self.crew.hub.to_string());
+        client.session.connect(&self.config.hub.to_string());
         Ok(())
     }
 
-    /// Ends a connection as a broken network does: without a goodbye, and without ports that wait.
+    /// Closes a connection with a reset, like a broken network: without a close frame, and without
+    /// leaving the port in TIME_WAIT.
     fn close(&mut self, index: usize) {
         let client = &mut self.clients[index];
         if let Some(stream) = client.stream.take() {
-            let _as_good = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            let _best_effort = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         }
         if client.session.is_live() {
-            self.crew.signals.live.fetch_sub(1, Relaxed);
+            self.config.signals.live.fetch_sub(1, Relaxed);
             client.session.disconnected();
         }
     }
 
-    fn lose(&mut self, index: usize, end: End, tally: &mut Tally) {
+    fn on_end(&mut self, index: usize, end: End, tally: &mut Tally) {
         self.close(index);
         match end {
             End::Drained { retry_ms } => {
@@ -184,7 +192,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Writes what is owed and reads what has come.
+    /// Writes queued bytes and reads what has arrived.
     fn serve(&mut self, index: usize, tally: &mut Tally) -> Result<(), End> {
         let client = &mut self.clients[index];
         let Some(stream) = &mut client.stream else { return Ok(()) };
@@ -199,16 +207,16 @@ impl Worker<'_> {
             let read = match stream.read(&mut self.buffer[kept..]) {
                 Ok(0) => return Err(End::Broken),
                 Ok(read) => read,
-                Err(error) if not_now(&error) => break,
+                Err(error) if would_block(&error) => break,
                 Err(_broken) => return Err(End::Broken),
             };
-            let come = &self.buffer[..kept + read];
-            let used = client.session.receive(come, unix_ns(), self.crew.universe, tally)?;
+            let received = &self.buffer[..kept + read];
+            let used = client.session.receive(received, unix_ns(), self.config.universe, tally)?;
             client.partial.clear();
-            client.partial.extend_from_slice(&come[used..]);
+            client.partial.extend_from_slice(&received[used..]);
         }
         if client.session.is_live() && !was_live {
-            self.crew.signals.live.fetch_add(1, Relaxed);
+            self.config.signals.live.fetch_add(1, Relaxed);
         }
         Ok(())
     }
@@ -218,15 +226,15 @@ fn flush(stream: &mut TcpStream, out: &mut Vec<u8>) -> Result<(), End> {
     while !out.is_empty() {
         match stream.write(out) {
             Ok(sent) => drop(out.drain(..sent)),
-            Err(error) if not_now(&error) => return Ok(()),
+            Err(error) if would_block(&error) => return Ok(()),
             Err(_broken) => return Err(End::Broken),
         }
     }
     Ok(())
 }
 
-/// Whether a socket has nothing to give or to take yet.
-fn not_now(error: &std::io::Error) -> bool {
+/// Whether an operation should be tried again when the socket is ready.
+fn would_block(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected | ErrorKind::Interrupted)
 }
 

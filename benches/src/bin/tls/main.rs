@@ -1,6 +1,6 @@
-//! Measures what TLS costs a hub: memory per idle session, and CPU per delivered tick, beside the same without
-//! TLS. The two hubs whose CPU is compared run at the same time, so that whatever else the machine does
-//! meets both.
+//! Measures the cost of TLS for a hub: memory per idle session and CPU time per delivered tick,
+//! with and without TLS. The two hubs whose CPU time is compared run at the same time, so that
+//! other load on the machine affects both.
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
 use std::path::{Path, PathBuf};
@@ -23,17 +23,18 @@ use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
 };
 
-/// Sessions with nothing to do, for memory.
+/// Idle sessions for the measurement of memory.
 const IDLE_SESSIONS: usize = 2_000;
-/// Sessions of a board, and names of each.
+/// Sessions for the measurement of CPU time, and symbols of each.
 const BOARD_SESSIONS: usize = 500;
 const NAMES: usize = 50;
-/// The market: symbols, and ticks per second, at which a write holds few or many.
+/// Symbols of the market, and its rates in ticks per second. A write contains few ticks at the
+/// lower rate and many at the higher one.
 const SYMBOLS: usize = 500;
 const RATES: [usize; 2] = [2_500, 25_000];
-/// What the hub has delivered.
+/// Metric with the number of delivered ticks.
 const DELIVERED: &str = "tickwire_ticks_delivered_total";
-/// How long the market runs before it is measured, and how long it is measured.
+/// How long the market runs before the measurement, and how long the measurement takes.
 const WARMUP: Duration = Duration::from_secs(5);
 const MEASURED: Duration = Duration::from_secs(15);
 
@@ -51,12 +52,12 @@ async fn main() -> Result<()> {
         sleep(WARMUP).await;
         let mut before = Vec::new();
         for board in &boards {
-            before.push((board.hub.busy()?, board.hub.metric(DELIVERED).await?));
+            before.push((board.hub.cpu_time()?, board.hub.metric(DELIVERED).await?));
         }
         sleep(MEASURED).await;
         let mut cpu_per_tick_ns = Vec::new();
         for (board, (busy, delivered)) in boards.iter().zip(before) {
-            let busy = board.hub.busy()? - busy;
+            let busy = board.hub.cpu_time()? - busy;
             let delivered = board.hub.metric(DELIVERED).await? - delivered;
             let per_second = delivered / MEASURED.as_secs_f64();
             let cost = busy.as_nanos() as f64 / delivered;
@@ -68,21 +69,21 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// What a session takes that has names and hears nothing of them.
+/// Returns the memory of a subscribed session without traffic, in bytes.
 async fn idle(program: &Path, encrypted: bool) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let hub = start(program, &folder).await?;
     let names: Vec<_> = (0..NAMES).map(|number| format!("S{number}")).collect();
-    // The first sessions pay for what the hub makes once.
+    // The first sessions include what the hub allocates once.
     let mut sessions = open(&hub, encrypted, 100, |_| names.clone()).await?;
     let before = hub.memory_kib()?;
     sessions.extend(open(&hub, encrypted, IDLE_SESSIONS, |_| names.clone()).await?);
-    sleep(Duration::from_secs(1)).await; // what the handshakes needed is given back
+    sleep(Duration::from_secs(1)).await; // the hub frees the memory of the handshakes
     let grown = hub.memory_kib()?.saturating_sub(before);
     Ok(grown as f64 * 1_024.0 / IDLE_SESSIONS as f64)
 }
 
-/// A hub that delivers a market to boards, until it is dropped.
+/// A hub that delivers a simulated market to sessions, until it is dropped.
 struct Board {
     hub: Hub,
     _feeder: Feeder,
@@ -93,7 +94,8 @@ struct Board {
 async fn board(program: &Path, encrypted: bool, rate: usize) -> Result<Board> {
     let folder = tempfile::tempdir()?;
     let hub = start(program, &folder).await?;
-    let (symbols, rate) = (SYMBOLS.to_string(), rate.to_string());
+    let symbols = SYMBOLS.to_string();
+    let rate = rate.to_string();
     let address = format!("ws://{}", hub.address);
     let flags = ["--symbols", &symbols, "--rate", &rate, "--hub", &address].map(str::to_owned);
     let feeder = Feeder::start(program, &flags, folder.path().join("feeder.log"))?;
@@ -119,12 +121,12 @@ async fn start(program: &Path, folder: &TempDir) -> Result<Hub> {
     Hub::start(Command::new(program), &flags, folder.path().join("hub.log")).await
 }
 
-/// A file of the hub's tests.
+/// Returns the path of a TLS file of the hub's tests.
 fn certificate(name: &str) -> String {
     format!("{}/../crates/hub/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Opens sessions that have subscribed, and read the answer.
+/// Opens sessions, subscribes each to its symbols and reads the acknowledgement.
 async fn open(
     hub: &Hub,
     encrypted: bool,
@@ -147,7 +149,7 @@ async fn open(
         });
         session.send(Message::text(command.to_string())).await?;
         for _ in 0..3 {
-            session.next().await.context("the hub closed")??; // connected, feed, subscription
+            session.next().await.context("the hub closed the session")??; // connected, feed, subscription
         }
         sessions.push(session);
     }
