@@ -1,4 +1,4 @@
-//! Making a connection.
+//! Connecting to a hub.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use rustls::ClientConfig;
-use tickwire_protocol::{Control, Element, Encoding, Feed, decode_message};
+use tickwire_protocol::{Control, Element, Encoding, Feed, HubUrl, decode_message};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -15,97 +15,102 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message, handshake::client::Request};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::{ConnectError, HubUrl, Token, TokenError};
+use crate::{ConnectError, Token, TokenError};
 
-/// Largest message taken. Data messages are far smaller; acknowledgements name what they are for.
+/// The largest message to accept, in bytes. Data messages are far smaller; the answer to a subscribe
+/// lists its names.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
-/// One data message of the hub.
+/// Size of the read buffer: one data message of the hub.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
-/// Messages before the hub has said what it thinks of a key, at the most.
-const MESSAGES_BEFORE_LOGIN_MAX: usize = 8;
+/// The most messages to read before the answer to the key.
+const MESSAGES_BEFORE_AUTH_MAX: usize = 8;
 
-/// A connection on which the hub may have said something already.
+/// An open connection, and the messages that were received while it was opened.
 #[derive(Debug)]
-pub(crate) struct Opened<S> {
+pub(crate) struct Connection<S> {
     pub(crate) socket: WebSocketStream<S>,
-    /// Messages that were read and not taken yet.
-    pub(crate) said: Vec<Message>,
+    /// Messages that were read but not handled yet.
+    pub(crate) received: Vec<Message>,
 }
 
-/// Makes connections; tests make them without a network.
+/// Opens connections. Tests open them without a network.
 pub(crate) trait Connector: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    fn connect(&self) -> impl Future<Output = Result<Opened<Self::Stream>, ConnectError>> + Send;
+    fn connect(
+        &self,
+    ) -> impl Future<Output = Result<Connection<Self::Stream>, ConnectError>> + Send;
 }
 
-/// Connects to a hub over TCP.
+/// Connects to a hub over TCP, with TLS if its address says so.
 #[derive(Debug)]
-pub(crate) struct Tcp {
+pub(crate) struct TcpConnector {
     pub(crate) hub: HubUrl,
     pub(crate) feed: Feed,
     pub(crate) encoding: Encoding,
     pub(crate) token: Option<Token>,
-    /// Whom TLS trusts, if not the system's authorities.
+    /// TLS settings; `None` trusts the system's certificate authorities.
     pub(crate) tls: Option<Arc<ClientConfig>>,
-    /// For all of it: name, connection, handshake.
-    pub(crate) within: Duration,
+    /// For the whole attempt: name resolution, connection, handshakes, authentication.
+    pub(crate) timeout: Duration,
 }
 
-impl Connector for Tcp {
+impl Connector for TcpConnector {
     type Stream = MaybeTlsStream<TcpStream>;
 
-    async fn connect(&self) -> Result<Opened<Self::Stream>, ConnectError> {
-        let (hub, within) = (self.hub.socket_address(), self.within);
-        tokio::time::timeout(within, self.attempt())
+    async fn connect(&self) -> Result<Connection<Self::Stream>, ConnectError> {
+        let (hub, timeout) = (self.hub.socket_address(), self.timeout);
+        tokio::time::timeout(timeout, self.attempt())
             .await
-            .unwrap_or(Err(ConnectError::TimedOut { hub, within }))
+            .unwrap_or(Err(ConnectError::TimedOut { hub, timeout }))
     }
 }
 
-impl Tcp {
-    async fn attempt(&self) -> Result<Opened<MaybeTlsStream<TcpStream>>, ConnectError> {
+impl TcpConnector {
+    async fn attempt(&self) -> Result<Connection<MaybeTlsStream<TcpStream>>, ConnectError> {
         let hub = self.hub.socket_address();
         let unreachable = |source| ConnectError::Unreachable { hub: hub.clone(), source };
         let stream = TcpStream::connect(&hub).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        let uri = self.hub.ws_url(&self.feed);
-        let trust = self.tls.clone().map(tokio_tungstenite::Connector::Rustls);
-        let upgrading = handshake(stream, &uri, &hub, self.encoding, self.token.as_ref(), trust);
-        let socket = Box::pin(upgrading).await?; // it is large
+        let url = self.hub.ws_url(&self.feed);
+        let tls = self.tls.clone().map(tokio_tungstenite::Connector::Rustls);
+        let upgrading = handshake(stream, &url, &hub, self.encoding, self.token.as_ref(), tls);
+        let socket = Box::pin(upgrading).await?; // the future is large
         match &self.token {
-            Some(_) => logged_in(socket, &hub).await,
-            None => Ok(Opened { socket, said: Vec::new() }),
+            Some(_) => await_authentication(socket, &hub).await,
+            None => Ok(Connection { socket, received: Vec::new() }),
         }
     }
 }
 
-/// Waits until the hub has taken the key that the handshake showed, or has not.
-async fn logged_in<S: AsyncRead + AsyncWrite + Unpin>(
+/// Reads until the hub accepts or refuses the key that the handshake contained.
+async fn await_authentication<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: WebSocketStream<S>,
     hub: &str,
-) -> Result<Opened<S>, ConnectError> {
-    let no_hub = |problem: &str| ConnectError::NotAHub {
+) -> Result<Connection<S>, ConnectError> {
+    let not_a_hub = |problem: &str| ConnectError::NotAHub {
         hub: hub.to_owned(),
-        problem: format!("{problem} in place of an answer to the key"),
+        problem: format!("{problem} instead of answering to the key"),
     };
-    let mut said = Vec::new();
-    while said.len() < MESSAGES_BEFORE_LOGIN_MAX {
-        let message = socket.next().await.ok_or_else(|| no_hub("it ended the connection"))?;
+    let mut received = Vec::new();
+    while received.len() < MESSAGES_BEFORE_AUTH_MAX {
+        let message = socket.next().await.ok_or_else(|| not_a_hub("it ended the connection"))?;
         let message = message.map_err(|error| refusal(hub, error))?;
         let elements = match &message {
             Message::Binary(bytes) => decode_message(bytes, Encoding::MsgpackArray),
             Message::Text(text) => decode_message(text.as_bytes(), Encoding::Json),
-            Message::Close(_) => return Err(no_hub("it closed the connection")),
+            Message::Close(_) => return Err(not_a_hub("it closed the connection")),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
         };
-        let elements = elements.map_err(|error| no_hub(&error.to_string()))?;
-        said.push(message);
+        let elements = elements.map_err(|error| not_a_hub(&format!("it sent {error}")))?;
+        received.push(message);
         for element in elements {
             match element {
-                Element::Control(Control::Authenticated) => return Ok(Opened { socket, said }),
+                Element::Control(Control::Authenticated) => {
+                    return Ok(Connection { socket, received });
+                }
                 Element::Control(Control::Error { code, detail, .. }) => {
                     return Err(ConnectError::KeyRefused { hub: hub.to_owned(), code, detail });
                 }
@@ -113,19 +118,19 @@ async fn logged_in<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
     }
-    Err(no_hub("it sent other messages"))
+    Err(not_a_hub("it sent other messages"))
 }
 
-/// Upgrades a stream, behind a handshake of TLS if the address says so.
+/// Opens a WebSocket over a stream, after a TLS handshake if the URL says so.
 pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
-    uri: &str,
+    url: &str,
     hub: &str,
     encoding: Encoding,
     token: Option<&Token>,
-    trust: Option<tokio_tungstenite::Connector>,
+    tls: Option<tokio_tungstenite::Connector>,
 ) -> Result<WebSocketStream<MaybeTlsStream<S>>, ConnectError> {
-    let mut request = request(uri, encoding).map_err(|error| refusal(hub, error))?;
+    let mut request = request(url, encoding).map_err(|error| refusal(hub, error))?;
     if let Some(token) = token {
         let mut value = HeaderValue::from_str(&token.authorization()).map_err(|_| TokenError)?;
         value.set_sensitive(true);
@@ -135,14 +140,14 @@ pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Send + Unpin + 'static
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
-    tokio_tungstenite::client_async_tls_with_config(request, stream, Some(config), trust)
+    tokio_tungstenite::client_async_tls_with_config(request, stream, Some(config), tls)
         .await
         .map(|(socket, _)| socket)
         .map_err(|error| refusal(hub, error))
 }
 
-fn request(uri: &str, encoding: Encoding) -> Result<Request, tungstenite::Error> {
-    let mut request = uri.into_client_request()?;
+fn request(url: &str, encoding: Encoding) -> Result<Request, tungstenite::Error> {
+    let mut request = url.into_client_request()?;
     if let Some(protocol) = encoding.subprotocol() {
         let protocol = HeaderValue::from_static(protocol);
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
@@ -150,7 +155,7 @@ fn request(uri: &str, encoding: Encoding) -> Result<Request, tungstenite::Error>
     Ok(request)
 }
 
-/// The first line of an answer that people may read, and no more of it than that.
+/// Returns the first line of a response's body, cut to what people read; empty for markup.
 pub(crate) fn first_line(body: &[u8]) -> String {
     const CHARS_MAX: usize = 200;
     let text = String::from_utf8_lossy(body);
@@ -163,8 +168,8 @@ fn refusal(hub: &str, error: tungstenite::Error) -> ConnectError {
     let hub = hub.to_owned();
     match error {
         tungstenite::Error::Http(response) => {
-            let said = first_line(response.body().as_deref().unwrap_or_default());
-            ConnectError::Refused { hub, status: response.status().as_u16(), said }
+            let message = first_line(response.body().as_deref().unwrap_or_default());
+            ConnectError::Refused { hub, status: response.status().as_u16(), message }
         }
         tungstenite::Error::Io(source) => ConnectError::Unreachable { hub, source },
         other => ConnectError::NotAHub { hub, problem: other.to_string() },

@@ -1,4 +1,4 @@
-//! The task behind a client: moves bytes between socket and session, and waits.
+//! The task of a client: moves bytes between socket and session, keeps the time, and reconnects.
 
 mod outgoing;
 
@@ -6,46 +6,46 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tickwire_protocol::{Encoding, requested_delay};
+use tickwire_protocol::{Backoff, Encoding, requested_delay};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use self::outgoing::{Moved, Outgoing};
-use crate::connect::{Connector, Opened};
+use self::outgoing::{Exchanged, Outgoing};
+use crate::connect::{Connection, Connector};
 use crate::session::{Request, Session};
-use crate::{Backoff, Disconnect, Event};
+use crate::{Disconnect, Event};
 
-/// How long commands may stand still while the hub says nothing.
-const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// How long commands may be stuck while the hub sends nothing.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the hub may take to answer the goodbye.
-const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
+/// How long the hub may take to answer a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The task behind a client.
+/// The task of a client.
 ///
-/// It ends when the client has been dropped: then `requests` is closed.
+/// It ends when the client has been dropped, which closes `requests`.
 #[derive(Debug)]
 pub(crate) struct Driver<C> {
     pub(crate) connector: C,
     pub(crate) session: Session,
-    /// Reconnecting is off without one.
+    /// `None` turns reconnecting off.
     pub(crate) backoff: Option<Backoff>,
-    /// A connection this quiet is dead.
+    /// A connection that is silent for longer is given up.
     pub(crate) silence_max: Duration,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) events: mpsc::Sender<Vec<Event>>,
-    /// Events the application has no room for. While there are any, the socket is not read: that is
-    /// what pushes back on the hub.
+    /// Events that the application has no room for. While there are any, the socket is not read, which
+    /// makes the hub buffer.
     pub(crate) undelivered: Vec<Event>,
 }
 
-/// Why serving a connection ended.
-enum Served {
-    /// The client was dropped.
-    ByApplication,
-    Lost(Disconnect),
+/// Why a connection is no longer served.
+enum ServeEnd {
+    /// The application has dropped the client.
+    ClientDropped,
+    ConnectionLost(Disconnect),
 }
 
 type Socket<C> = WebSocketStream<<C as Connector>::Stream>;
@@ -56,90 +56,97 @@ fn now() -> Instant {
 }
 
 impl<C: Connector> Driver<C> {
-    /// Serves a connection and those that follow it.
-    pub(crate) async fn run(mut self, mut opened: Opened<C::Stream>) {
+    /// Serves a connection, and reconnects until the client is dropped or reconnecting is off.
+    pub(crate) async fn run(mut self, mut connection: Connection<C::Stream>) {
         loop {
-            let (Opened { mut socket, said }, began) = (opened, now());
-            let served = self.serve(&mut socket, said).await;
-            self.session.closed();
-            let reason = match served {
-                Served::ByApplication => return goodbye(socket).await,
-                Served::Lost(reason) => reason,
+            let Connection { mut socket, received } = connection;
+            let opened_at = now();
+            let end = self.serve(&mut socket, received).await;
+            self.session.on_close();
+            let reason = match end {
+                ServeEnd::ClientDropped => return close(socket).await,
+                ServeEnd::ConnectionLost(reason) => reason,
             };
             drop(socket);
             if let Some(backoff) = &mut self.backoff {
-                backoff.on_connection_lost(now() - began);
+                backoff.on_connection_lost(now() - opened_at);
             }
             match self.reconnect(reason).await {
-                Some(next) => opened = next,
+                Some(next) => connection = next,
                 None => return,
             }
         }
     }
 
-    /// Moves bytes until the connection ends or the client is dropped.
-    async fn serve(&mut self, socket: &mut Socket<C>, said: Vec<Message>) -> Served {
-        let mut outgoing = Outgoing::new(self.session.opened());
-        for message in said {
+    /// Moves bytes until the connection is lost or the client is dropped.
+    async fn serve(&mut self, socket: &mut Socket<C>, received: Vec<Message>) -> ServeEnd {
+        let mut outgoing = Outgoing::new(self.session.on_open());
+        for message in received {
             if let ControlFlow::Break(lost) =
-                take(&mut self.session, Some(Ok(message)), &mut self.undelivered)
+                handle_message(&mut self.session, Some(Ok(message)), &mut self.undelivered)
             {
-                return Served::Lost(lost);
+                return ServeEnd::ConnectionLost(lost);
             }
         }
-        let (mut heard, mut progressed) = (now(), now());
-        let silence = tokio::time::sleep_until(heard + self.silence_max);
-        let standstill = tokio::time::sleep_until(progressed + WRITE_WITHIN);
-        tokio::pin!(silence, standstill);
+        let mut last_read = now();
+        let mut last_write = last_read;
+        let silence = tokio::time::sleep_until(last_read + self.silence_max);
+        let stall = tokio::time::sleep_until(last_write + WRITE_TIMEOUT);
+        tokio::pin!(silence, stall);
         loop {
-            let listening = self.undelivered.is_empty();
+            let may_read = self.undelivered.is_empty();
             tokio::select! {
-                // After a pause of the whole process there are both messages and a silence.
+                // After a pause of the whole process, messages and a silence are ready together.
                 biased;
                 request = self.requests.recv(), if outgoing.is_empty() && self.session.has_room() => {
-                    let Some(request) = request else { return Served::ByApplication };
-                    outgoing = Outgoing::new(self.session.request(&request));
-                    progressed = now();
+                    let Some(request) = request else { return ServeEnd::ClientDropped };
+                    outgoing = Outgoing::new(self.session.on_request(&request));
+                    last_write = now();
                 }
-                // Requests wait for the commands before them, the end of the client does not.
-                () = self.events.closed(), if !outgoing.is_empty() => return Served::ByApplication,
-                room = self.events.reserve(), if !listening => {
-                    let Ok(room) = room else { return Served::ByApplication };
+                // Requests wait for the commands before them; the end of the client does not.
+                () = self.events.closed(), if !outgoing.is_empty() => return ServeEnd::ClientDropped,
+                room = self.events.reserve(), if !may_read => {
+                    let Ok(room) = room else { return ServeEnd::ClientDropped };
                     room.send(std::mem::take(&mut self.undelivered));
-                    // Nobody listened meanwhile, so the hub was not silent.
-                    heard = now();
+                    // The socket was not read meanwhile, so the hub was not silent.
+                    last_read = now();
                 }
-                moved = outgoing.exchange(socket, listening), if listening || !outgoing.is_empty() => match moved {
-                    Moved::Out(Ok(())) => progressed = now(),
-                    Moved::Out(Err(error)) => return Served::Lost(Disconnect::Lost(error.to_string())),
-                    Moved::In(message) => {
-                        heard = now();
-                        if let ControlFlow::Break(lost) = take(&mut self.session, message, &mut self.undelivered) {
-                            return Served::Lost(lost);
+                exchanged = outgoing.exchange(socket, may_read), if may_read || !outgoing.is_empty() => match exchanged {
+                    Exchanged::Written(Ok(())) => last_write = now(),
+                    Exchanged::Written(Err(error)) => {
+                        return ServeEnd::ConnectionLost(Disconnect::Lost(error.to_string()));
+                    }
+                    Exchanged::Read(message) => {
+                        last_read = now();
+                        if let ControlFlow::Break(lost) = handle_message(&mut self.session, message, &mut self.undelivered) {
+                            return ServeEnd::ConnectionLost(lost);
                         }
                     }
                 },
-                () = &mut standstill, if listening && !outgoing.is_empty() => {
-                    // A hub whose answers come will take the commands behind them, too.
-                    let limit = progressed.max(heard) + WRITE_WITHIN;
+                () = &mut stall, if may_read && !outgoing.is_empty() => {
+                    // A hub that answers earlier commands will accept the next ones, too.
+                    let limit = last_write.max(last_read) + WRITE_TIMEOUT;
                     if now() >= limit {
-                        return Served::Lost(Disconnect::Lost("the hub does not take commands".to_owned()));
+                        let reason = "the hub does not accept commands".to_owned();
+                        return ServeEnd::ConnectionLost(Disconnect::Lost(reason));
                     }
-                    standstill.as_mut().reset(limit);
+                    stall.as_mut().reset(limit);
                 }
-                () = &mut silence, if listening => {
-                    if now() >= heard + self.silence_max {
-                        return Served::Lost(Disconnect::Silent { after: self.silence_max });
+                () = &mut silence, if may_read => {
+                    if now() >= last_read + self.silence_max {
+                        let after = self.silence_max;
+                        return ServeEnd::ConnectionLost(Disconnect::Silent { after });
                     }
-                    // Moved here rather than with each message: a message must not cost a timer.
-                    silence.as_mut().reset(heard + self.silence_max);
+                    // The timer is moved here and not with each message, which would cost too much.
+                    silence.as_mut().reset(last_read + self.silence_max);
                 }
             }
         }
     }
 
-    /// Tries until there is a connection again; `None` if the client was dropped, or does not want one.
-    async fn reconnect(&mut self, mut reason: Disconnect) -> Option<Opened<C::Stream>> {
+    /// Tries to reconnect until it succeeds. Returns `None` if the client was dropped, or reconnecting is
+    /// off or cannot help.
+    async fn reconnect(&mut self, mut reason: Disconnect) -> Option<Connection<C::Stream>> {
         loop {
             let requested = match &reason {
                 Disconnect::Closed { reason, .. } => requested_delay(reason),
@@ -151,7 +158,7 @@ impl<C: Connector> Driver<C> {
             self.pause(retry_in).await?;
             tokio::select! {
                 connected = self.connector.connect() => match connected {
-                    Ok(opened) => return Some(opened),
+                    Ok(connection) => return Some(connection),
                     Err(error) => reason = Disconnect::Refused(error),
                 },
                 () = self.events.closed() => return None,
@@ -159,15 +166,15 @@ impl<C: Connector> Driver<C> {
         }
     }
 
-    /// Takes requests and delivers events until the delay is over and all are delivered; `None` if the
-    /// client was dropped or there is no next attempt.
+    /// Handles requests and delivers events until the delay is over and all events are delivered. Returns
+    /// `None` if the client was dropped or there is no delay, so no next attempt.
     async fn pause(&mut self, delay: Option<Duration>) -> Option<()> {
         let wake = tokio::time::sleep(delay.unwrap_or_default());
         tokio::pin!(wake);
         while !(wake.is_elapsed() && self.undelivered.is_empty()) {
             tokio::select! {
                 request = self.requests.recv() => {
-                    self.session.request(&request?);
+                    self.session.on_request(&request?);
                 }
                 room = self.events.reserve(), if !self.undelivered.is_empty() => {
                     room.ok()?.send(std::mem::take(&mut self.undelivered));
@@ -179,8 +186,8 @@ impl<C: Connector> Driver<C> {
     }
 }
 
-/// Takes what the socket gave; breaks with the reason if the connection has ended.
-fn take(
+/// Passes a message to the session. Breaks with the reason if the connection has ended.
+fn handle_message(
     session: &mut Session,
     message: Option<Result<Message, tungstenite::Error>>,
     events: &mut Vec<Event>,
@@ -199,24 +206,24 @@ fn take(
         Some(Ok(Message::Close(None))) | None => return closed(None, String::new()),
         Some(Err(error)) => return ControlFlow::Break(Disconnect::Lost(error.to_string())),
     };
-    match session.message(&bytes, encoding, events) {
+    match session.on_message(&bytes, encoding, events) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => ControlFlow::Break(Disconnect::Malformed(error)),
     }
 }
 
-/// Closes properly; a hub that does not answer is left.
-async fn goodbye<S>(mut socket: WebSocketStream<S>)
+/// Closes a connection with a close frame, and drops it if the hub does not answer in time.
+async fn close<S>(mut socket: WebSocketStream<S>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    let polite = async {
+    let closing = async {
         if socket.close(None).await.is_ok() {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    // Both ways of ending are the end.
-    let _ = tokio::time::timeout(GOODBYE_WITHIN, polite).await;
+    // The connection ends in either case.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
 }
 
 #[cfg(test)]

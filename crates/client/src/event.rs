@@ -1,4 +1,4 @@
-//! What a client tells its application.
+//! Events of a client.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use tickwire_protocol::{
 
 use crate::{ConnectError, Position};
 
-/// A symbol of a channel; the feed is that of the client.
+/// A topic: one symbol in one channel of the client's feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Topic {
-    /// Which instrument.
+    /// The symbol.
     pub symbol: Symbol,
-    /// Which kind of tick.
+    /// The channel.
     pub channel: Channel,
 }
 
 impl Topic {
-    /// The topic of a tick.
+    /// Returns the topic of a tick.
     #[must_use]
     pub const fn of(tick: &Tick) -> Self {
         Self { symbol: tick.symbol, channel: tick.channel() }
@@ -28,13 +28,13 @@ impl Topic {
 }
 
 impl fmt::Display for Topic {
-    /// `AAPL trades`
+    /// Writes symbol and channel: `AAPL trades`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.symbol, self.channel)
     }
 }
 
-/// What a [`Client`](crate::Client) tells its application, in the order in which it happened.
+/// An event of a [`Client`](crate::Client). Events are in the order in which they happened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -42,137 +42,143 @@ pub enum Event {
     Tick {
         /// The tick.
         tick: Tick,
-        /// Whether this is a last value sent at the start of a subscription, not news.
+        /// Whether the tick is a last value from a snapshot, not a new tick.
         snapshot: bool,
     },
-    /// Ticks of a topic did not come and will not: numbers `from` to `to`, both included. Told once,
-    /// before what comes next of that topic; live, where names resume, and where a catch-up was slower
-    /// than the hub's history is long. Where a snapshot shows the gap, its tick is number `to`. What
-    /// delivery `latest` leaves out is no gap.
+    /// Ticks of a topic were missed and will not be delivered: the numbers `from` to `to`, both included.
+    ///
+    /// A gap is reported once, before the next tick of its topic. It occurs while ticks are live, after a
+    /// resume, and if a catch-up is slower than the hub's history is long. If a snapshot reveals the gap,
+    /// its tick has the number `to`. Ticks that delivery `latest` leaves out are no gap.
     Gap {
-        /// Of which topic.
+        /// The topic.
         topic: Topic,
-        /// First number that is missing; `None`: nobody knows, since none has come before.
+        /// Number of the first missing tick; `None` if it is unknown, since no tick was received before.
         from: Option<Seq>,
-        /// Last number that is missing; `None`: nobody knows, as in another epoch.
+        /// Number of the last missing tick; `None` if it is unknown, as after a change of the epoch.
         to: Option<Seq>,
     },
-    /// Everything that is delivered [`Delivery::Every`] has come up to here: what an application keeps
-    /// that is to continue here after its own restart, with [`Client::resume`](crate::Client::resume). Comes behind
-    /// the ticks of each message, once the first subscribe is answered, and now and then while nothing
-    /// ticks; never before a gap that lies before it. After [`Event::Lagged`] it comes again when every
-    /// name that lagged is delivered every again, or has left.
+    /// All ticks of the names with [`Delivery::Every`] have been delivered up to this position.
+    ///
+    /// An application that stores the position can continue after it in its next run, with
+    /// [`Client::resume`](crate::Client::resume). Positions follow the ticks of each message once the
+    /// first subscribe is answered, and are reported from time to time while no ticks arrive. Gaps before
+    /// a position are reported before it. After [`Event::Lagged`] there are no positions until all names
+    /// that lagged are delivered `every` again or were unsubscribed.
     Position(Position),
-    /// The session lagged, and the hub says that these ticks of a topic will not come; once per topic.
-    /// All names of the connection are delivered [`Delivery::Latest`] from here on. After
-    /// [`Client::subscribe`](crate::Client::subscribe) they are delivered every again; so they are after a reconnect.
+    /// The session lagged: the hub has dropped these ticks of a topic. Reported once for each topic.
+    ///
+    /// From here on all names of the connection are delivered [`Delivery::Latest`].
+    /// [`Client::subscribe`](crate::Client::subscribe) makes them `every` again, and so does a reconnect.
     Lagged {
-        /// Of which topic.
+        /// The topic.
         topic: Topic,
-        /// First number that will not come; `None`: nobody knows.
+        /// Number of the first dropped tick; `None` if it is unknown.
         from: Option<Seq>,
-        /// Last number that will not come; `None`: nobody knows.
+        /// Number of the last dropped tick; `None` if it is unknown.
         to: Option<Seq>,
     },
-    /// The hub sent a live tick that it had sent before, or an older one. The tick is not
-    /// delivered; this is a fault of the hub.
+    /// The hub sent a live tick again, or an older one, which is a bug of the hub. The tick is not
+    /// delivered.
     OutOfOrder {
-        /// Of which topic.
+        /// The topic.
         topic: Topic,
-        /// The number that came.
+        /// Number of the tick.
         seq: Seq,
-        /// The number that should have come; in delivery `latest`, the smallest that may.
+        /// The expected number; with delivery `latest`, the smallest that is allowed.
         expected: Seq,
     },
-    /// The hub has answered; also after every reconnect.
+    /// The hub has accepted the connection. Also reported after every reconnect.
     Connected {
-        /// The life of the hub.
+        /// The epoch of the hub, within which sequence numbers are valid.
         epoch: String,
-        /// Whether it is another one than before: all topics are numbered anew, and how many ticks
-        /// were missed nobody knows. False at the first connect.
-        anew: bool,
+        /// Whether the epoch differs from the one before: the hub lost its history, all topics are
+        /// numbered from the start, and the number of missed ticks is unknown. False for the first
+        /// connection.
+        new_epoch: bool,
     },
-    /// The connection is lost, or an attempt to get it back failed.
+    /// The connection was lost, or an attempt to reconnect failed.
     Disconnected {
-        /// Why.
+        /// The reason.
         reason: Disconnect,
-        /// When the next attempt starts; `None` if reconnecting is off or cannot help, and the stream
-        /// ends.
+        /// Time until the next attempt; `None` if reconnecting is off or cannot help. The stream ends
+        /// then.
         retry_in: Option<Duration>,
     },
-    /// The hub has done what a subscribe or unsubscribe asked for.
+    /// The hub has carried out a subscribe or an unsubscribe.
     Subscribed {
-        /// What [`Client::subscribe`](crate::Client::subscribe) returned; `None` when the client asked by itself after
-        /// a reconnect.
+        /// The number that [`Client::subscribe`](crate::Client::subscribe) returned; `None` if the client
+        /// subscribed by itself after a reconnect.
         id: Option<u64>,
-        /// The names the command changed.
+        /// The names that the command changed.
         names: Box<SubscriptionSet>,
-        /// How many names the session has now, by channel.
+        /// Number of names of the session in each channel.
         total: PerChannel<u64>,
-        /// How the names are delivered that a subscribe changed.
+        /// How the names of a subscribe are delivered.
         delivery: Delivery,
-        /// How the names continue that resumed, after a reconnect or by
-        /// [`Client::resume`](crate::Client::resume). What is missing is told by [`Event::Gap`]s behind this.
+        /// For names that were resumed, after a reconnect or by
+        /// [`Client::resume`](crate::Client::resume): which of the missed ticks follow. [`Event::Gap`]s
+        /// after this event report the others.
         resumed: Option<ResumeOutcome>,
-        /// Of a replay, the time at which it really begins: later than asked for where the hub's history
-        /// is shorter.
+        /// For a replay, the time at which it starts, which is later than requested if the hub's history
+        /// is too short.
         from: Option<UnixNanos>,
     },
-    /// How the feed is; after every connect and on change.
+    /// The state of the feed. Reported after every connect and when it changes.
     Feed {
-        /// Which feed.
+        /// The feed.
         feed: Feed,
-        /// How it is.
+        /// Its state.
         state: FeedState,
-        /// Since when.
+        /// Since when it has this state.
         since: UnixNanos,
-        /// Ticks that its publishers had to drop at the source, since the hub was started.
+        /// Number of ticks that its publishers have dropped at the source since the hub was started.
         lost: u64,
     },
-    /// The hub refused something, or is about to end the session.
+    /// The hub rejected a command, or is about to end the session.
     Error {
-        /// What kind of fault.
+        /// The kind of error.
         code: ErrorCode,
-        /// What exactly was wrong, for people.
+        /// The details, for people.
         detail: Option<String>,
-        /// The command it answers: what [`Client::subscribe`](crate::Client::subscribe) returned. Its
-        /// names are not asked for again.
+        /// The number that [`Client::subscribe`](crate::Client::subscribe) returned, if the error answers
+        /// that command. The client does not subscribe to its names again.
         id: Option<u64>,
     },
 }
 
-/// Why a connection ended.
+/// Why a connection ended, or an attempt to reconnect failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Disconnect {
-    /// The hub closed it.
+    /// The hub closed the connection.
     #[error("closed by the hub{}", close_text(*.code, .reason))]
     Closed {
-        /// WebSocket close code; `None` if the hub gave none.
+        /// The WebSocket close code, if there is one.
         code: Option<u16>,
-        /// The hub's words, perhaps empty.
+        /// The reason of the close frame; may be empty.
         reason: String,
     },
-    /// It broke.
+    /// The connection broke.
     #[error("connection lost: {0}")]
     Lost(String),
-    /// Nothing was heard for 2.5 heartbeats.
-    #[error("nothing heard from the hub for {after:?}")]
+    /// The hub was silent for 2.5 times the heartbeat interval.
+    #[error("no message from the hub for {after:?}")]
     Silent {
-        /// How long.
+        /// How long the hub was silent.
         after: Duration,
     },
-    /// The hub sent something that cannot be understood.
+    /// The hub sent a message that cannot be decoded.
     #[error("message from the hub not understood: {0}")]
     Malformed(DecodeError),
-    /// An attempt to get it back failed.
-    #[error("{}", chain(.0))]
+    /// An attempt to reconnect failed.
+    #[error("{}", with_source(.0))]
     Refused(ConnectError),
 }
 
 impl Disconnect {
-    /// Whether trying again with the same settings cannot help: the hub wants another key, or a newer
-    /// session of the key has the place, and would have to give it up again.
+    /// Returns whether another attempt with the same settings cannot help: the hub requires another key,
+    /// or a newer session has replaced this one and would be replaced in turn.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
@@ -194,8 +200,8 @@ fn close_text(code: Option<u16>, reason: &str) -> String {
     }
 }
 
-/// An event has no `source()` to walk for most readers, so the cause stands in the text.
-fn chain(error: &ConnectError) -> String {
+/// Formats an error with its source: applications print events without walking their sources.
+fn with_source(error: &ConnectError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),

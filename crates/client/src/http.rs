@@ -43,6 +43,18 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// Why a [`Get`] has no response.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GetError {
+    /// The hub cannot be reached, does not answer in time, or is not trusted.
+    #[error("the request failed")]
+    Io(#[from] io::Error),
+    /// The answer is not HTTP.
+    #[error("the answer is not HTTP")]
+    NotHttp,
+}
+
 /// The longest response head to accept, in bytes.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
@@ -51,9 +63,8 @@ impl Get<'_> {
     /// query; the address's prefix is put before it. Blocks.
     ///
     /// # Errors
-    /// If the hub cannot be reached or does not answer in time. The kind is
-    /// [`InvalidData`](io::ErrorKind::InvalidData) if the answer is not HTTP.
-    pub fn send(&self, hub: &HubUrl, path: &str) -> io::Result<Response> {
+    /// Fails if the hub cannot be reached, does not answer in time, or answers with anything but HTTP.
+    pub fn send(&self, hub: &HubUrl, path: &str) -> Result<Response, GetError> {
         let stream = connect(&hub.socket_address(), self.timeout)?;
         stream.set_read_timeout(Some(self.timeout))?;
         stream.set_write_timeout(Some(self.timeout))?;
@@ -67,10 +78,7 @@ impl Get<'_> {
 
     /// HTTP/1.0 ends the response with the connection and never sends it in chunks.
     fn request(&self, hub: &HubUrl, path: &str) -> String {
-        let authorization = self
-            .token
-            .map(|token| format!("Authorization: {}\r\n", token.authorization()))
-            .unwrap_or_default();
+        let authorization = self.token.map(Token::header_line).unwrap_or_default();
         format!(
             "GET {} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\n{authorization}\r\n",
             hub.path(path),
@@ -78,18 +86,17 @@ impl Get<'_> {
         )
     }
 
-    fn exchange(&self, mut stream: impl Read + Write, request: &str) -> io::Result<Response> {
+    fn exchange(&self, mut stream: impl Read + Write, request: &str) -> Result<Response, GetError> {
         stream.write_all(request.as_bytes())?;
         stream.flush()?;
         let mut bytes = Vec::new();
         let bytes_max = HEAD_BYTES_MAX + self.body_bytes_max;
         match stream.take(bytes_max as u64).read_to_end(&mut bytes) {
-            // Many servers end the connection without the goodbye of TLS.
+            // Many servers end the connection without the closing alert of TLS.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !bytes.is_empty() => {}
             read => drop(read?),
         }
-        let mut response = parse(&bytes)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))?;
+        let mut response = parse(&bytes).ok_or(GetError::NotHttp)?;
         response.body.truncate(self.body_bytes_max);
         Ok(response)
     }

@@ -1,24 +1,26 @@
-//! A load generator: thousands of subscribers from one process, at low cost.
+//! A load generator: thousands of subscribers in one process, at low cost.
 //!
-//! Each thread runs one epoll loop over its share of the connections. Frames are read where the kernel
-//! put them, ticks are walked rather than decoded: their symbol, number and event time are read, the
-//! rest is passed over. Every tick of every connection is checked against the number before it, and its
-//! latency, from its event time, goes into a histogram. In delivery latest numbers may jump but not repeat,
-//! and the latency of a tick is the age of the value.
+//! [`run`] carries out a [`Plan`] and returns a [`Report`]. Each thread runs one epoll loop over its
+//! share of the connections. Frames are read where the kernel put them, and ticks are scanned instead
+//! of decoded: only symbol, sequence number and event time are read. Every tick of every connection is
+//! checked against the number before it, and its latency, measured from the event time, goes into a
+//! histogram. With delivery `latest`, numbers may jump but not repeat, and the latency of a tick is the
+//! age of its value.
 //!
 //! ```no_run
 //! use std::sync::atomic::AtomicBool;
 //! use std::time::Duration;
-//! use tickwire_client::load::{Plan, numbered, run};
+//! use tickwire_client::load::{Plan, numbered_symbols, run};
 //! use tickwire_client::{Channel, Delivery, Feed};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let plan = Plan {
-//!     hub: "ws://127.0.0.1:8080".parse()?,
+//!     hub: "http://127.0.0.1:8080".parse()?,
 //!     feed: Feed::default(),
 //!     token: None,
+//!     tls: None,
 //!     connections: 1000,
-//!     symbols: numbered("SYM", 500)?,
+//!     symbols: numbered_symbols("SYM", 500)?,
 //!     per_connection: 50,
 //!     channels: vec![Channel::Trades],
 //!     delivery: Delivery::Every,
@@ -34,62 +36,62 @@
 //! # }
 //! ```
 
-mod collect;
-mod files;
+mod counters;
 mod frame;
 mod handshake;
-mod peer;
+mod open_files;
 mod plan;
 mod plot;
 mod report;
+mod run;
 mod skew;
+mod subscriber;
 mod symbols;
-mod tally;
-mod topics;
-mod walk;
+mod tick_scanner;
+mod topic_layout;
 mod worker;
 
 use std::io;
 
-use crate::HubUrl;
-
-pub use collect::{Phase, Progress, run};
-pub use files::{FilesError, allow_files};
-pub use plan::{Plan, numbered};
+pub use open_files::{OpenFilesError, allow_connections};
+pub use plan::{Plan, numbered_symbols};
 pub use plot::svg;
-pub use report::{Connections, Percentile, Report, Second, Spread};
-pub use symbols::{Listed, SymbolsError, list_symbols};
+pub use report::{Connections, Distribution, Percentile, Report, Second};
+pub use run::{Phase, Progress, run};
+pub use symbols::{ListedSymbols, SymbolsError, list_symbols};
 
-/// Why a load test has no result.
+/// Why a load test has no report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The hub's address leads nowhere.
+    /// The hub's host name cannot be resolved.
     #[error("cannot resolve the hub's address {hub}")]
     Unreachable {
         /// Host and port.
         hub: String,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The hub's address asks for TLS.
-    #[error("the load generator speaks no TLS: expected a hub at ws://, given {hub}")]
-    Encrypted {
-        /// The address.
-        hub: HubUrl,
+    /// The hub's address asks for TLS, which cannot be set up.
+    #[error("cannot speak TLS with the hub at {hub}")]
+    Tls {
+        /// Host and port.
+        hub: String,
+        /// What is missing or wrong.
+        source: io::Error,
     },
-    /// Not one connection opened.
+    /// Every connection was refused.
     #[error("none of {connections} connections opened: {causes}")]
     NothingOpened {
-        /// How many were tried.
+        /// How many connections were tried.
         connections: usize,
-        /// Causes with their counts.
+        /// The causes and how often each occurred.
         causes: String,
     },
-    /// The system refused what the event loop needs.
+    /// The operating system refused something that the event loop needs.
     #[error("the event loop failed")]
     System(#[source] io::Error),
-    /// A thread panicked, which is a fault of the load generator.
+    /// A thread panicked, which is a bug of the load generator.
     #[error("a thread of the load generator panicked")]
     Panicked,
 }

@@ -1,4 +1,8 @@
-//! The client's side of the conversation, without a socket: messages in, events and commands out.
+//! The client's side of the protocol, without a socket: messages in, events and commands out.
+//!
+//! A [`Session`] outlives its connections. The driver calls [`Session::on_open`] with each new
+//! connection, [`Session::on_message`] with what it receives, [`Session::on_request`] with what the
+//! application asks for, and [`Session::on_close`] when the connection is lost.
 
 mod answers;
 mod commands;
@@ -10,43 +14,45 @@ use tickwire_protocol::{
     decode_message,
 };
 
-use self::answers::{Answer, Lag};
-use self::commands::Unanswered;
+use self::answers::{Answer, LagRecovery};
+use self::commands::PendingCommand;
 pub(crate) use self::commands::{COMMAND_BYTES_MAX, Change, Request, command_bytes};
-use crate::position::Progress;
-use crate::sequence::{Seen, Sequence};
-use crate::wanted::{Start, Wanted};
-use crate::{Event, Topic};
+use crate::progress::Progress;
+use crate::sequence::{SeqCheck, SequenceTracker};
+use crate::subscriptions::{DesiredSubscriptions, Start};
+use crate::{Event, Position, Topic};
 
-/// Most commands the hub has not answered; more wait with the application.
-const UNANSWERED_MAX: usize = 1024;
+/// The most commands without an answer; further requests wait in the application's queue.
+const PENDING_MAX: usize = 1024;
 
-/// Everything that outlives a connection, and where the conversation on this one stands.
+/// What outlives a connection, and the state of the protocol on the present one.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
-    /// Whether last values come first; `None` leaves it to the hub.
+    /// Whether a subscribe starts with a snapshot; `None` leaves it to the hub.
     snapshot: Option<bool>,
-    /// What becomes of the session when it lags; `None` leaves it to the hub.
+    /// What happens when the session lags; `None` leaves it to the hub.
     on_lag: Option<OnLag>,
-    /// What the application asked for: the same again on the next connection.
-    wanted: Wanted,
-    /// What the hub has acknowledged on this connection, and how it delivers it now.
-    granted: Wanted,
-    /// Whether all of `granted` is latest because the session lagged, so that a thousand gaps in a row
-    /// do not look at all names each.
-    degraded: bool,
-    lag: Option<Lag>,
-    /// Names that were answered with another epoch: what they miss is being told. They have not begun
-    /// until a position comes.
-    beginning: Vec<SubscriptionSet>,
-    sequence: Sequence,
+    /// What the application has asked for; every connection subscribes to it.
+    desired: DesiredSubscriptions,
+    /// What the hub has acknowledged on this connection, with the present delivery.
+    acknowledged: DesiredSubscriptions,
+    /// Whether all of `acknowledged` has been downgraded to `latest`, so that a thousand gaps in a row
+    /// do not visit all names each.
+    is_downgraded: bool,
+    /// `Some` while the session keeps its position because it lagged.
+    lag: Option<LagRecovery>,
+    /// Names that were answered with a new epoch and whose gaps follow. They start with the next
+    /// position.
+    awaiting_gaps: Vec<SubscriptionSet>,
+    sequence: SequenceTracker,
     progress: Progress,
     /// Whether there is a connection to send commands on.
-    open: bool,
-    /// Whether the ticks that come are last values.
+    is_open: bool,
+    /// Whether received ticks belong to a snapshot.
     in_snapshot: bool,
     /// Commands without an answer, oldest first. Invariant: empty while not open.
-    unanswered: VecDeque<Unanswered>,
+    pending: VecDeque<PendingCommand>,
+    /// Number of commands sent so far.
     sent: u64,
 }
 
@@ -55,59 +61,61 @@ impl Session {
         Self { snapshot, on_lag, ..Self::default() }
     }
 
-    /// Whether another request may come; while not, the driver leaves them in the queue.
+    /// Returns whether another request can be handled. Otherwise the driver leaves it in the queue.
     pub(crate) fn has_room(&self) -> bool {
-        self.unanswered.len() < UNANSWERED_MAX
+        self.pending.len() < PENDING_MAX
     }
 
-    /// A connection is there. Returns the commands to send: everything wanted, again.
-    pub(crate) fn opened(&mut self) -> Vec<String> {
-        self.open = true;
+    /// Handles a new connection. Returns the commands to send, which subscribe to everything again.
+    pub(crate) fn on_open(&mut self) -> Vec<String> {
+        self.is_open = true;
         self.in_snapshot = false;
-        // What was unsubscribed meanwhile may come back later; it has no past then.
-        self.sequence.hold(|topic| self.wanted.covers(topic));
+        // A topic that was unsubscribed meanwhile and is subscribed to later starts without a past.
+        self.sequence.on_reconnect(|topic| self.desired.covers(topic));
         let mut commands = Vec::new();
-        for group in self.wanted.groups() {
-            let change = Change::Subscribe(group.how);
-            for names in change.pieces(&group.names) {
+        for group in self.desired.groups() {
+            let change = Change::Subscribe(group.options);
+            for names in change.split(&group.names) {
                 commands.push(self.command(&change, None, names, Vec::new()));
             }
         }
         commands
     }
 
-    /// The connection is gone.
-    pub(crate) fn closed(&mut self) {
-        self.open = false;
-        self.unanswered.clear();
-        (self.granted, self.degraded, self.lag) = (Wanted::default(), false, None);
-        self.beginning.clear();
+    /// Handles the loss of the connection.
+    pub(crate) fn on_close(&mut self) {
+        self.is_open = false;
+        self.pending.clear();
+        self.acknowledged = DesiredSubscriptions::default();
+        self.is_downgraded = false;
+        self.lag = None;
+        self.awaiting_gaps.clear();
     }
 
-    /// Takes a request. Returns the commands to send now; without a connection there are none, and the
-    /// names are asked for with the next one.
-    pub(crate) fn request(&mut self, request: &Request) -> Vec<String> {
+    /// Handles a request. Returns the commands to send now. Without a connection there are none, and
+    /// the next connection subscribes to the names.
+    pub(crate) fn on_request(&mut self, request: &Request) -> Vec<String> {
         let mut commands = Vec::new();
-        for names in request.change.pieces(&request.names) {
+        for names in request.change.split(&request.names) {
             let changed = match &request.change {
-                Change::Subscribe(how) => self.wanted.add(&names, how),
+                Change::Subscribe(options) => self.desired.add(&names, options),
                 Change::Unsubscribe => {
-                    self.wanted.remove(&names);
+                    self.desired.remove(&names);
                     Vec::new()
                 }
             };
-            if self.open {
+            if self.is_open {
                 commands.push(self.command(&request.change, Some(request.id), names, changed));
             }
         }
         commands
     }
 
-    /// A message from the hub; what it says is appended to `events`.
+    /// Handles a message of the hub and appends the resulting events.
     ///
     /// # Errors
-    /// If it cannot be understood. Nothing of it has been taken then.
-    pub(crate) fn message(
+    /// Fails if the message cannot be decoded. The session has not changed then.
+    pub(crate) fn on_message(
         &mut self,
         bytes: &[u8],
         encoding: Encoding,
@@ -117,31 +125,31 @@ impl Session {
         events.reserve(elements.len());
         for element in elements {
             match element {
-                Element::Tick(tick) => self.tick(tick, events),
-                Element::Control(control) => self.control(control, events),
+                Element::Tick(tick) => self.on_tick(tick, events),
+                Element::Control(control) => self.on_control(control, events),
             }
         }
         Ok(())
     }
 
-    fn tick(&mut self, tick: Tick, events: &mut Vec<Event>) {
+    fn on_tick(&mut self, tick: Tick, events: &mut Vec<Event>) {
         let (topic, seq) = (Topic::of(&tick), tick.seq.0);
         let snapshot = self.in_snapshot;
-        let seen = if snapshot {
-            self.sequence.snapshot(topic, seq)
+        let check = if snapshot {
+            self.sequence.check_snapshot(topic, seq)
         } else {
-            self.sequence.live(topic, seq)
+            self.sequence.check_live(topic, seq)
         };
-        match seen {
-            Seen::InOrder => {}
-            // Asked only where numbers jump, which they rarely do in delivery every.
-            Seen::Gap { .. } if self.is_latest(&topic) => {}
-            Seen::Gap { from, to } => {
+        match check {
+            SeqCheck::InOrder => {}
+            // Looked up only if numbers jump, which is rare with delivery `every`.
+            SeqCheck::Gap { .. } if self.is_latest(&topic) => {}
+            SeqCheck::Gap { from, to } => {
                 let (from, to) = (Some(Seq(from)), Some(Seq(to)));
                 events.push(Event::Gap { topic, from, to });
             }
-            Seen::Known => return,
-            Seen::Stale { expected } => {
+            SeqCheck::Repeated => return,
+            SeqCheck::OutOfOrder { expected } => {
                 events.push(Event::OutOfOrder { topic, seq: tick.seq, expected: Seq(expected) });
                 return;
             }
@@ -149,43 +157,37 @@ impl Session {
         events.push(Event::Tick { tick, snapshot });
     }
 
-    fn control(&mut self, control: Control, events: &mut Vec<Event>) {
+    fn on_control(&mut self, control: Control, events: &mut Vec<Event>) {
         match control {
             Control::Connected { epoch } => {
                 let epoch = epoch.unwrap_or_default();
                 let before = self.progress.position();
-                let anew = self.progress.connected(&epoch);
-                if anew {
+                let new_epoch = self.progress.set_epoch(&epoch);
+                if new_epoch {
                     self.sequence.clear();
-                    self.wanted.interrupt(&before.map_or(Start::Now, Start::Behind));
+                    self.desired.restart_from(&before.map_or(Start::Now, Start::After));
                 }
-                events.push(Event::Connected { epoch, anew });
+                events.push(Event::Connected { epoch, new_epoch });
             }
             Control::Subscription { id, names, total, delivery, pos, resumed, from, .. } => {
-                let answered = self.answered(id);
+                let command = self.take_pending(id);
                 let answer = Answer { delivery, pos, resumed };
                 let position =
-                    answered.as_ref().and_then(|command| self.grant(command, &names, answer));
-                let id = answered.and_then(|command| command.request);
+                    command.as_ref().and_then(|command| self.on_answer(command, &names, answer));
+                let id = command.and_then(|command| command.request);
                 events.push(Event::Subscribed { id, names, total, delivery, resumed, from });
                 events.extend(position.map(Event::Position));
             }
             Control::Position { pos } | Control::Heartbeat { pos: Some(pos), .. } => {
-                let known = self.is_answered() && self.lag.is_none();
-                if known {
-                    for names in std::mem::take(&mut self.beginning) {
-                        self.wanted.begin(&names);
-                    }
-                }
-                events.extend(self.progress.told(pos, known).map(Event::Position));
+                events.extend(self.on_position(pos).map(Event::Position));
             }
             Control::Gap { channel, symbol, from, to, lagged } => {
-                events.extend(self.gap(Topic { symbol, channel }, from, to, lagged));
+                events.extend(self.on_gap(Topic { symbol, channel }, from, to, lagged));
             }
             Control::Snapshot { .. } => self.in_snapshot = true,
             Control::Live => self.in_snapshot = false,
             Control::Error { code, detail, id } => {
-                let id = id.and_then(|id| self.refused(id));
+                let id = id.and_then(|id| self.on_rejected(id));
                 events.push(Event::Error { code, detail, id });
             }
             Control::Feed { feed, state, since, lost } => {
@@ -200,14 +202,25 @@ impl Session {
         }
     }
 
-    /// Whether the hub may leave out ticks of a topic.
+    /// Returns whether the hub may leave out ticks of a topic.
     fn is_latest(&self, topic: &Topic) -> bool {
-        matches!(self.granted.delivery(topic), Some(Delivery::Latest { .. }))
+        matches!(self.acknowledged.delivery(topic), Some(Delivery::Latest { .. }))
     }
 
-    /// The hub names ticks that will not come. Those before them have come, so what is missing
-    /// begins behind the last number seen, whatever the hub says.
-    fn gap(
+    /// Handles a position that the hub reports. Returns the position to report to the application.
+    fn on_position(&mut self, pos: u64) -> Option<Position> {
+        let covers_all = self.past_is_answered() && self.lag.is_none();
+        if covers_all {
+            for names in std::mem::take(&mut self.awaiting_gaps) {
+                self.desired.mark_started(&names);
+            }
+        }
+        self.progress.advance(pos, covers_all)
+    }
+
+    /// Handles a gap that the hub announces. The ticks before it have been received, so the gap begins
+    /// after the last number of its topic, whatever the hub says.
+    fn on_gap(
         &mut self,
         topic: Topic,
         from: Option<u64>,
@@ -216,18 +229,18 @@ impl Session {
     ) -> Option<Event> {
         let last = self.sequence.last(&topic);
         let from = last.map(|last| last.saturating_add(1)).or(from);
-        let is_news = to.is_none() || to > last;
+        let is_new = to.is_none() || to > last;
         match to {
-            Some(to) => self.sequence.skip(topic, to),
+            Some(to) => self.sequence.skip_to(topic, to),
             None => self.sequence.forget(&topic),
         }
         let (from, to) = (from.map(Seq), to.map(Seq));
         if !lagged {
-            return is_news.then_some(Event::Gap { topic, from, to });
+            return is_new.then_some(Event::Gap { topic, from, to });
         }
-        if !std::mem::replace(&mut self.degraded, true) {
-            self.granted.degrade();
-            self.lag = Some(Lag::default());
+        if !std::mem::replace(&mut self.is_downgraded, true) {
+            self.acknowledged.downgrade_to_latest();
+            self.lag = Some(LagRecovery::default());
         }
         Some(Event::Lagged { topic, from, to })
     }

@@ -9,10 +9,10 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::HubUrl;
 
-/// Returns the settings that trust the certificate authorities of this system.
+/// Returns TLS settings that trust the certificate authorities of this system.
 ///
 /// # Errors
-/// If the system has no authority that can be used.
+/// Fails if the system has no usable authority.
 pub(crate) fn system_trust() -> io::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
@@ -28,16 +28,16 @@ pub(crate) fn system_trust() -> io::Result<Arc<ClientConfig>> {
 /// Returns the name that the hub's certificate must bear.
 ///
 /// # Errors
-/// If the host is neither a DNS name nor an IP address.
+/// Fails if the host is neither a DNS name nor an IP address.
 pub(crate) fn server_name(hub: &HubUrl) -> io::Result<ServerName<'static>> {
     ServerName::try_from(hub.host().to_owned())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-/// Speaks TLS over a blocking connection. The handshake happens with the first read or write.
+/// Returns a TLS stream over a blocking connection. The handshake happens with the first read or write.
 ///
 /// # Errors
-/// If the host cannot be the name of a certificate, or the settings do not work.
+/// Fails if the host cannot be the name in a certificate, or the settings are not usable.
 pub(crate) fn over(
     stream: TcpStream,
     hub: &HubUrl,

@@ -1,9 +1,10 @@
-//! What a client shows to be let in.
+//! The key that a client authenticates with.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What a client shows to be let in: the id and the secret of a key as `ID:SECRET`.
+/// The key that a client authenticates with: its id and its secret, as `ID:SECRET`. `Debug` does not
+/// show it.
 ///
 /// ```
 /// use tickwire_client::Token;
@@ -16,15 +17,20 @@ use std::str::FromStr;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
-/// A text that cannot be sent as a [`Token`]. It does not tell the text.
+/// Why a text cannot be sent as a [`Token`]. The message does not contain the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the token cannot be sent: expected visible ASCII characters, ID:SECRET")]
 pub struct TokenError;
 
 impl Token {
-    /// The value of the header `Authorization`.
+    /// Returns the value of the header `Authorization`.
     pub(crate) fn authorization(&self) -> String {
         format!("Bearer {}", self.0)
+    }
+
+    /// Returns the whole line of the header `Authorization`, for requests that are written by hand.
+    pub(crate) fn header_line(&self) -> String {
+        format!("Authorization: {}\r\n", self.authorization())
     }
 }
 
@@ -32,8 +38,8 @@ impl FromStr for Token {
     type Err = TokenError;
 
     fn from_str(text: &str) -> Result<Self, TokenError> {
-        let sendable = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if sendable { Ok(Self(text.to_owned())) } else { Err(TokenError) }
+        let is_sendable = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_sendable { Ok(Self(text.to_owned())) } else { Err(TokenError) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Delivery of only the newest ticks, against a hub whose every word is known.
+//! Delivery `latest` and lagging sessions.
 
 #![expect(clippy::unwrap_used, reason = "part of tests")]
 
@@ -20,58 +20,58 @@ async fn connected(hub: &FakeHub) -> (Client, Session) {
     (client.unwrap(), session)
 }
 
-/// The next events about ticks, as far as `wanted` goes.
-async fn events(client: &mut Client, wanted: usize) -> Vec<String> {
-    let mut spelled = Vec::new();
-    while spelled.len() < wanted {
+/// Returns the next `count` events about ticks, as texts.
+async fn events(client: &mut Client, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    while texts.len() < count {
         match client.next().await.unwrap() {
-            Event::Tick { tick, .. } => spelled.push(tick.seq.0.to_string()),
+            Event::Tick { tick, .. } => texts.push(tick.seq.0.to_string()),
             Event::Gap { from, to, .. } => {
-                spelled.push(format!("gap {}-{}", from.unwrap().0, to.unwrap().0));
+                texts.push(format!("gap {}-{}", from.unwrap().0, to.unwrap().0));
             }
             Event::Lagged { from, to, .. } => {
-                spelled.push(format!("lagged {}-{}", from.unwrap().0, to.unwrap().0));
+                texts.push(format!("lagged {}-{}", from.unwrap().0, to.unwrap().0));
             }
-            Event::OutOfOrder { seq, .. } => spelled.push(format!("again {}", seq.0)),
+            Event::OutOfOrder { seq, .. } => texts.push(format!("out of order {}", seq.0)),
             _ => {}
         }
     }
-    spelled
+    texts
 }
 
 #[tokio::test]
-async fn latest_is_asked_for_with_its_rate_and_again_after_a_cut() {
+async fn reconnect_restores_delivery_latest_with_its_rate() {
     let hub = FakeHub::start().await;
     let (mut client, mut session) = connected(&hub).await;
     let latest = Delivery::Latest { max_rate: Some(MaxRate::per_second(2.5).unwrap()) };
-    let wanted = names(&[Channel::Trades], ["A"]).unwrap();
-    client.subscribe_as(wanted.clone(), latest).await.unwrap();
+    let trades = names(&[Channel::Trades], ["A"]).unwrap();
+    client.subscribe_as(trades.clone(), latest).await.unwrap();
     for epoch in ["one", "two"] {
-        let asked = session.subscribed().await;
-        assert_eq!((&asked.names, asked.delivery), (&wanted, latest));
-        assert_eq!(asked.on_lag, Some(OnLag::Latest));
-        session.trades("A", &[3, 9, 9], UnixNanos(1)).await;
-        assert_eq!(events(&mut client, 3).await, ["3", "9", "again 9"], "{epoch}");
+        let request = session.answer_subscribe().await;
+        assert_eq!((&request.names, request.delivery), (&trades, latest));
+        assert_eq!(request.on_lag, Some(OnLag::Latest));
+        session.send_trades("A", &[3, 9, 9], UnixNanos(1)).await;
+        assert_eq!(events(&mut client, 3).await, ["3", "9", "out of order 9"], "{epoch}");
         drop(session);
         session = hub.accept("two").await;
     }
 }
 
 #[tokio::test]
-async fn lagging_session_is_told_its_gap_and_may_ask_for_every_tick_again() {
+async fn lagging_session_reports_its_gap_and_can_return_to_every() {
     let hub = FakeHub::start().await;
     let (mut client, mut session) = connected(&hub).await;
-    let wanted = names(&[Channel::Trades], ["A"]).unwrap();
-    client.subscribe(wanted.clone()).await.unwrap();
-    session.subscribed().await;
-    session.trades("A", &[1, 2], UnixNanos(1)).await;
+    let trades = names(&[Channel::Trades], ["A"]).unwrap();
+    client.subscribe(trades.clone()).await.unwrap();
+    session.answer_subscribe().await;
+    session.send_trades("A", &[1, 2], UnixNanos(1)).await;
     let symbol = Symbol::new("A").unwrap();
     let (channel, from, to) = (Channel::Trades, Some(3), Some(7));
-    session.say(&Control::Gap { channel, symbol, from, to, lagged: true }).await;
-    session.trades("A", &[8, 12], UnixNanos(1)).await;
+    session.send(&Control::Gap { channel, symbol, from, to, lagged: true }).await;
+    session.send_trades("A", &[8, 12], UnixNanos(1)).await;
     assert_eq!(events(&mut client, 5).await, ["1", "2", "lagged 3-7", "8", "12"]);
-    client.subscribe(wanted).await.unwrap();
-    assert_eq!(session.subscribed().await.delivery, Delivery::Every);
-    session.trades("A", &[15, 17], UnixNanos(1)).await;
+    client.subscribe(trades).await.unwrap();
+    assert_eq!(session.answer_subscribe().await.delivery, Delivery::Every);
+    session.send_trades("A", &[15, 17], UnixNanos(1)).await;
     assert_eq!(events(&mut client, 3).await, ["15", "gap 16-16", "17"]);
 }

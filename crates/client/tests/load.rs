@@ -1,4 +1,4 @@
-//! The load generator against a hub whose faults are known.
+//! The load generator against a hub with known faults.
 
 #![expect(clippy::unwrap_used, reason = "part of tests")]
 
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fake::{FakeHub, Session};
-use tickwire_client::load::{LoadError, Phase, Plan, Report, numbered, run};
+use tickwire_client::load::{LoadError, Phase, Plan, Report, numbered_symbols, run};
 use tickwire_client::{Channel, Delivery, Feed, Symbol, UnixNanos};
 use tickwire_protocol::Control;
 
@@ -20,8 +20,9 @@ fn plan(hub: &str, threads: usize) -> Plan {
         hub: hub.parse().unwrap(),
         feed: Feed::default(),
         token: None,
+        tls: None,
         connections: CONNECTIONS,
-        symbols: numbered("SYM", 10).unwrap(),
+        symbols: numbered_symbols("SYM", 10).unwrap(),
         per_connection: 10,
         channels: vec![Channel::Trades],
         delivery: Delivery::Every,
@@ -38,15 +39,15 @@ fn unix() -> UnixNanos {
     UnixNanos::from(SystemTime::now())
 }
 
-/// Subscribers of a hub under a load that ends when the sessions have said all they had to.
-async fn loaded<F>(threads: usize, hub: FakeHub, serve: F) -> Result<Report, LoadError>
+/// Runs a load test that ends when `serve` has sent everything. Returns its report.
+async fn load<F>(threads: usize, hub: FakeHub, serve: F) -> Result<Report, LoadError>
 where
     F: AsyncFnOnce(Vec<Session>),
 {
-    loaded_by(plan(&hub.url(), threads), hub, serve).await
+    load_by(plan(&hub.url(), threads), hub, serve).await
 }
 
-async fn loaded_by<F>(plan: Plan, hub: FakeHub, serve: F) -> Result<Report, LoadError>
+async fn load_by<F>(plan: Plan, hub: FakeHub, serve: F) -> Result<Report, LoadError>
 where
     F: AsyncFnOnce(Vec<Session>),
 {
@@ -62,7 +63,7 @@ where
     let mut sessions = Vec::new();
     for _ in 0..CONNECTIONS {
         let mut session = hub.accept("one").await;
-        session.subscribed().await;
+        session.answer_subscribe().await;
         sessions.push(session);
     }
     while !measuring.load(Ordering::Relaxed) {
@@ -73,20 +74,20 @@ where
     work.await.unwrap()
 }
 
-/// Every session gets the same ticks; all of them have been read when this returns.
+/// Sends the same ticks to every session.
 async fn deliver(sessions: &mut [Session], seqs: std::ops::RangeInclusive<u64>) {
     let seqs: Vec<u64> = seqs.collect();
     for session in &mut *sessions {
-        session.trades("SYM0003", &seqs, unix()).await;
+        session.send_trades("SYM0003", &seqs, unix()).await;
     }
 }
 
 #[tokio::test]
 async fn ticks_of_all_connections_are_counted() {
     for threads in [1, 3] {
-        let report = loaded(threads, FakeHub::start().await, async |mut sessions| {
+        let report = load(threads, FakeHub::start().await, async |mut sessions| {
             deliver(&mut sessions, 1..=100).await;
-            // A goodbye is behind all ticks, so those have been read when the client has left.
+            // The close frame follows all ticks, so they have been read when the client closes, too.
             for session in sessions {
                 session.close(1001).await;
             }
@@ -104,12 +105,12 @@ async fn ticks_of_all_connections_are_counted() {
 }
 
 #[tokio::test]
-async fn missing_and_repeated_ticks_are_found() {
-    let report = loaded(1, FakeHub::start().await, async |mut sessions| {
+async fn missing_and_repeated_ticks_are_counted() {
+    let report = load(1, FakeHub::start().await, async |mut sessions| {
         deliver(&mut sessions, 1..=10).await;
         let mut odd = sessions.split_off(CONNECTIONS - 2);
-        odd[0].trades("SYM0003", &[12, 13], unix()).await;
-        odd[1].trades("SYM0003", &[11, 11], unix()).await;
+        odd[0].send_trades("SYM0003", &[12, 13], unix()).await;
+        odd[1].send_trades("SYM0003", &[11, 11], unix()).await;
         for session in sessions.into_iter().chain(odd) {
             session.close(1001).await;
         }
@@ -125,15 +126,15 @@ async fn missing_and_repeated_ticks_are_found() {
 }
 
 #[tokio::test]
-async fn newest_values_are_checked_and_their_age_is_measured() {
+async fn latest_counts_skipped_ticks_and_measures_the_age_of_values() {
     let hub = FakeHub::start().await;
     let delivery = Delivery::Latest { max_rate: None };
     let plan = Plan { delivery, ..plan(&hub.url(), 1) };
-    let report = loaded_by(plan, hub, async |mut sessions| {
+    let report = load_by(plan, hub, async |mut sessions| {
         for session in &mut sessions {
-            session.trades("SYM0003", &[1, 5, 6], unix()).await;
+            session.send_trades("SYM0003", &[1, 5, 6], unix()).await;
         }
-        sessions[0].trades("SYM0003", &[6], unix()).await;
+        sessions[0].send_trades("SYM0003", &[6], unix()).await;
         for session in sessions {
             session.close(1001).await;
         }
@@ -147,14 +148,14 @@ async fn newest_values_are_checked_and_their_age_is_measured() {
 }
 
 #[tokio::test]
-async fn gaps_the_hub_names_are_no_faults() {
-    let report = loaded(1, FakeHub::start().await, async |mut sessions| {
+async fn gaps_that_the_hub_announces_are_no_faults() {
+    let report = load(1, FakeHub::start().await, async |mut sessions| {
         deliver(&mut sessions, 1..=10).await;
         let symbol = Symbol::new("SYM0003").unwrap();
         let (channel, from, to) = (Channel::Trades, Some(11), Some(20));
-        sessions[0].say(&Control::Gap { channel, symbol, from, to, lagged: true }).await;
-        sessions[0].trades("SYM0003", &[21, 30], unix()).await;
-        sessions[1].trades("SYM0003", &[21], unix()).await;
+        sessions[0].send(&Control::Gap { channel, symbol, from, to, lagged: true }).await;
+        sessions[0].send_trades("SYM0003", &[21, 30], unix()).await;
+        sessions[1].send_trades("SYM0003", &[21], unix()).await;
         for session in sessions {
             session.close(1001).await;
         }
@@ -162,12 +163,16 @@ async fn gaps_the_hub_names_are_no_faults() {
     .await
     .unwrap();
     assert_eq!((report.named_gaps, report.named_gap_ticks), (1, 10));
-    assert_eq!((report.gaps, report.gap_ticks), (1, 10), "the other session was told nothing");
+    assert_eq!(
+        (report.gaps, report.gap_ticks),
+        (1, 10),
+        "there is no announcement for the other session"
+    );
     assert_eq!(report.skipped_ticks, 8);
 }
 
 #[tokio::test]
-async fn hub_that_opens_nothing_is_an_error() {
+async fn run_without_an_open_connection_is_an_error() {
     let hub = FakeHub::start().await;
     let plan = plan(&hub.url(), 1);
     drop(hub);

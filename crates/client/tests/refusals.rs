@@ -1,4 +1,4 @@
-//! What is no hub is told apart.
+//! Refused connections: servers that are no hubs, keys that are refused, settings that are not valid.
 
 #![expect(clippy::unwrap_used, reason = "part of tests")]
 
@@ -11,11 +11,12 @@ use tickwire_client::{Client, ConnectError, Disconnect, ErrorCode, Event};
 use tickwire_protocol::Control;
 use tokio::io::AsyncWriteExt;
 
-async fn answered(answer: &[u8]) -> ConnectError {
+/// Connects to a server that answers with these bytes, and returns the error.
+async fn connect_error(answer: &[u8]) -> ConnectError {
     let hub = FakeHub::start().await;
     let url = hub.url();
     let answering = async {
-        let mut stream = hub.accept_bare().await;
+        let mut stream = hub.accept_tcp().await;
         stream.write_all(answer).await.unwrap();
         stream
     };
@@ -24,27 +25,28 @@ async fn answered(answer: &[u8]) -> ConnectError {
 }
 
 #[tokio::test]
-async fn http_refusal_gives_its_status() {
-    let error = answered(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
+async fn http_refusal_is_reported_with_its_status() {
+    let error =
+        connect_error(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
     assert!(matches!(error, ConnectError::Refused { status: 503, .. }), "{error}");
 }
 
 #[tokio::test]
-async fn another_protocol_is_no_hub() {
-    let error = answered(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").await;
+async fn server_of_another_protocol_is_no_hub() {
+    let error = connect_error(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").await;
     assert!(matches!(error, ConnectError::NotAHub { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn silent_server_is_given_up() {
+async fn silent_server_times_out() {
     let hub = FakeHub::start().await;
-    let within = Duration::from_millis(50);
-    let connecting = Client::builder(&hub.url()).connect_within(within).connect().await;
+    let timeout = Duration::from_millis(50);
+    let connecting = Client::builder(&hub.url()).connect_timeout(timeout).connect().await;
     assert!(matches!(connecting, Err(ConnectError::TimedOut { .. })), "{connecting:?}");
 }
 
 #[tokio::test]
-async fn port_where_nobody_listens_is_unreachable() {
+async fn port_without_a_listener_is_unreachable() {
     let hub = FakeHub::start().await;
     let url = hub.url();
     drop(hub);
@@ -53,7 +55,7 @@ async fn port_where_nobody_listens_is_unreachable() {
 }
 
 #[tokio::test]
-async fn unusable_addresses_and_feeds_are_refused_before_connecting() {
+async fn settings_that_are_not_valid_fail_before_connecting() {
     let error = Client::builder("ftp://127.0.0.1:1").connect().await.unwrap_err();
     assert!(matches!(error, ConnectError::Url { .. }), "{error}");
     let error = Client::builder("ws://127.0.0.1:1").feed("Main").connect().await.unwrap_err();
@@ -64,28 +66,28 @@ async fn unusable_addresses_and_feeds_are_refused_before_connecting() {
 
 const EPOCH: &str = "0000000000000001";
 
-fn refused(code: ErrorCode, detail: &str) -> Control {
+fn rejection(code: ErrorCode, detail: &str) -> Control {
     Control::Error { code, detail: Some(detail.to_owned()), id: None }
 }
 
 #[tokio::test]
-async fn a_key_is_shown_and_what_the_hub_said_before_it_took_it_is_not_lost() {
+async fn key_is_sent_and_messages_before_its_acceptance_are_not_lost() {
     let hub = FakeHub::start().await;
     let url = hub.url();
     let accepting = async {
-        let (mut session, shown) = hub.accept_with_key(EPOCH).await;
-        session.say(&Control::Authenticated).await;
-        (session, shown)
+        let (mut session, authorization) = hub.accept_with_key(EPOCH).await;
+        session.send(&Control::Authenticated).await;
+        (session, authorization)
     };
     let connecting = Client::builder(&url).token("TW1:secret").connect();
-    let (client, (_session, shown)) = tokio::join!(connecting, accepting);
-    assert_eq!(shown.as_deref(), Some("Bearer TW1:secret"));
+    let (client, (_session, authorization)) = tokio::join!(connecting, accepting);
+    assert_eq!(authorization.as_deref(), Some("Bearer TW1:secret"));
     let mut client = client.unwrap();
     assert!(matches!(client.next().await, Some(Event::Connected { epoch, .. }) if epoch == EPOCH));
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_taken_is_an_error_of_the_connect() {
+async fn refused_key_is_an_error_of_connect() {
     for (code, is_final) in [
         (ErrorCode::AuthFailed, true),
         (ErrorCode::InsufficientSubscription, true),
@@ -95,7 +97,7 @@ async fn a_key_that_is_not_taken_is_an_error_of_the_connect() {
         let url = hub.url();
         let accepting = async {
             let (mut session, _) = hub.accept_with_key(EPOCH).await;
-            session.say(&refused(code, "held by another")).await;
+            session.send(&rejection(code, "held by another")).await;
             session
         };
         let connecting = Client::builder(&url).token("TW1:secret").connect();
@@ -109,18 +111,18 @@ async fn a_key_that_is_not_taken_is_an_error_of_the_connect() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_revoked_ends_the_stream_and_not_before_the_hub_says_so() {
+async fn revoked_key_ends_the_stream_once_the_hub_refuses_it() {
     let hub = FakeHub::start().await;
     let url = hub.url();
     let serving = async {
         let (mut session, _) = hub.accept_with_key(EPOCH).await;
-        session.say(&Control::Authenticated).await;
-        session.close_because(1008, "revoked").await;
+        session.send(&Control::Authenticated).await;
+        session.close_with_reason(1008, "revoked").await;
         let (mut session, _) = hub.accept_with_key(EPOCH).await;
-        session.say(&refused(ErrorCode::AuthFailed, "no such key")).await;
-        session.until_gone().await;
+        session.send(&rejection(ErrorCode::AuthFailed, "no such key")).await;
+        session.read_to_end().await;
     };
-    let using = async {
+    let reading = async {
         let mut client = Client::builder(&url).token("TW1:secret").connect().await.unwrap();
         let mut lost = Vec::new();
         while let Some(event) = client.next().await {
@@ -130,9 +132,9 @@ async fn a_key_that_was_revoked_ends_the_stream_and_not_before_the_hub_says_so()
         }
         lost
     };
-    let ((), lost) = tokio::join!(serving, using);
+    let ((), lost) = tokio::join!(serving, reading);
     let [(first, true), (second, false)] = &lost[..] else { panic!("{lost:?}") };
-    assert!(!first.is_final(), "its rights may only have changed");
+    assert!(!first.is_final(), "only the rights of the key may have changed");
     let refused = matches!(
         second,
         Disconnect::Refused(ConnectError::KeyRefused { code: ErrorCode::AuthFailed, .. })
@@ -141,14 +143,14 @@ async fn a_key_that_was_revoked_ends_the_stream_and_not_before_the_hub_says_so()
 }
 
 #[tokio::test]
-async fn a_hub_that_wants_another_key_or_has_let_in_a_newer_session_is_not_tried_again() {
+async fn client_does_not_reconnect_after_a_final_close_reason() {
     for reason in ["auth_timeout", "not_allowed", "replaced"] {
         let hub = FakeHub::start().await;
         let url = hub.url();
         let serving = async {
-            hub.accept(EPOCH).await.close_because(1008, reason).await;
+            hub.accept(EPOCH).await.close_with_reason(1008, reason).await;
         };
-        let using = async {
+        let reading = async {
             let mut client = Client::builder(&url).connect().await.unwrap();
             let mut last = None;
             while let Some(event) = client.next().await {
@@ -156,7 +158,7 @@ async fn a_hub_that_wants_another_key_or_has_let_in_a_newer_session_is_not_tried
             }
             last
         };
-        let ((), last) = tokio::join!(serving, using);
+        let ((), last) = tokio::join!(serving, reading);
         assert!(matches!(last, Some(Event::Disconnected { retry_in: None, .. })), "{last:?}");
     }
 }

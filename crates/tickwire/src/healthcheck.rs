@@ -26,14 +26,14 @@ const ANSWER_BYTES_MAX: usize = 200;
 
 /// Asks the hub whether it is ready; fails if it is not.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let tls = args.tls.read()?.map(|authorities| authorities.client_config());
+    let tls = args.tls.client_config()?;
     let get = Get { token: None, tls, timeout: TIMEOUT, body_bytes_max: ANSWER_BYTES_MAX };
     let response = get
         .send(&args.hub, "/readyz")
         .with_context(|| format!("cannot reach the hub at {}", args.hub))
         .map_err(hinted)?;
-    let said = String::from_utf8_lossy(&response.body);
-    let said = said.trim();
-    anyhow::ensure!(response.status == 200, "not ready: HTTP {} {said}", response.status);
+    let message = String::from_utf8_lossy(&response.body);
+    let message = message.trim();
+    anyhow::ensure!(response.status == 200, "not ready: HTTP {} {message}", response.status);
     Ok(())
 }

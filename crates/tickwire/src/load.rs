@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tickwire_client::Token;
-use tickwire_client::load::{Plan, Report, allow_files, run as run_plan, svg};
-use tickwire_protocol::{Channel, Delivery, Feed, HubUrl, HubUrlError, OnLag};
+use tickwire_client::load::{Plan, Report, allow_connections, run as run_plan, svg};
+use tickwire_protocol::{Channel, Delivery, Feed, HubUrl, OnLag};
 
 use crate::flags::{DEFAULT_HUB, DeliveryArgs, channel, duration, some_duration};
 use crate::shutdown;
+use crate::tls::TlsArgs;
 use crate::token::TokenArgs;
 use progress::Bar;
-use subscriptions::{Addressed, SymbolArgs};
+use subscriptions::{SymbolArgs, SymbolSource};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,27 +28,30 @@ Examples:
   tickwire load --connections 1000 --symbols AAPL --channels trades
   tickwire load --connections 100 --prefix SYM --universe 500 --json - | jq .latency_ms.p99
   tickwire load --connections 1000 --latest --max-rate 10
+  tickwire load --hub https://hub.example       with TLS; --tls-ca FILE for a private authority
 
-Latency is from the event time of a tick to its arrival; with --latest it is the age of the values, and
-what was left out is counted. Skew tells how fair the hub is: from the first connection that gets a tick
-to the last. Gaps that the hub names, with --on-lag latest, are counted apart from faults.
-Ends with exit code 1 if ticks were missing or repeated, or if connections were refused or closed.
-Needs something that publishes: `tickwire demo`, or `tickwire hub` and `tickwire feed sim`.";
+Latency is measured from the event time of a tick to its arrival. With --latest it is the age of
+the values, and the ticks that were left out are counted. Skew shows how fair the hub is: the time
+from the first connection that receives a tick to the last. Gaps that the hub announces (--on-lag
+latest) are no faults. The exit code is 1 if ticks were missing or repeated, or if connections
+were refused or closed. Something has to publish: `tickwire demo`, or `tickwire hub` and
+`tickwire feed sim`.";
 
 /// Flags of `tickwire load`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Address of the hub; it speaks no TLS
-    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = DEFAULT_HUB,
-        value_parser = plain_hub)]
+    /// Address of the hub
+    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = DEFAULT_HUB)]
     hub: HubUrl,
     /// Name of the feed
     #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]
     feed: Feed,
     #[command(flatten)]
     token: TokenArgs,
-    /// How many connections
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// Number of connections
     #[arg(long, short, value_name = "N", default_value = "1000",
         value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
@@ -59,20 +63,20 @@ pub(crate) struct Args {
     channels: Vec<Channel>,
     #[command(flatten)]
     delivery: DeliveryArgs,
-    /// What the hub does with a connection that reads too slowly for every tick: close it, or go on with
-    /// the newest and name what is lost [default: close]
+    /// What the hub does with a connection that reads too slowly for every tick: close it, or continue
+    /// with the newest ticks and announce the lost ones [default: close]
     #[arg(long, value_name = "POLICY", value_parser = on_lag)]
     on_lag: Option<OnLag>,
-    /// Over what time the connections are opened, evenly
+    /// Time over which the connections are opened, evenly
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     ramp: Duration,
-    /// How long to wait between the last connection and the measurement
+    /// Time between the last connection and the measurement
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     warmup: Duration,
-    /// How long to measure
+    /// Length of the measurement
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = some_duration)]
     duration: Duration,
-    /// Threads that share the connections
+    /// Number of threads that share the connections
     #[arg(long, value_name = "N", default_value = "1",
         value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
@@ -84,16 +88,7 @@ pub(crate) struct Args {
     plot: Option<PathBuf>,
 }
 
-/// The address of a hub with which no TLS is spoken.
-fn plain_hub(text: &str) -> Result<HubUrl, String> {
-    let hub: HubUrl = text.parse().map_err(|error: HubUrlError| error.to_string())?;
-    match hub.uses_tls() {
-        true => Err("load speaks no TLS; expected ws://HOST[:PORT][/PREFIX]".to_owned()),
-        false => Ok(hub),
-    }
-}
-
-/// What becomes of a connection that lags.
+/// Parses the value of `--on-lag`.
 fn on_lag(text: &str) -> Result<OnLag, String> {
     match text {
         "close" => Ok(OnLag::Close),
@@ -103,9 +98,9 @@ fn on_lag(text: &str) -> Result<OnLag, String> {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    // A usage error must not cost a file that is created, or a wait for the hub.
+    // Usage errors come first: they must neither create files nor wait for the hub.
     let delivery = args.delivery.delivery();
-    allow_files(args.connections as usize).context("--connections")?;
+    allow_connections(args.connections as usize).context("--connections")?;
     let outputs = Outputs::new(args.json.clone(), args.plot.clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -135,16 +130,24 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 
 fn measure(args: Args, delivery: Delivery, stop: &AtomicBool) -> anyhow::Result<Report> {
     let token = args.token.read().map(|token| token.parse::<Token>()).transpose()?;
-    let hub = Addressed { hub: &args.hub, feed: &args.feed, token: token.as_ref() };
-    let subscribed = args.symbols.subscribed(hub, &args.channels, stop)?;
+    let tls = args.tls.client_config()?;
+    let hub = SymbolSource {
+        hub: &args.hub,
+        feed: &args.feed,
+        token: token.as_ref(),
+        tls: tls.as_ref(),
+        channels: &args.channels,
+    };
+    let universe = args.symbols.universe(hub, stop)?;
     let threads = args.threads.min(args.connections) as usize;
     let plan = Plan {
         hub: args.hub,
         feed: args.feed,
         token,
+        tls,
         connections: args.connections as usize,
-        symbols: subscribed.symbols,
-        per_connection: subscribed.per_connection,
+        symbols: universe.symbols,
+        per_connection: universe.per_connection,
         channels: args.channels,
         delivery,
         on_lag: args.on_lag,
@@ -159,14 +162,14 @@ fn measure(args: Args, delivery: Delivery, stop: &AtomicBool) -> anyhow::Result<
     Ok(report?)
 }
 
-/// Where the report goes.
+/// The files of the report.
 struct Outputs {
     json: Option<PathBuf>,
     plot: Option<PathBuf>,
 }
 
 impl Outputs {
-    /// Creates the files at once: a path that cannot be written shall not cost a whole run.
+    /// Creates the files before the run, which a path that cannot be written would waste.
     fn new(json: Option<PathBuf>, plot: Option<PathBuf>) -> anyhow::Result<Self> {
         for (flag, path) in [("--json", &json), ("--plot", &plot)] {
             if let Some(path) = path.as_ref().filter(|path| !is_stdout(path)) {

@@ -1,7 +1,9 @@
 //! Certificate authorities that a command trusts.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use rustls::ClientConfig;
 use tickwire_feeder::{Authorities, AuthoritiesError};
 
 /// Flags for connections with TLS.
@@ -19,5 +21,10 @@ impl TlsArgs {
     /// Fails if the file cannot be read or holds no certificate.
     pub(crate) fn read(&self) -> Result<Option<Authorities>, AuthoritiesError> {
         self.tls_ca.as_deref().map(Authorities::from_pem_file).transpose()
+    }
+
+    /// Returns the TLS settings for the client library; `None` stands for the system's authorities.
+    pub(crate) fn client_config(&self) -> Result<Option<Arc<ClientConfig>>, AuthoritiesError> {
+        Ok(self.read()?.map(|authorities| authorities.client_config()))
     }
 }

@@ -26,7 +26,7 @@ Examples:
   tickwire watch '*' --latest --max-rate 4               newest values, four times a second
   tickwire watch AAPL --json --count 100 > aapl.ndjson   the next 100 ticks as JSON
   tickwire watch AAPL --from -5m --speed 20              the last five minutes, twenty times as fast, then live
-  tickwire watch AAPL --hub wss://hub.example          with TLS; --tls-ca for an authority of your own
+  tickwire watch AAPL --hub https://hub.example          with TLS; --tls-ca FILE for a private authority
   tickwire watch AAPL --from 2026-01-02T14:30:00Z        everything the hub has since then, then live
 
 Keys in the table: q quits, arrows or j and k scroll, s sorts.
@@ -148,8 +148,8 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     if let Some(token) = args.token.read() {
         builder = builder.token(&token);
     }
-    if let Some(authorities) = args.tls.read()? {
-        builder = builder.tls(authorities.client_config());
+    if let Some(config) = args.tls.client_config()? {
+        builder = builder.tls(config);
     }
     let connecting = builder.snapshot(args.snapshot || as_table).connect();
     let mut client = tokio::select! {

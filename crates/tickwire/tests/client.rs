@@ -67,7 +67,7 @@ impl Given {
                 );
                 self.resumed += u64::from(resumed.is_some());
             }
-            Event::Connected { anew, .. } => assert!(!anew, "the epoch is another one"),
+            Event::Connected { new_epoch, .. } => assert!(!new_epoch, "the epoch is another one"),
             Event::Position(_) | Event::Feed { .. } => {}
             other => panic!("{other:?}"),
         }

@@ -145,7 +145,7 @@ fn subscribe(hub: &str) -> mpsc::Receiver<Heard> {
                     ticks.push(Tick { seq: Seq(0), ..tick });
                 }
                 Event::Subscribed { id: Some(_), .. } => tell.send(Heard::Subscribed).unwrap(),
-                Event::Connected { anew, .. } => assert!(!anew, "the epoch goes on"),
+                Event::Connected { new_epoch, .. } => assert!(!new_epoch, "the epoch goes on"),
                 event @ (Event::Gap { .. } | Event::OutOfOrder { .. } | Event::Error { .. }) => {
                     panic!("{event:?} behind {} ticks", ticks.len())
                 }

@@ -70,11 +70,35 @@ fn what_is_no_file_of_authorities_is_named() {
 }
 
 #[test]
-fn load_says_that_it_speaks_no_tls() {
-    let output = tickwire(&["load", "--hub", "wss://localhost:1"]).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(told.contains("wss://localhost:1") && told.contains("speaks no TLS"), "{told}");
+fn load_and_healthcheck_speak_tls() {
+    let (_hub, address) = hub();
+    let https = address.replace("wss://", "https://");
+    let trust = ["--hub", &https, "--tls-ca", &file("ca.pem")];
+    let health = tickwire(&["healthcheck"]).args(trust).output().unwrap();
+    assert!(health.status.success(), "{}", String::from_utf8_lossy(&health.stderr));
+    let mut feed = tickwire(&["feed", "sim", "--duration", "60s", "--rate", "2000"]);
+    let _feed = Running(feed.args(trust).stderr(Stdio::null()).spawn().unwrap());
+    let load = ["load", "--connections", "40", "--threads", "2", "--ramp", "100ms", "--json", "-"];
+    let mut command = tickwire(&load);
+    command.args(["--warmup", "100ms", "--duration", "500ms"]).args(trust);
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{message}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["connections"]["opened"], 40, "{report}");
+    assert!(report["ticks"].as_u64().unwrap() > 0, "{report}");
+}
+
+#[test]
+fn load_and_healthcheck_refuse_an_unknown_authority() {
+    let (_hub, address) = hub();
+    let load = ["load", "--symbols", "AAPL", "--connections", "2", "--ramp", "0s"];
+    for command in [&["healthcheck"][..], &["load"], &load] {
+        let output = tickwire(command).args(["--hub", &address]).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {message}");
+        assert!(message.contains("UnknownIssuer"), "{command:?}: {message}");
+    }
 }
 
 #[test]

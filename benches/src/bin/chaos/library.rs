@@ -46,7 +46,7 @@ impl LibrarySubscriber {
 
     fn event(&mut self, checker: &mut Checker, event: Event) -> Result<(), Violation> {
         match event {
-            Event::Connected { epoch, anew } => self.connected(checker, epoch, anew),
+            Event::Connected { epoch, new_epoch } => self.connected(checker, epoch, new_epoch),
             Event::Tick { tick, snapshot } => self.tick(checker, &tick, snapshot),
             Event::Gap { topic, from, to } => {
                 self.gap(checker, (topic.channel, topic.symbol), from, to)
@@ -66,7 +66,7 @@ impl LibrarySubscriber {
         &mut self,
         checker: &mut Checker,
         epoch: String,
-        anew: bool,
+        new_epoch: bool,
     ) -> Result<(), Violation> {
         checker.register_epoch(&epoch);
         checker.counts.connections += 1;
@@ -75,9 +75,11 @@ impl LibrarySubscriber {
         if before.as_ref() != Some(&epoch) {
             self.last.clear();
         }
-        match before.is_some_and(|before| before != epoch) == anew {
+        match before.is_some_and(|before| before != epoch) == new_epoch {
             true => Ok(()),
-            false => Err(Violation::Protocol(format!("epoch {epoch} is said to be anew: {anew}"))),
+            false => {
+                Err(Violation::Protocol(format!("epoch {epoch} is reported as new: {new_epoch}")))
+            }
         }
     }
 
@@ -228,7 +230,7 @@ mod tests {
         let mut checker = Checker::new(config());
         let mut subscriber = LibrarySubscriber::new("application".to_owned(), subscription);
         subscriber
-            .on_event(&mut checker, Event::Connected { epoch: "one".to_owned(), anew: false });
+            .on_event(&mut checker, Event::Connected { epoch: "one".to_owned(), new_epoch: false });
         for tick in numbered().drain(..100) {
             subscriber.on_event(&mut checker, Event::Tick { tick, snapshot: false });
         }
@@ -269,7 +271,8 @@ mod tests {
 
     #[test]
     fn new_epoch_must_be_reported_as_new() {
-        let connected = |epoch: &str, anew| Event::Connected { epoch: epoch.to_owned(), anew };
+        let connected =
+            |epoch: &str, new_epoch| Event::Connected { epoch: epoch.to_owned(), new_epoch };
         assert_eq!(violations_of([connected("one", false)]), []);
         assert_eq!(violations_of([connected("two", true)]), []);
         assert!(matches!(violations_of([connected("two", false)])[..], [Violation::Protocol(_)]));

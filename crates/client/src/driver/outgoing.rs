@@ -1,4 +1,4 @@
-//! Commands on their way to the hub.
+//! Commands that are being sent to the hub.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};
@@ -8,21 +8,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// Commands that have not left completely. Bounded: requests are taken only while there are none.
+/// Commands that have not been sent completely. Their number is bounded: the driver handles the next
+/// request only when all are sent.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     commands: VecDeque<String>,
-    /// Whether the socket holds some of what it was given.
+    /// Whether the socket has accepted a command and not flushed it.
     unflushed: bool,
 }
 
-/// What became of the socket.
+/// What [`Outgoing::exchange`] has done.
 #[derive(Debug)]
-pub(super) enum Moved {
-    /// It took some of the commands.
-    Out(Result<(), tungstenite::Error>),
-    /// It gave this; `None` at its end.
-    In(Option<Result<Message, tungstenite::Error>>),
+pub(super) enum Exchanged {
+    /// The socket has accepted a command or flushed all of them, or failed.
+    Written(Result<(), tungstenite::Error>),
+    /// The socket has read a message; `None` at the end of the stream.
+    Read(Option<Result<Message, tungstenite::Error>>),
 }
 
 impl Outgoing {
@@ -34,13 +35,16 @@ impl Outgoing {
         self.commands.is_empty() && !self.unflushed
     }
 
-    /// Writes commands and, while `listening`, reads: a hub stops taking commands until their answers
-    /// are read, so neither may wait for the other. Dropping the future loses nothing.
+    /// Writes commands and, if `may_read`, reads. A hub stops reading commands until their answers are
+    /// read, so neither direction may wait for the other.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropping the future loses neither commands nor messages.
     pub(super) async fn exchange<S>(
         &mut self,
         socket: &mut WebSocketStream<S>,
-        listening: bool,
-    ) -> Moved
+        may_read: bool,
+    ) -> Exchanged
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -48,17 +52,17 @@ impl Outgoing {
             if !self.is_empty()
                 && let Poll::Ready(result) = self.write(socket, context)
             {
-                return Poll::Ready(Moved::Out(result));
+                return Poll::Ready(Exchanged::Written(result));
             }
-            if !listening {
+            if !may_read {
                 return Poll::Pending;
             }
-            socket.poll_next_unpin(context).map(Moved::In)
+            socket.poll_next_unpin(context).map(Exchanged::Read)
         })
         .await
     }
 
-    /// Ready when one more command was taken, or the last has left.
+    /// Ready when the socket has accepted the next command, or flushed the last one.
     fn write<S>(
         &mut self,
         socket: &mut WebSocketStream<S>,

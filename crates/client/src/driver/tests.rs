@@ -1,4 +1,4 @@
-//! The driver over pipes in memory, on a clock that jumps.
+//! The driver over pipes in memory, with tokio's paused clock.
 
 use std::sync::Mutex;
 
@@ -12,38 +12,56 @@ use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::*;
-use crate::connect::{Opened, handshake};
-use crate::{Client, ConnectError, ReplayError, names};
+use crate::connect::{Connection, handshake};
+use crate::{Builder, Client, ConnectError, ReplayError, names};
 
-/// Gives the client one pipe after the other; the hub's ends come out of a channel.
-struct Pipes {
+/// Connects over pipes, and sends the hub's end of each to a channel.
+struct PipeConnector {
     hubs: mpsc::Sender<WebSocketStream<DuplexStream>>,
-    attempts: Mutex<Vec<Instant>>,
-    refuse: Mutex<usize>,
+    attempts: Mutex<usize>,
+    /// Whether the first attempt to reconnect is refused.
+    refuses_once: Mutex<bool>,
 }
 
-impl Pipes {
-    fn new(refuse: usize) -> (Self, mpsc::Receiver<WebSocketStream<DuplexStream>>) {
+type Hubs = mpsc::Receiver<WebSocketStream<DuplexStream>>;
+
+impl PipeConnector {
+    fn new(refuses_once: bool) -> (Self, Hubs) {
         let (hubs, accepted) = mpsc::channel(4);
-        let (attempts, refuse) = (Mutex::new(Vec::new()), Mutex::new(refuse));
-        (Self { hubs, attempts, refuse }, accepted)
+        let connector =
+            Self { hubs, attempts: Mutex::new(0), refuses_once: Mutex::new(refuses_once) };
+        (connector, accepted)
     }
 }
 
-impl Connector for Pipes {
+/// Connects a client with these settings. Returns the hub's ends of its connections.
+async fn connect(builder: Builder) -> (Client, Hubs) {
+    connect_by(builder, false).await
+}
+
+async fn connect_by(builder: Builder, refuses_once: bool) -> (Client, Hubs) {
+    let (connector, hubs) = PipeConnector::new(refuses_once);
+    (Client::connect(builder, connector).await.unwrap(), hubs)
+}
+
+fn builder() -> Builder {
+    Client::builder("ws://hub")
+}
+
+impl Connector for PipeConnector {
     type Stream = MaybeTlsStream<DuplexStream>;
 
-    async fn connect(&self) -> Result<Opened<Self::Stream>, ConnectError> {
+    async fn connect(&self) -> Result<Connection<Self::Stream>, ConnectError> {
         let attempt = {
             let mut attempts = self.attempts.lock().unwrap();
-            attempts.push(now());
-            attempts.len()
+            *attempts += 1;
+            *attempts
         };
-        if attempt > 1 && std::mem::take(&mut *self.refuse.lock().unwrap()) > 0 {
+        if attempt > 1 && std::mem::take(&mut *self.refuses_once.lock().unwrap()) {
             return Err(ConnectError::Refused {
                 hub: "pipe".to_owned(),
                 status: 503,
-                said: String::new(),
+                message: String::new(),
             });
         }
         let (client, hub) = tokio::io::duplex(4096);
@@ -53,7 +71,7 @@ impl Connector for Pipes {
             accept
         );
         assert!(self.hubs.send(hub.unwrap()).await.is_ok(), "the test has ended");
-        client.map(|socket| Opened { socket, said: Vec::new() })
+        client.map(|socket| Connection { socket, received: Vec::new() })
     }
 }
 
@@ -64,18 +82,18 @@ fn accept_subprotocol(
 ) -> Result<tungstenite::handshake::server::Response, tungstenite::handshake::server::ErrorResponse>
 {
     let name = tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
-    let asked = request.headers()[&name].clone();
-    response.headers_mut().insert(name, asked);
+    let requested = request.headers()[&name].clone();
+    response.headers_mut().insert(name, requested);
     Ok(response)
 }
 
-fn control(control: &Control) -> Message {
+fn control_message(control: &Control) -> Message {
     let mut bytes = Vec::new();
     control.write_message(Encoding::MsgpackArray, &mut bytes);
     Message::binary(bytes)
 }
 
-fn tick(seq: u64) -> Message {
+fn tick_message(seq: u64) -> Message {
     let symbol = Symbol::new("A").unwrap();
     let data = TickData::Trade(Trade::default());
     let mut message = MessageBuf::new(Encoding::MsgpackArray);
@@ -84,52 +102,52 @@ fn tick(seq: u64) -> Message {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_hub_is_left_after_two_and_a_half_heartbeats() {
-    let (pipes, mut hubs) = Pipes::new(0);
+async fn connection_is_given_up_after_two_and_a_half_silent_heartbeats() {
     let started = now();
-    let mut client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
+    let (mut client, mut hubs) = connect(builder()).await;
     let mut first = hubs.recv().await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
-    first.send(control(&Control::Heartbeat { time: UnixNanos(0), pos: None })).await.unwrap();
+    first
+        .send(control_message(&Control::Heartbeat { time: UnixNanos(0), pos: None }))
+        .await
+        .unwrap();
     let Some(Event::Disconnected { reason: Disconnect::Silent { after }, retry_in: Some(_) }) =
         client.next().await
     else {
-        panic!("the silence goes unnoticed")
+        panic!("the connection is not given up")
     };
     assert_eq!(after, Duration::from_millis(37_500));
     assert_eq!(now() - started, Duration::from_millis(67_500));
-    assert!(hubs.recv().await.is_some(), "the client comes back");
+    assert!(hubs.recv().await.is_some(), "the client reconnects");
 }
 
 #[tokio::test(start_paused = true)]
-async fn application_that_pauses_does_not_count_as_silence() {
-    let (pipes, mut hubs) = Pipes::new(0);
-    let mut client =
-        Client::builder("ws://hub").buffer_messages(1).connect_by(pipes).await.unwrap();
+async fn pause_of_the_application_is_not_silence_of_the_hub() {
+    let (mut client, mut hubs) = connect(builder().buffer_messages(1)).await;
     let mut hub = hubs.recv().await.unwrap();
     for seq in 1..=3 {
-        hub.send(tick(seq)).await.unwrap();
+        hub.send(tick_message(seq)).await.unwrap();
     }
     tokio::time::sleep(Duration::from_secs(60)).await;
     for seq in 1..=3 {
         let event = client.next().await;
         assert!(matches!(&event, Some(Event::Tick { tick, .. }) if tick.seq.0 == seq), "{event:?}");
     }
-    hub.send(tick(4)).await.unwrap();
+    hub.send(tick_message(4)).await.unwrap();
     let event = client.next().await;
     assert!(matches!(event, Some(Event::Tick { .. })), "{event:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn unread_events_stop_the_reading_of_the_socket() {
-    let (pipes, mut hubs) = Pipes::new(0);
+async fn client_stops_reading_while_events_are_unread() {
     let buffer = 2;
-    let mut client =
-        Client::builder("ws://hub").buffer_messages(buffer).connect_by(pipes).await.unwrap();
+    let (mut client, mut hubs) = connect(builder().buffer_messages(buffer)).await;
     let mut hub = hubs.recv().await.unwrap();
-    // Each message is larger than the pipe, so one that is taken has been read by the client.
+    // Each message is larger than the pipe, so the client has read every message that was sent.
     let padded = |seq| {
-        let Message::Binary(bytes) = tick(seq) else { unreachable!("ticks are binary here") };
+        let Message::Binary(bytes) = tick_message(seq) else {
+            unreachable!("ticks are binary here")
+        };
         let mut bytes = bytes.to_vec();
         let mut many = vec![0xdc, 0, 200];
         let element = bytes.split_off(3);
@@ -141,7 +159,7 @@ async fn unread_events_stop_the_reading_of_the_socket() {
     let mut sent = 0_u64;
     while tokio::time::timeout(Duration::from_secs(1), hub.send(padded(sent + 1))).await.is_ok() {
         sent += 1;
-        assert!(sent < 1000, "the client reads without end");
+        assert!(sent < 1000, "the client reads without limit");
     }
     // The buffer, the message being delivered, and the library's read buffer of 64 KiB.
     let message_bytes = padded(1).len() as u64;
@@ -151,11 +169,9 @@ async fn unread_events_stop_the_reading_of_the_socket() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_attempts_wait_longer_each_time() {
-    let (pipes, mut hubs) = Pipes::new(1);
+async fn ceiling_of_delays_grows_with_each_failed_attempt() {
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(8));
-    let mut client =
-        Client::builder("ws://hub").backoff(Some(backoff)).connect_by(pipes).await.unwrap();
+    let (mut client, mut hubs) = connect_by(builder().backoff(Some(backoff)), true).await;
     drop(hubs.recv().await.unwrap());
     let mut delays = Vec::new();
     while delays.len() < 2 {
@@ -170,15 +186,14 @@ async fn failed_attempts_wait_longer_each_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn client_waits_as_long_as_the_closing_hub_says() {
-    let (pipes, mut hubs) = Pipes::new(0);
-    let mut client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
+async fn client_waits_as_long_as_the_closing_hub_requests() {
+    let (mut client, mut hubs) = connect(builder()).await;
     let closed = now();
     let reason = "shutdown retry_ms=2500".into();
     let frame = CloseFrame { code: 1001.into(), reason };
     hubs.recv().await.unwrap().close(Some(frame)).await.unwrap();
     let Some(Event::Disconnected { retry_in: Some(delay), .. }) = client.next().await else {
-        panic!("the client does not come back")
+        panic!("the client does not reconnect")
     };
     let (least, most) = (Duration::from_millis(2500), Duration::from_millis(3500));
     assert!((least..=most).contains(&delay), "{delay:?}");
@@ -188,8 +203,7 @@ async fn client_waits_as_long_as_the_closing_hub_says() {
 
 #[tokio::test(start_paused = true)]
 async fn stream_ends_with_the_connection_when_reconnecting_is_off() {
-    let (pipes, mut hubs) = Pipes::new(0);
-    let mut client = Client::builder("ws://hub").backoff(None).connect_by(pipes).await.unwrap();
+    let (mut client, mut hubs) = connect(builder().backoff(None)).await;
     let mut hub = hubs.recv().await.unwrap();
     hub.close(None).await.unwrap();
     let event = client.next().await;
@@ -201,17 +215,15 @@ async fn stream_ends_with_the_connection_when_reconnecting_is_off() {
     assert!(client.next().await.is_none());
     assert!(client.next().await.is_none());
     let names = names(&[Channel::Trades], ["A"]).unwrap();
-    assert_eq!(client.subscribe(names).await, Err(crate::Ended));
+    assert_eq!(client.subscribe(names).await, Err(crate::ClientEnded));
 }
 
 #[tokio::test(start_paused = true)]
 async fn full_buffer_does_not_block_commands() {
-    let (pipes, mut hubs) = Pipes::new(0);
-    let mut client =
-        Client::builder("ws://hub").buffer_messages(1).connect_by(pipes).await.unwrap();
+    let (mut client, mut hubs) = connect(builder().buffer_messages(1)).await;
     let mut hub = hubs.recv().await.unwrap();
     for seq in 1..=3 {
-        hub.send(tick(seq)).await.unwrap();
+        hub.send(tick_message(seq)).await.unwrap();
     }
     for _ in 0..50 {
         client.subscribe(names(&[Channel::Trades], ["A"]).unwrap()).await.unwrap();
@@ -222,9 +234,8 @@ async fn full_buffer_does_not_block_commands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_says_goodbye_and_waits() {
-    let (pipes, mut hubs) = Pipes::new(0);
-    let client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
+async fn close_sends_a_close_frame_and_waits_for_the_end() {
+    let (client, mut hubs) = connect(builder()).await;
     let mut hub = hubs.recv().await.unwrap();
     let closing = client.close();
     tokio::pin!(closing);
@@ -235,11 +246,9 @@ async fn close_says_goodbye_and_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hub_that_wants_its_answers_read_before_it_takes_more_gets_all_commands() {
-    let (pipes, mut hubs) = Pipes::new(0);
+async fn hub_that_reads_commands_one_by_one_gets_all_of_them() {
     let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(2));
-    let mut client =
-        Client::builder("ws://hub").backoff(Some(backoff)).connect_by(pipes).await.unwrap();
+    let (mut client, mut hubs) = connect(builder().backoff(Some(backoff))).await;
     let symbols: Vec<String> = (0..60_000).map(|n| format!("S{n}")).collect();
     let all = names(&[Channel::Trades], symbols.iter().map(String::as_str)).unwrap();
     client.subscribe(all).await.unwrap();
@@ -271,30 +280,28 @@ async fn hub_that_wants_its_answers_read_before_it_takes_more_gets_all_commands(
 }
 
 #[tokio::test(start_paused = true)]
-async fn hub_that_takes_no_commands_and_says_nothing_is_left() {
-    let (pipes, mut hubs) = Pipes::new(0);
-    let mut client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
+async fn hub_that_neither_reads_nor_writes_is_given_up() {
+    let (mut client, mut hubs) = connect(builder()).await;
     let _hub = hubs.recv().await.unwrap();
     let symbols: Vec<String> = (0..10_000).map(|n| format!("S{n}")).collect();
     let many = names(&[Channel::Trades], symbols.iter().map(String::as_str)).unwrap();
-    let asked = now();
+    let requested_at = now();
     client.subscribe(many).await.unwrap();
     let event = client.next().await;
     let lost = matches!(&event, Some(Event::Disconnected { reason: Disconnect::Lost(_), .. }));
     assert!(lost, "{event:?}");
-    assert_eq!(now() - asked, WRITE_WITHIN);
+    assert_eq!(now() - requested_at, WRITE_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]
-async fn replay_at_a_pace_of_too_many_names_is_refused_before_it_is_sent() {
-    let (pipes, mut hubs) = Pipes::new(0);
-    let mut client = Client::builder("ws://hub").connect_by(pipes).await.unwrap();
+async fn replay_with_too_many_names_for_one_command_is_not_sent() {
+    let (mut client, mut hubs) = connect(builder()).await;
     let mut hub = hubs.recv().await.unwrap();
     let symbols: Vec<String> = (0..100_000).map(|n| format!("SYMBOL{n}")).collect();
     let all = names(&[Channel::Trades], symbols.iter().map(String::as_str)).unwrap();
     let from = ReplayStart::Ago(Duration::from_secs(60));
-    let paced = Replay { from, speed: ReplaySpeed::factor(1.0).unwrap() };
-    let error = client.subscribe_from(all.clone(), paced).await.unwrap_err();
+    let at_original_speed = Replay { from, speed: ReplaySpeed::factor(1.0).unwrap() };
+    let error = client.subscribe_from(all.clone(), at_original_speed).await.unwrap_err();
     let ReplayError::TooLong { names, bytes, bytes_max } = error else { panic!("{error}") };
     assert_eq!((names, bytes_max), (100_000, 1 << 20));
     assert!(error.to_string().contains(&bytes.to_string()), "{error}");
@@ -303,12 +310,12 @@ async fn replay_at_a_pace_of_too_many_names_is_refused_before_it_is_sent() {
     assert!(!first.contains("speed"), "{}", &first[..100]);
 }
 
-/// The hub's answer to a subscribe.
+/// Returns the hub's answer to a subscribe.
 fn answer(command: &str) -> Message {
     let Ok(Command::Subscribe(command)) = Command::from_json(command.as_bytes()) else {
         panic!("no subscribe: {command}")
     };
-    control(&Control::Subscription {
+    control_message(&Control::Subscription {
         id: command.id,
         names: Box::new(command.names),
         total: tickwire_protocol::PerChannel::default(),

@@ -1,20 +1,25 @@
-//! Reads the frames a hub sends, without copying: unmasked, never fragmented, no extensions.
+//! WebSocket frames (RFC 6455, section 5) as a hub sends and receives them.
+//!
+//! A hub's frames are unmasked, never fragmented and use no extensions, so they are read in place,
+//! without copying their payload. A library would cost more than the hub that is measured.
 
-/// Largest payload taken. Data is far smaller; an acknowledgement names what it is for.
+/// The largest payload to accept, in bytes. Data is far smaller; the answer to a subscribe lists its
+/// names.
 const PAYLOAD_BYTES_MAX: u64 = 4 << 20;
 
-/// One frame.
+/// A frame of the hub.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame<'a> {
-    /// A whole message.
+    /// A text or binary frame, which is always a whole message.
     Data(&'a [u8]),
+    /// A ping with its payload, to be sent back in a pong.
     Ping(&'a [u8]),
     Pong,
-    /// The code, if there is one.
+    /// A close frame with its code, if it has one.
     Close(Option<u16>),
 }
 
-/// What is wrong with a frame.
+/// Why a frame cannot come from a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
     #[error("a masked frame")]
@@ -27,17 +32,23 @@ pub(crate) enum FrameError {
     TooLarge(u64),
 }
 
-/// The first frame of `bytes` and its length with header; `None` if it is not there as a whole.
-pub(crate) fn first(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
+/// Parses the first frame of `bytes`. Returns it and its length in bytes, header included; `None` if
+/// `bytes` does not hold all of it.
+///
+/// # Errors
+/// Fails if no hub sends such a frame.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
     let [head, length, rest @ ..] = bytes else { return Ok(None) };
-    let (fin, reserved, opcode) = (head & 0x80 != 0, head & 0x70, head & 0x0f);
+    let is_final = head & 0x80 != 0;
+    let reserved = head & 0x70;
+    let opcode = head & 0x0f;
     if length & 0x80 != 0 {
         return Err(FrameError::Masked);
     }
     if reserved != 0 || !matches!(opcode, 0..=2 | 8..=10) {
         return Err(FrameError::Reserved);
     }
-    if !fin || opcode == 0 {
+    if !is_final || opcode == 0 {
         return Err(FrameError::Fragmented);
     }
     let (payload_len, extra) = match length {
@@ -66,7 +77,7 @@ pub(crate) fn first(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameErr
     Ok(Some((frame, 2 + extra + payload_len)))
 }
 
-/// Opcodes a client sends.
+/// The opcodes that a subscriber sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Opcode {
     Text = 1,
@@ -74,7 +85,7 @@ pub(crate) enum Opcode {
     Pong = 10,
 }
 
-/// Appends a masked frame.
+/// Appends a frame with this payload, masked as a client must (RFC 6455, section 5.3).
 pub(crate) fn write(opcode: Opcode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     out.push(0x80 | opcode as u8);
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
@@ -98,58 +109,58 @@ mod tests {
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
     use tokio_tungstenite::tungstenite::protocol::frame::{Frame as Reference, FrameSocket};
 
-    fn server(frame: Reference) -> Vec<u8> {
+    fn server_frame(frame: Reference) -> Vec<u8> {
         let mut bytes = Vec::new();
         frame.format(&mut bytes).unwrap();
         bytes
     }
 
-    fn data(len: usize) -> Vec<u8> {
-        server(Reference::message(vec![7; len], OpCode::Data(Data::Binary), true))
+    fn data_frame(len: usize) -> Vec<u8> {
+        server_frame(Reference::message(vec![7; len], OpCode::Data(Data::Binary), true))
     }
 
     #[test]
     fn frames_of_every_length_form_are_read() {
         for len in [0, 1, 125, 126, 127, 65_535, 65_536, 100_000] {
-            let mut bytes = data(len);
+            let mut bytes = data_frame(len);
             let whole = bytes.len();
             bytes.push(0x82);
-            assert_eq!(first(&bytes), Ok(Some((Frame::Data(&vec![7; len]), whole))), "{len}");
+            assert_eq!(parse(&bytes), Ok(Some((Frame::Data(&vec![7; len]), whole))), "{len}");
         }
     }
 
     #[test]
-    fn frame_cut_at_any_byte_is_waited_for() {
+    fn frame_cut_at_any_byte_is_incomplete() {
         for len in [0, 125, 126, 300, 65_536] {
-            let bytes = data(len);
+            let bytes = data_frame(len);
             for cut in 0..bytes.len() {
-                assert_eq!(first(&bytes[..cut]), Ok(None), "{cut} of {}", bytes.len());
+                assert_eq!(parse(&bytes[..cut]), Ok(None), "{cut} of {}", bytes.len());
             }
         }
     }
 
     #[test]
     fn control_frames_are_told_apart() {
-        let ping = server(Reference::ping(vec![1, 2]));
-        assert_eq!(first(&ping), Ok(Some((Frame::Ping(&[1, 2]), 4))));
-        assert_eq!(first(&[0x88, 0]), Ok(Some((Frame::Close(None), 2))));
-        assert_eq!(first(&[0x88, 2, 3, 0xf0]), Ok(Some((Frame::Close(Some(1008)), 4))));
-        assert_eq!(first(&[0x8a, 0]), Ok(Some((Frame::Pong, 2))));
+        let ping = server_frame(Reference::ping(vec![1, 2]));
+        assert_eq!(parse(&ping), Ok(Some((Frame::Ping(&[1, 2]), 4))));
+        assert_eq!(parse(&[0x88, 0]), Ok(Some((Frame::Close(None), 2))));
+        assert_eq!(parse(&[0x88, 2, 3, 0xf0]), Ok(Some((Frame::Close(Some(1008)), 4))));
+        assert_eq!(parse(&[0x8a, 0]), Ok(Some((Frame::Pong, 2))));
     }
 
     #[test]
-    fn what_no_hub_sends_is_refused() {
-        assert_eq!(first(&[0x82, 0x80, 0, 0, 0, 0]), Err(FrameError::Masked));
-        assert_eq!(first(&[0x02, 0]), Err(FrameError::Fragmented));
-        assert_eq!(first(&[0x80, 0]), Err(FrameError::Fragmented));
-        assert_eq!(first(&[0xc2, 0]), Err(FrameError::Reserved));
-        assert_eq!(first(&[0x83, 0]), Err(FrameError::Reserved));
+    fn frames_that_no_hub_sends_are_refused() {
+        assert_eq!(parse(&[0x82, 0x80, 0, 0, 0, 0]), Err(FrameError::Masked));
+        assert_eq!(parse(&[0x02, 0]), Err(FrameError::Fragmented));
+        assert_eq!(parse(&[0x80, 0]), Err(FrameError::Fragmented));
+        assert_eq!(parse(&[0xc2, 0]), Err(FrameError::Reserved));
+        assert_eq!(parse(&[0x83, 0]), Err(FrameError::Reserved));
         let huge = [0x82, 127, 0, 0, 0, 1, 0, 0, 0, 0];
-        assert_eq!(first(&huge), Err(FrameError::TooLarge(1 << 32)));
+        assert_eq!(parse(&huge), Err(FrameError::TooLarge(1 << 32)));
     }
 
     #[test]
-    fn written_frames_are_what_a_server_reads() {
+    fn server_reads_written_frames() {
         for len in [0, 125, 126, 65_535, 65_536] {
             let mut bytes = Vec::new();
             let payload = vec![9; len];

@@ -1,41 +1,40 @@
-//! The opening handshake, by hand: thousands of connections open at once on one thread.
+//! The opening handshake of a WebSocket (RFC 6455, section 4), without a socket: thousands of
+//! connections open at the same time on one thread.
 
 use tickwire_protocol::Encoding;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::Token;
 use crate::connect::first_line;
 use crate::load::Plan;
 
-/// Longest answer taken, in bytes.
-const ANSWER_BYTES_MAX: usize = 16 << 10;
+/// The longest response to accept, in bytes.
+const RESPONSE_BYTES_MAX: usize = 16 << 10;
 
-/// One handshake under way.
+/// A handshake whose request has been sent.
 #[derive(Debug)]
 pub(crate) struct Handshake {
-    /// What the hub must answer to the key.
+    /// The `Sec-WebSocket-Accept` that proves that the hub has read the request.
     accept: String,
 }
 
-/// Where an answer stands.
+/// What the bytes of a response say so far.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// It has not come as a whole.
+pub(crate) enum Response {
+    /// The head has not arrived completely.
     Incomplete,
-    /// The connection is open; so many bytes were the answer.
+    /// The connection is open. The response took this many bytes; what follows are frames.
     Accepted(usize),
-    /// It will not open, and why: short, since it is counted by its text.
+    /// The connection will not open. The cause is short, since refusals are counted by it.
     Refused(String),
 }
 
 impl Handshake {
-    /// Starts one: appends the request.
+    /// Starts a handshake: appends the request to `out`.
     pub(crate) fn start(plan: &Plan, out: &mut Vec<u8>) -> Self {
         let key = generate_key();
-        let token = plan.token.as_ref();
-        let authorization = token
-            .map(|token| format!("Authorization: {}\r\n", token.authorization()))
-            .unwrap_or_default();
+        let authorization = plan.token.as_ref().map(Token::header_line).unwrap_or_default();
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\
@@ -48,22 +47,22 @@ impl Handshake {
         Self { accept: derive_accept_key(key.as_bytes()) }
     }
 
-    /// Looks at all that has come so far.
-    pub(crate) fn answer(&self, bytes: &[u8]) -> Answer {
+    /// Reads the response from all bytes that have arrived so far.
+    pub(crate) fn response(&self, bytes: &[u8]) -> Response {
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-            return if bytes.len() < ANSWER_BYTES_MAX {
-                Answer::Incomplete
+            return if bytes.len() < RESPONSE_BYTES_MAX {
+                Response::Incomplete
             } else {
-                Answer::Refused("no WebSocket server".to_owned())
+                Response::Refused("no WebSocket server".to_owned())
             };
         };
         let head = String::from_utf8_lossy(&bytes[..end]);
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or("");
         if status != "101" {
-            let said = first_line(&bytes[end + 4..]);
-            let colon = if said.is_empty() { "" } else { ": " };
-            return Answer::Refused(format!("HTTP {status:.3}{colon}{said}"));
+            let message = first_line(&bytes[end + 4..]);
+            let colon = if message.is_empty() { "" } else { ": " };
+            return Response::Refused(format!("HTTP {status:.3}{colon}{message}"));
         }
         let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
         let has = |name: &str, expected: &str| {
@@ -71,12 +70,12 @@ impl Handshake {
             found.any(|(_, value)| value.trim() == expected)
         };
         if !has("sec-websocket-accept", &self.accept) {
-            return Answer::Refused("wrong answer to the key".to_owned());
+            return Response::Refused("wrong answer to the key".to_owned());
         }
         if !has("sec-websocket-protocol", Encoding::MSGPACK_SUBPROTOCOL) {
-            return Answer::Refused("no Tickwire hub".to_owned());
+            return Response::Refused("no Tickwire hub".to_owned());
         }
-        Answer::Accepted(end + 4)
+        Response::Accepted(end + 4)
     }
 }
 
@@ -102,19 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn answer_cut_at_any_byte_is_waited_for() {
+    fn response_cut_at_any_byte_is_incomplete() {
         let handshake = started();
         let mut bytes = accepting(&handshake, "tickwire.v1.msgpack");
         let whole = bytes.len();
         for cut in 0..whole {
-            assert_eq!(handshake.answer(&bytes[..cut]), Answer::Incomplete, "{cut}");
+            assert_eq!(handshake.response(&bytes[..cut]), Response::Incomplete, "{cut}");
         }
         bytes.extend_from_slice(b"\x82\x00");
-        assert_eq!(handshake.answer(&bytes), Answer::Accepted(whole));
+        assert_eq!(handshake.response(&bytes), Response::Accepted(whole));
     }
 
     #[test]
-    fn the_token_is_shown() {
+    fn token_is_sent_as_bearer() {
         let mut out = Vec::new();
         let token = Some("TW1:secret".parse().unwrap());
         Handshake::start(&Plan { token, ..plan(1, 1) }, &mut out);
@@ -123,10 +122,10 @@ mod tests {
     }
 
     #[test]
-    fn refusals_say_why() {
+    fn refusals_name_their_cause() {
         let handshake = started();
-        let refused = |bytes: &[u8]| match handshake.answer(bytes) {
-            Answer::Refused(reason) => reason,
+        let refused = |bytes: &[u8]| match handshake.response(bytes) {
+            Response::Refused(reason) => reason,
             other => panic!("{other:?}"),
         };
         assert_eq!(refused(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), "HTTP 503");
@@ -134,6 +133,6 @@ mod tests {
         assert_eq!(refused(b"HTTP/1.1 404 x\r\n\r\n<html>"), "HTTP 404");
         assert_eq!(refused(b"HTTP/1.1 101 x\r\n\r\n"), "wrong answer to the key");
         assert_eq!(refused(&accepting(&handshake, "chat")), "no Tickwire hub");
-        assert_eq!(refused(&[b'x'; ANSWER_BYTES_MAX]), "no WebSocket server");
+        assert_eq!(refused(&[b'x'; RESPONSE_BYTES_MAX]), "no WebSocket server");
     }
 }

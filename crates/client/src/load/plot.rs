@@ -1,37 +1,38 @@
-//! Draws a report as an SVG.
+//! Draws a report as an SVG image.
 
 mod canvas;
 
 use std::fmt::Write as _;
 
 use crate::load::Report;
-use canvas::{Axis, Canvas, Frame, human, nice_top};
+use canvas::{Axis, Canvas, ChartArea, human, nice_top};
 
 const WIDTH: f64 = 1240.0;
 const HEIGHT: f64 = 560.0;
 
-const LATENCY: Frame = Frame { left: 84.0, top: 120.0, width: 480.0, height: 360.0 };
-const RATE: Frame = Frame { left: 688.0, top: 120.0, width: 512.0, height: 150.0 };
-const OVER_TIME: Frame = Frame { left: 688.0, top: 330.0, width: 512.0, height: 150.0 };
+const LATENCY: ChartArea = ChartArea { left: 84.0, top: 120.0, width: 480.0, height: 360.0 };
+const RATE: ChartArea = ChartArea { left: 688.0, top: 120.0, width: 512.0, height: 150.0 };
+const OVER_TIME: ChartArea = ChartArea { left: 688.0, top: 330.0, width: 512.0, height: 150.0 };
 
 const BLUE: &str = "#2563eb";
 const ORANGE: &str = "#ea580c";
 const GREEN: &str = "#0f766e";
 
-/// Draws a report: latency by percentile on the left, deliveries and latency over time on the right.
+/// Draws a report as an SVG image: latency by percentile on the left, deliveries and latency over time
+/// on the right.
 ///
-/// The picture stands alone: light background, no scripts, no fonts of its own.
+/// The image is self-contained: it has a light background and uses neither scripts nor external fonts.
 #[must_use]
 pub fn svg(report: &Report) -> String {
     let mut canvas = Canvas::new(WIDTH, HEIGHT);
-    title(&mut canvas, report);
-    latency(&mut canvas, report);
-    rate(&mut canvas, report);
-    over_time(&mut canvas, report);
+    draw_title(&mut canvas, report);
+    draw_latency(&mut canvas, report);
+    draw_rate(&mut canvas, report);
+    draw_over_time(&mut canvas, report);
     canvas.finish()
 }
 
-fn title(canvas: &mut Canvas, report: &Report) {
+fn draw_title(canvas: &mut Canvas, report: &Report) {
     let connections = report.connections;
     let title = format!(
         "{} connections × {} symbols: {} ticks/s delivered",
@@ -56,17 +57,17 @@ fn title(canvas: &mut Canvas, report: &Report) {
     canvas.text((36.0, 68.0), "note", "start", &detail);
 }
 
-/// Percentiles stand as far apart as they are nines: 90 %, 99 %, 99.9 % at equal steps.
+/// Maps a percentile to the axis: 90 %, 99 % and 99.9 % are equally far apart.
 fn nines(percent: f64) -> f64 {
     -(1.0 - percent / 100.0).log10()
 }
 
-fn latency(canvas: &mut Canvas, report: &Report) {
+fn draw_latency(canvas: &mut Canvas, report: &Report) {
     let curve = &report.latency_curve;
     canvas.heading(LATENCY, "Latency by percentile, ms");
     let Some(last) = curve.last() else {
         let why = if report.untimed_ticks > 0 {
-            "no latency: event times are not near now"
+            "no latency: event times are far from now"
         } else {
             "no ticks"
         };
@@ -91,30 +92,31 @@ fn latency(canvas: &mut Canvas, report: &Report) {
             canvas.mark(LATENCY, at, BLUE, &format!("{name} {}", human(point.ms)));
         }
     }
-    let spread = report.latency_ms;
+    let latency = report.latency_ms;
     let skew = report.skew_ms;
-    let below = format!(
+    let note = format!(
         "max {} ms · first to last connection: p50 {} ms, p99 {} ms",
-        human(spread.max),
+        human(latency.max),
         human(skew.p50),
         human(skew.p99)
     );
-    canvas.text((LATENCY.left, LATENCY.bottom() + 48.0), "note", "start", &below);
+    canvas.text((LATENCY.left, LATENCY.bottom() + 48.0), "note", "start", &note);
 }
 
-fn time_axis(canvas: &mut Canvas, report: &Report, frame: Frame) -> Axis {
+/// Draws the columns of a time axis.
+fn draw_time_axis(canvas: &mut Canvas, report: &Report, area: ChartArea) -> Axis {
     let last = report.seconds.last().map_or(0, |second| second.second);
-    let axis = Axis { max: (last as f64).max(1.0), from: frame.left, to: frame.right() };
+    let axis = Axis { max: (last as f64).max(1.0), from: area.left, to: area.right() };
     let step = nice_top(axis.max / 8.0).max(1.0).ceil();
     let mut at = 0.0;
     while at <= axis.max {
-        canvas.column(frame, axis.at(at), &format!("{at} s"));
+        canvas.column(area, axis.at(at), &format!("{at} s"));
         at += step;
     }
     axis
 }
 
-fn rate(canvas: &mut Canvas, report: &Report) {
+fn draw_rate(canvas: &mut Canvas, report: &Report) {
     canvas.heading(RATE, "Deliveries, ticks/s");
     let seconds = &report.seconds;
     if seconds.is_empty() {
@@ -124,7 +126,7 @@ fn rate(canvas: &mut Canvas, report: &Report) {
     let top = seconds.iter().map(|second| second.ticks_per_s).fold(0.0, f64::max);
     let y = Axis { max: nice_top(top), from: RATE.bottom(), to: RATE.top };
     canvas.rows(RATE, &y);
-    let x = time_axis(canvas, report, RATE);
+    let x = draw_time_axis(canvas, report, RATE);
     let points: Vec<(f64, f64)> = seconds
         .iter()
         .map(|second| (x.at(second.second as f64), y.at(second.ticks_per_s)))
@@ -133,7 +135,7 @@ fn rate(canvas: &mut Canvas, report: &Report) {
     canvas.line(&points, GREEN);
 }
 
-fn over_time(canvas: &mut Canvas, report: &Report) {
+fn draw_over_time(canvas: &mut Canvas, report: &Report) {
     canvas.heading(OVER_TIME, "Latency over time, ms");
     let seconds = &report.seconds;
     let top = seconds.iter().filter_map(|second| second.p99_ms).fold(0.0, f64::max);
@@ -143,7 +145,7 @@ fn over_time(canvas: &mut Canvas, report: &Report) {
     }
     let y = Axis { max: nice_top(top), from: OVER_TIME.bottom(), to: OVER_TIME.top };
     canvas.rows(OVER_TIME, &y);
-    let x = time_axis(canvas, report, OVER_TIME);
+    let x = draw_time_axis(canvas, report, OVER_TIME);
     let points = |value: fn(&crate::load::Second) -> Option<f64>| -> Vec<(f64, f64)> {
         let known = seconds.iter().filter_map(|second| Some((second.second, value(second)?)));
         known.map(|(second, ms)| (x.at(second as f64), y.at(ms))).collect()
@@ -160,7 +162,7 @@ mod tests {
     use super::*;
     use crate::load::report::tests::report;
 
-    /// Every tag is closed in order, every attribute is quoted, nothing is left unescaped.
+    /// Checks that tags are closed in order, attributes are quoted and texts are escaped.
     fn check_well_formed(xml: &str) {
         let mut open = Vec::new();
         for (index, piece) in xml.split('<').enumerate().skip(1) {
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn picture_is_well_formed_and_complete() {
+    fn image_is_well_formed_and_complete() {
         let svg = svg(&report());
         check_well_formed(&svg);
         for text in
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_report_is_drawn_too() {
+    fn empty_report_is_drawn() {
         let mut report = report();
         report.latency_curve.clear();
         report.seconds.clear();

@@ -1,57 +1,57 @@
-//! How far apart the connections get the same tick.
+//! Skew: the time between the first and the last connection that receives the same tick.
 
 use std::time::Duration;
 
-/// One tick of this many is followed.
+/// One tick of this many is sampled.
 pub(crate) const SAMPLE_ONE_IN: u64 = 16;
 
-/// How many ticks are followed at a time.
+/// How many ticks are sampled at the same time.
 const SLOTS: usize = 4096;
 
-/// A tick nobody has got for so long is complete.
+/// A tick that has not arrived anywhere for this long has arrived everywhere, in nanoseconds.
 const SETTLED_NS: u64 = 1_000_000_000;
 
-/// How many complete ticks are kept; later ones are not followed.
-const SPREADS_MAX: usize = 1 << 16;
+/// The most samples to keep; later ticks are not sampled.
+const SAMPLES_MAX: usize = 1 << 16;
 
-/// First and last arrival of one tick.
+/// The first and the last arrival of one tick, in nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Spread {
-    /// Which tick. Invariant: 0 only in a slot that is free.
+pub(crate) struct TickArrivals {
+    /// Identifies the tick. Invariant: 0 only in a free slot.
     key: u64,
     first_ns: u64,
     last_ns: u64,
     arrivals: u32,
 }
 
-/// Follows a sample of the ticks, the same on every thread.
+/// Records the arrivals of a sample of the ticks. Every thread samples the same ticks.
 #[derive(Debug)]
-pub(crate) struct Skew {
-    slots: Vec<Spread>,
-    complete: Vec<Spread>,
+pub(crate) struct SkewTracker {
+    slots: Vec<TickArrivals>,
+    complete: Vec<TickArrivals>,
 }
 
-const FREE: Spread = Spread { key: 0, first_ns: 0, last_ns: 0, arrivals: 0 };
+const FREE: TickArrivals = TickArrivals { key: 0, first_ns: 0, last_ns: 0, arrivals: 0 };
 
-impl Default for Skew {
+impl Default for SkewTracker {
     fn default() -> Self {
         Self { slots: vec![FREE; SLOTS], complete: Vec::new() }
     }
 }
 
-impl Skew {
-    /// A tick has arrived on some connection.
+impl SkewTracker {
+    /// Records that a tick has arrived on a connection, if the tick is sampled.
     #[inline]
-    pub(crate) fn arrived(&mut self, topic: usize, seq: u64, now_ns: u64) {
+    pub(crate) fn record(&mut self, topic: usize, seq: u64, now_ns: u64) {
         // Unique up to 2^24 topics and 2^40 ticks each; more would only make samples collide.
         let key = ((topic as u64) << 40 | (seq & 0xff_ffff_ffff)).wrapping_add(1);
         let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         if hash >> 32 & (SAMPLE_ONE_IN - 1) == 0 {
-            self.follow(key, hash, now_ns);
+            self.record_sample(key, hash, now_ns);
         }
     }
 
-    fn follow(&mut self, key: u64, hash: u64, now_ns: u64) {
+    fn record_sample(&mut self, key: u64, hash: u64, now_ns: u64) {
         let place = usize::try_from(hash >> 40).unwrap_or(0) % SLOTS;
         let slot = &mut self.slots[place];
         if slot.key == key {
@@ -59,23 +59,23 @@ impl Skew {
             slot.arrivals += 1;
             return;
         }
-        let settled = now_ns.saturating_sub(slot.last_ns) >= SETTLED_NS;
-        if slot.key != 0 && !settled {
+        let is_settled = now_ns.saturating_sub(slot.last_ns) >= SETTLED_NS;
+        if slot.key != 0 && !is_settled {
             return;
         }
-        let done =
-            std::mem::replace(slot, Spread { key, first_ns: now_ns, last_ns: now_ns, arrivals: 1 });
-        self.keep(done);
+        let first = TickArrivals { key, first_ns: now_ns, last_ns: now_ns, arrivals: 1 };
+        let complete = std::mem::replace(slot, first);
+        self.keep(complete);
     }
 
-    fn keep(&mut self, spread: Spread) {
-        if spread.key != 0 && self.complete.len() < SPREADS_MAX {
-            self.complete.push(spread);
+    fn keep(&mut self, arrivals: TickArrivals) {
+        if arrivals.key != 0 && self.complete.len() < SAMPLES_MAX {
+            self.complete.push(arrivals);
         }
     }
 
-    /// All ticks that are complete at the end of the measurement.
-    pub(crate) fn finish(mut self, now_ns: u64) -> Vec<Spread> {
+    /// Returns the sampled ticks that have arrived everywhere at the end of the measurement.
+    pub(crate) fn finish(mut self, now_ns: u64) -> Vec<TickArrivals> {
         for slot in std::mem::take(&mut self.slots) {
             if now_ns.saturating_sub(slot.last_ns) >= SETTLED_NS {
                 self.keep(slot);
@@ -85,16 +85,16 @@ impl Skew {
     }
 }
 
-/// From first to last arrival, over the connections of all threads; ticks that arrived once have no
-/// skew.
-pub(crate) fn merge(mut spreads: Vec<Spread>) -> Vec<Duration> {
-    spreads.sort_unstable_by_key(|spread| spread.key);
-    let ticks = spreads.chunk_by(|a, b| a.key == b.key);
-    let several = ticks.filter(|same| same.iter().map(|spread| spread.arrivals).sum::<u32>() > 1);
-    several
+/// Merges the samples of all threads and returns the skew of each tick: the time from its first to its
+/// last arrival. Ticks that arrived only once have none.
+pub(crate) fn skews(mut samples: Vec<TickArrivals>) -> Vec<Duration> {
+    samples.sort_unstable_by_key(|sample| sample.key);
+    let ticks = samples.chunk_by(|a, b| a.key == b.key);
+    let repeated = ticks.filter(|same| same.iter().map(|tick| tick.arrivals).sum::<u32>() > 1);
+    repeated
         .map(|same| {
-            let first_ns = same.iter().map(|spread| spread.first_ns).min().unwrap_or(0);
-            let last_ns = same.iter().map(|spread| spread.last_ns).max().unwrap_or(0);
+            let first_ns = same.iter().map(|tick| tick.first_ns).min().unwrap_or(0);
+            let last_ns = same.iter().map(|tick| tick.last_ns).max().unwrap_or(0);
             Duration::from_nanos(last_ns - first_ns)
         })
         .collect()
@@ -105,38 +105,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn skew_is_from_first_to_last_over_all_threads() {
-        let (mut one, mut two) = (Skew::default(), Skew::default());
+    fn skew_is_from_the_first_to_the_last_arrival_over_all_threads() {
+        let mut one = SkewTracker::default();
+        let mut two = SkewTracker::default();
         let ticks = 16_000;
         for seq in 1..=ticks {
-            one.arrived(3, seq, 100 + seq);
-            two.arrived(3, seq, 150 + seq);
-            one.arrived(3, seq, 130 + seq);
+            one.record(3, seq, 100 + seq);
+            two.record(3, seq, 150 + seq);
+            one.record(3, seq, 130 + seq);
         }
         let end = 10 * SETTLED_NS;
-        let skews = merge([one.finish(end), two.finish(end)].concat());
+        let skews = skews([one.finish(end), two.finish(end)].concat());
         let expected = ticks / SAMPLE_ONE_IN;
         assert!((expected / 2..=expected * 2).contains(&(skews.len() as u64)), "{}", skews.len());
         assert!(skews.iter().all(|skew| *skew == Duration::from_nanos(50)));
     }
 
     #[test]
-    fn tick_still_arriving_at_the_end_is_left_out() {
-        let mut skew = Skew::default();
+    fn tick_still_arriving_at_the_end_is_not_counted() {
+        let mut skew = SkewTracker::default();
         for seq in 0..1000 {
-            skew.arrived(0, seq, SETTLED_NS);
-            skew.arrived(0, seq, SETTLED_NS + 1);
+            skew.record(0, seq, SETTLED_NS);
+            skew.record(0, seq, SETTLED_NS + 1);
         }
-        assert!(merge(skew.finish(SETTLED_NS + 2)).is_empty());
+        assert!(skews(skew.finish(SETTLED_NS + 2)).is_empty());
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut skew = Skew::default();
+        let mut skew = SkewTracker::default();
         for seq in 0..4_000_000 {
-            skew.arrived(0, seq, seq * SETTLED_NS);
+            skew.record(0, seq, seq * SETTLED_NS);
         }
         assert_eq!(skew.slots.len(), SLOTS);
-        assert_eq!(skew.finish(u64::MAX).len(), SPREADS_MAX);
+        assert_eq!(skew.finish(u64::MAX).len(), SAMPLES_MAX);
     }
 }

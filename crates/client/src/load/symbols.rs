@@ -1,4 +1,4 @@
-//! Asks the hub which symbols it has.
+//! Asks a hub for the symbols that it lists.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use serde::Deserialize;
 use tickwire_protocol::{Channel, Feed, Symbol};
 
-use crate::http::{Get, Response};
+use crate::http::{Get, GetError, Response};
 use crate::{HubUrl, Token};
 
 /// The longest wait for the hub.
@@ -17,92 +17,88 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest list to accept, in bytes: the hub lists at most 1,000 symbols.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// What the hub lists.
+/// The symbols of a feed, as far as the hub lists them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// How many symbols of the feed have ticked.
+pub struct ListedSymbols {
+    /// Number of symbols of the feed that have ticked.
     pub total: usize,
-    /// Up to 1,000 of them, those that tick in one of the channels asked for.
+    /// Those of the first 1,000 that have ticked in one of the requested channels.
     pub symbols: Vec<Symbol>,
 }
 
-/// Why the hub's symbols are not known.
+/// Why the symbols of a hub cannot be listed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SymbolsError {
-    /// Nobody answers there.
+    /// The hub cannot be reached.
     #[error("cannot reach the hub at {hub}")]
     Unreachable {
         /// Host and port.
         hub: String,
-        /// What the system says.
+        /// The error of the operating system or of TLS.
         source: io::Error,
     },
-    /// What answers there is no hub, or it has no such feed.
+    /// The server does not answer as a hub with this feed.
     #[error("the server at {hub} does not list symbols: {problem}")]
     Refused {
         /// Host and port.
         hub: String,
-        /// What it said.
+        /// What is wrong with its answer.
         problem: String,
     },
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct SymbolsResponse {
     total: usize,
-    symbols: Vec<Entry>,
+    symbols: Vec<SymbolEntry>,
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct SymbolEntry {
     symbol: String,
     channels: Vec<String>,
 }
 
-/// Asks the hub for the symbols of a feed. `tls` is as in [`Get::tls`](crate::http::Get::tls). Blocks,
-/// a few seconds at most.
+/// Asks a hub for the symbols of a feed that tick in one of `channels`. `tls` has the meaning of
+/// [`Get::tls`]. Blocks for at most a few seconds.
 ///
 /// # Errors
-/// If the hub cannot be reached or does not answer as one.
+/// Fails if the hub cannot be reached, or the server does not answer as a hub with this feed.
 pub fn list_symbols(
     hub: &HubUrl,
     feed: &Feed,
     token: Option<&Token>,
     tls: Option<&Arc<ClientConfig>>,
     channels: &[Channel],
-) -> Result<Listed, SymbolsError> {
+) -> Result<ListedSymbols, SymbolsError> {
     let address = hub.socket_address();
     let path = format!("/api/symbols?feed={feed}&limit=1000");
     let get = Get { token, tls: tls.cloned(), timeout: TIMEOUT, body_bytes_max: BODY_BYTES_MAX };
     let refused = |problem| SymbolsError::Refused { hub: address.clone(), problem };
-    let response = get.send(hub, &path).map_err(|source| match source.kind() {
-        io::ErrorKind::InvalidData
-            if source.get_ref().is_some_and(|e| !e.is::<rustls::Error>()) =>
-        {
-            refused(source.to_string())
-        }
-        _ => SymbolsError::Unreachable { hub: address.clone(), source },
+    let response = get.send(hub, &path).map_err(|error| match error {
+        GetError::Io(source) => SymbolsError::Unreachable { hub: address.clone(), source },
+        GetError::NotHttp => refused(GetError::NotHttp.to_string()),
     })?;
     parse(&response, channels).map_err(refused)
 }
 
-fn parse(response: &Response, channels: &[Channel]) -> Result<Listed, String> {
+fn parse(response: &Response, channels: &[Channel]) -> Result<ListedSymbols, String> {
     let Response { status, body } = response;
     if *status != 200 {
         let detail: String = String::from_utf8_lossy(body).chars().take(200).collect();
         return Err(format!("HTTP {status} {}", detail.trim()).trim_end().to_owned());
     }
-    let answer: Answer = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let wanted = |entry: &Entry| {
+    let list: SymbolsResponse = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let is_wanted = |entry: &SymbolEntry| {
         channels.iter().any(|channel| entry.channels.iter().any(|name| name == channel.name()))
     };
-    let entries = answer.symbols.into_iter().filter(wanted);
+    let entries = list.symbols.into_iter().filter(is_wanted);
     let symbols = entries
         .map(|entry| Symbol::new(&entry.symbol))
         .collect::<Result<_, _>>()
         .map_err(|error| error.to_string())?;
-    Ok(Listed { total: answer.total, symbols })
+    Ok(ListedSymbols { total: list.total, symbols })
 }
 
 #[cfg(test)]
@@ -110,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn symbols_of_the_wanted_channels_are_listed() {
+    fn symbols_of_the_requested_channels_are_listed() {
         let body = br#"{"feed":"main","total":3,"symbols":[{"symbol":"A","channels":["trades"]},
             {"symbol":"B","channels":["bars"]}]}"#;
         let response = Response { status: 200, body: body.to_vec() };
@@ -119,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_are_refused_with_what_they_say() {
+    fn other_answers_are_refused_with_their_message() {
         let refused = |status, body: &str| {
             let response = Response { status, body: body.as_bytes().to_vec() };
             parse(&response, &Channel::ALL).unwrap_err()

@@ -1,20 +1,21 @@
-//! What the hub's answers to commands change.
+//! How the hub's answers to commands change a session.
 
 use tickwire_protocol::{Delivery, ResumeOutcome, SubscriptionSet};
 
-use super::commands::Unanswered;
+use super::commands::PendingCommand;
 use super::{Change, Session};
-use crate::wanted::{How, Start, each};
+use crate::subscriptions::{Start, SubscribeOptions, each_name};
 use crate::{Position, Topic};
 
-/// Some names are latest because the session lagged, so it stays where it was.
+/// State of a session that keeps its position because some of its names were downgraded to `latest`
+/// when it lagged.
 #[derive(Debug, Default)]
-pub(super) struct Lag {
-    /// Behind which position those that are every again began; the least of them.
-    again: Option<u64>,
+pub(super) struct LagRecovery {
+    /// The lowest position at which names became `every` again.
+    restarted_at: Option<u64>,
 }
 
-/// What the answer to a subscribe says, besides its names.
+/// The content of the answer to a subscribe, without its names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answer {
     pub(super) delivery: Delivery,
@@ -23,16 +24,16 @@ pub(super) struct Answer {
 }
 
 impl Session {
-    /// Whether no command that goes back is without an answer.
-    pub(super) fn is_answered(&self) -> bool {
-        !self.unanswered.iter().any(|command| command.goes_back)
+    /// Returns whether every command that starts in the past has been answered.
+    pub(super) fn past_is_answered(&self) -> bool {
+        !self.pending.iter().any(|command| command.starts_in_past)
     }
 
-    /// The hub has acknowledged a command: `names` are what it changed. Returns how far the
-    /// application has come if it is to be told.
-    pub(super) fn grant(
+    /// Handles the answer to a command, which changed `names`. Returns the position to report to the
+    /// application.
+    pub(super) fn on_answer(
         &mut self,
-        command: &Unanswered,
+        command: &PendingCommand,
         names: &SubscriptionSet,
         answer: Answer,
     ) -> Option<Position> {
@@ -42,107 +43,119 @@ impl Session {
         let mut position = None;
         match &command.change {
             Change::Subscribe(_) => {
-                self.granted.add(names, &How { delivery: answer.delivery, start: Start::Now });
-                self.degraded = false;
-                position = self.begin(command, names, answer);
+                let options = SubscribeOptions { delivery: answer.delivery, start: Start::Now };
+                self.acknowledged.add(names, &options);
+                self.is_downgraded = false;
+                position = self.start_names(command, names, answer);
             }
             Change::Unsubscribe => {
-                self.granted.remove(names);
-                self.catch_up_with_lag();
-                // Only now: ticks that were on their way have set bases again since.
-                self.sequence.retain(|topic| self.wanted.covers(topic));
+                self.acknowledged.remove(names);
+                self.end_lag_recovery();
+                // Not earlier: ticks that were on their way have set new bases since the command.
+                self.sequence.retain(|topic| self.desired.covers(topic));
             }
         }
         self.rebase(command, answer.resumed, &topics);
         position
     }
 
-    /// The names of a subscribe begin.
-    fn begin(
+    /// Marks the names of a subscribe as started and moves the position if necessary.
+    fn start_names(
         &mut self,
-        command: &Unanswered,
+        command: &PendingCommand,
         names: &SubscriptionSet,
         answer: Answer,
     ) -> Option<Position> {
-        let known = self.is_answered();
-        let alone = !self.wanted.has_begun() && self.beginning.is_empty();
+        let covers_all = self.past_is_answered();
+        let is_first = !self.desired.has_started() && self.awaiting_gaps.is_empty();
         if answer.resumed == Some(ResumeOutcome::NewEpoch) {
-            self.beginning.push(names.clone());
+            self.awaiting_gaps.push(names.clone());
             return None;
         }
-        if !self.wanted.begin(names) {
+        if !self.desired.mark_started(names) {
             return None;
         }
         let mut pos = answer.pos?;
         if answer.resumed == Some(ResumeOutcome::Gap) {
-            // What is missing has not been told yet.
-            pos = command.behind.map_or(pos, |behind| behind.min(pos));
+            // The gaps follow this answer and have not been reported yet.
+            pos = command.after.map_or(pos, |after| after.min(pos));
         }
-        let Some(lag) = &mut self.lag else { return self.progress.begun(pos, alone, known) };
-        let again = lag.again.map_or(pos, |again| again.min(pos));
-        lag.again = Some(again);
-        self.catch_up_with_lag();
-        if self.lag.is_some() { None } else { self.progress.begun(again, true, known) }
+        let Some(lag) = &mut self.lag else {
+            return self.progress.start_at(pos, is_first, covers_all);
+        };
+        let restarted_at = lag.restarted_at.map_or(pos, |earlier| earlier.min(pos));
+        lag.restarted_at = Some(restarted_at);
+        self.end_lag_recovery();
+        if self.lag.is_some() {
+            None
+        } else {
+            self.progress.start_at(restarted_at, true, covers_all)
+        }
     }
 
-    /// Ends the time in which positions do not count if no name is latest that should not be.
-    fn catch_up_with_lag(&mut self) {
-        if self.lag.is_some() && !self.granted.lags(&self.wanted) {
+    /// Ends the recovery from a lag if no name is downgraded any more, so that positions count again.
+    fn end_lag_recovery(&mut self) {
+        if self.lag.is_some() && !self.acknowledged.is_downgraded_from(&self.desired) {
             self.lag = None;
         }
     }
 
-    /// Topics of an answered command begin somewhere else, so their numbers do, too. With each stands
-    /// whether it was latest before.
+    /// Adjusts the sequence numbers of the topics of an answered command, which start at another tick.
+    /// The flag of each topic tells whether its delivery was `latest` before.
     fn rebase(
         &mut self,
-        command: &Unanswered,
+        command: &PendingCommand,
         resumed: Option<ResumeOutcome>,
         topics: &[(Topic, bool)],
     ) {
-        let goes_on = matches!(resumed, Some(ResumeOutcome::Complete | ResumeOutcome::Gap));
+        let has_resumed = matches!(resumed, Some(ResumeOutcome::Complete | ResumeOutcome::Gap));
         for (topic, was_latest) in topics {
             if self.is_latest(topic) {
                 continue;
             }
             match command.start() {
-                // What latest left out is not missing, so the first of every tick sets the base.
+                // Ticks that `latest` left out are not missing, so the next tick sets a new base.
                 _ if *was_latest => self.sequence.forget(topic),
                 Some(Start::Replay(_)) => self.sequence.forget(topic),
-                Some(Start::Behind(_)) if goes_on => self.sequence.go_back(*topic),
-                // By "*", or another command, it has come on this connection already.
-                Some(Start::Begun) if goes_on => self.sequence.hold_topic(topic),
+                Some(Start::After(_)) if has_resumed => self.sequence.rewind(*topic),
+                // Ticks may have been received on this connection already, by `"*"` or another command.
+                Some(Start::Started) if has_resumed => self.sequence.allow_repeats(topic),
                 _ => {}
             }
         }
     }
 
-    /// The topics of some names, of `"*"` those that have a number and no name of their own.
+    /// Returns the topics of names. For `"*"` these are the topics that have a number and no name of
+    /// their own.
     fn topics(&self, names: &SubscriptionSet) -> Vec<Topic> {
         let mut topics = Vec::new();
-        for (channel, symbol) in each(names) {
+        for (channel, symbol) in each_name(names) {
             match symbol {
                 Some(symbol) => topics.push(Topic { symbol, channel }),
                 None => topics.extend(
-                    self.sequence.topics(channel).filter(|topic| !self.granted.names(topic)),
+                    self.sequence
+                        .topics(channel)
+                        .filter(|topic| !self.acknowledged.has_name_of(topic)),
                 ),
             }
         }
         topics
     }
 
-    /// The hub has refused a command: its names are what they were. Returns the request.
-    pub(super) fn refused(&mut self, number: u64) -> Option<u64> {
-        let Unanswered { change, changed, request, .. } = self.answered(Some(number))?;
-        if let Change::Subscribe(How { delivery, .. }) = change {
-            self.wanted.undo(changed, delivery);
-            self.catch_up_with_lag();
+    /// Handles the rejection of a command: its names are as they were before. Returns the request of
+    /// the application.
+    pub(super) fn on_rejected(&mut self, number: u64) -> Option<u64> {
+        let PendingCommand { change, changed, request, .. } = self.take_pending(Some(number))?;
+        if let Change::Subscribe(SubscribeOptions { delivery, .. }) = change {
+            self.desired.revert(changed, delivery);
+            self.end_lag_recovery();
         }
         request
     }
 
-    pub(super) fn answered(&mut self, number: Option<u64>) -> Option<Unanswered> {
-        let index = self.unanswered.iter().position(|command| Some(command.number) == number)?;
-        self.unanswered.remove(index)
+    /// Removes the command with this number from those without an answer.
+    pub(super) fn take_pending(&mut self, number: Option<u64>) -> Option<PendingCommand> {
+        let index = self.pending.iter().position(|command| Some(command.number) == number)?;
+        self.pending.remove(index)
     }
 }

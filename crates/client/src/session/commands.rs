@@ -1,4 +1,4 @@
-//! What a session says: requests in, commands out.
+//! The commands of a session.
 
 use tickwire_protocol::{
     Command, Delivery, Replay, ReplaySpeed, Resume, ResumePoint, SubscribeRequest, SubscriptionSet,
@@ -6,135 +6,144 @@ use tickwire_protocol::{
 
 use super::Session;
 use crate::Position;
-use crate::wanted::{Before, How, Start, each, pieces};
+use crate::subscriptions::{PreviousOptions, Start, SubscribeOptions, each_name, split_by_command};
 
-/// What the application asks for.
+/// A request of the application.
 #[derive(Debug)]
 pub(crate) struct Request {
+    /// The number that the application knows the request by.
     pub(crate) id: u64,
     pub(crate) change: Change,
     pub(crate) names: SubscriptionSet,
 }
 
+/// What a request changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
-    Subscribe(How),
+    Subscribe(SubscribeOptions),
     Unsubscribe,
 }
 
 impl Change {
-    /// Names in pieces, one for each command. A replay at a pace is one command, since the hub plays one
-    /// at a time.
-    pub(super) fn pieces(&self, names: &SubscriptionSet) -> Vec<SubscriptionSet> {
-        let is_paced = matches!(
+    /// Splits names into parts, one for each command. A replay at a finite speed is one command, since
+    /// the hub plays one replay per session at a time.
+    pub(super) fn split(&self, names: &SubscriptionSet) -> Vec<SubscriptionSet> {
+        let has_finite_speed = matches!(
             self,
-            Self::Subscribe(How {
+            Self::Subscribe(SubscribeOptions {
                 start: Start::Replay(Replay { speed: ReplaySpeed::Factor(_), .. }),
                 ..
             })
         );
-        if is_paced && names.total() > 0 && command_bytes(names) <= COMMAND_BYTES_MAX {
+        if has_finite_speed && names.total() > 0 && command_bytes(names) <= COMMAND_BYTES_MAX {
             return vec![names.clone()];
         }
-        pieces(names)
+        split_by_command(names)
     }
 }
 
-/// Longest command a hub takes.
+/// The longest command that a hub accepts, in bytes.
 pub(crate) const COMMAND_BYTES_MAX: usize = 1 << 20;
 
-/// Room for everything in a command but its names.
+/// Room for everything in a command except its names, in bytes.
 const OPTIONS_BYTES: usize = 512;
 
-/// How long a command with these names is at most.
+/// Returns the length that a subscribe with these names has at most, in bytes.
 pub(crate) fn command_bytes(names: &SubscriptionSet) -> usize {
     let mut text = Vec::new();
-    let subscription = SubscribeRequest { names: names.clone(), ..SubscribeRequest::default() };
-    Command::Subscribe(subscription).write_json(&mut text);
+    let request = SubscribeRequest { names: names.clone(), ..SubscribeRequest::default() };
+    Command::Subscribe(request).write_json(&mut text);
     text.len() + OPTIONS_BYTES
 }
 
+/// A command that the hub has not answered yet.
 #[derive(Debug)]
-pub(super) struct Unanswered {
-    /// The number on the wire; the application's own would collide with those of reconnects.
+pub(super) struct PendingCommand {
+    /// The `id` on the wire. The application's own number would collide with commands after a
+    /// reconnect.
     pub(super) number: u64,
+    /// The request of the application that the command belongs to, if any.
     pub(super) request: Option<u64>,
     pub(super) change: Change,
-    /// What the command changed of the wanted names: taken back if the hub refuses.
-    pub(super) changed: Vec<Before>,
-    /// Whether its names begin in the past.
-    pub(super) goes_back: bool,
-    /// The position behind which its names are to continue.
-    pub(super) behind: Option<u64>,
+    /// The names that the command has changed, to be reverted if the hub rejects it.
+    pub(super) changed: Vec<PreviousOptions>,
+    /// Whether the names start in the past.
+    pub(super) starts_in_past: bool,
+    /// The position after which the names continue.
+    pub(super) after: Option<u64>,
 }
 
-impl Unanswered {
-    /// Where the names of a subscribe begin.
+impl PendingCommand {
+    /// Where the names of a subscribe start.
     pub(super) const fn start(&self) -> Option<&Start> {
         match &self.change {
-            Change::Subscribe(How { start, .. }) => Some(start),
+            Change::Subscribe(SubscribeOptions { start, .. }) => Some(start),
             Change::Unsubscribe => None,
         }
     }
 }
 
 impl Session {
-    /// Spells a command and notes that it has no answer.
+    /// Returns a command as JSON, and records that it has no answer yet.
     pub(super) fn command(
         &mut self,
         change: &Change,
         request: Option<u64>,
         names: SubscriptionSet,
-        changed: Vec<Before>,
+        changed: Vec<PreviousOptions>,
     ) -> String {
         self.sent += 1;
         let id = Some(self.sent);
-        let (command, goes_back, behind) = match change {
-            Change::Subscribe(how) => {
-                let behind = self.behind(how);
-                let subscription = self.subscription(how, names, id, behind.clone());
-                let goes_back = behind.is_some() || subscription.replay.is_some();
-                (Command::Subscribe(subscription), goes_back, behind)
+        let (command, starts_in_past, after) = match change {
+            Change::Subscribe(options) => {
+                let after = self.resume_position(options);
+                let subscribe = self.subscribe_request(options, names, id, after.clone());
+                let starts_in_past = after.is_some() || subscribe.replay.is_some();
+                (Command::Subscribe(subscribe), starts_in_past, after)
             }
             Change::Unsubscribe => {
-                let subscription = SubscribeRequest { names, id, ..SubscribeRequest::default() };
-                (Command::Unsubscribe(subscription), false, None)
+                let unsubscribe = SubscribeRequest { names, id, ..SubscribeRequest::default() };
+                (Command::Unsubscribe(unsubscribe), false, None)
             }
         };
-        let (number, change) = (self.sent, change.clone());
-        let behind = behind.map(|position| position.number);
-        let unanswered = Unanswered { number, request, change, changed, goes_back, behind };
-        self.unanswered.push_back(unanswered);
+        self.pending.push_back(PendingCommand {
+            number: self.sent,
+            request,
+            change: change.clone(),
+            changed,
+            starts_in_past,
+            after: after.map(|position| position.number),
+        });
         let mut text = Vec::new();
         command.write_json(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Where names are to continue.
-    fn behind(&self, how: &How) -> Option<Position> {
-        match &how.start {
-            Start::Begun => self.progress.position(),
-            Start::Behind(position) => Some(position.clone()),
+    /// Returns the position after which names with these options continue.
+    fn resume_position(&self, options: &SubscribeOptions) -> Option<Position> {
+        match &options.start {
+            Start::Started => self.progress.position(),
+            Start::After(position) => Some(position.clone()),
             Start::Now | Start::Replay(_) => None,
         }
     }
 
-    fn subscription(
+    fn subscribe_request(
         &self,
-        how: &How,
+        options: &SubscribeOptions,
         names: SubscriptionSet,
         id: Option<u64>,
-        behind: Option<Position>,
+        after: Option<Position>,
     ) -> SubscribeRequest {
-        let replay = if let Start::Replay(replay) = how.start { Some(replay) } else { None };
-        let is_every = |(channel, _)| how.delivery.for_channel(channel) == Delivery::Every;
-        let pos = each(&names).any(is_every);
+        let replay = if let Start::Replay(replay) = options.start { Some(replay) } else { None };
+        let is_every = |(channel, _)| options.delivery.for_channel(channel) == Delivery::Every;
+        let pos = each_name(&names).any(is_every);
         SubscribeRequest {
             snapshot: self.snapshot,
-            delivery: how.delivery,
+            delivery: options.delivery,
             on_lag: self.on_lag,
             pos,
-            resume: behind.map(resume),
+            resume: after.map(resume),
             replay,
             names,
             id,

@@ -1,4 +1,4 @@
-//! A hub that does what a test tells it.
+//! A hub whose messages a test chooses.
 
 #![expect(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
 #![expect(clippy::unwrap_used, reason = "part of tests")]
@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
-/// Listens on a port of its own.
+/// Listens on a free port.
 pub struct FakeHub {
     listener: TcpListener,
 }
@@ -26,37 +26,37 @@ impl FakeHub {
         format!("ws://{}", self.listener.local_addr().unwrap())
     }
 
-    /// The next subscriber, greeted.
+    /// Accepts the next subscriber and sends it the epoch.
     pub async fn accept(&self, epoch: &str) -> Session {
         let (stream, _) = self.listener.accept().await.unwrap();
-        Session::greet(stream, epoch).await
+        Session::welcome(stream, epoch).await
     }
 
-    /// The next subscriber, greeted, and what it shows to be let in.
+    /// Accepts the next subscriber, sends it the epoch, and returns its header `Authorization`.
     pub async fn accept_with_key(&self, epoch: &str) -> (Session, Option<String>) {
         let (stream, _) = self.listener.accept().await.unwrap();
-        let mut shown = None;
+        let mut authorization = None;
         let accepted = tokio_tungstenite::accept_hdr_async(
             stream,
             #[expect(clippy::result_large_err, reason = "the signature is the library's")]
             |request: &Request, response: Response| {
                 let value = request.headers().get(AUTHORIZATION);
-                shown = value.map(|value| value.to_str().unwrap().to_owned());
+                authorization = value.map(|value| value.to_str().unwrap().to_owned());
                 accept_subprotocol(request, response)
             },
         );
         let mut session = Session { socket: accepted.await.unwrap() };
-        session.say(&Control::Connected { epoch: Some(epoch.to_owned()) }).await;
-        (session, shown)
+        session.send(&Control::Connected { epoch: Some(epoch.to_owned()) }).await;
+        (session, authorization)
     }
 
-    /// The next connection, bare.
-    pub async fn accept_bare(&self) -> TcpStream {
+    /// Accepts the next TCP connection, without a handshake.
+    pub async fn accept_tcp(&self) -> TcpStream {
         self.listener.accept().await.unwrap().0
     }
 }
 
-/// One subscriber.
+/// The session of one subscriber.
 pub struct Session {
     socket: WebSocketStream<TcpStream>,
 }
@@ -66,39 +66,39 @@ fn accept_subprotocol(
     request: &Request,
     mut response: Response,
 ) -> Result<Response, ErrorResponse> {
-    let asked = request.headers()[&SEC_WEBSOCKET_PROTOCOL].clone();
-    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, asked);
+    let requested = request.headers()[&SEC_WEBSOCKET_PROTOCOL].clone();
+    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, requested);
     Ok(response)
 }
 
 impl Session {
-    pub async fn greet(stream: TcpStream, epoch: &str) -> Self {
+    async fn welcome(stream: TcpStream, epoch: &str) -> Self {
         let socket = tokio_tungstenite::accept_hdr_async(stream, accept_subprotocol).await.unwrap();
         let mut session = Self { socket };
-        session.say(&Control::Connected { epoch: Some(epoch.to_owned()) }).await;
+        session.send(&Control::Connected { epoch: Some(epoch.to_owned()) }).await;
         session
     }
 
-    /// The next command, which must be a subscribe; it is acknowledged.
-    pub async fn subscribed(&mut self) -> SubscribeRequest {
-        self.begun(None, None).await
+    /// Reads the next command, which must be a subscribe, and answers it.
+    pub async fn answer_subscribe(&mut self) -> SubscribeRequest {
+        self.answer_subscribe_at(None, None).await
     }
 
-    /// The next command, which must be a subscribe; its names begin behind a position.
-    pub async fn begun(
+    /// Reads the next command, which must be a subscribe, and answers it with a position.
+    pub async fn answer_subscribe_at(
         &mut self,
         pos: Option<u64>,
         resumed: Option<ResumeOutcome>,
     ) -> SubscribeRequest {
         let Some(Ok(Message::Text(text))) = self.socket.next().await else {
-            panic!("the client does not subscribe")
+            panic!("the client sends no command")
         };
         let Ok(Command::Subscribe(command)) = Command::from_json(text.as_bytes()) else {
-            panic!("no subscribe: {text}")
+            panic!("not a subscribe: {text}")
         };
         let names = Box::new(command.names.clone());
         let total = tickwire_client::PerChannel::default();
-        let ack = Control::Subscription {
+        let answer = Control::Subscription {
             id: command.id,
             names,
             total,
@@ -109,23 +109,24 @@ impl Session {
             resumed,
             from: None,
         };
-        self.say(&ack).await;
+        self.send(&answer).await;
         command
     }
 
-    pub async fn say(&mut self, control: &Control) {
+    /// Sends a control element.
+    pub async fn send(&mut self, control: &Control) {
         let mut bytes = Vec::new();
         control.write_message(Encoding::MsgpackArray, &mut bytes);
         self.socket.send(Message::binary(bytes)).await.unwrap();
     }
 
-    /// Trades of one symbol, with these numbers, in one message.
-    pub async fn trades(&mut self, symbol: &str, seqs: &[u64], time: UnixNanos) {
-        self.positioned(symbol, seqs, time, None).await;
+    /// Sends trades of a symbol, with these sequence numbers, in one message.
+    pub async fn send_trades(&mut self, symbol: &str, seqs: &[u64], time: UnixNanos) {
+        self.send_trades_to_position(symbol, seqs, time, None).await;
     }
 
-    /// Trades of one symbol, and the position behind them.
-    pub async fn positioned(
+    /// Sends trades of a symbol and the position after them in one message.
+    pub async fn send_trades_to_position(
         &mut self,
         symbol: &str,
         seqs: &[u64],
@@ -141,18 +142,19 @@ impl Session {
         self.socket.send(Message::binary(message.finish().to_vec())).await.unwrap();
     }
 
+    /// Closes the connection and waits until the client has done so.
     pub async fn close(self, code: u16) {
-        self.close_because(code, "told to").await;
+        self.close_with_reason(code, "test").await;
     }
 
-    pub async fn close_because(mut self, code: u16, reason: &'static str) {
+    pub async fn close_with_reason(mut self, code: u16, reason: &'static str) {
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
         self.socket.close(Some(frame)).await.unwrap();
         while let Some(Ok(_)) = self.socket.next().await {}
     }
 
-    /// Reads until the client has gone.
-    pub async fn until_gone(&mut self) {
+    /// Reads until the client has closed the connection.
+    pub async fn read_to_end(&mut self) {
         while let Some(Ok(_)) = self.socket.next().await {}
     }
 }

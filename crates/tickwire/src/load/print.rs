@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
-use tickwire_client::load::{Report, Spread};
+use tickwire_client::load::{Distribution, Report};
 
 /// Writes to standard output; whoever has stopped reading has seen enough.
 pub(super) fn to_stdout(text: &str) -> std::io::Result<()> {
@@ -134,7 +134,7 @@ fn busy(report: &Report) -> String {
     }
 }
 
-fn spread(spread: &Spread) -> String {
+fn spread(spread: &Distribution) -> String {
     if spread.samples == 0 {
         return "nothing measured".to_owned();
     }

@@ -105,8 +105,8 @@ fn conditions(conditions: &Conditions, out: &mut String) {
 /// What happened besides ticks; `None` where people need not know.
 pub(super) fn notice(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Connected { epoch, anew: false } => format!("connected, epoch {epoch}"),
-        Event::Connected { epoch, anew: true } => {
+        Event::Connected { epoch, new_epoch: false } => format!("connected, epoch {epoch}"),
+        Event::Connected { epoch, new_epoch: true } => {
             format!(
                 "connected, new epoch {epoch}: the hub has begun anew, what was missed nobody knows"
             )

@@ -78,7 +78,9 @@ fn help_has_examples() {
     assert!(output.status.success());
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("tickwire load --connections 1000"), "{text}");
-    for explained in ["--latest --max-rate 10", "age of the values", "Skew tells how fair"] {
+    for explained in
+        ["--latest --max-rate 10", "With --latest it is the age", "Skew shows how fair"]
+    {
         assert!(text.contains(explained), "{explained:?} is not in {text}");
     }
 }

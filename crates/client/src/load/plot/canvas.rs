@@ -1,20 +1,20 @@
-//! What the picture is drawn with.
+//! A canvas that writes SVG, with the scales and labels of charts.
 
 use std::fmt::Write as _;
 
-/// Rows of the grid.
+/// Number of rows of a chart's grid.
 const ROWS: u32 = 4;
 
-/// Where a chart stands, in pixels.
+/// The rectangle of a chart, in pixels.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
+pub(super) struct ChartArea {
     pub(super) left: f64,
     pub(super) top: f64,
     pub(super) width: f64,
     pub(super) height: f64,
 }
 
-impl Frame {
+impl ChartArea {
     pub(super) const fn right(self) -> f64 {
         self.left + self.width
     }
@@ -24,7 +24,7 @@ impl Frame {
     }
 }
 
-/// Values from zero to `max` onto pixels.
+/// Maps values from zero to `max` to pixels from `from` to `to`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Axis {
     /// Invariant: positive.
@@ -39,7 +39,8 @@ impl Axis {
     }
 }
 
-/// A number just above, whose quarters are short numbers.
+/// Returns the top of an axis for values up to `value`: slightly above it, with quarters that are short
+/// numbers.
 pub(super) fn nice_top(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
@@ -49,7 +50,7 @@ pub(super) fn nice_top(value: f64) -> f64 {
     steps.into_iter().map(|step| step * power).find(|top| value <= *top).unwrap_or(10.0 * power)
 }
 
-/// `1.25 M`, `20 k`, `3.5`, `0.012`: three digits.
+/// Formats a number with three digits: `1.25 M`, `20 k`, `3.5`, `0.012`.
 pub(super) fn human(value: f64) -> String {
     let (scaled, unit) = match value.abs() {
         giga if giga >= 1e9 => (value / 1e9, " G"),
@@ -68,7 +69,7 @@ pub(super) fn human(value: f64) -> String {
     format!("{text}{unit}")
 }
 
-/// An SVG being written.
+/// An SVG image that is being written.
 #[derive(Debug)]
 pub(super) struct Canvas {
     svg: String,
@@ -103,22 +104,22 @@ impl Canvas {
     }
 
     pub(super) fn text(&mut self, (x, y): (f64, f64), class: &str, anchor: &str, text: &str) {
-        let text = escaped(text);
+        let text = escape(text);
         put!(
             self,
             "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\" text-anchor=\"{anchor}\">{text}</text>\n"
         );
     }
 
-    pub(super) fn heading(&mut self, frame: Frame, text: &str) {
-        self.text((frame.left, frame.top - 14.0), "head", "start", text);
-        self.rule((frame.left, frame.bottom()), (frame.right(), frame.bottom()), "#94a3b8");
+    pub(super) fn heading(&mut self, area: ChartArea, text: &str) {
+        self.text((area.left, area.top - 14.0), "head", "start", text);
+        self.rule((area.left, area.bottom()), (area.right(), area.bottom()), "#94a3b8");
     }
 
-    /// Says why a chart is empty.
-    pub(super) fn empty(&mut self, frame: Frame, why: &str) {
-        let middle = (frame.left + frame.width / 2.0, frame.top + frame.height / 2.0);
-        self.text(middle, "note", "middle", why);
+    /// Writes into an empty chart why it is empty.
+    pub(super) fn empty(&mut self, area: ChartArea, reason: &str) {
+        let middle = (area.left + area.width / 2.0, area.top + area.height / 2.0);
+        self.text(middle, "note", "middle", reason);
     }
 
     fn rule(&mut self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), colour: &str) {
@@ -128,22 +129,22 @@ impl Canvas {
         );
     }
 
-    /// The grid's rows with their values.
-    pub(super) fn rows(&mut self, frame: Frame, axis: &Axis) {
+    /// Draws the rows of the grid with their values.
+    pub(super) fn rows(&mut self, area: ChartArea, axis: &Axis) {
         for row in 0..=ROWS {
             let value = axis.max * f64::from(row) / f64::from(ROWS);
             let y = axis.at(value);
             if row > 0 {
-                self.rule((frame.left, y), (frame.right(), y), "#e2e8f0");
+                self.rule((area.left, y), (area.right(), y), "#e2e8f0");
             }
-            self.text((frame.left - 8.0, y + 4.0), "axis", "end", &human(value));
+            self.text((area.left - 8.0, y + 4.0), "axis", "end", &human(value));
         }
     }
 
-    /// One column of the grid with its value.
-    pub(super) fn column(&mut self, frame: Frame, x: f64, label: &str) {
-        self.rule((x, frame.top), (x, frame.bottom()), "#f1f5f9");
-        self.text((x, frame.bottom() + 18.0), "axis", "middle", label);
+    /// Draws a column of the grid with its value.
+    pub(super) fn column(&mut self, area: ChartArea, x: f64, label: &str) {
+        self.rule((x, area.top), (x, area.bottom()), "#f1f5f9");
+        self.text((x, area.bottom() + 18.0), "axis", "middle", label);
     }
 
     pub(super) fn line(&mut self, points: &[(f64, f64)], colour: &str) {
@@ -151,7 +152,7 @@ impl Canvas {
             put!(self, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>\n");
             return;
         }
-        let points = list(points);
+        let points = point_list(points);
         put!(
             self,
             "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" \
@@ -161,14 +162,14 @@ impl Canvas {
 
     pub(super) fn area(&mut self, points: &[(f64, f64)], bottom: f64, colour: &str) {
         let (Some(first), Some(last)) = (points.first(), points.last()) else { return };
-        let outline = list(&[points, &[(last.0, bottom), (first.0, bottom)]].concat());
+        let outline = point_list(&[points, &[(last.0, bottom), (first.0, bottom)]].concat());
         put!(self, "<polygon points=\"{outline}\" fill=\"{colour}\" fill-opacity=\"0.12\"/>\n");
     }
 
-    /// A point with its value above it, on the side where there is room.
-    pub(super) fn mark(&mut self, frame: Frame, (x, y): (f64, f64), colour: &str, label: &str) {
+    /// Draws a point with its value above it, on the side that has room.
+    pub(super) fn mark(&mut self, area: ChartArea, (x, y): (f64, f64), colour: &str, label: &str) {
         put!(self, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>\n");
-        let (x, anchor) = if x < frame.left + 80.0 { (x - 4.0, "start") } else { (x - 6.0, "end") };
+        let (x, anchor) = if x < area.left + 80.0 { (x - 4.0, "start") } else { (x - 6.0, "end") };
         self.text((x, y - 8.0), "mark", anchor, label);
     }
 
@@ -184,12 +185,12 @@ impl Canvas {
     }
 }
 
-fn list(points: &[(f64, f64)]) -> String {
+fn point_list(points: &[(f64, f64)]) -> String {
     let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     points.join(" ")
 }
 
-fn escaped(text: &str) -> String {
+fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -198,14 +199,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_short() {
+    fn numbers_have_three_digits() {
         let shown: Vec<String> =
             [0.0, 0.0123, 1.5, 42.0, 250.0, 9_999.0, 12_500.0, 2_000_000.0].map(human).to_vec();
         assert_eq!(shown, ["0", "0.012", "1.5", "42", "250", "9999", "12.5 k", "2 M"]);
     }
 
     #[test]
-    fn tops_lie_just_above_the_values() {
+    fn tops_lie_slightly_above_the_values() {
         for (value, top) in
             [(0.0, 1.0), (0.5, 0.5), (1.0, 1.0), (1.1, 1.2), (37.0, 40.0), (99.0, 100.0)]
         {

@@ -1,5 +1,5 @@
-//! Random conversations with a hub that keeps its promises: over cuts at any moment, each topic
-//! comes whole and in order, or the application is told exactly what is missing.
+//! Random conversations with a model of a hub: whenever connections are lost, each topic is delivered
+//! completely and in order, or the exact gap is reported.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,23 @@ use super::*;
 
 const SYMBOLS: [&str; 5] = ["A", "B", "C", "D", "E"];
 
-/// A hub with one session. Positions and numbers count from 1.
+/// A hub with one session. Positions and sequence numbers count from 1.
 #[derive(Default)]
-struct Hub {
+struct ModelHub {
     epoch: u32,
-    /// Symbols in the order of their ticks.
+    /// All ticks: index of the symbol, and sequence number.
     log: Vec<(usize, u64)>,
-    /// Ticks of the log that are no longer there.
-    forgotten: usize,
-    /// Behind which position each name of the session goes on.
+    /// How many ticks at the start of the log are no longer available.
+    evicted: usize,
+    /// By symbol of the session: the position after which its ticks continue.
     names: BTreeMap<usize, usize>,
+    /// Commands without an answer.
     commands: Vec<SubscribeRequest>,
 }
 
-impl Hub {
+impl ModelHub {
     fn epoch(&self) -> String {
-        format!("life{}", self.epoch)
+        format!("epoch{}", self.epoch)
     }
 
     fn last(&self, symbol: usize) -> u64 {
@@ -38,38 +39,41 @@ impl Hub {
         self.log.push((symbol, self.last(symbol) + 1));
     }
 
-    /// The number of the last tick of a symbol that has been forgotten behind a position.
-    fn gap(&self, symbol: usize, behind: usize) -> Option<u64> {
-        let gone = self.log.get(behind..self.forgotten)?;
-        gone.iter().rev().find(|(ticked, _)| *ticked == symbol).map(|(_, seq)| *seq)
+    /// Returns the number of the last evicted tick of a symbol after a position.
+    fn gap(&self, symbol: usize, after: usize) -> Option<u64> {
+        let evicted = self.log.get(after..self.evicted)?;
+        evicted.iter().rev().find(|(ticked, _)| *ticked == symbol).map(|(_, seq)| *seq)
     }
 }
 
-/// What the application has been given of a symbol.
+/// What the application has received of a symbol.
 #[derive(Default)]
-struct Given {
-    /// The last number of which it knows what became of it.
+struct Received {
+    /// The last number that was delivered or reported as missing.
     last: Option<u64>,
-    /// The last number that was news.
+    /// The last number that was delivered live.
     live: u64,
     ticks: u64,
 }
 
 struct Conversation {
     random: StdRng,
-    hub: Hub,
-    heard: Heard,
-    given: [Given; SYMBOLS.len()],
+    hub: ModelHub,
+    harness: Harness,
+    received: [Received; SYMBOLS.len()],
     requests: u64,
 }
 
 impl Conversation {
     fn new(seed: &Seed) -> Self {
         let session = Session::new(None, None);
-        let heard = Heard { session, encoding: Encoding::MsgpackArray };
-        let (hub, given) = (Hub::default(), Default::default());
-        let random = seed.rng();
-        Self { random, hub, heard, given, requests: 0 }
+        Self {
+            random: seed.rng(),
+            hub: ModelHub::default(),
+            harness: Harness { session, encoding: Encoding::MsgpackArray },
+            received: Default::default(),
+            requests: 0,
+        }
     }
 
     fn step(&mut self) {
@@ -79,7 +83,7 @@ impl Conversation {
             70..80 => self.answer(),
             80..86 => self.subscribe(),
             86..94 => self.reconnect(),
-            94..98 => self.forget(),
+            94..98 => self.evict(),
             98 => self.heartbeat(),
             _ => self.restart(),
         }
@@ -88,11 +92,12 @@ impl Conversation {
     fn subscribe(&mut self) {
         let symbol = SYMBOLS[self.random.random_range(0..SYMBOLS.len())];
         self.requests += 1;
-        let commands = self.heard.subscribe(self.requests, &[symbol]);
-        self.asked(commands);
+        let commands = self.harness.subscribe(self.requests, &[symbol]);
+        self.queue(commands);
     }
 
-    fn asked(&mut self, commands: Vec<String>) {
+    /// Queues commands for the hub to answer.
+    fn queue(&mut self, commands: Vec<String>) {
         for command in commands {
             match Command::from_json(command.as_bytes()).unwrap() {
                 Command::Subscribe(subscription) => self.hub.commands.push(subscription),
@@ -101,48 +106,47 @@ impl Conversation {
         }
     }
 
-    /// The connection is cut, with whatever was on its way.
+    /// Loses the connection, with everything that was on its way, and opens another.
     fn reconnect(&mut self) {
-        self.heard.session.closed();
         self.hub.commands.clear();
         self.hub.names.clear();
-        let commands = self.heard.session.opened();
-        self.asked(commands);
+        let commands = self.harness.reopen();
+        self.queue(commands);
         let epoch = self.hub.epoch();
-        let events = self.heard.control(&Control::Connected { epoch: Some(epoch) });
-        if matches!(events[..], [Event::Connected { anew: true, .. }]) {
-            self.given = Default::default();
+        let events = self.harness.control(&Control::Connected { epoch: Some(epoch) });
+        if matches!(events[..], [Event::Connected { new_epoch: true, .. }]) {
+            self.received = Default::default();
         }
     }
 
     fn restart(&mut self) {
-        self.hub = Hub { epoch: self.hub.epoch + 1, ..Hub::default() };
+        self.hub = ModelHub { epoch: self.hub.epoch + 1, ..ModelHub::default() };
         self.reconnect();
     }
 
-    fn forget(&mut self) {
+    fn evict(&mut self) {
         let end = self.hub.log.len();
-        let forgotten = self.random.random_range(self.hub.forgotten..=end);
-        self.hub.forgotten = forgotten;
-        // A catch-up that is slower than that is told its gaps.
-        let behind: Vec<(usize, usize)> =
-            self.hub.names.iter().map(|(symbol, behind)| (*symbol, *behind)).collect();
-        for (symbol, behind) in behind {
-            if behind < forgotten {
-                self.name_gap(symbol, behind);
-                self.hub.names.insert(symbol, forgotten);
+        let evicted = self.random.random_range(self.hub.evicted..=end);
+        self.hub.evicted = evicted;
+        // A catch-up that is slower than the eviction receives gaps.
+        let positions: Vec<(usize, usize)> =
+            self.hub.names.iter().map(|(symbol, after)| (*symbol, *after)).collect();
+        for (symbol, after) in positions {
+            if after < evicted {
+                self.announce_gap(symbol, after);
+                self.hub.names.insert(symbol, evicted);
             }
         }
     }
 
-    fn name_gap(&mut self, symbol: usize, behind: usize) {
-        if let Some(to) = self.hub.gap(symbol, behind) {
-            let events = self.heard.gap(SYMBOLS[symbol], None, Some(to));
+    fn announce_gap(&mut self, symbol: usize, after: usize) {
+        if let Some(to) = self.hub.gap(symbol, after) {
+            let events = self.harness.gap(SYMBOLS[symbol], None, Some(to));
             self.check(&events);
         }
     }
 
-    /// The hub takes the oldest command.
+    /// Answers the oldest command.
     fn answer(&mut self) {
         if self.hub.commands.is_empty() {
             return;
@@ -161,7 +165,7 @@ impl Conversation {
         let names = trades(&symbols);
         let number = command.id.unwrap();
         let head = self.hub.log.len();
-        let behind = match &command.resume {
+        let after = match &command.resume {
             Some(Resume { epoch, point: ResumePoint::Position(pos) })
                 if *epoch == self.hub.epoch() =>
             {
@@ -169,26 +173,26 @@ impl Conversation {
             }
             _ => None,
         };
-        let start = behind.unwrap_or(head);
+        let start = after.unwrap_or(head);
         let gaps = symbols.iter().any(|symbol| self.hub.gap(*symbol, start).is_some());
-        let resumed = match (behind, &command.resume) {
+        let resumed = match (after, &command.resume) {
             (_, None) => None,
             (None, Some(_)) => Some(ResumeOutcome::NewEpoch),
             (Some(_), Some(_)) if gaps => Some(ResumeOutcome::Gap),
             (Some(_), Some(_)) => Some(ResumeOutcome::Complete),
         };
-        // In another life no position is low enough until what is missing has been told.
+        // In a new epoch no position is low enough until the gaps have been announced.
         let pos = if resumed == Some(ResumeOutcome::NewEpoch) { 0 } else { start as u64 };
         let pos = Some(pos);
-        let events = self.heard.begun(number, Delivery::Every, names, pos, resumed);
+        let events = self.harness.answer_command(number, Delivery::Every, names, pos, resumed);
         self.check(&events);
         for symbol in symbols {
-            self.hub.names.insert(symbol, start.max(self.hub.forgotten));
-            match behind {
-                Some(behind) => self.name_gap(symbol, behind),
+            self.hub.names.insert(symbol, start.max(self.hub.evicted));
+            match after {
+                Some(after) => self.announce_gap(symbol, after),
                 None => {
                     if resumed == Some(ResumeOutcome::NewEpoch) && self.hub.last(symbol) > 0 {
-                        let events = self.heard.gap(SYMBOLS[symbol], None, None);
+                        let events = self.harness.gap(SYMBOLS[symbol], None, None);
                         self.check(&events);
                     }
                     self.snapshot(symbol);
@@ -196,98 +200,96 @@ impl Conversation {
             }
         }
         if resumed == Some(ResumeOutcome::NewEpoch) {
-            let pos = self.hub.names.values().min().map_or(head, |behind| *behind);
-            let events = self.heard.control(&Control::Position { pos: pos as u64 });
+            let pos = self.hub.names.values().min().map_or(head, |after| *after);
+            let events = self.harness.control(&Control::Position { pos: pos as u64 });
             self.check(&events);
         }
     }
 
     fn snapshot(&mut self, symbol: usize) {
-        self.heard.control(&Control::Snapshot { ticks: 1 });
+        self.harness.control(&Control::Snapshot { ticks: 1 });
         let last = self.hub.last(symbol);
         if last > 0 {
-            let events = self.heard.ticks(&[(SYMBOLS[symbol], last)]);
+            let events = self.harness.ticks(&[(SYMBOLS[symbol], last)]);
             self.check(&events);
-        } else if self.given[symbol].last.is_none() {
-            self.given[symbol].last = Some(0);
+        } else if self.received[symbol].last.is_none() {
+            self.received[symbol].last = Some(0);
         }
-        self.heard.control(&Control::Live);
+        self.harness.control(&Control::Live);
     }
 
-    /// Some ticks from where the session stands, in one message.
+    /// Sends some of the session's next ticks in one message.
     fn deliver(&mut self) {
         let Some(from) = self.hub.names.values().min().copied() else { return };
         let count = self.random.random_range(1..8);
         let ticks: Vec<(usize, usize, u64)> = (from..self.hub.log.len())
             .map(|at| (at + 1, self.hub.log[at].0, self.hub.log[at].1))
-            .filter(|(pos, symbol, _)| {
-                self.hub.names.get(symbol).is_some_and(|behind| pos > behind)
-            })
+            .filter(|(pos, symbol, _)| self.hub.names.get(symbol).is_some_and(|after| pos > after))
             .take(count)
             .collect();
         let Some((pos, ..)) = ticks.last().copied() else { return };
-        for behind in self.hub.names.values_mut() {
-            *behind = pos.max(*behind);
+        for after in self.hub.names.values_mut() {
+            *after = pos.max(*after);
         }
         let message: Vec<(&str, u64)> =
             ticks.iter().map(|(_, symbol, seq)| (SYMBOLS[*symbol], *seq)).collect();
-        let events = self.heard.positioned(&message, pos as u64);
+        let events = self.harness.ticks_to_position(&message, pos as u64);
         self.check(&events);
     }
 
     fn heartbeat(&mut self) {
         let pos = self.hub.log.len();
-        if self.hub.names.values().any(|behind| *behind < pos) {
+        if self.hub.names.values().any(|after| *after < pos) {
             return;
         }
         let pos = Some(pos as u64);
-        let events = self.heard.control(&Control::Heartbeat { time: UnixNanos(1), pos });
+        let events = self.harness.control(&Control::Heartbeat { time: UnixNanos(1), pos });
         self.check(&events);
     }
 
-    /// Nothing comes twice, nothing is left out that was not told.
+    /// Checks that no tick is delivered twice, and that every missing tick was reported.
     fn check(&mut self, events: &[Event]) {
         for event in events {
             match event {
                 Event::Tick { tick, snapshot } => {
-                    let given = &mut self.given[place(tick.symbol)];
+                    let received = &mut self.received[index_of(tick.symbol)];
                     let seq = tick.seq.0;
-                    match given.last {
+                    match received.last {
                         Some(last) if *snapshot => {
-                            // A last value may be known; a newer one comes behind its gap.
-                            assert!(seq <= last, "snapshot {seq} behind {last}");
+                            // A last value may be known; a newer one follows its gap.
+                            assert!(seq <= last, "snapshot {seq} after {last}");
                         }
                         Some(last) => assert_eq!(seq, last + 1, "{}", tick.symbol),
                         None => {}
                     }
-                    given.last = given.last.max(Some(seq));
+                    received.last = received.last.max(Some(seq));
                     if !snapshot {
-                        given.live = seq;
-                        given.ticks += 1;
+                        received.live = seq;
+                        received.ticks += 1;
                     }
                 }
                 Event::Gap { topic, from, to } => {
-                    let given = &mut self.given[place(topic.symbol)];
+                    let received = &mut self.received[index_of(topic.symbol)];
                     if to.is_none() {
-                        given.last = None;
+                        received.last = None;
                     }
                     if let Some(Seq(to)) = to {
-                        let missing = given.last.filter(|last| *last > 0);
+                        let missing = received.last.filter(|last| *last > 0);
                         assert_eq!(*from, missing.map(|last| Seq(last + 1)), "{topic}");
-                        assert!(given.last < Some(*to));
-                        given.last = Some(*to);
+                        assert!(received.last < Some(*to));
+                        received.last = Some(*to);
                     }
                 }
                 Event::Position(position) => {
                     assert_eq!(*position.epoch, *self.hub.epoch());
-                    let upto = usize::try_from(position.number).unwrap();
+                    let up_to = usize::try_from(position.number).unwrap();
                     for symbol in self.hub.names.keys() {
                         let ticked = |(other, _): &&(usize, u64)| other == symbol;
-                        let last = self.hub.log[..upto].iter().filter(ticked).count() as u64;
-                        let given = &self.given[*symbol];
-                        let exact = given.last.unwrap_or(0) >= last && given.live <= last;
-                        let shown = (given.last, given.live);
-                        assert!(exact, "{} {shown:?} up to {last} at {upto}", SYMBOLS[*symbol]);
+                        let last = self.hub.log[..up_to].iter().filter(ticked).count() as u64;
+                        let received = &self.received[*symbol];
+                        let is_exact = received.last.unwrap_or(0) >= last && received.live <= last;
+                        let shown = (received.last, received.live);
+                        assert!(is_exact, "{} {shown:?} up to {last} at {up_to}", SYMBOLS[*symbol]);
                     }
                 }
                 Event::Subscribed { .. } => {}
@@ -296,15 +298,15 @@ impl Conversation {
         }
     }
 
-    /// Everything arrives in the end.
+    /// Delivers everything that is left.
     fn finish(&mut self) {
         while !self.hub.commands.is_empty() {
             self.answer();
         }
         let head = self.hub.log.len();
-        while self.hub.names.values().any(|behind| {
-            *behind < head
-                && self.hub.log[*behind..]
+        while self.hub.names.values().any(|after| {
+            *after < head
+                && self.hub.log[*after..]
                     .iter()
                     .any(|(symbol, _)| self.hub.names.contains_key(symbol))
         }) {
@@ -316,7 +318,7 @@ impl Conversation {
         }
         for symbol in self.hub.names.keys() {
             let last = self.hub.last(*symbol);
-            assert_eq!(self.given[*symbol].last.unwrap_or(0), last, "{}", SYMBOLS[*symbol]);
+            assert_eq!(self.received[*symbol].last.unwrap_or(0), last, "{}", SYMBOLS[*symbol]);
         }
     }
 }
@@ -325,12 +327,12 @@ fn trades(symbols: &[usize]) -> SubscriptionSet {
     names(TRADES, symbols.iter().map(|at| SYMBOLS[*at])).unwrap()
 }
 
-fn place(symbol: Symbol) -> usize {
+fn index_of(symbol: Symbol) -> usize {
     SYMBOLS.iter().position(|name| *name == symbol.as_str()).unwrap()
 }
 
 #[test]
-fn whatever_is_cut_every_tick_comes_once_or_is_named_in_a_gap() {
+fn every_tick_is_delivered_once_or_reported_missing_over_lost_connections() {
     let mut runs = 0;
     let mut ticks = 0;
     for seed in seeds!().each(500) {
@@ -341,7 +343,7 @@ fn whatever_is_cut_every_tick_comes_once_or_is_named_in_a_gap() {
             conversation.step();
         }
         conversation.finish();
-        ticks += conversation.given.iter().map(|given| given.ticks).sum::<u64>();
+        ticks += conversation.received.iter().map(|received| received.ticks).sum::<u64>();
     }
     assert!(ticks > 10 * runs || runs == 1, "only {ticks} ticks in {runs} runs");
 }

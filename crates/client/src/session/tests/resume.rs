@@ -1,17 +1,18 @@
-//! Sessions that are interrupted and go on where they were.
+//! Sessions that resume after a lost connection or a restart of the application.
 
 use tickwire_protocol::{Replay, ReplaySpeed, ReplayStart};
 
 use super::*;
 
-impl Heard {
-    /// Asks for trades of symbols that begin in this way.
-    fn request(&mut self, id: u64, symbols: &[&str], start: Start) -> Vec<String> {
-        let change = Change::Subscribe(How { delivery: Delivery::Every, start });
-        self.session.request(&Request { id, change, names: trades(symbols) })
+impl Harness {
+    /// Subscribes to trades of symbols with this start.
+    fn subscribe_with(&mut self, id: u64, symbols: &[&str], start: Start) -> Vec<String> {
+        let options = SubscribeOptions { delivery: Delivery::Every, start };
+        let change = Change::Subscribe(options);
+        self.session.on_request(&Request { id, change, names: trades(symbols) })
     }
 
-    /// The hub answers the last command.
+    /// Answers the last command with a position. Returns the events after `Subscribed`.
     fn answer(
         &mut self,
         symbols: &[&str],
@@ -20,19 +21,19 @@ impl Heard {
     ) -> Vec<String> {
         let number = self.session.sent;
         let names = trades(symbols);
-        let events = self.begun(number, Delivery::Every, names, Some(pos), resumed);
-        spell(&events[1..])
+        let events = self.answer_command(number, Delivery::Every, names, Some(pos), resumed);
+        format_events(&events[1..])
     }
 
-    /// The connection is cut and comes back; what the client asks for then.
-    fn cut(&mut self, epoch: &str) -> Vec<String> {
-        self.session.closed();
-        let commands = self.session.opened();
-        self.connected(epoch);
+    /// Loses the connection and reconnects. Returns the commands that the client sends.
+    fn reconnect(&mut self, epoch: &str) -> Vec<String> {
+        let commands = self.reopen();
+        self.set_epoch(epoch);
         commands
     }
 
-    fn subscribed(&mut self, symbols: &[&str], pos: u64) {
+    /// Subscribes to symbols, and answers with a position.
+    fn subscribe_at(&mut self, symbols: &[&str], pos: u64) {
         self.subscribe(1, symbols);
         self.answer(symbols, pos, None);
     }
@@ -42,14 +43,15 @@ fn trades(symbols: &[&str]) -> SubscriptionSet {
     names(TRADES, symbols.iter().copied()).unwrap()
 }
 
-fn resume_at(id: u64, symbols: &str, epoch: &str, pos: u64) -> String {
+/// The command that resumes symbols after a position.
+fn resume_command(id: u64, symbols: &str, epoch: &str, pos: u64) -> String {
     format!(
         r#"{{"action":"subscribe","id":{id},"trades":[{symbols}],"pos":true,"resume":{{"epoch":"{epoch}","pos":{pos}}}}}"#
     )
 }
 
-fn behind(text: &str) -> Start {
-    Start::Behind(text.parse().unwrap())
+fn after(text: &str) -> Start {
+    Start::After(text.parse().unwrap())
 }
 
 fn replay() -> Start {
@@ -58,322 +60,386 @@ fn replay() -> Start {
 }
 
 #[test]
-fn session_goes_on_behind_its_last_position() {
+fn session_resumes_after_its_last_position() {
     for encoding in [Encoding::Json, Encoding::MsgpackArray] {
-        let mut heard = opened(encoding);
-        heard.subscribed(&["A", "B"], 10);
-        assert_eq!(spell(&heard.positioned(&[("A", 1), ("B", 1)], 12)), ["A1", "B1", "one:12"]);
-        assert_eq!(heard.cut("one"), [resume_at(2, r#""A","B""#, "one", 12)]);
-        assert!(heard.answer(&["A", "B"], 12, Some(ResumeOutcome::Complete)).is_empty());
-        assert_eq!(spell(&heard.positioned(&[("A", 2), ("A", 3)], 20)), ["A2", "A3", "one:20"]);
+        let mut harness = harness(encoding);
+        harness.subscribe_at(&["A", "B"], 10);
+        assert_eq!(
+            format_events(&harness.ticks_to_position(&[("A", 1), ("B", 1)], 12)),
+            ["A1", "B1", "one:12"]
+        );
+        assert_eq!(harness.reconnect("one"), [resume_command(2, r#""A","B""#, "one", 12)]);
+        assert!(harness.answer(&["A", "B"], 12, Some(ResumeOutcome::Complete)).is_empty());
+        assert_eq!(
+            format_events(&harness.ticks_to_position(&[("A", 2), ("A", 3)], 20)),
+            ["A2", "A3", "one:20"]
+        );
     }
 }
 
 #[test]
-fn session_that_never_had_a_tick_resumes_too() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribe(1, &["A"]);
-    assert_eq!(heard.answer(&["A"], 10, None), ["one:10"]);
-    assert_eq!(heard.cut("one"), [resume_at(2, r#""A""#, "one", 10)]);
-    heard.answer(&["A"], 10, Some(ResumeOutcome::Complete));
+fn session_without_ticks_resumes() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe(1, &["A"]);
+    assert_eq!(harness.answer(&["A"], 10, None), ["one:10"]);
+    assert_eq!(harness.reconnect("one"), [resume_command(2, r#""A""#, "one", 10)]);
+    harness.answer(&["A"], 10, Some(ResumeOutcome::Complete));
     let heartbeat = Control::Heartbeat { time: UnixNanos(1), pos: Some(15) };
-    assert_eq!(spell(&heard.control(&heartbeat)), ["one:15"]);
-    assert!(heard.control(&heartbeat).is_empty(), "it has been told");
-    assert_eq!(heard.cut("one"), [resume_at(3, r#""A""#, "one", 15)]);
+    assert_eq!(format_events(&harness.control(&heartbeat)), ["one:15"]);
+    assert!(harness.control(&heartbeat).is_empty(), "15 has been reported");
+    assert_eq!(harness.reconnect("one"), [resume_command(3, r#""A""#, "one", 15)]);
 }
 
 #[test]
-fn gap_of_a_resume_begins_behind_the_last_tick_that_came() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["A", "B", "C"], 10);
-    heard.positioned(&[("A", 5), ("B", 9)], 12);
-    heard.cut("one");
-    heard.answer(&["A", "B", "C"], 12, Some(ResumeOutcome::Gap));
-    assert_eq!(spell(&heard.gap("A", None, Some(8))), ["gap A trades 6-8"]);
-    assert!(heard.gap("B", None, Some(9)).is_empty(), "nothing of it is missing");
-    assert_eq!(spell(&heard.gap("C", None, Some(3))), ["gap C trades ?-3"]);
-    let events = heard.positioned(&[("A", 9), ("C", 4), ("A", 11)], 30);
-    assert_eq!(spell(&events), ["A9", "C4", "gap A trades 10-10", "A11", "one:30"]);
+fn gap_of_a_resume_begins_after_the_last_received_tick() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["A", "B", "C"], 10);
+    harness.ticks_to_position(&[("A", 5), ("B", 9)], 12);
+    harness.reconnect("one");
+    harness.answer(&["A", "B", "C"], 12, Some(ResumeOutcome::Gap));
+    assert_eq!(format_events(&harness.gap("A", None, Some(8))), ["gap A trades 6-8"]);
+    assert!(harness.gap("B", None, Some(9)).is_empty(), "B9 was received");
+    assert_eq!(format_events(&harness.gap("C", None, Some(3))), ["gap C trades ?-3"]);
+    let events = harness.ticks_to_position(&[("A", 9), ("C", 4), ("A", 11)], 30);
+    assert_eq!(format_events(&events), ["A9", "C4", "gap A trades 10-10", "A11", "one:30"]);
 }
 
 #[test]
-fn gap_of_a_resume_does_not_end_delivery_every() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["A", "B"], 10);
-    heard.positioned(&[("A", 1)], 11);
-    heard.cut("one");
-    heard.answer(&["A", "B"], 11, Some(ResumeOutcome::Gap));
-    assert_eq!(spell(&heard.gap("A", None, Some(4))), ["gap A trades 2-4"]);
-    let events = heard.positioned(&[("A", 5), ("A", 7)], 20);
-    assert_eq!(spell(&events), ["A5", "gap A trades 6-6", "A7", "one:20"]);
-    let lagged = heard.lag("A", Some(8), Some(9));
-    assert_eq!(spell(&lagged), ["lagged A trades Some(8)-Some(9)"], "this one is of its own");
+fn gap_of_a_resume_keeps_delivery_every() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["A", "B"], 10);
+    harness.ticks_to_position(&[("A", 1)], 11);
+    harness.reconnect("one");
+    harness.answer(&["A", "B"], 11, Some(ResumeOutcome::Gap));
+    assert_eq!(format_events(&harness.gap("A", None, Some(4))), ["gap A trades 2-4"]);
+    let events = harness.ticks_to_position(&[("A", 5), ("A", 7)], 20);
+    assert_eq!(format_events(&events), ["A5", "gap A trades 6-6", "A7", "one:20"]);
+    let lagged = harness.lag("A", Some(8), Some(9));
+    assert_eq!(
+        format_events(&lagged),
+        ["lagged A trades Some(8)-Some(9)"],
+        "a lag is reported by itself"
+    );
 }
 
 #[test]
-fn new_epoch_is_told_and_counts_anew() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["A"], 10);
-    heard.positioned(&[("A", 70)], 90);
-    heard.session.closed();
-    assert_eq!(heard.session.opened(), [resume_at(2, r#""A""#, "one", 90)]);
-    let events = heard.control(&Control::Connected { epoch: Some("two".to_owned()) });
-    assert!(matches!(events[..], [Event::Connected { anew: true, .. }]), "{events:?}");
-    assert!(heard.answer(&["A"], 0, Some(ResumeOutcome::NewEpoch)).is_empty());
-    assert_eq!(spell(&heard.gap("A", None, None)), ["gap A trades ?-?"]);
-    heard.control(&Control::Snapshot { ticks: 1 });
-    heard.ticks(&[("A", 2)]);
-    heard.control(&Control::Live);
-    assert_eq!(spell(&heard.control(&Control::Position { pos: 3 })), ["two:3"]);
-    assert_eq!(spell(&heard.positioned(&[("A", 3)], 4)), ["A3", "two:4"]);
-    assert_eq!(heard.cut("two"), [resume_at(3, r#""A""#, "two", 4)]);
+fn new_epoch_resets_positions_and_numbers() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["A"], 10);
+    harness.ticks_to_position(&[("A", 70)], 90);
+    assert_eq!(harness.reopen(), [resume_command(2, r#""A""#, "one", 90)]);
+    let events = harness.control(&Control::Connected { epoch: Some("two".to_owned()) });
+    assert!(matches!(events[..], [Event::Connected { new_epoch: true, .. }]), "{events:?}");
+    assert!(harness.answer(&["A"], 0, Some(ResumeOutcome::NewEpoch)).is_empty());
+    assert_eq!(format_events(&harness.gap("A", None, None)), ["gap A trades ?-?"]);
+    harness.control(&Control::Snapshot { ticks: 1 });
+    harness.ticks(&[("A", 2)]);
+    harness.control(&Control::Live);
+    assert_eq!(format_events(&harness.control(&Control::Position { pos: 3 })), ["two:3"]);
+    assert_eq!(format_events(&harness.ticks_to_position(&[("A", 3)], 4)), ["A3", "two:4"]);
+    assert_eq!(harness.reconnect("two"), [resume_command(3, r#""A""#, "two", 4)]);
 }
 
 #[test]
-fn names_without_an_answer_are_asked_for_anew() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["A"], 10);
-    heard.subscribe(2, &["B"]);
+fn names_without_an_answer_are_subscribed_to_again() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["A"], 10);
+    harness.subscribe(2, &["B"]);
     let plain = r#"{"action":"subscribe","id":4,"trades":["B"],"pos":true}"#;
-    assert_eq!(heard.cut("one"), [resume_at(3, r#""A""#, "one", 10), plain.to_owned()]);
+    assert_eq!(
+        harness.reconnect("one"),
+        [resume_command(3, r#""A""#, "one", 10), plain.to_owned()]
+    );
 }
 
 #[test]
 fn names_of_latest_are_not_resumed() {
-    let mut heard = opened(Encoding::Json);
-    heard.granted(1, &["A"], LATEST);
-    heard.subscribed(&["B"], 10);
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_and_answer(1, &["A"], LATEST);
+    harness.subscribe_at(&["B"], 10);
     let latest = r#"{"action":"subscribe","id":3,"trades":["A"],"delivery":"latest"}"#;
-    assert_eq!(heard.cut("one"), [latest.to_owned(), resume_at(4, r#""B""#, "one", 10)]);
+    assert_eq!(
+        harness.reconnect("one"),
+        [latest.to_owned(), resume_command(4, r#""B""#, "one", 10)]
+    );
 }
 
 #[test]
-fn position_of_other_names_says_nothing_before_the_answer() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["A"], 100);
-    heard.request(2, &["B"], behind("one:50"));
-    assert_eq!(spell(&heard.positioned(&[("A", 9)], 110)), ["A9"]);
-    let again = heard.cut("one");
+fn position_does_not_cover_names_without_an_answer() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["A"], 100);
+    harness.subscribe_with(2, &["B"], after("one:50"));
+    assert_eq!(format_events(&harness.ticks_to_position(&[("A", 9)], 110)), ["A9"]);
+    let again = harness.reconnect("one");
     assert_eq!(
         again,
-        [resume_at(3, r#""A""#, "one", 100), resume_at(4, r#""B""#, "one", 50)],
-        "a cut before the answer loses nothing of either"
+        [resume_command(3, r#""A""#, "one", 100), resume_command(4, r#""B""#, "one", 50)],
+        "a loss of the connection before the answer loses no ticks"
     );
-    heard.begun(3, Delivery::Every, trades(&["A"]), Some(100), Some(ResumeOutcome::Complete));
-    assert!(spell(&heard.positioned(&[("A", 9)], 110)).is_empty(), "it came before the cut");
-    heard.begun(4, Delivery::Every, trades(&["B"]), Some(50), Some(ResumeOutcome::Complete));
-    assert_eq!(spell(&heard.positioned(&[("B", 1)], 60)), ["B1"], "A has come further than that");
-    assert_eq!(heard.cut("one"), [resume_at(5, r#""A","B""#, "one", 60)]);
-    heard.answer(&["A", "B"], 60, Some(ResumeOutcome::Complete));
-    let events = heard.positioned(&[("A", 9), ("B", 2), ("A", 10)], 130);
-    assert_eq!(spell(&events), ["B2", "A10", "one:130"]);
+    harness.answer_command(
+        3,
+        Delivery::Every,
+        trades(&["A"]),
+        Some(100),
+        Some(ResumeOutcome::Complete),
+    );
+    assert!(
+        format_events(&harness.ticks_to_position(&[("A", 9)], 110)).is_empty(),
+        "A9 was received before"
+    );
+    harness.answer_command(
+        4,
+        Delivery::Every,
+        trades(&["B"]),
+        Some(50),
+        Some(ResumeOutcome::Complete),
+    );
+    assert_eq!(
+        format_events(&harness.ticks_to_position(&[("B", 1)], 60)),
+        ["B1"],
+        "ticks of A after 60 were delivered"
+    );
+    assert_eq!(harness.reconnect("one"), [resume_command(5, r#""A","B""#, "one", 60)]);
+    harness.answer(&["A", "B"], 60, Some(ResumeOutcome::Complete));
+    let events = harness.ticks_to_position(&[("A", 9), ("B", 2), ("A", 10)], 130);
+    assert_eq!(format_events(&events), ["B2", "A10", "one:130"]);
 }
 
 #[test]
-fn repetition_on_one_connection_is_a_fault_and_an_overlap_of_two_is_none() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["A"], 10);
-    heard.positioned(&[("A", 1), ("A", 2)], 12);
-    heard.cut("one");
-    heard.answer(&["A"], 12, Some(ResumeOutcome::Complete));
-    assert_eq!(spell(&heard.ticks(&[("A", 1), ("A", 2), ("A", 3)])), ["A3"]);
-    assert_eq!(spell(&heard.ticks(&[("A", 3)])), ["A trades 3 instead of 4"]);
+fn repetition_is_a_fault_on_one_connection_but_not_across_two() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["A"], 10);
+    harness.ticks_to_position(&[("A", 1), ("A", 2)], 12);
+    harness.reconnect("one");
+    harness.answer(&["A"], 12, Some(ResumeOutcome::Complete));
+    assert_eq!(format_events(&harness.ticks(&[("A", 1), ("A", 2), ("A", 3)])), ["A3"]);
+    assert_eq!(format_events(&harness.ticks(&[("A", 3)])), ["A trades 3 instead of 4"]);
 }
 
 #[test]
-fn restarted_application_continues_behind_its_position() {
-    let mut heard = opened(Encoding::Json);
-    let asked = heard.request(1, &["A"], behind("one:77"));
-    assert_eq!(asked, [resume_at(1, r#""A""#, "one", 77)]);
-    assert_eq!(heard.cut("one"), [resume_at(2, r#""A""#, "one", 77)], "not answered yet");
-    assert_eq!(heard.answer(&["A"], 77, Some(ResumeOutcome::Gap)), ["one:77"]);
-    assert_eq!(spell(&heard.gap("A", None, Some(30))), ["gap A trades ?-30"]);
-    assert_eq!(spell(&heard.positioned(&[("A", 31)], 80)), ["A31", "one:80"]);
-    assert_eq!(heard.cut("one"), [resume_at(3, r#""A""#, "one", 80)]);
+fn restarted_application_continues_after_its_position() {
+    let mut harness = harness(Encoding::Json);
+    let commands = harness.subscribe_with(1, &["A"], after("one:77"));
+    assert_eq!(commands, [resume_command(1, r#""A""#, "one", 77)]);
+    assert_eq!(
+        harness.reconnect("one"),
+        [resume_command(2, r#""A""#, "one", 77)],
+        "there was no answer"
+    );
+    assert_eq!(harness.answer(&["A"], 77, Some(ResumeOutcome::Gap)), ["one:77"]);
+    assert_eq!(format_events(&harness.gap("A", None, Some(30))), ["gap A trades ?-30"]);
+    assert_eq!(format_events(&harness.ticks_to_position(&[("A", 31)], 80)), ["A31", "one:80"]);
+    assert_eq!(harness.reconnect("one"), [resume_command(3, r#""A""#, "one", 80)]);
 }
 
 #[test]
-fn position_of_another_epoch_is_answered_with_last_values() {
-    let mut heard = opened(Encoding::Json);
-    let asked = heard.request(1, &["A"], behind("zero:77"));
-    assert_eq!(asked, [resume_at(1, r#""A""#, "zero", 77)]);
-    assert!(heard.answer(&["A"], 5, Some(ResumeOutcome::NewEpoch)).is_empty());
-    assert_eq!(spell(&heard.positioned(&[("A", 1)], 6)), ["A1", "one:6"]);
-    assert_eq!(heard.cut("one"), [resume_at(2, r#""A""#, "one", 6)]);
+fn resume_from_another_epoch_starts_with_a_snapshot() {
+    let mut harness = harness(Encoding::Json);
+    let commands = harness.subscribe_with(1, &["A"], after("zero:77"));
+    assert_eq!(commands, [resume_command(1, r#""A""#, "zero", 77)]);
+    assert!(harness.answer(&["A"], 5, Some(ResumeOutcome::NewEpoch)).is_empty());
+    assert_eq!(format_events(&harness.ticks_to_position(&[("A", 1)], 6)), ["A1", "one:6"]);
+    assert_eq!(harness.reconnect("one"), [resume_command(2, r#""A""#, "one", 6)]);
 }
 
 #[test]
-fn no_position_is_told_before_the_gaps_behind_an_answer() {
+fn no_position_is_reported_before_the_gaps_of_an_answer() {
     for (resumed, epoch) in [(ResumeOutcome::Gap, "one"), (ResumeOutcome::NewEpoch, "zero")] {
-        let mut heard = opened(Encoding::Json);
-        heard.request(1, &["A", "B"], behind(&format!("{epoch}:50")));
-        for position in heard.answer(&["A", "B"], 90, Some(resumed)) {
-            assert_eq!(position, "one:50", "what is missing is behind it");
+        let mut harness = harness(Encoding::Json);
+        harness.subscribe_with(1, &["A", "B"], after(&format!("{epoch}:50")));
+        for position in harness.answer(&["A", "B"], 90, Some(resumed)) {
+            assert_eq!(position, "one:50", "the gaps are after it");
         }
-        heard.gap("A", None, None);
-        let again = resume_at(2, r#""A","B""#, epoch, 50);
-        assert_eq!(heard.cut("one"), [again], "the gap of B has not been told");
-        heard.answer(&["A", "B"], 90, Some(resumed));
-        heard.gap("A", None, None);
-        heard.gap("B", None, None);
-        assert_eq!(spell(&heard.control(&Control::Position { pos: 95 })), ["one:95"]);
-        assert_eq!(heard.cut("one"), [resume_at(3, r#""A","B""#, "one", 95)]);
+        harness.gap("A", None, None);
+        let again = resume_command(2, r#""A","B""#, epoch, 50);
+        assert_eq!(harness.reconnect("one"), [again], "the gap of B has not been announced");
+        harness.answer(&["A", "B"], 90, Some(resumed));
+        harness.gap("A", None, None);
+        harness.gap("B", None, None);
+        assert_eq!(format_events(&harness.control(&Control::Position { pos: 95 })), ["one:95"]);
+        assert_eq!(harness.reconnect("one"), [resume_command(3, r#""A","B""#, "one", 95)]);
     }
 }
 
 #[test]
-fn position_is_not_told_while_other_names_are_further_back() {
-    let mut heard = opened(Encoding::Json);
-    heard.request(1, &["A"], behind("one:50"));
-    heard.request(2, &["B"], behind("one:20"));
-    let number = heard.session.sent - 1;
+fn position_is_not_reported_while_other_names_are_at_a_lower_one() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_with(1, &["A"], after("one:50"));
+    harness.subscribe_with(2, &["B"], after("one:20"));
+    let number = harness.session.sent - 1;
     let all = Some(ResumeOutcome::Complete);
-    let events = heard.begun(number, Delivery::Every, trades(&["A"]), Some(50), all);
-    assert!(spell(&events[1..]).is_empty(), "{events:?}");
-    assert!(heard.answer(&["B"], 20, all).is_empty());
-    assert_eq!(spell(&heard.positioned(&[("B", 1)], 60)), ["B1", "one:60"]);
+    let events = harness.answer_command(number, Delivery::Every, trades(&["A"]), Some(50), all);
+    assert!(format_events(&events[1..]).is_empty(), "{events:?}");
+    assert!(harness.answer(&["B"], 20, all).is_empty());
+    assert_eq!(format_events(&harness.ticks_to_position(&[("B", 1)], 60)), ["B1", "one:60"]);
 }
 
 #[test]
-fn resumed_name_that_came_by_every_symbol_is_given_what_did_not_come_and_nothing_twice() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["*"], 100);
-    heard.positioned(&[("B", 6), ("B", 7)], 102);
-    heard.request(2, &["B"], behind("one:50"));
-    assert_eq!(spell(&heard.positioned(&[("B", 8)], 103)), ["B8"], "before the answer");
-    heard.answer(&["B"], 50, Some(ResumeOutcome::Gap));
-    assert_eq!(spell(&heard.gap("B", None, Some(3))), ["gap B trades ?-3"]);
-    let events = heard.positioned(&[("B", 4), ("B", 5), ("B", 6), ("B", 7), ("B", 8)], 103);
-    assert_eq!(spell(&events), ["B4", "B5", "one:103"]);
-    let events = heard.positioned(&[("B", 9), ("B", 11), ("B", 11)], 110);
+fn resumed_symbol_that_a_wildcard_covers_is_delivered_without_repetition() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["*"], 100);
+    harness.ticks_to_position(&[("B", 6), ("B", 7)], 102);
+    harness.subscribe_with(2, &["B"], after("one:50"));
+    assert_eq!(
+        format_events(&harness.ticks_to_position(&[("B", 8)], 103)),
+        ["B8"],
+        "before the answer"
+    );
+    harness.answer(&["B"], 50, Some(ResumeOutcome::Gap));
+    assert_eq!(format_events(&harness.gap("B", None, Some(3))), ["gap B trades ?-3"]);
+    let events =
+        harness.ticks_to_position(&[("B", 4), ("B", 5), ("B", 6), ("B", 7), ("B", 8)], 103);
+    assert_eq!(format_events(&events), ["B4", "B5", "one:103"]);
+    let events = harness.ticks_to_position(&[("B", 9), ("B", 11), ("B", 11)], 110);
     let expected = ["B9", "gap B trades 10-10", "B11", "B trades 11 instead of 12", "one:110"];
-    assert_eq!(spell(&events), expected);
+    assert_eq!(format_events(&events), expected);
 }
 
 #[test]
-fn names_resumed_in_a_second_command_after_every_symbol_are_no_fault() {
-    let mut heard = opened(Encoding::Json);
+fn symbol_resumed_by_a_second_command_after_a_wildcard_is_no_fault() {
+    let mut harness = harness(Encoding::Json);
     let symbols: Vec<String> = (0..20_000).map(|n| format!("A{n:05}")).collect();
     let symbols: Vec<&str> = symbols.iter().map(String::as_str).chain(["B", "*"]).collect();
-    heard.request(1, &symbols, Start::Now);
+    harness.subscribe_with(1, &symbols, Start::Now);
     for number in 1..=2 {
         let names = trades(if number == 1 { &symbols[..20_000] } else { &["B"] });
-        let names = if number == 1 { with_every_symbol(names) } else { names };
-        heard.begun(number, Delivery::Every, names, Some(10), None);
+        let names = if number == 1 { with_wildcard(names) } else { names };
+        harness.answer_command(number, Delivery::Every, names, Some(10), None);
     }
-    heard.positioned(&[("B", 1)], 11);
-    assert_eq!(heard.cut("one").len(), 2);
-    let names = with_every_symbol(trades(&symbols[..20_000]));
-    heard.begun(3, Delivery::Every, names, Some(11), Some(ResumeOutcome::Complete));
-    assert_eq!(spell(&heard.positioned(&[("B", 2), ("B", 3)], 13)), ["B2", "B3"]);
-    heard.answer(&["B"], 11, Some(ResumeOutcome::Complete));
-    let events = heard.positioned(&[("B", 2), ("B", 3), ("B", 4)], 14);
-    assert_eq!(spell(&events), ["B4", "one:14"]);
+    harness.ticks_to_position(&[("B", 1)], 11);
+    assert_eq!(harness.reconnect("one").len(), 2);
+    let names = with_wildcard(trades(&symbols[..20_000]));
+    harness.answer_command(3, Delivery::Every, names, Some(11), Some(ResumeOutcome::Complete));
+    assert_eq!(format_events(&harness.ticks_to_position(&[("B", 2), ("B", 3)], 13)), ["B2", "B3"]);
+    harness.answer(&["B"], 11, Some(ResumeOutcome::Complete));
+    let events = harness.ticks_to_position(&[("B", 2), ("B", 3), ("B", 4)], 14);
+    assert_eq!(format_events(&events), ["B4", "one:14"]);
 }
 
-fn with_every_symbol(mut names: SubscriptionSet) -> SubscriptionSet {
+fn with_wildcard(mut names: SubscriptionSet) -> SubscriptionSet {
     names[Channel::Trades].all = true;
     names
 }
 
 #[test]
-fn position_stands_still_from_a_lag_until_all_names_are_every_again() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["A", "B"], 10);
-    heard.positioned(&[("A", 1)], 11);
-    heard.lag("A", Some(2), Some(5));
-    assert!(spell(&heard.positioned(&[], 20)).is_empty(), "that of a correction");
+fn position_does_not_move_between_a_lag_and_the_end_of_recovery() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["A", "B"], 10);
+    harness.ticks_to_position(&[("A", 1)], 11);
+    harness.lag("A", Some(2), Some(5));
+    assert!(
+        format_events(&harness.ticks_to_position(&[], 20)).is_empty(),
+        "a position after a correction"
+    );
     let heartbeat = |pos| Control::Heartbeat { time: UnixNanos(1), pos: Some(pos) };
-    assert!(heard.control(&heartbeat(25)).is_empty());
-    heard.subscribe(2, &["C"]);
-    assert!(heard.answer(&["C"], 30, None).is_empty(), "A and B are latest");
-    heard.subscribe(3, &["A"]);
-    assert!(heard.answer(&["A"], 40, None).is_empty(), "B is latest");
-    assert!(heard.control(&heartbeat(45)).is_empty());
-    let again = heard.session.wanted.groups().len();
+    assert!(harness.control(&heartbeat(25)).is_empty());
+    harness.subscribe(2, &["C"]);
+    assert!(harness.answer(&["C"], 30, None).is_empty(), "A and B are latest");
+    harness.subscribe(3, &["A"]);
+    assert!(harness.answer(&["A"], 40, None).is_empty(), "B is latest");
+    assert!(harness.control(&heartbeat(45)).is_empty());
+    let again = harness.session.desired.groups().len();
     assert_eq!(
-        (again, heard.session.progress.position().unwrap().to_string()),
+        (again, harness.session.progress.position().unwrap().to_string()),
         (1, "one:11".to_owned())
     );
-    heard.subscribe(4, &["B"]);
-    assert!(heard.answer(&["B"], 50, None).is_empty(), "of A more has come than of C");
-    assert_eq!(heard.session.progress.position().unwrap().to_string(), "one:30");
-    assert_eq!(spell(&heard.control(&heartbeat(55))), ["one:55"]);
-    assert_eq!(heard.cut("one"), [resume_at(5, r#""A","B","C""#, "one", 55)]);
+    harness.subscribe(4, &["B"]);
+    assert!(harness.answer(&["B"], 50, None).is_empty(), "ticks of A after 30 were delivered");
+    assert_eq!(harness.session.progress.position().unwrap().to_string(), "one:30");
+    assert_eq!(format_events(&harness.control(&heartbeat(55))), ["one:55"]);
+    assert_eq!(harness.reconnect("one"), [resume_command(5, r#""A","B","C""#, "one", 55)]);
 }
 
 #[test]
-fn lag_is_over_when_the_names_that_lagged_have_left() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["A", "B"], 10);
-    heard.lag("A", Some(2), Some(5));
-    heard.subscribe(2, &["A"]);
-    heard.answer(&["A"], 30, None);
-    heard.session.request(&Request { id: 3, change: Change::Unsubscribe, names: trades(&["B"]) });
-    heard.ack(Delivery::Every, trades(&["B"]));
-    assert_eq!(spell(&heard.positioned(&[("A", 6)], 40)), ["A6", "one:40"]);
+fn lag_ends_when_the_downgraded_names_are_unsubscribed() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["A", "B"], 10);
+    harness.lag("A", Some(2), Some(5));
+    harness.subscribe(2, &["A"]);
+    harness.answer(&["A"], 30, None);
+    harness.session.on_request(&Request {
+        id: 3,
+        change: Change::Unsubscribe,
+        names: trades(&["B"]),
+    });
+    harness.answer_last(Delivery::Every, trades(&["B"]));
+    assert_eq!(format_events(&harness.ticks_to_position(&[("A", 6)], 40)), ["A6", "one:40"]);
 }
 
 #[test]
-fn replay_is_asked_for_until_it_begins_and_resumed_from_then_on() {
-    let mut heard = opened(Encoding::Json);
+fn replay_is_requested_until_it_starts_and_resumed_afterwards() {
+    let mut harness = harness(Encoding::Json);
     let command = |id: u64| {
         format!(r#"{{"action":"subscribe","from":"-5m","id":{id},"trades":["A"],"pos":true}}"#)
     };
-    assert_eq!(heard.request(1, &["A"], replay()), [command(1)]);
-    assert_eq!(heard.cut("one"), [command(2)]);
-    heard.answer(&["A"], 40, None);
-    assert_eq!(spell(&heard.positioned(&[("A", 7), ("A", 8)], 60)), ["A7", "A8", "one:60"]);
-    assert_eq!(heard.cut("one"), [resume_at(3, r#""A""#, "one", 60)]);
+    assert_eq!(harness.subscribe_with(1, &["A"], replay()), [command(1)]);
+    assert_eq!(harness.reconnect("one"), [command(2)]);
+    harness.answer(&["A"], 40, None);
+    assert_eq!(
+        format_events(&harness.ticks_to_position(&[("A", 7), ("A", 8)], 60)),
+        ["A7", "A8", "one:60"]
+    );
+    assert_eq!(harness.reconnect("one"), [resume_command(3, r#""A""#, "one", 60)]);
 }
 
 #[test]
-fn replay_of_a_topic_begins_before_what_was_seen_of_it() {
-    let mut heard = opened(Encoding::Json);
-    heard.granted(1, &["A"], LATEST);
-    heard.ticks(&[("A", 100)]);
-    heard.request(2, &["A"], replay());
-    assert_eq!(spell(&heard.ticks(&[("A", 104)])), ["A104"], "until the answer it is latest");
-    heard.answer(&["A"], 40, None);
-    assert_eq!(spell(&heard.ticks(&[("A", 7), ("A", 8)])), ["A7", "A8"]);
+fn replay_delivers_older_ticks_than_those_received_before() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_and_answer(1, &["A"], LATEST);
+    harness.ticks(&[("A", 100)]);
+    harness.subscribe_with(2, &["A"], replay());
+    assert_eq!(
+        format_events(&harness.ticks(&[("A", 104)])),
+        ["A104"],
+        "delivery is latest until the answer"
+    );
+    harness.answer(&["A"], 40, None);
+    assert_eq!(format_events(&harness.ticks(&[("A", 7), ("A", 8)])), ["A7", "A8"]);
 }
 
 #[test]
-fn session_that_lagged_resumes_without_telling_its_gap_again() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["A"], 10);
-    heard.positioned(&[("A", 1)], 11);
-    assert_eq!(spell(&heard.lag("A", Some(2), Some(5))), ["lagged A trades Some(2)-Some(5)"]);
-    assert_eq!(spell(&heard.ticks(&[("A", 6), ("A", 9)])), ["A6", "A9"]);
-    let again = heard.cut("one");
+fn session_that_lagged_resumes_without_reporting_its_gap_again() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["A"], 10);
+    harness.ticks_to_position(&[("A", 1)], 11);
+    assert_eq!(
+        format_events(&harness.lag("A", Some(2), Some(5))),
+        ["lagged A trades Some(2)-Some(5)"]
+    );
+    assert_eq!(format_events(&harness.ticks(&[("A", 6), ("A", 9)])), ["A6", "A9"]);
+    let again = harness.reconnect("one");
     assert!(again[0].contains(r#""resume":{"epoch":"one","pos":11}"#), "{again:?}");
-    heard.answer(&["A"], 11, Some(ResumeOutcome::Gap));
-    assert!(heard.gap("A", None, Some(3)).is_empty());
-    let events = heard.positioned(&[("A", 4), ("A", 9), ("A", 10)], 30);
-    assert_eq!(spell(&events), ["A10", "one:30"]);
+    harness.answer(&["A"], 11, Some(ResumeOutcome::Gap));
+    assert!(harness.gap("A", None, Some(3)).is_empty());
+    let events = harness.ticks_to_position(&[("A", 4), ("A", 9), ("A", 10)], 30);
+    assert_eq!(format_events(&events), ["A10", "one:30"]);
 }
 
 #[test]
-fn names_subscribed_to_after_all_others_have_left_have_no_past() {
-    let mut heard = opened(Encoding::Json);
-    heard.subscribed(&["A"], 10);
-    heard.session.request(&Request { id: 2, change: Change::Unsubscribe, names: trades(&["A"]) });
-    heard.ack(Delivery::Every, trades(&["A"]));
-    heard.subscribe(3, &["B"]);
-    assert_eq!(heard.answer(&["B"], 500, None), ["one:500"]);
+fn first_name_after_an_unsubscribe_of_all_starts_without_a_past() {
+    let mut harness = harness(Encoding::Json);
+    harness.subscribe_at(&["A"], 10);
+    harness.session.on_request(&Request {
+        id: 2,
+        change: Change::Unsubscribe,
+        names: trades(&["A"]),
+    });
+    harness.answer_last(Delivery::Every, trades(&["A"]));
+    harness.subscribe(3, &["B"]);
+    assert_eq!(harness.answer(&["B"], 500, None), ["one:500"]);
 }
 
 #[test]
-fn replay_at_a_pace_is_one_command_however_many_its_names_are() {
+fn replay_at_a_finite_speed_is_one_command() {
     let symbols: Vec<String> = (0..50_000).map(|n| format!("S{n}")).collect();
     let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
     let from = ReplayStart::Ago(std::time::Duration::from_secs(300));
-    for (speed, commands) in [(ReplaySpeed::Max, 3), (ReplaySpeed::factor(20.0).unwrap(), 1)] {
-        let mut heard = opened(Encoding::Json);
+    for (speed, count) in [(ReplaySpeed::Max, 3), (ReplaySpeed::factor(20.0).unwrap(), 1)] {
+        let mut harness = harness(Encoding::Json);
         let start = Start::Replay(Replay { from, speed });
-        let asked = heard.request(1, &symbols, start);
-        assert_eq!(asked.len(), commands, "{speed}");
-        assert!(asked.iter().all(|command| command.len() <= COMMAND_BYTES_MAX));
-        assert_eq!(heard.cut("one").len(), commands, "{speed}");
+        let commands = harness.subscribe_with(1, &symbols, start);
+        assert_eq!(commands.len(), count, "{speed}");
+        assert!(commands.iter().all(|command| command.len() <= COMMAND_BYTES_MAX));
+        assert_eq!(harness.reconnect("one").len(), count, "{speed}");
     }
 }

@@ -1,84 +1,88 @@
-//! What is counted while the load runs.
+//! The counters of a running load test.
 
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use crate::load::skew::Skew;
+use crate::load::skew::SkewTracker;
 
-/// Event times further from now than this belong to another day: no latency is taken from them.
+/// The largest difference between event time and arrival that counts as a latency, in nanoseconds. A
+/// larger one means a tick of another day.
 pub(crate) const LATENCY_MAX_NS: u64 = 600_000_000_000;
 
-/// Latencies are told apart from here up, to three digits.
+/// The smallest latency that the histogram resolves, in nanoseconds.
 const LATENCY_MIN_NS: u64 = 1_000;
 
-/// Nanoseconds, from a microsecond to ten minutes, to three digits.
+/// Returns a histogram of nanoseconds from one microsecond to ten minutes, with three digits.
 pub(crate) fn nanos_histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(LATENCY_MIN_NS, LATENCY_MAX_NS, 3).expect("the bounds are constants")
 }
 
-/// When bytes came.
+/// The arrival of some bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival {
+    /// Nanoseconds since the Unix epoch.
     pub(crate) unix_ns: u64,
-    /// Whether the measurement is on; sequence numbers are always checked.
+    /// Whether the measurement has begun. Sequence numbers are checked before it, too.
     pub(crate) measured: bool,
 }
 
-/// What came in one interval of the measurement.
+/// Counts of one interval of the measurement.
 #[derive(Debug)]
-pub(crate) struct Interval {
+pub(crate) struct IntervalCounts {
     /// Live ticks.
     pub(crate) ticks: u64,
     pub(crate) messages: u64,
-    /// On the wire, frame headers included.
+    /// Bytes of the frames, headers included; without TLS.
     pub(crate) bytes: u64,
-    /// Of every tick, from its event time.
+    /// Latency of every tick, from its event time to its arrival, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
-    /// Ticks whose event time is not near now.
+    /// Ticks whose event time is more than ten minutes from their arrival.
     pub(crate) untimed: u64,
-    /// Ticks that delivery latest left out.
+    /// Ticks that delivery `latest` left out, counted by the jumps of their numbers.
     pub(crate) skipped: u64,
 }
 
-impl Default for Interval {
+impl Default for IntervalCounts {
     fn default() -> Self {
         Self { ticks: 0, messages: 0, bytes: 0, latency: nanos_histogram(), untimed: 0, skipped: 0 }
     }
 }
 
-impl Interval {
+impl IntervalCounts {
     pub(crate) fn add(&mut self, other: &Self) {
         self.ticks += other.ticks;
         self.messages += other.messages;
         self.bytes += other.bytes;
         self.untimed += other.untimed;
         self.skipped += other.skipped;
-        merge(&mut self.latency, &other.latency);
+        merge_histogram(&mut self.latency, &other.latency);
     }
 }
 
-/// Adds one of [`nanos_histogram`] to another.
-pub(crate) fn merge(total: &mut Histogram<u64>, part: &Histogram<u64>) {
+/// Adds a histogram of [`nanos_histogram`] to another.
+pub(crate) fn merge_histogram(total: &mut Histogram<u64>, part: &Histogram<u64>) {
     total.add(part).expect("both have the same bounds");
 }
 
-/// What went wrong over the whole run, and what the hub said would be missing.
+/// Faults of the whole run, and the gaps that the hub announced.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    /// Holes in the numbers of a topic on a connection, and how many ticks they are.
+    /// Jumps of the sequence numbers of a topic on a connection.
     pub(crate) gaps: u64,
+    /// Ticks missing in `gaps`.
     pub(crate) gap_ticks: u64,
-    /// Gaps that the hub named, which is no fault, and the ticks in those whose ends are known.
+    /// Gaps that the hub announced, which is no fault.
     pub(crate) named_gaps: u64,
+    /// Ticks missing in those of `named_gaps` whose ends are known.
     pub(crate) named_gap_ticks: u64,
-    /// Ticks that were not newer than one before.
+    /// Ticks that were not newer than an earlier one of their topic.
     pub(crate) duplicates: u64,
-    /// Ticks nobody asked for.
+    /// Ticks of topics that the connection has not subscribed to.
     pub(crate) unasked: u64,
     /// Error elements by code and text.
     pub(crate) errors: BTreeMap<String, u64>,
-    /// Connections that ended by themselves once open, by close code or cause.
+    /// Connections that opened and were closed by the hub or lost, by close code or cause.
     pub(crate) closes: BTreeMap<String, u64>,
     /// Connections that did not open, by cause.
     pub(crate) refused: BTreeMap<String, u64>,
@@ -104,24 +108,26 @@ impl Faults {
     }
 }
 
-/// What one thread counts.
+/// The counters of one thread.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) interval: Interval,
+pub(crate) struct Counters {
+    pub(crate) interval: IntervalCounts,
     pub(crate) faults: Faults,
-    pub(crate) skew: Skew,
+    pub(crate) skew: SkewTracker,
 }
 
-impl Tally {
-    pub(crate) fn message(&mut self, bytes: usize, arrival: Arrival) {
+impl Counters {
+    /// Counts a data frame of this many bytes, header included.
+    pub(crate) fn count_message(&mut self, bytes: usize, arrival: Arrival) {
         if arrival.measured {
             self.interval.messages += 1;
             self.interval.bytes += bytes as u64;
         }
     }
 
+    /// Counts a live tick with its event time, in nanoseconds since the Unix epoch.
     #[inline]
-    pub(crate) fn live_tick(&mut self, topic: usize, seq: u64, time_ns: u64, arrival: Arrival) {
+    pub(crate) fn count_tick(&mut self, topic: usize, seq: u64, time_ns: u64, arrival: Arrival) {
         if !arrival.measured {
             return;
         }
@@ -129,17 +135,17 @@ impl Tally {
         if arrival.unix_ns.abs_diff(time_ns) > LATENCY_MAX_NS {
             self.interval.untimed += 1;
         } else {
-            // A clock that is a little ahead of ours makes a latency of zero.
+            // If the publisher's clock is slightly ahead of ours, the latency is zero.
             self.interval.latency.saturating_record(arrival.unix_ns.saturating_sub(time_ns));
         }
-        self.skew.arrived(topic, seq, arrival.unix_ns);
+        self.skew.record(topic, seq, arrival.unix_ns);
     }
 
-    /// Compares a number with the last of its topic on its connection; 0 is none yet. Where the topic is
-    /// delivered latest, numbers may jump.
+    /// Checks a sequence number against `last`, the low half of the last number of its topic on its
+    /// connection (0 before the first), and updates `last`. With `latest`, numbers may jump.
     #[inline]
     pub(crate) fn check(&mut self, last: &mut u32, seq: u64, latest: bool, measured: bool) {
-        // Only the low half is kept, of which there are millions; a difference tells them apart.
+        // A run keeps millions of these numbers, so only their low halves; their difference suffices.
         let seq = low_half(seq);
         let ahead = seq.wrapping_sub(*last);
         if *last == 0 || ahead == 1 {
@@ -157,7 +163,8 @@ impl Tally {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+/// Returns the low half of a sequence number.
+#[expect(clippy::cast_possible_truncation, reason = "the high half is dropped on purpose")]
 pub(crate) const fn low_half(seq: u64) -> u32 {
     seq as u32
 }
@@ -167,9 +174,10 @@ mod tests {
     use super::*;
 
     fn checked(seqs: &[u64]) -> (u64, u64, u64) {
-        let (mut tally, mut last) = (Tally::default(), 0);
-        seqs.iter().for_each(|seq| tally.check(&mut last, *seq, false, true));
-        (tally.faults.gaps, tally.faults.gap_ticks, tally.faults.duplicates)
+        let mut counters = Counters::default();
+        let mut last = 0;
+        seqs.iter().for_each(|seq| counters.check(&mut last, *seq, false, true));
+        (counters.faults.gaps, counters.faults.gap_ticks, counters.faults.duplicates)
     }
 
     #[test]
@@ -183,25 +191,26 @@ mod tests {
     }
 
     #[test]
-    fn latest_may_jump_but_not_repeat() {
-        let (mut tally, mut last) = (Tally::default(), 0);
+    fn numbers_of_latest_may_jump_but_not_repeat() {
+        let mut counters = Counters::default();
+        let mut last = 0;
         for seq in [5, 6, 9, 9, 8, 20] {
-            tally.check(&mut last, seq, true, true);
+            counters.check(&mut last, seq, true, true);
         }
-        tally.check(&mut last, 30, true, false);
-        assert_eq!((tally.faults.gaps, tally.faults.duplicates), (0, 2));
-        assert_eq!(tally.interval.skipped, 2 + 10, "what was measured");
+        counters.check(&mut last, 30, true, false);
+        assert_eq!((counters.faults.gaps, counters.faults.duplicates), (0, 2));
+        assert_eq!(counters.interval.skipped, 2 + 10, "jumps during the measurement");
     }
 
     #[test]
-    fn only_what_is_measured_is_counted() {
-        let mut tally = Tally::default();
+    fn nothing_is_counted_before_the_measurement() {
+        let mut counters = Counters::default();
         let arrival = |measured| Arrival { unix_ns: 5_000_000, measured };
-        tally.message(10, arrival(false));
-        tally.live_tick(0, 1, 1, arrival(false));
-        tally.message(10, arrival(true));
-        tally.live_tick(0, 2, 3_000_000, arrival(true));
-        let interval = tally.interval;
+        counters.count_message(10, arrival(false));
+        counters.count_tick(0, 1, 1, arrival(false));
+        counters.count_message(10, arrival(true));
+        counters.count_tick(0, 2, 3_000_000, arrival(true));
+        let interval = counters.interval;
         assert_eq!((interval.messages, interval.bytes, interval.ticks), (1, 10, 1));
         let p50 = interval.latency.value_at_quantile(0.5);
         assert!((1_999_000..=2_001_000).contains(&p50), "{p50}");
@@ -209,12 +218,12 @@ mod tests {
 
     #[test]
     fn event_times_of_another_day_have_no_latency() {
-        let mut tally = Tally::default();
+        let mut counters = Counters::default();
         let now = 1_000_000_000_000_000_000;
         for time in [now - 2 * LATENCY_MAX_NS, now + 2 * LATENCY_MAX_NS, now + 5] {
-            tally.live_tick(0, 1, time, Arrival { unix_ns: now, measured: true });
+            counters.count_tick(0, 1, time, Arrival { unix_ns: now, measured: true });
         }
-        assert_eq!((tally.interval.ticks, tally.interval.untimed), (3, 2));
-        assert_eq!(tally.interval.latency.len(), 1);
+        assert_eq!((counters.interval.ticks, counters.interval.untimed), (3, 2));
+        assert_eq!(counters.interval.latency.len(), 1);
     }
 }
