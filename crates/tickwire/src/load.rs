@@ -18,7 +18,7 @@ use crate::flags::{DEFAULT_HUB, DeliveryArgs, channel, duration, some_duration};
 use crate::shutdown;
 use crate::tls::TlsArgs;
 use crate::token::TokenArgs;
-use progress::Bar;
+use progress::ProgressReporter;
 use subscriptions::{SymbolArgs, SymbolSource};
 
 const EXAMPLES: &str = "\
@@ -156,9 +156,9 @@ fn measure(args: Args, delivery: Delivery, stop: &AtomicBool) -> anyhow::Result<
         duration: args.duration,
         threads,
     };
-    let mut bar = Bar::start(&plan);
-    let report = run_plan(&plan, stop, &mut |progress| bar.show(progress));
-    bar.finish();
+    let mut reporter = ProgressReporter::start(&plan);
+    let report = run_plan(&plan, stop, &mut |progress| reporter.show(progress));
+    reporter.finish();
     Ok(report?)
 }
 

@@ -1,10 +1,10 @@
 //! `tickwire watch`: live prices in a table, or one line per tick when piped.
 
-mod board;
+mod format;
 mod lines;
 mod screen;
-mod spell;
 mod table;
+mod watchlist;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -25,20 +25,20 @@ Examples:
   tickwire watch AAPL --channels trades | grep ' D '     one line per tick
   tickwire watch '*' --latest --max-rate 4               newest values, four times a second
   tickwire watch AAPL --json --count 100 > aapl.ndjson   the next 100 ticks as JSON
-  tickwire watch AAPL --from -5m --speed 20              the last five minutes, twenty times as fast, then live
-  tickwire watch AAPL --hub https://hub.example          with TLS; --tls-ca FILE for a private authority
-  tickwire watch AAPL --from 2026-01-02T14:30:00Z        everything the hub has since then, then live
+  tickwire watch AAPL --from -5m --speed 20              replay five minutes at 20x, then go live
+  tickwire watch AAPL --hub https://hub.example          with TLS; --tls-ca for a private CA
+  tickwire watch AAPL --from 2026-01-02T14:30:00Z        replay since then, then go live
 
 Keys in the table: q quits, arrows or j and k scroll, s sorts.
-With --latest the volume is that of the trades that came.
-A connection that is lost is made again and goes on behind the last tick, also over a restart of the hub.
-When piped, gaps and changes of the connection are told on standard error.";
+With --latest the volume counts only the trades that were received.
+A lost connection is restored and continues after the last tick, also when the hub restarts. When
+piped, gaps and changes of the connection are reported on standard error.";
 
 /// Flags of `tickwire watch`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Symbols to watch; '*' is every symbol
+    /// Symbols to watch; '*' stands for all
     #[arg(value_name = "SYMBOL", required = true, value_parser = name)]
     symbols: Vec<String>,
     /// Address of the hub
@@ -57,21 +57,20 @@ pub(crate) struct Args {
     channels: Vec<Channel>,
     #[command(flatten)]
     delivery: DeliveryArgs,
-    /// Begin in the past, by the time at which the hub received the ticks: a time such as
+    /// Start with a replay from this time, by the hub's receive time: a time such as
     /// 2026-01-02T14:30:00Z, or how long ago such as -5m (h, m, s, ms)
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<ReplayStart>,
-    /// With --from: so many times as fast as the hub received it, 0.01 to 100000, or max
-    /// [default: max]
+    /// With --from: speed as a multiple of the original one, 0.01 to 100000, or max [default: max]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     speed: Option<ReplaySpeed>,
     /// Print every tick as one JSON object per line, as on the wire
     #[arg(long)]
     json: bool,
-    /// Print last values first, not only what is new (the table always begins with them)
+    /// Print the last values first (the table always does)
     #[arg(long)]
     snapshot: bool,
-    /// End after so many ticks
+    /// End after this many ticks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// End after this time
@@ -80,11 +79,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// What `--from` and `--speed` mean together.
+    /// Combines `--from` and `--speed`. A combination that is not allowed ends the command.
     fn replay(&self, delivery: Delivery) -> Option<Replay> {
         match (self.from, self.speed) {
             (Some(from), _) if delivery != Delivery::Every => usage(&format!(
-                "--from {from}: not allowed with --latest; what has been is replayed tick by tick"
+                "--from {from}: not allowed with --latest; a replay delivers every tick"
             )),
             (Some(from), speed) => Some(Replay { from, speed: speed.unwrap_or_default() }),
             (None, Some(speed)) => {
@@ -95,13 +94,13 @@ impl Args {
     }
 }
 
-/// A symbol, or all of them.
+/// Parses a symbol or `*`.
 fn name(text: &str) -> Result<String, String> {
     if text == "*" { Ok(text.to_owned()) } else { symbol(text).map(|symbol| symbol.to_string()) }
 }
 
-/// What stands behind the title of a table that does not just show every tick from now on.
-fn suffix(delivery: Delivery, replay: Option<Replay>) -> String {
+/// Returns the end of the table's title, unless it shows every tick from now on.
+fn title_suffix(delivery: Delivery, replay: Option<Replay>) -> String {
     match delivery {
         Delivery::Every => match replay {
             None => String::new(),
@@ -113,15 +112,15 @@ fn suffix(delivery: Delivery, replay: Option<Replay>) -> String {
     }
 }
 
-/// When to end, besides a signal.
+/// When to end without a signal.
 #[derive(Debug, Clone, Copy)]
-struct Until {
+struct StopCondition {
     ticks: Option<u64>,
     time: Option<Duration>,
 }
 
-impl Until {
-    /// Ready when the time is over; never where there is none.
+impl StopCondition {
+    /// Completes when the time is over; never without a time.
     async fn time_is_over(self) {
         match self.time {
             Some(time) => tokio::time::sleep(time).await,
@@ -160,14 +159,14 @@ async fn watch(args: Args) -> anyhow::Result<()> {
         Some(replay) => client.subscribe_from(names, replay).await?,
         None => client.subscribe_as(names, delivery).await?,
     };
-    let until = Until { ticks: args.count, time: args.duration };
+    let stop = StopCondition { ticks: args.count, time: args.duration };
     let result = if as_table {
-        let title = format!("{} · {}{}", args.hub, args.feed, suffix(delivery, replay));
-        screen::run(&mut client, title, until, &signal).await
+        let title = format!("{} · {}{}", args.hub, args.feed, title_suffix(delivery, replay));
+        screen::run(&mut client, title, stop, &signal).await
     } else {
         let format = if args.json { lines::Format::Json } else { lines::Format::Text };
-        let printing = lines::Printing { format, snapshot: args.snapshot, until, subscription };
-        printing.run(&mut client, &signal).await
+        let printer = lines::LinePrinter { format, snapshot: args.snapshot, stop, subscription };
+        printer.run(&mut client, &signal).await
     };
     client.close().await;
     result

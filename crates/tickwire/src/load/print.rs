@@ -1,10 +1,10 @@
-//! The report for people.
+//! Prints the report for people.
 
 use std::io::{ErrorKind, Write};
 
 use tickwire_client::load::{Distribution, Report};
 
-/// Writes to standard output; whoever has stopped reading has seen enough.
+/// Writes to standard output. A reader that has closed it has seen enough.
 pub(super) fn to_stdout(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")) {
@@ -13,6 +13,7 @@ pub(super) fn to_stdout(text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Returns the report as lines of text.
 pub(super) fn text(report: &Report) -> String {
     let connections = report.connections;
     let per_message = report.ticks as f64 / (report.messages as f64).max(1.0);
@@ -56,8 +57,8 @@ pub(super) fn text(report: &Report) -> String {
                 grouped(report.ticks)
             ),
         ),
-        row(timed(report), &spread(&report.latency_ms)),
-        row("skew", &spread(&report.skew_ms)),
+        row(latency_name(report), &percentiles(&report.latency_ms)),
+        row("skew", &percentiles(&report.skew_ms)),
         row(
             "faults",
             &format!(
@@ -70,7 +71,7 @@ pub(super) fn text(report: &Report) -> String {
     lines.join("\n")
 }
 
-/// Rows that only some reports have.
+/// Returns the rows that only some reports have.
 fn notes(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     if report.skipped_ticks > 0 || report.delivery == "latest" {
@@ -78,7 +79,7 @@ fn notes(report: &Report) -> Vec<String> {
     }
     if report.named_gaps > 0 {
         let named = format!(
-            "{} gaps named by the hub, {} ticks, which are no faults",
+            "the hub announced {} gaps of {} ticks, which are no faults",
             grouped(report.named_gaps),
             grouped(report.named_gap_ticks)
         );
@@ -86,21 +87,21 @@ fn notes(report: &Report) -> Vec<String> {
     }
     if report.untimed_ticks > 0 {
         let untimed = format!(
-            "the event time of {} ticks is not near now, so they have no latency (replay with --restamp)",
+            "{} ticks have no latency, since their event time is far from now (replay with --restamp)",
             grouped(report.untimed_ticks)
         );
         lines.push(row("note", &untimed));
     }
     if report.busy_cores.is_some_and(|busy| busy > 0.9 * report.threads as f64) {
         let limited =
-            "the load generator was busy all the time: it may be what limits; try --threads";
+            "the load generator was busy all the time and may be the bottleneck; try --threads";
         lines.push(row("note", limited));
     }
     lines
 }
 
-/// What the time from event to arrival means.
-fn timed(report: &Report) -> &'static str {
+/// Returns what the time from event to arrival means.
+fn latency_name(report: &Report) -> &'static str {
     if report.delivery == "latest" { "age" } else { "latency" }
 }
 
@@ -112,7 +113,7 @@ fn delivery(report: &Report) -> String {
     }
 }
 
-/// What only the newest ticks left out, as a part of all there were.
+/// Formats the ticks that delivery `latest` left out, and their share.
 fn left_out(report: &Report) -> String {
     let all = report.skipped_ticks + report.ticks;
     let part = 100.0 * report.skipped_ticks as f64 / (all as f64).max(1.0);
@@ -134,17 +135,17 @@ fn busy(report: &Report) -> String {
     }
 }
 
-fn spread(spread: &Distribution) -> String {
-    if spread.samples == 0 {
-        return "nothing measured".to_owned();
+fn percentiles(values: &Distribution) -> String {
+    if values.samples == 0 {
+        return "no samples".to_owned();
     }
     format!(
         "p50 {:.2} ms  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  p99.99 {:.2}  max {:.2}",
-        spread.p50, spread.p90, spread.p99, spread.p99_9, spread.p99_99, spread.max
+        values.p50, values.p90, values.p99, values.p99_9, values.p99_99, values.max
     )
 }
 
-/// `1234567` as `1,234,567`.
+/// Groups the digits of a number: `1,234,567`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -157,7 +158,7 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// A rate without its fraction.
+/// Formats a rate without its fraction.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are positive")]
 pub(super) fn rounded(rate: f64) -> String {
     grouped(rate.round() as u64)

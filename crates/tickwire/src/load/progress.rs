@@ -1,4 +1,4 @@
-//! How a load test tells how it stands: a bar on a terminal, lines elsewhere.
+//! The progress of a load test: a bar on a terminal, otherwise lines.
 
 use std::io::IsTerminal;
 use std::mem::{Discriminant, discriminant};
@@ -9,21 +9,21 @@ use tickwire_client::load::{Phase, Plan, Progress};
 
 use super::print::{grouped, rounded};
 
-/// How often a line is written where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// The interval of lines without a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Progress on standard error.
-pub(super) struct Bar {
-    /// `None` where there is no terminal.
+/// Reports progress on standard error.
+pub(super) struct ProgressReporter {
+    /// `None` without a terminal.
     bar: Option<ProgressBar>,
     connections: usize,
     ramp: Duration,
     duration: Duration,
-    /// The phase of the last line, and when that was.
-    told: Option<(Discriminant<Phase>, Instant)>,
+    /// The phase and the time of the last line.
+    last_line: Option<(Discriminant<Phase>, Instant)>,
 }
 
-impl Bar {
+impl ProgressReporter {
     pub(super) fn start(plan: &Plan) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
@@ -31,8 +31,13 @@ impl Bar {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        let (connections, ramp, duration) = (plan.connections, plan.ramp, plan.duration);
-        Self { bar, connections, ramp, duration, told: None }
+        Self {
+            bar,
+            connections: plan.connections,
+            ramp: plan.ramp,
+            duration: plan.duration,
+            last_line: None,
+        }
     }
 
     pub(super) fn show(&mut self, progress: &Progress) {
@@ -41,7 +46,7 @@ impl Bar {
             bar.set_position(self.thousandths(progress));
             bar.set_message(text);
         } else if self.is_due(progress.phase) {
-            line(&text);
+            print_line(&text);
         }
     }
 
@@ -90,26 +95,25 @@ impl Bar {
         text
     }
 
-    /// Whether a line is due: at the start of every phase, and now and then within it.
+    /// Returns whether a line is due: at the start of every phase, and at intervals within it.
     fn is_due(&mut self, phase: Phase) -> bool {
-        let (phase, now) = (discriminant(&phase), now());
-        let due = self.told.is_none_or(|(told, at)| told != phase || now - at >= LINE_EVERY);
-        if due {
-            self.told = Some((phase, now));
+        let phase = discriminant(&phase);
+        let now = now();
+        let is_due =
+            self.last_line.is_none_or(|(last, at)| last != phase || now - at >= LINE_INTERVAL);
+        if is_due {
+            self.last_line = Some((phase, now));
         }
-        due
+        is_due
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "lines come by the clock of the person who reads them"
-)]
+#[expect(clippy::disallowed_methods, reason = "a command's own clock, for progress")]
 fn now() -> Instant {
     Instant::now()
 }
 
 #[expect(clippy::print_stderr, reason = "progress is for people, beside the report")]
-fn line(text: &str) {
+fn print_line(text: &str) {
     eprintln!("{text}");
 }

@@ -1,4 +1,4 @@
-//! One line per tick on standard output, everything else on standard error.
+//! Prints one line per tick on standard output, and everything else on standard error.
 
 use std::io::{ErrorKind, Write};
 
@@ -6,54 +6,56 @@ use tickwire_client::{Client, Event};
 use tickwire_protocol::Tick;
 use tokio_util::sync::CancellationToken;
 
-use super::{Until, spell};
+use super::{StopCondition, format};
 
-/// Lines are written in pieces of this size while ticks come without a pause.
+/// While ticks arrive without a pause, lines are written in pieces of this size, in bytes.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// How a tick is spelled.
+/// The format of a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// For people.
+    /// Aligned columns, for people.
     Text,
-    /// The element of the wire.
+    /// The JSON element of the protocol.
     Json,
 }
 
-/// What to print, and how long.
+/// Prints ticks until a stop condition holds.
 #[derive(Debug)]
-pub(super) struct Printing {
+pub(super) struct LinePrinter {
     pub(super) format: Format,
-    /// Whether last values are printed too.
+    /// Whether the last values of a snapshot are printed.
     pub(super) snapshot: bool,
-    pub(super) until: Until,
-    /// The command whose refusal is the end.
+    pub(super) stop: StopCondition,
+    /// The request whose rejection ends the command.
     pub(super) subscription: u64,
 }
 
-impl Printing {
+impl LinePrinter {
     pub(super) async fn run(
         self,
         client: &mut Client,
         signal: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let mut lines = Lines { format: self.format, pending: Vec::new(), text: String::new() };
-        let over = self.until.time_is_over();
+        let mut lines =
+            LineBuffer { format: self.format, pending: Vec::new(), text: String::new() };
+        let over = self.stop.time_is_over();
         tokio::pin!(over);
-        let (mut printed, mut result) = (0, Ok(()));
+        let mut printed = 0;
+        let mut result = Ok(());
         loop {
             let event = tokio::select! {
                 biased;
                 () = signal.cancelled() => break,
                 () = &mut over => break,
                 event = client.next() => event,
-                // Nothing more has come: what is there must be seen now.
+                // No event is ready: write what is pending at once.
                 () = std::future::ready(()), if !lines.pending.is_empty() => {
                     result = lines.write();
                     if result.is_err() { break } else { continue }
                 }
             };
-            if let Some(text) = event.as_ref().and_then(spell::end) {
+            if let Some(text) = event.as_ref().and_then(format::fatal) {
                 lines.write()?;
                 anyhow::bail!("{text}");
             }
@@ -62,42 +64,42 @@ impl Printing {
                 Some(Event::Tick { tick, snapshot }) if self.snapshot || !snapshot => {
                     result = lines.push(&tick);
                     printed += 1;
-                    if result.is_err() || self.until.ticks == Some(printed) {
+                    if result.is_err() || self.stop.ticks == Some(printed) {
                         break;
                     }
                 }
                 Some(Event::Tick { .. }) => {}
                 Some(Event::Error { code, detail, id }) if id == Some(self.subscription) => {
-                    anyhow::bail!("{}", spell::refusal(code, detail.as_deref()));
+                    anyhow::bail!("{}", format::rejection(code, detail.as_deref()));
                 }
                 Some(other) => {
-                    if let Some(text) = spell::notice(&other) {
-                        tell(&text);
+                    if let Some(text) = format::notice(&other) {
+                        print_notice(&text);
                     }
                 }
             }
         }
         match result.and_then(|()| lines.write()) {
-            // Whoever read the lines has seen enough.
+            // The reader of the lines has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             other => Ok(other?),
         }
     }
 }
 
-#[expect(clippy::print_stderr, reason = "what is no tick must not stand between them")]
-fn tell(text: &str) {
+#[expect(clippy::print_stderr, reason = "standard output is for ticks only")]
+fn print_notice(text: &str) {
     eprintln!("{text}");
 }
 
-/// Lines on their way to standard output.
-struct Lines {
+/// Lines that are not written to standard output yet.
+struct LineBuffer {
     format: Format,
     pending: Vec<u8>,
     text: String,
 }
 
-impl Lines {
+impl LineBuffer {
     fn push(&mut self, tick: &Tick) -> std::io::Result<()> {
         match self.format {
             Format::Json => {
@@ -106,7 +108,7 @@ impl Lines {
             }
             Format::Text => {
                 self.text.clear();
-                spell::line(tick, &mut self.text);
+                format::line(tick, &mut self.text);
                 self.pending.extend_from_slice(self.text.as_bytes());
             }
         }

@@ -1,4 +1,4 @@
-//! The live table: terminal in, terminal out, on a timer.
+//! The live table on a terminal: reads keys and draws, on a timer.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,44 +10,44 @@ use tickwire_protocol::UnixNanos;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, Moment, SortBy};
-use super::table::{View, draw};
-use super::{Until, spell};
+use super::table::{Viewport, draw};
+use super::watchlist::{Moment, SortBy, Watchlist};
+use super::{StopCondition, format};
 
-/// How often keys are looked for.
-const KEYS_EVERY: Duration = Duration::from_millis(33);
+/// The interval at which keys are polled.
+const KEYS_INTERVAL: Duration = Duration::from_millis(33);
 
-/// How often the table is drawn at least; a key draws it at once, a tick never does.
-const DRAW_EVERY: Duration = Duration::from_millis(100);
+/// The interval at which the table is drawn. A key draws it at once; a tick never does.
+const DRAW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Shows the table until the end; leaves the terminal as it was, also on a panic.
+/// Shows the table until the command ends. Restores the terminal, also after a panic.
 pub(super) async fn run(
     client: &mut Client,
     title: String,
-    until: Until,
+    stop: StopCondition,
     signal: &CancellationToken,
 ) -> anyhow::Result<()> {
     let terminal = ratatui::try_init().context("cannot use the terminal")?;
     let screen = Screen {
         terminal,
-        board: Board::new(),
-        view: View { sort: SortBy::Symbol, top: 0 },
+        watchlist: Watchlist::new(),
+        viewport: Viewport { sort: SortBy::Symbol, top: 0 },
         title,
-        fits: 1,
+        visible_rows: 1,
         started: now(),
     };
-    let result = screen.show(client, until, signal).await;
+    let result = screen.show(client, stop, signal).await;
     ratatui::restore();
     result
 }
 
 struct Screen {
     terminal: DefaultTerminal,
-    board: Board,
-    view: View,
+    watchlist: Watchlist,
+    viewport: Viewport,
     title: String,
-    /// Rows that fit.
-    fits: usize,
+    /// Number of rows that fit on the screen.
+    visible_rows: usize,
     started: Instant,
 }
 
@@ -65,12 +65,12 @@ impl Screen {
     async fn show(
         mut self,
         client: &mut Client,
-        until: Until,
+        stop: StopCondition,
         signal: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let over = until.time_is_over();
+        let over = stop.time_is_over();
         tokio::pin!(over);
-        let mut keys = tokio::time::interval(KEYS_EVERY);
+        let mut keys = tokio::time::interval(KEYS_INTERVAL);
         keys.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drawn = None;
         loop {
@@ -79,21 +79,21 @@ impl Screen {
                 () = signal.cancelled() => return Ok(()),
                 () = &mut over => return Ok(()),
                 _ = keys.tick() => {
-                    let Some(pressed) = self.keys()? else { return Ok(()) };
+                    let Some(pressed) = self.handle_keys()? else { return Ok(()) };
                     let elapsed = self.started.elapsed();
-                    if pressed || drawn.is_none_or(|drawn| elapsed >= drawn + DRAW_EVERY) {
+                    if pressed || drawn.is_none_or(|drawn| elapsed >= drawn + DRAW_INTERVAL) {
                         drawn = Some(elapsed);
                         self.draw(elapsed)?;
                     }
                 }
                 event = client.next() => {
                     let Some(event) = event else { return Ok(()) };
-                    if let Some(text) = spell::end(&event) {
+                    if let Some(text) = format::fatal(&event) {
                         anyhow::bail!("{text}");
                     }
                     let moment = Moment { elapsed: self.started.elapsed(), unix: unix() };
-                    self.board.take(&event, moment);
-                    if until.ticks.is_some_and(|ticks| self.board.ticks >= ticks) {
+                    self.watchlist.update(&event, moment);
+                    if stop.ticks.is_some_and(|ticks| self.watchlist.ticks >= ticks) {
                         return Ok(());
                     }
                 }
@@ -102,24 +102,22 @@ impl Screen {
     }
 
     fn draw(&mut self, elapsed: Duration) -> anyhow::Result<()> {
-        self.board.roll(elapsed);
-        let (board, view, title) = (&self.board, self.view, &self.title);
-        let mut fits = self.fits;
-        self.terminal
-            .draw(|frame| fits = draw(frame, board, view, title, elapsed))
+        self.watchlist.update_rates(elapsed);
+        let Self { watchlist, viewport, title, visible_rows, terminal, .. } = self;
+        terminal
+            .draw(|frame| *visible_rows = draw(frame, watchlist, *viewport, title, elapsed))
             .context("cannot draw on the terminal")?;
-        self.fits = fits;
         Ok(())
     }
 
-    /// Does what the keys say; whether there were any, or `None` to quit.
-    fn keys(&mut self) -> anyhow::Result<Option<bool>> {
+    /// Handles the pressed keys. Returns whether there were any, or `None` to quit.
+    fn handle_keys(&mut self) -> anyhow::Result<Option<bool>> {
         let mut pressed = false;
         while event::poll(Duration::ZERO).context("cannot read keys")? {
             pressed = true;
             if let event::Event::Key(key) = event::read().context("cannot read keys")?
                 && key.kind != KeyEventKind::Release
-                && !self.key(key)
+                && !self.handle_key(key)
             {
                 return Ok(None);
             }
@@ -127,22 +125,24 @@ impl Screen {
         Ok(Some(pressed))
     }
 
-    /// One key; false to quit.
-    fn key(&mut self, key: KeyEvent) -> bool {
-        let last = self.board.len().saturating_sub(self.fits);
-        let top = self.view.top;
+    /// Handles a key. Returns false to quit.
+    fn handle_key(&mut self, key: KeyEvent) -> bool {
+        let last = self.watchlist.len().saturating_sub(self.visible_rows);
+        let top = self.viewport.top;
         match key.code {
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return false,
             KeyCode::Char('q') | KeyCode::Esc => return false,
             KeyCode::Char('s') => {
-                self.view = View { sort: self.view.sort.next(), top: 0 };
+                self.viewport = Viewport { sort: self.viewport.sort.next(), top: 0 };
             }
-            KeyCode::Down | KeyCode::Char('j') => self.view.top = (top + 1).min(last),
-            KeyCode::Up | KeyCode::Char('k') => self.view.top = top.saturating_sub(1),
-            KeyCode::PageDown | KeyCode::Char(' ') => self.view.top = (top + self.fits).min(last),
-            KeyCode::PageUp => self.view.top = top.saturating_sub(self.fits),
-            KeyCode::Home => self.view.top = 0,
-            KeyCode::End => self.view.top = last,
+            KeyCode::Down | KeyCode::Char('j') => self.viewport.top = (top + 1).min(last),
+            KeyCode::Up | KeyCode::Char('k') => self.viewport.top = top.saturating_sub(1),
+            KeyCode::PageDown | KeyCode::Char(' ') => {
+                self.viewport.top = (top + self.visible_rows).min(last)
+            }
+            KeyCode::PageUp => self.viewport.top = top.saturating_sub(self.visible_rows),
+            KeyCode::Home => self.viewport.top = 0,
+            KeyCode::End => self.viewport.top = last,
             _ => {}
         }
         true

@@ -1,4 +1,4 @@
-//! Draws the board.
+//! Draws the watchlist as a table.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -11,48 +11,48 @@ use ratatui::widgets::{Cell, Paragraph, Row as TableRow, Table};
 use tickwire_client::FeedState;
 use tickwire_protocol::Price;
 
-use super::board::{Board, Connection, Row, SPARK_POINTS, SortBy};
+use super::watchlist::{Connection, Row, SPARK_POINTS, SortBy, Watchlist};
 
-/// A price that came just now stands out for so long.
+/// A new price is highlighted for this long.
 const FRESH: Duration = Duration::from_millis(400);
 
-/// A row without ticks for so long is dimmed.
+/// A row without ticks for this long is dimmed.
 const OLD: Duration = Duration::from_secs(60);
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// What the person at the keys has chosen.
+/// The part of the watchlist that is shown.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View {
+pub(super) struct Viewport {
     pub(super) sort: SortBy,
-    /// The first row shown.
+    /// Index of the first row.
     pub(super) top: usize,
 }
 
-/// Draws everything; returns how many rows fit.
+/// Draws the screen. Returns how many rows fit.
 pub(super) fn draw(
     frame: &mut Frame<'_>,
-    board: &Board,
-    view: View,
+    watchlist: &Watchlist,
+    viewport: Viewport,
     title: &str,
     elapsed: Duration,
 ) -> usize {
     let areas =
         Layout::vertical([Constraint::Length(1), Constraint::Min(2), Constraint::Length(1)]);
     let [head, body, foot] = areas.areas(frame.area());
-    header(frame, head, board, title);
+    header(frame, head, watchlist, title);
     let shown = usize::from(body.height.saturating_sub(1));
-    rows(frame, body, board, view, elapsed);
-    footer(frame, foot, board, view, shown);
+    rows(frame, body, watchlist, viewport, elapsed);
+    footer(frame, foot, watchlist, viewport, shown);
     shown
 }
 
-fn header(frame: &mut Frame<'_>, area: Rect, board: &Board, title: &str) {
-    let connection = match board.connection {
+fn header(frame: &mut Frame<'_>, area: Rect, watchlist: &Watchlist, title: &str) {
+    let connection = match watchlist.connection {
         Connection::Up => Span::from("● connected").green(),
         Connection::Down => Span::from("○ reconnecting").red(),
     };
-    let feed = match board.feed {
+    let feed = match watchlist.feed {
         Some(FeedState::Live) => Span::from("feed live").green(),
         Some(FeedState::Stale) => Span::from("feed stale").yellow(),
         Some(FeedState::Down) => Span::from("feed down").red(),
@@ -64,37 +64,49 @@ fn header(frame: &mut Frame<'_>, area: Rect, board: &Board, title: &str) {
         connection,
         Span::from("  "),
         feed,
-        Span::from(format!("  {:.0} ticks/s", board.ticks_per_s)),
+        Span::from(format!("  {:.0} ticks/s", watchlist.ticks_per_s)),
     ];
-    if let Some(latency) = board.latency {
+    if let Some(latency) = watchlist.latency {
         spans.push(Span::from(format!("  latency {:.1} ms", latency.as_secs_f64() * 1e3)));
     }
     frame.render_widget(Paragraph::new(Line::from(spans)), area);
 }
 
-fn footer(frame: &mut Frame<'_>, area: Rect, board: &Board, view: View, shown: usize) {
-    let last = (view.top + shown).min(board.len());
-    let first = (view.top + 1).min(last);
+fn footer(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    watchlist: &Watchlist,
+    viewport: Viewport,
+    shown: usize,
+) {
+    let last = (viewport.top + shown).min(watchlist.len());
+    let first = (viewport.top + 1).min(last);
     let keys = format!(
         "q quit  ↑↓ scroll  s sort: {}  {first}-{last} of {}",
-        view.sort.name(),
-        board.len()
+        viewport.sort.name(),
+        watchlist.len()
     );
     let width = u16::try_from(keys.chars().count()).unwrap_or(u16::MAX);
     let [left, right] =
         Layout::horizontal([Constraint::Min(0), Constraint::Length(width)]).areas(area);
-    frame.render_widget(Paragraph::new(board.notice.as_str()).dim(), left);
+    frame.render_widget(Paragraph::new(watchlist.notice.as_str()).dim(), left);
     frame.render_widget(Paragraph::new(keys).dim().alignment(Alignment::Right), right);
 }
 
-fn rows(frame: &mut Frame<'_>, area: Rect, board: &Board, view: View, elapsed: Duration) {
-    if board.len() == 0 {
+fn rows(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    watchlist: &Watchlist,
+    viewport: Viewport,
+    elapsed: Duration,
+) {
+    if watchlist.len() == 0 {
         frame.render_widget(Paragraph::new("waiting for ticks …").dim(), area);
         return;
     }
     let shown = usize::from(area.height.saturating_sub(1));
-    let sorted = board.sorted(view.sort);
-    let visible = sorted.iter().skip(view.top).take(shown);
+    let sorted = watchlist.sorted(viewport.sort);
+    let visible = sorted.iter().skip(viewport.top).take(shown);
     let names = ["SYMBOL", "LAST", "CHANGE", "BID", "ASK", "SIZE", "VOLUME", "AGE", ""];
     let head = names.iter().enumerate().map(|(column, name)| {
         let alignment = if column == 0 { Alignment::Left } else { Alignment::Right };
@@ -125,7 +137,7 @@ fn table_row(row: &Row, elapsed: Duration) -> TableRow<'static> {
         right(row.ask.map(side), Style::new()),
         right(row.last.map(|_| row.last_size.to_string()), Style::new()),
         right(Some(row.volume.to_string()), Style::new()),
-        right(Some(short(age)), Style::new().dim()),
+        right(Some(short_age(age)), Style::new().dim()),
         Cell::from(spark(row.spark())).fg(moved),
     ];
     let style = if age > OLD { Style::new().dim() } else { Style::new() };
@@ -149,8 +161,8 @@ const fn colour(direction: Ordering) -> Color {
     }
 }
 
-/// `0.4s`, `12s`, `3m`, `2h`.
-fn short(age: Duration) -> String {
+/// Formats an age shortly: `0.4s`, `12s`, `3m`, `2h`.
+fn short_age(age: Duration) -> String {
     match age.as_secs() {
         0..10 => format!("{:.1}s", age.as_secs_f64()),
         seconds @ 10..120 => format!("{seconds}s"),
@@ -159,14 +171,14 @@ fn short(age: Duration) -> String {
     }
 }
 
-/// Prices as bars between the lowest and the highest.
+/// Formats prices as a sparkline between the lowest and the highest.
 fn spark(prices: impl Iterator<Item = Price> + Clone) -> String {
     let low = prices.clone().min().unwrap_or_default().nanos();
     let range = prices.clone().max().unwrap_or_default().nanos() - low;
     prices
         .map(|price| {
             let height = i128::from(price.nanos() - low) * (BARS.len() as i128 - 1);
-            // A flat line runs through the middle.
+            // A flat line is in the middle.
             let bar = height.checked_div(i128::from(range)).unwrap_or(3);
             usize::try_from(bar).ok().and_then(|bar| BARS.get(bar)).copied().unwrap_or(' ')
         })
@@ -176,15 +188,15 @@ fn spark(prices: impl Iterator<Item = Price> + Clone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::board::tests::{at, quote, trade};
+    use crate::watch::watchlist::tests::{at, quote, trade};
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
-    fn drawn(board: &Board, view: View, height: u16) -> Vec<String> {
+    fn drawn(watchlist: &Watchlist, viewport: Viewport, height: u16) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(132, height)).unwrap();
         let elapsed = Duration::from_secs(5);
         let screen = |frame: &mut Frame<'_>| {
-            draw(frame, board, view, "hub · main", elapsed);
+            draw(frame, watchlist, viewport, "hub · main", elapsed);
         };
         terminal.draw(screen).unwrap();
         let buffer = terminal.backend().buffer().clone();
@@ -193,12 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn row_shows_price_change_sides_volume_age_and_line() {
-        let mut board = Board::new();
-        board.take(&trade("AAPL", "100", 10, at(0)), at(0));
-        board.take(&trade("AAPL", "101.5", 5, at(2000)), at(2000));
-        board.take(&quote("AAPL", "101.4", "101.6", at(3000)), at(3000));
-        let screen = drawn(&board, View { sort: SortBy::Symbol, top: 0 }, 6);
+    fn row_shows_price_change_quote_volume_age_and_sparkline() {
+        let mut watchlist = Watchlist::new();
+        watchlist.update(&trade("AAPL", "100", 10, at(0)), at(0));
+        watchlist.update(&trade("AAPL", "101.5", 5, at(2000)), at(2000));
+        watchlist.update(&quote("AAPL", "101.4", "101.6", at(3000)), at(3000));
+        let screen = drawn(&watchlist, Viewport { sort: SortBy::Symbol, top: 0 }, 6);
         assert!(screen[0].starts_with("hub · main  ● connected  feed unknown"), "{}", screen[0]);
         for part in ["AAPL", "101.5", "+1.50 %", "101.4 × 3", "101.6 × 4", " 15 ", "2.0s", "▁█"]
         {
@@ -208,29 +220,30 @@ mod tests {
     }
 
     #[test]
-    fn only_the_rows_in_sight_are_drawn() {
-        let mut board = Board::new();
+    fn only_visible_rows_are_drawn() {
+        let mut watchlist = Watchlist::new();
         for number in 0..100 {
-            board.take(&trade(&format!("S{number:02}"), "1", 1, at(0)), at(0));
+            watchlist.update(&trade(&format!("S{number:02}"), "1", 1, at(0)), at(0));
         }
-        let screen = drawn(&board, View { sort: SortBy::Symbol, top: 40 }, 10);
+        let screen = drawn(&watchlist, Viewport { sort: SortBy::Symbol, top: 40 }, 10);
         assert!(screen[2].starts_with("S40"), "{}", screen[2]);
         assert!(screen[8].starts_with("S46"), "{}", screen[8]);
         assert!(screen[9].contains("41-47 of 100"), "{}", screen[9]);
     }
 
     #[test]
-    fn tiny_terminal_is_drawn_too() {
-        let mut board = Board::new();
-        board.take(&trade("A", "1", 1, at(0)), at(0));
+    fn tiny_terminal_is_drawn() {
+        let mut watchlist = Watchlist::new();
+        watchlist.update(&trade("A", "1", 1, at(0)), at(0));
         for height in 1..4 {
-            drawn(&board, View { sort: SortBy::Change, top: 0 }, height);
+            drawn(&watchlist, Viewport { sort: SortBy::Change, top: 0 }, height);
         }
     }
 
     #[test]
     fn ages_are_short() {
-        let shown = [0.04, 9.9, 42.0, 300.0, 10_000.0].map(|s| short(Duration::from_secs_f64(s)));
+        let shown =
+            [0.04, 9.9, 42.0, 300.0, 10_000.0].map(|s| short_age(Duration::from_secs_f64(s)));
         assert_eq!(shown, ["0.0s", "9.9s", "42s", "5m", "2h"]);
     }
 }

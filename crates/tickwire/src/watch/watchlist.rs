@@ -1,4 +1,4 @@
-//! What the table shows, without a terminal: events and times in, rows out.
+//! The content of the table, without a terminal: events and times in, rows out.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
@@ -7,31 +7,31 @@ use std::time::Duration;
 use tickwire_client::{Event, FeedState};
 use tickwire_protocol::{Price, Quote, Symbol, Tick, TickData, Trade, UnixNanos};
 
-/// How many points a sparkline has, one for each second with a price.
+/// Number of points of a sparkline, one for each second with a price.
 pub(super) const SPARK_POINTS: usize = 24;
 
-/// Event times further from now than this say nothing about latency.
+/// Event times further from now than this have no latency.
 const NEAR: Duration = Duration::from_secs(60);
 
-/// Rates are over this time.
+/// The time over which rates are counted.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// When something arrived.
+/// The time at which an event arrived.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
-    /// Since the start.
+    /// Time since the start of the command.
     pub(super) elapsed: Duration,
     pub(super) unix: UnixNanos,
 }
 
-/// One symbol.
+/// The row of a symbol.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) symbol: Symbol,
-    /// First price seen: changes are counted from it.
+    /// The first price, from which the change is counted.
     first: Option<Price>,
     pub(super) last: Option<Price>,
-    /// Where the last price moved that moved.
+    /// Direction of the last price that differed from the one before.
     pub(super) direction: Ordering,
     pub(super) last_size: u64,
     pub(super) bid: Option<(Price, u64)>,
@@ -68,7 +68,7 @@ impl Row {
         elapsed.saturating_sub(self.updated)
     }
 
-    /// Change since the first price seen, in percent.
+    /// The change since the first price, in percent.
     pub(super) fn change(&self) -> Option<f64> {
         let (first, last) = (self.first?.as_f64(), self.last?.as_f64());
         (first != 0.0).then(|| (last / first - 1.0) * 100.0)
@@ -98,7 +98,7 @@ impl Row {
         let side = |price: Price, size| (price != Price::ZERO).then_some((price, size));
         self.bid = side(quote.bid, quote.bid_size);
         self.ask = side(quote.ask, quote.ask_size);
-        // Where trades are not watched, the middle draws the line.
+        // Without trades, the sparkline follows the middle of the quote.
         if let (None, Some((bid, _)), Some((ask, _))) = (self.last, self.bid, self.ask) {
             let middle = Price::from_nanos(bid.nanos() / 2 + ask.nanos() / 2);
             self.point(middle.unwrap_or(bid), elapsed);
@@ -117,10 +117,10 @@ impl Row {
     }
 }
 
-/// How the rows are sorted.
+/// The order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SortBy {
-    /// By name.
+    /// By symbol.
     Symbol,
     /// Largest rise first.
     Change,
@@ -150,30 +150,30 @@ impl SortBy {
     }
 }
 
-/// Whether there is a connection.
+/// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Connection {
     Up,
     Down,
 }
 
-/// Everything the screen shows.
+/// The content of the screen.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct Watchlist {
     rows: BTreeMap<Symbol, Row>,
     pub(super) connection: Connection,
     pub(super) feed: Option<FeedState>,
-    /// The last thing that happened besides ticks.
+    /// The text of the last event that is not a tick.
     pub(super) notice: String,
     /// Live ticks since the start.
     pub(super) ticks: u64,
     pub(super) ticks_per_s: f64,
-    /// Mean over the last window, of ticks whose event time is near now.
+    /// Mean latency over the last window, of ticks whose event time is near now.
     pub(super) latency: Option<Duration>,
     window: Window,
 }
 
-/// What came since the rates were last counted.
+/// Counts since the rates were last updated.
 #[derive(Debug, Default)]
 struct Window {
     since: Duration,
@@ -182,7 +182,7 @@ struct Window {
     latency: Duration,
 }
 
-impl Board {
+impl Watchlist {
     pub(super) fn new() -> Self {
         Self {
             rows: BTreeMap::new(),
@@ -196,15 +196,18 @@ impl Board {
         }
     }
 
-    pub(super) fn take(&mut self, event: &Event, now: Moment) {
+    pub(super) fn update(&mut self, event: &Event, now: Moment) {
         match event {
             Event::Tick { tick, snapshot } => return self.tick(tick, *snapshot, now),
             Event::Connected { .. } => self.connection = Connection::Up,
-            Event::Disconnected { .. } => (self.connection, self.feed) = (Connection::Down, None),
+            Event::Disconnected { .. } => {
+                self.connection = Connection::Down;
+                self.feed = None;
+            }
             Event::Feed { state, .. } => self.feed = Some(*state),
             _ => {}
         }
-        if let Some(notice) = super::spell::notice(event) {
+        if let Some(notice) = super::format::notice(event) {
             self.notice = notice;
         }
     }
@@ -230,8 +233,8 @@ impl Board {
         }
     }
 
-    /// Counts rates anew when a window is full.
-    pub(super) fn roll(&mut self, elapsed: Duration) {
+    /// Updates the rates when a window is over.
+    pub(super) fn update_rates(&mut self, elapsed: Duration) {
         let length = elapsed.saturating_sub(self.window.since);
         if length < WINDOW {
             return;
@@ -245,7 +248,7 @@ impl Board {
         self.rows.len()
     }
 
-    /// The rows in order; equal ones by name.
+    /// Returns the rows in order; equal rows are sorted by symbol.
     pub(super) fn sorted(&self, by: SortBy) -> Vec<&Row> {
         let mut rows: Vec<&Row> = self.rows.values().collect();
         match by {
@@ -289,17 +292,17 @@ pub(super) mod tests {
         event(symbol, data, false, now.unix)
     }
 
-    fn row(board: &Board) -> &Row {
-        board.sorted(SortBy::Symbol)[0]
+    fn row(watchlist: &Watchlist) -> &Row {
+        watchlist.sorted(SortBy::Symbol)[0]
     }
 
     #[test]
     fn trades_move_price_change_and_volume() {
-        let mut board = Board::new();
+        let mut watchlist = Watchlist::new();
         for (millis, price) in [(0, "100"), (10, "110"), (20, "110"), (30, "99")] {
-            board.take(&trade("A", price, 5, at(millis)), at(millis));
+            watchlist.update(&trade("A", price, 5, at(millis)), at(millis));
         }
-        let row = row(&board);
+        let row = row(&watchlist);
         assert_eq!(row.last.unwrap().to_string(), "99");
         assert_eq!((row.volume, row.ticks, row.direction), (20, 4, Ordering::Less));
         assert!((row.change().unwrap() + 1.0).abs() < 1e-9);
@@ -308,28 +311,29 @@ pub(super) mod tests {
 
     #[test]
     fn snapshot_fills_the_row_and_is_not_counted() {
-        let mut board = Board::new();
+        let mut watchlist = Watchlist::new();
         let data = TickData::Trade(Trade { size: 7, ..Trade::default() });
-        board.take(&event("A", data, true, UnixNanos(1)), at(0));
-        assert_eq!((row(&board).volume, row(&board).ticks, board.ticks), (0, 0, 0));
-        assert_eq!(row(&board).last_size, 7);
+        watchlist.update(&event("A", data, true, UnixNanos(1)), at(0));
+        assert_eq!((row(&watchlist).volume, row(&watchlist).ticks, watchlist.ticks), (0, 0, 0));
+        assert_eq!(row(&watchlist).last_size, 7);
     }
 
     #[test]
-    fn side_nobody_makes_is_empty() {
-        let mut board = Board::new();
-        board.take(&quote("A", "0", "10.5", at(0)), at(0));
-        assert_eq!(row(&board).bid, None);
-        assert_eq!(row(&board).ask.unwrap().1, 4);
+    fn side_without_a_price_is_empty() {
+        let mut watchlist = Watchlist::new();
+        watchlist.update(&quote("A", "0", "10.5", at(0)), at(0));
+        assert_eq!(row(&watchlist).bid, None);
+        assert_eq!(row(&watchlist).ask.unwrap().1, 4);
     }
 
     #[test]
     fn sparkline_keeps_one_price_a_second_and_is_bounded() {
-        let mut board = Board::new();
+        let mut watchlist = Watchlist::new();
         for millis in (0..60_000).step_by(500) {
-            board.take(&trade("A", &(millis / 500 + 1).to_string(), 1, at(millis)), at(millis));
+            watchlist
+                .update(&trade("A", &(millis / 500 + 1).to_string(), 1, at(millis)), at(millis));
         }
-        let spark: Vec<String> = row(&board).spark().map(|price| price.to_string()).collect();
+        let spark: Vec<String> = row(&watchlist).spark().map(|price| price.to_string()).collect();
         assert_eq!(spark.len(), SPARK_POINTS);
         assert_eq!(spark.last().map(String::as_str), Some("120"));
         assert_eq!(spark[SPARK_POINTS - 2], "118");
@@ -337,29 +341,29 @@ pub(super) mod tests {
 
     #[test]
     fn rates_are_over_the_last_window() {
-        let mut board = Board::new();
+        let mut watchlist = Watchlist::new();
         for millis in 0..100 {
-            board.take(&trade("A", "1", 1, at(millis)), at(millis + 20));
+            watchlist.update(&trade("A", "1", 1, at(millis)), at(millis + 20));
         }
-        board.roll(Duration::from_secs(1));
-        assert!((board.ticks_per_s - 100.0).abs() < 1e-9);
-        assert_eq!(board.latency, Some(Duration::from_millis(20)));
-        board.roll(Duration::from_secs(2));
-        assert_eq!((board.ticks_per_s, board.latency), (0.0, None));
+        watchlist.update_rates(Duration::from_secs(1));
+        assert!((watchlist.ticks_per_s - 100.0).abs() < 1e-9);
+        assert_eq!(watchlist.latency, Some(Duration::from_millis(20)));
+        watchlist.update_rates(Duration::from_secs(2));
+        assert_eq!((watchlist.ticks_per_s, watchlist.latency), (0.0, None));
     }
 
     #[test]
-    fn rows_sort_by_what_is_asked() {
-        let mut board = Board::new();
+    fn rows_are_sorted_by_the_chosen_column() {
+        let mut watchlist = Watchlist::new();
         for (symbol, first, last, size) in
             [("A", "10", "9", 1), ("B", "10", "12", 2), ("C", "10", "10", 9)]
         {
-            board.take(&trade(symbol, first, size, at(0)), at(0));
-            board.take(&trade(symbol, last, size, at(0)), at(0));
+            watchlist.update(&trade(symbol, first, size, at(0)), at(0));
+            watchlist.update(&trade(symbol, last, size, at(0)), at(0));
         }
-        board.take(&trade("A", "9", 1, at(0)), at(0));
+        watchlist.update(&trade("A", "9", 1, at(0)), at(0));
         let order =
-            |by| -> String { board.sorted(by).iter().map(|row| row.symbol.as_str()).collect() };
+            |by| -> String { watchlist.sorted(by).iter().map(|row| row.symbol.as_str()).collect() };
         assert_eq!(order(SortBy::Symbol), "ABC");
         assert_eq!(order(SortBy::Change), "BCA");
         assert_eq!(order(SortBy::Volume), "CBA");

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tickwire_client::{Disconnect, Event, ResumeOutcome, Topic};
 use tickwire_protocol::{Bar, Conditions, ErrorCode, Quote, Seq, Tick, TickData, Trade, UnixNanos};
 
-/// Appends one aligned line: time (UTC), symbol, channel, fields.
+/// Appends an aligned line: time (UTC), symbol, channel, fields.
 pub(super) fn line(tick: &Tick, out: &mut String) {
     time(tick.time, out);
     put(out, format_args!("  {:<8} {:<7} ", tick.symbol, tick.channel()));
@@ -13,14 +13,14 @@ pub(super) fn line(tick: &Tick, out: &mut String) {
     out.push('\n');
 }
 
-/// `2026-01-02 14:30:00.123456`
+/// Appends a time in UTC: `2026-01-02 14:30:00.123456`.
 fn time(time: UnixNanos, out: &mut String) {
     let text = time.to_string();
     let (date, clock) = (text.get(..10).unwrap_or(""), text.get(11..19).unwrap_or(""));
     put(out, format_args!("{date} {clock}.{:06}", time.0 % 1_000_000_000 / 1000));
 }
 
-/// Writing to a string cannot fail.
+/// Appends formatted text, which cannot fail.
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
@@ -64,13 +64,13 @@ fn fields(data: &TickData, out: &mut String) {
 }
 
 fn trade_fields(trade: &Trade, out: &mut String) {
-    let exchange = shown(trade.exchange.as_str());
+    let exchange = or_dash(trade.exchange.as_str());
     put(out, format_args!("{:>10} × {:<8} {exchange:<2}", trade.price, trade.size));
     conditions(&trade.conditions, out);
 }
 
 fn quote_fields(quote: &Quote, out: &mut String) {
-    let (bid, ask) = (shown(quote.bid_exchange.as_str()), shown(quote.ask_exchange.as_str()));
+    let (bid, ask) = (or_dash(quote.bid_exchange.as_str()), or_dash(quote.ask_exchange.as_str()));
     put(
         out,
         format_args!(
@@ -91,24 +91,25 @@ fn bar_fields(bar: &Bar, out: &mut String) {
     );
 }
 
-/// What is unknown is a dash, so that columns can be counted.
-fn shown(text: &str) -> &str {
+/// Replaces an empty text by a dash, so that columns can be counted.
+fn or_dash(text: &str) -> &str {
     if text.trim().is_empty() { "-" } else { text }
 }
 
 fn conditions(conditions: &Conditions, out: &mut String) {
     for code in conditions.iter() {
-        put(out, format_args!(" {}", shown(code)));
+        put(out, format_args!(" {}", or_dash(code)));
     }
 }
 
-/// What happened besides ticks; `None` where people need not know.
+/// Returns the text of an event that is not a tick; `None` for events without one.
 pub(super) fn notice(event: &Event) -> Option<String> {
     Some(match event {
         Event::Connected { epoch, new_epoch: false } => format!("connected, epoch {epoch}"),
         Event::Connected { epoch, new_epoch: true } => {
             format!(
-                "connected, new epoch {epoch}: the hub has begun anew, what was missed nobody knows"
+                "connected, new epoch {epoch}: the hub lost its history, the number of missed ticks \
+                 is unknown"
             )
         }
         Event::Disconnected { reason, retry_in } => disconnected(reason, *retry_in),
@@ -118,7 +119,7 @@ pub(super) fn notice(event: &Event) -> Option<String> {
                 .filter(|(_, count)| **count > 0)
                 .map(|(channel, count)| format!("{channel} {count}"))
                 .collect();
-            format!("subscribed: {}{}", parts.join(", "), begun(*resumed, *from))
+            format!("subscribed: {}{}", parts.join(", "), start_text(*resumed, *from))
         }
         Event::Feed { feed, state, since, lost } => {
             let lost = if *lost > 0 {
@@ -128,52 +129,53 @@ pub(super) fn notice(event: &Event) -> Option<String> {
             };
             format!("feed {feed} is {} since {since}{lost}", state.name())
         }
-        Event::Gap { topic, from, to } => format!("gap: {topic} {}", did_not_come(*from, *to)),
+        Event::Gap { topic, from, to } => format!("gap: {topic} {}", missed(*from, *to)),
         Event::Lagged { topic, from, to } => lagged(*topic, *from, *to),
         Event::OutOfOrder { topic, seq, expected } => {
-            format!("fault of the hub: {topic} {} came instead of {}", seq.0, expected.0)
+            format!("fault of the hub: {topic} {} instead of {}", seq.0, expected.0)
         }
-        Event::Error { code, detail, .. } => refusal(*code, detail.as_deref()),
+        Event::Error { code, detail, .. } => rejection(*code, detail.as_deref()),
         _ => return None,
     })
 }
 
-/// What the hub says when it refuses something.
-pub(super) fn refusal(code: ErrorCode, detail: Option<&str>) -> String {
+/// Formats an error element of the hub.
+pub(super) fn rejection(code: ErrorCode, detail: Option<&str>) -> String {
     let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
-    format!("the hub says {} {}{detail}", code.code(), code.msg())
+    format!("the hub reports {} {}{detail}", code.code(), code.msg())
 }
 
-/// What ends the command, since trying again cannot help: the hub wants another key, or wants one.
-pub(super) fn end(event: &Event) -> Option<String> {
+/// Returns the text of an event that ends the command, since another attempt cannot help: the hub
+/// requires a key, or another one.
+pub(super) fn fatal(event: &Event) -> Option<String> {
     match event {
         Event::Error { code: code @ ErrorCode::NotAuthenticated, .. } => {
-            Some(refusal(*code, Some("show a key with --token ID:SECRET or --token-file FILE")))
+            Some(rejection(*code, Some("give a key with --token ID:SECRET or --token-file FILE")))
         }
         Event::Disconnected { reason, retry_in: None } => Some(reason.to_string()),
         _ => None,
     }
 }
 
-/// How names begin that do not begin now.
-fn begun(resumed: Option<ResumeOutcome>, from: Option<UnixNanos>) -> String {
+/// Describes how names start that do not start now.
+fn start_text(resumed: Option<ResumeOutcome>, from: Option<UnixNanos>) -> String {
     match (resumed, from) {
         (Some(ResumeOutcome::Complete), _) => ", resumed without a gap".to_owned(),
         (Some(ResumeOutcome::Gap), _) => ", resumed with gaps".to_owned(),
-        (Some(ResumeOutcome::NewEpoch), _) => ", not resumed: the epoch is another one".to_owned(),
+        (Some(ResumeOutcome::NewEpoch), _) => ", not resumed: the hub has a new epoch".to_owned(),
         (None, Some(from)) => format!(", history from {from}"),
         (None, None) => String::new(),
     }
 }
 
-fn did_not_come(from: Option<Seq>, to: Option<Seq>) -> String {
+fn missed(from: Option<Seq>, to: Option<Seq>) -> String {
     match (from, to) {
         (Some(Seq(from)), Some(Seq(to))) => {
-            format!("{from} to {to} did not come ({} ticks)", to.saturating_sub(from) + 1)
+            format!("missed {from} to {to} ({} ticks)", to.saturating_sub(from) + 1)
         }
-        (Some(Seq(from)), None) => format!("from {from} on, an unknown number did not come"),
-        (None, Some(Seq(to))) => format!("an unknown number up to {to} did not come"),
-        (None, None) => "an unknown number did not come".to_owned(),
+        (Some(Seq(from)), None) => format!("missed an unknown number of ticks from {from}"),
+        (None, Some(Seq(to))) => format!("missed an unknown number of ticks up to {to}"),
+        (None, None) => "missed an unknown number of ticks".to_owned(),
     }
 }
 
@@ -184,7 +186,7 @@ fn lagged(topic: Topic, from: Option<Seq>, to: Option<Seq>) -> String {
         (None, Some(to)) => format!("up to {}", to.0),
         (None, None) => "some ticks".to_owned(),
     };
-    format!("read too slowly: {topic} {which} will not come, only the newest from here on")
+    format!("too slow: {topic} dropped {which}; only the newest ticks from here on")
 }
 
 fn disconnected(reason: &Disconnect, retry_in: Option<std::time::Duration>) -> String {
@@ -198,7 +200,7 @@ fn disconnected(reason: &Disconnect, retry_in: Option<std::time::Duration>) -> S
 mod tests {
     use super::*;
 
-    fn spelled(json: &str) -> String {
+    fn formatted(json: &str) -> String {
         let mut text = String::new();
         line(&Tick::from_json(json.as_bytes()).unwrap(), &mut text);
         text
@@ -206,14 +208,14 @@ mod tests {
 
     #[test]
     fn ticks_are_lines_of_aligned_fields() {
-        let trade = spelled(
+        let trade = formatted(
             r#"{"T":"t","S":"AAPL","i":1,"x":"D","p":126.55,"s":100,"c":["@","I"],"t":"2026-01-02T14:30:00.123456789Z","z":"C"}"#,
         );
         assert_eq!(
             trade,
             "2026-01-02 14:30:00.123456  AAPL     trades      126.55 × 100      D  @ I\n"
         );
-        let quote = spelled(
+        let quote = formatted(
             r#"{"T":"q","S":"A","bx":"","bp":1.5,"bs":2,"ax":"P","ap":1.6,"as":3,"c":[],"t":"2026-01-02T14:30:00Z","z":""}"#,
         );
         assert_eq!(
@@ -223,17 +225,17 @@ mod tests {
     }
 
     #[test]
-    fn gap_says_what_and_how_many() {
+    fn gaps_name_the_missing_ticks() {
         let topic = Topic {
             symbol: tickwire_protocol::Symbol::new("AAPL").unwrap(),
             channel: tickwire_protocol::Channel::Trades,
         };
         let (from, to) = (Seq(5), Seq(7));
         for (from, to, which) in [
-            (Some(from), Some(to), "5 to 7 did not come (3 ticks)"),
-            (Some(from), None, "from 5 on, an unknown number did not come"),
-            (None, Some(to), "an unknown number up to 7 did not come"),
-            (None, None, "an unknown number did not come"),
+            (Some(from), Some(to), "missed 5 to 7 (3 ticks)"),
+            (Some(from), None, "missed an unknown number of ticks from 5"),
+            (None, Some(to), "missed an unknown number of ticks up to 7"),
+            (None, None, "missed an unknown number of ticks"),
         ] {
             let text = notice(&Event::Gap { topic, from, to });
             assert_eq!(text, Some(format!("gap: AAPL trades {which}")));
@@ -245,7 +247,7 @@ mod tests {
             (None, None, "some ticks"),
         ] {
             let text = notice(&Event::Lagged { topic, from, to }).unwrap();
-            assert!(text.contains(&format!("AAPL trades {which} will not come")), "{text}");
+            assert!(text.contains(&format!("AAPL trades dropped {which};")), "{text}");
         }
     }
 }
