@@ -53,7 +53,7 @@ pub(crate) struct TcpConnector {
     pub(crate) token: Option<Token>,
     /// TLS settings; `None` trusts the system's certificate authorities.
     pub(crate) tls: Option<Arc<ClientConfig>>,
-    /// For the whole attempt: name resolution, connection, handshakes, authentication.
+    /// Time limit of one attempt: name resolution, connection, handshakes and authentication together.
     pub(crate) timeout: Duration,
 }
 

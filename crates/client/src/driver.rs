@@ -30,7 +30,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Driver<C> {
     pub(crate) connector: C,
     pub(crate) session: Session,
-    /// `None` turns reconnecting off.
+    /// The delays between attempts to reconnect; `None` turns reconnecting off.
     pub(crate) backoff: Option<Backoff>,
     /// A connection that is silent for longer is given up.
     pub(crate) silence_max: Duration,

@@ -5,8 +5,8 @@ use tickwire_protocol::Channel;
 
 use crate::Topic;
 
-/// The sequence numbers that have been received of each topic. Its size is bounded by the number of
-/// topics of the hub.
+/// The sequence numbers that have been received of each topic. The last number of a topic is its *base*,
+/// against which the next tick is checked. The size is bounded by the number of topics of the hub.
 #[derive(Debug, Default)]
 pub(crate) struct SequenceTracker {
     topics: FxHashMap<Topic, TopicSequence>,

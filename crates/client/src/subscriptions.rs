@@ -212,7 +212,7 @@ impl DesiredSubscriptions {
         })
     }
 
-    /// Returns whether a name covers a topic.
+    /// Returns whether a topic is subscribed to, by its symbol or by `"*"`.
     pub(crate) fn covers(&self, topic: &Topic) -> bool {
         self.delivery(topic).is_some()
     }

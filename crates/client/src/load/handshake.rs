@@ -19,7 +19,7 @@ pub(crate) struct Handshake {
     accept: String,
 }
 
-/// What the bytes of a response say so far.
+/// The state of a response, of which some bytes have arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Response {
     /// The head has not arrived completely.

@@ -39,7 +39,7 @@ pub struct Report {
     pub ramp_s: f64,
     /// The length of the measurement, in seconds.
     pub duration_s: f64,
-    /// The connections by their end.
+    /// The connections by outcome.
     pub connections: Connections,
     /// Live ticks that all connections received during the measurement; snapshots do not count.
     pub ticks: u64,
@@ -98,7 +98,7 @@ pub struct Report {
     pub seconds: Vec<Second>,
 }
 
-/// The connections of a load test by their end.
+/// The connections of a load test by outcome.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Connections {
     /// Connections of the plan.

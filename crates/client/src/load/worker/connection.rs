@@ -90,7 +90,8 @@ impl Connection {
         }
     }
 
-    /// Says goodbye, as far as the socket accepts it; otherwise the hub sees the end of the stream.
+    /// Sends a close frame and the end of the TLS stream, as far as the socket accepts them. Otherwise the
+    /// hub sees the end of the TCP stream.
     pub(super) fn close(&mut self) {
         self.subscriber.close();
         let _ = self.flush();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tickwire_protocol::UnixNanos;
 
-/// Stands for a start of the measurement that is not set yet.
+/// The value of [`RunState::measure_at_ns`] before the start of the measurement is set.
 const NOT_SET: u64 = u64::MAX;
 
 /// The state of a run, shared by its threads and their collector.

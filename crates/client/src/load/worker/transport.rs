@@ -48,6 +48,8 @@ pub(super) const CIPHERTEXT_BYTES: usize = 64 << 10;
 pub(super) const PLAINTEXT_ROOM_BYTES: usize = CIPHERTEXT_BYTES + (32 << 10);
 
 impl Transport {
+    /// Wraps a connected socket, with TLS if there are settings for it.
+    ///
     /// # Errors
     /// Fails if the TLS settings are not usable.
     pub(super) fn new(stream: TcpStream, tls: Option<&TlsSettings>) -> io::Result<Self> {
