@@ -230,7 +230,8 @@ impl ShardIo for Hub {
 
 /// Returns the length of a message: mostly short, often near a change of the frame header's size.
 fn length(input: &mut Input<'_>) -> usize {
-    let (kind, small) = (input.byte() % 8, usize::from(input.byte()));
+    let kind = input.byte() % 8;
+    let small = usize::from(input.byte());
     match kind {
         0 => 65_400 + small,
         1 => small * 256,

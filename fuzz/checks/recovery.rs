@@ -65,7 +65,8 @@ fn write_turns(folder: &Folder, input: &mut Input<'_>, issued: &mut Vec<Tick>) {
 /// Appends a turn to a recovered log and checks that recovery finds it.
 fn continue_log(folder: &Folder, mut found: Recovered) {
     let (mut writer, mut sequencer) = begin(folder, &mut found);
-    let (epoch, head) = (found.state.epoch().to_owned(), found.state.numbering().head);
+    let epoch = found.state.epoch().to_owned();
+    let head = found.state.numbering().head;
     sequencer.take(FEED, vec![trade(usize::MAX, 1)]);
     let batch = turn(&mut writer, &mut sequencer, 0).expect("the turn has a tick");
     let found = whole(folder, "another");

@@ -27,7 +27,8 @@ impl Folder {
             return false;
         };
         let Some(file) = files.get_mut(&name) else { return false };
-        let (kind, at) = (input.byte() % 8, usize::from(input.number()) % file.len().max(1));
+        let kind = input.byte() % 8;
+        let at = usize::from(input.number()) % file.len().max(1);
         match kind {
             0 => file.truncate(at),
             1 => {
