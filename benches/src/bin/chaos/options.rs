@@ -1,4 +1,4 @@
-//! The command line.
+//! Command line options.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) const USAGE: &str = "\
-Kills, cuts, stalls and fills whatever there is between a simulated market and 40 clients, which check
-every tick they get.
+Injects faults between a simulated market and 40 clients: kills hub and feeder, cuts and pauses
+connections, fills the disk. The clients check every tick they receive.
 
 Usage: cargo xtask chaos [--seed N] [--minutes M] [--memory] [--tickwire PATH]
 
-  --seed N         which market and which faults; another each time if it is not given
-  --minutes M      for how long, 0.2 to 600, fractions allowed [default: 1]
-  --memory         the hub keeps no log on disk: each restart is a new epoch
-  --tickwire PATH  the program [default: the one built with this]
+  --seed N         selects the market and the faults [default: random]
+  --minutes M      length of the run, 0.2 to 600 [default: 1]
+  --memory         run the hub without a log on disk, so that each restart starts a new epoch
+  --tickwire PATH  the tickwire program [default: the one next to this program]
 ";
 
-/// What is asked for.
+/// Parsed command line options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) seed: Option<u64>,
@@ -31,13 +31,13 @@ impl Options {
         let length = Duration::from_mins(1);
         let mut options = Self { seed: None, length, memory: false, tickwire: None };
         while let Some(flag) = args.next() {
-            let mut value = || args.next().with_context(|| format!("{flag}: a value is missing"));
+            let mut value = || args.next().with_context(|| format!("{flag}: expected a value"));
             match flag.as_str() {
                 "--memory" => options.memory = true,
                 "--seed" => options.seed = Some(seed(&value()?)?),
                 "--minutes" => options.length = minutes(&value()?)?,
                 "--tickwire" => options.tickwire = Some(value()?.into()),
-                _ => bail!("{flag}: there is no such flag"),
+                _ => bail!("{flag}: unknown flag"),
             }
         }
         Ok(options)
@@ -74,14 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_allowed_is_named_with_what_is() {
-        for (line, told) in [
+    fn invalid_flags_are_rejected_with_the_allowed_values() {
+        for (line, message) in [
             ("--seed x", "--seed x: expected a whole number from 0 to 18446744073709551615"),
             ("--minutes 0", "--minutes 0: expected 0.2 to 600"),
-            ("--minutes", "--minutes: a value is missing"),
-            ("--speed 3", "--speed: there is no such flag"),
+            ("--minutes", "--minutes: expected a value"),
+            ("--speed 3", "--speed: unknown flag"),
         ] {
-            assert_eq!(parsed(line).unwrap_err().to_string(), told);
+            assert_eq!(parsed(line).unwrap_err().to_string(), message);
         }
     }
 }

@@ -1,20 +1,20 @@
-//! The command line.
+//! Command line options.
 
 use crate::Result;
 
 const USAGE: &str = "churn [--hub ws://127.0.0.1:8080] [--sessions 400] [--rate 20000] \
     [--secs 10] | [--new-names 100000]";
 
-/// What is asked for.
+/// Parsed command line options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     /// Host and port of the hub.
     pub(crate) hub: String,
     pub(crate) sessions: u64,
-    /// Commands per second of all sessions together.
+    /// Commands per second over all sessions.
     pub(crate) rate: u64,
     pub(crate) secs: u64,
-    /// Names to tick for the first time, instead of anything else.
+    /// Number of new symbols to publish a first tick of, instead of measuring commands.
     pub(crate) new_names: Option<u64>,
 }
 
@@ -41,7 +41,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Commands sent in all.
+    /// Returns the total number of commands.
     pub(crate) const fn commands(&self) -> u64 {
         self.rate * self.secs
     }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_allowed_is_named_with_what_is() {
+    fn invalid_flags_are_rejected_with_the_allowed_values() {
         for (line, named) in [
             ("--rate 0", "--rate 0: expected a whole number, 1 to 1000000"),
             ("--hub localhost", "--hub localhost: expected ws://HOST:PORT"),

@@ -1,24 +1,24 @@
-//! The command line.
+//! Command line options.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) const USAGE: &str = "\
-Thousands of clients that follow a market lose their connections at one moment, come back within a second
-and resume. Measures how long it takes until all have everything, and what others notice of it.
+Disconnects thousands of subscribers of a simulated market at the same time. They reconnect within a
+second and resume. Measures how long it takes until all have caught up, and the effect on others.
 
 Usage: storm [--clients 9000] [--names 50] [--symbols 10000] [--rate 10000] [--restart] [--tickwire PATH]
 
-  --clients N      clients that are cut
-  --names N        symbols each of them has of all
+  --clients N      clients that are disconnected
+  --names N        symbols of each client
   --symbols N      symbols of the market
   --rate N         ticks per second of the market
-  --restart        afterwards the hub, with a log on disk, is ended by SIGTERM and started again
-  --tickwire PATH  the program [default: the one beside this]
+  --restart        also restart the hub by SIGTERM, with a log on disk
+  --tickwire PATH  the tickwire program [default: the one next to this program]
 ";
 
-/// What is asked for.
+/// Parsed command line options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) clients: usize,
@@ -40,7 +40,7 @@ impl Options {
             tickwire: None,
         };
         while let Some(flag) = args.next() {
-            let mut value = || args.next().with_context(|| format!("{flag}: a value is missing"));
+            let mut value = || args.next().with_context(|| format!("{flag}: expected a value"));
             match flag.as_str() {
                 "--restart" => options.restart = true,
                 "--tickwire" => options.tickwire = Some(value()?.into()),
@@ -48,11 +48,11 @@ impl Options {
                 "--names" => options.names = number(&flag, &value()?, 1_000)?,
                 "--symbols" => options.symbols = number(&flag, &value()?, 100_000)?,
                 "--rate" => options.rate = number(&flag, &value()?, 1_000_000)?,
-                _ => bail!("{flag}: there is no such flag"),
+                _ => bail!("{flag}: unknown flag"),
             }
         }
         if options.names > options.symbols {
-            bail!("--names {}: expected no more than there are symbols", options.names);
+            bail!("--names {}: expected at most --symbols", options.names);
         }
         Ok(options)
     }
@@ -78,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_allowed_is_named_with_what_is() {
-        for (line, told) in [
+    fn invalid_flags_are_rejected_with_the_allowed_values() {
+        for (line, message) in [
             ("--clients 0", "--clients 0: expected a whole number, 1 to 15000"),
-            ("--names 60 --symbols 50", "--names 60: expected no more than there are symbols"),
-            ("--rate", "--rate: a value is missing"),
-            ("--speed 3", "--speed: there is no such flag"),
+            ("--names 60 --symbols 50", "--names 60: expected at most --symbols"),
+            ("--rate", "--rate: expected a value"),
+            ("--speed 3", "--speed: unknown flag"),
         ] {
-            assert_eq!(parsed(line).unwrap_err().to_string(), told);
+            assert_eq!(parsed(line).unwrap_err().to_string(), message);
         }
     }
 }
