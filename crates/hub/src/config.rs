@@ -151,7 +151,7 @@ settings! {
             /// of at most this size.
             log_size: ByteSize = ByteSize::mib(256), in ByteSize::mib(1)..=ByteSize::tib(1);
 
-            /// Most ticks in the log.
+            /// Maximum number of ticks in the log.
             log_ticks: usize = 8_000_000, in 1..=1 << 31;
 
             /// Age at which ticks are dropped from the log, counted from their receipt by the hub.
@@ -186,40 +186,41 @@ settings! {
         }
 
         section "Connections" {
-            /// Most subscriber sessions.
+            /// Maximum number of subscriber sessions.
             ///
             /// The default is lowered to what the open-file limit allows.
             sessions_max: usize = 20_000, in 1..=1_000_000;
 
-            /// Most sessions from one address: an IPv4 address or an IPv6 network of 64 bits.
-            /// Loopback is not limited.
+            /// Maximum number of sessions from one address: an IPv4 address or an IPv6 network of
+            /// 64 bits. Loopback is not limited.
             sessions_per_address_max: usize = 1_000, in 1..=1_000_000;
 
-            /// Most HTTP connections that have not become sessions, a quarter of them from one
-            /// address.
+            /// Maximum number of HTTP connections that have not become sessions, a quarter of them
+            /// from one address.
             ///
             /// The default is lowered to what the open-file limit allows.
             http_connections_max: usize = 1_024, in 1..=100_000;
 
-            /// Most publisher sessions, and most publisher ids whose progress is kept.
+            /// Maximum number of publisher sessions, and of publisher ids whose progress is kept.
             publishers_max: usize = 256, in 1..=10_000;
         }
 
         section "Subscriptions" {
-            /// Most subscriptions of one session. A subscription is a symbol, or `*`, in a channel.
+            /// Maximum number of subscriptions of one session. A subscription is a symbol, or `*`,
+            /// in a channel.
             subscriptions_per_session_max: usize = 300_000, in 1..=10_000_000;
 
-            /// Most subscriptions of all sessions together. Each delay of views has this limit
-            /// separately.
+            /// Maximum number of subscriptions of all sessions together. Each delay of views has
+            /// this limit separately.
             ///
             /// Every shard gets an equal part, which must be at least
             /// `subscriptions_per_session_max`.
             subscriptions_max: usize = 20_000_000, in 1..=1 << 31;
 
-            /// Most topics per shard that have subscribers but have never ticked.
+            /// Maximum number of topics per shard that have subscribers but have never ticked.
             waiting_topics_max: usize = 500_000, in 1..=1 << 28;
 
-            /// Most topics that tick. A topic is a symbol in a channel of a feed.
+            /// Maximum number of topics that tick. A topic is a symbol in a channel of a feed.
             topics_max: usize = 2_000_000, in 1..=1 << 28;
         }
 
@@ -234,23 +235,23 @@ settings! {
             /// Largest message of a publisher.
             publish_size_max: ByteSize = ByteSize::mib(1), in LARGEST_TICK..=ByteSize::mib(64);
 
-            /// Most ticks in one message of a publisher. At most `ingest_ticks_max`.
+            /// Maximum number of ticks in one message of a publisher. At most `ingest_ticks_max`.
             publish_ticks_max: usize = 16_384, in 1..=1 << 31;
 
-            /// Most ticks received from publishers and not yet numbered. Beyond it, publishers
-            /// wait. At most `log_ticks`.
+            /// Maximum number of ticks received from publishers and not yet numbered. Beyond it,
+            /// publishers wait. At most `log_ticks`.
             ingest_ticks_max: usize = 65_536, in 1..=1 << 31;
         }
 
         section "Slow subscribers" {
-            /// Most ticks pending for a session. Beyond it, the session counts as slow and is
-            /// closed, or continues with the newest values only if it asked for that.
+            /// Maximum number of ticks pending for a session. Beyond it, the session counts as slow
+            /// and is closed, or continues with the newest values only if it asked for that.
             ///
             /// At most `log_ticks`. A pending tick takes 4 bytes.
             backlog_ticks_max: usize = 500_000, in 1..=1 << 31;
 
-            /// Most ticks pending for all sessions together. Beyond it, the slowest sessions count
-            /// as slow. Each delay of views has this limit separately.
+            /// Maximum number of ticks pending for all sessions together. Beyond it, the slowest
+            /// sessions count as slow. Each delay of views has this limit separately.
             ///
             /// At least `backlog_ticks_max`.
             total_backlog_ticks_max: usize = 100_000_000, in 1..=1 << 36;
@@ -275,7 +276,7 @@ settings! {
             idle_timeout: Duration = Duration::from_secs(60),
                 in INTERVAL_MIN..=Duration::from_secs(24 * 86_400);
 
-            /// Time without ticks after which a session is sent a heartbeat.
+            /// Time without any message to a session after which the session is sent a heartbeat.
             #[serde(with = "duration")]
             heartbeat_interval: Duration = Duration::from_secs(15), in INTERVAL_MIN..=DAY;
 
