@@ -1,4 +1,4 @@
-//! Runs an operation on the core and on the model, and compares them.
+//! Runs each operation on the core and on the model, and compares the results.
 
 mod pair;
 mod turn;
@@ -18,14 +18,14 @@ use turn::ModelTurn;
 
 const TOPICS_MAX: usize = 30;
 const NANOS_PER_US: u64 = 1_000;
-/// Turns within which everything must be sent once everybody reads: the slowest slot is two seconds
-/// away at most, and the wheel may look a lap too early.
+/// Turns within which everything must be sent once all sessions read. The slowest send time is at most two
+/// seconds away, and the timer wheel may fire a lap too early.
 const TURNS_MAX: usize = 1_000;
 
 pub(crate) struct Driver {
     sequencer: Sequencer,
     log: Log,
-    /// Last numbers by topic.
+    /// Last sequence numbers by topic.
     seqs: BTreeMap<model::Key, u64>,
     pairs: [Pair; 2],
     now_ns: u64,
@@ -90,7 +90,7 @@ impl Driver {
         }
     }
 
-    /// Everybody reads, all is delivered, all close; nothing may be left.
+    /// Lets all sessions read and close, and asserts that no state remains.
     pub(crate) fn end(&mut self) {
         for shard in 0..self.pairs.len() {
             let slots: Vec<u32> = self.pairs[shard].model.sessions.keys().copied().collect();
@@ -113,7 +113,7 @@ impl Driver {
         }
     }
 
-    /// Turns until nothing is left; between them time goes on as far as the core says it may.
+    /// Runs turns until nothing is pending, and advances the time between them as far as the core permits.
     fn drain(&mut self, shard: usize) {
         for _ in 0..TURNS_MAX {
             let pair = &self.pairs[shard];

@@ -1,5 +1,5 @@
-//! Sessions that are cut and come back: what each hears must be every tick once and in order, or named
-//! as missing, and only what the log has forgotten may be missing. Random, from a seed.
+//! Sessions that are cut and resume: each must receive every tick once and in order, or an exact gap, and
+//! only evicted ticks may be missing. Random, from a seed.
 
 mod listener;
 
@@ -25,7 +25,7 @@ const EPOCH: &str = "life";
 const SYMBOLS: [&str; 7] = ["A", "B", "C", "D", "E", "F", "G"];
 const MS: u64 = 1_000_000;
 
-/// All there has been: every tick with its position and receive time, by topic.
+/// Every tick so far with its position and receive time, by topic.
 #[derive(Debug, Default)]
 struct Truth(BTreeMap<Symbol, Vec<Told>>);
 
@@ -41,7 +41,7 @@ impl Truth {
         self.0.get(&symbol).map_or(&[], Vec::as_slice)
     }
 
-    /// Number of the first tick at a position or behind it; that of the next one if there is none.
+    /// Returns the number of the first tick at or after a position, or of the next tick if there is none.
     fn first_from(&self, symbol: Symbol, position: u64) -> u64 {
         1 + self.of(symbol).partition_point(|told| told.position < position) as u64
     }
@@ -51,7 +51,7 @@ impl Truth {
     }
 }
 
-/// Where the one shard stands.
+/// The state of the shard under test.
 #[derive(Debug, Clone, Copy)]
 struct Stand {
     log_start: u64,
@@ -97,7 +97,7 @@ impl World {
         }
     }
 
-    /// One batch, large ones now and then.
+    /// Appends a batch, sometimes a large one.
     fn publish(&mut self) {
         let count = [3, 30, 1_500][self.random.random_range(0..20_usize) / 9];
         let unseen = usize::try_from(self.log.head().0 - self.stand.head).unwrap();
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// The connection breaks; what was not heard is lost.
+    /// Breaks a connection. Unread data is lost.
     fn cut(&mut self, place: usize) {
         if let Some(id) = self.listeners[place].id.take() {
             self.shard.close(id);
@@ -168,7 +168,7 @@ impl World {
         listener.id.into_iter().for_each(|id| self.shard.writable(id));
     }
 
-    /// Comes back if it was cut, or changes what it wants.
+    /// Resumes a cut session, or changes the subscriptions of an open one.
     fn ask(&mut self, place: usize) {
         let listener = &mut self.listeners[place];
         if listener.ends {
@@ -187,7 +187,7 @@ impl World {
         self.shard.command(id, &command);
     }
 
-    /// Everybody comes back, reads, and has heard all there was.
+    /// Resumes all sessions and asserts that each has received everything.
     fn end(&mut self) {
         for place in 0..self.listeners.len() {
             if self.listeners[place].ends {
@@ -218,22 +218,22 @@ impl World {
     }
 }
 
-/// How much happens in a turn.
+/// The work that one turn does.
 #[derive(Debug, Clone, Copy, Default)]
 struct Turn {
     batches: usize,
-    /// Whether sessions are written.
+    /// Whether live sessions are written.
     writes: bool,
-    /// Writes to sessions that catch up.
+    /// Number of writes to sessions that catch up.
     catching_up: usize,
-    /// Writes to one session.
+    /// Most writes to one session.
     share: usize,
 }
 
 struct HistoryTurn<'a> {
     world: &'a mut World,
     turn: Turn,
-    /// Sessions that the shard has ended: their connections break.
+    /// Breaks the connections of sessions that the shard has ended.
     ended: Vec<SessionId>,
 }
 
@@ -330,7 +330,7 @@ impl ShardIo for HistoryTurn<'_> {
 }
 
 #[test]
-fn sessions_that_come_back_hear_every_tick_once_or_that_it_is_gone() {
+fn resumed_sessions_receive_every_tick_once_or_an_exact_gap() {
     let mut checked = 0;
     for seed in seeds!().each(12) {
         let mut world = World::new(seed.number());

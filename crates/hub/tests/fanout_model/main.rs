@@ -1,6 +1,6 @@
-//! Random operations on the pure core, against a model that is too naive to be wrong: each session
-//! has the exact list of what it must receive, in order, and the topics of which it is owed the newest
-//! tick, each with the slot before which it may not come and after which it must have come.
+//! Runs random operations on the pure core, and compares it with a simple model. For each session the
+//! model holds the exact list of elements that it must receive, in order, and the topics whose newest tick
+//! is pending, each with the earliest and the latest time of its delivery.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod driver;

@@ -1,4 +1,4 @@
-//! What each session must receive, computed in the simplest way there is.
+//! The model: computes what each session must receive, in the simplest way.
 
 mod commands;
 mod lag;
@@ -18,20 +18,20 @@ pub(crate) const NAMES_PER_SESSION: usize = 12;
 pub(crate) const NAMES: usize = 60;
 pub(crate) const AGE_NS: u64 = 300_000_000;
 const RATES_PER_SESSION: usize = 8;
-/// Slots so far apart may be served from what was seen 10 ms ago.
+/// Interval from which values may be up to 10 ms old when sent.
 const SLOW_SLOT_NS: u64 = 50_000_000;
 
 pub(crate) type Name = (Channel, Symbol);
 pub(crate) type Key = (u8, Channel, Symbol);
 
-/// A batch as it came to a shard, with positions as they are in the log.
+/// A batch with its positions in the log.
 pub(crate) struct Taken<'a> {
     pub(crate) end: u64,
     pub(crate) received_ns: u64,
     pub(crate) ticks: &'a [(u8, Tick)],
 }
 
-/// The newest tick of a topic, and how many ticks the shard had seen by then.
+/// The newest tick of a topic, and the number of ticks that the shard had seen by then.
 #[derive(Debug)]
 struct Last {
     tick: Tick,
@@ -42,7 +42,7 @@ struct Last {
 pub(crate) struct Shard {
     pub(crate) sessions: BTreeMap<u32, Session>,
     last: BTreeMap<Key, Last>,
-    /// Batches that end here or before are gone.
+    /// Start of the log: batches that end at or before this position are evicted.
     pub(crate) gone: u64,
     pub(crate) head: u64,
     pub(crate) now_ns: u64,
@@ -52,7 +52,7 @@ pub(crate) struct Shard {
     conflated: u64,
     degraded: u64,
     fell_out: u64,
-    /// Ticks it had seen when it fell out of the log the last time.
+    /// Number of ticks that the shard had seen when the log last overran it.
     seen_before: u64,
     setting: Setting,
 }
@@ -90,7 +90,7 @@ impl Shard {
         self.sessions.get_mut(&slot).unwrap()
     }
 
-    /// Who waits for a slot that has come is ready by now.
+    /// Marks sessions as ready whose send time has come.
     pub(crate) fn begin_turn(&mut self, now_ns: u64, log_start: u64) {
         self.now_ns = now_ns;
         self.gone = self.gone.max(log_start);
@@ -132,8 +132,7 @@ impl Shard {
         self.head = batch.end;
     }
 
-    /// With more bytes of control frames held over all than there may be, the newest are not put among
-    /// them.
+    /// Returns whether newest ticks may be queued among control frames, whose total size is limited.
     pub(crate) fn finish(&mut self, slot: u32, reason: CloseReason, held_bytes: usize) {
         let now_ns = self.now_ns;
         let session = self.sessions.get_mut(&slot).unwrap();
@@ -157,7 +156,7 @@ impl Shard {
         session.wake();
     }
 
-    /// A tick that is sent as the newest of its topic.
+    /// Handles a tick that was sent as the newest of its topic.
     pub(crate) fn sent_newest(&mut self, slot: u32, tick: &Tick) {
         let session = self.sessions.get_mut(&slot).unwrap();
         let name = (tick.channel(), tick.symbol);
@@ -167,7 +166,7 @@ impl Shard {
         session.sent_newest(name, self.now_ns);
     }
 
-    /// The longest tick of those that should leave first, in bytes; 0 if there is none.
+    /// Returns the length in bytes of the longest tick that should be sent first, or 0.
     pub(crate) fn longest_newest(&self, slot: u32) -> usize {
         let session = &self.sessions[&slot];
         let bytes = |(channel, symbol)| {
@@ -185,7 +184,7 @@ impl Shard {
         ready.map(|(slot, _)| *slot).collect()
     }
 
-    /// Whether any name wants its ticks to be seen at once: only for slow slots there is time.
+    /// Returns whether any name needs its ticks at once. Only slow rates permit a delay.
     pub(crate) fn is_eager(&self) -> bool {
         let is_slow = |delivery| match delivery {
             Delivery::Latest { max_rate: Some(rate) } => rate.interval_ns() >= SLOW_SLOT_NS,
@@ -194,7 +193,7 @@ impl Shard {
         self.sessions.values().flat_map(Session::deliveries).any(|delivery| !is_slow(delivery))
     }
 
-    /// The number of sessions that subscribe to each interest.
+    /// Returns the number of subscribed sessions of each interest.
     pub(crate) fn interest(&self) -> BTreeMap<TopicInterest, i64> {
         let mut subscribers = BTreeMap::new();
         for session in self.sessions.values() {
@@ -206,7 +205,7 @@ impl Shard {
         subscribers
     }
 
-    /// All but the bytes of control frames, which the model does not know.
+    /// Returns the expected statistics, without the bytes of control frames, which the model does not know.
     pub(crate) fn stats(&self, control_bytes: usize) -> Stats {
         let sum = |of: fn(&Session) -> usize| self.sessions.values().map(of).sum::<usize>();
         Stats {

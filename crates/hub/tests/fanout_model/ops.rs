@@ -1,4 +1,4 @@
-//! What can happen to the core, and how it is drawn.
+//! The operations on the core, and their random generation.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -9,19 +9,19 @@ use tickwire_protocol::{Channel, Delivery, Encoding, MaxRate, OnLag};
 
 use crate::wire::ENCODINGS;
 
-/// Feeds, channels and symbols are few, so that sessions meet.
+/// Few feeds, channels and symbols, so that subscriptions overlap.
 pub(crate) const FEEDS: u8 = 2;
-/// The last of them is never conflated.
+/// The last channel is never conflated.
 pub(crate) const CHANNELS: [Channel; 3] = [Channel::Trades, Channel::Quotes, Channel::Corrections];
 pub(crate) const SYMBOLS: [&str; 6] = ["A", "BB", "CCC", "DDDD", "BRK.B", "X/Y"];
-/// More than a session may have; some are no multiples of others.
+/// More rates than a session may have; some are not multiples of others.
 pub(crate) const RATES: [f64; 11] =
     [0.5, 1.0, 3.0, 7.0, 10.0, 20.0, 45.5, 100.0, 333.0, 600.0, 1000.0];
 
-/// What stays the same in a case.
+/// The constants of a test case.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
-    /// Added to the positions of the log, so that their low half wraps around.
+    /// Offset of the log's positions, chosen so that their low half wraps around.
     pub(crate) shift: u64,
     pub(crate) log_ticks: usize,
     pub(crate) message_bytes: usize,
@@ -31,13 +31,13 @@ pub(crate) struct Setting {
     pub(crate) waiting_topics: usize,
 }
 
-/// Which of the sessions there are, taken modulo their number.
+/// Index of a session, modulo the number of sessions.
 pub(crate) type Pick = u16;
 
-/// Names by feed-independent number: channel, and a symbol or `"*"`.
+/// A name by indices: channel, and a symbol or `"*"`.
 pub(crate) type SubscriptionSet = Vec<(Channel, Option<&'static str>)>;
 
-/// What a subscribe asks for.
+/// The parameters of a subscribe.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ask {
     pub(crate) names: SubscriptionSet,
@@ -55,15 +55,15 @@ pub(crate) enum Op {
     },
     Close(Pick),
     Subscribe(Pick, Ask),
-    /// A name in each rate, until they are too many.
+    /// Subscribes one name in each rate, until the limit of rates.
     SubscribeInManyRates(Pick),
     Unsubscribe(Pick, SubscriptionSet),
     List(Pick),
     Reject(Pick),
     Publish(u8, Vec<(Channel, &'static str)>),
-    /// The socket takes no more.
+    /// The socket is full.
     Stall(Pick),
-    /// The socket takes data again.
+    /// The socket accepts data again.
     Resume(Pick),
     Finish(Pick, CloseReason),
     Hush(Pick),
@@ -79,12 +79,12 @@ pub(crate) enum Op {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Turn {
     pub(crate) shard: usize,
-    /// Time since the operation before.
+    /// Time since the previous operation.
     pub(crate) us: u64,
     pub(crate) batches: usize,
-    /// Writes to one session.
+    /// Most writes to one session.
     pub(crate) share: usize,
-    /// What happens amid the turn: once when input is read, then before each session is written.
+    /// Operations within the turn: one when input is read, then one before each session is written.
     pub(crate) between: Vec<Op>,
 }
 
@@ -169,7 +169,7 @@ fn simple() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Steps as short as a slot of the fastest rate and as long as one of the slowest.
+/// Time steps from the interval of the fastest rate to that of the slowest.
 fn microseconds() -> impl Strategy<Value = u64> {
     prop_oneof![1..2_000_u64, 1..100_000_u64, 1..1_000_000_u64]
 }

@@ -1,4 +1,4 @@
-//! Reading what the core wrote.
+//! Decodes the frames that the core wrote.
 
 use std::io::Cursor;
 
@@ -9,13 +9,13 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 pub(crate) const ENCODINGS: [Encoding; 3] =
     [Encoding::Json, Encoding::MsgpackMap, Encoding::MsgpackArray];
 
-/// One message: the bytes of its payload and what they say.
+/// A message: the bytes of its payload and its elements.
 pub(crate) struct Message {
     pub(crate) payload: usize,
     pub(crate) elements: Vec<Element>,
 }
 
-/// The messages in whole frames.
+/// Decodes complete frames into messages.
 pub(crate) fn messages(bytes: &[u8], encoding: Encoding) -> Vec<Message> {
     let data = if encoding.is_binary() { Data::Binary } else { Data::Text };
     let mut cursor = Cursor::new(bytes);

@@ -1,4 +1,4 @@
-//! One shard and its model, which are compared step by step.
+//! One shard and its model, compared step by step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,18 +20,18 @@ use crate::wire;
 pub(super) struct Pair {
     pub(super) core: Shard,
     pub(super) model: model::Shard,
-    /// Sessions that the core has ended since they lagged.
+    /// Lagging sessions that the core has ended.
     ended: Vec<u32>,
-    /// Sessions that are to be written in this round.
+    /// Sessions to be written in this round.
     to_write: BTreeSet<u32>,
     /// Sessions written in this round.
     written: BTreeSet<u32>,
     /// Whether sessions are being written.
     is_writing: bool,
-    /// Added to the positions of the log.
+    /// Offset of the log's positions.
     shift: usize,
     message_bytes: usize,
-    /// Subscribers by the changes that the shard has reported.
+    /// Numbers of subscribers, by the changes that the shard has reported.
     subscribers: BTreeMap<TopicInterest, i64>,
 }
 
@@ -50,7 +50,7 @@ impl Pair {
         }
     }
 
-    /// A position of the log as the shard sees it.
+    /// Converts a position to one of the log.
     pub(super) const fn shifted(&self, position: Position) -> Position {
         position.plus(self.shift)
     }
@@ -120,7 +120,7 @@ impl Pair {
         }
     }
 
-    /// Reads the log for both.
+    /// Applies the log to both.
     pub(super) fn read_log(
         &mut self,
         log: &Log,
@@ -150,7 +150,7 @@ impl Pair {
         self.model.shed_load(|slot| core.control_bytes(SessionId(slot)));
     }
 
-    /// The core ends a session that has lagged.
+    /// Handles a lagging session that the core ends.
     pub(super) fn finish(&mut self, id: SessionId, reason: CloseReason) {
         assert_eq!(reason, CloseReason::SlowClient);
         self.core.finish(id, reason);
@@ -160,7 +160,7 @@ impl Pair {
         }
     }
 
-    /// Of the sessions that have lagged, those that asked for it continue and the others have ended.
+    /// Asserts that lagging sessions ended, except those with `on_lag` `latest`.
     pub(super) fn check_lagged(&mut self) {
         let lagged = std::mem::take(&mut self.model.lagged);
         let mut ended = std::mem::take(&mut self.ended);
@@ -170,7 +170,8 @@ impl Pair {
         assert_eq!(ended, expected, "exactly those have lagged");
     }
 
-    /// Sessions are about to be written: all that must be. An alarm may be early or outdated.
+    /// Asserts that the core is about to write every session that must be written. A timer may fire early
+    /// or be outdated, so more sessions are allowed.
     pub(super) fn begin_writing(&mut self) {
         self.check_lagged();
         self.is_writing = true;
@@ -197,7 +198,7 @@ impl Pair {
         }
     }
 
-    /// A session gets its share of the round.
+    /// Writes a session in this round.
     pub(super) fn begin_share(&mut self, slot: u32) {
         assert_eq!(self.model.session(slot).flow, Flow::Ready);
         assert!(self.written.insert(slot), "session {slot} is written twice in a round");
@@ -216,7 +217,7 @@ impl Pair {
         SocketState::Closing
     }
 
-    /// The core has chosen what it sends next; it may have found that ticks have left the log.
+    /// Compares the next write of the core. The core may have found that ticks have left the log.
     pub(super) fn check_next(&mut self, slot: u32, next: NextWrite, has_degraded: bool) {
         if has_degraded {
             assert!(self.model.sessions[&slot].has_lost(self.model.gone));
@@ -304,7 +305,7 @@ impl Pair {
         self.model.delivered += ticks as u64;
     }
 
-    /// A message of ticks holds as many as there are or as fit.
+    /// Asserts that a data message holds all pending ticks, or as many as fit.
     fn check_fill(&self, slot: u32, payload: usize) {
         let session = &self.model.sessions[&slot];
         let room = self.message_bytes.saturating_sub(payload + 3);
@@ -353,7 +354,7 @@ impl Pair {
         }
     }
 
-    /// The sums of all reported changes are the numbers of subscribers.
+    /// Asserts that the reported changes add up to the numbers of subscribers.
     fn compare_interest(&mut self) {
         let changes = self.core.take_interest_changes();
         self.note_interest(&changes);

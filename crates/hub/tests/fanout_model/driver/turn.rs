@@ -1,4 +1,4 @@
-//! A turn of one shard, with its model beside it.
+//! Drives a turn of one shard together with its model.
 
 use std::convert::Infallible;
 use std::slice;
@@ -17,9 +17,9 @@ use crate::ops::{Op, Turn};
 pub(super) struct ModelTurn<'a> {
     driver: &'a mut Driver,
     turn: &'a Turn,
-    /// What is still to happen amid the turn.
+    /// Operations still to run within the turn.
     between: slice::Iter<'a, Op>,
-    /// The session that is being written, and how many writes it still gets.
+    /// The session being written, and the number of writes left for it.
     share: Option<(SessionId, usize)>,
 }
 
@@ -130,7 +130,7 @@ impl ShardIo for ModelTurn<'_> {
     }
 
     fn send_close(&mut self, _: SessionId, _: CloseReason) {
-        // The model knows from what the core has chosen.
+        // The model follows the core's choice of the session.
     }
 
     fn finish(&mut self, id: SessionId, reason: CloseReason) {

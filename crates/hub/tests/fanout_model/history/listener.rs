@@ -1,4 +1,4 @@
-//! Somebody who listens, notes what has come, and knows what must.
+//! A client that records what it receives, and knows what it must receive.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,15 +12,15 @@ use tickwire_protocol::{
 
 use super::{EPOCH, SYMBOLS, Stand, Truth, channel_names};
 
-/// What one command changes once it is answered.
+/// The change of a command, applied when its ack arrives.
 #[derive(Debug)]
 enum Change {
-    /// The next number of each of these topics.
+    /// The next expected number of each topic.
     Begin {
         nexts: BTreeMap<Symbol, u64>,
         named: BTreeSet<Symbol>,
         all: bool,
-        /// Topics whose last value comes first.
+        /// Topics whose snapshot comes first.
         snapshot: BTreeSet<Symbol>,
     },
     Drop {
@@ -34,24 +34,24 @@ pub(super) struct Listener {
     pub(super) id: Option<SessionId>,
     pub(super) encoding: Encoding,
     pub(super) stalled: bool,
-    /// It is being closed.
+    /// Whether the session is being closed.
     pub(super) ends: bool,
-    /// Ticks it has checked.
+    /// Number of checked ticks.
     pub(super) heard: u64,
-    /// What is acknowledged.
+    /// Acknowledged subscriptions.
     named: BTreeSet<Symbol>,
     all: bool,
-    /// Number of the tick that must come next, of every topic it has a base for.
+    /// Number of the next expected tick, of every topic with a known base.
     nexts: BTreeMap<Symbol, u64>,
-    /// The position it was told last.
+    /// The last received position.
     position: u64,
     unanswered: VecDeque<Change>,
-    /// Last values that must come now.
+    /// Snapshot values that must come next.
     snapshot: Option<BTreeSet<Symbol>>,
     snapshots_due: BTreeSet<Symbol>,
-    /// It has been answered that it misses something, and waits for the position behind that.
+    /// Whether an ack announced gaps, and the position after them is still expected.
     misses: bool,
-    /// Position of the last tick since the last answer.
+    /// Position of the last tick since the last ack.
     last_position: u64,
 }
 
@@ -86,7 +86,7 @@ impl Listener {
     }
 
     pub(super) fn was_cut(&mut self) {
-        // What it has given up it does not come back for, whether that was answered or not.
+        // Unsubscribed names are not resumed, whether the unsubscribe was acknowledged or not.
         for change in std::mem::take(&mut self.unanswered) {
             if matches!(change, Change::Drop { .. }) {
                 self.answered(change);
@@ -96,7 +96,7 @@ impl Listener {
         self.snapshots_due.clear();
     }
 
-    /// After a cut: goes on with what it had, one way or the other.
+    /// Resumes after a cut, by position or by numbers.
     pub(super) fn come_back(
         &mut self,
         random: &mut StdRng,
@@ -120,7 +120,7 @@ impl Listener {
             }
             (ResumePoint::Position(self.position), nexts)
         } else {
-            // It has a base of every topic: the hub told it positions and numbers.
+            // Positions and numbers give a base for every topic.
             let nexts: BTreeMap<_, _> =
                 wanted.map(|symbol| (symbol, before.get(&symbol).copied().unwrap_or(1))).collect();
             let mut after = Box::<PerChannel<Vec<(Symbol, Seq)>>>::default();
@@ -138,7 +138,7 @@ impl Listener {
         )
     }
 
-    /// Names it does not have, from now on or from before; or gives some up.
+    /// Subscribes to new names, from now on or with history, or unsubscribes some.
     pub(super) fn change(&mut self, random: &mut StdRng, truth: &Truth, stand: Stand) -> Command {
         if random.random_range(0..3) > 0 || !self.unanswered.is_empty() {
             return self.begin(random, truth, stand);
@@ -151,7 +151,7 @@ impl Listener {
     }
 
     fn begin(&mut self, random: &mut StdRng, truth: &Truth, stand: Stand) -> Command {
-        // Only what nothing is known of, so that it is clear what must come.
+        // Only names without a base, so that the expected ticks are unambiguous.
         let taken = |symbol: &Symbol| {
             self.wants(*symbol)
                 || self.unanswered.iter().any(|change| match change {
@@ -215,7 +215,7 @@ impl Listener {
         Command::Subscribe(SubscribeRequest { names, pos: true, ..asked })
     }
 
-    /// One message.
+    /// Checks one message.
     pub(super) fn hear(&mut self, elements: Vec<Element>, truth: &Truth, stand: Stand) {
         let mut last = None;
         for element in elements {
@@ -243,7 +243,7 @@ impl Listener {
 
     fn tick(&mut self, symbol: Symbol, seq: u64, position: u64) {
         assert!(self.wants(symbol), "{symbol} is not wanted");
-        // Of what is being given up nothing need be told any more.
+        // Names that are being unsubscribed need no gap.
         let given_up = self.unanswered.iter().any(|change| match change {
             Change::Drop { named, all } => *all || named.contains(&symbol),
             Change::Begin { .. } => false,

@@ -1,4 +1,4 @@
-//! Subscribe, unsubscribe, list.
+//! The commands subscribe, unsubscribe and list.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,8 @@ impl Shard {
         self.snapshot(slot, &names, &wild, ask.snapshot);
     }
 
-    /// The last values of what a subscribe has changed; they are owed no more.
+    /// Returns the snapshot of the names that a subscribe changed. Their newest ticks are no longer
+    /// pending.
     fn snapshot(
         &mut self,
         slot: u32,
@@ -126,7 +127,7 @@ impl Shard {
         }
     }
 
-    /// Names that somebody waits for and that have never ticked.
+    /// Returns the subscribed names that have never ticked.
     fn waiting(&self) -> BTreeSet<Key> {
         let names = self.sessions.values().flat_map(|session| {
             session.names.keys().map(|(channel, symbol)| (session.feed, *channel, *symbol))
@@ -136,7 +137,7 @@ impl Shard {
 }
 
 impl Session {
-    /// Makes the change of a subscribe. Changed names are like new ones: nothing is owed for them.
+    /// Applies a subscribe. Changed names are treated like new ones, without pending ticks.
     fn take(&mut self, names: &BTreeSet<Name>, wild: &BTreeSet<Channel>, ask: &Ask) {
         self.forget(names, wild);
         self.names.extend(names.iter().map(|name| (*name, on(ask.delivery, name.0))));
@@ -145,7 +146,7 @@ impl Session {
         self.was_paced |= !self.rates().is_empty();
     }
 
-    /// Nothing is owed for these any more; what `"*"` changes does not touch names of their own.
+    /// Drops the pending ticks of changed names. A change of `"*"` does not affect named subscriptions.
     fn forget(&mut self, names: &BTreeSet<Name>, wild: &BTreeSet<Channel>) {
         let own = &self.names;
         self.slots.forget(|name| {
@@ -200,7 +201,7 @@ fn has_too_many_rates(session: &Session, asked: Delivery) -> bool {
     }
 }
 
-/// What a command names, each once.
+/// Returns the names of a command without duplicates.
 fn split(asked: &ops::SubscriptionSet) -> (BTreeSet<Name>, BTreeSet<Channel>) {
     let (mut names, mut wild) = (BTreeSet::new(), BTreeSet::new());
     for (channel, symbol) in asked {

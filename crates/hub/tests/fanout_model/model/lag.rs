@@ -1,4 +1,4 @@
-//! Who lags, and what becomes of it.
+//! Lag: which sessions lag, and the consequences.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use super::commands::{conflates, on};
 use super::session::{Flow, Item, Session};
 use super::{AGE_NS, Name, Shard};
 
-/// What a session misses of one topic.
+/// The ticks of one topic that a session misses.
 #[derive(Debug, Clone, Copy)]
 struct Missed {
     first: u64,
     last: u64,
-    /// The last of them is the topic's newest, and comes as such.
+    /// Whether the last of them is the topic's newest tick, which is delivered as such.
     follows: bool,
-    /// How many ticks there were when it came.
+    /// Number of all ticks when it arrived.
     count: u64,
 }
 
@@ -34,7 +34,7 @@ impl Shard {
         }
     }
 
-    /// Says whether any session is blocked.
+    /// Returns whether any session is blocked.
     pub(crate) fn check_ages(&mut self) -> bool {
         let mut blocked = false;
         let old = |since: u64| self.now_ns.saturating_sub(since) > AGE_NS;
@@ -52,7 +52,7 @@ impl Shard {
                     end <= self.gone || old(received) || old(session.blocked_ns)
                 }
                 None => {
-                    // It misses nothing: it ends only if it has to hear everything.
+                    // The session misses nothing, so it ends only with `on_lag` `close`.
                     let ends = session.on_lag == OnLag::Close
                         && (session.wants_every() || session.total() == 0);
                     ends && (old(session.blocked_ns) || session.oldest_control().is_some_and(old))
@@ -66,8 +66,8 @@ impl Shard {
         blocked
     }
 
-    /// All together hold too much: those of the blocked lag that hold most, until enough is gone.
-    /// Bytes of control frames come from the core.
+    /// Applies the limit over all sessions: blocked sessions lag, those with most pending data first, until
+    /// the total is below the limit. Bytes of control frames come from the core.
     pub(crate) fn shed_load(&mut self, bytes_of: impl Fn(u32) -> usize) {
         let held = self.stats(self.sessions.keys().map(|slot| bytes_of(*slot)).sum());
         let mut ticks = held.backlog_ticks.saturating_sub(self.setting.backlogs_ticks);
@@ -97,7 +97,7 @@ impl Shard {
         }
     }
 
-    /// A session that has lagged goes on with the newest, if it asked for that.
+    /// Switches a lagging session with `on_lag` `latest` to newest values.
     pub(crate) fn degrade(&mut self, slot: u32) -> bool {
         let session = &self.sessions[&slot];
         if session.on_lag != OnLag::Latest
@@ -108,7 +108,8 @@ impl Shard {
         }
         let missed = self.missed(session);
         let gaps = self.gaps(session, &missed);
-        // Told of nothing it would not know: the oldest of the newest is given up, and named.
+        // Without a gap the session would not learn of the change, so its oldest newest tick is dropped
+        // and reported.
         let (mut gaps, mut given_up) = (gaps, None);
         if gaps.is_empty()
             && let Some((name, missed)) = missed
@@ -145,7 +146,7 @@ impl Shard {
         true
     }
 
-    /// What a session misses, by topic.
+    /// Returns the ticks that a session misses, by topic.
     fn missed(&self, session: &Session) -> BTreeMap<Name, Missed> {
         let pending = session.pending.iter().filter_map(|item| match item {
             Item::Tick { tick, .. } => Some(tick),
@@ -165,7 +166,7 @@ impl Shard {
         missed
     }
 
-    /// What it is told of that: exactly what it will not get, as far as that is known.
+    /// Returns the gaps that the session receives: exactly the missing ticks, as far as they are known.
     fn gaps(
         &self,
         session: &Session,
@@ -182,7 +183,7 @@ impl Shard {
         let newest = |name: &Name| self.last[&(session.feed, name.0, name.1)].tick.seq.0;
         missed
             .iter()
-            // What the log has lost is known only by the newest of each topic.
+            // Of evicted ticks only the newest of each topic is known.
             .filter(|(name, missed)| !lost || of_every(name) && missed.last == newest(name))
             .filter_map(|(name, missed)| {
                 let to = missed.last - u64::from(missed.follows);
@@ -204,7 +205,7 @@ impl Session {
         })
     }
 
-    /// Whether any pending tick has left the log.
+    /// Returns whether any pending tick has left the log.
     fn has_lost_any(&self, gone: u64) -> bool {
         let lost = |item: &Item| matches!(item, Item::Tick { batch_end, .. } if *batch_end <= gone);
         self.pending.iter().any(lost)

@@ -1,4 +1,4 @@
-//! One session: what it subscribes to, and what it is owed.
+//! One session of the model: its subscriptions and expected elements.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,7 +18,7 @@ pub(crate) enum Flow {
     Blocked,
 }
 
-/// Something a session must receive at its place in the order.
+/// An expected element, at its place in the order.
 #[derive(Debug)]
 pub(crate) enum Item {
     Tick {
@@ -35,12 +35,12 @@ pub(crate) enum Item {
         ticks: Vec<Tick>,
         queued_ns: u64,
     },
-    /// In any order: what it misses by topic, from and to.
+    /// Gaps by topic, in any order.
     Gaps {
         gaps: BTreeMap<Name, (Option<u64>, Option<u64>)>,
         queued_ns: u64,
     },
-    /// In any order: what it was still owed when it ended.
+    /// Newest ticks that were pending at the end of the session, in any order.
     Newest {
         ticks: Vec<Tick>,
         queued_ns: u64,
@@ -57,24 +57,24 @@ pub(crate) struct Session {
     pub(crate) pending: VecDeque<Item>,
     pub(super) slots: Slots,
     pub(crate) deaf: bool,
-    /// Ticks it wanted since it has lagged.
+    /// Subscribed ticks since the session lagged.
     pub(super) missed: Vec<Tick>,
-    /// It has lagged because the shard fell out of the log.
+    /// Whether the session lags because the log overran the shard.
     pub(super) unseen: bool,
     pub(crate) ending: Option<CloseReason>,
     pub(crate) flow: Flow,
     pub(crate) blocked_ns: u64,
-    /// The socket takes no more.
+    /// Whether the socket is full.
     pub(crate) stalled: bool,
-    /// All is sent and the close frame stands behind it.
+    /// Whether everything is sent, including the close frame.
     pub(crate) close_queued: bool,
     pub(crate) close_written: bool,
-    /// An alarm may go off for it although nothing is due any more.
+    /// Whether an outdated timer may fire for the session.
     pub(crate) was_paced: bool,
-    /// What a reader remembers: the last number of each topic.
+    /// The last received number of each topic.
     seen: BTreeMap<Name, u64>,
-    /// Newest ticks that are owed although they are in a snapshot that was on its way when the session
-    /// lagged: it is not known any more which ticks that holds.
+    /// Newest ticks that are pending although a snapshot in flight at the lag contains them; the content of
+    /// that snapshot is no longer known.
     pub(super) told_twice: BTreeSet<(Name, u64)>,
 }
 
@@ -103,7 +103,7 @@ impl Session {
         }
     }
 
-    /// How a topic reaches the session: a name beats `"*"`.
+    /// Returns the delivery of a topic. A name overrides `"*"`.
     pub(crate) fn delivery(&self, name: Name) -> Option<Delivery> {
         self.names.get(&name).or_else(|| self.wild.get(&name.0)).copied()
     }
@@ -143,7 +143,7 @@ impl Session {
         self.push(Item::Control { control, queued_ns });
     }
 
-    /// A topic has ticked of which it wants the newest. Says whether it was owed that already.
+    /// Marks the newest tick of a topic as pending. Returns whether one was pending already.
     pub(super) fn owe(&mut self, name: Name, rate: Rate, now_ns: u64) -> bool {
         let again = self.slots.owe(name, rate, &self.rates(), now_ns);
         if rate.is_none() {
@@ -157,12 +157,12 @@ impl Session {
         self.slots.sent(name, &rates, now_ns);
     }
 
-    /// Whether anything of the newest may leave now.
+    /// Returns whether any newest tick may be sent now.
     pub(crate) fn has_due(&self, now_ns: u64) -> bool {
         self.slots.due(now_ns).next().is_some()
     }
 
-    /// When the next of the newest may leave, if any is owed.
+    /// Returns when the next newest tick may be sent, if any is pending.
     pub(crate) fn opens_ns(&self) -> Option<u64> {
         self.slots.opens()
     }
@@ -179,12 +179,12 @@ impl Session {
         self.pending.iter().any(|item| !matches!(item, Item::Tick { .. }))
     }
 
-    /// Whether the next tick in order has left the log.
+    /// Returns whether the next tick in order has left the log.
     pub(crate) fn has_lost(&self, gone: u64) -> bool {
         matches!(self.pending.front(), Some(Item::Tick { batch_end, .. }) if *batch_end <= gone)
     }
 
-    /// Drops every name, and what is owed by them.
+    /// Removes every name and its pending ticks.
     pub(super) fn empty(&mut self) {
         self.names.clear();
         self.wild.clear();
@@ -192,12 +192,12 @@ impl Session {
         self.deaf = true;
     }
 
-    /// Whether the next element in order is this tick.
+    /// Returns whether the next element in order is this tick.
     pub(crate) fn expects(&self, tick: &Tick) -> bool {
         matches!(self.pending.front(), Some(Item::Tick { tick: due, .. }) if due == tick)
     }
 
-    /// Takes one received element off the list.
+    /// Removes a received element from the expected ones.
     pub(crate) fn receive(&mut self, element: Element) {
         let front = self.pending.front_mut().expect("nothing more is due");
         let done = match (front, element) {
@@ -228,8 +228,8 @@ impl Session {
         }
     }
 
-    /// What a reader would say of what it hears: numbers only grow, and nothing comes that was named
-    /// as missing.
+    /// Asserts the guarantees that a reader relies on: numbers only increase, and no tick arrives that was
+    /// reported missing.
     pub(crate) fn hear(&mut self, element: &Element, in_snapshot: bool) {
         match element {
             Element::Tick(tick) => {
@@ -249,7 +249,7 @@ impl Session {
         }
     }
 
-    /// All its names, those of one channel's symbols first and `"*"` last.
+    /// Returns all names; in each channel symbols first and `"*"` last.
     pub(super) fn all(&self) -> impl Iterator<Item = (Channel, Option<Symbol>, Delivery)> {
         let names = self.names.iter().map(|((channel, symbol), d)| (*channel, Some(*symbol), *d));
         names.chain(self.wild.iter().map(|(channel, d)| (*channel, None, *d)))
@@ -260,7 +260,7 @@ pub(super) fn error(code: ErrorCode, id: Option<u64>) -> Control {
     Control::Error { code, detail: None, id }
 }
 
-/// Without what is only for people, and with names and modes in order.
+/// Normalises a control element: removes texts, and sorts names and modes.
 pub(super) fn comparable(control: Control) -> Control {
     match control {
         Control::Error { code, id, .. } => error(code, id),

@@ -1,4 +1,4 @@
-//! The newest ticks a session is owed, and when it may have them.
+//! The pending newest ticks of a session, and the times at which they may be sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,16 +6,17 @@ use tickwire_protocol::MaxRate;
 
 use super::Name;
 
-/// Names of a session that share a rate. Without one they leave as fast as the socket takes them.
+/// A rate group: names of a session that share a rate. Without a rate, ticks are sent as fast as the socket
+/// accepts them.
 pub(crate) type Rate = Option<MaxRate>;
 
-/// How late an alarm may go off: the step of the timing wheel.
+/// Greatest delay of a timer: the step of the timer wheel.
 pub(crate) const STEP_NS: u64 = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
-    /// Where the session's slots lie within an interval, in parts of 2^32. The one number that is
-    /// taken from the core: the contract only wants it to differ from session to session.
+    /// Offset of the session's send times within an interval, in units of 2^-32. The only number taken from
+    /// the core: it is required only to differ between sessions.
     phase: u64,
     lanes: BTreeMap<Rate, Lane>,
 }
@@ -23,9 +24,9 @@ pub(crate) struct Slots {
 #[derive(Debug, Default)]
 struct Lane {
     owed: BTreeSet<Name>,
-    /// What is left of the slot that is being served.
+    /// Ticks left to send at the current send time.
     slot: BTreeSet<Name>,
-    /// When the next slot opens; means something while anything is owed.
+    /// The next send time; valid while a tick is pending.
     opens: u64,
 }
 
@@ -41,7 +42,7 @@ impl Slots {
         Self { phase, lanes: BTreeMap::new() }
     }
 
-    /// A topic has ticked. Says whether its tick before was still owed.
+    /// Marks a topic's newest tick as pending. Returns whether one was pending already.
     pub(crate) fn owe(
         &mut self,
         name: Name,
@@ -58,7 +59,7 @@ impl Slots {
         !lane.owed.insert(name)
     }
 
-    /// Topics are owed no more.
+    /// Removes pending topics.
     pub(crate) fn forget(&mut self, gone: impl Fn(&Name) -> bool) {
         for lane in self.lanes.values_mut() {
             lane.owed.retain(|name| !gone(name));
@@ -66,7 +67,7 @@ impl Slots {
         }
     }
 
-    /// A topic has been sent: each at most once in a slot, and none before its slot.
+    /// Handles a sent topic. Asserts that it was sent at most once per send time, and not early.
     pub(crate) fn sent(&mut self, name: Name, rates: &BTreeSet<MaxRate>, now: u64) {
         let found = self.lanes.iter().find(|(_, lane)| lane.owed.contains(&name));
         let (&rate, _) = found.unwrap_or_else(|| panic!("{name:?} is not owed"));
@@ -82,19 +83,19 @@ impl Slots {
         lane.opens = next;
     }
 
-    /// All that is owed, due or not.
+    /// Returns all pending topics, due or not.
     pub(crate) fn owed(&self) -> impl Iterator<Item = Name> {
         self.lanes.values().flat_map(|lane| lane.owed.iter().copied())
     }
 
-    /// What may leave now.
+    /// Returns the topics that may be sent now.
     pub(crate) fn due(&self, now: u64) -> impl Iterator<Item = Name> {
         let due = self.lanes.iter().filter(move |(rate, lane)| lane.is_due(**rate, now));
         due.flat_map(|(_, lane)| lane.owed.iter().copied())
     }
 
-    /// What should be in a message as long as there is room. What ticks without a rate may wait for the
-    /// next message if it came while those before it were being sent.
+    /// Returns the topics that a message must contain while it has room. Topics without a rate that ticked
+    /// during the previous message may wait for the next one.
     pub(crate) fn first(&self, now: u64) -> impl Iterator<Item = Name> {
         let due = self.lanes.iter().filter(move |(rate, lane)| lane.is_due(**rate, now));
         due.flat_map(|(rate, lane)| match rate {
@@ -103,13 +104,14 @@ impl Slots {
         })
     }
 
-    /// When the next of what is owed may leave.
+    /// Returns when the next pending topic may be sent.
     pub(crate) fn opens(&self) -> Option<u64> {
         let waiting = self.lanes.iter().filter(|(_, lane)| !lane.owed.is_empty());
         waiting.map(|(rate, lane)| if rate.is_some() { lane.opens } else { 0 }).min()
     }
 
-    /// The first slot of a rate behind a time. All slots of a session fall on those of its fastest rate.
+    /// Returns the first send time of a rate after a time. All send times of a session coincide with those of
+    /// its fastest rate.
     fn next_slot(&self, rate: Rate, rates: &BTreeSet<MaxRate>, now: u64) -> u64 {
         let (Some(rate), Some(fastest)) = (rate, rates.last()) else { return 0 };
         let fastest = fastest.interval_ns();
