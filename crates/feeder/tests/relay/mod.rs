@@ -219,7 +219,7 @@ async fn demand_is_subscribed_exactly() {
             (peer.names(Channel::Trades), peer.names(Channel::Quotes)),
             ("B C".into(), String::new())
         );
-        // A hub that comes back says all anew, and the upstream is asked for the difference.
+        // A returning hub reports its whole demand, and only the difference is requested upstream.
         drop(session);
         let mut session = hub.accept().await;
         hub.demand(&mut session, "trades:B bars:D", "").await;

@@ -121,7 +121,7 @@ impl Driver {
                 if pair.model.sessions.values().all(|session| session.opens_ns().is_none()) {
                     return;
                 }
-                let next = pair.core.next_slot().expect("somebody waits for a slot");
+                let next = pair.core.next_slot().expect("a session waits for its send time");
                 self.now_ns = self.now_ns.max(next.0);
             }
             self.turn(&Turn { shard, us: 0, batches: 9, share: 4, between: Vec::new() });

@@ -120,7 +120,7 @@ fn draining_hub_is_not_ready_and_refuses_sessions_but_answers_requests() {
     drop(sessions);
     let ended = hub.begin_shutdown();
     assert!(publisher.client.closed().retry_ms().is_some());
-    until("the hub has ended, since nobody is left", || ended.is_finished());
+    until("the hub has ended after its last session", || ended.is_finished());
 }
 
 #[test]

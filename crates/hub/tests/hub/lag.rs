@@ -302,8 +302,8 @@ fn session_that_lags_without_losses_is_still_informed() {
     let mut client = tolerant(&hub, Encoding::MsgpackArray, &names);
     (0..50).for_each(|_| client.send(r#"{"action":"list"}"#));
     let published = publish_until_degraded(&hub, &mut publisher, |_| {
-        let anew = hub.metric("tickwire_backlog_ticks") == 0 && degraded(&hub) == 0;
-        if anew { vec![trade("B", 0), trade("C", 0)] } else { vec![trade(UNWANTED, 0)] }
+        let is_first = hub.metric("tickwire_backlog_ticks") == 0 && degraded(&hub) == 0;
+        if is_first { vec![trade("B", 0), trade("C", 0)] } else { vec![trade(UNWANTED, 0)] }
     });
     let mut story = Story::default();
     while story.newest() < published {

@@ -46,5 +46,5 @@ fn guarantees_hold_under_random_faults_in_random_order() {
         ticks += world.ticks;
     }
     eprintln!("{runs} runs, {ticks} ticks checked");
-    assert!(ticks > 0, "nobody was sent anything");
+    assert!(ticks > 0, "no tick was delivered");
 }

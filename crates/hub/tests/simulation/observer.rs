@@ -195,7 +195,7 @@ impl Observer {
         let (position, true_tick) = facts
             .oracle
             .tick(self.topic(name), tick.seq.0)
-            .unwrap_or_else(|| panic!("nobody issued {tick:?}"));
+            .unwrap_or_else(|| panic!("the hub never sent {tick:?}"));
         assert_eq!(tick, true_tick);
         self.ticks += 1;
         assert!(self.gaps_due.is_empty(), "{tick:?} comes before {:?}", self.gaps_due);
@@ -387,7 +387,10 @@ impl Observer {
             let delivery = asked.delivery.for_channel(channel);
             for symbol in &selection.symbols {
                 let name = (channel, *symbol);
-                assert!(asked.names[channel].symbols.contains(symbol), "nobody asked for {name:?}");
+                assert!(
+                    asked.names[channel].symbols.contains(symbol),
+                    "{name:?} was not requested"
+                );
                 self.settle(name, expected.head, facts);
                 self.forget(name);
                 let begin =
@@ -401,7 +404,7 @@ impl Observer {
                 }
             }
             if selection.all {
-                assert!(asked.names[channel].all, "nobody asked for all {channel}");
+                assert!(asked.names[channel].all, "all {channel} were not requested");
                 self.settle_wild(channel, expected.head, facts);
                 let begin = history::begin(expected, asked, None, self.epoch.as_deref(), facts);
                 let base = begin.unwrap_or(expected.head);
@@ -457,7 +460,7 @@ impl Observer {
             && self.wild.get(&name.0).is_some_and(every)
             && let Some(track @ (Track::Every { .. } | Track::Behind { .. })) = had
         {
-            self.tracks.insert(name, track); // it goes on with what it has come to
+            self.tracks.insert(name, track); // the name keeps its progress
             return;
         }
         self.forget(name);

@@ -121,7 +121,7 @@ impl Publisher {
             }
             Control::Ack { up_to, .. } => self.acknowledge(*up_to),
             Control::Error { code: ErrorCode::PublisherReplaced, .. } => self.cut(intake, 0),
-            other => panic!("a publisher is told {other:?}"),
+            other => panic!("unexpected element for a publisher: {other:?}"),
         }
     }
 

@@ -45,7 +45,10 @@ impl World {
     /// Makes the router's next write fail for lack of room.
     pub(crate) fn fill_disk(&mut self) {
         let written = self.random.index(400);
-        assert!(self.route(6, Some(Trouble::Full { written })).is_ok(), "the market goes on");
+        assert!(
+            self.route(6, Some(Trouble::Full { written })).is_ok(),
+            "the router continues without the log"
+        );
     }
 
     /// Shuts the hub down cleanly: queued ticks are numbered, sessions informed, the log closed.

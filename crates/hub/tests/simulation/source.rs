@@ -44,7 +44,7 @@ pub(crate) fn origin(tick: &Tick) -> (u64, u64) {
         TickData::Trade(trade) => trade.id,
         TickData::Quote(quote) => quote.bid_size,
         TickData::Correction(correction) => correction.original_id,
-        other => panic!("nobody published {other:?}"),
+        other => panic!("not a published tick: {other:?}"),
     };
     (id >> 32, id & 0xffff_ffff)
 }

@@ -135,7 +135,7 @@ impl World {
                 Act::Transfer => self.transfer(),
                 Act::Router => {
                     let messages = self.random.index(6);
-                    assert!(self.route(messages, None).is_ok(), "nobody kills it");
+                    assert!(self.route(messages, None).is_ok(), "no kill is injected");
                 }
                 Act::Sync => self.intake.sync(),
                 Act::FillDisk => self.fill_disk(),
@@ -361,7 +361,7 @@ impl World {
         for line in self.intake.readable() {
             self.intake.read(line);
         }
-        assert!(self.route(64, None).is_ok(), "nobody kills it");
+        assert!(self.route(64, None).is_ok(), "no kill is injected");
         self.intake.sync();
         for publisher in 0..self.publishers.len() {
             while self.tell(publisher) {}

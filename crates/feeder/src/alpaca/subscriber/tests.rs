@@ -70,7 +70,7 @@ impl Upstream {
     fn settle(&mut self) {
         while let Some(command) = self.subscriber.ask(self.now) {
             self.requests += 1;
-            assert!(self.requests < 10_000, "it goes on asking");
+            assert!(self.requests < 10_000, "requests never end");
             assert_eq!(self.subscriber.ask(self.now), None, "one request at a time");
             match self.judge(command) {
                 Ok(()) => self.confirm(),

@@ -266,7 +266,7 @@ impl Listener {
                 self.answered(answered);
             }
             Control::Gap { symbol, from, to, lagged, .. } => {
-                assert!(!lagged, "nobody asked for that");
+                assert!(!lagged, "the session did not request on_lag latest");
                 let next = self.nexts[&symbol];
                 let (from, to) = (from.unwrap_or(next), to.expect("the shard has seen it all"));
                 assert!(from == next && to >= next, "{symbol}: {from} to {to}, behind {next}");
