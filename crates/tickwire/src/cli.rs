@@ -15,26 +15,26 @@ pub(crate) struct Cli {
 /// A command with its flags.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// A hub with a simulated market in one process: try this first
+    /// Runs a hub with a simulated market in one process: try this first
     Demo(demo::Args),
-    /// The server: takes ticks from feeds and fans them out to subscribers
+    /// Runs the server: takes ticks from feeds and fans them out to subscribers
     Hub(hub::Args),
     /// Publishes ticks to a hub, or writes them to a file
     Feed(feed::Args),
     /// Shows live prices on the terminal, or one line per tick when piped
     Watch(watch::Args),
-    /// Load test: thousands of subscribers from one process
+    /// Load-tests a hub with thousands of subscribers from one process
     Load(load::Args),
-    /// Creates, lists and revokes the keys that open a hub
+    /// Creates, lists and revokes API keys in a keys file
     Keys(keys::Args),
     /// Prints a config file for the hub with every setting and its default
     Config(config::Args),
     /// Prints the completion script of a shell
     Completions(completions::Args),
-    /// Prints the man page of `tickwire`, or writes those of all commands to a folder
+    /// Prints the man page of `tickwire`, or writes the man pages of all commands to a folder
     #[command(hide = true)]
     Man(man::Args),
-    /// Fails unless a hub is ready: a health check for containers, which have no curl
+    /// Exits with 0 if a hub is ready, else with 1: a health check for containers without curl
     #[command(hide = true)]
     Healthcheck(healthcheck::Args),
 }

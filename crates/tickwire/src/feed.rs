@@ -1,4 +1,4 @@
-//! `tickwire feed`: publishes simulated or recorded ticks, or writes them to a file.
+//! `tickwire feed`: publishes simulated, recorded or relayed ticks, or writes them to a file.
 
 mod alpaca;
 mod destination;
@@ -28,11 +28,11 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum SourceArgs {
-    /// A simulated market, the same for the same seed
+    /// Publishes a simulated market, which is identical for equal seeds
     Sim(sim::Args),
-    /// Recorded ticks from files, as they happened or faster
+    /// Replays recorded ticks from files, at their original speed or faster
     Replay(replay::Args),
-    /// One connection to Alpaca's stock stream, or to a hub, for everybody behind this hub
+    /// Relays Alpaca's stock stream, or another hub, to a hub over one connection
     Alpaca(alpaca::Args),
 }
 
@@ -44,12 +44,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// A source, and where it goes.
+/// A tick source with its destination.
 struct Job<S> {
     source: S,
     pace: Pace,
     destination: Destination,
-    /// What the source is, for people.
+    /// Description of the source for messages.
     title: String,
 }
 
@@ -58,14 +58,14 @@ impl<S: Source> Job<S> {
         let Self { source, pace, destination, title } = self;
         let report = Report::new(&destination);
         let title = format!("{title} to {destination}");
-        watched(report, &title, |cancel, progress| {
+        run_with_report(report, &title, |cancel, progress| {
             deliver(source, pace, destination, cancel, progress)
         })
     }
 }
 
-/// Runs a feed until it ends or a signal comes, tells how far it is, and sums up at the end.
-fn watched<W: Future<Output = anyhow::Result<()>>>(
+/// Runs a feed until it ends or a signal arrives. Reports progress, and a summary at the end.
+fn run_with_report<W: Future<Output = anyhow::Result<()>>>(
     mut report: Report,
     title: &str,
     work: impl FnOnce(CancellationToken, Arc<Progress>) -> W,
@@ -112,13 +112,13 @@ async fn deliver<S: Source>(
         }
     };
     match result {
-        // Whoever reads the lines has seen enough.
+        // The reader has closed the pipe, as `head` does.
         Err(FeedError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map(drop).map_err(Into::into),
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command's own clock, for progress")]
+#[expect(clippy::disallowed_methods, reason = "measures the elapsed time for the progress report")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -1,4 +1,4 @@
-//! `tickwire`: self-hosted stock-ticker pub/sub. One binary; every command is a thin shell around a
+//! `tickwire`: self-hosted stock-ticker pub/sub. One binary; each command is a thin shell around a
 //! library crate.
 
 mod cli;

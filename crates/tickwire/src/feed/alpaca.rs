@@ -1,4 +1,4 @@
-//! `tickwire feed alpaca`.
+//! `tickwire feed alpaca`: relays Alpaca's stock stream, or another hub, to a hub.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tickwire_protocol::{Channel, Credentials, Selection, Symbol};
 
 use super::destination::{Destination, HubArgs};
 use super::report::Report;
-use super::watched;
+use super::run_with_report;
 use crate::flags::{channel, duration, some_duration, symbol, usage};
 
 const EXAMPLES: &str = "\
@@ -19,8 +19,8 @@ Examples:
   tickwire feed alpaca --url wss://stream.data.alpaca.markets/v2/sip --on-demand
   tickwire feed alpaca --url ws://other-hub:8080/v2/sip --on-demand    from hub to hub
 
-It holds the one connection that the key allows, and comes back by itself after every loss; the hub's
-/api/status and its page say how the upstream is.";
+The relay holds the one connection that the key allows, and reconnects after every loss. The hub
+reports the state of the upstream on its page and at /api/status.";
 
 /// Flags of `tickwire feed alpaca`.
 #[derive(Debug, clap::Args)]
@@ -33,44 +33,44 @@ pub(super) struct Args {
     /// Id of the key; also from APCA_API_KEY_ID
     #[arg(long, value_name = "ID", env = "TICKWIRE_ALPACA_KEY")]
     key: Option<String>,
-    /// Secret of the key; also from APCA_API_SECRET_KEY. Better in the environment, where other users
-    /// of the machine do not see it
+    /// Secret of the key; also from APCA_API_SECRET_KEY. Other users of the machine can see flags,
+    /// so prefer the environment variable
     #[arg(long, env = "TICKWIRE_ALPACA_SECRET", hide_env_values = true)]
     secret: Option<String>,
     /// Symbols to relay, or '*' for all
     #[arg(long, value_name = "SYMBOL,…|*", value_delimiter = ',', value_parser = name)]
     symbols: Vec<Name>,
-    /// Relay what the hub's subscribers ask for, as long as they do
+    /// Relay the symbols that subscribers of the hub are subscribed to
     #[arg(long)]
     on_demand: bool,
     /// Channels to relay; corrections and cancels come with trades [default: all]
     #[arg(long, value_name = "CHANNEL,…", value_delimiter = ',', value_parser = relayed)]
     channels: Vec<Channel>,
-    /// With --on-demand: how long a symbol that nobody asks for any more is kept
+    /// With --on-demand: how long a symbol is kept after its last subscriber has left
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     linger: Duration,
-    /// Connect anew when the stream is silent for so long while the market is open
+    /// Reconnect when the stream is silent for this long while the market is open
     #[arg(long, value_name = "TIME|off", default_value = "30s", value_parser = silence)]
     data_timeout: Silence,
-    /// When the market is open: a time of weekdays in New York
+    /// When the market is open, on weekdays in New York time
     #[arg(long, value_name = "HH:MM-HH:MM|always", default_value = "09:30-16:00")]
     market_hours: MarketHours,
-    /// Memory for ticks while the hub is away; beyond it the oldest are dropped, counted, and told to
-    /// subscribers
+    /// Memory for ticks while the hub is unreachable; when it is full, the oldest ticks are
+    /// dropped, counted, and reported to subscribers as gaps
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = buffer)]
     buffer: ByteSize,
     #[command(flatten)]
     hub: HubArgs,
 }
 
-/// A symbol, or all.
+/// A symbol, or `*` for all.
 #[derive(Debug, Clone, Copy)]
 enum Name {
     All,
     Symbol(Symbol),
 }
 
-/// How long a stream may be silent.
+/// Longest silence of the stream; `None` for no limit.
 #[derive(Debug, Clone, Copy)]
 struct Silence(Option<Duration>);
 
@@ -79,25 +79,25 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let what = match (&config.symbols, config.on_demand) {
         (Selection { all: true, .. }, _) => "all symbols".to_owned(),
         (Selection { symbols, .. }, false) => format!("{} symbols", symbols.len()),
-        (Selection { symbols, .. }, true) if symbols.is_empty() => "what is asked for".to_owned(),
+        (Selection { symbols, .. }, true) if symbols.is_empty() => "symbols on demand".to_owned(),
         (Selection { symbols, .. }, true) => {
-            format!("{} symbols and what is asked for", symbols.len())
+            format!("{} symbols and others on demand", symbols.len())
         }
     };
     let destination = Destination::Hub(Box::new(hub.clone()));
     let title = format!("relaying {what} from {} to {destination}", config.url);
     let report = Report::new(&destination).of_events_only();
-    watched(report, &title, async |cancel, progress| {
+    run_with_report(report, &title, async |cancel, progress| {
         relay(config, hub, cancel, progress).await?;
         Ok(())
     })
 }
 
 fn configs(args: Args) -> anyhow::Result<(AlpacaConfig, PublisherConfig)> {
-    // As they are: the words `oauth` and `access_token` mean something to the upstream.
+    // Not validated: `oauth` and `access_token` are ids with a meaning to the upstream.
     let credentials = Credentials {
-        id: given(args.key, "--key", "APCA_API_KEY_ID"),
-        secret: given(args.secret, "--secret", "APCA_API_SECRET_KEY"),
+        id: credential(args.key, "--key", "APCA_API_KEY_ID"),
+        secret: credential(args.secret, "--secret", "APCA_API_SECRET_KEY"),
     };
     let mut config = AlpacaConfig::new(args.url, credentials);
     for name in args.symbols {
@@ -114,19 +114,18 @@ fn configs(args: Args) -> anyhow::Result<(AlpacaConfig, PublisherConfig)> {
     config.data_timeout = args.data_timeout.0;
     config.market_hours = args.market_hours;
     config.queue_bytes_max = args.buffer.as_usize();
-    // Ticks are due when they come.
+    // Relayed ticks are due when they arrive.
     let hub = args.hub.config(Pace { speed: Speed::Times(1.0), restamp: false })?;
     config.authorities = hub.authorities.clone();
     Ok((config, hub))
 }
 
-/// A part of the credentials: from its flag, or from where Alpaca's own programs look.
-fn given(value: Option<String>, flag: &str, variable: &str) -> String {
+/// Returns a part of the credentials: the flag's value, or else the variable that Alpaca's own
+/// programs read. Exits with a usage error without either.
+fn credential(value: Option<String>, flag: &str, variable: &str) -> String {
     let value = value.or_else(|| std::env::var(variable).ok()).filter(|value| !value.is_empty());
     value.unwrap_or_else(|| {
-        usage(&format!(
-            "{flag}: expected the stream's key with {flag} or {variable}; none is given"
-        ))
+        usage(&format!("{flag}: expected the stream's key; set {flag} or {variable}"))
     })
 }
 

@@ -1,4 +1,4 @@
-//! Where the ticks of `tickwire feed` go.
+//! Destination of the ticks of `tickwire feed`: a hub, a file or standard output.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,26 +11,27 @@ use crate::flags::{DEFAULT_HUB, some_duration, usage};
 use crate::tls::TlsArgs;
 use crate::token::TokenArgs;
 
-/// Flags about the hub.
+/// Flags for publishing to a hub.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Hub")]
 pub(super) struct HubArgs {
     /// Address of the hub
     #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = DEFAULT_HUB)]
     hub: HubUrl,
-    /// Name of the feed that the ticks belong to
+    /// Name of the feed to publish to
     #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]
     feed: Feed,
     #[command(flatten)]
     token: TokenArgs,
     #[command(flatten)]
     tls: TlsArgs,
-    /// Id of this publisher: with the same id, a later run of the same source goes on where this
-    /// one ended, however it ended [default: a new one each time, which begins at the beginning]
+    /// Id of this publisher. A later run of the same source with the same id resumes where this run
+    /// ended, even after a crash [default: a new id, which starts from the beginning]
     #[arg(long, value_name = "ID", env = "TICKWIRE_PUBLISHER")]
     publisher: Option<PublisherId>,
-    /// What becomes of ticks that are due while the hub is away or too slow: they wait, or those that
-    /// have been due for longer than --behind-max are dropped, counted, and told to subscribers
+    /// What to do with ticks that are due while the hub is unreachable or too slow: let them wait,
+    /// or drop those overdue by more than --behind-max. Dropped ticks are counted and reported to
+    /// subscribers as gaps
     #[arg(
         long,
         value_name = "wait|drop",
@@ -40,7 +41,7 @@ pub(super) struct HubArgs {
         hide_possible_values = true
     )]
     when_behind: WhenBehind,
-    /// With --when-behind drop: how long a tick may have been due [default: 1s]
+    /// With --when-behind drop: how long a tick may be overdue [default: 1s]
     #[arg(long, value_name = "TIME", env = "TICKWIRE_BEHIND_MAX", value_parser = some_duration)]
     behind_max: Option<Duration>,
 }
@@ -51,11 +52,11 @@ enum WhenBehind {
     Drop,
 }
 
-/// How long a tick may have been due before it is dropped, unless somebody says otherwise.
+/// Default of `--behind-max`: how long a tick may be overdue before it is dropped.
 const BEHIND_MAX: Duration = Duration::from_secs(1);
 
 impl HubArgs {
-    /// Who publishes, and where.
+    /// Returns the configuration of the publisher.
     ///
     /// # Errors
     /// If the file of authorities cannot be used.
@@ -72,7 +73,8 @@ impl HubArgs {
         Ok(config)
     }
 
-    /// How long a tick may have been due, if there is to be a limit.
+    /// Returns how long a tick may be overdue; `None` for no limit. Exits with a usage error if the
+    /// flags do not fit together.
     fn behind_max(&self, pace: Pace) -> Option<Duration> {
         match (self.when_behind, self.behind_max) {
             (WhenBehind::Wait, None) => None,
@@ -80,15 +82,15 @@ impl HubArgs {
                 "--behind-max {}: allowed only with --when-behind drop; without it ticks wait",
                 humantime::format_duration(most)
             )),
-            (WhenBehind::Drop, _) if pace.speed == Speed::Max => usage(
-                "--when-behind drop: not with --speed max, which has no schedule to be behind of",
-            ),
+            (WhenBehind::Drop, _) if pace.speed == Speed::Max => {
+                usage("--when-behind drop: not with --speed max, which has no schedule")
+            }
             (WhenBehind::Drop, most) => Some(most.unwrap_or(BEHIND_MAX)),
         }
     }
 }
 
-/// Where ticks go.
+/// Destination of the ticks.
 #[derive(Debug)]
 pub(super) enum Destination {
     Hub(Box<PublisherConfig>),
@@ -97,7 +99,8 @@ pub(super) enum Destination {
 }
 
 impl Destination {
-    /// `to` wins over the hub, which may stand in the environment.
+    /// Returns the destination `--to` if given, else the hub. `to` takes precedence because the hub
+    /// may come from an environment variable.
     ///
     /// # Errors
     /// If the file of authorities cannot be used.

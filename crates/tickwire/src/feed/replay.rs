@@ -1,4 +1,4 @@
-//! `tickwire feed replay`.
+//! `tickwire feed replay`: publishes recorded ticks from files.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,9 @@ use super::destination::{Destination, HubArgs};
 
 const EXAMPLES: &str = "\
 Examples:
-  tickwire feed sim --ticks 1000 --to day.ndjson         record something first
-  tickwire feed replay day.ndjson                        as fast as it happened
-  tickwire feed replay day.ndjson --restamp --loop       over and over, as if it happened now
+  tickwire feed sim --ticks 1000 --to day.ndjson         record a file first
+  tickwire feed replay day.ndjson                        at the original speed
+  tickwire feed replay day.ndjson --restamp --loop       repeat forever, with current times
   tickwire feed replay trades.csv.gz quotes.csv.gz --speed 60
   tickwire feed replay trades.csv.gz quotes.csv.gz --to merged.ndjson
 
@@ -28,16 +28,16 @@ pub(super) struct Args {
     /// Files of trades, quotes or ticks
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How many times as fast as it happened, or max [default: 1; with --to max]
+    /// Speed as a multiple of the original, or max [default: 1; with --to: max]
     #[arg(long, value_name = "TIMES|max", allow_negative_numbers = true)]
     speed: Option<Speed>,
-    /// Shift event times so that the first tick happens now
+    /// Shift the event times so that the first tick has the current time
     #[arg(long)]
     restamp: bool,
-    /// Begin again at the end, with later event times
+    /// Start over at the end, with later event times
     #[arg(long = "loop")]
     repeat: bool,
-    /// What to do about a malformed line: skip counts it and goes on
+    /// What to do with a malformed line: stop with an error, or skip and count it
     #[arg(
         long,
         value_name = "stop|skip",
@@ -46,7 +46,7 @@ pub(super) struct Args {
         hide_possible_values = true
     )]
     on_error: OnErrorArg,
-    /// Write lines of JSON to a file, or - for standard output, instead of publishing
+    /// Write the ticks as JSON lines to a file, or to standard output with -, instead of publishing
     #[arg(long, value_name = "FILE", conflicts_with = "repeat")]
     to: Option<PathBuf>,
     #[command(flatten)]

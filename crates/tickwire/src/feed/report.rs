@@ -1,5 +1,5 @@
-//! How far `tickwire feed` is: a bar on a terminal, a line every few seconds elsewhere, and a line
-//! at the end. All of it on standard error.
+//! Progress of `tickwire feed` on standard error: a bar on a terminal, a line every few seconds
+//! elsewhere, and a summary at the end.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -10,21 +10,21 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::destination::Destination;
 
-/// The bar counts in millionths.
+/// Length of the bar: progress is measured in millionths.
 const MILLION: f64 = 1e6;
-/// Between two lines where there is no terminal.
+/// Interval between lines when standard error is not a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// Delays below this are nobody's concern.
+/// Delays below this are normal and not reported.
 const BEHIND_MIN: Duration = Duration::from_millis(100);
 
-/// Tells people how a feed is getting on.
+/// Reports the progress of a feed.
 pub(super) struct Report {
-    /// Hidden where there is no terminal.
+    /// Hidden if standard error is not a terminal.
     bar: ProgressBar,
     verb: &'static str,
     to_hub: bool,
-    /// Ticks and time of the last update.
-    before: (u64, Duration),
+    /// Ticks and elapsed time at the last rate update.
+    last_update: (u64, Duration),
     next_line: Duration,
 }
 
@@ -33,7 +33,7 @@ impl Report {
 
     pub(super) fn new(destination: &Destination) -> Self {
         let to_hub = matches!(destination, Destination::Hub(_));
-        // Lines on the same terminal would tear a bar.
+        // Ticks printed to the same terminal would corrupt a bar.
         let on_screen = matches!(destination, Destination::Stdout) && io::stdout().is_terminal();
         let bar = if io::stderr().is_terminal() && !on_screen {
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
@@ -42,16 +42,16 @@ impl Report {
         };
         bar.set_style(style("{spinner} {msg}"));
         let verb = if to_hub { "published" } else { "wrote" };
-        Self { bar, verb, to_hub, before: (0, Duration::ZERO), next_line: LINE_INTERVAL }
+        Self { bar, verb, to_hub, last_update: (0, Duration::ZERO), next_line: LINE_INTERVAL }
     }
 
-    /// Without lines at intervals where there is no terminal: for what runs for months.
+    /// Disables the periodic lines, for feeds that run for months.
     pub(super) fn of_events_only(self) -> Self {
         Self { next_line: Duration::MAX, ..self }
     }
 
-    /// Says what begins. Warnings go through the report from here on, so that they do not tear the
-    /// bar.
+    /// Prints the title. From here on, log lines are written through the report, so that they do
+    /// not corrupt the bar.
     pub(super) fn start(&self, title: &str) {
         let writer = Lines(self.bar.clone());
         let log = tracing_subscriber::fmt()
@@ -60,7 +60,7 @@ impl Report {
             .with_target(false)
             .without_time()
             .with_ansi(io::stderr().is_terminal());
-        // Someone else's log, set up before, is as good.
+        // A logger that is already installed serves as well.
         log.try_init().ok();
         self.line(title);
     }
@@ -73,12 +73,12 @@ impl Report {
         if self.bar.is_hidden() {
             self.line(&text);
             self.next_line = elapsed + LINE_INTERVAL;
-            self.before = (counts.ticks, elapsed);
+            self.last_update = (counts.ticks, elapsed);
             return;
         }
-        // A rate over less than a second jumps about.
-        if elapsed.saturating_sub(self.before.1) >= Duration::from_secs(1) {
-            self.before = (counts.ticks, elapsed);
+        // A rate over less than a second fluctuates too much.
+        if elapsed.saturating_sub(self.last_update.1) >= Duration::from_secs(1) {
+            self.last_update = (counts.ticks, elapsed);
         }
         if let Some(done) = counts.done {
             if self.bar.length().is_none() {
@@ -91,9 +91,9 @@ impl Report {
         self.bar.tick();
     }
 
-    /// Ticks, rate, time left, and what is not as it should be.
+    /// Describes the progress: ticks, rate, time left, and faults.
     fn describe(&self, counts: &Counts, elapsed: Duration) -> String {
-        let (ticks, then) = self.before;
+        let (ticks, then) = self.last_update;
         let seconds = elapsed.saturating_sub(then).as_secs_f64().max(1e-3);
         let rate = counts.ticks.saturating_sub(ticks) as f64 / seconds;
         let mut parts = vec![format!("{} ticks", HumanCount(counts.ticks)), format!("{rate:.0}/s")];
@@ -105,7 +105,7 @@ impl Report {
         }
         if counts.ticks == 0 && counts.resumed_after > 0 {
             parts.push(format!(
-                "passed over {} of an earlier run",
+                "skipping {} already published by an earlier run",
                 HumanCount(counts.resumed_after)
             ));
         }
@@ -133,16 +133,17 @@ impl Report {
             parts.push(format!("{} not acknowledged", HumanCount(counts.ticks - counts.acked)));
         }
         if counts.resumed_after > 0 {
-            let hint = if counts.ticks == 0 { " (another --publisher begins anew)" } else { "" };
+            let hint =
+                if counts.ticks == 0 { " (use another --publisher to start over)" } else { "" };
             let passed = HumanCount(counts.resumed_after);
-            parts.push(format!("behind {passed} of an earlier run{hint}"));
+            parts.push(format!("resumed after {passed} of an earlier run{hint}"));
         }
         parts.extend(faults(counts));
         self.line(&parts.join(", "));
     }
 
     fn line(&self, text: &str) {
-        // Nobody is told that nobody can be told.
+        // If standard error is closed, the failure cannot be reported anywhere.
         writeln!(Lines(self.bar.clone()), "{text}").ok();
     }
 }
@@ -156,21 +157,21 @@ fn millionths(share: f64) -> u64 {
     (share * MILLION) as u64
 }
 
-/// As far as it can be told from what is done.
+/// Estimates the time left from the share that is done; `None` while there is too little to tell.
 fn time_left(done: f64, elapsed: Duration) -> Option<humantime::FormattedDuration> {
     let left = (done > 0.001).then(|| elapsed.as_secs_f64() * (1.0 - done) / done)?;
     let left = Duration::try_from_secs_f64(left.round()).ok()?;
     Some(humantime::format_duration(left))
 }
 
-/// What people should know of, if it happened.
+/// Returns a text for each kind of fault that occurred.
 fn faults(counts: &Counts) -> impl Iterator<Item = String> {
     [
         (counts.skipped, "malformed lines skipped"),
         (counts.refused, "messages refused by the hub"),
         (counts.dropped, "dropped because they were late"),
         (counts.republished, "published again because the hub had lost them"),
-        (counts.lost, "lost by the hub for good"),
+        (counts.lost, "lost by the hub permanently"),
         (counts.reconnects, "reconnects"),
     ]
     .into_iter()
@@ -178,7 +179,7 @@ fn faults(counts: &Counts) -> impl Iterator<Item = String> {
     .map(|(count, what)| format!("{what}: {}", HumanCount(count)))
 }
 
-/// Standard error, with the bar out of the way.
+/// Writes lines to standard error and hides the bar meanwhile.
 #[derive(Clone)]
 struct Lines(ProgressBar);
 

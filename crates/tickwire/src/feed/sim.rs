@@ -1,4 +1,4 @@
-//! `tickwire feed sim`.
+//! `tickwire feed sim`: publishes a simulated market.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::flags::{rate, seed, some_duration, symbols};
 
 const EXAMPLES: &str = "\
 Examples:
-  tickwire feed sim                                      500 symbols into the hub on this machine
+  tickwire feed sim                                      500 symbols to the hub on this machine
   tickwire feed sim --symbols 5000 --rate 50000 --duration 60s
-  tickwire feed sim --ticks 1000 --to ticks.ndjson       the same 1,000 lines each time
-  tickwire feed sim --ticks 5 --to -                     look at some";
+  tickwire feed sim --ticks 1000 --to ticks.ndjson       the same 1,000 ticks each time
+  tickwire feed sim --ticks 5 --to -                     print a few ticks";
 
 /// Flags of `tickwire feed sim`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[command(group = clap::ArgGroup::new("limit").args(["duration", "ticks"]).multiple(true))]
 pub(super) struct Args {
-    /// How many instruments, 1 to 100000; real tickers come first
+    /// Number of symbols, 1 to 100000; the first ones are real tickers
     #[arg(
         long,
         value_name = "N",
@@ -32,7 +32,7 @@ pub(super) struct Args {
         allow_negative_numbers = true
     )]
     symbols: usize,
-    /// Ticks per second of all instruments together, at most 10000000
+    /// Ticks per second over all symbols, at most 10000000
     #[arg(
         long,
         value_name = "PER_SECOND",
@@ -42,7 +42,7 @@ pub(super) struct Args {
         allow_negative_numbers = true
     )]
     rate: f64,
-    /// Where chance starts: the same seed gives the same market
+    /// Seed of the random numbers; equal seeds give equal markets
     #[arg(
         long,
         env = "TICKWIRE_SEED",
@@ -51,16 +51,17 @@ pub(super) struct Args {
         allow_negative_numbers = true
     )]
     seed: u64,
-    /// End after this much market time, such as 60s or 5m
+    /// Exit after this much market time, such as 60s or 5m
     #[arg(long, value_name = "TIME", value_parser = some_duration)]
     duration: Option<Duration>,
-    /// End after so many ticks
+    /// Exit after this many ticks
     #[arg(long, value_name = "N", value_parser = ticks, allow_negative_numbers = true)]
     ticks: Option<u64>,
-    /// When the market opens [default: now; with --to 2026-01-02T14:30:00Z]
+    /// Time at which the market opens [default: now; with --to: 2026-01-02T14:30:00Z]
     #[arg(long, value_name = "RFC3339")]
     start: Option<UnixNanos>,
-    /// Write lines of JSON to a file, or - for standard output, at once and instead of publishing
+    /// Write the ticks as JSON lines to a file, or to standard output with -, at full speed instead
+    /// of publishing
     #[arg(long, value_name = "FILE", requires = "limit")]
     to: Option<PathBuf>,
     #[command(flatten)]
