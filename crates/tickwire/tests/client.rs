@@ -1,4 +1,5 @@
-//! The client library and a real hub: connections are cut, the hub is killed, applications restart.
+//! The client library against a hub process: connections are cut, the hub is killed, and
+//! applications restart.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod kit;
@@ -17,7 +18,7 @@ use tickwire_client::{Backoff, Channel, Client, Event, Position, ResumeOutcome, 
 use tickwire_testkit::seeds;
 use tokio::net::{TcpListener, TcpStream};
 
-/// A hub with a log on disk; port 0 takes a free one.
+/// Starts a hub with a log on disk and returns its port. Port 0 picks a free one.
 fn hub(data: &str, port: u16) -> (Running, u16) {
     let listen = format!("127.0.0.1:{port}");
     let mut command = tickwire(&["hub", "--listen", &listen, "--data-dir", data]);
@@ -36,16 +37,16 @@ fn market(port: u16) -> Running {
     Running(command.spawn().unwrap())
 }
 
-/// What a client has been given: every tick once, in order, without a gap.
+/// Checks that a client receives every tick once, in order and without a gap.
 #[derive(Clone, Default)]
-struct Given {
+struct Received {
     last: BTreeMap<Topic, u64>,
     ticks: u64,
     cuts: u64,
     resumed: u64,
 }
 
-impl Given {
+impl Received {
     fn take(&mut self, event: &Event) {
         match event {
             Event::Tick { tick, snapshot: false } => {
@@ -57,7 +58,7 @@ impl Given {
             }
             Event::Tick { tick, snapshot: true } => {
                 let before = self.last.insert(Topic::of(tick), tick.seq.0);
-                assert_eq!(before, None, "a snapshot where the name should have gone on");
+                assert_eq!(before, None, "a snapshot for a topic that should have resumed");
             }
             Event::Disconnected { .. } => self.cuts += 1,
             Event::Subscribed { resumed, .. } => {
@@ -67,14 +68,16 @@ impl Given {
                 );
                 self.resumed += u64::from(resumed.is_some());
             }
-            Event::Connected { new_epoch, .. } => assert!(!new_epoch, "the epoch is another one"),
+            Event::Connected { new_epoch, .. } => {
+                assert!(!new_epoch, "the hub started a new epoch")
+            }
             Event::Position(_) | Event::Feed { .. } => {}
             other => panic!("{other:?}"),
         }
     }
 }
 
-/// Passes bytes on to the hub, and cuts each connection after a while as long as it is to.
+/// Forwards bytes to the hub. While `cutting` is set, cuts each connection after a random time.
 struct Proxy {
     port: u16,
     cutting: Arc<AtomicBool>,
@@ -110,7 +113,7 @@ async fn connected(port: u16) -> Client {
     let backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(100));
     loop {
         let url = format!("ws://127.0.0.1:{port}");
-        // The proxy may cut the first attempt, which must succeed.
+        // `connect` does not retry its first attempt, and the proxy may cut it.
         if let Ok(client) = Client::builder(&url).backoff(Some(backoff.clone())).connect().await {
             return client;
         }
@@ -124,69 +127,70 @@ const fn trades_of(topic: &Topic) -> Topic {
 const SYMBOLS: [&str; 3] = ["AAPL", "MSFT", "NVDA"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_tick_comes_once_over_cuts_and_a_hub_that_is_killed() {
+async fn every_tick_arrives_once_across_connection_cuts_and_hub_kills() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path().to_str().unwrap();
     let (mut hub_now, port) = hub(data, 0);
     let _market = market(port);
     let proxy = Proxy::start(port, seeds!().rng()).await;
     let mut client = connected(proxy.port).await;
-    // Several commands: what is named, what is not, and what comes later.
+    // Several commands: symbols by name, a wildcard, and symbols added later.
     client.subscribe(names(&[Channel::Trades], SYMBOLS).unwrap()).await.unwrap();
     client.subscribe(names(&[Channel::Quotes], ["*"]).unwrap()).await.unwrap();
-    let mut given = Given::default();
+    let mut received = Received::default();
     let mut kills = 0;
-    while given.cuts < 40 || given.ticks < 20_000 {
-        given.take(&client.next().await.unwrap());
-        if kills < 3 && given.cuts >= 10 * (kills + 1) {
+    while received.cuts < 40 || received.ticks < 20_000 {
+        received.take(&client.next().await.unwrap());
+        if kills < 3 && received.cuts >= 10 * (kills + 1) {
             kills += 1;
             hub_now.0.kill().unwrap();
             hub_now.0.wait().unwrap();
             hub_now = hub(data, port).0;
-            // A name that is added while the client is about to catch up.
-            let added = |topic: &&Topic| !given.last.contains_key(&trades_of(topic));
-            let symbol = given.last.keys().find(added).unwrap().symbol;
+            // Add a symbol while the client is about to catch up.
+            let added = |topic: &&Topic| !received.last.contains_key(&trades_of(topic));
+            let symbol = received.last.keys().find(added).unwrap().symbol;
             let more = names(&[Channel::Trades], [symbol.as_str()]).unwrap();
             client.subscribe(more).await.unwrap();
         }
     }
     proxy.cutting.store(false, Ordering::Relaxed);
-    let enough = given.ticks + 5_000;
-    while given.ticks < enough {
-        given.take(&client.next().await.unwrap());
+    let enough = received.ticks + 5_000;
+    while received.ticks < enough {
+        received.take(&client.next().await.unwrap());
     }
-    assert!(given.resumed >= 20, "{} resumes", given.resumed);
-    assert_eq!(given.last.len(), SYMBOLS.len() + 3 + 20, "all trades and quotes have come");
+    assert!(received.resumed >= 20, "{} resumes", received.resumed);
+    assert_eq!(received.last.len(), SYMBOLS.len() + 3 + 20, "all topics have arrived");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn application_that_restarts_anywhere_has_every_tick_once() {
+async fn application_restarted_at_any_point_gets_every_tick_once() {
     let mut random = seeds!().rng();
     let data = tempfile::tempdir().unwrap();
     let (_hub, port) = hub(data.path().to_str().unwrap(), 0);
     let _market = market(port);
-    let wanted = names(&[Channel::Trades, Channel::Quotes], ["*"]).unwrap();
-    // What an application keeps: its state, and the position it belongs to.
-    let mut kept: Option<(Given, Position)> = None;
+    let subscriptions = names(&[Channel::Trades, Channel::Quotes], ["*"]).unwrap();
+    // State that an application persists, with the position that belongs to it.
+    let mut saved: Option<(Received, Position)> = None;
     for _ in 0..15 {
         let mut client = connected(port).await;
-        match &kept {
-            Some((_, position)) => client.resume(wanted.clone(), position).await.unwrap(),
-            None => client.subscribe(wanted.clone()).await.unwrap(),
+        match &saved {
+            Some((_, position)) => client.resume(subscriptions.clone(), position).await.unwrap(),
+            None => client.subscribe(subscriptions.clone()).await.unwrap(),
         };
-        let mut given = kept.as_ref().map_or_else(Given::default, |(given, _)| given.clone());
-        let enough = given.ticks + random.random_range(1..1500);
-        while given.ticks < enough {
+        let mut received =
+            saved.as_ref().map_or_else(Received::default, |(received, _)| received.clone());
+        let enough = received.ticks + random.random_range(1..1500);
+        while received.ticks < enough {
             let event = client.next().await.unwrap();
-            given.take(&event);
+            received.take(&event);
             if let Event::Position(position) = event {
-                // As text, as it would be in a file.
-                kept = Some((given.clone(), position.to_string().parse().unwrap()));
+                // As text, as in a file.
+                saved = Some((received.clone(), position.to_string().parse().unwrap()));
             }
         }
-        // What it was given behind the position dies with it.
+        // Ticks after the saved position are lost with the client, and must arrive again.
     }
-    let (given, _) = kept.unwrap();
-    assert!(given.ticks > 3_000, "{} ticks", given.ticks);
-    assert_eq!(given.last.len(), 40);
+    let (received, _) = saved.unwrap();
+    assert!(received.ticks > 3_000, "{} ticks", received.ticks);
+    assert_eq!(received.last.len(), 40);
 }

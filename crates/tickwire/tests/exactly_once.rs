@@ -1,5 +1,5 @@
-//! Feed and hub as processes that are killed at any moment: a subscriber gets every tick once and in
-//! order, the same as a file that the feed writes.
+//! Feed and hub processes are killed at random moments: a subscriber still gets every tick once and
+//! in order, exactly as the feed writes them to a file.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod kit;
@@ -20,13 +20,13 @@ use tickwire_client::{Channel, Client, Event, names};
 use tickwire_protocol::{Seq, Tick};
 use tickwire_testkit::seeds;
 
-/// How long anything may take before a test fails. Far more than needed: the machine may be busy.
+/// Longest wait before a test fails. Far more than needed, since the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The market, whose time is its own.
+/// Simulated market with fixed event times.
 const MARKET: [&str; 8] =
     ["--symbols", "40", "--rate", "5000", "--ticks", "50000", "--start", "2026-01-02T14:30:00Z"];
 const TICKS: usize = 50_000;
-/// How many processes a test kills.
+/// Number of processes that a test kills.
 const KILLS: usize = 10;
 
 /// A hub with a log on disk, and a feed that publishes to it.
@@ -35,7 +35,7 @@ struct Market {
     address: String,
     hub: Option<Running>,
     feed: Option<Running>,
-    /// What the feed publishes.
+    /// Arguments of `tickwire feed`: the source to publish.
     source: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ impl Market {
         self.folder.path().join(name)
     }
 
-    /// Where what a process says is added, to be looked at when a test fails.
+    /// Opens the file to which a process appends its messages, to be shown when a test fails.
     fn log(&self, name: &str) -> File {
         File::options().create(true).append(true).open(self.path(name)).unwrap()
     }
@@ -82,7 +82,7 @@ impl Market {
         format!("hub:\n{}\nfeed:\n{}", read("hub.log"), read("feed.log"))
     }
 
-    /// Whether the feed has published all.
+    /// Returns whether the feed has published everything.
     fn has_ended(&mut self) -> bool {
         let status = self.feed.as_mut().and_then(|feed| feed.0.try_wait().unwrap());
         assert!(status.is_none_or(|status| status.success()), "{}", self.said());
@@ -120,17 +120,18 @@ impl Market {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        panic!("the feed goes on; {}", self.said());
+        panic!("the feed did not exit; {}", self.said());
     }
 }
 
-/// What a subscriber tells.
+/// Results of the subscriber thread.
 enum Heard {
     Subscribed,
     Ticks(Vec<Tick>),
 }
 
-/// Subscribes to everything in a thread of its own, and tells once it has as many ticks as it should.
+/// Subscribes to everything in a separate thread, which sends its result once all expected ticks
+/// have arrived.
 fn subscribe(hub: &str) -> mpsc::Receiver<Heard> {
     let (tell, heard) = mpsc::channel();
     let hub = format!("ws://{hub}");
@@ -139,15 +140,17 @@ fn subscribe(hub: &str) -> mpsc::Receiver<Heard> {
         client.subscribe(names(&[Channel::Trades, Channel::Quotes], ["*"]).unwrap()).await.unwrap();
         let mut ticks = Vec::with_capacity(TICKS);
         while ticks.len() < TICKS {
-            match client.next().await.expect("a client comes back for ever") {
+            match client.next().await.expect("a client reconnects forever") {
                 Event::Tick { tick, snapshot } => {
                     assert!(!snapshot, "a session that resumes gets no snapshot: {tick:?}");
                     ticks.push(Tick { seq: Seq(0), ..tick });
                 }
                 Event::Subscribed { id: Some(_), .. } => tell.send(Heard::Subscribed).unwrap(),
-                Event::Connected { new_epoch, .. } => assert!(!new_epoch, "the epoch goes on"),
+                Event::Connected { new_epoch, .. } => {
+                    assert!(!new_epoch, "the hub started a new epoch")
+                }
                 event @ (Event::Gap { .. } | Event::OutOfOrder { .. } | Event::Error { .. }) => {
-                    panic!("{event:?} behind {} ticks", ticks.len())
+                    panic!("{event:?} after {} ticks", ticks.len())
                 }
                 _ => {}
             }
@@ -161,7 +164,7 @@ fn subscribe(hub: &str) -> mpsc::Receiver<Heard> {
     heard
 }
 
-/// Publishes a source under kills, and compares what arrives.
+/// Publishes a source while processes are killed, and compares the ticks that arrive.
 fn assert_exactly_once(source: &[&str], truth: &[Tick], mut random: StdRng) {
     let mut market = Market::new();
     market.source = source.iter().map(|&argument| argument.to_owned()).collect();
@@ -171,9 +174,9 @@ fn assert_exactly_once(source: &[&str], truth: &[Tick], mut random: StdRng) {
     let [hubs, feeds] = market.kill_at_random(&mut random);
     market.wait_for_end();
     println!("killed {hubs} hubs and {feeds} feeds");
-    assert!(hubs > 0 && feeds > 0, "both are to be killed");
+    assert!(hubs > 0 && feeds > 0, "hub and feed must both be killed");
     let Ok(Heard::Ticks(ticks)) = heard.recv_timeout(PATIENCE) else {
-        panic!("the subscriber never got all; {}", market.said());
+        panic!("the subscriber did not get all ticks; {}", market.said());
     };
     for (number, (got, expected)) in ticks.iter().zip(truth).enumerate() {
         assert_eq!(got, expected, "tick {number}");
@@ -181,7 +184,7 @@ fn assert_exactly_once(source: &[&str], truth: &[Tick], mut random: StdRng) {
     assert_eq!(ticks.len(), truth.len());
 }
 
-/// Writes the market to a file, and reads it.
+/// Writes the ticks of the market to a file and reads them.
 fn truth(file: &Path) -> Vec<Tick> {
     let mut command = tickwire(&["feed", "sim"]);
     let written = command.args(MARKET).arg("--to").arg(file).output().unwrap();

@@ -1,4 +1,4 @@
-//! `tickwire feed` as a user meets it: bytes, messages, exit codes.
+//! `tickwire feed` from the outside: output, messages, exit codes.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// An address that nobody is asked for.
+/// Address of a stream that the tests never connect to.
 const STREAM: &str = "ws://127.0.0.1:1/v2/sip";
 
-/// Runs `tickwire feed` in a folder, with nothing in the environment that it would listen to.
+/// Runs `tickwire feed` in a folder, without its environment variables.
 fn feed(folder: &TempDir, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
     command.arg("feed").args(arguments).current_dir(folder.path());
@@ -27,13 +27,13 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn messages(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Asserts the exit code and that each text is part of what was said.
+/// Asserts the exit code, and that standard error contains each text.
 fn assert_fails(output: &Output, code: i32, texts: &[&str]) {
-    let said = said(output);
+    let said = messages(output);
     assert_eq!(output.status.code(), Some(code), "{said}");
     for text in texts {
         assert!(said.contains(text), "no {text:?} in:\n{said}");
@@ -46,11 +46,11 @@ fn excerpt(name: &str) -> String {
 }
 
 #[test]
-fn same_seed_gives_identical_bytes_and_another_does_not() {
+fn equal_seeds_give_identical_bytes_and_other_seeds_do_not() {
     let folder = folder();
     let lines = |seed: &str| {
         let output = feed(&folder, &["sim", "--ticks", "5000", "--seed", seed, "--to", "-"]);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", messages(&output));
         output.stdout
     };
     let first = lines("42");
@@ -60,7 +60,7 @@ fn same_seed_gives_identical_bytes_and_another_does_not() {
 }
 
 #[test]
-fn file_and_standard_output_get_the_same() {
+fn file_and_standard_output_have_the_same_content() {
     let folder = folder();
     let written = feed(&folder, &["sim", "--duration", "1s", "--to", "out.ndjson"]);
     assert!(written.status.success());
@@ -68,12 +68,12 @@ fn file_and_standard_output_get_the_same() {
     let printed = feed(&folder, &["sim", "--duration", "1s", "--to", "-"]);
     let file = std::fs::read(folder.path().join("out.ndjson")).unwrap();
     assert!(file == printed.stdout);
-    let said = said(&written);
+    let said = messages(&written);
     assert!(said.contains("seed 42") && said.contains("wrote "), "{said}");
 }
 
 #[test]
-fn market_opens_when_it_is_told_to() {
+fn market_opens_at_the_given_start() {
     let arguments = ["sim", "--ticks", "1", "--start", "2030-05-06T07:08:09Z", "--to", "-"];
     let output = feed(&folder(), &arguments);
     let line = String::from_utf8(output.stdout).unwrap();
@@ -81,12 +81,12 @@ fn market_opens_when_it_is_told_to() {
 }
 
 #[test]
-fn real_excerpt_is_written_completely_and_reads_back_the_same() {
+fn recorded_excerpt_is_written_completely_and_reads_back_unchanged() {
     let folder = folder();
     let (trades, quotes) = (excerpt("trades.csv.gz"), excerpt("quotes.csv.gz"));
     let output = feed(&folder, &["replay", &quotes, &trades, "--to", "all.ndjson"]);
-    assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("wrote 503 ticks"), "{}", said(&output));
+    assert!(output.status.success(), "{}", messages(&output));
+    assert!(messages(&output).contains("wrote 503 ticks"), "{}", messages(&output));
     let text = std::fs::read_to_string(folder.path().join("all.ndjson")).unwrap();
     let count = |kind: &str| text.lines().filter(|line| line.starts_with(kind)).count();
     let kinds = ["{\"T\":\"t\",", "{\"T\":\"q\",", "{\"T\":\"x\","].map(count);
@@ -96,7 +96,7 @@ fn real_excerpt_is_written_completely_and_reads_back_the_same() {
 }
 
 #[test]
-fn bad_flags_are_usage_errors_that_name_flag_value_and_what_is_allowed() {
+fn usage_errors_name_the_flag_the_value_and_the_allowed_values() {
     let folder = folder();
     for (arguments, texts) in [
         (&["sim", "--rate", "0"][..], ["'0' for '--rate", "expected ticks per second"]),
@@ -173,7 +173,7 @@ fn bad_files_fail_with_file_line_and_column() {
     }
     let output = feed(&folder, &["replay", "bad.csv", "--on-error", "skip", "--to", "-"]);
     assert!(output.status.success());
-    let said = said(&output);
+    let said = messages(&output);
     assert!(
         said.contains("wrote 2 ticks") && said.contains("malformed lines skipped: 1"),
         "{said}"
@@ -183,7 +183,7 @@ fn bad_files_fail_with_file_line_and_column() {
 #[test]
 fn examples_in_the_help_work() {
     let folder = folder();
-    // Those that need no hub and no files of the user's, in their order.
+    // Runs, in order, the examples that need neither a hub nor files of the user.
     let mut tried = 0;
     for command in ["sim", "replay"] {
         let help = feed(&folder, &[command, "--help"]);
@@ -193,7 +193,7 @@ fn examples_in_the_help_work() {
             let arguments = arguments.split("  ").next().unwrap();
             if arguments.contains("--to") {
                 let output = feed(&folder, &arguments.split(' ').collect::<Vec<_>>());
-                assert!(output.status.success(), "{line}\n{}", said(&output));
+                assert!(output.status.success(), "{line}\n{}", messages(&output));
                 tried += 1;
             }
         }

@@ -1,4 +1,4 @@
-//! Every command takes every spelling of a hub's address.
+//! Every command accepts every form of a hub's address.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod kit;

@@ -41,8 +41,8 @@ impl Folder {
         format!("{}:{}", value("id "), value("secret "))
     }
 
-    /// Runs `tickwire keys`, which must fail with this exit code and leave the file unchanged. Returns
-    /// the error message.
+    /// Runs `tickwire keys`, which must fail with this exit code and leave the file unchanged.
+    /// Returns the error message.
     fn refused(&self, arguments: &[&str], code: i32) -> String {
         let before = std::fs::read(self.file()).ok();
         let output = self.keys(arguments);

@@ -1,4 +1,4 @@
-//! The commands together, as a user runs them: hub, feed and watch as processes of their own.
+//! Hub, feed, watch and load together, each as a process.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod kit;
@@ -29,7 +29,7 @@ fn watch(hub: &str, arguments: &[&str]) -> Running {
     let mut running = Running(command.spawn().unwrap());
     let mut lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().starts_with("subscribed")), "watch never subscribed");
-    std::thread::spawn(move || lines.for_each(drop)); // it must not block on its messages
+    std::thread::spawn(move || lines.for_each(drop)); // a full pipe would block it
     running
 }
 
@@ -38,14 +38,14 @@ fn excerpt(name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A line without its sequence number, which only the hub gives.
+/// Parses a line and splits off its sequence number, which only the hub assigns.
 fn unnumbered(line: &str) -> (Option<u64>, serde_json::Value) {
     let mut tick: serde_json::Value = serde_json::from_str(line).unwrap();
     let seq = tick.as_object_mut().unwrap().remove("seq").map(|seq| seq.as_u64().unwrap());
     (seq, tick)
 }
 
-/// The files of a recording, and its trades and quotes.
+/// Returns the files of a recording, with its trades and quotes.
 fn recording() -> ([String; 2], Vec<serde_json::Value>) {
     let files = [excerpt("trades.csv.gz"), excerpt("quotes.csv.gz")];
     let written = tickwire(&["feed", "replay", "--to", "-"]).args(&files).output().unwrap();
@@ -67,7 +67,7 @@ fn replay(hub: &str, files: &[String]) {
 }
 
 #[test]
-fn a_recording_arrives_whole_in_order_and_equal_to_its_files() {
+fn recording_arrives_complete_in_order_and_unchanged() {
     let (files, expected) = recording();
     let (_hub, address) = hub(&[]);
     let mut watching = watch(&address, &["--count", &expected.len().to_string()]);
@@ -87,7 +87,7 @@ fn a_recording_arrives_whole_in_order_and_equal_to_its_files() {
 }
 
 #[test]
-fn watching_the_newest_ends_at_the_last_value_without_all_before_it() {
+fn latest_delivery_skips_ticks_and_ends_with_the_last_values() {
     let (files, expected) = recording();
     let count = |kind: &str| expected.iter().filter(|tick| tick["T"] == kind).count() as u64;
     let newest = [count("t"), count("q")];
@@ -100,7 +100,7 @@ fn watching_the_newest_ends_at_the_last_value_without_all_before_it() {
     for line in lines {
         let (seq, tick) = unnumbered(&line.unwrap());
         let last_of_kind = &mut last[usize::from(tick["T"] == "q")];
-        assert!(seq.unwrap() > *last_of_kind, "{seq:?} behind {last_of_kind}");
+        assert!(seq.unwrap() > *last_of_kind, "{seq:?} after {last_of_kind}");
         *last_of_kind = seq.unwrap();
         received += 1;
         if last == newest {
@@ -108,11 +108,11 @@ fn watching_the_newest_ends_at_the_last_value_without_all_before_it() {
         }
     }
     assert_eq!(last, newest);
-    assert!(received < expected.len(), "all {received} came");
+    assert!(received < expected.len(), "all {received} ticks arrived");
 }
 
 #[test]
-fn what_was_is_replayed_whole_and_what_comes_then_follows() {
+fn replay_of_history_is_complete_and_continues_live() {
     let (files, expected) = recording();
     let (_hub, address) = hub(&[]);
     replay(&address, &files);
@@ -136,8 +136,8 @@ fn what_was_is_replayed_whole_and_what_comes_then_follows() {
     }
 }
 
-/// What a running `watch` says besides ticks, up to a line that begins like this.
-fn says(running: &mut Running, start: &str) -> Vec<String> {
+/// Reads the messages of a running `watch` up to a line with this start.
+fn read_until(running: &mut Running, start: &str) -> Vec<String> {
     let mut said = Vec::new();
     for line in BufReader::new(running.0.stderr.as_mut().unwrap()).lines() {
         said.push(line.unwrap());
@@ -145,11 +145,11 @@ fn says(running: &mut Running, start: &str) -> Vec<String> {
             return said;
         }
     }
-    panic!("watch ended without saying {start:?}: {said:?}")
+    panic!("watch ended without the message {start:?}: {said:?}")
 }
 
 #[test]
-fn watching_goes_on_over_a_hub_that_is_killed_without_a_gap() {
+fn watch_resumes_without_a_gap_after_a_hub_kill() {
     let data = tempfile::tempdir().unwrap();
     let keep = ["--data-dir", data.path().to_str().unwrap()];
     let (mut killed, address) = hub(&keep);
@@ -179,11 +179,11 @@ fn watching_goes_on_over_a_hub_that_is_killed_without_a_gap() {
     let _hub = hub_at(address.strip_prefix("ws://").unwrap(), &keep);
     while next() {}
     assert!(watching.0.wait().unwrap().success());
-    says(&mut watching, "subscribed: trades 1, quotes 1, resumed without a gap");
+    read_until(&mut watching, "subscribed: trades 1, quotes 1, resumed without a gap");
 }
 
 #[test]
-fn load_finds_the_newest_values_in_order_and_counts_what_was_left_out() {
+fn load_with_latest_finds_no_faults_and_counts_skipped_ticks() {
     let (_hub, address) = hub(&[]);
     let feed = ["feed", "sim", "--symbols", "10", "--rate", "2000", "--duration", "60s"];
     let mut publishing = tickwire(&feed);
@@ -205,7 +205,7 @@ fn load_finds_the_newest_values_in_order_and_counts_what_was_left_out() {
 }
 
 #[test]
-fn a_publisher_without_the_token_is_told_and_one_with_it_is_served() {
+fn publisher_without_the_token_is_rejected_and_with_it_accepted() {
     let (_hub, address) = hub(&["--publish-token", "open-sesame"]);
     let feed = ["feed", "sim", "--ticks", "10", "--rate", "1000", "--hub", &address];
     let refused = tickwire(&feed).output().unwrap();
@@ -217,7 +217,7 @@ fn a_publisher_without_the_token_is_told_and_one_with_it_is_served() {
 }
 
 #[test]
-fn a_healthcheck_tells_a_ready_hub_from_none() {
+fn healthcheck_succeeds_only_for_a_ready_hub() {
     let (running, address) = hub(&[]);
     assert!(tickwire(&["healthcheck", "--hub", &address]).status().unwrap().success());
     drop(running);
@@ -226,7 +226,7 @@ fn a_healthcheck_tells_a_ready_hub_from_none() {
 }
 
 #[test]
-fn wrong_settings_are_named_with_what_is_allowed() {
+fn errors_name_the_setting_and_the_allowed_values() {
     for (arguments, texts) in [
         (&["hub", "--shards", "999"][..], ["shards is 999", "0 to 256"]),
         (&["hub", "--listen", "here"], ["--listen", "127.0.0.1:8080"]),
@@ -245,7 +245,7 @@ fn wrong_settings_are_named_with_what_is_allowed() {
 }
 
 #[test]
-fn an_address_in_use_is_named() {
+fn error_names_the_address_in_use() {
     let (_hub, address) = hub(&[]);
     let address = address.strip_prefix("ws://").unwrap();
     let output = tickwire(&["hub", "--listen", address]).output().unwrap();

@@ -1,4 +1,4 @@
-//! The commands over TLS, as processes.
+//! The commands over TLS.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod kit;
@@ -9,13 +9,13 @@ use std::process::Stdio;
 
 use kit::{Running, tickwire};
 
-/// A file of the hub's tests.
+/// Returns the path of a file of the hub's TLS tests.
 fn file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hub/tests/tls").join(name);
     path.to_str().unwrap().to_owned()
 }
 
-/// Starts a hub with a certificate for `localhost` and returns its address there.
+/// Starts a hub with a certificate for `localhost` and returns its `wss://` address.
 fn hub() -> (Running, String) {
     let mut command = tickwire(&["hub", "--listen", "127.0.0.1:0", "--test-feed", "off"]);
     command.args(["--tls-cert", &file("first.pem"), "--tls-key", &file("first.key")]);
@@ -28,14 +28,14 @@ fn hub() -> (Running, String) {
 }
 
 #[test]
-fn what_is_published_over_tls_is_watched_over_tls() {
+fn feed_and_watch_work_over_tls() {
     let (_hub, address) = hub();
     let trust = ["--hub", &address, "--tls-ca", &file("ca.pem")];
     let mut watch = tickwire(&["watch", "*", "--json", "--count", "100"]);
     watch.args(trust).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut watch = watch.spawn().unwrap();
-    let mut told = BufReader::new(watch.stderr.take().unwrap()).lines();
-    assert!(told.any(|line| line.unwrap().starts_with("subscribed")), "never subscribed");
+    let mut messages = BufReader::new(watch.stderr.take().unwrap()).lines();
+    assert!(messages.any(|line| line.unwrap().starts_with("subscribed")), "never subscribed");
     let feed = tickwire(&["feed", "sim", "--ticks", "200", "--rate", "10000"]).args(trust).output();
     let feed = feed.unwrap();
     assert!(feed.status.success(), "{}", String::from_utf8_lossy(&feed.stderr));
@@ -45,26 +45,28 @@ fn what_is_published_over_tls_is_watched_over_tls() {
 }
 
 #[test]
-fn a_hub_whose_certificate_nobody_vouches_for_is_not_talked_to() {
+fn certificate_of_an_unknown_authority_is_rejected() {
     let (_hub, address) = hub();
     let output = tickwire(&["watch", "AAPL", "--hub", &address]).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
+    let messages = String::from_utf8_lossy(&output.stderr);
     assert!(
-        !output.status.success() && told.contains("UnknownIssuer") && told.contains("--tls-ca"),
-        "{told}"
+        !output.status.success()
+            && messages.contains("UnknownIssuer")
+            && messages.contains("--tls-ca"),
+        "{messages}"
     );
 }
 
 #[test]
-fn what_is_no_file_of_authorities_is_named() {
+fn error_names_an_unusable_file_of_authorities() {
     for (path, reason) in
         [(file("missing.pem"), "No such file"), (file("first.key"), "holds no certificate")]
     {
         for command in [["watch", "AAPL"], ["feed", "sim"]] {
             let output = tickwire(&command).args(["--tls-ca", &path]).output().unwrap();
-            let told = String::from_utf8_lossy(&output.stderr);
+            let messages = String::from_utf8_lossy(&output.stderr);
             assert!(!output.status.success(), "{command:?} {path}");
-            assert!(told.contains(&path) && told.contains(reason), "{told}");
+            assert!(messages.contains(&path) && messages.contains(reason), "{messages}");
         }
     }
 }
@@ -102,7 +104,7 @@ fn load_and_healthcheck_refuse_an_unknown_authority() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_ends_the_hub_with_the_reason() {
+fn unusable_certificate_ends_the_hub_with_the_reason() {
     let cert = file("first.pem");
     for (arguments, code, reason) in [
         (vec!["--tls-cert", &cert], 2, "expected tls_key"),
@@ -110,8 +112,8 @@ fn a_certificate_that_cannot_be_used_ends_the_hub_with_the_reason() {
     ] {
         let mut command = tickwire(&["hub", "--listen", "127.0.0.1:0"]);
         let output = command.args(&arguments).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{told}");
-        assert!(told.contains(reason), "{told}");
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{messages}");
+        assert!(messages.contains(reason), "{messages}");
     }
 }

@@ -1,8 +1,8 @@
-//! Mistakes in the settings of `tickwire hub`, and the commands that describe its flags.
+//! Errors in the settings of `tickwire hub`, and the commands that describe its flags.
 
 use super::{assert_refused, run};
 
-/// Writes a config file and starts a hub with it, which fails with all of `parts`.
+/// Asserts that a hub with this config file fails with a message that contains all `parts`.
 fn assert_file_refused(text: &str, code: i32, parts: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tickwire.toml");
@@ -11,7 +11,7 @@ fn assert_file_refused(text: &str, code: i32, parts: &[&str]) {
 }
 
 #[test]
-fn mistakes_in_the_config_file_name_line_setting_and_what_is_allowed() {
+fn config_file_errors_name_the_line_the_setting_and_the_allowed_values() {
     for (text, parts) in [
         ("sesions_max = 3", ["line 1: unknown setting sesions_max", "did you mean sessions_max?"]),
         (
@@ -27,7 +27,7 @@ fn mistakes_in_the_config_file_name_line_setting_and_what_is_allowed() {
 }
 
 #[test]
-fn flag_out_of_range_is_named_with_what_is_allowed() {
+fn flag_out_of_range_is_named_with_the_allowed_range() {
     let parts = ["--log-size is 1KiB: expected 1MiB to 1TiB"];
     assert_refused("hub", &["--log-size", "1KiB"], 2, &parts);
     assert_refused("hub", &["--log-size", "1024"], 2, &["--log-size", "such as 64KiB, 512MiB"]);

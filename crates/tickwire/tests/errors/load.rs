@@ -1,4 +1,4 @@
-//! What `tickwire load` says when it is used wrongly, and its exit codes.
+//! Error messages and exit codes of `tickwire load`.
 
 use std::process::Output;
 
@@ -10,14 +10,14 @@ fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
     crate::assert_refused("load", arguments, code, parts);
 }
 
-/// An address where nobody listens.
-fn nowhere() -> String {
+/// Returns the address of a port without a listener.
+fn unused_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("ws://{}", listener.local_addr().unwrap())
 }
 
 #[test]
-fn usage_errors_name_the_flag_the_value_and_what_is_allowed() {
+fn usage_errors_name_the_flag_the_value_and_the_allowed_values() {
     refused(&["--connections", "0"], 2, &["--connections", "'0'", "1.."]);
     refused(&["--per-connection", "0"], 2, &["--per-connection", "'0'", "1.."]);
     refused(&["--threads", "65"], 2, &["--threads", "'65'", "1..=64"]);
@@ -31,7 +31,7 @@ fn usage_errors_name_the_flag_the_value_and_what_is_allowed() {
 }
 
 #[test]
-fn flags_that_do_not_fit_together_are_usage_errors() {
+fn conflicting_flags_are_usage_errors() {
     refused(&["--prefix", "SYM"], 2, &["--universe"]);
     refused(&["--universe", "5"], 2, &["--prefix"]);
     refused(&["--max-rate", "0.5"], 2, &["--max-rate 0.5", "only with --latest"]);
@@ -49,23 +49,23 @@ fn flags_that_do_not_fit_together_are_usage_errors() {
 }
 
 #[test]
-fn more_connections_than_open_files_name_both_numbers() {
+fn error_for_too_many_connections_names_the_limit_of_open_files() {
     let most = u32::MAX.to_string();
     let parts = ["--connections", &most, "open files", "hard limit", "at most"];
     refused(&["--connections", &most], 1, &parts);
 }
 
 #[test]
-fn hub_that_does_not_listen_is_a_failure() {
-    let hub = nowhere();
+fn unreachable_hub_is_an_error() {
+    let hub = unused_address();
     refused(&["--hub", &hub], 1, &["cannot reach the hub", "tickwire demo"]);
     let arguments = ["--hub", &hub, "--symbols", "A", "--connections", "3", "--ramp", "0s"];
     refused(&arguments, 1, &["none of 3 connections opened", "connection refused"]);
 }
 
 #[test]
-fn report_that_cannot_be_written_fails_before_the_run() {
-    let hub = nowhere();
+fn unwritable_report_file_fails_before_the_run() {
+    let hub = unused_address();
     for flag in ["--json", "--plot"] {
         let arguments = ["--hub", &hub, flag, "/no/such/folder/report"];
         refused(&arguments, 1, &[flag, "/no/such/folder/report", "cannot create"]);

@@ -1,4 +1,4 @@
-//! Messages and exit codes of commands that are used wrongly.
+//! Messages and exit codes of commands that are used incorrectly.
 #![expect(clippy::unwrap_used, reason = "part of tests")]
 
 use std::process::{Command, Output};
@@ -17,7 +17,7 @@ fn run(command: &str, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Ends with this exit code and nothing on standard output, and says all of `parts`.
+/// Asserts the exit code, an empty standard output, and a standard error that contains all `parts`.
 fn assert_refused(command: &str, arguments: &[&str], code: i32, parts: &[&str]) {
     let output = run(command, arguments);
     let text = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! What `tickwire watch` says when it is used wrongly, and its exit codes.
+//! Error messages and exit codes of `tickwire watch`.
 
 use std::process::Output;
 
@@ -11,7 +11,7 @@ fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
 }
 
 #[test]
-fn usage_errors_name_the_flag_the_value_and_what_is_allowed() {
+fn usage_errors_name_the_flag_the_value_and_the_allowed_values() {
     refused(&[], 2, &["<SYMBOL>"]);
     refused(&["aapl"], 2, &["'aapl'", "did you mean AAPL?"]);
     refused(&["A B"], 2, &["<SYMBOL>", "A B", "A-Z 0-9"]);
@@ -23,7 +23,7 @@ fn usage_errors_name_the_flag_the_value_and_what_is_allowed() {
 }
 
 #[test]
-fn rate_must_be_allowed_and_needs_latest() {
+fn max_rate_must_be_in_range_and_needs_latest() {
     let alone = ["--max-rate 4", "only with --latest"];
     refused(&["A", "--max-rate", "4"], 2, &alone);
     for rate in ["0", "-4", "1000.5", "NaN"] {
@@ -33,7 +33,7 @@ fn rate_must_be_allowed_and_needs_latest() {
 }
 
 #[test]
-fn replay_must_be_allowed_and_needs_every_tick() {
+fn replay_flags_must_be_valid_and_exclude_latest() {
     let allowed = ["2026-01-02T14:30:00Z", "-5m", "h, m, s, ms"];
     for from in ["5m", "yesterday", "-5", "2026-01-02"] {
         refused(&["A", "--from", from], 2, &[&["--from", from][..], &allowed].concat());
@@ -47,7 +47,7 @@ fn replay_must_be_allowed_and_needs_every_tick() {
 }
 
 #[test]
-fn refused_hub_address_says_what_is_wrong_and_what_is_allowed() {
+fn invalid_hub_address_is_an_error_with_problem_and_format() {
     let allowed = "expected http://, https://, ws:// or wss:// and HOST[:PORT][/PREFIX]";
     for (hub, problem) in [
         ("127.0.0.1:8080", "the scheme is missing"),
@@ -60,7 +60,7 @@ fn refused_hub_address_says_what_is_wrong_and_what_is_allowed() {
 }
 
 #[test]
-fn hub_that_does_not_listen_is_a_failure_that_says_what_to_do() {
+fn unreachable_hub_is_an_error_with_a_hint() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);

@@ -1,8 +1,8 @@
-//! The commands as processes.
+//! Runs the `tickwire` commands as processes.
 
 use std::process::{Child, Command, Stdio};
 
-/// A running command; ended when dropped, so that a failing test leaves nothing behind.
+/// A running command; killed when dropped, so that a failing test leaves no process.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
@@ -12,7 +12,7 @@ impl Drop for Running {
     }
 }
 
-/// A command that knows nothing of the settings of whoever runs the tests.
+/// Returns a command without the `TICKWIRE_` variables of the environment that runs the tests.
 pub(crate) fn tickwire(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
     command.args(arguments).stdin(Stdio::null());

@@ -16,14 +16,15 @@ use tickwire_protocol::{Seq, Tick};
 
 use crate::kit::{Running, tickwire};
 
-/// How long anything may take before a test fails. Far more than needed: the machine may be busy.
+/// Longest wait before a test fails. Far more than needed, since the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-const GLANCE: Duration = Duration::from_millis(20);
+/// Interval between polls of a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What the relays log in with.
+/// Secret of the key that the relays present.
 pub(crate) const SECRET: &str = "sixteen-and-more-characters";
 
-/// Two hubs, and what runs beside them.
+/// Two hubs with the folder of their files.
 pub(crate) struct Chain {
     folder: TempDir,
     pub(crate) upstream: Hub,
@@ -34,7 +35,7 @@ pub(crate) struct Chain {
 pub(crate) struct Hub {
     arguments: Vec<String>,
     log: PathBuf,
-    /// Host and port.
+    /// Host and port; the port is free at the first start and kept from then on.
     pub(crate) address: String,
     process: Option<Running>,
 }
@@ -47,12 +48,12 @@ impl Hub {
             address: "127.0.0.1:0".to_owned(),
             process: None,
         };
-        hub.start_again();
+        hub.restart();
         hub
     }
 
-    /// Starts it where it was.
-    pub(crate) fn start_again(&mut self) {
+    /// Starts the hub process, at the same address as before.
+    pub(crate) fn restart(&mut self) {
         let mut command = tickwire(&["hub", "--listen", &self.address]);
         command.args(&self.arguments).stdout(Stdio::piped()).stderr(log(&self.log));
         let mut process = command.spawn().unwrap();
@@ -63,12 +64,12 @@ impl Hub {
         self.process = Some(Running(process));
     }
 
-    /// As `kill -9` does it.
+    /// Kills the hub process with SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.process = None;
     }
 
-    /// What `/api/status` says of its one feed.
+    /// Returns the state of the hub's only feed from `/api/status`.
     fn feed(&self) -> Value {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         let request = format!(
@@ -83,26 +84,27 @@ impl Hub {
         status["feeds"][0].clone()
     }
 
-    /// Waits until its feed fits; returns it.
-    fn await_feed<F>(&self, fits: impl Fn(&Value) -> Option<F>) -> F {
+    /// Polls the state of the feed until `find` returns a value, and returns that value.
+    fn await_feed<F>(&self, find: impl Fn(&Value) -> Option<F>) -> F {
         let mut last = Value::Null;
-        for _ in 0..PATIENCE.as_millis() / GLANCE.as_millis() {
+        for _ in 0..PATIENCE.as_millis() / POLL_INTERVAL.as_millis() {
             last = self.feed();
-            if let Some(found) = fits(&last) {
+            if let Some(found) = find(&last) {
                 return found;
             }
-            thread::sleep(GLANCE);
+            thread::sleep(POLL_INTERVAL);
         }
         panic!("{last:#}; {}", std::fs::read_to_string(&self.log).unwrap())
     }
 
-    /// Waits until a relay reports itself like this; returns what it reports.
-    pub(crate) fn await_source(&self, fits: impl Fn(&Value) -> bool) -> Value {
-        self.await_feed(|feed| feed["sources"].as_array()?.iter().find(|one| fits(one)).cloned())
+    /// Waits until a source of the feed matches, and returns that source.
+    pub(crate) fn await_source(&self, matches: impl Fn(&Value) -> bool) -> Value {
+        self.await_feed(|feed| feed["sources"].as_array()?.iter().find(|one| matches(one)).cloned())
     }
 
-    pub(crate) fn await_state(&self, fits: impl Fn(&str) -> bool) {
-        self.await_feed(|feed| feed["state"].as_str().filter(|state| fits(state)).map(drop));
+    /// Waits until the state of the feed matches.
+    pub(crate) fn await_state(&self, matches: impl Fn(&str) -> bool) {
+        self.await_feed(|feed| feed["state"].as_str().filter(|state| matches(state)).map(drop));
     }
 }
 
@@ -110,7 +112,7 @@ fn log(path: &Path) -> File {
     File::options().create(true).append(true).open(path).unwrap()
 }
 
-/// Whether a relay is live, and has connected so often.
+/// Matches a source that is live and has connected `connects` times.
 pub(crate) fn live(connects: u64) -> impl Fn(&Value) -> bool {
     move |source| source["state"] == "live" && source["connects"] == connects
 }
@@ -143,7 +145,7 @@ impl Chain {
         Running(command.spawn().unwrap())
     }
 
-    /// Publishes a file to the first hub, as fast as it can be taken.
+    /// Publishes a file to the upstream hub at full speed.
     pub(crate) fn play(&self, file: &Path) {
         let hub = format!("ws://{}", self.upstream.address);
         let mut command = tickwire(&["feed", "replay"]);
@@ -151,12 +153,12 @@ impl Chain {
         succeed(command);
     }
 
-    /// What a subscriber of everything behind the chain gets.
+    /// Subscribes to everything at the downstream hub.
     pub(crate) fn subscribe(&self) -> Subscriber {
         Subscriber::new(&self.downstream.address, "*")
     }
 
-    /// The ticks of a recorded day in two files, and all of them.
+    /// Splits a recorded day in two halves. Returns the files and their ticks.
     pub(crate) fn day(&self) -> ([PathBuf; 2], [Vec<Tick>; 2]) {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/data");
         let mut command = tickwire(&["feed", "replay", "--to"]);
@@ -176,7 +178,7 @@ impl Chain {
         (files, [read(first), read(second)])
     }
 
-    /// What the relays have said.
+    /// Returns the log of all relays.
     pub(crate) fn relay_log(&self) -> String {
         std::fs::read_to_string(self.path("relay.log")).unwrap()
     }
@@ -192,35 +194,35 @@ pub(crate) fn succeed(mut command: Command) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A subscriber that resumes by itself.
-pub(crate) struct Subscriber(mpsc::Receiver<Heard>);
+/// A subscriber that reconnects and resumes automatically.
+pub(crate) struct Subscriber(mpsc::Receiver<Received>);
 
-enum Heard {
+enum Received {
     Subscribed,
     Tick(Tick),
 }
 
 impl Subscriber {
-    /// Subscribes to trades and quotes, and waits until that is confirmed.
+    /// Subscribes to trades, quotes and cancels, and waits for the confirmation.
     pub(crate) fn new(hub: &str, name: &'static str) -> Self {
-        let (tell, heard) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let hub = format!("ws://{hub}");
         let listen = async move {
             let mut client = Client::builder(&hub).connect().await.unwrap();
             let channels = [Channel::Trades, Channel::Quotes, Channel::CancelErrors];
             client.subscribe(names(&channels, [name]).unwrap()).await.unwrap();
             loop {
-                let news = match client.next().await.expect("a client comes back for ever") {
-                    Event::Tick { tick, .. } => Heard::Tick(Tick { seq: Seq(0), ..tick }),
-                    Event::Subscribed { id: Some(_), .. } => Heard::Subscribed,
+                let received = match client.next().await.expect("a client reconnects forever") {
+                    Event::Tick { tick, .. } => Received::Tick(Tick { seq: Seq(0), ..tick }),
+                    Event::Subscribed { id: Some(_), .. } => Received::Subscribed,
                     event
                     @ (Event::Gap { .. } | Event::OutOfOrder { .. } | Event::Error { .. }) => {
                         panic!("{event:?}")
                     }
                     _ => continue,
                 };
-                // The test may have ended.
-                if tell.send(news).is_err() {
+                // The test has ended.
+                if sender.send(received).is_err() {
                     return;
                 }
             }
@@ -230,17 +232,17 @@ impl Subscriber {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(listen);
         });
-        assert!(matches!(heard.recv_timeout(PATIENCE), Ok(Heard::Subscribed)));
-        Self(heard)
+        assert!(matches!(receiver.recv_timeout(PATIENCE), Ok(Received::Subscribed)));
+        Self(receiver)
     }
 
-    /// Asserts that these ticks come next, and nothing else.
+    /// Asserts that the next ticks are exactly these.
     pub(crate) fn assert_next(&self, ticks: &[Tick]) {
         for (number, expected) in ticks.iter().enumerate() {
             let tick = loop {
                 match self.0.recv_timeout(PATIENCE) {
-                    Ok(Heard::Tick(tick)) => break tick,
-                    Ok(Heard::Subscribed) => {}
+                    Ok(Received::Tick(tick)) => break tick,
+                    Ok(Received::Subscribed) => {}
                     Err(error) => panic!("{error}: only {number} of {} ticks", ticks.len()),
                 }
             };

@@ -1,5 +1,5 @@
-//! Hub, relay, hub as processes: what is published at one end arrives at the other, whichever of them
-//! is killed.
+//! Hub, relay and hub as processes: ticks published at one end arrive at the other, whichever
+//! process is killed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod chain;
@@ -31,7 +31,7 @@ fn recorded_day_arrives_complete_and_in_order() {
 }
 
 #[test]
-fn killed_upstream_is_reported_and_found_again() {
+fn upstream_kill_is_reported_and_the_relay_reconnects() {
     let mut chain = Chain::new(&[]);
     let ([first, second], ticks) = chain.day();
     let _relay = chain.relay(&ALL);
@@ -43,7 +43,7 @@ fn killed_upstream_is_reported_and_found_again() {
     let down = chain.downstream.await_source(|source| source["state"] == "down");
     assert!(down["detail"].as_str().unwrap().contains("next try in"), "{down}");
     chain.downstream.await_state(|state| state == "down");
-    chain.upstream.start_again();
+    chain.upstream.restart();
     chain.downstream.await_source(live(2));
     chain.downstream.await_state(|state| state != "down");
     chain.play(&second);
@@ -51,7 +51,7 @@ fn killed_upstream_is_reported_and_found_again() {
 }
 
 #[test]
-fn killed_relay_goes_on_where_the_market_is() {
+fn restarted_relay_continues_with_the_current_ticks() {
     let chain = Chain::new(&[]);
     let ([first, second], ticks) = chain.day();
     let arguments = [&ALL[..], &["--publisher", "relay"]].concat();
@@ -68,7 +68,7 @@ fn killed_relay_goes_on_where_the_market_is() {
 }
 
 #[test]
-fn what_comes_while_the_hub_is_down_is_published_once_it_is_back() {
+fn ticks_during_a_hub_outage_are_published_after_its_restart() {
     let mut chain = Chain::new(&[]);
     let ([first, second], ticks) = chain.day();
     let _relay = chain.relay(&ALL);
@@ -78,12 +78,12 @@ fn what_comes_while_the_hub_is_down_is_published_once_it_is_back() {
     subscriber.assert_next(&ticks[0]);
     chain.downstream.kill();
     chain.play(&second);
-    chain.downstream.start_again();
+    chain.downstream.restart();
     subscriber.assert_next(&ticks[1]);
 }
 
 #[test]
-fn relay_on_demand_holds_what_is_asked_for_as_long_as_it_is() {
+fn relay_on_demand_subscribes_only_while_there_are_subscribers() {
     let chain = Chain::new(&[]);
     let (files, ticks) = chain.day();
     let _relay = chain.relay(&["--on-demand", "--linger", "0s"]);
@@ -94,19 +94,19 @@ fn relay_on_demand_holds_what_is_asked_for_as_long_as_it_is() {
     for file in &files {
         chain.play(file);
     }
-    let wanted: Vec<_> =
+    let expected: Vec<_> =
         ticks.concat().into_iter().filter(|tick| tick.symbol.as_str() == "XXX").collect();
-    assert!(wanted.len() > 2_000 && wanted.len() < ticks.concat().len());
-    subscriber.assert_next(&wanted);
+    assert!(expected.len() > 2_000 && expected.len() < ticks.concat().len());
+    subscriber.assert_next(&expected);
     drop(subscriber);
-    // The subscriber notices with its next tick that nobody listens.
+    // The subscriber's thread ends when it cannot hand over its next tick.
     chain.play(&files[1]);
     chain.play(&files[0]);
     chain.downstream.await_source(|source| source["detail"] == "no names are wanted");
 }
 
 #[test]
-fn second_relay_of_a_key_is_told_who_is_there_and_takes_over_when_it_goes() {
+fn second_relay_with_the_same_key_waits_and_takes_over_when_the_first_ends() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys.toml");
     let keys = keys.to_str().unwrap();
@@ -130,23 +130,23 @@ fn second_relay_of_a_key_is_told_who_is_there_and_takes_over_when_it_goes() {
 }
 
 #[test]
-fn wrong_key_is_said_and_not_tried_again_soon() {
+fn wrong_key_is_reported_and_not_retried_soon() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys.toml");
     let keys = keys.to_str().unwrap();
-    succeed(tickwire(&["keys", "add", "somebody", "--file", keys, "--id", "OTHER"]));
+    succeed(tickwire(&["keys", "add", "other", "--file", keys, "--id", "OTHER"]));
     let chain = Chain::new(&["--keys", keys]);
     let _relay = chain.relay(&ALL);
     let refused = chain.downstream.await_source(|source| source["errors"] == 1);
     let detail = refused["detail"].as_str().unwrap();
-    let said = "the upstream does not accept the key (402 auth failed)";
-    assert!(detail.starts_with(said), "{detail}");
+    let message = "the upstream does not accept the key (402 auth failed)";
+    assert!(detail.starts_with(message), "{detail}");
     let seconds: u64 = detail.rsplit(' ').nth(1).unwrap().parse().unwrap();
     assert!((30..=60).contains(&seconds), "{detail}");
 }
 
 #[test]
-fn upstream_with_tls_is_trusted_by_its_authority() {
+fn relay_trusts_an_upstream_with_a_certificate_of_the_given_authority() {
     let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hub/tests/tls");
     let file = |name: &str| certificates.join(name).to_str().unwrap().to_owned();
     let (certificate, key, authority) = (file("first.pem"), file("first.key"), file("ca.pem"));
@@ -165,10 +165,10 @@ fn upstream_with_tls_is_trusted_by_its_authority() {
 }
 
 #[test]
-fn relay_onto_its_own_upstream_ends_at_once() {
+fn relay_to_its_own_upstream_exits_at_once() {
     let chain = Chain::new(&[]);
     let address = &chain.downstream.address;
-    // By another name of the same hub: what tells is the hub, not its address.
+    // Another name of the same hub: the relay must compare the hubs, not their addresses.
     let url = format!("ws://localhost:{}/v2/sip", address.rsplit(':').next().unwrap());
     for what in [&ALL[..], &["--on-demand"]] {
         let mut relay = chain.relay_from(&url, what);

@@ -1,4 +1,4 @@
-//! A hub as a process with a folder.
+//! A hub process with a data folder.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,10 +7,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// How long anything may take before a test fails. Far more than needed: the machine may be busy.
+/// Longest wait before a test fails. Far more than needed, since the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running hub; ended when dropped, so that a failing test leaves nothing behind.
+/// A running hub; killed when dropped, so that a failing test leaves no process.
 pub(crate) struct Hub {
     process: Child,
     pub(crate) address: String,
@@ -23,7 +23,7 @@ impl Hub {
         Self::spawn(command.args(flags(folder)).args(arguments))
     }
 
-    /// The same, where no file can have more than 32 KiB.
+    /// Like [`Hub::start`], but limits the size of files to 32 KiB, as a full disk would.
     pub(crate) fn start_limited(folder: &Path) -> Self {
         let mut command = command("sh");
         let limited = r#"trap "" XFSZ; ulimit -f 64; exec "$@""#;
@@ -39,7 +39,7 @@ impl Hub {
         Self { process, address }
     }
 
-    /// How a hub ends that cannot start: exit code and message.
+    /// Starts a hub that fails to start. Returns its exit code and message.
     pub(crate) fn refused(folder: &Path) -> (Option<i32>, String) {
         let mut command = command(env!("CARGO_BIN_EXE_tickwire"));
         let output = command.args(flags(folder)).stderr(Stdio::piped()).output().unwrap();
@@ -50,13 +50,13 @@ impl Hub {
         self.process.id()
     }
 
-    /// Kills it, so that it can do nothing more.
+    /// Kills the hub with SIGKILL.
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// Asks it to end in order, and waits.
+    /// Sends SIGTERM and waits for the hub to exit.
     pub(crate) fn stop(mut self) -> ExitStatus {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -66,7 +66,7 @@ impl Hub {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        panic!("the hub goes on");
+        panic!("the hub did not exit");
     }
 
     pub(crate) fn metric(&self, name: &str) -> u64 {
@@ -88,10 +88,12 @@ impl Drop for Hub {
     }
 }
 
-/// Without ticks of the hub's own: positions are counted.
+/// Returns the arguments of the hub. Bars and the test feed are off, since the tests count
+/// positions and ticks of the hub itself would shift them.
 fn flags(folder: &Path) -> impl Iterator<Item = &str> {
-    let own = "hub --listen 127.0.0.1:0 --drain-duration 0s --bars off --test-feed off --data-dir";
-    own.split(' ').chain([folder.to_str().unwrap()])
+    let flags =
+        "hub --listen 127.0.0.1:0 --drain-duration 0s --bars off --test-feed off --data-dir";
+    flags.split(' ').chain([folder.to_str().unwrap()])
 }
 
 fn command(program: &str) -> Command {

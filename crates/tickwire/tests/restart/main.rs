@@ -1,4 +1,4 @@
-//! Hubs with a log on disk, as processes that are killed, stopped and run out of disk.
+//! Hub processes with a log on disk that are killed, stopped, or run out of disk space.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[cfg(test)]
@@ -13,22 +13,22 @@ use rand::RngExt as _;
 use socket::{Publisher, Session, symbol};
 use tickwire_testkit::seeds;
 
-/// The market as it must be once a number of messages were taken: the last trade of each symbol, with
-/// how many there were.
-fn agrees(hub: &Hub, messages: u64) {
+/// Asserts that the hub has the last trade of each symbol, with the right sequence number, after it
+/// has accepted this number of messages.
+fn assert_last_trades(hub: &Hub, messages: u64) {
     let mut session = Session::open(hub);
     let snapshot = session.snapshot();
     let ticks = messages * socket::TICKS_PER_MESSAGE;
     for remainder in 0..socket::SYMBOLS.min(ticks) {
         let count = (ticks - remainder).div_ceil(socket::SYMBOLS);
         let last = snapshot.iter().find(|tick| tick["S"] == symbol(remainder)).unwrap();
-        assert_eq!(last["seq"], count, "as many as were published: {last}");
+        assert_eq!(last["seq"], count, "number of published trades: {last}");
         assert_eq!(last["i"], (count - 1) * socket::SYMBOLS + remainder, "the last: {last}");
     }
 }
 
 #[test]
-fn a_hub_killed_many_times_under_load_loses_nothing_and_repeats_nothing() {
+fn hub_killed_many_times_under_load_neither_loses_nor_repeats_ticks() {
     let mut random = seeds!().rng();
     let folder = tempfile::tempdir().unwrap();
     let (mut acked, mut sent) = (0, 0);
@@ -58,12 +58,12 @@ fn a_hub_killed_many_times_under_load_loses_nothing_and_repeats_nothing() {
     let mut publisher = Publisher::open(&hub, "market");
     (publisher.last + 1..=sent).for_each(|number| publisher.send(number));
     publisher.settle(sent);
-    agrees(&hub, sent);
+    assert_last_trades(&hub, sent);
     assert_eq!(hub.metric("tickwire_log_problems"), 0);
 }
 
 #[test]
-fn a_hub_that_was_stopped_goes_on_and_one_after_a_failure_of_the_machine_does_not() {
+fn epoch_survives_a_clean_stop_and_a_kill_but_not_a_machine_crash() {
     let folder = tempfile::tempdir().unwrap();
     let hub = Hub::start(folder.path(), &["--fsync", "ack"]);
     let epoch = Session::open(&hub).epoch;
@@ -72,7 +72,7 @@ fn a_hub_that_was_stopped_goes_on_and_one_after_a_failure_of_the_machine_does_no
     publisher.settle(10);
     assert!(hub.stop().success());
 
-    // Stopped in order, the log is whole whatever happened to the machine since.
+    // After a clean stop the log is complete, whatever has happened to the machine since.
     let file = folder.path().join("epoch");
     let as_of_another_boot = |text: String| {
         let other = |line: &str| match line.starts_with("boot ") {
@@ -86,7 +86,7 @@ fn a_hub_that_was_stopped_goes_on_and_one_after_a_failure_of_the_machine_does_no
     fs::write(&file, text).unwrap();
     let hub = Hub::start(folder.path(), &[]);
     assert_eq!(Session::open(&hub).epoch, epoch);
-    agrees(&hub, 10);
+    assert_last_trades(&hub, 10);
     hub.kill();
 
     let text = as_of_another_boot(fs::read_to_string(&file).unwrap());
@@ -94,9 +94,9 @@ fn a_hub_that_was_stopped_goes_on_and_one_after_a_failure_of_the_machine_does_no
     fs::write(&file, text).unwrap();
     let hub = Hub::start(folder.path(), &[]);
     let session = Session::open(&hub);
-    assert_ne!(session.epoch, epoch, "something that was issued may be missing");
+    assert_ne!(session.epoch, epoch, "delivered ticks may be missing from the log");
     let mut publisher = Publisher::open(&hub, "market");
-    assert_eq!(publisher.last, 10, "publishers go on");
+    assert_eq!(publisher.last, 10, "publishers resume");
     publisher.send(11);
     publisher.settle(11);
     let mut session = Session::open(&hub);
@@ -104,7 +104,7 @@ fn a_hub_that_was_stopped_goes_on_and_one_after_a_failure_of_the_machine_does_no
 }
 
 #[test]
-fn a_second_hub_on_the_same_folder_says_who_uses_it() {
+fn second_hub_on_a_data_folder_names_the_process_that_uses_it() {
     let folder = tempfile::tempdir().unwrap();
     let hub = Hub::start(folder.path(), &[]);
     let (code, message) = Hub::refused(folder.path());
@@ -118,7 +118,7 @@ fn a_second_hub_on_the_same_folder_says_who_uses_it() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_one_is_refused_with_a_reason() {
+fn unusable_data_folder_is_rejected_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
@@ -131,7 +131,7 @@ fn a_folder_that_cannot_be_one_is_refused_with_a_reason() {
 }
 
 #[test]
-fn a_full_disk_stops_the_log_but_not_the_market_and_the_next_start_begins_a_new_epoch() {
+fn full_disk_stops_the_log_but_not_delivery_and_the_next_start_has_a_new_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let hub = Hub::start_limited(folder.path());
     let mut session = Session::open(&hub);
@@ -142,14 +142,14 @@ fn a_full_disk_stops_the_log_but_not_the_market_and_the_next_start_begins_a_new_
         number += 1;
         publisher.send(number);
         publisher.settle(number);
-        assert!(number < 10_000, "the disk is never full");
+        assert!(number < 10_000, "the disk did not fill up");
     }
     assert_eq!(hub.metric("tickwire_log_failed"), 1);
     publisher.send(number + 1);
     publisher.settle(number + 1);
     let all = socket::all_of(number + 1);
     assert_eq!(session.take(all.len() as u64), all);
-    assert!(!folder.path().join("epoch").exists(), "marked as not to be continued");
+    assert!(!folder.path().join("epoch").exists(), "the log must not be resumed");
     let epoch = session.epoch.clone();
     assert!(hub.stop().success());
 
@@ -157,6 +157,6 @@ fn a_full_disk_stops_the_log_but_not_the_market_and_the_next_start_begins_a_new_
     assert_ne!(Session::open(&hub).epoch, epoch);
     assert_eq!(hub.metric("tickwire_log_failed"), 0);
     let publisher = Publisher::open(&hub, "market");
-    assert!(publisher.last < number, "what was not durable is published again");
+    assert!(publisher.last < number, "messages that are not durable are published again");
     assert!(publisher.last > number / 2, "{} of {number}", publisher.last);
 }

@@ -1,4 +1,4 @@
-//! A publisher and a subscriber that speak JSON over WebSockets, and know what they have sent.
+//! A minimal publisher and subscriber with JSON over WebSockets.
 
 use std::net::TcpStream;
 
@@ -10,12 +10,12 @@ use crate::hub::{Hub, PATIENCE};
 pub(crate) const TICKS_PER_MESSAGE: u64 = 20;
 pub(crate) const SYMBOLS: u64 = 7;
 
-/// The symbol of the trades whose number leaves this remainder.
+/// Returns the symbol of the trades with `id % SYMBOLS == remainder`.
 pub(crate) fn symbol(remainder: u64) -> String {
     format!("S{remainder}")
 }
 
-/// A WebSocket whose messages are arrays.
+/// A WebSocket whose messages are JSON arrays.
 struct Socket(WebSocket<TcpStream>);
 
 impl Socket {
@@ -30,7 +30,7 @@ impl Socket {
         self.0.send(Message::text(value.to_string())).unwrap();
     }
 
-    /// The elements of the next message; None once the connection has ended.
+    /// Returns the elements of the next message, or `None` once the connection has ended.
     fn receive(&mut self) -> Option<Vec<Value>> {
         loop {
             match self.0.read() {
@@ -40,7 +40,7 @@ impl Socket {
                 Err(tungstenite::Error::Io(error))
                     if error.kind() == std::io::ErrorKind::WouldBlock =>
                 {
-                    panic!("waited too long");
+                    panic!("no message within the time limit");
                 }
                 Err(_) => return None,
             }
@@ -48,13 +48,13 @@ impl Socket {
     }
 }
 
-/// An acknowledged publisher. Message `n` holds the trades from `(n - 1) * 20` on.
+/// A publisher with acknowledgements. Message `n` holds 20 trades, with ids from `(n - 1) * 20`.
 pub(crate) struct Publisher {
     socket: Socket,
-    /// Number of the last message the hub has.
+    /// Number of the last message that the hub had accepted when the publisher connected.
     pub(crate) last: u64,
     acked: u64,
-    /// Whether the hub logs what it takes.
+    /// Whether the hub has written all acknowledged messages to its log.
     pub(crate) durable: bool,
 }
 
@@ -86,12 +86,13 @@ impl Publisher {
         }
     }
 
-    /// The number of the last message that was acknowledged before the hub died.
+    /// Reads until the connection ends. Returns the number of the last acknowledged message.
     pub(crate) fn acked_until_gone(mut self) -> u64 {
         while self.acknowledgement() {}
         self.acked
     }
 
+    /// Reads one message of acknowledgements. Returns false once the connection has ended.
     fn acknowledgement(&mut self) -> bool {
         let Some(elements) = self.socket.receive() else { return false };
         for ack in elements {
@@ -122,6 +123,7 @@ impl Session {
         self.ask(&json!({"action": "subscribe", "trades": ["*"]}));
     }
 
+    /// Sends a command and returns its acknowledgement.
     fn ask(&mut self, command: &Value) -> Value {
         self.socket.send(command);
         loop {
@@ -136,7 +138,7 @@ impl Session {
         }
     }
 
-    /// The last trades of all symbols.
+    /// Returns the last trade of each symbol.
     pub(crate) fn snapshot(&mut self) -> Vec<Value> {
         let names: Vec<_> = (0..SYMBOLS).map(symbol).collect();
         self.ask(&json!({"action": "subscribe", "trades": names}));
@@ -152,7 +154,7 @@ impl Session {
         }
     }
 
-    /// Symbols and numbers of so many trades, in the order in which they come.
+    /// Receives `count` trades. Returns their symbols and sequence numbers in order of arrival.
     pub(crate) fn take(&mut self, count: u64) -> Vec<(String, u64)> {
         let mut taken = Vec::new();
         while (taken.len() as u64) < count {
@@ -166,7 +168,8 @@ impl Session {
     }
 }
 
-/// What [`Session::take`] must give from the beginning of an epoch.
+/// Returns the expected result of [`Session::take`] from the start of an epoch, after this number
+/// of messages.
 pub(crate) fn all_of(messages: u64) -> Vec<(String, u64)> {
     let ids = 0..messages * TICKS_PER_MESSAGE;
     ids.map(|id| (symbol(id % SYMBOLS), id / SYMBOLS + 1)).collect()
