@@ -33,7 +33,7 @@ pub(crate) use subscribe::SubscriberContext;
 pub(crate) use telemetry::Telemetry;
 use tls::Tls;
 
-/// What the handlers of requests use, by part. A handler takes the parts it needs.
+/// The state of the front, by part. Handlers of requests take the parts that they use.
 #[derive(Debug, Clone)]
 pub(crate) struct FrontState {
     pub(crate) gate: Arc<Gate>,
@@ -64,7 +64,7 @@ parts! {
     telemetry: Telemetry,
 }
 
-/// Serves connections until the hub closes.
+/// Accepts and serves connections until the hub closes.
 pub(crate) async fn serve(
     listener: TcpListener,
     front: FrontState,
@@ -101,7 +101,7 @@ fn routes(front: FrontState) -> Router {
         .with_state(front)
 }
 
-/// HEAD would else count as GET, and open a session.
+/// Refuses HEAD, which axum would otherwise handle as GET, so that it would open a session.
 async fn only_get() -> StatusCode {
     StatusCode::METHOD_NOT_ALLOWED
 }

@@ -1,4 +1,4 @@
-//! Starting and stopping the hub.
+//! Starts and stops the hub.
 
 mod periodic;
 mod recovered;
@@ -27,10 +27,10 @@ use crate::ingest::{router, test_feed};
 use crate::serving::history_reader::{self, HistoryReaderHandle};
 use crate::serving::session_protocol::SessionProtocol;
 use crate::serving::shard_loop;
-use periodic::{sample_rates, tell_time, watch_feeds};
-use recovered::{Past, Recovered};
+use periodic::{sample_rates, send_clock, watch_feeds};
+use recovered::{Recovered, RecoveredHistory};
 use state::{HubState, StateParts};
-use timelines::Running;
+use timelines::ServingThreads;
 
 /// Why the hub cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -38,65 +38,66 @@ pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The address cannot be listened on.
+    /// The hub cannot listen on its address.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
     /// The keys file cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// The folder of the log on disk cannot be used.
+    /// The data folder, which holds the log on disk, cannot be used.
     #[error("cannot use the data folder {folder}")]
     Data {
-        /// The folder.
+        /// Path of the folder.
         folder: String,
-        /// Why.
+        /// Cause.
         source: OpenError,
     },
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The system refuses threads or event queues.
+    /// The system refuses to create threads or event queues.
     #[error("cannot start")]
     System(#[from] io::Error),
 }
 
-/// A running hub.
+/// A running hub. It runs until [`Hub::shutdown`].
 #[derive(Debug)]
 pub struct Hub {
     address: SocketAddr,
     state: HubState,
     router: JoinHandle<()>,
-    /// The thread behind the history.
-    archive: Option<JoinHandle<()>>,
-    running: Running,
+    /// The thread that reads the log on disk, if there is one.
+    history_reader: Option<JoinHandle<()>>,
+    threads: ServingThreads,
 }
 
 impl Hub {
-    /// Starts a hub. Needs a tokio runtime for its HTTP front; router and shards are threads of
-    /// their own.
+    /// Starts a hub. The HTTP front runs on the current tokio runtime; the router and the shards run on
+    /// threads of the hub.
     ///
     /// # Errors
-    /// If a setting is wrong, or the address cannot be listened on.
+    /// If a setting is wrong, or the address, the keys file, the certificate or the data folder cannot
+    /// be used.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        Self::begin(config, SessionProtocol::Tickwire).await
+        Self::start_with(config, SessionProtocol::Tickwire).await
     }
 
-    /// Starts a hub that sends back every message, for tests of its WebSocket: the same sockets, reader,
-    /// turns and frames, another answer.
+    /// Starts a hub that sends back every message, for conformance tests of its WebSocket server. Only
+    /// the answers differ from a normal hub.
     ///
     /// # Errors
-    /// As [`Hub::start`].
+    /// Like [`Hub::start`].
     #[doc(hidden)]
     pub async fn start_echo(config: Config) -> Result<Self, StartError> {
-        Self::begin(config, SessionProtocol::Echo).await
+        Self::start_with(config, SessionProtocol::Echo).await
     }
 
-    async fn begin(mut config: Config, protocol: SessionProtocol) -> Result<Self, StartError> {
+    async fn start_with(mut config: Config, protocol: SessionProtocol) -> Result<Self, StartError> {
         config.check()?;
         config.fit_files(open_files_max())?;
         let address = config.listen;
@@ -104,10 +105,10 @@ impl Hub {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let feeds = config.feeds()?;
-        let Recovered { sequencer, bars, durable, past, last_before, mut archive } =
+        let Recovered { sequencer, bars, durable, history, last_before, mut archive } =
             Recovered::new(&config, &feeds).await?;
         let disk_index = archive.as_mut().map(|archive| archive.disk_index(clock::wall()));
-        let Past { epoch, log, topics, status } = past;
+        let RecoveredHistory { epoch, log, topics, status } = history;
         let make = {
             let (config, archive) = (config.clone(), archive.as_ref().map(Archive::reader));
             move || timelines::make(&config, log, last_before, archive.as_ref())
@@ -133,11 +134,11 @@ impl Hub {
         state.metrics.topics.set(topics.len() as u64);
         let minutes_open = bars.as_ref().is_some_and(BarMaker::has_open_minutes);
         state.minutes_open.store(minutes_open, Ordering::Relaxed);
-        let mut running = Running::default();
+        let mut threads = ServingThreads::default();
         for (index, start) in starts.into_iter().enumerate() {
-            running.start(index, start, &state)?;
+            threads.start(index, start, &state)?;
         }
-        let archive = match (archive, requests, history) {
+        let history_reader = match (archive, requests, history) {
             (Some(archive), Some(requests), Some(history)) => {
                 Some(history_reader::spawn(archive, requests, history)?)
             }
@@ -153,31 +154,34 @@ impl Hub {
             tls = state.tls.is_some(),
             "hub is up"
         );
-        Ok(Self { address, state, router, archive, running })
+        Ok(Self { address, state, router, history_reader, threads })
     }
 
-    /// Where it listens.
+    /// The address that the hub listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The same as the address of its page: with `https` if it speaks TLS, although it does without too.
+    /// The address of the hub's page. The scheme is `https` if the hub has a certificate, although it
+    /// also accepts plain HTTP.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.state.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// Completes when the hub has begun to drain because somebody asked it to (`POST /api/drain`). The
-    /// rest is up to the program: [`Hub::shutdown`].
-    pub async fn drain_asked(&self) {
+    /// Completes when an administrator has requested a drain (`POST /api/drain`). The program should
+    /// call [`Hub::shutdown`] then.
+    pub async fn drain_requested(&self) {
         self.state.lifecycle.drain_started().await;
     }
 
-    /// Stops in order: takes nothing new, closes the sessions one after the other, each behind what it
-    /// has pending, acknowledges what publishers have sent, and closes them. Ends with the last of them,
-    /// within `drain_duration`, `slow_grace` and about four seconds.
+    /// Shuts the hub down in order.
+    ///
+    /// It admits no new sessions, and closes the open ones one after the other, after sending what each
+    /// has pending. Then it acknowledges what publishers have sent, and closes them. Takes at most
+    /// `drain_duration` plus `slow_grace` plus about four seconds.
     pub async fn shutdown(self) {
         self.state.lifecycle.drain();
         tracing::info!("draining");
@@ -190,11 +194,11 @@ impl Hub {
         if tokio::time::timeout(PUBLISHERS_TIME_MAX, closed).await.is_err() {
             tracing::warn!("publishers or requests did not end in time");
         }
-        let _ended = self.state.ingest.send(Ingest::End).await; // an error means that it has ended
+        let _ended = self.state.ingest.send(Ingest::End).await; // fails if the router has ended
         let threads = tokio::task::spawn_blocking(move || {
             join(self.router, "router");
             self.state.lifecycle.stop();
-            let Running { shards, delayers } = self.running;
+            let ServingThreads { shards, delayers } = self.threads;
             for delayer in delayers {
                 delayer.thread().unpark();
                 join(delayer, "delayer");
@@ -203,8 +207,8 @@ impl Hub {
                 join(shard, "shard");
             }
             self.state.history.iter().for_each(|history| history.end());
-            if let Some(archive) = self.archive {
-                join(archive, "log-reader");
+            if let Some(history_reader) = self.history_reader {
+                join(history_reader, "log-reader");
             }
         });
         if threads.await.is_err() {
@@ -220,7 +224,7 @@ fn spawn_tasks(state: &HubState, listener: TcpListener) {
     let closing = lifecycle.closing();
     let (feeds, ingest) = (&state.feeds, &state.ingest);
     lifecycle.spawn(watch_feeds(feeds.clone(), state.shard_wakers.clone(), closing.clone()));
-    lifecycle.spawn(tell_time(ingest.clone(), state.minutes_open.clone(), closing.clone()));
+    lifecycle.spawn(send_clock(ingest.clone(), state.minutes_open.clone(), closing.clone()));
     for (id, timeline) in state.timelines.iter().enumerate() {
         let (lister, timeline) = (state.topic_lister.clone(), timeline.clone());
         lifecycle.spawn(sample_rates(lister, id, timeline, closing.clone()));
@@ -236,18 +240,18 @@ fn spawn_tasks(state: &HubState, listener: TcpListener) {
     lifecycle.spawn(http::serve(listener, state.front_state(), tls, config));
 }
 
-/// How much later than they should sessions may end on a busy machine.
+/// Extra time for sessions to end on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
-/// How long publishers may take to be acknowledged at shutdown.
+/// Most time for publishers and requests to end at shutdown.
 const PUBLISHERS_TIME_MAX: Duration = Duration::from_secs(2);
 
 fn join(thread: JoinHandle<()>, name: &str) {
     if thread.join().is_err() {
-        tracing::error!(name, "a thread had panicked");
+        tracing::error!(name, "a thread has panicked");
     }
 }
 
-/// Files the process may open, after asking for as many as the system grants.
+/// Raises the limit of open files as far as the system allows, and returns it.
 fn open_files_max() -> u64 {
     rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024)
 }

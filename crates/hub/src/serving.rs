@@ -1,4 +1,4 @@
-//! How ticks leave the hub: the timelines that sessions follow and the shard loops that serve them.
+//! How ticks leave the hub: timelines, and the shard loops that serve their sessions.
 
 pub(crate) mod delayer;
 pub(crate) mod history_reader;

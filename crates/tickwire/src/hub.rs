@@ -62,7 +62,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         announce(&hub)?;
         tokio::select! {
             () = cancel.cancelled() => {}
-            () = hub.drain_asked() => {}
+            () = hub.drain_requested() => {}
         }
         shutdown::at_once_on_next_signal()?;
         hub.shutdown().await;

@@ -1,4 +1,4 @@
-//! The small read-only API for the page and for curl.
+//! The read-only JSON API, for the page and for curl.
 
 mod keys;
 mod status;

@@ -1,4 +1,4 @@
-//! Connections of the front: accepts them, with or without TLS, and serves their requests.
+//! Accepts connections, with or without TLS, and serves their HTTP requests.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,43 +23,43 @@ use crate::access::admission::{ConnectionLimiter, LimitReached};
 use crate::metrics::{HubMetrics, Refused};
 use crate::state::lifecycle::Lifecycle;
 
-/// Largest head of a request, in bytes, and largest piece of a body in memory beside it.
+/// Largest head of a request, in bytes. Bodies are read through a buffer of the same size.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
 
-/// A connection that has not become a session ends after this many times `handshake_timeout`: one
-/// that asks and never reads would otherwise keep its place for ever.
+/// Lifetime of a connection that does not become a session, in multiples of `handshake_timeout`. A
+/// client that sends requests and never reads the answers would otherwise hold its permit forever.
 const REQUEST_TIMES_MAX: u32 = 6;
 
-/// A connection of the front, as it is or with TLS.
+/// A connection: plain TCP, or TLS over it.
 pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// Address of the peer of a request.
+/// Request extension: the address of the client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 
-/// Which part of the connections may be of one machine: one that opens many and says nothing shall
-/// not keep everybody out.
-const SHARE_OF_ONE: usize = 4;
+/// One client may hold 1/4 of all connections. A client that opens many idle connections cannot lock
+/// out the others.
+const CLIENT_SHARE: usize = 4;
 
-/// What the connections of the front share.
+/// What all connections share with the rest of the hub.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionContext {
     pub(super) app: Router,
     pub(super) tls: Option<Arc<Tls>>,
-    /// How long a client may take over its handshake, or over a request.
+    /// How long a client may take for the TLS handshake, and to send the head of a request.
     pub(super) request_time_max: Duration,
     pub(super) metrics: Arc<HubMetrics>,
     pub(super) lifecycle: Arc<Lifecycle>,
 }
 
-/// Accepts at most `connections_max` connections at a time, until the hub closes.
+/// Accepts connections, at most `connections_max` at a time, until the hub closes.
 pub(super) async fn accept_all(
     listener: TcpListener,
     connections_max: usize,
     context: ConnectionContext,
 ) {
     let room = Arc::new(Semaphore::new(connections_max));
-    let limiter = ConnectionLimiter::new(connections_max.div_ceil(SHARE_OF_ONE));
+    let limiter = ConnectionLimiter::new(connections_max.div_ceil(CLIENT_SHARE));
     let limiter = Arc::new(Mutex::new(limiter));
     loop {
         let accepted = tokio::select! {
@@ -70,13 +70,13 @@ pub(super) async fn accept_all(
             Ok((stream, peer, room)) => {
                 let Ok(permit) = ConnectionPermit::take(peer.ip(), &limiter, room) else {
                     context.metrics.refuse(Refused::SessionLimit, 1);
-                    continue; // it has many that can be heard
+                    continue; // the client has other connections to use
                 };
                 let connection = serve(stream, peer, context.clone(), permit);
                 context.lifecycle.spawn(connection);
             }
             Err(error) => {
-                // Out of files, most likely: go on once some have been closed.
+                // Most likely out of files: wait until some have been closed.
                 tracing::warn!(%error, "cannot accept");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -84,7 +84,8 @@ pub(super) async fn accept_all(
     }
 }
 
-/// Waits for room among the HTTP connections first: beyond it the kernel's queue has to hold them.
+/// Accepts a connection once there is room for one. Until then, new connections wait in the kernel's
+/// queue.
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
@@ -94,7 +95,7 @@ async fn accept(
     Ok((stream, peer, room))
 }
 
-/// A connection's place at the front; given back when dropped.
+/// The right to one connection. Dropping it makes room for another connection.
 struct ConnectionPermit {
     limiter: Arc<Mutex<ConnectionLimiter>>,
     address: IpAddr,
@@ -126,7 +127,7 @@ async fn serve(
     _permit: ConnectionPermit,
 ) {
     let request_time_max = context.request_time_max;
-    let _unsupported = stream.set_nodelay(true); // then it is merely slower
+    let _unsupported = stream.set_nodelay(true); // only affects latency
     let app = context.app.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
@@ -137,16 +138,16 @@ async fn serve(
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(request_time_max);
     http.max_buf_size(REQUEST_BYTES_MAX);
-    let stream = match begin(stream, &context).await {
+    let stream = match handshake(stream, &context).await {
         Ok(stream) => stream,
         Err(error) => {
             context.metrics.refuse(Refused::Handshake, 1);
-            return tracing::debug!(%error, %peer, "a connection did not come to a request");
+            return tracing::debug!(%error, %peer, "a connection ended before its first request");
         }
     };
     let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
-    let enough = async {
+    let time_is_up = async {
         tokio::select! {
             () = context.lifecycle.closing().cancelled() => {}
             () = tokio::time::sleep(request_time_max * REQUEST_TIMES_MAX) => {}
@@ -154,22 +155,24 @@ async fn serve(
     };
     let served = tokio::select! {
         served = connection.as_mut() => Ok(served),
-        () = enough => {
+        () = time_is_up => {
             connection.as_mut().graceful_shutdown();
             tokio::time::timeout(request_time_max, connection).await
         }
     };
     match served {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, %peer, "an HTTP connection ended badly"),
-        Err(_) => tracing::debug!(%peer, "an HTTP connection was cut: its answers were not read"),
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "an HTTP connection failed"),
+        Err(_) => {
+            tracing::debug!(%peer, "an HTTP connection was cut: the client did not read its answers")
+        }
     }
 }
 
-/// Shakes hands if the client speaks TLS, and the hub does.
-async fn begin(stream: TcpStream, context: &ConnectionContext) -> io::Result<Stream> {
+/// Does the TLS handshake if the hub has a certificate and the client's first byte is one of TLS.
+async fn handshake(stream: TcpStream, context: &ConnectionContext) -> io::Result<Stream> {
     let Some(tls) = &context.tls else { return Ok(Stream::Left(stream)) };
-    let shaken = async {
+    let accepted = async {
         let mut first = [0];
         stream.peek(&mut first).await?;
         match first {
@@ -181,7 +184,7 @@ async fn begin(stream: TcpStream, context: &ConnectionContext) -> io::Result<Str
         }
     };
     tokio::select! {
-        shaken = tokio::time::timeout(context.request_time_max, shaken) => shaken?,
+        accepted = tokio::time::timeout(context.request_time_max, accepted) => accepted?,
         () = context.lifecycle.closing().cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
     }
 }

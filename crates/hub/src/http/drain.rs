@@ -1,4 +1,4 @@
-//! `POST /api/drain`: the hub goes away in order.
+//! `POST /api/drain`: shuts the hub down in order.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::gate::{Gate, Need};
 use crate::config::format_duration;
 use crate::metrics::Refused;
 
-/// Begins what SIGTERM begins, for administrators.
+/// Starts the same shutdown as SIGTERM. Needs the role admin.
 pub(super) async fn drain(
     State(gate): State<Arc<Gate>>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -22,7 +22,7 @@ pub(super) async fn drain(
     if let Err(refusal) = admit(&gate, peer, &headers).await {
         return *refusal;
     }
-    tracing::info!("asked to drain");
+    tracing::info!("drain requested over HTTP");
     gate.lifecycle.drain();
     let over = format_duration(gate.drain_duration);
     let text = format!("draining: sessions are closed over {over}\n");
@@ -32,7 +32,7 @@ pub(super) async fn drain(
 async fn admit(gate: &Gate, peer: IpAddr, headers: &HeaderMap) -> Result<(), Box<Response>> {
     gate.check_origin(headers)?;
     if !gate.keys.has_admins() {
-        let text = "nobody may drain this hub: it was started without --admin-token and --keys";
+        let text = "draining is disabled: the hub was started without --admin-token and --keys";
         return Err(Box::new(gate.refuse(StatusCode::FORBIDDEN, Refused::Token, text)));
     }
     gate.authorize(peer, headers, Need::Admin).await.map(drop)

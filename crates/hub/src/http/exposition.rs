@@ -1,4 +1,4 @@
-//! `/metrics`: the Prometheus text of everything counted.
+//! `/metrics`: all metrics of the hub in the text format of Prometheus.
 
 mod feeds;
 
@@ -17,7 +17,7 @@ use crate::clock;
 use crate::fanout::CloseReason;
 use crate::metrics::{Buckets, Metric, Refused, ShardMetrics, Summed};
 
-/// The text of one scrape.
+/// Returns the answer to one scrape.
 pub(super) fn exposition(telemetry: Arc<Telemetry>) -> String {
     let mut registry = Registry::with_prefix("tickwire");
     registry.register_collector(Box::new(Scrape(telemetry)));
@@ -27,6 +27,7 @@ pub(super) fn exposition(telemetry: Arc<Telemetry>) -> String {
     text
 }
 
+/// Collects the metrics for one scrape.
 #[derive(Debug)]
 struct Scrape(Arc<Telemetry>);
 
@@ -53,11 +54,15 @@ impl Scrape {
 
     fn sessions(&self, out: &mut Output<'_>) -> fmt::Result {
         out.gauge("sessions", "Subscriber sessions", self.sum(|s| &s.sessions))?;
-        out.gauge("subscriptions", "Names subscribed to", self.sum(|s| &s.subscriptions))?;
+        out.gauge(
+            "subscriptions",
+            "Subscriptions of all sessions, one per topic and wildcard",
+            self.sum(|s| &s.subscriptions),
+        )?;
         let draining = u64::from(self.0.lifecycle.is_draining());
         out.gauge(
             "draining",
-            "Whether the hub closes its sessions and takes no new ones",
+            "1 while the hub shuts down and closes its sessions, 0 otherwise",
             draining,
         )?;
         out.gauge("publishers", "Publisher sessions", self.0.metrics.publishers.get())?;
@@ -66,15 +71,23 @@ impl Scrape {
         });
         out.counters("closes", "Sessions ended, by reason", &closes)?;
         let degraded = self.sum(|s| &s.degraded);
-        out.counter("degraded", "Sessions that lagged and went on with latest", degraded)?;
-        out.gauge("sessions_catching_up", "Sessions sent the past", self.sum(|s| &s.catching_up))?;
+        out.counter("degraded", "Sessions downgraded to latest because they lagged", degraded)?;
+        out.gauge(
+            "sessions_catching_up",
+            "Sessions that are sent history",
+            self.sum(|s| &s.catching_up),
+        )?;
         let resumes = [
             (("result", "all"), self.sum(|s| &s.resumed_all)),
             (("result", "gap"), self.sum(|s| &s.resumed_gap)),
             (("result", "epoch"), self.sum(|s| &s.resumed_epoch)),
         ];
-        out.counters("resumes", "Subscribes that resumed, by result", &resumes)?;
-        out.counter("replays", "Subscribes that asked for history", self.sum(|s| &s.replays))?;
+        out.counters("resumes", "Subscribe commands that resumed, by result", &resumes)?;
+        out.counter(
+            "replays",
+            "Subscribe commands that asked for a replay",
+            self.sum(|s| &s.replays),
+        )?;
         let hub = &self.0.metrics;
         let commands = self.sum(|shard| &shard.refused_commands);
         let refused = Refused::ALL
@@ -82,81 +95,115 @@ impl Scrape {
             .into_iter()
             .chain([(("reason", "command"), commands)])
             .collect::<Vec<_>>();
-        out.counters("refused", "Input refused, by reason", &refused)?;
+        out.counters("refused", "Refused input, by reason", &refused)?;
         let logins = self.0.keys.logins().map(|(result, count)| (("result", result), count));
-        out.counters("logins", "Keys and tokens shown, by result", &logins)?;
-        let help = "Times the keys file was found to be of no use";
+        out.counters("logins", "Keys and tokens presented, by result", &logins)?;
+        let help = "Changes of the keys file that could not be applied";
         out.counter("keys_file_errors", help, self.0.keys.file_errors())
     }
 
     fn ticks(&self, out: &mut Output<'_>) -> fmt::Result {
         let hub = &self.0.metrics;
-        out.counter("ticks_in", "Ticks taken from publishers", hub.ticks_in.get())?;
-        out.counter("publisher_bytes", "Bytes from publishers", hub.publisher_bytes.get())?;
+        out.counter("ticks_in", "Ticks received from publishers", hub.ticks_in.get())?;
+        out.counter(
+            "publisher_bytes",
+            "Bytes received from publishers",
+            hub.publisher_bytes.get(),
+        )?;
         out.gauge("topics", "Topics that have ticked", hub.topics.get())?;
         let delivered = self.sum(|s| &s.ticks_delivered);
         out.counter("ticks_delivered", "Ticks written to subscribers", delivered)?;
         let conflated = self.sum(|s| &s.ticks_conflated);
-        out.counter("ticks_conflated", "Ticks left out of latest for a newer one", conflated)?;
+        out.counter(
+            "ticks_conflated",
+            "Ticks not sent in latest because a newer one replaced them",
+            conflated,
+        )?;
         out.counter("bytes", "Bytes written to subscribers", self.sum(|s| &s.bytes))?;
-        out.counter("frames", "Writes of frames to subscribers", self.sum(|s| &s.frames))?;
+        out.counter(
+            "frames",
+            "Writes to subscribers that carried frames",
+            self.sum(|s| &s.frames),
+        )?;
         let per_write = self.sum_buckets(|shard| &shard.ticks_per_write);
-        out.histogram("ticks_per_write", "Ticks in one write", &per_write)?;
+        out.histogram("ticks_per_write", "Ticks per write", &per_write)?;
         let backlog = self.sum(|s| &s.backlog_ticks);
-        out.gauge("backlog_ticks", "Ticks pending over all sessions", backlog)?;
+        out.gauge("backlog_ticks", "Ticks pending in all sessions", backlog)?;
         let (bytes, ticks) = self.0.timelines.live().log.size();
-        out.gauge("log_bytes", "Bytes the log is charged", bytes as u64)?;
-        out.gauge("log_ticks", "Ticks in the log", ticks as u64)?;
+        out.gauge(
+            "log_bytes",
+            "Bytes of the log in memory, as charged to its limit",
+            bytes as u64,
+        )?;
+        out.gauge("log_ticks", "Ticks in the log in memory", ticks as u64)?;
         let oldest = self.0.timelines.live().log.oldest_received();
         let age = oldest.map_or(0, |oldest| clock::wall().since(oldest).as_secs());
-        out.gauge("log_age_seconds", "Time since the oldest tick in the log was received", age)?;
+        out.gauge(
+            "log_age_seconds",
+            "Age of the oldest tick in memory, since it was received",
+            age,
+        )?;
         let delayed = self.0.timelines.iter().filter(|timeline| !timeline.delay.is_zero());
         let lost: Vec<_> = delayed
             .map(|timeline| (timeline.delay.as_millis().to_string(), timeline.lost.get()))
             .collect();
         let lost: Vec<_> =
             lost.iter().map(|(delay, lost)| (("delay_ms", delay.as_str()), *lost)).collect();
-        let help = "Ticks that history no longer held when they were due in views with a delay";
+        let help =
+            "Ticks missing from delayed views: history no longer held them when they were due";
         out.counters("delayed_lost_ticks", help, &lost)?;
         let fell_out = self.sum(|shard| &shard.fell_out);
-        out.counter("shard_fell_out", "Shards that fell out of the log", fell_out)
+        out.counter(
+            "shard_fell_out",
+            "Times a shard lost ticks because the log overtook it",
+            fell_out,
+        )
     }
 
     fn bars(&self, out: &mut Output<'_>) -> fmt::Result {
         let hub = &self.0.metrics;
-        out.counter("bars", "Bars the hub has made", hub.bars.get())?;
-        let kept = "Bytes of minutes and trades kept for bars to be corrected";
+        out.counter("bars", "Bars made by the hub", hub.bars.get())?;
+        let kept = "Bytes of minutes and trades kept for corrections of bars";
         out.gauge("bars_kept_bytes", kept, hub.bars_kept_bytes.get())?;
         let skipped = [
             (("reason", "earlier_day"), hub.bars_earlier_day.get()),
             (("reason", "ahead"), hub.bars_ahead.get()),
             (("reason", "unmatched"), hub.bars_unmatched.get()),
         ];
-        let help = "Trades, cancels and corrections bars could not take account of, by reason";
+        let help = "Trades, cancels and corrections left out of bars, by reason";
         out.counters("bars_skipped", help, &skipped)
     }
 
     fn turns(&self, out: &mut Output<'_>) -> fmt::Result {
         let router = Buckets::sum_up(std::iter::once(&self.0.metrics.router_turn_seconds));
-        out.histogram("router_turn_seconds", "Time of one turn of the router", &router)?;
+        out.histogram("router_turn_seconds", "Duration of a turn of the router", &router)?;
         let shards = self.sum_buckets(|shard| &shard.turn_seconds);
-        out.histogram("shard_turn_seconds", "Time of one turn of a shard", &shards)
+        out.histogram("shard_turn_seconds", "Duration of a turn of a shard", &shards)
     }
 
-    /// The log on disk, if there is to be one.
+    /// Metrics of the log on disk, if there is one.
     fn durable(&self, out: &mut Output<'_>) -> fmt::Result {
         let Some(status) = &self.0.durable else { return Ok(()) };
         let failed = u64::from(status.has_failed());
-        out.gauge("log_failed", "Whether the log on disk has failed and is not written", failed)?;
+        out.gauge(
+            "log_failed",
+            "1 if the log on disk has failed and is no longer written, 0 otherwise",
+            failed,
+        )?;
         let problems = status.problems.get();
-        out.gauge("log_problems", "Files of the log found damaged or missing at start", problems)?;
+        out.gauge(
+            "log_problems",
+            "Files of the log that were damaged or missing at start",
+            problems,
+        )?;
         let (segments, bytes) = status.size();
-        out.gauge("log_disk_bytes", "Bytes of the segments of the log on disk", bytes)?;
+        out.gauge("log_disk_bytes", "Bytes of all segments of the log on disk", bytes)?;
         out.gauge("log_disk_segments", "Segments of the log on disk", segments)?;
         out.counter("log_records", "Records written to the log on disk", status.records.get())
     }
 }
 
+/// Writes metrics to the encoder.
 struct Output<'a>(DescriptorEncoder<'a>);
 
 impl Output<'_> {
@@ -175,7 +222,7 @@ impl Output<'_> {
         self.family(name, help, MetricType::Counter, &values)
     }
 
-    /// Counters or gauges that differ in their labels.
+    /// Writes a family of counters or gauges, one for each set of labels.
     fn family<const LABELS: usize>(
         &mut self,
         name: &str,

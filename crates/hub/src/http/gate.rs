@@ -1,4 +1,4 @@
-//! Decides which requests are admitted: origin, host, key and role of the sender.
+//! Admits requests by their origin, host, key and role, and refuses the others.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,27 +14,27 @@ use crate::metrics::{HubMetrics, Refused};
 use crate::retry::session_retry_delay;
 use crate::state::lifecycle::Lifecycle;
 
-/// Admits requests, and refuses the others with a response that says why.
+/// Decides which requests are admitted. A refusal says why in one line of text.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) keys: Arc<Keys>,
-    /// Origins of web pages that may connect beside the hub's own.
+    /// Origins of web pages that may connect, in addition to the hub's own page.
     pub(crate) allow_origins: Vec<String>,
     pub(crate) epoch: Arc<str>,
     pub(crate) metrics: Arc<HubMetrics>,
     pub(crate) lifecycle: Arc<Lifecycle>,
-    /// How long a drain takes.
+    /// Duration of a drain.
     pub(crate) drain_duration: Duration,
 }
 
-/// What somebody wants to do.
+/// What a request needs the right to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Need<'a> {
-    /// Ask.
+    /// Read from the API.
     Read,
-    /// Publish to a feed.
+    /// Publish to the feed with this name.
     Publish(&'a str),
-    /// Change the hub, or see who is there.
+    /// Drain the hub, or see the sessions of all keys.
     Admin,
 }
 
@@ -47,46 +47,52 @@ impl Need<'_> {
         }
     }
 
-    fn described(self) -> String {
+    /// Completes the phrase "a key …".
+    fn description(self) -> String {
         match self {
             Self::Read => "that may read".to_owned(),
             Self::Publish(feed) => format!("that may publish to {feed}"),
-            Self::Admin => "of an administrator".to_owned(),
+            Self::Admin => "with the role admin".to_owned(),
         }
     }
 }
 
-/// The sender of a request.
+/// The authenticated sender of a request.
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) grant: Grant,
-    /// Whether the request carries a key or a token.
+    /// Whether the request has a key or a token.
     has_key: bool,
 }
 
-/// Why the sender of a request is not known.
+/// Why a request cannot be authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuthError {
-    /// The credentials have the wrong form; what is expected.
+    /// The credentials have the wrong form. The text says what is expected.
     Malformed(&'static str),
-    /// There are none, and some are needed.
+    /// There are no credentials, and the hub is not open.
     Missing,
-    /// They are wrong.
+    /// There is no such key or token.
     Wrong,
 }
 
 impl Gate {
-    /// Checks the `Origin` of a request that opens a session or changes the hub.
+    /// Checks the `Origin` of a request that opens a session or changes the hub: see
+    /// [`origin_allowed`].
     pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Box<Response>> {
         let refused = |text| self.refuse(StatusCode::FORBIDDEN, Refused::Origin, text);
         Ok(origin_allowed(headers, &self.allow_origins).map_err(refused)?)
     }
 
-    /// Whether what a hub tells anybody may be told to who names it so in `Host`.
+    /// Checks whether a request with this `Host` may receive what the hub tells clients without a key.
     ///
-    /// A page that asks its own server sends no `Origin`, so a website could let its own name point at loopback and read what
-    /// the hub there tells (DNS rebinding). On loopback a name therefore has to be localhost or that of an allowed origin;
-    /// elsewhere a hub has names that only its network knows.
+    /// A GET that a page sends to its own server has no `Origin`. A website could let its own name
+    /// resolve to a loopback address, and read from a hub there (DNS rebinding). On loopback, `Host`
+    /// therefore has to be an IP address, `localhost` or the host of an allowed origin. On other
+    /// addresses any name passes: only the hub's own network knows which names it has.
+    ///
+    /// # Errors
+    /// Names the host, and how to allow it.
     pub(super) fn check_host(
         &self,
         peer: IpAddr,
@@ -106,13 +112,16 @@ impl Gate {
         }
         let shown: String = host.chars().take(100).collect();
         Err(format!(
-            "host {shown} is not known here; ask for localhost or an address, or the hub's operator can allow it with \
-             --allow-origins http://{shown}"
+            "host {shown} is not allowed; use localhost or an IP address, or the hub's operator can allow \
+             it with --allow-origins http://{shown}"
         ))
     }
 
-    /// Finds out who sent a request. Wrong credentials are answered late, and the more so the more
-    /// there were; right ones at once.
+    /// Authenticates the sender of a request. Wrong credentials are answered after a delay, which grows
+    /// with the number of failures from the address; valid ones are never delayed.
+    ///
+    /// # Errors
+    /// If the credentials are malformed, missing or wrong.
     pub(super) async fn authenticate(
         &self,
         peer: IpAddr,
@@ -132,14 +141,18 @@ impl Gate {
         }
     }
 
-    /// What the sender of a request may do, if that is enough.
+    /// Authenticates the sender of a request, and checks that it has the rights that the request
+    /// needs.
+    ///
+    /// # Errors
+    /// The response that refuses the request.
     pub(super) async fn authorize(
         &self,
         peer: IpAddr,
         headers: &HeaderMap,
         need: Need<'_>,
     ) -> Result<Grant, Box<Response>> {
-        let wanted = need.described();
+        let wanted = need.description();
         let Sender { grant, has_key } = self
             .authenticate(peer, headers)
             .await
@@ -151,9 +164,9 @@ impl Gate {
             }
             return Ok(grant);
         }
-        // A key that may do other things: to try it again will not help.
+        // The key is valid, so no delay is needed.
         if let Grant::Key(key) = grant {
-            let text = format!("key {} is not one {wanted}", key.name);
+            let text = format!("key {} is not allowed; expected one {wanted}", key.name);
             return Err(Box::new(self.refuse(StatusCode::FORBIDDEN, Refused::Token, text)));
         }
         if !has_key {
@@ -167,14 +180,17 @@ impl Gate {
         let text = match error {
             AuthError::Malformed(expected) => expected.to_owned(),
             AuthError::Missing => {
-                format!("a key {wanted} is needed here: Authorization: Bearer ID:SECRET")
+                format!("a key {wanted} is required: Authorization: Bearer ID:SECRET")
             }
             AuthError::Wrong => format!("wrong key or token; expected one {wanted}"),
         };
         self.refuse(StatusCode::UNAUTHORIZED, Refused::Token, text)
     }
 
-    /// Answers the handshake of a WebSocket: 101, or a refusal.
+    /// Answers the opening handshake of a WebSocket with 101.
+    ///
+    /// # Errors
+    /// The response that refuses an invalid handshake.
     pub(super) fn accept_upgrade(
         &self,
         headers: &HeaderMap,
@@ -187,7 +203,7 @@ impl Gate {
         })
     }
 
-    /// Counts a refusal. The response says why, in one line of text.
+    /// Counts a refusal, and returns a response with the reason in one line of text.
     pub(super) fn refuse(
         &self,
         status: StatusCode,
@@ -206,7 +222,7 @@ impl Gate {
         response
     }
 
-    /// The refusal of new sessions and publishers while the hub shuts down. It says when to come back.
+    /// Refuses a session or publisher because the hub shuts down. `Retry-After` says when to come back.
     pub(super) fn refuse_while_draining(&self) -> Response {
         let text = "the hub is shutting down";
         let mut response =

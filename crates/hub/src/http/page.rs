@@ -12,22 +12,23 @@ pub const HAS_PAGE: bool = cfg!(tickwire_page);
 #[folder = "$OUT_DIR/page"]
 struct Page;
 
-/// The page talks to the hub it came from and to nobody else.
+/// Content security policy: the page may connect only to the hub that served it.
 const POLICY: &str = "default-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Serves a file of the page.
 pub(super) async fn page(method: Method, uri: Uri) -> Response {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
         path => path,
     };
     let Some(file) = Page::get(path) else {
-        return (StatusCode::NOT_FOUND, "there is nothing here\n").into_response();
+        return (StatusCode::NOT_FOUND, "not found\n").into_response();
     };
     if method != Method::GET && method != Method::HEAD {
         return (StatusCode::METHOD_NOT_ALLOWED, "only GET\n").into_response();
     }
-    // The names of assets carry a hash of their content, the page's own name does not.
+    // The names of assets contain a hash of the content; the name of the page does not.
     let cache = if path.starts_with("assets/") {
         "public, max-age=31536000, immutable"
     } else {

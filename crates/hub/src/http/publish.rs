@@ -1,4 +1,4 @@
-//! `/publish`: ticks come in, as a WebSocket session or by POST.
+//! `/publish`: takes ticks from publishers, in a WebSocket session or by POST.
 
 use std::net::IpAddr;
 
@@ -26,9 +26,10 @@ use crate::ingest::message::Ingest;
 use crate::ingest::publisher::{self, PublisherContext};
 use crate::metrics::Refused;
 
-/// Buffer for reading from a publisher, in bytes.
+/// Size of the buffer for reading from a publisher, in bytes.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
+/// `GET /publish`: opens a publisher session.
 pub(super) async fn session(
     State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -61,19 +62,20 @@ pub(super) async fn session(
                 let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
                 publisher::run(publishers, feed, ws, slot, key).await;
             }
-            Err(error) => tracing::debug!(%error, "a publisher left during its handshake"),
+            Err(error) => tracing::debug!(%error, "a publisher disconnected during the handshake"),
         }
     });
     response
 }
 
-/// The refusal when all publisher slots are taken.
+/// Refuses a publisher because all slots are taken.
 fn refuse_publisher(gate: &Gate, publishers: &PublisherContext) -> Response {
     let text =
-        format!("the hub has {} publishers, as many as it may", publishers.config.publishers_max);
+        format!("the hub has {} publishers, the most allowed", publishers.config.publishers_max);
     gate.refuse(StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text)
 }
 
+/// Admits a publisher to the feed that its request names.
 async fn admit(
     front: &FrontState,
     peer: IpAddr,
@@ -93,18 +95,19 @@ async fn admit(
     Ok((feed, grant))
 }
 
+/// Answer to a POST.
 #[derive(Debug, Serialize)]
 struct Posted {
-    /// Ticks numbered.
+    /// Ticks that the router has numbered.
     accepted: usize,
-    /// Ticks refused because they would open topics beyond the limit.
+    /// Ticks refused because of the limit of topics.
     refused: usize,
-    /// Left out while what is taken is durable on disk, or was never to be.
+    /// `false` if the log on disk has failed; left out otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     durable: Option<bool>,
 }
 
-/// JSON elements by POST, for curl and for programs that publish now and then.
+/// `POST /publish`: takes JSON ticks, for curl and for programs that publish now and then.
 pub(super) async fn post(
     State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -117,13 +120,14 @@ pub(super) async fn post(
         Err(refusal) => return *refusal,
     };
     let FrontState { gate, publishers, .. } = front;
-    // A body and what is decoded from it take memory, so they count as a publisher.
+    // A body and its decoded ticks take memory, so a POST counts as a publisher.
     let Ok(_slot) = publishers.ingest.take_publisher_slot() else {
         return refuse_publisher(&gate, &publishers);
     };
     take_body(&gate, &publishers, feed, body).await.unwrap_or_else(|refusal| *refusal)
 }
 
+/// Reads and decodes the body, and waits until the router has numbered its ticks.
 async fn take_body(
     gate: &Gate,
     publishers: &PublisherContext,

@@ -1,7 +1,7 @@
 //! `GET /v2/stocks/…`: last values over HTTP, in the shapes of Alpaca's market data API.
 
+mod format;
 mod request;
-mod spelling;
 
 use std::net::IpAddr;
 
@@ -22,12 +22,12 @@ use crate::metrics::Refused;
 use crate::serving::last_values::last_values;
 use crate::serving::shard_query::NoAnswer;
 use crate::state::views::View;
-use request::{Asked, PATHS, Wanted, Which, in_path};
+use request::{PATHS, StockQuery, SymbolSelector, ValueKind, parse_path};
 
-/// The view that is meant when none is named.
+/// The view for requests that name none.
 const VIEW: &str = "sip";
 
-/// `GET /v2/stocks/…`
+/// `GET /v2/stocks/…`: answers with last values in JSON.
 pub(super) async fn stocks(
     State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -50,28 +50,28 @@ async fn answer(
 ) -> Result<Vec<u8>, Refusal> {
     let grant = identify(&front.gate, peer, headers).await?;
     let Path(path) = path.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
-    let (wanted, of) = in_path(&path).ok_or_else(|| Refusal::unknown_path(&path))?;
-    let Query(asked) = Query::<Asked>::try_from_uri(uri)
+    let (kind, selector) = parse_path(&path).ok_or_else(|| Refusal::unknown_path(&path))?;
+    let Query(query) = Query::<StockQuery>::try_from_uri(uri)
         .map_err(|rejection| Refusal::bad(rejection.body_text()))?;
-    let name = asked.feed.as_deref().unwrap_or(VIEW);
+    let name = query.feed.as_deref().unwrap_or(VIEW);
     let view = find_view(&front.directory, name)?;
-    let symbols = match &of {
-        Which::One(symbol) => vec![Symbol::new(symbol).map_err(Refusal::bad)?],
-        Which::Listed => asked.symbols().map_err(Refusal::bad)?,
+    let symbols = match &selector {
+        SymbolSelector::Path(symbol) => vec![Symbol::new(symbol).map_err(Refusal::bad)?],
+        SymbolSelector::Query => query.symbols().map_err(Refusal::bad)?,
     };
-    check_rights(&grant, name, wanted, &symbols)?;
+    check_rights(&grant, name, kind, &symbols)?;
     let timeline = front.subscribers.timelines.get(view.timeline);
-    let values = last_values(timeline, view.feed, wanted.channels(), &symbols).await?;
-    match of {
-        Which::Listed => Ok(spelling::listed(wanted, &symbols, &values)),
-        Which::One(_) => spelling::one(wanted, symbols[0], &values).ok_or_else(|| {
-            let text = format!("{} has no {} in {name} so far", symbols[0], wanted.name());
+    let values = last_values(timeline, view.feed, kind.channels(), &symbols).await?;
+    match selector {
+        SymbolSelector::Query => Ok(format::values_by_symbol(kind, &symbols, &values)),
+        SymbolSelector::Path(_) => format::value_of(kind, symbols[0], &values).ok_or_else(|| {
+            let text = format!("{} has no {} in {name} so far", symbols[0], kind.name());
             Refusal::new(StatusCode::NOT_FOUND, text)
         }),
     }
 }
 
-/// What the sender may do. A wrong key is answered late.
+/// Returns the rights of the sender. A wrong key is answered after a delay.
 async fn identify(gate: &Gate, peer: IpAddr, headers: &HeaderMap) -> Result<Grant, Refusal> {
     let sender = gate.authenticate(peer, headers).await.map_err(|error| {
         let text = match error {
@@ -95,10 +95,11 @@ fn find_view(directory: &Directory, name: &str) -> Result<View, Refusal> {
     })
 }
 
+/// Checks that a client may read the values that it asks for.
 fn check_rights(
     grant: &Grant,
     view: &str,
-    wanted: Wanted,
+    kind: ValueKind,
     symbols: &[Symbol],
 ) -> Result<(), Refusal> {
     let refused = |text| Refusal::new(StatusCode::FORBIDDEN, text);
@@ -109,14 +110,14 @@ fn check_rights(
         return Ok(());
     }
     let mut names = SubscriptionSet::default();
-    for channel in wanted.channels() {
+    for channel in kind.channels() {
         names[*channel].symbols = symbols.to_vec();
     }
     let counted = names[Channel::Trades].len() + names[Channel::Quotes].len();
     grant.check_names(&names, counted).map_err(refused)
 }
 
-/// An answer that is no value: its status, and a message in JSON.
+/// An error response: a status, and a message in JSON.
 struct Refusal {
     status: StatusCode,
     body: serde_json::Value,

@@ -1,4 +1,5 @@
-//! `GET /ws`, `/v2/…`: answers the handshake and hands the bare socket to a shard.
+//! `GET /ws` and `GET /v2/{view}`: answers the handshakes of subscribers, and hands their sockets to
+//! shards.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::serving::session_protocol::SessionProtocol;
 use crate::serving::timeline::{Timeline, Timelines};
 use crate::state::views::View;
 
-/// What the handshakes of subscribers share with the rest of the hub.
+/// What subscriber handshakes share with the rest of the hub.
 #[derive(Debug)]
 pub(crate) struct SubscriberContext {
     pub(crate) timelines: Timelines,
@@ -35,7 +36,7 @@ pub(crate) struct SubscriberContext {
     pub(crate) protocol: SessionProtocol,
 }
 
-/// `GET /ws`
+/// `GET /ws?feed=NAME`: opens a session of the hub's own protocol.
 pub(super) async fn subscribe(
     State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -46,7 +47,8 @@ pub(super) async fn subscribe(
     open(&front, peer, &view, front.subscribers.protocol, request).await
 }
 
-/// `GET /v2/{view}` and `GET /{view}`, for clients of Alpaca's stream; anything else is the page's.
+/// `GET /v2/{view}` and `GET /{view}`: opens a session of Alpaca's protocol. All other paths belong to
+/// the page.
 pub(super) async fn alpaca_or_page(
     State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -74,17 +76,18 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     upgrade.is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
-/// Refuses who looks for a stream where none can be: with the page its client would only say HTTP 200.
+/// Refuses a WebSocket handshake on a path without a stream. If the page answered it, the client would
+/// only report an unexpected HTTP 200.
 fn no_stream(front: &FrontState, peer: IpAddr, path: &str) -> Response {
     let paths: Vec<_> = front.directory.views.names().map(|view| format!("/v2/{view}")).collect();
     let path: String = path.chars().take(64).collect();
-    let text = format!("no stream at {path}; there are: /ws, {}", paths.join(", "));
+    let text = format!("no stream at {path}; expected one of: /ws, {}", paths.join(", "));
     refusal_log::note(clock::monotonic(), peer, "", None, &text);
     front.gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text)
 }
 
-/// What may be the name of a view in a path as those clients make it, with slashes too many, and whether
-/// the version of their API stands before it.
+/// Returns the part of a path that may name a view, and whether the API version (`v2`) precedes it.
+/// Extra slashes are ignored, as some clients of Alpaca's API send them.
 fn view_in(path: &str) -> Option<(bool, &str)> {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     match (parts.next()?, parts.next(), parts.next()) {
@@ -94,8 +97,10 @@ fn view_in(path: &str) -> Option<(bool, &str)> {
     }
 }
 
-/// Answers the handshake of a session. A peer that has shown wrong keys has to wait for that, unless it shows
-/// one at once: then the answer to that waits if it has to.
+/// Answers the handshake of a session.
+///
+/// A client that has presented wrong keys before has to wait here if the handshake contains no key. If
+/// it contains one, the answer to a wrong key is delayed instead.
 async fn open(
     front: &FrontState,
     peer: IpAddr,
@@ -116,7 +121,7 @@ async fn open(
     }
 }
 
-/// A session whose socket is still in the hands of the HTTP front.
+/// An admitted session whose socket still belongs to the HTTP front.
 struct Admitted {
     timeline: Arc<Timeline>,
     handshake: HandshakeInfo,
@@ -135,10 +140,10 @@ fn admit(
     gate.check_origin(headers)?;
     let (encoding, subprotocol) = encoding(protocol, headers);
     let response = gate.accept_upgrade(headers, subprotocol)?;
-    let shown = match presented_credentials(headers) {
-        Err(_) if gate.keys.is_open() => None, // whatever it is, it is not for this hub
-        shown => {
-            shown.map_err(|text| gate.refuse(StatusCode::UNAUTHORIZED, Refused::Token, text))?
+    let credentials = match presented_credentials(headers) {
+        Err(_) if gate.keys.is_open() => None, // an open hub ignores credentials
+        presented => {
+            presented.map_err(|text| gate.refuse(StatusCode::UNAUTHORIZED, Refused::Token, text))?
         }
     };
     if gate.lifecycle.is_draining() {
@@ -149,20 +154,20 @@ fn admit(
     let permit = subscribers.sessions.admit(peer).map_err(busy)?;
     let timeline = subscribers.timelines.get(timeline).clone();
     let (view, user_agent) = (view.into(), user_agent(headers));
-    let handshake = HandshakeInfo { peer, user_agent, view, feed, protocol, encoding, shown };
+    let handshake = HandshakeInfo { peer, user_agent, view, feed, protocol, encoding, credentials };
     Ok((response, Admitted { timeline, handshake, permit }))
 }
 
-/// The view of a name, or a refusal that names those there are.
+/// Finds the view with this name, or refuses the request with a list of all views.
 fn find_view(front: &FrontState, peer: IpAddr, name: &str) -> Result<View, Box<Response>> {
     front.directory.view(name).ok_or_else(|| {
-        let text = format!("no such feed; there are: {}", front.directory.view_names());
+        let text = format!("no such feed; expected one of: {}", front.directory.view_names());
         refusal_log::note(clock::monotonic(), peer, name, None, &text);
         Box::new(front.gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text))
     })
 }
 
-/// What a client wants to be sent, and the subprotocol that says so if that is how it asked.
+/// Chooses the encoding of a session, and the subprotocol to confirm if the client offered one.
 fn encoding(protocol: SessionProtocol, headers: &HeaderMap) -> (Encoding, Option<&'static str>) {
     if protocol == SessionProtocol::Alpaca {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -178,27 +183,29 @@ fn encoding(protocol: SessionProtocol, headers: &HeaderMap) -> (Encoding, Option
     }
 }
 
+/// Waits for the end of the handshake, and hands the socket to a shard.
 async fn hand_over(on_upgrade: OnUpgrade, session: Admitted) {
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
-        Err(error) => return tracing::debug!(%error, "a client left during its handshake"),
+        Err(error) => return tracing::debug!(%error, "a client disconnected during the handshake"),
     };
     let new = match bare_stream(upgraded) {
         Ok((stream, read_already)) => {
             let Admitted { handshake, permit, .. } = session;
             NewConnection { stream, pending: PendingSession { read_already, handshake, permit } }
         }
-        Err(error) => return tracing::warn!(%error, "cannot take a socket over"),
+        Err(error) => return tracing::warn!(%error, "cannot take over a socket"),
     };
     let Some(shard) = session.timeline.assign_shard() else { return };
     if shard.connections.try_send(new).is_err() {
         shard.metrics.assigned.sub(1);
-        return tracing::warn!("a shard takes no more connections for now");
+        return tracing::warn!("a shard's queue of new connections is full");
     }
     shard.waker.wake();
 }
 
-/// The connection itself, and the bytes that were read beyond the handshake.
+/// Takes the socket and its TLS state out of an upgraded connection, with the bytes that were read
+/// after the handshake.
 fn bare_stream(upgraded: Upgraded) -> std::io::Result<(BareStream, Vec<u8>)> {
     let parts = upgraded
         .downcast::<TokioIo<Stream>>()
@@ -210,7 +217,7 @@ fn bare_stream(upgraded: Upgraded) -> std::io::Result<(BareStream, Vec<u8>)> {
             (socket, Some(Box::new(tls)))
         }
     };
-    // A copy: the front's read buffer is larger than what a session should keep.
+    // Copied, since the front's read buffer is larger than a session should keep.
     Ok((BareStream { socket: socket.into_std()?, tls }, parts.read_buf.to_vec()))
 }
 
@@ -218,9 +225,9 @@ fn bare_stream(upgraded: Upgraded) -> std::io::Result<(BareStream, Vec<u8>)> {
 mod tests {
     use super::*;
 
-    /// R1.
+    /// Case R1 of docs/alpaca.md.
     #[test]
-    fn views_are_found_in_the_paths_that_clients_make() {
+    fn views_are_found_in_paths_with_extra_slashes() {
         for path in ["/v2/sip", "/v2/sip/", "//v2//sip", "/v2/sip//"] {
             assert_eq!(view_in(path), Some((true, "sip")), "{path}");
         }

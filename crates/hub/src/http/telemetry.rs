@@ -1,4 +1,4 @@
-//! What `/metrics` and `/api/status` report.
+//! The sources of `/metrics` and `/api/status`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,11 +10,11 @@ use crate::serving::timeline::Timelines;
 use crate::state::feeds::Feeds;
 use crate::state::lifecycle::Lifecycle;
 
-/// The counters and states of the hub's parts.
+/// Counters and states of all parts of the hub.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     pub(crate) epoch: Arc<str>,
-    /// When the hub was started.
+    /// When the hub started.
     pub(crate) started: Instant,
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) keys: Arc<Keys>,

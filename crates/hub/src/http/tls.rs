@@ -1,4 +1,4 @@
-//! TLS on the hub's port: the certificate, and its renewal while sessions go on.
+//! TLS on the hub's port: loads the certificate, and reloads it while the hub runs.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,117 +12,118 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// First byte of a connection that speaks TLS: its first record is one of the handshake. No HTTP
-/// request begins with it.
+/// First byte of a TLS connection: the type of a handshake record (RFC 8446 section 5.1). No HTTP
+/// request starts with it.
 pub(crate) const FIRST_BYTE: u8 = 0x16;
 
-/// Tickets that a client is given to come back with at a smaller cost, one for each connection it
-/// makes. They are not remembered: what is in them is all there is.
+/// Session tickets sent to a client per connection, for cheaper handshakes later. Tickets are
+/// stateless: the hub keeps nothing for them.
 const TICKETS: usize = 1;
 
-/// How often the files are read. They are small, and what is in them tells a change for certain.
+/// Time between two reads of the files. They are small, and comparing their content finds every
+/// change, which times of modification do not.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Why there can be no TLS.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read, or is no PEM.
+    /// A file cannot be read, or is not PEM.
     #[error("cannot use {file} for TLS")]
     File {
-        /// Its path.
+        /// Path of the file.
         file: String,
-        /// Why.
+        /// Cause.
         source: pem::Error,
     },
-    /// What is wanted of a file is not in it.
+    /// A file does not contain what it should.
     #[error("no {wanted} in {file}: expected PEM, -----BEGIN {}-----", wanted.to_uppercase())]
     Nothing {
-        /// Its path.
+        /// Path of the file.
         file: String,
-        /// What it should have.
+        /// What the file should contain.
         wanted: &'static str,
     },
-    /// The two do not belong together, or are of a kind that is not supported.
+    /// Certificate and key do not match, or are of an unsupported kind.
     #[error("the certificate in {certificate} cannot be used with the key in {key}")]
     Unusable {
         /// Path of the certificate.
         certificate: String,
-        /// Path of its key.
+        /// Path of the key.
         key: String,
-        /// Why.
+        /// Cause.
         source: rustls::Error,
     },
-    /// The cryptography has no randomness.
+    /// The cryptography cannot be initialized, for lack of randomness for instance.
     #[error("TLS cannot start")]
     Crypto(#[source] rustls::Error),
 }
 
-/// The certificate that is shown to clients.
+/// The certificate and its key, as presented to new connections.
 #[derive(Debug)]
 pub(crate) struct Tls {
     certificate: PathBuf,
     key: PathBuf,
-    /// What was in the two files at the last look, if they could be read.
+    /// Content of the two files at the last read, if they could be read.
     seen: Mutex<[Option<Vec<u8>>; 2]>,
     config: Mutex<Arc<ServerConfig>>,
 }
 
 impl Tls {
-    /// Reads a certificate, with those between it and its authority, and its key.
+    /// Loads a certificate, with the intermediate certificates after it, and its key.
     ///
     /// # Errors
-    /// Names the file that cannot be used, and why.
+    /// Names the file that cannot be used, and the cause.
     pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let seen = Mutex::new(look_at(certificate, key)); // first, so that no change is missed
-        let config = Mutex::new(Arc::new(read(certificate, key)?));
+        let seen = Mutex::new(read_files(certificate, key)); // first, so that no change is missed
+        let config = Mutex::new(Arc::new(load_config(certificate, key)?));
         Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), seen, config })
     }
 
-    /// What answers the next connection.
+    /// Returns the acceptor for a new connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone().into()
     }
 
-    /// Reads the files again if they have changed. If they cannot be used, which they cannot while only
-    /// one of them has been replaced, the certificate stays as it was.
-    fn renew(&self) {
-        let found = look_at(&self.certificate, &self.key);
+    /// Reloads the files if they have changed. Keeps the old certificate while they cannot be used,
+    /// such as when only one of them has been replaced so far.
+    fn reload(&self) {
+        let found = read_files(&self.certificate, &self.key);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == found {
             return;
         }
         *seen = found;
         let certificate = self.certificate.display();
-        match read(&self.certificate, &self.key) {
+        match load_config(&self.certificate, &self.key) {
             Ok(config) => {
                 *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-                tracing::info!(%certificate, "new connections are shown the new certificate");
+                tracing::info!(%certificate, "using the new certificate for new connections");
             }
             Err(error) => {
                 let why = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%error, why, "the certificate stays as it was");
+                tracing::warn!(%error, why, "cannot use the new certificate; keeping the old one");
             }
         }
     }
 }
 
-/// Takes a new certificate over, until the hub closes.
+/// Reloads the certificate whenever its files change, until the hub closes.
 pub(crate) async fn follow(tls: Arc<Tls>, closing: CancellationToken) {
     let mut interval = interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while closing.run_until_cancelled(interval.tick()).await.is_some() {
         let tls = tls.clone();
-        if tokio::task::spawn_blocking(move || tls.renew()).await.is_err() {
+        if tokio::task::spawn_blocking(move || tls.reload()).await.is_err() {
             return; // the runtime ends
         }
     }
 }
 
-fn look_at(certificate: &Path, key: &Path) -> [Option<Vec<u8>>; 2] {
+fn read_files(certificate: &Path, key: &Path) -> [Option<Vec<u8>>; 2] {
     [certificate, key].map(|path| std::fs::read(path).ok())
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+fn load_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| unusable(certificate, "certificate", error))?;

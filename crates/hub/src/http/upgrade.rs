@@ -1,19 +1,19 @@
-//! The opening handshake of WebSocket (RFC 6455 section 4.2).
+//! The server's part of the WebSocket opening handshake (RFC 6455 section 4.2).
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tungstenite::handshake::derive_accept_key;
 
-/// What is wrong with a handshake.
+/// Why a handshake is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HandshakeError {
-    /// An ordinary request.
+    /// The request asks for no upgrade to WebSocket.
     #[error("this is a WebSocket endpoint: expected Connection: Upgrade and Upgrade: websocket")]
     NoUpgrade,
-    /// A version we do not speak.
+    /// The client asks for another version of the protocol than 13.
     #[error("expected Sec-WebSocket-Version: 13")]
     Version,
-    /// No key, or one that is none.
+    /// `Sec-WebSocket-Key` is missing or malformed.
     #[error("expected Sec-WebSocket-Key: 16 bytes in base64")]
     Key,
 }
@@ -26,7 +26,7 @@ impl HandshakeError {
         }
     }
 
-    /// The refusal, with what the client may use instead.
+    /// Completes a refusal: sets its status, and the headers that say what the hub supports.
     pub(crate) fn response(
         self,
         mut refusal: axum::response::Response,
@@ -39,10 +39,14 @@ impl HandshakeError {
     }
 }
 
-/// Tells hubs apart, so that a relay notices when it would feed a hub with what it has from there.
+/// Response header with the hub's epoch. A relay compares epochs to notice that its upstream and its
+/// target are the same hub.
 const EPOCH: &str = "tickwire-epoch";
 
-/// The answer to a handshake with the hub of an epoch.
+/// Returns the 101 response to a handshake.
+///
+/// # Errors
+/// If the request is not a valid handshake.
 pub(crate) fn accept(
     headers: &HeaderMap,
     subprotocol: Option<&'static str>,
@@ -74,13 +78,13 @@ pub(crate) fn accept(
     response.body(Body::empty()).map_err(|_| HandshakeError::Key)
 }
 
-/// Whether this may be 16 bytes in base64.
+/// Returns whether a header has the form of 16 bytes in base64.
 fn is_key(key: &[u8]) -> bool {
     let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.len() == 24 && key.strip_suffix(b"==").is_some_and(|digits| digits.iter().all(digit))
 }
 
-/// Subprotocols a client offers, in its order.
+/// The subprotocols that a client offers, in its order of preference.
 pub(crate) fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
     values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)

@@ -1,4 +1,4 @@
-//! Tasks that run at fixed intervals until the hub closes.
+//! Background tasks that run until the hub closes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +15,13 @@ use crate::serving::topic_listing::TopicLister;
 use crate::state::feeds::Feeds;
 use crate::state::shard_waker::ShardWakers;
 
-/// How often the router is told that time passes, while a minute is open.
+/// Time between two [`Ingest::Clock`] messages while a minute bar is being made.
 const CLOCK_INTERVAL: Duration = Duration::from_millis(250);
-/// How often the states of feeds are looked at.
+/// Time between two checks of the states of all feeds.
 const FEED_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Lets the router close minutes whose trades have ended.
-pub(super) async fn tell_time(
+/// Sends the router the time, so that it closes minutes without further trades.
+pub(super) async fn send_clock(
     ingest: IngestHandle,
     minutes_open: Arc<AtomicBool>,
     closing: CancellationToken,
@@ -35,7 +35,7 @@ pub(super) async fn tell_time(
     }
 }
 
-/// Measures the rates of the topics of a timeline while they are requested.
+/// Measures the tick rates of a timeline's topics while clients request them.
 pub(super) async fn sample_rates(
     lister: Arc<TopicLister>,
     id: usize,
@@ -46,7 +46,7 @@ pub(super) async fn sample_rates(
     let _closing = closing.run_until_cancelled(sampling).await;
 }
 
-/// Notices when feeds come, fall silent and go.
+/// Updates the states of all feeds, and wakes the shards to report changes.
 pub(super) async fn watch_feeds(
     feeds: Arc<Feeds>,
     shards: ShardWakers,

@@ -1,4 +1,4 @@
-//! What a hub begins with: nothing, or what the log on disk has of an earlier one.
+//! What a hub starts with: nothing, or the state recovered from the log on disk.
 
 use std::sync::Arc;
 
@@ -12,34 +12,38 @@ use crate::config::Config;
 use crate::durable::{Archive, CheckpointedState, Disk, DurableLog, LogStatus, Opened};
 use crate::fanout::{FeedId, Log, Position, Sequencer};
 
-/// What a hub begins with.
+/// The recovered state, by the part of the hub that continues with it.
 pub(super) struct Recovered {
-    /// For the router.
+    /// For the router: numbering.
     pub(super) sequencer: Sequencer,
-    /// For the router.
+    /// For the router: bars in the making. `None` if the hub makes no bars.
     pub(super) bars: Option<BarMaker>,
-    /// For the router.
+    /// For the router: the log on disk, if there is one.
     pub(super) durable: Option<DurableLog>,
-    /// For all.
-    pub(super) past: Past,
+    /// For all parts.
+    pub(super) history: RecoveredHistory,
     /// For the shards: the last tick of each topic before those in the log.
     pub(super) last_before: Arc<[(FeedId, Tick, Position)]>,
-    /// For the thread that reads what memory does not hold any more.
+    /// For the history reader: the segments on disk, if there is a log on disk.
     pub(super) archive: Option<Archive<Disk>>,
 }
 
-/// What is known of the past.
-pub(super) struct Past {
+/// The recovered history.
+pub(super) struct RecoveredHistory {
     pub(super) epoch: String,
     pub(super) log: Log,
     /// Topics that have ticked.
     pub(super) topics: Vec<(FeedId, Channel, Symbol)>,
-    /// How the log on disk is, if there is to be one.
+    /// State of the log on disk, if there is one.
     pub(super) status: Option<Arc<LogStatus>>,
 }
 
 impl Recovered {
-    /// Reads the log on disk if the config names one.
+    /// Recovers the log on disk if the configuration names a data folder. Otherwise the hub starts
+    /// without history, in a new epoch.
+    ///
+    /// # Errors
+    /// If the data folder cannot be used.
     pub(super) async fn new(config: &Config, feeds: &[Feed]) -> Result<Self, StartError> {
         let epoch = format!("{:016x}", rand::rng().random::<u64>());
         let log = empty_log(config);
@@ -49,7 +53,7 @@ impl Recovered {
                 sequencer: Sequencer::new(topics_max, publishers_max),
                 bars: config.bars().and_then(BarMaker::new),
                 durable: None,
-                past: Past { epoch, log, topics: Vec::new(), status: None },
+                history: RecoveredHistory { epoch, log, topics: Vec::new(), status: None },
                 last_before: Arc::default(),
                 archive: None,
             });
@@ -87,14 +91,15 @@ impl Recovered {
             sequencer: Sequencer::go_on(numbering, topics_max, publishers_max),
             bars,
             durable: Some(durable),
-            past: Past { epoch, log, topics, status: Some(status) },
+            history: RecoveredHistory { epoch, log, topics, status: Some(status) },
             last_before: last_before.into(),
             archive: Some(archive),
         })
     }
 }
 
-/// What follows from the ticks beside numbers and last values: bars, if they are to be made.
+/// Returns the state that checkpoints contain beside numbers and last values: that of the bars, if
+/// the hub makes any.
 fn checkpointed(bars: Option<BarConfig>) -> Box<dyn CheckpointedState> {
     match bars.and_then(BarMaker::new) {
         Some(bars) => Box::new(bars),

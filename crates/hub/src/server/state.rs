@@ -1,4 +1,4 @@
-//! The state of the whole hub, and what each of its parts is given of it.
+//! The state of the whole hub, and the handles that each part receives.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -30,14 +30,14 @@ use crate::state::shard_waker::ShardWakers;
 use crate::state::topic_registry::TopicRegistry;
 use crate::state::views::Views;
 
-/// Everything that parts of the hub share. Each part is given the handles it uses by one of the
-/// methods below; only `server` sees the whole.
+/// Everything that the parts of the hub share. Only `server` uses it as a whole; the methods below
+/// return what a single part uses.
 #[derive(Debug)]
 pub(super) struct HubState {
     pub(super) config: Arc<Config>,
     /// Protocol of the sessions at `/ws`.
     pub(super) protocol: SessionProtocol,
-    /// Identifies the run of sequence numbers.
+    /// Identifies a contiguous series of sequence numbers.
     pub(super) epoch: Arc<str>,
     pub(super) started: Instant,
     pub(super) feeds: Arc<Feeds>,
@@ -56,11 +56,11 @@ pub(super) struct HubState {
     pub(super) ingest: IngestHandle,
     pub(super) shard_wakers: ShardWakers,
     pub(super) lifecycle: Arc<Lifecycle>,
-    /// Set while the router has a minute open whose bar is still to come.
+    /// Set while the router has a minute bar in the making.
     pub(super) minutes_open: Arc<AtomicBool>,
 }
 
-/// What the [`HubState`] is made of, beside the parts that follow from the configuration.
+/// What a [`HubState`] is created from. Its other fields follow from the configuration.
 pub(super) struct StateParts {
     pub(super) config: Config,
     pub(super) protocol: SessionProtocol,
@@ -73,6 +73,8 @@ pub(super) struct StateParts {
 }
 
 impl HubState {
+    /// Creates the state of a hub that has no sessions yet.
+    ///
     /// # Errors
     /// If the keys file or the certificate cannot be used, or a view is wrong.
     pub(super) fn new(parts: StateParts) -> Result<Self, StartError> {

@@ -1,4 +1,5 @@
-//! The timelines of a hub at its start: the live one, and one for each delay of a view.
+//! Creates the timelines at start, the live one and one for each delay of a view, and starts their
+//! threads.
 
 use std::io;
 use std::sync::Arc;
@@ -18,35 +19,35 @@ use crate::serving::shard_handle::{Inbox, ShardId};
 use crate::serving::shard_loop::{self, Prepared, ShardStart};
 use crate::serving::timeline::{Timeline, Timelines};
 
-/// The last tick of each topic that has none in a log any more.
+/// The last tick of each topic that has none in the log.
 type LastBefore = Arc<[(FeedId, Tick, Position)]>;
 
-/// What the threads of a timeline start with.
+/// A timeline, and what its threads start with.
 pub(super) struct TimelineStart {
     timeline: Arc<Timeline>,
     shards: Vec<(Prepared, Inbox)>,
     last_before: LastBefore,
-    /// How a delayed timeline follows the live one.
+    /// Reads the live log for a delayed timeline; `None` for the live one.
     reader: Option<DelayedReader<Disk>>,
 }
 
 /// The threads of all timelines.
 #[derive(Debug, Default)]
-pub(super) struct Running {
+pub(super) struct ServingThreads {
     pub(super) shards: Vec<JoinHandle<()>>,
     pub(super) delayers: Vec<JoinHandle<()>>,
 }
 
-/// A log without ticks, of the bounds that every timeline's has.
+/// Creates an empty log with the configured limits.
 pub(super) fn empty_log(config: &Config) -> Log {
     Log::new(config.log_size.as_usize(), config.log_ticks).aged(config.log_age)
 }
 
-/// Makes the live timeline with its log, and the delayed ones as far as they have come by now. Reads
-/// the disk.
+/// Creates the live timeline from the recovered log, and the delayed ones with the ticks that are due
+/// by now. Blocks on reads from disk.
 ///
 /// # Errors
-/// If the kernel gives no event queues, or a view is wrong.
+/// If the system refuses to create event queues, or a view is wrong.
 pub(super) fn make(
     config: &Config,
     log: Log,
@@ -57,10 +58,9 @@ pub(super) fn make(
     let now = clock::wall();
     let mut delayed = Vec::new();
     for delay in config.delays()? {
-        let archive = archive.map(Archive::reader);
-        let (log, known) = (&live.timeline.log, &live.last_before);
-        let (reader, DelayedStart { log, last_before, lost }) =
-            DelayedReader::begin(log, archive, delay, now, empty_log(config), known);
+        let mut reader = DelayedReader::new(archive.map(Archive::reader), delay);
+        let DelayedStart { log, last_before, lost } =
+            reader.start(&live.timeline.log, now, empty_log(config), &live.last_before);
         let start = TimelineStart::new(log, delay, 1, last_before.into())?;
         start.timeline.lost.add(lost);
         delayed.push(TimelineStart { reader: Some(reader), ..start });
@@ -81,11 +81,11 @@ impl TimelineStart {
     }
 }
 
-impl Running {
+impl ServingThreads {
     /// Starts the threads of the timeline with this index.
     ///
     /// # Errors
-    /// If there can be no more threads.
+    /// If the system refuses to create threads.
     pub(super) fn start(
         &mut self,
         index: usize,

@@ -1,8 +1,8 @@
-//! The thread that repeats the live market some time later.
+//! The delayer: a thread that fills a delayed timeline.
 //!
-//! It follows the live log so far behind, from memory or from disk, and appends the same batches to a log of
-//! its market's own. Sessions of that market are served from there as those of the live one are: the same
-//! numbers, positions and last values, only later.
+//! It reads the live log some time behind its head, from memory or from disk, and appends the same
+//! batches to the log of the delayed timeline. The sessions of that timeline are served like live
+//! ones. They receive the same sequence numbers, positions and last values, only later.
 
 mod delayed_reader;
 
@@ -16,32 +16,33 @@ use crate::durable::Disk;
 use crate::serving::timeline::Timeline;
 use crate::state::lifecycle::Lifecycle;
 use crate::state::shared_log::SharedLog;
-pub(crate) use delayed_reader::{DelayedReader, DelayedStart, Taken};
+pub(crate) use delayed_reader::{DelayedReader, DelayedStart, DueBatches};
 
-/// How often is looked at least, so that it is noticed soon when ticks are lost and when the hub ends.
-const LOOK_MAX: Duration = Duration::from_secs(1);
-/// How often at most: ticks that come so much later than they might leave in larger batches of writes.
-const LOOK_MIN: Duration = Duration::from_millis(5);
-/// The same while the market has no session: its shard need not be woken for ticks that nobody is sent.
-const LOOK_MIN_UNREAD: Duration = Duration::from_millis(500);
-/// Time between two warnings.
+/// Longest sleep between two turns. Lost ticks and the end of the hub are noticed within this time.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// Shortest sleep between two turns. The shard gets more ticks at once, so that fewer writes carry
+/// them.
+const SLEEP_MIN: Duration = Duration::from_millis(5);
+/// Shortest sleep while the timeline has no sessions, so that its shard is woken rarely.
+const SLEEP_MIN_IDLE: Duration = Duration::from_millis(500);
+/// Least time between two warnings about lost ticks.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What a delayer shares with the rest of the hub.
 pub(crate) struct DelayerContext {
-    /// The log that it follows.
+    /// The log that the delayer reads.
     pub(crate) live: Arc<SharedLog>,
-    /// The timeline that it fills.
+    /// The timeline that the delayer fills.
     pub(crate) timeline: Arc<Timeline>,
-    /// Most ticks that the timeline's shards may have to catch up with.
+    /// Most ticks in the timeline's log that its shards have not applied yet.
     pub(crate) ticks_ahead_max: u64,
-    /// Whether history is on disk too, for the advice in warnings.
+    /// Whether the hub has a log on disk, for the advice in warnings.
     pub(crate) reads_disk: bool,
     pub(crate) lifecycle: Arc<Lifecycle>,
 }
 
-/// Starts the delayer's thread, called `name`. It ends once the hub is stopping and the thread has
-/// been unparked.
+/// Starts the delayer's thread with a name. The thread ends once the hub is stopping and the thread
+/// has been unparked.
 ///
 /// # Errors
 /// If the thread cannot be started.
@@ -50,7 +51,7 @@ pub(crate) fn spawn(
     reader: DelayedReader<Disk>,
     context: DelayerContext,
 ) -> io::Result<thread::JoinHandle<()>> {
-    let delayer = Delayer { reader, context, unsaid: 0, said: None };
+    let delayer = Delayer { reader, context, unreported: 0, last_warning: None };
     thread::Builder::new().name(name).spawn(move || delayer.run())
 }
 
@@ -58,9 +59,8 @@ struct Delayer {
     reader: DelayedReader<Disk>,
     context: DelayerContext,
     /// Ticks lost since the last warning.
-    unsaid: u64,
-    /// When that was.
-    said: Option<Instant>,
+    unreported: u64,
+    last_warning: Option<Instant>,
 }
 
 impl Delayer {
@@ -68,32 +68,34 @@ impl Delayer {
         while !self.context.lifecycle.is_stopping() {
             let wait = self.turn();
             if !wait.is_zero() {
-                let least = if self.sessions() == 0 { LOOK_MIN_UNREAD } else { LOOK_MIN };
-                thread::park_timeout(wait.clamp(least, LOOK_MAX));
+                let least = if self.sessions() == 0 { SLEEP_MIN_IDLE } else { SLEEP_MIN };
+                thread::park_timeout(wait.clamp(least, SLEEP_MAX));
             }
         }
     }
 
-    /// Appends what is due, as much as may be in one go, and says how long nothing is.
+    /// Appends due batches, a bounded number at a time. Returns how long no further batch is due.
     fn turn(&mut self) -> Duration {
-        let Some(room) = self.room() else { return LOOK_MIN };
-        let Taken { due, lost, next } = self.reader.take(&self.context.live, clock::wall(), room);
+        let Some(room) = self.room() else { return SLEEP_MIN };
+        let DueBatches { due, lost, next } =
+            self.reader.take(&self.context.live, clock::wall(), room);
         let any = !due.is_empty() || lost > 0;
         due.into_iter().for_each(|batch| self.timeline().log.append_later(batch));
         if lost > 0 {
             self.timeline().lost.add(lost);
-            self.unsaid += lost;
+            self.unreported += lost;
             self.warn();
         }
         match next {
             Some(next) => next.since(clock::wall()),
             None if any => Duration::ZERO,
-            None => self.timeline().delay, // what is received from now on is due later than that
+            None => self.timeline().delay, // ticks received from now on are due after the delay
         }
     }
 
-    /// How many ticks may be appended now. What is so late may be later: neither the market's shards nor
-    /// their sessions are to fall behind because much came due at once.
+    /// Returns how many ticks may be appended now, or `None` if the shards have to catch up first. When
+    /// many ticks become due at once, they are appended step by step, so that no shard or session
+    /// lags because of it.
     fn room(&self) -> Option<usize> {
         let timeline = self.timeline();
         let most = self.context.ticks_ahead_max;
@@ -103,21 +105,22 @@ impl Delayer {
         usize::try_from(room?).ok()
     }
 
-    /// Says that ticks were lost, unless that was said a moment ago, or nobody is there who misses them.
+    /// Warns that ticks were lost, unless a recent warning did, or the timeline has no sessions.
     fn warn(&mut self) {
         let now = clock::monotonic();
         let timeline = self.timeline();
-        if self.sessions() == 0 || self.said.is_some_and(|said| now - said < WARN_INTERVAL) {
+        if self.sessions() == 0 || self.last_warning.is_some_and(|last| now - last < WARN_INTERVAL)
+        {
             return;
         }
-        let (delay, memory) = (timeline.delay, self.context.live.oldest_received());
-        self.said = Some(now);
+        let delay = timeline.delay;
+        let memory = self.context.live.oldest_received();
+        self.last_warning = Some(now);
         tracing::warn!(
             delay_s = delay.as_secs_f64(),
-            ticks = std::mem::take(&mut self.unsaid),
+            ticks = std::mem::take(&mut self.unreported),
             memory_holds_s = memory.map_or(0, |oldest| clock::wall().since(oldest).as_secs()),
-            "delayed views have lost ticks, of which the hub's history held none by the time they were \
-             due: {}",
+            "delayed views have lost ticks: the hub's history no longer held them when they were due; {}",
             if self.context.reads_disk {
                 "raise disk_size"
             } else {

@@ -1,4 +1,5 @@
-//! The thread that reads old ticks from disk for the shards, so that none of them ever waits for a disk.
+//! The history reader: a thread that reads old ticks from disk for all shards, so that no shard waits
+//! for a disk.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -11,39 +12,45 @@ use crate::durable::{Archive, Storage};
 use crate::fanout::{DISK_READS_MAX, DiskIndex, DiskReadRequest};
 use crate::serving::shard_handle::{DiskReadReply, ShardHandle};
 
-/// Ticks read for one answer, as they are charged in memory, in bytes.
-const ANSWER_BYTES: usize = 1 << 20;
-/// How often is looked at what is there.
+/// Bytes of ticks read for one request, as charged in memory.
+const REPLY_BYTES: usize = 1 << 20;
+/// Time between two updates of the disk index.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where shards ask for old ticks.
+/// How shards reach the history reader.
 #[derive(Debug)]
 pub(crate) struct HistoryReaderHandle {
     requests: SyncSender<Request>,
+    /// Which ticks are on disk.
     disk_index: Mutex<DiskIndex>,
-    /// Of the disk_index; grows.
+    /// Version of `disk_index`; grows with every update.
     version: AtomicU64,
 }
 
+/// A message to the history reader.
 #[derive(Debug)]
 pub(crate) enum Request {
+    /// A shard asks for old ticks.
     Read { shard: Arc<ShardHandle>, request: DiskReadRequest },
+    /// The thread has to end.
     End,
 }
 
 impl HistoryReaderHandle {
-    /// A history for so many shards, and what reaches it.
+    /// Creates the handle for a number of shards, and the queue that the thread reads.
     pub(crate) fn new(shards: usize, disk_index: DiskIndex) -> (Self, Receiver<Request>) {
         let (requests, queue) = sync_channel(shards * DISK_READS_MAX + 1);
         (Self { requests, disk_index: Mutex::new(disk_index), version: AtomicU64::new(1) }, queue)
     }
 
-    /// Asks for ticks; says whether there will be an answer. There is room for as much as shards may ask.
+    /// Asks for ticks on behalf of a shard. Returns whether there will be a reply: the queue has room
+    /// for as many requests as all shards may have open, so this fails only if the thread has ended.
     pub(crate) fn ask(&self, shard: Arc<ShardHandle>, request: DiskReadRequest) -> bool {
         self.requests.try_send(Request::Read { shard, request }).is_ok()
     }
 
-    /// What is on disk, if that has changed since a version.
+    /// Returns which ticks are on disk, if that has changed since the version `known`, and updates
+    /// `known`.
     pub(crate) fn disk_index_since(&self, known: &mut u64) -> Option<DiskIndex> {
         let version = self.version.load(Ordering::Acquire);
         (std::mem::replace(known, version) != version)
@@ -55,16 +62,16 @@ impl HistoryReaderHandle {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Has the thread end once it has answered.
+    /// Ends the thread once it has answered the open requests.
     pub(crate) fn end(&self) {
-        let _ended = self.requests.send(Request::End); // an error means that it has
+        let _ended = self.requests.send(Request::End); // fails if the thread has ended
     }
 }
 
-/// Starts the thread. It ends with [`HistoryReaderHandle::end`].
+/// Starts the thread. It ends after [`HistoryReaderHandle::end`].
 ///
 /// # Errors
-/// If there can be no thread.
+/// If the thread cannot be started.
 pub(crate) fn spawn<S>(
     archive: Archive<S>,
     queue: Receiver<Request>,
@@ -83,7 +90,7 @@ fn serve<S: Storage>(
     queue: &Receiver<Request>,
     handle: &HistoryReaderHandle,
 ) {
-    let mut looked = clock::monotonic();
+    let mut updated = clock::monotonic();
     loop {
         let first = match queue.recv_timeout(INTERVAL) {
             Ok(request) => Some(request),
@@ -102,24 +109,25 @@ fn serve<S: Storage>(
         if ends {
             return;
         }
-        if looked.elapsed() >= INTERVAL {
-            looked = clock::monotonic();
+        if updated.elapsed() >= INTERVAL {
+            updated = clock::monotonic();
             handle.set_disk_index(archive.disk_index(clock::wall()));
         }
     }
 }
 
-/// Answers in the order of the log, so that each file is read once, and the same once for all.
+/// Answers requests in the order of the log, so that each file is read once. Requests for the same
+/// position share one read.
 fn answer<S: Storage>(
     archive: &mut Archive<S>,
     mut requests: Vec<(Arc<ShardHandle>, DiskReadRequest)>,
 ) {
     requests.sort_by_key(|(_, request)| request.from);
     for same in requests.chunk_by(|(_, one), (_, other)| one.from == other.from) {
-        let found = archive.read(same[0].1.from, ANSWER_BYTES).ok();
+        let found = archive.read(same[0].1.from, REPLY_BYTES).ok();
         for (shard, request) in same {
             let reply = DiskReadReply { request: *request, found: found.clone() };
-            // There is room for as much as the shard may ask; if it has ended nobody waits.
+            // The queue has room for all requests that the shard may have open. The shard may have ended.
             let _ended = shard.disk_reads.try_send(reply);
             shard.waker.wake();
         }

@@ -1,4 +1,4 @@
-//! What the HTTP front hands to a shard: a socket, and what its handshake has told.
+//! What the HTTP front hands to a shard: a socket, and what its handshake contained.
 
 use std::net::IpAddr;
 
@@ -9,39 +9,41 @@ use crate::access::admission::SessionPermit;
 use crate::fanout::FeedId;
 use crate::serving::session_protocol::SessionProtocol;
 
-/// A connection behind its opening handshake.
+/// A WebSocket connection after its opening handshake.
 #[derive(Debug)]
 pub(crate) struct NewConnection {
     pub(crate) stream: BareStream,
     pub(crate) pending: PendingSession,
 }
 
-/// A connection on its way to a shard: a non-blocking socket, and the TLS that is spoken on it.
+/// A non-blocking socket, with the TLS state of its connection.
 #[derive(Debug)]
 pub(crate) struct BareStream {
     pub(crate) socket: std::net::TcpStream,
+    /// `None` for a connection without TLS.
     pub(crate) tls: Option<Box<ServerConnection>>,
 }
 
-/// A session that a connection is to be, with the bytes that were read too far.
+/// A session that its shard has not opened yet.
 #[derive(Debug)]
 pub(crate) struct PendingSession {
+    /// Bytes that the front has read after the handshake.
     pub(crate) read_already: Vec<u8>,
     pub(crate) handshake: HandshakeInfo,
     pub(crate) permit: SessionPermit,
 }
 
-/// Who is behind a connection, and what for, as its handshake tells.
+/// The client and its request, as the opening handshake tells.
 #[derive(Debug)]
 pub(crate) struct HandshakeInfo {
     pub(crate) peer: IpAddr,
     pub(crate) user_agent: Option<Box<str>>,
-    /// Name of the view it wants to follow.
+    /// Name of the requested view.
     pub(crate) view: Box<str>,
-    /// The feed behind that.
+    /// The view's feed.
     pub(crate) feed: FeedId,
     pub(crate) protocol: SessionProtocol,
     pub(crate) encoding: Encoding,
-    /// The key it has shown already.
-    pub(crate) shown: Option<Credentials>,
+    /// The key in the handshake's headers, if there is one.
+    pub(crate) credentials: Option<Credentials>,
 }

@@ -1,4 +1,4 @@
-//! What sessions say: the hub's own protocol, that of Alpaca, or anything, which is sent back.
+//! The protocols of subscriber sessions, and how their messages are decoded.
 
 use tickwire_protocol::{
     AlpacaCommand, AlpacaCommandError, Channel, Command, CommandError, Credentials, Encoding,
@@ -6,29 +6,30 @@ use tickwire_protocol::{
 };
 use tungstenite::{Bytes, Message};
 
-/// How a session speaks.
+/// The protocol of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionProtocol {
-    /// The hub's own protocol, `/ws`: commands are JSON text or MessagePack, whatever the session gets.
+    /// The hub's own protocol, at `/ws`. Text messages are JSON commands and binary messages are
+    /// MessagePack commands, independent of the session's encoding.
     Tickwire,
-    /// That of Alpaca's stock stream, `/v2/…`: commands are spelled as the session negotiated, whatever
-    /// the frame says of them, and there may be several in a message. Its sessions are sent answers, errors
-    /// and ticks, nothing else.
+    /// The protocol of Alpaca's stock stream, at `/v2/{view}`. Commands have the session's encoding,
+    /// in text and binary messages alike, and one message may contain several. The session is sent
+    /// answers, errors and ticks, but no heartbeats or feed states.
     Alpaca,
-    /// Each message is sent back as it is: what suites that test a WebSocket server ask for.
+    /// Sends back each message, for conformance tests of the WebSocket server.
     Echo,
 }
 
-/// What a message asks.
+/// A decoded command of a session.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// To be let in.
+    /// Authentication.
     Auth(Credentials),
-    /// What a session is there for.
+    /// Any other command.
     Command(Box<Command>),
-    /// Nothing that can be understood.
+    /// A command that cannot be decoded. `code` and `detail` are the error to answer with.
     Unreadable {
-        /// The command's `id`, if that could be read.
+        /// The command's `id`, if it could be decoded.
         id: Option<u64>,
         code: ErrorCode,
         detail: String,
@@ -36,7 +37,8 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// Reads a message of the hub's own protocol; those that the library deals with itself are none.
+    /// Decodes a message of the hub's own protocol. `None` for pings, pongs and closes, which the
+    /// WebSocket library handles.
     pub(crate) fn read(message: &Message) -> Option<Self> {
         let command = match message {
             Message::Text(text) => Command::from_json(text.as_bytes()),
@@ -52,7 +54,8 @@ impl Request {
         })
     }
 
-    /// Takes the first command out of a message of Alpaca's protocol.
+    /// Removes the first command from a message of Alpaca's protocol, and decodes it. `None` if the
+    /// message contains no further command.
     pub(crate) fn take_first(message: &mut Bytes, encoding: Encoding) -> Option<Self> {
         let mut commands = AlpacaCommand::decode_all(message, encoding);
         let first = commands.next()?;
@@ -61,16 +64,16 @@ impl Request {
         Some(match first {
             Ok(AlpacaCommand::Auth(shown)) => Self::Auth(shown),
             Ok(AlpacaCommand::Subscribe(names)) => {
-                Self::Command(Box::new(Command::Subscribe(naming(names))))
+                Self::Command(Box::new(Command::Subscribe(subscription_to(names))))
             }
             Ok(AlpacaCommand::Unsubscribe(names)) => {
-                Self::Command(Box::new(Command::Unsubscribe(naming(names))))
+                Self::Command(Box::new(Command::Unsubscribe(subscription_to(names))))
             }
             Err(AlpacaCommandError { code, detail }) => Self::Unreadable { id: None, code, detail },
         })
     }
 
-    /// The `id` to answer to.
+    /// The `id` that the answer has to repeat.
     pub(crate) fn id(&self) -> Option<u64> {
         match self {
             Self::Unreadable { id, .. } => *id,
@@ -84,8 +87,9 @@ impl Request {
     }
 }
 
-/// Who has trades gets what becomes of them.
-fn naming(mut names: SubscriptionSet) -> SubscribeRequest {
+/// Returns a subscription to names in Alpaca's protocol. A subscription to trades includes their
+/// corrections and cancels.
+fn subscription_to(mut names: SubscriptionSet) -> SubscribeRequest {
     for channel in [Channel::Corrections, Channel::CancelErrors] {
         names[channel] = names[Channel::Trades].clone();
     }
@@ -114,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_a_message_are_taken_one_after_the_other() {
+    fn commands_of_a_message_are_decoded_one_by_one() {
         let text =
             br#"{"action":"subscribe","trades":["A"]} {"action":"auth","key":"k","secret":"s"}
             {"action":"unsubscribe","trades":["A"]}"#;

@@ -101,7 +101,7 @@ fn draining_hub_is_not_ready_and_refuses_sessions_but_answers_requests() {
         hub.request("POST", "/api/drain", &headers, "")
     };
     assert_eq!(asked().status, 202);
-    hub.drain_asked();
+    hub.drain_requested();
     assert_eq!(asked().status, 202, "a second request is accepted too");
     for path in ["/healthz", "/metrics", "/api/status"] {
         assert_eq!(hub.get(path).status, 200, "{path}");
@@ -142,7 +142,7 @@ fn drain_requires_the_admin_token() {
     assert_eq!(hub.request("GET", "/api/drain", &[shown], "").status, 405);
     assert_eq!(hub.get("/readyz").status, 200);
     assert_eq!(ask(&hub, &[shown]).status, 202);
-    hub.drain_asked();
+    hub.drain_requested();
 }
 
 #[test]

@@ -128,11 +128,11 @@ fn invalid_handshake_is_refused_with_the_expected_value() {
             "GET /ws",
             "GET /ws?feed=moon",
             404,
-            "no such feed; there are: delayed_sip, iex, main, sip",
+            "no such feed; expected one of: delayed_sip, iex, main, sip",
         ),
         // An answer with the page would show up as "HTTP 200" in bots.
-        ("GET /ws", "GET /", 404, "no stream at /; there are: /ws, /v2/delayed_sip, /v2/iex"),
-        ("GET /ws", "GET /v3/sip/x", 404, "no stream at /v3/sip/x; there are: /ws, "),
+        ("GET /ws", "GET /", 404, "no stream at /; expected one of: /ws, /v2/delayed_sip, /v2/iex"),
+        ("GET /ws", "GET /v3/sip/x", 404, "no stream at /v3/sip/x; expected one of: /ws, "),
     ] {
         let answer = exchange(hub.address, good.replace(change, to).as_bytes());
         assert_eq!(answer.status, status, "{change}: {answer:?}");

@@ -110,7 +110,7 @@ fn publishing_and_draining_need_a_key_with_that_role() {
         assert_eq!(post(&hub, "/publish", authorization), publishing, "{authorization:?}");
         assert_eq!(post(&hub, "/api/drain", authorization), draining, "{authorization:?}");
     }
-    hub.drain_asked();
+    hub.drain_requested();
     assert_eq!(hub.refused("token"), 7);
 }
 

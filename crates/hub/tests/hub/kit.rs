@@ -92,9 +92,9 @@ impl TestHub {
     }
 
     /// Waits for a drain request.
-    pub(crate) fn drain_asked(&self) {
+    pub(crate) fn drain_requested(&self) {
         let hub = self.hub.as_ref().unwrap();
-        let asked = async { tokio::time::timeout(PATIENCE, hub.drain_asked()).await };
+        let asked = async { tokio::time::timeout(PATIENCE, hub.drain_requested()).await };
         self.runtime.block_on(asked).unwrap();
     }
 

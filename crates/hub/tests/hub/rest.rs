@@ -134,18 +134,15 @@ fn request_with_the_maximum_of_symbols_is_answered() {
     assert_eq!(found.len(), 1_000);
     assert!(names.iter().all(|name| found[name]["bs"] == 9));
     let (status, message) = refused(&hub, &format!("snapshots?symbols={},ONE", names.join(",")));
-    assert_eq!(
-        (status, message.as_str()),
-        (400, "symbols: more than 1000, as many as are allowed")
-    );
+    assert_eq!((status, message.as_str()), (400, "symbols: at most 1000 symbols are allowed"));
 }
 
 #[test]
 fn invalid_rest_requests_are_refused_with_a_message() {
     let hub = hub_with(&[]);
     for (path, status, words) in [
-        ("trades/latest", 400, "symbols: expected symbols with commas between"),
-        ("trades/latest?symbols=", 400, "symbols: expected symbols with commas between"),
+        ("trades/latest", 400, "symbols: expected symbols separated by commas"),
+        ("trades/latest?symbols=", 400, "symbols: expected symbols separated by commas"),
         ("snapshots?symbols=AAPL,aapl", 400, "symbols: symbol \"aapl\": expected 1 to 24"),
         ("snapshots?symbols=A&symbols=B", 400, "duplicate field `symbols`"),
         ("aapl/snapshot", 400, "symbol \"aapl\": expected 1 to 24"),

@@ -57,7 +57,7 @@ fn test_feed_refuses_publishers() {
     let hub = hub();
     let answer = hub.post("/publish?feed=test", "[]");
     assert_eq!(answer.status, 404);
-    assert!(answer.body.ends_with("there are the feeds: main\n"), "{}", answer.body);
+    assert!(answer.body.ends_with("expected one of: main\n"), "{}", answer.body);
 }
 
 #[test]

@@ -53,8 +53,8 @@ fn views_refuse_publishers() {
     for view in ["late", "sip", "delayed_sip"] {
         let answer = hub.post(&format!("/publish?feed={view}"), "[]");
         assert_eq!(answer.status, 404);
-        assert!(answer.body.starts_with("a view, to which nobody publishes; "), "{}", answer.body);
-        assert!(answer.body.contains("feeds: main"), "{}", answer.body);
+        assert!(answer.body.starts_with("a view, which takes no publishers; "), "{}", answer.body);
+        assert!(answer.body.contains("expected one of: main"), "{}", answer.body);
     }
     let answer = hub.post("/publish?feed=moon", "[]");
     assert!(answer.body.starts_with("no such feed; "), "{}", answer.body);

@@ -1,4 +1,4 @@
-//! Who is there with which key.
+//! `GET /api/keys`: the sessions of each key.
 
 use std::sync::Arc;
 
@@ -19,32 +19,34 @@ struct Answer {
 
 #[derive(Debug, Serialize)]
 struct KeyEntry {
-    /// Empty for all those that need no key.
+    /// Id of the key; empty for the sessions without one.
     id: String,
     name: String,
     role: Role,
-    /// Sessions of subscribers.
+    /// Subscriber sessions.
     sessions: usize,
+    /// Publisher sessions.
     publishers: usize,
-    /// Left out where there is no limit.
+    /// Most subscriber sessions; left out if there is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions_max: Option<u32>,
-    /// Sessions that found no place.
+    /// Sessions refused because the key was at its limit.
     refused: u64,
-    /// Since when the oldest session is there.
+    /// Start of the oldest session.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
-    /// When somebody last came.
+    /// Time of the last new session.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<String>,
 }
 
-/// Whether somebody may see who is there: administrators, and everybody where the hub is open.
+/// Returns whether a client may see the sessions of all keys: an administrator, or any client of an
+/// open hub.
 pub(super) fn may_see(keys: &Keys, grant: &Grant) -> bool {
     keys.is_open() || grant.is_admin()
 }
 
-/// `GET /api/keys`
+/// `GET /api/keys`: lists all keys with their sessions.
 pub(in super::super) async fn keys(
     State(gate): State<Arc<Gate>>,
     Extension(Peer(peer)): Extension<Peer>,

@@ -1,4 +1,4 @@
-//! How the hub and its feeds are.
+//! `GET /api/status`: the state of the hub, its feeds and its log.
 
 use std::sync::Arc;
 
@@ -28,9 +28,9 @@ struct Status {
     version: &'static str,
     epoch: String,
     uptime_s: u64,
-    /// What the one who asks may do.
+    /// The client's role.
     role: Role,
-    /// Whether `/api/keys` answers the one who asks.
+    /// Whether the client may use `/api/keys`.
     may_see_keys: bool,
     feeds: Vec<FeedEntry>,
     views: Vec<ViewEntry>,
@@ -38,7 +38,7 @@ struct Status {
     subscriptions: u64,
     ticks_in: u64,
     ticks_delivered: u64,
-    /// Whether it takes no new sessions and closes those there are.
+    /// Whether the hub shuts down and closes its sessions.
     draining: bool,
     log: LogEntry,
 }
@@ -49,15 +49,15 @@ struct FeedEntry {
     state: FeedState,
     since: String,
     publishers: usize,
-    /// Ticks taken from its publishers.
+    /// Ticks received from the feed's publishers.
     ticks_in: u64,
-    /// Ticks that its publishers had to drop at their sources.
+    /// Ticks that the feed's publishers had to drop at their sources.
     lost: u64,
-    /// Its publishers that have said who they are.
+    /// Publishers that have sent an id.
     sources: Vec<SourceEntry>,
 }
 
-/// A publisher. What it has not reported is left out.
+/// A publisher with its latest report. Values that it has not reported are left out.
 #[derive(Debug, Serialize)]
 struct SourceEntry {
     publisher: String,
@@ -78,12 +78,12 @@ struct ReportEntry {
     ticks: u64,
 }
 
-/// A name under which a feed can be subscribed to.
+/// A view: a name under which subscribers reach a feed.
 #[derive(Debug, Serialize)]
 struct ViewEntry {
     view: String,
     feed: String,
-    /// How much later than the feed.
+    /// Delay of the view against the feed, in milliseconds.
     delay_ms: u64,
 }
 
@@ -95,20 +95,20 @@ struct LogEntry {
     head: u64,
     ticks: usize,
     bytes: usize,
-    /// The log on disk, if there is to be one.
+    /// The log on disk; null if there is none.
     disk: Option<DiskEntry>,
 }
 
 #[derive(Debug, Serialize)]
 struct DiskEntry {
     segments: u64,
-    /// Bytes of the segments.
+    /// Bytes of all segments.
     bytes: u64,
-    /// Whether nothing is logged any more.
+    /// Whether the log has failed and is no longer written.
     failed: bool,
 }
 
-/// `GET /api/status`: of feeds and views, those that the one who asks may read.
+/// `GET /api/status`: lists the feeds and views that the client may read.
 pub(in super::super) async fn status(
     State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,

@@ -1,4 +1,4 @@
-//! Feeds, and where their ticks come from.
+//! Metrics of feeds and of the upstreams of their publishers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::{Output, Scrape};
 
 const STATES: [FeedState; 3] = [FeedState::Live, FeedState::Stale, FeedState::Down];
 
-/// A publisher that reports how its source is.
+/// A publisher that reports about its upstream.
 struct Reporting<'a> {
     feed: &'a str,
     publisher: Arc<str>,
@@ -36,19 +36,23 @@ impl Scrape {
                 })
             })
             .collect();
-        let help = "State of a feed: 1 for the state it is in";
+        let help = "State of a feed: 1 for the current state, 0 for the others";
         out.family("feed_state", help, MetricType::Gauge, &states)?;
         let by_feed = |of: fn(&crate::state::feeds::FeedStatus) -> u64| -> Vec<_> {
             feeds.iter().map(|feed| (("feed", feed.name.as_str()), of(feed))).collect()
         };
         let ticks = by_feed(|feed| feed.ticks());
-        out.counters("feed_ticks_in", "Ticks taken from the publishers of a feed", &ticks)?;
+        out.counters("feed_ticks_in", "Ticks received from the publishers of a feed", &ticks)?;
         let lost = by_feed(|feed| feed.lost());
-        out.counters("feed_lost_ticks", "Ticks that publishers dropped at their sources", &lost)?;
+        out.counters(
+            "feed_lost_ticks",
+            "Ticks that publishers of a feed dropped at their sources",
+            &lost,
+        )?;
         self.upstreams(out)
     }
 
-    /// What publishers say of the places where their ticks come from.
+    /// Metrics of the upstreams, as publishers report them.
     fn upstreams(&self, out: &mut Output<'_>) -> fmt::Result {
         let sources = self.0.feeds.all().iter().flat_map(|feed| {
             let reporting = |(publisher, source): (
@@ -70,16 +74,20 @@ impl Scrape {
                 })
             })
             .collect();
-        let help = "State of where a publisher has its ticks from: 1 for the state it is in";
+        let help = "State of a publisher's upstream: 1 for the current state, 0 for the others";
         out.family("upstream_state", help, MetricType::Gauge, &states)?;
         let mut counters = |name, help, of: fn(&SourceReport) -> u64| {
             let values: Vec<_> =
                 sources.iter().map(|source| (source.labels(), of(&source.report))).collect();
             out.family(name, help, MetricType::Counter, &values)
         };
-        let connects = "How often a publisher has connected to where its ticks come from";
+        let connects = "Connections of a publisher to its upstream";
         counters("upstream_connects", connects, |report| report.connects)?;
-        counters("upstream_errors", "Errors a publisher has met there", |report| report.errors)?;
-        counters("upstream_ticks", "Ticks a publisher has had from there", |report| report.ticks)
+        counters("upstream_errors", "Errors of a publisher's upstream", |report| report.errors)?;
+        counters(
+            "upstream_ticks",
+            "Ticks that a publisher has received from its upstream",
+            |report| report.ticks,
+        )
     }
 }

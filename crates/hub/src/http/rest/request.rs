@@ -1,12 +1,12 @@
-//! What is asked for, by path and query.
+//! Parses the paths and queries of requests for last values.
 
 use serde::Deserialize;
 use tickwire_protocol::{Channel, Symbol, ValueError};
 
-/// Symbols of a request, at the most.
+/// Most symbols in a request.
 const SYMBOLS_MAX: usize = 1_000;
 
-/// The paths there are.
+/// The supported paths, for error messages.
 pub(super) const PATHS: [&str; 8] = [
     "/v2/stocks/trades/latest?symbols=",
     "/v2/stocks/quotes/latest?symbols=",
@@ -18,26 +18,27 @@ pub(super) const PATHS: [&str; 8] = [
     "/v2/stocks/{symbol}/snapshot",
 ];
 
-/// What is wanted of each symbol.
+/// The kind of value that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum ValueKind {
     Trade,
     Quote,
     Bar,
     Snapshot,
 }
 
-/// Of which symbols.
+/// Where a request names its symbols.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Which {
-    /// The one in the path.
-    One(String),
-    /// Those in the query.
-    Listed,
+pub(super) enum SymbolSelector {
+    /// In the path: this one symbol.
+    Path(String),
+    /// In the query: `symbols=`.
+    Query,
 }
 
-impl Wanted {
-    /// Where it is found. Minute bars that late trades have changed come on a channel of their own.
+impl ValueKind {
+    /// The channels that carry values of this kind. Minute bars changed by late trades have a channel
+    /// of their own.
     pub(super) const fn channels(self) -> &'static [Channel] {
         match self {
             Self::Trade => &[Channel::Trades],
@@ -53,7 +54,7 @@ impl Wanted {
         }
     }
 
-    /// The word for it, as the key in front of it has it.
+    /// The key of a value in JSON.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Trade => "trade",
@@ -64,36 +65,39 @@ impl Wanted {
     }
 }
 
-/// What the path behind `/v2/stocks/` means.
-pub(super) fn in_path(path: &str) -> Option<(Wanted, Which)> {
+/// Parses the part of a path after `/v2/stocks/`.
+pub(super) fn parse_path(path: &str) -> Option<(ValueKind, SymbolSelector)> {
     let path = path.trim_end_matches('/');
-    for (listed, behind_symbol, wanted) in [
-        ("trades/latest", "/trades/latest", Wanted::Trade),
-        ("quotes/latest", "/quotes/latest", Wanted::Quote),
-        ("bars/latest", "/bars/latest", Wanted::Bar),
-        ("snapshots", "/snapshot", Wanted::Snapshot),
+    for (all, suffix, kind) in [
+        ("trades/latest", "/trades/latest", ValueKind::Trade),
+        ("quotes/latest", "/quotes/latest", ValueKind::Quote),
+        ("bars/latest", "/bars/latest", ValueKind::Bar),
+        ("snapshots", "/snapshot", ValueKind::Snapshot),
     ] {
-        if path == listed {
-            return Some((wanted, Which::Listed));
+        if path == all {
+            return Some((kind, SymbolSelector::Query));
         }
-        if let Some(symbol) = path.strip_suffix(behind_symbol) {
-            return Some((wanted, Which::One(symbol.to_owned())));
+        if let Some(symbol) = path.strip_suffix(suffix) {
+            return Some((kind, SymbolSelector::Path(symbol.to_owned())));
         }
     }
     None
 }
 
-/// What the query says; what it says besides is passed over.
+/// The query of a request. Other parameters are ignored.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct StockQuery {
     pub(super) feed: Option<String>,
     symbols: Option<String>,
 }
 
-impl Asked {
-    /// The symbols it lists, each once.
+impl StockQuery {
+    /// The listed symbols, sorted and without repetitions.
+    ///
+    /// # Errors
+    /// If the list is missing or too long, or contains an invalid symbol.
     pub(super) fn symbols(&self) -> Result<Vec<Symbol>, String> {
-        const EXPECTED: &str = "expected symbols with commas between, such as symbols=AAPL,MSFT";
+        const EXPECTED: &str = "expected symbols separated by commas, such as symbols=AAPL,MSFT";
         let list = self.symbols.as_deref().unwrap_or_default();
         let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
         let symbols: Result<Vec<_>, ValueError> =
@@ -102,7 +106,7 @@ impl Asked {
         match symbols.len() {
             0 => return Err(format!("symbols: {EXPECTED}")),
             1..=SYMBOLS_MAX => {}
-            _ => return Err(format!("symbols: more than {SYMBOLS_MAX}, as many as are allowed")),
+            _ => return Err(format!("symbols: at most {SYMBOLS_MAX} symbols are allowed")),
         }
         symbols.sort_unstable();
         symbols.dedup();
@@ -117,29 +121,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_say_what_of_which() {
-        let one = |symbol: &str| Which::One(symbol.to_owned());
-        for (path, wanted, which) in [
-            ("trades/latest", Wanted::Trade, Which::Listed),
-            ("snapshots", Wanted::Snapshot, Which::Listed),
-            ("snapshots/", Wanted::Snapshot, Which::Listed),
-            ("BRK.B/quotes/latest", Wanted::Quote, one("BRK.B")),
-            ("BTC/USD/bars/latest/", Wanted::Bar, one("BTC/USD")),
-            ("AAPL/snapshot", Wanted::Snapshot, one("AAPL")),
+    fn paths_name_a_kind_of_value_and_its_symbols() {
+        let one = |symbol: &str| SymbolSelector::Path(symbol.to_owned());
+        for (path, kind, selector) in [
+            ("trades/latest", ValueKind::Trade, SymbolSelector::Query),
+            ("snapshots", ValueKind::Snapshot, SymbolSelector::Query),
+            ("snapshots/", ValueKind::Snapshot, SymbolSelector::Query),
+            ("BRK.B/quotes/latest", ValueKind::Quote, one("BRK.B")),
+            ("BTC/USD/bars/latest/", ValueKind::Bar, one("BTC/USD")),
+            ("AAPL/snapshot", ValueKind::Snapshot, one("AAPL")),
         ] {
-            assert_eq!(in_path(path), Some((wanted, which)), "{path}");
+            assert_eq!(parse_path(path), Some((kind, selector)), "{path}");
         }
         for path in ["", "bars", "AAPL/bars", "AAPL/snapshots", "trades/latest/AAPL", "latest"] {
-            assert_eq!(in_path(path), None, "{path}");
+            assert_eq!(parse_path(path), None, "{path}");
         }
     }
 
     #[test]
-    fn symbols_are_listed_once_and_in_order() {
+    fn symbols_are_sorted_and_without_repetitions() {
         let symbols = |query: &str| {
             let uri = format!("/v2/stocks/snapshots?{query}").parse().unwrap();
-            let asked = Query::<Asked>::try_from_uri(&uri).map_err(|error| error.body_text())?;
-            let symbols = asked.symbols()?;
+            let query =
+                Query::<StockQuery>::try_from_uri(&uri).map_err(|error| error.body_text())?;
+            let symbols = query.symbols()?;
             Ok::<_, String>(symbols.iter().map(Symbol::to_string).collect::<Vec<_>>())
         };
         assert_eq!(symbols("symbols=MSFT,AAPL&feed=iex&x=y").unwrap(), ["AAPL", "MSFT"]);
@@ -149,7 +154,7 @@ mod tests {
             symbols(&format!("symbols={}", names.join(",")))
         };
         assert_eq!(many(1_000).unwrap().len(), 1_000);
-        assert_eq!(many(1_001).unwrap_err(), "symbols: more than 1000, as many as are allowed");
+        assert_eq!(many(1_001).unwrap_err(), "symbols: at most 1000 symbols are allowed");
         for query in ["", "symbols=", "symbols=,", "feed=iex"] {
             assert!(symbols(query).unwrap_err().starts_with("symbols: expected"), "{query}");
         }

@@ -1,4 +1,4 @@
-//! What a market is that comes some time later, without the time: which batches are due, and where from.
+//! Reads the live log some time behind its head. Pure: the time is an argument.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,116 +10,130 @@ use crate::durable::{Archive, Evicted, Storage};
 use crate::fanout::{Batch, FeedId, Log, LogOverrun, Numbered, Position};
 use crate::state::shared_log::SharedLog;
 
-/// Batches taken from memory in one go.
-const BATCHES_AT_ONCE: usize = 64;
-/// Ticks read from disk in one go, as they are charged in memory, in bytes. So much is held.
+/// Batches read from memory at a time.
+const BATCHES_PER_READ: usize = 64;
+/// Bytes of ticks read from disk at a time, as charged in memory, and kept until they are due.
 const READ_BYTES: usize = 1 << 20;
 
-/// A reader of the live log that stays some time behind it: in memory, else on disk.
+/// Reads the live log at a fixed delay, from memory where it holds the ticks, otherwise from disk.
 #[derive(Debug)]
 pub(crate) struct DelayedReader<S: Storage> {
     delay: Duration,
-    /// Position of the next batch that is to come due.
+    /// Position of the next batch that becomes due.
     next: Position,
     archive: Option<Archive<S>>,
-    /// The next batches, unless memory holds them.
-    held: VecDeque<Arc<Batch>>,
+    /// Batches that have been read and are not due yet.
+    buffered: VecDeque<Arc<Batch>>,
 }
 
-/// What a market begins with: the past up to what is due at its start.
+/// What a delayed timeline starts with: all ticks that are due by then, as far as history holds them.
 #[derive(Debug)]
 pub(crate) struct DelayedStart {
     pub(crate) log: Log,
-    /// The last ticks of topics before those in the log, as far as they are known.
+    /// The last tick of each topic before those in the log, as far as it is known.
     pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
-    /// Ticks among the past that cannot be read.
+    /// Ticks that history no longer holds.
     pub(crate) lost: u64,
 }
 
-/// What has come due.
+/// Batches that are due.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct DueBatches {
     pub(crate) due: Vec<Arc<Batch>>,
-    /// Ticks that would have come before, had memory or the disk still held them.
+    /// Ticks before these batches that neither memory nor the disk holds any more.
     pub(crate) lost: u64,
-    /// When there is more, if that is known.
+    /// When the next batch is due, if it is known.
     pub(crate) next: Option<UnixNanos>,
 }
 
 impl<S: Storage> DelayedReader<S> {
-    /// Begins `delay` behind, with an empty log to fill. On disk it begins with the segment in which the time
-    /// lies, so that most topics have a last value, and none a later one.
-    pub(crate) fn begin(
+    /// A reader with a delay that has read nothing. `archive` reads the log on disk, if there is one.
+    pub(crate) const fn new(archive: Option<Archive<S>>, delay: Duration) -> Self {
+        Self { delay, next: Position::FIRST, archive, buffered: VecDeque::new() }
+    }
+
+    /// Reads all ticks that are due at `now`, and fills the empty `log` with them. `last_before` are the
+    /// last ticks before those of the live log.
+    ///
+    /// On disk, reading starts with the segment that contains the time `now - delay`: most topics get a
+    /// last value this way, and none a value that is not due yet.
+    pub(crate) fn start(
+        &mut self,
         live: &SharedLog,
-        mut archive: Option<Archive<S>>,
-        delay: Duration,
         now: UnixNanos,
         log: Log,
         last_before: &[(FeedId, Tick, Position)],
-    ) -> (Self, DelayedStart) {
+    ) -> DelayedStart {
         let memory = live.start();
+        let delay = self.delay;
         let reaches_back = live.oldest_received().is_none_or(|oldest| oldest + delay <= now);
-        let reached = UnixNanos(now.0.saturating_sub(nanos(delay)));
-        let older = archive
+        let due_until = UnixNanos(now.0.saturating_sub(nanos(delay)));
+        let older = self
+            .archive
             .as_mut()
             .filter(|_| !reaches_back)
-            .and_then(|archive| archive.disk_index(now).received_from(reached));
+            .and_then(|archive| archive.disk_index(now).received_from(due_until));
         let next = older.map_or(memory, |older| older.min(memory));
+        self.next = next;
         let known = last_before.iter().filter(|(.., at)| *at < next).cloned();
-        let mut filling = Filling::new(log.starting_at(next));
-        let mut reader = Self { delay, next, archive, held: VecDeque::new() };
+        let mut filler = LogFiller::new(log.starting_at(next));
         let mut lost = 0;
         loop {
-            let taken = reader.take(live, now, usize::MAX);
+            let taken = self.take(live, now, usize::MAX);
             if taken.due.is_empty() && taken.lost == 0 {
-                let Filling { log, passed, .. } = filling;
-                let last_before = known.chain(passed.into_values()).collect();
-                return (reader, DelayedStart { log, last_before, lost });
+                let LogFiller { log, evicted, .. } = filler;
+                let last_before = known.chain(evicted.into_values()).collect();
+                return DelayedStart { log, last_before, lost };
             }
             lost += taken.lost;
-            taken.due.into_iter().for_each(|batch| filling.add(batch));
+            taken.due.into_iter().for_each(|batch| filler.add(batch));
         }
     }
 
-    /// What has come due by now, a bounded part of it at a time: at least a batch, at most so many ticks.
-    pub(crate) fn take(&mut self, live: &SharedLog, now: UnixNanos, ticks_max: usize) -> Taken {
-        let mut taken = Taken::default();
-        if self.held.is_empty() {
-            taken.lost = self.read(live);
+    /// Takes the batches that are due at `now`: at most `ticks_max` ticks, but at least one batch.
+    pub(crate) fn take(
+        &mut self,
+        live: &SharedLog,
+        now: UnixNanos,
+        ticks_max: usize,
+    ) -> DueBatches {
+        let mut taken = DueBatches::default();
+        if self.buffered.is_empty() {
+            taken.lost = self.read_next(live);
         }
         let mut ticks = 0;
-        while let Some(next) = self.held.pop_front() {
+        while let Some(next) = self.buffered.pop_front() {
             let due = next.received() + self.delay;
             ticks += next.ticks().len();
             if due > now || (ticks > ticks_max && !taken.due.is_empty()) {
                 taken.next = Some(due);
-                self.held.push_front(next);
+                self.buffered.push_front(next);
                 break;
             }
             self.next = next.end();
             taken.due.push(next);
         }
         if self.next >= live.start() {
-            self.held.clear();
+            self.buffered.clear();
             self.archive.iter_mut().for_each(Archive::close);
         }
         taken
     }
 
-    /// Reads on, and says how many ticks are to be had nowhere any more.
-    fn read(&mut self, live: &SharedLog) -> u64 {
+    /// Reads the next batches into the buffer. Returns how many ticks before them are lost.
+    fn read_next(&mut self, live: &SharedLog) -> u64 {
         let mut batches = Vec::new();
-        let Err(LogOverrun { start }) = live.read(self.next, BATCHES_AT_ONCE, &mut batches) else {
-            self.held = batches.into();
+        let Err(LogOverrun { start }) = live.read(self.next, BATCHES_PER_READ, &mut batches) else {
+            self.buffered = batches.into();
             return 0;
         };
         let archive = self.archive.as_mut();
         let next = match archive.map(|archive| archive.read(self.next, READ_BYTES)) {
             Some(Ok(batches)) if !batches.is_empty() => {
-                self.held = batches.into();
+                self.buffered = batches.into();
                 return 0;
             }
-            // Not the next position: that of a record that cannot be read is no beginning of one.
+            // The position right after `next` would be inside the record that cannot be read.
             Some(Err(Evicted { next })) if next > self.next.plus(1) => next.min(start),
             _ => start,
         };
@@ -129,28 +143,28 @@ impl<S: Storage> DelayedReader<S> {
     }
 }
 
-/// A log that is filled before anybody follows it.
-struct Filling {
+/// Fills a log before any shard follows it, and keeps the last ticks that the log has no room for.
+struct LogFiller {
     log: Log,
-    /// What it holds.
+    /// The batches in the log.
     batches: VecDeque<Arc<Batch>>,
-    /// The last tick of each topic among those it holds no longer.
-    passed: HashMap<(FeedId, Channel, Symbol), (FeedId, Tick, Position)>,
+    /// The last tick of each topic among those that the log has evicted.
+    evicted: HashMap<(FeedId, Channel, Symbol), (FeedId, Tick, Position)>,
 }
 
-impl Filling {
+impl LogFiller {
     fn new(log: Log) -> Self {
-        Self { log, batches: VecDeque::new(), passed: HashMap::new() }
+        Self { log, batches: VecDeque::new(), evicted: HashMap::new() }
     }
 
     fn add(&mut self, batch: Arc<Batch>) {
         self.log.append_later(batch.clone());
         self.batches.push_back(batch);
         while self.batches.front().is_some_and(|oldest| oldest.first() < self.log.start()) {
-            let Some(passed) = self.batches.pop_front() else { return };
-            for (place, Numbered { feed, tick, .. }) in passed.ticks().iter().enumerate() {
-                let last = (*feed, tick.clone(), passed.first().plus(place));
-                self.passed.insert((*feed, tick.channel(), tick.symbol), last);
+            let Some(batch) = self.batches.pop_front() else { return };
+            for (place, Numbered { feed, tick, .. }) in batch.ticks().iter().enumerate() {
+                let last = (*feed, tick.clone(), batch.first().plus(place));
+                self.evicted.insert((*feed, tick.channel(), tick.symbol), last);
             }
         }
     }
@@ -174,7 +188,7 @@ mod tests {
         UnixNanos(1_767_364_200_000_000_000) + Duration::from_secs(second)
     }
 
-    /// A batch of one tick, received in a second.
+    /// A batch of one tick, received at a second.
     fn batch(position: u64, second: u64) -> Arc<Batch> {
         let (symbol, data) = (Symbol::new("AAPL").unwrap(), TickData::Trade(Trade::default()));
         let tick = Tick { symbol, seq: Seq(position), time: at(second), data };
@@ -188,18 +202,20 @@ mod tests {
         live
     }
 
-    fn begin(live: &SharedLog, now: u64) -> (DelayedReader<Disk>, DelayedStart) {
-        DelayedReader::begin(live, None, DELAY, at(now), Log::new(usize::MAX, usize::MAX), &[])
+    fn started(live: &SharedLog, now: u64) -> (DelayedReader<Disk>, DelayedStart) {
+        let mut reader = DelayedReader::new(None, DELAY);
+        let start = reader.start(live, at(now), Log::new(usize::MAX, usize::MAX), &[]);
+        (reader, start)
     }
 
-    fn positions(taken: &Taken) -> Vec<u64> {
+    fn positions(taken: &DueBatches) -> Vec<u64> {
         taken.due.iter().map(|batch| batch.first().0).collect()
     }
 
     #[test]
-    fn a_batch_is_due_when_its_time_has_come_and_not_before() {
+    fn batch_is_due_exactly_after_the_delay() {
         let live = live(100, &[0, 1, 1, 5]);
-        let (mut reader, start) = begin(&live, 900);
+        let (mut reader, start) = started(&live, 900);
         assert_eq!((start.log.start(), start.log.head()), (Position(1), Position(2)));
         let just_before = UnixNanos(at(901).0 - 1);
         let taken = reader.take(&live, just_before, 100);
@@ -213,9 +229,9 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_taken_at_a_time_than_there_is_room_for_but_a_batch() {
+    fn take_is_bounded_but_takes_at_least_one_batch() {
         let live = live(100, &[0, 1, 1, 5]);
-        let (mut reader, _) = begin(&live, 0);
+        let (mut reader, _) = started(&live, 0);
         let taken = reader.take(&live, at(905), 2);
         assert_eq!((positions(&taken), taken.next), (vec![1, 2], Some(at(901))));
         assert_eq!(positions(&reader.take(&live, at(905), 0)), [3]);
@@ -223,19 +239,19 @@ mod tests {
     }
 
     #[test]
-    fn the_last_ticks_of_what_a_log_had_no_room_for_are_known_at_its_beginning() {
+    fn last_ticks_without_room_in_the_log_are_known_at_the_start() {
         let live = live(100, &[0, 1, 2, 3]);
         let log = Log::new(usize::MAX, 2);
-        let (_, start) = DelayedReader::<Disk>::begin(&live, None, DELAY, at(902), log, &[]);
+        let start = DelayedReader::<Disk>::new(None, DELAY).start(&live, at(902), log, &[]);
         assert_eq!((start.log.start(), start.log.head()), (Position(2), Position(4)));
         let known: Vec<_> = start.last_before.iter().map(|(.., at)| *at).collect();
         assert_eq!(known, [Position(1)]);
     }
 
     #[test]
-    fn what_memory_no_longer_holds_is_counted_and_the_rest_comes() {
+    fn ticks_that_memory_no_longer_holds_are_counted_as_lost() {
         let live = live(3, &[0, 1, 2]);
-        let (mut reader, _) = begin(&live, 10);
+        let (mut reader, _) = started(&live, 10);
         assert_eq!(reader.take(&live, at(10), 100).next, Some(at(900)));
         for (position, second) in [(4, 11), (5, 12), (6, 13), (7, 14)] {
             live.append(batch(position, second));
@@ -247,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_with_a_hole_goes_on_behind_it() {
+    fn log_continues_after_a_hole() {
         let mut log = Log::new(usize::MAX, usize::MAX);
         log.append_later(batch(1, 0));
         log.append_later(batch(2, 0));

@@ -22,7 +22,8 @@ impl ShardTask {
     /// handshake has shown, or without one.
     pub(super) fn greet(&mut self, id: SessionId) {
         let Some(connection) = self.connection(id) else { return };
-        let (protocol, shown) = (connection.handshake.protocol, connection.handshake.shown.take());
+        let (protocol, shown) =
+            (connection.handshake.protocol, connection.handshake.credentials.take());
         if protocol != SessionProtocol::Echo {
             let epoch =
                 (protocol == SessionProtocol::Tickwire).then(|| self.context.epoch.to_string());

@@ -1,29 +1,35 @@
-//! Answers in JSON.
+//! Writes last values as JSON, in the format of Alpaca's market data API.
 
 use tickwire_protocol::{Symbol, Tick};
 
-use super::request::Wanted;
+use super::request::ValueKind;
 
-/// The values of all symbols that have any, by symbol.
-pub(super) fn listed(wanted: Wanted, symbols: &[Symbol], values: &[Option<Tick>]) -> Vec<u8> {
+/// Formats the values of several symbols, by symbol. Symbols without values are left out.
+///
+/// `values` contains, for each symbol, one entry for each of the [channels](ValueKind::channels).
+pub(super) fn values_by_symbol(
+    kind: ValueKind,
+    symbols: &[Symbol],
+    values: &[Option<Tick>],
+) -> Vec<u8> {
     let mut out = Vec::new();
-    // Snapshots stand alone; the others under the name of what they are, in the plural.
-    if wanted != Wanted::Snapshot {
+    // Snapshots are the whole object; values of other kinds are below a key such as "trades".
+    if kind != ValueKind::Snapshot {
         out.push(b'{');
-        write_key(&format!("{}s", wanted.name()), &mut out);
+        write_key(&format!("{}s", kind.name()), &mut out);
     }
     out.push(b'{');
-    let begin = out.len();
-    for (symbol, values) in symbols.iter().zip(values.chunks(wanted.channels().len())) {
+    let start = out.len();
+    for (symbol, values) in symbols.iter().zip(values.chunks(kind.channels().len())) {
         if values.iter().all(Option::is_none) {
             continue;
         }
-        if out.len() > begin {
+        if out.len() > start {
             out.push(b',');
         }
         write_key(symbol.as_str(), &mut out);
-        match wanted {
-            Wanted::Snapshot => {
+        match kind {
+            ValueKind::Snapshot => {
                 out.push(b'{');
                 write_snapshot(values, &mut out);
                 out.push(b'}');
@@ -32,14 +38,19 @@ pub(super) fn listed(wanted: Wanted, symbols: &[Symbol], values: &[Option<Tick>]
         }
     }
     out.push(b'}');
-    if wanted != Wanted::Snapshot {
+    if kind != ValueKind::Snapshot {
         out.push(b'}');
     }
     out
 }
 
-/// The value of one symbol, if it has any.
-pub(super) fn one(wanted: Wanted, symbol: Symbol, values: &[Option<Tick>]) -> Option<Vec<u8>> {
+/// Formats the value of one symbol; `None` if it has none. `values` contains one entry for each of the
+/// [channels](ValueKind::channels).
+pub(super) fn value_of(
+    kind: ValueKind,
+    symbol: Symbol,
+    values: &[Option<Tick>],
+) -> Option<Vec<u8>> {
     if values.iter().all(Option::is_none) {
         return None;
     }
@@ -47,10 +58,10 @@ pub(super) fn one(wanted: Wanted, symbol: Symbol, values: &[Option<Tick>]) -> Op
     out.extend_from_slice(b"{\"symbol\":\"");
     out.extend_from_slice(symbol.as_bytes());
     out.extend_from_slice(b"\",");
-    match wanted {
-        Wanted::Snapshot => write_snapshot(values, &mut out),
+    match kind {
+        ValueKind::Snapshot => write_snapshot(values, &mut out),
         _ => {
-            write_key(wanted.name(), &mut out);
+            write_key(kind.name(), &mut out);
             write_value(newest(values), &mut out);
         }
     }
@@ -58,8 +69,8 @@ pub(super) fn one(wanted: Wanted, symbol: Symbol, values: &[Option<Tick>]) -> Op
     Some(out)
 }
 
-/// The keys of a snapshot, from what [`Wanted::channels`] lists for it. The day before is not known: only
-/// the last bar of a channel is.
+/// Writes the entries of a snapshot. `values` are those of the channels of [`ValueKind::Snapshot`].
+/// The previous day's bar is always null: the hub keeps only the last bar of each channel.
 fn write_snapshot(values: &[Option<Tick>], out: &mut Vec<u8>) {
     let [trade, quote, bars @ .., daily] = values else { return };
     for (key, value) in [
@@ -73,10 +84,11 @@ fn write_snapshot(values: &[Option<Tick>], out: &mut Vec<u8>) {
         write_value(value, out);
         out.push(b',');
     }
-    out.pop(); // the last comma
+    out.pop(); // the trailing comma
 }
 
-/// The value with the latest time; of several the last, which has changed those before.
+/// Returns the value with the latest time. If several have it, the last one is an update of the
+/// others.
 fn newest(values: &[Option<Tick>]) -> Option<&Tick> {
     values.iter().flatten().max_by_key(|tick| tick.time)
 }
@@ -88,7 +100,7 @@ fn write_value(value: Option<&Tick>, out: &mut Vec<u8>) {
     }
 }
 
-/// Keys here need no escapes.
+/// Writes a key that needs no escapes, and the colon after it.
 fn write_key(key: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(key.as_bytes());
