@@ -1,9 +1,11 @@
-//! The Tickwire hub: receives ticks from publishers and delivers them to subscribers over WebSocket.
+//! The Tickwire hub: receives ticks from publishers and delivers them to subscribers over
+//! WebSocket.
 //!
 //! Publishers send ticks to the router, which numbers them and appends them to a shared log. Shards
 //! read the log and write to the sockets of their subscribers.
 //!
-//! [`Hub::start`] starts a hub inside a program. The command `tickwire hub` is a thin shell around it.
+//! [`Hub::start`] starts a hub inside a program. The command `tickwire hub` is a thin shell around
+//! it.
 
 mod access;
 pub mod bars;

@@ -77,18 +77,18 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts a hub. The HTTP front runs on the current tokio runtime; the router and the shards run on
-    /// threads of the hub.
+    /// Starts a hub. The HTTP front runs on the current tokio runtime; the router and the shards
+    /// run on threads of the hub.
     ///
     /// # Errors
-    /// If a setting is wrong, or the address, the keys file, the certificate or the data folder cannot
-    /// be used.
+    /// If a setting is wrong, or the address, the keys file, the certificate or the data folder
+    /// cannot be used.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         Self::start_with(config, SessionProtocol::Tickwire).await
     }
 
-    /// Starts a hub that sends back every message, for conformance tests of its WebSocket server. Only
-    /// the answers differ from a normal hub.
+    /// Starts a hub that sends back every message, for conformance tests of its WebSocket server.
+    /// Only the answers differ from a normal hub.
     ///
     /// # Errors
     /// Like [`Hub::start`].
@@ -110,7 +110,8 @@ impl Hub {
         let disk_index = archive.as_mut().map(|archive| archive.disk_index(clock::wall()));
         let RecoveredHistory { epoch, log, topics, status } = history;
         let make = {
-            let (config, archive) = (config.clone(), archive.as_ref().map(Archive::reader));
+            let config = config.clone();
+            let archive = archive.as_ref().map(Archive::reader);
             move || timelines::make(&config, log, last_before, archive.as_ref())
         };
         let made = tokio::task::spawn_blocking(make).await.map_err(io::Error::other)?;
@@ -163,25 +164,25 @@ impl Hub {
         self.address
     }
 
-    /// The address of the hub's page. The scheme is `https` if the hub has a certificate, although it
-    /// also accepts plain HTTP.
+    /// The address of the hub's page. The scheme is `https` if the hub has a certificate, although
+    /// it also accepts plain HTTP.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.state.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// Completes when an administrator has requested a drain (`POST /api/drain`). The program should
-    /// call [`Hub::shutdown`] then.
+    /// Completes when an administrator has requested a drain (`POST /api/drain`). The program
+    /// should call [`Hub::shutdown`] then.
     pub async fn drain_requested(&self) {
         self.state.lifecycle.drain_started().await;
     }
 
     /// Shuts the hub down in order.
     ///
-    /// It admits no new sessions, and closes the open ones one after the other, after sending what each
-    /// has pending. Then it acknowledges what publishers have sent, and closes them. Takes at most
-    /// `drain_duration` plus `slow_grace` plus about four seconds.
+    /// It admits no new sessions, and closes the open ones one after the other, after sending what
+    /// each has pending. Then it acknowledges what publishers have sent, and closes them. Takes at
+    /// most `drain_duration` plus `slow_grace` plus about four seconds.
     pub async fn shutdown(self) {
         self.state.lifecycle.drain();
         tracing::info!("draining");
@@ -222,12 +223,13 @@ impl Hub {
 fn spawn_tasks(state: &HubState, listener: TcpListener) {
     let lifecycle = &state.lifecycle;
     let closing = lifecycle.closing();
-    let (feeds, ingest) = (&state.feeds, &state.ingest);
+    let feeds = &state.feeds;
+    let ingest = &state.ingest;
     lifecycle.spawn(watch_feeds(feeds.clone(), state.shard_wakers.clone(), closing.clone()));
     lifecycle.spawn(send_clock(ingest.clone(), state.minutes_open.clone(), closing.clone()));
     for (id, timeline) in state.timelines.iter().enumerate() {
-        let (lister, timeline) = (state.topic_lister.clone(), timeline.clone());
-        lifecycle.spawn(sample_rates(lister, id, timeline, closing.clone()));
+        let lister = state.topic_lister.clone();
+        lifecycle.spawn(sample_rates(lister, id, timeline.clone(), closing.clone()));
     }
     if let Some(feed) = feeds.test_feed() {
         lifecycle.spawn(test_feed::run(ingest.clone(), feed, closing.clone()));
@@ -236,8 +238,8 @@ fn spawn_tasks(state: &HubState, listener: TcpListener) {
     if let Some(tls) = &state.tls {
         lifecycle.spawn(tls::follow(tls.clone(), closing.clone()));
     }
-    let (tls, config) = (state.tls.clone(), state.config.clone());
-    lifecycle.spawn(http::serve(listener, state.front_state(), tls, config));
+    let front = state.front_state();
+    lifecycle.spawn(http::serve(listener, front, state.tls.clone(), state.config.clone()));
 }
 
 /// Extra time for sessions to end on a busy machine.

@@ -87,12 +87,12 @@ impl Drop for SessionPermit {
 
 /// Checks whether the web page that sends a request may use the hub.
 ///
-/// Programs send no `Origin` and pass. Browsers always send one with a WebSocket handshake or a POST,
-/// so that no other website can read from, or publish to, a hub on the visitor's own machine.
+/// Programs send no `Origin` and pass. Browsers always send one with a WebSocket handshake or a
+/// POST, so that no other website can read from, or publish to, a hub on the visitor's own machine.
 ///
-/// The hub's own page has an origin equal to `Host`. A host name proves nothing, though: a website can
-/// let its own name resolve to a loopback address (DNS rebinding). The hub's page therefore passes
-/// under an IP address or `localhost`; other names have to be in `allowed`.
+/// The hub's own page has an origin equal to `Host`. A host name proves nothing, though: a website
+/// can let its own name resolve to a loopback address (DNS rebinding). The hub's page therefore
+/// passes under an IP address or `localhost`; other names have to be in `allowed`.
 ///
 /// # Errors
 /// Names the origin, and how to allow it.
@@ -153,7 +153,8 @@ mod tests {
     fn sessions_are_limited_by_address_except_on_loopback() {
         let config = Config { sessions_max: 3, sessions_per_address_max: 1, ..Config::default() };
         let limiter = SessionLimiter::new(&config);
-        let (near, far) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([192, 0, 2, 1]));
+        let near = IpAddr::from([127, 0, 0, 1]);
+        let far = IpAddr::from([192, 0, 2, 1]);
         let first = limiter.admit(far).unwrap();
         assert!(limiter.admit(far).is_err());
         let _near = [limiter.admit(near).unwrap(), limiter.admit(near).unwrap()];

@@ -13,8 +13,8 @@ const AT_LIMIT_TIME_MAX: Duration = Duration::from_secs(60);
 /// How far a session has authenticated.
 #[derive(Debug)]
 pub(crate) enum AuthState {
-    /// The session has to present a key by the deadline `until`. `refused` counts its other commands,
-    /// which are refused meanwhile.
+    /// The session has to present a key by the deadline `until`. `refused` counts its other
+    /// commands, which are refused meanwhile.
     AwaitingKey { until: Instant, refused: u32 },
     /// The session has presented a valid key that is at its session limit. It may try again by the
     /// deadline `until`, and each attempt extends that to `last_deadline` at most.
@@ -22,8 +22,8 @@ pub(crate) enum AuthState {
     /// The session is rejected. It is sent the error and closed at `close_at`; its input is ignored
     /// until then. The wait slows down clients that reconnect at once.
     Rejected { close_at: Instant, reason: CloseReason, detail: Option<String> },
-    /// The session may subscribe. `key_session` registers it with its key, or with the sessions that
-    /// need none; `has_key` says whether it has presented a key.
+    /// The session may subscribe. `key_session` registers it with its key, or with the sessions
+    /// that need none; `has_key` says whether it has presented a key.
     Authenticated { grant: Grant, key_session: KeySession, has_key: bool },
 }
 
@@ -45,16 +45,16 @@ impl AuthState {
         }
     }
 
-    /// Counts a command refused because the session has presented no key. Returns whether the session
-    /// has to be closed for it.
+    /// Counts a command refused because the session has presented no key. Returns whether the
+    /// session has to be closed for it.
     pub(crate) const fn count_refused(&mut self) -> bool {
         let Self::AwaitingKey { refused, .. } = self else { return false };
         *refused += 1;
         *refused >= REFUSED_MAX
     }
 
-    /// Notes that the key is at its session limit. The session gets `more` time to try again, and at
-    /// most [`AT_LIMIT_TIME_MAX`] in total.
+    /// Notes that the key is at its session limit. The session gets `more` time to try again, and
+    /// at most [`AT_LIMIT_TIME_MAX`] in total.
     pub(crate) fn set_at_limit(&mut self, now: Instant, more: Duration) {
         let last_deadline = match self {
             Self::AwaitingKey { .. } => now + AT_LIMIT_TIME_MAX,

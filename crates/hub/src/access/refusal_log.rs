@@ -27,8 +27,8 @@ struct LogRateLimit {
 }
 
 impl LogRateLimit {
-    /// Asks to write a line. Returns how many lines were suppressed since the last one, or `None` if
-    /// this line has to be suppressed too.
+    /// Asks to write a line. Returns how many lines were suppressed since the last one, or `None`
+    /// if this line has to be suppressed too.
     fn take(&mut self, now: Instant) -> Option<u64> {
         if self.window_start.is_none_or(|start| now.saturating_duration_since(start) >= WINDOW) {
             self.window_start = Some(now);
@@ -43,7 +43,8 @@ impl LogRateLimit {
     }
 }
 
-/// Logs that a client was refused, and why. `key` is the name of its key, if it presented a valid one.
+/// Logs that a client was refused, and why. `key` is the name of its key, if it presented a valid
+/// one.
 pub(crate) fn note(now: Instant, peer: IpAddr, view: &str, key: Option<&str>, why: &str) {
     let taken = RATE_LIMIT.lock().unwrap_or_else(PoisonError::into_inner).take(now);
     let Some(suppressed) = taken else { return };

@@ -37,8 +37,8 @@ pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 
-/// One client may hold 1/4 of all connections. A client that opens many idle connections cannot lock
-/// out the others.
+/// One client may hold 1/4 of all connections. A client that opens many idle connections cannot
+/// lock out the others.
 const CLIENT_SHARE: usize = 4;
 
 /// What all connections share with the rest of the hub.
@@ -84,8 +84,8 @@ pub(super) async fn accept_all(
     }
 }
 
-/// Accepts a connection once there is room for one. Until then, new connections wait in the kernel's
-/// queue.
+/// Accepts a connection once there is room for one. Until then, new connections wait in the
+/// kernel's queue.
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,

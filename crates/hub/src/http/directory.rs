@@ -42,8 +42,8 @@ impl Directory {
     /// The feed with this name, for a publisher. Without a name, the first feed.
     ///
     /// # Errors
-    /// If the name stands for no feed, or for one that is not open to publishers. Lists the feeds that
-    /// are.
+    /// If the name stands for no feed, or for one that is not open to publishers. Lists the feeds
+    /// that are.
     pub(super) fn publishable_feed(&self, name: Option<&str>) -> Result<FeedId, String> {
         let found = self.feeds.find(name).filter(|feed| self.feeds.test_feed() != Some(*feed));
         found.ok_or_else(|| {

@@ -84,12 +84,13 @@ impl Gate {
         Ok(origin_allowed(headers, &self.allow_origins).map_err(refused)?)
     }
 
-    /// Checks whether a request with this `Host` may receive what the hub tells clients without a key.
+    /// Checks whether a request with this `Host` may receive what the hub tells clients without a
+    /// key.
     ///
     /// A GET that a page sends to its own server has no `Origin`. A website could let its own name
-    /// resolve to a loopback address, and read from a hub there (DNS rebinding). On loopback, `Host`
-    /// therefore has to be an IP address, `localhost` or the host of an allowed origin. On other
-    /// addresses any name passes: only the hub's own network knows which names it has.
+    /// resolve to a loopback address, and read from a hub there (DNS rebinding). On loopback,
+    /// `Host` therefore has to be an IP address, `localhost` or the host of an allowed origin. On
+    /// other addresses any name passes: only the hub's own network knows which names it has.
     ///
     /// # Errors
     /// Names the host, and how to allow it.
@@ -112,13 +113,13 @@ impl Gate {
         }
         let shown: String = host.chars().take(100).collect();
         Err(format!(
-            "host {shown} is not allowed; use localhost or an IP address, or the hub's operator can allow \
-             it with --allow-origins http://{shown}"
+            "host {shown} is not allowed; use localhost or an IP address, or the hub's operator can \
+             allow it with --allow-origins http://{shown}"
         ))
     }
 
-    /// Authenticates the sender of a request. Wrong credentials are answered after a delay, which grows
-    /// with the number of failures from the address; valid ones are never delayed.
+    /// Authenticates the sender of a request. Wrong credentials are answered after a delay, which
+    /// grows with the number of failures from the address; valid ones are never delayed.
     ///
     /// # Errors
     /// If the credentials are malformed, missing or wrong.
@@ -222,7 +223,8 @@ impl Gate {
         response
     }
 
-    /// Refuses a session or publisher because the hub shuts down. `Retry-After` says when to come back.
+    /// Refuses a session or publisher because the hub shuts down. `Retry-After` says when to come
+    /// back.
     pub(super) fn refuse_while_draining(&self) -> Response {
         let text = "the hub is shutting down";
         let mut response =

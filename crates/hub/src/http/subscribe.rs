@@ -1,5 +1,5 @@
-//! `GET /ws` and `GET /v2/{view}`: answers the handshakes of subscribers, and hands their sockets to
-//! shards.
+//! `GET /ws` and `GET /v2/{view}`: answers the handshakes of subscribers, and hands their sockets
+//! to shards.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -47,8 +47,8 @@ pub(super) async fn subscribe(
     open(&front, peer, &view, front.subscribers.protocol, request).await
 }
 
-/// `GET /v2/{view}` and `GET /{view}`: opens a session of Alpaca's protocol. All other paths belong to
-/// the page.
+/// `GET /v2/{view}` and `GET /{view}`: opens a session of Alpaca's protocol. All other paths belong
+/// to the page.
 pub(super) async fn alpaca_or_page(
     State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -76,8 +76,8 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     upgrade.is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
-/// Refuses a WebSocket handshake on a path without a stream. If the page answered it, the client would
-/// only report an unexpected HTTP 200.
+/// Refuses a WebSocket handshake on a path without a stream. If the page answered it, the client
+/// would only report an unexpected HTTP 200.
 fn no_stream(front: &FrontState, peer: IpAddr, path: &str) -> Response {
     let paths: Vec<_> = front.directory.views.names().map(|view| format!("/v2/{view}")).collect();
     let path: String = path.chars().take(64).collect();
@@ -99,8 +99,8 @@ fn view_in(path: &str) -> Option<(bool, &str)> {
 
 /// Answers the handshake of a session.
 ///
-/// A client that has presented wrong keys before has to wait here if the handshake contains no key. If
-/// it contains one, the answer to a wrong key is delayed instead.
+/// A client that has presented wrong keys before has to wait here if the handshake contains no key.
+/// If it contains one, the answer to a wrong key is delayed instead.
 async fn open(
     front: &FrontState,
     peer: IpAddr,
@@ -153,8 +153,15 @@ fn admit(
         |text: String| gate.refuse(StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
     let permit = subscribers.sessions.admit(peer).map_err(busy)?;
     let timeline = subscribers.timelines.get(timeline).clone();
-    let (view, user_agent) = (view.into(), user_agent(headers));
-    let handshake = HandshakeInfo { peer, user_agent, view, feed, protocol, encoding, credentials };
+    let handshake = HandshakeInfo {
+        peer,
+        user_agent: user_agent(headers),
+        view: view.into(),
+        feed,
+        protocol,
+        encoding,
+        credentials,
+    };
     Ok((response, Admitted { timeline, handshake, permit }))
 }
 

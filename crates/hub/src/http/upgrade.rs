@@ -39,8 +39,8 @@ impl HandshakeError {
     }
 }
 
-/// Response header with the hub's epoch. A relay compares epochs to notice that its upstream and its
-/// target are the same hub.
+/// Response header with the hub's epoch. A relay compares epochs to notice that its upstream and
+/// its target are the same hub.
 const EPOCH: &str = "tickwire-epoch";
 
 /// Returns the 101 response to a handshake.

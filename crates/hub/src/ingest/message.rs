@@ -10,8 +10,8 @@ use crate::ingest::publisher_id::PublisherId;
 /// messages carry.
 #[derive(Debug)]
 pub(crate) enum Ingest {
-    /// A publisher starts acknowledged publishing. `opened` is dropped without an answer if there are
-    /// too many publishers.
+    /// A publisher starts acknowledged publishing. `opened` is dropped without an answer if there
+    /// are too many publishers.
     Open { id: PublisherId, progress: watch::Sender<Progress>, opened: oneshot::Sender<Opened> },
     /// Ticks of one feed.
     Ticks {
@@ -47,7 +47,7 @@ pub(crate) struct MessageNumber {
     pub(crate) mark: Option<String>,
 }
 
-/// How far the router has come with a publisher's session.
+/// The router's progress with the messages of a publisher's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
     /// Number of the last message that the router has taken.

@@ -34,7 +34,8 @@ use crate::state::topic_registry::TopicRegistry;
 use demand_reporter::{DemandReporter, due};
 use end::End;
 
-/// Time between acknowledgements while there is something to acknowledge; the contract allows 50 ms.
+/// Time between acknowledgements while there is something to acknowledge; the contract allows 50
+/// ms.
 const ACK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a publisher may take to read a message.
 const SEND_TIME_MAX: Duration = Duration::from_secs(10);
@@ -52,8 +53,8 @@ pub(crate) struct PublisherContext {
     pub(crate) lifecycle: Arc<Lifecycle>,
 }
 
-/// Serves a publisher until it leaves, is replaced or revoked, or the hub closes. Frees the publisher
-/// slot then.
+/// Serves a publisher until it leaves, is replaced or revoked, or the hub closes. Frees the
+/// publisher slot then.
 pub(crate) async fn run<S>(
     context: Arc<PublisherContext>,
     feed: FeedId,
@@ -243,8 +244,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(self.context.ingest.send(message).await?)
     }
 
-    /// Waits until the router can take some more ticks. This wait is the back-pressure on publishers;
-    /// progress is sent meanwhile.
+    /// Waits until the router can take some more ticks. This wait is the back-pressure on
+    /// publishers; progress is sent meanwhile.
     async fn reserve(&mut self, ticks: usize) -> Result<OwnedSemaphorePermit, End> {
         let context = self.context.clone();
         let reserved = context.ingest.reserve(ticks);
@@ -307,7 +308,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Stores the publisher's report about its upstream.
     async fn report(&mut self, report: SourceReport) -> Result<(), End> {
-        let (feed, no_bars) = (self.feed, report.no_bars);
+        let feed = self.feed;
+        let no_bars = report.no_bars;
         self.context.feeds.get(feed).publishers.set_report(self.listed, report, clock::wall());
         if no_bars && !std::mem::replace(&mut self.no_bars, true) {
             // Through the queue of ticks: it applies to the ticks sent after the report.

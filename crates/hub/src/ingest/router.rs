@@ -29,8 +29,8 @@ const MESSAGES_PER_TURN: usize = 64;
 /// Ticks after which a turn takes no further message.
 const TICKS_PER_TURN: usize = 8_192;
 
-/// Pause between two turns while all shards doze. A larger batch gathers meanwhile, and no shard gets
-/// it later for that.
+/// Pause between two turns while all shards doze. A larger batch gathers meanwhile, and no shard
+/// gets it later for that.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// What the router shares with the rest of the hub.
@@ -253,8 +253,8 @@ impl Router {
         }
     }
 
-    /// Numbers the bars that result from the turn's ticks and from the time. Returns whether more bars
-    /// are due, which go into another batch.
+    /// Numbers the bars that result from the turn's ticks and from the time. Returns whether more
+    /// bars are due, which go into another batch.
     fn make_bars(&mut self, now: UnixNanos) -> bool {
         let Some(bars) = &mut self.bars else { return false };
         let mut made = Vec::new();

@@ -48,7 +48,8 @@ fn ticks(time: UnixNanos) -> Vec<Tick> {
     let step = time.0 / (INTERVAL.as_secs() * 1_000_000_000);
     let middle = MIDDLE_CENTS - 150 + wave(step, 61, 200) + wave(step, 13, 100);
     let spread = 1 + wave(step, 7, 6);
-    let (bid, ask) = (price(middle - spread), price(middle + spread));
+    let bid = price(middle - spread);
+    let ask = price(middle + spread);
     let traded = if step.is_multiple_of(2) { bid } else { ask };
     let text = |text| Text::new(text).expect("it is short");
     let conditions = |code| Conditions::new([code]).expect("it is one");

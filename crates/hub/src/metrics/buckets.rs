@@ -4,8 +4,8 @@ use super::Metric;
 
 /// A histogram with one writer.
 ///
-/// The histogram of `prometheus_client` takes a lock for every value, which is too expensive for one
-/// value per write.
+/// The histogram of `prometheus_client` takes a lock for every value, which is too expensive for
+/// one value per write.
 #[derive(Debug)]
 pub(crate) struct Buckets {
     /// Upper bounds of the buckets, ascending. One more bucket counts values above the last bound.

@@ -47,7 +47,8 @@ impl Recovered {
     pub(super) async fn new(config: &Config, feeds: &[Feed]) -> Result<Self, StartError> {
         let epoch = format!("{:016x}", rand::rng().random::<u64>());
         let log = empty_log(config);
-        let (topics_max, publishers_max) = (config.topics_max, config.publishers_max);
+        let topics_max = config.topics_max;
+        let publishers_max = config.publishers_max;
         let Some(folder) = &config.data_dir else {
             return Ok(Self {
                 sequencer: Sequencer::new(topics_max, publishers_max),
@@ -60,7 +61,9 @@ impl Recovered {
         };
         let shown = folder.display().to_string();
         let open = {
-            let (folder, config, feeds) = (folder.clone(), config.clone(), feeds.to_vec());
+            let folder = folder.clone();
+            let config = config.clone();
+            let feeds = feeds.to_vec();
             move || {
                 DurableLog::open(&folder, &config, &feeds, epoch, &|| checkpointed(config.bars()))
             }

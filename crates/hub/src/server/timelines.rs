@@ -43,8 +43,8 @@ pub(super) fn empty_log(config: &Config) -> Log {
     Log::new(config.log_size.as_usize(), config.log_ticks).aged(config.log_age)
 }
 
-/// Creates the live timeline from the recovered log, and the delayed ones with the ticks that are due
-/// by now. Blocks on reads from disk.
+/// Creates the live timeline from the recovered log, and the delayed ones with the ticks that are
+/// due by now. Blocks on reads from disk.
 ///
 /// # Errors
 /// If the system refuses to create event queues, or a view is wrong.
@@ -95,8 +95,13 @@ impl ServingThreads {
         let TimelineStart { timeline, shards, last_before, reader } = start;
         for (shard, (prepared, inbox)) in shards.into_iter().enumerate() {
             let id = ShardId { timeline: index, shard };
-            let (timeline, last_before) = (timeline.clone(), last_before.clone());
-            let start = ShardStart { id, prepared, inbox, timeline, last_before };
+            let start = ShardStart {
+                id,
+                prepared,
+                inbox,
+                timeline: timeline.clone(),
+                last_before: last_before.clone(),
+            };
             self.shards.push(shard_loop::spawn(start, state.shard_context())?);
         }
         if let Some(reader) = reader {

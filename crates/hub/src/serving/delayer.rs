@@ -93,9 +93,9 @@ impl Delayer {
         }
     }
 
-    /// Returns how many ticks may be appended now, or `None` if the shards have to catch up first. When
-    /// many ticks become due at once, they are appended step by step, so that no shard or session
-    /// lags because of it.
+    /// Returns how many ticks may be appended now, or `None` if the shards have to catch up first.
+    /// When many ticks become due at once, they are appended step by step, so that no shard or
+    /// session lags because of it.
     fn room(&self) -> Option<usize> {
         let timeline = self.timeline();
         let most = self.context.ticks_ahead_max;
@@ -120,7 +120,7 @@ impl Delayer {
             delay_s = delay.as_secs_f64(),
             ticks = std::mem::take(&mut self.unreported),
             memory_holds_s = memory.map_or(0, |oldest| clock::wall().since(oldest).as_secs()),
-            "delayed views have lost ticks: the hub's history no longer held them when they were due; {}",
+            "delayed views have lost ticks: history no longer held them when they were due; {}",
             if self.context.reads_disk {
                 "raise disk_size"
             } else {

@@ -1,5 +1,5 @@
-//! The history reader: a thread that reads old ticks from disk for all shards, so that no shard waits
-//! for a disk.
+//! The history reader: a thread that reads old ticks from disk for all shards, so that no shard
+//! waits for a disk.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -43,8 +43,9 @@ impl HistoryReaderHandle {
         (Self { requests, disk_index: Mutex::new(disk_index), version: AtomicU64::new(1) }, queue)
     }
 
-    /// Asks for ticks on behalf of a shard. Returns whether there will be a reply: the queue has room
-    /// for as many requests as all shards may have open, so this fails only if the thread has ended.
+    /// Asks for ticks on behalf of a shard. Returns whether there will be a reply: the queue has
+    /// room for as many requests as all shards may have open, so this fails only if the thread has
+    /// ended.
     pub(crate) fn ask(&self, shard: Arc<ShardHandle>, request: DiskReadRequest) -> bool {
         self.requests.try_send(Request::Read { shard, request }).is_ok()
     }
@@ -127,7 +128,8 @@ fn answer<S: Storage>(
         let found = archive.read(same[0].1.from, REPLY_BYTES).ok();
         for (shard, request) in same {
             let reply = DiskReadReply { request: *request, found: found.clone() };
-            // The queue has room for all requests that the shard may have open. The shard may have ended.
+            // The queue has room for all requests that the shard may have open. The shard may have
+            // ended.
             let _ended = shard.disk_reads.try_send(reply);
             shard.waker.wake();
         }

@@ -12,9 +12,9 @@ pub(crate) enum SessionProtocol {
     /// The hub's own protocol, at `/ws`. Text messages are JSON commands and binary messages are
     /// MessagePack commands, independent of the session's encoding.
     Tickwire,
-    /// The protocol of Alpaca's stock stream, at `/v2/{view}`. Commands have the session's encoding,
-    /// in text and binary messages alike, and one message may contain several. The session is sent
-    /// answers, errors and ticks, but no heartbeats or feed states.
+    /// The protocol of Alpaca's stock stream, at `/v2/{view}`. Commands have the session's
+    /// encoding, in text and binary messages alike, and one message may contain several. The
+    /// session is sent answers, errors and ticks, but no heartbeats or feed states.
     Alpaca,
     /// Sends back each message, for conformance tests of the WebSocket server.
     Echo,

@@ -180,7 +180,8 @@ impl FeedStatus {
         Control::Feed { feed: self.name.clone(), state, since, lost }
     }
 
-    /// The state at a time: the best state of its publishers, but at most stale without recent ticks.
+    /// The state at a time: the best state of its publishers, but at most stale without recent
+    /// ticks.
     fn state_at(&self, now: UnixNanos, stale_after: Duration) -> FeedState {
         let is_recent = |last: &AtomicU64| {
             let last = UnixNanos(last.load(Ordering::Relaxed));

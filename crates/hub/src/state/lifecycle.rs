@@ -10,7 +10,8 @@ use crate::state::shard_waker::ShardWakers;
 /// The stages of the hub's shutdown, which only ever advance: running, draining, closing, stopping.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
-    /// Cancelled when the hub stops admitting sessions and closes the open ones over `drain_duration`.
+    /// Cancelled when the hub stops admitting sessions and closes the open ones over
+    /// `drain_duration`.
     draining: CancellationToken,
     /// Cancelled when publisher sessions, HTTP requests and background tasks have to end.
     closing: CancellationToken,

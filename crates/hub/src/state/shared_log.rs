@@ -8,8 +8,8 @@ use tickwire_protocol::UnixNanos;
 use crate::fanout::{Batch, Log, LogOverrun, Position};
 use crate::state::shard_waker::ShardWaker;
 
-/// A [`Log`] behind a mutex. The lock is held for an append, or while a shard copies a few pointers,
-/// once a turn. Positions are read without the lock.
+/// A [`Log`] behind a mutex. The lock is held for an append, or while a shard copies a few
+/// pointers, once a turn. Positions are read without the lock.
 #[derive(Debug)]
 pub(crate) struct SharedLog {
     log: Mutex<Log>,
@@ -33,8 +33,8 @@ impl SharedLog {
         self.update(|log| log.append(batch));
     }
 
-    /// Appends a batch that may start after the head, and wakes the shards. The log then has a hole:
-    /// ticks that history no longer held when they were due.
+    /// Appends a batch that may start after the head, and wakes the shards. The log then has a
+    /// hole: ticks that history no longer held when they were due.
     pub(crate) fn append_later(&self, batch: Arc<Batch>) {
         if batch.first() > self.head() {
             self.hole_end.store(batch.first().0, Ordering::SeqCst);

@@ -18,8 +18,8 @@ pub(crate) struct View {
 pub(crate) struct Views(BTreeMap<String, View>);
 
 impl Views {
-    /// Assigns each view to the timeline with its delay. `delays` are the delays of the timelines, by
-    /// index.
+    /// Assigns each view to the timeline with its delay. `delays` are the delays of the timelines,
+    /// by index.
     pub(crate) fn new(named: Vec<NamedView>, delays: &[std::time::Duration]) -> Self {
         let view = |NamedView { name, feed, delay }: NamedView| {
             let timeline = delays.iter().position(|of_timeline| *of_timeline == delay)?;

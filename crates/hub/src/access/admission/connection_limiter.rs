@@ -51,8 +51,8 @@ impl ConnectionLimiter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LimitReached;
 
-/// Returns the part of an address that identifies a client: a whole IPv4 address, or the first 64 bits
-/// of an IPv6 address, since one machine usually has a network of 64 bits to itself.
+/// Returns the part of an address that identifies a client: a whole IPv4 address, or the first 64
+/// bits of an IPv6 address, since one machine usually has a network of 64 bits to itself.
 pub(crate) fn client_prefix(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {

@@ -65,6 +65,7 @@ pub(in super::super) async fn keys(
 fn entry(key: KeySessions) -> KeyEntry {
     let KeySessions { id, name, role, sessions, publishers, sessions_max, refused, since, last } =
         key;
-    let (since, last) = (since.map(|at| at.to_string()), last.map(|at| at.to_string()));
+    let since = since.map(|at| at.to_string());
+    let last = last.map(|at| at.to_string());
     KeyEntry { id, name, role, sessions, publishers, sessions_max, refused, since, last }
 }

@@ -82,7 +82,8 @@ pub(in super::super) async fn topics(
         Ok(query) => query,
         Err(refusal) => return *refusal,
     };
-    let (now, wall) = (clock::monotonic(), clock::wall());
+    let now = clock::monotonic();
+    let wall = clock::wall();
     let timelines = &front.subscribers.timelines;
     match front.topics.list(query, timelines, now, wall).await {
         Ok(page) => Json(Answer::from(page)).into_response(),

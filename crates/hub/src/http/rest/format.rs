@@ -44,8 +44,8 @@ pub(super) fn values_by_symbol(
     out
 }
 
-/// Formats the value of one symbol; `None` if it has none. `values` contains one entry for each of the
-/// [channels](ValueKind::channels).
+/// Formats the value of one symbol; `None` if it has none. `values` contains one entry for each of
+/// the [channels](ValueKind::channels).
 pub(super) fn value_of(
     kind: ValueKind,
     symbol: Symbol,

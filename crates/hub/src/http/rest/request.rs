@@ -37,8 +37,8 @@ pub(super) enum SymbolSelector {
 }
 
 impl ValueKind {
-    /// The channels that carry values of this kind. Minute bars changed by late trades have a channel
-    /// of their own.
+    /// The channels that carry values of this kind. Minute bars changed by late trades have a
+    /// channel of their own.
     pub(super) const fn channels(self) -> &'static [Channel] {
         match self {
             Self::Trade => &[Channel::Trades],

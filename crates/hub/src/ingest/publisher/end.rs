@@ -99,8 +99,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Sends the close frame, then discards input until the peer closes. Closing a socket with unread
-    /// data would reset the connection, and the peer could lose the close frame.
+    /// Sends the close frame, then discards input until the peer closes. Closing a socket with
+    /// unread data would reset the connection, and the peer could lose the close frame.
     async fn close(&mut self, frame: CloseFrame) -> Result<(), Error> {
         self.ws.close(Some(frame)).await?;
         let socket = self.ws.get_mut();

@@ -26,7 +26,8 @@ pub(crate) struct DelayedReader<S: Storage> {
     buffered: VecDeque<Arc<Batch>>,
 }
 
-/// What a delayed timeline starts with: all ticks that are due by then, as far as history holds them.
+/// What a delayed timeline starts with: all ticks that are due by then, as far as history holds
+/// them.
 #[derive(Debug)]
 pub(crate) struct DelayedStart {
     pub(crate) log: Log,
@@ -47,16 +48,17 @@ pub(crate) struct DueBatches {
 }
 
 impl<S: Storage> DelayedReader<S> {
-    /// A reader with a delay that has read nothing. `archive` reads the log on disk, if there is one.
+    /// A reader with a delay that has read nothing. `archive` reads the log on disk, if there is
+    /// one.
     pub(crate) const fn new(archive: Option<Archive<S>>, delay: Duration) -> Self {
         Self { delay, next: Position::FIRST, archive, buffered: VecDeque::new() }
     }
 
-    /// Reads all ticks that are due at `now`, and fills the empty `log` with them. `last_before` are the
-    /// last ticks before those of the live log.
+    /// Reads all ticks that are due at `now`, and fills the empty `log` with them. `last_before`
+    /// are the last ticks before those of the live log.
     ///
-    /// On disk, reading starts with the segment that contains the time `now - delay`: most topics get a
-    /// last value this way, and none a value that is not due yet.
+    /// On disk, reading starts with the segment that contains the time `now - delay`: most topics
+    /// get a last value this way, and none a value that is not due yet.
     pub(crate) fn start(
         &mut self,
         live: &SharedLog,
@@ -190,7 +192,8 @@ mod tests {
 
     /// A batch of one tick, received at a second.
     fn batch(position: u64, second: u64) -> Arc<Batch> {
-        let (symbol, data) = (Symbol::new("AAPL").unwrap(), TickData::Trade(Trade::default()));
+        let symbol = Symbol::new("AAPL").unwrap();
+        let data = TickData::Trade(Trade::default());
         let tick = Tick { symbol, seq: Seq(position), time: at(second), data };
         let numbered = Numbered { topic: TopicId(0), feed: FeedId(0), tick };
         Arc::new(Batch::new(Position(position), at(second), vec![numbered]))
