@@ -72,7 +72,7 @@ impl<'a> Lexer<'a> {
         true
     }
 
-    /// Skips a string, a character or the quote of a lifetime.
+    /// Skips a string or character literal, or the quote of a lifetime.
     fn skip_literal(&mut self, first: char) -> bool {
         let prefix = ["br", "cr", "b", "c", "r"].into_iter().find(|prefix| {
             let after = self.rest.strip_prefix(prefix).map(|after| after.trim_start_matches('#'));
@@ -106,16 +106,19 @@ fn is_word(c: char) -> bool {
 /// Length of a comment that starts with `/*`; such comments nest.
 fn block_comment_len(text: &str) -> usize {
     let mut depth = 0;
-    for (at, _) in text.char_indices() {
-        let rest = &text[at..];
-        // The second character of a delimiter never starts another one in practice: `/*/` is rare.
-        if rest.starts_with("/*") {
+    let mut at = 0;
+    while let Some(next) = text[at..].chars().next() {
+        if text[at..].starts_with("/*") {
             depth += 1;
-        } else if rest.starts_with("*/") {
+            at += 2;
+        } else if text[at..].starts_with("*/") {
             depth -= 1;
+            at += 2;
             if depth == 0 {
-                return at + 2;
+                return at;
             }
+        } else {
+            at += next.len_utf8();
         }
     }
     text.len()
@@ -143,7 +146,7 @@ fn quoted_len(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// Whether a quote starts a character literal, and no lifetime.
+/// Whether a quote starts a character literal rather than a lifetime.
 fn is_char_literal(text: &str) -> bool {
     let mut after = text.chars().skip(1);
     after.next() == Some('\\') || after.next() == Some('\'')
