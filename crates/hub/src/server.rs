@@ -41,7 +41,7 @@ pub enum StartError {
     /// The hub cannot listen on its address.
     #[error("cannot listen on {address}")]
     Listen {
-        /// The address.
+        /// The address to listen on.
         address: SocketAddr,
         /// Cause.
         source: io::Error,

@@ -41,7 +41,7 @@ pub(super) struct Peer(pub(super) IpAddr);
 /// lock out the others.
 const CLIENT_SHARE: usize = 4;
 
-/// What all connections share with the rest of the hub.
+/// Handles to the parts of the hub that every connection uses.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionContext {
     pub(super) app: Router,

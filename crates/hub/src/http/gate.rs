@@ -27,7 +27,7 @@ pub(crate) struct Gate {
     pub(crate) drain_duration: Duration,
 }
 
-/// What a request needs the right to.
+/// A right that a request needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Need<'a> {
     /// Read from the API.
@@ -47,7 +47,7 @@ impl Need<'_> {
         }
     }
 
-    /// Completes the phrase "a key …".
+    /// Describes a key with this right, to complete "a key …" in messages.
     fn description(self) -> String {
         match self {
             Self::Read => "that may read".to_owned(),

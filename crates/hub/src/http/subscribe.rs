@@ -27,7 +27,7 @@ use crate::serving::session_protocol::SessionProtocol;
 use crate::serving::timeline::{Timeline, Timelines};
 use crate::state::views::View;
 
-/// What subscriber handshakes share with the rest of the hub.
+/// Handles to the parts of the hub that the handshakes of subscribers use.
 #[derive(Debug)]
 pub(crate) struct SubscriberContext {
     pub(crate) timelines: Timelines,

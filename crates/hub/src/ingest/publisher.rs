@@ -42,7 +42,7 @@ const SEND_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a publisher may take for the closing handshake.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// What publisher sessions share with the rest of the hub.
+/// Handles to the parts of the hub that publisher sessions use.
 #[derive(Debug)]
 pub(crate) struct PublisherContext {
     pub(crate) config: Arc<Config>,

@@ -33,7 +33,7 @@ const TICKS_PER_TURN: usize = 8_192;
 /// gets it later for that.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What the router shares with the rest of the hub.
+/// Handles to the parts of the hub that the router uses.
 #[derive(Debug)]
 pub(crate) struct RouterContext {
     pub(crate) feeds: Arc<Feeds>,

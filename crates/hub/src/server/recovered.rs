@@ -20,7 +20,7 @@ pub(super) struct Recovered {
     pub(super) bars: Option<BarMaker>,
     /// For the router: the log on disk, if there is one.
     pub(super) durable: Option<DurableLog>,
-    /// For all parts.
+    /// For all parts: the epoch, the log in memory and the topics.
     pub(super) history: RecoveredHistory,
     /// For the shards: the last tick of each topic before those in the log.
     pub(super) last_before: Arc<[(FeedId, Tick, Position)]>,
@@ -28,7 +28,7 @@ pub(super) struct Recovered {
     pub(super) archive: Option<Archive<Disk>>,
 }
 
-/// The recovered history.
+/// The recovered history, or an empty one.
 pub(super) struct RecoveredHistory {
     pub(super) epoch: String,
     pub(super) log: Log,

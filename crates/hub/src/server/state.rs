@@ -37,7 +37,7 @@ pub(super) struct HubState {
     pub(super) config: Arc<Config>,
     /// Protocol of the sessions at `/ws`.
     pub(super) protocol: SessionProtocol,
-    /// Identifies a contiguous series of sequence numbers.
+    /// Identifies the series of sequence numbers and positions that this run continues or starts.
     pub(super) epoch: Arc<str>,
     pub(super) started: Instant,
     pub(super) feeds: Arc<Feeds>,

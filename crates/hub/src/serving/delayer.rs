@@ -28,7 +28,7 @@ const SLEEP_MIN_IDLE: Duration = Duration::from_millis(500);
 /// Least time between two warnings about lost ticks.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What a delayer shares with the rest of the hub.
+/// Handles to the parts of the hub that a delayer uses.
 pub(crate) struct DelayerContext {
     /// The log that the delayer reads.
     pub(crate) live: Arc<SharedLog>,

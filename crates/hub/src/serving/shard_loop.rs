@@ -66,7 +66,7 @@ pub(crate) fn prepare() -> io::Result<Prepared> {
     Ok(Prepared { poll, waker: Arc::new(ShardWaker::new(waker)) })
 }
 
-/// What all shard loops share with the rest of the hub.
+/// Handles to the parts of the hub that every shard loop uses.
 #[derive(Debug, Clone)]
 pub(crate) struct ShardContext {
     pub(crate) config: Arc<Config>,
