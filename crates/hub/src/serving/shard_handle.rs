@@ -22,11 +22,11 @@ pub(crate) struct ShardId {
     pub(crate) shard: usize,
 }
 
-/// Queues that lead to a shard, and what it publishes about itself.
+/// The queues of a shard, and the metrics that it publishes.
 #[derive(Debug)]
 pub(crate) struct ShardHandle {
     pub(crate) connections: SyncSender<NewConnection>,
-    /// Answers to the shard's requests for old ticks.
+    /// Replies to the shard's requests for old ticks on disk.
     pub(crate) disk_reads: SyncSender<DiskReadReply>,
     queries: SyncSender<ShardQuery>,
     pub(crate) waker: Arc<ShardWaker>,

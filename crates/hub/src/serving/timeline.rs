@@ -16,7 +16,8 @@ use crate::state::shared_log::SharedLog;
 #[derive(Debug)]
 pub(crate) struct Timeline {
     pub(crate) log: Arc<SharedLog>,
-    /// How much later than the router received them ticks enter the log; zero if live.
+    /// Delay between the receive time of a tick and its entry into the log; zero for the live
+    /// timeline.
     pub(crate) delay: Duration,
     pub(crate) shards: Vec<Arc<ShardHandle>>,
     /// Ticks that history no longer held when they were due.
@@ -24,7 +25,7 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// A timeline with one shard per waker, and the inboxes of these shards.
+    /// Creates a timeline with one shard per waker, and the inboxes of these shards.
     pub(crate) fn new(
         log: Log,
         delay: Duration,
@@ -36,20 +37,20 @@ impl Timeline {
         (Self { log, delay, shards, lost: Metric::default() }, inboxes)
     }
 
-    /// The shard with the fewest sessions. Counts one session more for it.
+    /// Chooses the shard for a new session, the one with the fewest sessions, and counts the session.
     pub(crate) fn assign_shard(&self) -> Option<&ShardHandle> {
         let shard = self.shards.iter().min_by_key(|shard| shard.metrics.assigned.get())?;
         shard.metrics.assigned.add(1);
         Some(shard)
     }
 
-    /// The timeline shows ticks that the live one received up to this time.
+    /// Returns the latest receive time of the ticks that this timeline shows at the time `wall`.
     pub(crate) fn shows_until(&self, wall: UnixNanos) -> UnixNanos {
         let delay_ns = u64::try_from(self.delay.as_nanos()).unwrap_or(u64::MAX);
         UnixNanos(wall.0.saturating_sub(delay_ns))
     }
 
-    /// One of the shards, chosen at random: each can answer a query.
+    /// Chooses a shard at random. Any shard can answer a query.
     pub(crate) fn any_shard(&self) -> &ShardHandle {
         &self.shards[rand::random_range(0..self.shards.len())]
     }
@@ -60,7 +61,7 @@ impl Timeline {
 pub(crate) struct Timelines(Arc<[Arc<Timeline>]>);
 
 impl Timelines {
-    /// The timelines, of which there must be at least the live one.
+    /// Collects the timelines, the live one first.
     pub(crate) fn new(live: Arc<Timeline>, delayed: Vec<Arc<Timeline>>) -> Self {
         Self(std::iter::once(live).chain(delayed).collect())
     }
@@ -70,12 +71,12 @@ impl Timelines {
         &self.0[0]
     }
 
-    /// The timeline of an index, as views name it.
+    /// The timeline with this index: see [`View::timeline`](crate::state::views::View).
     pub(crate) fn get(&self, index: usize) -> &Arc<Timeline> {
         &self.0[index]
     }
 
-    /// All of them, by index.
+    /// All timelines, by index.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Timeline>> {
         self.0.iter()
     }

@@ -39,7 +39,7 @@ pub(crate) struct TopicQuery {
     pub(crate) sort: Sort,
     /// Most topics on the page.
     pub(crate) limit: usize,
-    /// Where the page before ended.
+    /// Where the previous page ended; `None` for the first page.
     pub(crate) cursor: Option<Cursor>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct TopicPage {
     pub(crate) total: usize,
     pub(crate) topics: Vec<ListedTopic>,
     pub(crate) wildcards: Vec<ListedWildcard>,
-    /// Where the next page begins, unless this is the last.
+    /// Where the next page starts; `None` on the last page.
     pub(crate) next: Option<Cursor>,
 }
 

@@ -33,11 +33,11 @@ pub(crate) struct DelayedStart {
     pub(crate) log: Log,
     /// The last tick of each topic before those in the log, as far as it is known.
     pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
-    /// Ticks that history no longer holds.
+    /// Ticks that are due but no longer in history.
     pub(crate) lost: u64,
 }
 
-/// Batches that are due.
+/// Batches of the live log that are due in a delayed timeline.
 #[derive(Debug, Default)]
 pub(crate) struct DueBatches {
     pub(crate) due: Vec<Arc<Batch>>,
