@@ -190,12 +190,12 @@ impl ShardHarness {
     pub fn new(workload: Workload, encoding: Encoding) -> Self {
         let limits = Limits {
             feeds: 1,
-            names_per_session: 1_000,
-            names: 1_000_000,
+            subscriptions_per_session: 1_000,
+            subscriptions: 1_000_000,
             waiting_topics: 10_000,
             backlog_ticks: 500_000,
-            backlogs_ticks: u64::MAX,
-            controls_bytes: usize::MAX,
+            total_backlog_ticks: u64::MAX,
+            total_control_bytes: usize::MAX,
             backlog_age_ns: 10_000_000_000,
             message_bytes: 65_535,
         };

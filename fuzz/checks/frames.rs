@@ -93,12 +93,12 @@ fn limits(message_bytes: usize) -> Limits {
     let many = 1 << 30;
     Limits {
         feeds: 1,
-        names_per_session: 64,
-        names: 128,
+        subscriptions_per_session: 64,
+        subscriptions: 128,
         waiting_topics: 64,
         backlog_ticks: many,
-        backlogs_ticks: many as u64,
-        controls_bytes: many,
+        total_backlog_ticks: many as u64,
+        total_control_bytes: many,
         backlog_age_ns: u64::MAX,
         message_bytes,
     }

@@ -79,7 +79,7 @@ fn continue_log(folder: &Folder, mut found: Recovered) {
 
 fn begin(folder: &Folder, found: &mut Recovered) -> (Writer<Folder>, Sequencer) {
     let policy = RollPolicy { bytes: 300, time: Duration::from_secs(1) };
-    let sequencer = Sequencer::go_on(found.state.numbering(), usize::MAX, 4);
+    let sequencer = Sequencer::restore(found.state.numbering(), usize::MAX, 4);
     let writer = Writer::begin(folder.clone(), found, policy, BOOT);
     (writer.expect("memory can be written"), sequencer)
 }

@@ -80,12 +80,12 @@ impl Hub {
     fn new(seed: u64) -> Self {
         let limits = Limits {
             feeds: 1,
-            names_per_session: NAMES_MAX,
-            names: NAMES_MAX,
+            subscriptions_per_session: NAMES_MAX,
+            subscriptions: NAMES_MAX,
             waiting_topics: NAMES_MAX,
             backlog_ticks: BACKLOG_TICKS_MAX,
-            backlogs_ticks: BACKLOG_TICKS_MAX as u64,
-            controls_bytes: 1 << 20,
+            total_backlog_ticks: BACKLOG_TICKS_MAX as u64,
+            total_control_bytes: 1 << 20,
             backlog_age_ns: BACKLOG_AGE_MS_MAX * NANOS_PER_MS,
             message_bytes: 4_100,
         };

@@ -1,42 +1,42 @@
-//! The heart of the hub, pure: no sockets, no clock, no logs, no tasks. Time comes in as an argument,
-//! bytes go out through a buffer. That is what lets models, fuzzers and simulations drive it.
+//! The fan-out core: numbers ticks, keeps the newest of them, and builds the frames of every
+//! session.
 //!
-//! The [`Sequencer`] numbers ticks and makes a [`Batch`] of them; the [`Log`] keeps the last batches;
-//! each [`Shard`] follows the log, knows who wants what, and builds the frames of its sessions.
+//! The core is pure. It has no sockets, no clock, no threads and no log output: time is an
+//! argument, and bytes leave through a buffer. Models, fuzzers and simulations can therefore drive
+//! it.
+//!
+//! A [`Sequencer`] numbers ticks and makes a [`Batch`] of each turn of the router. A [`Log`] keeps
+//! the newest batches. Each [`Shard`] follows the log, knows the subscriptions of its sessions, and
+//! builds their frames; [`turn::run`] drives it.
 
-mod backlog;
 mod batch;
-mod catch_up;
-mod disk_index;
 mod frame;
-mod interest;
+mod history;
 mod latest;
 mod log;
-mod marks;
 mod sequencer;
-mod session;
 mod shard;
-mod subscriber;
-mod topic_positions;
-mod topics;
-mod view;
-mod wheel;
 
 pub use batch::{Batch, Encoded, Numbered};
-pub use disk_index::{DiskIndex, DiskReadRequest, SegmentRange};
 pub use frame::FrameBuf;
-pub use interest::{InterestChange, TopicInterest};
+pub use history::disk_index::{DiskIndex, DiskReadRequest, SegmentRange};
+pub use history::disk_reads::DISK_READS_MAX;
 pub use log::{Log, LogOverrun};
 pub use sequencer::{
-    Fenced, ID_SEPARATOR, Numbering, Opened, PublisherAt, PublisherChanges, PublisherToken,
+    Fenced, ID_SEPARATOR, Numbering, Opened, PublisherChanges, PublisherProgress, PublisherToken,
     Sequencer,
 };
-pub use session::{Acks, CloseReason, SessionId};
-pub use shard::{DISK_READS_MAX, Limits, NextWrite, Shard, Stats, turn};
+pub use shard::close_reason::CloseReason;
+pub use shard::interest::{InterestChange, TopicInterest};
+pub use shard::session::Acks;
+pub use shard::write::NextWrite;
+pub use shard::{Limits, Shard, Stats, turn};
 
 use std::fmt;
 
-/// Number of a tick within the whole hub, contiguous from 1 within an epoch.
+use tickwire_protocol::{Channel, Symbol, Tick};
+
+/// Number of a tick within the whole hub. Positions of an epoch are contiguous and begin at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(pub u64);
 
@@ -44,20 +44,20 @@ impl Position {
     /// The first position of an epoch.
     pub const FIRST: Self = Self(1);
 
-    /// The position so many ticks later.
+    /// Returns the position `ticks` ticks later.
     #[must_use]
     pub const fn plus(self, ticks: usize) -> Self {
         Self(self.0 + ticks as u64)
     }
 
-    /// The position an index stands for: the last one up to this which ends with it.
+    /// Returns the last position up to this one whose [`Position::index`] is `index`.
     #[must_use]
     pub(crate) const fn before(self, index: u32) -> Self {
-        let behind = self.index().wrapping_sub(index);
-        Self(self.0 - behind as u64)
+        let distance = self.index().wrapping_sub(index);
+        Self(self.0 - distance as u64)
     }
 
-    /// Its low 32 bits, which is what a backlog keeps of it: the log never holds 2^32 ticks.
+    /// Returns the low 32 bits. A backlog keeps only these: the log never holds 2^32 ticks.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
     pub(crate) const fn index(self) -> u32 {
@@ -71,10 +71,55 @@ impl fmt::Display for Position {
     }
 }
 
-/// A topic (feed, channel, symbol), interned by the sequencer in the order of first ticks.
+/// Number of a feed: its index in the configured list of feeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeedId(pub u8);
+
+/// Number of a topic. The sequencer assigns these in the order of first ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId(pub u32);
 
-/// A feed: its place in the configured list of feeds.
+/// Number of a topic within one shard. Unlike a [`TopicId`] it also exists for a topic that has
+/// subscribers but has never ticked. Numbers are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FeedId(pub u8);
+pub(crate) struct LocalTopicId(pub(crate) u32);
+
+/// Number of a session within its shard: an index into the table of sessions. Numbers are reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u32);
+
+impl SessionId {
+    pub(crate) const fn slot(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What identifies a topic: sequence numbers and last values exist per topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicKey {
+    /// The feed.
+    pub feed: FeedId,
+    /// The channel.
+    pub channel: Channel,
+    /// The symbol.
+    pub symbol: Symbol,
+}
+
+impl TopicKey {
+    /// Returns the key of the topic that a tick of a feed belongs to.
+    #[must_use]
+    pub const fn of(feed: FeedId, tick: &Tick) -> Self {
+        Self { feed, channel: tick.channel(), symbol: tick.symbol }
+    }
+}
+
+/// The last tick of a topic, with its position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastTick {
+    /// The feed of the topic.
+    pub feed: FeedId,
+    /// The tick, with its sequence number.
+    pub tick: Tick,
+    /// The position of the tick.
+    pub position: Position,
+}

@@ -53,7 +53,7 @@ pub(crate) struct ShardMetrics {
     pub(crate) bytes: Metric,
     pub(crate) frames: Metric,
     pub(crate) backlog_ticks: Metric,
-    pub(crate) fell_out: Metric,
+    pub(crate) log_overruns: Metric,
     pub(crate) closes: [Metric; CloseReason::ALL.len()],
     pub(crate) refused_commands: Metric,
     pub(crate) ticks_per_write: Buckets,
@@ -77,7 +77,7 @@ impl ShardMetrics {
             bytes: Metric::default(),
             frames: Metric::default(),
             backlog_ticks: Metric::default(),
-            fell_out: Metric::default(),
+            log_overruns: Metric::default(),
             closes: Default::default(),
             refused_commands: Metric::default(),
             ticks_per_write: Buckets::new(TICKS_PER_WRITE),
@@ -90,14 +90,14 @@ impl ShardMetrics {
         self.subscriptions.set(stats.subscriptions as u64);
         self.ticks_delivered.set(stats.ticks_delivered);
         self.ticks_conflated.set(stats.ticks_conflated);
-        self.degraded.set(stats.degraded);
+        self.degraded.set(stats.downgraded);
         self.catching_up.set(stats.catching_up as u64);
-        self.resumed_all.set(stats.resumed_all);
-        self.resumed_gap.set(stats.resumed_gap);
-        self.resumed_epoch.set(stats.resumed_epoch);
+        self.resumed_all.set(stats.resumed_complete);
+        self.resumed_gap.set(stats.resumed_with_gap);
+        self.resumed_epoch.set(stats.resumed_new_epoch);
         self.replays.set(stats.replays);
         self.backlog_ticks.set(stats.backlog_ticks);
-        self.fell_out.set(stats.fell_out);
+        self.log_overruns.set(stats.log_overruns);
     }
 }
 

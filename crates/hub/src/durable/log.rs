@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tickwire_protocol::{Feed, Tick};
+use tickwire_protocol::Feed;
 
 use super::archive::Archive;
 use super::compactor::{Compactor, Retention};
@@ -22,7 +22,7 @@ use super::sync::{AfterSync, Syncer};
 use super::writer::{RollPolicy, Writer};
 use crate::clock;
 use crate::config::{Config, Fsync};
-use crate::fanout::{Batch, FeedId, Numbering, Position};
+use crate::fanout::{Batch, LastTick, Numbering};
 
 /// Size of a segment in bytes; smaller if the disk limit is small.
 const SEGMENT_BYTES: u64 = 32 << 20;
@@ -37,7 +37,7 @@ pub(crate) struct Opened {
     /// The newest ticks, contiguous up to the head.
     pub(crate) batches: VecDeque<Arc<Batch>>,
     /// The last tick of each topic before `batches`.
-    pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
+    pub(crate) last_before: Vec<LastTick>,
     /// The bytes of the [`CheckpointedState`] at the head.
     pub(crate) checkpointed: Vec<u8>,
     pub(crate) status: Arc<LogStatus>,

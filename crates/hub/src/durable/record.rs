@@ -3,7 +3,9 @@
 use tickwire_protocol::{Encoding, Feed, UnixNanos, decode_ticks};
 
 use super::bytes::{Damage, Reader, put_bytes, put_u32, put_u64};
-use crate::fanout::{Batch, FeedId, Numbered, Position, PublisherAt, PublisherChanges, TopicId};
+use crate::fanout::{
+    Batch, FeedId, Numbered, Position, PublisherChanges, PublisherProgress, TopicId,
+};
 
 /// A segment or a record names a feed that the hub does not have.
 pub(super) const UNKNOWN_FEED: Damage = Damage("unknown feed");
@@ -182,19 +184,19 @@ fn read_ticks(
     Ok((numbered.collect(), made, without_bars))
 }
 
-pub(super) fn write_publisher(publisher: &PublisherAt, out: &mut Vec<u8>) {
+pub(super) fn write_publisher(publisher: &PublisherProgress, out: &mut Vec<u8>) {
     put_bytes(out, publisher.id.as_bytes());
     put_u64(out, publisher.last);
     out.push(publisher.mark.is_some().into());
     put_bytes(out, publisher.mark.as_deref().unwrap_or_default().as_bytes());
 }
 
-pub(super) fn read_publisher(reader: &mut Reader<'_>) -> Result<PublisherAt, Damage> {
+pub(super) fn read_publisher(reader: &mut Reader<'_>) -> Result<PublisherProgress, Damage> {
     let id = reader.str()?.to_owned();
     let last = reader.u64()?;
     let has_mark = reader.u8()? != 0;
     let mark = reader.str()?;
-    Ok(PublisherAt { id, last, mark: has_mark.then(|| mark.to_owned()) })
+    Ok(PublisherProgress { id, last, mark: has_mark.then(|| mark.to_owned()) })
 }
 
 /// Appends the names of feeds by their ids in a file.

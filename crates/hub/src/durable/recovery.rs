@@ -8,13 +8,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_protocol::{Feed, Tick, UnixNanos};
+use tickwire_protocol::{Feed, UnixNanos};
 
 use super::epoch::{EPOCH_FILE, EpochFile};
 use super::segment::{Segment, UnknownFeed};
 use super::state::{CheckpointedState, State};
 use super::storage::Storage;
-use crate::fanout::{Batch, FeedId, Position};
+use crate::fanout::{Batch, LastTick, Position};
 use folder::{Folder, checkpoint};
 use replay::SegmentReplay;
 
@@ -57,7 +57,7 @@ pub struct Recovered {
     pub batches: VecDeque<Arc<Batch>>,
     /// The last tick of each topic before `batches`, as far as checkpoints tell. Complete for topics
     /// without ticks in `batches`.
-    pub last_before: Vec<(FeedId, Tick, Position)>,
+    pub last_before: Vec<LastTick>,
     /// Descriptions of damaged or missing files.
     pub problems: Vec<String>,
     /// The segments of the epoch, oldest first and contiguous.

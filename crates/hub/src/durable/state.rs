@@ -13,7 +13,9 @@ use super::bytes::{Damage, Reader, put_bytes, put_u32, put_u64};
 use super::frame::{self, Frame};
 use super::record::{self, Record};
 use super::segment::{self, UnknownFeed};
-use crate::fanout::{Batch, FeedId, Numbering, Position, PublisherAt, TopicId};
+use crate::fanout::{
+    Batch, FeedId, LastTick, Numbering, Position, PublisherProgress, TopicId, TopicKey,
+};
 
 /// First bytes of a checkpoint. The last byte is the version of the format.
 const MAGIC: [u8; 8] = *b"TWCHKP\0\x01";
@@ -129,8 +131,7 @@ impl State {
     /// Returns the state of numbering, for the sequencer.
     #[must_use]
     pub fn numbering(&self) -> Numbering {
-        let topic =
-            |topic: &Topic| (topic.feed, topic.last.channel(), topic.last.symbol, topic.last.seq);
+        let topic = |topic: &Topic| (TopicKey::of(topic.feed, &topic.last), topic.last.seq);
         Numbering {
             topics: self.topics.iter().map(topic).collect(),
             publishers: self.publishers_in_order(),
@@ -140,9 +141,13 @@ impl State {
     }
 
     /// Iterates over the last tick of each topic.
-    pub(super) fn last_ticks(&self) -> impl Iterator<Item = (TopicId, FeedId, &Tick, Position)> {
-        let numbered = (0..).map(TopicId).zip(&self.topics);
-        numbered.map(|(id, topic)| (id, topic.feed, &topic.last, topic.at))
+    pub(super) fn last_ticks(&self) -> impl Iterator<Item = (TopicId, LastTick)> {
+        let last = |topic: &Topic| LastTick {
+            feed: topic.feed,
+            tick: topic.last.clone(),
+            position: topic.at,
+        };
+        (0..).map(TopicId).zip(self.topics.iter().map(last))
     }
 
     /// Returns the encoded [`CheckpointedState`].
@@ -153,10 +158,10 @@ impl State {
         saved
     }
 
-    fn publishers_in_order(&self) -> Vec<PublisherAt> {
+    fn publishers_in_order(&self) -> Vec<PublisherProgress> {
         let mut publishers: Vec<_> = self.publishers.iter().collect();
         publishers.sort_by_key(|(_, publisher)| publisher.change);
-        let at = |(id, publisher): (&String, &Publisher)| PublisherAt {
+        let at = |(id, publisher): (&String, &Publisher)| PublisherProgress {
             id: id.clone(),
             last: publisher.last,
             mark: publisher.mark.clone(),
@@ -222,7 +227,7 @@ impl State {
         }
     }
 
-    fn publisher(&mut self, PublisherAt { id, last, mark }: PublisherAt) {
+    fn publisher(&mut self, PublisherProgress { id, last, mark }: PublisherProgress) {
         self.changes += 1;
         self.publishers.insert(id, Publisher { last, mark, change: self.changes });
     }

@@ -387,8 +387,15 @@ fn feeds_may_be_added_and_reordered_but_not_removed() {
     assert!(found.continues);
     let before = recovered(&folder, "boot").state.numbering().topics;
     for (now, before) in found.state.numbering().topics.iter().zip(&before) {
-        assert_eq!(now.0.0, [2, 1][usize::from(before.0.0)], "feeds are known by their names");
-        assert_eq!((now.1, now.2, now.3), (before.1, before.2, before.3));
+        assert_eq!(
+            now.0.feed.0,
+            [2, 1][usize::from(before.0.feed.0)],
+            "feeds are known by their names"
+        );
+        assert_eq!(
+            (now.0.channel, now.0.symbol, now.1),
+            (before.0.channel, before.0.symbol, before.1)
+        );
     }
     let error = hub_run::recovered_with(&folder, &["main"]).unwrap_err().to_string();
     assert!(error.contains("feed two"), "{error}");

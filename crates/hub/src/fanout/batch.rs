@@ -1,4 +1,4 @@
-//! The ticks of one turn of the router, shared by everyone who follows the log.
+//! The ticks that the router numbered in one turn. All shards share them.
 
 use std::sync::OnceLock;
 
@@ -6,46 +6,46 @@ use tickwire_protocol::{Encoding, Tick, UnixNanos};
 
 use super::{FeedId, Position, TopicId};
 
-/// A tick with its number and its topic.
+/// A tick with its sequence number and its topic.
 #[derive(Debug, Clone)]
 pub struct Numbered {
-    /// Its topic.
+    /// The topic of the tick.
     pub topic: TopicId,
-    /// The feed of that topic.
+    /// The feed of the topic.
     pub feed: FeedId,
-    /// The tick, with its sequence number.
+    /// The tick. Its sequence number is set.
     pub tick: Tick,
 }
 
-/// The ticks the router numbered in one turn. Immutable but for its encodings, each of which is made
-/// at most once, when a session first needs it.
+/// The ticks that the router numbered in one turn. A batch is immutable, except that each of its
+/// encodings is made when a session first needs it, at most once.
 #[derive(Debug)]
 pub struct Batch {
     first: Position,
     received: UnixNanos,
     ticks: Box<[Numbered]>,
-    /// What the batch may come to hold, in bytes: see [`Batch::bytes`].
+    /// See [`Batch::bytes`].
     bytes: usize,
     encoded: [OnceLock<Encoded>; Encoding::COUNT],
 }
 
-/// All ticks of a batch, spelled one after the other.
+/// All ticks of a batch in one encoding, one after the other.
 #[derive(Debug)]
 pub struct Encoded {
     bytes: Box<[u8]>,
-    /// `ends[i]` is where tick `i` ends in `bytes`; it begins where the one before ends.
+    /// Tick `i` ends at `ends[i]` in `bytes`, and begins where tick `i - 1` ends.
     ends: Box<[u32]>,
 }
 
 impl Encoded {
-    /// The bytes of ticks `from..=to` of the batch, separators of the encoding included.
+    /// Returns the bytes of ticks `from..=to` of the batch, separators of the encoding included.
     #[must_use]
     pub fn run(&self, from: usize, to: usize) -> &[u8] {
         &self.bytes[self.start(from)..self.ends[to] as usize]
     }
 
-    /// Lengths in bytes of the runs that begin at tick `from`: of the first tick, of the first two
-    /// and so on to the end of the batch.
+    /// Returns the lengths in bytes of the runs that begin at tick `from`: of the first tick alone,
+    /// of the first two, and so on to the end of the batch.
     pub(crate) fn lengths_from(&self, from: usize) -> impl Iterator<Item = usize> {
         let start = self.start(from);
         self.ends[from..].iter().map(move |end| *end as usize - start)
@@ -57,7 +57,8 @@ impl Encoded {
 }
 
 impl Batch {
-    /// A batch that begins at a position. `received` is when the hub got it.
+    /// Creates a batch whose first tick has the position `first`. The hub received it at
+    /// `received`.
     #[must_use]
     pub fn new(first: Position, received: UnixNanos, ticks: Vec<Numbered>) -> Self {
         let bytes = size_of::<Self>() + ticks.iter().map(Numbered::footprint).sum::<usize>();
@@ -65,39 +66,40 @@ impl Batch {
         Self { first, received, ticks: ticks.into_boxed_slice(), bytes, encoded }
     }
 
-    /// Position of the first tick.
+    /// Returns the position of the first tick.
     #[must_use]
     pub const fn first(&self) -> Position {
         self.first
     }
 
-    /// Position behind the last tick.
+    /// Returns the position after the last tick.
     #[must_use]
     pub const fn end(&self) -> Position {
         self.first.plus(self.ticks.len())
     }
 
-    /// When the hub received it; never decreases from batch to batch.
+    /// Returns the time at which the hub received the batch; it never decreases from batch to
+    /// batch.
     #[must_use]
     pub const fn received(&self) -> UnixNanos {
         self.received
     }
 
-    /// The ticks in order of position.
+    /// Returns the ticks, in the order of their positions.
     #[must_use]
     pub const fn ticks(&self) -> &[Numbered] {
         &self.ticks
     }
 
-    /// What it is charged in the log, in bytes: the ticks and every encoding of them, made or not,
-    /// since encodings appear after the batch was taken into account. Right for usual ticks; the
-    /// largest that are allowed take less than twice as much.
+    /// Returns the number of bytes that the log charges for the batch: the ticks and all their
+    /// encodings, whether made yet or not, since encodings appear after the batch was charged. The
+    /// estimate fits usual ticks; the largest that are allowed take less than twice as much.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// All ticks in an encoding; JSON elements are each followed by a comma.
+    /// Returns all ticks in an encoding. In JSON a comma follows each tick.
     pub fn encoded(&self, encoding: Encoding) -> &Encoded {
         self.encoded[encoding as usize].get_or_init(|| {
             let mut bytes = Vec::with_capacity(self.ticks.len() * 72);
@@ -115,8 +117,9 @@ impl Batch {
 }
 
 impl Numbered {
-    /// Bytes it may occupy: itself, long strings outside of it, and all encodings (for a trade
-    /// typically 60 in arrays, 80 in maps and 130 in JSON, for a quote 80, 100 and 150).
+    /// Estimates the bytes that a tick may occupy: itself, its long strings, and all its encodings.
+    /// A trade typically takes 60 bytes in arrays, 80 in maps and 130 in JSON; a quote 80, 100 and
+    /// 150.
     fn footprint(&self) -> usize {
         const ENCODINGS: usize = 340;
         size_of::<Self>() + ENCODINGS + 5 * self.tick.heap_bytes()
@@ -132,7 +135,7 @@ mod tests {
     };
 
     #[test]
-    fn runs_are_the_ticks_in_between() {
+    fn run_holds_exactly_its_ticks() {
         let numbered = |seq| Numbered { topic: TopicId(0), feed: FeedId(0), tick: trade("A", seq) };
         let batch = Batch::new(Position(7), UnixNanos(1), (1..=4).map(numbered).collect());
         assert_eq!((batch.first(), batch.end()), (Position(7), Position(11)));
@@ -147,7 +150,7 @@ mod tests {
         assert_eq!(encoded.lengths_from(1).count(), 3);
     }
 
-    /// The largest ticks of each kind: numbers as long as they get, `text` in each string.
+    /// Returns a tick of each kind with the longest numbers, and `text` in each string.
     fn largest(text: &str, conditions: usize) -> Vec<TickData> {
         let price: Price = "-3999999.123456789".parse().unwrap();
         let number = u64::MAX;
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn charge_is_at_least_half_of_what_the_largest_ticks_take() {
+    fn charge_is_at_least_half_of_the_size_of_the_largest_ticks() {
         let long = "x".repeat(64);
         let plain = [("", 0), ("ABCDEFGHIJKLMNO", 0), ("AB", 16), (&long, 16)];
         let escaped = [("\0", 16), ("\0\0\0\0", 3), ("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 0)];
@@ -213,16 +216,16 @@ mod tests {
             for data in largest(text, conditions) {
                 let tick = Tick { symbol, seq: Seq(u64::MAX), time: UnixNanos::MAX, data };
                 assert_eq!(tick.check_size(), Ok(()));
-                let outside = tick.heap_bytes();
+                let heap = tick.heap_bytes();
                 let numbered = Numbered { topic: TopicId(0), feed: FeedId(0), tick };
                 let batch = Batch::new(Position::FIRST, UnixNanos(0), vec![numbered; 10]);
                 let encoded =
                     |encoding| batch.encoded(encoding).bytes.len() + 10 * size_of::<u32>();
-                let holds = 10 * (size_of::<Numbered>() + outside)
+                let size = 10 * (size_of::<Numbered>() + heap)
                     + encoded(Encoding::Json)
                     + encoded(Encoding::MsgpackArray)
                     + encoded(Encoding::MsgpackMap);
-                assert!(holds < 2 * batch.bytes(), "{holds}, {:?}", batch.ticks()[0]);
+                assert!(size < 2 * batch.bytes(), "{size}, {:?}", batch.ticks()[0]);
             }
         }
     }

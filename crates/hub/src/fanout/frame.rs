@@ -4,48 +4,47 @@ use tickwire_protocol::{Control, Encoding, Tick};
 
 use super::Position;
 
-/// Room in front of a payload: 4 bytes of frame header for up to 65,535 bytes, then the opening of
-/// the message's array, 3 bytes at most.
+/// Space reserved before the body: 4 bytes for the header of a frame of up to 65,535 bytes, and at
+/// most 3 for the opening of the message's array.
 const LEAD: usize = 7;
 
-/// Bytes of a position and its separator, at the most.
+/// Largest encoded position element with its separator, in bytes.
 pub(crate) const POSITION_BYTES_MAX: usize = 40;
 
-/// One data message under construction, reused from connection to connection.
+/// Buffer in which one data message is built. It is reused from session to session.
 ///
-/// Ticks are appended first; only then are their number and length known, so the headers are
-/// written backwards into the room in front.
+/// The ticks are appended first. Only then are their number and length known, so the headers are
+/// written backwards into the space before them.
 #[derive(Debug)]
 pub struct FrameBuf {
     bytes: Vec<u8>,
     start: usize,
-    /// What the frame was made of, if it can serve the next session too.
-    made_of: Option<MadeOf>,
-    /// Ticks in the frame.
+    /// What determined the frame, if the next session may get the same one.
+    source: Option<FrameSource>,
+    /// Number of ticks in the frame.
     ticks: usize,
-    /// Kept for its memory: the backlog the frame was made of.
+    /// The backlog that the frame was built from. Means something only with `source`.
     pending: Vec<u32>,
 }
 
-/// With the pending indexes, all that determines a frame.
+/// Everything but the pending indexes that determines a frame of pending ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MadeOf {
+pub(crate) struct FrameSource {
     pub(crate) encoding: Encoding,
-    /// Position of the oldest pending tick: indexes repeat after 2^32 ticks, positions do not.
+    /// Position of the oldest pending tick. Indexes repeat after 2^32 ticks; positions do not.
     pub(crate) oldest: Position,
-    /// Whether it ends with the position of its last tick.
-    pub(crate) positioned: bool,
+    /// Whether the frame ends with the position of its last tick.
+    pub(crate) has_position: bool,
 }
 
 impl Default for FrameBuf {
     fn default() -> Self {
-        let (made_of, ticks, pending) = (None, 0, Vec::new());
-        Self { bytes: vec![0; LEAD], start: LEAD, made_of, ticks, pending }
+        Self { bytes: vec![0; LEAD], start: LEAD, source: None, ticks: 0, pending: Vec::new() }
     }
 }
 
 impl FrameBuf {
-    /// The finished frame.
+    /// Returns the finished frame.
     #[must_use]
     pub fn frame(&self) -> &[u8] {
         &self.bytes[self.start..]
@@ -54,28 +53,28 @@ impl FrameBuf {
     pub(crate) fn clear(&mut self) {
         self.bytes.truncate(LEAD);
         self.start = LEAD;
-        self.made_of = None;
+        self.source = None;
     }
 
-    /// Notes what the frame is made of, so that sessions that are owed the same get the same bytes
-    /// without their being put together again: all of one symbol, all of `"*"`.
-    pub(crate) fn remember(&mut self, made_of: MadeOf, pending: &[u32]) {
-        self.made_of = Some(made_of);
+    /// Records what the frame is built from. Sessions with the same pending ticks, such as all
+    /// subscribers of one symbol or of `"*"`, then get the same bytes without building them again.
+    pub(crate) fn remember(&mut self, source: FrameSource, pending: &[u32]) {
+        self.source = Some(source);
         self.pending.clear();
         self.pending.extend_from_slice(pending);
     }
 
-    /// Whether the finished frame is the one that a backlog would give.
-    pub(crate) fn holds(&self, made_of: MadeOf, pending: &[u32]) -> bool {
-        self.made_of == Some(made_of) && self.pending == pending
+    /// Returns whether the finished frame is the one that these pending ticks give.
+    pub(crate) fn holds(&self, source: FrameSource, pending: &[u32]) -> bool {
+        self.source == Some(source) && self.pending == pending
     }
 
-    /// Ticks in the finished frame.
+    /// Returns the number of ticks in the finished frame.
     pub(crate) const fn ticks(&self) -> usize {
         self.ticks
     }
 
-    /// Bytes of ticks so far.
+    /// Returns the size of the ticks appended so far, in bytes.
     pub(crate) fn body_bytes(&self) -> usize {
         self.bytes.len() - LEAD
     }
@@ -84,7 +83,7 @@ impl FrameBuf {
         self.bytes.extend_from_slice(ticks);
     }
 
-    /// Adds a tick that is encoded for this message only.
+    /// Encodes a tick for this message only and appends it.
     pub(crate) fn append_tick(&mut self, encoding: Encoding, tick: &Tick) {
         encoding.write_tick(tick, &mut self.bytes);
         if encoding == Encoding::Json {
@@ -92,13 +91,14 @@ impl FrameBuf {
         }
     }
 
-    /// Takes ticks away again: so many bytes of them stay.
-    pub(crate) fn shorten(&mut self, body_bytes: usize) {
+    /// Removes appended ticks, so that the body is `body_bytes` long.
+    pub(crate) fn truncate(&mut self, body_bytes: usize) {
         self.bytes.truncate(LEAD + body_bytes);
     }
 
-    /// Closes the array of `ticks` elements, and perhaps their position, and writes the headers. The
-    /// body is at most 65,535 - 3 bytes, of which a position takes [`POSITION_BYTES_MAX`] at most.
+    /// Appends the position, if there is one, closes the array of `ticks` ticks and writes the
+    /// headers. The body is at most 65,535 - 3 bytes, of which a position takes at most
+    /// [`POSITION_BYTES_MAX`].
     pub(crate) fn finish(&mut self, encoding: Encoding, ticks: usize, position: Option<Position>) {
         self.ticks = ticks;
         if let Some(Position(pos)) = position {
@@ -134,8 +134,9 @@ impl FrameBuf {
         }
     }
 
-    /// Makes as many data messages as the ticks need, each of at most `body_max` bytes of ticks, and
-    /// hands the frame of each to `out`. For snapshots: live ticks are encoded once for everyone.
+    /// Builds as many data messages as the ticks need, each with at most `body_max` bytes of ticks,
+    /// and passes the frame of each to `out`. This serves snapshots; live ticks are encoded once
+    /// for all sessions.
     pub(crate) fn write_ticks(
         &mut self,
         encoding: Encoding,
@@ -149,7 +150,7 @@ impl FrameBuf {
             let before = self.body_bytes();
             self.append_tick(encoding, tick);
             if count > 0 && self.body_bytes() > body_max {
-                self.shorten(before);
+                self.truncate(before);
                 self.finish(encoding, count, None);
                 out(self.frame());
                 self.clear();
@@ -170,12 +171,12 @@ impl FrameBuf {
     }
 }
 
-/// First byte of a whole message: final, text or binary.
+/// Returns the first byte of a frame that holds a whole message, text or binary.
 const fn opcode(encoding: Encoding) -> u8 {
     if encoding.is_binary() { 0x82 } else { 0x81 }
 }
 
-/// Appends one message as a frame of any length; `write` appends its payload.
+/// Appends one message of any length as a frame; `write` appends its payload.
 pub(crate) fn write_message(
     encoding: Encoding,
     out: &mut Vec<u8>,
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_take_their_shortest_form() {
+    fn frame_lengths_take_their_shortest_form() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
             let mut out = vec![9; 3];
             write_message(Encoding::Json, &mut out, |out| out.resize(out.len() + length, b'x'));
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_fits_into_its_room_and_counts_as_an_element() {
+    fn position_fits_into_its_reserved_space_and_counts_as_an_element() {
         for encoding in [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap] {
             let mut frame = FrameBuf::default();
             let mut message = MessageBuf::new(encoding);

@@ -1,4 +1,4 @@
-//! The last batches, one copy for everyone.
+//! The log: the newest batches, which all shards read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,29 +8,29 @@ use tickwire_protocol::UnixNanos;
 
 use super::{Batch, Position};
 
-/// A ring of batches, bounded in bytes and ticks: appending beyond the bounds drops the oldest, so
-/// that no reader can pin anything by being slow.
+/// The newest batches, bounded in bytes, ticks and age. An append beyond a bound drops the oldest
+/// batches, so a slow reader cannot keep any batch alive.
 #[derive(Debug)]
 pub struct Log {
     batches: VecDeque<Arc<Batch>>,
     /// Invariant: the sum of `bytes()` over `batches`.
     bytes: usize,
-    /// Position behind the newest tick.
+    /// Position after the newest tick.
     head: Position,
     bytes_max: usize,
     ticks_max: usize,
     age_max: Duration,
 }
 
-/// What a reader wanted has left the log; it begins at `start` now.
+/// The position that a reader asked for has left the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogOverrun {
-    /// Position of the oldest tick that is still there.
+    /// Position of the oldest tick that is still in the log.
     pub start: Position,
 }
 
 impl Log {
-    /// An empty log of an epoch that begins.
+    /// Creates an empty log for a new epoch, bounded in bytes and ticks.
     #[must_use]
     pub const fn new(bytes_max: usize, ticks_max: usize) -> Self {
         Self {
@@ -43,22 +43,23 @@ impl Log {
         }
     }
 
-    /// The same, bounded in time too: a batch that comes drops those received so much before it.
+    /// Bounds the log by age too: a new batch drops the batches received more than `age_max` before
+    /// it.
     #[must_use]
-    pub const fn aged(mut self, age_max: Duration) -> Self {
+    pub const fn with_age_max(mut self, age_max: Duration) -> Self {
         self.age_max = age_max;
         self
     }
 
-    /// The same, where all ticks before a position are gone: the next one is at that position.
+    /// Makes an empty log begin at `head`: the next tick has that position.
     #[must_use]
     pub const fn starting_at(mut self, head: Position) -> Self {
         self.head = head;
         self
     }
 
-    /// Adds a batch, which must begin at the head, and drops what the bounds no longer hold. The
-    /// newest batch always stays.
+    /// Appends a batch, which must begin at the head, and drops the oldest batches beyond the
+    /// bounds. The newest batch always stays.
     pub fn append(&mut self, batch: Arc<Batch>) {
         assert_eq!(batch.first(), self.head, "positions are contiguous");
         let newest = batch.received();
@@ -76,9 +77,9 @@ impl Log {
         }
     }
 
-    /// Adds a batch that may begin behind the head: the ticks in between are nowhere. What the log holds is
-    /// dropped then, since its positions are contiguous.
-    pub fn append_later(&mut self, batch: Arc<Batch>) {
+    /// Appends a batch that may begin after the head: the ticks in between are lost. The log then
+    /// drops everything it holds, since its positions are contiguous.
+    pub fn append_after_hole(&mut self, batch: Arc<Batch>) {
         if batch.first() > self.head {
             self.batches.clear();
             (self.bytes, self.head) = (0, batch.first());
@@ -86,38 +87,39 @@ impl Log {
         self.append(batch);
     }
 
-    /// Position of the oldest tick that is still there; the head when there is none.
+    /// Returns the position of the oldest tick in the log; the head if the log is empty.
     #[must_use]
     pub fn start(&self) -> Position {
         self.batches.front().map_or(self.head, |batch| batch.first())
     }
 
-    /// Position behind the newest tick: that of the next one.
+    /// Returns the position after the newest tick, which is that of the next tick.
     #[must_use]
     pub const fn head(&self) -> Position {
         self.head
     }
 
-    /// When the oldest tick that is still there was received; `None` when there is none.
+    /// Returns the time at which the oldest tick in the log was received; `None` if the log is
+    /// empty.
     #[must_use]
     pub fn oldest_received(&self) -> Option<UnixNanos> {
         self.batches.front().map(|batch| batch.received())
     }
 
-    /// Ticks in the log.
+    /// Returns the number of ticks in the log.
     #[must_use]
     pub fn ticks(&self) -> usize {
         usize::try_from(self.head.0 - self.start().0).unwrap_or(usize::MAX)
     }
 
-    /// Bytes the log is charged: see [`Batch::bytes`].
+    /// Returns the size of the log: the sum of [`Batch::bytes`].
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Appends to `out` at most `batches_max` batches from a position on, which must be the end of
-    /// a batch that was in the log, or its start.
+    /// Appends to `out` at most `batches_max` batches from a position on, which must be the start
+    /// of the log or the end of a batch that was in it.
     ///
     /// # Errors
     /// If the position has left the log.
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_batches_leave_when_a_bound_is_passed() {
+    fn append_beyond_a_bound_drops_the_oldest_batches() {
         let mut log = Log::new(usize::MAX, 5);
         for first in [1, 3, 5] {
             log.append(batch(first, 2));
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_may_start_where_another_ended() {
+    fn log_may_start_where_another_ended() {
         let mut log = Log::new(usize::MAX, usize::MAX).starting_at(Position(7));
         assert_eq!((log.start(), log.head(), log.ticks()), (Position(7), Position(7), 0));
         log.append(batch(7, 2));
@@ -172,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_old_leaves_when_something_new_comes() {
-        let mut log = Log::new(usize::MAX, usize::MAX).aged(Duration::from_secs(10));
+    fn append_drops_batches_older_than_the_age_limit() {
+        let mut log = Log::new(usize::MAX, usize::MAX).with_age_max(Duration::from_secs(10));
         for (first, second) in [(1, 100), (2, 105), (3, 110), (4, 111)] {
             let ticks = batch(first, 1).ticks().to_vec();
             let received = UnixNanos(second * 1_000_000_000);
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_gets_every_batch_once_or_is_told_that_it_fell_out() {
+    fn reader_gets_every_batch_once_or_an_overrun() {
         let mut log = Log::new(usize::MAX, 6);
         for first in [1, 3, 5, 7] {
             log.append(batch(first, 2));

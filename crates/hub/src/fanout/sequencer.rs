@@ -1,117 +1,119 @@
-//! Numbering: the single writer's state.
+//! Numbering of ticks, and the progress of publishers: the state of the router, the single writer.
 
 use std::collections::HashMap;
 
 use rustc_hash::FxHashMap;
-use tickwire_protocol::{Channel, Seq, Symbol, Tick, UnixNanos};
+use tickwire_protocol::{Seq, Tick, UnixNanos};
 
-use super::{Batch, FeedId, Numbered, Position, TopicId};
+use super::{Batch, FeedId, Numbered, Position, TopicId, TopicKey};
 
-/// What stands between the feed and the rest in the id of a publisher: no name of a feed holds it.
+/// Separates the feed from the rest in the id of a publisher. No name of a feed contains it.
 pub const ID_SEPARATOR: char = '\n';
 
-/// Gives every tick its topic, its sequence number and its position, and remembers of every
-/// publisher how far it has come, so that nothing is taken twice.
+/// Assigns a topic, a sequence number and a position to every tick, and keeps the progress of every
+/// publisher, so that no message is taken twice.
 #[derive(Debug)]
 pub struct Sequencer {
-    topics: FxHashMap<(FeedId, Channel, Symbol), TopicId>,
+    topics: FxHashMap<TopicKey, TopicId>,
     /// Last sequence number of each topic.
     seqs: Vec<u64>,
     head: Position,
     received: UnixNanos,
     pending: Vec<Numbered>,
-    new_topics: Vec<(FeedId, Channel, Symbol)>,
-    publishers: HashMap<String, Publisher>,
+    new_topics: Vec<TopicKey>,
+    publishers: HashMap<String, PublisherState>,
     topics_max: usize,
-    /// Of each feed.
+    /// Limit for each feed.
     publishers_max: usize,
+    /// Number of the newest publisher session.
     sessions: u64,
-    /// What has become of publishers since the last look; kept only where somebody looks.
+    /// Changes of publishers since the last [`Sequencer::take_changes`]; `None` if these are not
+    /// used.
     journal: Option<Journal>,
 }
 
 #[derive(Debug, Default)]
 struct Journal {
     forgotten: Vec<String>,
-    /// Each id once; those that were forgotten since are not there any more.
+    /// Each id once. A publisher may have been forgotten since.
     advanced: Vec<String>,
 }
 
-/// How far a publisher has come.
+/// The progress of a publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublisherAt {
-    /// Its id.
+pub struct PublisherProgress {
+    /// The id of the publisher.
     pub id: String,
-    /// Number of the last data message taken from it.
+    /// Number of the last data message that was taken from the publisher.
     pub last: u64,
-    /// The last mark it left.
+    /// The last mark that the publisher sent.
     pub mark: Option<String>,
 }
 
-/// What has become of publishers in a turn: first some are forgotten, then others are where they are.
+/// Changes of publishers in a turn. Apply `forgotten` before `at`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PublisherChanges {
-    /// Ids that are not remembered any more.
+    /// Ids of publishers whose progress is no longer kept.
     pub forgotten: Vec<String>,
-    /// Those that have come further.
-    pub at: Vec<PublisherAt>,
+    /// Publishers that have advanced.
+    pub at: Vec<PublisherProgress>,
 }
 
 impl PublisherChanges {
-    /// Whether there are none.
+    /// Returns whether there are no changes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.forgotten.is_empty() && self.at.is_empty()
     }
 }
 
-/// Where numbering stands: what a sequencer goes on from.
+/// The state of a sequencer from which another one can continue.
 #[derive(Debug, Default)]
 pub struct Numbering {
     /// Every topic, in the order of its [`TopicId`], with the sequence number of its last tick.
-    pub topics: Vec<(FeedId, Channel, Symbol, Seq)>,
-    /// Publishers, those that came further last at the end.
-    pub publishers: Vec<PublisherAt>,
+    pub topics: Vec<(TopicKey, Seq)>,
+    /// The publishers. Those that advanced last are at the end.
+    pub publishers: Vec<PublisherProgress>,
     /// Position of the next tick.
     pub head: Position,
-    /// When the last tick was received.
+    /// Time at which the last tick was received.
     pub received: UnixNanos,
 }
 
-/// What is known of a publisher, whether it is connected or not.
+/// State of a publisher, whether it is connected or not.
 #[derive(Debug)]
-struct Publisher {
+struct PublisherState {
     last: u64,
     mark: Option<String>,
     session: PublisherToken,
     connected: bool,
-    /// Whether the journal has it.
-    noted: bool,
+    /// Whether the journal lists it as advanced.
+    is_journaled: bool,
 }
 
-/// One session of a publisher; a later session of the same publisher fences it.
+/// Identifies one session of a publisher. A later session of the same publisher fences it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublisherToken(u64);
 
-/// Answer to a publisher that begins.
+/// Answer to a publisher that opens a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// This session.
+    /// The new session.
     pub token: PublisherToken,
-    /// Number of the last data message taken from this publisher.
+    /// Number of the last data message that was taken from the publisher.
     pub last: u64,
-    /// The last mark it left.
+    /// The last mark that the publisher sent.
     pub mark: Option<String>,
-    /// The session it takes over from, if that had not ended.
+    /// The session that the new one replaces, if that had not ended.
     pub fenced: Option<PublisherToken>,
 }
 
-/// A newer session of the same publisher has taken over.
+/// A newer session of the same publisher has replaced this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fenced;
 
 impl Sequencer {
-    /// A sequencer of an epoch that begins.
+    /// Creates a sequencer for a new epoch.
     #[must_use]
     pub fn new(topics_max: usize, publishers_max: usize) -> Self {
         Self {
@@ -129,56 +131,61 @@ impl Sequencer {
         }
     }
 
-    /// A sequencer that goes on where an earlier one stood, and takes note of
-    /// [what becomes of publishers](Self::take_changes).
+    /// Creates a sequencer that continues from a state, and records
+    /// [changes of publishers](Self::take_changes).
     #[must_use]
-    pub fn go_on(numbering: Numbering, topics_max: usize, publishers_max: usize) -> Self {
+    pub fn restore(numbering: Numbering, topics_max: usize, publishers_max: usize) -> Self {
         let mut sequencer = Self::new(topics_max, publishers_max);
         sequencer.head = numbering.head;
         sequencer.received = numbering.received;
-        for ((feed, channel, symbol, seq), id) in numbering.topics.into_iter().zip(0..) {
-            sequencer.topics.insert((feed, channel, symbol), TopicId(id));
+        for ((key, seq), id) in numbering.topics.into_iter().zip(0..) {
+            sequencer.topics.insert(key, TopicId(id));
             sequencer.seqs.push(seq.0);
         }
-        for PublisherAt { id, last, mark } in numbering.publishers {
+        for PublisherProgress { id, last, mark } in numbering.publishers {
             sequencer.sessions += 1;
             let session = PublisherToken(sequencer.sessions);
-            let publisher = Publisher { last, mark, session, connected: false, noted: false };
+            let publisher =
+                PublisherState { last, mark, session, connected: false, is_journaled: false };
             sequencer.publishers.insert(id, publisher);
         }
         sequencer.journal = Some(Journal::default());
         sequencer
     }
 
-    /// Position of the next tick that is made part of a batch.
+    /// Returns the position of the first tick of the next batch.
     #[must_use]
     pub const fn head(&self) -> Position {
         self.head
     }
 
-    /// When the last batch was received.
+    /// Returns the time at which the last batch was received.
     #[must_use]
     pub const fn received(&self) -> UnixNanos {
         self.received
     }
 
-    /// What has become of publishers since the last call. Always nothing unless the sequencer
-    /// [goes on](Self::go_on).
+    /// Returns the changes of publishers since the last call: none unless the sequencer was
+    /// [restored](Self::restore).
     pub fn take_changes(&mut self) -> PublisherChanges {
         let Some(journal) = &mut self.journal else { return PublisherChanges::default() };
         let forgotten = std::mem::take(&mut journal.forgotten);
         let mut at = Vec::with_capacity(journal.advanced.len());
         for id in journal.advanced.drain(..) {
             if let Some(publisher) = self.publishers.get_mut(&id)
-                && std::mem::take(&mut publisher.noted)
+                && std::mem::take(&mut publisher.is_journaled)
             {
-                at.push(PublisherAt { id, last: publisher.last, mark: publisher.mark.clone() });
+                at.push(PublisherProgress {
+                    id,
+                    last: publisher.last,
+                    mark: publisher.mark.clone(),
+                });
             }
         }
         PublisherChanges { forgotten, at }
     }
 
-    /// Numbers ticks of one feed for the batch of this turn, and says how many were refused because
+    /// Numbers ticks of one feed for the batch of this turn. Returns how many were refused because
     /// they would have opened a topic beyond the limit.
     pub fn take(&mut self, feed: FeedId, ticks: Vec<Tick>) -> usize {
         let offered = ticks.len();
@@ -195,7 +202,7 @@ impl Sequencer {
     }
 
     fn topic(&mut self, feed: FeedId, tick: &Tick) -> Option<TopicId> {
-        let key = (feed, tick.channel(), tick.symbol);
+        let key = TopicKey::of(feed, tick);
         if let Some(topic) = self.topics.get(&key) {
             return Some(*topic);
         }
@@ -209,30 +216,30 @@ impl Sequencer {
         Some(topic)
     }
 
-    /// Ticks waiting for the end of the turn.
+    /// Returns the number of ticks taken in this turn.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
 
-    /// What was taken in this turn, numbered.
+    /// Returns the ticks taken in this turn, numbered.
     #[must_use]
     pub fn taken(&self) -> &[Numbered] {
         &self.pending
     }
 
-    /// Topics that have ticked.
+    /// Returns the number of topics that have ticked.
     #[must_use]
     pub fn topics(&self) -> usize {
         self.seqs.len()
     }
 
-    /// Topics whose first tick was taken since the last call.
-    pub fn take_new_topics(&mut self) -> Vec<(FeedId, Channel, Symbol)> {
+    /// Returns the topics whose first tick was taken since the last call.
+    pub fn take_new_topics(&mut self) -> Vec<TopicKey> {
         std::mem::take(&mut self.new_topics)
     }
 
-    /// Ends the turn: the batch of what was taken since the last one, if anything was.
+    /// Ends the turn and returns its batch; `None` if no ticks were taken.
     pub fn batch(&mut self, now: UnixNanos) -> Option<Batch> {
         if self.pending.is_empty() {
             return None;
@@ -243,20 +250,22 @@ impl Sequencer {
         Some(batch)
     }
 
-    /// A publisher begins (or comes back). The least recently begun of those of its feed that are not
-    /// connected is forgotten when there are too many; `None` when all are connected.
+    /// Opens a session of a publisher, which may be new or return. When its feed has too many
+    /// publishers, the one whose last session began first is forgotten, unless it is connected.
+    /// Returns `None` if all publishers of the feed are connected.
     pub fn open(&mut self, id: &str) -> Option<Opened> {
-        if !self.publishers.contains_key(id) && self.beside(id).count() >= self.publishers_max {
+        if !self.publishers.contains_key(id) && self.of_same_feed(id).count() >= self.publishers_max
+        {
             self.forget_oldest(id)?;
         }
         self.sessions += 1;
         let token = PublisherToken(self.sessions);
-        let publisher = self.publishers.entry(id.to_owned()).or_insert(Publisher {
+        let publisher = self.publishers.entry(id.to_owned()).or_insert(PublisherState {
             last: 0,
             mark: None,
             session: token,
             connected: false,
-            noted: false,
+            is_journaled: false,
         });
         let fenced = publisher.connected.then_some(publisher.session);
         publisher.session = token;
@@ -264,28 +273,29 @@ impl Sequencer {
         Some(Opened { token, last: publisher.last, mark: publisher.mark.clone(), fenced })
     }
 
-    /// A publisher that is known by one id goes on under another, unless somebody is known by that.
+    /// Moves the progress of a publisher from one id to another, unless that id has progress
+    /// already.
     pub fn rename(&mut self, from: &str, to: &str) {
         if self.publishers.contains_key(to) {
             return;
         }
         let Some(mut publisher) = self.publishers.remove(from) else { return };
         if let Some(journal) = &mut self.journal {
-            publisher.noted = true;
+            publisher.is_journaled = true;
             journal.forgotten.push(from.to_owned());
             journal.advanced.push(to.to_owned());
         }
         self.publishers.insert(to.to_owned(), publisher);
     }
 
-    /// The publishers of the same feed: those of others take no place from it.
-    fn beside(&self, id: &str) -> impl Iterator<Item = (&String, &Publisher)> {
+    /// Returns the publishers of the same feed: the limit counts each feed apart.
+    fn of_same_feed(&self, id: &str) -> impl Iterator<Item = (&String, &PublisherState)> {
         let feed = feed_of(id);
         self.publishers.iter().filter(move |(known, _)| feed_of(known) == feed)
     }
 
     fn forget_oldest(&mut self, newer: &str) -> Option<()> {
-        let idle = self.beside(newer).filter(|(_, publisher)| !publisher.connected);
+        let idle = self.of_same_feed(newer).filter(|(_, publisher)| !publisher.connected);
         let (id, _) = idle.min_by_key(|(_, publisher)| publisher.session.0)?;
         let id = id.clone();
         self.publishers.remove(&id);
@@ -295,10 +305,10 @@ impl Sequencer {
         Some(())
     }
 
-    /// A publisher's data message number `number` is about to be taken.
+    /// Records that data message `number` of a publisher is about to be taken.
     ///
     /// # Errors
-    /// If a newer session has taken over; then the message must not be taken.
+    /// Fails if a newer session has replaced this one. Then the message must not be taken.
     pub fn advance(
         &mut self,
         id: &str,
@@ -315,14 +325,14 @@ impl Sequencer {
             publisher.mark = mark;
         }
         if let Some(journal) = &mut self.journal
-            && !std::mem::replace(&mut publisher.noted, true)
+            && !std::mem::replace(&mut publisher.is_journaled, true)
         {
             journal.advanced.push(id.to_owned());
         }
         Ok(())
     }
 
-    /// A publisher's session has ended.
+    /// Records that a session of a publisher has ended.
     pub fn close(&mut self, id: &str, token: PublisherToken) {
         if let Some(publisher) = self.publishers.get_mut(id)
             && publisher.session == token
@@ -332,7 +342,7 @@ impl Sequencer {
     }
 }
 
-/// The feed whose publisher an id is, if it says so.
+/// Returns the feed in the id of a publisher; empty if the id names none.
 fn feed_of(id: &str) -> &str {
     id.split_once(ID_SEPARATOR).map_or("", |(feed, _)| feed)
 }

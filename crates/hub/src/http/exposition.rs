@@ -152,11 +152,11 @@ impl Scrape {
         let help =
             "Ticks missing from delayed views: history no longer held them when they were due";
         out.counters("delayed_lost_ticks", help, &lost)?;
-        let fell_out = self.sum(|shard| &shard.fell_out);
+        let log_overruns = self.sum(|shard| &shard.log_overruns);
         out.counter(
             "shard_fell_out",
             "Times a shard lost ticks because the log overtook it",
-            fell_out,
+            log_overruns,
         )
     }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use rand::RngExt;
-use tickwire_protocol::{Channel, Feed, Symbol, Tick};
+use tickwire_protocol::Feed;
 
 use super::StartError;
 use super::timelines::empty_log;
 use crate::bars::{BarConfig, BarMaker};
 use crate::config::Config;
 use crate::durable::{Archive, CheckpointedState, Disk, DurableLog, LogStatus, Opened};
-use crate::fanout::{FeedId, Log, Position, Sequencer};
+use crate::fanout::{FeedId, LastTick, Log, Sequencer, TopicKey};
 
 /// The recovered state, by the part of the hub that continues with it.
 pub(super) struct Recovered {
@@ -23,7 +23,7 @@ pub(super) struct Recovered {
     /// For all parts: the epoch, the log in memory and the topics.
     pub(super) history: RecoveredHistory,
     /// For the shards: the last tick of each topic before those in the log.
-    pub(super) last_before: Arc<[(FeedId, Tick, Position)]>,
+    pub(super) last_before: Arc<[LastTick]>,
     /// For the history reader: the segments on disk, if there is a log on disk.
     pub(super) archive: Option<Archive<Disk>>,
 }
@@ -33,7 +33,7 @@ pub(super) struct RecoveredHistory {
     pub(super) epoch: String,
     pub(super) log: Log,
     /// Topics that have ticked.
-    pub(super) topics: Vec<(FeedId, Channel, Symbol)>,
+    pub(super) topics: Vec<TopicKey>,
     /// State of the log on disk, if there is one.
     pub(super) status: Option<Arc<LogStatus>>,
 }
@@ -85,13 +85,12 @@ impl Recovered {
             let numbers: Vec<_> = (0..=u8::MAX).take(feeds.len()).map(FeedId).collect();
             bars.restore(&checkpointed, &numbers);
         }
-        let known = numbering.topics.iter();
-        let topics = known.map(|(feed, channel, symbol, _)| (*feed, *channel, *symbol)).collect();
+        let topics = numbering.topics.iter().map(|(key, _)| *key).collect();
         let start = batches.front().map_or(numbering.head, |batch| batch.first());
         let mut log = log.starting_at(start);
         batches.into_iter().for_each(|batch| log.append(batch));
         Ok(Self {
-            sequencer: Sequencer::go_on(numbering, topics_max, publishers_max),
+            sequencer: Sequencer::restore(numbering, topics_max, publishers_max),
             bars,
             durable: Some(durable),
             history: RecoveredHistory { epoch, log, topics, status: Some(status) },

@@ -6,21 +6,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tickwire_protocol::Tick;
-
 use super::StartError;
 use super::state::HubState;
 use crate::clock;
 use crate::config::Config;
 use crate::durable::{Archive, Disk};
-use crate::fanout::{FeedId, Log, Position};
+use crate::fanout::{LastTick, Log};
 use crate::serving::delayer::{self, DelayedReader, DelayedStart};
 use crate::serving::shard_handle::{Inbox, ShardId};
 use crate::serving::shard_loop::{self, Prepared, ShardStart};
 use crate::serving::timeline::{Timeline, Timelines};
 
 /// The last tick of each topic that has none in the log.
-type LastBefore = Arc<[(FeedId, Tick, Position)]>;
+type LastBefore = Arc<[LastTick]>;
 
 /// A timeline, and what its threads start with.
 pub(super) struct TimelineStart {
@@ -40,7 +38,7 @@ pub(super) struct ServingThreads {
 
 /// Creates an empty log with the configured limits.
 pub(super) fn empty_log(config: &Config) -> Log {
-    Log::new(config.log_size.as_usize(), config.log_ticks).aged(config.log_age)
+    Log::new(config.log_size.as_usize(), config.log_ticks).with_age_max(config.log_age)
 }
 
 /// Creates the live timeline from the recovered log, and the delayed ones with the ticks that are

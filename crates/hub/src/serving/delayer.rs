@@ -80,7 +80,7 @@ impl Delayer {
         let DueBatches { due, lost, next } =
             self.reader.take(&self.context.live, clock::wall(), room);
         let any = !due.is_empty() || lost > 0;
-        due.into_iter().for_each(|batch| self.timeline().log.append_later(batch));
+        due.into_iter().for_each(|batch| self.timeline().log.append_after_hole(batch));
         if lost > 0 {
             self.timeline().lost.add(lost);
             self.unreported += lost;

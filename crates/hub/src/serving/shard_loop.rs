@@ -20,12 +20,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
-use tickwire_protocol::{Tick, UnixNanos};
+use tickwire_protocol::UnixNanos;
 
 use crate::access::keys::Keys;
 use crate::clock;
 use crate::config::Config;
-use crate::fanout::{Acks, CloseReason, FeedId, Limits, Position, SessionId, Shard, turn};
+use crate::fanout::{Acks, CloseReason, LastTick, Limits, SessionId, Shard, turn};
 use crate::serving::history_reader::HistoryReaderHandle;
 use crate::serving::new_connection::{BareStream, NewConnection, PendingSession};
 use crate::serving::session_protocol::SessionProtocol;
@@ -87,7 +87,7 @@ pub(crate) struct ShardStart {
     /// The timeline that it follows.
     pub(crate) timeline: Arc<Timeline>,
     /// The last tick of each topic that has none in the log.
-    pub(crate) last_before: Arc<[(FeedId, Tick, Position)]>,
+    pub(crate) last_before: Arc<[LastTick]>,
 }
 
 /// Starts a shard's thread. It ends once the hub is stopping and its connections have ended.
@@ -102,9 +102,7 @@ pub(crate) fn spawn(
     let now = clock::monotonic();
     let limits = limits(&context, &timeline);
     let mut core = Shard::new(limits, timeline.log.start()).in_epoch(&context.epoch);
-    for (feed, tick, at) in last_before.iter() {
-        core.restore(*feed, tick.clone(), *at);
-    }
+    last_before.iter().for_each(|last| core.restore(last.clone()));
     let task = ShardTask {
         core,
         poll: prepared.poll,
@@ -147,12 +145,12 @@ fn limits(context: &ShardContext, timeline: &Timeline) -> Limits {
     let shards = timeline.shards.len();
     Limits {
         feeds: context.feeds.all().len(),
-        names_per_session: config.subscriptions_per_session_max,
-        names: config.subscriptions_max / shards,
+        subscriptions_per_session: config.subscriptions_per_session_max,
+        subscriptions: config.subscriptions_max / shards,
         waiting_topics: config.waiting_topics_max,
         backlog_ticks: config.backlog_ticks_max,
-        backlogs_ticks: config.total_backlog_ticks_max as u64 / shards as u64,
-        controls_bytes: turn::SHARD_CONTROL_BYTES,
+        total_backlog_ticks: config.total_backlog_ticks_max as u64 / shards as u64,
+        total_control_bytes: turn::SHARD_CONTROL_BYTES,
         backlog_age_ns: u64::try_from(config.backlog_age_max.as_nanos()).unwrap_or(u64::MAX),
         message_bytes: config.message_size_max.as_usize(),
     }

@@ -3,7 +3,7 @@
 use tickwire_protocol::{Channel, Symbol, Tick, UnixNanos};
 use tokio::sync::oneshot;
 
-use crate::fanout::{FeedId, Shard};
+use crate::fanout::{FeedId, Shard, TopicKey};
 
 /// Most queries that wait for a shard.
 pub(crate) const QUERIES_MAX: usize = 64;
@@ -22,10 +22,7 @@ pub(crate) enum ShardQuery {
         answer: oneshot::Sender<Vec<Option<Tick>>>,
     },
     /// How often topics have ticked. The answer has `None` for topics that have not.
-    TopicCounts {
-        topics: Vec<(FeedId, Channel, Symbol)>,
-        answer: oneshot::Sender<Vec<Option<TopicCount>>>,
-    },
+    TopicCounts { topics: Vec<TopicKey>, answer: oneshot::Sender<Vec<Option<TopicCount>>> },
 }
 
 /// What a shard knows of a topic's ticks.
@@ -50,14 +47,16 @@ impl ShardQuery {
             Self::LastValues { feed, channels, symbols, answer } => {
                 let mut values = Vec::with_capacity(symbols.len() * channels.len());
                 for symbol in symbols {
-                    let last = |channel: &Channel| shard.last(feed, *channel, symbol).cloned();
+                    let last = |channel: &Channel| {
+                        shard.last(&TopicKey { feed, channel: *channel, symbol }).cloned()
+                    };
                     values.extend(channels.iter().map(last));
                 }
                 let _given_up = answer.send(values);
             }
             Self::TopicCounts { topics, answer } => {
-                let count = |(feed, channel, symbol): (FeedId, Channel, Symbol)| {
-                    let tick = shard.newest(feed, channel, symbol)?;
+                let count = |topic| {
+                    let tick = shard.newest(&topic)?;
                     Some(TopicCount { ticks: tick.seq.0, last: tick.time })
                 };
                 let _given_up = answer.send(topics.into_iter().map(count).collect());

@@ -1,8 +1,6 @@
 //! Reads from a shard how often topics have ticked.
 
-use tickwire_protocol::{Channel, Symbol};
-
-use crate::fanout::FeedId;
+use crate::fanout::TopicKey;
 use crate::serving::shard_handle::ShardHandle;
 use crate::serving::shard_query::{NoAnswer, ShardQuery, TopicCount};
 
@@ -17,7 +15,7 @@ pub(crate) const TOPICS_PER_QUERY: usize = 500;
 /// If the shard is too busy to answer, or the hub is stopping.
 pub(crate) async fn topic_counts(
     shard: &ShardHandle,
-    topics: &[(FeedId, Channel, Symbol)],
+    topics: &[TopicKey],
 ) -> Result<Vec<Option<TopicCount>>, NoAnswer> {
     let mut counts = Vec::with_capacity(topics.len());
     for topics in topics.chunks(TOPICS_PER_QUERY) {

@@ -9,11 +9,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tickwire_protocol::{Channel, Symbol};
 use tokio::sync::Notify;
 
 use crate::clock;
-use crate::fanout::FeedId;
+use crate::fanout::TopicKey;
 use crate::serving::shard_query::NoAnswer;
 use crate::serving::timeline::Timeline;
 use crate::serving::topic_counts::{TOPICS_PER_QUERY, topic_counts};
@@ -26,7 +25,7 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// Rates of the topics of a timeline over its last complete window, in thousandths of a tick per
 /// second. A topic that is not listed did not tick.
-pub(crate) type RateTable = HashMap<(FeedId, Channel, Symbol), u64>;
+pub(crate) type RateTable = HashMap<TopicKey, u64>;
 
 /// The rates of all timelines, as far as they are requested.
 #[derive(Debug)]
@@ -51,7 +50,7 @@ struct State {
 struct Sample {
     started: Instant,
     /// Ticks, and when they were counted.
-    counts: HashMap<(FeedId, Channel, Symbol), (u64, Instant)>,
+    counts: HashMap<TopicKey, (u64, Instant)>,
 }
 
 impl TopicRates {
@@ -121,7 +120,7 @@ impl Sample {
 
     /// The rates of all topics that have ticked since an earlier sample.
     fn rates_since(&self, before: &Self) -> RateTable {
-        let rate = |(key, (ticks, at)): (&(FeedId, Channel, Symbol), &(u64, Instant))| {
+        let rate = |(key, (ticks, at)): (&TopicKey, &(u64, Instant))| {
             // A topic without an earlier count had not ticked.
             let (ticks_before, at_before) =
                 before.counts.get(key).copied().unwrap_or((0, before.started));
@@ -142,9 +141,12 @@ fn thousandths(ticks: u64, time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fanout::FeedId;
+    use tickwire_protocol::{Channel, Symbol};
 
-    fn key(symbol: &str) -> (FeedId, Channel, Symbol) {
-        (FeedId(0), Channel::Trades, Symbol::new(symbol).unwrap())
+    fn key(symbol: &str) -> TopicKey {
+        let symbol = Symbol::new(symbol).unwrap();
+        TopicKey { feed: FeedId(0), channel: Channel::Trades, symbol }
     }
 
     fn sample(started: Instant, counts: &[(&str, u64, u64)]) -> Sample {

@@ -35,11 +35,11 @@ impl SharedLog {
 
     /// Appends a batch that may start after the head, and wakes the shards. The log then has a
     /// hole: ticks that history no longer held when they were due.
-    pub(crate) fn append_later(&self, batch: Arc<Batch>) {
+    pub(crate) fn append_after_hole(&self, batch: Arc<Batch>) {
         if batch.first() > self.head() {
             self.hole_end.store(batch.first().0, Ordering::SeqCst);
         }
-        self.update(|log| log.append_later(batch));
+        self.update(|log| log.append_after_hole(batch));
     }
 
     fn update(&self, update: impl FnOnce(&mut Log)) {

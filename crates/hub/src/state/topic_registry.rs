@@ -21,7 +21,7 @@ use dashmap::mapref::entry::Entry;
 use tickwire_protocol::{Channel, Symbol, UnixNanos};
 
 use crate::config::TIMELINES_MAX;
-use crate::fanout::{FeedId, InterestChange, TopicInterest};
+use crate::fanout::{FeedId, InterestChange, TopicInterest, TopicKey};
 use demand::DemandListeners;
 pub(crate) use demand::{DemandSubscription, elements};
 use symbol_index::SymbolIndex;
@@ -102,22 +102,21 @@ impl TopicRegistry {
     }
 
     /// Adds topics that tick for the first time, at the time when these ticks were received.
-    pub(crate) fn add_ticked(&self, topics: &[(FeedId, Channel, Symbol)], received: UnixNanos) {
+    pub(crate) fn add_ticked(&self, topics: &[TopicKey], received: UnixNanos) {
         self.add(topics, FirstTick::At(received));
     }
 
     /// Adds topics that ticked before the hub started.
-    pub(crate) fn add_recovered(&self, topics: &[(FeedId, Channel, Symbol)]) {
+    pub(crate) fn add_recovered(&self, topics: &[TopicKey]) {
         self.add(topics, FirstTick::BeforeStart);
         self.symbols.merge();
     }
 
-    fn add(&self, topics: &[(FeedId, Channel, Symbol)], first_tick: FirstTick) {
-        for (feed, channel, symbol) in topics {
-            self.topics.entry(interest(*feed, *channel, *symbol)).or_default().first_tick =
-                first_tick;
+    fn add(&self, topics: &[TopicKey], first_tick: FirstTick) {
+        for topic in topics {
+            self.topics.entry(interest(*topic)).or_default().first_tick = first_tick;
         }
-        self.symbols.push(topics.iter().map(|(feed, _, symbol)| (*feed, *symbol)));
+        self.symbols.push(topics.iter().map(|topic| (topic.feed, topic.symbol)));
     }
 
     /// Applies the changes in the numbers of subscribers of one shard of a timeline, and notifies
@@ -167,7 +166,8 @@ impl TopicRegistry {
     /// The channels on which a symbol has ticked.
     fn channels(&self, feed: FeedId, symbol: Symbol) -> Vec<Channel> {
         let has_ticked = |channel: &Channel| {
-            self.state(&interest(feed, *channel, symbol)).is_some_and(|state| state.has_ticked())
+            let topic = TopicKey { feed, channel: *channel, symbol };
+            self.state(&interest(topic)).is_some_and(|state| state.has_ticked())
         };
         Channel::ALL.into_iter().filter(has_ticked).collect()
     }
@@ -200,9 +200,12 @@ impl TopicRegistry {
     }
 
     /// The topics that had ticked at a time, in no order.
-    pub(crate) fn ticked_by(&self, time: UnixNanos) -> Vec<(FeedId, Channel, Symbol)> {
+    pub(crate) fn ticked_by(&self, time: UnixNanos) -> Vec<TopicKey> {
         let ticked = self.topics.iter().filter(|topic| topic.has_ticked_by(time));
-        let key = |topic: &TopicInterest| Some((topic.feed, topic.channel, topic.symbol?));
+        let key = |topic: &TopicInterest| {
+            let TopicInterest { feed, channel, symbol } = *topic;
+            Some(TopicKey { feed, channel, symbol: symbol? })
+        };
         ticked.filter_map(|topic| key(topic.key())).collect()
     }
 
@@ -234,6 +237,6 @@ impl TopicRegistry {
     }
 }
 
-const fn interest(feed: FeedId, channel: Channel, symbol: Symbol) -> TopicInterest {
+const fn interest(TopicKey { feed, channel, symbol }: TopicKey) -> TopicInterest {
     TopicInterest { feed, channel, symbol: Some(symbol) }
 }

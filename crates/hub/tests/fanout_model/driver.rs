@@ -121,7 +121,7 @@ impl Driver {
                 if pair.model.sessions.values().all(|session| session.opens_ns().is_none()) {
                     return;
                 }
-                let next = pair.core.next_slot().expect("a session waits for its send time");
+                let next = pair.core.next_timer().expect("a session waits for its send time");
                 self.now_ns = self.now_ns.max(next.0);
             }
             self.turn(&Turn { shard, us: 0, batches: 9, share: 4, between: Vec::new() });
@@ -169,12 +169,12 @@ impl Driver {
 fn limits(setting: &Setting) -> Limits {
     Limits {
         feeds: usize::from(FEEDS),
-        names_per_session: NAMES_PER_SESSION,
-        names: NAMES,
+        subscriptions_per_session: NAMES_PER_SESSION,
+        subscriptions: NAMES,
         waiting_topics: setting.waiting_topics,
         backlog_ticks: setting.backlog_ticks,
-        backlogs_ticks: setting.backlogs_ticks,
-        controls_bytes: setting.controls_bytes,
+        total_backlog_ticks: setting.total_backlog_ticks,
+        total_control_bytes: setting.total_control_bytes,
         backlog_age_ns: AGE_NS,
         message_bytes: setting.message_bytes,
     }

@@ -75,12 +75,12 @@ impl World {
         let mut random = StdRng::seed_from_u64(seed);
         let limits = Limits {
             feeds: 1,
-            names_per_session: 100,
-            names: 10_000,
+            subscriptions_per_session: 100,
+            subscriptions: 10_000,
             waiting_topics: 100,
             backlog_ticks: 100_000,
-            backlogs_ticks: 1_000_000,
-            controls_bytes: 1 << 30,
+            total_backlog_ticks: 1_000_000,
+            total_control_bytes: 1 << 30,
             backlog_age_ns: u64::MAX,
             message_bytes: [200, 1_000, 65_535][random.random_range(0..3)],
         };
@@ -297,7 +297,7 @@ impl ShardIo for HistoryTurn<'_> {
 
     fn begin_writing(&mut self) -> bool {
         let World { shard, log, stand, .. } = &mut *self.world;
-        assert_eq!(shard.stats().fell_out, 0, "the log holds what the shard has not seen");
+        assert_eq!(shard.stats().log_overruns, 0, "the log holds what the shard has not seen");
         stand.head = shard.head().0;
         stand.log_start = log.start().0.min(stand.head);
         self.turn.writes

@@ -50,8 +50,8 @@ pub(crate) struct Shard {
     pub(crate) delivered: u64,
     applied: u64,
     conflated: u64,
-    degraded: u64,
-    fell_out: u64,
+    downgraded: u64,
+    log_overruns: u64,
     /// Number of ticks that the shard had seen when the log last overran it.
     seen_before: u64,
     setting: Setting,
@@ -69,8 +69,8 @@ impl Shard {
             delivered: 0,
             applied: 0,
             conflated: 0,
-            degraded: 0,
-            fell_out: 0,
+            downgraded: 0,
+            log_overruns: 0,
             seen_before: 0,
             setting: setting.clone(),
         }
@@ -143,7 +143,7 @@ impl Shard {
         if reason == CloseReason::SlowClient {
             session.pending.clear();
             session.control(session::error(ErrorCode::SlowClient, None), now_ns);
-        } else if !ticks.is_empty() && held_bytes <= self.setting.controls_bytes {
+        } else if !ticks.is_empty() && held_bytes <= self.setting.total_control_bytes {
             session.push(Item::Newest { ticks, queued_ns: now_ns });
         }
         session.wake();
@@ -215,8 +215,8 @@ impl Shard {
             backlog_ticks: sum(Session::pending_ticks) as u64,
             control_bytes,
             subscriptions: sum(Session::total),
-            fell_out: self.fell_out,
-            degraded: self.degraded,
+            log_overruns: self.log_overruns,
+            downgraded: self.downgraded,
             ..Stats::default()
         }
     }

@@ -26,8 +26,8 @@ pub(crate) struct Setting {
     pub(crate) log_ticks: usize,
     pub(crate) message_bytes: usize,
     pub(crate) backlog_ticks: usize,
-    pub(crate) backlogs_ticks: u64,
-    pub(crate) controls_bytes: usize,
+    pub(crate) total_backlog_ticks: u64,
+    pub(crate) total_control_bytes: usize,
     pub(crate) waiting_topics: usize,
 }
 
@@ -91,19 +91,19 @@ pub(crate) struct Turn {
 pub(crate) fn setting() -> impl Strategy<Value = Setting> {
     let shift = prop_oneof![Just(0), (1..100_u64).prop_map(|n| (1 << 32) - n)];
     let message_bytes = select(vec![100, 200, 400, 65_535]);
-    let backlogs_ticks = prop_oneof![2 => Just(u64::MAX), 1 => 5..80_u64];
-    let controls_bytes = prop_oneof![3 => Just(usize::MAX), 1 => 500..5_000_usize];
+    let total_backlog_ticks = prop_oneof![2 => Just(u64::MAX), 1 => 5..80_u64];
+    let total_control_bytes = prop_oneof![3 => Just(usize::MAX), 1 => 500..5_000_usize];
     let sizes = (5..60_usize, message_bytes, 3..40_usize, 2..9_usize);
-    (shift, sizes, backlogs_ticks, controls_bytes).prop_map(
-        |(shift, sizes, backlogs_ticks, controls_bytes)| {
+    (shift, sizes, total_backlog_ticks, total_control_bytes).prop_map(
+        |(shift, sizes, total_backlog_ticks, total_control_bytes)| {
             let (log_ticks, message_bytes, backlog_ticks, waiting_topics) = sizes;
             Setting {
                 shift,
                 log_ticks,
                 message_bytes,
                 backlog_ticks,
-                backlogs_ticks,
-                controls_bytes,
+                total_backlog_ticks,
+                total_control_bytes,
                 waiting_topics,
             }
         },

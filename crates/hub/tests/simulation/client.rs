@@ -137,7 +137,7 @@ impl Client {
     /// Reads a number of the received bytes.
     pub(crate) fn read(&mut self, connection: &mut Connection, bytes: usize, facts: &Facts<'_>) {
         let bytes = connection.wire.drain(..bytes);
-        self.observer.fell_out = connection.fell_out;
+        self.observer.log_overruns = connection.log_overruns;
         self.observer.hear(bytes, &mut connection.due, facts);
     }
 }

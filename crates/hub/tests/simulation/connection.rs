@@ -29,7 +29,7 @@ pub(crate) struct Connection {
     /// Position of the shard when it began to end the session.
     pub(crate) finished_at: Option<u64>,
     /// Whether the log overran the shard.
-    pub(crate) fell_out: bool,
+    pub(crate) log_overruns: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Connection {
             gone: false,
             due: VecDeque::new(),
             finished_at: None,
-            fell_out: false,
+            log_overruns: false,
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tickwire_hub::durable::{RecoverOptions, Recovered, RollPolicy, Turn, Writer, recover};
-use tickwire_hub::fanout::{Batch, FeedId, Numbering, Position, PublisherChanges};
-use tickwire_protocol::{Feed, Tick, UnixNanos};
+use tickwire_hub::fanout::{Batch, LastTick, Numbering, PublisherChanges};
+use tickwire_protocol::{Feed, UnixNanos};
 
 use crate::disk::{Disk, Trouble};
 use crate::random::Random;
@@ -31,7 +31,7 @@ pub(crate) struct Begun {
     pub(crate) epoch: String,
     pub(crate) numbering: Numbering,
     pub(crate) batches: VecDeque<Arc<Batch>>,
-    pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
+    pub(crate) last_before: Vec<LastTick>,
 }
 
 /// Error: the hub was killed during a write, before any peer learned of the turn.

@@ -71,7 +71,7 @@ impl Intake {
 
     /// Creates the intake of a hub that continues a recovered log.
     pub(crate) fn go_on(numbering: Numbering, durable: Durable) -> Self {
-        Self::of(Sequencer::go_on(numbering, TOPICS_MAX, PUBLISHERS_MAX), Some(durable))
+        Self::of(Sequencer::restore(numbering, TOPICS_MAX, PUBLISHERS_MAX), Some(durable))
     }
 
     fn of(sequencer: Sequencer, durable: Option<Durable>) -> Self {

@@ -88,7 +88,7 @@ pub(crate) struct Observer {
     /// Whether the session uses `on_lag` `latest`, so that it may lose pending ticks.
     may_skip: bool,
     /// Whether the log overran the shard, which then cannot report topics that it has not seen.
-    pub(crate) fell_out: bool,
+    pub(crate) log_overruns: bool,
     pub(crate) end: Option<End>,
     pub(crate) ticks: u64,
 }
@@ -114,7 +114,7 @@ impl Observer {
             has: BTreeMap::new(),
             on_lag: OnLag::default(),
             may_skip: false,
-            fell_out: false,
+            log_overruns: false,
             end: None,
             ticks: 0,
         }
@@ -212,7 +212,7 @@ impl Observer {
         let seq = tick.seq.0;
         let follows = match track {
             Track::Every { next } => {
-                let skips = self.may_skip && self.fell_out && seq > next;
+                let skips = self.may_skip && self.log_overruns && seq > next;
                 assert!(seq == next || skips, "{name:?}: {seq}, not {next}");
                 Track::Every { next: seq + 1 }
             }
@@ -227,7 +227,7 @@ impl Observer {
         };
         if matches!(follows, Track::Every { .. }) {
             assert!(
-                position > self.position || self.may_skip && self.fell_out,
+                position > self.position || self.may_skip && self.log_overruns,
                 "{position} comes behind {}",
                 self.position
             );
@@ -536,7 +536,7 @@ impl Observer {
             let newest = facts.last_before(self.topic(name), head);
             let (last, waived) = match self.track(name, facts) {
                 Some(Track::Every { next }) => {
-                    let skips = self.may_skip && self.fell_out;
+                    let skips = self.may_skip && self.log_overruns;
                     assert!(next == newest + 1 || skips, "{name:?}: {next} is due behind {newest}");
                     continue;
                 }

@@ -1,7 +1,6 @@
 //! Shutdown, kill and machine failure, and the restart after them.
 
-use tickwire_hub::fanout::{CloseReason, FeedId, Log, Position};
-use tickwire_protocol::Tick;
+use tickwire_hub::fanout::{CloseReason, LastTick, Log};
 
 use crate::connection::Stage;
 use crate::disk::{Disk, Trouble};
@@ -142,13 +141,7 @@ impl World {
         self.begin(epoch, Intake::go_on(numbering, durable), log, &last_before);
     }
 
-    fn begin(
-        &mut self,
-        epoch: String,
-        intake: Intake,
-        log: Log,
-        last_before: &[(FeedId, Tick, Position)],
-    ) {
+    fn begin(&mut self, epoch: String, intake: Intake, log: Log, last_before: &[LastTick]) {
         let limits = || self.setting.limits.clone();
         let driver = |_| ShardDriver::new(limits(), &epoch, &log, last_before, self.now_ns);
         self.shards = (0..self.setting.shards).map(driver).collect();

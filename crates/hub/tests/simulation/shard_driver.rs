@@ -9,7 +9,7 @@ use tickwire_hub::fanout::turn::{
     self, LogBreak, Phase, Received, SESSION_CONTROL_BYTES, ShardIo, SocketState, TurnLimits,
 };
 use tickwire_hub::fanout::{
-    Batch, CloseReason, FeedId, Limits, Log, LogOverrun, Position, SessionId, Shard,
+    Batch, CloseReason, FeedId, LastTick, Limits, Log, LogOverrun, Position, SessionId, Shard,
 };
 use tickwire_protocol::{Command, Control, Tick, UnixNanos};
 
@@ -46,13 +46,13 @@ impl ShardDriver {
         limits: Limits,
         epoch: &str,
         log: &Log,
-        last_before: &[(FeedId, Tick, Position)],
+        last_before: &[LastTick],
         now_ns: u64,
     ) -> Self {
         let mut driver = Self::empty(limits, epoch, log.start());
-        for (feed, tick, at) in last_before {
-            driver.core.restore(*feed, tick.clone(), *at);
-            driver.note(*feed, tick);
+        for last in last_before {
+            driver.core.restore(last.clone());
+            driver.note(last.feed, &last.tick);
         }
         driver.now_ns = now_ns;
         let random = &mut Random::new(now_ns);
@@ -151,7 +151,7 @@ impl ShardDriver {
 
     /// When somebody is to be served whose slot is not open yet.
     pub(crate) fn next_slot(&self) -> Option<u64> {
-        self.core.next_slot().map(|slot| slot.0)
+        self.core.next_timer().map(|slot| slot.0)
     }
 
     pub(crate) fn is_behind(&self, log: &Log) -> bool {
@@ -262,7 +262,7 @@ impl ShardIo for Turn<'_> {
         let driver = &mut *self.driver;
         if let Err(LogOverrun { start }) = self.log.read(from, batches_max, into) {
             driver.unseen.push(from.0..start.0);
-            driver.connections.values_mut().for_each(|connection| connection.fell_out = true);
+            driver.connections.values_mut().for_each(|connection| connection.log_overruns = true);
             driver.start = start;
             driver.seen.clear();
             return Err(LogOverrun { start }.into());

@@ -34,12 +34,12 @@ impl Setting {
     fn new(random: &mut Random) -> Self {
         let limits = Limits {
             feeds: usize::from(FEEDS),
-            names_per_session: 100,
-            names: 10_000,
+            subscriptions_per_session: 100,
+            subscriptions: 10_000,
             waiting_topics: 100,
             backlog_ticks: random.pick(&[20, 100, 1_000]),
-            backlogs_ticks: random.pick(&[60, 100_000]),
-            controls_bytes: random.pick(&[5_000, 1 << 20]),
+            total_backlog_ticks: random.pick(&[60, 100_000]),
+            total_control_bytes: random.pick(&[5_000, 1 << 20]),
             backlog_age_ns: random.pick(&[300, 10_000]) * MS,
             message_bytes: random.pick(&[4_200, 65_535]),
         };

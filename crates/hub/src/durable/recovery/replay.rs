@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use tickwire_protocol::Tick;
 
 use super::folder::{Folder, checkpoint};
 use super::{
@@ -18,7 +17,7 @@ use crate::durable::segment::{
 };
 use crate::durable::state::{NOT_CONTIGUOUS, State};
 use crate::durable::storage::{FILE_BYTES_MAX, FileKind, Storage, file_kind, segment_name};
-use crate::fanout::{Batch, FeedId, Position, TopicId};
+use crate::fanout::{Batch, LastTick, Numbered, TopicId};
 
 /// A log being read: the state so far, and the batches to load into memory.
 pub(super) struct SegmentReplay<'a> {
@@ -32,7 +31,7 @@ pub(super) struct SegmentReplay<'a> {
     /// Bytes that `batches` are charged in memory.
     bytes: usize,
     /// The last known tick of each topic before `batches`.
-    before: FxHashMap<TopicId, (FeedId, Tick, Position)>,
+    before: FxHashMap<TopicId, LastTick>,
     segments: Vec<Segment>,
     problems: Vec<String>,
     /// Name of a segment that ends within a record, and the offset of that record.
@@ -149,7 +148,6 @@ impl<'a> SegmentReplay<'a> {
 
     fn record_last_ticks(&mut self) {
         let known = self.state.last_ticks();
-        let known = known.map(|(topic, feed, tick, at)| (topic, (feed, tick.clone(), at)));
         self.before = known.collect();
     }
 
@@ -205,11 +203,10 @@ impl<'a> SegmentReplay<'a> {
     /// Accounts for a batch that is not loaded: its ticks become the last ticks before the loaded ones.
     fn evict(&mut self, batch: &Batch) {
         self.bytes -= batch.bytes();
-        let mut at = batch.first();
-        for numbered in batch.ticks() {
-            let last = (numbered.feed, numbered.tick.clone(), at);
-            self.before.insert(numbered.topic, last);
-            at = at.plus(1);
+        let mut position = batch.first();
+        for Numbered { topic, feed, tick } in batch.ticks() {
+            self.before.insert(*topic, LastTick { feed: *feed, tick: tick.clone(), position });
+            position = position.plus(1);
         }
     }
 
@@ -307,7 +304,7 @@ impl<'a> SegmentReplay<'a> {
         });
         let Self { state, batches, problems, segments, cut, before, .. } = self;
         let start = batches.front().map_or(state.head, |batch| batch.first());
-        let last_before = before.into_values().filter(|(_, _, at)| *at < start).collect();
+        let last_before = before.into_values().filter(|last| last.position < start).collect();
         Recovered {
             state,
             continues,

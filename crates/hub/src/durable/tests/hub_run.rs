@@ -17,7 +17,9 @@ use crate::durable::{
     Archive, CheckpointedState, Compactor, RecoverError, RecoverOptions, Recovered, Retention,
     RollPolicy, Turn, Writer, recover,
 };
-use crate::fanout::{Batch, FeedId, Numbered, Position, PublisherAt, Sequencer};
+use crate::fanout::{
+    Batch, FeedId, LastTick, Numbered, Position, PublisherProgress, Sequencer, TopicKey,
+};
 
 pub(super) const SEGMENT_BYTES: u64 = 2_000;
 pub(super) const KEPT_BYTES: u64 = 20_000;
@@ -67,7 +69,7 @@ pub(super) struct HubRun {
 #[derive(Debug, Clone, Default)]
 pub(super) struct SentTicks {
     ticks: Vec<Numbered>,
-    publishers: Vec<PublisherAt>,
+    publishers: Vec<PublisherProgress>,
     mixed: Mixed,
 }
 
@@ -128,9 +130,8 @@ impl SentTicks {
             assert_eq!(batch.first(), position, "no gap");
             for numbered in batch.ticks() {
                 assert_eq!(numbered.tick, *self.tick(position));
-                let (feed, channel, symbol, _) = numbering.topics[numbered.topic.0 as usize];
-                let tick = &numbered.tick;
-                assert_eq!((feed, channel, symbol), (numbered.feed, tick.channel(), tick.symbol));
+                let (key, _) = numbering.topics[numbered.topic.0 as usize];
+                assert_eq!(key, TopicKey::of(numbered.feed, &numbered.tick));
                 position = position.plus(1);
             }
         }
@@ -138,10 +139,10 @@ impl SentTicks {
         let mut last_before = HashMap::new();
         let before = self.ticks.iter().zip(1..found.start().0);
         before.for_each(|(numbered, at)| _ = last_before.insert(numbered.topic, at));
-        for (_, tick, at) in &found.last_before {
-            assert_eq!(tick, self.tick(*at));
-            let topic = self.ticks[usize::try_from(at.0).unwrap() - 1].topic;
-            assert_eq!(last_before.remove(&topic), Some(at.0));
+        for LastTick { tick, position, .. } in &found.last_before {
+            assert_eq!(tick, self.tick(*position));
+            let topic = self.ticks[usize::try_from(position.0).unwrap() - 1].topic;
+            assert_eq!(last_before.remove(&topic), Some(position.0));
         }
         if found.problems.is_empty() {
             assert_eq!(last_before, HashMap::new(), "those of all topics are known");
@@ -201,7 +202,7 @@ impl SentTicks {
         let compactor = Compactor::new(folder.clone(), state, number, older, shared, retention);
         let now = UnixNanos(1_767_364_200_000_000_000).max(numbering.received);
         let sent = Self { publishers: numbering.publishers.clone(), ..sent };
-        let sequencer = Sequencer::go_on(numbering, usize::MAX, 3);
+        let sequencer = Sequencer::restore(numbering, usize::MAX, 3);
         let problems = found.problems;
         Some(HubRun {
             writer,
@@ -336,7 +337,7 @@ impl HubRun {
         self.sent.ticks.len()
     }
 
-    pub(super) fn publishers(&self) -> Vec<PublisherAt> {
+    pub(super) fn publishers(&self) -> Vec<PublisherProgress> {
         self.sent.publishers.clone()
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use tickwire_protocol::{Price, TickData, Trade};
+use tickwire_protocol::{Channel, Price, Symbol, TickData, Trade};
 
 pub(crate) fn trade(symbol: &str, seq: u64) -> Tick {
     let price = Price::from_f64(100.25).unwrap();
@@ -14,7 +14,7 @@ pub(crate) fn trade(symbol: &str, seq: u64) -> Tick {
 const FEED: FeedId = FeedId(0);
 
 #[test]
-fn numbers_are_contiguous_within_a_topic_and_over_all() {
+fn sequence_numbers_and_positions_are_contiguous() {
     let mut sequencer = Sequencer::new(10, 10);
     sequencer.take(FEED, vec![trade("A", 0), trade("B", 0), trade("A", 0)]);
     let first = sequencer.batch(UnixNanos(5)).unwrap();
@@ -28,7 +28,7 @@ fn numbers_are_contiguous_within_a_topic_and_over_all() {
 }
 
 #[test]
-fn the_same_symbol_in_two_feeds_is_two_topics() {
+fn one_symbol_in_two_feeds_is_two_topics() {
     let mut sequencer = Sequencer::new(10, 10);
     sequencer.take(FEED, vec![trade("A", 0)]);
     sequencer.take(FeedId(1), vec![trade("A", 0)]);
@@ -45,7 +45,7 @@ fn topics_beyond_the_limit_are_refused_and_counted() {
 }
 
 #[test]
-fn a_publisher_that_returns_continues_its_count_and_fences_its_older_session() {
+fn returning_publisher_continues_its_count_and_fences_its_older_session() {
     let mut sequencer = Sequencer::new(10, 10);
     let old = sequencer.open("p").unwrap();
     assert_eq!((old.last, old.fenced), (0, None));
@@ -61,15 +61,16 @@ fn a_publisher_that_returns_continues_its_count_and_fences_its_older_session() {
 }
 
 #[test]
-fn a_sequencer_goes_on_where_another_stood() {
-    let at = |id: &str, last| PublisherAt { id: id.to_owned(), last, mark: None };
+fn restored_sequencer_continues_topics_and_publishers() {
+    let at = |id: &str, last| PublisherProgress { id: id.to_owned(), last, mark: None };
+    let symbol = Symbol::new("A").unwrap();
     let numbering = Numbering {
-        topics: vec![(FEED, Channel::Trades, Symbol::new("A").unwrap(), Seq(7))],
+        topics: vec![(TopicKey { feed: FEED, channel: Channel::Trades, symbol }, Seq(7))],
         publishers: vec![at("old", 3), at("new", 4)],
         head: Position(90),
         received: UnixNanos(50),
     };
-    let mut sequencer = Sequencer::go_on(numbering, 10, 2);
+    let mut sequencer = Sequencer::restore(numbering, 10, 2);
     sequencer.take(FEED, vec![trade("A", 0), trade("B", 0)]);
     assert_eq!(sequencer.take_new_topics().len(), 1);
     let batch = sequencer.batch(UnixNanos(40)).unwrap();
@@ -78,7 +79,7 @@ fn a_sequencer_goes_on_where_another_stood() {
     assert_eq!((batch.first(), batch.received()), (Position(90), UnixNanos(50)));
     assert!(sequencer.take_changes().is_empty());
 
-    assert_eq!(sequencer.open("third").unwrap().last, 0, "takes the place of the oldest");
+    assert_eq!(sequencer.open("third").unwrap().last, 0, "the oldest was forgotten for it");
     let opened = sequencer.open("new").unwrap();
     assert_eq!(opened.last, 4);
     for number in [5, 6] {
@@ -87,11 +88,11 @@ fn a_sequencer_goes_on_where_another_stood() {
     let changes = sequencer.take_changes();
     assert_eq!(changes.forgotten, ["old"]);
     assert_eq!(changes.at, [at("new", 6)]);
-    assert!(sequencer.take_changes().is_empty(), "told once");
+    assert!(sequencer.take_changes().is_empty(), "changes are reported once");
 }
 
 #[test]
-fn only_publishers_that_are_away_are_forgotten() {
+fn only_disconnected_publishers_are_forgotten() {
     let mut sequencer = Sequencer::new(10, 2);
     let first = sequencer.open("first").unwrap();
     sequencer.open("second").unwrap();
@@ -102,24 +103,26 @@ fn only_publishers_that_are_away_are_forgotten() {
 }
 
 #[test]
-fn a_publisher_goes_on_under_another_id() {
-    let at = |id: &str, last| PublisherAt { id: id.to_owned(), last, mark: Some("m".to_owned()) };
+fn renamed_publisher_keeps_its_progress() {
+    let at =
+        |id: &str, last| PublisherProgress { id: id.to_owned(), last, mark: Some("m".to_owned()) };
     let publishers = vec![at("relay", 7), at("main/other", 2), at("other", 5)];
-    let mut sequencer = Sequencer::go_on(Numbering { publishers, ..Numbering::default() }, 10, 10);
+    let mut sequencer =
+        Sequencer::restore(Numbering { publishers, ..Numbering::default() }, 10, 10);
     sequencer.rename("relay", "main/relay");
     sequencer.rename("other", "main/other");
-    sequencer.rename("nobody", "main/nobody");
+    sequencer.rename("unknown", "main/unknown");
     assert_eq!(
         sequencer.take_changes(),
         PublisherChanges { forgotten: vec!["relay".to_owned()], at: vec![at("main/relay", 7)] }
     );
     assert_eq!(sequencer.open("main/relay").unwrap().last, 7);
-    assert_eq!(sequencer.open("main/other").unwrap().last, 2, "it is known by that id");
-    assert_eq!(sequencer.open("main/nobody").unwrap().last, 0);
+    assert_eq!(sequencer.open("main/other").unwrap().last, 2, "that id had progress already");
+    assert_eq!(sequencer.open("main/unknown").unwrap().last, 0);
 }
 
 #[test]
-fn publishers_of_a_feed_take_no_place_from_those_of_another() {
+fn publishers_of_another_feed_do_not_count_towards_the_limit() {
     let mut sequencer = Sequencer::new(10, 2);
     let relay = sequencer.open("main\nrelay").unwrap();
     sequencer.advance("main\nrelay", relay.token, 7, None).unwrap();

@@ -1,197 +1,191 @@
-//! From the log to what sessions are owed.
+//! Applies batches of the log: from ticks to what sessions have pending.
 
 use std::sync::Arc;
 
 use slab::Slab;
-use tickwire_protocol::{Tick, UnixNanos};
+use tickwire_protocol::UnixNanos;
 
-use super::super::latest::{Latest, Marked};
-use super::super::session::{Feed, Flow, Hot, Session};
-use super::super::subscriber::Subscriber;
-use super::super::topics::LocalId;
-use super::super::wheel::{Due, Timer, Wheel};
-use super::super::{Batch, FeedId, Position, SessionId};
+use super::super::latest::rate_groups::{Marked, RateGroups};
+use super::super::latest::timer_wheel::{Timer, TimerStep, TimerWheel};
+use super::super::{Batch, LocalTopicId, SessionId};
+use super::Shard;
 use super::lag::{Lagged, Missed};
-use super::{Line, Shard};
+use super::ready_queue::ReadyQueue;
+use super::session::{DeliveryState, HotState, Session, WriteState};
+use super::session_table::{SessionTable, id_of};
+use super::subscriber::Subscriber;
 
 impl Shard {
-    /// Fans a batch out: last values, then four bytes for every tick a session wants, or a mark on its
-    /// topic for who wants the newest only.
+    /// Applies a batch: records last values, pushes four bytes on the backlog of each session that
+    /// wants every tick, and marks topics as dirty for sessions with `latest`.
     pub(crate) fn apply(&mut self, batch: Arc<Batch>) {
-        let mut queue = Queue {
-            hot: &mut self.hot,
-            line: &mut self.line,
+        let SessionTable { sessions, hot, .. } = &mut self.sessions;
+        let mut fan_out = FanOut {
+            hot,
+            ready: &mut self.ready,
             lagged: &mut self.lagged,
-            wheel: &mut self.wheel,
+            timers: &mut self.timers,
             backlog_max: self.limits.backlog_ticks,
             now: self.now,
             conflated: 0,
         };
+        let log_start = self.window.start();
+        let seen_from = self.coverage.seen_from();
         let mut queued = 0;
-        let (log_start, seen_from) = (self.view.start(), self.seen_from);
         let mut position = batch.first();
         for numbered in batch.ticks() {
             let index = position.index();
-            let (local, topic) = self.topics.tick(numbered, position, log_start, seen_from);
+            let (local, topic) = self.topics.record(numbered, position, log_start, seen_from);
             for subscriber in &mut topic.subscribers {
                 if let Some(slot) = subscriber.every_slot() {
-                    queued += u64::from(queue.push(slot, index));
-                } else if subscriber.is_marked() {
-                    queue.conflated += 1;
-                } else if let Some(lane) = subscriber.lane().index() {
-                    queue
-                        .owe(subscriber.session(), |latest, now| latest.mark_new(lane, local, now));
-                    subscriber.set_marked(true);
+                    queued += u64::from(fan_out.push(slot, index));
+                } else if subscriber.is_dirty() {
+                    fan_out.conflated += 1;
+                } else if let Some(group) = subscriber.group().index() {
+                    fan_out.enqueue_latest(subscriber.session(), |latest, now| {
+                        latest.mark_new_dirty(group, local, now)
+                    });
+                    subscriber.set_dirty(true);
                 }
             }
-            let (feed, channel, _) = topic.key;
-            for subscriber in &self.wild[usize::from(feed.0)][channel] {
-                if !(subscriber.has_names() && is_named(&self.sessions, *subscriber, local)) {
-                    match subscriber.lane().index() {
-                        None => {
-                            queued += u64::from(queue.push(subscriber.session().slot(), index));
-                        }
-                        Some(lane) => queue
-                            .owe(subscriber.session(), |latest, now| latest.mark(lane, local, now)),
+            let wildcards = &self.wildcards[usize::from(topic.key.feed.0)][topic.key.channel];
+            for subscriber in wildcards {
+                if subscriber.has_names() && is_named(sessions, *subscriber, local) {
+                    continue; // a name takes precedence over "*"
+                }
+                match subscriber.group().index() {
+                    None => {
+                        queued += u64::from(fan_out.push(subscriber.session().slot(), index));
                     }
+                    Some(group) => fan_out.enqueue_latest(subscriber.session(), |latest, now| {
+                        latest.mark_dirty(group, local, now)
+                    }),
                 }
             }
             position = position.plus(1);
         }
         self.stats.ticks_applied += batch.ticks().len() as u64;
         self.stats.backlog_ticks += queued;
-        self.stats.ticks_conflated += queue.conflated;
-        self.view.push(batch);
+        self.stats.ticks_conflated += fan_out.conflated;
+        self.window.push(batch);
     }
 
-    /// Takes note of the last tick of a topic that the log holds no longer. Comes before the first batch.
-    pub fn restore(&mut self, feed: FeedId, last: Tick, at: Position) {
-        self.topics.restore(feed, last, at);
-    }
-
-    /// Makes the sessions ready whose slot has come.
-    pub(super) fn open_slots(&mut self) {
-        let Self { wheel, hot, sessions, line, now, .. } = self;
-        wheel.advance(*now, |Timer { id, due }| {
+    /// Makes the sessions ready whose timers have expired.
+    pub(super) fn expire_timers(&mut self) {
+        let SessionTable { sessions, hot, .. } = &mut self.sessions;
+        let ready = &mut self.ready;
+        self.timers.advance(self.now, |Timer { id, due }| {
             let hot = &mut hot[id.slot()];
-            let catch_up =
-                sessions.get_mut(id.slot()).and_then(|session| session.catch_up.as_mut());
-            let plays =
-                catch_up.and_then(|cursor| cursor.alarm.take_if(|alarm| *alarm == due)).is_some();
-            let alarms = hot.latest.as_mut().map(|latest| &mut latest.alarms);
-            let opens = alarms.is_some_and(|alarms| {
-                let place = alarms.iter().position(|alarm| *alarm == due);
-                place.map(|place| alarms.swap_remove(place)).is_some()
+            let cursor = sessions.get_mut(id.slot()).and_then(|session| session.cursor.as_mut());
+            let is_playback =
+                cursor.and_then(|cursor| cursor.timer.take_if(|timer| *timer == due)).is_some();
+            let timers = hot.latest.as_mut().map(|latest| &mut latest.timers);
+            let is_send_time = timers.is_some_and(|timers| {
+                let index = timers.iter().position(|timer| *timer == due);
+                index.map(|index| timers.swap_remove(index)).is_some()
             });
-            // Otherwise it was set for another session in this place.
-            if (plays || opens) && hot.flow == Flow::Waiting {
-                hot.flow = Flow::Ready;
-                line.push(id, hot.feed);
+            // Otherwise the timer was set for an earlier session with the same id.
+            if (is_playback || is_send_time) && hot.write_state == WriteState::Waiting {
+                hot.write_state = WriteState::Ready;
+                ready.push(id, hot.delivery);
             }
         });
     }
-
-    /// Whether any session wants ticks as soon as they come. If none does, a turn every 10 ms will do,
-    /// as long as it finds the log where it was left.
-    #[must_use]
-    pub const fn is_eager(&self) -> bool {
-        self.eager_names > 0
-    }
-
-    /// When the next slot of a session opens, if any waits for one: there should be a turn then.
-    #[must_use]
-    pub fn next_slot(&self) -> Option<UnixNanos> {
-        self.wheel.next()
-    }
 }
 
-/// A name beats `"*"`: its own subscription has dealt with the tick.
-fn is_named(sessions: &Slab<Session>, wild: Subscriber, topic: LocalId) -> bool {
-    sessions[wild.session().slot()].find(topic).is_ok()
+/// Returns whether the session of a `"*"` also subscribes to a topic by name.
+fn is_named(sessions: &Slab<Session>, wildcard: Subscriber, topic: LocalTopicId) -> bool {
+    sessions[wildcard.session().slot()].find_named(topic).is_ok()
 }
 
-/// The parts of a shard that a tick touches for each session that wants it.
-struct Queue<'a> {
-    hot: &'a mut [Hot],
-    line: &'a mut Line,
+/// The parts of a shard that a tick touches for each of its subscribers.
+struct FanOut<'a> {
+    hot: &'a mut [HotState],
+    ready: &'a mut ReadyQueue,
     lagged: &'a mut Vec<Lagged>,
-    wheel: &'a mut Wheel,
+    timers: &'a mut TimerWheel,
     backlog_max: usize,
     now: UnixNanos,
-    /// Ticks that took the place of one that was not sent yet.
+    /// Ticks that replaced one that was not sent yet.
     conflated: u64,
 }
 
-impl Queue<'_> {
-    /// Puts a tick on a session's backlog and says whether it did: the hottest path there is, once
-    /// for every tick and session.
+impl FanOut<'_> {
+    /// Pushes a tick on the backlog of a live session, and returns whether it did. This is the
+    /// hottest path: it runs for every tick and session.
     #[inline]
     fn push(&mut self, slot: usize, index: u32) -> bool {
         let hot = &mut self.hot[slot];
-        if hot.feed != Feed::Live {
+        if hot.delivery != DeliveryState::Live {
             return false;
         }
         hot.backlog.push(index);
-        if matches!(hot.flow, Flow::Idle | Flow::Waiting) || hot.backlog.len() > self.backlog_max {
-            self.take_note(slot);
+        if matches!(hot.write_state, WriteState::Idle | WriteState::Waiting)
+            || hot.backlog.len() > self.backlog_max
+        {
+            self.wake_or_lag(slot);
         }
         true
     }
 
-    /// A session has something pending that had nothing, or more than it may have.
+    /// Handles a session with its first pending tick, or with more than it may have.
     #[cold]
-    fn take_note(&mut self, slot: usize) {
+    fn wake_or_lag(&mut self, slot: usize) {
         let hot = &mut self.hot[slot];
-        let id = SessionId(u32::try_from(slot).expect("Shard::open keeps slots below this"));
-        if matches!(hot.flow, Flow::Idle | Flow::Waiting) {
-            hot.flow = Flow::Ready;
-            self.line.push(id, hot.feed);
+        let id = id_of(slot);
+        if matches!(hot.write_state, WriteState::Idle | WriteState::Waiting) {
+            hot.write_state = WriteState::Ready;
+            self.ready.push(id, hot.delivery);
         }
         if hot.backlog.len() > self.backlog_max {
-            hot.feed = Feed::Deaf;
+            hot.delivery = DeliveryState::Detached;
             self.lagged.push(Lagged { id, missed: Missed::Pending });
         }
     }
 
-    /// Marks a topic for a session, which is ready when the mark may leave.
+    /// Marks a topic as dirty for a session, which becomes ready at its send time.
     #[inline]
-    fn owe(&mut self, id: SessionId, mark: impl FnOnce(&mut Latest, UnixNanos) -> Marked) {
+    fn enqueue_latest(
+        &mut self,
+        id: SessionId,
+        mark: impl FnOnce(&mut RateGroups, UnixNanos) -> Marked,
+    ) {
         let hot = &mut self.hot[id.slot()];
         let Some(latest) = &mut hot.latest else { return };
-        let opens = match mark(latest, self.now) {
+        let send_at = match mark(latest, self.now) {
             Marked::Again => {
                 self.conflated += 1;
                 return;
             }
-            Marked::Now => UnixNanos::default(),
-            Marked::At(opens) => opens,
+            Marked::SendNow => UnixNanos::default(),
+            Marked::SendAt(send_at) => send_at,
         };
-        if matches!(hot.flow, Flow::Idle | Flow::Waiting) {
-            schedule(id, hot, opens, self.now, self.wheel, self.line);
+        if matches!(hot.write_state, WriteState::Idle | WriteState::Waiting) {
+            schedule(id, hot, send_at, self.now, self.timers, self.ready);
         }
     }
 }
 
-/// Makes an idle session ready when its marks may leave: now, or when a slot opens.
+/// Makes an idle session ready at the send time of its dirty topics: now, or when a timer expires.
 #[inline]
 pub(super) fn schedule(
     id: SessionId,
-    hot: &mut Hot,
-    opens: UnixNanos,
+    hot: &mut HotState,
+    send_at: UnixNanos,
     now: UnixNanos,
-    wheel: &mut Wheel,
-    line: &mut Line,
+    timers: &mut TimerWheel,
+    ready: &mut ReadyQueue,
 ) {
     let Some(latest) = &mut hot.latest else { return };
-    if opens <= now {
-        hot.flow = Flow::Ready;
-        line.push(id, hot.feed);
+    if send_at <= now {
+        hot.write_state = WriteState::Ready;
+        ready.push(id, hot.delivery);
         return;
     }
-    hot.flow = Flow::Waiting;
-    let due = Due::at(opens);
-    if latest.alarms.iter().all(|alarm| due < *alarm) {
-        latest.alarms.push(due);
-        wheel.schedule(Timer { id, due });
+    hot.write_state = WriteState::Waiting;
+    let due = TimerStep::after(send_at);
+    if latest.timers.iter().all(|timer| due < *timer) {
+        latest.timers.push(due);
+        timers.schedule(Timer { id, due });
     }
 }

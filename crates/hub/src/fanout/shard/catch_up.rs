@@ -1,274 +1,233 @@
-//! From what was to what sessions are owed: a cursor over the log instead of a live backlog.
+//! Sessions that catch up: a cursor over the log instead of a live backlog.
 //!
-//! When a session that catches up has nothing pending, the next ticks it wants are looked up and put on
-//! its backlog, a bounded number at a time; the rest of the write path is that of live ticks. With the
-//! look-up that reaches the head the session is live, without a seam: no tick can come in between.
+//! When such a session has nothing pending, the next ticks that it wants are looked up and put on
+//! its backlog, a bounded number at a time; the rest of the write path is that of live ticks. The
+//! look-up that reaches the head makes the session live. No tick is lost, since no batch is applied
+//! in between.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
-use tickwire_protocol::{Channel, Control, UnixNanos};
+use tickwire_protocol::{Channel, UnixNanos};
 
-use super::super::catch_up::CatchUp;
-use super::super::session::{Feed, Flow, Session};
-use super::super::subscriber::LaneId;
-use super::super::topics::{LocalId, Topic};
-use super::super::wheel::{Due, Timer};
-use super::super::{Numbered, Position, SessionId, frame};
+use super::super::history::cursor::CatchUpCursor;
+use super::super::latest::rate_groups::RateGroupId;
+use super::super::latest::timer_wheel::{Timer, TimerStep};
+use super::super::{LocalTopicId, Numbered, Position, SessionId};
 use super::Shard;
-use super::write::CONTROL_WRITE_BYTES;
+use super::session::{DeliveryState, Session, WriteState};
+use super::topics::Topic;
 
 /// Ticks put on a backlog at a time: about what a message holds.
-const TICKS_AT_ONCE: usize = 1024;
-/// Ticks looked at for that, at the most.
+pub(super) const TICKS_AT_ONCE: usize = 1024;
+/// Largest number of ticks that one look-up looks at.
 pub(super) const LOOKED_AT_MAX: usize = 16 * 1024;
-/// A replay at a pace is continued this often at the most.
-pub(super) const PLAY_INTERVAL_NS: u64 = 10_000_000;
-/// And looked at this often at the least.
-const PLAY_LOOK_NS: u64 = 1_000_000_000;
-/// To find the ticks of a name takes a search in its past; to pass over a tick of the log some
-/// twentieth of the time of 10 such searches. With more names than the root of so many times the topics
-/// there are, reading the log costs less.
+/// Shortest time between two writes of a replay at a speed.
+pub(super) const PLAYBACK_INTERVAL_NS: u64 = 10_000_000;
+/// Longest time between two looks at a replay at a speed.
+const PLAYBACK_LOOK_NS: u64 = 1_000_000_000;
+/// To find the ticks of a name takes a search in its positions; to pass over a tick of the log
+/// takes about a twentieth of the time of 10 such searches. So reading the log costs less once the
+/// square of the number of names exceeds this multiple of the number of topics.
 const TOPICS_PER_NAMES_SQUARED: usize = 200;
 
-/// What came of looking for more to send.
-pub(super) enum Refilled {
+/// The outcome of looking for more ticks to send.
+pub(super) enum Refill {
     /// Something is pending now, or the session is live.
-    More,
-    /// Nothing was found in as much of the log as may be looked at in one go.
-    Later,
-    /// There is nothing to send before this time; without one, before something new comes.
-    Rest(Option<UnixNanos>),
+    Pending,
+    /// Nothing was found in the part of the log that one look-up looks at.
+    Yield,
+    /// Nothing is to be sent before a time, or, without one, before something arrives.
+    Wait(Option<UnixNanos>),
 }
 
-/// What was found in the log.
-struct Found {
+/// Where subscriptions begin.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Starts {
+    pub(super) topics: Vec<(LocalTopicId, Position)>,
+    pub(super) wildcards: Vec<(Channel, Position)>,
+}
+
+impl Starts {
+    /// Returns all positions at which subscriptions begin.
+    pub(super) fn positions(&self) -> impl Iterator<Item = Position> + Clone {
+        let topics = self.topics.iter().map(|(_, at)| *at);
+        topics.chain(self.wildcards.iter().map(|(_, at)| *at))
+    }
+}
+
+/// The ticks that a look-up has found.
+struct FoundTicks {
     indexes: Vec<u32>,
-    /// Where to go on.
+    /// Position at which the next look-up begins.
     next: Position,
 }
 
 impl Shard {
-    /// The next session that catches up and can be written. They come behind those that are live, each in
-    /// its turn: the caller gives them as much time as it can spare.
+    /// Takes the session that catches up and has waited longest to be written.
     pub(crate) fn next_catching_up(&mut self) -> Option<SessionId> {
-        self.line.catching_up.pop_front()
+        self.ready.pop_catching_up()
     }
 
-    /// Where a session stands that asked for positions: it is sent all it wants up to here before what
-    /// is queued now. What a cursor has found and is still pending does not count: if the log loses it
-    /// before it is sent, that may be told behind what is queued now.
+    /// Returns the position of a session that asked for positions: it is sent everything up to
+    /// there before what is queued now. Ticks that a cursor has found and that are still pending do
+    /// not count: if the log loses them, their gaps may come after what is queued now.
     #[must_use]
     pub fn position(&self, id: SessionId) -> Option<Position> {
-        let session = self.sessions.get(id.slot()).filter(|session| session.pos)?;
-        let Some(cursor) = &session.catch_up else { return Some(Position(self.head().0 - 1)) };
-        let pending = self.hot[id.slot()].backlog.pending().first();
-        let pending = pending.map(|index| self.view.position(*index));
+        let session = self.sessions.get(id).filter(|session| session.wants_positions)?;
+        let Some(cursor) = &session.cursor else { return Some(Position(self.head().0 - 1)) };
+        let pending = self.sessions.hot(id).backlog.oldest();
+        let pending = pending.map(|index| self.window.position(index));
         let next = pending.map_or(cursor.next, |first| first.min(cursor.next));
         Some(Position(next.0 - 1))
     }
 
-    /// Puts the next ticks of the past on the backlog of a session that catches up and has nothing
-    /// pending.
+    /// Puts the next ticks on the backlog of a session that catches up and has nothing pending.
     #[cold]
-    pub(super) fn refill(&mut self, id: SessionId) -> Refilled {
-        let Some(mut cursor) = self.sessions[id.slot()].catch_up.take() else {
-            return Refilled::Rest(None);
-        };
-        cursor.forget_starts();
-        if cursor.next < self.view.start()
-            && let Some(refilled) = self.refill_older(id, &mut cursor)
+    pub(super) fn refill(&mut self, id: SessionId) -> Refill {
+        let Some(mut cursor) = self.sessions[id].cursor.take() else { return Refill::Wait(None) };
+        cursor.drop_passed_starts();
+        if cursor.next < self.window.start()
+            && let Some(refill) = self.backfill_from_disk(id, &mut cursor)
         {
-            self.sessions[id.slot()].catch_up = Some(cursor);
-            return refilled;
+            self.sessions[id].cursor = Some(cursor);
+            return refill;
         }
-        self.older_held -= usize::from(std::mem::take(&mut cursor.older).release_disk_batches());
-        let told = self.tell_overtaken(id, &mut cursor);
-        let (head, pace) = (self.head(), cursor.pace);
-        let until = pace.map_or(head, |pace| {
-            self.view.received_from(UnixNanos(pace.reached(self.now).0.saturating_add(1)))
+        self.disk.release(&mut cursor.disk);
+        let has_reported = self.report_overtaken(id, &mut cursor);
+        let head = self.head();
+        let playback = cursor.playback;
+        let until = playback.map_or(head, |playback| {
+            let reached = playback.reached(self.now);
+            self.window.received_from(UnixNanos(reached.0.saturating_add(1)))
         });
-        let mut any = told;
+        let mut is_any_pending = has_reported;
         if cursor.next < until {
-            let found = self.look(id, &cursor, until);
-            any |= !found.indexes.is_empty();
-            (cursor.next, cursor.found_all) = (found.next, true);
+            let found = self.find_ticks(id, &cursor, until);
+            is_any_pending |= !found.indexes.is_empty();
+            cursor.next = found.next;
+            cursor.found_all_pending = true;
             self.stats.backlog_ticks += found.indexes.len() as u64;
-            found.indexes.into_iter().for_each(|index| self.hot[id.slot()].backlog.push(index));
+            let backlog = &mut self.sessions.hot_mut(id).backlog;
+            found.indexes.into_iter().for_each(|index| backlog.push(index));
         }
-        let due = pace.and_then(|pace| Some(pace.due(self.view.received(cursor.next)?)));
-        let (next, is_paced_out) = (cursor.next, cursor.next >= until);
-        self.sessions[id.slot()].catch_up = Some(cursor);
+        let next = cursor.next;
+        self.sessions[id].cursor = Some(cursor);
         if next >= head {
             self.end_catch_up(id);
-            self.hot[id.slot()].feed = Feed::Live;
-            return Refilled::More;
+            self.sessions.hot_mut(id).delivery = DeliveryState::Live;
+            return Refill::Pending;
         }
+        if is_any_pending {
+            return Refill::Pending;
+        }
+        let due = playback.and_then(|playback| Some(playback.due(self.window.received(next)?)));
         match due {
-            _ if any => Refilled::More,
-            Some(due) if is_paced_out => {
-                Refilled::Rest(Some(due.max(UnixNanos(self.now.0 + PLAY_INTERVAL_NS))))
-            }
-            _ => Refilled::Later,
+            Some(due) if next >= until => Refill::Wait(Some(self.playback_wait(due))),
+            _ => Refill::Yield,
         }
     }
 
-    /// A session's cursor is not needed any more. What it found may still be pending.
+    /// Returns when a replay is to be written next whose next tick is due at a time.
+    pub(super) fn playback_wait(&self, due: UnixNanos) -> UnixNanos {
+        due.max(UnixNanos(self.now.0 + PLAYBACK_INTERVAL_NS))
+    }
+
+    /// Removes a session's cursor. What it has found stays pending.
     pub(super) fn end_catch_up(&mut self, id: SessionId) {
-        let session = &mut self.sessions[id.slot()];
-        if let Some(mut ended) = session.catch_up.take() {
-            self.older_held -= usize::from(ended.older.release_disk_batches());
-            session.past.end = session.sent + self.hot[id.slot()].backlog.len() as u64;
+        let (session, hot) = self.sessions.both_mut(id);
+        if let Some(mut cursor) = session.cursor.take() {
+            self.disk.release(&mut cursor.disk);
+            session.backfilled.end = session.sent + hot.backlog.len() as u64;
             self.stats.catching_up -= 1;
         }
     }
 
-    /// The oldest tick that was found for a session has left the log: it is told what it misses, and goes on
-    /// with the first that is still there. Says whether it can be: not if what came live has left as well,
-    /// nor if an answer waits among what is lost: what it misses of the names it had belongs in front of that,
-    /// and what it misses of new ones behind it.
-    pub(super) fn skip_lost(&mut self, id: SessionId) -> bool {
-        if self.find_again(id) {
-            return true;
-        }
-        let session = &self.sessions[id.slot()];
-        let (past, sent) = (session.past.clone(), session.sent);
-        if !past.contains(&sent) || session.ending.is_some() {
-            return false;
-        }
-        let start = self.view.start();
-        let pending = self.hot[id.slot()].backlog.pending().iter();
-        let lost: Vec<Position> = pending
-            .map(|index| self.view.position(*index))
-            .take_while(|position| *position < start)
-            .collect();
-        let lost_until = sent + lost.len() as u64;
-        let mut among = session.control.iter().take_while(|queued| queued.after < lost_until);
-        if lost_until > past.end || among.any(|queued| queued.answers) {
-            return false;
-        }
-        // All that is pending of a topic came with the same look-up, so the last that is gone is among it.
-        let mut gaps = Vec::new();
-        for (topic, _) in self.every_topics(id) {
-            let gone = self.last_before(topic, start);
-            gaps.extend(gone.filter(|(at, _)| lost.binary_search(at).is_ok()).map(|(_, gap)| gap));
-        }
-        self.consume(id, lost.len());
-        let frames = self.spell(id, &gaps);
-        frames.into_iter().rev().for_each(|frames| self.queue_first(id, frames));
-        true
-    }
-
-    /// The log has overtaken a cursor: the session is told of which topics it misses ticks. Says whether
-    /// it is of any. With many topics it gives up some more of the log, so that to look at them all, again
-    /// whenever it is overtaken, costs no more than to read the ticks would.
-    fn tell_overtaken(&mut self, id: SessionId, cursor: &mut CatchUp) -> bool {
-        let (start, head) = (self.view.start(), self.head());
-        if cursor.next >= start {
-            return false;
-        }
-        let topics = self.every_topics(id);
-        let quarter = usize::try_from((head.0 - start.0) / 4).unwrap_or(usize::MAX);
-        let to = start.plus(topics.len().saturating_sub(TICKS_AT_ONCE).min(quarter));
-        let from = std::mem::replace(&mut cursor.next, to);
-        let mut gaps = Vec::new();
-        for (topic, named) in topics {
-            let begins = cursor.start(topic, named, self.topics.get(topic).key.1);
-            let gone = self.last_before(topic, to);
-            gaps.extend(gone.filter(|(at, _)| *at >= begins.max(from)).map(|(_, gap)| gap));
-        }
-        self.controls(id, &gaps);
-        !gaps.is_empty()
-    }
-
-    /// Position of the last tick of a topic before another, and the gap up to it.
-    fn last_before(&mut self, topic: LocalId, to: Position) -> Option<(Position, Control)> {
-        let (start, head) = (self.view.start(), self.head());
-        let entry = self.topics.get_mut(topic);
-        let (_, channel, symbol) = entry.key;
-        let last = entry.last.as_mut()?;
-        last.past.trim(start, head);
-        let there = last.past.before(to, head);
-        let place = there.checked_sub(1).and_then(|place| last.past.position(place, head));
-        let to = (last.oldest_seq() + there as u64).checked_sub(1);
-        let gap = Control::Gap { channel, symbol, from: None, to, lagged: false };
-        Some((place.unwrap_or_else(|| last.past.gone()), gap))
-    }
-
-    /// Topics that have ticked and of which a session wants every tick, and whether it named them.
-    pub(super) fn every_topics(&self, id: SessionId) -> Vec<(LocalId, bool)> {
-        let session = &self.sessions[id.slot()];
-        let every = |topic: &LocalId| {
+    /// Returns the topics that have ticked and of which a session wants every tick, and whether it
+    /// subscribes to them by name.
+    pub(super) fn topics_with_every(&self, id: SessionId) -> Vec<(LocalTopicId, bool)> {
+        let session = &self.sessions[id];
+        let is_every = |topic: &LocalTopicId| {
             self.topics.get(*topic).last.is_some()
-                && self.lane_of(id, *topic) == Some(LaneId::EVERY)
+                && self.group_of(id, *topic) == Some(RateGroupId::EVERY)
         };
-        let named = session.names.iter().map(|name| name.topic).filter(every);
-        let mut topics: Vec<(LocalId, bool)> = named.map(|topic| (topic, true)).collect();
-        if session.wild_channels().any(|(_, lane)| lane == LaneId::EVERY) {
+        let named = session.named.iter().map(|named| named.topic).filter(is_every);
+        let mut topics: Vec<(LocalTopicId, bool)> = named.map(|topic| (topic, true)).collect();
+        if session.wildcard_channels().any(|(_, group)| group == RateGroupId::EVERY) {
             let all = self.topics.iter().map(|(topic, _)| topic);
-            let wild = all.filter(|topic| session.find(*topic).is_err()).filter(every);
-            topics.extend(wild.map(|topic| (topic, false)));
+            let by_wildcard = all.filter(|topic| session.find_named(*topic).is_err());
+            topics.extend(by_wildcard.filter(is_every).map(|topic| (topic, false)));
         }
         topics
     }
 
-    /// The next ticks that a session wants, before a position.
-    fn look(&self, id: SessionId, cursor: &CatchUp, until: Position) -> Found {
-        let session = &self.sessions[id.slot()];
-        let wild = session.wild_channels().any(|(_, lane)| lane == LaneId::EVERY);
-        let names = session.names.len();
-        if wild || names * names > TOPICS_PER_NAMES_SQUARED * self.topics.len() {
-            self.read(id, cursor, until)
+    /// Finds the next ticks that a session wants, before a position.
+    fn find_ticks(&self, id: SessionId, cursor: &CatchUpCursor, until: Position) -> FoundTicks {
+        let session = &self.sessions[id];
+        let has_wildcard =
+            session.wildcard_channels().any(|(_, group)| group == RateGroupId::EVERY);
+        let names = session.named.len();
+        if has_wildcard || names * names > TOPICS_PER_NAMES_SQUARED * self.topics.len() {
+            self.scan_log(id, cursor, until)
         } else {
-            self.merge(id, cursor, until)
+            self.merge_positions(id, cursor, until)
         }
     }
 
-    /// Merges the pasts of a session's names: what it costs grows with them, not with the log.
-    fn merge(&self, id: SessionId, cursor: &CatchUp, until: Position) -> Found {
+    /// Merges the positions of a session's topics. The cost grows with their number, not with the
+    /// log.
+    fn merge_positions(
+        &self,
+        id: SessionId,
+        cursor: &CatchUpCursor,
+        until: Position,
+    ) -> FoundTicks {
         let head = self.head();
-        let at = |topic: LocalId, place: usize| {
-            self.topics.get(topic).last.as_ref()?.past.position(place, head)
+        let position = |topic: LocalTopicId, index: usize| {
+            self.topics.get(topic).last.as_ref()?.positions.get(index, head)
         };
-        let first = |topic: LocalId| {
+        let first = |topic: LocalTopicId| {
             let entry: &Topic = self.topics.get(topic);
-            let begin = cursor.next.max(cursor.start(topic, true, entry.key.1));
-            let place = entry.last.as_ref()?.past.before(begin, head);
-            Some(Reverse((at(topic, place)?, topic, place)))
+            let begin = cursor.next.max(cursor.start(topic, true, entry.key.channel));
+            let index = entry.last.as_ref()?.positions.count_before(begin, head);
+            Some(Reverse((position(topic, index)?, topic, index)))
         };
-        let all = self.hot[id.slot()].latest.is_none(); // all names want every tick
-        let names = self.sessions[id.slot()].names.iter().map(|name| name.topic);
-        let every = names.filter(|topic| all || self.lane_of(id, *topic) == Some(LaneId::EVERY));
-        let mut line: BinaryHeap<_> = every.filter_map(first).collect();
+        let wants_only_every = self.sessions.hot(id).latest.is_none();
+        let topics = self.sessions[id].named.iter().map(|named| named.topic);
+        let topics = topics.filter(|topic| {
+            wants_only_every || self.group_of(id, *topic) == Some(RateGroupId::EVERY)
+        });
+        let mut heap: BinaryHeap<_> = topics.filter_map(first).collect();
         let mut indexes = Vec::new();
-        while let Some(mut oldest) = line.peek_mut() {
-            let Reverse((position, topic, place)) = *oldest;
-            if position >= until {
+        while let Some(mut oldest) = heap.peek_mut() {
+            let Reverse((at, topic, index)) = *oldest;
+            if at >= until {
                 break;
             }
             if indexes.len() == TICKS_AT_ONCE {
-                return Found { indexes, next: position };
+                return FoundTicks { indexes, next: at };
             }
-            indexes.push(position.index());
-            match at(topic, place + 1) {
-                Some(position) => *oldest = Reverse((position, topic, place + 1)),
+            indexes.push(at.index());
+            match position(topic, index + 1) {
+                Some(at) => *oldest = Reverse((at, topic, index + 1)),
                 None => {
-                    std::collections::binary_heap::PeekMut::pop(oldest);
+                    PeekMut::pop(oldest);
                 }
             }
         }
-        Found { indexes, next: until }
+        FoundTicks { indexes, next: until }
     }
 
-    /// Reads the log: what it costs does not grow with the names.
-    fn read(&self, id: SessionId, cursor: &CatchUp, until: Position) -> Found {
+    /// Reads the log. The cost does not grow with the number of the session's topics.
+    fn scan_log(&self, id: SessionId, cursor: &CatchUpCursor, until: Position) -> FoundTicks {
         let mut indexes = Vec::new();
         let mut next = cursor.next;
         let mut looked_at = 0;
-        for (batch, skipped) in self.view.batches_from(cursor.next) {
+        for (batch, skipped) in self.window.batches_from(cursor.next) {
             for numbered in batch.ticks().iter().skip(skipped) {
                 if next >= until || indexes.len() == TICKS_AT_ONCE || looked_at == LOOKED_AT_MAX {
-                    return Found { indexes, next };
+                    return FoundTicks { indexes, next };
                 }
                 looked_at += 1;
                 if self.wants(id, cursor, self.topics.local(numbered.topic), numbered, next) {
@@ -277,156 +236,123 @@ impl Shard {
                 next = next.plus(1);
             }
         }
-        Found { indexes, next }
+        FoundTicks { indexes, next }
     }
 
-    /// Whether a session that catches up is to be sent the tick at a position.
+    /// Returns whether a session that catches up wants the tick at a position.
     pub(super) fn wants(
         &self,
         id: SessionId,
-        cursor: &CatchUp,
-        topic: Option<LocalId>,
+        cursor: &CatchUpCursor,
+        topic: Option<LocalTopicId>,
         numbered: &Numbered,
         at: Position,
     ) -> bool {
-        let session = &self.sessions[id.slot()];
+        let session = &self.sessions[id];
         let Some(topic) = topic.filter(|_| numbered.feed == session.feed) else { return false };
         let channel = numbered.tick.channel();
-        let (lane, named) = self.way_of(session, topic, channel);
-        lane == Some(LaneId::EVERY) && at >= cursor.start(topic, named, channel)
+        let (group, is_named) = self.group_and_name(session, topic, channel);
+        group == Some(RateGroupId::EVERY) && at >= cursor.start(topic, is_named, channel)
     }
 
-    /// The lane a topic of its feed reaches a session by, and whether by name.
-    fn way_of(
+    /// Returns the group in which a session gets a topic of its feed, and whether it subscribes to
+    /// the topic by name.
+    fn group_and_name(
         &self,
         session: &Session,
-        topic: LocalId,
+        topic: LocalTopicId,
         channel: Channel,
-    ) -> (Option<LaneId>, bool) {
-        match session.find(topic) {
-            Ok(place) => {
-                let at = session.names[place].at as usize;
-                (Some(self.topics.get(topic).subscribers[at].lane()), true)
+    ) -> (Option<RateGroupId>, bool) {
+        match session.find_named(topic) {
+            Ok(at) => {
+                let index = session.named[at].index as usize;
+                (Some(self.topics.get(topic).subscribers[index].group()), true)
             }
-            Err(_) => (session.wild[channel], false),
+            Err(_) => (session.wildcards[channel], false),
         }
     }
 
-    /// Sets the alarm for the next tick of a replay at a pace.
-    pub(super) fn play_at(&mut self, id: SessionId, opens: UnixNanos) {
-        if self.hot[id.slot()].flow == Flow::Ready {
+    /// Sets the timer for the next tick of a replay at a speed.
+    pub(super) fn schedule_playback(&mut self, id: SessionId, at: UnixNanos) {
+        let (session, hot) = self.sessions.both_mut(id);
+        if hot.write_state == WriteState::Ready {
             return;
         }
-        self.hot[id.slot()].flow = Flow::Waiting;
-        let Some(cursor) = &mut self.sessions[id.slot()].catch_up else { return };
-        // Alarms cannot be taken back, so none is set far ahead: it looks again then.
-        let due = Due::at(opens.min(UnixNanos(self.now.0 + PLAY_LOOK_NS)));
-        if cursor.alarm.is_none_or(|alarm| due < alarm) {
-            cursor.alarm = Some(due);
-            self.wheel.schedule(Timer { id, due });
+        hot.write_state = WriteState::Waiting;
+        let Some(cursor) = &mut session.cursor else { return };
+        // Timers cannot be cancelled, so none is set far ahead: the session looks again instead.
+        let due = TimerStep::after(at.min(UnixNanos(self.now.0 + PLAYBACK_LOOK_NS)));
+        if cursor.timer.is_none_or(|timer| due < timer) {
+            cursor.timer = Some(due);
+            self.timers.schedule(Timer { id, due });
         }
     }
 
-    /// Queues many control elements, each in a message of its own.
-    pub(super) fn controls(&mut self, id: SessionId, controls: &[Control]) {
-        for frames in self.spell(id, controls) {
-            self.queue_frames(id, frames);
-        }
-    }
-
-    /// The frames of control elements, in pieces of one write each.
-    fn spell(&self, id: SessionId, controls: &[Control]) -> Vec<Vec<u8>> {
-        let encoding = self.sessions[id.slot()].encoding;
-        let mut pieces = Vec::new();
-        let mut piece = Vec::new();
-        for control in controls {
-            if piece.len() > CONTROL_WRITE_BYTES {
-                pieces.push(std::mem::take(&mut piece));
-            }
-            frame::write_message(encoding, &mut piece, |out| control.write_message(encoding, out));
-        }
-        if !piece.is_empty() {
-            pieces.push(piece);
-        }
-        pieces
-    }
-
-    /// Names are about to be taken away: those that go on to come by `"*"` keep their place, or begin now if
-    /// they were not delivered tick by tick.
-    pub(super) fn leave_to_wild(&mut self, id: SessionId, removed: &[LocalId]) {
-        let Some(mut cursor) = self.sessions[id.slot()].catch_up.take() else { return };
+    /// Prepares the removal of names: topics that continue by `"*"` keep their start, or begin now
+    /// if they were not delivered tick by tick.
+    pub(super) fn hand_over_to_wildcard(&mut self, id: SessionId, removed: &[LocalTopicId]) {
+        let Some(mut cursor) = self.sessions[id].cursor.take() else { return };
         for topic in removed {
-            let (_, channel, _) = self.topics.get(*topic).key;
-            let at = match self.lane_of(id, *topic) {
-                Some(LaneId::EVERY) => cursor.start(*topic, true, channel),
+            let channel = self.topics.get(*topic).key.channel;
+            let at = match self.group_of(id, *topic) {
+                Some(RateGroupId::EVERY) => cursor.start(*topic, true, channel),
                 _ => self.head(),
             };
-            let by_wild = self.sessions[id.slot()].wild[channel] == Some(LaneId::EVERY);
-            cursor.begin_if(by_wild, *topic, at);
+            let continues = self.sessions[id].wildcards[channel] == Some(RateGroupId::EVERY);
+            cursor.start_topic_if(continues, *topic, at);
         }
-        self.sessions[id.slot()].catch_up = Some(cursor);
+        self.sessions[id].cursor = Some(cursor);
     }
 
-    /// Names are about to be taken that came by `"*"`: they keep their place if they are to be delivered
-    /// tick by tick. Those that are `moved` have none: they begin anew.
-    pub(super) fn take_from_wild(
+    /// Prepares the addition of names that came by `"*"`: topics keep their start if they stay
+    /// delivered tick by tick. Topics in `moved` change their delivery, so their starts are
+    /// removed.
+    pub(super) fn take_over_from_wildcard(
         &mut self,
         id: SessionId,
-        added: &[LocalId],
-        moved: &[LocalId],
-        lane_of: impl Fn(Channel) -> LaneId,
+        added: &[LocalTopicId],
+        moved: &[LocalTopicId],
+        group_of: impl Fn(Channel) -> RateGroupId,
     ) {
-        let session = &mut self.sessions[id.slot()];
-        let Some(cursor) = &mut session.catch_up else { return };
+        let session = &mut self.sessions[id];
+        let Some(cursor) = &mut session.cursor else { return };
         for topic in added {
-            let (_, channel, _) = self.topics.get(*topic).key;
-            let stays =
-                session.wild[channel] == Some(LaneId::EVERY) && lane_of(channel) == LaneId::EVERY;
+            let channel = self.topics.get(*topic).key.channel;
+            let continues = session.wildcards[channel] == Some(RateGroupId::EVERY)
+                && group_of(channel) == RateGroupId::EVERY;
             let at = cursor.next.max(cursor.start(*topic, false, channel));
-            cursor.begin_if(stays, *topic, at);
+            cursor.start_topic_if(continues, *topic, at);
         }
-        moved.iter().for_each(|topic| cursor.forget(*topic));
+        moved.iter().for_each(|topic| cursor.remove_topic(*topic));
     }
 
-    /// Names of a session of which it wants every tick, `"*"` counted as one per channel.
-    pub(super) fn every_names(&self, id: SessionId) -> usize {
-        let conflated = self.hot[id.slot()].latest.as_ref().map_or(0, |latest| latest.names());
-        self.sessions[id.slot()].total() - conflated
-    }
-
-    /// Names begin at these places: the session catches up from the earliest, unless all of that is
-    /// still to come. Those it had go on with what they have come to, unless these are `alone`.
-    pub(super) fn begin_at(
-        &mut self,
-        id: SessionId,
-        topics: &[(LocalId, Position)],
-        wild: &[(Channel, Position)],
-        alone: bool,
-    ) {
+    /// Makes a session catch up from the earliest of its new starts, unless all of them are at the
+    /// head. Its other subscriptions keep their progress. `is_all` tells that it has no others.
+    pub(super) fn start_at(&mut self, id: SessionId, starts: &Starts, is_all: bool) {
         let head = self.head();
-        let begins = topics.iter().map(|(_, at)| *at).chain(wild.iter().map(|(_, at)| *at));
-        let Some((earliest, latest)) = begins.clone().min().zip(begins.max()) else { return };
-        let is_catching_up = self.sessions[id.slot()].catch_up.is_some();
+        let positions = starts.positions();
+        let Some((earliest, latest)) = positions.clone().min().zip(positions.max()) else { return };
+        let (session, hot) = self.sessions.both_mut(id);
+        let is_catching_up = session.cursor.is_some();
         if earliest >= head && !is_catching_up {
             return;
         }
-        let (session, hot) = (&mut self.sessions[id.slot()], &mut self.hot[id.slot()]);
-        if !session.past.contains(&session.sent) {
-            session.past.start = session.sent + hot.backlog.len() as u64;
+        if !session.backfilled.contains(&session.sent) {
+            session.backfilled.start = session.sent + hot.backlog.len() as u64;
         }
-        session.past.end = u64::MAX;
-        let cursor = session.catch_up.get_or_insert_with(|| Box::new(CatchUp::new(head)));
+        session.backfilled.end = u64::MAX;
+        let cursor = session.cursor.get_or_insert_with(|| Box::new(CatchUpCursor::new(head)));
         if earliest < cursor.next && is_catching_up {
-            cursor.settle();
+            cursor.pin_starts();
         }
-        if alone && !is_catching_up && earliest == latest {
-            cursor.begin_all(earliest);
+        if is_all && !is_catching_up && earliest == latest {
+            cursor.start_all(earliest);
         } else {
-            topics.iter().for_each(|(topic, at)| cursor.begin(*topic, *at));
-            wild.iter().for_each(|(channel, at)| cursor.begin_wild(*channel, *at));
+            starts.topics.iter().for_each(|(topic, at)| cursor.start_topic(*topic, *at));
+            starts.wildcards.iter().for_each(|(channel, at)| cursor.start_wildcard(*channel, *at));
             cursor.next = cursor.next.min(earliest);
         }
-        hot.feed = Feed::CatchingUp;
+        hot.delivery = DeliveryState::CatchingUp;
         self.stats.catching_up += usize::from(!is_catching_up);
     }
 }

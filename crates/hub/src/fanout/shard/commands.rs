@@ -1,71 +1,49 @@
-//! Subscribe, unsubscribe, list.
+//! Carries out commands: subscribe, unsubscribe, list.
 
 use tickwire_protocol::{
-    Channel, Command, Control, Delivery, Encoding, ErrorCode, SubscribeRequest, Tick,
+    Channel, Command, Control, Delivery, ErrorCode, SubscribeRequest, SubscriptionSet,
 };
 
-use super::super::latest::{RATES_MAX, TooManyRates};
-use super::super::session::{Feed, Name};
-use super::super::subscriber::{LaneId, Subscriber};
-use super::super::topics::{LocalId, release_unused};
-use super::super::{FrameBuf, Position, SessionId, frame};
+use super::super::latest::rate_groups::{RATES_MAX, RateGroupId, TooManyRates};
+use super::super::{LocalTopicId, Position, SessionId, TopicKey};
 use super::Shard;
-use super::answers::Answer;
-use super::delivery::conflates;
-use super::write::CONTROL_WRITE_BYTES;
+use super::acks::Ack;
+use super::delivery::is_conflated;
+use super::refusal::Refusal;
+use super::session::DeliveryState;
 
-/// A command that is not done; nothing was changed.
-pub(super) struct Refused {
-    code: ErrorCode,
-    detail: String,
-}
-
-/// A command would pass a limit.
-pub(super) fn beyond(detail: impl Into<String>) -> Refused {
-    Refused { code: ErrorCode::SymbolLimit, detail: detail.into() }
-}
-
-/// What a subscribe changes.
+/// What a subscribe command changes.
 #[derive(Debug, Default)]
-struct Change {
-    /// Names the session does not have yet.
-    added: Vec<LocalId>,
-    /// Names it has with another delivery.
-    moved: Vec<LocalId>,
+struct SubscribeChange {
+    /// Topics that the session does not subscribe to by name yet.
+    added: Vec<LocalTopicId>,
+    /// Topics that it subscribes to by name with another delivery.
+    moved: Vec<LocalTopicId>,
     /// Channels whose `"*"` it does not have yet, or has with another delivery.
-    wild: Vec<Channel>,
+    wildcards: Vec<Channel>,
 }
-
-/// So many names or fewer are put into their place one by one; more are sorted in together.
-const FEW: usize = 16;
 
 impl Shard {
-    /// Does what a session asks and queues the answer. Ticks of new names follow their ack and their
-    /// snapshot; after the ack of an unsubscribe none of its names comes any more.
+    /// Carries out a command and queues the answer. The snapshot and the ticks of new subscriptions
+    /// come after the ack; no tick of a removed subscription comes after its ack.
     pub fn command(&mut self, id: SessionId, command: &Command) {
-        if self.hot[id.slot()].feed == Feed::Deaf {
+        if self.sessions.hot(id).delivery == DeliveryState::Detached {
             return; // it is ending
         }
         match command {
-            Command::Subscribe(asked) => match self.subscribe(id, asked) {
-                Ok(()) => {}
-                Err(Refused { code, detail }) => self.refuse(id, asked.id, code, detail),
-            },
-            Command::Unsubscribe(asked) => self.unsubscribe(id, asked),
+            Command::Subscribe(request) => {
+                if let Err(Refusal { code, detail }) = self.subscribe(id, request) {
+                    self.refuse(id, request.id, code, detail);
+                }
+            }
+            Command::Unsubscribe(request) => self.unsubscribe(id, request),
             Command::List { id: command } => {
-                let (names, modes) = (self.names(id), self.modes(id));
-                self.acknowledge(id, Answer { id: *command, names, modes, ..Answer::default() });
+                let names = self.subscription_set(id);
+                let groups = self.delivery_groups(id);
+                let ack = Ack { command: *command, names, groups, ..Ack::default() };
+                self.acknowledge(id, ack);
             }
-            Command::Auth(_) => {
-                self.control(
-                    id,
-                    &Control::Error {
-                        code: ErrorCode::AlreadyAuthenticated,
-                        detail: None,
-                        id: None,
-                    },
-                );
-            }
+            Command::Auth(_) => self.send_error(id, None, ErrorCode::AlreadyAuthenticated, None),
             Command::Publish(_) | Command::Report(_) => {
                 let detail = "publishers connect to /publish".to_owned();
                 self.refuse(id, None, ErrorCode::InvalidSyntax, detail);
@@ -73,58 +51,44 @@ impl Shard {
         }
     }
 
-    /// Answers a command that is not done.
-    pub fn refuse(&mut self, id: SessionId, command: Option<u64>, code: ErrorCode, detail: String) {
-        if self.hot[id.slot()].feed == Feed::Deaf {
-            return; // it is ending, and has been told why
-        }
-        self.control(id, &Control::Error { code, detail: Some(detail), id: command });
-    }
-
-    fn subscribe(&mut self, id: SessionId, asked: &SubscribeRequest) -> Result<(), Refused> {
+    fn subscribe(&mut self, id: SessionId, request: &SubscribeRequest) -> Result<(), Refusal> {
         self.stop_needless_catch_up(id);
-        let mut change = Change::default();
-        let found = self.find_changes(id, asked, &mut change);
-        in_order_once(&mut change.added);
-        in_order_once(&mut change.moved);
-        let allowed = found
-            .and_then(|()| self.check_room(id, &change))
-            .and_then(|()| self.check_ack(id, &change.added))
-            .and_then(|()| self.check_replay(id, asked, &change));
-        let room = allowed.and_then(|()| {
-            self.lane(id, asked.delivery).map_err(|TooManyRates| {
-                beyond(format!("at most {RATES_MAX} different rates in a session"))
-            })
-        });
-        let lane = match room {
-            Ok(lane) => lane,
-            Err(refused) => {
+        let mut change = SubscribeChange::default();
+        let found = self.find_changes(id, request, &mut change);
+        dedup_in_order(&mut change.added);
+        dedup_in_order(&mut change.moved);
+        let group = match found.and_then(|()| self.check_subscribe(id, request, &change)) {
+            Ok(group) => group,
+            Err(refusal) => {
                 for topic in change.added {
                     self.release_topic(topic);
                 }
-                return Err(refused);
+                return Err(refusal);
             }
         };
-        self.make(id, &change, lane);
-        let session = &mut self.sessions[id.slot()];
-        session.on_lag = asked.on_lag.unwrap_or(session.on_lag);
-        session.pos |= asked.pos;
-        let Change { added, mut moved, wild } = change;
-        let mut touched = added;
-        touched.append(&mut moved);
-        let mut names = self.names_of(&touched);
-        for channel in &wild {
-            names[*channel].all = true;
-        }
-        let begun = self.begin(id, asked, touched, wild);
-        let (delivery, resumed, from) = (asked.delivery, begun.resumed, begun.from);
-        let pos = begun.before_gaps(asked.resume.as_ref());
-        let answer =
-            Answer { id: asked.id, names, delivery, resumed, from, pos, ..Answer::default() };
-        self.acknowledge(id, answer);
-        self.controls(id, &begun.gaps);
-        self.snapshot(id, &begun.fresh, &begun.fresh_wild, asked.snapshot);
-        if pos.is_some()
+        self.apply_change(id, &change, group);
+        let session = &mut self.sessions[id];
+        session.on_lag = request.on_lag.unwrap_or(session.on_lag);
+        session.wants_positions |= request.pos;
+        let SubscribeChange { added, mut moved, wildcards } = change;
+        let mut topics = added;
+        topics.append(&mut moved);
+        let names = self.names_with_wildcards(&topics, &wildcards);
+        let outcome = self.start_subscriptions(id, request, topics, wildcards);
+        let position_before_gaps = outcome.position_before_gaps(request.resume.as_ref());
+        let ack = Ack {
+            command: request.id,
+            names,
+            delivery: request.delivery,
+            resumed: outcome.resumed,
+            from: outcome.replays_from,
+            position_before_gaps,
+            ..Ack::default()
+        };
+        self.acknowledge(id, ack);
+        self.controls(id, &outcome.gaps);
+        self.queue_snapshot(id, &outcome.new_topics, &outcome.new_wildcards, request.snapshot);
+        if position_before_gaps.is_some()
             && let Some(Position(pos)) = self.position(id)
         {
             self.control(id, &Control::Position { pos });
@@ -132,254 +96,148 @@ impl Shard {
         Ok(())
     }
 
-    fn check_replay(
-        &self,
-        id: SessionId,
-        asked: &SubscribeRequest,
-        change: &Change,
-    ) -> Result<(), Refused> {
-        let every = |channel: Channel| asked.delivery.for_channel(channel) == Delivery::Every;
-        let mut names = change.added.iter().chain(&change.moved);
-        let adds_every = change.wild.iter().any(|channel| every(*channel))
-            || names.any(|topic| every(self.topics.get(*topic).key.1));
-        match self.refuse_beside_replay(id, asked, adds_every) {
-            None => Ok(()),
-            Some(detail) => {
-                Err(Refused { code: ErrorCode::InvalidSyntax, detail: detail.to_owned() })
-            }
-        }
-    }
-
-    /// What a command changes. Topics of new names are made where they do not exist.
+    /// Finds what a command changes. Creates the topics of new names that do not exist.
     fn find_changes(
         &mut self,
         id: SessionId,
-        asked: &SubscribeRequest,
-        change: &mut Change,
-    ) -> Result<(), Refused> {
-        let feed = self.sessions[id.slot()].feed;
-        for (channel, selection) in asked.names.iter() {
-            let delivery = asked.delivery.for_channel(channel);
+        request: &SubscribeRequest,
+        change: &mut SubscribeChange,
+    ) -> Result<(), Refusal> {
+        let feed = self.sessions[id].feed;
+        for (channel, selection) in request.names.iter() {
+            let delivery = request.delivery.for_channel(channel);
             for symbol in &selection.symbols {
-                let topic = self.topics.wait_for((feed, channel, *symbol)).map_err(|_| {
+                let key = TopicKey { feed, channel, symbol: *symbol };
+                let topic = self.topics.find_or_wait(key).map_err(|_| {
                     let limit = self.limits.waiting_topics;
-                    beyond(format!("names that have never ticked: at most {limit} are waited for"))
+                    Refusal::limit(format!(
+                        "names that have never ticked: at most {limit} are allowed"
+                    ))
                 })?;
-                let session = &self.sessions[id.slot()];
-                if session.find(topic).is_err() {
+                if self.sessions[id].find_named(topic).is_err() {
                     change.added.push(topic);
-                } else if let Some(lane) = self.lane_of(id, topic)
-                    && self.delivery(id, lane) != delivery
+                } else if let Some(group) = self.group_of(id, topic)
+                    && self.delivery_of(id, group) != delivery
                 {
                     change.moved.push(topic);
                 }
             }
-            let wild = self.sessions[id.slot()].wild[channel];
-            if selection.all && wild.is_none_or(|lane| self.delivery(id, lane) != delivery) {
-                change.wild.push(channel);
+            let wildcard = self.sessions[id].wildcards[channel];
+            let is_unchanged =
+                wildcard.is_some_and(|group| self.delivery_of(id, group) == delivery);
+            if selection.all && !is_unchanged {
+                change.wildcards.push(channel);
             }
         }
         Ok(())
     }
 
-    /// Makes the change; what can be conflated goes into the lane.
-    fn make(&mut self, id: SessionId, change: &Change, lane: LaneId) {
-        let lane_of = |channel| if conflates(channel) { lane } else { LaneId::EVERY };
-        self.take_from_wild(id, &change.added, &change.moved, lane_of);
-        self.add_names(id, &change.added, lane_of);
-        for topic in &change.moved {
-            let (_, channel, _) = self.topics.get(*topic).key;
-            self.move_name(id, *topic, lane_of(channel));
-        }
-        for channel in &change.wild {
-            self.set_wild(id, *channel, Some(lane_of(*channel)));
-        }
-        self.note_names_beside_wild(id);
-        self.drop_lanes(id);
-    }
-
-    fn check_room(&self, id: SessionId, change: &Change) -> Result<(), Refused> {
-        let session = &self.sessions[id.slot()];
-        let new_wild = change.wild.iter().filter(|channel| session.wild[**channel].is_none());
-        let added = change.added.len() + new_wild.count();
-        let (limit, has) = (self.limits.names_per_session, session.total());
-        if has + added > limit {
-            return Err(beyond(format!("{added} names beside {has}: at most {limit} a session")));
-        }
-        if self.stats.subscriptions + added > self.limits.names {
-            return Err(beyond("the hub holds as many subscriptions as it may"));
-        }
-        Ok(())
-    }
-
-    fn add_names(&mut self, id: SessionId, added: &[LocalId], lane_of: impl Fn(Channel) -> LaneId) {
-        for topic in added {
-            let entry = self.topics.get_mut(*topic);
-            let channel = entry.key.1;
-            let at = u32::try_from(entry.subscribers.len()).expect("limits keep this small");
-            entry.subscribers.push(Subscriber::new(id, lane_of(channel)));
-            self.interest.touch(*topic);
-            self.enter(id, lane_of(channel));
-            let session = &mut self.sessions[id.slot()];
-            session.totals[channel] += 1;
-            let name = Name { topic: *topic, at };
-            if added.len() > FEW {
-                session.names.push(name);
-            } else if let Err(place) = session.find(*topic) {
-                session.names.insert(place, name);
-            }
-            if let Some(lane) = session.wild[channel] {
-                self.unmark(id, lane, *topic); // the name beats "*" from now on
-            }
-        }
-        let session = &mut self.sessions[id.slot()];
-        if added.len() > FEW {
-            session.names.sort_by_key(|name| name.topic); // mostly sorted already
-            session.names.shrink_to_fit(); // sets rarely grow, and there are many sessions
-        }
-        self.stats.subscriptions += added.len();
-    }
-
-    fn unsubscribe(&mut self, id: SessionId, asked: &SubscribeRequest) {
-        let session = &self.sessions[id.slot()];
-        let mut removed = Vec::new();
-        let mut wild = Vec::new();
-        for (channel, selection) in asked.names.iter() {
-            let keys = selection.symbols.iter().map(|symbol| (session.feed, channel, *symbol));
-            let topics = keys.filter_map(|key| self.topics.find(&key));
-            removed.extend(topics.filter(|topic| session.find(*topic).is_ok()));
-            if selection.all && session.wild[channel].is_some() {
-                wild.push(channel);
-            }
-        }
-        in_order_once(&mut removed);
-        let mut names = self.names_of(&removed);
-        for channel in &wild {
-            names[*channel].all = true;
-        }
-        self.leave_to_wild(id, &removed);
-        self.remove_names(id, removed);
-        self.forget_places(id, &wild);
-        for channel in wild {
-            self.set_wild(id, channel, None);
-        }
-        self.note_names_beside_wild(id);
-        self.drop_lanes(id);
-        self.acknowledge(id, Answer { id: asked.id, names, ..Answer::default() });
-    }
-
-    fn remove_names(&mut self, id: SessionId, mut removed: Vec<LocalId>) {
-        if removed.is_empty() {
-            return;
-        }
-        self.stats.subscriptions -= removed.len();
-        removed.sort_unstable();
-        for topic in &removed {
-            self.remove_subscriber(id, *topic);
-        }
-        let session = &mut self.sessions[id.slot()];
-        session.names.retain(|name| removed.binary_search(&name.topic).is_err());
-        release_unused(&mut session.names);
-    }
-
-    /// Takes the session off a topic's list; the last of the list moves into its place.
-    fn remove_subscriber(&mut self, id: SessionId, topic: LocalId) {
-        let session = &mut self.sessions[id.slot()];
-        let Ok(place) = session.find(topic) else { return };
-        let at = session.names[place].at;
-        let entry = self.topics.get_mut(topic);
-        session.totals[entry.key.1] -= 1;
-        let lane = entry.subscribers.swap_remove(at as usize).lane();
-        release_unused(&mut entry.subscribers);
-        self.interest.touch(topic);
-        if let Some(moved) = entry.subscribers.get(at as usize) {
-            let moved = &mut self.sessions[moved.session().slot()];
-            if let Ok(place) = moved.find(topic) {
-                moved.names[place].at = at;
-            }
-        }
-        self.unmark(id, lane, topic);
-        self.leave(id, lane);
-        self.release_topic(topic);
-    }
-
-    /// Removes a topic that has no subscribers and has never ticked.
-    fn release_topic(&mut self, topic: LocalId) {
-        if let Some(change) = self.topics.release(topic) {
-            self.interest.push(change);
-        }
-    }
-
-    pub(super) fn forget_names(&mut self, id: SessionId) {
-        let session = &self.sessions[id.slot()];
-        let names = session.names.iter().map(|name| name.topic).collect();
-        let wild = session.wild_channels();
-        self.remove_names(id, names);
-        for (channel, _) in wild {
-            self.set_wild(id, channel, None);
-        }
-        self.drop_lanes(id);
-    }
-
-    /// Queues the last values of new names, marked as such; of new `"*"` only if asked for.
-    fn snapshot(
+    /// Checks a change against the limits, and returns the group of its delivery.
+    fn check_subscribe(
         &mut self,
         id: SessionId,
-        added: &[LocalId],
-        wild: &[Channel],
-        asked: Option<bool>,
-    ) {
-        let of_names = asked.unwrap_or(true) && !added.is_empty();
-        let of_wild = asked == Some(true) && !wild.is_empty();
-        if !of_names && !of_wild {
-            return;
-        }
-        if of_wild {
-            self.unmark_channels(id, wild);
-        }
-        let session = &self.sessions[id.slot()];
-        let mut ticks = Vec::new();
-        if of_wild {
-            ticks.extend(self.last_values(session.feed, wild));
-        }
-        for topic in added {
-            let topic = self.topics.get(*topic);
-            let covered = of_wild && wild.contains(&topic.key.1);
-            ticks.extend(self.last_value(topic).filter(|_| of_names && !covered));
-        }
-        let most = self.limits.message_bytes - 3;
-        for frames in snapshot_frames(session.encoding, &ticks, most) {
-            self.queue_frames(id, frames);
-        }
+        request: &SubscribeRequest,
+        change: &SubscribeChange,
+    ) -> Result<RateGroupId, Refusal> {
+        self.check_limits(id, change)?;
+        self.check_ack(id, &change.added)?;
+        self.check_replay(id, request, change)?;
+        self.group_for(id, request.delivery).map_err(|TooManyRates| {
+            Refusal::limit(format!("at most {RATES_MAX} different rates in a session"))
+        })
     }
-}
 
-/// The frames of a snapshot, in pieces of one write each: what is not written yet then still counts
-/// as pending, however large the snapshot is.
-fn snapshot_frames(encoding: Encoding, ticks: &[&Tick], body_max: usize) -> Vec<Vec<u8>> {
-    let control = |control: Control, frames: &mut Vec<u8>| {
-        frame::write_message(encoding, frames, |out| control.write_message(encoding, out));
-    };
-    let mut pieces = Vec::new();
-    let mut piece = Vec::new();
-    control(Control::Snapshot { ticks: ticks.len() as u64 }, &mut piece);
-    FrameBuf::default().write_ticks(encoding, ticks, body_max, |frame| {
-        if piece.len() + frame.len() > CONTROL_WRITE_BYTES {
-            pieces.push(std::mem::take(&mut piece));
+    fn check_limits(&self, id: SessionId, change: &SubscribeChange) -> Result<(), Refusal> {
+        let session = &self.sessions[id];
+        let is_new = |channel: &&Channel| session.wildcards[**channel].is_none();
+        let added = change.added.len() + change.wildcards.iter().filter(is_new).count();
+        let has = session.subscriptions();
+        let limit = self.limits.subscriptions_per_session;
+        if has + added > limit {
+            return Err(Refusal::limit(format!(
+                "{added} names in addition to {has}: at most {limit} are allowed in a session"
+            )));
         }
-        piece.extend_from_slice(frame);
-    });
-    control(Control::Live, &mut piece);
-    pieces.push(piece);
-    pieces
+        if self.stats.subscriptions + added > self.limits.subscriptions {
+            return Err(Refusal::limit("the hub has reached its limit of subscriptions"));
+        }
+        Ok(())
+    }
+
+    fn check_replay(
+        &self,
+        id: SessionId,
+        request: &SubscribeRequest,
+        change: &SubscribeChange,
+    ) -> Result<(), Refusal> {
+        let is_every = |channel: Channel| request.delivery.for_channel(channel) == Delivery::Every;
+        let mut topics = change.added.iter().chain(&change.moved);
+        let adds_every = change.wildcards.iter().any(|channel| is_every(*channel))
+            || topics.any(|topic| is_every(self.topics.get(*topic).key.channel));
+        self.refuse_beside_replay(id, request, adds_every)
+    }
+
+    /// Changes subscriptions. Channels that can be conflated get the group, others every tick.
+    fn apply_change(&mut self, id: SessionId, change: &SubscribeChange, group: RateGroupId) {
+        let group_of = |channel| if is_conflated(channel) { group } else { RateGroupId::EVERY };
+        self.take_over_from_wildcard(id, &change.added, &change.moved, group_of);
+        self.add_topics(id, &change.added, group_of);
+        for topic in &change.moved {
+            let channel = self.topics.get(*topic).key.channel;
+            self.move_topic(id, *topic, group_of(channel));
+        }
+        for channel in &change.wildcards {
+            self.set_wildcard(id, *channel, Some(group_of(*channel)));
+        }
+        self.flag_named_channels(id);
+        self.drop_empty_groups(id);
+    }
+
+    fn unsubscribe(&mut self, id: SessionId, request: &SubscribeRequest) {
+        let session = &self.sessions[id];
+        let mut topics = Vec::new();
+        let mut wildcards = Vec::new();
+        for (channel, selection) in request.names.iter() {
+            let feed = session.feed;
+            let keys = selection.symbols.iter().map(|s| TopicKey { feed, channel, symbol: *s });
+            let known = keys.filter_map(|key| self.topics.find(&key));
+            topics.extend(known.filter(|topic| session.find_named(*topic).is_ok()));
+            if selection.all && session.wildcards[channel].is_some() {
+                wildcards.push(channel);
+            }
+        }
+        dedup_in_order(&mut topics);
+        let names = self.names_with_wildcards(&topics, &wildcards);
+        self.hand_over_to_wildcard(id, &topics);
+        self.remove_topics(id, topics);
+        self.remove_wildcard_starts(id, &wildcards);
+        for channel in wildcards {
+            self.set_wildcard(id, channel, None);
+        }
+        self.flag_named_channels(id);
+        self.drop_empty_groups(id);
+        self.acknowledge(id, Ack { command: request.id, names, ..Ack::default() });
+    }
+
+    fn names_with_wildcards(
+        &self,
+        topics: &[LocalTopicId],
+        wildcards: &[Channel],
+    ) -> SubscriptionSet {
+        let mut names = self.names_of(topics);
+        for channel in wildcards {
+            names[*channel].all = true;
+        }
+        names
+    }
 }
 
 /// Removes repetitions and keeps the order of first appearance.
-pub(super) fn in_order_once(topics: &mut Vec<LocalId>) {
-    let mut places: Vec<(LocalId, usize)> = topics.iter().copied().zip(0..).collect();
-    places.sort_unstable();
-    places.dedup_by_key(|(topic, _)| *topic);
-    places.sort_unstable_by_key(|(_, place)| *place);
+pub(super) fn dedup_in_order(topics: &mut Vec<LocalTopicId>) {
+    let mut numbered: Vec<(LocalTopicId, usize)> = topics.iter().copied().zip(0..).collect();
+    numbered.sort_unstable();
+    numbered.dedup_by_key(|(topic, _)| *topic);
+    numbered.sort_unstable_by_key(|(_, number)| *number);
     topics.clear();
-    topics.extend(places.into_iter().map(|(topic, _)| topic));
+    topics.extend(numbered.into_iter().map(|(topic, _)| topic));
 }

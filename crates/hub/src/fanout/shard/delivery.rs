@@ -1,129 +1,150 @@
-//! How a session's names are delivered: which lane each is in.
+//! How the subscriptions of a session are delivered: every tick, or the newest at a rate.
 
 use tickwire_protocol::{Channel, Delivery, DeliveryGroup, SubscriptionSet};
 
-use super::super::latest::{Latest, TooManyRates};
-use super::super::subscriber::{LaneId, Subscriber};
-use super::super::topics::LocalId;
-use super::super::{InterestChange, SessionId, TopicInterest};
+use super::super::latest::rate_groups::{RateGroupId, RateGroups, TooManyRates};
+use super::super::{LocalTopicId, SessionId, TopicKey};
 use super::Shard;
+use super::interest::{InterestChange, TopicInterest};
+use super::subscriber::Subscriber;
 
-/// Slots so far apart do not suffer when ticks are seen a little later.
-const SLOW_SLOT_NS: u64 = 50_000_000;
+/// Shortest interval between send times for which ticks may be applied some milliseconds late.
+const LAZY_INTERVAL_NS: u64 = 50_000_000;
 
-/// Whether the newest tick of a channel may stand for those before.
-pub(super) fn conflates(channel: Channel) -> bool {
-    let newest = Delivery::Latest { max_rate: None };
-    newest.for_channel(channel) == newest
+/// Returns whether the newest tick of a channel may replace earlier ones.
+pub(super) fn is_conflated(channel: Channel) -> bool {
+    let latest = Delivery::Latest { max_rate: None };
+    latest.for_channel(channel) == latest
 }
 
 impl Shard {
-    /// Whether a session is served the newest of anything: what the kernel holds for it should be
-    /// small, or it is not the newest when it arrives.
+    /// Returns whether any subscription of a session is `latest`. The kernel should hold little for
+    /// such a session, or what it holds is no longer the newest when it arrives.
     #[must_use]
     pub fn conflates(&self, id: SessionId) -> bool {
-        self.hot[id.slot()].latest.is_some()
+        self.sessions.hot(id).latest.is_some()
     }
 
-    /// Whether a session wants every tick of anything.
+    /// Returns whether any subscription of a session wants every tick.
     pub(super) fn wants_every(&self, id: SessionId) -> bool {
-        self.every_names(id) > 0
+        self.every_subscriptions(id) > 0
     }
 
-    /// The lane of a delivery. It may be made for this, and goes with [`Shard::drop_lanes`] unless a
-    /// name enters it.
-    pub(super) fn lane(
+    /// Returns the number of subscriptions of a session that want every tick.
+    pub(super) fn every_subscriptions(&self, id: SessionId) -> usize {
+        let latest = self.sessions.hot(id).latest.as_ref();
+        self.sessions[id].subscriptions() - latest.map_or(0, |latest| latest.subscriptions())
+    }
+
+    /// Returns the group of a delivery, which is created if necessary. [`Shard::drop_empty_groups`]
+    /// must follow, after subscriptions have been added to it.
+    pub(super) fn group_for(
         &mut self,
         id: SessionId,
         delivery: Delivery,
-    ) -> Result<LaneId, TooManyRates> {
+    ) -> Result<RateGroupId, TooManyRates> {
         match delivery {
-            Delivery::Every => Ok(LaneId::EVERY),
+            Delivery::Every => Ok(RateGroupId::EVERY),
             Delivery::Latest { max_rate } => {
-                let latest = &mut self.hot[id.slot()].latest;
-                latest.get_or_insert_with(|| Box::new(Latest::new(id))).lane(max_rate)
+                let latest = &mut self.sessions.hot_mut(id).latest;
+                latest.get_or_insert_with(|| Box::new(RateGroups::new(id))).group(max_rate)
             }
         }
     }
 
-    /// Lets go of lanes that no name is in.
-    pub(super) fn drop_lanes(&mut self, id: SessionId) {
-        let latest = &mut self.hot[id.slot()].latest;
-        latest.take_if(|latest| latest.names() == 0);
+    /// Drops the rate groups of a session if they have no subscriptions.
+    pub(super) fn drop_empty_groups(&mut self, id: SessionId) {
+        let latest = &mut self.sessions.hot_mut(id).latest;
+        latest.take_if(|latest| latest.subscriptions() == 0);
     }
 
-    /// How a lane delivers.
-    pub(super) fn delivery(&self, id: SessionId, lane: LaneId) -> Delivery {
-        match (lane.index(), &self.hot[id.slot()].latest) {
+    /// Returns the delivery of a group.
+    pub(super) fn delivery_of(&self, id: SessionId, group: RateGroupId) -> Delivery {
+        match (group.index(), &self.sessions.hot(id).latest) {
             (Some(index), Some(latest)) => Delivery::Latest { max_rate: latest.rate(index) },
             _ => Delivery::Every,
         }
     }
 
-    /// The lane a topic reaches a session by, if it does.
-    pub(super) fn lane_of(&self, id: SessionId, topic: LocalId) -> Option<LaneId> {
-        let session = &self.sessions[id.slot()];
+    /// Returns the group in which a session gets a topic, by name or by `"*"`; `None` if it does
+    /// not subscribe to the topic.
+    pub(super) fn group_of(&self, id: SessionId, topic: LocalTopicId) -> Option<RateGroupId> {
+        let session = &self.sessions[id];
         let entry = self.topics.get(topic);
-        match session.find(topic) {
-            Ok(place) => Some(entry.subscribers[session.names[place].at as usize].lane()),
-            Err(_) if entry.key.0 == session.feed => session.wild[entry.key.1],
+        match session.find_named(topic) {
+            Ok(at) => Some(entry.subscribers[session.named[at].index as usize].group()),
+            Err(_) if entry.key.feed == session.feed => session.wildcards[entry.key.channel],
             Err(_) => None,
         }
     }
 
-    /// A name enters a lane.
-    pub(super) fn enter(&mut self, id: SessionId, lane: LaneId) {
-        self.eager_names += usize::from(self.is_at_once(id, lane));
-        if let (Some(index), Some(latest)) = (lane.index(), &mut self.hot[id.slot()].latest) {
-            latest.enter(index);
+    /// Adds a subscription to a group.
+    pub(super) fn join_group(&mut self, id: SessionId, group: RateGroupId) {
+        self.urgent_subscriptions += usize::from(self.is_urgent(id, group));
+        if let (Some(index), Some(latest)) = (group.index(), &mut self.sessions.hot_mut(id).latest)
+        {
+            latest.add(index);
         }
     }
 
-    /// A name leaves a lane.
-    pub(super) fn leave(&mut self, id: SessionId, lane: LaneId) {
-        self.eager_names -= usize::from(self.is_at_once(id, lane));
-        if let (Some(index), Some(latest)) = (lane.index(), &mut self.hot[id.slot()].latest) {
-            latest.leave(index);
+    /// Removes a subscription from a group.
+    pub(super) fn leave_group(&mut self, id: SessionId, group: RateGroupId) {
+        self.urgent_subscriptions -= usize::from(self.is_urgent(id, group));
+        if let (Some(index), Some(latest)) = (group.index(), &mut self.sessions.hot_mut(id).latest)
+        {
+            latest.remove(index);
         }
     }
 
-    /// Whether ticks of a lane are to be seen as soon as they come: all but those for slow slots.
-    fn is_at_once(&self, id: SessionId, lane: LaneId) -> bool {
-        match self.delivery(id, lane) {
-            Delivery::Latest { max_rate: Some(rate) } => rate.interval_ns() < SLOW_SLOT_NS,
+    /// Returns whether ticks for a group are to be applied as soon as they arrive: all but those
+    /// for slow rates.
+    fn is_urgent(&self, id: SessionId, group: RateGroupId) -> bool {
+        match self.delivery_of(id, group) {
+            Delivery::Latest { max_rate: Some(rate) } => rate.interval_ns() < LAZY_INTERVAL_NS,
             _ => true,
         }
     }
 
-    /// A topic is not owed to a session any more by a lane.
-    pub(super) fn unmark(&mut self, id: SessionId, lane: LaneId, topic: LocalId) {
-        if let (Some(index), Some(latest)) = (lane.index(), &mut self.hot[id.slot()].latest) {
-            latest.unmark(index, topic);
+    /// Marks a topic of a group as clean.
+    pub(super) fn mark_topic_clean(
+        &mut self,
+        id: SessionId,
+        group: RateGroupId,
+        topic: LocalTopicId,
+    ) {
+        if let (Some(index), Some(latest)) = (group.index(), &mut self.sessions.hot_mut(id).latest)
+        {
+            latest.mark_clean(index, topic);
         }
     }
 
-    /// Changes the delivery of a name the session has.
-    pub(super) fn move_name(&mut self, id: SessionId, topic: LocalId, to: LaneId) {
-        let session = &self.sessions[id.slot()];
-        let Ok(place) = session.find(topic) else { return };
-        let at = session.names[place].at as usize;
-        let entry = &mut self.topics.get_mut(topic).subscribers[at];
-        let from = std::mem::replace(entry, Subscriber::new(id, to)).lane();
-        self.enter(id, to);
-        self.unmark(id, from, topic);
-        self.leave(id, from);
+    /// Changes the delivery of a topic that a session subscribes to by name.
+    pub(super) fn move_topic(&mut self, id: SessionId, topic: LocalTopicId, to: RateGroupId) {
+        let session = &self.sessions[id];
+        let Ok(at) = session.find_named(topic) else { return };
+        let index = session.named[at].index as usize;
+        let entry = &mut self.topics.get_mut(topic).subscribers[index];
+        let from = std::mem::replace(entry, Subscriber::new(id, to)).group();
+        self.join_group(id, to);
+        self.mark_topic_clean(id, from, topic);
+        self.leave_group(id, from);
     }
 
-    /// Begins, changes or ends a session's `"*"` of a channel.
-    pub(super) fn set_wild(&mut self, id: SessionId, channel: Channel, to: Option<LaneId>) {
-        let session = &mut self.sessions[id.slot()];
-        let from = std::mem::replace(&mut session.wild[channel], to);
-        let list = &mut self.wild[usize::from(session.feed.0)][channel];
-        let place = from.and_then(|_| list.iter().position(|entry| entry.session() == id));
-        match (place, to) {
-            (Some(place), Some(lane)) => list[place] = Subscriber::new(id, lane),
-            (None, Some(lane)) => list.push(Subscriber::new(id, lane)),
-            (Some(place), None) => drop(list.swap_remove(place)),
+    /// Adds, changes or removes a session's `"*"` of a channel.
+    pub(super) fn set_wildcard(
+        &mut self,
+        id: SessionId,
+        channel: Channel,
+        to: Option<RateGroupId>,
+    ) {
+        let session = &mut self.sessions[id];
+        let from = std::mem::replace(&mut session.wildcards[channel], to);
+        let list = &mut self.wildcards[usize::from(session.feed.0)][channel];
+        let at = from.and_then(|_| list.iter().position(|entry| entry.session() == id));
+        match (at, to) {
+            (Some(at), Some(group)) => list[at] = Subscriber::new(id, group),
+            (None, Some(group)) => list.push(Subscriber::new(id, group)),
+            (Some(at), None) => drop(list.swap_remove(at)),
             (None, None) => {}
         }
         let delta = i64::from(to.is_some()) - i64::from(from.is_some());
@@ -135,111 +156,116 @@ impl Shard {
         session.totals[channel] -= u32::from(from.is_some());
         self.stats.subscriptions += usize::from(to.is_some());
         self.stats.subscriptions -= usize::from(from.is_some());
-        if let Some(lane) = to {
-            self.enter(id, lane);
+        if let Some(group) = to {
+            self.join_group(id, group);
         }
-        if let Some(lane) = from {
-            self.unmark_wild(id, channel, lane);
-            self.leave(id, lane);
+        if let Some(group) = from {
+            self.mark_wildcard_clean(id, channel, group);
+            self.leave_group(id, group);
         }
     }
 
-    fn unmark_wild(&mut self, id: SessionId, channel: Channel, lane: LaneId) {
-        let (session, topics) = (&self.sessions[id.slot()], &self.topics);
-        if let (Some(index), Some(latest)) = (lane.index(), &mut self.hot[id.slot()].latest) {
-            latest.unmark_unless(index, |topic| {
-                topics.get(topic).key.1 != channel || session.find(topic).is_ok()
+    /// Marks the topics of a channel as clean that a session gets by `"*"`.
+    fn mark_wildcard_clean(&mut self, id: SessionId, channel: Channel, group: RateGroupId) {
+        let topics = &self.topics;
+        let (session, hot) = self.sessions.both_mut(id);
+        if let (Some(index), Some(latest)) = (group.index(), &mut hot.latest) {
+            latest.retain_dirty(index, |topic| {
+                topics.get(topic).key.channel != channel || session.find_named(topic).is_ok()
             });
         }
     }
 
-    /// A session is told the last values of whole channels: it is owed none of them as news, not even
-    /// of its names.
-    pub(super) fn unmark_channels(&mut self, id: SessionId, channels: &[Channel]) {
-        let (session, topics) = (&self.sessions[id.slot()], &mut self.topics);
-        let Some(latest) = &mut self.hot[id.slot()].latest else { return };
-        latest.unmark_all_unless(|topic| {
+    /// Marks all topics of channels as clean, names included: a snapshot holds their newest ticks.
+    pub(super) fn mark_channels_clean(&mut self, id: SessionId, channels: &[Channel]) {
+        let topics = &mut self.topics;
+        let (session, hot) = self.sessions.both_mut(id);
+        let Some(latest) = &mut hot.latest else { return };
+        latest.retain_all_dirty(|topic| {
             let entry = topics.get_mut(topic);
-            let told = channels.contains(&entry.key.1);
-            if told && let Ok(place) = session.find(topic) {
-                entry.subscribers[session.names[place].at as usize].set_marked(false);
+            let is_cleaned = channels.contains(&entry.key.channel);
+            if is_cleaned && let Ok(at) = session.find_named(topic) {
+                entry.subscribers[session.named[at].index as usize].set_dirty(false);
             }
-            !told
+            !is_cleaned
         });
     }
 
-    /// Notes at each `"*"` of a session whether it has names in the channel too.
-    pub(super) fn note_names_beside_wild(&mut self, id: SessionId) {
-        let session = &self.sessions[id.slot()];
-        for (channel, _) in session.wild_channels() {
-            let list = &mut self.wild[usize::from(session.feed.0)][channel];
+    /// Marks a topic as dirty for a session that gets it as `latest`.
+    pub(super) fn mark_topic_dirty(&mut self, id: SessionId, topic: LocalTopicId) {
+        let Some(index) = self.group_of(id, topic).and_then(RateGroupId::index) else { return };
+        let (session, hot) = self.sessions.both_mut(id);
+        let Some(latest) = &mut hot.latest else { return };
+        latest.mark_dirty(index, topic, self.now);
+        if let Ok(at) = session.find_named(topic) {
+            let entry = self.topics.get_mut(topic);
+            entry.subscribers[session.named[at].index as usize].set_dirty(true);
+        }
+    }
+
+    /// Updates at each `"*"` of a session whether it also subscribes to names of the channel.
+    pub(super) fn flag_named_channels(&mut self, id: SessionId) {
+        let session = &self.sessions[id];
+        for (channel, _) in session.wildcard_channels() {
+            let list = &mut self.wildcards[usize::from(session.feed.0)][channel];
             if let Some(entry) = list.iter_mut().find(|entry| entry.session() == id) {
-                *entry = entry.beside_names(session.totals[channel] > 1);
+                *entry = entry.with_names(session.totals[channel] > 1);
             }
         }
     }
 
-    /// All names of a session that can be conflated are, from now on.
+    /// Changes the delivery of all subscriptions of a session from every tick to `latest`, if the
+    /// channel can be conflated.
     pub(super) fn conflate_all(&mut self, id: SessionId) {
-        let Ok(lane) = self.lane(id, Delivery::Latest { max_rate: None }) else { return };
-        let session = &self.sessions[id.slot()];
-        let wild: Vec<Channel> = session
-            .wild_channels()
-            .filter(|(channel, lane)| *lane == LaneId::EVERY && conflates(*channel))
+        let Ok(group) = self.group_for(id, Delivery::Latest { max_rate: None }) else { return };
+        let session = &self.sessions[id];
+        let channels: Vec<Channel> = session
+            .wildcard_channels()
+            .filter(|(channel, group)| *group == RateGroupId::EVERY && is_conflated(*channel))
             .map(|(channel, _)| channel)
             .collect();
-        let names: Vec<LocalId> = session.names.iter().map(|name| name.topic).collect();
-        for topic in names {
-            if conflates(self.topics.get(topic).key.1)
-                && self.lane_of(id, topic) == Some(LaneId::EVERY)
+        let topics: Vec<LocalTopicId> = session.named.iter().map(|named| named.topic).collect();
+        for topic in topics {
+            if is_conflated(self.topics.get(topic).key.channel)
+                && self.group_of(id, topic) == Some(RateGroupId::EVERY)
             {
-                self.move_name(id, topic, lane);
+                self.move_topic(id, topic, group);
             }
         }
-        for channel in wild {
-            self.set_wild(id, channel, Some(lane));
+        for channel in channels {
+            self.set_wildcard(id, channel, Some(group));
         }
-        self.note_names_beside_wild(id);
-        self.drop_lanes(id);
+        self.flag_named_channels(id);
+        self.drop_empty_groups(id);
     }
 
-    /// The newest tick of a topic is owed to a session that conflates it.
-    pub(super) fn owe_newest(&mut self, id: SessionId, topic: LocalId) {
-        let index = self.lane_of(id, topic).and_then(LaneId::index);
-        if let (Some(index), Some(latest)) = (index, &mut self.hot[id.slot()].latest) {
-            latest.mark(index, topic, self.now);
-            let session = &self.sessions[id.slot()];
-            if let Ok(place) = session.find(topic) {
-                let at = session.names[place].at as usize;
-                self.topics.get_mut(topic).subscribers[at].set_marked(true);
-            }
-        }
-    }
-
-    /// Names of a session that are not delivered tick by tick, grouped by how they are.
-    pub(super) fn modes(&self, id: SessionId) -> Vec<DeliveryGroup> {
-        let session = &self.sessions[id.slot()];
-        let mut modes: Vec<(LaneId, SubscriptionSet)> = Vec::new();
-        let mut group = |lane: LaneId, add: &dyn Fn(&mut SubscriptionSet)| {
-            if lane == LaneId::EVERY {
+    /// Returns the subscriptions of a session that are `latest`, grouped by their delivery.
+    pub(super) fn delivery_groups(&self, id: SessionId) -> Vec<DeliveryGroup> {
+        let session = &self.sessions[id];
+        let mut groups: Vec<(RateGroupId, SubscriptionSet)> = Vec::new();
+        let mut add = |group: RateGroupId, add: &dyn Fn(&mut SubscriptionSet)| {
+            if group == RateGroupId::EVERY {
                 return;
             }
-            let place = modes.iter().position(|(known, _)| *known == lane).unwrap_or_else(|| {
-                modes.push((lane, SubscriptionSet::default()));
-                modes.len() - 1
+            let at = groups.iter().position(|(known, _)| *known == group).unwrap_or_else(|| {
+                groups.push((group, SubscriptionSet::default()));
+                groups.len() - 1
             });
-            add(&mut modes[place].1);
+            add(&mut groups[at].1);
         };
-        for name in &session.names {
-            let entry = self.topics.get(name.topic);
-            let (_, channel, symbol) = entry.key;
-            let lane = entry.subscribers[name.at as usize].lane();
-            group(lane, &|names| names[channel].symbols.push(symbol));
+        for named in &session.named {
+            let entry = self.topics.get(named.topic);
+            let TopicKey { channel, symbol, .. } = entry.key;
+            let group = entry.subscribers[named.index as usize].group();
+            add(group, &|names| names[channel].symbols.push(symbol));
         }
-        for (channel, lane) in session.wild_channels() {
-            group(lane, &|names| names[channel].all = true);
+        for (channel, group) in session.wildcard_channels() {
+            add(group, &|names| names[channel].all = true);
         }
-        let mode = |(lane, names)| DeliveryGroup { delivery: self.delivery(id, lane), names };
-        modes.into_iter().map(mode).collect()
+        let with_delivery = |(group, names)| {
+            let delivery = self.delivery_of(id, group);
+            DeliveryGroup { delivery, names }
+        };
+        groups.into_iter().map(with_delivery).collect()
     }
 }

@@ -2,31 +2,31 @@
 
 mod acks;
 mod disk_reads;
+mod harness;
 mod history;
 mod lag;
 mod latest;
-mod rig;
 
-use tickwire_protocol::{Command, ErrorCode, SubscribeRequest, Symbol};
+use tickwire_protocol::{Channel, Command, Control, ErrorCode, SubscribeRequest, Symbol};
 
-use super::super::topics::Key;
-use super::commands::in_order_once;
+use super::super::LocalTopicId;
+use super::commands::dedup_in_order;
 use super::*;
-use crate::fanout::topics::LocalId;
-use rig::{FEED, Rig, all_trades, names};
+use crate::fanout::{NextWrite, TopicKey};
+use harness::{FEED, Rig, all_trades, names};
 
 #[test]
 fn close_frame_after_the_last_write_of_a_share_still_has_its_turn() {
     let mut rig = Rig::new(Position::FIRST, 65_535);
     let id = rig.open();
     rig.shard.finish(id, CloseReason::Shutdown);
-    assert_eq!(rig.shard.take_ready(), [id]);
+    assert_eq!(rig.shard.ready.take_live(0), [id]);
     let ended = rig.shard.next_write(id, &mut rig.out);
     assert_eq!(ended, NextWrite::Ended(CloseReason::Shutdown));
     rig.shard.requeue(id); // its share is used up, the close frame is not written
     assert!(rig.shard.is_ready(id));
     rig.shard.wake(id);
-    assert_eq!(rig.shard.take_ready(), [id], "once");
+    assert_eq!(rig.shard.ready.take_live(0), [id], "once");
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn session_in_a_used_slot_stands_in_line_once_and_for_itself() {
     let mut rig = Rig::new(Position::FIRST, 65_535);
     let old = rig.open();
     rig.shard.wake(old);
-    let taken = rig.shard.take_ready();
+    let taken = rig.shard.ready.take_live(0);
     rig.shard.close(old);
     let new = rig.open();
     rig.shard.wake(new);
@@ -46,7 +46,7 @@ fn session_in_a_used_slot_stands_in_line_once_and_for_itself() {
     let again = rig.open();
     assert!([old, new].contains(&again), "slots are used again");
     rig.shard.wake(again);
-    assert_eq!(rig.shard.take_ready(), [again]);
+    assert_eq!(rig.shard.ready.take_live(0), [again]);
 }
 
 #[test]
@@ -158,18 +158,19 @@ fn lists_that_were_long_once_give_their_memory_back() {
     for id in &sessions[1..] {
         rig.unsubscribe(*id, "A");
     }
-    let key: Key = (FEED, Channel::Trades, Symbol::new("A").unwrap());
+    let symbol = Symbol::new("A").unwrap();
+    let key = TopicKey { feed: FEED, channel: Channel::Trades, symbol };
     let topic = rig.shard.topics.find(&key).unwrap();
     assert!(rig.shard.topics.get(topic).subscribers.capacity() < 16);
-    let session = &rig.shard.sessions[sessions[0].slot()];
-    assert!(session.names.capacity() < 16);
+    let session = &rig.shard.sessions[sessions[0]];
+    assert!(session.named.capacity() < 16);
     assert!(session.control.capacity() < 16);
     assert_eq!(rig.shard.topics.iter().count(), 1, "names nobody waits for are gone");
 }
 
 #[test]
 fn repetitions_are_removed_in_order_of_first_appearance() {
-    let ids = |numbers: &[u32]| numbers.iter().copied().map(LocalId).collect::<Vec<_>>();
+    let ids = |numbers: &[u32]| numbers.iter().copied().map(LocalTopicId).collect::<Vec<_>>();
     for (given, expected) in [
         (&[][..], &[][..]),
         (&[3, 1, 3, 2, 1, 1], &[3, 1, 2]),
@@ -177,7 +178,7 @@ fn repetitions_are_removed_in_order_of_first_appearance() {
         (&[1, 2, 3], &[1, 2, 3]),
     ] {
         let mut topics = ids(given);
-        in_order_once(&mut topics);
+        dedup_in_order(&mut topics);
         assert_eq!(topics, ids(expected));
     }
 }

@@ -24,13 +24,12 @@ use std::sync::Arc;
 use tickwire_protocol::UnixNanos;
 
 use super::super::log::LogOverrun;
-use super::super::{
-    Batch, CloseReason, DiskReadRequest, FrameBuf, InterestChange, Position, SessionId,
-};
-use super::{NextWrite, Shard};
+use super::super::{Batch, DiskReadRequest, FrameBuf, Position, SessionId};
+use super::Shard;
+use super::close_reason::CloseReason;
+use super::interest::InterestChange;
+use super::write::NextWrite;
 
-pub(super) use reading::InputQueue;
-pub(in super::super) use reading::InputState;
 pub use reading::{Received, read_session};
 pub use writing::SocketState;
 
@@ -202,8 +201,8 @@ pub trait ShardIo {
     /// Writes whole frames that hold `ticks` ticks, and keeps what the socket does not take.
     fn write(&mut self, id: SessionId, frames: &[u8], ticks: usize) -> SocketState;
 
-    /// All that was pending for a session is sent: queues the close frame, which the next flush writes.
-    /// The session must not be closed before that.
+    /// All that was pending for a session is sent: queues the close frame, which the next flush
+    /// writes. The session must not be closed before that.
     fn send_close(&mut self, id: SessionId, reason: CloseReason);
 
     /// Ends a session in order; calls [`Shard::finish`], and must not close the session yet.
@@ -281,8 +280,8 @@ fn follow_log<I: ShardIo>(io: &mut I) {
         match io.read_log(from, at_once, &mut batches) {
             Ok(()) if batches.is_empty() => break,
             Ok(()) => {}
-            Err(LogBreak::Overrun(LogOverrun { start })) => io.shard().fell_out(start),
-            Err(LogBreak::Hole { end }) => io.shard().skip(end),
+            Err(LogBreak::Overrun(LogOverrun { start })) => io.shard().on_log_overrun(start),
+            Err(LogBreak::Hole { end }) => io.shard().on_log_hole(end),
         }
         applied += batches.len();
         for batch in batches.drain(..) {

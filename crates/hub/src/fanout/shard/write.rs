@@ -1,151 +1,153 @@
-//! From backlogs to frames.
+//! Builds the frames of one session from what it has pending.
 
 use tickwire_protocol::{Encoding, UnixNanos};
 
-use super::super::frame::{MadeOf, POSITION_BYTES_MAX};
-use super::super::session::{Feed, Flow};
-use super::super::view::View;
-use super::super::{CloseReason, Encoded, FrameBuf, Position, SessionId};
+use super::super::frame::{FrameSource, POSITION_BYTES_MAX};
+use super::super::{Encoded, FrameBuf, Position, SessionId};
 use super::Shard;
 use super::apply::schedule;
-use super::catch_up::Refilled;
+use super::catch_up::Refill;
+use super::close_reason::CloseReason;
+use super::control_queue::CONTROL_WRITE_BYTES;
 use super::lag::{Lagged, Missed};
+use super::log_window::LogWindow;
+use super::session::{DeliveryState, WriteState};
 
-/// Control frames put into one write, in bytes, when there are many. A write that the socket takes
-/// only in part is copied, so this bounds what a session holds beside its queue.
-pub(super) const CONTROL_WRITE_BYTES: usize = 64 * 1024;
-
-/// Ticks one message can hold at the most: the smallest take some 20 bytes.
+/// Largest number of ticks in one message: the smallest tick takes some 20 bytes.
 const MESSAGE_TICKS_MAX: usize = 4096;
 
-/// What a session has to be sent next.
+/// What a session is to be sent next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextWrite {
-    /// The buffer holds whole frames with so many ticks.
+    /// Whole frames, which the buffer holds.
     Frames {
-        /// Ticks in them.
+        /// Number of ticks in the frames.
         ticks: usize,
     },
-    /// Nothing is pending; the session is idle until something is.
+    /// Nothing: the session is idle until something is pending.
     Idle,
-    /// It catches up, and there was nothing for it in a good piece of the log: it wants
-    /// [`Shard::requeue`], so that others have their turn.
-    Later,
-    /// Its oldest tick has left the log: it has lagged, and wants [`Shard::finish`].
+    /// Nothing yet: the session catches up, and a large part of the log held nothing for it. Other
+    /// sessions should have their turn before it continues.
+    Yield,
+    /// Nothing: its oldest pending tick has left the log, so it lags and has to end.
     Lagged,
-    /// It was finished and everything is sent: send the close frame.
+    /// The close frame, for this reason: everything else is sent.
     Ended(CloseReason),
 }
 
 impl Shard {
-    /// Takes the live sessions that have something pending and a socket that may take it, each once.
-    pub(crate) fn take_ready(&mut self) -> Vec<SessionId> {
-        std::mem::take(&mut self.line.live)
-    }
-
-    /// Whether any session waits to be written.
+    /// Returns whether any session can be written.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        !self.line.live.is_empty() || !self.line.catching_up.is_empty()
+        !self.ready.is_empty()
     }
 
-    /// Whether a session still waits to be written; entries of [`Shard::take_ready`] may have closed
-    /// since.
+    /// Returns whether a session can be written.
     #[must_use]
     pub fn is_ready(&self, id: SessionId) -> bool {
-        self.hot.get(id.slot()).is_some_and(|hot| hot.flow == Flow::Ready)
+        let hot = self.sessions.hot.get(id.slot());
+        hot.is_some_and(|hot| hot.write_state == WriteState::Ready)
     }
 
-    /// The session's socket takes no more.
+    /// Records that a session's socket accepts no more data.
     pub(crate) fn blocked(&mut self, id: SessionId) {
-        self.hot[id.slot()].flow = Flow::Blocked;
-        self.sessions[id.slot()].blocked_since = self.now;
-        self.put_back_older(id);
+        self.sessions.hot_mut(id).write_state = WriteState::Blocked;
+        self.sessions[id].blocked_since = self.now;
+        self.release_disk_batches(id);
     }
 
-    /// The session's socket may take data again.
+    /// Records that a session's socket may accept data again.
     pub fn writable(&mut self, id: SessionId) {
-        if self.hot[id.slot()].flow == Flow::Blocked {
+        if self.sessions.hot(id).write_state == WriteState::Blocked {
             self.enqueue(id);
         }
     }
 
-    /// The session has had its share of this turn and is to be written in the next one, whatever
-    /// [`Shard::next_write`] said last: its transport may have bytes of its own, such as the close.
+    /// Has a session written in the next turn, whatever [`Shard::next_write`] returned last: its
+    /// transport may hold bytes, such as the close frame.
     pub(crate) fn requeue(&mut self, id: SessionId) {
         self.enqueue(id);
     }
 
-    /// The session is on its way out and nothing of the core's is to be sent to it.
+    /// Records that nothing more is to be written to a session whose connection is closing.
     pub(crate) fn idle(&mut self, id: SessionId) {
-        self.hot[id.slot()].flow = Flow::Idle;
+        self.sessions.hot_mut(id).write_state = WriteState::Idle;
     }
 
-    /// Puts what a session is to be sent next into `out`, and counts it as sent: the caller must
-    /// write all of it before it asks again.
+    /// Builds the frames that a session is to be sent next in `out`, and counts them as sent: the
+    /// caller must write all of them before the next call.
     pub fn next_write(&mut self, id: SessionId, out: &mut FrameBuf) -> NextWrite {
         loop {
-            let ticks_before_control = match self.next_control(id, out) {
+            let ticks_before_control = match self.take_control(id, out) {
                 Ok(()) => return NextWrite::Frames { ticks: 0 },
                 Err(ticks) => ticks,
             };
-            let ticks = match self.fill(id, ticks_before_control, out) {
-                Filled::Ticks(0) if self.hot[id.slot()].feed != Feed::CatchingUp => {
-                    return self.rest(id, None);
-                }
-                Filled::Ticks(0) => match self.refill(id) {
-                    Refilled::More => continue,
-                    Refilled::Later => return NextWrite::Later,
-                    Refilled::Rest(plays) => return self.rest(id, plays),
-                },
-                Filled::Ticks(ticks) => ticks,
-                Filled::LeftLog if self.skip_lost(id) => continue,
-                Filled::LeftLog => {
-                    let lagged = Lagged { id, missed: Missed::Pending };
-                    if self.degrade(&lagged) {
-                        continue;
+            match self.fill(id, ticks_before_control, out) {
+                Filled::Ticks(0) => {
+                    if self.sessions.hot(id).delivery != DeliveryState::CatchingUp {
+                        return self.go_idle(id, None);
                     }
-                    if !self.wants_every(id) && self.sessions[id.slot()].ending.is_none() {
-                        self.drop_backlog(id); // of names it has given up since
-                        continue;
+                    match self.refill(id) {
+                        Refill::Pending => {}
+                        Refill::Yield => return NextWrite::Yield,
+                        Refill::Wait(until) => return self.go_idle(id, until),
                     }
-                    self.hot[id.slot()].feed = Feed::Deaf;
-                    return NextWrite::Lagged;
                 }
-            };
-            self.stats.ticks_delivered += ticks as u64;
-            return NextWrite::Frames { ticks };
+                Filled::Ticks(ticks) => {
+                    self.stats.ticks_delivered += ticks as u64;
+                    return NextWrite::Frames { ticks };
+                }
+                Filled::LeftLog if self.recover_lost_ticks(id) => {}
+                Filled::LeftLog => return NextWrite::Lagged,
+            }
         }
     }
 
-    /// Nothing is to be sent now: the session waits for its slot, for the next tick of a replay, for news,
-    /// or for its end.
-    fn rest(&mut self, id: SessionId, plays: Option<UnixNanos>) -> NextWrite {
-        let hot = &mut self.hot[id.slot()];
-        hot.flow = Flow::Idle;
-        if let Some(opens) = hot.latest.as_ref().and_then(|latest| latest.next()) {
-            schedule(id, hot, opens, self.now, &mut self.wheel, &mut self.line);
+    /// Handles a session whose oldest pending tick has left the log. Returns false if it lags and
+    /// has to end.
+    #[cold]
+    fn recover_lost_ticks(&mut self, id: SessionId) -> bool {
+        if self.skip_lost(id) || self.downgrade_to_latest(&Lagged { id, missed: Missed::Pending }) {
+            return true;
         }
-        if let Some(opens) = plays {
-            self.play_at(id, opens);
+        if !self.wants_every(id) && self.sessions[id].ending.is_none() {
+            self.drop_backlog(id); // ticks of names that it has unsubscribed from
+            return true;
         }
-        self.sessions[id.slot()].ending.map_or(NextWrite::Idle, NextWrite::Ended)
+        self.sessions.hot_mut(id).delivery = DeliveryState::Detached;
+        false
     }
 
-    /// Builds one data message: the newest of what is due, then the oldest of what is pending. When
-    /// both are there, neither takes it all.
+    /// Makes a session idle until its next send time, until `playback` for the next tick of a
+    /// replay, or until something is pending.
+    fn go_idle(&mut self, id: SessionId, playback: Option<UnixNanos>) -> NextWrite {
+        let hot = self.sessions.hot_mut(id);
+        hot.write_state = WriteState::Idle;
+        if let Some(send_at) = hot.latest.as_ref().and_then(|latest| latest.next_send_time()) {
+            schedule(id, hot, send_at, self.now, &mut self.timers, &mut self.ready);
+        }
+        if let Some(at) = playback {
+            self.schedule_playback(id, at);
+        }
+        self.sessions[id].ending.map_or(NextWrite::Idle, NextWrite::Ended)
+    }
+
+    /// Builds one data message: the newest ticks of dirty topics that are due, then the oldest
+    /// ticks of the backlog. If there are both, each gets a part of the message.
     fn fill(&mut self, id: SessionId, ticks_max: usize, out: &mut FrameBuf) -> Filled {
-        let session = &self.sessions[id.slot()];
-        let (encoding, positioned) = (session.encoding, session.pos);
-        let body_max = self.limits.message_bytes - 3 - usize::from(positioned) * POSITION_BYTES_MAX;
-        let hot = &self.hot[id.slot()];
-        let newest_first = ticks_max == usize::MAX // a control frame would come before
+        let session = &self.sessions[id];
+        let encoding = session.encoding;
+        let has_position = session.wants_positions;
+        let body_max =
+            self.limits.message_bytes - 3 - usize::from(has_position) * POSITION_BYTES_MAX;
+        let hot = self.sessions.hot(id);
+        let newest_first = ticks_max == usize::MAX // otherwise a control frame comes first
             && hot.latest.as_ref().is_some_and(|latest| latest.is_due(self.now));
         if hot.backlog.is_empty() && !newest_first {
             return Filled::Ticks(0);
         }
-        let made_of = MadeOf { encoding, oldest: self.oldest(id), positioned };
-        if !newest_first && out.holds(made_of, self.window(id, ticks_max)) {
+        let source = FrameSource { encoding, oldest: self.oldest_pending(id), has_position };
+        if !newest_first && out.holds(source, self.candidates(id, ticks_max)) {
             let ticks = out.ticks();
             self.consume(id, ticks);
             return Filled::Ticks(ticks);
@@ -153,12 +155,12 @@ impl Shard {
         out.clear();
         let mut newest = 0;
         if newest_first {
-            let share =
-                if self.hot[id.slot()].backlog.is_empty() { body_max } else { body_max / 2 };
+            let is_alone = self.sessions.hot(id).backlog.is_empty();
+            let share = if is_alone { body_max } else { body_max / 2 };
             newest = self.fill_newest(id, encoding, share, out);
         }
-        let window = self.window(id, ticks_max);
-        let Some(pending) = fill_pending(out, &self.view, window, encoding, body_max) else {
+        let candidates = self.candidates(id, ticks_max);
+        let Some(count) = fill_pending(out, &self.window, candidates, encoding, body_max) else {
             if newest == 0 {
                 return Filled::LeftLog;
             }
@@ -166,43 +168,44 @@ impl Shard {
             return Filled::Ticks(newest);
         };
         if newest == 0 {
-            out.remember(made_of, window);
+            out.remember(source, candidates);
         }
-        let last = pending.checked_sub(1).filter(|_| positioned).map(|last| window[last]);
-        let position = last.map(|index| self.view.position(index));
-        self.consume(id, pending);
-        if newest + pending > 0 {
-            out.finish(encoding, newest + pending, position);
+        let last = count.checked_sub(1).filter(|_| has_position).map(|last| candidates[last]);
+        let position = last.map(|index| self.window.position(index));
+        self.consume(id, count);
+        if newest + count > 0 {
+            out.finish(encoding, newest + count, position);
         }
-        Filled::Ticks(newest + pending)
+        Filled::Ticks(newest + count)
     }
 
-    /// Drops what is pending; control frames among it have their turn now.
+    /// Drops the backlog of a session, so that the control frames among it come next.
     pub(super) fn drop_backlog(&mut self, id: SessionId) {
-        let pending = self.hot[id.slot()].backlog.len();
+        let pending = self.sessions.hot(id).backlog.len();
         self.consume(id, pending);
     }
 
-    /// As much of a session's backlog as one message may hold.
-    fn window(&self, id: SessionId, ticks_max: usize) -> &[u32] {
-        let pending = self.hot[id.slot()].backlog.pending();
+    /// Returns the part of a session's backlog that one message may hold.
+    fn candidates(&self, id: SessionId, ticks_max: usize) -> &[u32] {
+        let pending = self.sessions.hot(id).backlog.pending();
         &pending[..pending.len().min(ticks_max).min(MESSAGE_TICKS_MAX)]
     }
 
-    /// Position of the oldest tick of a backlog.
-    fn oldest(&self, id: SessionId) -> Position {
-        let oldest = self.hot[id.slot()].backlog.oldest();
-        oldest.map(|index| self.view.position(index)).unwrap_or_default()
+    fn oldest_pending(&self, id: SessionId) -> Position {
+        let oldest = self.sessions.hot(id).backlog.oldest();
+        oldest.map(|index| self.window.position(index)).unwrap_or_default()
     }
 
+    /// Removes the oldest ticks of a session's backlog, as sent or lost.
     pub(super) fn consume(&mut self, id: SessionId, ticks: usize) {
-        self.hot[id.slot()].backlog.consume(ticks);
-        self.sessions[id.slot()].sent += ticks as u64;
+        let (session, hot) = self.sessions.both_mut(id);
+        hot.backlog.consume(ticks);
+        session.sent += ticks as u64;
         self.stats.backlog_ticks -= ticks as u64;
     }
 
-    /// Puts the newest ticks of topics that are due into the message: as the batch spelled them, or
-    /// from the last value if their batch has left the log.
+    /// Appends the newest ticks of dirty topics that are due: in the encoding of their batch, or
+    /// encoded from the last value if the batch has left the log. Returns their number.
     fn fill_newest(
         &mut self,
         id: SessionId,
@@ -210,36 +213,37 @@ impl Shard {
         body_max: usize,
         out: &mut FrameBuf,
     ) -> usize {
-        let Self { topics, view, sessions, .. } = self;
-        let session = &sessions[id.slot()];
-        let Some(latest) = &mut self.hot[id.slot()].latest else { return 0 };
+        let Self { topics, window, sessions, .. } = self;
+        let (session, hot) = sessions.both_mut(id);
+        let Some(latest) = &mut hot.latest else { return 0 };
         let mut unsent = 0;
         let taken = latest.take_due(self.now, |topic| {
             let Some(last) = &topics.get(topic).last else {
-                unsent += 1; // cannot be: only ticks make marks
+                unsent += 1; // cannot happen: only ticks make topics dirty
                 return true;
             };
             let before = out.body_bytes();
-            match view.locate_position(last.at) {
-                Some((batch, at)) => out.append(batch.encoded(encoding).run(at, at)),
+            match window.locate_position(last.position) {
+                Some((batch, index)) => out.append(batch.encoded(encoding).run(index, index)),
                 None => out.append_tick(encoding, &last.tick),
             }
             if before > 0 && out.body_bytes() > body_max {
-                out.shorten(before);
+                out.truncate(before);
                 return false;
             }
-            if let Ok(place) = session.find(topic) {
-                let at = session.names[place].at as usize;
-                topics.get_mut(topic).subscribers[at].set_marked(false);
+            if let Ok(at) = session.find_named(topic) {
+                let index = session.named[at].index as usize;
+                topics.get_mut(topic).subscribers[index].set_dirty(false);
             }
             true
         });
         taken - unsent
     }
 
-    /// Control frames, if it is their turn; otherwise how many ticks come before them.
-    fn next_control(&mut self, id: SessionId, out: &mut FrameBuf) -> Result<(), usize> {
-        let session = &mut self.sessions[id.slot()];
+    /// Moves the control frames whose turn it is into `out`. If there are none, returns the number
+    /// of ticks that come before the next control frame.
+    fn take_control(&mut self, id: SessionId, out: &mut FrameBuf) -> Result<(), usize> {
+        let session = &mut self.sessions[id];
         if session.control.is_empty() {
             return Err(usize::MAX);
         }
@@ -262,35 +266,35 @@ impl Shard {
             session.control.pop_front();
         }
         session.control.shrink_to_fit(); // rarely used, and there are many sessions
-        if any { Ok(()) } else { Err(usize::MAX) }
+        Ok(())
     }
 }
 
-/// What came of filling a message.
+/// The outcome of filling a message.
 enum Filled {
-    /// So many ticks are in it.
+    /// The message holds this many ticks.
     Ticks(usize),
     /// The oldest pending tick has left the log.
     LeftLog,
 }
 
-/// Adds the oldest pending ticks to a data message and says how many; `None` if the oldest has left
-/// the log. A tick that fills a message alone still goes out, in one of its own.
+/// Appends the oldest pending ticks to a data message and returns their number; `None` if the
+/// oldest has left the log. A tick larger than a message is sent alone.
 fn fill_pending(
     out: &mut FrameBuf,
-    view: &View,
+    window: &LogWindow,
     pending: &[u32],
     encoding: Encoding,
     body_max: usize,
 ) -> Option<usize> {
     let mut taken = 0;
     while let Some(first) = pending.get(taken) {
-        let Some((batch, from)) = view.locate(*first) else {
+        let Some((batch, from)) = window.locate(*first) else {
             return (taken > 0).then_some(taken);
         };
         let encoded = batch.encoded(encoding);
-        let room = body_max.saturating_sub(out.body_bytes());
-        let fits = match run(&pending[taken..], encoded, from, room) {
+        let space = body_max.saturating_sub(out.body_bytes());
+        let fits = match run_length(&pending[taken..], encoded, from, space) {
             0 if out.body_bytes() == 0 => 1,
             0 => break,
             fits => fits,
@@ -301,13 +305,13 @@ fn fill_pending(
     Some(taken)
 }
 
-/// How many of the pending indexes follow each other directly and fit: from `from` on they lie side
-/// by side in the batch and are copied at once.
-fn run(pending: &[u32], encoded: &Encoded, from: usize, room: usize) -> usize {
+/// Returns how many of the pending ticks follow each other directly and fit: they lie side by side
+/// in the batch, from `from` on, and are copied at once.
+fn run_length(pending: &[u32], encoded: &Encoded, from: usize, space: usize) -> usize {
     let mut expected = pending[0];
     let mut count = 0;
     for (index, bytes) in pending.iter().zip(encoded.lengths_from(from)) {
-        if *index != expected || bytes > room {
+        if *index != expected || bytes > space {
             break;
         }
         expected = expected.wrapping_add(1);

@@ -4,10 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_protocol::{Channel, Symbol, Tick, UnixNanos};
+use tickwire_protocol::UnixNanos;
 
 use crate::durable::{Archive, Evicted, Storage};
-use crate::fanout::{Batch, FeedId, Log, LogOverrun, Numbered, Position};
+use crate::fanout::{Batch, LastTick, Log, LogOverrun, Numbered, Position, TopicKey};
 use crate::state::shared_log::SharedLog;
 
 /// Batches read from memory at a time.
@@ -32,7 +32,7 @@ pub(crate) struct DelayedReader<S: Storage> {
 pub(crate) struct DelayedStart {
     pub(crate) log: Log,
     /// The last tick of each topic before those in the log, as far as it is known.
-    pub(crate) last_before: Vec<(FeedId, Tick, Position)>,
+    pub(crate) last_before: Vec<LastTick>,
     /// Ticks that are due but no longer in history.
     pub(crate) lost: u64,
 }
@@ -64,7 +64,7 @@ impl<S: Storage> DelayedReader<S> {
         live: &SharedLog,
         now: UnixNanos,
         log: Log,
-        last_before: &[(FeedId, Tick, Position)],
+        last_before: &[LastTick],
     ) -> DelayedStart {
         let memory = live.start();
         let delay = self.delay;
@@ -77,7 +77,7 @@ impl<S: Storage> DelayedReader<S> {
             .and_then(|archive| archive.disk_index(now).received_from(due_until));
         let next = older.map_or(memory, |older| older.min(memory));
         self.next = next;
-        let known = last_before.iter().filter(|(.., at)| *at < next).cloned();
+        let known = last_before.iter().filter(|last| last.position < next).cloned();
         let mut filler = LogFiller::new(log.starting_at(next));
         let mut lost = 0;
         loop {
@@ -151,7 +151,7 @@ struct LogFiller {
     /// The batches in the log.
     batches: VecDeque<Arc<Batch>>,
     /// The last tick of each topic among those that the log has evicted.
-    evicted: HashMap<(FeedId, Channel, Symbol), (FeedId, Tick, Position)>,
+    evicted: HashMap<TopicKey, LastTick>,
 }
 
 impl LogFiller {
@@ -160,13 +160,14 @@ impl LogFiller {
     }
 
     fn add(&mut self, batch: Arc<Batch>) {
-        self.log.append_later(batch.clone());
+        self.log.append_after_hole(batch.clone());
         self.batches.push_back(batch);
         while self.batches.front().is_some_and(|oldest| oldest.first() < self.log.start()) {
             let Some(batch) = self.batches.pop_front() else { return };
             for (place, Numbered { feed, tick, .. }) in batch.ticks().iter().enumerate() {
-                let last = (*feed, tick.clone(), batch.first().plus(place));
-                self.evicted.insert((*feed, tick.channel(), tick.symbol), last);
+                let position = batch.first().plus(place);
+                let last = LastTick { feed: *feed, tick: tick.clone(), position };
+                self.evicted.insert(TopicKey::of(*feed, tick), last);
             }
         }
     }
@@ -178,11 +179,11 @@ fn nanos(delay: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tickwire_protocol::{Seq, TickData, Trade};
+    use tickwire_protocol::{Seq, Symbol, Tick, TickData, Trade};
 
     use super::*;
     use crate::durable::Disk;
-    use crate::fanout::TopicId;
+    use crate::fanout::{FeedId, TopicId};
 
     const DELAY: Duration = Duration::from_secs(900);
 
@@ -247,7 +248,7 @@ mod tests {
         let log = Log::new(usize::MAX, 2);
         let start = DelayedReader::<Disk>::new(None, DELAY).start(&live, at(902), log, &[]);
         assert_eq!((start.log.start(), start.log.head()), (Position(2), Position(4)));
-        let known: Vec<_> = start.last_before.iter().map(|(.., at)| *at).collect();
+        let known: Vec<_> = start.last_before.iter().map(|last| last.position).collect();
         assert_eq!(known, [Position(1)]);
     }
 
@@ -268,10 +269,10 @@ mod tests {
     #[test]
     fn log_continues_after_a_hole() {
         let mut log = Log::new(usize::MAX, usize::MAX);
-        log.append_later(batch(1, 0));
-        log.append_later(batch(2, 0));
+        log.append_after_hole(batch(1, 0));
+        log.append_after_hole(batch(2, 0));
         assert_eq!((log.start(), log.head()), (Position(1), Position(3)));
-        log.append_later(batch(5, 1));
+        log.append_after_hole(batch(5, 1));
         assert_eq!((log.start(), log.head(), log.ticks()), (Position(5), Position(6), 1));
         assert_eq!(log.bytes(), batch(5, 1).bytes());
     }

@@ -24,7 +24,7 @@ impl ShardTask {
         let others = [self.next_deadline(), self.next_of_drain()].into_iter().flatten();
         let due = others.fold(self.next_sweep, Instant::min);
         let timer = due.saturating_duration_since(clock::monotonic());
-        match self.core.next_slot() {
+        match self.core.next_timer() {
             Some(slot) => timer.min(Duration::from_nanos(slot.0.saturating_sub(self.wall().0))),
             None => timer,
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tickwire_protocol::{Channel, Symbol, UnixNanos};
 
 use super::ListedWildcard;
-use crate::fanout::{FeedId, TopicInterest};
+use crate::fanout::{TopicInterest, TopicKey};
 use crate::serving::topic_rates::RateTable;
 use crate::state::topic_registry::{TopicRegistry, TopicState};
 use crate::state::views::View;
@@ -39,7 +39,7 @@ pub(super) struct ListedView {
 
 impl ListedView {
     /// Thousandths of a tick per second; `None` while rates are not known yet.
-    pub(super) fn rate(&self, topic: &(FeedId, Channel, Symbol)) -> Option<u64> {
+    pub(super) fn rate(&self, topic: &TopicKey) -> Option<u64> {
         self.rates.as_ref().map(|rates| rates.get(topic).copied().unwrap_or(0))
     }
 }
@@ -123,7 +123,7 @@ impl Ranking {
         }
         let value = match self.sort {
             Sort::Subscribers => u64::from(subscribers),
-            Sort::Rate => listed.rate(&(feed, channel, symbol)).unwrap_or(0),
+            Sort::Rate => listed.rate(&TopicKey { feed, channel, symbol }).unwrap_or(0),
         };
         Some(Rank { value: Reverse(value), view: index, symbol, channel, subscribers })
     }
@@ -147,8 +147,9 @@ impl Ranking {
     }
 
     /// The topic at a rank.
-    pub(super) fn key(&self, rank: &Rank) -> (FeedId, Channel, Symbol) {
-        (self.view(rank).view.feed, rank.channel, rank.symbol)
+    pub(super) fn key(&self, rank: &Rank) -> TopicKey {
+        let feed = self.view(rank).view.feed;
+        TopicKey { feed, channel: rank.channel, symbol: rank.symbol }
     }
 
     /// The subscriptions to `"*"` in the listed views.

@@ -11,7 +11,7 @@ use tickwire_protocol::{Channel, Symbol, UnixNanos};
 
 use super::{DemandSubscription, TopicRegistry};
 use crate::config::TIMELINES_MAX;
-use crate::fanout::{FeedId, InterestChange, TopicInterest};
+use crate::fanout::{FeedId, InterestChange, TopicInterest, TopicKey};
 
 const FEEDS: u8 = 2;
 const SYMBOLS: [&str; 8] = ["A", "AA", "AAPL", "B", "BRK.A", "BRK.B", "SPAA", "Z"];
@@ -117,7 +117,7 @@ fn registry_agrees_with_a_plain_map() {
         match random.random_range(0..10) {
             0 if interest.symbol.is_some() && !model.ticked.contains_key(&interest) => {
                 let time = UnixNanos(random.random_range(1..50));
-                let key = (interest.feed, interest.channel, interest.symbol.unwrap());
+                let key = topic_key(interest);
                 registry.add_ticked(&[key], time);
                 model.ticked.insert(interest, time);
             }
@@ -197,6 +197,12 @@ impl Drop for SetWhenDropped<'_> {
     }
 }
 
+/// Returns the topic of an interest in one symbol.
+fn topic_key(interest: TopicInterest) -> TopicKey {
+    let TopicInterest { feed, channel, symbol } = interest;
+    TopicKey { feed, channel, symbol: symbol.unwrap() }
+}
+
 #[test]
 fn concurrent_changes_add_up_and_the_last_report_of_demand_is_true() {
     let registry = Arc::new(TopicRegistry::new(usize::from(FEEDS)));
@@ -207,7 +213,7 @@ fn concurrent_changes_add_up_and_the_last_report_of_demand_is_true() {
         let done = SetWhenDropped(&is_done);
         let router = scope.spawn(|| {
             for (time, topic) in (1..).zip(&topics) {
-                let key = (topic.feed, topic.channel, topic.symbol.unwrap());
+                let key = topic_key(*topic);
                 registry.add_ticked(&[key], UnixNanos(time));
                 thread::yield_now();
             }

@@ -131,7 +131,7 @@ impl Pair {
         assert_eq!(from, self.shifted(Position(self.model.head)));
         let mut read = Vec::new();
         if let Err(overrun) = log.read(Position(self.model.head), batches_max, &mut read) {
-            self.model.fell_out(overrun.start.0);
+            self.model.log_overruns(overrun.start.0);
             return Err(LogOverrun { start: self.shifted(overrun.start) }.into());
         }
         for batch in read {
@@ -226,7 +226,7 @@ impl Pair {
         match next {
             NextWrite::Frames { .. } => {}
             NextWrite::Idle => self.rest(slot),
-            NextWrite::Later => panic!("no session catches up"),
+            NextWrite::Yield => panic!("no session catches up"),
             NextWrite::Lagged => {
                 assert!(self.model.sessions[&slot].has_lost(self.model.gone));
                 assert!(!self.model.degrade(slot), "it asked for the newest instead");
@@ -332,7 +332,7 @@ impl Pair {
                 && !self.core.is_ready(id)
                 && let Some(opens) = session.opens_ns()
             {
-                let next = self.core.next_slot();
+                let next = self.core.next_timer();
                 let in_time = next.is_some_and(|next| next.0 <= opens + STEP_NS);
                 assert!(in_time, "the slot of session {slot} at {opens} is slept over: {next:?}");
             }

@@ -118,9 +118,9 @@ impl ShardIo for ModelTurn<'_> {
 
     fn next_write(&mut self, id: SessionId, frame: &mut FrameBuf) -> NextWrite {
         let core = &mut self.pair().core;
-        let before = core.stats().degraded;
+        let before = core.stats().downgraded;
         let next = core.next_write(id, frame);
-        let has_degraded = core.stats().degraded > before;
+        let has_degraded = core.stats().downgraded > before;
         self.pair().check_next(id.0, next, has_degraded);
         next
     }

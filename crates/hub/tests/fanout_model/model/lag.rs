@@ -20,10 +20,10 @@ struct Missed {
 }
 
 impl Shard {
-    pub(crate) fn fell_out(&mut self, to: u64) {
+    pub(crate) fn log_overruns(&mut self, to: u64) {
         self.gone = self.gone.max(self.head);
         self.head = to;
-        self.fell_out += 1;
+        self.log_overruns += 1;
         self.seen_before = self.applied;
         for (slot, session) in &mut self.sessions {
             if session.wants_every() && !session.deaf {
@@ -70,8 +70,8 @@ impl Shard {
     /// the total is below the limit. Bytes of control frames come from the core.
     pub(crate) fn shed_load(&mut self, bytes_of: impl Fn(u32) -> usize) {
         let held = self.stats(self.sessions.keys().map(|slot| bytes_of(*slot)).sum());
-        let mut ticks = held.backlog_ticks.saturating_sub(self.setting.backlogs_ticks);
-        let mut bytes = held.control_bytes.saturating_sub(self.setting.controls_bytes);
+        let mut ticks = held.backlog_ticks.saturating_sub(self.setting.total_backlog_ticks);
+        let mut bytes = held.control_bytes.saturating_sub(self.setting.total_control_bytes);
         let blocked = self
             .sessions
             .iter_mut()
@@ -123,7 +123,7 @@ impl Shard {
         }
         let now_ns = self.now_ns;
         let stays = gaps.is_empty() && session.unseen;
-        self.degraded += u64::from(!stays);
+        self.downgraded += u64::from(!stays);
         let session = self.session(slot);
         session.pending.retain(|item| !matches!(item, Item::Tick { .. }));
         session.missed.clear();

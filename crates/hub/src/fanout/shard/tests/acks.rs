@@ -2,9 +2,9 @@
 
 use tickwire_protocol::{Channel, Command, Control, Element, Encoding, ErrorCode, SubscriptionSet};
 
-use super::super::super::session::Acks;
 use super::super::super::{Position, SessionId};
-use super::rig::{Rig, every, names, names_in};
+use super::super::session::Acks;
+use super::harness::{Rig, every, names, names_in};
 
 fn open(rig: &mut Rig) -> SessionId {
     let id = rig.open();

@@ -12,8 +12,8 @@ use super::super::super::{
     Batch, CloseReason, DISK_READS_MAX, DiskIndex, DiskReadRequest, Position, SegmentRange,
     SessionId,
 };
-use super::super::NextWrite;
-use super::rig::{AGE_MAX_MS, Rig, all_trades, every, names};
+use super::harness::{AGE_MAX_MS, Rig, all_trades, every, names};
+use crate::fanout::NextWrite;
 
 /// A rig that has forgotten all it was told, and a disk that has it.
 struct Old {
@@ -93,7 +93,7 @@ fn a_session_goes_on_from_disk_then_from_memory_and_is_live() {
     old.rig.trades(["A"]);
     assert_eq!(old.rig.read(id), ["A23", "p44"]);
     assert_eq!(old.rig.shard.stats().catching_up, 0);
-    assert_eq!((old.rig.shard.older_asked, old.rig.shard.older_held), (0, 0));
+    assert_eq!(old.rig.shard.disk.in_use(), 0);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_replay_begins_at_its_time_and_keeps_its_pace() {
     for ms in 2_000..2_500 {
         old.rig.turn_at(ms);
         old.forget();
-        let mut ready = old.rig.shard.take_ready();
+        let mut ready = old.rig.shard.ready.take_live(0);
         ready.extend(old.rig.shard.next_catching_up());
         for id in ready {
             at.extend(old.read(id).into_iter().map(|spelled| (ms, spelled)));
@@ -241,12 +241,12 @@ fn only_so_many_read_at_once_and_each_has_its_turn() {
     for ms in 0..2_000 {
         old.rig.turn_at(ms);
         old.forget();
-        let mut ready = old.rig.shard.take_ready();
+        let mut ready = old.rig.shard.ready.take_live(0);
         ready.extend(std::iter::from_fn(|| old.rig.shard.next_catching_up()));
         for id in ready {
             read[id.slot()].extend(old.rig.read(id));
         }
-        assert!(old.rig.shard.older_asked + old.rig.shard.older_held <= DISK_READS_MAX);
+        assert!(old.rig.shard.disk.in_use() <= DISK_READS_MAX);
         old.answer();
     }
     for read in read {
@@ -262,7 +262,7 @@ fn a_session_that_does_not_read_holds_nothing_and_ends_like_others() {
     old.rig.read(id);
     old.rig.shard.blocked(id);
     old.answer();
-    assert_eq!((old.rig.shard.older_asked, old.rig.shard.older_held), (0, 0));
+    assert_eq!(old.rig.shard.disk.in_use(), 0);
     old.rig.turn_at(AGE_MAX_MS + 1);
     old.rig.shard.check_ages();
     assert_eq!(old.rig.shard.take_lagged(), [id]);

@@ -8,8 +8,8 @@ use tickwire_protocol::{
 };
 
 use super::super::super::{CloseReason, Position};
-use super::super::NextWrite;
-use super::rig::{Rig, all_trades, every, latest, names};
+use super::harness::{Rig, all_trades, every, latest, names};
+use crate::fanout::NextWrite;
 
 const EPOCH: &str = "life";
 

@@ -3,15 +3,15 @@
 use tickwire_protocol::{Channel, Command, Control, OnLag, SubscribeRequest, Symbol, UnixNanos};
 
 use super::super::super::{CloseReason, Position, SessionId};
-use super::super::NextWrite;
-use super::rig::{AGE_MAX_MS, FEED, Rig, all_trades, latest, names, names_in, patient};
+use super::harness::{AGE_MAX_MS, FEED, Rig, all_trades, latest, names, names_in, patient};
+use crate::fanout::{NextWrite, TopicKey};
 
 #[test]
 fn session_that_lagged_and_closed_is_not_named_again() {
     let mut rig = Rig::new(Position::FIRST, 65_535);
     let id = rig.open();
     rig.subscribe(id, "A");
-    rig.shard.fell_out(Position(10));
+    rig.shard.on_log_overrun(Position(10));
     rig.shard.close(id);
     assert_eq!(rig.shard.take_lagged(), []);
 }
@@ -22,12 +22,14 @@ fn last_value_is_not_told_while_newer_ones_may_be_unseen() {
     let symbol = |name| Symbol::new(name).unwrap();
     rig.apply([0]);
     let seq = |rig: &Rig, channel, name| {
-        rig.shard.last(FEED, channel, symbol(name)).map(|last| last.seq.0)
+        rig.shard
+            .last(&TopicKey { feed: FEED, channel, symbol: symbol(name) })
+            .map(|last| last.seq.0)
     };
     assert_eq!(seq(&rig, Channel::Trades, "A"), Some(1));
     assert_eq!(seq(&rig, Channel::Trades, "B"), None, "it has never ticked");
     assert_eq!(seq(&rig, Channel::Quotes, "A"), None, "another channel");
-    rig.shard.fell_out(rig.shard.head().plus(10));
+    rig.shard.on_log_overrun(rig.shard.head().plus(10));
     assert_eq!(seq(&rig, Channel::Trades, "A"), None);
 }
 
@@ -98,7 +100,7 @@ fn gap_names_all_but_the_newest_tick_which_follows() {
     assert_eq!(rig.read(id), ["gap A 2-3", "A4", "B1"]);
     rig.trades(["A", "C", "A"]);
     assert_eq!(rig.read(id), ["A6", "C2"], "the newest from now on");
-    assert_eq!(rig.shard.stats().degraded, 1);
+    assert_eq!(rig.shard.stats().downgraded, 1);
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn gap_has_no_beginning_when_the_log_has_lost_it() {
     rig.trades(["A", "A", "A", "B"]);
     rig.turn_with_empty_log();
     assert_eq!(rig.read(id), ["gap A ?-2", "B1", "A3"], "C was delivered, B has no other tick");
-    assert_eq!(rig.shard.stats().degraded, 1);
+    assert_eq!(rig.shard.stats().downgraded, 1);
 }
 
 #[test]
@@ -129,7 +131,7 @@ fn gap_has_no_end_when_the_shard_has_not_seen_the_ticks() {
     rig.trades(["A", "B"]);
     assert_eq!(rig.read(id), ["A1", "B1"]);
     rig.trades(["B"]);
-    rig.shard.fell_out(rig.shard.head().plus(10));
+    rig.shard.on_log_overrun(rig.shard.head().plus(10));
     rig.trades(["C"]);
     assert_eq!(rig.shard.take_lagged(), []);
     let told = ["gap C ?-?", "gap B ?-?", "gap A ?-?", "C1", "B2"];
@@ -196,7 +198,7 @@ fn session_that_has_lagged_may_have_every_tick_again() {
 
 #[test]
 fn session_of_the_newest_is_never_behind() {
-    let mut rig = Rig::limited(Position::FIRST, |limits| limits.backlogs_ticks = 5);
+    let mut rig = Rig::limited(Position::FIRST, |limits| limits.total_backlog_ticks = 5);
     let (newest, every) = (rig.open(), rig.open());
     rig.ask(newest, latest(all_trades()));
     rig.read(newest);

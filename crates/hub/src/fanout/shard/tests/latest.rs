@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tickwire_protocol::{Command, Encoding, SubscribeRequest};
 
 use super::super::super::{CloseReason, FrameBuf, Position, SessionId};
-use super::super::NextWrite;
-use super::rig::{FEED, Rig, all_trades, every, latest, names, paced, symbol};
+use super::harness::{FEED, Rig, all_trades, every, latest, names, paced, symbol};
+use crate::fanout::NextWrite;
 
 #[test]
 fn newest_and_pending_ticks_share_a_message() {

@@ -4,6 +4,7 @@ use std::mem;
 
 use super::super::super::SessionId;
 use super::super::Shard;
+use super::super::input_queue::InputState;
 use super::{Phase, ShardIo, follow_log_to_head};
 
 /// What reading from a session gave.
@@ -15,30 +16,6 @@ pub enum Received<M> {
     Nothing,
     /// There may be more, but the session has read its share of bytes.
     ShareUsed,
-}
-
-/// What has a session read next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in super::super::super) enum InputState {
-    /// New input.
-    #[default]
-    OnArrival,
-    /// The next turn: its share of this one was not enough.
-    Queued,
-    /// That it has fetched its answers.
-    Paused,
-}
-
-/// The sessions whose input is not read to its end, although no event will tell of it.
-///
-/// A session that has closed may still be listed; its place may then have another session, whose
-/// [`InputState`] says that it is not meant.
-#[derive(Debug, Default)]
-pub(in super::super) struct InputQueue {
-    /// Sessions that are read in the next turn, each once.
-    queued: Vec<SessionId>,
-    /// Sessions whose commands wait until answers have been fetched, each once.
-    paused: Vec<SessionId>,
 }
 
 impl Shard {
@@ -62,12 +39,12 @@ impl Shard {
     }
 
     fn is_paused(&self, id: SessionId) -> bool {
-        self.sessions.get(id.slot()).is_some_and(|session| session.input == InputState::Paused)
+        self.sessions.get(id).is_some_and(|session| session.input == InputState::Paused)
     }
 
     /// Changes a session's state if it is in the expected one, and says whether it was.
     fn set_input(&mut self, id: SessionId, from: InputState, to: InputState) -> bool {
-        let session = self.sessions.get_mut(id.slot()).filter(|session| session.input == from);
+        let session = self.sessions.get_mut(id).filter(|session| session.input == from);
         session.map(|session| session.input = to).is_some()
     }
 }
@@ -131,5 +108,5 @@ fn may_send_commands<I: ShardIo>(io: &mut I, id: SessionId) -> bool {
         true => limits.session_control_bytes,
         false => limits.unauthenticated_control_bytes,
     };
-    io.transport_bytes(id) <= bytes_max && io.shard().may_take_commands(id, bytes_max)
+    io.transport_bytes(id) <= bytes_max && io.shard().may_send_answers(id, bytes_max)
 }

@@ -1,7 +1,8 @@
 //! Writing in a turn: live sessions first, then those that catch up, each up to its share.
 
-use super::super::super::{CloseReason, FrameBuf, SessionId};
-use super::super::NextWrite;
+use super::super::super::{FrameBuf, SessionId};
+use super::super::close_reason::CloseReason;
+use super::super::write::NextWrite;
 use super::{Phase, ShardIo};
 
 /// What a session's socket takes.
@@ -32,10 +33,7 @@ pub(super) fn write_sessions<I: ShardIo>(io: &mut I) {
 
 fn write_live<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
     let sessions_per_poll = io.limits().sessions_per_poll;
-    let mut ready = io.shard().take_ready();
-    io.shard().rotation = io.shard().rotation.wrapping_add(sessions_per_poll + 1);
-    let start = io.shard().rotation % ready.len().max(1);
-    ready.rotate_left(start);
+    let ready = io.shard().ready.take_live(sessions_per_poll + 1);
     for (count, id) in ready.into_iter().enumerate() {
         if count % sessions_per_poll == sessions_per_poll - 1 {
             io.poll_between();
@@ -44,7 +42,8 @@ fn write_live<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
     }
 }
 
-/// Gives sessions that catch up the time that the live ones leave, but at least one of them a write.
+/// Gives sessions that catch up the time that the live ones leave, but at least one of them a
+/// write.
 fn write_catching_up<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
     while let Some(id) = io.shard().next_catching_up() {
         write_session(io, id, frame);
@@ -71,7 +70,7 @@ fn write_session<I: ShardIo>(io: &mut I, id: SessionId, frame: &mut FrameBuf) {
                 state => return stop_writing(io, id, state),
             },
             NextWrite::Idle => return,
-            NextWrite::Later => break,
+            NextWrite::Yield => break,
             NextWrite::Lagged => io.finish(id, CloseReason::SlowClient),
             NextWrite::Ended(reason) => io.send_close(id, reason),
         }

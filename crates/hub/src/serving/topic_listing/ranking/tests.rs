@@ -4,14 +4,14 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::fanout::InterestChange;
+use crate::fanout::{FeedId, InterestChange, TopicKey};
 use crate::serving::topic_rates::RateTable;
 
 const LIVE: usize = 0;
 const DELAYED: usize = 1;
 
-fn key(feed: u8, channel: Channel, symbol: &str) -> (FeedId, Channel, Symbol) {
-    (FeedId(feed), channel, Symbol::new(symbol).unwrap())
+fn key(feed: u8, channel: Channel, symbol: &str) -> TopicKey {
+    TopicKey { feed: FeedId(feed), channel, symbol: Symbol::new(symbol).unwrap() }
 }
 
 fn subscribe(
@@ -115,7 +115,7 @@ fn pages_follow_each_other_without_a_gap_or_a_repetition() {
             rates[usize::from(feed)].insert(key, rate);
         }
         let view = ["main", "other"][usize::from(feed)];
-        expected.push((Reverse(rate), view.to_owned(), key.2, channel));
+        expected.push((Reverse(rate), view.to_owned(), key.symbol, channel));
     }
     expected.sort();
     let mut views = vec![view("main", 0, LIVE, 9), view("other", 1, LIVE, 9)];

@@ -3,9 +3,9 @@
 use tickwire_protocol::{Control, Element, Encoding, Resume, ResumePoint, SubscribeRequest};
 
 use super::super::super::super::Position;
-use super::super::super::NextWrite;
-use super::super::rig::{Rig, all_trades, names, patient};
+use super::super::harness::{Rig, all_trades, names, patient};
 use super::{EPOCH, after, behind, rig};
+use crate::fanout::{LastTick, NextWrite};
 
 #[test]
 fn what_has_left_the_log_is_named() {
@@ -23,7 +23,7 @@ fn what_has_left_the_log_is_named() {
     rig.ask(all, after(all_trades(), &[("A", 1), ("C", 1)]));
     let expected = ["ack Gap 0", "gap A 2-3", "gap B 1-1", "p5", "A4", "B2", "p7"];
     assert_eq!(rig.read(all), expected);
-    assert_eq!(rig.shard.stats().resumed_gap, 3);
+    assert_eq!(rig.shard.stats().resumed_with_gap, 3);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn who_lags_while_it_catches_up_is_told_exactly_what_it_misses() {
     let count = read.iter().filter(|spelled| spelled.starts_with('A')).count();
     rig.turn_at(0);
     rig.shard.blocked(id);
-    rig.turn_at(super::super::rig::AGE_MAX_MS + 1);
+    rig.turn_at(super::super::harness::AGE_MAX_MS + 1);
     assert!(rig.shard.check_ages());
     assert!(rig.shard.take_lagged().is_empty(), "it asked to go on");
     rig.shard.writable(id);
@@ -77,7 +77,9 @@ fn last_values_from_before_the_log_are_snapshots_and_known_as_gone() {
     let of = |symbol, seq| super::super::super::super::sequencer::tests::trade(symbol, seq);
     let before = [("A", 7, 50), ("B", 3, 99)];
     for (symbol, seq, at) in before {
-        rig.shard.restore(super::super::rig::FEED, of(symbol, seq), Position(at));
+        let feed = super::super::harness::FEED;
+        let tick = of(symbol, seq);
+        rig.shard.restore(LastTick { feed, tick, position: Position(at) });
     }
     let (fresh, again) = (rig.open(), rig.open());
     rig.ask(fresh, SubscribeRequest::default());
@@ -133,7 +135,7 @@ fn names_resumed_in_two_commands_are_told_what_the_log_forgets_meanwhile() {
 fn a_name_that_may_have_ticked_first_where_the_shard_saw_nothing_is_named() {
     let mut rig = rig();
     rig.trades(["A"]);
-    rig.shard.fell_out(Position(100));
+    rig.shard.on_log_overrun(Position(100));
     rig.trades(["A"]);
     let id = rig.open();
     rig.ask(id, behind(names(["Q"]), 1));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tickwire_protocol::{Replay, ReplaySpeed, ReplayStart, SubscribeRequest};
 
-use super::super::rig::{every, latest, names};
+use super::super::harness::{every, latest, names};
 use super::rig;
 
 fn from(
@@ -45,7 +45,7 @@ fn a_replay_at_a_pace_sends_each_tick_when_it_is_due() {
     let mut at = Vec::new();
     for ms in 2_001..3_000 {
         rig.turn_at(ms);
-        for id in rig.shard.take_ready().into_iter().chain(rig.shard.next_catching_up()) {
+        for id in rig.shard.ready.take_live(0).into_iter().chain(rig.shard.next_catching_up()) {
             at.extend(rig.read(id).into_iter().map(|spelled| (ms, spelled)));
         }
     }
@@ -89,9 +89,9 @@ fn a_replay_at_a_pace_is_served_behind_the_live_ones() {
     rig.turn_at(2_000);
     let id = rig.open();
     rig.ask(id, from(names(["A"]), 2_000, ReplaySpeed::factor(1.0).unwrap()));
-    rig.shard.take_ready();
+    rig.shard.ready.take_live(0);
     while rig.shard.next_catching_up().is_some() {}
     rig.read(id);
     rig.turn_at(2_300);
-    assert_eq!(rig.shard.take_ready(), []);
+    assert_eq!(rig.shard.ready.take_live(0), []);
 }

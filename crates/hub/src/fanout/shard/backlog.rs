@@ -1,15 +1,16 @@
-//! What one session still has to be sent of the log.
+//! The ticks that one session still has to be sent.
 
-/// Indexes into the log, oldest first: four bytes a tick, whatever the tick holds.
+/// Indexes of ticks in the log, oldest first: four bytes each, whatever the tick holds.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     indexes: Vec<u32>,
-    /// Invariant: `sent <= indexes.len()`, and 0 when nothing is pending.
+    /// How many of the indexes have been sent. Invariant: at most `indexes.len()`, and 0 when
+    /// nothing is pending.
     sent: usize,
 }
 
-/// Capacity a backlog may keep once it is empty, in ticks.
-const KEPT: usize = 256;
+/// Capacity that an empty backlog may keep, in ticks.
+const KEPT_CAPACITY: usize = 256;
 
 impl Backlog {
     #[inline]
@@ -17,7 +18,7 @@ impl Backlog {
         self.indexes.push(index);
     }
 
-    /// The oldest pending index.
+    /// Returns the oldest pending index.
     pub(crate) fn oldest(&self) -> Option<u32> {
         self.pending().first().copied()
     }
@@ -37,14 +38,14 @@ impl Backlog {
         self.len() == 0
     }
 
-    /// Takes the oldest `count` away.
+    /// Removes the oldest `count` indexes.
     pub(crate) fn consume(&mut self, count: usize) {
         self.sent += count;
         if self.sent == self.indexes.len() {
             self.sent = 0;
             self.indexes.clear();
-            if self.indexes.capacity() > KEPT {
-                self.indexes.shrink_to(KEPT);
+            if self.indexes.capacity() > KEPT_CAPACITY {
+                self.indexes.shrink_to(KEPT_CAPACITY);
             }
         } else if self.sent > self.indexes.len() / 2 {
             self.indexes.drain(..self.sent);
@@ -52,15 +53,15 @@ impl Backlog {
         }
     }
 
-    /// Drops everything and says how much it was.
+    /// Removes all indexes, returns the memory, and returns how many indexes were pending.
     pub(crate) fn clear(&mut self) -> usize {
         let dropped = self.len();
         *self = Self::default();
         dropped
     }
 
-    /// Gives memory back, for a session that has been quiet.
-    pub(crate) fn release(&mut self) {
+    /// Returns the memory of an empty backlog, for a session that has been idle.
+    pub(crate) fn release_memory(&mut self) {
         if self.is_empty() {
             self.indexes = Vec::new();
         }
@@ -72,9 +73,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn indexes_leave_in_the_order_they_came() {
+    fn indexes_leave_in_the_order_they_came_and_memory_shrinks() {
         let mut backlog = Backlog::default();
-        let (mut next, mut expected) = (0, 0);
+        let mut next = 0;
+        let mut expected = 0;
         for (add, take) in [(5, 2), (3, 3), (1000, 400), (1, 604), (4, 4)] {
             for _ in 0..add {
                 backlog.push(next);
@@ -86,6 +88,6 @@ mod tests {
             assert_eq!(backlog.len(), usize::try_from(next - expected).unwrap());
         }
         assert!(backlog.is_empty());
-        assert!(backlog.indexes.capacity() <= KEPT, "a burst is not paid for forever");
+        assert!(backlog.indexes.capacity() <= KEPT_CAPACITY);
     }
 }

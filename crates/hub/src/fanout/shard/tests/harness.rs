@@ -11,7 +11,8 @@ use tickwire_protocol::{
 use tungstenite::protocol::frame::FrameHeader;
 
 use super::super::super::{Batch, FeedId, FrameBuf, Numbered, Position, SessionId, TopicId};
-use super::super::{Limits, NextWrite, Shard};
+use super::super::{Limits, Shard};
+use crate::fanout::NextWrite;
 
 pub(super) const FEED: FeedId = FeedId(0);
 /// Limits, in the units of the tests.
@@ -37,12 +38,12 @@ impl Rig {
     pub(super) fn limited(from: Position, change: impl FnOnce(&mut Limits)) -> Self {
         let mut limits = Limits {
             feeds: 1,
-            names_per_session: 100_000,
-            names: 100_000,
+            subscriptions_per_session: 100_000,
+            subscriptions: 100_000,
             waiting_topics: 100_000,
             backlog_ticks: 100_000,
-            backlogs_ticks: 1_000,
-            controls_bytes: 1 << 30,
+            total_backlog_ticks: 1_000,
+            total_control_bytes: 1 << 30,
             backlog_age_ns: AGE_MAX_MS * NANOS_PER_MS,
             message_bytes: 65_535,
         };
@@ -164,7 +165,7 @@ impl Rig {
                 Some(self.elements(Encoding::MsgpackArray).into_iter().map(spell).collect())
             }
             NextWrite::Idle | NextWrite::Ended(_) => None,
-            NextWrite::Later => Some(Vec::new()),
+            NextWrite::Yield => Some(Vec::new()),
             NextWrite::Lagged => panic!("it has lagged"),
         }
     }

@@ -1,29 +1,8 @@
-//! What sessions subscribe to, and how the numbers of subscribers change.
+//! The changes in numbers of subscribers that a shard has not reported yet.
 
-use tickwire_protocol::{Channel, Symbol};
-
-use super::FeedId;
-use super::topics::{LocalId, Topics};
-
-/// What a session can subscribe to: one symbol of a channel, or all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicInterest {
-    /// The feed.
-    pub feed: FeedId,
-    /// The channel.
-    pub channel: Channel,
-    /// The symbol; `None` stands for `"*"`.
-    pub symbol: Option<Symbol>,
-}
-
-/// A change in the number of a shard's sessions that subscribe to something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InterestChange {
-    /// What the sessions subscribe to.
-    pub interest: TopicInterest,
-    /// Subscribers gained (positive) or lost (negative); never zero.
-    pub delta: i64,
-}
+use super::super::LocalTopicId;
+use super::interest::InterestChange;
+use super::topics::Topics;
 
 /// The changes in numbers of subscribers that a shard has not reported yet.
 ///
@@ -35,7 +14,7 @@ pub(super) struct PendingInterest {
     changes: Vec<InterestChange>,
     /// Topics whose number of subscribers may differ from the reported one; repetitions are
     /// harmless.
-    topics: Vec<LocalId>,
+    topics: Vec<LocalTopicId>,
 }
 
 impl PendingInterest {
@@ -45,11 +24,11 @@ impl PendingInterest {
     }
 
     /// Notes that the number of subscribers of a topic has changed.
-    pub(super) fn touch(&mut self, topic: LocalId) {
+    pub(super) fn touch(&mut self, topic: LocalTopicId) {
         self.topics.push(topic);
     }
 
-    /// Whether there may be changes to take.
+    /// Returns whether there is nothing to report.
     pub(super) const fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.topics.is_empty()
     }

@@ -1,0 +1,160 @@
+//! The cursor of a session that catches up.
+
+use rustc_hash::FxHashMap;
+use tickwire_protocol::{Channel, PerChannel, UnixNanos};
+
+use super::super::latest::timer_wheel::TimerStep;
+use super::super::{LocalTopicId, Position};
+use super::disk_reads::DiskBatches;
+use super::playback::Playback;
+
+/// A cursor over the log, for a session that catches up. The session has no live backlog meanwhile;
+/// the ticks that the cursor finds are put on its backlog in pieces.
+#[derive(Debug)]
+pub(crate) struct CatchUpCursor {
+    /// Every wanted tick before this position has been put on the backlog.
+    pub(crate) next: Position,
+    /// Where a subscription begins that has no start in `topic_starts` or `wildcard_starts`.
+    default_start: Position,
+    /// Where topics begin. A number may have been reused for another topic; that one has not ticked
+    /// before its start.
+    topic_starts: FxHashMap<LocalTopicId, Position>,
+    /// Where the topics of a channel begin that reach the session by `"*"` and have no start of
+    /// their own.
+    wildcard_starts: PerChannel<Option<Position>>,
+    /// No start is later than this.
+    latest_start: Position,
+    /// Whether this cursor found everything that is pending, and has not gone back since.
+    pub(crate) found_all_pending: bool,
+    /// For a replay at a speed.
+    pub(crate) playback: Option<Playback>,
+    /// The timer that is set for the next tick of the replay.
+    pub(crate) timer: Option<TimerStep>,
+    /// For ticks that memory no longer holds.
+    pub(crate) disk: DiskBatches,
+    /// Ticks received earlier are not sent from disk: a replay reads whole segments.
+    pub(crate) since: UnixNanos,
+}
+
+impl CatchUpCursor {
+    /// Creates a cursor at `next`. All subscriptions begin there unless they get another start.
+    pub(crate) fn new(next: Position) -> Self {
+        Self {
+            next,
+            default_start: next,
+            topic_starts: FxHashMap::default(),
+            wildcard_starts: PerChannel::default(),
+            latest_start: next,
+            found_all_pending: false,
+            playback: None,
+            timer: None,
+            disk: DiskBatches::default(),
+            since: UnixNanos::default(),
+        }
+    }
+
+    /// Prepares the cursor to go back for other subscriptions: those that exist must not be sent
+    /// again what they have been sent.
+    pub(crate) fn pin_starts(&mut self) {
+        let next = self.next;
+        self.default_start = self.default_start.max(next);
+        self.topic_starts.values_mut().for_each(|start| *start = (*start).max(next));
+        for channel in Channel::ALL {
+            self.wildcard_starts[channel] = self.wildcard_starts[channel].map(|at| at.max(next));
+        }
+        self.latest_start = self.latest_start.max(self.default_start);
+        self.found_all_pending = false;
+    }
+
+    /// Moves the cursor to `at`, where all subscriptions without a start of their own now begin.
+    pub(crate) fn start_all(&mut self, at: Position) {
+        self.default_start = at;
+        self.next = at;
+    }
+
+    /// Sets where a topic begins.
+    pub(crate) fn start_topic(&mut self, topic: LocalTopicId, at: Position) {
+        self.topic_starts.insert(topic, at);
+        self.latest_start = self.latest_start.max(at);
+    }
+
+    /// Sets where a topic begins if `is_kept`, and otherwise removes its start.
+    pub(crate) fn start_topic_if(&mut self, is_kept: bool, topic: LocalTopicId, at: Position) {
+        if is_kept {
+            self.start_topic(topic, at);
+        } else {
+            self.remove_topic(topic);
+        }
+    }
+
+    /// Removes the start of a topic.
+    pub(crate) fn remove_topic(&mut self, topic: LocalTopicId) {
+        self.topic_starts.remove(&topic);
+    }
+
+    /// Returns whether a topic has a start of its own.
+    pub(crate) fn has_topic(&self, topic: LocalTopicId) -> bool {
+        self.topic_starts.contains_key(&topic)
+    }
+
+    /// Sets where the topics of a channel begin that reach the session by `"*"`. Topics with a
+    /// start of their own keep it.
+    pub(crate) fn start_wildcard(&mut self, channel: Channel, at: Position) {
+        self.wildcard_starts[channel] = Some(at);
+        self.latest_start = self.latest_start.max(at);
+    }
+
+    /// Removes the starts of all topics except those that `keep` selects.
+    pub(crate) fn retain_topics(&mut self, keep: impl Fn(LocalTopicId) -> bool) {
+        self.topic_starts.retain(|topic, _| keep(*topic));
+    }
+
+    /// Returns where a topic begins: earlier ticks of it are not sent. `is_named` tells whether the
+    /// session subscribes to it by name rather than by `"*"`.
+    pub(crate) fn start(&self, topic: LocalTopicId, is_named: bool, channel: Channel) -> Position {
+        let own = match self.topic_starts.is_empty() {
+            true => None, // the usual case needs no hash
+            false => self.topic_starts.get(&topic).copied(),
+        };
+        let wildcard = if is_named { None } else { self.wildcard_starts[channel] };
+        own.or(wildcard).unwrap_or(self.default_start)
+    }
+
+    /// Removes all starts once the cursor has passed them. Everything that it has found must have
+    /// been sent, since the cursor may have to go back for what is pending.
+    pub(crate) fn drop_passed_starts(&mut self) {
+        if self.next >= self.latest_start {
+            self.topic_starts = FxHashMap::default();
+            self.wildcard_starts = PerChannel::default();
+            self.default_start = Position(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subscriptions_keep_their_progress_when_the_cursor_goes_back() {
+        let mut cursor = CatchUpCursor::new(Position(100));
+        cursor.start_all(Position(10));
+        cursor.next = Position(60);
+        cursor.pin_starts();
+        cursor.start_topic(LocalTopicId(7), Position(20));
+        cursor.start_wildcard(Channel::Quotes, Position(30));
+        cursor.next = Position(20);
+        let start = |cursor: &CatchUpCursor, topic, is_named| {
+            cursor.start(LocalTopicId(topic), is_named, Channel::Quotes).0
+        };
+        assert_eq!(start(&cursor, 1, true), 60);
+        assert_eq!(start(&cursor, 7, true), 20);
+        assert_eq!(start(&cursor, 1, false), 30);
+        cursor.next = Position(59);
+        cursor.drop_passed_starts();
+        assert_eq!(start(&cursor, 1, true), 60);
+        cursor.next = Position(100);
+        cursor.drop_passed_starts();
+        assert_eq!(start(&cursor, 1, true), 0);
+    }
+}

@@ -1,0 +1,59 @@
+//! Which history is on disk. The core never reads it itself.
+
+use std::sync::Arc;
+
+use tickwire_protocol::UnixNanos;
+
+use super::super::{Position, SessionId};
+
+/// The segments of history on disk. It may be outdated: a segment may have been deleted since.
+#[derive(Debug, Clone, Default)]
+pub struct DiskIndex(Arc<[SegmentRange]>);
+
+/// Where a segment of history begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentRange {
+    /// Position of the first tick of the segment.
+    pub first: Position,
+    /// Receive time that separates the segment from the one before: no tick of this segment was
+    /// received earlier, and no tick of earlier segments later. For the oldest segment, the receive
+    /// time of its first tick.
+    pub received: UnixNanos,
+}
+
+/// A request for ticks that a session needs from disk. The shell reads them and answers with
+/// [`Shard::complete_disk_read`](super::super::Shard::complete_disk_read).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskReadRequest {
+    /// Position of the first tick that is needed.
+    pub from: Position,
+    pub(crate) id: SessionId,
+    /// Distinguishes the request from earlier ones of the session, or of another session with the
+    /// same id.
+    pub(crate) number: u64,
+}
+
+impl DiskIndex {
+    /// Creates an index of segments, oldest first, without gaps between them.
+    #[must_use]
+    pub fn new(segments: Vec<SegmentRange>) -> Self {
+        Self(segments.into())
+    }
+
+    /// Returns whether the tick at a position, which memory no longer holds, is on disk.
+    pub(crate) fn holds(&self, position: Position) -> bool {
+        self.0.first().is_some_and(|oldest| oldest.first <= position)
+    }
+
+    /// Returns a position such that no earlier tick was received at `time` or later: the start of a
+    /// segment.
+    pub(crate) fn received_from(&self, time: UnixNanos) -> Option<Position> {
+        let later = self.0.partition_point(|segment| segment.received < time);
+        self.0.get(later.saturating_sub(1)).map(|segment| segment.first)
+    }
+
+    /// Returns the time at which the oldest tick on disk was received.
+    pub(crate) fn oldest_received(&self) -> Option<UnixNanos> {
+        self.0.first().map(|oldest| oldest.received)
+    }
+}

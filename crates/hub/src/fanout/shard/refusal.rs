@@ -1,0 +1,35 @@
+//! Commands that are refused.
+
+use tickwire_protocol::ErrorCode;
+
+use super::super::SessionId;
+use super::Shard;
+use super::session::DeliveryState;
+
+/// Why a command is refused. A refused command changes nothing.
+pub(super) struct Refusal {
+    pub(super) code: ErrorCode,
+    pub(super) detail: String,
+}
+
+impl Refusal {
+    /// The command would exceed a limit.
+    pub(super) fn limit(detail: impl Into<String>) -> Self {
+        Self { code: ErrorCode::SymbolLimit, detail: detail.into() }
+    }
+
+    /// The command does not fit the state of the session.
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+        Self { code: ErrorCode::InvalidSyntax, detail: detail.into() }
+    }
+}
+
+impl Shard {
+    /// Queues the error for a command that is refused. A session that is ending gets no more
+    /// errors.
+    pub fn refuse(&mut self, id: SessionId, command: Option<u64>, code: ErrorCode, detail: String) {
+        if self.sessions.hot(id).delivery != DeliveryState::Detached {
+            self.send_error(id, command, code, Some(detail));
+        }
+    }
+}
