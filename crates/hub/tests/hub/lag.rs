@@ -187,8 +187,10 @@ fn gap_has_no_start_if_the_log_has_evicted_it() {
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = tolerant(&hub, Encoding::MsgpackArray, r#""trades":["A"]"#);
     let mut published = 0;
+    let mut is_blocked = false;
     publish_until_degraded(&hub, &mut publisher, |_| {
-        if hub.metric("tickwire_backlog_ticks") > 0 {
+        is_blocked |= hub.metric("tickwire_backlog_ticks") > 0;
+        if is_blocked {
             return vec![trade(UNWANTED, 0); 1_000];
         }
         published += 100;
@@ -268,7 +270,7 @@ fn session_that_changes_mode_with_a_backlog_survives_lag() {
     let mut client = tolerant(&hub, Encoding::MsgpackArray, r#""trades":["A"]"#);
     let mut asked = false;
     publish_until_degraded(&hub, &mut publisher, |_| {
-        if hub.metric("tickwire_backlog_ticks") == 0 {
+        if !asked && hub.metric("tickwire_backlog_ticks") == 0 {
             return vec![trade("A", 0); 100];
         }
         if !std::mem::replace(&mut asked, true) {
