@@ -63,16 +63,16 @@ impl Builder {
         self
     }
 
-    /// Sets the encoding of ticks; [`Encoding::MsgpackArray`] by default, which is smaller and faster
-    /// than JSON.
+    /// Sets the encoding of ticks; [`Encoding::MsgpackArray`] by default, which is smaller and
+    /// faster than JSON.
     #[must_use]
     pub const fn encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
         self
     }
 
-    /// Sets the key to authenticate with, as `ID:SECRET`; none by default, which suits hubs without keys.
-    /// A key that cannot be sent is an error of [`Builder::connect`].
+    /// Sets the key to authenticate with, as `ID:SECRET`; none by default, which suits hubs without
+    /// keys. A key that cannot be sent is an error of [`Builder::connect`].
     #[must_use]
     pub fn token(mut self, token: &str) -> Self {
         self.token = Some(token.parse());
@@ -87,8 +87,9 @@ impl Builder {
         self
     }
 
-    /// Sets the longest time between two messages of the hub; 15 s by default, which is the interval of
-    /// the hub's heartbeats. The client gives up a connection that is silent for 2.5 times as long.
+    /// Sets the longest time between two messages of the hub; 15 s by default, which is the
+    /// interval of the hub's heartbeats. The client gives up a connection that is silent for 2.5
+    /// times as long.
     #[must_use]
     pub const fn heartbeat(mut self, heartbeat: Duration) -> Self {
         self.heartbeat = heartbeat;
@@ -102,42 +103,44 @@ impl Builder {
         self
     }
 
-    /// Sets the delays between attempts to reconnect; by default up to 0.5 s at first and up to 30 s
-    /// later. [`Backoff`] describes the policy. With `None` the client does not reconnect: the stream
-    /// ends with the connection.
+    /// Sets the delays between attempts to reconnect; by default up to 0.5 s at first and up to 30
+    /// s later. [`Backoff`] describes the policy. With `None` the client does not reconnect: the
+    /// stream ends with the connection.
     #[must_use]
     pub const fn backoff(mut self, backoff: Option<Backoff>) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// Sets whether a subscription starts with a snapshot of the last values. By default the hub sends
-    /// one for symbols, but not for `"*"`.
+    /// Sets whether a subscription starts with a snapshot of the last values. By default the hub
+    /// sends one for symbols, but not for `"*"`.
     #[must_use]
     pub const fn snapshot(mut self, snapshot: bool) -> Self {
         self.snapshot = Some(snapshot);
         self
     }
 
-    /// Sets what the hub does when the application reads too slowly for delivery `every`; by default it
-    /// closes the connection. With [`OnLag::Latest`] the session continues with the newest tick of each
-    /// topic, and [`Event::Lagged`](crate::Event::Lagged) reports the ticks that were lost.
+    /// Sets what the hub does when the application reads too slowly for delivery `every`; by
+    /// default it closes the connection. With [`OnLag::Latest`] the session continues with the
+    /// newest tick of each topic, and [`Event::Lagged`](crate::Event::Lagged) reports the ticks
+    /// that were lost.
     #[must_use]
     pub const fn on_lag(mut self, on_lag: OnLag) -> Self {
         self.on_lag = Some(on_lag);
         self
     }
 
-    /// Sets the most messages of the hub to buffer for the application; 16 by default, at least 1. A
-    /// message has at most 64 KiB. When the buffer is full, the client stops reading from the socket, and
-    /// the hub buffers.
+    /// Sets the most messages of the hub to buffer for the application; 16 by default, at least 1.
+    /// A message has at most 64 KiB. When the buffer is full, the client stops reading from the
+    /// socket, and the hub buffers.
     #[must_use]
     pub const fn buffer_messages(mut self, buffer_messages: usize) -> Self {
         self.buffer_messages = buffer_messages;
         self
     }
 
-    /// Connects to the hub. Must be called within a tokio runtime, which then runs the client's task.
+    /// Connects to the hub. Must be called within a tokio runtime, which then runs the client's
+    /// task.
     ///
     /// The first attempt must succeed. The client reconnects by itself when the connection is lost
     /// later, unless that cannot help ([`Disconnect::is_final`](crate::Disconnect::is_final)).

@@ -20,9 +20,10 @@ const REQUESTS_MAX: usize = 16;
 
 /// A subscriber: a stream of [`Event`]s.
 ///
-/// It implements [`Stream`]; [`Client::next`] does the same without a trait. Messages of the hub wait in
-/// a small buffer until the application reads them. If it does not read, the client stops reading from
-/// the socket, and finally the hub handles the session as a slow one. Memory stays bounded meanwhile.
+/// It implements [`Stream`]; [`Client::next`] does the same without a trait. Messages of the hub
+/// wait in a small buffer until the application reads them. If it does not read, the client stops
+/// reading from the socket, and finally the hub handles the session as a slow one. Memory stays
+/// bounded meanwhile.
 ///
 /// Dropping the client ends the connection in the background; [`Client::close`] waits for the end.
 #[derive(Debug)]
@@ -96,8 +97,8 @@ impl Client {
     /// Subscribes to every tick of these names from now on. After a lost connection the client
     /// subscribes again and continues after the last tick.
     ///
-    /// Returns the number of this request, which [`Event::Subscribed`] and [`Event::Error`] repeat. The
-    /// hub answers once for every 20,000 names.
+    /// Returns the number of this request, which [`Event::Subscribed`] and [`Event::Error`] repeat.
+    /// The hub answers once for every 20,000 names.
     ///
     /// ```no_run
     /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -117,9 +118,9 @@ impl Client {
         self.subscribe_as(names, Delivery::Every).await
     }
 
-    /// Subscribes to these names with a delivery: every tick, or only the newest of each topic. Names
-    /// that are subscribed to already change their delivery. A symbol takes precedence over `"*"`.
-    /// Returns the number of this request, as [`Client::subscribe`] does.
+    /// Subscribes to these names with a delivery: every tick, or only the newest of each topic.
+    /// Names that are subscribed to already change their delivery. A symbol takes precedence over
+    /// `"*"`. Returns the number of this request, as [`Client::subscribe`] does.
     ///
     /// ```no_run
     /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -147,13 +148,13 @@ impl Client {
         self.request(Change::Subscribe(options), names).await
     }
 
-    /// Subscribes to every tick of these names after a position that [`Event::Position`] has reported,
-    /// perhaps to an earlier run of the application.
+    /// Subscribes to every tick of these names after a position that [`Event::Position`] has
+    /// reported, perhaps to an earlier run of the application.
     ///
-    /// [`Event::Gap`] reports ticks that the hub no longer has. If the hub has a new epoch, the names
-    /// start with a snapshot. Names that are subscribed to by themselves already do not change; of those
-    /// that are subscribed to by `"*"`, ticks that were delivered are not delivered again. Returns the
-    /// number of this request, as [`Client::subscribe`] does.
+    /// [`Event::Gap`] reports ticks that the hub no longer has. If the hub has a new epoch, the
+    /// names start with a snapshot. Names that are subscribed to by themselves already do not
+    /// change; of those that are subscribed to by `"*"`, ticks that were delivered are not
+    /// delivered again. Returns the number of this request, as [`Client::subscribe`] does.
     ///
     /// ```no_run
     /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -189,13 +190,13 @@ impl Client {
         self.request_every(names, Start::After(position.clone())).await
     }
 
-    /// Replays what the hub's history has of these names and continues with every live tick, without
-    /// gap or repetition in between.
+    /// Replays what the hub's history has of these names and continues with every live tick,
+    /// without gap or repetition in between.
     ///
-    /// At a finite speed the client may have no other names of delivery `every`. All names of the replay
-    /// are then in one command, so that they play together; if the connection is lost meanwhile, the
-    /// rest is sent at full speed. [`Event::Subscribed`] contains the time at which the replay really
-    /// starts. Returns the number of this request, as [`Client::subscribe`] does.
+    /// At a finite speed the client may have no other names of delivery `every`. All names of the
+    /// replay are then in one command, so that they play together; if the connection is lost
+    /// meanwhile, the rest is sent at full speed. [`Event::Subscribed`] contains the time at which
+    /// the replay really starts. Returns the number of this request, as [`Client::subscribe`] does.
     ///
     /// ```no_run
     /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -212,8 +213,8 @@ impl Client {
     /// Cancel safe: if the future is dropped before it completes, nothing has been requested.
     ///
     /// # Errors
-    /// Fails if the client has ended, or the names do not fit the one command of a replay at a finite
-    /// speed.
+    /// Fails if the client has ended, or the names do not fit the one command of a replay at a
+    /// finite speed.
     pub async fn subscribe_from(
         &mut self,
         names: SubscriptionSet,

@@ -17,8 +17,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::{ConnectError, Token, TokenError};
 
-/// The largest message to accept, in bytes. Data messages are far smaller; the answer to a subscribe
-/// lists its names.
+/// The largest message to accept, in bytes. Data messages are far smaller; the answer to a
+/// subscribe lists its names.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
 /// Size of the read buffer: one data message of the hub.
@@ -53,7 +53,8 @@ pub(crate) struct TcpConnector {
     pub(crate) token: Option<Token>,
     /// TLS settings; `None` trusts the system's certificate authorities.
     pub(crate) tls: Option<Arc<ClientConfig>>,
-    /// Time limit of one attempt: name resolution, connection, handshakes and authentication together.
+    /// Time limit of one attempt: name resolution, connection, handshakes and authentication
+    /// together.
     pub(crate) timeout: Duration,
 }
 

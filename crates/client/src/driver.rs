@@ -36,8 +36,8 @@ pub(crate) struct Driver<C> {
     pub(crate) silence_max: Duration,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) events: mpsc::Sender<Vec<Event>>,
-    /// Events that the application has no room for. While there are any, the socket is not read, which
-    /// makes the hub buffer.
+    /// Events that the application has no room for. While there are any, the socket is not read,
+    /// which makes the hub buffer.
     pub(crate) undelivered: Vec<Event>,
 }
 
@@ -144,8 +144,8 @@ impl<C: Connector> Driver<C> {
         }
     }
 
-    /// Tries to reconnect until it succeeds. Returns `None` if the client was dropped, or reconnecting is
-    /// off or cannot help.
+    /// Tries to reconnect until it succeeds. Returns `None` if the client was dropped, or
+    /// reconnecting is off or cannot help.
     async fn reconnect(&mut self, mut reason: Disconnect) -> Option<Connection<C::Stream>> {
         loop {
             let requested = match &reason {
@@ -166,8 +166,8 @@ impl<C: Connector> Driver<C> {
         }
     }
 
-    /// Handles requests and delivers events until the delay is over and all events are delivered. Returns
-    /// `None` if the client was dropped or there is no delay, so no next attempt.
+    /// Handles requests and delivers events until the delay is over and all events are delivered.
+    /// Returns `None` if the client was dropped or there is no delay, so no next attempt.
     async fn pause(&mut self, delay: Option<Duration>) -> Option<()> {
         let wake = tokio::time::sleep(delay.unwrap_or_default());
         tokio::pin!(wake);

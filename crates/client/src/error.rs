@@ -112,8 +112,8 @@ pub enum ReplayError {
     /// The client has ended.
     #[error(transparent)]
     Ended(#[from] ClientEnded),
-    /// The names do not fit one command, which a replay at a finite speed requires, since the hub plays
-    /// one replay per session at a time.
+    /// The names do not fit one command, which a replay at a finite speed requires, since the hub
+    /// plays one replay per session at a time.
     #[error(
         "a replay at a speed is one command, and {names} names make it {bytes} bytes long; at most \
          {bytes_max} bytes are allowed: use fewer names, \"*\", or speed max"

@@ -45,31 +45,37 @@ pub enum Event {
         /// Whether the tick is a last value from a snapshot, not a new tick.
         snapshot: bool,
     },
-    /// Ticks of a topic were missed and will not be delivered: the numbers `from` to `to`, both included.
+    /// Ticks of a topic were missed and will not be delivered: the numbers `from` to `to`, both
+    /// included.
     ///
-    /// A gap is reported once, before the next tick of its topic. It occurs while ticks are live, after a
-    /// resume, and if a catch-up is slower than the hub's history is long. If a snapshot reveals the gap,
-    /// its tick has the number `to`. Ticks that delivery `latest` leaves out are no gap.
+    /// A gap is reported once, before the next tick of its topic. It occurs while ticks are live,
+    /// after a resume, and if a catch-up is slower than the hub's history is long. If a snapshot
+    /// reveals the gap, its tick has the number `to`. Ticks that delivery `latest` leaves out are
+    /// no gap.
     Gap {
         /// The topic.
         topic: Topic,
-        /// Number of the first missing tick; `None` if it is unknown, since no tick was received before.
+        /// Number of the first missing tick; `None` if it is unknown, since no tick was received
+        /// before.
         from: Option<Seq>,
-        /// Number of the last missing tick; `None` if it is unknown, as after a change of the epoch.
+        /// Number of the last missing tick; `None` if it is unknown, as after a change of the
+        /// epoch.
         to: Option<Seq>,
     },
     /// All ticks of the names with [`Delivery::Every`] have been delivered up to this position.
     ///
     /// An application that stores the position can continue after it in its next run, with
-    /// [`Client::resume`](crate::Client::resume). Positions follow the ticks of each message once the
-    /// first subscribe is answered, and are reported from time to time while no ticks arrive. Gaps before
-    /// a position are reported before it. After [`Event::Lagged`] there are no positions until all names
-    /// that lagged are delivered `every` again or were unsubscribed.
+    /// [`Client::resume`](crate::Client::resume). Positions follow the ticks of each message once
+    /// the first subscribe is answered, and are reported from time to time while no ticks arrive.
+    /// Gaps before a position are reported before it. After [`Event::Lagged`] there are no
+    /// positions until all names that lagged are delivered `every` again or were unsubscribed.
     Position(Position),
-    /// The session lagged: the hub has dropped these ticks of a topic. Reported once for each topic.
+    /// The session lagged: the hub has dropped these ticks of a topic. Reported once for each
+    /// topic.
     ///
     /// From here on all names of the connection are delivered [`Delivery::Latest`].
-    /// [`Client::subscribe`](crate::Client::subscribe) makes them `every` again, and so does a reconnect.
+    /// [`Client::subscribe`](crate::Client::subscribe) makes them `every` again, and so does a
+    /// reconnect.
     Lagged {
         /// The topic.
         topic: Topic,
@@ -101,14 +107,14 @@ pub enum Event {
     Disconnected {
         /// The reason.
         reason: Disconnect,
-        /// Time until the next attempt; `None` if reconnecting is off or cannot help. The stream ends
-        /// then.
+        /// Time until the next attempt; `None` if reconnecting is off or cannot help. The stream
+        /// ends then.
         retry_in: Option<Duration>,
     },
     /// The hub has carried out a subscribe or an unsubscribe.
     Subscribed {
-        /// The number that [`Client::subscribe`](crate::Client::subscribe) returned; `None` if the client
-        /// subscribed by itself after a reconnect.
+        /// The number that [`Client::subscribe`](crate::Client::subscribe) returned; `None` if the
+        /// client subscribed by itself after a reconnect.
         id: Option<u64>,
         /// The names that the command changed.
         names: Box<SubscriptionSet>,
@@ -117,11 +123,11 @@ pub enum Event {
         /// How the names of a subscribe are delivered.
         delivery: Delivery,
         /// For names that were resumed, after a reconnect or by
-        /// [`Client::resume`](crate::Client::resume): which of the missed ticks follow. [`Event::Gap`]s
-        /// after this event report the others.
+        /// [`Client::resume`](crate::Client::resume): which of the missed ticks follow.
+        /// [`Event::Gap`]s after this event report the others.
         resumed: Option<ResumeOutcome>,
-        /// For a replay, the time at which it starts, which is later than requested if the hub's history
-        /// is too short.
+        /// For a replay, the time at which it starts, which is later than requested if the hub's
+        /// history is too short.
         from: Option<UnixNanos>,
     },
     /// The state of the feed. Reported after every connect and when it changes.
@@ -132,7 +138,8 @@ pub enum Event {
         state: FeedState,
         /// Since when it has this state.
         since: UnixNanos,
-        /// Number of ticks that its publishers have dropped at the source since the hub was started.
+        /// Number of ticks that its publishers have dropped at the source since the hub was
+        /// started.
         lost: u64,
     },
     /// The hub rejected a command, or is about to end the session.
@@ -141,8 +148,8 @@ pub enum Event {
         code: ErrorCode,
         /// The details, for people.
         detail: Option<String>,
-        /// The number that [`Client::subscribe`](crate::Client::subscribe) returned, if the error answers
-        /// that command. The client does not subscribe to its names again.
+        /// The number that [`Client::subscribe`](crate::Client::subscribe) returned, if the error
+        /// answers that command. The client does not subscribe to its names again.
         id: Option<u64>,
     },
 }
@@ -177,8 +184,8 @@ pub enum Disconnect {
 }
 
 impl Disconnect {
-    /// Returns whether another attempt with the same settings cannot help: the hub requires another key,
-    /// or a newer session has replaced this one and would be replaced in turn.
+    /// Returns whether another attempt with the same settings cannot help: the hub requires another
+    /// key, or a newer session has replaced this one and would be replaced in turn.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {

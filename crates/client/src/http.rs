@@ -63,7 +63,8 @@ impl Get<'_> {
     /// query; the address's prefix is put before it. Blocks.
     ///
     /// # Errors
-    /// Fails if the hub cannot be reached, does not answer in time, or answers with anything but HTTP.
+    /// Fails if the hub cannot be reached, does not answer in time, or answers with anything but
+    /// HTTP.
     pub fn send(&self, hub: &HubUrl, path: &str) -> Result<Response, GetError> {
         let stream = connect(&hub.socket_address(), self.timeout)?;
         stream.set_read_timeout(Some(self.timeout))?;

@@ -1,9 +1,9 @@
 //! A client library for Tickwire hubs, and a load generator.
 //!
-//! [`Client::builder`] is the entry point. A [`Client`] is a stream of [`Event`]s: ticks, and changes of
-//! the connection. It reconnects by itself, also after a restart of the hub, and continues after the
-//! last tick. It never delivers a tick twice, keeps order within a topic, and reports ticks that are no
-//! longer available as [`Event::Gap`].
+//! [`Client::builder`] is the entry point. A [`Client`] is a stream of [`Event`]s: ticks, and
+//! changes of the connection. It reconnects by itself, also after a restart of the hub, and
+//! continues after the last tick. It never delivers a tick twice, keeps order within a topic, and
+//! reports ticks that are no longer available as [`Event::Gap`].
 //!
 //! ```no_run
 //! use tickwire_client::{Channel, Client, Event, names};
@@ -29,8 +29,8 @@
 //!
 //! `docs/rust-client.md` is a guide to all of this.
 //!
-//! The protocol logic is pure: the session, the sequence tracker and the progress neither do I/O nor read
-//! a clock. One tokio task per client moves bytes between them and the socket.
+//! The protocol logic is pure: the session, the sequence tracker and the progress neither do I/O
+//! nor read a clock. One tokio task per client moves bytes between them and the socket.
 
 mod builder;
 mod client;

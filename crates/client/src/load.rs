@@ -1,11 +1,11 @@
 //! A load generator: thousands of subscribers in one process, at low cost.
 //!
-//! [`run`] carries out a [`Plan`] and returns a [`Report`]. Each thread runs one epoll loop over its
-//! share of the connections. Frames are read where the kernel put them, and ticks are scanned instead
-//! of decoded: only symbol, sequence number and event time are read. Every tick of every connection is
-//! checked against the number before it, and its latency, measured from the event time, goes into a
-//! histogram. With delivery `latest`, numbers may jump but not repeat, and the latency of a tick is the
-//! age of its value.
+//! [`run`] carries out a [`Plan`] and returns a [`Report`]. Each thread runs one epoll loop over
+//! its share of the connections. Frames are read where the kernel put them, and ticks are scanned
+//! instead of decoded: only symbol, sequence number and event time are read. Every tick of every
+//! connection is checked against the number before it, and its latency, measured from the event
+//! time, goes into a histogram. With delivery `latest`, numbers may jump but not repeat, and the
+//! latency of a tick is the age of its value.
 //!
 //! ```no_run
 //! use std::sync::atomic::AtomicBool;

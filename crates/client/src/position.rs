@@ -8,9 +8,9 @@ use tickwire_protocol::ValueError;
 
 /// A position in the stream of a hub.
 ///
-/// An application receives positions in [`Event::Position`](crate::Event::Position) and passes one to
-/// [`Client::resume`](crate::Client::resume) to continue after it. The text form is `EPOCH:NUMBER`,
-/// which can be stored in a file.
+/// An application receives positions in [`Event::Position`](crate::Event::Position) and passes one
+/// to [`Client::resume`](crate::Client::resume) to continue after it. The text form is
+/// `EPOCH:NUMBER`, which can be stored in a file.
 ///
 /// ```
 /// use tickwire_client::Position;

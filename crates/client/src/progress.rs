@@ -6,28 +6,28 @@
 //! have been sent. A session keeps one position for all names. It may be too low for some of them,
 //! but never too high; sequence numbers take care of the rest. In detail:
 //!
-//! - *A position that is too low does no harm.* A tick after P that was already received has a number
-//!   that is not larger than the last one of its topic, so it is not delivered again. A topic without
-//!   a number has not been received yet, so nothing can be repeated.
-//! - *A position is never too high.* While a command that starts in the past (a resume or a replay) is
-//!   unanswered, reported positions do not cover its names and are ignored. The answer contains the
-//!   position at which they start; if it is lower, the session moves back to it. After that, every
-//!   reported position covers all names.
+//! - *A position that is too low does no harm.* A tick after P that was already received has a
+//!   number that is not larger than the last one of its topic, so it is not delivered again. A
+//!   topic without a number has not been received yet, so nothing can be repeated.
+//! - *A position is never too high.* While a command that starts in the past (a resume or a replay)
+//!   is unanswered, reported positions do not cover its names and are ignored. The answer contains
+//!   the position at which they start; if it is lower, the session moves back to it. After that,
+//!   every reported position covers all names.
 //! - *Names that are added later* start at the hub's newest position, which is not lower than the
 //!   session's. After a reconnect they resume from the session's position, too: ticks in between
-//!   happened before the subscription, and their numbers are known from the snapshot. Only without a
-//!   snapshot (`"*"`, or snapshots are off) a few ticks from before the subscription may be delivered
-//!   in addition, in order.
+//!   happened before the subscription, and their numbers are known from the snapshot. Only without
+//!   a snapshot (`"*"`, or snapshots are off) a few ticks from before the subscription may be
+//!   delivered in addition, in order.
 //! - *Quiet sessions* learn their position from the answer to their first command and from
 //!   heartbeats.
 //! - *Gaps come first.* An answer that announces gaps does not move the position: until a position
 //!   follows the gaps, a reconnect repeats the same command.
 //! - *Names of delivery `latest`* are not resumed; they start with a snapshot. A session that was
-//!   downgraded to `latest` because it lagged keeps its position, whatever the hub reports, until all
-//!   its names are `every` again. After a reconnect it receives the ticks that it missed, and its gaps
-//!   are not reported again.
-//! - *An application that restarts* has no sequence numbers, so the position that it is given must be
-//!   exact: it is reported only if no tick after it has been received, so not while the session
+//!   downgraded to `latest` because it lagged keeps its position, whatever the hub reports, until
+//!   all its names are `every` again. After a reconnect it receives the ticks that it missed, and
+//!   its gaps are not reported again.
+//! - *An application that restarts* has no sequence numbers, so the position that it is given must
+//!   be exact: it is reported only if no tick after it has been received, so not while the session
 //!   receives a part again.
 
 use std::sync::Arc;
@@ -48,8 +48,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Sets the epoch that the hub reports when it accepts a connection. Returns whether it differs from
-    /// the epoch before; the first one does not count as different.
+    /// Sets the epoch that the hub reports when it accepts a connection. Returns whether it differs
+    /// from the epoch before; the first one does not count as different.
     pub(crate) fn set_epoch(&mut self, epoch: &str) -> bool {
         if self.epoch.as_deref() == Some(epoch) {
             return false;
@@ -59,8 +59,9 @@ impl Progress {
         previous.is_some()
     }
 
-    /// The hub reports that it has sent everything up to a position. `covers_all` is false while that
-    /// does not hold for all names. Returns the position to report to the application, if there is one.
+    /// The hub reports that it has sent everything up to a position. `covers_all` is false while
+    /// that does not hold for all names. Returns the position to report to the application, if
+    /// there is one.
     pub(crate) fn advance(&mut self, number: u64, covers_all: bool) -> Option<Position> {
         self.reached = self.reached.max(number);
         if !covers_all {
@@ -70,9 +71,10 @@ impl Progress {
         self.report()
     }
 
-    /// The hub has answered a subscribe with the position at which its names start. `is_first` is true
-    /// if no other names have started. `covers_all` is false while another command that starts in the
-    /// past is unanswered. Returns the position to report to the application, if there is one.
+    /// The hub has answered a subscribe with the position at which its names start. `is_first` is
+    /// true if no other names have started. `covers_all` is false while another command that starts
+    /// in the past is unanswered. Returns the position to report to the application, if there is
+    /// one.
     pub(crate) fn start_at(
         &mut self,
         number: u64,

@@ -5,13 +5,14 @@ use tickwire_protocol::Channel;
 
 use crate::Topic;
 
-/// The sequence numbers that have been received of each topic. The last number of a topic is its *base*,
-/// against which the next tick is checked. The size is bounded by the number of topics of the hub.
+/// The sequence numbers that have been received of each topic. The last number of a topic is its
+/// *base*, against which the next tick is checked. The size is bounded by the number of topics of
+/// the hub.
 #[derive(Debug, Default)]
 pub(crate) struct SequenceTracker {
     topics: FxHashMap<Topic, TopicSequence>,
-    /// Topics that the hub sends again from an earlier tick, with the first and the last number that the
-    /// application already has. There are few of them.
+    /// Topics that the hub sends again from an earlier tick, with the first and the last number
+    /// that the application already has. There are few of them.
     rewound: FxHashMap<Topic, (u64, u64)>,
 }
 
@@ -20,8 +21,8 @@ struct TopicSequence {
     /// Every number from `first` to `last` was delivered or reported as missing.
     first: u64,
     last: u64,
-    /// Up to this number the hub may send ticks again: they were received on an earlier connection, or
-    /// by another name.
+    /// Up to this number the hub may send ticks again: they were received on an earlier connection,
+    /// or by another name.
     repeatable: u64,
 }
 
@@ -115,8 +116,8 @@ impl SequenceTracker {
         }
     }
 
-    /// Checks a tick of a snapshot, which sets the base of its topic. Numbers between the old base and
-    /// the new one were not received live.
+    /// Checks a tick of a snapshot, which sets the base of its topic. Numbers between the old base
+    /// and the new one were not received live.
     pub(crate) fn check_snapshot(&mut self, topic: Topic, seq: u64) -> SeqCheck {
         let numbers =
             self.topics.entry(topic).or_insert_with(|| TopicSequence::starting_after(seq));
@@ -142,8 +143,8 @@ impl SequenceTracker {
         self.rewound.remove(topic);
     }
 
-    /// Prepares for a new connection: the hub may send the ticks again that were received up to now.
-    /// Forgets the topics for which `keep` is false.
+    /// Prepares for a new connection: the hub may send the ticks again that were received up to
+    /// now. Forgets the topics for which `keep` is false.
     pub(crate) fn on_reconnect(&mut self, keep: impl Fn(&Topic) -> bool) {
         self.retain(keep);
         self.topics.values_mut().for_each(|numbers| numbers.repeatable = numbers.last);

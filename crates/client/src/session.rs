@@ -36,8 +36,8 @@ pub(crate) struct Session {
     desired: DesiredSubscriptions,
     /// What the hub has acknowledged on this connection, with the present delivery.
     acknowledged: DesiredSubscriptions,
-    /// Whether all of `acknowledged` has been downgraded to `latest`, so that a thousand gaps in a row
-    /// do not visit all names each.
+    /// Whether all of `acknowledged` has been downgraded to `latest`, so that a thousand gaps in a
+    /// row do not visit all names each.
     is_downgraded: bool,
     /// `Some` while the session keeps its position because it lagged.
     lag: Option<LagRecovery>,
@@ -92,8 +92,8 @@ impl Session {
         self.awaiting_gaps.clear();
     }
 
-    /// Handles a request. Returns the commands to send now. Without a connection there are none, and
-    /// the next connection subscribes to the names.
+    /// Handles a request. Returns the commands to send now. Without a connection there are none,
+    /// and the next connection subscribes to the names.
     pub(crate) fn on_request(&mut self, request: &Request) -> Vec<String> {
         let mut commands = Vec::new();
         for names in request.change.split(&request.names) {
@@ -218,8 +218,8 @@ impl Session {
         self.progress.advance(pos, covers_all)
     }
 
-    /// Handles a gap that the hub announces. The ticks before it have been received, so the gap begins
-    /// after the last number of its topic, whatever the hub says.
+    /// Handles a gap that the hub announces. The ticks before it have been received, so the gap
+    /// begins after the last number of its topic, whatever the hub says.
     fn on_gap(
         &mut self,
         topic: Topic,

@@ -8,8 +8,8 @@ use tickwire_protocol::{
 
 use crate::{Position, Topic};
 
-/// Makes the names for [`Client::subscribe`](crate::Client::subscribe): every symbol in every channel.
-/// `"*"` stands for all symbols.
+/// Makes the names for [`Client::subscribe`](crate::Client::subscribe): every symbol in every
+/// channel. `"*"` stands for all symbols.
 ///
 /// ```
 /// use tickwire_client::{Channel, names};
@@ -80,7 +80,8 @@ struct ChannelSubscriptions {
     symbols: BTreeMap<Symbol, SubscribeOptions>,
 }
 
-/// What a name was before [`DesiredSubscriptions::add`] changed it, so that the change can be reverted.
+/// What a name was before [`DesiredSubscriptions::add`] changed it, so that the change can be
+/// reverted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PreviousOptions {
     channel: Channel,
@@ -99,8 +100,8 @@ impl ChannelSubscriptions {
         }
     }
 
-    /// Sets the options of a symbol, or of `"*"` for `None`, and returns the previous ones. Options of
-    /// `None` remove the name.
+    /// Sets the options of a symbol, or of `"*"` for `None`, and returns the previous ones. Options
+    /// of `None` remove the name.
     fn set(
         &mut self,
         symbol: Option<Symbol>,
@@ -119,8 +120,8 @@ impl ChannelSubscriptions {
 }
 
 impl DesiredSubscriptions {
-    /// Adds names. Returns the previous options of those that changed. A name that has started does not
-    /// change unless its delivery does.
+    /// Adds names. Returns the previous options of those that changed. A name that has started does
+    /// not change unless its delivery does.
     pub(crate) fn add(
         &mut self,
         names: &SubscriptionSet,
@@ -143,8 +144,8 @@ impl DesiredSubscriptions {
         changed
     }
 
-    /// Reverts a change of [`DesiredSubscriptions::add`] to this delivery, except for names that have
-    /// changed again since.
+    /// Reverts a change of [`DesiredSubscriptions::add`] to this delivery, except for names that
+    /// have changed again since.
     pub(crate) fn revert(&mut self, changed: Vec<PreviousOptions>, delivery: Delivery) {
         for PreviousOptions { channel, symbol, options: previous } in changed {
             let subscriptions = &mut self.channels[channel];
@@ -162,8 +163,8 @@ impl DesiredSubscriptions {
         }
     }
 
-    /// Marks names as started. Returns whether some of them can be resumed, which only names of delivery
-    /// `every` can.
+    /// Marks names as started. Returns whether some of them can be resumed, which only names of
+    /// delivery `every` can.
     pub(crate) fn mark_started(&mut self, names: &SubscriptionSet) -> bool {
         let mut any = false;
         for (channel, symbol) in each_name(names) {

@@ -34,7 +34,8 @@ pub(crate) fn server_name(hub: &HubUrl) -> io::Result<ServerName<'static>> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-/// Returns a TLS stream over a blocking connection. The handshake happens with the first read or write.
+/// Returns a TLS stream over a blocking connection. The handshake happens with the first read or
+/// write.
 ///
 /// # Errors
 /// Fails if the host cannot be the name in a certificate, or the settings are not usable.

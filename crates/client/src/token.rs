@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The key that a client authenticates with: its id and its secret, as `ID:SECRET`. `Debug` does not
-/// show it.
+/// The key that a client authenticates with: its id and its secret, as `ID:SECRET`. `Debug` does
+/// not show it.
 ///
 /// ```
 /// use tickwire_client::Token;

@@ -87,7 +87,8 @@ async fn ticks_of_all_connections_are_counted() {
     for threads in [1, 3] {
         let report = load(threads, FakeHub::start().await, async |mut sessions| {
             deliver(&mut sessions, 1..=100).await;
-            // The close frame follows all ticks, so they have been read when the client closes, too.
+            // The close frame follows all ticks, so they have been read when the client closes,
+            // too.
             for session in sessions {
                 session.close(1001).await;
             }

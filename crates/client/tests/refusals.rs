@@ -1,4 +1,5 @@
-//! Refused connections: servers that are no hubs, keys that are refused, settings that are not valid.
+//! Refused connections: servers that are no hubs, keys that are refused, settings that are not
+//! valid.
 
 #![expect(clippy::unwrap_used, reason = "part of tests")]
 

@@ -1,8 +1,9 @@
-//! The relay: publishes the stream of one connection to Alpaca, or to a compatible server, into a hub.
+//! The relay: publishes the stream of one connection to Alpaca, or to a compatible server, into a
+//! hub.
 //!
-//! [`relay`] authenticates, subscribes to given names or to the demand of the hub's subscribers, and
-//! publishes the received ticks with their event times. It reconnects after every failure with a delay,
-//! and reports the state of the upstream to the hub.
+//! [`relay`] authenticates, subscribes to given names or to the demand of the hub's subscribers,
+//! and publishes the received ticks with their event times. It reconnects after every failure with
+//! a delay, and reports the state of the upstream to the hub.
 
 mod connection;
 mod hours;
@@ -46,8 +47,8 @@ pub struct AlpacaConfig {
     pub on_demand: bool,
     /// Time for which a name without demand stays subscribed.
     pub linger: Duration,
-    /// Time without ticks, while the market is open, after which the connection is replaced; `None`:
-    /// never.
+    /// Time without ticks, while the market is open, after which the connection is replaced;
+    /// `None`: never.
     pub data_timeout: Option<Duration>,
     /// Hours in which ticks are expected.
     pub market_hours: MarketHours,
@@ -87,8 +88,8 @@ impl AlpacaConfig {
         }
     }
 
-    /// Returns whether the hub must not make bars: either the upstream sends bars, or trades arrive only
-    /// while a name has demand, which would yield incomplete bars.
+    /// Returns whether the hub must not make bars: either the upstream sends bars, or trades arrive
+    /// only while a name has demand, which would yield incomplete bars.
     fn replaces_bars(&self) -> bool {
         let bars = [Channel::Bars, Channel::UpdatedBars, Channel::DailyBars];
         self.on_demand || self.channels.iter().any(|channel| bars.contains(channel))

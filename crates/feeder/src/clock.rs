@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use tickwire_protocol::UnixNanos;
 use tokio::time::Instant;
 
-/// Wall-clock time that never jumps: read once, then advanced by the monotonic clock. A clock adjustment
-/// therefore neither floods nor stalls a schedule.
+/// Wall-clock time that never jumps: read once, then advanced by the monotonic clock. A clock
+/// adjustment therefore neither floods nor stalls a schedule.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     started: Instant,

@@ -43,8 +43,8 @@ pub enum PublishError {
         /// Explanation given by the hub.
         detail: String,
     },
-    /// While the connection was down, another source was published under the same publisher id, so the
-    /// progress of this source is unknown.
+    /// While the connection was down, another source was published under the same publisher id, so
+    /// the progress of this source is unknown.
     #[error(
         "another source was published with this publisher id: use a different id for each source"
     )]

@@ -2,12 +2,12 @@
 //!
 //! A [`Source`] yields ticks with their event times: the [`Simulator`], or a [`Replay`] of recorded
 //! files. A [`Pace`] sets when each is due. [`publish`] sends due ticks to a hub and reconnects as
-//! needed, so that the hub receives every tick exactly once; [`write_ndjson`] writes them as lines of
-//! JSON instead. [`relay`] publishes the ticks of a server that speaks Alpaca's stock stream.
+//! needed, so that the hub receives every tick exactly once; [`write_ndjson`] writes them as lines
+//! of JSON instead. [`relay`] publishes the ticks of a server that speaks Alpaca's stock stream.
 //!
-//! The schedule is open-loop: the scheduled time of a tick never depends on when it could be sent. With
-//! `restamp`, event times are scheduled times, so latency measured from them includes every delay,
-//! including that of the feed itself.
+//! The schedule is open-loop: the scheduled time of a tick never depends on when it could be sent.
+//! With `restamp`, event times are scheduled times, so latency measured from them includes every
+//! delay, including that of the feed itself.
 //!
 //! ```no_run
 //! use std::sync::Arc;

@@ -47,13 +47,13 @@ impl fmt::Display for Speed {
 pub struct Pace {
     /// Speed of market time.
     pub speed: Speed,
-    /// Whether event times are replaced by the scheduled times, starting now. With [`Speed::Max`], which
-    /// has no schedule, each tick gets the time at which it is taken.
+    /// Whether event times are replaced by the scheduled times, starting now. With [`Speed::Max`],
+    /// which has no schedule, each tick gets the time at which it is taken.
     pub restamp: bool,
 }
 
-/// The schedule, fixed by the first tick. A late reader finds all overdue ticks due at once; their event
-/// times still say when they should have been sent.
+/// The schedule, fixed by the first tick. A late reader finds all overdue ticks due at once; their
+/// event times still say when they should have been sent.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     pace: Pace,

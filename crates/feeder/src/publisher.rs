@@ -1,10 +1,10 @@
 //! Publishes to a hub so that it receives every tick exactly once.
 //!
-//! Data messages are numbered: message k after the hub's `publishing last=N` has the number N + k. A
-//! message is kept until the hub acknowledges its number. Every message ends with a mark: the identity of
-//! the source and the number of its ticks published so far. After a broken connection, or in a later run
-//! with the same publisher id and source, the hub reports its last mark. Publishing then resumes from
-//! there, with the kept messages or by rewinding the source.
+//! Data messages are numbered: message k after the hub's `publishing last=N` has the number N + k.
+//! A message is kept until the hub acknowledges its number. Every message ends with a mark: the
+//! identity of the source and the number of its ticks published so far. After a broken connection,
+//! or in a later run with the same publisher id and source, the hub reports its last mark.
+//! Publishing then resumes from there, with the kept messages or by rewinding the source.
 
 mod connection;
 mod mark;
@@ -40,15 +40,15 @@ pub struct PublisherConfig {
     pub authorities: Option<Authorities>,
     /// Most ticks in one message.
     pub message_ticks_max: usize,
-    /// Length in bytes from which no tick is added to a message. One tick of at most 4 KiB and a mark
-    /// still fit the 65,535 bytes of a message.
+    /// Length in bytes from which no tick is added to a message. One tick of at most 4 KiB and a
+    /// mark still fit the 65,535 bytes of a message.
     pub message_bytes_max: usize,
     /// Most unacknowledged messages. At the limit the source waits.
     pub unacked_messages_max: usize,
     /// Most unacknowledged bytes. At the limit the source waits.
     pub unacked_bytes_max: usize,
-    /// Greatest delay of a tick. Ticks that are overdue by more are dropped, and their number is reported
-    /// to the hub. `None`: the source waits and no tick is dropped. Without a schedule
+    /// Greatest delay of a tick. Ticks that are overdue by more are dropped, and their number is
+    /// reported to the hub. `None`: the source waits and no tick is dropped. Without a schedule
     /// ([`Speed::Max`](crate::Speed::Max)) no tick is overdue.
     pub behind_max: Option<Duration>,
     /// Time limit for connecting and for the hub's first answer.
@@ -132,9 +132,9 @@ impl std::str::FromStr for PublisherId {
     }
 }
 
-/// Publishes a source at a pace until it ends and every tick is acknowledged. Reconnects without limit.
-/// When `cancel` is cancelled, no more ticks are taken, and outstanding acknowledgements are awaited for
-/// [`PublisherConfig::flush_timeout`].
+/// Publishes a source at a pace until it ends and every tick is acknowledged. Reconnects without
+/// limit. When `cancel` is cancelled, no more ticks are taken, and outstanding acknowledgements are
+/// awaited for [`PublisherConfig::flush_timeout`].
 ///
 /// # Errors
 /// If the source fails (earlier ticks have been published), or the hub refuses the publisher.

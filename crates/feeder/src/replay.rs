@@ -1,7 +1,7 @@
 //! Replays recorded ticks from files, merged into one sequence.
 //!
-//! Files are read incrementally, never as a whole. Ticks are merged by time, then by the order of the
-//! files in the arguments. Within a file the order is kept, even if its times decrease.
+//! Files are read incrementally, never as a whole. Ticks are merged by time, then by the order of
+//! the files in the arguments. Within a file the order is kept, even if its times decrease.
 
 mod corrections;
 mod file;
@@ -38,15 +38,15 @@ pub struct ReplayConfig {
     /// The files. The ending of a name sets the format:
     ///
     /// - `.csv`, `.csv.gz` with the header `time,symbol,exchange,price,size,conditions,correction`:
-    ///   trades. Each non-blank character of the conditions is one condition. The id of a trade is the
-    ///   number of its row, starting at 1 after the header. The tape is unknown and left empty.
+    ///   trades. Each non-blank character of the conditions is one condition. The id of a trade is
+    ///   the number of its row, starting at 1 after the header. The tape is unknown and left empty.
     ///   A row with correction 10 or 11 is followed by a cancel or error (`x`) of the earlier row
-    ///   marked 8 or 7 with the same symbol, exchange, price and size, or of itself if there is none.
-    ///   A row with correction 12 is followed by a correction (`c`): the row repeats the reported
-    ///   values, and the earlier row marked 1 with the same symbol and exchange (or the row itself)
-    ///   has the corrected ones.
-    /// - `.csv`, `.csv.gz` with the header `time,symbol,exchange,bid,bid_size,ask,ask_size`: quotes,
-    ///   with both sides from one exchange.
+    ///   marked 8 or 7 with the same symbol, exchange, price and size, or of itself if there is
+    ///   none. A row with correction 12 is followed by a correction (`c`): the row repeats the
+    ///   reported values, and the earlier row marked 1 with the same symbol and exchange (or the
+    ///   row itself) has the corrected ones.
+    /// - `.csv`, `.csv.gz` with the header `time,symbol,exchange,bid,bid_size,ask,ask_size`:
+    ///   quotes, with both sides from one exchange.
     /// - `.ndjson`, `.ndjson.gz`: ticks as JSON objects, one per line.
     ///
     /// Columns may be in any order, with other columns among them.

@@ -1,8 +1,8 @@
 //! A simulated market, determined by its seed.
 //!
-//! Activity comes in bursts. A burst picks an instrument, with a heavy-tailed distribution, and emits
-//! quotes and trades of it in close succession. Prices follow random walks with a volatility per
-//! instrument; quotes surround the price, and trades occur at or between the quotes.
+//! Activity comes in bursts. A burst picks an instrument, with a heavy-tailed distribution, and
+//! emits quotes and trades of it in close succession. Prices follow random walks with a volatility
+//! per instrument; quotes surround the price, and trades occur at or between the quotes.
 
 mod activity;
 mod codes;

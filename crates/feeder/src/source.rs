@@ -14,18 +14,19 @@ pub trait Source {
     /// If the source cannot continue. It is not called again then.
     fn next_tick(&mut self) -> Result<Option<Tick>, SourceError>;
 
-    /// Returns to the first tick and yields the same ticks again. Returns `false` if the source cannot be
-    /// read again, such as a live source.
+    /// Returns to the first tick and yields the same ticks again. Returns `false` if the source
+    /// cannot be read again, such as a live source.
     ///
     /// # Errors
-    /// If reading again fails, for example because a file is gone. The source is not called again then.
+    /// If reading again fails, for example because a file is gone. The source is not called again
+    /// then.
     fn rewind(&mut self) -> Result<bool, SourceError> {
         Ok(false)
     }
 
-    /// Returns a number that identifies the source: two sources with the same identity yield the same
-    /// ticks in the same order, so a position in one is valid in the other. A live source has a new
-    /// identity in each run.
+    /// Returns a number that identifies the source: two sources with the same identity yield the
+    /// same ticks in the same order, so a position in one is valid in the other. A live source has
+    /// a new identity in each run.
     fn identity(&self) -> u64;
 
     /// Returns the number of malformed lines skipped so far.

@@ -1,5 +1,5 @@
-//! A publisher against a fake hub over real sockets: every tick arrives exactly once. Includes the tests
-//! of the relay.
+//! A publisher against a fake hub over real sockets: every tick arrives exactly once. Includes the
+//! tests of the relay.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod fake_hub;

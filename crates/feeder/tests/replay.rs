@@ -1,4 +1,5 @@
-//! Recorded files become ticks, in order and exactly. Malformed lines are refused with their position.
+//! Recorded files become ticks, in order and exactly. Malformed lines are refused with their
+//! position.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{Read, Write};

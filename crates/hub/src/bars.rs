@@ -1,12 +1,13 @@
-//! Builds minute, updated and daily bars from trades, for feeds that do not publish bars themselves.
+//! Builds minute, updated and daily bars from trades, for feeds that do not publish bars
+//! themselves.
 //!
-//! The entry point is [`BarMaker::turn`]: ticks and the time go in, bars come out. The module does no
-//! I/O, and equal input gives equal bars. `docs/bars.md` has the rules.
+//! The entry point is [`BarMaker::turn`]: ticks and the time go in, bars come out. The module does
+//! no I/O, and equal input gives equal bars. `docs/bars.md` has the rules.
 //!
 //! A bar is a function of its trades, their event times and, among equal times, their order of
-//! arrival. Adding a trade only needs running sums. Removing one (a cancel or a correction) sums its
-//! minute again, so the newest minutes keep their trades, up to a limit in bytes. Older minutes are
-//! folded into one sum for the day.
+//! arrival. Adding a trade only needs running sums. Removing one (a cancel or a correction) sums
+//! its minute again, so the newest minutes keep their trades, up to a limit in bytes. Older minutes
+//! are folded into one sum for the day.
 
 mod aggregate;
 mod calendar;
@@ -114,8 +115,8 @@ impl BarMaker {
     }
 
     /// Applies the ticks of a turn at time `now` and appends the resulting bars to `out`, including
-    /// those of minutes that the clock closes. Returns whether more minutes are due; another turn has
-    /// to close them.
+    /// those of minutes that the clock closes. Returns whether more minutes are due; another turn
+    /// has to close them.
     pub fn turn(
         &mut self,
         ticks: &[Numbered],
@@ -213,8 +214,8 @@ impl BarMaker {
         self.on_placement(id, time - time % MINUTE, placement);
     }
 
-    /// Records the consequences of where a trade was placed: a new minute to keep and to close, or a
-    /// closed one to report again.
+    /// Records the consequences of where a trade was placed: a new minute to keep and to close, or
+    /// a closed one to report again.
     fn on_placement(&mut self, id: u32, start: u64, placement: Placement) {
         match placement {
             Placement::Open => {}
@@ -277,8 +278,8 @@ impl BarMaker {
         series.touched = touched;
     }
 
-    /// Closes minutes that ended by their feed's clock, up to [`CLOSED_PER_TURN_MAX`]. Returns whether
-    /// more are due.
+    /// Closes minutes that ended by their feed's clock, up to [`CLOSED_PER_TURN_MAX`]. Returns
+    /// whether more are due.
     fn close_due(&mut self, now: UnixNanos) -> bool {
         let mut left = CLOSED_PER_TURN_MAX;
         for feed in 0..self.feeds.len() {
@@ -292,7 +293,8 @@ impl BarMaker {
         false
     }
 
-    /// Closes at most `left` minutes of the feed's earliest start time. Returns the remaining budget.
+    /// Closes at most `left` minutes of the feed's earliest start time. Returns the remaining
+    /// budget.
     fn close_some(&mut self, feed: usize, mut left: usize) -> usize {
         let Some(mut bucket) = self.feeds[feed].open.first_entry() else { return left };
         let start = *bucket.key();

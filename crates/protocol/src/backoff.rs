@@ -4,16 +4,16 @@ use std::time::Duration;
 
 /// The reconnect policy of every Tickwire client: how long to wait before the next attempt.
 ///
-/// - **Exponential backoff with jitter.** A delay is drawn evenly between a minimum, zero by default,
-///   and a ceiling that doubles with every attempt up to a maximum. Clients that lost their
-///   connections together therefore do not return together.
-/// - **Reset after one healthy minute.** A connection that worked for [`Backoff::HEALTHY_AFTER`] moves
-///   the ceiling back to its first value. A server that accepts connections only to close them does
-///   not reset it.
+/// - **Exponential backoff with jitter.** A delay is drawn evenly between a minimum, zero by
+///   default, and a ceiling that doubles with every attempt up to a maximum. Clients that lost
+///   their connections together therefore do not return together.
+/// - **Reset after one healthy minute.** A connection that worked for [`Backoff::HEALTHY_AFTER`]
+///   moves the ceiling back to its first value. A server that accepts connections only to close
+///   them does not reset it.
 /// - **The hub's own wish comes first.** A hub that shuts down puts `retry_ms=N` into the reason of
 ///   its close frame ([`requested_delay`]). The delay is then that time, at most
-///   [`Backoff::REQUESTED_MAX`], and up to [`Backoff::REQUESTED_SPREAD`] more; the ceiling stays as it
-///   is.
+///   [`Backoff::REQUESTED_MAX`], and up to [`Backoff::REQUESTED_SPREAD`] more; the ceiling stays as
+///   it is.
 ///
 /// The policy has neither a clock nor a source of randomness: callers pass in both.
 ///
@@ -46,16 +46,16 @@ impl Backoff {
     /// Clients that were requested to wait equally long return within this time: one second.
     pub const REQUESTED_SPREAD: Duration = Duration::from_secs(1);
 
-    /// A policy whose ceiling starts at `first` and doubles up to `max`. A `first` above `max` counts
-    /// as `max`.
+    /// A policy whose ceiling starts at `first` and doubles up to `max`. A `first` above `max`
+    /// counts as `max`.
     #[must_use]
     pub fn new(first: Duration, max: Duration) -> Self {
         let first = first.min(max);
         Self { min: Duration::ZERO, first, max, ceiling: first }
     }
 
-    /// Sets the shortest delay, for servers that must not be called again at once. A `min` above the
-    /// ceiling counts as the ceiling.
+    /// Sets the shortest delay, for servers that must not be called again at once. A `min` above
+    /// the ceiling counts as the ceiling.
     #[must_use]
     pub const fn with_min(mut self, min: Duration) -> Self {
         self.min = min;
@@ -71,8 +71,8 @@ impl Backoff {
 
     /// Returns the delay before the next attempt.
     ///
-    /// `requested` is the delay that the closing hub asked for, if it did. `random` must be uniformly
-    /// distributed over 0 to 1; values outside count as the nearer end.
+    /// `requested` is the delay that the closing hub asked for, if it did. `random` must be
+    /// uniformly distributed over 0 to 1; values outside count as the nearer end.
     pub fn next_delay(&mut self, requested: Option<Duration>, random: f64) -> Duration {
         let random = random.clamp(0.0, 1.0);
         if let Some(requested) = requested {

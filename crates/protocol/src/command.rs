@@ -11,13 +11,14 @@ use crate::{
     Credentials, DecodeError, Delivery, Encoding, FeedState, OnLag, Replay, Resume, SubscriptionSet,
 };
 
-/// A command. On the wire it is a map with an `action`, in JSON or in MessagePack; unlike an element
-/// it is not part of an array.
+/// A command. On the wire it is a map with an `action`, in JSON or in MessagePack; unlike an
+/// element it is not part of an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// `subscribe`: adds names to the session.
     Subscribe(SubscribeRequest),
-    /// `unsubscribe`: removes names from the session. Only `names` and `id` of the request are used.
+    /// `unsubscribe`: removes names from the session. Only `names` and `id` of the request are
+    /// used.
     Unsubscribe(SubscribeRequest),
     /// `list`: asks for all names of the session.
     List {
@@ -37,8 +38,8 @@ pub enum Command {
 pub struct SubscribeRequest {
     /// The names, by channel. On the wire each channel is a key of the command.
     pub names: SubscriptionSet,
-    /// Whether the last values of the names are sent first. The default is yes for symbols and no for
-    /// `"*"`.
+    /// Whether the last values of the names are sent first. The default is yes for symbols and no
+    /// for `"*"`.
     pub snapshot: Option<bool>,
     /// Which ticks of the names are delivered; `delivery` and `max_rate` on the wire.
     pub delivery: Delivery,
@@ -48,8 +49,8 @@ pub struct SubscribeRequest {
     pub pos: bool,
     /// Where an earlier session left off, to continue there. Requires [`Delivery::Every`].
     pub resume: Option<Resume>,
-    /// Past ticks to receive first; `from` and `speed` on the wire. Requires [`Delivery::Every`], and
-    /// excludes [`SubscribeRequest::resume`].
+    /// Past ticks to receive first; `from` and `speed` on the wire. Requires [`Delivery::Every`],
+    /// and excludes [`SubscribeRequest::resume`].
     pub replay: Option<Replay>,
     /// An arbitrary number, repeated in the answer.
     pub id: Option<u64>,
@@ -65,7 +66,8 @@ pub struct PublishRequest {
     pub demand: bool,
 }
 
-/// The fields of `report`: the state of a publisher's source. Counters start when the publisher does.
+/// The fields of `report`: the state of a publisher's source. Counters start when the publisher
+/// does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceReport {
     /// The state of the source. A publisher can be connected while its source is not.

@@ -13,14 +13,14 @@ use crate::{
 
 /// A control element. Most are sent by the hub.
 ///
-/// On the wire an element is a map whose key `T` is its type. An element stands alone in its message,
-/// except for [`Control::Position`] and [`Control::Lost`], which end a message of ticks.
+/// On the wire an element is a map whose key `T` is its type. An element stands alone in its
+/// message, except for [`Control::Position`] and [`Control::Lost`], which end a message of ticks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
     /// `success` with the message `connected`: the first message of every connection.
     Connected {
-        /// The epoch of the hub: sequence numbers are valid within it. `None` from servers that have
-        /// no sequence numbers.
+        /// The epoch of the hub: sequence numbers are valid within it. `None` from servers that
+        /// have no sequence numbers.
         epoch: Option<String>,
     },
     /// `success` with the message `authenticated`: the credentials were accepted.
@@ -43,8 +43,8 @@ pub enum Control {
         pos: Option<u64>,
         /// For a subscribe with `resume`: which of the missed ticks follow.
         resumed: Option<ResumeOutcome>,
-        /// For a replay: the time at which it starts, which is later than requested if the history is
-        /// too short.
+        /// For a replay: the time at which it starts, which is later than requested if the history
+        /// is too short.
         from: Option<UnixNanos>,
     },
     /// `p`: the session has received all ticks of its subscriptions up to and including this
@@ -62,14 +62,15 @@ pub enum Control {
         /// Sequence number of the first missing tick; `None` if it is the one after the last tick
         /// that the session received.
         from: Option<u64>,
-        /// Sequence number of the last missing tick, at least `from`; `None` if the number of missing
-        /// ticks is unknown.
+        /// Sequence number of the last missing tick, at least `from`; `None` if the number of
+        /// missing ticks is unknown.
         to: Option<u64>,
         /// Whether the ticks were dropped because the session lagged. Its subscriptions are then
         /// delivered as [`Delivery::Latest`] from here on.
         lagged: bool,
     },
-    /// `snapshot`: the ticks up to [`Control::Live`] are the last values of the topics, not new ones.
+    /// `snapshot`: the ticks up to [`Control::Live`] are the last values of the topics, not new
+    /// ones.
     Snapshot {
         /// Number of ticks in the snapshot.
         ticks: u64,
@@ -117,8 +118,8 @@ pub enum Control {
         /// Whether the messages are in the log on disk; also `true` if the hub has no such log.
         durable: bool,
     },
-    /// `demand`: the changes in what subscribers want, for a publisher that requested them. The first
-    /// element lists everything that is wanted.
+    /// `demand`: the changes in what subscribers want, for a publisher that requested them. The
+    /// first element lists everything that is wanted.
     Demand {
         /// The feed.
         feed: Feed,

@@ -17,8 +17,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Creates credentials from the `key` and `secret` of an `auth` command. With the key `oauth` or
-    /// `access_token`, the secret is a token ([`from_token`](Self::from_token)).
+    /// Creates credentials from the `key` and `secret` of an `auth` command. With the key `oauth`
+    /// or `access_token`, the secret is a token ([`from_token`](Self::from_token)).
     #[must_use]
     pub fn from_pair(key: String, secret: String) -> Self {
         if TOKEN_KEYS.contains(&key.as_str()) {
@@ -32,7 +32,8 @@ impl Credentials {
     #[must_use]
     pub fn from_token(token: &str) -> Self {
         let (id, secret) = match token.split_once(':') {
-            // An id of `oauth` would mark the secret as a token when the credentials are sent again.
+            // An id of `oauth` would mark the secret as a token when the credentials are sent
+            // again.
             Some((id, secret)) if !TOKEN_KEYS.contains(&id) => (id, secret),
             _ => ("", token),
         };

@@ -1,5 +1,5 @@
-//! Delivery: whether a session receives every tick or only the latest ones, and what happens when it
-//! reads too slowly.
+//! Delivery: whether a session receives every tick or only the latest ones, and what happens when
+//! it reads too slowly.
 //!
 //! Source: `docs/protocol/subscriber.md`, sections "Delivery modes" and "Slow readers".
 
@@ -53,8 +53,8 @@ impl Delivery {
         }
     }
 
-    /// Returns the fields `delivery` and `max_rate`. Both are absent for [`Every`](Self::Every), which
-    /// is the default.
+    /// Returns the fields `delivery` and `max_rate`. Both are absent for [`Every`](Self::Every),
+    /// which is the default.
     pub(crate) const fn to_wire(self) -> (Option<DeliveryWord>, Option<MaxRate>) {
         match self {
             Self::Every => (None, None),
@@ -72,8 +72,8 @@ pub(crate) enum DeliveryWord {
 
 wire_words!(pub(crate) DeliveryWord { Every = "every", Latest = "latest", });
 
-/// What the hub does with a session that reads its [`Delivery::Every`] subscriptions too slowly: the
-/// field `on_lag` of a subscribe.
+/// What the hub does with a session that reads its [`Delivery::Every`] subscriptions too slowly:
+/// the field `on_lag` of a subscribe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OnLag {
     /// Closes the session with error 407; `"close"` on the wire.

@@ -16,9 +16,9 @@ pub enum Encoding {
     /// MessagePack in binary frames; a tick is an array of its fields in a fixed order. Subprotocol
     /// `tickwire.v1.msgpack`.
     MsgpackArray,
-    /// MessagePack in binary frames; a tick is a map with the keys of the JSON object, `T` first, and
-    /// with its time as a timestamp extension. The SDKs of Alpaca's stream read this encoding; it has
-    /// no subprotocol.
+    /// MessagePack in binary frames; a tick is a map with the keys of the JSON object, `T` first,
+    /// and with its time as a timestamp extension. The SDKs of Alpaca's stream read this encoding;
+    /// it has no subprotocol.
     MsgpackMap,
 }
 

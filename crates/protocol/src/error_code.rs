@@ -29,8 +29,8 @@ pub enum ErrorCode {
     PublisherReplaced,
     /// 409 `insufficient subscription`: the key does not allow this feed. The session ends.
     InsufficientSubscription,
-    /// 410: a subscribe names a channel that the feed does not have. It changed nothing; the session
-    /// continues.
+    /// 410: a subscribe names a channel that the feed does not have. It changed nothing; the
+    /// session continues.
     InvalidAction,
     /// 411: the token lacks a permission. Other servers send it; the hub does not.
     InsufficientScope,

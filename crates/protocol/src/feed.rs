@@ -24,8 +24,8 @@ impl Feed {
     /// Creates a feed name.
     ///
     /// # Errors
-    /// Fails if the text is empty, longer than [`SYMBOL_BYTES_MAX`], or contains a character outside
-    /// `a-z 0-9 _ -`.
+    /// Fails if the text is empty, longer than [`SYMBOL_BYTES_MAX`], or contains a character
+    /// outside `a-z 0-9 _ -`.
     pub fn new(text: &str) -> Result<Self, ValueError> {
         let allowed =
             |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');

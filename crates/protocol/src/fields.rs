@@ -8,8 +8,8 @@ use crate::{
     Seq, Status, Symbol, Text, Tick, TickData, Trade, UnixNanos,
 };
 
-/// Writes the fields of a tick in one encoding, one after the other. `key` is the key of the field on
-/// the wire.
+/// Writes the fields of a tick in one encoding, one after the other. `key` is the key of the field
+/// on the wire.
 pub(crate) trait FieldWriter {
     fn symbol(&mut self, key: &'static str, value: &Symbol);
     fn seq(&mut self, value: Seq);
@@ -45,8 +45,8 @@ pub(crate) const fn count(channel: Channel) -> u8 {
     }
 }
 
-/// Returns whether a field may be absent or null in the stream of a server other than Tickwire, which
-/// is decoded leniently; it is then empty or 0. Symbol, time, prices and sizes are required.
+/// Returns whether a field may be absent or null in the stream of a server other than Tickwire,
+/// which is decoded leniently; it is then empty or 0. Symbol, time, prices and sizes are required.
 pub(crate) fn is_optional(key: &str) -> bool {
     const IDS_AND_COUNTS: [&str; 4] = ["i", "oi", "ci", "n"];
     const TEXTS: [&str; 9] = ["x", "bx", "ax", "z", "sm", "rc", "rm", "sc", "a"];

@@ -11,9 +11,9 @@ const ENDPOINTS: [&str; 2] = ["/ws", "/publish"];
 
 /// The address of a hub: a scheme, a host, and optionally a port and a path prefix.
 ///
-/// - The schemes `http` and `ws` mean a plain connection, `https` and `wss` mean TLS. The hub prints
-///   its address with `http`; subscribers and publishers open WebSockets there, and HTTP requests go
-///   to the same port, so both spellings of a scheme are equivalent.
+/// - The schemes `http` and `ws` mean a plain connection, `https` and `wss` mean TLS. The hub
+///   prints its address with `http`; subscribers and publishers open WebSockets there, and HTTP
+///   requests go to the same port, so both spellings of a scheme are equivalent.
 /// - The port defaults to 80, or to 443 with TLS. An IPv6 address is written in brackets.
 /// - The path prefix is what a reverse proxy puts before the hub's own paths:
 ///   `https://example.com/market` leads to `https://example.com/market/ws`. A slash at the end does
@@ -61,7 +61,8 @@ impl HubUrl {
         self.tls
     }
 
-    /// The host, without the brackets of an IPv6 address: the name that a TLS certificate must bear.
+    /// The host, without the brackets of an IPv6 address: the name that a TLS certificate must
+    /// bear.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
@@ -73,7 +74,8 @@ impl HubUrl {
         format!("{}:{}", self.bracketed_host(), self.port)
     }
 
-    /// The value of the `Host` header: `HOST`, or `HOST:PORT` if the port is not the scheme's default.
+    /// The value of the `Host` header: `HOST`, or `HOST:PORT` if the port is not the scheme's
+    /// default.
     #[must_use]
     pub fn authority(&self) -> String {
         if self.port == default_port(self.tls) {

@@ -1,13 +1,13 @@
 //! The messages of Tickwire's protocol and their encodings.
 //!
-//! A [`Tick`] is one event of a topic: a trade, a quote, a bar and so on. A message from the hub is an
-//! array of [`Element`]s, which are ticks or [`Control`] elements; a peer sends [`Command`]s. Each
-//! session has one [`Encoding`]. The protocol is described in `docs/protocol`; [`AlpacaCommand`] and
-//! [`decode_alpaca_stream`] are for the protocol of Alpaca's stock stream.
+//! A [`Tick`] is one event of a topic: a trade, a quote, a bar and so on. A message from the hub is
+//! an array of [`Element`]s, which are ticks or [`Control`] elements; a peer sends [`Command`]s.
+//! Each session has one [`Encoding`]. The protocol is described in `docs/protocol`;
+//! [`AlpacaCommand`] and [`decode_alpaca_stream`] are for the protocol of Alpaca's stock stream.
 //!
-//! The crate does no I/O, reads no clock and never panics on input. Encoders append to a buffer of the
-//! caller and, for ticks, allocate nothing else. Decoders check every length before they allocate, and
-//! name the field and the element that is wrong ([`DecodeError`]).
+//! The crate does no I/O, reads no clock and never panics on input. Encoders append to a buffer of
+//! the caller and, for ticks, allocate nothing else. Decoders check every length before they
+//! allocate, and name the field and the element that is wrong ([`DecodeError`]).
 //!
 //! ```
 //! use tickwire_protocol::{Encoding, MessageBuf, Tick, decode_ticks};

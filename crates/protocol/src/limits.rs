@@ -4,7 +4,8 @@
 
 /// Longest symbol and longest feed name, in bytes.
 pub const SYMBOL_BYTES_MAX: usize = 24;
-/// Longest string inside a tick (exchange, tape, condition code, status message), in bytes of UTF-8.
+/// Longest string inside a tick (exchange, tape, condition code, status message), in bytes of
+/// UTF-8.
 pub const TEXT_BYTES_MAX: usize = 64;
 /// Most condition codes in one list of a tick.
 pub const CONDITIONS_MAX: usize = 16;

@@ -71,11 +71,12 @@ pub fn decode_ticks(bytes: &[u8], encoding: Encoding) -> Result<Vec<Tick>, Decod
     Ok(ticks)
 }
 
-/// Decodes a data message of a publisher. A message in JSON may also be one element outside an array.
+/// Decodes a data message of a publisher. A message in JSON may also be one element outside an
+/// array.
 ///
 /// # Errors
-/// Names the element and the field that is wrong, and what is allowed. Also fails if the message has
-/// more than `ticks_max` ticks, or a tick that is larger than
+/// Names the element and the field that is wrong, and what is allowed. Also fails if the message
+/// has more than `ticks_max` ticks, or a tick that is larger than
 /// [`TICK_BYTES_MAX`](crate::TICK_BYTES_MAX).
 pub fn decode_publish(
     bytes: &[u8],
@@ -203,7 +204,8 @@ fn map_element<'a>(
     index.tick(channel, false).map(RawElement::Tick)
 }
 
-/// Returns whether the type of an element is that of a tick: any single letter but that of a position.
+/// Returns whether the type of an element is that of a tick: any single letter but that of a
+/// position.
 fn is_tick(kind: &str) -> bool {
     kind.len() == 1 && kind != POSITION
 }

@@ -3,8 +3,8 @@
 use crate::wire_map::WireMap;
 use crate::{Control, Encoding, Tick};
 
-/// Builds one message of ticks. At its end it may also hold a publisher's mark and the number of ticks
-/// its source lost, or a position of the hub.
+/// Builds one message of ticks. At its end it may also hold a publisher's mark and the number of
+/// ticks its source lost, or a position of the hub.
 ///
 /// The buffer keeps its memory from message to message.
 ///
@@ -60,7 +60,8 @@ impl MessageBuf {
         element.write(self.encoding, &mut self.bytes);
     }
 
-    /// Appends the number of ticks that the publisher's source dropped before those of this message.
+    /// Appends the number of ticks that the publisher's source dropped before those of this
+    /// message.
     pub fn push_lost(&mut self, ticks: u64) {
         self.push_control(&Control::Lost { ticks });
     }

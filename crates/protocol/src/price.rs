@@ -22,7 +22,8 @@ impl Price {
     /// A price of 0. In a quote it means that there is no bid, or no ask.
     pub const ZERO: Self = Self(0);
 
-    /// Creates a price from units of 1e-9. Returns `None` if it exceeds [`Price::MAX`] in magnitude.
+    /// Creates a price from units of 1e-9. Returns `None` if it exceeds [`Price::MAX`] in
+    /// magnitude.
     #[must_use]
     pub const fn from_nanos(nanos: i64) -> Option<Self> {
         if nanos.unsigned_abs() <= Self::MAX.0.unsigned_abs() { Some(Self(nanos)) } else { None }

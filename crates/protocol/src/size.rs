@@ -6,8 +6,8 @@ use crate::{
     TickData, UnixNanos, ValueError,
 };
 
-/// Upper bound on a tick's JSON without the contents of its strings, in bytes: keys, numbers, quotes
-/// and commas. A test checks it against the largest tick.
+/// Upper bound on a tick's JSON without the contents of its strings, in bytes: keys, numbers,
+/// quotes and commas. A test checks it against the largest tick.
 const FRAME_BYTES_MAX: usize = 640;
 /// Most bytes that one byte of a string becomes in JSON: `\u0000`.
 const ESCAPE_BYTES_MAX: usize = 6;
@@ -15,9 +15,9 @@ const ESCAPE_BYTES_MAX: usize = 6;
 impl Tick {
     /// Checks that the tick takes at most [`TICK_BYTES_MAX`] bytes in every encoding.
     ///
-    /// The limits on its strings do not imply that: 32 conditions of 64 control characters each take
-    /// 12 KiB once JSON has escaped them. The check costs a few additions; only a tick with very long
-    /// strings is encoded to find its exact size.
+    /// The limits on its strings do not imply that: 32 conditions of 64 control characters each
+    /// take 12 KiB once JSON has escaped them. The check costs a few additions; only a tick with
+    /// very long strings is encoded to find its exact size.
     ///
     /// # Errors
     /// Fails with the size of the tick as JSON if it exceeds [`TICK_BYTES_MAX`].
@@ -95,8 +95,8 @@ mod tests {
     use super::*;
     use crate::{CONDITIONS_MAX, Correction, Encoding, TEXT_BYTES_MAX, TickData};
 
-    /// Returns a correction, the kind of tick with the most fields, with the longest possible numbers
-    /// and with `text` in every string.
+    /// Returns a correction, the kind of tick with the most fields, with the longest possible
+    /// numbers and with `text` in every string.
     fn correction(text: &str) -> Tick {
         let conditions = || Conditions::new([text; CONDITIONS_MAX]).unwrap();
         let price: Price = "-3999999.123456789".parse().unwrap();

@@ -20,8 +20,8 @@ impl Symbol {
     /// Creates a symbol.
     ///
     /// # Errors
-    /// Fails if the text is empty, longer than [`SYMBOL_BYTES_MAX`], or contains a character outside
-    /// `A-Z 0-9 . _ / -`.
+    /// Fails if the text is empty, longer than [`SYMBOL_BYTES_MAX`], or contains a character
+    /// outside `A-Z 0-9 . _ / -`.
     pub fn new(text: &str) -> Result<Self, ValueError> {
         let allowed = |b: u8| {
             b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'/' | b'-')

@@ -1,14 +1,14 @@
 //! Ticks: the events of a topic.
 //!
-//! The key of each field on the wire stands at the beginning of its comment. `docs/protocol/ticks.md`
-//! lists the fields in the order of the MessagePack array, with examples of each kind. The keys are
-//! those of Alpaca's stock stream
+//! The key of each field on the wire stands at the beginning of its comment.
+//! `docs/protocol/ticks.md` lists the fields in the order of the MessagePack array, with examples
+//! of each kind. The keys are those of Alpaca's stock stream
 //! (<https://docs.alpaca.markets/docs/real-time-stock-pricing-data>), plus `seq`.
 
 use crate::{Channel, Conditions, Price, Symbol, Text, UnixNanos};
 
-/// Sequence number of a tick within its topic: contiguous from 1 during an epoch of the hub. It is 0
-/// until the hub has numbered the tick.
+/// Sequence number of a tick within its topic: contiguous from 1 during an epoch of the hub. It is
+/// 0 until the hub has numbered the tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Seq(pub u64);
 
@@ -33,8 +33,8 @@ impl Tick {
     }
 }
 
-/// The fields that depend on the kind of tick; the kind itself is the field `T`. Rare kinds are boxed
-/// so that they do not enlarge the common ones.
+/// The fields that depend on the kind of tick; the kind itself is the field `T`. Rare kinds are
+/// boxed so that they do not enlarge the common ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TickData {
     /// A trade; `T` is `t`.

@@ -56,7 +56,8 @@ impl jiff::fmt::Write for Bytes<'_> {
 }
 
 impl From<SystemTime> for UnixNanos {
-    /// Converts a system time. Times before 1970 become 0, times after [`UnixNanos::MAX`] become it.
+    /// Converts a system time. Times before 1970 become 0, times after [`UnixNanos::MAX`] become
+    /// it.
     fn from(time: SystemTime) -> Self {
         let nanos = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         Self(u64::try_from(nanos).unwrap_or(Self::MAX.0).min(Self::MAX.0))

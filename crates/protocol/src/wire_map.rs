@@ -1,7 +1,8 @@
 //! The maps of the protocol: commands, and control elements.
 //!
-//! One flat struct, [`WireMap`], has a field for every key of every such map, so that both encodings
-//! share one list of keys. Unknown keys are ignored; an error in a known one names its key.
+//! One flat struct, [`WireMap`], has a field for every key of every such map, so that both
+//! encodings share one list of keys. Unknown keys are ignored; an error in a known one names its
+//! key.
 
 mod keyed;
 mod values;
@@ -21,8 +22,8 @@ use crate::{
     Resume, ResumeOutcome, Selection, SubscriptionSet, ValueError,
 };
 
-/// Declares [`WireMap`]: the keys in the order in which they are written, each with the name and the
-/// type of its field.
+/// Declares [`WireMap`]: the keys in the order in which they are written, each with the name and
+/// the type of its field.
 macro_rules! wire_map {
     ($($key:literal $field:ident: $value:ty,)*) => {
         /// A command or a control element as a map; absent keys are `None`.

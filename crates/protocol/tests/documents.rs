@@ -1,6 +1,7 @@
 //! Compares the examples, hex dumps and tables in `docs/protocol` with the golden files.
 //!
-//! A fenced block names its golden file: ```` ```json trade.json ```` or ```` ```hex trade.hex ````.
+//! A fenced block names its golden file: ```` ```json trade.json ```` or ```` ```hex trade.hex
+//! ````.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;

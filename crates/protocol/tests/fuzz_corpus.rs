@@ -1,5 +1,5 @@
-//! Checks the decoders with the inputs that fuzzing has collected (`fuzz/corpus`), and with the golden
-//! messages. The tests print each input; a failing test shows the last one.
+//! Checks the decoders with the inputs that fuzzing has collected (`fuzz/corpus`), and with the
+//! golden messages. The tests print each input; a failing test shows the last one.
 #![expect(clippy::print_stdout, reason = "names the input that fails")]
 
 #[path = "../../../fuzz/checks/decode.rs"]

@@ -1,8 +1,8 @@
 //! Compares the bytes of every element and command with golden files, so that a change of the wire
 //! format shows in the diff of a commit.
 //!
-//! `GOLDEN=write cargo test -p tickwire-protocol --test golden` updates the files and then fails, so
-//! that the differences are reviewed before they are committed.
+//! `GOLDEN=write cargo test -p tickwire-protocol --test golden` updates the files and then fails,
+//! so that the differences are reviewed before they are committed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod samples;

@@ -63,8 +63,8 @@ pub(crate) struct Args {
     channels: Vec<Channel>,
     #[command(flatten)]
     delivery: DeliveryArgs,
-    /// What the hub does with a connection that reads too slowly for every tick: close it, or continue
-    /// with the newest ticks and announce the lost ones [default: close]
+    /// What the hub does with a connection that reads too slowly for every tick: close it, or
+    /// continue with the newest ticks and announce the lost ones [default: close]
     #[arg(long, value_name = "POLICY", value_parser = on_lag)]
     on_lag: Option<OnLag>,
     /// Time over which the connections are opened, evenly

@@ -13,7 +13,8 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Starts logging. `TICKWIRE_LOG` overrides the level: `debug`, or `tickwire_hub=debug` for a crate.
+/// Starts logging. `TICKWIRE_LOG` overrides the level: `debug`, or `tickwire_hub=debug` for a
+/// crate.
 pub(crate) fn begin(format: LogFormat, default_level: &str) {
     let filter = EnvFilter::try_from_env("TICKWIRE_LOG").unwrap_or_else(|_| default_level.into());
     let builder = tracing_subscriber::fmt()

@@ -22,8 +22,8 @@ pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// Makes the next SIGINT or SIGTERM end the process at once, with exit code 1. Needs a tokio runtime
-/// with I/O.
+/// Makes the next SIGINT or SIGTERM end the process at once, with exit code 1. Needs a tokio
+/// runtime with I/O.
 ///
 /// # Errors
 /// Fails if the signal handlers cannot be installed.

@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// Commands that have not been sent completely. Their number is bounded: the driver handles the next
-/// request only when all are sent.
+/// Commands that have not been sent completely. Their number is bounded: the driver handles the
+/// next request only when all are sent.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     commands: VecDeque<String>,
@@ -35,8 +35,8 @@ impl Outgoing {
         self.commands.is_empty() && !self.unflushed
     }
 
-    /// Writes commands and, if `may_read`, reads. A hub stops reading commands until their answers are
-    /// read, so neither direction may wait for the other.
+    /// Writes commands and, if `may_read`, reads. A hub stops reading commands until their answers
+    /// are read, so neither direction may wait for the other.
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future loses neither commands nor messages.

@@ -6,8 +6,8 @@ use hdrhistogram::Histogram;
 
 use crate::load::skew::SkewTracker;
 
-/// The largest difference between event time and arrival that counts as a latency, in nanoseconds. A
-/// larger one means a tick of another day.
+/// The largest difference between event time and arrival that counts as a latency, in nanoseconds.
+/// A larger one means a tick of another day.
 pub(crate) const LATENCY_MAX_NS: u64 = 600_000_000_000;
 
 /// The smallest latency that the histogram resolves, in nanoseconds.
@@ -145,7 +145,8 @@ impl Counters {
     /// connection (0 before the first), and updates `last`. With `latest`, numbers may jump.
     #[inline]
     pub(crate) fn check(&mut self, last: &mut u32, seq: u64, latest: bool, measured: bool) {
-        // A run keeps millions of these numbers, so only their low halves; their difference suffices.
+        // A run keeps millions of these numbers, so only their low halves; their difference
+        // suffices.
         let seq = low_half(seq);
         let ahead = seq.wrapping_sub(*last);
         if *last == 0 || ahead == 1 {

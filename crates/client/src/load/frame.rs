@@ -3,8 +3,8 @@
 //! A hub's frames are unmasked, never fragmented and use no extensions, so they are read in place,
 //! without copying their payload. A library would cost more than the hub that is measured.
 
-/// The largest payload to accept, in bytes. Data is far smaller; the answer to a subscribe lists its
-/// names.
+/// The largest payload to accept, in bytes. Data is far smaller; the answer to a subscribe lists
+/// its names.
 const PAYLOAD_BYTES_MAX: u64 = 4 << 20;
 
 /// A frame of the hub.
@@ -32,8 +32,8 @@ pub(crate) enum FrameError {
     TooLarge(u64),
 }
 
-/// Parses the first frame of `bytes`. Returns it and its length in bytes, header included; `None` if
-/// `bytes` does not hold all of it.
+/// Parses the first frame of `bytes`. Returns it and its length in bytes, header included; `None`
+/// if `bytes` does not hold all of it.
 ///
 /// # Errors
 /// Fails if no hub sends such a frame.

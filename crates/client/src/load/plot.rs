@@ -18,10 +18,11 @@ const BLUE: &str = "#2563eb";
 const ORANGE: &str = "#ea580c";
 const GREEN: &str = "#0f766e";
 
-/// Draws a report as an SVG image: latency by percentile on the left, deliveries and latency over time
-/// on the right.
+/// Draws a report as an SVG image: latency by percentile on the left, deliveries and latency over
+/// time on the right.
 ///
-/// The image is self-contained: it has a light background and uses neither scripts nor external fonts.
+/// The image is self-contained: it has a light background and uses neither scripts nor external
+/// fonts.
 #[must_use]
 pub fn svg(report: &Report) -> String {
     let mut canvas = Canvas::new(WIDTH, HEIGHT);

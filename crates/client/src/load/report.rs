@@ -12,8 +12,8 @@ use distribution::millis;
 pub use distribution::{Distribution, Percentile};
 pub(crate) use summary::Summary;
 
-/// The result of a load test. Serialized, it is the report of `tickwire load --json`, whose keys are
-/// only ever added.
+/// The result of a load test. Serialized, it is the report of `tickwire load --json`, whose keys
+/// are only ever added.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// Version of the load generator.
@@ -26,8 +26,8 @@ pub struct Report {
     pub channels: Vec<&'static str>,
     /// The delivery asked for: `every` or `latest`.
     pub delivery: &'static str,
-    /// With delivery `latest`, the highest rate asked for, in values per second and topic; `null` is as
-    /// fast as the socket accepts them.
+    /// With delivery `latest`, the highest rate asked for, in values per second and topic; `null`
+    /// is as fast as the socket accepts them.
     pub max_rate: Option<f64>,
     /// Number of symbols to choose from.
     pub symbols: usize,
@@ -57,8 +57,8 @@ pub struct Report {
     pub connection_ticks_min: u64,
     /// The most ticks of a connection that was open at the end.
     pub connection_ticks_max: u64,
-    /// Latency of every tick, from its event time to its arrival. With delivery `latest` this is the age
-    /// of the values.
+    /// Latency of every tick, from its event time to its arrival. With delivery `latest` this is
+    /// the age of the values.
     pub latency_ms: Distribution,
     /// Percentiles of the latency for a curve.
     pub latency_curve: Vec<Percentile>,
@@ -67,12 +67,13 @@ pub struct Report {
     /// Ticks that delivery `latest` left out during the measurement, counted by the jumps of their
     /// numbers.
     pub skipped_ticks: u64,
-    /// Fairness of the hub: the time from the first connection that received a tick to the last. One tick
-    /// of 16 is sampled, at most 65,536. With delivery `latest` only connections that received the tick
-    /// count, and with a rate the skew is mostly the distance between their sending times.
+    /// Fairness of the hub: the time from the first connection that received a tick to the last.
+    /// One tick of 16 is sampled, at most 65,536. With delivery `latest` only connections that
+    /// received the tick count, and with a rate the skew is mostly the distance between their
+    /// sending times.
     pub skew_ms: Distribution,
-    /// Jumps of the sequence numbers of a topic on a connection. Must be 0. Like all faults, they are
-    /// counted over the whole run.
+    /// Jumps of the sequence numbers of a topic on a connection. Must be 0. Like all faults, they
+    /// are counted over the whole run.
     pub gaps: u64,
     /// Ticks missing in `gaps`.
     pub gap_ticks: u64,
@@ -91,8 +92,8 @@ pub struct Report {
     pub refused: BTreeMap<String, u64>,
     /// Error elements of the hub, by code and message.
     pub errors: BTreeMap<String, u64>,
-    /// Processor time of the load generator during the measurement, in cores; `null` if the system does
-    /// not report it. Near `threads`, the load generator is the bottleneck, not the hub.
+    /// Processor time of the load generator during the measurement, in cores; `null` if the system
+    /// does not report it. Near `threads`, the load generator is the bottleneck, not the hub.
     pub busy_cores: Option<f64>,
     /// The measurement second by second.
     pub seconds: Vec<Second>,

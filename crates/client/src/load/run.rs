@@ -55,8 +55,8 @@ pub struct Progress {
     pub second: Option<Second>,
 }
 
-/// Runs a load test and returns its report. Blocks, and calls `observe` several times a second. Setting
-/// `stop` ends the run soon, with a report of what was measured until then.
+/// Runs a load test and returns its report. Blocks, and calls `observe` several times a second.
+/// Setting `stop` ends the run soon, with a report of what was measured until then.
 ///
 /// # Errors
 /// Fails if no connection opened, or the operating system refuses something.

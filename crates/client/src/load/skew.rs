@@ -85,8 +85,8 @@ impl SkewTracker {
     }
 }
 
-/// Merges the samples of all threads and returns the skew of each tick: the time from its first to its
-/// last arrival. Ticks that arrived only once have none.
+/// Merges the samples of all threads and returns the skew of each tick: the time from its first to
+/// its last arrival. Ticks that arrived only once have none.
 pub(crate) fn skews(mut samples: Vec<TickArrivals>) -> Vec<Duration> {
     samples.sort_unstable_by_key(|sample| sample.key);
     let ticks = samples.chunk_by(|a, b| a.key == b.key);

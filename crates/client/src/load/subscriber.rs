@@ -17,8 +17,8 @@ pub(crate) struct Subscriber {
     handshake: Option<Handshake>,
     /// Index of the first symbol.
     first_symbol: usize,
-    /// By slot of [`TopicLayout::slot`]: the low half of the topic's last sequence number, 0 before its
-    /// first tick.
+    /// By slot of [`TopicLayout::slot`]: the low half of the topic's last sequence number, 0 before
+    /// its first tick.
     seqs: Box<[u32]>,
     in_snapshot: bool,
     /// Whether the hub may leave out ticks: requested by the plan, or since the connection lagged.
@@ -153,8 +153,8 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Handles a gap that the hub announces: the connection has lagged, and its delivery is `latest`
-    /// from now on.
+    /// Handles a gap that the hub announces: the connection has lagged, and its delivery is
+    /// `latest` from now on.
     fn receive_gap(
         &mut self,
         (channel, symbol): (Channel, Symbol),

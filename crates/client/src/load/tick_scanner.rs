@@ -1,7 +1,7 @@
 //! Scans the ticks of a MessagePack message and reads only the fields that are measured.
 //!
-//! This is the hot path of the load generator. `tickwire-protocol` decodes whole ticks; decoding here
-//! would cost more than the hub spends on the delivery that is measured.
+//! This is the hot path of the load generator. `tickwire-protocol` decodes whole ticks; decoding
+//! here would cost more than the hub spends on the delivery that is measured.
 
 /// Why a message cannot be scanned: it is not what the protocol says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -131,8 +131,8 @@ impl<'a> TickScanner<'a> {
     /// Skips this many values. Nested values are added to the count, so there is no recursion.
     ///
     /// The kinds that ticks consist of come first, as branches instead of a table of lengths: the
-    /// processor predicts a branch, but has to wait for a table before it knows where the next value
-    /// starts (17 ns for a trade instead of 26 ns).
+    /// processor predicts a branch, but has to wait for a table before it knows where the next
+    /// value starts (17 ns for a trade instead of 26 ns).
     #[inline]
     fn skip(&mut self, mut values: usize) -> Result<(), Malformed> {
         let mut rest = self.rest;
@@ -162,8 +162,8 @@ impl<'a> TickScanner<'a> {
         Ok(())
     }
 
-    /// Skips what follows the marker of any other kind of value. Returns how many values are nested in
-    /// it, which remain to be skipped.
+    /// Skips what follows the marker of any other kind of value. Returns how many values are nested
+    /// in it, which remain to be skipped.
     #[cold]
     fn skip_rare(&mut self, marker: u8) -> Result<usize, Malformed> {
         let len = match marker {

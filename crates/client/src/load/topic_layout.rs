@@ -12,9 +12,10 @@ const SHIFT: usize = 7;
 
 /// The topics of each connection.
 ///
-/// Connection `c` subscribes to the symbols `7 c + k * step` for `k` from 0 to `per_connection`. They
-/// are spread over all symbols, so that every connection has busy and quiet ones. The slot of a topic
-/// on a connection then follows from arithmetic, and a connection stores one number per topic.
+/// Connection `c` subscribes to the symbols `7 c + k * step` for `k` from 0 to `per_connection`.
+/// They are spread over all symbols, so that every connection has busy and quiet ones. The slot of
+/// a topic on a connection then follows from arithmetic, and a connection stores one number per
+/// topic.
 #[derive(Debug)]
 pub(crate) struct TopicLayout {
     symbols: Vec<Symbol>,
@@ -78,8 +79,8 @@ impl TopicLayout {
         connection * SHIFT % self.symbols.len()
     }
 
-    /// Returns the slot of a topic on the connection with this first symbol; `None` if the connection
-    /// has not subscribed to it.
+    /// Returns the slot of a topic on the connection with this first symbol; `None` if the
+    /// connection has not subscribed to it.
     #[inline]
     pub(crate) fn slot(&self, first: usize, letter: u8, symbol: &[u8]) -> Option<TopicSlot> {
         let channel = usize::from(self.by_letter[usize::from(letter)]?);

@@ -23,7 +23,8 @@ pub(crate) use run_state::{RunState, now};
 pub(crate) use transport::TlsSettings;
 use transport::Transport;
 
-/// The most handshakes at the same time: more would only queue in the hub's backlog and time out there.
+/// The most handshakes at the same time: more would only queue in the hub's backlog and time out
+/// there.
 const OPENING_MAX: usize = 256;
 
 /// How long a connection may take to open.

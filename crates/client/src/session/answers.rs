@@ -29,8 +29,8 @@ impl Session {
         !self.pending.iter().any(|command| command.starts_in_past)
     }
 
-    /// Handles the answer to a command, which changed `names`. Returns the position to report to the
-    /// application.
+    /// Handles the answer to a command, which changed `names`. Returns the position to report to
+    /// the application.
     pub(super) fn on_answer(
         &mut self,
         command: &PendingCommand,
@@ -93,15 +93,16 @@ impl Session {
         }
     }
 
-    /// Ends the recovery from a lag if no name is downgraded any more, so that positions count again.
+    /// Ends the recovery from a lag if no name is downgraded any more, so that positions count
+    /// again.
     fn end_lag_recovery(&mut self) {
         if self.lag.is_some() && !self.acknowledged.is_downgraded_from(&self.desired) {
             self.lag = None;
         }
     }
 
-    /// Adjusts the sequence numbers of the topics of an answered command, which start at another tick.
-    /// The flag of each topic tells whether its delivery was `latest` before.
+    /// Adjusts the sequence numbers of the topics of an answered command, which start at another
+    /// tick. The flag of each topic tells whether its delivery was `latest` before.
     fn rebase(
         &mut self,
         command: &PendingCommand,
@@ -118,15 +119,16 @@ impl Session {
                 _ if *was_latest => self.sequence.forget(topic),
                 Some(Start::Replay(_)) => self.sequence.forget(topic),
                 Some(Start::After(_)) if has_resumed => self.sequence.rewind(*topic),
-                // Ticks may have been received on this connection already, by `"*"` or another command.
+                // Ticks may have been received on this connection already, by `"*"` or another
+                // command.
                 Some(Start::Started) if has_resumed => self.sequence.allow_repeats(topic),
                 _ => {}
             }
         }
     }
 
-    /// Returns the topics of names. For `"*"` these are the topics that have a number and no name of
-    /// their own.
+    /// Returns the topics of names. For `"*"` these are the topics that have a number and no name
+    /// of their own.
     fn topics(&self, names: &SubscriptionSet) -> Vec<Topic> {
         let mut topics = Vec::new();
         for (channel, symbol) in each_name(names) {
@@ -142,8 +144,8 @@ impl Session {
         topics
     }
 
-    /// Handles the rejection of a command: its names are as they were before. Returns the request of
-    /// the application.
+    /// Handles the rejection of a command: its names are as they were before. Returns the request
+    /// of the application.
     pub(super) fn on_rejected(&mut self, number: u64) -> Option<u64> {
         let PendingCommand { change, changed, request, .. } = self.take_pending(Some(number))?;
         if let Change::Subscribe(SubscribeOptions { delivery, .. }) = change {

@@ -25,8 +25,8 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    /// Splits names into parts, one for each command. A replay at a finite speed is one command, since
-    /// the hub plays one replay per session at a time.
+    /// Splits names into parts, one for each command. A replay at a finite speed is one command,
+    /// since the hub plays one replay per session at a time.
     pub(super) fn split(&self, names: &SubscriptionSet) -> Vec<SubscriptionSet> {
         let has_finite_speed = matches!(
             self,

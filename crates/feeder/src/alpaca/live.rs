@@ -149,7 +149,8 @@ impl Intake {
         self.shared.filled.notify_one();
     }
 
-    /// Replaces the report on the upstream. The flag about bars keeps the value of the first report.
+    /// Replaces the report on the upstream. The flag about bars keeps the value of the first
+    /// report.
     pub(super) fn report(&self, report: SourceReport) {
         let mut newest = self.shared.report();
         *newest = SourceReport { no_bars: newest.no_bars, ..report };

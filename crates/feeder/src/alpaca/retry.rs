@@ -48,8 +48,8 @@ impl Retry {
         Self { lost: backoff(1, 60), occupied: backoff(5, 60), refused: backoff(30, 300) }
     }
 
-    /// Returns the delay after a connection that was ready since `ready`, if it ever was; `random` is
-    /// uniform from 0 to 1.
+    /// Returns the delay after a connection that was ready since `ready`, if it ever was; `random`
+    /// is uniform from 0 to 1.
     pub(super) fn wait(
         &mut self,
         end: &End,

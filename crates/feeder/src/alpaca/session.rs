@@ -1,8 +1,8 @@
 //! The protocol with an upstream, without I/O: frames in, frames and ticks out.
 //!
 //! One session spans all connections. Its driver calls [`Session::opened`] for each new connection,
-//! [`Session::on_frame`] for each received frame and [`Session::on_timer`] a few times a second. After
-//! each of these it sends the frames of [`Session::take_outbox`]. At the end of a connection
+//! [`Session::on_frame`] for each received frame and [`Session::on_timer`] a few times a second.
+//! After each of these it sends the frames of [`Session::take_outbox`]. At the end of a connection
 //! [`Session::ended`] returns the delay before the next one.
 
 mod silence;
@@ -66,8 +66,8 @@ enum Stage {
 pub(super) struct Rules {
     pub(super) upstream: String,
     pub(super) credentials: Credentials,
-    /// Time without ticks, while the market is open, after which the connection is replaced; `None`:
-    /// never.
+    /// Time without ticks, while the market is open, after which the connection is replaced;
+    /// `None`: never.
     pub(super) data_timeout: Option<Duration>,
     pub(super) hours: MarketHours,
 }
@@ -293,8 +293,8 @@ impl Session {
         std::mem::take(&mut self.outbox)
     }
 
-    /// Handles the end or failure of a connection. Returns the delay before the next one. `chance` is
-    /// uniform from 0 to 1.
+    /// Handles the end or failure of a connection. Returns the delay before the next one. `chance`
+    /// is uniform from 0 to 1.
     pub(super) fn ended(&mut self, end: &End, now: UnixNanos, chance: f64) -> Duration {
         let ready = match self.stage {
             Stage::Ready(since) => Some(since),
@@ -316,7 +316,8 @@ impl Session {
         self.status.take_report(now)
     }
 
-    /// Returns the number of names that the upstream refuses, or `None` while an answer is outstanding.
+    /// Returns the number of names that the upstream refuses, or `None` while an answer is
+    /// outstanding.
     pub(super) fn refused(&self) -> Option<usize> {
         (!self.subscriber.is_waiting()).then(|| self.subscriber.refused())
     }

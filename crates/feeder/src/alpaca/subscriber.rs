@@ -1,9 +1,9 @@
 //! Tracks which names to request from the upstream, and which it grants.
 //!
-//! One request, of one channel, is outstanding at a time, so that its answer is unambiguous. A request
-//! that is refused as a whole is split in halves until the invalid names are found. Any reader can cause
-//! such a search, so a search never delays new names: names that were invalid once are requested
-//! separately, and all searches together make a few requests per second.
+//! One request, of one channel, is outstanding at a time, so that its answer is unambiguous. A
+//! request that is refused as a whole is split in halves until the invalid names are found. Any
+//! reader can cause such a search, so a search never delays new names: names that were invalid once
+//! are requested separately, and all searches together make a few requests per second.
 
 #[cfg(test)]
 mod tests;
@@ -49,8 +49,8 @@ pub(super) struct Subscriber {
     held: NameSet,
     /// Names of `held` without demand, and when to unsubscribe them.
     leaving: BTreeMap<Name, UnixNanos>,
-    /// Names that the upstream refused. They are not requested again in this connection unless room is
-    /// made.
+    /// Names that the upstream refused. They are not requested again in this connection unless room
+    /// is made.
     refused: BTreeMap<Name, ErrorCode>,
     /// Names that the upstream called invalid once, in any connection.
     suspects: NameSet,

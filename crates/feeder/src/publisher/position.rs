@@ -1,12 +1,13 @@
 //! Aligns the source with the hub's mark at the start of a session.
 //!
-//! The mark says how many ticks of which source the hub has taken. Between two sessions the hub may have
+//! The mark says how many ticks of which source the hub has taken. Between two sessions the hub may
+//! have
 //!
 //! - taken some of the unacknowledged messages: these are dropped, the others are sent again;
-//! - lost acknowledged ticks, if its machine failed: a source that can be read again is rewound to the
-//!   mark; a live source cannot, and the number of lost ticks is reported;
-//! - lost all state of this publisher, if it keeps no log on disk: its ticks are gone with its epoch, and
-//!   publishing continues at the current position of the source.
+//! - lost acknowledged ticks, if its machine failed: a source that can be read again is rewound to
+//!   the mark; a live source cannot, and the number of lost ticks is reported;
+//! - lost all state of this publisher, if it keeps no log on disk: its ticks are gone with its
+//!   epoch, and publishing continues at the current position of the source.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -65,7 +66,8 @@ impl<S: TickStream> Publisher<S> {
         Ok(())
     }
 
-    /// Continues at position `at` of the source: from the window if possible, else by moving the source.
+    /// Continues at position `at` of the source: from the window if possible, else by moving the
+    /// source.
     async fn move_to(&mut self, at: u64) {
         if let Some(taken) = self.window.settle(at) {
             add(&self.progress.acked, taken);
@@ -87,8 +89,8 @@ impl<S: TickStream> Publisher<S> {
         }
     }
 
-    /// Moves the source to a position and clears the window. Returns `false` if the source cannot be
-    /// rewound.
+    /// Moves the source to a position and clears the window. Returns `false` if the source cannot
+    /// be rewound.
     async fn move_source(&mut self, at: u64) -> Result<bool, SourceError> {
         if at < self.stream.taken() && !self.stream.rewind()? {
             return Ok(false);

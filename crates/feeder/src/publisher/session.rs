@@ -80,7 +80,8 @@ impl<S: TickStream> Publisher<S> {
         }
     }
 
-    /// Publishes until every tick is acknowledged, or until a cancellation with nothing outstanding.
+    /// Publishes until every tick is acknowledged, or until a cancellation with nothing
+    /// outstanding.
     pub(super) async fn run(mut self) -> Result<(), FeedError> {
         while let Some((reason, requested)) = self.session().await? {
             self.progress.connected.store(false, Relaxed);
@@ -101,8 +102,8 @@ impl<S: TickStream> Publisher<S> {
         self.failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Runs one session. Returns `None` when everything is published, else the reason for its end and the
-    /// delay that the hub requested, if any.
+    /// Runs one session. Returns `None` when everything is published, else the reason for its end
+    /// and the delay that the hub requested, if any.
     async fn session(&mut self) -> Result<Option<(String, Option<Duration>)>, PublishError> {
         let link = tokio::select! {
             link = Link::open(&self.config, self.stream.wants_demand()) => link,
@@ -232,7 +233,8 @@ impl<S: TickStream> Publisher<S> {
         Bytes::copy_from_slice(self.message.finish())
     }
 
-    /// Fills the message with due ticks. Returns when the next tick is due, or `None` to continue at once.
+    /// Fills the message with due ticks. Returns when the next tick is due, or `None` to continue
+    /// at once.
     fn fill(&mut self) -> Option<Instant> {
         let now = self.clock.now();
         self.message.clear();

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use tokio_tungstenite::tungstenite::Bytes;
 
-/// A queue of numbered messages, bounded in messages and bytes. Each message covers a range of the source;
-/// the ranges are contiguous.
+/// A queue of numbered messages, bounded in messages and bytes. Each message covers a range of the
+/// source; the ranges are contiguous.
 #[derive(Debug)]
 pub(super) struct Window {
     /// Number of the first message in the queue, or of the next message if the queue is empty.
@@ -33,7 +33,8 @@ impl Window {
         Self { first: 1, begin: 0, queue: VecDeque::new(), bytes: 0, messages_max, bytes_max }
     }
 
-    /// Returns whether another message may be added. The limits are exceeded by less than one message.
+    /// Returns whether another message may be added. The limits are exceeded by less than one
+    /// message.
     pub(super) fn has_room(&self) -> bool {
         self.queue.len() < self.messages_max && self.bytes < self.bytes_max
     }
@@ -42,7 +43,8 @@ impl Window {
         self.queue.is_empty()
     }
 
-    /// Returns the position of the source before the first message. Ticks before it are acknowledged.
+    /// Returns the position of the source before the first message. Ticks before it are
+    /// acknowledged.
     pub(super) fn begin(&self) -> u64 {
         self.begin
     }
@@ -60,8 +62,8 @@ impl Window {
         self.queue.push_front(unacked);
     }
 
-    /// Removes the messages up to a number. Returns their ticks, or `None` if no message was removed. A
-    /// message that only reports lost ticks has none.
+    /// Removes the messages up to a number. Returns their ticks, or `None` if no message was
+    /// removed. A message that only reports lost ticks has none.
     pub(super) fn ack(&mut self, up_to: u64) -> Option<usize> {
         let mut ticks = None;
         while self.first <= up_to {
@@ -79,8 +81,8 @@ impl Window {
         Some(taken.ticks)
     }
 
-    /// Removes the messages that a hub has taken, which holds the source up to position `at`. Returns
-    /// their ticks, or `None` if `at` is not a boundary between messages.
+    /// Removes the messages that a hub has taken, which holds the source up to position `at`.
+    /// Returns their ticks, or `None` if `at` is not a boundary between messages.
     pub(super) fn settle(&mut self, at: u64) -> Option<usize> {
         let between = at == self.begin || self.queue.iter().any(|unacked| unacked.end == at);
         between.then(|| {
@@ -97,7 +99,8 @@ impl Window {
         self.first = last.saturating_add(1);
     }
 
-    /// Removes all messages and sets the position of the source. Returns the number of removed ticks.
+    /// Removes all messages and sets the position of the source. Returns the number of removed
+    /// ticks.
     pub(super) fn clear(&mut self, at: u64) -> usize {
         let ticks = self.queue.drain(..).map(|unacked| unacked.ticks).sum();
         self.bytes = 0;

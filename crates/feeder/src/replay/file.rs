@@ -68,7 +68,8 @@ impl TickFile {
         self.bytes
     }
 
-    /// Reads the next tick. After the error of a line, the next call continues with the following line.
+    /// Reads the next tick. After the error of a line, the next call continues with the following
+    /// line.
     pub(super) fn next_tick(&mut self) -> Result<Option<Tick>, SourceError> {
         if let Content::Table(table) = &mut self.content
             && let Some(tick) = table.follower.take()

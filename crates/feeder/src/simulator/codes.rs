@@ -4,8 +4,8 @@ use tickwire_protocol::{Conditions, Text};
 
 use super::random::Random;
 
-/// Exchanges with their share of 1,000 trades, counted over two days of one large stock. `D` reports
-/// trades outside of exchanges and makes no quotes.
+/// Exchanges with their share of 1,000 trades, counted over two days of one large stock. `D`
+/// reports trades outside of exchanges and makes no quotes.
 const EXCHANGES: [(&str, u64); 13] = [
     ("D", 307),
     ("T", 171),

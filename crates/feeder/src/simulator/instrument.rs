@@ -36,8 +36,8 @@ pub(super) struct Instrument {
 }
 
 impl Instrument {
-    /// Creates an instrument. `rank` is 0 for the most active instrument and 1 for the least; spreads
-    /// widen with it.
+    /// Creates an instrument. `rank` is 0 for the most active instrument and 1 for the least;
+    /// spreads widen with it.
     pub(super) fn new(listing: &Listing, rank: f64, random: &mut Random) -> Self {
         let (cheap, chance) = (random.chance(0.05), random.unit());
         let made_up = if cheap { 0.1 + 0.8 * chance } else { 2.0 + 300.0 * chance * chance };

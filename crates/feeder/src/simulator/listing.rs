@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use tickwire_protocol::Symbol;
 
-/// Lines of `TICKER TAPE PRICE`, most active first. Prices are approximate start values of the walk.
+/// Lines of `TICKER TAPE PRICE`, most active first. Prices are approximate start values of the
+/// walk.
 const TICKERS: &str = include_str!("tickers.txt");
 
 /// Number of generated tickers, which have four letters.

@@ -5,9 +5,10 @@ use rand::{Rng, SeedableRng};
 
 /// A seeded random generator.
 ///
-/// xoshiro256++ is a published algorithm with a fixed output, whereas the standard generator may change
-/// with any version. For the same reason only its raw 64-bit words are used, and derived values use only
-/// integers and float operations that IEEE 754 rounds exactly (no logarithm, exponential or sine).
+/// xoshiro256++ is a published algorithm with a fixed output, whereas the standard generator may
+/// change with any version. For the same reason only its raw 64-bit words are used, and derived
+/// values use only integers and float operations that IEEE 754 rounds exactly (no logarithm,
+/// exponential or sine).
 #[derive(Debug, Clone)]
 pub(super) struct Random(Xoshiro256PlusPlus);
 
@@ -37,8 +38,8 @@ impl Random {
         self.unit() < share
     }
 
-    /// Returns an approximately normally distributed value with mean 0 and deviation 1: the sum of four
-    /// uniform values of 16 bits each.
+    /// Returns an approximately normally distributed value with mean 0 and deviation 1: the sum of
+    /// four uniform values of 16 bits each.
     pub(super) fn normal(&mut self) -> f64 {
         let word = self.0.next_u64();
         let sum: u64 = (0..4).map(|part| (word >> (16 * part)) & 0xffff).sum();

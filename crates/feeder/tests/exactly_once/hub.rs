@@ -55,8 +55,8 @@ impl StrictHub {
         Self { address, state, accepting: accepting.abort_handle() }
     }
 
-    /// Simulates a failure of the machine: restores the durable state and ends all sessions. Returns
-    /// whether elements were lost.
+    /// Simulates a failure of the machine: restores the durable state and ends all sessions.
+    /// Returns whether elements were lost.
     pub(crate) fn lose_end(&self) -> bool {
         let mut state = self.state.lock().unwrap();
         let (last, mark, told) = state.kept.clone();

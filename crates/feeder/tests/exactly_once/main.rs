@@ -1,6 +1,6 @@
-//! A publisher whose connections are cut at random, whose process is killed, and whose hub loses recent
-//! state: every tick of a rewindable source arrives exactly once and in order, and for a live source the
-//! number of lost ticks is reported exactly.
+//! A publisher whose connections are cut at random, whose process is killed, and whose hub loses
+//! recent state: every tick of a rewindable source arrives exactly once and in order, and for a
+//! live source the number of lost ticks is reported exactly.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod hub;
@@ -123,8 +123,8 @@ async fn bounded<S: Source>(faults: Faults, source: impl Fn() -> S) -> Outcome {
     tokio::time::timeout(TIME_MAX, Box::pin(run(faults, source))).await.expect("hangs")
 }
 
-/// Asserts that every tick arrived once and in order, or was reported lost at its place. Returns the
-/// number of lost ticks.
+/// Asserts that every tick arrived once and in order, or was reported lost at its place. Returns
+/// the number of lost ticks.
 fn assert_complete(told: &[Told], market: Simulator) -> u64 {
     let mut market = market.enumerate();
     let mut lost = 0;

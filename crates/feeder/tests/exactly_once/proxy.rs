@@ -1,5 +1,6 @@
-//! A TCP proxy that cuts connections: each forwards a random number of bytes in each direction, in pieces,
-//! and is then cut. The random generator is seeded, so a seed determines the offsets of the cuts.
+//! A TCP proxy that cuts connections: each forwards a random number of bytes in each direction, in
+//! pieces, and is then cut. The random generator is seeded, so a seed determines the offsets of the
+//! cuts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

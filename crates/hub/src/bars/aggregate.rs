@@ -21,8 +21,8 @@ pub(super) struct Timed {
     pub(super) price: i64,
 }
 
-/// Sums over trades. Open and close depend on the order of event times and, among equal times, on the
-/// order of arrival. Sums saturate instead of overflowing.
+/// Sums over trades. Open and close depend on the order of event times and, among equal times, on
+/// the order of arrival. Sums saturate instead of overflowing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Aggregate {
     /// Price of the earliest trade that may set the open.

@@ -69,8 +69,8 @@ fn first_pending(series: &Series) -> usize {
     first
 }
 
-/// Returns whether to send a bar, and which. A bar that was sent and has lost its last price is sent
-/// again with zeros.
+/// Returns whether to send a bar, and which. A bar that was sent and has lost its last price is
+/// sent again with zeros.
 fn bar_to_send(bar: Option<Bar>, reported: &mut bool) -> (bool, Bar) {
     let send = bar.is_some() || *reported;
     *reported = bar.is_some();

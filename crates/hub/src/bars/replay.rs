@@ -6,9 +6,10 @@ use super::BarMaker;
 use crate::fanout::{FeedId, Numbered};
 
 impl BarMaker {
-    /// Applies a recorded batch without emitting bars. The last `made` ticks of the batch are the bars
-    /// that the earlier run emitted. They may differ from those this maker would emit, because it knows
-    /// less history or uses another calendar; they only tell which minutes the clock had closed.
+    /// Applies a recorded batch without emitting bars. The last `made` ticks of the batch are the
+    /// bars that the earlier run emitted. They may differ from those this maker would emit, because
+    /// it knows less history or uses another calendar; they only tell which minutes the clock had
+    /// closed.
     pub fn replay(&mut self, ticks: &[Numbered], made: usize, received: UnixNanos) {
         let (taken, made) = ticks.split_at(ticks.len().saturating_sub(made));
         for numbered in taken {
@@ -50,8 +51,8 @@ impl BarMaker {
     }
 }
 
-/// Returns whether both bars are of a minute or both of a day. A minute's bar may have been recorded
-/// as an updated bar.
+/// Returns whether both bars are of a minute or both of a day. A minute's bar may have been
+/// recorded as an updated bar.
 fn same_kind(a: &Tick, b: &Tick) -> bool {
     (a.channel() == Channel::DailyBars) == (b.channel() == Channel::DailyBars)
 }
@@ -66,14 +67,14 @@ fn bar(tick: &Tick) -> Option<&Bar> {
 /// The bars that the maker emitted while it applied one record, in order.
 struct Expected {
     bars: Vec<(FeedId, Tick)>,
-    /// Index of the first bar not yet compared. Earlier ones were found in the record or are missing
-    /// there.
+    /// Index of the first bar not yet compared. Earlier ones were found in the record or are
+    /// missing there.
     next: usize,
 }
 
 impl Expected {
-    /// Returns whether a recorded bar matches one of the remaining bars, and skips those before it. Bars
-    /// may be missing in the record: a bar is dropped if it would exceed the limit of topics.
+    /// Returns whether a recorded bar matches one of the remaining bars, and skips those before it.
+    /// Bars may be missing in the record: a bar is dropped if it would exceed the limit of topics.
     fn take(&mut self, numbered: &Numbered) -> bool {
         let same = |(feed, tick): &(FeedId, Tick)| {
             let theirs = &numbered.tick;

@@ -23,7 +23,8 @@ pub(super) struct Series {
     pub(super) minutes: VecDeque<Minute>,
     /// Sum of the minutes that are no longer kept, by the rules of the day.
     pub(super) folded: Aggregate,
-    /// End of the latest folded minute. A trade of an unknown minute before it goes to `folded` too.
+    /// End of the latest folded minute. A trade of an unknown minute before it goes to `folded`
+    /// too.
     pub(super) folded_until: u64,
     /// Sum of all minutes of the day except the open one.
     pub(super) closed: Aggregate,
@@ -71,8 +72,8 @@ pub(super) struct KeptTrade {
     pub(super) effects: Effects,
 }
 
-/// Identifies the trade that a cancel or correction refers to. The id alone is not enough: some sources
-/// assign none.
+/// Identifies the trade that a cancel or correction refers to. The id alone is not enough: some
+/// sources assign none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TradeKey {
     pub(super) id: u64,
@@ -180,8 +181,8 @@ impl Series {
         self.feed == numbered.feed && self.symbol == numbered.tick.symbol
     }
 
-    /// Adds a trade of this day. Returns where it was placed, and the bytes of that minute before and
-    /// after.
+    /// Adds a trade of this day. Returns where it was placed, and the bytes of that minute before
+    /// and after.
     pub(super) fn add(&mut self, kept: KeptTrade) -> (Placement, usize, usize) {
         let start = kept.time - kept.time % MINUTE;
         let (index, placement) = match self.minutes.back() {
@@ -258,8 +259,8 @@ impl Series {
     }
 
     /// Searches the kept trades, newest first, and subtracts the comparisons from `budget`. Returns
-    /// the index of the minute and of the trade within it, or `None` if the trade is not kept or the
-    /// budget is exhausted.
+    /// the index of the minute and of the trade within it, or `None` if the trade is not kept or
+    /// the budget is exhausted.
     pub(super) fn find(&self, key: &TradeKey, budget: &mut usize) -> Option<(usize, usize)> {
         for (index, minute) in self.minutes.iter().enumerate().rev() {
             let Some(trades) = &minute.trades else { continue };
@@ -297,8 +298,8 @@ impl Series {
         }
     }
 
-    /// Applies a correction or cancel to the folded sum. Returns `false` if the sum cannot contain the
-    /// trade.
+    /// Applies a correction or cancel to the folded sum. Returns `false` if the sum cannot contain
+    /// the trade.
     pub(super) fn adjust(&mut self, was: (Sale, Effects), is: Option<(Sale, Effects)>) -> bool {
         let (sale, effects) = was;
         if self.folded.trades == 0 || self.folded.volume < sale.size {

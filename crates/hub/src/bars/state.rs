@@ -107,8 +107,8 @@ impl BarMaker {
         }
     }
 
-    /// Replaces the state with one written by [`save_state`](Self::save_state). A state that cannot be
-    /// used is logged and ignored. `feeds` maps each feed id in the state to its current id.
+    /// Replaces the state with one written by [`save_state`](Self::save_state). A state that cannot
+    /// be used is logged and ignored. `feeds` maps each feed id in the state to its current id.
     pub fn restore(&mut self, saved: &[u8], feeds: &[FeedId]) {
         if saved.is_empty() {
             return; // the hub that wrote the checkpoint made no bars
@@ -121,7 +121,8 @@ impl BarMaker {
         }
     }
 
-    /// Creates a maker from a saved state. `feeds` maps each feed id in the state to its current id.
+    /// Creates a maker from a saved state. `feeds` maps each feed id in the state to its current
+    /// id.
     ///
     /// # Errors
     /// If the bytes are damaged, or belong to another time zone or session.
@@ -257,7 +258,8 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
     out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-/// Appends a text of at most 255 bytes. Symbols have at most 24 bytes, and names of zones are short.
+/// Appends a text of at most 255 bytes. Symbols have at most 24 bytes, and names of zones are
+/// short.
 fn put_text(out: &mut Vec<u8>, text: &str) {
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     out.push(length);

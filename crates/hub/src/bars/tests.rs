@@ -36,8 +36,8 @@ struct Harness {
     now: u64,
     /// The last bar of each minute and day. A bar and its updated bars share an entry.
     emitted: HashMap<(Symbol, bool, u64), Bar>,
-    /// The records that a hub would write, one per turn: ticks, number of emitted bars at their end,
-    /// and receive time.
+    /// The records that a hub would write, one per turn: ticks, number of emitted bars at their
+    /// end, and receive time.
     records: Vec<(Vec<Numbered>, usize, UnixNanos)>,
 }
 
@@ -261,8 +261,8 @@ fn minutes_beyond_the_limit_are_closed_in_further_turns() {
 
 const CODES: [&str; 14] = ["@", "F", "I", "T", "4", "Z", "B", "M", "Q", "9", "O", "6", "U", "7"];
 
-/// Generates trades of three symbols as a feed might send them: mostly in order, some late, some at the
-/// same instant, occasionally a day later.
+/// Generates trades of three symbols as a feed might send them: mostly in order, some late, some at
+/// the same instant, occasionally a day later.
 struct TradeSource {
     random: StdRng,
     time: u64,
@@ -414,8 +414,8 @@ fn a_maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
     }
 }
 
-/// A hub that made no bars for a while, or whose calendar changed, lacks some of the trades behind its
-/// recorded bars.
+/// A hub that made no bars for a while, or whose calendar changed, lacks some of the trades behind
+/// its recorded bars.
 #[test]
 fn only_bars_of_a_publisher_disable_bars_when_recorded_bars_differ() {
     let mut random = seeds!().rng();

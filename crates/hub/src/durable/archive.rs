@@ -46,8 +46,8 @@ struct OpenSegment {
 }
 
 impl<S: Storage> Archive<S> {
-    /// Creates a reader of the segments that writer and compactor share. `feeds` are the hub's feeds by
-    /// their ids.
+    /// Creates a reader of the segments that writer and compactor share. `feeds` are the hub's
+    /// feeds by their ids.
     pub const fn new(storage: S, segments: Segments, feeds: Vec<Feed>) -> Self {
         Self { storage, segments, feeds, open: None, oldest: None }
     }

@@ -55,8 +55,8 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Damage("a string is not UTF-8"))
     }
 
-    /// Reads a count of items of at least `bytes_each` bytes, and rejects a count that the remaining
-    /// bytes cannot hold.
+    /// Reads a count of items of at least `bytes_each` bytes, and rejects a count that the
+    /// remaining bytes cannot hold.
     pub(super) fn count(&mut self, bytes_each: usize) -> Result<usize, Damage> {
         let count = self.u32()?;
         if count > self.0.len() / bytes_each { Err(TOO_SHORT) } else { Ok(count) }

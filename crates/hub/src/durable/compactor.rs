@@ -18,20 +18,20 @@ use crate::fanout::Position;
 pub struct Retention {
     /// Most bytes of segments, not counting the newest checkpoint and the records after it.
     pub bytes_max: u64,
-    /// Longest time that ticks are kept, measured from the start of the newest segment. Measuring from
-    /// the current time would delete the log when the clock is wrong for a while.
+    /// Longest time that ticks are kept, measured from the start of the newest segment. Measuring
+    /// from the current time would delete the log when the clock is wrong for a while.
     pub time: Duration,
     /// Least bytes of records between two checkpoints.
     pub checkpoint_bytes: u64,
-    /// Most ticks that memory holds. A checkpoint before them is kept, so that a start knows the last
-    /// tick of every topic before those in memory.
+    /// Most ticks that memory holds. A checkpoint before them is kept, so that a start knows the
+    /// last tick of every topic before those in memory.
     pub memory_ticks: u64,
 }
 
 /// Follows the log, segment by segment, and maintains checkpoints and retention.
 ///
-/// The state is built by reading the written records, as recovery does. A checkpoint therefore contains
-/// exactly what recovery would compute, and costs the router nothing.
+/// The state is built by reading the written records, as recovery does. A checkpoint therefore
+/// contains exactly what recovery would compute, and costs the router nothing.
 #[derive(Debug)]
 pub struct Compactor<S: Storage> {
     storage: S,
@@ -65,8 +65,8 @@ pub enum CompactError {
 }
 
 impl<S: Storage> Compactor<S> {
-    /// Creates a compactor at the start of segment `number`, where the writer starts and a checkpoint
-    /// exists. `older` are the numbers of the earlier checkpoints, oldest first.
+    /// Creates a compactor at the start of segment `number`, where the writer starts and a
+    /// checkpoint exists. `older` are the numbers of the earlier checkpoints, oldest first.
     pub fn new(
         storage: S,
         state: State,
@@ -80,8 +80,8 @@ impl<S: Storage> Compactor<S> {
         Self { storage, state, number, segments, retention, newest, older, bytes_since: 0 }
     }
 
-    /// Reads all segments before `current`, the one being written. Makes a checkpoint if one is due, and
-    /// deletes files beyond the retention.
+    /// Reads all segments before `current`, the one being written. Makes a checkpoint if one is
+    /// due, and deletes files beyond the retention.
     ///
     /// # Errors
     /// If a segment cannot be read, or a file cannot be written or deleted.
@@ -121,7 +121,8 @@ impl<S: Storage> Compactor<S> {
         self.older.push_back(self.newest.0);
         self.newest = (self.number, file.len() as u64);
         self.bytes_since = 0;
-        // Keep one checkpoint before all ticks in memory, and one more in case the newest is damaged.
+        // Keep one checkpoint before all ticks in memory, and one more in case the newest is
+        // damaged.
         let memory = self.state.head.0.saturating_sub(self.retention.memory_ticks);
         while let [oldest, next, ..] = *self.older.make_contiguous()
             && self.first_of(next).is_some_and(|first| first.0 <= memory)

@@ -13,8 +13,8 @@ pub(crate) struct Disk {
     folder: Arc<Path>,
 }
 
-/// Locks the folder for this process until it is dropped. The system releases the lock when the process
-/// ends.
+/// Locks the folder for this process until it is dropped. The system releases the lock when the
+/// process ends.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "the open file holds the lock")] File);
 

@@ -6,8 +6,8 @@ use crate::fanout::Position;
 pub(super) const EPOCH_FILE: &str = "epoch";
 const FIRST_LINE: &str = "tickwire log 1";
 
-/// Content of the file. The file is deleted when the log can no longer be continued, which works even on
-/// a full disk.
+/// Content of the file. The file is deleted when the log can no longer be continued, which works
+/// even on a full disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EpochFile {
     pub(super) epoch: String,
@@ -38,9 +38,9 @@ impl EpochFile {
         lines.next().is_none().then_some(Self { epoch, boot, clean })
     }
 
-    /// Returns whether the epoch of a log that was read up to `head` may continue, which requires that
-    /// nothing that was sent is missing. A killed hub wrote everything before sending it, and the
-    /// system still holds those writes unless the machine rebooted.
+    /// Returns whether the epoch of a log that was read up to `head` may continue, which requires
+    /// that nothing that was sent is missing. A killed hub wrote everything before sending it, and
+    /// the system still holds those writes unless the machine rebooted.
     pub(super) fn continues(&self, epoch: &str, head: Position, boot: &str) -> bool {
         let complete = match self.clean {
             Some(clean) => clean == head,

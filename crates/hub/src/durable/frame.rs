@@ -1,8 +1,8 @@
 //! Frames: checksummed pieces of a file.
 //!
 //! A frame is the length of its content (u32), the CRC-32 of the content, the CRC-32 of these eight
-//! bytes, and the content. This distinguishes a frame that was not completely written from a damaged
-//! one.
+//! bytes, and the content. This distinguishes a frame that was not completely written from a
+//! damaged one.
 
 use super::bytes::put_u32;
 

@@ -74,8 +74,8 @@ pub(crate) struct DurableLog {
 }
 
 impl DurableLog {
-    /// Recovers the log in `folder` and opens it for appending. `epoch` is the name of the new epoch if
-    /// the log's epoch cannot continue.
+    /// Recovers the log in `folder` and opens it for appending. `epoch` is the name of the new
+    /// epoch if the log's epoch cannot continue.
     ///
     /// # Errors
     /// If the folder cannot be used, or its files cannot be read or written.
@@ -138,8 +138,8 @@ impl DurableLog {
         Ok(Opened { log, epoch, numbering, batches, last_before, checkpointed, status, archive })
     }
 
-    /// Appends the record of a turn. After an error nothing more is written, and the router continues
-    /// without the log.
+    /// Appends the record of a turn. After an error nothing more is written, and the router
+    /// continues without the log.
     pub(crate) fn append(&mut self, turn: &Turn<'_>) {
         let is_needed = !turn.is_empty();
         let Some(mut writer) = self.writer.take_if(|_| is_needed) else { return };
@@ -177,7 +177,8 @@ impl DurableLog {
         self.syncer.after_sync(action);
     }
 
-    /// Forces everything to the disk and marks the log as cleanly closed, so that it can be continued.
+    /// Forces everything to the disk and marks the log as cleanly closed, so that it can be
+    /// continued.
     pub(crate) fn close(self) {
         let Self { writer, syncer, compactor, status, .. } = self;
         syncer.end();

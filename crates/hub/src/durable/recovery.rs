@@ -55,8 +55,8 @@ pub struct Recovered {
     pub continues: bool,
     /// The newest ticks within the limits, contiguous up to the head.
     pub batches: VecDeque<Arc<Batch>>,
-    /// The last tick of each topic before `batches`, as far as checkpoints tell. Complete for topics
-    /// without ticks in `batches`.
+    /// The last tick of each topic before `batches`, as far as checkpoints tell. Complete for
+    /// topics without ticks in `batches`.
     pub last_before: Vec<LastTick>,
     /// Descriptions of damaged or missing files.
     pub problems: Vec<String>,
@@ -114,9 +114,9 @@ impl From<UnknownFeed> for RecoverError {
     }
 }
 
-/// The epoch continues only if the newest tick was received at most this long after the current time.
-/// Until the clock catches up, new ticks carry the receive time of that tick; for longer than this, a new
-/// epoch is better.
+/// The epoch continues only if the newest tick was received at most this long after the current
+/// time. Until the clock catches up, new ticks carry the receive time of that tick; for longer than
+/// this, a new epoch is better.
 const AHEAD_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// Recovers a log. Calls `progress` with the bytes read so far and in total.
@@ -150,7 +150,8 @@ pub fn recover<S: Storage>(
     Ok(replay.end(folder, continues))
 }
 
-/// Returns the start of a new log. Existing files were left by a hub that was killed during its start.
+/// Returns the start of a new log. Existing files were left by a hub that was killed during its
+/// start.
 fn empty_log(options: RecoverOptions<'_>, folder: Folder) -> Recovered {
     Recovered {
         state: State::new(options.epoch, options.feeds.to_vec(), (options.checkpointed)()),
@@ -169,8 +170,8 @@ fn empty_log(options: RecoverOptions<'_>, folder: Folder) -> Recovered {
 /// Content of a file, or a description of its damage. Other errors end the recovery.
 type FileRead = Result<Result<Vec<u8>, String>, RecoverError>;
 
-/// Reads a file that may be missing. Any other failure is an error: an intact file must not count as
-/// damaged, and be deleted, because the process has too many open files.
+/// Reads a file that may be missing. Any other failure is an error: an intact file must not count
+/// as damaged, and be deleted, because the process has too many open files.
 fn read_file<S: Storage>(storage: &S, name: String, bytes_max: usize) -> FileRead {
     match storage.read(&name, bytes_max) {
         Ok(file) => Ok(Ok(file)),

@@ -1,8 +1,8 @@
 //! The state of the hub at a position of the log: numbering, last ticks and publishers.
 //!
-//! A checkpoint is a state written to a file. Applying the records after a checkpoint yields the state at
-//! their end. Recovery does this once; the compactor does it continuously, so that checkpoints cost
-//! the router nothing.
+//! A checkpoint is a state written to a file. Applying the records after a checkpoint yields the
+//! state at their end. Recovery does this once; the compactor does it continuously, so that
+//! checkpoints cost the router nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,8 +26,8 @@ pub(super) const NOT_CONTIGUOUS: Damage = Damage("a record does not continue the
 
 /// State that is derived from the ticks and must survive the process, such as open bars.
 pub trait CheckpointedState: fmt::Debug + Send {
-    /// Restores what [`CheckpointedState::save`] wrote, and ignores what it cannot read. `feeds` maps each
-    /// feed id at the time of saving to the current one.
+    /// Restores what [`CheckpointedState::save`] wrote, and ignores what it cannot read. `feeds`
+    /// maps each feed id at the time of saving to the current one.
     fn restore(&mut self, saved: &[u8], feeds: &[FeedId]);
     /// Applies a batch of the log. Its last `made` ticks are bars that the hub made.
     fn observe(&mut self, batch: &Batch, made: usize);
@@ -172,8 +172,8 @@ impl State {
     /// Applies the next record.
     ///
     /// # Errors
-    /// If the record does not continue this state. Only topics of ticks before the offending one have
-    /// changed then.
+    /// If the record does not continue this state. Only topics of ticks before the offending one
+    /// have changed then.
     pub fn apply(&mut self, record: &Record) -> Result<(), Damage> {
         if record.first != self.head || record.received < self.received {
             return Err(NOT_CONTIGUOUS);

@@ -58,8 +58,8 @@ impl LogStatus {
         self.failed.load(Ordering::SeqCst)
     }
 
-    /// Records a failure: logs the first one, and marks the log on disk as incomplete. `what` completes
-    /// the sentence "the log on disk cannot be …".
+    /// Records a failure: logs the first one, and marks the log on disk as incomplete. `what`
+    /// completes the sentence "the log on disk cannot be …".
     pub(crate) fn fail(&self, what: &str, error: &dyn fmt::Display) {
         if self.failed.swap(true, Ordering::SeqCst) {
             return;

@@ -26,15 +26,15 @@ pub trait Storage {
     /// If the disk is full or the file cannot be written.
     fn create(&self, name: &str, content: &[u8]) -> io::Result<Self::File>;
 
-    /// Creates or replaces a file atomically and durably: a failure of the machine leaves the old or the
-    /// new content.
+    /// Creates or replaces a file atomically and durably: a failure of the machine leaves the old
+    /// or the new content.
     ///
     /// # Errors
     /// Like [`Storage::create`].
     fn replace(&self, name: &str, content: &[u8]) -> io::Result<()>;
 
-    /// Appends to a file, in one write if the system accepts it. After an error the file may contain a
-    /// part of the bytes.
+    /// Appends to a file, in one write if the system accepts it. After an error the file may
+    /// contain a part of the bytes.
     ///
     /// # Errors
     /// If the disk is full or the file cannot be written.

@@ -40,9 +40,9 @@ pub struct Writer<S: Storage> {
 }
 
 impl<S: Storage> Writer<S> {
-    /// Starts a new segment after the recovered log: writes the segment, the checkpoint at its start and
-    /// the epoch file, then deletes obsolete files. If the disk is full, deletes obsolete files one by
-    /// one until there is room.
+    /// Starts a new segment after the recovered log: writes the segment, the checkpoint at its
+    /// start and the epoch file, then deletes obsolete files. If the disk is full, deletes obsolete
+    /// files one by one until there is room.
     ///
     /// # Errors
     /// If the files cannot be written.
@@ -88,8 +88,8 @@ impl<S: Storage> Writer<S> {
         })
     }
 
-    /// Appends the record of a turn, which must continue the log. Writes nothing if the turn changed
-    /// nothing.
+    /// Appends the record of a turn, which must continue the log. Writes nothing if the turn
+    /// changed nothing.
     ///
     /// # Errors
     /// If the record cannot be written. The log [cannot be continued](Self::give_up) then.
@@ -140,8 +140,8 @@ impl<S: Storage> Writer<S> {
         &self.file
     }
 
-    /// Marks the log as cleanly closed, so that it can be continued even after a reboot. All records
-    /// must be on the disk.
+    /// Marks the log as cleanly closed, so that it can be continued even after a reboot. All
+    /// records must be on the disk.
     ///
     /// # Errors
     /// If the mark cannot be written.

@@ -37,7 +37,8 @@ impl Timeline {
         (Self { log, delay, shards, lost: Metric::default() }, inboxes)
     }
 
-    /// Chooses the shard for a new session, the one with the fewest sessions, and counts the session.
+    /// Chooses the shard for a new session, the one with the fewest sessions, and counts the
+    /// session.
     pub(crate) fn assign_shard(&self) -> Option<&ShardHandle> {
         let shard = self.shards.iter().min_by_key(|shard| shard.metrics.assigned.get())?;
         shard.metrics.assigned.add(1);

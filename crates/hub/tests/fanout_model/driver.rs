@@ -18,8 +18,8 @@ use turn::ModelTurn;
 
 const TOPICS_MAX: usize = 30;
 const NANOS_PER_US: u64 = 1_000;
-/// Turns within which everything must be sent once all sessions read. The slowest send time is at most two
-/// seconds away, and the timer wheel may fire a lap too early.
+/// Turns within which everything must be sent once all sessions read. The slowest send time is at
+/// most two seconds away, and the timer wheel may fire a lap too early.
 const TURNS_MAX: usize = 1_000;
 
 pub(crate) struct Driver {
@@ -113,7 +113,8 @@ impl Driver {
         }
     }
 
-    /// Runs turns until nothing is pending, and advances the time between them as far as the core permits.
+    /// Runs turns until nothing is pending, and advances the time between them as far as the core
+    /// permits.
     fn drain(&mut self, shard: usize) {
         for _ in 0..TURNS_MAX {
             let pair = &self.pairs[shard];

@@ -1,5 +1,5 @@
-//! Sessions that are cut and resume: each must receive every tick once and in order, or an exact gap, and
-//! only evicted ticks may be missing. Random, from a seed.
+//! Sessions that are cut and resume: each must receive every tick once and in order, or an exact
+//! gap, and only evicted ticks may be missing. Random, from a seed.
 
 mod listener;
 
@@ -41,7 +41,8 @@ impl Truth {
         self.0.get(&symbol).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the number of the first tick at or after a position, or of the next tick if there is none.
+    /// Returns the number of the first tick at or after a position, or of the next tick if there is
+    /// none.
     fn first_from(&self, symbol: Symbol, position: u64) -> u64 {
         1 + self.of(symbol).partition_point(|told| told.position < position) as u64
     }

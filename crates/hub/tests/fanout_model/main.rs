@@ -1,6 +1,6 @@
-//! Runs random operations on the pure core, and compares it with a simple model. For each session the
-//! model holds the exact list of elements that it must receive, in order, and the topics whose newest tick
-//! is pending, each with the earliest and the latest time of its delivery.
+//! Runs random operations on the pure core, and compares it with a simple model. For each session
+//! the model holds the exact list of elements that it must receive, in order, and the topics whose
+//! newest tick is pending, each with the earliest and the latest time of its delivery.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod driver;

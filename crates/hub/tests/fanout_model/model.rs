@@ -132,7 +132,8 @@ impl Shard {
         self.head = batch.end;
     }
 
-    /// Returns whether newest ticks may be queued among control frames, whose total size is limited.
+    /// Returns whether newest ticks may be queued among control frames, whose total size is
+    /// limited.
     pub(crate) fn finish(&mut self, slot: u32, reason: CloseReason, held_bytes: usize) {
         let now_ns = self.now_ns;
         let session = self.sessions.get_mut(&slot).unwrap();
@@ -205,7 +206,8 @@ impl Shard {
         subscribers
     }
 
-    /// Returns the expected statistics, without the bytes of control frames, which the model does not know.
+    /// Returns the expected statistics, without the bytes of control frames, which the model does
+    /// not know.
     pub(crate) fn stats(&self, control_bytes: usize) -> Stats {
         let sum = |of: fn(&Session) -> usize| self.sessions.values().map(of).sum::<usize>();
         Stats {

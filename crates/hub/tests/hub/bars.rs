@@ -65,7 +65,8 @@ fn bars_of_real_trades_match_an_independent_implementation() {
     publisher.publish(&[trade("ZZZ", last.0 + 3 * MINUTE, 1)]);
     let expected = expected();
     let mut found = BTreeMap::new();
-    // A bar is sent again when it changes. The last version is compared, and `data` bounds the wait.
+    // A bar is sent again when it changes. The last version is compared, and `data` bounds the
+    // wait.
     while found != expected {
         for tick in client.data() {
             let kind = if tick.channel().letter() == "d" { "d" } else { "b" };

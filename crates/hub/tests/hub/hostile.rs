@@ -1,4 +1,5 @@
-//! Peers that violate the protocol: they are answered by the rules, without effect on other sessions.
+//! Peers that violate the protocol: they are answered by the rules, without effect on other
+//! sessions.
 
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,8 +177,8 @@ fn malformed_command_of_any_shape_is_refused() {
     market.is_unharmed();
 }
 
-/// Writes the same bytes repeatedly until stopped or cut. After a partial write the rest goes first, so
-/// frames stay whole.
+/// Writes the same bytes repeatedly until stopped or cut. After a partial write the rest goes
+/// first, so frames stay whole.
 fn pour(mut stream: std::net::TcpStream, bytes: &[u8], stop: &AtomicBool) {
     stream.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
     let mut written = 0;
@@ -190,8 +191,8 @@ fn pour(mut stream: std::net::TcpStream, bytes: &[u8], stop: &AtomicBool) {
     }
 }
 
-/// Sends the same bytes repeatedly, as fast as the hub accepts them, while the witness is checked. The
-/// hub may cut the sender at any time.
+/// Sends the same bytes repeatedly, as fast as the hub accepts them, while the witness is checked.
+/// The hub may cut the sender at any time.
 fn flood(market: &mut Market, path: &str, beginning: &[u8], bytes: &[u8]) {
     let mut client = Client::open(&market.hub, path, &[]);
     client.send_raw(beginning);

@@ -1,5 +1,5 @@
-//! Test support: a hub in this process, and clients that write raw frames, so that they can also send
-//! invalid ones.
+//! Test support: a hub in this process, and clients that write raw frames, so that they can also
+//! send invalid ones.
 
 mod client;
 mod http;

@@ -35,9 +35,9 @@ fn degraded(hub: &TestHub) -> u64 {
 /// A symbol without subscribers.
 const UNWANTED: &str = "FLOOD";
 
-/// Publishes messages, numbered from 0, until the session lags. Waits after each message until the shard
-/// has applied it, so that nothing is published after the lag. Returns the number of ticks of subscribed
-/// symbols.
+/// Publishes messages, numbered from 0, until the session lags. Waits after each message until the
+/// shard has applied it, so that nothing is published after the lag. Returns the number of ticks of
+/// subscribed symbols.
 fn publish_until_degraded(
     hub: &TestHub,
     publisher: &mut Publisher,

@@ -49,8 +49,8 @@ impl Values {
     }
 }
 
-/// The hub and this test read the same clock. A period overlaps at most two send intervals more than its
-/// length, and a topic is sent once in each.
+/// The hub and this test read the same clock. A period overlaps at most two send intervals more
+/// than its length, and a topic is sent once in each.
 #[test]
 fn newest_values_arrive_at_the_requested_rate() {
     let ways = [
@@ -155,8 +155,8 @@ fn publish_over(hub: &TestHub, publisher: &mut Publisher, names: &[String], tick
     rounds
 }
 
-/// Generous bound for the bytes that the kernel holds of an unread connection. Its buffers grow only for
-/// readers that have been fast before, which these have not.
+/// Generous bound for the bytes that the kernel holds of an unread connection. Its buffers grow
+/// only for readers that have been fast before, which these have not.
 const HELD_BYTES_MAX: u64 = 1 << 20;
 
 #[test]

@@ -34,7 +34,8 @@ fn shutdown_informs_sessions_and_publishers_and_refuses_new_ones() {
     assert!(matches!(refused, Ok(0) | Err(_)), "{refused:?}");
 }
 
-/// Eight sessions with different amounts of pending data start to read only when the hub shuts down.
+/// Eight sessions with different amounts of pending data start to read only when the hub shuts
+/// down.
 #[test]
 fn sessions_receive_pending_ticks_before_their_close() {
     let mut hub = TestHub::start(Config { message_size_max: ByteSize::bytes(4_100), ..patient() });

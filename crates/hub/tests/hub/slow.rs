@@ -13,8 +13,8 @@ use crate::kit::{
 /// Ticks in one message of the publisher.
 const PART: u64 = 500;
 
-/// Publishes trades of one symbol until a condition holds, at the pace of the readers, which must not
-/// fall behind. Returns how many.
+/// Publishes trades of one symbol until a condition holds, at the pace of the readers, which must
+/// not fall behind. Returns how many.
 fn publish_until(
     publisher: &mut Publisher,
     readers: &[Reader],

@@ -173,7 +173,8 @@ fn repeated_subscribe_sends_no_second_snapshot() {
     assert_eq!(client.take(1).iter().map(id_of).collect::<Vec<_>>(), [2]);
 }
 
-/// Ticks between two acks belong to the names subscribed at that time, and each arrives exactly once.
+/// Ticks between two acks belong to the names subscribed at that time, and each arrives exactly
+/// once.
 #[test]
 fn acks_separate_ticks_before_and_after_them_under_load() {
     let hub = TestHub::default();

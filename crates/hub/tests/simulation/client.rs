@@ -29,11 +29,12 @@ pub(crate) struct Client {
     pub(crate) stalls: bool,
     /// The state at the end of its last connection, from which it can resume.
     resume_state: Option<ResumeState>,
-    /// Whether the client uses history on this connection. It then requests every tick, keeps all its
-    /// names, and does not use `on_lag` `latest`.
+    /// Whether the client uses history on this connection. It then requests every tick, keeps all
+    /// its names, and does not use `on_lag` `latest`.
     looks_back: bool,
-    /// Channels with `"*"` on this connection. Names beside a wildcard that catches up get no snapshot, for
-    /// a time that only the hub knows, so clients that use history name nothing there.
+    /// Channels with `"*"` on this connection. Names beside a wildcard that catches up get no
+    /// snapshot, for a time that only the hub knows, so clients that use history name nothing
+    /// there.
     wild: PerChannel<bool>,
     commands: u64,
 }

@@ -1,10 +1,11 @@
-//! Simulates a hub with publishers and subscribers in one thread, on virtual time and in random order.
+//! Simulates a hub with publishers and subscribers in one thread, on virtual time and in random
+//! order.
 //!
 //! Publishers are cut and return, shards fall behind, sockets accept data in pieces, clients stall,
-//! disconnect, return and resume; the disk fills up, the hub is killed during a write, the machine fails
-//! and loses unsynced data, and the next hub continues. Every client compares every received byte with
-//! the ticks that the hub sent: order, no loss, no repetition, exact gaps, and the newest value in the
-//! end.
+//! disconnect, return and resume; the disk fills up, the hub is killed during a write, the machine
+//! fails and loses unsynced data, and the next hub continues. Every client compares every received
+//! byte with the ticks that the hub sent: order, no loss, no repetition, exact gaps, and the newest
+//! value in the end.
 //!
 //! `TICKWIRE_TEST_SEED` selects the seeds and `TICKWIRE_TEST_SCALE` multiplies their number: see
 //! `tickwire_testkit::seeds`.

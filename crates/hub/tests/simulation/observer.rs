@@ -470,7 +470,8 @@ impl Observer {
         }
     }
 
-    /// Handles a gap after a lag: its ticks will not arrive, and the names are `latest` from here on.
+    /// Handles a gap after a lag: its ticks will not arrive, and the names are `latest` from here
+    /// on.
     fn gap(&mut self, name: Name, from: Option<u64>, to: Option<u64>, facts: &Facts<'_>) {
         assert_eq!(self.on_lag, OnLag::Latest, "gap of {name:?}");
         self.conflate(facts);
@@ -508,7 +509,8 @@ impl Observer {
         {
             match self.track(name, facts) {
                 Some(Track::Every { next }) => {
-                    // If it was dropped before the name was restarted, its last value arrives as a tick.
+                    // If it was dropped before the name was restarted, its last value arrives as a
+                    // tick.
                     let again = u64::from(!self.heard.contains(&name));
                     let (last, waived) = ((next - 1).saturating_sub(again), (next - 1) * again);
                     let track = Track::Latest { last, waived };
@@ -529,8 +531,8 @@ impl Observer {
         }
     }
 
-    /// Asserts that the client has everything up to a position. Ticks that the shard has not seen cannot
-    /// count as the newest.
+    /// Asserts that the client has everything up to a position. Ticks that the shard has not seen
+    /// cannot count as the newest.
     pub(crate) fn check_complete(&self, head: u64, facts: &Facts<'_>) {
         for name in facts.oracle.names(self.feed) {
             let newest = facts.last_before(self.topic(name), head);

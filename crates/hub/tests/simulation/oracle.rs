@@ -37,8 +37,8 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// Returns the number of a topic's last tick before a position. A shard cannot report ticks of a topic
-    /// that it has not seen; those it missed before its first one count as before.
+    /// Returns the number of a topic's last tick before a position. A shard cannot report ticks of
+    /// a topic that it has not seen; those it missed before its first one count as before.
     pub(crate) fn last_before(&self, topic: Topic, position: u64) -> u64 {
         let mut last = self.oracle.count_before(topic, position);
         if last == 0
@@ -119,7 +119,8 @@ impl Oracle {
         self.times.partition_point(|received| *received < time_ns) as u64 + 1
     }
 
-    /// Returns the number of ticks of a topic before a position, which is the number of the last one.
+    /// Returns the number of ticks of a topic before a position, which is the number of the last
+    /// one.
     pub(crate) fn count_before(&self, topic: Topic, position: u64) -> u64 {
         let positions = self.topics.get(&topic).map_or(&[][..], |positions| &positions[..]);
         positions.partition_point(|at| *at < position) as u64

@@ -1,4 +1,5 @@
-//! A simulated publisher, which keeps unacknowledged messages and sends them again after a reconnect.
+//! A simulated publisher, which keeps unacknowledged messages and sends them again after a
+//! reconnect.
 
 use std::collections::VecDeque;
 
@@ -66,7 +67,8 @@ impl Publisher {
         }
     }
 
-    /// Handles the end of the hub. Unless it `forgets`, the next one knows the acknowledged messages.
+    /// Handles the end of the hub. Unless it `forgets`, the next one knows the acknowledged
+    /// messages.
     pub(crate) fn lose_hub(&mut self, forgets: bool) {
         self.line = None;
         if forgets {

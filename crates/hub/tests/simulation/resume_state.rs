@@ -21,7 +21,8 @@ pub(crate) struct ResumeState {
 }
 
 impl ResumeState {
-    /// Returns the state from which the client can resume, or `None` if it received every tick of no name.
+    /// Returns the state from which the client can resume, or `None` if it received every tick of
+    /// no name.
     pub(crate) fn of(observer: &Observer) -> Option<Self> {
         let every = |delivery| delivery == Delivery::Every;
         let names = observer.names.iter().filter(|(_, mode)| every(mode.delivery));

@@ -18,8 +18,8 @@ use crate::source::{FEEDS, PUBLISHERS};
 /// Start time of a run.
 const DAWN_NS: u64 = 1_767_364_200_000_000_000;
 pub(crate) const MS: u64 = 1_000_000;
-/// Rounds within which everything must be delivered once all clients read. The slowest send time is at
-/// most a second away.
+/// Rounds within which everything must be delivered once all clients read. The slowest send time is
+/// at most a second away.
 const ROUNDS_MAX: usize = 10_000;
 
 /// The constants of a run.
@@ -325,7 +325,8 @@ impl World {
         }
     }
 
-    /// Connects all clients and lets everyone read until nothing is pending, then asserts completeness.
+    /// Connects all clients and lets everyone read until nothing is pending, then asserts
+    /// completeness.
     fn settle(&mut self) {
         for client in 0..self.clients.len() {
             self.clients[client].stalls = false;

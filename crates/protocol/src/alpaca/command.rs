@@ -35,9 +35,9 @@ pub struct AlpacaCommandError {
 impl AlpacaCommand {
     /// Decodes the commands of one message, lazily. There is at least one command or one error.
     ///
-    /// A message in JSON may hold several documents, one after the other; after text that is not JSON
-    /// the rest is dropped. A message in MessagePack is one map. The encoding is that of the session,
-    /// whether the message came in a text frame or in a binary one.
+    /// A message in JSON may hold several documents, one after the other; after text that is not
+    /// JSON the rest is dropped. A message in MessagePack is one map. The encoding is that of the
+    /// session, whether the message came in a text frame or in a binary one.
     #[must_use]
     pub fn decode_all(message: &[u8], encoding: Encoding) -> AlpacaCommands<'_> {
         AlpacaCommands { rest: message, encoding, has_started: false }
@@ -53,8 +53,8 @@ pub struct AlpacaCommands<'a> {
 }
 
 impl<'a> AlpacaCommands<'a> {
-    /// Returns the part of the message after the commands decoded so far. It is empty at the end, and
-    /// after text that is not JSON.
+    /// Returns the part of the message after the commands decoded so far. It is empty at the end,
+    /// and after text that is not JSON.
     #[must_use]
     pub const fn rest(&self) -> &'a [u8] {
         self.rest

@@ -5,8 +5,8 @@ use crate::{Encoding, SubscriptionSet};
 
 /// Appends a message with one `subscription` element, which lists all names of a session.
 ///
-/// Every channel is present as a list, even if it is empty, because the SDKs replace their own set of
-/// subscriptions by this answer. Source: "Subscribe" in
+/// Every channel is present as a list, even if it is empty, because the SDKs replace their own set
+/// of subscriptions by this answer. Source: "Subscribe" in
 /// <https://docs.alpaca.markets/docs/streaming-market-data>.
 pub fn write_alpaca_subscription(names: &SubscriptionSet, encoding: Encoding, out: &mut Vec<u8>) {
     match encoding {

@@ -6,8 +6,8 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 
 /// The form of a value under an unknown key.
 ///
-/// SDKs also send the channels of Alpaca's other streams, as null or as an empty list. A list with a
-/// string in it is a subscription that the stock stream cannot serve.
+/// SDKs also send the channels of Alpaca's other streams, as null or as an empty list. A list with
+/// a string in it is a subscription that the stock stream cannot serve.
 #[derive(PartialEq)]
 pub(super) enum UnknownValue {
     Text,

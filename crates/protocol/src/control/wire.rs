@@ -211,8 +211,8 @@ fn gap(map: WireMap) -> Result<Control, DecodeError> {
     Ok(Control::Gap { channel, symbol, from, to: map.to, lagged })
 }
 
-/// Decodes an error element. An unknown code becomes [`ErrorCode::Internal`], with its number and text
-/// as the detail.
+/// Decodes an error element. An unknown code becomes [`ErrorCode::Internal`], with its number and
+/// text as the detail.
 fn error(map: WireMap) -> Result<Control, DecodeError> {
     let code = required("error", "code", map.code)?;
     let msg = map.msg.unwrap_or_default();

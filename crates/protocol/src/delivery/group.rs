@@ -13,8 +13,8 @@ use crate::{Channel, SubscriptionSet};
 /// rates is limited.
 const GROUPS_MAX: usize = 64;
 
-/// Subscriptions of a session that are delivered in the same way: one element of the array `modes` in
-/// the answer to `list`.
+/// Subscriptions of a session that are delivered in the same way: one element of the array `modes`
+/// in the answer to `list`.
 ///
 /// On the wire it is a map from channels to names, with `delivery` and `max_rate` beside them:
 /// `{"quotes":["*"],"delivery":"latest","max_rate":10}`.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::ValueError;
 use crate::thousandths::Thousandths;
 
-/// How often a session with [`Delivery::Latest`](crate::Delivery::Latest) receives new values: 0.1 to
-/// 1000 times per second, rounded to thousandths. On the wire it is the number `max_rate`.
+/// How often a session with [`Delivery::Latest`](crate::Delivery::Latest) receives new values: 0.1
+/// to 1000 times per second, rounded to thousandths. On the wire it is the number `max_rate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MaxRate(Thousandths);
 

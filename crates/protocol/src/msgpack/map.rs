@@ -76,8 +76,8 @@ impl FieldWriter for MapFieldWriter<'_> {
     }
 }
 
-/// Appends a time as a timestamp extension: 4 bytes for whole seconds until 2106, 8 bytes otherwise.
-/// The form of 12 bytes is for times after 2514, which [`UnixNanos`] does not reach.
+/// Appends a time as a timestamp extension: 4 bytes for whole seconds until 2106, 8 bytes
+/// otherwise. The form of 12 bytes is for times after 2514, which [`UnixNanos`] does not reach.
 fn write_time(out: &mut Vec<u8>, time: UnixNanos) {
     let nanos = time.0.min(UnixNanos::MAX.0);
     let seconds = nanos / NANOS_PER_SECOND;

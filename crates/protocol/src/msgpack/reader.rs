@@ -53,8 +53,8 @@ impl<'a> Reader<'a> {
         self.rest.first() == Some(&Marker::Null.to_u8())
     }
 
-    /// Reads the header of an array and returns its length. The length is at most the number of bytes
-    /// left, because every element takes at least one byte.
+    /// Reads the header of an array and returns its length. The length is at most the number of
+    /// bytes left, because every element takes at least one byte.
     pub(crate) fn array_len(&mut self) -> Result<usize, ValueError> {
         let len = match self.marker()? {
             Marker::FixArray(len) => u64::from(len),
@@ -65,8 +65,8 @@ impl<'a> Reader<'a> {
         self.checked(len)
     }
 
-    /// Reads the header of a map and returns its number of entries, which is bounded like the length
-    /// of an array.
+    /// Reads the header of a map and returns its number of entries, which is bounded like the
+    /// length of an array.
     pub(crate) fn map_len(&mut self) -> Result<usize, ValueError> {
         let len = match self.marker()? {
             Marker::FixMap(len) => u64::from(len),
@@ -188,7 +188,8 @@ impl<'a> Reader<'a> {
             let marker = self.marker()?;
             let (body_bytes, values) = self.extent(marker)?;
             self.take(body_bytes)?;
-            // Every value takes at least one byte, so the bytes left bound the values that can follow.
+            // Every value takes at least one byte, so the bytes left bound the values that can
+            // follow.
             left = left - 1 + self.checked(values)? as u64;
         }
         Ok(())

@@ -11,7 +11,8 @@ pub(crate) fn symbol() -> impl Strategy<Value = Symbol> {
     "[A-Z0-9._/-]{1,24}".prop_map(|name| Symbol::new(&name).unwrap())
 }
 
-/// Returns strings of up to `bytes_max` bytes, in which characters that need an escape are frequent.
+/// Returns strings of up to `bytes_max` bytes, in which characters that need an escape are
+/// frequent.
 pub(crate) fn string(bytes_max: usize) -> impl Strategy<Value = String> {
     let char = prop_oneof![
         4 => proptest::char::range(' ', '~'),
@@ -172,8 +173,8 @@ pub(crate) fn tick() -> BoxedStrategy<Tick> {
         .boxed()
 }
 
-/// Returns corrections whose size is near the limit: many conditions, of characters that JSON escapes
-/// or of others.
+/// Returns corrections whose size is near the limit: many conditions, of characters that JSON
+/// escapes or of others.
 pub(crate) fn long_correction() -> impl Strategy<Value = Tick> {
     let char = prop::sample::select(vec!['x', '"', '\0']);
     (tick(), correction(), char, 0..=TEXT_BYTES_MAX, 0..=CONDITIONS_MAX).prop_map(

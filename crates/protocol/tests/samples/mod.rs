@@ -31,8 +31,8 @@ pub(crate) enum Sample {
 }
 
 impl Sample {
-    /// Returns the encodings in which the message differs. The two MessagePack encodings differ only
-    /// in their ticks.
+    /// Returns the encodings in which the message differs. The two MessagePack encodings differ
+    /// only in their ticks.
     pub(crate) fn encodings(&self) -> &'static [Encoding] {
         const ALL: [Encoding; 3] = [Encoding::Json, Encoding::MsgpackArray, Encoding::MsgpackMap];
         if matches!(self, Self::Ticks(_)) { &ALL } else { &ALL[..2] }

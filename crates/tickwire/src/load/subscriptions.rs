@@ -28,8 +28,8 @@ const REQUEST_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Symbols")]
 pub(super) struct SymbolArgs {
-    /// Number of symbols that each connection subscribes to, spread over all symbols [default: 50, or all
-    /// if there are fewer]
+    /// Number of symbols that each connection subscribes to, spread over all symbols [default: 50,
+    /// or all if there are fewer]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     per_connection: Option<u32>,
     /// The symbols to choose from [default: up to 1000 that the hub lists]

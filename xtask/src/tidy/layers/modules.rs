@@ -145,8 +145,8 @@ impl<'a> ModuleTree<'a> {
         self.child(&path)
     }
 
-    /// The lowest module that both are below, and its two children that they are in. `None` if one is
-    /// below the other.
+    /// The lowest module that both are below, and its two children that they are in. `None` if one
+    /// is below the other.
     pub(super) fn siblings(&self, one: usize, other: usize) -> Option<(usize, usize, usize)> {
         let (one, other) = (self.path(one), self.path(other));
         let common = one.iter().zip(other).take_while(|(a, b)| a == b).count();

@@ -39,8 +39,8 @@ impl Axis {
     }
 }
 
-/// Returns the top of an axis for values up to `value`: slightly above it, with quarters that are short
-/// numbers.
+/// Returns the top of an axis for values up to `value`: slightly above it, with quarters that are
+/// short numbers.
 pub(super) fn nice_top(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;

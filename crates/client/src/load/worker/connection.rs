@@ -49,8 +49,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads until the socket is empty. `is_ending` says that the peer has closed its side, so that no
-    /// further event will come; `measured` that the measurement has begun.
+    /// Reads until the socket is empty. `is_ending` says that the peer has closed its side, so that
+    /// no further event will come; `measured` that the measurement has begun.
     pub(super) fn receive(
         &mut self,
         is_ending: bool,
@@ -82,16 +82,16 @@ impl Connection {
             if self.partial.is_empty() {
                 self.partial = Vec::new();
             }
-            // The next byte raises a new event: one system call saved per wake-up. At the end of the
-            // stream there is no new event.
+            // The next byte raises a new event: one system call saved per wake-up. At the end of
+            // the stream there is no new event.
             if received.is_drained && !is_ending {
                 return Ok(());
             }
         }
     }
 
-    /// Sends a close frame and the end of the TLS stream, as far as the socket accepts them. Otherwise the
-    /// hub sees the end of the TCP stream.
+    /// Sends a close frame and the end of the TLS stream, as far as the socket accepts them.
+    /// Otherwise the hub sees the end of the TCP stream.
     pub(super) fn close(&mut self) {
         self.subscriber.close();
         let _ = self.flush();

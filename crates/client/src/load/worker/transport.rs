@@ -43,8 +43,8 @@ pub(super) struct Received {
 /// Ciphertext of one read, in bytes.
 pub(super) const CIPHERTEXT_BYTES: usize = 64 << 10;
 
-/// The least room a read needs, in bytes: the plaintext of one read of ciphertext, and of the record
-/// that it completes.
+/// The least room a read needs, in bytes: the plaintext of one read of ciphertext, and of the
+/// record that it completes.
 pub(super) const PLAINTEXT_ROOM_BYTES: usize = CIPHERTEXT_BYTES + (32 << 10);
 
 impl Transport {
@@ -61,8 +61,8 @@ impl Transport {
         Ok(Self::Tls(Box::new(TlsTransport { stream, tls, is_ended: false })))
     }
 
-    /// Reads once into `plaintext`, which must have [`PLAINTEXT_ROOM_BYTES`] of room. `ciphertext` is
-    /// scratch space of [`CIPHERTEXT_BYTES`].
+    /// Reads once into `plaintext`, which must have [`PLAINTEXT_ROOM_BYTES`] of room. `ciphertext`
+    /// is scratch space of [`CIPHERTEXT_BYTES`].
     ///
     /// # Errors
     /// Fails with `WouldBlock` if nothing has arrived, or if the connection is broken.

@@ -1,5 +1,5 @@
-//! Random conversations with a model of a hub: whenever connections are lost, each topic is delivered
-//! completely and in order, or the exact gap is reported.
+//! Random conversations with a model of a hub: whenever connections are lost, each topic is
+//! delivered completely and in order, or the exact gap is reported.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! Detects an upstream that is connected but sends no ticks.
 //!
-//! The allowed silence depends on the subscriptions, and doubles with each connection that ends this way,
-//! so that rarely traded symbols do not cause endless reconnects. It is reset once ticks have arrived
-//! steadily; a single tick is not enough, because every new connection may bring one.
+//! The allowed silence depends on the subscriptions, and doubles with each connection that ends
+//! this way, so that rarely traded symbols do not cause endless reconnects. It is reset once ticks
+//! have arrived steadily; a single tick is not enough, because every new connection may bring one.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use super::super::subscriber::Subscriber;
 const BARS_TIMEOUT_MIN: Duration = Duration::from_secs(180);
 /// Most doublings of the allowed silence: up to 16 times.
 const DOUBLINGS_MAX: u32 = 4;
-/// Multiple of the timeout for which ticks must arrive, without a gap of that length, before a reset.
+/// Multiple of the timeout for which ticks must arrive, without a gap of that length, before a
+/// reset.
 const STEADY_TIMEOUTS: u32 = 10;
 
 #[derive(Debug)]

@@ -104,7 +104,8 @@ impl Status {
         }
     }
 
-    /// Returns a report if one is due: at once after a change of the state, once a second for counters.
+    /// Returns a report if one is due: at once after a change of the state, once a second for
+    /// counters.
     pub(super) fn take_report(&mut self, now: UnixNanos) -> Option<SourceReport> {
         let (numbers, at) = self.told;
         let numbers = numbers != self.numbers && now.since(at) >= NUMBERS_INTERVAL;

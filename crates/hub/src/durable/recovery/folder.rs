@@ -61,8 +61,8 @@ impl Folder {
     }
 }
 
-/// Reads the newest readable checkpoint with a number of at most `most`. Unreadable ones are added to
-/// `problems`.
+/// Reads the newest readable checkpoint with a number of at most `most`. Unreadable ones are added
+/// to `problems`.
 pub(super) fn checkpoint<S: Storage>(
     storage: &S,
     folder: &Folder,

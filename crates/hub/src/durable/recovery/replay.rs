@@ -111,9 +111,9 @@ impl<'a> SegmentReplay<'a> {
         Ok(())
     }
 
-    /// Restarts from the newest checkpoint at or before segment `first`, if one is readable. Reading from
-    /// there yields the last tick of each topic before those in memory. Returns the number of the
-    /// segment to start with.
+    /// Restarts from the newest checkpoint at or before segment `first`, if one is readable.
+    /// Reading from there yields the last tick of each topic before those in memory. Returns the
+    /// number of the segment to start with.
     fn start_from_older_checkpoint<S: Storage>(
         &mut self,
         storage: &S,
@@ -135,7 +135,8 @@ impl<'a> SegmentReplay<'a> {
         Ok(first)
     }
 
-    /// Continues from the newest checkpoint if it is after the damaged segment. Returns whether it is.
+    /// Continues from the newest checkpoint if it is after the damaged segment. Returns whether it
+    /// is.
     fn resume_at_newest_checkpoint(&mut self, damaged: u64) -> bool {
         let Some((number, state)) = self.newest.take_if(|(number, _)| *number > damaged) else {
             return false;
@@ -151,8 +152,8 @@ impl<'a> SegmentReplay<'a> {
         self.before = known.collect();
     }
 
-    /// Returns the number of the first segment to read: the one with the oldest tick to load, or that of
-    /// the checkpoint. Records the older segments, which are not read.
+    /// Returns the number of the first segment to read: the one with the oldest tick to load, or
+    /// that of the checkpoint. Records the older segments, which are not read.
     fn first_needed<S: Storage>(
         &mut self,
         storage: &S,
@@ -200,7 +201,8 @@ impl<'a> SegmentReplay<'a> {
         }
     }
 
-    /// Accounts for a batch that is not loaded: its ticks become the last ticks before the loaded ones.
+    /// Accounts for a batch that is not loaded: its ticks become the last ticks before the loaded
+    /// ones.
     fn evict(&mut self, batch: &Batch) {
         self.bytes -= batch.bytes();
         let mut position = batch.first();
@@ -295,8 +297,8 @@ impl<'a> SegmentReplay<'a> {
             FileKind::Unfinished | FileKind::Other => false,
         };
         let mut obsolete: Vec<_> = folder.names.into_iter().filter(|name| !kept(name)).collect();
-        // Until there is another checkpoint, the newest one and the records after it hold the progress
-        // of publishers. They are deleted last, the checkpoint at the very end.
+        // Until there is another checkpoint, the newest one and the records after it hold the
+        // progress of publishers. They are deleted last, the checkpoint at the very end.
         obsolete.sort_by_cached_key(|name| match file_kind(name) {
             FileKind::Segment(number) if number >= newest => (1, u64::MAX - number),
             FileKind::Checkpoint(number) if number >= newest => (2, number),
@@ -319,9 +321,9 @@ impl<'a> SegmentReplay<'a> {
         }
     }
 
-    /// Returns the checkpoints to keep: the one before all ticks in memory, the newest, the second newest
-    /// in case the newest is damaged, and others that are small relative to the records between them,
-    /// since they shorten later starts.
+    /// Returns the checkpoints to keep: the one before all ticks in memory, the newest, the second
+    /// newest in case the newest is damaged, and others that are small relative to the records
+    /// between them, since they shorten later starts.
     fn checkpoints(&self, folder: &Folder, newest: u64) -> Vec<u64> {
         let all: Vec<_> = folder.checkpoints.range(self.checkpoint..=newest).collect();
         let mut kept: Vec<u64> = Vec::new();

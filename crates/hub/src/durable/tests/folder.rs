@@ -20,7 +20,8 @@ pub(super) struct Folder {
 enum Health {
     #[default]
     Fine,
-    /// This many more operations succeed. The next one is carried out in part, later ones not at all.
+    /// This many more operations succeed. The next one is carried out in part, later ones not at
+    /// all.
     Dying {
         operations: usize,
         percent: usize,
@@ -110,7 +111,8 @@ impl Folder {
         self.files.borrow_mut().remove(name);
     }
 
-    /// Returns the percentage of its bytes that the next operation writes. Below 100 the operation fails.
+    /// Returns the percentage of its bytes that the next operation writes. Below 100 the operation
+    /// fails.
     fn percent(&self) -> usize {
         match self.health.get() {
             Health::Fine => 100,

@@ -1,5 +1,5 @@
-//! One run of a hub as far as the log is concerned. It numbers and records random ticks, and compares
-//! what the next run recovers with what was sent.
+//! One run of a hub as far as the log is concerned. It numbers and records random ticks, and
+//! compares what the next run recovers with what was sent.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -252,8 +252,8 @@ impl HubRun {
         assert!(self.try_turn(random));
     }
 
-    /// Runs a turn of the router with random ticks and publishers. Ticks that were not written count as
-    /// not sent. Returns whether the turn was written.
+    /// Runs a turn of the router with random ticks and publishers. Ticks that were not written
+    /// count as not sent. Returns whether the turn was written.
     pub(super) fn try_turn(&mut self, random: &mut StdRng) -> bool {
         self.now = self.now + Duration::from_millis(random.random_range(0..50));
         for _ in 0..random.random_range(0..3) {

@@ -170,8 +170,8 @@ impl Pair {
         assert_eq!(ended, expected, "exactly those have lagged");
     }
 
-    /// Asserts that the core is about to write every session that must be written. A timer may fire early
-    /// or be outdated, so more sessions are allowed.
+    /// Asserts that the core is about to write every session that must be written. A timer may fire
+    /// early or be outdated, so more sessions are allowed.
     pub(super) fn begin_writing(&mut self) {
         self.check_lagged();
         self.is_writing = true;

@@ -146,7 +146,8 @@ impl Session {
         self.was_paced |= !self.rates().is_empty();
     }
 
-    /// Drops the pending ticks of changed names. A change of `"*"` does not affect named subscriptions.
+    /// Drops the pending ticks of changed names. A change of `"*"` does not affect named
+    /// subscriptions.
     fn forget(&mut self, names: &BTreeSet<Name>, wild: &BTreeSet<Channel>) {
         let own = &self.names;
         self.slots.forget(|name| {

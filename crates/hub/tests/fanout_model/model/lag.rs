@@ -66,8 +66,8 @@ impl Shard {
         blocked
     }
 
-    /// Applies the limit over all sessions: blocked sessions lag, those with most pending data first, until
-    /// the total is below the limit. Bytes of control frames come from the core.
+    /// Applies the limit over all sessions: blocked sessions lag, those with most pending data
+    /// first, until the total is below the limit. Bytes of control frames come from the core.
     pub(crate) fn shed_load(&mut self, bytes_of: impl Fn(u32) -> usize) {
         let held = self.stats(self.sessions.keys().map(|slot| bytes_of(*slot)).sum());
         let mut ticks = held.backlog_ticks.saturating_sub(self.setting.total_backlog_ticks);
@@ -108,8 +108,8 @@ impl Shard {
         }
         let missed = self.missed(session);
         let gaps = self.gaps(session, &missed);
-        // Without a gap the session would not learn of the change, so its oldest newest tick is dropped
-        // and reported.
+        // Without a gap the session would not learn of the change, so its oldest newest tick is
+        // dropped and reported.
         let (mut gaps, mut given_up) = (gaps, None);
         if gaps.is_empty()
             && let Some((name, missed)) = missed
@@ -166,7 +166,8 @@ impl Shard {
         missed
     }
 
-    /// Returns the gaps that the session receives: exactly the missing ticks, as far as they are known.
+    /// Returns the gaps that the session receives: exactly the missing ticks, as far as they are
+    /// known.
     fn gaps(
         &self,
         session: &Session,

@@ -73,8 +73,8 @@ pub(crate) struct Session {
     pub(crate) was_paced: bool,
     /// The last received number of each topic.
     seen: BTreeMap<Name, u64>,
-    /// Newest ticks that are pending although a snapshot in flight at the lag contains them; the content of
-    /// that snapshot is no longer known.
+    /// Newest ticks that are pending although a snapshot in flight at the lag contains them; the
+    /// content of that snapshot is no longer known.
     pub(super) told_twice: BTreeSet<(Name, u64)>,
 }
 
@@ -228,8 +228,8 @@ impl Session {
         }
     }
 
-    /// Asserts the guarantees that a reader relies on: numbers only increase, and no tick arrives that was
-    /// reported missing.
+    /// Asserts the guarantees that a reader relies on: numbers only increase, and no tick arrives
+    /// that was reported missing.
     pub(crate) fn hear(&mut self, element: &Element, in_snapshot: bool) {
         match element {
             Element::Tick(tick) => {

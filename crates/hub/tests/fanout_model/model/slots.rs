@@ -6,8 +6,8 @@ use tickwire_protocol::MaxRate;
 
 use super::Name;
 
-/// A rate group: names of a session that share a rate. Without a rate, ticks are sent as fast as the socket
-/// accepts them.
+/// A rate group: names of a session that share a rate. Without a rate, ticks are sent as fast as
+/// the socket accepts them.
 pub(crate) type Rate = Option<MaxRate>;
 
 /// Greatest delay of a timer: the step of the timer wheel.
@@ -15,8 +15,8 @@ pub(crate) const STEP_NS: u64 = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
-    /// Offset of the session's send times within an interval, in units of 2^-32. The only number taken from
-    /// the core: it is required only to differ between sessions.
+    /// Offset of the session's send times within an interval, in units of 2^-32. The only number
+    /// taken from the core: it is required only to differ between sessions.
     phase: u64,
     lanes: BTreeMap<Rate, Lane>,
 }
@@ -94,8 +94,8 @@ impl Slots {
         due.flat_map(|(_, lane)| lane.owed.iter().copied())
     }
 
-    /// Returns the topics that a message must contain while it has room. Topics without a rate that ticked
-    /// during the previous message may wait for the next one.
+    /// Returns the topics that a message must contain while it has room. Topics without a rate that
+    /// ticked during the previous message may wait for the next one.
     pub(crate) fn first(&self, now: u64) -> impl Iterator<Item = Name> {
         let due = self.lanes.iter().filter(move |(rate, lane)| lane.is_due(**rate, now));
         due.flat_map(|(rate, lane)| match rate {
@@ -110,8 +110,8 @@ impl Slots {
         waiting.map(|(rate, lane)| if rate.is_some() { lane.opens } else { 0 }).min()
     }
 
-    /// Returns the first send time of a rate after a time. All send times of a session coincide with those of
-    /// its fastest rate.
+    /// Returns the first send time of a rate after a time. All send times of a session coincide
+    /// with those of its fastest rate.
     fn next_slot(&self, rate: Rate, rates: &BTreeSet<MaxRate>, now: u64) -> u64 {
         let (Some(rate), Some(fastest)) = (rate, rates.last()) else { return 0 };
         let fastest = fastest.interval_ns();

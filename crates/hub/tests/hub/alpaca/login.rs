@@ -195,8 +195,8 @@ fn session_beyond_the_key_limit_may_retry_until_another_ends() {
     }
 }
 
-/// The client in Go repeats its key on the same connection for 48 s. Those in JavaScript and Java stop
-/// permanently after a 404.
+/// The client in Go repeats its key on the same connection for 48 s. Those in JavaScript and Java
+/// stop permanently after a 404.
 #[test]
 fn retries_at_the_key_limit_extend_the_deadline_and_end_without_404() {
     let file = KeysFile::new("").with("TWBOT", "sessions_max = 1");
@@ -294,7 +294,8 @@ fn wrong_keys_in_a_loop_are_delayed_and_right_keys_are_not() {
     fifth.error(402, "auth failed");
 }
 
-/// The answer to a wrong key is delayed. Other sessions are not, and the session's input is ignored.
+/// The answer to a wrong key is delayed. Other sessions are not, and the session's input is
+/// ignored.
 #[test]
 fn session_awaiting_its_refusal_delays_no_other() {
     let file = KeysFile::new("").with("TWBOT", "");

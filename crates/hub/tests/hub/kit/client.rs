@@ -267,8 +267,8 @@ impl Client {
         ticks
     }
 
-    /// Asserts that the next event is an error with this code. Returns the id of the command it answers,
-    /// and the detail.
+    /// Asserts that the next event is an error with this code. Returns the id of the command it
+    /// answers, and the detail.
     pub(crate) fn error(&mut self, code: u16) -> (Value, String) {
         let element = self.answer();
         assert_eq!((&element["T"], &element["code"]), (&"error".into(), &code.into()), "{element}");

@@ -31,8 +31,8 @@ pub(crate) fn tls_client(versions: &[&'static SupportedProtocolVersion]) -> Clie
     config
 }
 
-/// Socket buffer size of a tunnel in bytes. Small, so that a client that does not read is noticed as
-/// soon as without a tunnel.
+/// Socket buffer size of a tunnel in bytes. Small, so that a client that does not read is noticed
+/// as soon as without a tunnel.
 const HELD_BYTES: usize = 64 * 1024;
 
 /// Opens a tunnel to a hub. It lives as long as the runtime.

@@ -22,8 +22,8 @@ fn part(number: u64) -> Vec<Tick> {
     (0..500).map(|n| trade("AAPL", number * 500 + n)).collect()
 }
 
-/// Publishes until sessions have pending ticks that their sockets do not accept. Returns the number of
-/// ticks.
+/// Publishes until sessions have pending ticks that their sockets do not accept. Returns the number
+/// of ticks.
 fn publish_until_blocked(hub: &TestHub, publisher: &mut Publisher) -> u64 {
     for number in 0.. {
         if hub.metric("tickwire_backlog_ticks") > 20_000 {
@@ -99,7 +99,8 @@ fn pong_does_not_wait_for_the_backlog() {
     assert_eq!(client.control()["id"], 5);
 }
 
-/// One command spans 64 TLS records, and its answer exceeds the encrypted bytes a connection may hold.
+/// One command spans 64 TLS records, and its answer exceeds the encrypted bytes a connection may
+/// hold.
 #[test]
 fn large_commands_and_answers_pass_over_tls() {
     let hub = TestHub::start_encrypted(config());
