@@ -5,22 +5,24 @@ use std::time::{Duration, Instant};
 use crate::access::keys::{Grant, KeySession};
 use crate::fanout::CloseReason;
 
-/// Refused commands after which a session that has presented no key is closed.
+/// Number of refused commands after which a session without a key is closed.
 const REFUSED_MAX: u32 = 16;
 /// Longest time that a session may keep trying while its key is at its session limit.
 const AT_LIMIT_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// How far a session has authenticated.
+/// Progress of the authentication of a session.
 #[derive(Debug)]
 pub(crate) enum AuthState {
-    /// The session has to present a key by the deadline `until`. `refused` counts its other
-    /// commands, which are refused meanwhile.
+    /// The session has to present a key by the deadline `until`. Its other commands are refused
+    /// until then; `refused` counts them.
     AwaitingKey { until: Instant, refused: u32 },
-    /// The session has presented a valid key that is at its session limit. It may try again by the
-    /// deadline `until`, and each attempt extends that to `last_deadline` at most.
+    /// The session has presented a valid key that is at its session limit. The session may try
+    /// again until the deadline `until`. Each attempt extends the deadline, to `last_deadline` at
+    /// most.
     AtLimit { until: Instant, last_deadline: Instant },
-    /// The session is rejected. It is sent the error and closed at `close_at`; its input is ignored
-    /// until then. The wait slows down clients that reconnect at once.
+    /// The session is rejected. At `close_at` it is sent the error `detail`, if there is one, and
+    /// closed. Its input is ignored until then. The delay slows down clients that reconnect
+    /// immediately.
     Rejected { close_at: Instant, reason: CloseReason, detail: Option<String> },
     /// The session may subscribe. `key_session` registers it with its key, or with the sessions
     /// that need none; `has_key` says whether it has presented a key.
@@ -28,7 +30,8 @@ pub(crate) enum AuthState {
 }
 
 impl AuthState {
-    /// Returns when the session is closed unless it authenticates before; `None` once it has.
+    /// Returns the time at which the session is closed unless it authenticates before; `None` once
+    /// it has authenticated.
     pub(crate) const fn deadline(&self) -> Option<Instant> {
         match self {
             Self::AwaitingKey { until, .. } | Self::AtLimit { until, .. } => Some(*until),
@@ -37,7 +40,7 @@ impl AuthState {
         }
     }
 
-    /// Returns the rights of the session, once it has authenticated.
+    /// Returns the rights of the session; `None` until it has authenticated.
     pub(crate) const fn grant(&self) -> Option<&Grant> {
         match self {
             Self::Authenticated { grant, .. } => Some(grant),
@@ -45,22 +48,22 @@ impl AuthState {
         }
     }
 
-    /// Counts a command refused because the session has presented no key. Returns whether the
-    /// session has to be closed for it.
+    /// Counts a command that was refused because the session has presented no key. Returns whether
+    /// the session has to be closed.
     pub(crate) const fn count_refused(&mut self) -> bool {
         let Self::AwaitingKey { refused, .. } = self else { return false };
         *refused += 1;
         *refused >= REFUSED_MAX
     }
 
-    /// Notes that the key is at its session limit. The session gets `more` time to try again, and
-    /// at most [`AT_LIMIT_TIME_MAX`] in total.
-    pub(crate) fn set_at_limit(&mut self, now: Instant, more: Duration) {
+    /// Records that the key is at its session limit. Extends the deadline to `extension` from
+    /// `now`, and to at most [`AT_LIMIT_TIME_MAX`] from the first attempt.
+    pub(crate) fn set_at_limit(&mut self, now: Instant, extension: Duration) {
         let last_deadline = match self {
             Self::AwaitingKey { .. } => now + AT_LIMIT_TIME_MAX,
             Self::AtLimit { last_deadline, .. } => *last_deadline,
             Self::Rejected { .. } | Self::Authenticated { .. } => return,
         };
-        *self = Self::AtLimit { until: last_deadline.min(now + more), last_deadline };
+        *self = Self::AtLimit { until: last_deadline.min(now + extension), last_deadline };
     }
 }

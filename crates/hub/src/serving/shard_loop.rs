@@ -1,7 +1,7 @@
 //! The loop around a [`Shard`]: one thread that owns its connections and does their I/O.
 //!
-//! The order of a turn is that of [`turn::run`]. While sessions are written, new batches gather, so
-//! throughput rises with load and latency stays bounded.
+//! [`turn::run`] defines the order of a turn. New batches gather while the turn writes to sessions,
+//! so throughput rises with load and latency stays bounded.
 
 mod connection;
 mod drain;
@@ -43,23 +43,23 @@ use pacing::Pacing;
 use transport::Transport;
 use writing::CLOSE_TIME_MAX;
 
-/// Longest sleep while ticks come that nobody wants at once.
+/// Longest sleep while ticks arrive that no session needs immediately.
 const DOZE_MAX: Duration = Duration::from_millis(10);
-/// Events taken from the kernel at once.
-const EVENTS_AT_ONCE: usize = 1_024;
-/// Token of the waker; connections have their slot.
+/// Most events that one poll takes from the kernel.
+const EVENTS_PER_POLL: usize = 1_024;
+/// Token of the waker. The token of a connection is its slot.
 const WAKER: Token = Token(usize::MAX);
 
-/// One shard's poll, made before its thread so that its waker can be shared.
+/// Poll and waker of one shard, created before its thread so that the waker can be shared.
 pub(crate) struct Prepared {
     poll: Poll,
     pub(crate) waker: Arc<ShardWaker>,
 }
 
-/// Makes a shard's poll and waker.
+/// Creates the poll and the waker of a shard.
 ///
 /// # Errors
-/// If the kernel gives no event queue.
+/// If the kernel cannot create an event queue.
 pub(crate) fn prepare() -> io::Result<Prepared> {
     let poll = Poll::new()?;
     let waker = mio::Waker::new(poll.registry(), WAKER)?;
@@ -74,23 +74,24 @@ pub(crate) struct ShardContext {
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) topics: Arc<TopicRegistry>,
     pub(crate) keys: Arc<Keys>,
-    /// Reads ticks that memory no longer holds; `None` without a log on disk.
+    /// Reads ticks that are no longer in memory; `None` without a log on disk.
     pub(crate) history: Option<Arc<HistoryReaderHandle>>,
     pub(crate) lifecycle: Arc<Lifecycle>,
 }
 
-/// What one shard starts with.
+/// Arguments of [`spawn`]: the state that one shard starts with.
 pub(crate) struct ShardStart {
     pub(crate) id: ShardId,
     pub(crate) prepared: Prepared,
     pub(crate) inbox: Inbox,
-    /// The timeline that it follows.
+    /// The timeline whose log the shard reads.
     pub(crate) timeline: Arc<Timeline>,
-    /// The last tick of each topic that has none in the log.
+    /// The last tick of each topic that has no tick in the log.
     pub(crate) last_before: Arc<[LastTick]>,
 }
 
-/// Starts a shard's thread. It ends once the hub is stopping and its connections have ended.
+/// Starts the thread of a shard. The thread ends once the hub is stopping and all connections of
+/// the shard have ended.
 ///
 /// # Errors
 /// If the thread cannot be started.
@@ -106,10 +107,10 @@ pub(crate) fn spawn(
     let task = ShardTask {
         core,
         poll: prepared.poll,
-        events: Events::with_capacity(EVENTS_AT_ONCE),
+        events: Events::with_capacity(EVENTS_PER_POLL),
         waker: prepared.waker,
         inbox,
-        arrived: Vec::new(),
+        new_connections: Vec::new(),
         answers: Vec::new(),
         queries: VecDeque::new(),
         disk_index_version: 0,
@@ -122,10 +123,10 @@ pub(crate) fn spawn(
         timeline,
         now,
         next_sweep: now,
-        swept: now,
+        last_sweep: now,
         earliest_deadline: None,
         watchful: false,
-        ticks_came: false,
+        ticks_arrived: false,
         feeds_version: 0,
         closed_sessions: 0,
         pacing: Pacing::default(),
@@ -135,7 +136,7 @@ pub(crate) fn spawn(
     thread::Builder::new().name(format!("shard-{id}")).spawn(move || task.run())
 }
 
-/// How long the sessions of all shards take to end, from the beginning of a drain, at the most.
+/// Returns the longest time from the start of a drain until the sessions of all shards have ended.
 pub(crate) fn drain_time_max(config: &Config) -> Duration {
     config.drain_duration + config.slow_grace + CLOSE_TIME_MAX
 }
@@ -162,36 +163,37 @@ struct ShardTask {
     events: Events,
     waker: Arc<ShardWaker>,
     inbox: Inbox,
-    arrived: Vec<NewConnection>,
+    new_connections: Vec<NewConnection>,
     answers: Vec<DiskReadReply>,
     queries: VecDeque<ShardQuery>,
     disk_index_version: u64,
-    /// By slot of the session.
+    /// Connections, indexed by the slot of their session.
     connections: Vec<Option<Box<Connection>>>,
     id: ShardId,
     handle: Arc<ShardHandle>,
-    /// The timeline that it follows.
+    /// The timeline whose log the shard reads.
     timeline: Arc<Timeline>,
-    /// The turn's monotonic time; read again amid a long round of writing.
+    /// Monotonic time of the turn; refreshed within a long round of writing.
     now: Instant,
     turn_began: Instant,
     phase_began: Instant,
-    /// When the phase of the turn that is bounded by time has had its share.
+    /// When the time of the current phase is used up; unused in phases without a time limit.
     phase_ends: Instant,
     next_sweep: Instant,
-    /// When all connections were looked at last.
-    swept: Instant,
-    /// The earliest deadline of a connection that is ending, or has to log in.
+    /// Time of the last sweep over all connections.
+    last_sweep: Instant,
+    /// The earliest deadline of a connection that is ending or has to authenticate.
     earliest_deadline: Option<Instant>,
-    /// Somebody is blocked: look at ages often.
+    /// Whether a session is blocked, so that the ages of backlogs are checked often.
     watchful: bool,
-    /// There were ticks since it last slept.
-    ticks_came: bool,
+    /// Whether ticks have arrived since the shard last slept.
+    ticks_arrived: bool,
     feeds_version: u64,
-    /// [`Keys::closed_sessions`](crate::access::keys::Keys::closed_sessions) at the last check of all sessions.
+    /// [`Keys::closed_sessions`](crate::access::keys::Keys::closed_sessions) at the last check of
+    /// all sessions.
     closed_sessions: u64,
     pacing: Pacing,
-    /// The hub goes away: every connection will have a deadline.
+    /// Set once the hub drains. Every connection then gets a deadline.
     drain: Option<Drain>,
     context: ShardContext,
 }
@@ -213,18 +215,19 @@ impl ShardTask {
         }
     }
 
-    /// How long there is nothing to do. In a rest, and while nobody is in a hurry, ticks need not wake
-    /// the shard: it will look.
+    /// Returns how long the shard may sleep, and sets the mode of its waker. During a rest, and
+    /// while no session needs ticks immediately, new ticks do not wake the shard: the shard polls
+    /// the log when it wakes up.
     fn time_to_sleep(&mut self) -> Duration {
         let rest = self.pacing.rest(clock::monotonic());
-        let dozes = rest.is_some() || (self.ticks_came && !self.core.is_eager());
-        self.ticks_came = false;
+        let dozes = rest.is_some() || (self.ticks_arrived && !self.core.is_eager());
+        self.ticks_arrived = false;
         if dozes {
             self.waker.set_dozing();
         } else {
             self.waker.set_asleep();
         }
-        self.arrived.extend(self.inbox.connections.try_iter());
+        self.new_connections.extend(self.inbox.connections.try_iter());
         self.answers.extend(self.inbox.disk_reads.try_iter());
         let room = QUERIES_MAX - self.queries.len();
         self.queries.extend(self.inbox.queries.try_iter().take(room));
@@ -237,7 +240,7 @@ impl ShardTask {
         }
     }
 
-    /// Whether there is something in the log that it has not seen.
+    /// Returns whether the log holds batches that the shard has not applied.
     fn is_behind(&self) -> bool {
         self.core.head() != self.timeline.log.head()
     }
@@ -249,7 +252,7 @@ impl ShardTask {
     fn has_work(&self) -> bool {
         self.core.has_ready()
             || self.core.has_unread()
-            || !self.arrived.is_empty()
+            || !self.new_connections.is_empty()
             || !self.answers.is_empty()
             || !self.queries.is_empty()
             || self.feeds_version != self.context.feeds.version()
@@ -266,7 +269,8 @@ impl ShardTask {
         metrics.turn_seconds.observe((clock::monotonic() - self.turn_began).as_secs_f64());
     }
 
-    /// The time in its market: everything in a delayed one happens as if it were that time.
+    /// Returns the time on the wall clock of the timeline. The clock of a delayed timeline is
+    /// shifted back by the delay.
     fn wall(&self) -> UnixNanos {
         self.timeline.shows_until(clock::wall())
     }
@@ -299,21 +303,21 @@ impl ShardTask {
         self.events = events;
     }
 
-    /// Takes the connections that the HTTP front has handed over.
+    /// Opens a session for each connection that the HTTP layer has handed over.
     fn accept(&mut self) {
-        for NewConnection { stream, pending } in std::mem::take(&mut self.arrived) {
+        for NewConnection { stream, pending } in std::mem::take(&mut self.new_connections) {
             let handshake = &pending.handshake;
             let id = self.core.open(handshake.feed, handshake.encoding);
             if handshake.protocol == SessionProtocol::Alpaca {
                 self.core.set_acks(id, Acks::WholeSet);
             }
-            if let Err(error) = self.adopt(id, stream, pending) {
+            if let Err(error) = self.register(id, stream, pending) {
                 tracing::debug!(%error, "a connection ended before its session began");
                 self.core.close(id);
                 self.handle.metrics.assigned.sub(1);
                 continue;
             }
-            self.greet(id);
+            self.send_welcome(id);
             if self.drain.is_some() {
                 self.finish_session(id, CloseReason::Shutdown);
             }
@@ -321,7 +325,13 @@ impl ShardTask {
         }
     }
 
-    fn adopt(&mut self, id: SessionId, stream: BareStream, new: PendingSession) -> io::Result<()> {
+    /// Registers a connection with the poll and stores it in the slot of its session.
+    fn register(
+        &mut self,
+        id: SessionId,
+        stream: BareStream,
+        new: PendingSession,
+    ) -> io::Result<()> {
         let mut transport = Transport::new(stream)?;
         let slot = id.0 as usize;
         transport.register(self.poll.registry(), Token(slot))?;
@@ -333,8 +343,8 @@ impl ShardTask {
         Ok(())
     }
 
-    /// Tells sessions of feeds whose state has changed.
-    fn follow_feeds(&mut self) {
+    /// Reports changes in the states of feeds to the sessions of these feeds.
+    fn report_feed_changes(&mut self) {
         let version = self.context.feeds.version();
         if version == self.feeds_version {
             return;
@@ -344,7 +354,7 @@ impl ShardTask {
         for slot in 0..self.connections.len() {
             if let Some(connection) = &self.connections[slot]
                 && connection.stage == Stage::Open
-                && connection.is_told_more()
+                && connection.receives_notices()
                 && changed.contains(&connection.handshake.feed)
             {
                 let element = self.context.feeds.get(connection.handshake.feed).element();

@@ -1,4 +1,4 @@
-//! One WebSocket connection: its socket, what reads it, and what is not yet written.
+//! One WebSocket connection: its socket, its reader, and its unwritten bytes.
 
 mod reader;
 
@@ -19,55 +19,48 @@ use crate::fanout::CloseReason;
 use crate::serving::new_connection::{HandshakeInfo, PendingSession};
 use crate::serving::session_protocol::SessionProtocol;
 
-/// Largest message of a session that is not in, in bytes: it has a key to show and nothing else to say.
-const STRANGER_BYTES_MAX: usize = 4_096;
+/// Largest message of an unauthenticated session, in bytes. Such a session sends only its key.
+const UNAUTHENTICATED_BYTES_MAX: usize = 4_096;
 
+/// One WebSocket connection and the state of its session that concerns I/O.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// Reads the tap; what it writes (pongs, closes) waits in there.
+    /// Decodes the messages read from `buffered`, and writes pongs and closes to it.
     reader: Reader,
-    tap: Tap,
-    /// A frame the socket took only a part of: nothing else may be sent before the rest.
-    rest: Vec<u8>,
+    buffered: BufferedTransport,
+    /// Unwritten part of a frame that the socket took in part. Nothing else may be sent before.
+    partial_frame: Vec<u8>,
     pub(crate) stage: Stage,
     pub(crate) handshake: HandshakeInfo,
-    pub(crate) login: AuthState,
-    /// What is left of a message of which the first commands have been taken.
+    pub(crate) auth_state: AuthState,
+    /// Commands of a message that are not handled yet.
     pub(crate) unread: Bytes,
-    pub(crate) heard: Instant,
-    /// When data was last written; pings and pongs do not count, they say nothing to a program.
-    pub(crate) sent: Instant,
+    /// When a message was last received.
+    pub(crate) last_received: Instant,
+    /// When data was last written. Pings and pongs do not count: applications do not see them.
+    pub(crate) last_sent: Instant,
     pub(crate) next_ping: Instant,
     _permit: SessionPermit,
 }
 
-/// Where a connection stands on its way to the end.
+/// Progress of a connection through its closing handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// The session is active.
     Open,
-    /// It is to end for a reason: what is pending, then the close frame, go out first.
-    Finishing {
-        reason: CloseReason,
-        deadline: Instant,
-    },
-    /// Our close frame is on its way; the peer's should come.
-    CloseSent {
-        reason: CloseReason,
-        deadline: Instant,
-    },
-    /// The peer has closed; our answer is on its way.
-    Answering {
-        deadline: Instant,
-    },
-    /// The peer broke the protocol and was told; what it still sends is read and dropped, since
-    /// closing on unread data would destroy our last words.
-    Discarding {
-        reason: CloseReason,
-        deadline: Instant,
-    },
+    /// The session ends for `reason`: pending data is sent first, then the close frame.
+    Finishing { reason: CloseReason, deadline: Instant },
+    /// The close frame is queued or sent; the close frame of the peer is expected.
+    CloseSent { reason: CloseReason, deadline: Instant },
+    /// The peer has sent a close frame; the answer is queued.
+    Answering { deadline: Instant },
+    /// The peer violated the protocol and is sent a close frame. Its further input is read and
+    /// dropped: closing a socket with unread data would destroy the close frame.
+    Discarding { reason: CloseReason, deadline: Instant },
 }
 
 impl Stage {
+    /// Returns the time by which the connection is closed; `None` while the session is active.
     pub(crate) const fn deadline(self) -> Option<Instant> {
         match self {
             Self::Open => None,
@@ -78,6 +71,7 @@ impl Stage {
         }
     }
 
+    /// Returns why the connection ends, for metrics and logs.
     pub(crate) const fn reason(self) -> CloseReason {
         match self {
             Self::Open | Self::Answering { .. } => CloseReason::PeerClosed,
@@ -88,25 +82,27 @@ impl Stage {
     }
 }
 
-/// What was read.
+/// Result of reading from a connection.
 #[derive(Debug)]
 pub(crate) enum Inbound {
-    /// A message, or what the library deals with itself: a ping, a pong, a close.
+    /// A message, or a control frame that the library answers: a ping, a pong, a close.
     Message(Message),
-    /// Nothing more for now.
+    /// No complete message has arrived.
     Blocked,
-    /// There may be more, but the connection has had its share of the turn.
+    /// More data may have arrived, but the bytes that the connection may read in this turn are used
+    /// up.
     ShareUsed,
-    /// The closing handshake is complete but for our answer, which is ready to be sent.
+    /// The closing handshake is complete except for the hub's answer, which is ready to be sent.
     Closed,
-    /// The connection has ended without one.
+    /// The connection has ended without a closing handshake.
     Ended,
-    /// The peer broke the protocol.
-    Broken(CloseReason),
+    /// The peer violated the protocol.
+    Violation(CloseReason),
 }
 
 impl Connection {
-    /// Takes over a socket behind its opening handshake, with the bytes that were read too far.
+    /// Creates the connection of a socket whose opening handshake is complete. Messages start with
+    /// the bytes that were read beyond the handshake.
     pub(crate) fn new(
         transport: Transport,
         pending: PendingSession,
@@ -114,92 +110,97 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let PendingSession { read_already, handshake, permit } = pending;
-        let message_bytes_max = config.command_size_max.as_usize().min(STRANGER_BYTES_MAX);
+        let message_bytes_max = config.command_size_max.as_usize().min(UNAUTHENTICATED_BYTES_MAX);
         let reader = Reader::new(message_bytes_max, read_already);
-        let tap = Tap { transport, out: Vec::new(), allowance: 0 };
+        let buffered = BufferedTransport { transport, out: Vec::new(), allowance: 0 };
         Self {
             reader,
-            tap,
-            rest: Vec::new(),
+            buffered,
+            partial_frame: Vec::new(),
             stage: Stage::Open,
             handshake,
-            login: AuthState::AwaitingKey { until: now + config.auth_timeout, refused: 0 },
+            auth_state: AuthState::AwaitingKey { until: now + config.auth_timeout, refused: 0 },
             unread: Bytes::new(),
-            heard: now,
-            sent: now,
+            last_received: now,
+            last_sent: now,
             next_ping: now + config.ping_interval,
             _permit: permit,
         }
     }
 
-    /// When it is to be looked at: it has to have ended by then, or to be in.
+    /// Returns the time by which the connection must have ended or authenticated, if there is one.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Open => self.login.deadline(),
+            Stage::Open => self.auth_state.deadline(),
             ending => ending.deadline(),
         }
     }
 
-    /// Whether it is told of feeds, and hears heartbeats.
-    pub(crate) fn is_told_more(&self) -> bool {
-        self.handshake.protocol == SessionProtocol::Tickwire && self.login.grant().is_some()
+    /// Returns whether the session receives heartbeats and the state of its feed.
+    pub(crate) fn receives_notices(&self) -> bool {
+        self.handshake.protocol == SessionProtocol::Tickwire && self.auth_state.grant().is_some()
     }
 
+    /// Returns the socket, without the buffer of outgoing control frames.
     pub(crate) fn transport(&mut self) -> &mut Transport {
-        &mut self.tap.transport
+        &mut self.buffered.transport
     }
 
-    /// Bytes that wait to be written although the core has handed them over, or does not know of them:
-    /// the rest of a frame, pongs, closes.
+    /// Returns the number of unwritten bytes outside the queues of the core: a partial frame,
+    /// pongs, closes, TLS ciphertext.
     pub(crate) fn own_bytes(&self) -> usize {
-        self.tap.out.len() + self.rest.len() + self.tap.transport.pending_bytes_max()
+        self.buffered.out.len()
+            + self.partial_frame.len()
+            + self.buffered.transport.pending_bytes_max()
     }
 
-    /// It is in, and may send larger messages from the next one on.
-    pub(crate) fn let_in(&mut self, login: AuthState, message_bytes_max: usize) {
-        self.login = login;
+    /// Marks the session as authenticated and sets the largest size of its further messages.
+    pub(crate) fn authenticate(&mut self, auth_state: AuthState, message_bytes_max: usize) {
+        self.auth_state = auth_state;
         self.reader.set_message_bytes_max(message_bytes_max);
     }
 
-    /// How many bytes may be read from now on.
+    /// Sets how many bytes may be read from now on.
     pub(crate) fn allow_reading(&mut self, bytes: usize) {
-        self.tap.allowance = bytes;
+        self.buffered.allowance = bytes;
     }
 
-    /// Reads one message, or the rest of one. What a peer that was told off still sends is dropped.
+    /// Reads one message, or returns the unhandled commands of the previous one. The input of a
+    /// peer that violated the protocol is dropped.
     pub(crate) fn read(&mut self, now: Instant) -> Inbound {
         let inbound = match self.stage {
             Stage::Discarding { .. } => self.discard(),
-            Stage::Answering { .. } => Inbound::Blocked, // it has said its last
-            Stage::Open if matches!(self.login, AuthState::Rejected { .. }) => {
+            Stage::Answering { .. } => Inbound::Blocked, // the peer's close frame is its last
+            Stage::Open if matches!(self.auth_state, AuthState::Rejected { .. }) => {
                 return Inbound::Blocked;
             }
             Stage::Open if !self.unread.is_empty() => {
-                self.heard = now;
+                self.last_received = now;
                 return Inbound::Message(Message::Binary(std::mem::take(&mut self.unread)));
             }
             _ => self.read_message(now),
         };
         match inbound {
-            Inbound::Blocked if self.tap.allowance == 0 => Inbound::ShareUsed,
+            Inbound::Blocked if self.buffered.allowance == 0 => Inbound::ShareUsed,
             inbound => inbound,
         }
     }
 
     fn read_message(&mut self, now: Instant) -> Inbound {
-        match self.reader.read(&mut self.tap) {
+        match self.reader.read(&mut self.buffered) {
             Ok(message) => {
-                self.heard = now;
+                self.last_received = now;
                 Inbound::Message(message)
             }
-            Err(error) => ended(&error),
+            Err(error) => classify(&error),
         }
     }
 
+    /// Reads and drops the input of a peer that violated the protocol.
     fn discard(&mut self) -> Inbound {
         let mut bytes = [0; 4096];
         loop {
-            match self.tap.read(&mut bytes) {
+            match self.buffered.read(&mut bytes) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Inbound::Blocked,
                 Ok(0) | Err(_) => return Inbound::Ended,
@@ -207,87 +208,91 @@ impl Connection {
         }
     }
 
-    /// Puts a ping between the frames.
+    /// Queues a ping, to be sent between two frames.
     pub(crate) fn ping(&mut self, now: Instant, interval: Duration) {
         self.next_ping = now + interval;
-        self.tap.out.extend_from_slice(&[0x89, 0]);
+        self.buffered.out.extend_from_slice(&[0x89, 0]);
     }
 
-    /// Puts the close frame behind the frame that is being sent.
+    /// Queues the close frame, to be sent after the current frame.
     pub(crate) fn close(&mut self, frame: CloseFrame) {
-        self.reader.close(&mut self.tap, frame);
+        self.reader.close(&mut self.buffered, frame);
     }
 
-    /// Writes what has to go first: the rest of a frame, then pongs and closes. `true` when all of it
-    /// is written.
+    /// Writes the bytes that go before new frames: a partial frame, then pongs and closes. Returns
+    /// whether all of them are written.
     pub(crate) fn write_own(&mut self) -> io::Result<bool> {
         loop {
-            if self.rest.is_empty() {
-                std::mem::swap(&mut self.rest, &mut self.tap.out);
-                if self.rest.is_empty() {
-                    return self.tap.transport.flush();
+            if self.partial_frame.is_empty() {
+                std::mem::swap(&mut self.partial_frame, &mut self.buffered.out);
+                if self.partial_frame.is_empty() {
+                    return self.buffered.transport.flush();
                 }
             }
-            let Self { tap, rest, .. } = self;
-            match tap.transport.write(rest)? {
+            let Self { buffered, partial_frame, .. } = self;
+            match buffered.transport.write(partial_frame)? {
                 Written::Blocked => return Ok(false),
-                Written::Bytes(count) if count == rest.len() => *rest = Vec::new(),
-                Written::Bytes(count) => drop(rest.drain(..count)),
+                Written::Bytes(count) if count == partial_frame.len() => {
+                    *partial_frame = Vec::new();
+                }
+                Written::Bytes(count) => drop(partial_frame.drain(..count)),
             }
         }
     }
 
-    /// Writes whole frames and keeps what the socket does not take. `true` when it took everything.
+    /// Writes whole frames and keeps the bytes that the socket does not take. Returns whether all
+    /// bytes are written.
     pub(crate) fn write(&mut self, frames: &[u8], now: Instant) -> io::Result<bool> {
-        debug_assert!(self.rest.is_empty(), "the rest of a frame goes first");
+        debug_assert!(self.partial_frame.is_empty(), "a partial frame goes first");
         let taken = match self.transport().write(frames)? {
             Written::Bytes(count) => count,
             Written::Blocked => 0,
         };
         if taken > 0 {
-            self.sent = now;
+            self.last_sent = now;
         }
         if taken == frames.len() {
-            return Ok(self.tap.transport.pending_bytes_max() == 0);
+            return Ok(self.buffered.transport.pending_bytes_max() == 0);
         }
-        self.rest = frames[taken..].to_vec();
+        self.partial_frame = frames[taken..].to_vec();
         Ok(false)
     }
 }
 
-/// What the end of reading means.
-fn ended(error: &tungstenite::Error) -> Inbound {
+/// Classifies an error of the WebSocket library.
+fn classify(error: &tungstenite::Error) -> Inbound {
     use tungstenite::Error;
     match error {
         Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Inbound::Blocked,
         Error::ConnectionClosed => Inbound::Closed,
         Error::Capacity(CapacityError::MessageTooLong { .. }) => {
-            Inbound::Broken(CloseReason::TooBig)
+            Inbound::Violation(CloseReason::TooBig)
         }
-        Error::Utf8(_) => Inbound::Broken(CloseReason::NotUtf8),
+        Error::Utf8(_) => Inbound::Violation(CloseReason::NotUtf8),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Inbound::Ended,
-        Error::Protocol(_) => Inbound::Broken(CloseReason::Protocol),
+        Error::Protocol(_) => Inbound::Violation(CloseReason::Protocol),
         _ => Inbound::Ended,
     }
 }
 
-/// What the library takes for its socket: reads pass through, writes are kept until it is their turn.
-/// Since a write never blocks, each call holds whole frames.
+/// The stream that the WebSocket library reads and writes. Reads pass through to the socket; writes
+/// are buffered until [`Connection::write_own`] sends them. Since a write never blocks, each call
+/// holds whole frames.
 #[derive(Debug)]
-struct Tap {
+struct BufferedTransport {
     transport: Transport,
     out: Vec<u8>,
     /// Bytes that may still be read from the socket in this turn.
     allowance: usize,
 }
 
-impl Read for Tap {
+impl Read for BufferedTransport {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.transport.read(into, &mut self.allowance)
     }
 }
 
-impl Write for Tap {
+impl Write for BufferedTransport {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out.extend_from_slice(bytes);
         Ok(bytes.len())

@@ -1,4 +1,4 @@
-//! The end of the hub, for the sessions of a shard: they are closed one after the other.
+//! Closes the sessions of a shard one after the other when the hub shuts down.
 
 use std::time::{Duration, Instant};
 
@@ -9,29 +9,30 @@ use super::ShardTask;
 use super::connection::Stage;
 use crate::fanout::{CloseReason, Position, SessionId};
 
-/// A drain that has begun.
+/// A drain in progress.
 pub(super) struct Drain {
-    /// When the last session is closed.
+    /// When the last session is to be closed.
     pub(super) until: Instant,
-    /// What was in the log when it began goes out first: publishers may have ended by then.
-    applied: Position,
-    /// Sessions still to be closed, the next one last. One may have ended since, and another may have
-    /// its slot; that one was closed when it came.
+    /// Head of the log when the drain began. No session is closed before the shard has applied the
+    /// log up to this position: publishers may have ended by then.
+    initial_head: Position,
+    /// Sessions that remain to be closed, in reverse order. A session may have ended meanwhile, and
+    /// a new session may use its slot. The new session was closed when it opened.
     order: Vec<SessionId>,
-    /// When the next one is due.
-    next: Instant,
-    /// From one to the next.
+    /// When the next session is to be closed.
+    next_close: Instant,
+    /// Time between the closes of two sessions.
     interval: Duration,
 }
 
 impl ShardTask {
-    /// Time at which the drain has to go on.
-    pub(super) fn next_of_drain(&self) -> Option<Instant> {
+    /// Returns when the drain closes its next session.
+    pub(super) fn next_drain_close(&self) -> Option<Instant> {
         let drain = self.drain.as_ref()?;
-        (!drain.order.is_empty()).then_some(drain.next)
+        (!drain.order.is_empty()).then_some(drain.next_close)
     }
 
-    /// Begins the drain once the hub does, and closes the sessions whose time has come.
+    /// Begins the drain of the shard once the hub drains, and closes the sessions that are due.
     pub(super) fn run_drain(&mut self) {
         if self.drain.is_none() && self.context.lifecycle.is_draining() {
             self.begin_drain();
@@ -49,23 +50,23 @@ impl ShardTask {
         let interval = time / u32::try_from(order.len().max(1)).unwrap_or(u32::MAX);
         self.drain = Some(Drain {
             until: self.now + time,
-            applied: self.timeline.log.head(),
-            next: self.now + interval.mul_f64(random.random()),
+            initial_head: self.timeline.log.head(),
+            next_close: self.now + interval.mul_f64(random.random()),
             order,
             interval,
         });
     }
 
-    /// The next session to be closed now.
+    /// Returns the next session that is due to be closed.
     fn take_due(&mut self) -> Option<SessionId> {
         let (now, head) = (self.now, self.core.head());
         loop {
             let drain = self.drain.as_mut()?;
-            if now < drain.next || head < drain.applied {
+            if now < drain.next_close || head < drain.initial_head {
                 return None;
             }
             let id = drain.order.pop()?;
-            drain.next += drain.interval;
+            drain.next_close += drain.interval;
             if self.is_open(id) {
                 return Some(id);
             }

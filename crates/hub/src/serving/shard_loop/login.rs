@@ -1,4 +1,4 @@
-//! Letting sessions in.
+//! Authenticates sessions.
 
 use std::time::Duration;
 
@@ -14,58 +14,59 @@ use crate::fanout::{CloseReason, SessionId};
 use crate::serving::new_connection::HandshakeInfo;
 use crate::serving::session_protocol::SessionProtocol;
 
-/// How long who is out with a right key waits to be told.
-const OUT_TIME: Duration = Duration::from_secs(1);
+/// Delay before a rejected session whose key is valid is sent its error and closed.
+const REJECT_DELAY: Duration = Duration::from_secs(1);
 
 impl ShardTask {
-    /// Says hello to a new session, and lets it in if it may be without a word: with a key that its
-    /// handshake has shown, or without one.
-    pub(super) fn greet(&mut self, id: SessionId) {
+    /// Sends the welcome to a new session. Authenticates the session if its handshake presented a
+    /// key, or if the hub accepts sessions without one.
+    pub(super) fn send_welcome(&mut self, id: SessionId) {
         let Some(connection) = self.connection(id) else { return };
-        let (protocol, shown) =
-            (connection.handshake.protocol, connection.handshake.credentials.take());
+        let protocol = connection.handshake.protocol;
+        let credentials = connection.handshake.credentials.take();
         if protocol != SessionProtocol::Echo {
             let epoch =
                 (protocol == SessionProtocol::Tickwire).then(|| self.context.epoch.to_string());
             self.core.control(id, &Control::Connected { epoch });
         }
-        if let Some(shown) = shown {
-            self.log_in(id, &shown);
+        if let Some(credentials) = credentials {
+            self.log_in(id, &credentials);
         } else if protocol != SessionProtocol::Alpaca
             && let Some(grant) = self.context.keys.anonymous()
         {
-            self.let_in(id, grant, false);
+            self.authenticate(id, grant, false);
         }
         let deadline = self.connection(id).and_then(|connection| connection.deadline());
         self.note_deadline(deadline);
     }
 
-    /// Answers who shows a key.
-    pub(super) fn log_in(&mut self, id: SessionId, shown: &Credentials) {
+    /// Checks the key that a session has presented, and authenticates or rejects the session.
+    pub(super) fn log_in(&mut self, id: SessionId, credentials: &Credentials) {
         let Some(connection) = self.connection(id) else { return };
-        if matches!(connection.login, AuthState::Authenticated { has_key: true, .. }) {
-            let detail = "this session has shown its key".to_owned();
+        if matches!(connection.auth_state, AuthState::Authenticated { has_key: true, .. }) {
+            let detail = "this session has already presented its key".to_owned();
             return self.core.refuse(id, None, ErrorCode::AlreadyAuthenticated, detail);
         }
         let (peer, view) = (connection.handshake.peer, connection.handshake.view.clone());
-        match self.context.keys.check(shown, peer) {
-            Ok(grant) if grant.may_read(&view) => self.let_in(id, grant, true),
+        match self.context.keys.check(credentials, peer) {
+            Ok(grant) if grant.may_read(&view) => self.authenticate(id, grant, true),
             Ok(grant) => {
                 let detail = grant.view_refusal(&view);
                 refusal_log::note(self.now, peer, &view, grant.key_name(), &detail);
-                self.put_out(id, CloseReason::NotAllowed, OUT_TIME, Some(detail));
+                self.reject_later(id, CloseReason::NotAllowed, REJECT_DELAY, Some(detail));
             }
             Err(WrongKey { delay }) => {
-                let detail = "no such key, or not its secret".to_owned();
-                self.put_out(id, CloseReason::AuthFailed, delay, Some(detail));
+                let detail = "unknown key or wrong secret".to_owned();
+                self.reject_later(id, CloseReason::AuthFailed, delay, Some(detail));
             }
         }
     }
 
-    /// Lets a session in if there is a place for it.
-    fn let_in(&mut self, id: SessionId, grant: Grant, shown: bool) {
+    /// Authenticates a session unless its key is at its session limit. `has_key` says whether the
+    /// session has presented a key.
+    fn authenticate(&mut self, id: SessionId, grant: Grant, has_key: bool) {
         let (now, config) = (self.now, &self.context.config);
-        let more = config.auth_timeout;
+        let extension = config.auth_timeout;
         let shard = self.waker.clone();
         let Some(connection) =
             self.connections.get_mut(id.0 as usize).and_then(Option::as_deref_mut)
@@ -74,14 +75,15 @@ impl ShardTask {
         };
         let HandshakeInfo { peer, user_agent, protocol, feed, view, .. } = &connection.handshake;
         let user_agent = user_agent.clone();
-        let feed = (*protocol == SessionProtocol::Tickwire && connection.login.grant().is_none())
-            .then(|| self.context.feeds.get(*feed));
+        let feed = (*protocol == SessionProtocol::Tickwire
+            && connection.auth_state.grant().is_none())
+        .then(|| self.context.feeds.get(*feed));
         let session = SessionInfo { peer: *peer, user_agent, shard };
         match self.context.keys.register_subscriber(&grant, session) {
             Ok(key_session) => {
-                let login = AuthState::Authenticated { grant, key_session, has_key: shown };
-                connection.let_in(login, config.command_size_max.as_usize());
-                if shown {
+                let auth_state = AuthState::Authenticated { grant, key_session, has_key };
+                connection.authenticate(auth_state, config.command_size_max.as_usize());
+                if has_key {
                     self.core.control(id, &Control::Authenticated);
                 }
                 if let Some(feed) = feed {
@@ -90,16 +92,17 @@ impl ShardTask {
             }
             Err(KeyLimitReached { detail }) => {
                 refusal_log::note(now, *peer, view, grant.key_name(), &detail);
-                connection.login.set_at_limit(now, more);
-                let deadline = connection.login.deadline();
+                connection.auth_state.set_at_limit(now, extension);
+                let deadline = connection.auth_state.deadline();
                 self.core.refuse(id, None, ErrorCode::ConnectionLimit, detail);
                 self.note_deadline(deadline);
             }
         }
     }
 
-    /// Ends a session a while later.
-    fn put_out(
+    /// Rejects a session. Its input is ignored from now on; after `delay` it is sent the error and
+    /// closed.
+    fn reject_later(
         &mut self,
         id: SessionId,
         reason: CloseReason,
@@ -108,16 +111,16 @@ impl ShardTask {
     ) {
         let close_at = self.now + delay;
         if let Some(connection) = self.connection(id) {
-            connection.login = AuthState::Rejected { close_at, reason, detail };
+            connection.auth_state = AuthState::Rejected { close_at, reason, detail };
             self.note_deadline(Some(close_at));
         }
     }
 
-    /// Ends a session that is out, or has not come in in time.
-    pub(super) fn end_login(&mut self, id: SessionId) {
+    /// Closes a session that was rejected or has not authenticated in time.
+    pub(super) fn close_unauthenticated(&mut self, id: SessionId) {
         let auth_timeout = format_duration(self.context.config.auth_timeout);
         let Some(connection) = self.connection(id) else { return };
-        let (reason, error) = match &connection.login {
+        let (reason, error) = match &connection.auth_state {
             AuthState::Rejected { reason, detail, .. } => {
                 let code = match reason {
                     CloseReason::NotAllowed => ErrorCode::InsufficientSubscription,
@@ -126,10 +129,10 @@ impl ShardTask {
                 (*reason, detail.clone().map(|detail| (code, detail)))
             }
             AuthState::AwaitingKey { .. } => {
-                let detail = format!("no key was shown within {auth_timeout}");
+                let detail = format!("no key was presented within {auth_timeout}");
                 (CloseReason::AuthTimeout, Some((ErrorCode::AuthTimeout, detail)))
             }
-            // Its key is right: clients that are told of a timeout would not come back.
+            // The key is valid: clients that receive a timeout error would not reconnect.
             AuthState::AtLimit { .. } => (CloseReason::AuthTimeout, None),
             AuthState::Authenticated { .. } => return,
         };
@@ -137,11 +140,11 @@ impl ShardTask {
             self.core.refuse(id, None, code, detail);
         }
         self.finish_session(id, reason);
-        self.core.read_later(id); // what came meanwhile was not read
+        self.core.read_later(id); // input that arrived meanwhile was not read
     }
 
-    /// Ends the sessions whose key was given to others or taken away.
-    pub(super) fn follow_keys(&mut self) {
+    /// Closes sessions whose key was revoked, or that a newer session of their key has replaced.
+    pub(super) fn close_revoked_sessions(&mut self) {
         let closed_sessions = self.context.keys.closed_sessions();
         if closed_sessions == self.closed_sessions {
             return;
@@ -150,16 +153,16 @@ impl ShardTask {
         for id in self.ids() {
             if let Some(connection) = self.connection(id)
                 && connection.stage == Stage::Open
-                && let AuthState::Authenticated { grant, key_session, .. } = &connection.login
+                && let AuthState::Authenticated { grant, key_session, .. } = &connection.auth_state
                 && let Some(reason) = key_session.close_reason()
             {
                 let (peer, view) = (connection.handshake.peer, connection.handshake.view.clone());
                 let key = grant.key_name().map(str::to_owned);
                 match reason {
                     CloseReason::Replaced => {
-                        let why = "a newer session of the key has taken its place";
+                        let why = "replaced by a newer session of the key";
                         refusal_log::note(self.now, peer, &view, key.as_deref(), why);
-                        self.put_out(id, reason, OUT_TIME, None);
+                        self.reject_later(id, reason, REJECT_DELAY, None);
                     }
                     reason => self.finish_session(id, reason),
                 }

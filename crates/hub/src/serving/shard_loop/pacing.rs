@@ -1,63 +1,66 @@
 //! Rests between rounds of writing.
 //!
-//! A write costs the kernel some microseconds, however little it holds. Under load the shard could
-//! write without end, each time what little has come since. After a long round of small writes it
-//! rests for a fraction of what the round took: the next round carries that much more in as many
-//! writes, so the same ticks cost less and those who share the machine get their turn.
+//! A write costs the kernel some microseconds, however few bytes it carries. Under load a shard
+//! could write without a pause, a few new ticks each time. After a long round of small writes it
+//! rests for a fraction of the duration of the round: the next round carries more ticks in the same
+//! number of writes, so each tick costs less and other processes on the machine get time.
 
 use std::time::{Duration, Instant};
 
-/// Rest after a round, in hundredths of the time of the turn it was part of.
+/// Rest after a round, as a percentage of the duration of its turn.
 const REST_PERCENT: u32 = 16;
-/// No rest is longer, whatever the round took.
+/// Longest rest, however long the round took.
 const REST_MAX: Duration = Duration::from_millis(5);
-/// Writes of so many bytes or more carry much already: there is little to gain from waiting.
+/// Mean size of the writes of a round, in bytes, from which there is no rest: large writes gain
+/// little from waiting.
 const LARGE_WRITE_BYTES: u64 = 2 * 1024;
 
-/// Part of the time of a round that reading, and then sessions that catch up, may take beside it.
-const SHARE_OF_ROUND: u32 = 4;
+/// Divisor of the duration of a round. The result is the time that reading may take in a turn, and
+/// the time for sessions that catch up.
+const ROUND_DIVISOR: u32 = 4;
 
-/// What a round of writing came to, and the rest it calls for.
+/// Counts the writes of a round and decides how long the shard rests after it.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
     writes: u64,
     bytes: u64,
     resting_until: Option<Instant>,
-    /// How long the last round of writing to live sessions took.
+    /// Duration of the last round of writing to live sessions.
     round: Duration,
 }
 
 impl Pacing {
-    /// A write of ticks was made.
-    pub(super) fn wrote(&mut self, bytes: usize) {
+    /// Counts a write of ticks with a size of `bytes`.
+    pub(super) fn record_write(&mut self, bytes: usize) {
         self.writes += 1;
         self.bytes += bytes as u64;
     }
 
-    /// All live sessions have been written.
-    pub(super) fn round_took(&mut self, round: Duration) {
+    /// Records how long the round of writing to all live sessions took.
+    pub(super) fn record_round(&mut self, round: Duration) {
         self.round = round;
     }
 
-    /// The time that something else may take in a turn: `least` while rounds are short, a share of
-    /// them when they are long. A fixed time would be next to nothing beside a round of thousands of
-    /// writes, and whoever comes back at once with thousands would wait for minutes.
+    /// Returns the time that another phase may take in a turn: `least` while rounds are short, a
+    /// share of the last round when it was long. A fixed time would be negligible next to a round
+    /// of thousands of writes, and thousands of clients that reconnect at once would wait for
+    /// minutes.
     pub(super) fn share(&self, least: Duration) -> Duration {
-        least.max(self.round / SHARE_OF_ROUND)
+        least.max(self.round / ROUND_DIVISOR)
     }
 
-    /// A round has ended at `now`. Without `all_written` sessions wait for their next share, and there
-    /// is no time to rest.
+    /// Ends a round at `now`, after a turn of duration `took`. Unless `all_written`, some sessions
+    /// still have ticks to be written, and there is no rest.
     pub(super) fn end_round(&mut self, now: Instant, took: Duration, all_written: bool) {
         let large = self.bytes >= self.writes * LARGE_WRITE_BYTES;
         (self.writes, self.bytes) = (0, 0);
-        // Whole milliseconds: that is how exactly the poll can sleep.
+        // The poll sleeps for whole milliseconds.
         let rest = (took * REST_PERCENT / 100 + Duration::from_micros(500)).min(REST_MAX);
         let rest = Duration::from_millis(u64::try_from(rest.as_millis()).unwrap_or(0));
         self.resting_until = (all_written && !large && !rest.is_zero()).then(|| now + rest);
     }
 
-    /// What is left of a rest.
+    /// Returns the remaining time of a rest; `None` outside of rests.
     pub(super) fn rest(&mut self, now: Instant) -> Option<Duration> {
         let left = self.resting_until?.saturating_duration_since(now);
         if left.is_zero() {
@@ -75,7 +78,7 @@ mod tests {
 
     fn rest_after(writes: usize, bytes: usize, took_ms: u64, all_written: bool) -> Option<u128> {
         let mut pacing = Pacing::default();
-        (0..writes).for_each(|_| pacing.wrote(bytes));
+        (0..writes).for_each(|_| pacing.record_write(bytes));
         let now = clock::monotonic();
         pacing.end_round(now, Duration::from_millis(took_ms), all_written);
         pacing.rest(now).map(|rest| rest.as_millis())
@@ -87,29 +90,29 @@ mod tests {
         assert_eq!(rest_after(1_000, 100, 1_000, true), Some(5));
         assert_eq!(rest_after(100, 100, 1, true), None, "a short round");
         assert_eq!(rest_after(1_000, 20_000, 10, true), None, "large writes");
-        assert_eq!(rest_after(1_000, 100, 10, false), None, "somebody waits");
+        assert_eq!(rest_after(1_000, 100, 10, false), None, "sessions are waiting");
         assert_eq!(rest_after(0, 0, 10, true), None, "nothing was written");
     }
 
     #[test]
-    fn what_goes_on_beside_writing_gets_a_share_of_long_rounds() {
+    fn other_phases_get_a_share_of_long_rounds() {
         let mut pacing = Pacing::default();
         let least = Duration::from_millis(5);
         assert_eq!(pacing.share(least), least);
-        pacing.round_took(Duration::from_millis(100));
+        pacing.record_round(Duration::from_millis(100));
         assert_eq!(pacing.share(least), Duration::from_millis(25));
-        pacing.round_took(Duration::from_millis(10));
+        pacing.record_round(Duration::from_millis(10));
         assert_eq!(pacing.share(least), least);
     }
 
     #[test]
-    fn a_rest_ends_by_itself() {
+    fn rest_ends_by_itself() {
         let mut pacing = Pacing::default();
-        pacing.wrote(10);
+        pacing.record_write(10);
         let now = clock::monotonic();
         pacing.end_round(now, Duration::from_millis(20), true);
         assert_eq!(pacing.rest(now + Duration::from_millis(1)), Some(Duration::from_millis(2)));
         assert_eq!(pacing.rest(now + Duration::from_millis(3)), None);
-        assert_eq!(pacing.rest(now), None, "it has ended");
+        assert_eq!(pacing.rest(now), None, "the rest is over");
     }
 }

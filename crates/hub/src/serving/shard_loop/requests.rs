@@ -1,4 +1,4 @@
-//! What sessions ask.
+//! Handles the requests of sessions.
 
 use tickwire_protocol::{Channel, Command, Encoding, ErrorCode, SubscriptionSet};
 use tungstenite::Message;
@@ -12,12 +12,12 @@ use crate::serving::new_connection::HandshakeInfo;
 use crate::serving::session_protocol::{Request, SessionProtocol};
 
 impl ShardTask {
-    /// Deals with a message, or with the first command in it if there may be several: the connection keeps
-    /// the rest. Messages that the library deals with itself are none.
-    pub(super) fn take(&mut self, id: SessionId, message: Message) {
+    /// Handles a message. If the message may hold several commands, handles the first and leaves
+    /// the others in the connection. Ignores control frames, which the library answers.
+    pub(super) fn handle_message(&mut self, id: SessionId, message: Message) {
         let Some(connection) = self.connection(id) else { return };
         if connection.stage != Stage::Open {
-            return; // it is ending
+            return; // the session is ending
         }
         let request = match (connection.handshake.protocol, message) {
             (SessionProtocol::Echo, Message::Text(text)) => {
@@ -34,55 +34,61 @@ impl ShardTask {
             _ => None,
         };
         if let Some(request) = request {
-            self.answer(id, request);
+            self.handle_request(id, request);
         }
     }
 
-    fn answer(&mut self, id: SessionId, request: Request) {
+    fn handle_request(&mut self, id: SessionId, request: Request) {
         let Some(connection) = self.connection(id) else { return };
-        let (request_id, grant) = (request.id(), connection.login.grant().cloned());
+        let (request_id, grant) = (request.id(), connection.auth_state.grant().cloned());
         let is_refused = grant.is_none() && !matches!(request, Request::Auth(_));
         match (request, grant) {
             (Request::Unreadable { id: command, code, detail }, _) => {
                 self.handle.metrics.refused_commands.add(1);
                 self.core.refuse(id, command, code, detail);
             }
-            (Request::Auth(shown), _) => self.log_in(id, &shown),
+            (Request::Auth(credentials), _) => self.log_in(id, &credentials),
             (Request::Command(_), None) => {
                 let detail = r#"first {"action":"auth","key":…,"secret":…}"#.to_owned();
                 self.core.refuse(id, request_id, ErrorCode::NotAuthenticated, detail);
             }
-            (Request::Command(command), Some(grant)) => match self.allow(id, &command, &grant) {
-                Ok(()) => self.core.command(id, &command),
-                Err(detail) => {
-                    let now = self.now;
-                    if let Some(connection) = self.connection(id) {
-                        let HandshakeInfo { peer, view, .. } = &connection.handshake;
-                        refusal_log::note(now, *peer, view, grant.key_name(), &detail);
+            (Request::Command(command), Some(grant)) => {
+                match self.check_command(id, &command, &grant) {
+                    Ok(()) => self.core.command(id, &command),
+                    Err(detail) => {
+                        let now = self.now;
+                        if let Some(connection) = self.connection(id) {
+                            let HandshakeInfo { peer, view, .. } = &connection.handshake;
+                            refusal_log::note(now, *peer, view, grant.key_name(), &detail);
+                        }
+                        self.core.refuse(id, request_id, ErrorCode::SymbolLimit, detail);
                     }
-                    self.core.refuse(id, request_id, ErrorCode::SymbolLimit, detail);
                 }
-            },
+            }
         }
         if is_refused
             && let Some(connection) = self.connection(id)
-            && connection.login.count_refused()
+            && connection.auth_state.count_refused()
         {
             self.finish_session(id, CloseReason::AuthFailed);
         }
     }
 
-    /// Whether a session's key allows what a command asks; if not, what it allows.
-    fn allow(&self, id: SessionId, command: &Command, grant: &Grant) -> Result<(), String> {
+    /// Checks whether the key of a session allows a command.
+    ///
+    /// # Errors
+    /// Returns a description of what the key allows if the command exceeds it.
+    fn check_command(&self, id: SessionId, command: &Command, grant: &Grant) -> Result<(), String> {
         match command {
-            Command::Subscribe(asked) if grant.limits_names() => {
-                grant.check_names(&asked.names, self.names_after(id, &asked.names))
+            Command::Subscribe(request) if grant.limits_names() => {
+                grant.check_names(&request.names, self.names_after(id, &request.names))
             }
             _ => Ok(()),
         }
     }
 
-    /// Names of trades and quotes that a session would have with more.
+    /// Returns how many names of trades and quotes a session would have after subscribing to
+    /// `more`.
     fn names_after(&self, id: SessionId, more: &SubscriptionSet) -> usize {
         let totals = self.core.totals_with(id, more);
         totals[Channel::Trades] + totals[Channel::Quotes]

@@ -1,4 +1,4 @@
-//! What a turn asks of the loop: the log, the clock and the sockets.
+//! Connects the turn of a shard to the log, the clock and the sockets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +16,17 @@ use crate::fanout::{
 use crate::serving::shard_handle::DiskReadReply;
 use crate::serving::shard_query::QUERIES_PER_TURN;
 
-/// Time from the beginning of a turn in which batches are applied. What is left then waits for a
-/// whole round of writing, so this is for catching up after a pause, not for every turn.
+/// Time from the start of a turn in which batches are applied. Further batches wait for a whole
+/// round of writing, so the time is sized for catching up after a pause, not for every turn.
 const APPLY_TIME: Duration = Duration::from_millis(5);
-/// Time for reading before ticks get their turn, unless writing takes long. The last command may
-/// take longer.
+/// Least time for reading commands before ticks are written. The time is longer if rounds of
+/// writing are long. The last command may exceed it.
 const READ_TIME: Duration = Duration::from_millis(1);
-/// Time for sessions that catch up, unless writing to the live ones takes long.
+/// Least time for sessions that catch up. The time is longer if rounds of writing to live sessions
+/// are long.
 const CATCH_UP_TIME: Duration = Duration::from_millis(5);
-/// Bytes read from one connection before the others get their turn: a message may have no end of
-/// empty fragments, so counting messages is not enough.
+/// Most bytes read from one connection in a turn. A limit on messages would not suffice: a message
+/// may have any number of empty fragments.
 const READ_BYTES_PER_TURN: usize = 64 * 1024;
 
 impl ShardIo for ShardTask {
@@ -58,7 +59,7 @@ impl ShardIo for ShardTask {
         let log = &self.timeline.log;
         match log.read(from, batches_max, into) {
             Ok(()) => {
-                self.ticks_came |= !into.is_empty();
+                self.ticks_arrived |= !into.is_empty();
                 Ok(())
             }
             Err(LogOverrun { start }) if start == log.hole_end() => {
@@ -67,7 +68,7 @@ impl ShardIo for ShardTask {
             Err(overrun) => {
                 tracing::warn!(
                     shard = %self.id,
-                    "fell out of the log: it is too slow or too small"
+                    "the log has overrun the shard: the shard is too slow or the log too small"
                 );
                 Err(overrun.into())
             }
@@ -77,7 +78,7 @@ impl ShardIo for ShardTask {
     fn begin_phase(&mut self, phase: Phase) {
         let now = clock::monotonic();
         if phase == Phase::WriteCatchingUp {
-            self.pacing.round_took(now - self.phase_began);
+            self.pacing.record_round(now - self.phase_began);
         }
         self.phase_began = now;
         self.phase_ends = match phase {
@@ -116,8 +117,8 @@ impl ShardIo for ShardTask {
     fn take_input(&mut self) {
         self.handle_events();
         self.accept();
-        self.follow_keys();
-        self.follow_feeds();
+        self.close_revoked_sessions();
+        self.report_feed_changes();
     }
 
     fn begin_reading(&mut self, id: SessionId) {
@@ -139,13 +140,13 @@ impl ShardIo for ShardTask {
             Inbound::Blocked => {}
             Inbound::Closed => self.answer_close(id),
             Inbound::Ended => self.remove(id),
-            Inbound::Broken(reason) => self.tell_off(id, reason),
+            Inbound::Violation(reason) => self.close_with_error(id, reason),
         }
         Received::Nothing
     }
 
     fn handle(&mut self, id: SessionId, message: Message) {
-        self.take(id, message);
+        self.handle_message(id, message);
     }
 
     fn transport_bytes(&self, id: SessionId) -> usize {
@@ -153,12 +154,12 @@ impl ShardIo for ShardTask {
     }
 
     fn is_authenticated(&self, id: SessionId) -> bool {
-        self.get(id).is_none_or(|connection| connection.login.grant().is_some())
+        self.get(id).is_none_or(|connection| connection.auth_state.grant().is_some())
     }
 
     fn answer_queries(&mut self) {
-        let some = self.queries.len().min(QUERIES_PER_TURN);
-        for query in self.queries.drain(..some) {
+        let count = self.queries.len().min(QUERIES_PER_TURN);
+        for query in self.queries.drain(..count) {
             query.answer(&self.core);
         }
     }
@@ -170,10 +171,10 @@ impl ShardIo for ShardTask {
     fn poll_between(&mut self) {
         if self.poll.poll(&mut self.events, Some(Duration::ZERO)).is_ok() {
             self.now = clock::monotonic();
-            self.phase_ends = self.now + READ_TIME; // the turn had its share for reading before
+            self.phase_ends = self.now + READ_TIME; // reading had its share earlier in the turn
             self.handle_events();
         }
-        self.arrived.extend(self.inbox.connections.try_iter());
+        self.new_connections.extend(self.inbox.connections.try_iter());
         self.accept();
     }
 

@@ -1,4 +1,4 @@
-//! What happens by the clock: pings, heartbeats, silence, ages, deadlines, the end.
+//! Timed work: pings, heartbeats, idle timeouts, backlog ages, deadlines, the drain.
 
 use std::time::{Duration, Instant};
 
@@ -10,18 +10,18 @@ use crate::clock;
 use crate::fanout::turn::{self, SESSION_CONTROL_BYTES};
 use crate::fanout::{CloseReason, SessionId};
 
-/// How often all sessions are looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// Deadlines that lie closer together than this are looked at together: who makes many must not make
-/// many sweeps.
-const DEADLINE_GRAIN: Duration = Duration::from_millis(20);
-/// The same while a session is blocked: how exactly its age is known.
+/// Interval between two sweeps over all connections.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Shortest time between two sweeps caused by deadlines, so that a client that causes many
+/// deadlines does not cause as many sweeps.
+const DEADLINE_SWEEP_INTERVAL: Duration = Duration::from_millis(20);
+/// Interval between two sweeps while a session is blocked. It is the resolution of backlog ages.
 pub(super) const WATCHFUL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl ShardTask {
-    /// Time until something is due.
+    /// Returns the time until the next timer is due.
     pub(super) fn until_timer(&self) -> Duration {
-        let others = [self.next_deadline(), self.next_of_drain()].into_iter().flatten();
+        let others = [self.next_deadline(), self.next_drain_close()].into_iter().flatten();
         let due = others.fold(self.next_sweep, Instant::min);
         let timer = due.saturating_duration_since(clock::monotonic());
         match self.core.next_timer() {
@@ -30,6 +30,7 @@ impl ShardTask {
         }
     }
 
+    /// Runs the timers that are due.
     pub(super) fn run_due(&mut self) {
         self.run_drain();
         let due = |at| self.now >= at;
@@ -38,24 +39,25 @@ impl ShardTask {
         }
     }
 
-    /// When the next deadline is looked at.
+    /// Returns when the next deadline is checked, if there is one.
     fn next_deadline(&self) -> Option<Instant> {
-        Some(self.earliest_deadline?.max(self.swept + DEADLINE_GRAIN))
+        Some(self.earliest_deadline?.max(self.last_sweep + DEADLINE_SWEEP_INTERVAL))
     }
 
+    /// Returns the session ids of all slots, including those of free slots.
     pub(super) fn ids(&self) -> impl Iterator<Item = SessionId> + use<> {
         (0..u32::try_from(self.connections.len()).unwrap_or(u32::MAX)).map(SessionId)
     }
 
-    /// Looks at every connection.
+    /// Checks the deadline and the keep-alive of every connection, and the ages of backlogs.
     fn sweep(&mut self) {
         self.earliest_deadline = None;
-        self.swept = self.now;
+        self.last_sweep = self.now;
         for id in self.ids() {
             let Some(connection) = self.connection(id) else { continue };
             let is_open = connection.stage == Stage::Open;
             match connection.deadline() {
-                Some(deadline) if self.now >= deadline && is_open => self.end_login(id),
+                Some(deadline) if self.now >= deadline && is_open => self.close_unauthenticated(id),
                 Some(deadline) if self.now >= deadline => self.end_overdue(id),
                 deadline => self.note_deadline(deadline),
             }
@@ -64,11 +66,12 @@ impl ShardTask {
             }
         }
         self.watchful = turn::check_ages(self);
-        self.next_sweep = self.now + if self.watchful { WATCHFUL_INTERVAL } else { INTERVAL };
+        self.next_sweep = self.now + if self.watchful { WATCHFUL_INTERVAL } else { SWEEP_INTERVAL };
     }
 
-    /// A connection has had its time to end. A peer that reads in its own time still gets what the
-    /// kernel holds when the hub stops; a slow one does not.
+    /// Closes an ending connection whose deadline has passed. On shutdown, a peer still receives
+    /// the bytes that the kernel holds if the hub has written all others. For a slow peer these
+    /// bytes are dropped.
     fn end_overdue(&mut self, id: SessionId) {
         let Some(connection) = self.connection(id) else { return };
         let all_written = connection.own_bytes() == 0;
@@ -76,28 +79,29 @@ impl ShardTask {
             Stage::CloseSent { reason: CloseReason::Shutdown, .. } if all_written => {
                 self.remove(id)
             }
-            _ => self.cut(id),
+            _ => self.abort(id),
         }
     }
 
-    /// Pings, drops the silent, and lets those hear a heartbeat who were sent nothing for a while.
+    /// Sends a ping or a heartbeat if one is due, and closes a connection that has received no
+    /// message within the idle timeout.
     fn keep_alive(&mut self, id: SessionId) {
         let (config, now) = (&self.context.config, self.now);
-        let (ping_interval, silent_max) = (config.ping_interval, config.idle_timeout);
+        let (ping_interval, idle_timeout) = (config.ping_interval, config.idle_timeout);
         let heartbeat = config.heartbeat_interval;
         let Some(connection) = self.connection(id) else { return };
         if connection.stage != Stage::Open {
-            return; // it has just come to its end
+            return; // closed by this sweep
         }
-        if now - connection.heard > silent_max {
+        if now - connection.last_received > idle_timeout {
             connection.stage = Stage::Finishing { reason: CloseReason::Silent, deadline: now };
-            return self.cut(id);
+            return self.abort(id);
         }
-        if connection.is_told_more()
-            && now - connection.sent >= heartbeat
+        if connection.receives_notices()
+            && now - connection.last_sent >= heartbeat
             && connection.own_bytes() == 0
         {
-            connection.sent = now; // counts as sent: a blocked socket must not gather heartbeats
+            connection.last_sent = now; // set now, so that a blocked socket gathers no heartbeats
             let pos = self.core.position(id).map(|position| position.0);
             self.core.control(id, &Control::Heartbeat { time: clock::wall(), pos });
         }

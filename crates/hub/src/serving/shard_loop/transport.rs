@@ -1,4 +1,4 @@
-//! The bytes of one connection, whatever carries them.
+//! Byte stream of one connection, over TCP or TLS.
 
 mod tls;
 
@@ -13,35 +13,37 @@ use socket2::SockRef;
 use crate::serving::new_connection::BareStream;
 use tls::Tls;
 
-/// A non-blocking connection: TCP as it is, or TLS over it.
+/// A non-blocking connection: plain TCP, or TLS over TCP.
 #[derive(Debug)]
 pub(crate) struct Transport {
     stream: TcpStream,
     tls: Option<Tls>,
-    /// Whether little may be on its way unsent: see [`Transport::set_fresh`].
+    /// Whether the kernel holds few unsent bytes: see [`Transport::set_fresh`].
     fresh: bool,
 }
 
-/// What a write came to.
+/// Result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// So many bytes were taken, perhaps not all.
+    /// The number of bytes taken, perhaps fewer than were offered.
     Bytes(usize),
-    /// None: the peer or the network is slower than we are.
+    /// No byte was taken: the peer or the network is slower than the hub.
     Blocked,
 }
 
-/// Unsent bytes the kernel may hold for a connection before it counts as blocked. Bounds what a
-/// stalled reader hides from its backlog, and is far above what one turn writes.
+/// Unsent bytes that the kernel may hold for a connection before the connection counts as blocked.
+/// Bounds the data that a stalled reader hides from its backlog, and is far above the data that one
+/// turn writes.
 const NOTSENT_LOWAT_BYTES: u32 = 256 * 1024;
-/// The same for a connection that is sent the newest ticks only: what the kernel holds grows old.
+/// Like [`NOTSENT_LOWAT_BYTES`], but for a connection that is sent only the newest ticks. The value
+/// is smaller because ticks that the kernel holds grow old.
 const NOTSENT_LOWAT_FRESH_BYTES: u32 = 16 * 1024;
 
 impl Transport {
-    /// Takes a connection over.
+    /// Creates the transport of a connection and sets its socket options.
     ///
     /// # Errors
-    /// If the socket has broken already.
+    /// If the connection has already failed.
     pub(crate) fn new(bare: BareStream) -> io::Result<Self> {
         let BareStream { socket, tls } = bare;
         SockRef::from(&socket).set_tcp_nodelay(true)?;
@@ -49,8 +51,8 @@ impl Transport {
         Ok(Self { stream: TcpStream::from_std(socket), tls: tls.map(Tls::new), fresh: false })
     }
 
-    /// Has the kernel take little in advance, so that what is chosen to be sent is not old by the time
-    /// it leaves; or as much as usual. Costs nothing unless it changes.
+    /// Sets whether the kernel buffers few unsent bytes, so that ticks are still fresh when they
+    /// leave, or as many as usual. Makes a system call only if the setting changes.
     pub(crate) fn set_fresh(&mut self, fresh: bool) -> io::Result<()> {
         if self.fresh == fresh {
             return Ok(());
@@ -60,12 +62,12 @@ impl Transport {
         limit_unsent(&self.stream, bytes)
     }
 
-    /// Asks to be told, once, of every change to readable or writable.
+    /// Registers the socket for edge-triggered events: one for each change to readable or writable.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Writes what can be written without waiting. Bytes that are taken may still be
+    /// Writes as many bytes as the socket takes without blocking. Taken bytes may still be
     /// [pending](Self::pending_bytes_max).
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Written> {
         let Self { stream, tls, .. } = self;
@@ -75,20 +77,22 @@ impl Transport {
         }
     }
 
-    /// Writes what was taken and is pending. `true` when nothing is any more; else the socket is
+    /// Writes the pending bytes. Returns `true` if none is left, and `false` if the socket is
     /// blocked.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         let Self { stream, tls, .. } = self;
         tls.as_mut().map_or(Ok(true), |tls| tls.flush(stream))
     }
 
-    /// Bytes that were taken and not written, since the socket is blocked: 0, or this many at most.
+    /// Returns an upper bound of the bytes that were taken but not written because the socket is
+    /// blocked; 0 if there are none.
     pub(crate) fn pending_bytes_max(&self) -> usize {
         self.tls.as_ref().map_or(0, Tls::pending_bytes_max)
     }
 
-    /// Reads what has arrived. `allowance` is how many bytes the socket may be asked for, less those it
-    /// has given: when it is used up, there may be more.
+    /// Reads bytes that have arrived, and subtracts the bytes taken from the socket from
+    /// `allowance`. Also returns `WouldBlock` if `allowance` is used up, even if more bytes have
+    /// arrived.
     pub(crate) fn read(&mut self, into: &mut [u8], allowance: &mut usize) -> io::Result<usize> {
         let Self { stream, tls, .. } = self;
         if let Some(tls) = tls {
@@ -103,34 +107,36 @@ impl Transport {
         Ok(count)
     }
 
-    /// Tells the peer that nothing more will come.
+    /// Shuts down the writing side, so that the peer reads the end of the stream.
     pub(crate) fn end_writing(&mut self) {
-        self.say_goodbye();
-        let _gone = self.stream.shutdown(Shutdown::Write); // an error means that it has ended already
+        self.send_close_notify();
+        // An error means that the connection has ended already.
+        let _already_ended = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Makes the coming close drop what the kernel still holds, instead of keeping it for a peer that
-    /// does not read.
-    pub(crate) fn cut(&self) {
-        let _gone = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)); // as above
+    /// Makes the kernel drop its unsent bytes when the socket is closed, instead of keeping them
+    /// for a peer that does not read.
+    pub(crate) fn abort_on_close(&self) {
+        // An error means that the connection has ended already.
+        let _already_ended = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
-    fn say_goodbye(&mut self) {
+    fn send_close_notify(&mut self) {
         let Self { stream, tls, .. } = self;
         if let Some(tls) = tls {
-            tls.say_goodbye(stream);
+            tls.send_close_notify(stream);
         }
     }
 }
 
-/// With TLS an end is told from a cut by its goodbye.
+/// Sends `close_notify` over TLS, which distinguishes a regular end from a truncated stream.
 impl Drop for Transport {
     fn drop(&mut self) {
-        self.say_goodbye();
+        self.send_close_notify();
     }
 }
 
-/// What a write to a socket came to, where `wanted` bytes are to be written.
+/// Calls `attempt` to write `wanted` bytes to a socket, and classifies the result.
 fn write(wanted: usize, mut attempt: impl FnMut() -> io::Result<usize>) -> io::Result<Written> {
     loop {
         return match attempt() {
@@ -143,7 +149,8 @@ fn write(wanted: usize, mut attempt: impl FnMut() -> io::Result<usize>) -> io::R
     }
 }
 
-/// Bounds what the kernel takes and has not sent yet. Elsewhere than on Linux its own limit holds.
+/// Bounds the unsent bytes that the kernel holds. On systems other than Linux the kernel's own
+/// limit applies.
 #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "a Linux option"))]
 fn limit_unsent(stream: &impl std::os::fd::AsFd, bytes: u32) -> io::Result<()> {
     #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! Writing, and the ways a connection ends.
+//! Writes to connections and ends them.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::fanout::turn::SocketState;
 use crate::fanout::{CloseReason, SessionId};
 use crate::retry;
 
-/// How long a peer may take over its part of the closing handshake.
+/// Longest time that a peer may take for its part of the closing handshake.
 pub(super) const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 
 impl ShardTask {
-    /// Writes what a connection holds itself, and says what may follow.
+    /// Writes the bytes that the connection itself holds, and returns whether frames may follow.
     pub(super) fn flush_own(&mut self, id: SessionId) -> io::Result<SocketState> {
         let Some(connection) =
             self.connections.get_mut(id.0 as usize).and_then(Option::as_deref_mut)
@@ -42,7 +42,7 @@ impl ShardTask {
         }
     }
 
-    /// Writes frames of the core's, and keeps what the socket does not take.
+    /// Writes frames of the core. The connection keeps the bytes that the socket does not take.
     pub(super) fn write_frames(
         &mut self,
         id: SessionId,
@@ -56,11 +56,12 @@ impl ShardTask {
         metrics.frames.add(1);
         metrics.bytes.add(frames.len() as u64);
         metrics.ticks_per_write.observe(ticks as f64);
-        self.pacing.wrote(frames.len());
+        self.pacing.record_write(frames.len());
         Ok(if all { SocketState::Writable } else { SocketState::Blocked })
     }
 
-    /// Draws the conclusions from an attempt to write.
+    /// Handles the result of a write: schedules frequent checks of backlog ages if the session is
+    /// blocked, and removes a connection whose write failed.
     pub(super) fn after_write(
         &mut self,
         id: SessionId,
@@ -74,14 +75,14 @@ impl ShardTask {
             }
             Ok(state) => state,
             Err(error) => {
-                tracing::debug!(%error, "a connection broke while writing");
+                tracing::debug!(%error, "cannot write to a connection");
                 self.remove(id);
                 SocketState::Closed
             }
         }
     }
 
-    /// Puts the close frame of a session that has been sent everything behind what is being sent.
+    /// Queues the close frame of a session whose pending data has been sent.
     pub(super) fn queue_close(&mut self, id: SessionId, reason: CloseReason) {
         let deadline = self.now + CLOSE_TIME_MAX;
         let frame = close_frame(reason, &self.context.config);
@@ -91,7 +92,7 @@ impl ShardTask {
         }
     }
 
-    /// Ends a session in order: what is pending (of a slow one: its error) goes first.
+    /// Ends a session after its pending data is sent. A slow session is sent only its error.
     pub(super) fn finish_session(&mut self, id: SessionId, reason: CloseReason) {
         let from = match (&self.drain, reason) {
             (Some(drain), CloseReason::Shutdown) => drain.until.max(self.now),
@@ -102,7 +103,7 @@ impl ShardTask {
         self.set_stage(id, Stage::Finishing { reason, deadline });
     }
 
-    /// The peer has closed: our answer goes out, then the connection ends.
+    /// Answers the close frame of the peer, then ends the connection.
     pub(super) fn answer_close(&mut self, id: SessionId) {
         match self.connection(id).map(|connection| connection.stage) {
             Some(Stage::CloseSent { .. }) => self.remove(id),
@@ -115,18 +116,19 @@ impl ShardTask {
         }
     }
 
-    /// The peer broke the protocol: it is told so, then the connection ends.
-    pub(super) fn tell_off(&mut self, id: SessionId, reason: CloseReason) {
+    /// Sends a close frame to a peer that violated the protocol, then ends the connection.
+    pub(super) fn close_with_error(&mut self, id: SessionId, reason: CloseReason) {
         let deadline = self.now + CLOSE_TIME_MAX;
         let frame = close_frame(reason, &self.context.config);
         if let Some(connection) = self.connection(id) {
             connection.close(frame);
             self.set_stage(id, Stage::Discarding { reason, deadline });
             self.core.detach(id);
-            self.core.read_later(id); // no event tells of what has already arrived
+            self.core.read_later(id); // no event reports input that has already arrived
         }
     }
 
+    /// Sets the stage of a connection and notes its deadline.
     fn set_stage(&mut self, id: SessionId, stage: Stage) {
         if let Some(connection) = self.connection(id) {
             connection.stage = stage;
@@ -134,11 +136,12 @@ impl ShardTask {
         }
     }
 
+    /// Schedules a sweep for the deadline.
     pub(super) fn note_deadline(&mut self, deadline: Option<Instant>) {
         self.earliest_deadline = self.earliest_deadline.into_iter().chain(deadline).min();
     }
 
-    /// Ends a connection now.
+    /// Removes a connection immediately and closes its session.
     pub(super) fn remove(&mut self, id: SessionId) {
         let Some(connection) = self.connections.get_mut(id.0 as usize).and_then(Option::take)
         else {
@@ -150,13 +153,13 @@ impl ShardTask {
         metrics.assigned.sub(1);
         tracing::debug!(reason = reason.label(), "session ended");
         self.core.close(id);
-        drop::<Box<Connection>>(connection); // closing the socket takes it out of the poll
+        drop::<Box<Connection>>(connection); // closing the socket removes it from the poll
     }
 
-    /// Ends a connection now, and drops what the kernel holds for it.
-    pub(super) fn cut(&mut self, id: SessionId) {
+    /// Removes a connection immediately and drops the bytes that the kernel holds for it.
+    pub(super) fn abort(&mut self, id: SessionId) {
         if let Some(connection) = self.connection(id) {
-            connection.transport().cut();
+            connection.transport().abort_on_close();
         }
         self.remove(id);
     }

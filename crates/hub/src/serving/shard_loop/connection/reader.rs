@@ -1,18 +1,18 @@
-//! Reading messages, with a library that is there only while something is on its way.
+//! Reads WebSocket messages and keeps the state of the library only while a message is incomplete.
 
 use std::io::{self, Read, Write};
 
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
-/// Bytes the library reads at once: most commands in one piece.
+/// Bytes that the library reads at once. Most commands fit.
 const READ_BUFFER_BYTES: usize = 2_048;
 
 /// Reads the messages of one connection.
 ///
-/// The library keeps a buffer that has grown to what a command needed, and its state. An idle
-/// connection needs neither: they are dropped once all that was read has become messages, and made
-/// anew when there may be more.
+/// The library keeps its state and a buffer as large as the largest command so far. An idle
+/// connection needs neither: both are dropped once all bytes read have become messages, and
+/// recreated for the next read.
 #[derive(Debug)]
 pub struct Reader {
     library: Option<Box<Library>>,
@@ -20,7 +20,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader that begins with bytes that were read already.
+    /// Creates a reader whose input begins with bytes that were already read.
     #[must_use]
     pub fn new(message_bytes_max: usize, read_already: Vec<u8>) -> Self {
         let mut reader = Self { library: None, message_bytes_max };
@@ -30,7 +30,7 @@ impl Reader {
         reader
     }
 
-    /// Sets how large messages may be that have not begun yet.
+    /// Sets the largest size, in bytes, of messages that have not begun yet.
     pub fn set_message_bytes_max(&mut self, bytes: usize) {
         self.message_bytes_max = bytes;
         if let Some(library) = &mut self.library {
@@ -38,27 +38,27 @@ impl Reader {
         }
     }
 
-    /// Reads one message. What has to be answered by itself is written to the stream, which must take
-    /// all of it at once.
+    /// Reads one message. Automatic answers, such as pongs, are written to the stream, which must
+    /// take each of them whole.
     ///
     /// # Errors
-    /// As [`WebSocketContext::read`].
+    /// Returns the errors of [`WebSocketContext::read`].
     pub fn read(&mut self, stream: &mut (impl Read + Write)) -> Result<Message, Error> {
         let library = self.library();
         let message = library.read(stream);
         if let Err(Error::Io(error)) = &message
             && error.kind() == io::ErrorKind::WouldBlock
-            && library.holds_nothing()
+            && library.is_idle()
         {
             self.library = None;
         }
         message
     }
 
-    /// Writes a close frame, unless one has been written.
+    /// Writes a close frame, unless one was written before.
     pub fn close(&mut self, stream: &mut (impl Read + Write), frame: CloseFrame) {
         let closed = self.library().context.close(stream, Some(frame));
-        let _peer_was_first = closed; // then our answer is on its way already
+        let _peer_was_first = closed; // then the answer is already queued
     }
 
     fn library(&mut self) -> &mut Library {
@@ -67,38 +67,42 @@ impl Reader {
     }
 }
 
+/// State of the WebSocket library, with counters that tell whether it holds any bytes.
 #[derive(Debug)]
 struct Library {
     context: WebSocketContext,
-    /// Bytes it was given since it was made.
-    given: usize,
-    /// The fewest bytes that the messages it has made of them can have had.
+    /// Number of bytes that the library has read since its creation.
+    bytes_read: usize,
+    /// Lower bound of the number of bytes that encoded the messages returned so far.
     ///
-    /// Invariant: not more than it has taken out of its buffer, which is not more than `given`. So when
-    /// the two are equal, its buffer is empty, and no frame and no message in pieces has begun.
-    taken: usize,
+    /// Invariant: `bytes_decoded` is at most the number of bytes that the library took out of its
+    /// buffer, which is at most `bytes_read`. If `bytes_decoded` equals `bytes_read`, the buffer is
+    /// empty, and no frame and no fragmented message has begun.
+    bytes_decoded: usize,
 }
 
 impl Library {
     fn new(message_bytes_max: usize, read_already: Vec<u8>) -> Self {
         let config = library_config(message_bytes_max);
-        let given = read_already.len();
+        let bytes_read = read_already.len();
         let context =
             WebSocketContext::from_partially_read(read_already, Role::Server, Some(config));
-        Self { context, given, taken: 0 }
+        Self { context, bytes_read, bytes_decoded: 0 }
     }
 
     fn read(&mut self, stream: &mut (impl Read + Write)) -> Result<Message, Error> {
-        let message = self.context.read(&mut Counted { stream, given: &mut self.given })?;
-        self.taken += frame_bytes_min(message.len());
+        let message =
+            self.context.read(&mut CountingStream { stream, bytes_read: &mut self.bytes_read })?;
+        self.bytes_decoded += frame_bytes_min(message.len());
         Ok(message)
     }
 
-    /// Whether a new one would do as well, when the last read has found nothing more: that read has
-    /// written the answers that were due. A peer that splits its messages or writes lengths longer than
-    /// they need be has taken more than is counted, and keeps its library.
-    fn holds_nothing(&self) -> bool {
-        self.given == self.taken && self.context.can_write()
+    /// Returns whether the library holds no state and can be dropped. The caller calls this after a
+    /// read that found no more data: such a read has written all automatic answers. Fragmented
+    /// messages, and lengths encoded in more bytes than needed, take more bytes than
+    /// `bytes_decoded` counts, so the library of such a peer is kept.
+    fn is_idle(&self) -> bool {
+        self.bytes_read == self.bytes_decoded && self.context.can_write()
     }
 }
 
@@ -110,8 +114,8 @@ fn library_config(message_bytes_max: usize) -> WebSocketConfig {
         .max_frame_size(Some(message_bytes_max))
 }
 
-/// The fewest bytes in which a client can send a message. Pieces have a header each, so that those of
-/// a message are never shorter.
+/// Returns the fewest bytes in which a client can send a message with a payload of `payload` bytes.
+/// Each fragment has a header, so a fragmented message is never shorter.
 const fn frame_bytes_min(payload: usize) -> usize {
     let (start, mask) = (2, 4);
     let length = match payload {
@@ -122,21 +126,21 @@ const fn frame_bytes_min(payload: usize) -> usize {
     start + length + mask + payload
 }
 
-/// A stream that counts what is read.
-struct Counted<'a, S> {
+/// A stream that counts the bytes read from it.
+struct CountingStream<'a, S> {
     stream: &'a mut S,
-    given: &'a mut usize,
+    bytes_read: &'a mut usize,
 }
 
-impl<S: Read> Read for Counted<'_, S> {
+impl<S: Read> Read for CountingStream<'_, S> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.stream.read(into)?;
-        *self.given += count;
+        *self.bytes_read += count;
         Ok(count)
     }
 }
 
-impl<S: Write> Write for Counted<'_, S> {
+impl<S: Write> Write for CountingStream<'_, S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.write(bytes)
     }

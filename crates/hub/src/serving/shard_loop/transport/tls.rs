@@ -6,14 +6,15 @@ use rustls::ServerConnection;
 
 use super::Written;
 
-/// Most plaintext in one record, in bytes, and what a record adds to it.
+/// Most plaintext in one TLS record, in bytes.
 const RECORD_BYTES: usize = 16 * 1024;
+/// Bytes that a TLS record adds to its plaintext.
 const RECORD_OVERHEAD_BYTES: usize = 22;
-/// Ciphertext that may wait for the socket, in bytes: one message of the largest size, in its records,
-/// and room for what TLS has to say for itself.
+/// Most ciphertext that may wait for the socket, in bytes: the records of one message of the
+/// largest size, and room for the messages of TLS itself.
 const PENDING_BYTES_MAX: usize = 5 * (RECORD_BYTES + RECORD_OVERHEAD_BYTES);
 
-/// The TLS of one connection, behind its handshake. It does no I/O of its own.
+/// TLS state of one connection after its handshake. The methods do their I/O on a given socket.
 #[derive(Debug)]
 pub(super) struct Tls {
     rustls: Box<ServerConnection>,
@@ -25,8 +26,8 @@ impl Tls {
         Self { rustls }
     }
 
-    /// Encrypts and writes. What has been encrypted counts as taken, since it cannot be taken back; a
-    /// part is taken only when the socket is blocked.
+    /// Encrypts and writes `bytes`. Encrypted bytes count as taken, since encryption cannot be
+    /// undone. If the socket blocks, only a part of them may be taken.
     pub(super) fn write(&mut self, socket: &mut impl Write, bytes: &[u8]) -> io::Result<Written> {
         let mut taken = 0;
         while self.flush(socket)? && taken < bytes.len() {
@@ -35,7 +36,8 @@ impl Tls {
         Ok(if taken == 0 && !bytes.is_empty() { Written::Blocked } else { Written::Bytes(taken) })
     }
 
-    /// Writes what has been encrypted. `true` when nothing is left; else the socket is blocked.
+    /// Writes pending ciphertext. Returns `true` if none is left, and `false` if the socket is
+    /// blocked.
     pub(super) fn flush(&mut self, socket: &mut impl Write) -> io::Result<bool> {
         while self.rustls.wants_write() {
             let rustls = &mut self.rustls;
@@ -46,13 +48,14 @@ impl Tls {
         Ok(true)
     }
 
-    /// Bytes that are encrypted and not written: 0, or this many at most.
+    /// Returns an upper bound of the ciphertext that is not yet written, in bytes; 0 if there is
+    /// none.
     pub(super) fn pending_bytes_max(&self) -> usize {
         if self.rustls.wants_write() { PENDING_BYTES_MAX } else { 0 }
     }
 
-    /// Reads what has arrived. What the socket gives comes off `allowance`, also if it holds no data, so
-    /// that a peer cannot keep us busy with empty records.
+    /// Reads plaintext that has arrived. Subtracts all bytes read from the socket from `allowance`,
+    /// also if they hold no data, so that a peer cannot keep the shard busy with empty records.
     pub(super) fn read(
         &mut self,
         socket: &mut (impl Read + Write),
@@ -69,16 +72,16 @@ impl Tls {
             }
             *allowance -= self.rustls.read_tls(&mut socket.take(*allowance as u64))?;
             if let Err(error) = self.rustls.process_new_packets() {
-                self.flush(socket)?; // the alert that says why
+                self.flush(socket)?; // sends the alert with the reason
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
         }
     }
 
-    /// Says that nothing more will come, unless the socket is blocked.
-    pub(super) fn say_goodbye(&mut self, socket: &mut impl Write) {
+    /// Sends `close_notify`, the regular end of the stream, unless the socket is blocked.
+    pub(super) fn send_close_notify(&mut self, socket: &mut impl Write) {
         self.rustls.send_close_notify();
-        let _gone = self.flush(socket); // then the peer needs no goodbye
+        let _failed = self.flush(socket); // a peer that has closed needs no close_notify
     }
 }
 

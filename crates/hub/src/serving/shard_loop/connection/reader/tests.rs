@@ -18,20 +18,20 @@ const PING: u8 = 9;
 const PONG: u8 = 10;
 const FINAL: u8 = 0x80;
 
-/// A stream that gives what has arrived and then blocks.
+/// A stream that returns `bytes` and then blocks.
 #[derive(Default)]
-struct Arriving {
+struct FakeStream {
     bytes: VecDeque<u8>,
     written: Vec<u8>,
 }
 
-impl Arriving {
+impl FakeStream {
     fn new(bytes: &[u8]) -> Self {
         Self { bytes: bytes.iter().copied().collect(), written: Vec::new() }
     }
 }
 
-impl Read for Arriving {
+impl Read for FakeStream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self.bytes.read(into)? {
             0 => Err(io::ErrorKind::WouldBlock.into()),
@@ -40,7 +40,7 @@ impl Read for Arriving {
     }
 }
 
-impl Write for Arriving {
+impl Write for FakeStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.written.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -51,7 +51,7 @@ impl Write for Arriving {
     }
 }
 
-/// A frame of a client, with its length in as many bytes as are given, 0, 2 or 8.
+/// Builds a frame of a client whose length takes `length_bytes` (0, 2 or 8) additional bytes.
 fn frame_with(first: u8, payload: &[u8], length_bytes: usize) -> Vec<u8> {
     let length = payload.len() as u64;
     let mut frame = vec![first];
@@ -84,8 +84,8 @@ fn blocks(read: Result<Message, Error>) -> bool {
     matches!(read, Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Reads until nothing is left.
-fn read_all(reader: &mut Reader, stream: &mut Arriving) -> Vec<Message> {
+/// Reads messages until the stream blocks.
+fn read_all(reader: &mut Reader, stream: &mut FakeStream) -> Vec<Message> {
     let mut messages = Vec::new();
     loop {
         match reader.read(stream) {
@@ -103,9 +103,9 @@ fn close_frame() -> CloseFrame {
 }
 
 #[test]
-fn nothing_is_kept_once_all_that_was_read_has_become_messages() {
+fn library_is_dropped_once_all_bytes_have_become_messages() {
     for payload in [0, 1, 125, 126, 2_048, 65_535, 65_536, 300_000] {
-        let mut stream = Arriving::new(&frame(FINAL | BINARY, &vec![3; payload]));
+        let mut stream = FakeStream::new(&frame(FINAL | BINARY, &vec![3; payload]));
         let mut reader = reader();
         assert_eq!(reader.read(&mut stream).unwrap(), Message::binary(vec![3; payload]));
         assert!(reader.library.is_some(), "more may be in its buffer");
@@ -115,10 +115,10 @@ fn nothing_is_kept_once_all_that_was_read_has_become_messages() {
 }
 
 #[test]
-fn an_event_that_brings_nothing_leaves_nothing() {
+fn read_without_data_leaves_no_library() {
     let mut reader = reader();
     assert!(reader.library.is_none());
-    assert!(blocks(reader.read(&mut Arriving::default())));
+    assert!(blocks(reader.read(&mut FakeStream::default())));
     assert!(reader.library.is_none());
 }
 
@@ -127,19 +127,19 @@ fn bytes_read_with_the_handshake_come_first() {
     let (first, second) = (text("first"), text("second"));
     let (early, late) = second.split_at(4);
     let mut reader = Reader::new(MESSAGE_BYTES_MAX, [first.as_slice(), early].concat());
-    let mut stream = Arriving::new(late);
+    let mut stream = FakeStream::new(late);
     let expected = [Message::text("first"), Message::text("second")];
     assert_eq!(read_all(&mut reader, &mut stream), expected);
     assert!(reader.library.is_none());
 }
 
 #[test]
-fn a_message_that_has_begun_keeps_its_bytes_wherever_it_is_cut() {
+fn partial_message_keeps_its_bytes_wherever_it_is_split() {
     let second = text(&"x".repeat(300));
     for cut in 1..second.len() {
         let (early, late) = second.split_at(cut);
         let mut reader = reader();
-        let mut stream = Arriving::new(&[text("first").as_slice(), early].concat());
+        let mut stream = FakeStream::new(&[text("first").as_slice(), early].concat());
         assert_eq!(read_all(&mut reader, &mut stream), [Message::text("first")]);
         assert!(reader.library.is_some(), "{cut}");
         stream.bytes.extend(late);
@@ -149,9 +149,9 @@ fn a_message_that_has_begun_keeps_its_bytes_wherever_it_is_cut() {
 }
 
 #[test]
-fn a_message_in_pieces_is_not_forgotten_between_them() {
+fn fragmented_message_survives_a_pause_between_fragments() {
     let mut reader = reader();
-    let mut stream = Arriving::new(&frame(TEXT, b"to"));
+    let mut stream = FakeStream::new(&frame(TEXT, b"to"));
     assert_eq!(read_all(&mut reader, &mut stream), []);
     stream.bytes.extend(frame(FINAL | PING, b"?"));
     assert_eq!(read_all(&mut reader, &mut stream), [Message::Ping("?".into())]);
@@ -159,11 +159,12 @@ fn a_message_in_pieces_is_not_forgotten_between_them() {
     assert_eq!(read_all(&mut reader, &mut stream), [Message::text("together")]);
 }
 
-/// The one case in which pieces are as long as the whole: two shorter headers for one that is longer.
+/// Covers the only size at which fragments are as long as the whole message: they have two short
+/// headers instead of a long one.
 #[test]
-fn pieces_that_are_as_long_as_the_whole_are_complete() {
+fn fragments_as_long_as_the_whole_message_are_complete() {
     let mut reader = reader();
-    let mut stream = Arriving::new(&frame(BINARY, &[1; 65_535]));
+    let mut stream = FakeStream::new(&frame(BINARY, &[1; 65_535]));
     assert_eq!(read_all(&mut reader, &mut stream), []);
     assert!(reader.library.is_some());
     stream.bytes.extend(frame(FINAL, &[1]));
@@ -174,9 +175,9 @@ fn pieces_that_are_as_long_as_the_whole_are_complete() {
 }
 
 #[test]
-fn a_ping_is_answered_once() {
+fn ping_is_answered_once() {
     let mut reader = reader();
-    let mut stream = Arriving::new(&frame(FINAL | PING, b"ping"));
+    let mut stream = FakeStream::new(&frame(FINAL | PING, b"ping"));
     assert_eq!(read_all(&mut reader, &mut stream), [Message::Ping("ping".into())]);
     assert!(reader.library.is_none());
     assert_eq!(read_all(&mut reader, &mut stream), []);
@@ -184,9 +185,9 @@ fn a_ping_is_answered_once() {
 }
 
 #[test]
-fn a_close_of_ours_is_written_once_and_its_answer_understood() {
+fn close_of_the_hub_is_written_once_and_its_answer_is_read() {
     let mut reader = reader();
-    let mut stream = Arriving::new(&text("before"));
+    let mut stream = FakeStream::new(&text("before"));
     assert_eq!(read_all(&mut reader, &mut stream), [Message::text("before")]);
     reader.close(&mut stream, close_frame());
     let written = b"\x88\x05\x03\xe9bye";
@@ -201,11 +202,11 @@ fn a_close_of_ours_is_written_once_and_its_answer_understood() {
 }
 
 #[test]
-fn a_close_of_the_peer_is_answered_once_and_ends_the_reading() {
+fn close_of_the_peer_is_answered_once_and_ends_reading() {
     for payload in [&b""[..], b"\x03\xe8"] {
         let mut reader = reader();
         let frames = [text("last words"), frame(FINAL | CLOSE, payload), text("ignored")];
-        let mut stream = Arriving::new(&frames.concat());
+        let mut stream = FakeStream::new(&frames.concat());
         assert_eq!(reader.read(&mut stream).unwrap(), Message::text("last words"));
         assert!(matches!(reader.read(&mut stream), Ok(Message::Close(_))));
         reader.close(&mut stream, close_frame());
@@ -217,10 +218,10 @@ fn a_close_of_the_peer_is_answered_once_and_ends_the_reading() {
 }
 
 #[test]
-fn a_peer_that_broke_the_protocol_is_told_once() {
+fn protocol_violation_is_answered_with_one_close() {
     let unmasked = [FINAL | TEXT, 2, b'{', b'}'];
     let mut reader = reader();
-    let mut stream = Arriving::new(&[text("fine"), unmasked.to_vec()].concat());
+    let mut stream = FakeStream::new(&[text("fine"), unmasked.to_vec()].concat());
     assert_eq!(reader.read(&mut stream).unwrap(), Message::text("fine"));
     let broken = reader.read(&mut stream);
     assert!(matches!(broken, Err(Error::Protocol(ProtocolError::UnmaskedFrameFromClient))));
@@ -229,15 +230,15 @@ fn a_peer_that_broke_the_protocol_is_told_once() {
     assert_eq!(stream.written, b"\x88\x05\x03\xe9bye");
 }
 
-/// What a client may send.
+/// Frames that a client may send.
 #[derive(Debug, Clone)]
 enum Sent {
     Text(usize),
     Ping(usize),
     Pong(usize),
-    /// A message in pieces, with a ping behind the first.
-    Pieces(Vec<usize>),
-    /// A frame that needs more bytes for its length than it should.
+    /// A fragmented message, with a ping after the first fragment.
+    Fragments(Vec<usize>),
+    /// A frame whose length takes more bytes than needed.
     Padded(usize, usize),
 }
 
@@ -247,14 +248,14 @@ impl Sent {
         let payload: Vec<u8> = match self {
             Self::Text(count) | Self::Ping(count) | Self::Pong(count) => letters(count),
             Self::Padded(count, _) => letters(count),
-            Self::Pieces(_) => Vec::new(),
+            Self::Fragments(_) => Vec::new(),
         };
         match self {
             Self::Text(_) => frame(FINAL | TEXT, &payload),
             Self::Ping(_) => frame(FINAL | PING, &payload),
             Self::Pong(_) => frame(FINAL | PONG, &payload),
             Self::Padded(_, length_bytes) => frame_with(FINAL | TEXT, &payload, *length_bytes),
-            Self::Pieces(counts) => {
+            Self::Fragments(counts) => {
                 let mut bytes = frame(TEXT, b"");
                 bytes.extend(frame(FINAL | PING, b"between"));
                 for count in counts {
@@ -273,7 +274,7 @@ fn sent() -> impl Strategy<Value = Sent> {
         6 => size.clone().prop_map(Sent::Text),
         1 => (0_usize..=125).prop_map(Sent::Ping),
         1 => (0_usize..=125).prop_map(Sent::Pong),
-        1 => vec(size, 0..4).prop_map(Sent::Pieces),
+        1 => vec(size, 0..4).prop_map(Sent::Fragments),
         1 => (0_usize..=125, prop_oneof![Just(2), Just(8)]).prop_map(|(n, l)| Sent::Padded(n, l)),
     ]
 }
@@ -281,22 +282,23 @@ fn sent() -> impl Strategy<Value = Sent> {
 proptest! {
     #![proptest_config(seeds!().proptest(256))]
 
-    /// However the bytes arrive, the messages and the answers are those of a library that is never
-    /// let go; and it is let go whenever an idle connection has only sent plain messages.
+    /// Compares messages and answers with those of a library that is never dropped, however the
+    /// bytes arrive. The library is dropped whenever an idle connection has sent only plain
+    /// messages.
     #[test]
-    fn letting_go_of_the_library_changes_nothing(
+    fn dropping_the_library_changes_nothing(
         sent in vec(sent(), 1..12),
         cuts in vec(any::<prop::sample::Index>(), 0..12),
     ) {
-        let pieces: Vec<Vec<u8>> = sent.iter().map(Sent::bytes).collect();
-        let bytes = pieces.concat();
-        let mut whole = WebSocket::from_raw_socket(Arriving::new(&bytes), Role::Server, None);
+        let frames: Vec<Vec<u8>> = sent.iter().map(Sent::bytes).collect();
+        let bytes = frames.concat();
+        let mut whole = WebSocket::from_raw_socket(FakeStream::new(&bytes), Role::Server, None);
         let expected: Vec<Message> = std::iter::from_fn(|| whole.read().ok()).collect();
 
         let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         ends.push(bytes.len());
         ends.sort_unstable();
-        let (mut reader, mut stream) = (reader(), Arriving::default());
+        let (mut reader, mut stream) = (reader(), FakeStream::default());
         let (mut messages, mut start) = (Vec::new(), 0);
         for end in ends {
             stream.bytes.extend(&bytes[start..end]);
@@ -305,7 +307,7 @@ proptest! {
         }
         prop_assert_eq!(messages, expected);
         prop_assert_eq!(&stream.written, &whole.get_ref().written);
-        let plain = |sent: &Sent| !matches!(sent, Sent::Pieces(_) | Sent::Padded(..));
+        let plain = |sent: &Sent| !matches!(sent, Sent::Fragments(_) | Sent::Padded(..));
         if sent.iter().all(plain) {
             prop_assert!(reader.library.is_none());
         }

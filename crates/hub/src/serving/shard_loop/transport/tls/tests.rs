@@ -10,12 +10,12 @@ use tickwire_testkit::seeds;
 
 use super::*;
 
-/// The hub's end of a socket.
+/// The hub's end of a simulated socket.
 #[derive(Default)]
 struct Socket {
     incoming: VecDeque<u8>,
     outgoing: VecDeque<u8>,
-    /// Bytes it takes before it is blocked.
+    /// Bytes that the socket takes before it blocks.
     room: usize,
 }
 
@@ -44,7 +44,7 @@ impl Write for Socket {
     }
 }
 
-/// A connection behind its handshake, and its peer.
+/// Returns a connection after its handshake, its socket and its peer.
 fn pair() -> (Tls, Socket, ClientConnection) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
     let certificate = |name| CertificateDer::from_pem_file(folder.join(name)).unwrap();
@@ -82,26 +82,26 @@ fn pair() -> (Tls, Socket, ClientConnection) {
         while server.wants_write() {
             server.write_tls(&mut wire).unwrap();
         }
-        hear(&mut client, &mut wire);
+        receive(&mut client, &mut wire);
     }
     (Tls::new(Box::new(server)), Socket::default(), client)
 }
 
-/// What the peer makes of what was sent to it.
-fn hear(client: &mut ClientConnection, wire: &mut VecDeque<u8>) -> Vec<u8> {
-    let mut heard = Vec::new();
+/// Decrypts the bytes on `wire` as the peer and returns the plaintext.
+fn receive(client: &mut ClientConnection, wire: &mut VecDeque<u8>) -> Vec<u8> {
+    let mut received = Vec::new();
     while !wire.is_empty() {
         client.read_tls(wire).unwrap();
         client.process_new_packets().unwrap();
         let mut bytes = [0; 32 * 1024];
         while let Ok(count @ 1..) = client.reader().read(&mut bytes) {
-            heard.extend(&bytes[..count]);
+            received.extend(&bytes[..count]);
         }
     }
-    heard
+    received
 }
 
-fn say(client: &mut ClientConnection, bytes: &[u8], socket: &mut Socket) {
+fn send(client: &mut ClientConnection, bytes: &[u8], socket: &mut Socket) {
     for part in bytes.chunks(10_000) {
         client.writer().write_all(part).unwrap();
         while client.wants_write() {
@@ -116,12 +116,12 @@ fn noise(random: &mut impl Rng, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// The caller writes on with what was not taken, as a connection does.
+/// Offers the bytes that were not taken again, as a connection does.
 #[test]
-fn all_that_was_taken_arrives_once_however_the_socket_blocks() {
+fn taken_bytes_arrive_once_however_the_socket_blocks() {
     let mut random = seeds!().rng();
     let (mut tls, mut socket, mut client) = pair();
-    let (mut sent, mut heard) = (Vec::new(), Vec::new());
+    let (mut sent, mut received) = (Vec::new(), Vec::new());
     for _ in 0..200 {
         let length = random.random_range(1..=70_000);
         let frame = noise(&mut random, length);
@@ -131,20 +131,20 @@ fn all_that_was_taken_arrives_once_however_the_socket_blocks() {
             match tls.write(&mut socket, rest).unwrap() {
                 Written::Bytes(count) => {
                     let blocked = socket.room == 0;
-                    assert!(count == rest.len() || blocked, "a part only if the socket is blocked");
+                    assert!(count == rest.len() || blocked, "partial write to a writable socket");
                     rest = &rest[count..];
                 }
                 Written::Blocked => assert!(tls.pending_bytes_max() > 0 && socket.room == 0),
             }
-            heard.extend(hear(&mut client, &mut socket.outgoing));
+            received.extend(receive(&mut client, &mut socket.outgoing));
         }
         sent.extend(frame);
     }
-    assert!(sent == heard);
+    assert!(sent == received);
 }
 
 #[test]
-fn what_waits_for_a_blocked_socket_is_bounded() {
+fn ciphertext_for_a_blocked_socket_is_bounded() {
     let (mut tls, mut socket, mut client) = pair();
     let frame = vec![7; 65_539];
     assert_eq!(tls.write(&mut socket, &frame).unwrap(), Written::Bytes(frame.len()));
@@ -153,23 +153,23 @@ fn what_waits_for_a_blocked_socket_is_bounded() {
     socket.room = usize::MAX;
     assert!(tls.flush(&mut socket).unwrap());
     assert!(socket.outgoing.len() <= PENDING_BYTES_MAX, "{}", socket.outgoing.len());
-    assert_eq!(hear(&mut client, &mut socket.outgoing), frame);
+    assert_eq!(receive(&mut client, &mut socket.outgoing), frame);
 }
 
 #[test]
-fn reading_takes_no_more_of_the_socket_than_it_is_allowed_and_forgets_nothing() {
+fn reading_respects_its_allowance_and_loses_no_byte() {
     let mut random = seeds!().rng();
     let (mut tls, mut socket, mut client) = pair();
-    let said = noise(&mut random, 100_000);
-    say(&mut client, &said, &mut socket);
-    let mut heard: Vec<u8> = Vec::new();
-    while heard.len() < said.len() {
+    let sent = noise(&mut random, 100_000);
+    send(&mut client, &sent, &mut socket);
+    let mut received: Vec<u8> = Vec::new();
+    while received.len() < sent.len() {
         let allowed = random.random_range(1..=5_000);
         let (mut allowance, before) = (allowed, socket.incoming.len());
         loop {
             let mut into = vec![0; random.random_range(1..=3_000)];
             match tls.read(&mut socket, &mut into, &mut allowance) {
-                Ok(count) => heard.extend(&into[..count]),
+                Ok(count) => received.extend(&into[..count]),
                 Err(error) => {
                     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
                     break;
@@ -179,11 +179,11 @@ fn reading_takes_no_more_of_the_socket_than_it_is_allowed_and_forgets_nothing() 
         assert!(allowance == 0 || socket.incoming.is_empty());
         assert_eq!(before - socket.incoming.len(), allowed - allowance);
     }
-    assert!(said == heard);
+    assert!(sent == received);
 }
 
 #[test]
-fn what_is_no_tls_is_an_error_and_the_peer_is_told() {
+fn invalid_record_is_an_error_and_the_peer_receives_an_alert() {
     let (mut tls, mut socket, mut client) = pair();
     socket.room = usize::MAX;
     socket.incoming.extend(b"\x17\x03\x03\x00\x20 that has not been encrypted by the client");
@@ -195,18 +195,18 @@ fn what_is_no_tls_is_an_error_and_the_peer_is_told() {
 }
 
 #[test]
-fn a_goodbye_is_said_once_and_told_from_a_cut() {
+fn close_notify_is_sent_once_and_marks_a_regular_end() {
     let (mut tls, mut socket, mut client) = pair();
     socket.room = usize::MAX;
-    tls.say_goodbye(&mut socket);
-    let said = socket.outgoing.len();
-    tls.say_goodbye(&mut socket);
-    assert_eq!(socket.outgoing.len(), said);
-    hear(&mut client, &mut socket.outgoing);
-    assert_eq!(client.reader().read(&mut [0]).unwrap(), 0, "the end");
+    tls.send_close_notify(&mut socket);
+    let sent = socket.outgoing.len();
+    tls.send_close_notify(&mut socket);
+    assert_eq!(socket.outgoing.len(), sent);
+    receive(&mut client, &mut socket.outgoing);
+    assert_eq!(client.reader().read(&mut [0]).unwrap(), 0, "end of the hub's stream");
     client.send_close_notify();
     while client.wants_write() {
         client.write_tls(&mut socket.incoming).unwrap();
     }
-    assert_eq!(tls.read(&mut socket, &mut [0], &mut 1_000).unwrap(), 0, "its end");
+    assert_eq!(tls.read(&mut socket, &mut [0], &mut 1_000).unwrap(), 0, "end of the peer's stream");
 }
