@@ -1,5 +1,5 @@
-//! Checks the frame writer: a client must read exactly what was queued, in order, wherever the
-//! bytes are split.
+//! Checks the frame writer: a client must read exactly the queued ticks and messages, in order,
+//! wherever the bytes are split.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,12 +16,12 @@ use super::input::Input;
 use super::peer::{Peer, elements, payload, ticks};
 
 const FEED: FeedId = FeedId(0);
-/// Most ticks in one run; more would only make it slower.
+/// The most ticks in one run; more only make it slower.
 const TICKS_MAX: u64 = 3_000;
 
-/// What the hub must send to a session.
+/// An item that the hub must send to a session.
 #[derive(Debug, PartialEq, Eq)]
-enum Sent {
+enum Expected {
     /// The trade with this id.
     Trade(u64),
     /// A message of this length without ticks.
@@ -31,7 +31,7 @@ enum Sent {
 struct Session {
     id: SessionId,
     peer: Peer,
-    expected: VecDeque<Sent>,
+    expected: VecDeque<Expected>,
 }
 
 /// A shard with two sessions. A turn writes to at most one of them.
@@ -40,14 +40,14 @@ struct Hub {
     log: Log,
     encoding: Encoding,
     sessions: Vec<Session>,
-    /// The session to which a turn writes, if any, and the most writes to it.
+    /// The session to which this turn writes, if any, and the most writes to it.
     writes: Option<(usize, u8)>,
     /// Bytes written in this turn.
     written: Vec<u8>,
 }
 
-/// Interprets the bytes as decisions: what is queued for two sessions that want the same ticks, and
-/// when each is written to.
+/// Interprets the bytes as decisions: which ticks and messages are queued for two sessions with
+/// equal subscriptions, and when each session is written.
 pub(crate) fn check(bytes: &[u8]) {
     let mut input = Input(bytes);
     let seed = u64::from(input.number());
@@ -74,7 +74,7 @@ pub(crate) fn check(bytes: &[u8]) {
                     hub.turn(None);
                 }
                 for session in &mut hub.sessions {
-                    session.expected.extend((published..published + count).map(Sent::Trade));
+                    session.expected.extend((published..published + count).map(Expected::Trade));
                 }
                 published += count;
             }
@@ -119,7 +119,7 @@ impl Hub {
     fn subscribe(&mut self, seed: u64) {
         let id = self.shard.open(FEED, self.encoding);
         let all = br#"{"action":"subscribe","trades":["*"],"snapshot":false}"#;
-        self.shard.command(id, &Command::from_json(all).expect("it is a command"));
+        self.shard.command(id, &Command::from_json(all).expect("a valid command"));
         self.sessions.push(Session { id, peer: Peer::new(seed), expected: VecDeque::new() });
         self.write(self.sessions.len() - 1, 1); // the acknowledgement
     }
@@ -128,7 +128,7 @@ impl Hub {
     fn queue_message(&mut self, session: usize, length: usize) {
         let session = &mut self.sessions[session];
         self.shard.message(session.id, self.encoding, &vec![b'x'; length]);
-        session.expected.push_back(Sent::Message(length));
+        session.expected.push_back(Expected::Message(length));
     }
 
     fn turn(&mut self, writes: Option<(usize, u8)>) {
@@ -139,27 +139,27 @@ impl Hub {
         turn::run(self);
     }
 
-    /// Writes to a session at most `times` times; its peer reads what was written.
+    /// Writes to a session at most `times` times. Its peer reads the written bytes.
     fn write(&mut self, session: usize, times: u8) {
         self.turn(Some((session, times)));
         let encoding = self.encoding;
         let session = &mut self.sessions[session];
         for message in session.peer.read(&std::mem::take(&mut self.written)) {
-            session.take(encoding, &message);
+            session.receive(encoding, &message);
         }
     }
 }
 
 impl Session {
-    fn take(&mut self, encoding: Encoding, message: &Message) {
+    fn receive(&mut self, encoding: Encoding, message: &Message) {
         let bytes = payload(message);
         if bytes.iter().all(|byte| *byte == b'x') {
-            let sent = self.expected.pop_front();
-            return assert_eq!(sent, Some(Sent::Message(bytes.len())));
+            let expected = self.expected.pop_front();
+            return assert_eq!(expected, Some(Expected::Message(bytes.len())));
         }
         for tick in ticks(elements(message, encoding)) {
             let TickData::Trade(trade) = tick.data else { panic!("not a trade: {tick:?}") };
-            assert_eq!(self.expected.pop_front(), Some(Sent::Trade(trade.id)));
+            assert_eq!(self.expected.pop_front(), Some(Expected::Trade(trade.id)));
         }
     }
 }
@@ -240,7 +240,7 @@ fn length(input: &mut Input<'_>) -> usize {
 }
 
 fn trade(id: u64, symbol: u8) -> Tick {
-    let symbol = Symbol::new(&format!("S{}", symbol % 32)).expect("it is a symbol");
+    let symbol = Symbol::new(&format!("S{}", symbol % 32)).expect("a valid symbol");
     let data = TickData::Trade(Trade { id, ..Trade::default() });
     Tick { symbol, seq: Seq(0), time: UnixNanos(1), data }
 }

@@ -1,6 +1,6 @@
-//! Interprets the bytes of the fuzzer as a sequence of decisions.
+//! Reads the bytes of the fuzzer as a sequence of decisions.
 
-/// Bytes that are read as decisions. After their end, all decisions are zero.
+/// Unread decisions. After the last byte, every decision is zero.
 pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
 impl<'a> Input<'a> {

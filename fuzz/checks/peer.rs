@@ -1,5 +1,4 @@
-//! The peer of a session: tungstenite, which receives what the hub writes in pieces of random
-//! length.
+//! The peer of a session: tungstenite, which receives the written bytes in pieces of random length.
 
 use std::io::{self, Read, Write};
 
@@ -15,10 +14,12 @@ pub(super) struct Peer {
     socket: Socket,
 }
 
-/// The bytes written for the peer, and where the next read starts. `cuts` chooses the read lengths.
 struct Socket {
+    /// Bytes written for the peer.
     bytes: Vec<u8>,
+    /// Start of the unread bytes.
     read: usize,
+    /// Chooses the length of each read.
     cuts: SeededRandom,
 }
 
@@ -57,12 +58,12 @@ impl Peer {
 impl Read for Socket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let unread = &self.bytes[self.read..];
-        let most = into.len().min(unread.len());
+        let count_max = into.len().min(unread.len());
         let count = match self.cuts.below(4) {
-            _ if most == 0 => 0,
+            _ if count_max == 0 => 0,
             0 => 0,
             1 => 1,
-            _ => 1 + self.cuts.below(most),
+            _ => 1 + self.cuts.below(count_max),
         };
         if count == 0 {
             return Err(io::ErrorKind::WouldBlock.into());

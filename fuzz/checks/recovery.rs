@@ -16,7 +16,7 @@ use folder::Folder;
 
 const FEED: FeedId = FeedId(0);
 const BOOT: &str = "this boot";
-/// Most turns that are written before the files change.
+/// The most turns that are written before the files are changed.
 const TURNS_MAX: usize = 12;
 
 /// Interprets the bytes as decisions: which turns are written, and how the files are changed.
@@ -31,10 +31,10 @@ pub(crate) fn check(bytes: &[u8]) {
     while !input.is_empty() {
         sealed |= folder.change(&mut input);
     }
-    match recovered(&folder, "new") {
+    match try_recover(&folder, "new") {
         Ok(found) => {
             if !sealed && found.continues {
-                agrees(&found, &issued);
+                check_ticks(&found, &issued);
             }
             continue_log(&folder, found);
         }
@@ -48,7 +48,7 @@ pub(crate) fn check(bytes: &[u8]) {
 
 /// Writes turns with ticks whose ids are unique, and records the ticks in `issued`.
 fn write_turns(folder: &Folder, input: &mut Input<'_>, issued: &mut Vec<Tick>) {
-    let (mut writer, mut sequencer) = begin(folder, &mut whole(folder, "first"));
+    let (mut writer, mut sequencer) = begin(folder, &mut recover_unsealed(folder, "first"));
     for _ in 0..usize::from(input.byte()) % TURNS_MAX {
         let ticks = usize::from(input.byte() % 6);
         let first = issued.len();
@@ -69,7 +69,7 @@ fn continue_log(folder: &Folder, mut found: Recovered) {
     let head = found.state.numbering().head;
     sequencer.take(FEED, vec![trade(usize::MAX, 1)]);
     let batch = turn(&mut writer, &mut sequencer, 0).expect("the turn has a tick");
-    let found = whole(folder, "another");
+    let found = recover_unsealed(folder, "another");
     assert!(found.continues, "an appended log is complete: {:?}", found.problems);
     assert_eq!(found.state.epoch(), epoch);
     assert_eq!(found.state.numbering().head, head.plus(1));
@@ -104,18 +104,18 @@ fn turn(writer: &mut Writer<Folder>, sequencer: &mut Sequencer, publisher: u8) -
     batch
 }
 
-/// Recovers a log whose changes, if any, broke their checksums.
-fn whole(folder: &Folder, epoch: &str) -> Recovered {
-    recovered(folder, epoch).expect("the log names only feeds of the hub")
+/// Recovers a log that was not changed, or whose changes do not have valid checksums.
+fn recover_unsealed(folder: &Folder, epoch: &str) -> Recovered {
+    try_recover(folder, epoch).expect("the log names only feeds of the hub")
 }
 
 /// Recovers the log. `epoch` is the epoch to use if a new one is needed.
-fn recovered(folder: &Folder, epoch: &str) -> Result<Recovered, RecoverError> {
+fn try_recover(folder: &Folder, epoch: &str) -> Result<Recovered, RecoverError> {
     let options = RecoverOptions {
-        feeds: &[Feed::new("main").expect("it is a name")],
+        feeds: &[Feed::new("main").expect("a valid name")],
         boot: BOOT,
         epoch: epoch.to_owned(),
-        checkpointed: &|| Box::new(Nothing),
+        checkpointed: &|| Box::new(EmptyState),
         bytes_max: 1 << 20,
         ticks_max: 1 << 20,
         age_max: Duration::MAX,
@@ -125,13 +125,13 @@ fn recovered(folder: &Folder, epoch: &str) -> Result<Recovered, RecoverError> {
 }
 
 /// Checks that the recovered ticks are the issued ones, possibly without the last of them.
-fn agrees(found: &Recovered, issued: &[Tick]) {
+fn check_ticks(found: &Recovered, issued: &[Tick]) {
     let mut position = found.start();
     for batch in &found.batches {
         assert_eq!(batch.first(), position, "no gap");
         for numbered in batch.ticks() {
             let index = usize::try_from(position.0 - 1).expect("there are few ticks");
-            assert_eq!(issued.get(index), Some(&numbered.tick), "another tick");
+            assert_eq!(issued.get(index), Some(&numbered.tick), "a tick was replaced");
             position = position.plus(1);
         }
     }
@@ -140,9 +140,9 @@ fn agrees(found: &Recovered, issued: &[Tick]) {
 
 /// Checkpointed state without content.
 #[derive(Debug)]
-struct Nothing;
+struct EmptyState;
 
-impl CheckpointedState for Nothing {
+impl CheckpointedState for EmptyState {
     fn restore(&mut self, _: &[u8], _: &[FeedId]) {}
     fn observe(&mut self, _: &Batch, _: usize) {}
     fn disable_bars(&mut self, _: FeedId) {}
@@ -150,7 +150,7 @@ impl CheckpointedState for Nothing {
 }
 
 fn trade(id: usize, symbol: u8) -> Tick {
-    let symbol = Symbol::new(&format!("S{}", symbol % 8)).expect("it is a symbol");
+    let symbol = Symbol::new(&format!("S{}", symbol % 8)).expect("a valid symbol");
     let data = TickData::Trade(Trade { id: id as u64, ..Trade::default() });
     Tick { symbol, seq: Seq(0), time: UnixNanos(1), data }
 }

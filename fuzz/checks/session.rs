@@ -1,5 +1,5 @@
-//! A session: any bytes from its peer, in pieces cut anywhere, among ticks, time and a socket that
-//! takes what it likes. Nothing panics, what is written can be read, and what is kept stays
+//! Checks a session: for any bytes from its peer, split anywhere and interleaved with ticks, time
+//! and a socket that blocks, nothing panics, a client can read what is written, and all state stays
 //! bounded.
 
 use std::collections::VecDeque;
@@ -23,9 +23,9 @@ use super::peer::{Peer, elements};
 
 const FEED: FeedId = FeedId(0);
 const COMMAND_BYTES_MAX: usize = 1_024;
-/// Answers pending above which commands wait: few, so that they do.
+/// Bytes of pending answers above which commands wait; small, so that this happens.
 const ANSWERS_BYTES_MAX: usize = 2_048;
-/// The largest answer: to a subscription with as many names as there may be, snapshot included.
+/// Size of the largest answer: to a subscription with [`NAMES_MAX`] names, including its snapshot.
 const ANSWER_BYTES_MAX: usize = 16 * 1_024;
 const NAMES_MAX: usize = 24;
 const BACKLOG_TICKS_MAX: usize = 200;
@@ -33,19 +33,23 @@ const BACKLOG_AGE_MS_MAX: u64 = 2_000;
 const LOG_TICKS_MAX: usize = 500;
 const NANOS_PER_MS: u64 = 1_000_000;
 
-/// Takes the bytes as what happens to a session, one thing after the other.
+/// Interprets the bytes as a sequence of events of a session.
 pub(crate) fn check(bytes: &[u8]) {
     let mut input = Input(bytes);
     let mut hub = Hub::new(u64::from(input.number()));
     while !input.is_empty() {
-        hub.happens(&mut input);
+        hub.run_event(&mut input);
         turn::run(&mut hub);
-        hub.is_bounded();
+        hub.check_bounds();
     }
-    hub.begin(Encoding::Json);
+    hub.replace_session(Encoding::Json);
     turn::run(&mut hub);
     let stats = hub.shard.stats();
-    assert_eq!((stats.backlog_ticks, stats.control_bytes), (0, 0), "nothing is kept for the dead");
+    assert_eq!(
+        (stats.backlog_ticks, stats.control_bytes),
+        (0, 0),
+        "a closed session leaves no state"
+    );
     assert_eq!((stats.subscriptions, hub.shard.sessions()), (0, 1));
 }
 
@@ -61,19 +65,21 @@ struct Hub {
     peer: Peer,
     encoding: Encoding,
     seed: u64,
-    /// Writes the socket takes before it blocks.
-    room: u8,
-    /// The close that ends the session, once all is written.
+    /// Number of writes until the socket blocks.
+    writes_left: u8,
+    /// The reason to close the session after everything is written.
     close: Option<CloseReason>,
     /// Whether ages are checked in the next turn.
     checks_ages: bool,
 }
 
-/// Bytes on their way to the hub, and what its library answers by itself.
+/// The socket of the session.
 #[derive(Default)]
 struct Socket {
-    arrived: VecDeque<u8>,
-    answers: Vec<u8>,
+    /// Bytes in flight to the hub.
+    received: VecDeque<u8>,
+    /// Frames written by the WebSocket library itself, such as pongs and close frames.
+    library_frames: Vec<u8>,
 }
 
 impl Hub {
@@ -103,7 +109,7 @@ impl Hub {
             peer: Peer::new(seed),
             encoding,
             seed,
-            room: u8::MAX,
+            writes_left: u8::MAX,
             close: None,
             checks_ages: false,
         }
@@ -113,26 +119,27 @@ impl Hub {
         UnixNanos(self.now_ms * NANOS_PER_MS)
     }
 
-    /// One thing that may happen outside.
-    fn happens(&mut self, input: &mut Input<'_>) {
+    /// Runs one event: received bytes, a frame, a command, ticks, a blocked or writable socket, or
+    /// time.
+    fn run_event(&mut self, input: &mut Input<'_>) {
         match input.byte() % 8 {
             0 => {
                 let count = usize::from(input.byte());
-                self.socket.arrived.extend(input.take(count));
+                self.socket.received.extend(input.take(count));
             }
             kind @ (1 | 2) => {
                 let count = usize::from(input.byte());
                 let payload = input.take(count);
                 let first = if kind == 1 { 0x81 } else { 0x82 };
-                self.socket.arrived.extend(masked(first, payload));
+                self.socket.received.extend(masked(first, payload));
             }
             3 => {
                 let command = command(input);
-                self.socket.arrived.extend(masked(0x81, command.as_bytes()));
+                self.socket.received.extend(masked(0x81, command.as_bytes()));
             }
             4 | 5 => self.publish(input),
             6 => {
-                self.room = input.byte();
+                self.writes_left = input.byte();
                 self.shard.writable(self.session);
             }
             _ => {
@@ -159,8 +166,8 @@ impl Hub {
         }
     }
 
-    /// The session ends, and another begins.
-    fn begin(&mut self, encoding: Encoding) {
+    /// Closes the session and opens another one, in another encoding.
+    fn replace_session(&mut self, encoding: Encoding) {
         self.shard.close(self.session);
         self.seed += 1;
         self.encoding = match encoding {
@@ -171,13 +178,13 @@ impl Hub {
         self.reader = Reader::new(COMMAND_BYTES_MAX, Vec::new());
         self.socket = Socket::default();
         self.peer = Peer::new(self.seed);
-        self.room = u8::MAX;
+        self.writes_left = u8::MAX;
         self.close = None;
     }
 
-    fn is_bounded(&self) {
+    fn check_bounds(&self) {
         let stats = self.shard.stats();
-        // Who catches up is owed what is in the log, and no more.
+        // The backlog of a session that catches up may hold the whole log.
         let most = match stats.catching_up {
             0 => BACKLOG_TICKS_MAX as u64,
             _ => self.shard.head().0 - self.log.start().0,
@@ -235,9 +242,9 @@ impl ShardIo for Hub {
                 Ok(Message::Binary(bytes)) => {
                     return Received::Message(Command::from_msgpack(&bytes));
                 }
-                Ok(_) => self.shard.wake(id), // perhaps there is a pong to be written
+                Ok(_) => self.shard.wake(id), // a pong may have to be written
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => self.begin(self.encoding),
+                Err(_) => self.replace_session(self.encoding),
             }
         }
         Received::Nothing
@@ -253,25 +260,25 @@ impl ShardIo for Hub {
     }
 
     fn transport_bytes(&self, _: SessionId) -> usize {
-        self.socket.answers.len()
+        self.socket.library_frames.len()
     }
 
     fn flush(&mut self, id: SessionId) -> SocketState {
         if id != self.session {
             return SocketState::Closed;
         }
-        if self.room == 0 {
+        if self.writes_left == 0 {
             return SocketState::Blocked;
         }
-        self.room -= 1;
+        self.writes_left -= 1;
         if let Some(reason) = self.close {
             let code = CloseCode::from(reason.code());
             self.reader.close(&mut self.socket, CloseFrame { code, reason: reason.label().into() });
         }
-        let answers = std::mem::take(&mut self.socket.answers);
-        self.peer_reads(&answers);
+        let frames = std::mem::take(&mut self.socket.library_frames);
+        self.peer_reads(&frames);
         if self.close.is_some() {
-            self.begin(self.encoding);
+            self.replace_session(self.encoding);
             return SocketState::Closed;
         }
         SocketState::Writable
@@ -299,7 +306,7 @@ impl ShardIo for Hub {
 
 impl Read for Socket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self.arrived.read(into)? {
+        match self.received.read(into)? {
             0 => Err(io::ErrorKind::WouldBlock.into()),
             count => Ok(count),
         }
@@ -308,7 +315,7 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.answers.extend_from_slice(bytes);
+        self.library_frames.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -317,7 +324,7 @@ impl Write for Socket {
     }
 }
 
-/// A whole frame as clients send it.
+/// Returns a complete masked frame, as clients send it.
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
     let length = u16::try_from(payload.len()).expect("commands here are short").to_be_bytes();
@@ -327,7 +334,7 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A command that can be understood, since chance alone seldom spells one.
+/// Returns a valid command, because random bytes seldom form one.
 fn command(input: &mut Input<'_>) -> String {
     let action = ["subscribe", "subscribe", "subscribe", "unsubscribe", "list"];
     let delivery = [
@@ -336,7 +343,7 @@ fn command(input: &mut Input<'_>) -> String {
         r#","delivery":"latest""#,
         r#","delivery":"latest","max_rate":20"#,
     ];
-    let further = [
+    let options = [
         "",
         "",
         r#","snapshot":true"#,
@@ -350,18 +357,19 @@ fn command(input: &mut Input<'_>) -> String {
     ];
     let on_lag = ["", r#","on_lag":"latest""#, r#","on_lag":"close""#];
     let mut choose = |of: &[&'static str]| of[usize::from(input.byte()) % of.len()];
-    let options = [choose(&delivery), choose(&further), choose(&on_lag)].concat();
+    let chosen = [choose(&delivery), choose(&options), choose(&on_lag)].concat();
     let action = choose(&action);
-    let (first, count) = (input.byte() % 32, input.byte() % 8);
+    let first = input.byte() % 32;
+    let count = input.byte() % 8;
     let mut names: Vec<_> = (first..first + count).map(|name| format!("\"S{name}\"")).collect();
     if input.byte().is_multiple_of(4) {
         names.push("\"*\"".to_owned());
     }
-    format!(r#"{{"action":"{action}","trades":[{}]{options}}}"#, names.join(","))
+    format!(r#"{{"action":"{action}","trades":[{}]{chosen}}}"#, names.join(","))
 }
 
 fn trade(symbol: u8) -> Tick {
-    let symbol = Symbol::new(&format!("S{}", symbol % 32)).expect("it is a symbol");
+    let symbol = Symbol::new(&format!("S{}", symbol % 32)).expect("a valid symbol");
     let data = TickData::Trade(Trade::default());
     Tick { symbol, seq: Seq(0), time: UnixNanos(1), data }
 }

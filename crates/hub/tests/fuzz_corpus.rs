@@ -1,6 +1,6 @@
-//! Replays the inputs the fuzzer has found interesting (`fuzz/corpus`).
-//! What is printed is seen when a test fails, and says which input it was.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a test; names the input that fails")]
+//! Runs the checks of the hub on the inputs that fuzzing has collected (`fuzz/corpus`). The tests
+//! print each input; a failing test shows the last one.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "names the input that fails")]
 
 #[path = "../../../fuzz/checks/hub.rs"]
 mod checks;
@@ -21,16 +21,16 @@ fn replay(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
-fn the_corpus_of_frames_holds() {
+fn frames_corpus_passes() {
     replay("frames", checks::frames::check);
 }
 
 #[test]
-fn the_corpus_of_recovery_holds() {
+fn recovery_corpus_passes() {
     replay("recovery", checks::recovery::check);
 }
 
 #[test]
-fn the_corpus_of_session_holds() {
+fn session_corpus_passes() {
     replay("session", checks::session::check);
 }

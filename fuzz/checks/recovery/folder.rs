@@ -19,7 +19,7 @@ pub(super) struct Folder(Rc<RefCell<BTreeMap<String, Vec<u8>>>>);
 
 impl Folder {
     /// Changes one file. Returns whether the change was sealed: made within a frame whose checksums
-    /// were then corrected, as no accident does.
+    /// were then corrected, which no accident does.
     pub(super) fn change(&self, input: &mut Input<'_>) -> bool {
         let mut files = self.0.borrow_mut();
         let count = files.len().max(1);

@@ -1,4 +1,6 @@
-//! A shard, and what a log would hand it.
+//! A shard that tests drive directly: publish batches to it, subscribe, and read what it writes.
+//!
+//! Elements are compared as text (see [`format_element`]).
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -15,27 +17,27 @@ use super::super::{Limits, Shard};
 use crate::fanout::NextWrite;
 
 pub(super) const FEED: FeedId = FeedId(0);
-/// Limits, in the units of the tests.
+/// The largest age of a pending tick.
 pub(super) const AGE_MAX_MS: u64 = 1_000;
 const NANOS_PER_MS: u64 = 1_000_000;
 
-pub(super) struct Rig {
+pub(super) struct Harness {
     pub(super) shard: Shard,
     pub(super) out: FrameBuf,
-    /// Topics by the order of their first ticks, and how often each has ticked.
+    /// Id of each topic, in the order of their first ticks, and number of its last tick.
     topics: BTreeMap<(Channel, String), (TopicId, u64)>,
-    /// Ticks there were; each tick's trade bears its own.
+    /// Number of published ticks, which is also the id of the last trade.
     pub(super) ticks: u64,
-    /// When the next batches are received.
+    /// Receive time of the next batches.
     pub(super) received_ms: u64,
 }
 
-impl Rig {
+impl Harness {
     pub(super) fn new(from: Position, message_bytes: usize) -> Self {
-        Self::limited(from, |limits| limits.message_bytes = message_bytes)
+        Self::with_limits(from, |limits| limits.message_bytes = message_bytes)
     }
 
-    pub(super) fn limited(from: Position, change: impl FnOnce(&mut Limits)) -> Self {
+    pub(super) fn with_limits(from: Position, change: impl FnOnce(&mut Limits)) -> Self {
         let mut limits = Limits {
             feeds: 1,
             subscriptions_per_session: 100_000,
@@ -52,6 +54,12 @@ impl Rig {
         Self { shard, out, topics: BTreeMap::new(), ticks: 0, received_ms: 0 }
     }
 
+    /// Replaces the shard by one that accepts resumes within `epoch`.
+    pub(super) fn in_epoch(mut self, epoch: &str) -> Self {
+        self.shard = self.shard.in_epoch(epoch);
+        self
+    }
+
     pub(super) fn open(&mut self) -> SessionId {
         self.shard.open(FEED, Encoding::MsgpackArray)
     }
@@ -64,16 +72,17 @@ impl Rig {
         self.shard.begin_turn(UnixNanos(ms * NANOS_PER_MS), Position(0));
     }
 
-    /// A turn in which the log is found to begin at a position.
-    pub(super) fn turn_with_log_from(&mut self, start: u64) {
+    /// Begins a turn in which the log starts at a position: older ticks are evicted.
+    pub(super) fn turn_with_log_start(&mut self, start: u64) {
         self.shard.begin_turn(UnixNanos(0), Position(start));
     }
 
-    /// A turn in which the log is found to begin at the shard's head: all that was in it has left.
+    /// Begins a turn in which the log is empty: every tick so far is evicted.
     pub(super) fn turn_with_empty_log(&mut self) {
         self.shard.begin_turn(UnixNanos(0), self.shard.head());
     }
 
+    /// Sends a subscribe or unsubscribe command for `names`, without a snapshot.
     pub(super) fn command(
         &mut self,
         id: SessionId,
@@ -93,37 +102,31 @@ impl Rig {
         assert_eq!(self.shard.next_write(id, &mut self.out), NextWrite::Frames { ticks: 0 });
     }
 
+    /// Unsubscribes and reads the ack.
     pub(super) fn unsubscribe(&mut self, id: SessionId, symbol: &str) {
         self.command(id, Command::Unsubscribe, names([symbol]));
         assert_eq!(self.shard.next_write(id, &mut self.out), NextWrite::Frames { ticks: 0 });
     }
 
-    /// Subscribes with every option left to the test.
-    pub(super) fn ask(&mut self, id: SessionId, asked: SubscribeRequest) {
-        self.shard.command(id, &Command::Subscribe(asked));
+    /// Sends a subscribe command. Its ack is left to the test.
+    pub(super) fn subscribe_with(&mut self, id: SessionId, request: SubscribeRequest) {
+        self.shard.command(id, &Command::Subscribe(request));
     }
 
-    /// One batch of trades, by number of the symbol.
-    pub(super) fn apply(&mut self, symbols: impl IntoIterator<Item = u32>) {
-        let spelled = symbols.into_iter().map(symbol);
-        self.batch(spelled.map(|symbol| (Channel::Trades, symbol)).collect());
+    /// Publishes one batch of trades of the symbols with these indexes (see [`symbol`]).
+    pub(super) fn publish_indexed(&mut self, indexes: impl IntoIterator<Item = u32>) {
+        let symbols = indexes.into_iter().map(symbol);
+        self.publish_batch(symbols.map(|symbol| (Channel::Trades, symbol)).collect());
     }
 
-    /// One batch of trades, by symbol.
-    pub(super) fn trades<'a>(&mut self, symbols: impl IntoIterator<Item = &'a str>) {
-        self.trades_kept(symbols);
+    /// Publishes one batch of trades of these symbols.
+    pub(super) fn publish<'a>(&mut self, symbols: impl IntoIterator<Item = &'a str>) -> Arc<Batch> {
+        let topics = symbols.into_iter().map(|symbol| (Channel::Trades, symbol.to_owned()));
+        self.publish_batch(topics.collect())
     }
 
-    /// The same, and the batch.
-    pub(super) fn trades_kept<'a>(
-        &mut self,
-        symbols: impl IntoIterator<Item = &'a str>,
-    ) -> Arc<Batch> {
-        let owned = symbols.into_iter().map(|symbol| (Channel::Trades, symbol.to_owned()));
-        self.batch(owned.collect())
-    }
-
-    pub(super) fn batch(&mut self, topics: Vec<(Channel, String)>) -> Arc<Batch> {
+    /// Publishes one batch with a tick of each topic.
+    pub(super) fn publish_batch(&mut self, topics: Vec<(Channel, String)>) -> Arc<Batch> {
         let ticks = topics.into_iter().map(|topic| self.numbered(topic)).collect();
         let received = UnixNanos(self.received_ms * NANOS_PER_MS);
         let batch = Arc::new(Batch::new(self.shard.head(), received, ticks));
@@ -144,7 +147,7 @@ impl Rig {
         Numbered { topic: *topic, feed: FEED, tick: Tick { symbol, seq, time: UnixNanos(1), data } }
     }
 
-    /// Numbers of the trades in the next write, in the order in which they happened.
+    /// Returns the ids of the trades in the next write.
     pub(super) fn next_trades(&mut self, id: SessionId) -> Vec<u64> {
         let NextWrite::Frames { ticks } = self.shard.next_write(id, &mut self.out) else {
             return Vec::new();
@@ -158,28 +161,28 @@ impl Rig {
         elements.into_iter().map(number).collect()
     }
 
-    /// What one write holds, spelled; `None` if nothing is to be written now.
-    pub(super) fn write(&mut self, id: SessionId) -> Option<Vec<String>> {
+    /// Reads the next write. Returns `None` if the shard has nothing to write now.
+    pub(super) fn read_next(&mut self, id: SessionId) -> Option<Vec<String>> {
         match self.shard.next_write(id, &mut self.out) {
-            NextWrite::Frames { .. } => {
-                Some(self.elements(Encoding::MsgpackArray).into_iter().map(spell).collect())
-            }
+            NextWrite::Frames { .. } => Some(
+                self.elements(Encoding::MsgpackArray).into_iter().map(format_element).collect(),
+            ),
             NextWrite::Idle | NextWrite::Ended(_) => None,
             NextWrite::Yield => Some(Vec::new()),
-            NextWrite::Lagged => panic!("it has lagged"),
+            NextWrite::Lagged => panic!("the session lags"),
         }
     }
 
-    /// Everything that is to be written now, spelled.
-    pub(super) fn read(&mut self, id: SessionId) -> Vec<String> {
+    /// Reads writes until the shard has nothing more to write now.
+    pub(super) fn read_all(&mut self, id: SessionId) -> Vec<String> {
         let mut all = Vec::new();
-        while let Some(write) = self.write(id) {
+        while let Some(write) = self.read_next(id) {
             all.extend(write);
         }
         all
     }
 
-    /// Elements of the frames that were made last.
+    /// Decodes the frames of the last write.
     pub(super) fn elements(&self, encoding: Encoding) -> Vec<Element> {
         let bytes = self.out.frame();
         let mut cursor = Cursor::new(bytes);
@@ -194,12 +197,13 @@ impl Rig {
     }
 }
 
-/// Symbols by number.
-pub(super) fn symbol(number: u32) -> String {
-    let few = ["A", "B", "C"].get(number as usize).copied().map(str::to_owned);
-    few.unwrap_or_else(|| format!("S{number}"))
+/// Returns the symbol with an index: A, B, C, S3, S4 and so on.
+pub(super) fn symbol(index: u32) -> String {
+    let short = ["A", "B", "C"].get(index as usize).copied().map(str::to_owned);
+    short.unwrap_or_else(|| format!("S{index}"))
 }
 
+/// Returns a set of these symbols in the channel of trades. `"*"` is the wildcard.
 pub(super) fn names<'a>(symbols: impl IntoIterator<Item = &'a str>) -> SubscriptionSet {
     names_in(Channel::Trades, symbols)
 }
@@ -219,29 +223,29 @@ pub(super) fn all_trades() -> SubscriptionSet {
     names(["*"])
 }
 
-/// Without a snapshot.
+/// Requests every tick of `names`, without a snapshot.
 pub(super) fn every(names: SubscriptionSet) -> SubscribeRequest {
     SubscribeRequest { names, snapshot: Some(false), ..SubscribeRequest::default() }
 }
 
-/// The newest only, as fast as the socket takes it, without a snapshot.
+/// Requests the latest values of `names`, as fast as the socket accepts them, without a snapshot.
 pub(super) fn latest(names: SubscriptionSet) -> SubscribeRequest {
     SubscribeRequest { delivery: Delivery::Latest { max_rate: None }, ..every(names) }
 }
 
-/// The newest only, so many times a second, without a snapshot.
-pub(super) fn paced(names: SubscriptionSet, per_second: f64) -> SubscribeRequest {
+/// Requests the latest values of `names` at a maximum rate, without a snapshot.
+pub(super) fn latest_at_rate(names: SubscriptionSet, per_second: f64) -> SubscribeRequest {
     let max_rate = Some(MaxRate::per_second(per_second).unwrap());
     SubscribeRequest { delivery: Delivery::Latest { max_rate }, ..every(names) }
 }
 
-/// Every tick, but the newest once the session has lagged.
-pub(super) fn patient(names: SubscriptionSet) -> SubscribeRequest {
+/// Requests every tick of `names`, and a downgrade to latest values if the session lags.
+pub(super) fn latest_on_lag(names: SubscriptionSet) -> SubscribeRequest {
     SubscribeRequest { on_lag: Some(OnLag::Latest), ..every(names) }
 }
 
-/// `A7` is tick 7 of A, `gap A 3-6` what is missing of it.
-pub(super) fn spell(element: Element) -> String {
+/// Formats an element: `A7` is tick 7 of symbol A, `gap A 3-6` a gap, `p9` a position.
+pub(super) fn format_element(element: Element) -> String {
     let number = |seq: Option<u64>| seq.map_or_else(|| "?".to_owned(), |seq| seq.to_string());
     match element {
         Element::Tick(tick) => format!("{}{}", tick.symbol, tick.seq.0),

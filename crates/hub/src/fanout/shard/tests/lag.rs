@@ -1,227 +1,257 @@
-//! Sessions that lag: who does, and how they go on with the newest.
+//! Lag: which sessions lag, and their downgrade to latest values.
 
 use tickwire_protocol::{Channel, Command, Control, OnLag, SubscribeRequest, Symbol, UnixNanos};
 
 use super::super::super::{CloseReason, Position, SessionId};
-use super::harness::{AGE_MAX_MS, FEED, Rig, all_trades, latest, names, names_in, patient};
+use super::harness::{
+    AGE_MAX_MS, FEED, Harness, all_trades, latest, latest_on_lag, names, names_in,
+};
 use crate::fanout::{NextWrite, TopicKey};
 
 #[test]
-fn session_that_lagged_and_closed_is_not_named_again() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = rig.open();
-    rig.subscribe(id, "A");
-    rig.shard.on_log_overrun(Position(10));
-    rig.shard.close(id);
-    assert_eq!(rig.shard.take_lagged(), []);
+fn closed_session_is_not_reported_as_lagging() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let id = harness.open();
+    harness.subscribe(id, "A");
+    harness.shard.on_log_overrun(Position(10));
+    harness.shard.close(id);
+    assert_eq!(harness.shard.take_lagged(), []);
 }
 
 #[test]
-fn last_value_is_not_told_while_newer_ones_may_be_unseen() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
+fn last_value_is_unknown_after_a_log_overrun() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
     let symbol = |name| Symbol::new(name).unwrap();
-    rig.apply([0]);
-    let seq = |rig: &Rig, channel, name| {
-        rig.shard
+    harness.publish_indexed([0]);
+    let seq = |harness: &Harness, channel, name| {
+        harness
+            .shard
             .last(&TopicKey { feed: FEED, channel, symbol: symbol(name) })
             .map(|last| last.seq.0)
     };
-    assert_eq!(seq(&rig, Channel::Trades, "A"), Some(1));
-    assert_eq!(seq(&rig, Channel::Trades, "B"), None, "it has never ticked");
-    assert_eq!(seq(&rig, Channel::Quotes, "A"), None, "another channel");
-    rig.shard.on_log_overrun(rig.shard.head().plus(10));
-    assert_eq!(seq(&rig, Channel::Trades, "A"), None);
+    assert_eq!(seq(&harness, Channel::Trades, "A"), Some(1));
+    assert_eq!(seq(&harness, Channel::Trades, "B"), None, "it has never ticked");
+    assert_eq!(seq(&harness, Channel::Quotes, "A"), None, "another channel");
+    harness.shard.on_log_overrun(harness.shard.head().plus(10));
+    assert_eq!(seq(&harness, Channel::Trades, "A"), None);
 }
 
 #[test]
-fn control_frames_that_wait_too_long_make_a_session_lag() {
-    let mut rig = Rig::new(Position::FIRST, 10);
-    let id = rig.open();
-    rig.subscribe(id, "A");
-    rig.apply([0]);
-    rig.shard.control(id, &Control::Live);
+fn old_control_frames_make_a_blocked_session_lag() {
+    let mut harness = Harness::new(Position::FIRST, 10);
+    let id = harness.open();
+    harness.subscribe(id, "A");
+    harness.publish_indexed([0]);
+    harness.shard.control(id, &Control::Live);
     for (now, lagged) in [(1_000_000_000, vec![]), (1_000_000_001, vec![id])] {
-        rig.shard.begin_turn(UnixNanos(now), Position(0));
+        harness.shard.begin_turn(UnixNanos(now), Position(0));
         if lagged.is_empty() {
-            assert_eq!(rig.next_trades(id), [1]);
-            rig.shard.blocked(id);
+            assert_eq!(harness.next_trades(id), [1]);
+            harness.shard.blocked(id);
         }
-        assert!(rig.shard.check_ages(), "it is blocked");
-        assert_eq!(rig.shard.take_lagged(), lagged);
+        assert!(harness.shard.check_ages(), "it is blocked");
+        assert_eq!(harness.shard.take_lagged(), lagged);
     }
 }
 
 #[test]
-fn when_all_hold_too_much_the_slowest_of_the_blocked_lag_and_no_more_than_needed() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let ids: Vec<SessionId> = (0..4).map(|_| rig.open()).collect();
+fn shedding_load_ends_only_the_largest_blocked_backlogs() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let ids: Vec<SessionId> = (0..4).map(|_| harness.open()).collect();
     for (id, symbol) in ids.iter().zip(["A", "B", "C", "C"]) {
-        rig.subscribe(*id, symbol);
+        harness.subscribe(*id, symbol);
     }
     for id in &ids[..3] {
-        rig.shard.blocked(*id);
+        harness.shard.blocked(*id);
     }
-    rig.apply(std::iter::repeat_n(0, 300));
-    rig.apply(std::iter::repeat_n(1, 400));
-    rig.apply(std::iter::repeat_n(2, 250)); // for the third, and for the fourth, which can be written
-    rig.shard.shed_load();
-    assert_eq!(rig.shard.take_lagged(), [ids[1]], "1,200 pending, and 400 leave");
-    rig.shard.finish(ids[1], CloseReason::SlowClient);
-    rig.shard.shed_load();
-    assert_eq!(rig.shard.take_lagged(), []);
+    harness.publish_indexed(std::iter::repeat_n(0, 300));
+    harness.publish_indexed(std::iter::repeat_n(1, 400));
+    // The third and the fourth session; the fourth is not blocked.
+    harness.publish_indexed(std::iter::repeat_n(2, 250));
+    harness.shard.shed_load();
+    assert_eq!(
+        harness.shard.take_lagged(),
+        [ids[1]],
+        "of 1,200 pending ticks, ending one session drops 400"
+    );
+    harness.shard.finish(ids[1], CloseReason::SlowClient);
+    harness.shard.shed_load();
+    assert_eq!(harness.shard.take_lagged(), []);
 }
 
-/// A session that goes on with the newest, and has read its acks.
-fn patient_session(rig: &mut Rig, symbols: &[&str]) -> SessionId {
-    let id = rig.open();
-    rig.ask(id, patient(names(symbols.iter().copied())));
-    assert_eq!(rig.read(id), ["ack"]);
+/// Opens a session with `on_lag` `latest` and reads its ack.
+fn open_with_latest_on_lag(harness: &mut Harness, symbols: &[&str]) -> SessionId {
+    let id = harness.open();
+    harness.subscribe_with(id, latest_on_lag(names(symbols.iter().copied())));
+    assert_eq!(harness.read_all(id), ["ack"]);
     id
 }
 
-/// The session lags: its socket takes nothing for longer than it may.
-fn stall(rig: &mut Rig, id: SessionId) {
-    rig.shard.blocked(id);
-    rig.turn_at(2 * AGE_MAX_MS);
-    assert!(rig.shard.check_ages());
-    assert_eq!(rig.shard.take_lagged(), [], "it goes on");
-    rig.shard.writable(id);
+/// Makes a session lag: its socket is blocked longer than the age limit.
+fn make_lag(harness: &mut Harness, id: SessionId) {
+    harness.shard.blocked(id);
+    harness.turn_at(2 * AGE_MAX_MS);
+    assert!(harness.shard.check_ages());
+    assert_eq!(harness.shard.take_lagged(), [], "it is downgraded instead");
+    harness.shard.writable(id);
 }
 
 #[test]
-fn gap_names_all_but_the_newest_tick_which_follows() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = patient_session(&mut rig, &["A", "B", "C"]);
-    rig.trades(["A", "C"]);
-    assert_eq!(rig.read(id), ["A1", "C1"]);
-    rig.trades(["A", "B", "A", "A"]);
-    stall(&mut rig, id);
-    assert_eq!(rig.shard.stats().backlog_ticks, 0);
-    assert_eq!(rig.read(id), ["gap A 2-3", "A4", "B1"]);
-    rig.trades(["A", "C", "A"]);
-    assert_eq!(rig.read(id), ["A6", "C2"], "the newest from now on");
-    assert_eq!(rig.shard.stats().downgraded, 1);
+fn gap_covers_all_missed_ticks_but_the_newest_which_follows() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let id = open_with_latest_on_lag(&mut harness, &["A", "B", "C"]);
+    harness.publish(["A", "C"]);
+    assert_eq!(harness.read_all(id), ["A1", "C1"]);
+    harness.publish(["A", "B", "A", "A"]);
+    make_lag(&mut harness, id);
+    assert_eq!(harness.shard.stats().backlog_ticks, 0);
+    assert_eq!(harness.read_all(id), ["gap A 2-3", "A4", "B1"]);
+    harness.publish(["A", "C", "A"]);
+    assert_eq!(harness.read_all(id), ["A6", "C2"], "latest values from now on");
+    assert_eq!(harness.shard.stats().downgraded, 1);
 }
 
 #[test]
-fn oldest_value_is_given_up_when_there_is_nothing_else_to_tell() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = patient_session(&mut rig, &["A", "B", "C"]);
-    rig.trades(["C", "A", "B"]);
-    stall(&mut rig, id);
-    assert_eq!(rig.read(id), ["gap C 1-1", "B1", "A1"]);
+fn oldest_value_is_dropped_when_no_other_gap_reports_the_lag() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let id = open_with_latest_on_lag(&mut harness, &["A", "B", "C"]);
+    harness.publish(["C", "A", "B"]);
+    make_lag(&mut harness, id);
+    assert_eq!(harness.read_all(id), ["gap C 1-1", "B1", "A1"]);
 }
 
 #[test]
-fn gap_has_no_beginning_when_the_log_has_lost_it() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = patient_session(&mut rig, &["A", "B", "C"]);
-    rig.trades(["C"]);
-    assert_eq!(rig.read(id), ["C1"]);
-    rig.trades(["A", "A", "A", "B"]);
-    rig.turn_with_empty_log();
-    assert_eq!(rig.read(id), ["gap A ?-2", "B1", "A3"], "C was delivered, B has no other tick");
-    assert_eq!(rig.shard.stats().downgraded, 1);
+fn gap_has_no_start_after_its_first_tick_has_left_the_log() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let id = open_with_latest_on_lag(&mut harness, &["A", "B", "C"]);
+    harness.publish(["C"]);
+    assert_eq!(harness.read_all(id), ["C1"]);
+    harness.publish(["A", "A", "A", "B"]);
+    harness.turn_with_empty_log();
+    assert_eq!(
+        harness.read_all(id),
+        ["gap A ?-2", "B1", "A3"],
+        "C was delivered, and B has no other tick"
+    );
+    assert_eq!(harness.shard.stats().downgraded, 1);
 }
 
 #[test]
-fn gap_has_no_end_when_the_shard_has_not_seen_the_ticks() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = patient_session(&mut rig, &["A", "B", "C"]);
-    rig.trades(["A", "B"]);
-    assert_eq!(rig.read(id), ["A1", "B1"]);
-    rig.trades(["B"]);
-    rig.shard.on_log_overrun(rig.shard.head().plus(10));
-    rig.trades(["C"]);
-    assert_eq!(rig.shard.take_lagged(), []);
-    let told = ["gap C ?-?", "gap B ?-?", "gap A ?-?", "C1", "B2"];
-    assert_eq!(rig.read(id), told, "the newest there is, and A1 is not repeated");
+fn gap_has_no_end_after_a_log_overrun() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let id = open_with_latest_on_lag(&mut harness, &["A", "B", "C"]);
+    harness.publish(["A", "B"]);
+    assert_eq!(harness.read_all(id), ["A1", "B1"]);
+    harness.publish(["B"]);
+    harness.shard.on_log_overrun(harness.shard.head().plus(10));
+    harness.publish(["C"]);
+    assert_eq!(harness.shard.take_lagged(), []);
+    let expected = ["gap C ?-?", "gap B ?-?", "gap A ?-?", "C1", "B2"];
+    assert_eq!(
+        harness.read_all(id),
+        expected,
+        "the newest seen values follow, and A1 is not repeated"
+    );
 }
 
 #[test]
-fn gap_goes_on_to_what_came_while_the_session_was_deaf() {
-    let mut rig = Rig::limited(Position::FIRST, |limits| limits.backlog_ticks = 2);
-    let id = patient_session(&mut rig, &["A", "B"]);
-    rig.trades(["A", "B", "A", "A", "C", "B", "A"]); // the third is one too many
-    assert_eq!(rig.shard.take_lagged(), []);
-    assert_eq!(rig.read(id), ["gap A 1-3", "gap B 1-1", "A4", "B2"]);
+fn gap_includes_ticks_that_arrive_after_the_backlog_limit() {
+    let mut harness = Harness::with_limits(Position::FIRST, |limits| limits.backlog_ticks = 2);
+    let id = open_with_latest_on_lag(&mut harness, &["A", "B"]);
+    harness.publish(["A", "B", "A", "A", "C", "B", "A"]); // the third tick exceeds the limit
+    assert_eq!(harness.shard.take_lagged(), []);
+    assert_eq!(harness.read_all(id), ["gap A 1-3", "gap B 1-1", "A4", "B2"]);
 }
 
 #[test]
-fn gap_does_not_name_what_came_before_the_subscription() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = patient_session(&mut rig, &["A"]);
-    rig.trades(["A", "A", "B"]);
-    rig.ask(id, SubscribeRequest { names: names(["B"]), ..SubscribeRequest::default() });
-    stall(&mut rig, id);
-    assert_eq!(rig.read(id), ["ack", "snapshot", "B1", "live", "gap A 1-1", "A2"]);
+fn gap_excludes_ticks_from_before_the_subscription() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let id = open_with_latest_on_lag(&mut harness, &["A"]);
+    harness.publish(["A", "A", "B"]);
+    harness.subscribe_with(
+        id,
+        SubscribeRequest { names: names(["B"]), ..SubscribeRequest::default() },
+    );
+    make_lag(&mut harness, id);
+    assert_eq!(harness.read_all(id), ["ack", "snapshot", "B1", "live", "gap A 1-1", "A2"]);
 }
 
 #[test]
-fn answers_among_ticks_that_were_dropped_are_given() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = patient_session(&mut rig, &["A"]);
-    rig.trades(["A", "A"]);
-    rig.shard.command(id, &Command::List { id: None });
-    rig.trades(["A"]);
-    stall(&mut rig, id);
-    assert_eq!(rig.read(id), ["ack", "gap A 1-2", "A3"]);
-    assert!(!rig.shard.has_ready() || !rig.shard.is_ready(id), "it is not asked again and again");
+fn answers_between_dropped_ticks_are_sent() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let id = open_with_latest_on_lag(&mut harness, &["A"]);
+    harness.publish(["A", "A"]);
+    harness.shard.command(id, &Command::List { id: None });
+    harness.publish(["A"]);
+    make_lag(&mut harness, id);
+    assert_eq!(harness.read_all(id), ["ack", "gap A 1-2", "A3"]);
+    assert!(
+        !harness.shard.has_ready() || !harness.shard.is_ready(id),
+        "it is not ready again without data"
+    );
 }
 
 #[test]
-fn corrections_come_all_although_the_session_has_lagged() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = patient_session(&mut rig, &["A"]);
-    rig.ask(id, patient(names_in(Channel::Corrections, ["A"])));
-    assert_eq!(rig.read(id), ["ack"]);
+fn corrections_are_not_conflated_after_a_downgrade() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let id = open_with_latest_on_lag(&mut harness, &["A"]);
+    harness.subscribe_with(id, latest_on_lag(names_in(Channel::Corrections, ["A"])));
+    assert_eq!(harness.read_all(id), ["ack"]);
     let correction = || (Channel::Corrections, "A".to_owned());
-    rig.batch(vec![correction(), correction()]);
-    stall(&mut rig, id);
-    assert_eq!(rig.read(id), ["gap A 1-2"], "of what is lost the newest too");
-    rig.batch(vec![correction(), correction()]);
-    assert_eq!(rig.read(id), ["A3", "A4"]);
+    harness.publish_batch(vec![correction(), correction()]);
+    make_lag(&mut harness, id);
+    assert_eq!(
+        harness.read_all(id),
+        ["gap A 1-2"],
+        "the gap includes the newest of the lost ticks"
+    );
+    harness.publish_batch(vec![correction(), correction()]);
+    assert_eq!(harness.read_all(id), ["A3", "A4"]);
 }
 
 #[test]
-fn session_that_has_lagged_may_have_every_tick_again() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = patient_session(&mut rig, &["A"]);
-    rig.trades(["A", "A", "A"]);
-    stall(&mut rig, id);
-    assert_eq!(rig.read(id), ["gap A 1-2", "A3"]);
-    rig.trades(["A"]);
-    rig.ask(id, SubscribeRequest { names: names(["A"]), ..SubscribeRequest::default() });
-    rig.trades(["A", "A"]);
-    assert_eq!(rig.read(id), ["ack", "snapshot", "A4", "live", "A5", "A6"]);
+fn downgraded_session_can_subscribe_to_every_tick_again() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let id = open_with_latest_on_lag(&mut harness, &["A"]);
+    harness.publish(["A", "A", "A"]);
+    make_lag(&mut harness, id);
+    assert_eq!(harness.read_all(id), ["gap A 1-2", "A3"]);
+    harness.publish(["A"]);
+    harness.subscribe_with(
+        id,
+        SubscribeRequest { names: names(["A"]), ..SubscribeRequest::default() },
+    );
+    harness.publish(["A", "A"]);
+    assert_eq!(harness.read_all(id), ["ack", "snapshot", "A4", "live", "A5", "A6"]);
 }
 
 #[test]
-fn session_of_the_newest_is_never_behind() {
-    let mut rig = Rig::limited(Position::FIRST, |limits| limits.total_backlog_ticks = 5);
-    let (newest, every) = (rig.open(), rig.open());
-    rig.ask(newest, latest(all_trades()));
-    rig.read(newest);
-    rig.subscribe(every, "A");
-    rig.shard.blocked(newest);
-    rig.trades(std::iter::repeat_n("A", 10));
-    rig.turn_at(10 * AGE_MAX_MS);
-    rig.shard.check_ages();
-    rig.shard.shed_load(); // the other, which can be written, holds too much
-    rig.turn_with_empty_log();
-    assert_eq!(rig.shard.take_lagged(), []);
-    rig.shard.writable(newest);
-    assert_eq!(rig.read(newest), ["A10"]);
+fn latest_session_never_lags() {
+    let mut harness =
+        Harness::with_limits(Position::FIRST, |limits| limits.total_backlog_ticks = 5);
+    let (latest_session, every_session) = (harness.open(), harness.open());
+    harness.subscribe_with(latest_session, latest(all_trades()));
+    harness.read_all(latest_session);
+    harness.subscribe(every_session, "A");
+    harness.shard.blocked(latest_session);
+    harness.publish(std::iter::repeat_n("A", 10));
+    harness.turn_at(10 * AGE_MAX_MS);
+    harness.shard.check_ages();
+    harness.shard.shed_load(); // `every_session` exceeds the limit, but is not blocked
+    harness.turn_with_empty_log();
+    assert_eq!(harness.shard.take_lagged(), []);
+    harness.shard.writable(latest_session);
+    assert_eq!(harness.read_all(latest_session), ["A10"]);
 }
 
 #[test]
-fn session_that_asked_to_be_closed_is() {
-    let mut rig = Rig::new(Position::FIRST, 65_535);
-    let id = patient_session(&mut rig, &["A"]);
+fn on_lag_close_overrides_an_earlier_on_lag_latest() {
+    let mut harness = Harness::new(Position::FIRST, 65_535);
+    let id = open_with_latest_on_lag(&mut harness, &["A"]);
     let on_lag = Some(OnLag::Close);
-    rig.ask(id, SubscribeRequest { on_lag, ..SubscribeRequest::default() });
-    assert_eq!(rig.read(id), ["ack"]);
-    rig.trades(["A"]);
-    rig.turn_with_empty_log();
-    assert_eq!(rig.shard.next_write(id, &mut rig.out), NextWrite::Lagged);
+    harness.subscribe_with(id, SubscribeRequest { on_lag, ..SubscribeRequest::default() });
+    assert_eq!(harness.read_all(id), ["ack"]);
+    harness.publish(["A"]);
+    harness.turn_with_empty_log();
+    assert_eq!(harness.shard.next_write(id, &mut harness.out), NextWrite::Lagged);
 }
