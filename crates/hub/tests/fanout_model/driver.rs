@@ -12,13 +12,13 @@ use tickwire_protocol::{
 };
 
 use crate::model::{self, AGE_NS, NAMES, NAMES_PER_SESSION};
-use crate::ops::{Ask, CHANNELS, FEEDS, Op, Pick, RATES, SYMBOLS, Setting, Turn, rate};
+use crate::ops::{CHANNELS, FEEDS, Op, Pick, RATES, SYMBOLS, Setting, SubscribeArgs, Turn, rate};
 use pair::Pair;
 use turn::ModelTurn;
 
 const TOPICS_MAX: usize = 30;
 const NANOS_PER_US: u64 = 1_000;
-/// Turns within which everything must be sent once all sessions read. The slowest send time is at
+/// The most turns until everything is sent after all sessions read. The slowest send time is at
 /// most two seconds away, and the timer wheel may fire a lap too early.
 const TURNS_MAX: usize = 1_000;
 
@@ -69,7 +69,7 @@ impl Driver {
             | Op::Stall(pick)
             | Op::Resume(pick)
             | Op::Finish(pick, _)
-            | Op::Hush(pick) => {
+            | Op::Detach(pick) => {
                 if let Some((shard, slot)) = self.session(*pick) {
                     self.commands += 1;
                     self.pairs[shard].run(op, slot, self.commands);
@@ -86,7 +86,10 @@ impl Driver {
         for ((channel, symbol), number) in names.zip(0..RATES.len()) {
             let delivery = Delivery::Latest { max_rate: Some(rate(number)) };
             let names = vec![(channel, Some(symbol))];
-            self.run(&Op::Subscribe(pick, Ask { names, delivery, ..Ask::default() }));
+            self.run(&Op::Subscribe(
+                pick,
+                SubscribeArgs { names, delivery, ..SubscribeArgs::default() },
+            ));
         }
     }
 
@@ -102,7 +105,7 @@ impl Driver {
             for slot in slots {
                 let session = pair.model.session(slot);
                 assert!(session.pending.is_empty(), "lost: {:?}", session.pending);
-                assert_eq!(session.opens_ns(), None, "still owed");
+                assert_eq!(session.next_send_ns(), None, "a newest tick is pending");
                 assert_eq!(session.close_written, session.close_queued, "session {slot}");
                 pair.run(&Op::Close(0), slot, 0);
             }
@@ -119,7 +122,7 @@ impl Driver {
         for _ in 0..TURNS_MAX {
             let pair = &self.pairs[shard];
             if !pair.core.has_ready() && pair.model.head == self.log.head().0 {
-                if pair.model.sessions.values().all(|session| session.opens_ns().is_none()) {
+                if pair.model.sessions.values().all(|session| session.next_send_ns().is_none()) {
                     return;
                 }
                 let next = pair.core.next_timer().expect("a session waits for its send time");
@@ -127,7 +130,7 @@ impl Driver {
             }
             self.turn(&Turn { shard, us: 0, batches: 9, share: 4, between: Vec::new() });
         }
-        panic!("no end of turns");
+        panic!("the core does not become idle");
     }
 
     fn session(&self, pick: Pick) -> Option<(usize, u32)> {

@@ -1,7 +1,7 @@
 //! Sessions that are cut and resume: each must receive every tick once and in order, or an exact
 //! gap, and only evicted ticks may be missing. Random, from a seed.
 
-mod listener;
+mod subscriber;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -19,42 +19,42 @@ use tickwire_protocol::{Channel, Seq, Symbol, Tick, TickData, Trade, UnixNanos};
 use tickwire_testkit::seeds;
 
 use crate::wire;
-use listener::Listener;
+use subscriber::Subscriber;
 
-const EPOCH: &str = "life";
+const EPOCH: &str = "epoch-1";
 const SYMBOLS: [&str; 7] = ["A", "B", "C", "D", "E", "F", "G"];
 const MS: u64 = 1_000_000;
 
 /// Every tick so far with its position and receive time, by topic.
 #[derive(Debug, Default)]
-struct Truth(BTreeMap<Symbol, Vec<Told>>);
+struct Oracle(BTreeMap<Symbol, Vec<IssuedTick>>);
 
 #[derive(Debug, Clone, PartialEq)]
-struct Told {
+struct IssuedTick {
     position: u64,
     received_ns: u64,
     tick: Tick,
 }
 
-impl Truth {
-    fn of(&self, symbol: Symbol) -> &[Told] {
+impl Oracle {
+    fn of(&self, symbol: Symbol) -> &[IssuedTick] {
         self.0.get(&symbol).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the number of the first tick at or after a position, or of the next tick if there is
     /// none.
     fn first_from(&self, symbol: Symbol, position: u64) -> u64 {
-        1 + self.of(symbol).partition_point(|told| told.position < position) as u64
+        1 + self.of(symbol).partition_point(|issued| issued.position < position) as u64
     }
 
     fn first_received_from(&self, symbol: Symbol, time_ns: u64) -> u64 {
-        1 + self.of(symbol).partition_point(|told| told.received_ns < time_ns) as u64
+        1 + self.of(symbol).partition_point(|issued| issued.received_ns < time_ns) as u64
     }
 }
 
 /// The state of the shard under test.
 #[derive(Debug, Clone, Copy)]
-struct Stand {
+struct ShardState {
     log_start: u64,
     head: u64,
     now_ns: u64,
@@ -65,10 +65,10 @@ struct World {
     sequencer: Sequencer,
     log: Log,
     shard: Shard,
-    truth: Truth,
+    oracle: Oracle,
     log_ticks: usize,
-    listeners: Vec<Listener>,
-    stand: Stand,
+    subscribers: Vec<Subscriber>,
+    state: ShardState,
 }
 
 impl World {
@@ -90,10 +90,10 @@ impl World {
             sequencer: Sequencer::new(100, 1),
             log: Log::new(usize::MAX, log_ticks),
             shard: Shard::new(limits, Position::FIRST).in_epoch(EPOCH),
-            truth: Truth::default(),
+            oracle: Oracle::default(),
             log_ticks,
-            listeners: (0..6).map(|_| Listener::default()).collect(),
-            stand: Stand { log_start: 1, head: 1, now_ns: MS },
+            subscribers: (0..6).map(|_| Subscriber::default()).collect(),
+            state: ShardState { log_start: 1, head: 1, now_ns: MS },
             random,
         }
     }
@@ -101,10 +101,10 @@ impl World {
     /// Appends a batch, sometimes a large one.
     fn publish(&mut self) {
         let count = [3, 30, 1_500][self.random.random_range(0..20_usize) / 9];
-        let unseen = usize::try_from(self.log.head().0 - self.stand.head).unwrap();
+        let unseen = usize::try_from(self.log.head().0 - self.state.head).unwrap();
         if unseen + count > self.log_ticks {
-            let follow = Turn { batches: 100, writes: false, ..Turn::default() };
-            self.turn(follow); // it must not fall out of the log
+            let turn = Turn { batches: 100, writes: false, ..Turn::default() };
+            self.turn(turn); // so that the log does not overrun the shard
         }
         let ticks = (0..count).map(|_| {
             let symbol = Symbol::new(SYMBOLS[self.random.random_range(0..SYMBOLS.len())]).unwrap();
@@ -113,18 +113,18 @@ impl World {
         });
         let ticks = ticks.collect();
         self.sequencer.take(FeedId(0), ticks);
-        let batch = self.sequencer.batch(UnixNanos(self.stand.now_ns)).unwrap();
+        let batch = self.sequencer.batch(UnixNanos(self.state.now_ns)).unwrap();
         for (numbered, position) in batch.ticks().iter().zip(batch.first().0..) {
             let tick = numbered.tick.clone();
             let received_ns = batch.received().0;
-            let told = Told { position, received_ns, tick };
-            self.truth.0.entry(numbered.tick.symbol).or_default().push(told);
+            let issued = IssuedTick { position, received_ns, tick };
+            self.oracle.0.entry(numbered.tick.symbol).or_default().push(issued);
         }
         self.log.append(Arc::new(batch));
     }
 
     fn turn(&mut self, turn: Turn) {
-        self.stand.now_ns += self.random.random_range(0..3 * MS);
+        self.state.now_ns += self.random.random_range(0..3 * MS);
         let mut io = HistoryTurn { world: self, turn, ended: Vec::new() };
         turn::run(&mut io);
         for id in std::mem::take(&mut io.ended) {
@@ -133,15 +133,15 @@ impl World {
     }
 
     /// Breaks a connection. Unread data is lost.
-    fn cut(&mut self, place: usize) {
-        if let Some(id) = self.listeners[place].id.take() {
+    fn cut(&mut self, index: usize) {
+        if let Some(id) = self.subscribers[index].id.take() {
             self.shard.close(id);
-            self.listeners[place].was_cut();
+            self.subscribers[index].on_cut();
         }
     }
 
     fn act(&mut self) {
-        let place = self.random.random_range(0..self.listeners.len());
+        let index = self.random.random_range(0..self.subscribers.len());
         match self.random.random_range(0..100) {
             0..30 => self.publish(),
             30..60 => {
@@ -150,69 +150,69 @@ impl World {
                 let share = self.random.random_range(1..4);
                 self.turn(Turn { batches, writes: true, catching_up, share });
             }
-            60..66 => self.cut(place),
-            66..80 => self.ask(place),
-            80..85 => self.listeners[place].stalled = true,
-            85..97 => self.wake(place),
+            60..66 => self.cut(index),
+            66..80 => self.send_command(index),
+            80..85 => self.subscribers[index].stalled = true,
+            85..97 => self.wake(index),
             _ => {
-                if let Some(id) = self.listeners[place].id {
+                if let Some(id) = self.subscribers[index].id {
                     self.shard.finish(id, CloseReason::Shutdown);
-                    self.listeners[place].ends = true;
+                    self.subscribers[index].is_closing = true;
                 }
             }
         }
     }
 
-    fn wake(&mut self, place: usize) {
-        let listener = &mut self.listeners[place];
-        listener.stalled = false;
-        listener.id.into_iter().for_each(|id| self.shard.writable(id));
+    fn wake(&mut self, index: usize) {
+        let subscriber = &mut self.subscribers[index];
+        subscriber.stalled = false;
+        subscriber.id.into_iter().for_each(|id| self.shard.writable(id));
     }
 
     /// Resumes a cut session, or changes the subscriptions of an open one.
-    fn ask(&mut self, place: usize) {
-        let listener = &mut self.listeners[place];
-        if listener.ends {
+    fn send_command(&mut self, index: usize) {
+        let subscriber = &mut self.subscribers[index];
+        if subscriber.is_closing {
             return;
         }
-        let command = match listener.id {
+        let command = match subscriber.id {
             None => {
-                listener.encoding = wire::ENCODINGS[self.random.random_range(0..3)];
-                let id = self.shard.open(FeedId(0), listener.encoding);
-                listener.id = Some(id);
-                listener.come_back(&mut self.random, &self.truth, self.stand)
+                subscriber.encoding = wire::ENCODINGS[self.random.random_range(0..3)];
+                let id = self.shard.open(FeedId(0), subscriber.encoding);
+                subscriber.id = Some(id);
+                subscriber.resume(&mut self.random, &self.oracle, self.state)
             }
-            Some(_) => listener.change(&mut self.random, &self.truth, self.stand),
+            Some(_) => subscriber.change(&mut self.random, &self.oracle, self.state),
         };
-        let id = listener.id.unwrap();
+        let id = subscriber.id.unwrap();
         self.shard.command(id, &command);
     }
 
     /// Resumes all sessions and asserts that each has received everything.
     fn end(&mut self) {
-        for place in 0..self.listeners.len() {
-            if self.listeners[place].ends {
-                self.cut(place);
+        for index in 0..self.subscribers.len() {
+            if self.subscribers[index].is_closing {
+                self.cut(index);
             }
-            self.wake(place);
+            self.wake(index);
         }
         for _ in 0..10_000 {
-            for place in 0..self.listeners.len() {
-                if self.listeners[place].id.is_none() {
-                    self.ask(place); // it may have lagged just now
+            for index in 0..self.subscribers.len() {
+                if self.subscribers[index].id.is_none() {
+                    self.send_command(index); // it may have lagged in this round
                 }
             }
             self.turn(Turn { batches: 100, writes: true, catching_up: 100, share: 4 });
             let idle = !self.shard.has_ready() && self.shard.head() == self.log.head();
-            if idle && self.listeners.iter().all(|listener| listener.id.is_some()) {
+            if idle && self.subscribers.iter().all(|subscriber| subscriber.id.is_some()) {
                 break;
             }
         }
-        assert_eq!(self.shard.stats().catching_up, 0, "all are live in the end");
-        for listener in &self.listeners {
-            listener.check_complete(&self.truth);
+        assert_eq!(self.shard.stats().catching_up, 0, "all sessions are live in the end");
+        for subscriber in &self.subscribers {
+            subscriber.check_complete(&self.oracle);
         }
-        (0..self.listeners.len()).for_each(|place| self.cut(place));
+        (0..self.subscribers.len()).for_each(|index| self.cut(index));
         self.turn(Turn::default());
         let held = self.shard.stats();
         assert_eq!((held.backlog_ticks, held.control_bytes, held.subscriptions), (0, 0, 0));
@@ -234,15 +234,15 @@ struct Turn {
 struct HistoryTurn<'a> {
     world: &'a mut World,
     turn: Turn,
-    /// Breaks the connections of sessions that the shard has ended.
+    /// Sessions that the shard has ended. Their connections are cut after the turn.
     ended: Vec<SessionId>,
 }
 
 impl HistoryTurn<'_> {
     fn cut(&mut self, id: SessionId) {
-        let place = self.world.listeners.iter().position(|listener| listener.id == Some(id));
-        if let Some(place) = place {
-            self.world.cut(place);
+        let index = self.world.subscribers.iter().position(|subscriber| subscriber.id == Some(id));
+        if let Some(index) = index {
+            self.world.cut(index);
         }
     }
 }
@@ -260,7 +260,7 @@ impl ShardIo for HistoryTurn<'_> {
     }
 
     fn begin_turn(&mut self) -> UnixNanos {
-        UnixNanos(self.world.stand.now_ns)
+        UnixNanos(self.world.state.now_ns)
     }
 
     fn log_start(&self) -> Position {
@@ -297,10 +297,14 @@ impl ShardIo for HistoryTurn<'_> {
     }
 
     fn begin_writing(&mut self) -> bool {
-        let World { shard, log, stand, .. } = &mut *self.world;
-        assert_eq!(shard.stats().log_overruns, 0, "the log holds what the shard has not seen");
-        stand.head = shard.head().0;
-        stand.log_start = log.start().0.min(stand.head);
+        let World { shard, log, state, .. } = &mut *self.world;
+        assert_eq!(
+            shard.stats().log_overruns,
+            0,
+            "the log holds every tick that the shard has not seen"
+        );
+        state.head = shard.head().0;
+        state.log_start = log.start().0.min(state.head);
         self.turn.writes
     }
 
@@ -313,12 +317,13 @@ impl ShardIo for HistoryTurn<'_> {
     }
 
     fn write(&mut self, id: SessionId, frames: &[u8], _: usize) -> SocketState {
-        let World { listeners, truth, stand, .. } = &mut *self.world;
-        let listener = listeners.iter_mut().find(|listener| listener.id == Some(id)).unwrap();
-        for message in wire::messages(frames, listener.encoding) {
-            listener.hear(message.elements, truth, *stand);
+        let World { subscribers, oracle, state, .. } = &mut *self.world;
+        let subscriber =
+            subscribers.iter_mut().find(|subscriber| subscriber.id == Some(id)).unwrap();
+        for message in wire::messages(frames, subscriber.encoding) {
+            subscriber.receive(message.elements, oracle, *state);
         }
-        if listener.stalled { SocketState::Blocked } else { SocketState::Writable }
+        if subscriber.stalled { SocketState::Blocked } else { SocketState::Writable }
     }
 
     fn send_close(&mut self, id: SessionId, _: CloseReason) {
@@ -337,7 +342,7 @@ fn resumed_sessions_receive_every_tick_once_or_an_exact_gap() {
         let mut world = World::new(seed.number());
         (0..400).for_each(|_| world.act());
         world.end();
-        checked += world.listeners.iter().map(|listener| listener.heard).sum::<u64>();
+        checked += world.subscribers.iter().map(|subscriber| subscriber.checked_ticks).sum::<u64>();
     }
     assert!(checked > 0, "no tick was checked");
 }

@@ -2,8 +2,8 @@
 
 mod commands;
 mod lag;
+mod rate_groups;
 mod session;
-mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,21 +11,21 @@ use tickwire_hub::fanout::{CloseReason, FeedId, Stats, TopicInterest};
 use tickwire_protocol::{Channel, Delivery, Encoding, ErrorCode, Symbol, Tick};
 
 use crate::ops::Setting;
+pub(crate) use rate_groups::STEP_NS;
 pub(crate) use session::{Flow, Item, Session};
-pub(crate) use slots::STEP_NS;
 
 pub(crate) const NAMES_PER_SESSION: usize = 12;
 pub(crate) const NAMES: usize = 60;
 pub(crate) const AGE_NS: u64 = 300_000_000;
 const RATES_PER_SESSION: usize = 8;
 /// Interval from which values may be up to 10 ms old when sent.
-const SLOW_SLOT_NS: u64 = 50_000_000;
+const SLOW_INTERVAL_NS: u64 = 50_000_000;
 
 pub(crate) type Name = (Channel, Symbol);
 pub(crate) type Key = (u8, Channel, Symbol);
 
 /// A batch with its positions in the log.
-pub(crate) struct Taken<'a> {
+pub(crate) struct AppliedBatch<'a> {
     pub(crate) end: u64,
     pub(crate) received_ns: u64,
     pub(crate) ticks: &'a [(u8, Tick)],
@@ -42,8 +42,8 @@ struct Last {
 pub(crate) struct Shard {
     pub(crate) sessions: BTreeMap<u32, Session>,
     last: BTreeMap<Key, Last>,
-    /// Start of the log: batches that end at or before this position are evicted.
-    pub(crate) gone: u64,
+    /// End of the evicted ticks: batches that end at or before this position have left the log.
+    pub(crate) evicted_end: u64,
     pub(crate) head: u64,
     pub(crate) now_ns: u64,
     pub(crate) lagged: BTreeSet<u32>,
@@ -62,7 +62,7 @@ impl Shard {
         Self {
             sessions: BTreeMap::new(),
             last: BTreeMap::new(),
-            gone: 0,
+            evicted_end: 0,
             head: 1,
             now_ns: 0,
             lagged: BTreeSet::new(),
@@ -90,18 +90,18 @@ impl Shard {
         self.sessions.get_mut(&slot).unwrap()
     }
 
-    /// Marks sessions as ready whose send time has come.
+    /// Marks sessions as ready whose send time has passed.
     pub(crate) fn begin_turn(&mut self, now_ns: u64, log_start: u64) {
         self.now_ns = now_ns;
-        self.gone = self.gone.max(log_start);
+        self.evicted_end = self.evicted_end.max(log_start);
         for session in self.sessions.values_mut() {
-            if session.slots.opens().is_some_and(|opens| opens + STEP_NS <= now_ns) {
+            if session.rate_groups.next_send_time().is_some_and(|time| time + STEP_NS <= now_ns) {
                 session.wake();
             }
         }
     }
 
-    pub(crate) fn apply(&mut self, batch: &Taken<'_>) {
+    pub(crate) fn apply(&mut self, batch: &AppliedBatch<'_>) {
         for (feed, tick) in batch.ticks {
             let name = (tick.channel(), tick.symbol);
             self.applied += 1;
@@ -113,7 +113,7 @@ impl Shard {
                 }
                 match session.delivery(name) {
                     None => {}
-                    Some(Delivery::Every) if session.deaf => session.missed.push(tick.clone()),
+                    Some(Delivery::Every) if session.detached => session.missed.push(tick.clone()),
                     Some(Delivery::Every) => {
                         let (batch_end, received_ns) = (batch.end, batch.received_ns);
                         session.push(Item::Tick { tick: tick.clone(), batch_end, received_ns });
@@ -123,7 +123,7 @@ impl Shard {
                         }
                     }
                     Some(Delivery::Latest { max_rate }) => {
-                        let again = session.owe(name, max_rate, self.now_ns);
+                        let again = session.mark_dirty(name, max_rate, self.now_ns);
                         self.conflated += u64::from(again);
                     }
                 }
@@ -132,13 +132,13 @@ impl Shard {
         self.head = batch.end;
     }
 
-    /// Returns whether newest ticks may be queued among control frames, whose total size is
-    /// limited.
+    /// Ends a session. Its pending newest ticks are queued as control frames, unless those exceed
+    /// the limit on their total size.
     pub(crate) fn finish(&mut self, slot: u32, reason: CloseReason, held_bytes: usize) {
         let now_ns = self.now_ns;
         let session = self.sessions.get_mut(&slot).unwrap();
         let newest = |(channel, symbol)| &self.last[&(session.feed, channel, symbol)].tick;
-        let ticks: Vec<Tick> = session.slots.owed().map(newest).cloned().collect();
+        let ticks: Vec<Tick> = session.rate_groups.dirty().map(newest).cloned().collect();
         session.empty();
         session.ending = Some(reason);
         if reason == CloseReason::SlowClient {
@@ -150,6 +150,7 @@ impl Shard {
         session.wake();
     }
 
+    /// Ends a session without sending anything more.
     pub(crate) fn detach(&mut self, slot: u32) {
         let session = self.session(slot);
         session.empty();
@@ -163,7 +164,7 @@ impl Shard {
         let name = (tick.channel(), tick.symbol);
         assert!(!session.has_control(), "{name:?} has overtaken a control frame");
         let newest = &self.last[&(session.feed, name.0, name.1)].tick;
-        assert_eq!(tick, newest, "not the newest at the time of sending");
+        assert_eq!(tick, newest, "a tick that was not the newest when it was sent");
         session.sent_newest(name, self.now_ns);
     }
 
@@ -177,7 +178,7 @@ impl Shard {
                 .write_tick(&self.last[&(session.feed, channel, symbol)].tick, &mut bytes);
             bytes.len()
         };
-        session.slots.first(self.now_ns).map(bytes).max().unwrap_or(0)
+        session.rate_groups.required(self.now_ns).map(bytes).max().unwrap_or(0)
     }
 
     pub(crate) fn ready(&self) -> BTreeSet<u32> {
@@ -188,7 +189,7 @@ impl Shard {
     /// Returns whether any name needs its ticks at once. Only slow rates permit a delay.
     pub(crate) fn is_eager(&self) -> bool {
         let is_slow = |delivery| match delivery {
-            Delivery::Latest { max_rate: Some(rate) } => rate.interval_ns() >= SLOW_SLOT_NS,
+            Delivery::Latest { max_rate: Some(rate) } => rate.interval_ns() >= SLOW_INTERVAL_NS,
             _ => false,
         };
         self.sessions.values().flat_map(Session::deliveries).any(|delivery| !is_slow(delivery))

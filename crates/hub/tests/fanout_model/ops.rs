@@ -39,7 +39,7 @@ pub(crate) type SubscriptionSet = Vec<(Channel, Option<&'static str>)>;
 
 /// The parameters of a subscribe.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ask {
+pub(crate) struct SubscribeArgs {
     pub(crate) names: SubscriptionSet,
     pub(crate) snapshot: Option<bool>,
     pub(crate) delivery: Delivery,
@@ -54,7 +54,7 @@ pub(crate) enum Op {
         encoding: Encoding,
     },
     Close(Pick),
-    Subscribe(Pick, Ask),
+    Subscribe(Pick, SubscribeArgs),
     /// Subscribes one name in each rate, until the limit of rates.
     SubscribeInManyRates(Pick),
     Unsubscribe(Pick, SubscriptionSet),
@@ -66,7 +66,7 @@ pub(crate) enum Op {
     /// The socket accepts data again.
     Resume(Pick),
     Finish(Pick, CloseReason),
-    Hush(Pick),
+    Detach(Pick),
     Wait {
         us: u64,
     },
@@ -138,14 +138,15 @@ fn delivery() -> impl Strategy<Value = Delivery> {
     ]
 }
 
-fn ask() -> impl Strategy<Value = Ask> {
+fn subscribe_args() -> impl Strategy<Value = SubscribeArgs> {
     let on_lag = prop_oneof![
         3 => Just(None),
         1 => Just(Some(OnLag::Close)),
         2 => Just(Some(OnLag::Latest)),
     ];
-    (names(), option::of(any::<bool>()), delivery(), on_lag)
-        .prop_map(|(names, snapshot, delivery, on_lag)| Ask { names, snapshot, delivery, on_lag })
+    (names(), option::of(any::<bool>()), delivery(), on_lag).prop_map(
+        |(names, snapshot, delivery, on_lag)| SubscribeArgs { names, snapshot, delivery, on_lag },
+    )
 }
 
 fn simple() -> impl Strategy<Value = Op> {
@@ -156,7 +157,7 @@ fn simple() -> impl Strategy<Value = Op> {
         6 => (0..2_usize, 0..FEEDS, encoding)
             .prop_map(|(shard, feed, encoding)| Op::Open { shard, feed, encoding }),
         2 => pick().prop_map(Op::Close),
-        14 => (pick(), ask()).prop_map(|(s, a)| Op::Subscribe(s, a)),
+        14 => (pick(), subscribe_args()).prop_map(|(pick, args)| Op::Subscribe(pick, args)),
         1 => pick().prop_map(Op::SubscribeInManyRates),
         5 => (pick(), names()).prop_map(|(s, n)| Op::Unsubscribe(s, n)),
         2 => pick().prop_map(Op::List),
@@ -165,7 +166,7 @@ fn simple() -> impl Strategy<Value = Op> {
         4 => pick().prop_map(Op::Stall),
         3 => pick().prop_map(Op::Resume),
         1 => (pick(), reason).prop_map(|(s, r)| Op::Finish(s, r)),
-        1 => pick().prop_map(Op::Hush),
+        1 => pick().prop_map(Op::Detach),
     ]
 }
 

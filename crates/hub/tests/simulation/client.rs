@@ -14,15 +14,15 @@ use crate::random::Random;
 use crate::resume_state::ResumeState;
 use crate::source::{CHANNELS, FEEDS, SYMBOLS};
 
-/// Most commands in flight to the hub.
-const COMMANDS: usize = 6;
+/// The most commands in flight to the hub.
+const COMMANDS_MAX: usize = 6;
 const RATES: [f64; 4] = [1.0, 7.0, 100.0, 1000.0];
 
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) feed: u8,
     pub(crate) encoding: Encoding,
-    /// Its connection: index of the shard and of the session.
+    /// The connection of the client: index of the shard and of the session.
     pub(crate) link: Option<(usize, u32)>,
     pub(crate) observer: Observer,
     /// Whether the client does not read.
@@ -31,11 +31,11 @@ pub(crate) struct Client {
     resume_state: Option<ResumeState>,
     /// Whether the client uses history on this connection. It then requests every tick, keeps all
     /// its names, and does not use `on_lag` `latest`.
-    looks_back: bool,
+    uses_history: bool,
     /// Channels with `"*"` on this connection. Names beside a wildcard that catches up get no
     /// snapshot, for a time that only the hub knows, so clients that use history name nothing
     /// there.
-    wild: PerChannel<bool>,
+    wildcards: PerChannel<bool>,
     commands: u64,
 }
 
@@ -50,8 +50,8 @@ impl Client {
             observer: Observer::new(feed, encoding),
             stalls: false,
             resume_state: None,
-            looks_back: false,
-            wild: PerChannel::default(),
+            uses_history: false,
+            wildcards: PerChannel::default(),
             commands: 0,
         }
     }
@@ -60,14 +60,14 @@ impl Client {
     pub(crate) fn connect(&mut self, number: usize, random: &mut Random) -> Connection {
         self.observer = Observer::new(self.feed, self.encoding);
         self.stalls = false;
-        self.looks_back = random.chance(60);
-        self.wild = PerChannel::default();
+        self.uses_history = random.chance(60);
+        self.wildcards = PerChannel::default();
         let room = random.weighted(&[(1, 60), (2, 700), (3, 20_000)]);
         let mut connection = Connection::new(number, self.feed, self.encoding, room);
         match self.resume_state.take() {
-            Some(state) if self.looks_back => {
+            Some(state) if self.uses_history => {
                 for (names, resume) in state.resumes(random) {
-                    let names = self.beside_wild(names);
+                    let names = self.without_covered_names(names);
                     let (pos, resume) = (random.chance(70), Some(resume));
                     let id = self.number();
                     let asked =
@@ -81,17 +81,18 @@ impl Client {
     }
 
     /// Handles the end of the connection.
-    pub(crate) fn part(&mut self) {
+    pub(crate) fn on_disconnect(&mut self) {
         self.link = None;
         self.resume_state = ResumeState::of(&self.observer).or_else(|| self.resume_state.take());
     }
 
-    fn beside_wild(&mut self, mut names: SubscriptionSet) -> SubscriptionSet {
+    /// Removes symbols that a wildcard of this connection covers, if the client uses history.
+    fn without_covered_names(&mut self, mut names: SubscriptionSet) -> SubscriptionSet {
         for channel in Channel::ALL {
-            if self.looks_back && self.wild[channel] {
+            if self.uses_history && self.wildcards[channel] {
                 names[channel].symbols.clear();
             }
-            self.wild[channel] |= names[channel].all;
+            self.wildcards[channel] |= names[channel].all;
         }
         names
     }
@@ -102,28 +103,28 @@ impl Client {
     }
 
     pub(crate) fn command(&mut self, connection: &mut Connection, random: &mut Random) {
-        if connection.commands.len() >= COMMANDS {
+        if connection.commands.len() >= COMMANDS_MAX {
             return;
         }
         let id = self.number();
         let command = match random.below(10) {
             0 => Command::List { id },
-            1..4 if !self.looks_back => {
+            1..4 if !self.uses_history => {
                 let names = names(random);
                 Command::Unsubscribe(SubscribeRequest { names, id, ..SubscribeRequest::default() })
             }
-            4 if self.looks_back => Command::Subscribe(SubscribeRequest {
-                names: self.beside_wild(names(random)),
+            4 if self.uses_history => Command::Subscribe(SubscribeRequest {
+                names: self.without_covered_names(names(random)),
                 pos: random.chance(50),
                 replay: Some(replay(random)),
                 id,
                 ..SubscribeRequest::default()
             }),
             _ => Command::Subscribe(SubscribeRequest {
-                names: self.beside_wild(names(random)),
+                names: self.without_covered_names(names(random)),
                 snapshot: random.pick(&[None, None, Some(true), Some(false)]),
-                delivery: if self.looks_back { Delivery::Every } else { delivery(random) },
-                on_lag: match self.looks_back {
+                delivery: if self.uses_history { Delivery::Every } else { delivery(random) },
+                on_lag: match self.uses_history {
                     true => random.pick(&[None, Some(OnLag::Close)]),
                     false => random.pick(&[None, Some(OnLag::Close), Some(OnLag::Latest)]),
                 },
@@ -139,7 +140,7 @@ impl Client {
     pub(crate) fn read(&mut self, connection: &mut Connection, bytes: usize, facts: &Facts<'_>) {
         let bytes = connection.wire.drain(..bytes);
         self.observer.log_overruns = connection.log_overruns;
-        self.observer.hear(bytes, &mut connection.due, facts);
+        self.observer.receive(bytes, &mut connection.due, facts);
     }
 }
 

@@ -14,16 +14,17 @@ pub(crate) struct Connection {
     pub(crate) encoding: Encoding,
     /// Commands in flight to the hub.
     pub(crate) commands: VecDeque<Vec<u8>>,
-    /// The rest of the last write, which the socket did not accept; sent first.
+    /// The rest of the last write, which the socket did not accept. It is sent first.
     pub(crate) rest: Vec<u8>,
     /// Bytes in flight to the client, at most `room`.
     pub(crate) wire: VecDeque<u8>,
+    /// The most bytes in flight to the client.
     pub(crate) room: usize,
     pub(crate) stage: Stage,
     /// Whether the core knows that the socket is full.
     pub(crate) blocked: bool,
-    /// Whether the client has left and the hub has not noticed.
-    pub(crate) gone: bool,
+    /// Whether the client has disconnected and the hub has not noticed.
+    pub(crate) is_broken: bool,
     /// Expected answers to the client's commands, in order.
     pub(crate) due: VecDeque<Expected>,
     /// Position of the shard when it began to end the session.
@@ -76,7 +77,7 @@ impl Connection {
             room,
             stage: Stage::Open,
             blocked: false,
-            gone: false,
+            is_broken: false,
             due: VecDeque::new(),
             finished_at: None,
             log_overruns: false,

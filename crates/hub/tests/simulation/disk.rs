@@ -15,7 +15,7 @@ pub(crate) struct Disk(Rc<RefCell<Content>>);
 #[derive(Debug, Default)]
 struct Content {
     files: BTreeMap<String, File>,
-    trouble: Option<Trouble>,
+    fault: Option<DiskFault>,
 }
 
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ struct File {
 
 /// The outcome of the next write.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Trouble {
+pub(crate) enum DiskFault {
     /// The disk is full after this many bytes.
     Full { written: usize },
     /// The hub is killed after this many bytes.
@@ -35,8 +35,8 @@ pub(crate) enum Trouble {
 }
 
 impl Disk {
-    pub(crate) fn set_trouble(&self, trouble: Option<Trouble>) {
-        self.0.borrow_mut().trouble = trouble;
+    pub(crate) fn set_fault(&self, fault: Option<DiskFault>) {
+        self.0.borrow_mut().fault = fault;
     }
 
     /// Syncs everything written so far.
@@ -57,15 +57,15 @@ impl Disk {
 
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut content = self.0.borrow_mut();
-        let trouble = content.trouble;
+        let fault = content.fault;
         let file = content.files.entry(name.to_owned()).or_default();
-        let (written, kind) = match trouble {
+        let (written, kind) = match fault {
             None => {
                 file.bytes.extend(bytes);
                 return Ok(());
             }
-            Some(Trouble::Full { written }) => (written, io::ErrorKind::StorageFull),
-            Some(Trouble::Killed { written }) => (written, io::ErrorKind::Interrupted),
+            Some(DiskFault::Full { written }) => (written, io::ErrorKind::StorageFull),
+            Some(DiskFault::Killed { written }) => (written, io::ErrorKind::Interrupted),
         };
         file.bytes.extend(&bytes[..written.min(bytes.len() - 1)]);
         Err(kind.into())
@@ -97,7 +97,7 @@ impl Storage for Disk {
     }
 
     fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        if let Some(Trouble::Full { .. }) = self.0.borrow().trouble {
+        if let Some(DiskFault::Full { .. }) = self.0.borrow().fault {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let file = File { bytes: content.to_vec(), synced: content.len() };

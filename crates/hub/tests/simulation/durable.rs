@@ -8,7 +8,7 @@ use tickwire_hub::durable::{RecoverOptions, Recovered, RollPolicy, Turn, Writer,
 use tickwire_hub::fanout::{Batch, LastTick, Numbering, PublisherChanges};
 use tickwire_protocol::{Feed, UnixNanos};
 
-use crate::disk::{Disk, Trouble};
+use crate::disk::{Disk, DiskFault};
 use crate::random::Random;
 use crate::source::FEEDS;
 
@@ -25,7 +25,7 @@ pub(crate) struct Durable {
 }
 
 /// The state from which a hub starts.
-pub(crate) struct Begun {
+pub(crate) struct StartState {
     pub(crate) durable: Durable,
     pub(crate) continues: bool,
     pub(crate) epoch: String,
@@ -34,7 +34,7 @@ pub(crate) struct Begun {
     pub(crate) last_before: Vec<LastTick>,
 }
 
-/// Error: the hub was killed during a write, before any peer learned of the turn.
+/// Error: the hub was killed during a write, before any peer received a part of the turn.
 pub(crate) struct Killed;
 
 impl Durable {
@@ -45,7 +45,7 @@ impl Durable {
         epoch: String,
         log_ticks: usize,
         random: &mut Random,
-    ) -> Begun {
+    ) -> StartState {
         let feeds: Vec<Feed> =
             (0..FEEDS).map(|feed| Feed::new(&format!("feed{feed}")).unwrap()).collect();
         let boot = format!("boot-{boot}");
@@ -64,7 +64,7 @@ impl Durable {
         let policy = RollPolicy { bytes, time: Duration::from_secs(1 << 20) };
         let writer = Writer::begin(disk.clone(), &mut recovered, policy, &boot).unwrap();
         let Recovered { state, continues, batches, last_before, .. } = recovered;
-        Begun {
+        StartState {
             durable: Self { disk, writer: Some(writer), waits, has_failed: false },
             continues,
             epoch: state.epoch().to_owned(),
@@ -80,16 +80,16 @@ impl Durable {
         batch: Option<&Batch>,
         changes: &PublisherChanges,
         received: UnixNanos,
-        trouble: Option<Trouble>,
+        fault: Option<DiskFault>,
     ) -> Result<(), Killed> {
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
-        self.disk.set_trouble(trouble);
+        self.disk.set_fault(fault);
         let written = writer.append(&Turn { batch, made: 0, changes, without_bars: &[], received });
         let written = written.and_then(|()| writer.roll(received).map(drop));
-        self.disk.set_trouble(None);
-        match (written, trouble) {
+        self.disk.set_fault(None);
+        match (written, fault) {
             (Ok(()), _) => self.writer = Some(writer),
-            (Err(_), Some(Trouble::Killed { .. })) => return Err(Killed),
+            (Err(_), Some(DiskFault::Killed { .. })) => return Err(Killed),
             (Err(_), _) => {
                 writer.give_up().unwrap();
                 self.has_failed = true;

@@ -26,7 +26,7 @@ enum Track {
     /// Exactly this number.
     Every { next: u64 },
     /// Any number after a gap of unknown length.
-    Behind { last: u64 },
+    AfterGap { last: u64 },
     /// Any newer number; in the end the newest one, unless it is at most `waived`.
     Latest { last: u64, waived: u64 },
 }
@@ -65,10 +65,10 @@ pub(crate) struct Observer {
     frames: Frames,
     pub(crate) epoch: Option<String>,
     pub(crate) names: BTreeMap<Name, Mode>,
-    pub(crate) wild: BTreeMap<Channel, Mode>,
+    pub(crate) wildcards: BTreeMap<Channel, Mode>,
     tracks: BTreeMap<Name, Track>,
-    /// Names delivered with `every` of which a tick has arrived.
-    heard: BTreeSet<Name>,
+    /// Names delivered with `every` of which a tick has been received.
+    received: BTreeSet<Name>,
     snapshot: Snapshot,
     /// Position of the last tick of a name delivered with `every`.
     position: u64,
@@ -81,7 +81,7 @@ pub(crate) struct Observer {
     /// Whether the session requested positions.
     positioned: bool,
     /// The last received position, up to which the session is complete.
-    pub(crate) told: Option<u64>,
+    pub(crate) last_position: Option<u64>,
     /// Sequence numbers of the last received ticks, including snapshots.
     pub(crate) has: BTreeMap<Name, u64>,
     on_lag: OnLag,
@@ -101,16 +101,16 @@ impl Observer {
             frames: Frames::default(),
             epoch: None,
             names: BTreeMap::new(),
-            wild: BTreeMap::new(),
+            wildcards: BTreeMap::new(),
             tracks: BTreeMap::new(),
-            heard: BTreeSet::new(),
+            received: BTreeSet::new(),
             snapshot: Snapshot::None,
             position: 0,
             catches_up: false,
             paced: None,
             gaps_due: BTreeMap::new(),
             positioned: false,
-            told: None,
+            last_position: None,
             has: BTreeMap::new(),
             on_lag: OnLag::default(),
             may_skip: false,
@@ -121,7 +121,7 @@ impl Observer {
     }
 
     /// Handles received bytes.
-    pub(crate) fn hear(
+    pub(crate) fn receive(
         &mut self,
         bytes: impl Iterator<Item = u8>,
         due: &mut VecDeque<Expected>,
@@ -136,13 +136,13 @@ impl Observer {
         while let Some(frame) = self.frames.next() {
             match frame {
                 Frame::Close { code, reason } => {
-                    assert!(!reason.is_empty(), "a close says why");
+                    assert!(!reason.is_empty(), "a close frame has a reason");
                     let slow = self.end == Some(End::Slow);
                     assert_eq!(code, if slow { 1008 } else { 1001 });
                     self.end = Some(End::Closed { code });
                 }
                 Frame::Message { binary, payload } => {
-                    assert!(self.end.is_none(), "{:?} was the last word", self.end);
+                    assert!(self.end.is_none(), "a message follows {:?}", self.end);
                     assert_eq!(binary, self.encoding.is_binary());
                     self.message(decode_message(&payload, self.encoding).unwrap(), due, facts);
                 }
@@ -159,16 +159,16 @@ impl Observer {
             match element {
                 Element::Tick(tick) => self.tick(&tick, facts),
                 Element::Control(Control::Position { pos }) => {
-                    let is_behind_gaps = count == 1; // of a session that has resumed
-                    assert!(is_behind_gaps || pos == self.position, "{pos}, not {}", self.position);
+                    let follows_gaps = count == 1; // after the gaps of a resume
+                    assert!(follows_gaps || pos == self.position, "{pos}, not {}", self.position);
                     ends = true;
                     if self.positioned {
-                        self.told = Some(pos);
-                        self.check_told(facts);
+                        self.last_position = Some(pos);
+                        self.check_last_position(facts);
                     }
                 }
                 Element::Control(control) => {
-                    assert_eq!(count, 1, "{control:?} stands alone");
+                    assert_eq!(count, 1, "{control:?} is not alone in its message");
                     self.control(control, due, facts);
                 }
             }
@@ -177,15 +177,18 @@ impl Observer {
     }
 
     /// Asserts that a received position is covered by the received ticks.
-    fn check_told(&self, facts: &Facts<'_>) {
-        let Some(told) = self.told else { return };
+    fn check_last_position(&self, facts: &Facts<'_>) {
+        let Some(position) = self.last_position else { return };
         if !facts.unseen.is_empty() || !self.gaps_due.is_empty() || self.may_skip {
             return;
         }
         for name in facts.oracle.names(self.feed) {
             if let Some(Track::Every { next }) = self.track(name, facts) {
                 let next = facts.oracle.position(self.topic(name), next);
-                assert!(next.is_none_or(|next| next > told), "{name:?} at {next:?}, told {told}");
+                assert!(
+                    next.is_none_or(|next| next > position),
+                    "{name:?} at {next:?}, position {position}"
+                );
             }
         }
     }
@@ -208,7 +211,9 @@ impl Observer {
             Snapshot::Due(_) => panic!("{tick:?} comes before the snapshot"),
             Snapshot::None => {}
         }
-        let track = self.track(name, facts).unwrap_or_else(|| panic!("{tick:?} is of no name"));
+        let track = self
+            .track(name, facts)
+            .unwrap_or_else(|| panic!("{tick:?} belongs to no subscription"));
         let seq = tick.seq.0;
         let follows = match track {
             Track::Every { next } => {
@@ -216,8 +221,8 @@ impl Observer {
                 assert!(seq == next || skips, "{name:?}: {seq}, not {next}");
                 Track::Every { next: seq + 1 }
             }
-            Track::Behind { last } => {
-                assert!(seq > last, "{name:?}: {seq} comes again behind {last}");
+            Track::AfterGap { last } => {
+                assert!(seq > last, "{name:?}: {seq} repeats a tick up to {last}");
                 Track::Every { next: seq + 1 }
             }
             Track::Latest { last, .. } => {
@@ -228,14 +233,14 @@ impl Observer {
         if matches!(follows, Track::Every { .. }) {
             assert!(
                 position > self.position || self.may_skip && self.log_overruns,
-                "{position} comes behind {}",
+                "position {position} comes after {}",
                 self.position
             );
             self.position = position;
-            self.heard.insert(name);
+            self.received.insert(name);
             self.check_pace(position, facts);
         } else {
-            self.heard.remove(&name);
+            self.received.remove(&name);
         }
         self.tracks.insert(name, follows);
     }
@@ -244,7 +249,7 @@ impl Observer {
     fn check_pace(&self, position: u64, facts: &Facts<'_>) {
         let Some(Paced { head, began_ns, from_ns, thousandths }) = self.paced else { return };
         if position >= head {
-            return; // it may be live by now
+            return; // the tick may be live
         }
         let since = facts.oracle.received_ns(position).saturating_sub(from_ns);
         let due_ns = began_ns + since * 1_000 / thousandths;
@@ -264,25 +269,25 @@ impl Observer {
 
     /// Returns the delivery of a name; its own mode overrides that of the wildcard.
     fn mode(&self, name: Name) -> Option<Mode> {
-        self.names.get(&name).or_else(|| self.wild.get(&name.0)).copied()
+        self.names.get(&name).or_else(|| self.wildcards.get(&name.0)).copied()
     }
 
     fn track(&self, name: Name, facts: &Facts<'_>) -> Option<Track> {
         let mode = self.mode(name)?;
-        let begin = || Track::behind(mode.delivery, facts.last_before(self.topic(name), mode.base));
+        let begin = || Track::after(mode.delivery, facts.last_before(self.topic(name), mode.base));
         Some(self.tracks.get(&name).copied().unwrap_or_else(begin))
     }
 
     fn control(&mut self, control: Control, due: &mut VecDeque<Expected>, facts: &Facts<'_>) {
-        assert!(self.is_told(&control), "{control:?} comes before {:?}", self.gaps_due);
+        assert!(self.may_precede_gaps(&control), "{control:?} comes before {:?}", self.gaps_due);
         match (&mut self.snapshot, control) {
             (_, Control::Connected { epoch }) if self.epoch.is_none() => self.epoch = epoch,
             (_, Control::Error { code: ErrorCode::SlowClient, .. }) => self.end = Some(End::Slow),
             (Snapshot::None, Control::Error { code: ErrorCode::InvalidSyntax, .. }) => {
                 let expected = due.pop_front().expect("an answer answers a command");
-                self.refused(&expected);
+                self.check_refusal(&expected);
             }
-            (Snapshot::None, Control::Heartbeat { pos, .. }) => self.stands(pos, facts),
+            (Snapshot::None, Control::Heartbeat { pos, .. }) => self.check_position(pos, facts),
             (Snapshot::Due(values), Control::Snapshot { ticks }) => {
                 assert_eq!(ticks, values.len() as u64, "{values:?}");
                 self.snapshot = Snapshot::Open(std::mem::take(values));
@@ -303,7 +308,7 @@ impl Observer {
                 if let Command::Subscribe(asked) = &expected.command {
                     self.check_history(&expected, asked, resumed, from, facts);
                 }
-                self.stands(pos, facts);
+                self.check_position(pos, facts);
             }
             (
                 Snapshot::None | Snapshot::Due(_),
@@ -316,7 +321,7 @@ impl Observer {
                     None => self.overtaken(name, (from, to), facts),
                 }
             }
-            (state, control) => panic!("{control:?} comes in {state:?}"),
+            (state, control) => panic!("{control:?} comes in state {state:?}"),
         }
     }
 
@@ -325,7 +330,7 @@ impl Observer {
         for (channel, _) in self.names.keys() {
             totals[*channel] += 1;
         }
-        for channel in self.wild.keys() {
+        for channel in self.wildcards.keys() {
             totals[*channel] += 1;
         }
         totals
@@ -350,12 +355,12 @@ impl Observer {
                         let name = (channel, *symbol);
                         self.settle(name, expected.head, facts);
                         let track = self.track(name, facts);
-                        self.names.remove(&name).expect("it had the name");
-                        self.fall_back(name, track, expected.head, facts);
+                        self.names.remove(&name).expect("the name was subscribed");
+                        self.fall_back_to_wildcard(name, track, expected.head, facts);
                     }
                     if selection.all {
-                        self.settle_wild(channel, expected.head, facts);
-                        self.wild.remove(&channel).expect("it had the channel");
+                        self.settle_wildcard(channel, expected.head, facts);
+                        self.wildcards.remove(&channel).expect("the channel was subscribed");
                     }
                 }
             }
@@ -364,7 +369,7 @@ impl Observer {
                 for (channel, selection) in names.iter() {
                     let has = |symbol: &Symbol| self.names.contains_key(&(channel, *symbol));
                     assert!(selection.symbols.iter().all(has));
-                    assert_eq!(selection.all, self.wild.contains_key(&channel));
+                    assert_eq!(selection.all, self.wildcards.contains_key(&channel));
                     listed += selection.symbols.len();
                 }
                 assert_eq!(listed, self.names.len());
@@ -397,7 +402,7 @@ impl Observer {
                     history::begin(expected, asked, Some(name), self.epoch.as_deref(), facts);
                 let base = begin.unwrap_or(expected.head);
                 self.names.insert(name, Mode { delivery, base });
-                self.begin_behind(expected, asked, name, begin, facts);
+                self.begin_resumed(expected, asked, name, begin, facts);
                 if begin.is_none() && asked.snapshot != Some(false) {
                     snapshot = true;
                     values.extend(expected.values.get(&name).map(|seq| (name, *seq)));
@@ -405,13 +410,13 @@ impl Observer {
             }
             if selection.all {
                 assert!(asked.names[channel].all, "all {channel} were not requested");
-                self.settle_wild(channel, expected.head, facts);
+                self.settle_wildcard(channel, expected.head, facts);
                 let begin = history::begin(expected, asked, None, self.epoch.as_deref(), facts);
                 let base = begin.unwrap_or(expected.head);
-                self.wild.insert(channel, Mode { delivery, base });
+                self.wildcards.insert(channel, Mode { delivery, base });
                 for name in facts.oracle.names(self.feed).filter(|name| name.0 == channel) {
                     if !self.names.contains_key(&name) {
-                        self.begin_behind(expected, asked, name, begin, facts);
+                        self.begin_resumed(expected, asked, name, begin, facts);
                     }
                 }
                 if begin.is_none() && asked.snapshot == Some(true) {
@@ -426,7 +431,7 @@ impl Observer {
         }
     }
 
-    /// Restarts a name. Everything expected of it before must have arrived.
+    /// Asserts that everything expected of a name has arrived, before a command restarts the name.
     fn settle(&self, name: Name, head: u64, facts: &Facts<'_>) {
         if !self.may_skip
             && !self.catches_up
@@ -436,8 +441,8 @@ impl Observer {
         }
     }
 
-    /// Restarts a channel, except for names with their own subscription.
-    fn settle_wild(&mut self, channel: Channel, head: u64, facts: &Facts<'_>) {
+    /// Restarts the names that the wildcard of a channel covers.
+    fn settle_wildcard(&mut self, channel: Channel, head: u64, facts: &Facts<'_>) {
         let ticked = facts.oracle.names(self.feed);
         let names: BTreeSet<Name> = ticked.chain(self.tracks.keys().copied()).collect();
         for name in names {
@@ -450,23 +455,29 @@ impl Observer {
 
     fn forget(&mut self, name: Name) {
         self.tracks.remove(&name);
-        self.heard.remove(&name);
+        self.received.remove(&name);
     }
 
-    /// Removes a name. A wildcard of its channel covers it from here on.
-    fn fall_back(&mut self, name: Name, had: Option<Track>, head: u64, facts: &Facts<'_>) {
+    /// Removes a name. A wildcard of its channel covers the name from here on.
+    fn fall_back_to_wildcard(
+        &mut self,
+        name: Name,
+        had: Option<Track>,
+        head: u64,
+        facts: &Facts<'_>,
+    ) {
         let every = |mode: &Mode| mode.delivery == Delivery::Every;
         if self.catches_up
-            && self.wild.get(&name.0).is_some_and(every)
-            && let Some(track @ (Track::Every { .. } | Track::Behind { .. })) = had
+            && self.wildcards.get(&name.0).is_some_and(every)
+            && let Some(track @ (Track::Every { .. } | Track::AfterGap { .. })) = had
         {
             self.tracks.insert(name, track); // the name keeps its progress
             return;
         }
         self.forget(name);
-        if let Some(Mode { delivery, .. }) = self.wild.get(&name.0) {
+        if let Some(Mode { delivery, .. }) = self.wildcards.get(&name.0) {
             let last = facts.last_before(self.topic(name), head);
-            self.tracks.insert(name, Track::behind(*delivery, last));
+            self.tracks.insert(name, Track::after(*delivery, last));
         }
     }
 
@@ -477,24 +488,27 @@ impl Observer {
         self.conflate(facts);
         let Some(track) = self.track(name, facts) else { return };
         // The gap also covers ticks that were dropped before the name was restarted.
-        let exact = self.heard.remove(&name);
+        let exact = self.received.remove(&name);
         let (last, newest) = (track.last(), facts.oracle.newest(self.topic(name)));
         if let Some(from) = from
-            && !matches!(track, Track::Behind { .. })
+            && !matches!(track, Track::AfterGap { .. })
         {
             assert!(
                 from == last + 1 || !exact && from <= last + 2,
-                "{name:?}: from {from}, has {last}"
+                "gap of {name:?} from {from}, last received {last}"
             );
         }
-        assert!(to.is_none_or(|to| to <= newest), "{name:?}: {to:?} is not there");
-        assert!(!exact || to.is_none_or(|to| to >= last), "{name:?}: {to:?} is there");
+        assert!(to.is_none_or(|to| to <= newest), "gap of {name:?} to {to:?}, newest {newest}");
+        assert!(
+            !exact || to.is_none_or(|to| to >= last),
+            "gap of {name:?} to {to:?}, last received {last}"
+        );
         let last = last.max(to.unwrap_or(0));
         let track = match (track, to) {
-            (Track::Every { .. } | Track::Behind { .. }, Some(_)) => {
+            (Track::Every { .. } | Track::AfterGap { .. }, Some(_)) => {
                 Track::Every { next: last + 1 }
             }
-            (Track::Every { .. } | Track::Behind { .. }, None) => Track::Behind { last },
+            (Track::Every { .. } | Track::AfterGap { .. }, None) => Track::AfterGap { last },
             (_, Some(_)) => Track::Latest { last, waived: last },
             (_, None) => Track::Latest { last, waived: newest },
         };
@@ -509,22 +523,22 @@ impl Observer {
         {
             match self.track(name, facts) {
                 Some(Track::Every { next }) => {
-                    // If it was dropped before the name was restarted, its last value arrives as a
-                    // tick.
-                    let again = u64::from(!self.heard.contains(&name));
-                    let (last, waived) = ((next - 1).saturating_sub(again), (next - 1) * again);
+                    // If the last tick was dropped before the name was restarted, it arrives again.
+                    let repeated = u64::from(!self.received.contains(&name));
+                    let (last, waived) =
+                        ((next - 1).saturating_sub(repeated), (next - 1) * repeated);
                     let track = Track::Latest { last, waived };
                     self.tracks.insert(name, track);
                 }
-                Some(Track::Behind { last }) => {
+                Some(Track::AfterGap { last }) => {
                     self.tracks.insert(name, Track::Latest { last, waived: last });
                 }
                 _ => {}
             }
         }
         let names = self.names.iter_mut().map(|((channel, _), mode)| (*channel, mode));
-        let wild = self.wild.iter_mut().map(|(channel, mode)| (*channel, mode));
-        for (channel, mode) in names.chain(wild) {
+        let wildcards = self.wildcards.iter_mut().map(|(channel, mode)| (*channel, mode));
+        for (channel, mode) in names.chain(wildcards) {
             if mode.delivery == Delivery::Every {
                 mode.delivery = latest.for_channel(channel);
             }
@@ -539,17 +553,20 @@ impl Observer {
             let (last, waived) = match self.track(name, facts) {
                 Some(Track::Every { next }) => {
                     let skips = self.may_skip && self.log_overruns;
-                    assert!(next == newest + 1 || skips, "{name:?}: {next} is due behind {newest}");
+                    assert!(
+                        next == newest + 1 || skips,
+                        "{name:?}: expects {next}, newest {newest}"
+                    );
                     continue;
                 }
                 Some(Track::Latest { last, waived }) => (last, waived),
-                Some(Track::Behind { .. }) | None => continue,
+                Some(Track::AfterGap { .. }) | None => continue,
             };
             let at = facts.oracle.position(self.topic(name), newest).unwrap_or_default();
             let is_seen = !facts.unseen.iter().any(|unseen| unseen.contains(&at));
             assert!(
                 last == newest || newest <= waived || !is_seen,
-                "{name:?}: {last}, not {newest}"
+                "{name:?}: has {last}, newest {newest}"
             );
         }
         assert!(matches!(self.snapshot, Snapshot::None), "{:?} is not complete", self.snapshot);
@@ -557,7 +574,7 @@ impl Observer {
 }
 
 impl Track {
-    fn behind(delivery: Delivery, last: u64) -> Self {
+    fn after(delivery: Delivery, last: u64) -> Self {
         match delivery {
             Delivery::Every => Self::Every { next: last + 1 },
             Delivery::Latest { .. } => Self::Latest { last, waived: last },
@@ -568,7 +585,7 @@ impl Track {
     fn last(self) -> u64 {
         match self {
             Self::Every { next } => next - 1,
-            Self::Behind { last } | Self::Latest { last, .. } => last,
+            Self::AfterGap { last } | Self::Latest { last, .. } => last,
         }
     }
 }

@@ -52,7 +52,7 @@ impl Facts<'_> {
 }
 
 impl Oracle {
-    /// Records a batch that shards can see from now on, and checks its numbering.
+    /// Records a batch that becomes visible to shards, and checks its numbering.
     pub(crate) fn issue(&mut self, batch: &Batch) {
         assert_eq!(batch.first().0, self.head(), "positions are contiguous");
         assert!(batch.received().0 >= self.received_ns, "receive times never go back");
@@ -90,7 +90,7 @@ impl Oracle {
             let follows = last.is_none_or(|last| index == last + 1);
             assert!(follows, "publisher {publisher}: {index} follows {last:?}");
         }
-        assert!(taken.insert(index), "publisher {publisher}: {index} comes twice");
+        assert!(taken.insert(index), "publisher {publisher}: {index} is repeated");
     }
 
     /// Returns the position of the next tick.

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 
 use tickwire_protocol::{Command, Control, Encoding, ErrorCode, MessageBuf, PublishRequest};
 
-use crate::intake::{Intake, LineId};
+use crate::intake::{ConnectionId, Intake};
 use crate::random::Random;
 use crate::source;
 
-/// Most unacknowledged messages.
+/// The most unacknowledged messages.
 const WINDOW: usize = 6;
 
 #[derive(Debug)]
@@ -21,11 +21,11 @@ pub(crate) struct Publisher {
     window: VecDeque<Vec<u8>>,
     /// Number of the first unacknowledged message, or of the next message.
     first: u64,
-    line: Option<LineId>,
+    connection: Option<ConnectionId>,
     /// Whether the hub has reported its progress on this connection.
-    greeted: bool,
+    is_ready: bool,
     /// Whether the source resumes at the hub's mark.
-    started_anew: bool,
+    restarted: bool,
     /// Number of the last acknowledged message that the hub must remember.
     acknowledged: u64,
 }
@@ -37,61 +37,61 @@ impl Publisher {
             next: 0,
             window: VecDeque::new(),
             first: 1,
-            line: None,
-            greeted: false,
-            started_anew: true,
+            connection: None,
+            is_ready: false,
+            restarted: true,
             acknowledged: 0,
         }
     }
 
-    pub(crate) const fn line(&self) -> Option<LineId> {
-        self.line
+    pub(crate) const fn connection(&self) -> Option<ConnectionId> {
+        self.connection
     }
 
     pub(crate) fn connect(&mut self, intake: &mut Intake) {
-        let line = intake.accept(source::feed(self.number));
-        self.line = Some(line);
-        self.greeted = !source::is_acknowledged(self.number);
-        if !self.greeted {
+        let connection = intake.accept(source::feed(self.number));
+        self.connection = Some(connection);
+        self.is_ready = !source::is_acknowledged(self.number);
+        if !self.is_ready {
             let mut hello = Vec::new();
             let publisher = format!("publisher-{}", self.number);
             Command::Publish(PublishRequest { publisher, demand: false }).write_msgpack(&mut hello);
-            intake.send(line, hello);
+            intake.send(connection, hello);
         }
     }
 
     /// Cuts the connection. The hub receives the first `arriving` of the messages in flight.
     pub(crate) fn cut(&mut self, intake: &mut Intake, arriving: usize) {
-        if let Some(line) = self.line.take() {
-            intake.cut(line, arriving);
+        if let Some(connection) = self.connection.take() {
+            intake.cut(connection, arriving);
         }
     }
 
     /// Handles the end of the hub. Unless it `forgets`, the next one knows the acknowledged
     /// messages.
     pub(crate) fn lose_hub(&mut self, forgets: bool) {
-        self.line = None;
+        self.connection = None;
         if forgets {
             self.acknowledged = 0;
         }
     }
 
     /// Restarts the publisher's process, which keeps nothing but its source.
-    pub(crate) fn start_anew(&mut self) {
-        assert!(self.line.is_none(), "its connection has ended with it");
+    pub(crate) fn restart(&mut self) {
+        assert!(self.connection.is_none(), "the connection has ended");
         if source::is_acknowledged(self.number) {
             self.window.clear();
-            self.started_anew = true;
+            self.restarted = true;
         }
     }
 
     pub(crate) fn can_send(&self) -> bool {
-        self.line.is_some() && self.greeted && self.window.len() < WINDOW
+        self.connection.is_some() && self.is_ready && self.window.len() < WINDOW
     }
 
     /// Sends the next ticks of the source.
     pub(crate) fn send(&mut self, intake: &mut Intake, random: &mut Random) {
-        let Some(line) = self.line else { return };
+        let Some(connection) = self.connection else { return };
         let ticks = random.weighted(&[(8, 3), (4, 12), (1, 60)]);
         let end = self.next + random.below(ticks + 1);
         let mut message = MessageBuf::new(random.pick(&[Encoding::Json, Encoding::MsgpackArray]));
@@ -104,22 +104,22 @@ impl Publisher {
             self.window.push_back(message.finish().to_vec());
         }
         let bytes = self.window.back().cloned().unwrap_or_else(|| message.finish().to_vec());
-        intake.send(line, bytes);
+        intake.send(connection, bytes);
     }
 
-    pub(crate) fn hear(&mut self, control: &Control, intake: &mut Intake) {
+    pub(crate) fn receive(&mut self, control: &Control, intake: &mut Intake) {
         match control {
             Control::Publishing { last, mark } => {
                 let acknowledged = self.acknowledged;
-                assert!(*last >= acknowledged, "the hub forgets {acknowledged}: {last}");
+                assert!(*last >= acknowledged, "the hub forgot {acknowledged} and reports {last}");
                 self.acknowledge(*last);
                 self.first = last + 1;
-                if std::mem::take(&mut self.started_anew) {
+                if std::mem::take(&mut self.restarted) {
                     self.next = mark.as_ref().map_or(0, |mark| mark.parse().unwrap());
                 }
-                let Some(line) = self.line else { return };
-                self.window.iter().for_each(|message| intake.send(line, message.clone()));
-                self.greeted = true;
+                let Some(connection) = self.connection else { return };
+                self.window.iter().for_each(|message| intake.send(connection, message.clone()));
+                self.is_ready = true;
             }
             Control::Ack { up_to, .. } => self.acknowledge(*up_to),
             Control::Error { code: ErrorCode::PublisherReplaced, .. } => self.cut(intake, 0),
@@ -134,7 +134,7 @@ impl Publisher {
         }
     }
 
-    /// Returns whether every sent message has been taken.
+    /// Returns whether every sent message is acknowledged.
     pub(crate) fn is_done(&self) -> bool {
         self.window.is_empty()
     }

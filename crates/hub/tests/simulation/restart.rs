@@ -3,8 +3,8 @@
 use tickwire_hub::fanout::{CloseReason, LastTick, Log};
 
 use crate::connection::Stage;
-use crate::disk::{Disk, Trouble};
-use crate::durable::{Begun, Durable};
+use crate::disk::{Disk, DiskFault};
+use crate::durable::{Durable, StartState};
 use crate::intake::Intake;
 use crate::oracle::Oracle;
 use crate::shard_driver::ShardDriver;
@@ -19,7 +19,7 @@ enum End {
     Killed,
     /// The machine fails.
     Failed,
-    InOrder,
+    Clean,
 }
 
 impl World {
@@ -28,13 +28,13 @@ impl World {
         match self.random.below(4) {
             0 => {
                 self.finish();
-                self.start(End::InOrder);
+                self.start(End::Clean);
             }
             1 => self.start(End::Failed),
             2 => self.start(End::Killed),
             _ => {
                 let written = self.random.index(400);
-                if self.route(6, Some(Trouble::Killed { written })).is_err() {
+                if self.route(6, Some(DiskFault::Killed { written })).is_err() {
                     self.start(End::Killed);
                 }
             }
@@ -45,7 +45,7 @@ impl World {
     pub(crate) fn fill_disk(&mut self) {
         let written = self.random.index(400);
         assert!(
-            self.route(6, Some(Trouble::Full { written })).is_ok(),
+            self.route(6, Some(DiskFault::Full { written })).is_ok(),
             "the router continues without the log"
         );
     }
@@ -78,7 +78,7 @@ impl World {
             self.lose_hub(client);
         }
         for publisher in 0..self.publishers.len() {
-            while self.random.chance(50) && self.tell(publisher) {}
+            while self.random.chance(50) && self.deliver_answer(publisher) {}
         }
         let next = format!("epoch-{}", self.random.below(1 << 40));
         let jump = self.random.weighted(&[(3, MS), (1, 100_000 * MS)]);
@@ -97,39 +97,39 @@ impl World {
     fn start_on_disk(&mut self, durable: Durable, end: End, next: String) {
         let (failed, waits) = (durable.has_failed, durable.waits);
         let disk = match end {
-            End::InOrder => durable.finish(),
+            End::Clean => durable.finish(),
             End::Killed | End::Failed => durable.disk,
         };
         if end == End::Failed {
             disk.fail(&mut self.random);
         }
-        self.boot += u64::from(end == End::Failed || self.random.chance(10) && end == End::InOrder);
-        let begun = self.recover(disk, waits, next);
+        self.boot += u64::from(end == End::Failed || self.random.chance(10) && end == End::Clean);
+        let state = self.recover(disk, waits, next);
         let continues = !failed && end != End::Failed;
-        assert_eq!(begun.continues, continues, "{end:?}, the log has failed: {failed}");
+        assert_eq!(state.continues, continues, "{end:?}, the log has failed: {failed}");
         let forgets = failed || end == End::Failed && !waits;
         self.publishers.iter_mut().for_each(|publisher| publisher.lose_hub(forgets));
         if continues {
-            assert!(begun.numbering.head.0 >= self.oracle.head(), "what was issued is lost");
+            assert!(state.numbering.head.0 >= self.oracle.head(), "issued ticks were lost");
         } else {
             self.oracle = Oracle::default();
         }
-        self.begin_with(begun);
+        self.begin_with(state);
     }
 
     /// Starts the first hub on an empty disk.
     pub(crate) fn begin_on_disk(&mut self, waits: bool) {
-        let begun = self.recover(Disk::default(), waits, self.epoch.clone());
-        self.begin_with(begun);
+        let state = self.recover(Disk::default(), waits, self.epoch.clone());
+        self.begin_with(state);
     }
 
-    fn recover(&mut self, disk: Disk, waits: bool, next: String) -> Begun {
+    fn recover(&mut self, disk: Disk, waits: bool, next: String) -> StartState {
         let log_ticks = self.setting.log_ticks;
         Durable::begin(disk, waits, self.boot, next, log_ticks, &mut self.random)
     }
 
-    fn begin_with(&mut self, begun: Begun) {
-        let Begun { durable, epoch, numbering, batches, last_before, .. } = begun;
+    fn begin_with(&mut self, state: StartState) {
+        let StartState { durable, epoch, numbering, batches, last_before, .. } = state;
         self.now_ns = self.now_ns.max(numbering.received.0);
         let start = batches.front().map_or(numbering.head, |batch| batch.first());
         let mut log = Log::new(usize::MAX, self.setting.log_ticks).starting_at(start);
@@ -138,7 +138,7 @@ impl World {
             log.append(batch);
         }
         assert_eq!((log.head(), log.head().0), (numbering.head, self.oracle.head()));
-        self.begin(epoch, Intake::go_on(numbering, durable), log, &last_before);
+        self.begin(epoch, Intake::restore(numbering, durable), log, &last_before);
     }
 
     fn begin(&mut self, epoch: String, intake: Intake, log: Log, last_before: &[LastTick]) {

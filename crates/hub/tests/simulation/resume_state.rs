@@ -15,7 +15,7 @@ pub(crate) struct ResumeState {
     epoch: String,
     /// Names of which the client received every tick.
     names: Vec<Name>,
-    wild: Vec<Channel>,
+    wildcards: Vec<Channel>,
     position: Option<u64>,
     numbers: BTreeMap<Name, u64>,
 }
@@ -26,18 +26,18 @@ impl ResumeState {
     pub(crate) fn of(observer: &Observer) -> Option<Self> {
         let every = |delivery| delivery == Delivery::Every;
         let names = observer.names.iter().filter(|(_, mode)| every(mode.delivery));
-        let wild = observer.wild.iter().filter(|(_, mode)| every(mode.delivery));
+        let wildcards = observer.wildcards.iter().filter(|(_, mode)| every(mode.delivery));
         let state = Self {
             epoch: observer.epoch.clone()?,
             names: names.map(|(name, _)| *name).collect(),
-            wild: wild.map(|(channel, _)| *channel).collect(),
-            position: observer.told,
+            wildcards: wildcards.map(|(channel, _)| *channel).collect(),
+            position: observer.last_position,
             numbers: observer.has.clone(),
         };
-        (!state.names.is_empty() || !state.wild.is_empty()).then_some(state)
+        (!state.names.is_empty() || !state.wildcards.is_empty()).then_some(state)
     }
 
-    /// Resumes the names, sometimes with two commands.
+    /// Returns the names and points of one or two resume commands.
     pub(crate) fn resumes(self, random: &mut Random) -> Vec<(SubscriptionSet, Resume)> {
         let point = match self.position {
             Some(position) if random.chance(60) => ResumePoint::Position(position),
@@ -48,7 +48,7 @@ impl ResumeState {
         for (channel, symbol) in self.names {
             parts[usize::from(random.chance(second))][channel].symbols.push(symbol);
         }
-        for channel in self.wild {
+        for channel in self.wildcards {
             parts[usize::from(random.chance(second))][channel].all = true;
         }
         let resume = Resume { epoch: self.epoch, point };

@@ -1,5 +1,5 @@
-//! One shard with its connections, as the server drives it: the same turn, but sockets, clock and
-//! log are simulated.
+//! Drives one shard with its connections: the turn is the server's, but sockets, clock and log are
+//! simulated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -17,31 +17,30 @@ use crate::connection::{Connection, Expected, Stage};
 use crate::oracle::{Name, Topic};
 use crate::random::Random;
 
-/// What a slow session may take to fetch its error.
+/// Time in which a slow session can read its error.
 const GRACE_NS: u64 = 1_000_000_000;
-/// Ticks put on the backlog of a session that catches up, at the most.
-const CAUGHT_UP_AT_ONCE: usize = 1_024;
+/// The most ticks that a catch-up adds to a backlog.
+const CATCH_UP_TICKS_MAX: usize = 1_024;
 
 pub(crate) struct ShardDriver {
     core: Shard,
     limits: Limits,
     pub(crate) connections: BTreeMap<u32, Connection>,
-    /// Connections that have ended since somebody looked.
+    /// Connections that have ended since the last turn of the world.
     pub(crate) ended: Vec<Connection>,
-    /// Numbers of the last values the shard knows to be the last.
+    /// Numbers of the last values, of topics whose last tick the shard has seen.
     seen: BTreeMap<Topic, u64>,
-    /// Topics of which it has seen a tick.
+    /// Topics of which the shard has seen a tick.
     ticked: BTreeSet<Topic>,
-    /// Positions that it has not seen, since it fell out of the log.
+    /// Positions that the shard has not seen because the log overran it.
     pub(crate) unseen: Vec<Range<u64>>,
-    /// Position of the first tick that it can still look up.
+    /// Position of the first tick that the shard can still look up.
     start: Position,
     now_ns: u64,
 }
 
 impl ShardDriver {
-    /// A shard in an epoch. It knows the last ticks before the log, and applies what the log holds
-    /// before the first session begins.
+    /// Creates a shard that knows the last ticks from before the log and has applied the log.
     pub(crate) fn new(
         limits: Limits,
         epoch: &str,
@@ -52,7 +51,7 @@ impl ShardDriver {
         let mut driver = Self::empty(limits, epoch, log.start());
         for last in last_before {
             driver.core.restore(last.clone());
-            driver.note(last.feed, &last.tick);
+            driver.record(last.feed, &last.tick);
         }
         driver.now_ns = now_ns;
         let random = &mut Random::new(now_ns);
@@ -75,7 +74,7 @@ impl ShardDriver {
         }
     }
 
-    /// A session begins, between turns or amid one.
+    /// Opens a session, between turns or within one.
     pub(crate) fn accept(&mut self, connection: Connection, epoch: &str) -> u32 {
         let id = self.core.open(FeedId(connection.feed), connection.encoding);
         self.core.control(id, &Control::Connected { epoch: Some(epoch.to_owned()) });
@@ -122,13 +121,13 @@ impl ShardDriver {
         self.core.command(SessionId(slot), &command);
     }
 
-    fn note(&mut self, feed: FeedId, tick: &Tick) {
+    fn record(&mut self, feed: FeedId, tick: &Tick) {
         let topic = (feed.0, tick.channel(), tick.symbol);
         self.seen.insert(topic, tick.seq.0);
         self.ticked.insert(topic);
     }
 
-    /// Ends a session in order.
+    /// Ends a session cleanly.
     pub(crate) fn finish(&mut self, slot: u32, reason: CloseReason) {
         self.core.finish(SessionId(slot), reason);
         let connection = self.connections.get_mut(&slot).unwrap();
@@ -144,24 +143,24 @@ impl ShardDriver {
     fn check_bounds(&self) {
         let held = self.core.stats();
         let (sessions, limits) = (self.connections.len() as u64, &self.limits);
-        let most = sessions * (limits.backlog_ticks.max(CAUGHT_UP_AT_ONCE) as u64 + 1);
+        let most = sessions * (limits.backlog_ticks.max(CATCH_UP_TICKS_MAX) as u64 + 1);
         assert!(held.backlog_ticks <= most, "{} > {most} ticks pending", held.backlog_ticks);
         assert_eq!(self.core.sessions() as u64, sessions);
     }
 
-    /// When somebody is to be served whose slot is not open yet.
-    pub(crate) fn next_slot(&self) -> Option<u64> {
-        self.core.next_timer().map(|slot| slot.0)
+    /// Returns the next send time of a session, if any waits for one.
+    pub(crate) fn next_send_time(&self) -> Option<u64> {
+        self.core.next_timer().map(|time| time.0)
     }
 
     pub(crate) fn is_behind(&self, log: &Log) -> bool {
         self.core.head() != log.head()
     }
 
-    /// Whether nothing is left to be done before time goes on or clients act.
+    /// Returns whether the shard has no work until time passes or a client acts.
     pub(crate) fn is_idle(&self, log: &Log) -> bool {
         let quiet = |connection: &Connection| {
-            !connection.gone
+            !connection.is_broken
                 && !connection.blocked
                 && connection.commands.is_empty()
                 && connection.rest.is_empty()
@@ -173,7 +172,7 @@ impl ShardDriver {
     }
 }
 
-/// A turn of a shard, in which chance decides what connections do and for what there is time.
+/// A turn of a shard in which connections act, and time runs out, at random.
 struct Turn<'a> {
     driver: &'a mut ShardDriver,
     random: &'a mut Random,
@@ -182,13 +181,13 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Notices connections that have broken or read again, and reads what the others have sent.
+    /// Handles broken connections and writable sockets, and reads commands.
     fn poll(&mut self) {
         let slots: Vec<u32> = self.driver.connections.keys().copied().collect();
         for slot in slots {
             let id = SessionId(slot);
             let connection = self.driver.connections.get_mut(&slot).unwrap();
-            if connection.gone && self.random.chance(30) {
+            if connection.is_broken && self.random.chance(30) {
                 self.driver.remove(slot);
                 continue;
             }
@@ -202,7 +201,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends connections that have had their time, and sends heartbeats.
+    /// Ends connections whose deadline has passed, and sends heartbeats.
     fn sweep(&mut self) {
         let now_ns = self.driver.now_ns;
         let is_overdue = |connection: &Connection| {
@@ -268,7 +267,7 @@ impl ShardIo for Turn<'_> {
             return Err(LogOverrun { start }.into());
         }
         for numbered in into.iter().flat_map(|batch| batch.ticks()) {
-            driver.note(numbered.feed, &numbered.tick);
+            driver.record(numbered.feed, &numbered.tick);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use tickwire_protocol::UnixNanos;
 
 use crate::client::Client;
 use crate::connection::{Connection, Stage};
-use crate::disk::Trouble;
+use crate::disk::DiskFault;
 use crate::durable::Killed;
 use crate::intake::Intake;
 use crate::observer::End;
@@ -16,7 +16,7 @@ use crate::shard_driver::ShardDriver;
 use crate::source::{FEEDS, PUBLISHERS};
 
 /// Start time of a run.
-const DAWN_NS: u64 = 1_767_364_200_000_000_000;
+const START_NS: u64 = 1_767_364_200_000_000_000;
 pub(crate) const MS: u64 = 1_000_000;
 /// Rounds within which everything must be delivered once all clients read. The slowest send time is
 /// at most a second away.
@@ -104,9 +104,9 @@ impl World {
         let setting = Setting::new(&mut random);
         let log = Log::new(usize::MAX, setting.log_ticks);
         let epoch = "epoch-1".to_owned();
-        let driver = |_| ShardDriver::new(setting.limits.clone(), &epoch, &log, &[], DAWN_NS);
+        let driver = |_| ShardDriver::new(setting.limits.clone(), &epoch, &log, &[], START_NS);
         let mut world = Self {
-            now_ns: DAWN_NS,
+            now_ns: START_NS,
             boot: 1,
             oracle: Oracle::default(),
             intake: Intake::new(),
@@ -163,7 +163,7 @@ impl World {
     fn publish(&mut self) {
         let publisher = self.random.index(self.publishers.len());
         let publisher = &mut self.publishers[publisher];
-        match publisher.line() {
+        match publisher.connection() {
             None => publisher.connect(&mut self.intake),
             Some(_) if publisher.can_send() => publisher.send(&mut self.intake, &mut self.random),
             Some(_) => {}
@@ -175,7 +175,7 @@ impl World {
         let arriving = self.random.index(4);
         self.publishers[publisher].cut(&mut self.intake, arriving);
         if self.random.chance(30) {
-            self.publishers[publisher].start_anew();
+            self.publishers[publisher].restart();
         }
     }
 
@@ -183,29 +183,31 @@ impl World {
     fn transfer(&mut self) {
         let readable = self.intake.readable();
         if !readable.is_empty() && self.random.chance(70) {
-            let line = self.random.pick(&readable);
-            return self.intake.read(line);
+            let connection = self.random.pick(&readable);
+            return self.intake.read(connection);
         }
         let publisher = self.random.index(self.publishers.len());
-        self.tell(publisher);
+        self.deliver_answer(publisher);
     }
 
-    pub(crate) fn tell(&mut self, publisher: usize) -> bool {
+    /// Delivers the next answer to a publisher. Returns whether there was one.
+    pub(crate) fn deliver_answer(&mut self, publisher: usize) -> bool {
         let publisher = &mut self.publishers[publisher];
-        let heard = publisher.line().and_then(|line| self.intake.hear(line));
-        if let Some(control) = &heard {
-            publisher.hear(control, &mut self.intake);
+        let answer =
+            publisher.connection().and_then(|connection| self.intake.next_answer(connection));
+        if let Some(control) = &answer {
+            publisher.receive(control, &mut self.intake);
         }
-        heard.is_some()
+        answer.is_some()
     }
 
     pub(crate) fn route(
         &mut self,
         messages: usize,
-        trouble: Option<Trouble>,
+        fault: Option<DiskFault>,
     ) -> Result<(), Killed> {
-        let followers = (&mut self.log, &mut self.oracle);
-        self.intake.turn(messages, UnixNanos(self.now_ns), trouble, followers)
+        let sinks = (&mut self.log, &mut self.oracle);
+        self.intake.turn(messages, UnixNanos(self.now_ns), fault, sinks)
     }
 
     pub(crate) fn turn(&mut self, shard: usize) {
@@ -217,7 +219,7 @@ impl World {
 
     /// Ends a connection from the hub's side. Its client receives a part of the data in flight.
     fn cut_client(&mut self, mut connection: Connection) {
-        if !connection.gone {
+        if !connection.is_broken {
             let bytes = self.random.index(connection.wire.len() + 1);
             let client = &mut self.clients[connection.client];
             let shard = client.link.unwrap().0;
@@ -228,7 +230,7 @@ impl World {
                 now_ns: self.now_ns,
             };
             client.read(&mut connection, bytes, &facts);
-            client.part();
+            client.on_disconnect();
         }
     }
 
@@ -259,7 +261,7 @@ impl World {
             if *code == 1001 && !client.observer.catches_up {
                 client.observer.check_complete(head, &facts);
             }
-            self.part(number);
+            self.disconnect(number);
         }
     }
 
@@ -294,7 +296,7 @@ impl World {
         }
         let arriving = self.random.index(driver.connections[&slot].wire.len() + 1);
         self.read_bytes(client, arriving);
-        self.part(client);
+        self.disconnect(client);
     }
 
     /// Handles the end of the hub: clients receive a part of the data in flight.
@@ -303,7 +305,7 @@ impl World {
             let waiting = self.shards[shard].connections[&slot].wire.len();
             let bytes = self.random.index(waiting + 1);
             self.read_bytes(client, bytes);
-            self.part(client);
+            self.disconnect(client);
         }
     }
 
@@ -314,13 +316,13 @@ impl World {
         }
     }
 
-    /// Disconnects a client.
-    fn part(&mut self, client: usize) {
+    /// Disconnects a client. The hub notices later.
+    fn disconnect(&mut self, client: usize) {
         let client = &mut self.clients[client];
         if let Some((shard, slot)) = client.link {
-            client.part();
+            client.on_disconnect();
             let connection = self.shards[shard].connections.get_mut(&slot).unwrap();
-            connection.gone = true;
+            connection.is_broken = true;
             connection.commands.clear();
         }
     }
@@ -335,15 +337,15 @@ impl World {
             }
         }
         for _ in 0..ROUNDS_MAX {
-            if !self.go_on() {
+            if !self.run_round() {
                 return self.compare();
             }
         }
-        panic!("it does not come to rest");
+        panic!("the hub does not become idle");
     }
 
-    /// Lets every actor act once. Returns whether any had work.
-    fn go_on(&mut self) -> bool {
+    /// Lets every actor act once. Returns whether any of them had work, or a send time is pending.
+    fn run_round(&mut self) -> bool {
         self.round_of_intake();
         for shard in 0..self.shards.len() {
             self.turn(shard);
@@ -353,27 +355,27 @@ impl World {
         if !self.intake.is_idle() || !self.shards.iter().all(|driver| driver.is_idle(&self.log)) {
             return true;
         }
-        let slot = self.shards.iter().filter_map(ShardDriver::next_slot).min();
-        self.now_ns = self.now_ns.max(slot.unwrap_or(0));
-        slot.is_some()
+        let next = self.shards.iter().filter_map(ShardDriver::next_send_time).min();
+        self.now_ns = self.now_ns.max(next.unwrap_or(0));
+        next.is_some()
     }
 
     pub(crate) fn round_of_intake(&mut self) {
-        for line in self.intake.readable() {
-            self.intake.read(line);
+        for connection in self.intake.readable() {
+            self.intake.read(connection);
         }
         assert!(self.route(64, None).is_ok(), "no kill is injected");
         self.intake.sync();
         for publisher in 0..self.publishers.len() {
-            while self.tell(publisher) {}
-            if self.publishers[publisher].line().is_none() {
+            while self.deliver_answer(publisher) {}
+            if self.publishers[publisher].connection().is_none() {
                 self.publishers[publisher].connect(&mut self.intake);
             }
         }
     }
 
     fn compare(&self) {
-        assert!(self.publishers.iter().all(Publisher::is_done), "all is acknowledged");
+        assert!(self.publishers.iter().all(Publisher::is_done), "every message is acknowledged");
         for client in &self.clients {
             let Some((shard, slot)) = client.link else { continue };
             let driver = &self.shards[shard];

@@ -13,7 +13,7 @@ use tickwire_protocol::{
 };
 
 use super::{limits, shift};
-use crate::model::{self, Flow, STEP_NS, Taken};
+use crate::model::{self, AppliedBatch, Flow, STEP_NS};
 use crate::ops::{self, Op, Setting};
 use crate::wire;
 
@@ -69,17 +69,17 @@ impl Pair {
                 core.close(id);
                 model.close(slot);
             }
-            Op::Subscribe(_, ask) => {
+            Op::Subscribe(_, args) => {
                 let asked = SubscribeRequest {
-                    names: names(&ask.names),
-                    snapshot: ask.snapshot,
-                    delivery: ask.delivery,
-                    on_lag: ask.on_lag,
+                    names: names(&args.names),
+                    snapshot: args.snapshot,
+                    delivery: args.delivery,
+                    on_lag: args.on_lag,
                     id: number,
                     ..SubscribeRequest::default()
                 };
                 core.command(id, &Command::Subscribe(asked));
-                model.subscribe(slot, ask, number);
+                model.subscribe(slot, args, number);
             }
             Op::Unsubscribe(_, asked) => {
                 let names = names(asked);
@@ -112,7 +112,7 @@ impl Pair {
                 core.finish(id, *reason);
                 model.finish(slot, *reason, held_bytes);
             }
-            Op::Hush(_) if !ending => {
+            Op::Detach(_) if !ending => {
                 core.detach(id);
                 model.detach(slot);
             }
@@ -138,7 +138,7 @@ impl Pair {
             let ticks: Vec<(u8, Tick)> =
                 batch.ticks().iter().map(|n| (n.feed.0, n.tick.clone())).collect();
             let received_ns = batch.received().0;
-            self.model.apply(&Taken { end: batch.end().0, received_ns, ticks: &ticks });
+            self.model.apply(&AppliedBatch { end: batch.end().0, received_ns, ticks: &ticks });
             let first = self.shifted(batch.first());
             into.push(Arc::new(Batch::new(first, batch.received(), batch.ticks().to_vec())));
         }
@@ -166,8 +166,8 @@ impl Pair {
         let mut ended = std::mem::take(&mut self.ended);
         ended.sort_unstable();
         let expected: Vec<u32> =
-            lagged.into_iter().filter(|slot| !self.model.degrade(*slot)).collect();
-        assert_eq!(ended, expected, "exactly those have lagged");
+            lagged.into_iter().filter(|slot| !self.model.downgrade(*slot)).collect();
+        assert_eq!(ended, expected, "sessions that lag");
     }
 
     /// Asserts that the core is about to write every session that must be written. A timer may fire
@@ -218,18 +218,18 @@ impl Pair {
     }
 
     /// Compares the next write of the core. The core may have found that ticks have left the log.
-    pub(super) fn check_next(&mut self, slot: u32, next: NextWrite, has_degraded: bool) {
-        if has_degraded {
-            assert!(self.model.sessions[&slot].has_lost(self.model.gone));
-            assert!(self.model.degrade(slot), "it did not ask for that");
+    pub(super) fn check_next(&mut self, slot: u32, next: NextWrite, has_downgraded: bool) {
+        if has_downgraded {
+            assert!(self.model.sessions[&slot].next_is_evicted(self.model.evicted_end));
+            assert!(self.model.downgrade(slot), "a session without on_lag latest");
         }
         match next {
             NextWrite::Frames { .. } => {}
-            NextWrite::Idle => self.rest(slot),
+            NextWrite::Idle => self.check_idle(slot),
             NextWrite::Yield => panic!("no session catches up"),
             NextWrite::Lagged => {
-                assert!(self.model.sessions[&slot].has_lost(self.model.gone));
-                assert!(!self.model.degrade(slot), "it asked for the newest instead");
+                assert!(self.model.sessions[&slot].next_is_evicted(self.model.evicted_end));
+                assert!(!self.model.downgrade(slot), "a session with on_lag latest");
             }
             NextWrite::Ended(reason) => {
                 let session = self.model.session(slot);
@@ -240,12 +240,13 @@ impl Pair {
         }
     }
 
-    fn rest(&mut self, slot: u32) {
+    /// Asserts that nothing is pending for a session that the core considers idle.
+    fn check_idle(&mut self, slot: u32) {
         let now_ns = self.model.now_ns;
         let session = self.model.session(slot);
         assert!(session.pending.is_empty() && session.ending.is_none(), "{:?}", session.pending);
-        assert!(!session.has_due(now_ns), "owed at {now_ns}: {session:?}");
-        assert!(!self.core.is_ready(SessionId(slot)), "it would be asked again at once");
+        assert!(!session.has_due(now_ns), "due at {now_ns}: {session:?}");
+        assert!(!self.core.is_ready(SessionId(slot)), "an idle session is not ready");
         session.flow = Flow::Idle;
     }
 
@@ -263,7 +264,7 @@ impl Pair {
     }
 
     fn receive(&mut self, slot: u32, frames: &[u8], ticks: usize) {
-        let gone = self.model.gone;
+        let evicted_end = self.model.evicted_end;
         let messages = wire::messages(frames, self.model.sessions[&slot].encoding);
         assert!(ticks == 0 || messages.len() == 1, "ticks come one message at a time");
         let (mut live, mut newest, mut payload) = (0, 0, 0);
@@ -282,7 +283,7 @@ impl Pair {
                     Element::Tick(_) => in_snapshot,
                 };
                 let session = self.model.session(slot);
-                session.hear(&element, in_snapshot);
+                session.check_order(&element, in_snapshot);
                 match element {
                     Element::Tick(tick) if ticks > 0 && !session.expects(&tick) => {
                         assert_eq!(live, newest, "the newest come first");
@@ -291,7 +292,10 @@ impl Pair {
                         self.model.sent_newest(slot, &tick);
                     }
                     element => {
-                        assert!(ticks == 0 || !session.has_lost(gone), "it has left the log");
+                        assert!(
+                            ticks == 0 || !session.next_is_evicted(evicted_end),
+                            "the tick has left the log"
+                        );
                         live += usize::from(ticks > 0);
                         session.receive(element);
                     }
@@ -312,11 +316,11 @@ impl Pair {
         if let Some(model::Item::Tick { tick, .. }) = session.pending.front() {
             let mut next = Vec::new();
             session.encoding.write_tick(tick, &mut next);
-            let lost = session.has_lost(self.model.gone);
+            let lost = session.next_is_evicted(self.model.evicted_end);
             assert!(lost || next.len() > room, "there was room for another tick");
         } else if session.pending.is_empty() {
             let longest = self.model.longest_newest(slot);
-            let full = payload + longest + 4 > self.message_bytes / 2; // pending ticks get a half
+            let full = payload + longest + 4 > self.message_bytes / 2; // the backlog gets one half
             assert!(longest == 0 || full, "there was room for another newest");
         }
     }
@@ -330,11 +334,11 @@ impl Pair {
             control_bytes += bytes;
             if session.flow == Flow::Idle
                 && !self.core.is_ready(id)
-                && let Some(opens) = session.opens_ns()
+                && let Some(send_at) = session.next_send_ns()
             {
                 let next = self.core.next_timer();
-                let in_time = next.is_some_and(|next| next.0 <= opens + STEP_NS);
-                assert!(in_time, "the slot of session {slot} at {opens} is slept over: {next:?}");
+                let in_time = next.is_some_and(|next| next.0 <= send_at + STEP_NS);
+                assert!(in_time, "session {slot} is due at {send_at}, next timer: {next:?}");
             }
         }
         assert_eq!(self.core.stats(), self.model.stats(control_bytes));

@@ -120,8 +120,8 @@ impl ShardIo for ModelTurn<'_> {
         let core = &mut self.pair().core;
         let before = core.stats().downgraded;
         let next = core.next_write(id, frame);
-        let has_degraded = core.stats().downgraded > before;
-        self.pair().check_next(id.0, next, has_degraded);
+        let has_downgraded = core.stats().downgraded > before;
+        self.pair().check_next(id.0, next, has_downgraded);
         next
     }
 

@@ -8,63 +8,64 @@ use tickwire_protocol::{
 
 use super::session::{Item, Session, comparable, error};
 use super::{Key, NAMES, NAMES_PER_SESSION, Name, RATES_PER_SESSION, Shard};
-use crate::ops::{self, Ask};
+use crate::ops::{self, SubscribeArgs};
 
 impl Shard {
-    pub(crate) fn subscribe(&mut self, slot: u32, ask: &Ask, id: Option<u64>) {
+    pub(crate) fn subscribe(&mut self, slot: u32, args: &SubscribeArgs, id: Option<u64>) {
         let now_ns = self.now_ns;
         let held: usize = self.sessions.values().map(Session::total).sum();
         let waiting = self.waiting();
         let session = self.sessions.get_mut(&slot).unwrap();
-        if session.deaf {
+        if session.detached {
             return;
         }
-        let (named, wild) = split(&ask.names);
+        let (named, wildcards) = split(&args.names);
         let known = |(channel, symbol): &Name| {
             let key = (session.feed, *channel, *symbol);
             self.last.contains_key(&key) || waiting.contains(&key)
         };
         let unknown = named.iter().filter(|name| !known(name)).count();
-        let as_asked = |channel| on(ask.delivery, channel);
+        let as_asked = |channel| delivery_of(args.delivery, channel);
         let names: BTreeSet<Name> = named
             .into_iter()
             .filter(|name| session.names.get(name) != Some(&as_asked(name.0)))
             .collect();
-        let wild: BTreeSet<Channel> = wild
+        let wildcards: BTreeSet<Channel> = wildcards
             .into_iter()
-            .filter(|channel| session.wild.get(channel) != Some(&as_asked(*channel)))
+            .filter(|channel| session.wildcards.get(channel) != Some(&as_asked(*channel)))
             .collect();
         let added = names.iter().filter(|name| !session.names.contains_key(name)).count()
-            + wild.iter().filter(|channel| !session.wild.contains_key(channel)).count();
+            + wildcards.iter().filter(|channel| !session.wildcards.contains_key(channel)).count();
         if (unknown > 0 && waiting.len() + unknown > self.setting.waiting_topics)
             || session.total() + added > NAMES_PER_SESSION
             || held + added > NAMES
-            || has_too_many_rates(session, ask.delivery)
+            || has_too_many_rates(session, args.delivery)
         {
             return session.control(error(ErrorCode::SymbolLimit, id), now_ns);
         }
-        session.take(&names, &wild, ask);
-        session.acknowledge(id, joined(&names, &wild), ask.delivery, Vec::new(), now_ns);
-        self.snapshot(slot, &names, &wild, ask.snapshot);
+        session.apply_subscribe(&names, &wildcards, args);
+        session.acknowledge(id, joined(&names, &wildcards), args.delivery, Vec::new(), now_ns);
+        self.snapshot(slot, &names, &wildcards, args.snapshot);
     }
 
-    /// Returns the snapshot of the names that a subscribe changed. Their newest ticks are no longer
+    /// Queues the snapshot of the names that a subscribe changed. Their newest ticks are no longer
     /// pending.
     fn snapshot(
         &mut self,
         slot: u32,
         names: &BTreeSet<Name>,
-        wild: &BTreeSet<Channel>,
+        wildcards: &BTreeSet<Channel>,
         asked: Option<bool>,
     ) {
         let session = self.sessions.get_mut(&slot).unwrap();
         let of_names = asked.unwrap_or(true) && !names.is_empty();
-        let of_wild = asked == Some(true) && !wild.is_empty();
+        let of_wild = asked == Some(true) && !wildcards.is_empty();
         if !of_names && !of_wild {
             return;
         }
         let wanted = |(channel, symbol): Name| {
-            of_names && names.contains(&(channel, symbol)) || of_wild && wild.contains(&channel)
+            of_names && names.contains(&(channel, symbol))
+                || of_wild && wildcards.contains(&channel)
         };
         let ticks: Vec<Tick> = self
             .last
@@ -76,7 +77,7 @@ impl Shard {
             })
             .map(|(_, last)| last.tick.clone())
             .collect();
-        session.slots.forget(|name| wanted(*name));
+        session.rate_groups.forget(|name| wanted(*name));
         session.control(Control::Snapshot { ticks: ticks.len() as u64 }, self.now_ns);
         if !ticks.is_empty() {
             session.push(Item::LastValues { ticks, queued_ns: self.now_ns });
@@ -87,20 +88,20 @@ impl Shard {
     pub(crate) fn unsubscribe(&mut self, slot: u32, asked: &ops::SubscriptionSet, id: Option<u64>) {
         let now_ns = self.now_ns;
         let session = self.session(slot);
-        if session.deaf {
+        if session.detached {
             return;
         }
-        let (mut names, mut wild) = split(asked);
+        let (mut names, mut wildcards) = split(asked);
         names.retain(|name| session.names.remove(name).is_some());
-        wild.retain(|channel| session.wild.remove(channel).is_some());
-        session.forget(&names, &wild);
-        session.acknowledge(id, joined(&names, &wild), Delivery::Every, Vec::new(), now_ns);
+        wildcards.retain(|channel| session.wildcards.remove(channel).is_some());
+        session.forget(&names, &wildcards);
+        session.acknowledge(id, joined(&names, &wildcards), Delivery::Every, Vec::new(), now_ns);
     }
 
     pub(crate) fn list(&mut self, slot: u32, id: Option<u64>) {
         let now_ns = self.now_ns;
         let session = self.session(slot);
-        if session.deaf {
+        if session.detached {
             return;
         }
         let mut names = SubscriptionSet::default();
@@ -122,7 +123,7 @@ impl Shard {
     pub(crate) fn reject(&mut self, slot: u32, id: Option<u64>) {
         let now_ns = self.now_ns;
         let session = self.session(slot);
-        if !session.deaf {
+        if !session.detached {
             session.control(error(ErrorCode::InvalidSyntax, id), now_ns);
         }
     }
@@ -138,20 +139,27 @@ impl Shard {
 
 impl Session {
     /// Applies a subscribe. Changed names are treated like new ones, without pending ticks.
-    fn take(&mut self, names: &BTreeSet<Name>, wild: &BTreeSet<Channel>, ask: &Ask) {
-        self.forget(names, wild);
-        self.names.extend(names.iter().map(|name| (*name, on(ask.delivery, name.0))));
-        self.wild.extend(wild.iter().map(|channel| (*channel, on(ask.delivery, *channel))));
-        self.on_lag = ask.on_lag.unwrap_or(self.on_lag);
+    fn apply_subscribe(
+        &mut self,
+        names: &BTreeSet<Name>,
+        wildcards: &BTreeSet<Channel>,
+        args: &SubscribeArgs,
+    ) {
+        self.forget(names, wildcards);
+        self.names.extend(names.iter().map(|name| (*name, delivery_of(args.delivery, name.0))));
+        self.wildcards.extend(
+            wildcards.iter().map(|channel| (*channel, delivery_of(args.delivery, *channel))),
+        );
+        self.on_lag = args.on_lag.unwrap_or(self.on_lag);
         self.was_paced |= !self.rates().is_empty();
     }
 
     /// Drops the pending ticks of changed names. A change of `"*"` does not affect named
     /// subscriptions.
-    fn forget(&mut self, names: &BTreeSet<Name>, wild: &BTreeSet<Channel>) {
+    fn forget(&mut self, names: &BTreeSet<Name>, wildcards: &BTreeSet<Channel>) {
         let own = &self.names;
-        self.slots.forget(|name| {
-            names.contains(name) || wild.contains(&name.0) && !own.contains_key(name)
+        self.rate_groups.forget(|name| {
+            names.contains(name) || wildcards.contains(&name.0) && !own.contains_key(name)
         });
     }
 
@@ -183,8 +191,9 @@ impl Session {
     }
 }
 
-/// Corrections and cancels are never conflated.
-pub(super) fn on(delivery: Delivery, channel: Channel) -> Delivery {
+/// Returns the delivery that a channel gets for a requested one. Corrections and cancels are never
+/// conflated.
+pub(super) fn delivery_of(delivery: Delivery, channel: Channel) -> Delivery {
     if conflates(channel) { delivery } else { Delivery::Every }
 }
 
@@ -204,20 +213,20 @@ fn has_too_many_rates(session: &Session, asked: Delivery) -> bool {
 
 /// Returns the names of a command without duplicates.
 fn split(asked: &ops::SubscriptionSet) -> (BTreeSet<Name>, BTreeSet<Channel>) {
-    let (mut names, mut wild) = (BTreeSet::new(), BTreeSet::new());
+    let (mut names, mut wildcards) = (BTreeSet::new(), BTreeSet::new());
     for (channel, symbol) in asked {
         match symbol {
             Some(symbol) => drop(names.insert((*channel, Symbol::new(symbol).unwrap()))),
-            None => drop(wild.insert(*channel)),
+            None => drop(wildcards.insert(*channel)),
         }
     }
-    (names, wild)
+    (names, wildcards)
 }
 
-fn joined(names: &BTreeSet<Name>, wild: &BTreeSet<Channel>) -> SubscriptionSet {
+fn joined(names: &BTreeSet<Name>, wildcards: &BTreeSet<Channel>) -> SubscriptionSet {
     let mut joined = SubscriptionSet::default();
     names.iter().for_each(|(channel, symbol)| add(&mut joined, *channel, Some(*symbol)));
-    wild.iter().for_each(|channel| add(&mut joined, *channel, None));
+    wildcards.iter().for_each(|channel| add(&mut joined, *channel, None));
     joined
 }
 

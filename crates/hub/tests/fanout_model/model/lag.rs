@@ -1,10 +1,10 @@
-//! Lag: which sessions lag, and the consequences.
+//! Lag: which sessions lag, and their downgrade to newest values.
 
 use std::collections::BTreeMap;
 
 use tickwire_protocol::{Delivery, OnLag};
 
-use super::commands::{conflates, on};
+use super::commands::{conflates, delivery_of};
 use super::session::{Flow, Item, Session};
 use super::{AGE_NS, Name, Shard};
 
@@ -13,20 +13,21 @@ use super::{AGE_NS, Name, Shard};
 struct Missed {
     first: u64,
     last: u64,
-    /// Whether the last of them is the topic's newest tick, which is delivered as such.
+    /// Whether the last of them is the topic's newest tick, which follows the gap.
     follows: bool,
-    /// Number of all ticks when it arrived.
+    /// Number of ticks that the shard had seen when the newest tick of the topic arrived.
     count: u64,
 }
 
 impl Shard {
+    /// Handles a log overrun: the shard has not seen the ticks before `to`.
     pub(crate) fn log_overruns(&mut self, to: u64) {
-        self.gone = self.gone.max(self.head);
+        self.evicted_end = self.evicted_end.max(self.head);
         self.head = to;
         self.log_overruns += 1;
         self.seen_before = self.applied;
         for (slot, session) in &mut self.sessions {
-            if session.wants_every() && !session.deaf {
+            if session.wants_every() && !session.detached {
                 session.lags();
                 session.unseen = true;
                 self.lagged.insert(*slot);
@@ -34,7 +35,8 @@ impl Shard {
         }
     }
 
-    /// Returns whether any session is blocked.
+    /// Makes blocked sessions lag whose pending data is too old. Returns whether any session is
+    /// blocked.
     pub(crate) fn check_ages(&mut self) -> bool {
         let mut blocked = false;
         let old = |since: u64| self.now_ns.saturating_sub(since) > AGE_NS;
@@ -49,7 +51,7 @@ impl Shard {
             });
             let lags = match tick {
                 Some((end, received)) => {
-                    end <= self.gone || old(received) || old(session.blocked_ns)
+                    end <= self.evicted_end || old(received) || old(session.blocked_ns)
                 }
                 None => {
                     // The session misses nothing, so it ends only with `on_lag` `close`.
@@ -58,7 +60,7 @@ impl Shard {
                     ends && (old(session.blocked_ns) || session.oldest_control().is_some_and(old))
                 }
             };
-            if lags && !session.deaf {
+            if lags && !session.detached {
                 session.lags();
                 self.lagged.insert(*slot);
             }
@@ -75,7 +77,7 @@ impl Shard {
         let blocked = self
             .sessions
             .iter_mut()
-            .filter(|(_, session)| session.flow == Flow::Blocked && !session.deaf);
+            .filter(|(_, session)| session.flow == Flow::Blocked && !session.detached);
         let mut blocked: Vec<(u32, &mut Session)> =
             blocked.map(|(slot, session)| (*slot, session)).collect();
         blocked.sort_by_key(|(slot, session)| {
@@ -97,8 +99,9 @@ impl Shard {
         }
     }
 
-    /// Switches a lagging session with `on_lag` `latest` to newest values.
-    pub(crate) fn degrade(&mut self, slot: u32) -> bool {
+    /// Switches a lagging session with `on_lag` `latest` to newest values. Returns whether it did,
+    /// rather than leave the session to be ended.
+    pub(crate) fn downgrade(&mut self, slot: u32) -> bool {
         let session = &self.sessions[&slot];
         if session.on_lag != OnLag::Latest
             || session.ending.is_some()
@@ -110,16 +113,16 @@ impl Shard {
         let gaps = self.gaps(session, &missed);
         // Without a gap the session would not learn of the change, so its oldest newest tick is
         // dropped and reported.
-        let (mut gaps, mut given_up) = (gaps, None);
+        let (mut gaps, mut dropped) = (gaps, None);
         if gaps.is_empty()
             && let Some((name, missed)) = missed
                 .iter()
                 .filter(|(_, missed)| missed.follows)
                 .min_by_key(|(_, missed)| missed.count)
         {
-            let from = if session.has_lost_any(self.gone) { None } else { Some(missed.last) };
+            let from = if session.has_evicted(self.evicted_end) { None } else { Some(missed.last) };
             gaps.insert(*name, (from, Some(missed.last)));
-            given_up = Some(*name);
+            dropped = Some(*name);
         }
         let now_ns = self.now_ns;
         let stays = gaps.is_empty() && session.unseen;
@@ -127,7 +130,7 @@ impl Shard {
         let session = self.session(slot);
         session.pending.retain(|item| !matches!(item, Item::Tick { .. }));
         session.missed.clear();
-        (session.deaf, session.unseen) = (false, false);
+        (session.detached, session.unseen) = (false, false);
         if stays {
             session.wake();
             return true;
@@ -137,8 +140,8 @@ impl Shard {
             session.push(Item::Gaps { gaps, queued_ns: now_ns });
         }
         for (name, _) in missed.iter().filter(|(_, missed)| missed.follows) {
-            if given_up != Some(*name) {
-                session.owe(*name, None, now_ns);
+            if dropped != Some(*name) {
+                session.mark_dirty(*name, None, now_ns);
                 session.note_snapshot_of(*name);
             }
         }
@@ -180,7 +183,7 @@ impl Shard {
             let names = seen.chain(session.names.keys().copied()).filter(of_every);
             return names.map(|name| (name, (None, None))).collect();
         }
-        let lost = session.has_lost_any(self.gone);
+        let lost = session.has_evicted(self.evicted_end);
         let newest = |name: &Name| self.last[&(session.feed, name.0, name.1)].tick.seq.0;
         missed
             .iter()
@@ -207,8 +210,9 @@ impl Session {
     }
 
     /// Returns whether any pending tick has left the log.
-    fn has_lost_any(&self, gone: u64) -> bool {
-        let lost = |item: &Item| matches!(item, Item::Tick { batch_end, .. } if *batch_end <= gone);
+    fn has_evicted(&self, evicted_end: u64) -> bool {
+        let lost =
+            |item: &Item| matches!(item, Item::Tick { batch_end, .. } if *batch_end <= evicted_end);
         self.pending.iter().any(lost)
     }
 
@@ -218,19 +222,19 @@ impl Session {
             _ => None,
         });
         let values = snapshots.flatten().filter(|tick| (tick.channel(), tick.symbol) == name);
-        self.told_twice.extend(values.map(|tick| (name, tick.seq.0)));
+        self.may_repeat.extend(values.map(|tick| (name, tick.seq.0)));
     }
 
     fn conflate_all(&mut self) {
         let latest = Delivery::Latest { max_rate: None };
         for (name, delivery) in &mut self.names {
             if *delivery == Delivery::Every {
-                *delivery = on(latest, name.0);
+                *delivery = delivery_of(latest, name.0);
             }
         }
-        for (channel, delivery) in &mut self.wild {
+        for (channel, delivery) in &mut self.wildcards {
             if *delivery == Delivery::Every {
-                *delivery = on(latest, *channel);
+                *delivery = delivery_of(latest, *channel);
             }
         }
     }

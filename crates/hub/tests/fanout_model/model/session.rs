@@ -9,7 +9,7 @@ use tickwire_protocol::{
 };
 
 use super::Name;
-use super::slots::{Rate, Slots};
+use super::rate_groups::{Rate, RateGroups};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
@@ -52,11 +52,12 @@ pub(crate) struct Session {
     pub(crate) feed: u8,
     pub(crate) encoding: Encoding,
     pub(super) names: BTreeMap<Name, Delivery>,
-    pub(super) wild: BTreeMap<Channel, Delivery>,
+    pub(super) wildcards: BTreeMap<Channel, Delivery>,
     pub(super) on_lag: OnLag,
     pub(crate) pending: VecDeque<Item>,
-    pub(super) slots: Slots,
-    pub(crate) deaf: bool,
+    pub(super) rate_groups: RateGroups,
+    /// Whether the session takes no further ticks and commands: it lags, ends or is detached.
+    pub(crate) detached: bool,
     /// Subscribed ticks since the session lagged.
     pub(super) missed: Vec<Tick>,
     /// Whether the session lags because the log overran the shard.
@@ -66,16 +67,16 @@ pub(crate) struct Session {
     pub(crate) blocked_ns: u64,
     /// Whether the socket is full.
     pub(crate) stalled: bool,
-    /// Whether everything is sent, including the close frame.
+    /// Whether everything before the close frame is sent.
     pub(crate) close_queued: bool,
     pub(crate) close_written: bool,
-    /// Whether an outdated timer may fire for the session.
+    /// Whether the session has had a name with a rate, so that an outdated timer may fire for it.
     pub(crate) was_paced: bool,
     /// The last received number of each topic.
     seen: BTreeMap<Name, u64>,
     /// Newest ticks that are pending although a snapshot in flight at the lag contains them; the
     /// content of that snapshot is no longer known.
-    pub(super) told_twice: BTreeSet<(Name, u64)>,
+    pub(super) may_repeat: BTreeSet<(Name, u64)>,
 }
 
 impl Session {
@@ -84,11 +85,11 @@ impl Session {
             feed,
             encoding,
             names: BTreeMap::new(),
-            wild: BTreeMap::new(),
+            wildcards: BTreeMap::new(),
             on_lag: OnLag::Close,
             pending: VecDeque::new(),
-            slots: Slots::new(slot),
-            deaf: false,
+            rate_groups: RateGroups::new(slot),
+            detached: false,
             missed: Vec::new(),
             unseen: false,
             ending: None,
@@ -99,17 +100,17 @@ impl Session {
             close_written: false,
             was_paced: false,
             seen: BTreeMap::new(),
-            told_twice: BTreeSet::new(),
+            may_repeat: BTreeSet::new(),
         }
     }
 
     /// Returns the delivery of a topic. A name overrides `"*"`.
     pub(crate) fn delivery(&self, name: Name) -> Option<Delivery> {
-        self.names.get(&name).or_else(|| self.wild.get(&name.0)).copied()
+        self.names.get(&name).or_else(|| self.wildcards.get(&name.0)).copied()
     }
 
     pub(super) fn deliveries(&self) -> impl Iterator<Item = Delivery> {
-        self.names.values().chain(self.wild.values()).copied()
+        self.names.values().chain(self.wildcards.values()).copied()
     }
 
     pub(super) fn wants_every(&self) -> bool {
@@ -125,7 +126,7 @@ impl Session {
     }
 
     pub(crate) fn total(&self) -> usize {
-        self.names.len() + self.wild.len()
+        self.names.len() + self.wildcards.len()
     }
 
     pub(crate) fn wake(&mut self) {
@@ -144,8 +145,8 @@ impl Session {
     }
 
     /// Marks the newest tick of a topic as pending. Returns whether one was pending already.
-    pub(super) fn owe(&mut self, name: Name, rate: Rate, now_ns: u64) -> bool {
-        let again = self.slots.owe(name, rate, &self.rates(), now_ns);
+    pub(super) fn mark_dirty(&mut self, name: Name, rate: Rate, now_ns: u64) -> bool {
+        let again = self.rate_groups.mark_dirty(name, rate, &self.rates(), now_ns);
         if rate.is_none() {
             self.wake();
         }
@@ -154,21 +155,21 @@ impl Session {
 
     pub(super) fn sent_newest(&mut self, name: Name, now_ns: u64) {
         let rates = self.rates();
-        self.slots.sent(name, &rates, now_ns);
+        self.rate_groups.sent(name, &rates, now_ns);
     }
 
     /// Returns whether any newest tick may be sent now.
     pub(crate) fn has_due(&self, now_ns: u64) -> bool {
-        self.slots.due(now_ns).next().is_some()
+        self.rate_groups.due(now_ns).next().is_some()
     }
 
     /// Returns when the next newest tick may be sent, if any is pending.
-    pub(crate) fn opens_ns(&self) -> Option<u64> {
-        self.slots.opens()
+    pub(crate) fn next_send_ns(&self) -> Option<u64> {
+        self.rate_groups.next_send_time()
     }
 
     pub(super) fn lags(&mut self) {
-        self.deaf = true;
+        self.detached = true;
     }
 
     pub(crate) fn pending_ticks(&self) -> usize {
@@ -180,16 +181,16 @@ impl Session {
     }
 
     /// Returns whether the next tick in order has left the log.
-    pub(crate) fn has_lost(&self, gone: u64) -> bool {
-        matches!(self.pending.front(), Some(Item::Tick { batch_end, .. }) if *batch_end <= gone)
+    pub(crate) fn next_is_evicted(&self, evicted_end: u64) -> bool {
+        matches!(self.pending.front(), Some(Item::Tick { batch_end, .. }) if *batch_end <= evicted_end)
     }
 
     /// Removes every name and its pending ticks.
     pub(super) fn empty(&mut self) {
         self.names.clear();
-        self.wild.clear();
-        self.slots.forget(|_| true);
-        self.deaf = true;
+        self.wildcards.clear();
+        self.rate_groups.forget(|_| true);
+        self.detached = true;
     }
 
     /// Returns whether the next element in order is this tick.
@@ -199,7 +200,7 @@ impl Session {
 
     /// Removes a received element from the expected ones.
     pub(crate) fn receive(&mut self, element: Element) {
-        let front = self.pending.front_mut().expect("nothing more is due");
+        let front = self.pending.front_mut().expect("no element is expected");
         let done = match (front, element) {
             (Item::Tick { tick, .. }, Element::Tick(got)) => {
                 assert_eq!(*tick, got);
@@ -207,7 +208,7 @@ impl Session {
             }
             (Item::LastValues { ticks, .. } | Item::Newest { ticks, .. }, Element::Tick(got)) => {
                 let place = ticks.iter().position(|tick| *tick == got);
-                ticks.swap_remove(place.expect("one of these, once"));
+                ticks.swap_remove(place.expect("an expected tick, received once"));
                 ticks.is_empty()
             }
             (Item::Control { control, .. }, Element::Control(got)) => {
@@ -221,7 +222,7 @@ impl Session {
                 assert_eq!(gaps.remove(&(channel, symbol)), Some((from, to)), "{symbol}: {gaps:?}");
                 gaps.is_empty()
             }
-            (due, got) => panic!("due: {due:?}, received: {got:?}"),
+            (due, got) => panic!("expected: {due:?}, received: {got:?}"),
         };
         if done {
             self.pending.pop_front();
@@ -230,14 +231,14 @@ impl Session {
 
     /// Asserts the guarantees that a reader relies on: numbers only increase, and no tick arrives
     /// that was reported missing.
-    pub(crate) fn hear(&mut self, element: &Element, in_snapshot: bool) {
+    pub(crate) fn check_order(&mut self, element: &Element, in_snapshot: bool) {
         match element {
             Element::Tick(tick) => {
                 let name = (tick.channel(), tick.symbol);
                 let seen = self.seen.entry(name).or_default();
                 if tick.seq.0 <= *seen {
-                    let may_repeat = in_snapshot || self.told_twice.remove(&(name, *seen));
-                    assert!(may_repeat && tick.seq.0 == *seen, "{tick:?} behind {seen}");
+                    let may_repeat = in_snapshot || self.may_repeat.remove(&(name, *seen));
+                    assert!(may_repeat && tick.seq.0 == *seen, "{tick:?} after {seen}");
                 }
                 *seen = tick.seq.0;
             }
@@ -252,7 +253,7 @@ impl Session {
     /// Returns all names; in each channel symbols first and `"*"` last.
     pub(super) fn all(&self) -> impl Iterator<Item = (Channel, Option<Symbol>, Delivery)> {
         let names = self.names.iter().map(|((channel, symbol), d)| (*channel, Some(*symbol), *d));
-        names.chain(self.wild.iter().map(|(channel, d)| (*channel, None, *d)))
+        names.chain(self.wildcards.iter().map(|(channel, d)| (*channel, None, *d)))
     }
 }
 

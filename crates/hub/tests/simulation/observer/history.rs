@@ -9,7 +9,7 @@ use super::{Mode, Observer, Paced, Track};
 use crate::connection::Expected;
 use crate::oracle::{Facts, Name};
 
-/// Start of a gap, if the hub can know it, and its end.
+/// First and last number of a gap, as far as the hub knows them.
 pub(super) type Gap = (Option<u64>, Option<u64>);
 
 /// Returns the position at which a new name or wildcard starts; `None` for now.
@@ -51,7 +51,7 @@ fn asked_ns(replay: Replay, now_ns: u64) -> u64 {
 
 impl Observer {
     /// Starts a name as [`begin`] says. Its evicted ticks must be reported next.
-    pub(super) fn begin_behind(
+    pub(super) fn begin_resumed(
         &mut self,
         expected: &Expected,
         asked: &SubscribeRequest,
@@ -72,14 +72,14 @@ impl Observer {
         let known = after(&resume.point, name);
         let last = known.unwrap_or_else(|| facts.oracle.count_before(topic, base));
         if !facts.unseen.is_empty() {
-            self.tracks.insert(name, Track::Behind { last });
+            self.tracks.insert(name, Track::AfterGap { last });
             return;
         }
         self.tracks.insert(name, Track::Every { next: last + 1 });
-        let gone = facts.oracle.count_before(topic, expected.start);
-        if gone > last && expected.ticked.contains(&name) {
+        let evicted = facts.oracle.count_before(topic, expected.start);
+        if evicted > last && expected.ticked.contains(&name) {
             let by_number = matches!(resume.point, ResumePoint::After(_));
-            self.gaps_due.insert(name, (by_number.then_some(last + 1), Some(gone)));
+            self.gaps_due.insert(name, (by_number.then_some(last + 1), Some(evicted)));
         }
     }
 
@@ -93,13 +93,13 @@ impl Observer {
         facts: &Facts<'_>,
     ) {
         self.positioned |= asked.pos;
-        let right = match (&asked.resume, &self.epoch) {
+        let outcome = match (&asked.resume, &self.epoch) {
             (None, _) => None,
             (Some(resume), Some(epoch)) if resume.epoch != *epoch => Some(ResumeOutcome::NewEpoch),
             _ if self.gaps_due.is_empty() => Some(ResumeOutcome::Complete),
             _ => Some(ResumeOutcome::Gap),
         };
-        assert!(resumed == right || !facts.unseen.is_empty(), "{resumed:?}: {:?}", self.gaps_due);
+        assert!(resumed == outcome || !facts.unseen.is_empty(), "{resumed:?}: {:?}", self.gaps_due);
         assert_eq!(from.is_some(), asked.replay.is_some());
         if let (Some(replay), Some(UnixNanos(from_ns))) = (asked.replay, from) {
             self.catches_up = true;
@@ -120,22 +120,23 @@ impl Observer {
     }
 
     /// Handles a received position.
-    pub(super) fn stands(&mut self, pos: Option<u64>, facts: &Facts<'_>) {
-        assert_eq!(pos.is_some(), self.positioned, "a position if it asked for that");
-        self.told = pos;
-        self.check_told(facts);
+    pub(super) fn check_position(&mut self, pos: Option<u64>, facts: &Facts<'_>) {
+        assert_eq!(pos.is_some(), self.positioned, "positions are sent exactly if requested");
+        self.last_position = pos;
+        self.check_last_position(facts);
     }
 
-    /// Asserts that a paced replay is the only subscription.
-    pub(super) fn refused(&self, expected: &Expected) {
+    /// Asserts that a refused command conflicts with a paced replay, which must be the only
+    /// subscription to every tick.
+    pub(super) fn check_refusal(&self, expected: &Expected) {
         let Command::Subscribe(asked) = &expected.command else {
             panic!("refused: {expected:?}");
         };
         let every = |mode: &Mode| mode.delivery == Delivery::Every;
-        let has = self.names.values().chain(self.wild.values()).any(every);
+        let has = self.names.values().chain(self.wildcards.values()).any(every);
         let paced = |replay: Replay| replay.speed != ReplaySpeed::Max;
-        let beside = asked.replay.is_some_and(paced) && has;
-        assert!(self.paced.is_some() || beside, "refused: {asked:?}");
+        let conflicts = asked.replay.is_some_and(paced) && has;
+        assert!(self.paced.is_some() || conflicts, "refused: {asked:?}");
     }
 
     /// Handles a gap that follows an answer.
@@ -154,23 +155,27 @@ impl Observer {
         let track = self.track(name, facts);
         if !facts.unseen.is_empty() {
             if let Some(track) = track {
-                self.tracks.insert(name, Track::Behind { last: track.last() });
+                self.tracks.insert(name, Track::AfterGap { last: track.last() });
             }
             return;
         }
         let Some(Track::Every { next }) = track else {
-            panic!("a gap of {name:?}, which is {track:?}");
+            panic!("a gap of {name:?} in state {track:?}");
         };
-        let to = to.expect("the hub has seen all");
-        assert!(from.is_none_or(|from| from == next) && to >= next, "{name:?}: {to} is there");
-        let at = facts.oracle.position(self.topic(name), to).expect("it has ticked");
-        assert!(at < facts.start, "{name:?}: {to} at {at} is not gone");
+        let to = to.expect("the shard has seen all ticks");
+        assert!(
+            from.is_none_or(|from| from == next) && to >= next,
+            "gap of {name:?} to {to}, expected from {next}"
+        );
+        let at = facts.oracle.position(self.topic(name), to).expect("the topic has this tick");
+        assert!(at < facts.start, "gap of {name:?} to {to}, which is not evicted");
         self.tracks.insert(name, Track::Every { next: to + 1 });
         self.has.insert(name, to);
     }
 
-    /// Drops expected gaps, because the session ends before they are sent.
-    pub(super) fn is_told(&self, control: &Control) -> bool {
+    /// Returns whether a control element may come now: before expected gaps, only gaps and errors
+    /// may.
+    pub(super) fn may_precede_gaps(&self, control: &Control) -> bool {
         self.gaps_due.is_empty() || matches!(control, Control::Gap { .. } | Control::Error { .. })
     }
 }
