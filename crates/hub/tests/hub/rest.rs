@@ -202,7 +202,7 @@ fn rest_respects_the_rights_of_keys() {
         assert!(body["message"].as_str().unwrap().contains(words), "{body}");
     }
     let before = hub.refused("token");
-    assert_eq!(ask("A/snapshot", "SOMEBODY"), (401, json!({ "message": "wrong key" })));
+    assert_eq!(ask("A/snapshot", "UNKNOWN"), (401, json!({ "message": "wrong key" })));
     let (status, message) = refused(&hub, "A/snapshot");
     assert_eq!(status, 401);
     assert!(message.starts_with("a key is needed: APCA-API-KEY-ID"), "{message}");
