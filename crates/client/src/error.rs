@@ -11,7 +11,7 @@ pub enum ConnectError {
     /// The address is not valid.
     #[error("{given:?} is not the address of a hub")]
     Url {
-        /// The address.
+        /// The address that was given.
         given: String,
         /// What is wrong with it.
         source: HubUrlError,
@@ -25,7 +25,7 @@ pub enum ConnectError {
     /// The connection failed or broke during the handshake.
     #[error("cannot reach the hub at {hub}")]
     Unreachable {
-        /// Host and port.
+        /// Host and port of the hub.
         hub: String,
         /// The error of the operating system or of TLS.
         source: std::io::Error,
@@ -33,7 +33,7 @@ pub enum ConnectError {
     /// The attempt took too long.
     #[error("the hub at {hub} did not answer within {timeout:?}")]
     TimedOut {
-        /// Host and port.
+        /// Host and port of the hub.
         hub: String,
         /// The timeout of the client.
         timeout: Duration,
@@ -41,7 +41,7 @@ pub enum ConnectError {
     /// The server answered the handshake with an HTTP error.
     #[error("the server at {hub} answered HTTP {status}{}", hint(*.status, .message))]
     Refused {
-        /// Host and port.
+        /// Host and port of the hub.
         hub: String,
         /// The HTTP status.
         status: u16,
@@ -51,17 +51,17 @@ pub enum ConnectError {
     /// The hub refused the key.
     #[error("the hub at {hub} refused the key: {} {}{}", code.code(), code.msg(), detail_text(.detail))]
     KeyRefused {
-        /// Host and port.
+        /// Host and port of the hub.
         hub: String,
         /// The kind of refusal.
         code: ErrorCode,
-        /// The details, for people.
+        /// The hub's explanation, for people.
         detail: Option<String>,
     },
     /// The server speaks no WebSocket, or none of Tickwire's subprotocols.
     #[error("the server at {hub} is no Tickwire hub: {problem}")]
     NotAHub {
-        /// Host and port.
+        /// Host and port of the hub.
         hub: String,
         /// What is wrong with its answer.
         problem: String,
@@ -86,7 +86,7 @@ fn detail_text(detail: &Option<String>) -> String {
     detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default()
 }
 
-/// The hub's message about a refusal, or the likely reason if it has none.
+/// Returns the hub's message about a refusal, or the likely reason if it has none.
 fn hint(status: u16, message: &str) -> String {
     if !message.is_empty() {
         return format!(": {message}");
@@ -119,7 +119,7 @@ pub enum ReplayError {
          {bytes_max} bytes are allowed: use fewer names, \"*\", or speed max"
     )]
     TooLong {
-        /// Number of names.
+        /// Number of names that were requested.
         names: usize,
         /// Length of the command, in bytes.
         bytes: usize,

@@ -13,9 +13,9 @@ use crate::{ConnectError, Position};
 /// A topic: one symbol in one channel of the client's feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Topic {
-    /// The symbol.
+    /// The symbol of the instrument.
     pub symbol: Symbol,
-    /// The channel.
+    /// The kind of ticks.
     pub channel: Channel,
 }
 
@@ -38,9 +38,9 @@ impl fmt::Display for Topic {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A tick.
+    /// A tick of a subscribed topic.
     Tick {
-        /// The tick.
+        /// The tick, with its sequence number.
         tick: Tick,
         /// Whether the tick is a last value from a snapshot, not a new tick.
         snapshot: bool,
@@ -53,7 +53,7 @@ pub enum Event {
     /// reveals the gap, its tick has the number `to`. Ticks that delivery `latest` leaves out are
     /// no gap.
     Gap {
-        /// The topic.
+        /// The topic concerned.
         topic: Topic,
         /// Number of the first missing tick; `None` if it is unknown, since no tick was received
         /// before.
@@ -77,7 +77,7 @@ pub enum Event {
     /// [`Client::subscribe`](crate::Client::subscribe) makes them `every` again, and so does a
     /// reconnect.
     Lagged {
-        /// The topic.
+        /// The topic concerned.
         topic: Topic,
         /// Number of the first dropped tick; `None` if it is unknown.
         from: Option<Seq>,
@@ -87,9 +87,9 @@ pub enum Event {
     /// The hub sent a live tick again, or an older one, which is a bug of the hub. The tick is not
     /// delivered.
     OutOfOrder {
-        /// The topic.
+        /// The topic concerned.
         topic: Topic,
-        /// Number of the tick.
+        /// Sequence number of the tick.
         seq: Seq,
         /// The expected number; with delivery `latest`, the smallest that is allowed.
         expected: Seq,
@@ -105,7 +105,7 @@ pub enum Event {
     },
     /// The connection was lost, or an attempt to reconnect failed.
     Disconnected {
-        /// The reason.
+        /// Why the connection was lost, or the attempt failed.
         reason: Disconnect,
         /// Time until the next attempt; `None` if reconnecting is off or cannot help. The stream
         /// ends then.
@@ -132,9 +132,9 @@ pub enum Event {
     },
     /// The state of the feed. Reported after every connect and when it changes.
     Feed {
-        /// The feed.
+        /// Name of the feed.
         feed: Feed,
-        /// Its state.
+        /// The state of the feed.
         state: FeedState,
         /// Since when it has this state.
         since: UnixNanos,
@@ -146,7 +146,7 @@ pub enum Event {
     Error {
         /// The kind of error.
         code: ErrorCode,
-        /// The details, for people.
+        /// The hub's explanation, for people.
         detail: Option<String>,
         /// The number that [`Client::subscribe`](crate::Client::subscribe) returned, if the error
         /// answers that command. The client does not subscribe to its names again.

@@ -39,7 +39,7 @@ pub struct Get<'a> {
 pub struct Response {
     /// The HTTP status, such as 200.
     pub status: u16,
-    /// The body.
+    /// The body, cut to [`Get::body_bytes_max`].
     pub body: Vec<u8>,
 }
 
@@ -77,7 +77,8 @@ impl Get<'_> {
         self.exchange(tls::over(stream, hub, config)?, &request)
     }
 
-    /// HTTP/1.0 ends the response with the connection and never sends it in chunks.
+    /// Returns the text of the request. A response to HTTP/1.0 ends with the connection and is
+    /// never sent in chunks.
     fn request(&self, hub: &HubUrl, path: &str) -> String {
         let authorization = self.token.map(Token::header_line).unwrap_or_default();
         format!(

@@ -67,7 +67,7 @@ pub enum LoadError {
     /// The hub's host name cannot be resolved.
     #[error("cannot resolve the hub's address {hub}")]
     Unreachable {
-        /// Host and port.
+        /// Host and port of the hub.
         hub: String,
         /// The error of the operating system.
         source: io::Error,
@@ -75,7 +75,7 @@ pub enum LoadError {
     /// The hub's address asks for TLS, which cannot be set up.
     #[error("cannot speak TLS with the hub at {hub}")]
     Tls {
-        /// Host and port.
+        /// Host and port of the hub.
         hub: String,
         /// What is missing or wrong.
         source: io::Error,

@@ -59,9 +59,9 @@ impl Progress {
         previous.is_some()
     }
 
-    /// The hub reports that it has sent everything up to a position. `covers_all` is false while
-    /// that does not hold for all names. Returns the position to report to the application, if
-    /// there is one.
+    /// Handles a position up to which the hub has sent everything. `covers_all` is false while that
+    /// does not hold for all names. Returns the position to report to the application, if there is
+    /// one.
     pub(crate) fn advance(&mut self, number: u64, covers_all: bool) -> Option<Position> {
         self.reached = self.reached.max(number);
         if !covers_all {
@@ -71,10 +71,9 @@ impl Progress {
         self.report()
     }
 
-    /// The hub has answered a subscribe with the position at which its names start. `is_first` is
-    /// true if no other names have started. `covers_all` is false while another command that starts
-    /// in the past is unanswered. Returns the position to report to the application, if there is
-    /// one.
+    /// Handles the position at which the names of an answered subscribe start. `is_first` is true
+    /// if no other names have started. `covers_all` is false while another command that starts in
+    /// the past is unanswered. Returns the position to report to the application, if there is one.
     pub(crate) fn start_at(
         &mut self,
         number: u64,

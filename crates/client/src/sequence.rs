@@ -27,12 +27,12 @@ struct TopicSequence {
 }
 
 impl TopicSequence {
-    /// A topic whose first tick has this number.
+    /// Returns the state of a topic whose first tick has this number.
     const fn starting_with(first: u64) -> Self {
         Self { first, last: first, repeatable: 0 }
     }
 
-    /// A topic whose first tick will be the one after this number.
+    /// Returns the state of a topic whose first tick will be the one after this number.
     const fn starting_after(last: u64) -> Self {
         Self { first: last.saturating_add(1), last, repeatable: 0 }
     }
@@ -96,8 +96,8 @@ impl SequenceTracker {
         is_delivered
     }
 
-    /// The hub will send a topic again from an earlier tick. Ticks that the application has are not
-    /// delivered again.
+    /// Prepares for a topic that the hub sends again from an earlier tick. Ticks that the
+    /// application has are not delivered again.
     pub(crate) fn rewind(&mut self, topic: Topic) {
         let Some(TopicSequence { first, last, .. }) = self.topics.remove(&topic) else { return };
         let delivered = match self.rewound.remove(&topic) {
@@ -109,7 +109,7 @@ impl SequenceTracker {
         }
     }
 
-    /// The hub may send the ticks again that were received of a topic up to now.
+    /// Allows the hub to send the ticks again that were received of a topic up to now.
     pub(crate) fn allow_repeats(&mut self, topic: &Topic) {
         if let Some(numbers) = self.topics.get_mut(topic) {
             numbers.repeatable = numbers.last;

@@ -85,14 +85,14 @@ struct ChannelSubscriptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PreviousOptions {
     channel: Channel,
-    /// `None` stands for `"*"`.
+    /// The symbol; `None` stands for `"*"`.
     symbol: Option<Symbol>,
-    /// `None` if the name was not subscribed to.
+    /// Its previous options; `None` if the name was not subscribed to.
     options: Option<SubscribeOptions>,
 }
 
 impl ChannelSubscriptions {
-    /// The options of a symbol, or of `"*"` for `None`.
+    /// Returns the options of a symbol, or of `"*"` for `None`.
     fn get_mut(&mut self, symbol: Option<Symbol>) -> Option<&mut SubscribeOptions> {
         match symbol {
             None => self.wildcard.as_mut(),
@@ -178,7 +178,8 @@ impl DesiredSubscriptions {
         any
     }
 
-    /// The session has lost its position: names that have started begin with `start` again.
+    /// Makes the names that have started begin with `start` again, because the session has lost its
+    /// position.
     pub(crate) fn restart_from(&mut self, start: &Start) {
         for channel in Channel::ALL {
             let started =

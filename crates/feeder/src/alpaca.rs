@@ -54,7 +54,8 @@ pub struct AlpacaConfig {
     pub market_hours: MarketHours,
     /// Additional certificate authorities.
     pub authorities: Option<Authorities>,
-    /// Most bytes of ticks queued while the hub is unreachable. Beyond it the oldest are dropped.
+    /// Maximum number of bytes of ticks queued while the hub is unreachable. Beyond it the oldest
+    /// are dropped.
     pub queue_bytes_max: usize,
 }
 

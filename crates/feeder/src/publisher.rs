@@ -38,14 +38,14 @@ pub struct PublisherConfig {
     pub publisher: PublisherId,
     /// Additional certificate authorities for a hub with TLS.
     pub authorities: Option<Authorities>,
-    /// Most ticks in one message.
+    /// Maximum number of ticks in one message.
     pub message_ticks_max: usize,
     /// Length in bytes from which no tick is added to a message. One tick of at most 4 KiB and a
     /// mark still fit the 65,535 bytes of a message.
     pub message_bytes_max: usize,
-    /// Most unacknowledged messages. At the limit the source waits.
+    /// Maximum number of unacknowledged messages. At the limit the source waits.
     pub unacked_messages_max: usize,
-    /// Most unacknowledged bytes. At the limit the source waits.
+    /// Maximum number of unacknowledged bytes. At the limit the source waits.
     pub unacked_bytes_max: usize,
     /// Greatest delay of a tick. Ticks that are overdue by more are dropped, and their number is
     /// reported to the hub. `None`: the source waits and no tick is dropped. Without a schedule

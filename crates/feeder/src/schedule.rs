@@ -76,7 +76,7 @@ impl<S: Source> TickStream for Schedule<S> {
         Ok(self.taken - before)
     }
 
-    /// After a rewind, ticks are due at the same times and carry the same event times.
+    /// Rewinds the source. Its ticks are then due at the same times and carry the same event times.
     fn rewind(&mut self) -> Result<bool, SourceError> {
         let rewound = self.source.rewind();
         self.ended |= rewound.is_err();
@@ -102,7 +102,8 @@ impl<S: Source> TickStream for Schedule<S> {
         self.ended && self.ahead.is_none() || self.until.is_some_and(|until| self.taken >= until)
     }
 
-    /// Ends after the ticks taken so far. After a rewind these are yielded again.
+    /// Returns whether a stopped schedule has ticks left. After a rewind, the ticks taken before
+    /// the stop are yielded again.
     fn has_unpublished(&self) -> bool {
         self.is_stopped() && !self.has_ended()
     }

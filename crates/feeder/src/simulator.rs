@@ -38,9 +38,9 @@ pub struct SimConfig {
 }
 
 impl SimConfig {
-    /// Most instruments.
+    /// Maximum number of instruments.
     pub const SYMBOLS_MAX: usize = 100_000;
-    /// Most ticks per second.
+    /// Maximum number of ticks per second.
     pub const RATE_MAX: f64 = 10_000_000.0;
     /// Default opening time: 2026-01-02T14:30:00Z.
     pub const START: UnixNanos = UnixNanos(1_767_364_200_000_000_000);

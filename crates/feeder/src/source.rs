@@ -46,13 +46,13 @@ pub enum SourceError {
     /// The name of a file has no known ending.
     #[error("{}: unknown kind of file: expected a name ending in .csv, .csv.gz, .ndjson or .ndjson.gz", path.display())]
     Kind {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// A file cannot be opened.
     #[error("cannot open {}", path.display())]
     Open {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Cause reported by the system.
         source: std::io::Error,
@@ -60,7 +60,7 @@ pub enum SourceError {
     /// Reading a file failed.
     #[error("cannot read {} after line {line}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Number of the last line that was read; 0 if none.
         line: u64,
@@ -70,7 +70,7 @@ pub enum SourceError {
     /// A compressed file is truncated.
     #[error("{} is cut off: the compressed data ends early, after line {line}", path.display())]
     Truncated {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Number of the last complete line.
         line: u64,
@@ -78,7 +78,7 @@ pub enum SourceError {
     /// The header of a CSV file is unknown.
     #[error("{}, line 1: {problem}", path.display())]
     Header {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Description with the given and the allowed value.
         problem: String,
@@ -86,7 +86,7 @@ pub enum SourceError {
     /// A line is malformed.
     #[error("{}, line {line}, column {column}{}: {problem}", path.display(), in_brackets(field))]
     Line {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Number of the line, starting at 1 with the header.
         line: u64,

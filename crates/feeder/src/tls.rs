@@ -19,7 +19,7 @@ pub enum AuthoritiesError {
     /// The file cannot be read or parsed.
     #[error("cannot read certificates from {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Cause of the failure.
         source: rustls::pki_types::pem::Error,
@@ -27,7 +27,7 @@ pub enum AuthoritiesError {
     /// The file contains no certificate.
     #[error("{} holds no certificate: expected PEM, -----BEGIN CERTIFICATE-----", path.display())]
     Empty {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
 }

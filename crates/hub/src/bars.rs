@@ -41,9 +41,10 @@ const MINUTE: u64 = 60 * SECOND;
 const CLOSE_DELAY: u64 = 2 * SECOND;
 /// Nanoseconds by which the time of a trade may be ahead of the hub's clock.
 const AHEAD_MAX: u64 = 3_600 * SECOND;
-/// Most minutes that the clock closes in one turn, so that a batch stays small.
+/// Maximum number of minutes that the clock closes in one turn, so that a batch stays small.
 const CLOSED_PER_TURN_MAX: usize = 4_096;
-/// Most trades that one turn compares to find those that cancels and corrections refer to.
+/// Maximum number of trades that one turn compares to find those that cancels and corrections refer
+/// to.
 const COMPARISONS_PER_TURN_MAX: usize = 1 << 20;
 
 /// Settings of a [`BarMaker`].
@@ -53,7 +54,7 @@ pub struct BarConfig {
     pub time_zone: String,
     /// The part of the day whose prices form the daily bar, such as `09:30-16:00`.
     pub session: String,
-    /// Most bytes of trades and minutes kept for late trades, corrections and cancels.
+    /// Maximum number of bytes of trades and minutes kept for late trades, corrections and cancels.
     pub bytes_max: usize,
 }
 
@@ -133,8 +134,8 @@ impl BarMaker {
         more
     }
 
-    /// Stops making bars of a feed, as if the feed had published bars of each kind. Returns whether
-    /// this is a change.
+    /// Stops making bars of a feed from now on, because its publisher sends bars itself or does not
+    /// send every trade. Returns whether the hub made bars of any kind for the feed before.
     pub fn disable_bars(&mut self, feed: FeedId) -> bool {
         let all = SuppliedBars { minutes: true, days: true };
         std::mem::replace(&mut self.clock(feed).supplied, all) != all
@@ -293,8 +294,8 @@ impl BarMaker {
         false
     }
 
-    /// Closes at most `left` minutes of the feed's earliest start time. Returns the remaining
-    /// budget.
+    /// Closes at most `left` of the feed's open minutes with the earliest start time. Returns how
+    /// many more minutes this turn may close.
     fn close_some(&mut self, feed: usize, mut left: usize) -> usize {
         let Some(mut bucket) = self.feeds[feed].open.first_entry() else { return left };
         let start = *bucket.key();

@@ -97,11 +97,11 @@ impl SessionId {
 /// What identifies a topic: sequence numbers and last values exist per topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicKey {
-    /// The feed.
+    /// Feed of the topic.
     pub feed: FeedId,
-    /// The channel.
+    /// Channel of the topic.
     pub channel: Channel,
-    /// The symbol.
+    /// Symbol of the topic.
     pub symbol: Symbol,
 }
 

@@ -43,7 +43,7 @@ pub enum StartError {
     Listen {
         /// The address to listen on.
         address: SocketAddr,
-        /// Cause.
+        /// Cause of the failure.
         source: io::Error,
     },
     /// The keys file cannot be used.
@@ -54,7 +54,7 @@ pub enum StartError {
     Data {
         /// Path of the folder.
         folder: String,
-        /// Cause.
+        /// Cause of the failure.
         source: OpenError,
     },
     /// The certificate cannot be used.
@@ -158,14 +158,14 @@ impl Hub {
         Ok(Self { address, state, router, history_reader, threads })
     }
 
-    /// The address that the hub listens on.
+    /// Returns the address that the hub listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address of the hub's page. The scheme is `https` if the hub has a certificate, although
-    /// it also accepts plain HTTP.
+    /// Returns the address of the hub's page. The scheme is `https` if the hub has a certificate,
+    /// although it also accepts plain HTTP.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.state.tls.is_some() { "https" } else { "http" };
@@ -244,7 +244,7 @@ fn spawn_tasks(state: &HubState, listener: TcpListener) {
 
 /// Extra time for sessions to end on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
-/// Most time for publishers and requests to end at shutdown.
+/// Maximum time for publishers and requests to end at shutdown.
 const PUBLISHERS_TIME_MAX: Duration = Duration::from_secs(2);
 
 fn join(thread: JoinHandle<()>, name: &str) {

@@ -46,8 +46,8 @@ impl Backoff {
     /// Clients that were requested to wait equally long return within this time: one second.
     pub const REQUESTED_SPREAD: Duration = Duration::from_secs(1);
 
-    /// A policy whose ceiling starts at `first` and doubles up to `max`. A `first` above `max`
-    /// counts as `max`.
+    /// Creates a policy whose ceiling starts at `first` and doubles up to `max`. A `first` above
+    /// `max` counts as `max`.
     #[must_use]
     pub fn new(first: Duration, max: Duration) -> Self {
         let first = first.min(max);
@@ -102,7 +102,7 @@ mod tests {
     const FIRST: Duration = Duration::from_millis(100);
     const MAX: Duration = Duration::from_secs(1);
 
-    /// The delays of six attempts, in milliseconds.
+    /// Returns the delays of six attempts, in milliseconds.
     fn delays(mut backoff: Backoff, random: f64) -> Vec<u128> {
         (0..6).map(|_| backoff.next_delay(None, random).as_millis()).collect()
     }

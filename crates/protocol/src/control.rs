@@ -88,9 +88,9 @@ pub enum Control {
     },
     /// `feed`: the state of a feed. It is sent after connecting and whenever it changes.
     Feed {
-        /// The feed.
+        /// Name of the feed.
         feed: Feed,
-        /// Its state.
+        /// State of the feed.
         state: FeedState,
         /// When it entered that state.
         since: UnixNanos,
@@ -121,7 +121,7 @@ pub enum Control {
     /// `demand`: the changes in what subscribers want, for a publisher that requested them. The
     /// first element lists everything that is wanted.
     Demand {
-        /// The feed.
+        /// Name of the feed.
         feed: Feed,
         /// Names that gained their first subscriber.
         added: Box<SubscriptionSet>,

@@ -77,7 +77,7 @@ pub struct DecodeError {
     pub kind: &'static str,
     /// The key of the field on the wire; empty if the error does not concern one field.
     pub field: &'static str,
-    /// What is wrong.
+    /// Why the value was rejected.
     pub problem: ValueError,
 }
 

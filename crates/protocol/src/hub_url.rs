@@ -55,27 +55,27 @@ pub struct HubUrlError {
 }
 
 impl HubUrl {
-    /// Whether connections to this hub use TLS.
+    /// Returns whether connections to this hub use TLS.
     #[must_use]
     pub const fn uses_tls(&self) -> bool {
         self.tls
     }
 
-    /// The host, without the brackets of an IPv6 address: the name that a TLS certificate must
-    /// bear.
+    /// Returns the host, without the brackets of an IPv6 address: the name that a TLS certificate
+    /// must bear.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// `HOST:PORT`, to resolve and connect to. The port is always there.
+    /// Returns `HOST:PORT`, to resolve and connect to. The port is always present.
     #[must_use]
     pub fn socket_address(&self) -> String {
         format!("{}:{}", self.bracketed_host(), self.port)
     }
 
-    /// The value of the `Host` header: `HOST`, or `HOST:PORT` if the port is not the scheme's
-    /// default.
+    /// Returns the value of the `Host` header: `HOST`, or `HOST:PORT` if the port is not the
+    /// scheme's default.
     #[must_use]
     pub fn authority(&self) -> String {
         if self.port == default_port(self.tls) {
@@ -85,25 +85,26 @@ impl HubUrl {
         }
     }
 
-    /// The URL of the subscribers' WebSocket endpoint.
+    /// Returns the URL of the subscribers' WebSocket endpoint.
     #[must_use]
     pub fn ws_url(&self, feed: &Feed) -> String {
         self.url(&self.ws_path(feed))
     }
 
-    /// The URL of the publishers' WebSocket endpoint.
+    /// Returns the URL of the publishers' WebSocket endpoint.
     #[must_use]
     pub fn publish_url(&self, feed: &Feed) -> String {
         self.url(&self.path(&format!("/publish?feed={feed}")))
     }
 
-    /// The path and query of the subscribers' endpoint, with the prefix.
+    /// Returns the path and query of the subscribers' endpoint, with the prefix.
     #[must_use]
     pub fn ws_path(&self, feed: &Feed) -> String {
         self.path(&format!("/ws?feed={feed}"))
     }
 
-    /// One of the hub's own paths, which must start with a slash, with the prefix before it.
+    /// Returns one of the hub's own paths, which must start with a slash, with the prefix before
+    /// it.
     #[must_use]
     pub fn path(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
@@ -211,7 +212,7 @@ fn parse_prefix(path: &str) -> Result<String, HubUrlError> {
     Ok(prefix.trim_end_matches('/').to_owned())
 }
 
-/// Whether a text consists of the characters of a path (RFC 3986, section 3.3).
+/// Returns whether a text consists of the characters of a path (RFC 3986, section 3.3).
 fn is_path(text: &str) -> bool {
     let is_pchar = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte);
     let mut pieces = text.split('%');

@@ -7,7 +7,7 @@ pub const SYMBOL_BYTES_MAX: usize = 24;
 /// Longest string inside a tick (exchange, tape, condition code, status message), in bytes of
 /// UTF-8.
 pub const TEXT_BYTES_MAX: usize = 64;
-/// Most condition codes in one list of a tick.
+/// Maximum number of condition codes in one list of a tick.
 pub const CONDITIONS_MAX: usize = 16;
 /// Longest `detail` and longest `upstream` of a [`SourceReport`](crate::SourceReport), in bytes of
 /// UTF-8.

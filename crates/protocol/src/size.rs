@@ -9,7 +9,7 @@ use crate::{
 /// Upper bound on a tick's JSON without the contents of its strings, in bytes: keys, numbers,
 /// quotes and commas. A test checks it against the largest tick.
 const FRAME_BYTES_MAX: usize = 640;
-/// Most bytes that one byte of a string becomes in JSON: `\u0000`.
+/// Maximum number of bytes that one byte of a string becomes in JSON: `\u0000`.
 const ESCAPE_BYTES_MAX: usize = 6;
 
 impl Tick {

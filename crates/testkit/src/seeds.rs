@@ -127,12 +127,13 @@ impl Seeds {
         }
     }
 
-    /// The command that repeats the running test with a seed.
+    /// Returns the command that repeats the running test with a seed.
     fn command(self, seed: u64) -> String {
         self.command_for(seed, thread::current().name())
     }
 
-    /// `thread` is the name of the running thread: the test harness names it like the test.
+    /// Returns the command that repeats a test with a seed. `thread` is the name of the running
+    /// thread: the test harness names it like the test.
     fn command_for(self, seed: u64, thread: Option<&str>) -> String {
         let TestTarget { package, crate_name, is_integration_test } = self.target;
         let mut command = format!("{SEED}={seed} cargo test -p {package}");
@@ -159,7 +160,7 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// The seed as a number.
+    /// Returns the seed as a number.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number

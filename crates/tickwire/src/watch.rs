@@ -99,7 +99,8 @@ fn name(text: &str) -> Result<String, String> {
     if text == "*" { Ok(text.to_owned()) } else { symbol(text).map(|symbol| symbol.to_string()) }
 }
 
-/// Returns the end of the table's title, unless it shows every tick from now on.
+/// Returns the end of the table's title: the replay or the delivery; empty for every tick from now
+/// on.
 fn title_suffix(delivery: Delivery, replay: Option<Replay>) -> String {
     match delivery {
         Delivery::Every => match replay {
@@ -112,7 +113,7 @@ fn title_suffix(delivery: Delivery, replay: Option<Replay>) -> String {
     }
 }
 
-/// When to end without a signal.
+/// The conditions that end the command without a signal.
 #[derive(Debug, Clone, Copy)]
 struct StopCondition {
     ticks: Option<u64>,

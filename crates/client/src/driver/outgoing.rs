@@ -17,7 +17,7 @@ pub(super) struct Outgoing {
     unflushed: bool,
 }
 
-/// What [`Outgoing::exchange`] has done.
+/// The result of one call of [`Outgoing::exchange`].
 #[derive(Debug)]
 pub(super) enum Exchanged {
     /// The socket has accepted a command or flushed all of them, or failed.
@@ -62,7 +62,7 @@ impl Outgoing {
         .await
     }
 
-    /// Ready when the socket has accepted the next command, or flushed the last one.
+    /// Polls until the socket has accepted the next command, or flushed the last one.
     fn write<S>(
         &mut self,
         socket: &mut WebSocketStream<S>,

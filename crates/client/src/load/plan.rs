@@ -54,7 +54,8 @@ pub fn numbered_symbols(prefix: &str, universe: usize) -> Result<Vec<Symbol>, Va
 pub(crate) mod tests {
     use super::*;
 
-    /// One connection to `SYM0000`, `SYM0001`, … in trades and quotes; every duration is zero.
+    /// Returns a plan with one connection to `SYM0000`, `SYM0001`, … in trades and quotes; every
+    /// duration is zero.
     pub(crate) fn plan(symbols: usize, per_connection: usize) -> Plan {
         Plan {
             hub: "ws://127.0.0.1:1".parse().unwrap(),

@@ -20,7 +20,7 @@ pub struct Report {
     pub version: &'static str,
     /// The hub's address.
     pub hub: String,
-    /// The feed.
+    /// Name of the feed.
     pub feed: String,
     /// The channels subscribed to.
     pub channels: Vec<&'static str>,
@@ -102,7 +102,7 @@ pub struct Report {
 /// The connections of a load test by outcome.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Connections {
-    /// Connections of the plan.
+    /// Connections that the plan asked for.
     pub asked: usize,
     /// Connections that opened.
     pub opened: usize,
@@ -130,7 +130,8 @@ pub struct Second {
 }
 
 impl Second {
-    /// `rates` are ticks, messages and bytes per second; `latency` is in nanoseconds.
+    /// Creates the row of a second. `rates` are ticks, messages and bytes per second; `latency` is
+    /// in nanoseconds.
     pub(crate) fn new(second: usize, rates: [f64; 3], latency: &Histogram<u64>) -> Self {
         let [ticks_per_s, messages_per_s, bytes_per_s] = rates;
         let quantile = |q| (!latency.is_empty()).then(|| millis(latency.value_at_quantile(q)));
@@ -146,13 +147,13 @@ impl Second {
 }
 
 impl Report {
-    /// Whether every connection stayed open and received every tick once.
+    /// Returns whether every connection stayed open and received every tick once.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.faults().is_empty()
     }
 
-    /// The faults, as texts for people: `2 gaps`, `1 connection closed (1 × 1008)`, …
+    /// Returns the faults, as texts for people: `2 gaps`, `1 connection closed (1 × 1008)`, …
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let counted = [
@@ -178,7 +179,7 @@ impl Report {
         faults
     }
 
-    /// The causes of `refused` with their counts.
+    /// Returns the causes of `refused` with their counts.
     pub(crate) fn refused_causes(&self) -> String {
         listed(&self.refused)
     }
@@ -204,7 +205,7 @@ pub(crate) mod tests {
     use crate::load::plan::tests::plan;
     use crate::load::worker::WorkerResult;
 
-    /// A report of two seconds with latencies of 1 to 1000 ms.
+    /// Returns a report of two seconds with latencies of 1 to 1000 ms.
     pub(crate) fn report() -> Report {
         let mut summary = Summary::default();
         for second in 0..2 {

@@ -43,7 +43,7 @@ pub enum Phase {
 /// The state of a running load test, reported several times a second.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    /// The phase.
+    /// The current phase.
     pub phase: Phase,
     /// Connections that are open.
     pub open: usize,
@@ -120,7 +120,7 @@ fn tls_settings(plan: &Plan) -> Result<Option<TlsSettings>, LoadError> {
 struct Collector<'a> {
     plan: &'a Plan,
     state: &'a RunState<'a>,
-    /// By thread.
+    /// Connections by thread and state.
     connections: Vec<ConnectionCounts>,
     /// By thread: whether it has begun to measure.
     measuring: Vec<bool>,
@@ -209,7 +209,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// The connections of all threads.
+    /// Returns the connections of all threads.
     fn connections(&self) -> ConnectionCounts {
         self.connections.iter().fold(ConnectionCounts::default(), |sum, one| ConnectionCounts {
             undecided: sum.undecided + one.undecided,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// One tick of this many is sampled.
+/// Number of ticks of which one is sampled.
 pub(crate) const SAMPLE_ONE_IN: u64 = 16;
 
 /// How many ticks are sampled at the same time.

@@ -25,7 +25,7 @@ pub(crate) struct Subscriber {
     is_latest: bool,
     /// Live ticks during the measurement.
     pub(crate) ticks: u64,
-    /// Bytes to send.
+    /// Bytes to send to the hub.
     pub(crate) out: Vec<u8>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum ConnectionEnd {
 }
 
 impl Subscriber {
-    /// The subscriber with this number, from 0. Its handshake is ready to be sent.
+    /// Creates the subscriber with this number, from 0. Its handshake is ready to be sent.
     pub(crate) fn new(number: usize, plan: &Plan, layout: &TopicLayout) -> Self {
         let mut out = Vec::new();
         let handshake = Some(Handshake::start(plan, &mut out));
@@ -204,7 +204,7 @@ fn broken(problem: impl std::fmt::Display) -> ConnectionEnd {
     ConnectionEnd::Closed(problem.to_string())
 }
 
-/// Whether delivery `latest` may leave out ticks of the channel with this letter.
+/// Returns whether delivery `latest` may leave out ticks of the channel with this letter.
 const fn is_conflated(letter: u8) -> bool {
     // Corrections and cancels are always delivered in full.
     !matches!(letter, b'c' | b'x')
@@ -239,7 +239,7 @@ mod tests {
         server_frame(&bytes)
     }
 
-    /// An open connection that has subscribed to all of ten symbols.
+    /// Returns an open connection that has subscribed to all of ten symbols.
     fn open() -> (Subscriber, TopicLayout, Counters) {
         open_to(&plan(10, 10))
     }

@@ -33,7 +33,7 @@ pub enum SymbolsError {
     /// The hub cannot be reached.
     #[error("cannot reach the hub at {hub}")]
     Unreachable {
-        /// Host and port.
+        /// Host and port of the hub.
         hub: String,
         /// The error of the operating system or of TLS.
         source: io::Error,
@@ -41,7 +41,7 @@ pub enum SymbolsError {
     /// The server does not answer as a hub with this feed.
     #[error("the server at {hub} does not list symbols: {problem}")]
     Refused {
-        /// Host and port.
+        /// Host and port of the hub.
         hub: String,
         /// What is wrong with its answer.
         problem: String,

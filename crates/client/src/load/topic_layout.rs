@@ -69,12 +69,12 @@ impl TopicLayout {
         }
     }
 
-    /// Number of topics of a connection.
+    /// Returns the number of topics of a connection.
     pub(crate) fn slots(&self) -> usize {
         self.per_connection * self.channels.len()
     }
 
-    /// Index of a connection's first symbol.
+    /// Returns the index of a connection's first symbol.
     pub(crate) fn first_symbol(&self, connection: usize) -> usize {
         connection * SHIFT % self.symbols.len()
     }

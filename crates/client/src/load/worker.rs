@@ -119,7 +119,7 @@ pub(crate) struct Worker<'a> {
     buffers: ReadBuffers,
 }
 
-/// Processor time that this thread has used; `None` if the system does not report it.
+/// Returns the processor time that this thread has used; `None` if the system does not report it.
 fn thread_busy() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)

@@ -74,7 +74,7 @@ pub(super) struct PendingCommand {
 }
 
 impl PendingCommand {
-    /// Where the names of a subscribe start.
+    /// Returns where the names of a subscribe start.
     pub(super) const fn start(&self) -> Option<&Start> {
         match &self.change {
             Change::Subscribe(SubscribeOptions { start, .. }) => Some(start),

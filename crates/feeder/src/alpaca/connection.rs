@@ -22,11 +22,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time after which an upstream that accepts no data counts as dead.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Most bytes of a message. Data messages stay below 1 MiB, but an ack with a whole market is
-/// larger.
+/// Maximum number of bytes of a message. Data messages stay below 1 MiB, but an ack with a whole
+/// market is larger.
 const INCOMING_BYTES_MAX: usize = 16 * 1024 * 1024;
 const READ_BUFFER_BYTES: usize = 64 * 1024;
-/// Most characters of an upstream's explanation that are shown.
+/// Maximum number of characters of an upstream's explanation that are shown.
 const SAID_CHARS_MAX: usize = 120;
 
 #[derive(Debug)]

@@ -58,7 +58,7 @@ struct Queue {
     bytes_max: usize,
     /// Ticks dropped since the last call of [`TickStream::take_dropped`].
     dropped: u64,
-    /// No more ticks will be added.
+    /// Whether the upstream adds no more ticks.
     closed: bool,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct Live {
     shared: Arc<Shared>,
     demand: watch::Sender<NameSet>,
     on_demand: bool,
-    /// The next demand element replaces all demand, since it is the first one of a session.
+    /// Whether the next demand element replaces all demand: it is the first one of a session.
     begins: bool,
     identity: u64,
     taken: u64,
@@ -187,7 +187,7 @@ impl TickStream for Live {
         Ok(false)
     }
 
-    /// Queued ticks are still yielded.
+    /// Closes the queue. Queued ticks are still yielded.
     fn stop(&mut self) {
         self.shared.queue().closed = true;
     }

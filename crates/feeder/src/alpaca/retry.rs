@@ -37,7 +37,8 @@ pub(super) struct Retry {
     refused: Backoff,
 }
 
-/// A policy with delays from `min_secs` to `max_secs`; the ceiling starts at twice the minimum.
+/// Returns a policy with delays from `min_secs` to `max_secs`; the ceiling starts at twice the
+/// minimum.
 fn backoff(min_secs: u64, max_secs: u64) -> Backoff {
     let min = Duration::from_secs(min_secs);
     Backoff::new(min * 2, Duration::from_secs(max_secs)).with_min(min)

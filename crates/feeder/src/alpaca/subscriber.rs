@@ -17,13 +17,13 @@ use tickwire_protocol::{
 
 use super::names::{Name, NameSet, carrier, collect};
 
-/// Most names in a request, which keeps it below 300 KB with symbols of 24 bytes.
+/// Maximum number of names in a request, which keeps it below 300 KB with symbols of 24 bytes.
 const REQUEST_NAMES_MAX: usize = 10_000;
 /// Average interval between the requests of searches.
 const SEARCH_INTERVAL: Duration = Duration::from_millis(250);
 /// Time by which searches may be ahead of that rate: a burst of 1,000 requests.
 const SEARCH_AHEAD: Duration = Duration::from_secs(250);
-/// Most invalid names that are remembered without being wanted.
+/// Maximum number of invalid names that are remembered without being wanted.
 const SUSPECTS_MAX: usize = 10_000;
 /// Time limit for the upstream's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ pub(super) struct Subscriber {
     /// Time up to which the requests of searches have used their rate.
     searched: UnixNanos,
     asked: Option<(Request, UnixNanos)>,
-    /// Whether names may be missing.
+    /// Whether wanted names may lack a request.
     changed: bool,
 }
 

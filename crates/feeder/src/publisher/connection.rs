@@ -24,7 +24,7 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 const INCOMING_BYTES_MAX: usize = 1024 * 1024;
 /// Time to wait for the hub's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Most characters of a hub's explanation that are shown.
+/// Maximum number of characters of a hub's explanation that are shown.
 const DETAIL_CHARS_MAX: usize = 200;
 
 /// Why a session did not start or ended.

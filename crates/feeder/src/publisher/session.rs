@@ -23,7 +23,7 @@ const TURN_TICKS: usize = 10_000;
 /// The longest delay before the first attempt to reconnect.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 
-/// Ticks on their way to a hub, over as many sessions as it takes.
+/// Publishes ticks to a hub, over any number of sessions.
 #[derive(Debug)]
 pub(super) struct Publisher<S> {
     config: PublisherConfig,
@@ -31,7 +31,7 @@ pub(super) struct Publisher<S> {
     pub(super) progress: Arc<Progress>,
     clock: Clock,
     pub(super) stream: S,
-    /// Why the source ended early; reported once what came before is acknowledged.
+    /// Why the source ended early; reported after the earlier ticks are acknowledged.
     pub(super) failed: Option<SourceError>,
     pub(super) window: Window,
     backoff: Backoff,
@@ -40,15 +40,15 @@ pub(super) struct Publisher<S> {
     pub(super) aligned: bool,
     /// The mark of another source that the first session found.
     pub(super) foreign: Option<String>,
-    /// Ticks dropped that the hub has not been told of.
+    /// Dropped ticks that were not reported to the hub yet.
     pub(super) untold: u64,
-    /// Whether the hub's log on disk works, as far as it has said.
+    /// Whether the hub's log on disk works, as far as the hub has reported.
     durable: bool,
-    /// Since when the hub has let this session publish; `None` between sessions.
+    /// Start of publishing in this session; `None` between sessions.
     publishing_since: Option<Instant>,
-    /// When to look for due ticks again.
+    /// Time of the next check for due ticks.
     wake: Instant,
-    /// When the hub last acknowledged anything, or began to owe it.
+    /// Time of the last acknowledgement, or the time since which one is outstanding.
     acked_at: Instant,
 }
 

@@ -122,7 +122,7 @@ mod tests {
         Unacked { message: Bytes::from_static(text), ticks, end }
     }
 
-    /// Five ticks in each message.
+    /// Returns a window of messages with five ticks each.
     fn window(messages: usize) -> Window {
         let mut window = Window::new(3, 1_000);
         for number in 0..messages {

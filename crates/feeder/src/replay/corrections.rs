@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use tickwire_protocol::{CancelError, Correction, Symbol, Text, TickData, Trade};
 
-/// Most trades remembered until a later row cancels or corrects them; such trades are rare.
+/// Maximum number of trades remembered until a later row cancels or corrects them; such trades are
+/// rare.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// Codes of rows that a later row will cancel or correct.

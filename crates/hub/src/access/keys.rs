@@ -47,20 +47,20 @@ use throttle::{DELAY_MAX, Throttle};
 /// All keys and tokens, and the sessions that use them.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    /// `None`: the hub is open.
+    /// Path of the keys file; `None` if the hub is open.
     file: Option<PathBuf>,
     tokens: Vec<Token>,
-    /// Rights without a key where the hub is open.
+    /// Rights of clients without a key, if the hub is open.
     open_role: Role,
-    /// Hash of no secret. The secret of an unknown id is compared with it, so that the answer takes
-    /// as long as for a known one.
+    /// A hash that no secret matches. The secret of an unknown id is compared with it, so that the
+    /// answer takes as long as for a known id.
     dummy_hash: SecretHash,
     state: Mutex<State>,
     throttle: Mutex<Throttle>,
     logins: Logins,
     /// Number of sessions that were told to close.
     closed_sessions: Arc<AtomicU64>,
-    /// How often the keys file could not be read or had an error.
+    /// Number of reads of the keys file that failed or found an error.
     file_errors: Metric,
 }
 
@@ -84,17 +84,18 @@ struct Logins {
     full: Metric,
 }
 
-/// The credentials are wrong.
+/// Error: the credentials are wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct WrongKey {
     /// Time to wait before the answer is sent.
     pub(crate) delay: Duration,
 }
 
-/// A key has as many sessions as it may.
+/// Error: the key is at its session limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyLimitReached {
-    /// The limit, and which sessions the key has since when.
+    /// Message for the client: the limit, and the sessions that the key has, with their start
+    /// times.
     pub(crate) detail: String,
 }
 
@@ -163,13 +164,13 @@ impl Keys {
         Ok(Arc::new(keys))
     }
 
-    /// Whether the hub has no keys file: it accepts any key and needs none.
+    /// Returns whether the hub has no keys file: it accepts any key and needs none.
     pub(crate) fn is_open(&self) -> bool {
         self.file.is_none()
     }
 
-    /// The rights of a client without a key; `None` if a key is needed. On an open hub these are
-    /// all rights that no token protects, except for draining.
+    /// Returns the rights of a client without a key; `None` if a key is needed. On an open hub
+    /// these are all rights that no token protects, except for draining.
     pub(crate) fn anonymous(&self) -> Option<Grant> {
         if self.is_open() {
             return Some(Grant::Anonymous(self.open_role));
@@ -180,12 +181,11 @@ impl Keys {
         }
     }
 
-    /// Returns the rights that credentials give, and counts the login, except where any key would
-    /// do.
+    /// Returns the rights that credentials give. Counts the login, unless the hub accepts any key.
     ///
     /// # Errors
-    /// If the credentials are wrong. The caller must delay the answer, but never that to a right
-    /// key.
+    /// If the credentials are wrong. The caller must delay this answer; an answer to valid
+    /// credentials is never delayed.
     pub(crate) fn check(&self, credentials: &Credentials, peer: IpAddr) -> Result<Grant, WrongKey> {
         let grant = self
             .grant_of_token(credentials)
@@ -199,7 +199,7 @@ impl Keys {
         Ok(grant)
     }
 
-    /// Whether any credentials can give an administrator's rights.
+    /// Returns whether any credentials can give an administrator's rights.
     pub(crate) fn has_admins(&self) -> bool {
         !self.is_open() || self.tokens.iter().any(|token| token.role == Role::Admin)
     }
@@ -216,7 +216,8 @@ impl Keys {
         WrongKey { delay }
     }
 
-    /// The rights of a token of the command line. Compares with every token in constant time.
+    /// Returns the rights of a token of the command line. Compares with every token in constant
+    /// time.
     fn grant_of_token(&self, credentials: &Credentials) -> Option<Grant> {
         let Credentials { id, secret } = credentials;
         let whole = if id.is_empty() { secret.clone() } else { format!("{id}:{secret}") };
@@ -232,7 +233,8 @@ impl Keys {
         key.filter(|_| is_right).map(Grant::Key)
     }
 
-    /// How long to delay the next handshake of a peer, because of wrong keys it sent before.
+    /// Returns how long to delay the next handshake of a peer, because of wrong keys it sent
+    /// before.
     pub(crate) fn delay(&self, peer: IpAddr) -> Duration {
         self.lock_throttle().delay(peer, clock::monotonic())
     }
@@ -240,7 +242,7 @@ impl Keys {
     /// Registers a subscriber's session at its key.
     ///
     /// # Errors
-    /// If the key has as many sessions as it may.
+    /// If the key is at its session limit.
     pub(crate) fn register_subscriber(
         self: &Arc<Self>,
         grant: &Grant,
@@ -304,14 +306,14 @@ impl Keys {
         KeySession { keys: self.clone(), holder, number, entry }
     }
 
-    /// Number of sessions that were told to close so far. When it has changed, the owner of
-    /// sessions asks each of them for its [`KeySession::close_reason`].
+    /// Returns the number of sessions that were told to close so far. When it has changed, the
+    /// owner of sessions asks each of them for its [`KeySession::close_reason`].
     pub(crate) fn closed_sessions(&self) -> u64 {
         self.closed_sessions.load(Ordering::SeqCst)
     }
 
-    /// The session counts of all keys by name, then of tokens and of clients without a key, if
-    /// there were any.
+    /// Returns the session counts of all keys by name, then of tokens and of clients without a key,
+    /// if there were any.
     pub(crate) fn sessions(&self) -> Vec<KeySessions> {
         let state = self.lock();
         let mut list: Vec<_> = state.keys.values().map(KeyState::summary).collect();
@@ -327,13 +329,13 @@ impl Keys {
         list
     }
 
-    /// Logins by result, for metrics.
+    /// Returns the number of logins by result, for metrics.
     pub(crate) fn logins(&self) -> [(&'static str, u64); 3] {
         let Logins { right, wrong, full } = &self.logins;
         [("right", right.get()), ("wrong", wrong.get()), ("full", full.get())]
     }
 
-    /// How often the keys file could not be read or had an error, for metrics.
+    /// Returns the number of reads of the keys file that failed or found an error, for metrics.
     pub(crate) fn file_errors(&self) -> u64 {
         self.file_errors.get()
     }
@@ -348,8 +350,8 @@ impl Keys {
 }
 
 impl KeySession {
-    /// Why the session must close: a newer one has replaced it, or its key was changed. `None`
-    /// while it may stay open.
+    /// Returns why the session must close: a newer one has replaced it, or its key was changed.
+    /// `None` while it may stay open.
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         self.entry.close_reason()
     }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Most lines written per [`WINDOW`].
+/// Maximum number of lines written per [`WINDOW`].
 const LINES_MAX: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -22,7 +22,7 @@ struct LogRateLimit {
     window_start: Option<Instant>,
     /// Lines written in this window.
     lines: u32,
-    /// Lines not written since the last line that was.
+    /// Lines suppressed since the last line that was written.
     suppressed: u64,
 }
 

@@ -133,7 +133,8 @@ impl Aggregate {
         })
     }
 
-    /// Volume-weighted average price in units of 1e-9, rounded half up; zero if no trade counts.
+    /// Returns the volume-weighted average price in units of 1e-9, rounded half up; zero if no
+    /// trade counts.
     fn vwap(&self) -> i64 {
         let weight = i128::from(self.weight);
         if weight == 0 {

@@ -7,9 +7,9 @@ use jiff::tz::TimeZone;
 /// One day of a market. All times are nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Day {
-    /// Midnight.
+    /// Start of the day: midnight.
     pub(super) start: u64,
-    /// The next midnight.
+    /// End of the day: the next midnight.
     pub(super) end: u64,
     /// Start of the session whose prices form the daily bar.
     open: u64,
@@ -28,7 +28,7 @@ impl Day {
 #[derive(Debug)]
 pub(crate) struct Calendar {
     zone: TimeZone,
-    /// Minutes since midnight.
+    /// Start and end of the session, in minutes since midnight.
     session: (u16, u16),
     /// The day returned last, which is nearly always the next answer too.
     last: Day,

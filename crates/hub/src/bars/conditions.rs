@@ -10,13 +10,14 @@ use tickwire_protocol::{Conditions, Text};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Effects(pub(super) u8);
 
-/// Open and close.
+/// The trade may set open and close.
 pub(super) const OPEN_CLOSE: u8 = 1;
-/// Open and close while no other trade has set them; occurs with [`OPEN_CLOSE`] or alone.
+/// The trade may set open and close while no other trade has set them; occurs with [`OPEN_CLOSE`]
+/// or alone.
 pub(super) const IF_FIRST: u8 = 2;
-/// High and low.
+/// The trade may set high and low.
 pub(super) const HIGH_LOW: u8 = 4;
-/// Volume and number of trades.
+/// The trade counts for volume and number of trades.
 pub(super) const VOLUME: u8 = 8;
 
 const ALL: u8 = OPEN_CLOSE | IF_FIRST | HIGH_LOW | VOLUME;

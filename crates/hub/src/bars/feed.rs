@@ -9,7 +9,7 @@ use super::{CLOSE_DELAY, MINUTE};
 pub(super) struct FeedClock {
     /// Latest event time of the feed's trades, in nanoseconds.
     pub(super) newest: u64,
-    /// When the hub received the trade with that time, in nanoseconds.
+    /// When the hub received the trade with the time `newest`, in nanoseconds.
     pub(super) seen: u64,
     /// Series by the start of the minute they opened; the minute may have been closed since.
     pub(super) open: BTreeMap<u64, Vec<u32>>,

@@ -10,7 +10,7 @@ use super::calendar::Day;
 use super::conditions::{Effects, IF_FIRST, OPEN_CLOSE};
 use crate::fanout::{FeedId, Numbered};
 
-/// Most trades of one minute that are kept for corrections.
+/// Maximum number of trades of one minute that are kept for corrections.
 const MINUTE_TRADES_MAX: usize = 1 << 16;
 
 /// The current day of one symbol: its newest minutes one by one, older ones folded into one sum.

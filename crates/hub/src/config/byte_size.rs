@@ -20,43 +20,44 @@ const UNITS: [(&str, u64); 5] =
 pub struct ByteSizeError;
 
 impl ByteSize {
-    /// This many bytes.
+    /// Returns a size of this many bytes.
     #[must_use]
     pub const fn bytes(count: u64) -> Self {
         Self(count)
     }
 
-    /// This many times 1,024 bytes.
+    /// Returns a size of this many times 1,024 bytes.
     #[must_use]
     pub const fn kib(count: u64) -> Self {
         Self(count << 10)
     }
 
-    /// This many times 1,024² bytes.
+    /// Returns a size of this many times 1,024² bytes.
     #[must_use]
     pub const fn mib(count: u64) -> Self {
         Self(count << 20)
     }
 
-    /// This many times 1,024³ bytes.
+    /// Returns a size of this many times 1,024³ bytes.
     #[must_use]
     pub const fn gib(count: u64) -> Self {
         Self(count << 30)
     }
 
-    /// This many times 1,024⁴ bytes.
+    /// Returns a size of this many times 1,024⁴ bytes.
     #[must_use]
     pub const fn tib(count: u64) -> Self {
         Self(count << 40)
     }
 
-    /// The size as a number of bytes.
+    /// Returns the size as a number of bytes.
     #[must_use]
     pub const fn as_u64(self) -> u64 {
         self.0
     }
 
-    /// The size as a number of bytes in memory: `usize::MAX` if the size exceeds the address space.
+    /// Returns the size as a number of bytes in memory: `usize::MAX` if the size exceeds the
+    /// address space.
     #[must_use]
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)

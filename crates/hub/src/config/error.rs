@@ -30,7 +30,7 @@ pub enum ConfigError {
         name: &'static str,
         /// The value that was given.
         given: String,
-        /// What is allowed.
+        /// Description of the allowed values.
         allowed: String,
     },
 }

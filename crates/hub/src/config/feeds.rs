@@ -7,7 +7,7 @@ use super::{Config, ConfigError};
 /// Name of the feed whose ticks the hub makes itself.
 const TEST_FEED: &str = "test";
 
-/// Most feeds, without the test feed.
+/// Maximum number of feeds, without the test feed.
 const FEEDS_MAX: usize = 64;
 
 impl Config {
@@ -35,7 +35,8 @@ impl Config {
         Ok(feeds)
     }
 
-    /// Whether the hub adds the test feed. It does not if publishers own a feed of that name.
+    /// Returns whether the hub adds the test feed. It does not if publishers own a feed of that
+    /// name.
     pub(crate) fn has_test_feed(&self) -> bool {
         self.test_feed && !self.feeds.iter().any(|name| name == TEST_FEED)
     }

@@ -38,8 +38,8 @@ const DEFAULT_VIEWS: [(&str, Duration); 3] = [
 ];
 /// Longest delay of a view.
 const DELAY_MAX: Duration = Duration::from_secs(7 * 86_400);
-/// Most different delays of views, including the zero of live views: each takes a log and two
-/// threads.
+/// Maximum number of different delays of views, including the zero of live views: each takes a log
+/// and two threads.
 pub(crate) const TIMELINES_MAX: usize = 8;
 
 impl Config {

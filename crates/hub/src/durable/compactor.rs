@@ -16,15 +16,16 @@ use crate::fanout::Position;
 /// How much of the log is kept on disk.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// Most bytes of segments, not counting the newest checkpoint and the records after it.
+    /// Maximum number of bytes of segments, not counting the newest checkpoint and the records
+    /// after it.
     pub bytes_max: u64,
     /// Longest time that ticks are kept, measured from the start of the newest segment. Measuring
     /// from the current time would delete the log when the clock is wrong for a while.
     pub time: Duration,
-    /// Least bytes of records between two checkpoints.
+    /// Minimum number of bytes of records between two checkpoints.
     pub checkpoint_bytes: u64,
-    /// Most ticks that memory holds. A checkpoint before them is kept, so that a start knows the
-    /// last tick of every topic before those in memory.
+    /// Maximum number of ticks that the log in memory holds. The newest checkpoint before these
+    /// ticks is kept: recovery takes from it the last tick of each topic without a tick in memory.
     pub memory_ticks: u64,
 }
 
@@ -36,7 +37,7 @@ pub struct Retention {
 pub struct Compactor<S: Storage> {
     storage: S,
     state: State,
-    /// Number of the segment at whose start the state is.
+    /// Number of the next segment to read. `state` is the state at its start.
     number: u64,
     segments: Segments,
     retention: Retention,

@@ -26,7 +26,7 @@ use crate::fanout::{Batch, LastTick, Numbering};
 
 /// Size of a segment in bytes; smaller if the disk limit is small.
 const SEGMENT_BYTES: u64 = 32 << 20;
-/// Least number of segments in a full log, so that retention deletes little at a time.
+/// Minimum number of segments in a full log, so that retention deletes little at a time.
 const SEGMENTS_MIN: u32 = 8;
 
 /// An opened log and what was recovered from it.
@@ -172,7 +172,7 @@ impl DurableLog {
         self.acks_wait_for_sync
     }
 
-    /// Calls `action` once the disk has everything written so far.
+    /// Runs `action` once everything written so far is on the disk.
     pub(crate) fn after_sync(&self, action: AfterSync) {
         self.syncer.after_sync(action);
     }

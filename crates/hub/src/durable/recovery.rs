@@ -22,7 +22,7 @@ use replay::SegmentReplay;
 const MISSING: &str = "missing";
 /// Bytes from the start of a file that contain the header of any segment.
 const HEADER_BYTES_MAX: usize = 16 << 10;
-/// Least number of bytes that a tick is charged in memory: see [`Batch::bytes`].
+/// Minimum number of bytes that a tick is charged in memory: see [`Batch::bytes`].
 pub(super) const TICK_CHARGE_MIN: usize = 300;
 
 /// What to recover from a log, and the environment of this start.
@@ -36,9 +36,9 @@ pub struct RecoverOptions<'a> {
     pub epoch: String,
     /// Creates the initial [`CheckpointedState`], before the first tick.
     pub checkpointed: &'a dyn Fn() -> Box<dyn CheckpointedState>,
-    /// Most bytes of ticks to load, as they are charged in memory.
+    /// Maximum number of bytes of ticks to load, as they are charged in memory.
     pub bytes_max: usize,
-    /// Most ticks to load.
+    /// Maximum number of ticks to load.
     pub ticks_max: usize,
     /// Greatest age of the ticks to load, relative to the newest tick.
     pub age_max: Duration,

@@ -17,7 +17,7 @@ const HEADER: u8 = b'H';
 /// A record in the middle of a log is torn or damaged.
 pub(super) const BROKEN_RECORD: Damage = Damage("broken record");
 
-/// Least ratio of record bytes to checkpoint bytes.
+/// Minimum ratio of record bytes to checkpoint bytes.
 pub(super) const CHECKPOINT_SHARE: u64 = 4;
 
 /// A segment on disk.

@@ -31,7 +31,7 @@ pub trait CheckpointedState: fmt::Debug + Send {
     fn restore(&mut self, saved: &[u8], feeds: &[FeedId]);
     /// Applies a batch of the log. Its last `made` ticks are bars that the hub made.
     fn observe(&mut self, batch: &Batch, made: usize);
-    /// Applies that the hub makes no bars of a feed from now on.
+    /// Stops the making of bars of a feed from now on.
     fn disable_bars(&mut self, feed: FeedId);
     /// Appends the encoded state.
     fn save(&self, out: &mut Vec<u8>);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// A folder of files.
+/// A folder of files, on disk or simulated.
 pub trait Storage {
     /// A file opened for appending.
     type File;
@@ -53,7 +53,7 @@ pub trait Storage {
     fn remove(&self, name: &str) -> io::Result<()>;
 }
 
-/// Most bytes read from a file; larger than any segment or checkpoint.
+/// Maximum number of bytes read from a file; larger than any segment or checkpoint.
 pub(super) const FILE_BYTES_MAX: usize = u32::MAX as usize;
 
 /// The kind of a file, by its name.

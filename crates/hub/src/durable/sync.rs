@@ -13,7 +13,7 @@ use crate::config::Fsync;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// An action to run once the disk has everything written before.
+/// An action to run once everything written before it is on the disk.
 pub(crate) type AfterSync = Box<dyn FnOnce() + Send>;
 
 /// The router's handle of the syncing thread.
@@ -71,7 +71,7 @@ impl Syncer {
         }
     }
 
-    /// Calls `action` once the disk has everything written so far.
+    /// Runs `action` once everything written so far is on the disk.
     pub(super) fn after_sync(&self, action: AfterSync) {
         self.inbox.lock().waiting.push(action);
         self.inbox.arrived.notify_one();

@@ -24,7 +24,7 @@ pub struct Batch {
     first: Position,
     received: UnixNanos,
     ticks: Box<[Numbered]>,
-    /// See [`Batch::bytes`].
+    /// Size that the log charges: see [`Batch::bytes`].
     bytes: usize,
     encoded: [OnceLock<Encoded>; Encoding::COUNT],
 }

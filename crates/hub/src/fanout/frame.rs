@@ -19,15 +19,15 @@ pub(crate) const POSITION_BYTES_MAX: usize = 40;
 pub struct FrameBuf {
     bytes: Vec<u8>,
     start: usize,
-    /// What determined the frame, if the next session may get the same one.
+    /// The inputs from which the frame was built, if other sessions may share it.
     source: Option<FrameSource>,
     /// Number of ticks in the frame.
     ticks: usize,
-    /// The backlog that the frame was built from. Means something only with `source`.
+    /// Indexes of the ticks from which the frame was built. Valid only with `source`.
     pending: Vec<u32>,
 }
 
-/// Everything but the pending indexes that determines a frame of pending ticks.
+/// The inputs of a frame of pending ticks, apart from the indexes of these ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FrameSource {
     pub(crate) encoding: Encoding,
@@ -64,7 +64,7 @@ impl FrameBuf {
         self.pending.extend_from_slice(pending);
     }
 
-    /// Returns whether the finished frame is the one that these pending ticks give.
+    /// Returns whether the finished frame was built from the same inputs and pending ticks.
     pub(crate) fn holds(&self, source: FrameSource, pending: &[u32]) -> bool {
         self.source == Some(source) && self.pending == pending
     }

@@ -1,4 +1,4 @@
-//! Data structures for history: ticks that sessions are sent although they are not new.
+//! Data structures for history: past ticks for sessions that resume or replay.
 
 pub(super) mod cursor;
 pub(super) mod disk_index;

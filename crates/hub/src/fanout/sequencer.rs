@@ -23,7 +23,7 @@ pub struct Sequencer {
     new_topics: Vec<TopicKey>,
     publishers: HashMap<String, PublisherState>,
     topics_max: usize,
-    /// Limit for each feed.
+    /// Maximum number of publishers of each feed.
     publishers_max: usize,
     /// Number of the newest publisher session.
     sessions: u64,
@@ -35,7 +35,8 @@ pub struct Sequencer {
 #[derive(Debug, Default)]
 struct Journal {
     forgotten: Vec<String>,
-    /// Each id once. A publisher may have been forgotten since.
+    /// Ids of the publishers that have advanced, each once. A publisher may have been forgotten
+    /// since.
     advanced: Vec<String>,
 }
 
@@ -55,7 +56,7 @@ pub struct PublisherProgress {
 pub struct PublisherChanges {
     /// Ids of publishers whose progress is no longer kept.
     pub forgotten: Vec<String>,
-    /// Publishers that have advanced.
+    /// New progress of the publishers that have advanced.
     pub at: Vec<PublisherProgress>,
 }
 
@@ -98,7 +99,7 @@ pub struct PublisherToken(u64);
 /// Answer to a publisher that opens a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// The new session.
+    /// Token of the new session.
     pub token: PublisherToken,
     /// Number of the last data message that was taken from the publisher.
     pub last: u64,

@@ -1,4 +1,4 @@
-//! The sessions of one thread: their subscriptions, and what they still have to be sent.
+//! The sessions of one thread: their subscriptions and pending data.
 //!
 //! [`turn::run`] drives a [`Shard`]. A turn applies new batches of the log to the backlogs of
 //! sessions (`apply`), carries out commands (`commands`), and builds frames (`write`). A session
@@ -84,7 +84,7 @@ pub struct Limits {
 /// What a shard has done, and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// Ticks applied.
+    /// Ticks of the log that the shard has applied.
     pub ticks_applied: u64,
     /// Ticks put into frames, counted for each session.
     pub ticks_delivered: u64,
@@ -112,13 +112,13 @@ pub struct Stats {
     pub replays: u64,
 }
 
-/// The sessions of one thread, and what they still have to be sent. [`turn::run`] drives it.
+/// The sessions of one thread: their subscriptions and pending data. [`turn::run`] drives it.
 #[derive(Debug)]
 pub struct Shard {
     limits: Limits,
     /// The epoch in which positions and sequence numbers are valid.
     epoch: String,
-    /// Time of the turn.
+    /// Time of the current turn.
     now: UnixNanos,
     stats: Stats,
     window: LogWindow,
@@ -130,15 +130,15 @@ pub struct Shard {
     sessions: SessionTable,
     ready: ReadyQueue,
     timers: TimerWheel,
-    /// Sessions that have lagged and have not been dealt with.
+    /// Sessions that lag, until [`Shard::take_lagged`] handles them.
     lagged: Vec<Lagged>,
     disk: DiskReads,
     input: InputQueue,
     /// Number of subscriptions whose ticks are to be sent as soon as they arrive.
     urgent_subscriptions: usize,
-    /// Kept for its memory: the frame that is being written.
+    /// Reused buffer for the frame that is being written.
     frame: Option<FrameBuf>,
-    /// Kept for its memory: the batches that are being applied.
+    /// Reused list of the batches that are being applied.
     batches: Vec<Arc<Batch>>,
 }
 
@@ -226,7 +226,7 @@ impl Shard {
         self.topics.get(topic).last.as_deref().map(|last| &last.tick)
     }
 
-    /// Begins a turn at a time, in which the log begins at `log_start`. Sessions whose timers have
+    /// Begins a turn at the time `now`. The log begins at `log_start`. Sessions whose timers have
     /// expired become ready.
     pub(crate) fn begin_turn(&mut self, now: UnixNanos, log_start: Position) {
         self.now = self.now.max(now);
@@ -302,8 +302,8 @@ impl Shard {
         session.control = VecDeque::new();
     }
 
-    /// Has a session written in this turn even if the shard has nothing for it: its transport may
-    /// hold bytes.
+    /// Queues a session to be written in this turn, even if the shard has nothing for it: its
+    /// transport may hold bytes.
     pub fn wake(&mut self, id: SessionId) {
         if matches!(self.sessions.hot(id).write_state, WriteState::Idle | WriteState::Waiting) {
             self.enqueue(id);

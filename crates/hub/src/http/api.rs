@@ -50,7 +50,7 @@ fn find_view(front: &FrontState, grant: &Grant, name: &str) -> Result<View, Box<
     Ok(view)
 }
 
-/// `GET /readyz`
+/// `GET /readyz`: tells whether the hub accepts sessions.
 pub(super) async fn ready(State(gate): State<Arc<Gate>>) -> Response {
     if gate.lifecycle.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response()
@@ -59,7 +59,7 @@ pub(super) async fn ready(State(gate): State<Arc<Gate>>) -> Response {
     }
 }
 
-/// `GET /metrics`
+/// `GET /metrics`: returns all metrics of the hub.
 pub(super) async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], exposition(telemetry)).into_response()

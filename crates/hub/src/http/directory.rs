@@ -24,22 +24,22 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Name of the feed for requests that name none: the first one.
+    /// Returns the name of the feed for requests that name none: the first one.
     pub(super) fn default_feed(&self) -> &str {
         self.feeds.get(FeedId(0)).name.as_str()
     }
 
-    /// The view with this name.
+    /// Returns the view with this name.
     pub(super) fn view(&self, name: &str) -> Option<View> {
         self.views.find(name)
     }
 
-    /// The names of all views, joined by commas, for messages.
+    /// Returns the names of all views, joined by commas, for messages.
     pub(super) fn view_names(&self) -> String {
         self.views.names().collect::<Vec<_>>().join(", ")
     }
 
-    /// The feed with this name, for a publisher. Without a name, the first feed.
+    /// Returns the feed with this name, for a publisher. Without a name, the first feed.
     ///
     /// # Errors
     /// If the name stands for no feed, or for one that is not open to publishers. Lists the feeds

@@ -181,7 +181,7 @@ impl Scrape {
         out.histogram("shard_turn_seconds", "Duration of a turn of a shard", &shards)
     }
 
-    /// Metrics of the log on disk, if there is one.
+    /// Writes the metrics of the log on disk, if there is one.
     fn durable(&self, out: &mut Output<'_>) -> fmt::Result {
         let Some(status) = &self.0.durable else { return Ok(()) };
         let failed = u64::from(status.has_failed());

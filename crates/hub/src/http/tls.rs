@@ -32,7 +32,7 @@ pub enum TlsError {
     File {
         /// Path of the file.
         file: String,
-        /// Cause.
+        /// Cause of the failure.
         source: pem::Error,
     },
     /// A file does not contain what it should.
@@ -50,7 +50,7 @@ pub enum TlsError {
         certificate: String,
         /// Path of the key.
         key: String,
-        /// Cause.
+        /// Cause of the failure.
         source: rustls::Error,
     },
     /// The cryptography cannot be initialized, for lack of randomness for instance.

@@ -84,7 +84,7 @@ fn is_key(key: &[u8]) -> bool {
     key.len() == 24 && key.strip_suffix(b"==").is_some_and(|digits| digits.iter().all(digit))
 }
 
-/// The subprotocols that a client offers, in its order of preference.
+/// Returns the subprotocols that a client offers, in its order of preference.
 pub(crate) fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
     values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::durable::LogStatus;
 use crate::ingest::message::Ingest;
 
-/// Most messages that wait for the router.
+/// Maximum number of messages that wait for the router.
 const MESSAGES_MAX: usize = 1_024;
 
 /// Hands ticks to the router, within the limits on what may wait for it.
@@ -64,8 +64,8 @@ impl IngestHandle {
         self.publisher_slots.clone().try_acquire_owned()
     }
 
-    /// Whether acknowledged ticks are on disk as far as the configuration asks for it. `false` once
-    /// the log on disk has failed.
+    /// Returns whether acknowledged ticks are on disk, as far as the configuration requires it.
+    /// `false` once the log on disk has failed.
     pub(crate) fn is_durable(&self) -> bool {
         self.durable.as_ref().is_none_or(|status| !status.has_failed())
     }

@@ -24,13 +24,14 @@ impl PublisherId {
         Self { feed_and_name, feed_bytes: feed.len() }
     }
 
-    /// Feed and name, joined by [`ID_SEPARATOR`].
+    /// Returns feed and name, joined by [`ID_SEPARATOR`].
     pub(crate) fn as_str(&self) -> &str {
         &self.feed_and_name
     }
 
-    /// The id in logs written before ids included the feed: the name alone. `None` for names that
-    /// contain the separator, which could be the full id of another feed's publisher.
+    /// Returns the id that logs contain which were written before ids included the feed: the name
+    /// alone. `None` for names that contain the separator, which could be the full id of another
+    /// feed's publisher.
     pub(crate) fn legacy_id(&self) -> Option<&str> {
         let name = &self.feed_and_name[self.feed_bytes + ID_SEPARATOR.len_utf8()..];
         (!name.contains(ID_SEPARATOR)).then_some(name)

@@ -24,7 +24,7 @@ use crate::state::feeds::Feeds;
 use crate::state::shared_log::SharedLog;
 use crate::state::topic_registry::TopicRegistry;
 
-/// Most messages taken in one turn, so that the batch reaches the shards soon.
+/// Maximum number of messages taken in one turn, so that the batch reaches the shards soon.
 const MESSAGES_PER_TURN: usize = 64;
 /// Ticks after which a turn takes no further message.
 const TICKS_PER_TURN: usize = 8_192;
@@ -71,7 +71,7 @@ pub(crate) fn spawn(
 
 struct Router {
     sequencer: Sequencer,
-    /// `None` if the hub makes no bars.
+    /// Makes bars from trades; `None` if the hub makes no bars.
     bars: Option<BarMaker>,
     /// The log on disk, if there is one.
     durable: Option<DurableLog>,

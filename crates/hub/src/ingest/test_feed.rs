@@ -77,7 +77,8 @@ fn ticks(time: UnixNanos) -> Vec<Tick> {
         .into()
 }
 
-/// A triangle wave: rises from 0 to `height` in `steps` steps, and falls back in as many.
+/// Returns a value of a triangle wave, which rises from 0 to `height` in `steps` steps and falls
+/// back in as many.
 fn wave(step: u64, steps: u64, height: u64) -> u64 {
     let phase = step % (2 * steps);
     phase.min(2 * steps - phase) * height / steps

@@ -25,7 +25,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 const SLEEP_MIN: Duration = Duration::from_millis(5);
 /// Shortest sleep while the timeline has no sessions, so that its shard is woken rarely.
 const SLEEP_MIN_IDLE: Duration = Duration::from_millis(500);
-/// Least time between two warnings about lost ticks.
+/// Minimum time between two warnings about lost ticks.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Handles to the parts of the hub that a delayer uses.
@@ -34,7 +34,7 @@ pub(crate) struct DelayerContext {
     pub(crate) live: Arc<SharedLog>,
     /// The timeline that the delayer fills.
     pub(crate) timeline: Arc<Timeline>,
-    /// Most ticks in the timeline's log that its shards have not applied yet.
+    /// Maximum number of ticks in the timeline's log that its shards have not applied yet.
     pub(crate) ticks_ahead_max: u64,
     /// Whether the hub has a log on disk, for the advice in warnings.
     pub(crate) reads_disk: bool,

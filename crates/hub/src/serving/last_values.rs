@@ -6,7 +6,7 @@ use crate::fanout::FeedId;
 use crate::serving::shard_query::{NoAnswer, ShardQuery};
 use crate::serving::timeline::Timeline;
 
-/// Most symbols in one query to a shard; longer lists take several queries.
+/// Maximum number of symbols in one query to a shard; longer lists take several queries.
 const SYMBOLS_PER_QUERY: usize = 200;
 
 /// Returns the last values of channels of a feed: symbol by symbol in the order given, and for each

@@ -73,7 +73,7 @@ impl Request {
         })
     }
 
-    /// The `id` that the answer has to repeat.
+    /// Returns the `id` that the answer has to repeat.
     pub(crate) fn id(&self) -> Option<u64> {
         match self {
             Self::Unreadable { id, .. } => *id,

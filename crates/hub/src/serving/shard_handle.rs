@@ -52,7 +52,7 @@ pub(crate) struct DiskReadReply {
     pub(crate) found: Option<Vec<Arc<Batch>>>,
 }
 
-/// Most connections handed to a shard that it has not accepted yet.
+/// Maximum number of connections handed to a shard that it has not accepted yet.
 const CONNECTIONS_MAX: usize = 4_096;
 /// How long a shard may take to answer a query.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);

@@ -5,9 +5,9 @@ use tokio::sync::oneshot;
 
 use crate::fanout::{FeedId, Shard, TopicKey};
 
-/// Most queries that wait for a shard.
+/// Maximum number of queries that wait for a shard.
 pub(crate) const QUERIES_MAX: usize = 64;
-/// Most queries that a shard answers in a turn. Each takes it some 100 µs.
+/// Maximum number of queries that a shard answers in a turn. Each takes it some 100 µs.
 pub(crate) const QUERIES_PER_TURN: usize = 4;
 
 /// A query, and where its answer goes.

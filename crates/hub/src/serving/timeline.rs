@@ -67,22 +67,22 @@ impl Timelines {
         Self(std::iter::once(live).chain(delayed).collect())
     }
 
-    /// The timeline whose log the router writes.
+    /// Returns the timeline whose log the router writes.
     pub(crate) fn live(&self) -> &Timeline {
         &self.0[0]
     }
 
-    /// The timeline with this index: see [`View::timeline`](crate::state::views::View).
+    /// Returns the timeline with this index: see [`View::timeline`](crate::state::views::View).
     pub(crate) fn get(&self, index: usize) -> &Arc<Timeline> {
         &self.0[index]
     }
 
-    /// All timelines, by index.
+    /// Returns all timelines, by index.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Timeline>> {
         self.0.iter()
     }
 
-    /// The shards of all timelines.
+    /// Returns the shards of all timelines.
     pub(crate) fn shards(&self) -> impl Iterator<Item = &Arc<ShardHandle>> {
         self.0.iter().flat_map(|timeline| &timeline.shards)
     }

@@ -4,8 +4,8 @@ use crate::fanout::TopicKey;
 use crate::serving::shard_handle::ShardHandle;
 use crate::serving::shard_query::{NoAnswer, ShardQuery, TopicCount};
 
-/// Most topics in one query to a shard; longer lists take several queries, and the shard serves its
-/// sessions in between.
+/// Maximum number of topics in one query to a shard; longer lists take several queries, and the
+/// shard serves its sessions in between.
 pub(crate) const TOPICS_PER_QUERY: usize = 500;
 
 /// Returns how often each of the topics has ticked, in the order given; `None` if never. The counts

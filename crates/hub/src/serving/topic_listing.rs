@@ -25,8 +25,8 @@ use ranking::{ListedView, MayRead, Rank, Ranking};
 pub(crate) struct TopicLister {
     registry: Arc<TopicRegistry>,
     rates: TopicRates,
-    /// Lists made at a time: each looks at all topics, and requests must not take every core for
-    /// that.
+    /// Permits for lists that are made at the same time: each list visits all topics, and requests
+    /// must not occupy every core.
     permits: Semaphore,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct TopicQuery {
     /// Whether the requester may read a symbol of a channel; `None` stands for `"*"`.
     pub(crate) may_read: MayRead,
     pub(crate) sort: Sort,
-    /// Most topics on the page.
+    /// Maximum number of topics on the page.
     pub(crate) limit: usize,
     /// Where the previous page ended; `None` for the first page.
     pub(crate) cursor: Option<Cursor>,
@@ -62,7 +62,7 @@ pub(crate) struct ListedTopic {
     pub(crate) symbol: Symbol,
     /// Sessions that subscribe to it by name.
     pub(crate) subscribers: u32,
-    /// Its ticks so far; `None` if it has not ticked in this view.
+    /// Count of its ticks; `None` if it has not ticked in this view.
     pub(crate) count: Option<TopicCount>,
     /// Thousandths of a tick per second; `None` while rates are not known yet.
     pub(crate) rate: Option<u64>,
@@ -78,7 +78,7 @@ pub(crate) struct ListedWildcard {
 }
 
 impl TopicLister {
-    /// A lister of the topics of a registry.
+    /// Creates a lister of the topics of a registry.
     pub(crate) fn new(registry: Arc<TopicRegistry>, timelines: usize) -> Self {
         Self { registry, rates: TopicRates::new(timelines), permits: Semaphore::new(1) }
     }

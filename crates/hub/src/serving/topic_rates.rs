@@ -40,7 +40,7 @@ struct TimelineRates {
 
 #[derive(Debug, Default)]
 struct State {
-    /// `None` until a window is complete.
+    /// Rates of the last complete window; `None` before the first.
     rates: Option<Arc<RateTable>>,
     last_request: Option<Instant>,
 }
@@ -54,13 +54,13 @@ struct Sample {
 }
 
 impl TopicRates {
-    /// No rates of a number of timelines.
+    /// Creates a table for a number of timelines, without rates.
     pub(crate) fn new(timelines: usize) -> Self {
         Self((0..timelines).map(|_| TimelineRates::default()).collect())
     }
 
-    /// Returns the rates of a timeline over its last complete window, and sees to it that there
-    /// will be such windows. `None` until the first one is complete.
+    /// Returns the rates of a timeline over its last complete window, and keeps the sampling
+    /// running. `None` until the first window is complete.
     pub(crate) fn request(&self, timeline: usize, now: Instant) -> Option<Arc<RateTable>> {
         let rates = &self.0[timeline];
         let mut state = rates.lock();
@@ -118,7 +118,7 @@ impl Sample {
         Ok(Self { started, counts })
     }
 
-    /// The rates of all topics that have ticked since an earlier sample.
+    /// Returns the rates of all topics that have ticked since an earlier sample.
     fn rates_since(&self, before: &Self) -> RateTable {
         let rate = |(key, (ticks, at)): (&TopicKey, &(u64, Instant))| {
             // A topic without an earlier count had not ticked.
@@ -131,7 +131,7 @@ impl Sample {
     }
 }
 
-/// Ticks per second in thousandths, rounded.
+/// Returns the ticks per second in thousandths, rounded.
 fn thousandths(ticks: u64, time: Duration) -> u64 {
     let nanos = time.as_nanos().max(1);
     let rate = (u128::from(ticks) * 1_000_000_000_000 + nanos / 2) / nanos;

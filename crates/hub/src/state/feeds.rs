@@ -29,9 +29,10 @@ pub(crate) struct FeedStatus {
     pub(crate) publishers: PublisherSessions,
     /// Ticks received from publishers.
     ticks: AtomicU64,
-    /// When the router last numbered a tick of the feed; 0 if never.
+    /// Time at which the router last numbered a tick of the feed; 0 if never.
     last_tick: AtomicU64,
-    /// When a POST last brought ticks; 0 if never. For a while it counts as a live publisher.
+    /// Time of the last POST with ticks; 0 if there was none. A POST counts as a live publisher for
+    /// a while.
     last_post: AtomicU64,
     /// Ticks that publishers had to drop at their sources, since the hub started.
     lost: AtomicU64,
@@ -75,23 +76,23 @@ impl Feeds {
         self
     }
 
-    /// The built-in test feed, if there is one.
+    /// Returns the built-in test feed, if there is one.
     pub(crate) const fn test_feed(&self) -> Option<FeedId> {
         self.test_feed
     }
 
-    /// Names of the feeds that are open to publishers.
+    /// Returns the names of the feeds that are open to publishers.
     pub(crate) fn publishable_names(&self) -> impl Iterator<Item = &str> {
         let publishable = self.feeds.len() - usize::from(self.test_feed.is_some());
         self.feeds[..publishable].iter().map(|feed| feed.name.as_str())
     }
 
-    /// All feeds, by id.
+    /// Returns all feeds, by id.
     pub(crate) fn all(&self) -> &[FeedStatus] {
         &self.feeds
     }
 
-    /// The feed with this id.
+    /// Returns the feed with this id.
     pub(crate) fn get(&self, id: FeedId) -> &FeedStatus {
         &self.feeds[usize::from(id.0)]
     }
@@ -123,12 +124,12 @@ impl Feeds {
         changed
     }
 
-    /// Version of the reported states. It grows with every change.
+    /// Returns the version of the reported states. It grows with every change.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Feeds whose reported state has changed since a version.
+    /// Returns the feeds whose reported state has changed since a version.
     pub(crate) fn changed_since(&self, version: u64) -> Vec<FeedId> {
         let changed = |(id, feed): (u8, &FeedStatus)| {
             (feed.version.load(Ordering::Acquire) > version).then_some(FeedId(id))
@@ -144,7 +145,7 @@ impl FeedStatus {
         self.last_tick.store(now.0, Ordering::Relaxed);
     }
 
-    /// Ticks received from publishers since the hub started.
+    /// Returns the ticks received from publishers since the hub started.
     pub(crate) fn ticks(&self) -> u64 {
         self.ticks.load(Ordering::Relaxed)
     }
@@ -159,12 +160,12 @@ impl FeedStatus {
         self.lost.fetch_add(ticks, Ordering::Relaxed);
     }
 
-    /// Ticks that publishers had to drop at their sources, since the hub started.
+    /// Returns the ticks that publishers had to drop at their sources, since the hub started.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// The reported state, and the time since which it holds.
+    /// Returns the reported state, and the time since which it holds.
     pub(crate) fn state(&self) -> (FeedState, UnixNanos) {
         let ReportedState { state, since, .. } = self.reported();
         (state, since)
@@ -174,14 +175,14 @@ impl FeedStatus {
         *self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The control element that reports the state to sessions.
+    /// Returns the control element that reports the state to sessions.
     pub(crate) fn element(&self) -> Control {
         let ReportedState { state, since, lost } = self.reported();
         Control::Feed { feed: self.name.clone(), state, since, lost }
     }
 
-    /// The state at a time: the best state of its publishers, but at most stale without recent
-    /// ticks.
+    /// Returns the state at a time: the best state of its publishers, but at most stale without
+    /// recent ticks.
     fn state_at(&self, now: UnixNanos, stale_after: Duration) -> FeedState {
         let is_recent = |last: &AtomicU64| {
             let last = UnixNanos(last.load(Ordering::Relaxed));

@@ -17,8 +17,8 @@ pub(crate) struct Lifecycle {
     closing: CancellationToken,
     /// Set when the shard and delayer threads have to end.
     stopping: AtomicBool,
-    /// HTTP connections, publisher sessions and background tasks: all that ends between closing and
-    /// stopping.
+    /// Tracks HTTP connections, publisher sessions and background tasks: everything that ends
+    /// between closing and stopping.
     tasks: TaskTracker,
     shards: ShardWakers,
 }
@@ -40,7 +40,7 @@ impl Lifecycle {
         self.shards.wake_all();
     }
 
-    /// Whether the drain has started.
+    /// Returns whether the drain has started.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
     }
@@ -57,7 +57,8 @@ impl Lifecycle {
         self.tasks.wait().await;
     }
 
-    /// Cancelled when publisher sessions, requests and background tasks have to end.
+    /// Returns the token that is cancelled when publisher sessions, requests and background tasks
+    /// have to end.
     pub(crate) const fn closing(&self) -> &CancellationToken {
         &self.closing
     }
@@ -67,13 +68,13 @@ impl Lifecycle {
         self.tasks.spawn(task);
     }
 
-    /// Has the shard and delayer threads end.
+    /// Requests the shard and delayer threads to end.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.shards.wake_all();
     }
 
-    /// Whether the shard and delayer threads have to end.
+    /// Returns whether the shard and delayer threads have to end.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }

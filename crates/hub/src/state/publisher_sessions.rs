@@ -12,11 +12,11 @@ pub(crate) struct PublisherSessions(Mutex<Slab<PublisherSession>>);
 /// One connected publisher session.
 #[derive(Debug, Clone)]
 pub(crate) struct PublisherSession {
-    /// Its publisher id, once it has sent one.
+    /// The publisher id, once the publisher has sent one.
     pub(crate) publisher: Option<Arc<str>>,
-    /// When it connected, or entered the reported state.
+    /// When the session started, or entered its reported state.
     pub(crate) since: UnixNanos,
-    /// Its latest report.
+    /// The latest report of the publisher.
     pub(crate) report: Option<SourceReport>,
 }
 
@@ -55,19 +55,19 @@ impl PublisherSessions {
         self.lock().remove(id.0);
     }
 
-    /// Number of connected sessions.
+    /// Returns the number of connected sessions.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// The best state of all sessions; [`FeedState::Down`] without sessions.
+    /// Returns the best state of all sessions; [`FeedState::Down`] without sessions.
     pub(crate) fn best_state(&self) -> FeedState {
         let states = self.lock().iter().map(|(_, session)| session.state()).collect::<Vec<_>>();
         let best = [FeedState::Live, FeedState::Stale].into_iter().find(|s| states.contains(s));
         best.unwrap_or(FeedState::Down)
     }
 
-    /// The sessions that have sent a publisher id, sorted by it.
+    /// Returns the sessions that have sent a publisher id, sorted by it.
     pub(crate) fn named(&self) -> Vec<(Arc<str>, PublisherSession)> {
         let sessions = self.lock();
         let named = |(_, session): (usize, &PublisherSession)| {
@@ -84,7 +84,7 @@ impl PublisherSessions {
 }
 
 impl PublisherSession {
-    /// The reported state. A session that reports nothing counts as live.
+    /// Returns the reported state. A session that reports nothing counts as live.
     pub(crate) fn state(&self) -> FeedState {
         self.report.as_ref().map_or(FeedState::Live, |report| report.state)
     }

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[derive(Debug)]
 pub(crate) struct ShardWaker {
     waker: mio::Waker,
-    /// One of the constants below.
+    /// How the shard sleeps: one of the constants below.
     sleep: AtomicU8,
 }
 
 const AWAKE: u8 = 0;
-/// Sleeps for a short while, and reads the log afterwards in any case.
+/// The shard sleeps for a short while, and then reads the log in any case.
 const DOZING: u8 = 1;
 const ASLEEP: u8 = 2;
 
@@ -53,7 +53,7 @@ impl ShardWaker {
         }
     }
 
-    /// Whether the shard sleeps for a short while without being woken for ticks.
+    /// Returns whether the shard sleeps for a short while during which ticks do not wake it.
     pub(super) fn is_dozing(&self) -> bool {
         self.sleep.load(Ordering::SeqCst) == DOZING
     }

@@ -53,33 +53,34 @@ impl SharedLog {
         }
     }
 
-    /// Whether all shards doze: none of them reads the log before its short sleep has ended.
+    /// Returns whether all shards doze: none of them reads the log before its short sleep has
+    /// ended.
     pub(crate) fn all_shards_doze(&self) -> bool {
         self.wakers.iter().all(|waker| waker.is_dozing())
     }
 
-    /// Position of the oldest tick in the log.
+    /// Returns the position of the oldest tick in the log.
     pub(crate) fn start(&self) -> Position {
         Position(self.start.load(Ordering::SeqCst))
     }
 
-    /// Position of the next tick.
+    /// Returns the position of the next tick.
     pub(crate) fn head(&self) -> Position {
         Position(self.head.load(Ordering::SeqCst))
     }
 
-    /// Position of the first tick after the latest hole; 0 if there has been none.
+    /// Returns the position of the first tick after the latest hole; 0 if there has been none.
     pub(crate) fn hole_end(&self) -> Position {
         Position(self.hole_end.load(Ordering::SeqCst))
     }
 
-    /// Bytes and ticks in the log.
+    /// Returns the bytes and ticks in the log.
     pub(crate) fn size(&self) -> (usize, usize) {
         let log = self.lock();
         (log.bytes(), log.ticks())
     }
 
-    /// Receive time of the oldest tick in the log.
+    /// Returns the receive time of the oldest tick in the log.
     pub(crate) fn oldest_received(&self) -> Option<UnixNanos> {
         self.lock().oldest_received()
     }

@@ -40,7 +40,7 @@ pub(crate) struct TopicRegistry {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TopicState {
     first_tick: FirstTick,
-    /// Sessions that subscribe to it, by timeline.
+    /// Number of sessions that subscribe to the topic, by timeline.
     subscribers: [u32; TIMELINES_MAX],
 }
 
@@ -66,13 +66,13 @@ pub(crate) struct FoundSymbols {
 }
 
 impl TopicState {
-    /// Number of sessions of a timeline that subscribe to the topic by name.
+    /// Returns the number of sessions of a timeline that subscribe to the topic by name.
     pub(crate) const fn subscribers(&self, timeline: usize) -> u32 {
         self.subscribers[timeline]
     }
 
-    /// Whether the topic had ticked at a time. Topics recovered from disk count as older than any
-    /// time.
+    /// Returns whether the topic had ticked at a time. Topics recovered from disk count as older
+    /// than any time.
     pub(crate) fn has_ticked_by(&self, time: UnixNanos) -> bool {
         match self.first_tick {
             FirstTick::Never => false,
@@ -85,14 +85,14 @@ impl TopicState {
         self.first_tick != FirstTick::Never
     }
 
-    /// Whether any session of any timeline subscribes to it.
+    /// Returns whether any session of any timeline subscribes to the topic.
     fn is_wanted(&self) -> bool {
         self.subscribers.iter().any(|count| *count > 0)
     }
 }
 
 impl TopicRegistry {
-    /// An empty registry for a number of feeds.
+    /// Creates an empty registry for a number of feeds.
     pub(crate) fn new(feeds: usize) -> Self {
         Self {
             topics: DashMap::new(),
@@ -163,7 +163,7 @@ impl TopicRegistry {
         FoundSymbols { total, symbols: symbols.collect() }
     }
 
-    /// The channels on which a symbol has ticked.
+    /// Returns the channels on which a symbol has ticked.
     fn channels(&self, feed: FeedId, symbol: Symbol) -> Vec<Channel> {
         let has_ticked = |channel: &Channel| {
             let topic = TopicKey { feed, channel: *channel, symbol };
@@ -172,13 +172,13 @@ impl TopicRegistry {
         Channel::ALL.into_iter().filter(has_ticked).collect()
     }
 
-    /// A copy of what is known of an interest.
+    /// Returns a copy of the state of an interest.
     fn state(&self, interest: &TopicInterest) -> Option<TopicState> {
         self.topics.get(interest).map(|state| *state)
     }
 
-    /// The `limit` smallest ranks that `rank` gives to the topics of the registry, ascending. It
-    /// gives `None` to topics that are not to be listed.
+    /// Returns the `limit` smallest ranks of the topics, ascending. `rank` returns `None` for
+    /// topics that are not listed.
     ///
     /// `rank` is called while a part of the map is locked and must not call the registry.
     pub(crate) fn first_by<R: Ord>(
@@ -199,7 +199,7 @@ impl TopicRegistry {
         first.into_sorted_vec()
     }
 
-    /// The topics that had ticked at a time, in no order.
+    /// Returns the topics that had ticked at a time, in no order.
     pub(crate) fn ticked_by(&self, time: UnixNanos) -> Vec<TopicKey> {
         let ticked = self.topics.iter().filter(|topic| topic.has_ticked_by(time));
         let key = |topic: &TopicInterest| {
@@ -209,7 +209,7 @@ impl TopicRegistry {
         ticked.filter_map(|topic| key(topic.key())).collect()
     }
 
-    /// Number of sessions of a timeline that subscribe to `"*"` of a channel.
+    /// Returns the number of sessions of a timeline that subscribe to `"*"` of a channel.
     pub(crate) fn wildcard_subscribers(
         &self,
         feed: FeedId,
@@ -230,7 +230,7 @@ impl TopicRegistry {
         self.state(interest).is_some_and(|state| state.is_wanted())
     }
 
-    /// Everything of a feed that any session subscribes to.
+    /// Returns the interests of a feed that any session subscribes to.
     fn wanted(&self, feed: FeedId) -> Vec<TopicInterest> {
         let of_feed = self.topics.iter().filter(|topic| topic.key().feed == feed);
         of_feed.filter(|topic| topic.is_wanted()).map(|topic| *topic.key()).collect()

@@ -33,7 +33,7 @@ impl Views {
         self.0.get(name).copied()
     }
 
-    /// The names of all views, sorted.
+    /// Returns the names of all views, sorted.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

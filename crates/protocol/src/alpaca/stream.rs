@@ -8,7 +8,8 @@ use crate::msgpack::map::MapIndex;
 use crate::wire_map::WireMap;
 use crate::{Channel, Control, DecodeError, Element, Encoding, ValueError, json};
 
-/// Most malformed elements of a message; with more of them the whole message is rejected.
+/// Maximum number of malformed elements of a message; with more of them the whole message is
+/// rejected.
 const ERRORS_MAX: usize = 100;
 /// The types of control elements that are decoded. All others are ignored.
 const CONTROL_KINDS: [&str; 3] = ["success", "error", "subscription"];

@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Delivery, DeliveryWord};
 use crate::{Channel, SubscriptionSet};
 
-/// Most groups in the answer to `list`. A session has fewer, because the number of its different
-/// rates is limited.
+/// Maximum number of groups in the answer to `list`. A session has fewer, because the number of its
+/// different rates is limited.
 const GROUPS_MAX: usize = 64;
 
 /// Subscriptions of a session that are delivered in the same way: one element of the array `modes`

@@ -98,7 +98,7 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Longest key of a tick, in bytes; it is `seq`.
 const KEY_BYTES_MAX: usize = 3;
-/// Most keys of an element that are considered; the largest kind of tick has 14.
+/// Maximum number of keys of an element that are considered; the largest kind of tick has 14.
 const KEYS_MAX: usize = 32;
 
 /// An index of one element: its keys that may belong to a tick, each with the bytes from its value

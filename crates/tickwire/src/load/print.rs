@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 
 use tickwire_client::load::{Distribution, Report};
 
-/// Writes to standard output. A reader that has closed it has seen enough.
+/// Writes to standard output. A closed pipe is not an error: its reader has seen enough.
 pub(super) fn to_stdout(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")) {
@@ -100,7 +100,8 @@ fn notes(report: &Report) -> Vec<String> {
     lines
 }
 
-/// Returns what the time from event to arrival means.
+/// Returns the name of the time from event to arrival: the age of a value, or the latency of a
+/// tick.
 fn latency_name(report: &Report) -> &'static str {
     if report.delivery == "latest" { "age" } else { "latency" }
 }

@@ -58,7 +58,7 @@ fn section(command: &Command, out: &mut String) -> fmt::Result {
     command.get_subcommands().try_for_each(|subcommand| section(subcommand, out))
 }
 
-/// Whether clap adds the argument to every command.
+/// Returns whether clap adds the argument to every command.
 fn is_built_in(argument: &Arg) -> bool {
     matches!(argument.get_id().as_str(), "help" | "version")
 }

@@ -63,18 +63,18 @@ impl Row {
         }
     }
 
-    /// Time since the last tick.
+    /// Returns the time since the last tick.
     pub(super) fn age(&self, elapsed: Duration) -> Duration {
         elapsed.saturating_sub(self.updated)
     }
 
-    /// The change since the first price, in percent.
+    /// Returns the change since the first price, in percent.
     pub(super) fn change(&self) -> Option<f64> {
         let (first, last) = (self.first?.as_f64(), self.last?.as_f64());
         (first != 0.0).then(|| (last / first - 1.0) * 100.0)
     }
 
-    /// The last prices, oldest first.
+    /// Returns the last prices, oldest first.
     pub(super) fn spark(&self) -> impl Iterator<Item = Price> + Clone {
         self.spark.iter().copied()
     }

@@ -65,8 +65,8 @@ pub(super) fn curve(nanos: &Histogram<u64>) -> Vec<Percentile> {
     CURVE_PERCENTS.into_iter().filter(has_meaning).map(point).collect()
 }
 
-/// Nanoseconds as milliseconds, to three decimals: the histogram has three digits, so more would be
-/// noise.
+/// Converts nanoseconds to milliseconds, to three decimals: the histogram has three digits, so more
+/// would be noise.
 pub(super) fn millis(nanos: u64) -> f64 {
     (nanos as f64 / 1e3).round() / 1e3
 }

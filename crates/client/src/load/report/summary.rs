@@ -52,7 +52,7 @@ impl Summary {
         self.counts.add(counts);
     }
 
-    /// Makes the report.
+    /// Makes the report from the sums and the results of the workers.
     pub(crate) fn report(self, plan: &Plan, results: Vec<WorkerResult>) -> Report {
         let duration = self.measured.values().max().copied().unwrap_or_default();
         let duration_s = duration.as_secs_f64();
@@ -111,7 +111,7 @@ fn skew_distribution(arrivals: Vec<TickArrivals>) -> Distribution {
     Distribution::of(&histogram)
 }
 
-/// The values of `delivery` and `max_rate` in the report.
+/// Returns the values of `delivery` and `max_rate` in the report.
 fn delivery_fields(delivery: Delivery) -> (&'static str, Option<f64>) {
     match delivery {
         Delivery::Every => ("every", None),

@@ -33,7 +33,7 @@ pub(super) struct ReadBuffers {
 }
 
 impl ReadBuffers {
-    /// Buffers for connections with or without TLS.
+    /// Creates buffers for connections with or without TLS.
     pub(super) fn new(uses_tls: bool) -> Self {
         let ciphertext = vec![0; if uses_tls { CIPHERTEXT_BYTES } else { 0 }];
         Self { plaintext: vec![0; READ_BYTES], ciphertext }

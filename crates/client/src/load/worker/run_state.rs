@@ -52,7 +52,7 @@ impl<'a> RunState<'a> {
         );
     }
 
-    /// The start of the measurement; `None` until it is set.
+    /// Returns the start of the measurement; `None` until it is set.
     pub(crate) fn measured_from(&self) -> Option<Instant> {
         match self.measure_at_ns.load(Ordering::Relaxed) {
             NOT_SET => None,
@@ -66,7 +66,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Nanoseconds since the Unix epoch.
+/// Returns the current time in nanoseconds since the Unix epoch.
 #[expect(clippy::disallowed_methods, reason = "latency is measured from the event time of ticks")]
 pub(super) fn unix_ns() -> u64 {
     UnixNanos::from(SystemTime::now()).0

@@ -31,7 +31,7 @@ pub(super) struct TlsTransport {
     is_ended: bool,
 }
 
-/// What one read brought.
+/// The result of one read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Received {
     /// How many bytes of plaintext; 0 at the end of the stream.
@@ -185,7 +185,7 @@ fn unless_blocked(mut operation: impl FnMut() -> io::Result<usize>) -> io::Resul
     }
 }
 
-/// Whether a socket has nothing to give or to accept yet.
+/// Returns whether a socket has nothing to give or to accept yet.
 pub(super) fn is_blocked(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }

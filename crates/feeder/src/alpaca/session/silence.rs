@@ -11,9 +11,9 @@ use tickwire_protocol::{Channel, UnixNanos};
 use super::super::hours::MarketHours;
 use super::super::subscriber::Subscriber;
 
-/// Least allowed silence if only bars are subscribed.
+/// Minimum allowed silence if only bars are subscribed.
 const BARS_TIMEOUT_MIN: Duration = Duration::from_secs(180);
-/// Most doublings of the allowed silence: up to 16 times.
+/// Maximum number of doublings of the allowed silence: up to 16 times.
 const DOUBLINGS_MAX: u32 = 4;
 /// Multiple of the timeout for which ticks must arrive, without a gap of that length, before a
 /// reset.

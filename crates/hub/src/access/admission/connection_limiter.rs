@@ -22,7 +22,7 @@ impl ConnectionLimiter {
     /// [`release`](Self::release).
     ///
     /// # Errors
-    /// If the client has the most connections allowed.
+    /// If the client holds the maximum number of connections.
     pub(crate) fn admit(&mut self, address: IpAddr) -> Result<(), LimitReached> {
         if address.to_canonical().is_loopback() {
             return Ok(());
@@ -35,7 +35,7 @@ impl ConnectionLimiter {
         Ok(())
     }
 
-    /// Counts one connection less from an address.
+    /// Removes one connection of an address from the count.
     pub(crate) fn release(&mut self, address: IpAddr) {
         let client = client_prefix(address);
         if let Some(count) = self.by_client.get_mut(&client) {
@@ -47,7 +47,7 @@ impl ConnectionLimiter {
     }
 }
 
-/// Error: a client has the most connections allowed.
+/// Error: a client holds the maximum number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LimitReached;
 

@@ -62,7 +62,7 @@ mod tests {
         Ok(presented.map(|credentials| (credentials.id, credentials.secret)))
     }
 
-    /// R10.
+    /// Case R10 of docs/alpaca.md.
     #[test]
     fn credentials_are_found_in_every_supported_header() {
         let expected = Ok(Some(("TW1".to_owned(), "s3cret".to_owned())));

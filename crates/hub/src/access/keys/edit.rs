@@ -43,7 +43,7 @@ impl KeysEditor {
         Ok(Self { file, document, list })
     }
 
-    /// The content of the file.
+    /// Returns the content of the file.
     #[must_use]
     pub const fn list(&self) -> &KeyList {
         &self.list
@@ -98,7 +98,7 @@ impl KeysEditor {
         Ok(true)
     }
 
-    /// The tables of the keys.
+    /// Returns the tables of the keys.
     fn tables(&mut self) -> Result<&mut ArrayOfTables, KeysError> {
         let path = self.file.path().display().to_string();
         let empty = || Item::ArrayOfTables(ArrayOfTables::new());
@@ -121,7 +121,7 @@ impl KeysEditor {
     }
 }
 
-/// A key as a table of the file.
+/// Returns a key as a table of the file.
 fn table(key: &Key) -> Table {
     let mut table = Table::new();
     table["id"] = value(&key.id);
@@ -146,7 +146,7 @@ fn table(key: &Key) -> Table {
     table
 }
 
-/// Blank lines and comments around a part of the document.
+/// Returns the blank lines and comments around a part of the document.
 fn text(around: Option<&RawString>) -> String {
     around.and_then(RawString::as_str).unwrap_or_default().to_owned()
 }

@@ -23,12 +23,12 @@ pub enum Anonymous {
     /// No rights.
     #[default]
     None,
-    /// Those of [`Role::Read`].
+    /// The rights of [`Role::Read`].
     Read,
 }
 
 impl Anonymous {
-    /// The name in the keys file.
+    /// Returns the name in the keys file.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -49,7 +49,7 @@ pub enum WhenFull {
 }
 
 impl WhenFull {
-    /// The name in the keys file.
+    /// Returns the name in the keys file.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Refuse => "refuse",
@@ -73,9 +73,10 @@ pub struct Key {
     pub feeds: Option<Vec<Feed>>,
     /// Symbols that the holder may subscribe to, sorted; `None`: all.
     pub symbols: Option<Vec<Symbol>>,
-    /// Most names of trades and quotes in one session; `None`: only the limits of the hub.
+    /// Maximum number of names of trades and quotes in one session; `None`: only the limits of the
+    /// hub.
     pub symbols_max: Option<usize>,
-    /// Most concurrent sessions of subscribers; `None`: only the limits of the hub.
+    /// Maximum number of concurrent sessions of subscribers; `None`: only the limits of the hub.
     pub sessions_max: Option<u32>,
     /// What happens to a session beyond `sessions_max`.
     pub when_full: WhenFull,
@@ -86,7 +87,7 @@ impl Key {
     /// The secret of [`Key::for_test`].
     pub(super) const TEST_SECRET: &str = "0123456789abcdef";
 
-    /// A key that may read everything, for tests.
+    /// Creates a key that may read everything, for tests.
     pub(super) fn for_test(id: &str) -> Self {
         Self {
             id: id.to_owned(),
@@ -145,7 +146,7 @@ pub enum KeysError {
 /// An error in the text of a keys file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContentError {
-    /// Counted from 1.
+    /// Line of the error, counted from 1.
     pub(crate) line: usize,
     /// The error, and what is allowed. Never contains a secret.
     pub(crate) message: String,

@@ -19,7 +19,7 @@ pub(crate) enum Grant {
 }
 
 impl Grant {
-    /// The role of the client.
+    /// Returns the role of the client.
     pub(crate) fn role(&self) -> Role {
         match self {
             Self::Anonymous(role) | Self::Token(role) => *role,
@@ -27,12 +27,12 @@ impl Grant {
         }
     }
 
-    /// Whether the client has these rights without credentials.
+    /// Returns whether the client has these rights without credentials.
     pub(crate) const fn is_anonymous(&self) -> bool {
         matches!(self, Self::Anonymous(_))
     }
 
-    /// The name of the key, if a key gives these rights.
+    /// Returns the name of the key, if a key gives these rights.
     pub(crate) fn key_name(&self) -> Option<&str> {
         match self {
             Self::Key(key) => Some(&key.name),
@@ -53,17 +53,17 @@ impl Grant {
         text
     }
 
-    /// Whether the client may read a view.
+    /// Returns whether the client may read a view.
     pub(crate) fn may_read(&self, view: &str) -> bool {
         self.has_feed(view)
     }
 
-    /// Whether the client may publish to a feed.
+    /// Returns whether the client may publish to a feed.
     pub(crate) fn may_publish(&self, feed: &str) -> bool {
         self.role() >= Role::Publish && self.has_feed(feed)
     }
 
-    /// Whether the client has the rights of an administrator.
+    /// Returns whether the client has the rights of an administrator.
     pub(crate) fn is_admin(&self) -> bool {
         self.role() >= Role::Admin
     }
@@ -78,7 +78,8 @@ impl Grant {
         }
     }
 
-    /// Whether [`Grant::check_names`] can fail.
+    /// Returns whether the grant limits the names of a session, so that [`Grant::check_names`] can
+    /// fail.
     pub(crate) fn limits_names(&self) -> bool {
         match self {
             Self::Key(key) => key.symbols.is_some() || key.symbols_max.is_some(),
@@ -86,7 +87,7 @@ impl Grant {
         }
     }
 
-    /// Whether the client may read a symbol.
+    /// Returns whether the client may read a symbol.
     pub(crate) fn may_read_symbol(&self, symbol: Symbol) -> bool {
         match self {
             Self::Key(key) => key.symbols.as_ref().is_none_or(|symbols| {
@@ -96,7 +97,7 @@ impl Grant {
         }
     }
 
-    /// Whether the client may read a symbol of a channel; `None` stands for `"*"`.
+    /// Returns whether the client may read a symbol of a channel; `None` stands for `"*"`.
     pub(crate) fn may_read_topic(&self, channel: Channel, symbol: Option<Symbol>) -> bool {
         match (self, symbol) {
             (Self::Anonymous(_) | Self::Token(_), _) => true,
@@ -142,9 +143,9 @@ impl Grant {
     }
 }
 
-/// Most feeds that an error names.
+/// Maximum number of feeds that an error names.
 const FEEDS_SHOWN: usize = 10;
-/// Most symbols that an error names.
+/// Maximum number of symbols that an error names.
 const SYMBOLS_SHOWN: usize = 20;
 
 /// Returns the first name of a selection that is not among the allowed symbols.

@@ -93,7 +93,7 @@ impl Keys {
     }
 }
 
-/// The text of an error and of its cause.
+/// Returns the text of an error and of its cause.
 fn with_source(error: &KeysError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),

@@ -18,7 +18,7 @@ impl Role {
     /// All roles, from the fewest rights to the most.
     pub const ALL: [Self; 3] = [Self::Read, Self::Publish, Self::Admin];
 
-    /// The name of the role in the keys file and on the command line.
+    /// Returns the name of the role in the keys file and on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -43,7 +43,7 @@ impl SecretHash {
         Self { salt, hash: hash(salt, secret) }
     }
 
-    /// Whether this is the hash of a secret. Compares in constant time.
+    /// Returns whether this is the hash of a secret. Compares in constant time.
     #[must_use]
     pub fn matches(&self, secret: &str) -> bool {
         hash(self.salt, secret).ct_eq(&self.hash).into()

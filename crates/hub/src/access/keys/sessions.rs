@@ -48,8 +48,8 @@ const REPLACED: u8 = 1;
 const REVOKED: u8 = 2;
 
 impl SessionEntry {
-    /// An entry for a session that stays open. `closed` is increased when the session is told to
-    /// close.
+    /// Creates the entry of a session that stays open. `closed` is increased when the session has
+    /// to close.
     pub(super) fn new(
         peer: IpAddr,
         user_agent: Option<Box<str>>,
@@ -76,7 +76,7 @@ impl SessionEntry {
         }
     }
 
-    /// Why the session must close; `None` while it may stay open.
+    /// Returns why the session must close; `None` while it may stay open.
     pub(super) fn close_reason(&self) -> Option<CloseReason> {
         match self.close_reason.load(Ordering::SeqCst) {
             REPLACED => Some(CloseReason::Replaced),
@@ -107,11 +107,12 @@ impl SessionEntry {
 /// The open sessions of one key.
 #[derive(Debug, Default)]
 pub(super) struct KeySessionSet {
-    /// By number, hence by age. Sessions that were told to close are not in the map.
+    /// Entries by number, and therefore by age. Sessions that were told to close are not in the
+    /// map.
     entries: BTreeMap<u64, Arc<SessionEntry>>,
     /// Number of entries that are sessions of subscribers.
     subscribers: usize,
-    /// Sessions that were refused because the key had as many as it may.
+    /// Number of sessions refused because the key was at its session limit.
     pub(super) refused: u64,
     /// When a session was last registered.
     pub(super) last: Option<UnixNanos>,
@@ -137,17 +138,17 @@ impl KeySessionSet {
         subscribers.map(|(number, entry)| (*number, entry))
     }
 
-    /// Number of sessions of subscribers.
+    /// Returns the number of sessions of subscribers.
     pub(super) const fn subscribers(&self) -> usize {
         self.subscribers
     }
 
-    /// Number of sessions of publishers.
+    /// Returns the number of sessions of publishers.
     pub(super) fn publishers(&self) -> usize {
         self.entries.len() - self.subscribers
     }
 
-    /// When the oldest session of a subscriber was registered.
+    /// Returns when the oldest session of a subscriber was registered.
     pub(super) fn since(&self) -> Option<UnixNanos> {
         self.iter_subscribers().next().map(|(_, entry)| entry.since)
     }
@@ -177,5 +178,5 @@ impl KeySessionSet {
     }
 }
 
-/// Most sessions that [`KeySessionSet::description`] describes.
+/// Maximum number of sessions that [`KeySessionSet::description`] describes.
 const SESSIONS_DESCRIBED: usize = 3;

@@ -14,7 +14,7 @@ use super::{KeyLimitReached, KeySessions};
 pub(super) struct State {
     /// Rights without a key.
     pub(super) anonymous: Anonymous,
-    /// By id.
+    /// Keys by id.
     pub(super) keys: BTreeMap<String, KeyState>,
     /// Sessions of tokens, by the role that the token gives.
     pub(super) token_sessions: BTreeMap<Role, KeySessionSet>,
@@ -71,7 +71,7 @@ impl State {
 
 impl KeyState {
     /// Makes room for one more session within `sessions_max`, by closing the oldest one if the key
-    /// says so.
+    /// has `when_full = "replace"`.
     pub(super) fn make_room(&mut self) -> Result<(), KeyLimitReached> {
         let Some(most) = self.key.sessions_max else { return Ok(()) };
         if self.sessions.subscribers() < usize::try_from(most).unwrap_or(usize::MAX) {
@@ -89,7 +89,7 @@ impl KeyState {
         Err(KeyLimitReached { detail })
     }
 
-    /// Counts of the key's sessions.
+    /// Returns the session counts of the key.
     pub(super) fn summary(&self) -> KeySessions {
         let Key { id, name, role, sessions_max, .. } = &*self.key;
         KeySessions {
@@ -101,7 +101,7 @@ impl KeyState {
 }
 
 impl KeySessions {
-    /// Counts of sessions that belong to no key of the file.
+    /// Returns the session counts of clients without a key of the file.
     pub(super) fn without_key(name: &str, role: Role, sessions: &KeySessionSet) -> Self {
         Self {
             id: String::new(),

@@ -12,7 +12,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 pub(super) const DELAY_MAX: Duration = Duration::from_secs(2);
 /// Time without a failure after which an address counts as new.
 const FORGET_AFTER: Duration = Duration::from_secs(30);
-/// Most addresses that are remembered.
+/// Maximum number of addresses that are remembered.
 const ADDRESSES_MAX: usize = 4_096;
 
 /// Addresses with recent failures. Loopback is not exempt: a bot that retries a wrong key without a
@@ -29,7 +29,7 @@ struct Failures {
 }
 
 impl Failures {
-    /// The delay that this many failures lead to.
+    /// Returns the delay after this number of failures.
     fn delay(self) -> Duration {
         FIRST_DELAY.saturating_mul(1 << self.count.saturating_sub(1).min(16)).min(DELAY_MAX)
     }

@@ -22,7 +22,7 @@ use crate::fanout::{Batch, LastTick, Numbered, TopicId};
 /// A log being read: the state so far, and the batches to load into memory.
 pub(super) struct SegmentReplay<'a> {
     options: &'a RecoverOptions<'a>,
-    /// Number of the segment at whose start the checkpoint is.
+    /// Number of the segment that starts at the checkpoint.
     checkpoint: u64,
     state: State,
     /// Number and state of a newer checkpoint, in case a segment before it is damaged.
@@ -62,7 +62,8 @@ impl<'a> SegmentReplay<'a> {
         }
     }
 
-    /// Returns whether the epoch continues; otherwise a problem may say why.
+    /// Returns whether the epoch can continue. If the clock is the reason against it, adds a
+    /// problem that says so.
     pub(super) fn continues(&mut self, epoch_file: Option<&EpochFile>) -> bool {
         let State { epoch, head, received, .. } = &self.state;
         let ahead = received.since(self.options.now);
@@ -111,9 +112,10 @@ impl<'a> SegmentReplay<'a> {
         Ok(())
     }
 
-    /// Restarts from the newest checkpoint at or before segment `first`, if one is readable.
-    /// Reading from there yields the last tick of each topic before those in memory. Returns the
-    /// number of the segment to start with.
+    /// Moves the start of the replay back to the newest readable checkpoint at or before segment
+    /// `first`, so that the replay finds the last tick of each topic before the ticks that it
+    /// loads. Keeps the state of the newer checkpoint, in case a segment before it is damaged.
+    /// Returns the number of the segment to start with.
     fn start_from_older_checkpoint<S: Storage>(
         &mut self,
         storage: &S,
@@ -135,8 +137,8 @@ impl<'a> SegmentReplay<'a> {
         Ok(first)
     }
 
-    /// Continues from the newest checkpoint if it is after the damaged segment. Returns whether it
-    /// is.
+    /// Continues from the newest checkpoint, if it comes after the damaged segment. Returns whether
+    /// it does.
     fn resume_at_newest_checkpoint(&mut self, damaged: u64) -> bool {
         let Some((number, state)) = self.newest.take_if(|(number, _)| *number > damaged) else {
             return false;

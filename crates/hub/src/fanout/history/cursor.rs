@@ -14,25 +14,26 @@ use super::playback::Playback;
 pub(crate) struct CatchUpCursor {
     /// Every wanted tick before this position has been put on the backlog.
     pub(crate) next: Position,
-    /// Where a subscription begins that has no start in `topic_starts` or `wildcard_starts`.
+    /// Start of the subscriptions that have no start in `topic_starts` or `wildcard_starts`.
     default_start: Position,
-    /// Where topics begin. A number may have been reused for another topic; that one has not ticked
-    /// before its start.
+    /// Starts of single topics. If a number is reused for another topic, that topic has not ticked
+    /// before this start.
     topic_starts: FxHashMap<LocalTopicId, Position>,
-    /// Where the topics of a channel begin that reach the session by `"*"` and have no start of
-    /// their own.
+    /// Starts of the topics that the session gets by the `"*"` of a channel, unless a topic has a
+    /// start of its own.
     wildcard_starts: PerChannel<Option<Position>>,
-    /// No start is later than this.
+    /// Upper bound of all starts.
     latest_start: Position,
-    /// Whether this cursor found everything that is pending, and has not gone back since.
+    /// Whether this cursor found all pending ticks, and has not moved back since.
     pub(crate) found_all_pending: bool,
-    /// For a replay at a speed.
+    /// Progress of a paced replay; `None` without one.
     pub(crate) playback: Option<Playback>,
     /// The timer that is set for the next tick of the replay.
     pub(crate) timer: Option<TimerStep>,
-    /// For ticks that memory no longer holds.
+    /// State of the disk read for ticks that memory no longer holds.
     pub(crate) disk: DiskBatches,
-    /// Ticks received earlier are not sent from disk: a replay reads whole segments.
+    /// Receive time before which ticks from disk are skipped, because a replay reads whole
+    /// segments.
     pub(crate) since: UnixNanos,
 }
 
@@ -53,8 +54,8 @@ impl CatchUpCursor {
         }
     }
 
-    /// Prepares the cursor to go back for other subscriptions: those that exist must not be sent
-    /// again what they have been sent.
+    /// Prepares the cursor to move back for new subscriptions: the progress of each existing
+    /// subscription becomes its start, so that it repeats no tick.
     pub(crate) fn pin_starts(&mut self) {
         let next = self.next;
         self.default_start = self.default_start.max(next);
@@ -72,13 +73,13 @@ impl CatchUpCursor {
         self.next = at;
     }
 
-    /// Sets where a topic begins.
+    /// Sets the start of a topic.
     pub(crate) fn start_topic(&mut self, topic: LocalTopicId, at: Position) {
         self.topic_starts.insert(topic, at);
         self.latest_start = self.latest_start.max(at);
     }
 
-    /// Sets where a topic begins if `is_kept`, and otherwise removes its start.
+    /// Sets the start of a topic if `is_kept`, and otherwise removes it.
     pub(crate) fn start_topic_if(&mut self, is_kept: bool, topic: LocalTopicId, at: Position) {
         if is_kept {
             self.start_topic(topic, at);
@@ -97,7 +98,7 @@ impl CatchUpCursor {
         self.topic_starts.contains_key(&topic)
     }
 
-    /// Sets where the topics of a channel begin that reach the session by `"*"`. Topics with a
+    /// Sets the start of the topics that the session gets by the `"*"` of a channel. Topics with a
     /// start of their own keep it.
     pub(crate) fn start_wildcard(&mut self, channel: Channel, at: Position) {
         self.wildcard_starts[channel] = Some(at);
@@ -109,8 +110,8 @@ impl CatchUpCursor {
         self.topic_starts.retain(|topic, _| keep(*topic));
     }
 
-    /// Returns where a topic begins: earlier ticks of it are not sent. `is_named` tells whether the
-    /// session subscribes to it by name rather than by `"*"`.
+    /// Returns the start of a topic: its earlier ticks are not sent. `is_named` tells whether the
+    /// session subscribes to the topic by name rather than by `"*"`.
     pub(crate) fn start(&self, topic: LocalTopicId, is_named: bool, channel: Channel) -> Position {
         let own = match self.topic_starts.is_empty() {
             true => None, // the usual case needs no hash
@@ -120,8 +121,8 @@ impl CatchUpCursor {
         own.or(wildcard).unwrap_or(self.default_start)
     }
 
-    /// Removes all starts once the cursor has passed them. Everything that it has found must have
-    /// been sent, since the cursor may have to go back for what is pending.
+    /// Removes all starts once the cursor has passed them. All ticks that it has found must have
+    /// been sent, since the cursor may have to move back to pending ones.
     pub(crate) fn drop_passed_starts(&mut self) {
         if self.next >= self.latest_start {
             self.topic_starts = FxHashMap::default();

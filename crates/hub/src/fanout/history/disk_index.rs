@@ -1,4 +1,4 @@
-//! Which history is on disk. The core never reads it itself.
+//! The index of the history on disk. The core itself never reads the disk.
 
 use std::sync::Arc;
 

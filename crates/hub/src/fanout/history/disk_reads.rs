@@ -25,10 +25,10 @@ pub(crate) struct DiskReads {
     last_number: u64,
 }
 
-/// What a session has from disk.
+/// State of a session's disk read.
 #[derive(Debug, Default)]
 pub(crate) enum DiskBatches {
-    /// Nothing, and nothing was requested.
+    /// No batches are held or requested.
     #[default]
     None,
     /// The batches at its cursor were requested, under this number.

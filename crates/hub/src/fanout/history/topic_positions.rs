@@ -51,7 +51,7 @@ impl TopicPositions {
         self.indexes.drain(..count);
     }
 
-    /// Removes all positions that have left the log, and returns unused memory.
+    /// Removes all positions that have left the log, and releases unused memory.
     pub(crate) fn trim(&mut self, log_start: Position, head: Position) {
         self.remove_before(log_start, head);
         if self.indexes.capacity() > KEPT_CAPACITY.max(4 * self.indexes.len()) {

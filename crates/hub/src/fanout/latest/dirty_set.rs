@@ -1,4 +1,4 @@
-//! What a `latest` session still has to be sent: topics, not ticks.
+//! The topics whose newest tick a `latest` session still has to receive.
 
 use super::super::LocalTopicId;
 
@@ -14,13 +14,13 @@ pub(crate) enum DirtySet {
     Many(Bitmap),
 }
 
-/// Longest list. A search in a list of this length takes less time than to reach a bitmap.
+/// Maximum length of the list. Searching a list of this length is faster than accessing a bitmap.
 const FEW: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Bitmap {
     words: Vec<u64>,
-    /// Invariant: the number of bits that are set.
+    /// Number of bits that are set (invariant).
     count: usize,
     /// The bit at which the next search begins.
     cursor: usize,
@@ -138,7 +138,7 @@ impl DirtySet {
         taken
     }
 
-    /// Returns the memory of an empty set, for a session that has been idle.
+    /// Releases the memory of an empty set, for a session that has been idle.
     pub(crate) fn release_memory(&mut self) {
         if self.is_empty() {
             *self = Self::default();

@@ -41,7 +41,7 @@ impl RateGroupId {
 #[derive(Debug)]
 pub(crate) struct RateGroups {
     groups: Vec<RateGroup>,
-    /// Where the session's send times lie within an interval, as a fraction of 2^32. It differs
+    /// Offset of the session's send times within an interval, as a fraction of 2^32. It differs
     /// from session to session, so that not all sessions of a shard are written at once.
     phase: u32,
     /// The timers that are set for the session: the one that will make it ready, and later ones
@@ -52,25 +52,24 @@ pub(crate) struct RateGroups {
 /// Subscriptions of a session that share a rate, and which of their topics are dirty.
 #[derive(Debug)]
 struct RateGroup {
-    /// `None`: as fast as the socket accepts data.
+    /// Maximum rate of the group. `None`: as fast as the socket accepts data.
     rate: Option<MaxRate>,
     /// Time between two send times: a multiple of that of the session's fastest group, or 0 without
     /// a rate.
     interval_ns: u64,
-    /// Where the send times lie within an interval. Means nothing without a rate.
+    /// Offset of the send times within an interval. Unused without a rate.
     offset_ns: u64,
     /// Number of subscriptions in the group; `"*"` counts as one. An empty group can get another
     /// rate.
     subscriptions: usize,
     dirty: DirtySet,
-    /// The send time of the dirty topics that `due` does not count. Means something only while
-    /// there are any.
+    /// Send time of the dirty topics that are not due yet. Valid only while there are such topics.
     send_at: UnixNanos,
-    /// Number of dirty topics, first in order, whose send time has come.
+    /// Number of dirty topics, first in order, whose send time has passed.
     due: usize,
 }
 
-/// What follows from marking a topic as dirty.
+/// The result of marking a topic as dirty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marked {
     /// The topic was dirty already: its previous tick will not be sent.
@@ -81,7 +80,7 @@ pub(crate) enum Marked {
     SendAt(UnixNanos),
 }
 
-/// A session may not have another rate.
+/// Error: the session has the maximum number of different rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyRates;
 
@@ -280,7 +279,7 @@ impl RateGroups {
         taken
     }
 
-    /// Returns the memory of empty sets, for a session that has been idle.
+    /// Releases the memory of empty sets, for a session that has been idle.
     pub(crate) fn release_memory(&mut self) {
         self.groups.iter_mut().for_each(|group| group.dirty.release_memory());
     }

@@ -1,4 +1,4 @@
-//! Applies batches of the log: from ticks to what sessions have pending.
+//! Applies batches of the log: adds their ticks to the pending data of sessions.
 
 use std::sync::Arc;
 
@@ -128,7 +128,7 @@ impl FanOut<'_> {
         true
     }
 
-    /// Handles a session with its first pending tick, or with more than it may have.
+    /// Handles a session whose backlog has received its first tick, or exceeds its limit.
     #[cold]
     fn wake_or_lag(&mut self, slot: usize) {
         let hot = &mut self.hot[slot];

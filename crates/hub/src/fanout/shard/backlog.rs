@@ -1,4 +1,4 @@
-//! The ticks that one session still has to be sent.
+//! The ticks that are pending for one session.
 
 /// Indexes of ticks in the log, oldest first: four bytes each, whatever the tick holds.
 #[derive(Debug, Default)]
@@ -53,14 +53,14 @@ impl Backlog {
         }
     }
 
-    /// Removes all indexes, returns the memory, and returns how many indexes were pending.
+    /// Removes all indexes and releases their memory. Returns how many indexes were pending.
     pub(crate) fn clear(&mut self) -> usize {
         let dropped = self.len();
         *self = Self::default();
         dropped
     }
 
-    /// Returns the memory of an empty backlog, for a session that has been idle.
+    /// Releases the memory of an empty backlog, for a session that has been idle.
     pub(crate) fn release_memory(&mut self) {
         if self.is_empty() {
             self.indexes = Vec::new();

@@ -23,26 +23,27 @@ use super::topics::Topic;
 pub(super) const TICKS_AT_ONCE: usize = 1024;
 /// Largest number of ticks that one look-up looks at.
 pub(super) const LOOKED_AT_MAX: usize = 16 * 1024;
-/// Shortest time between two writes of a replay at a speed.
+/// Shortest time, in nanoseconds, between two writes of a paced replay.
 pub(super) const PLAYBACK_INTERVAL_NS: u64 = 10_000_000;
-/// Longest time between two looks at a replay at a speed.
+/// Longest time, in nanoseconds, between two checks of a paced replay.
 const PLAYBACK_LOOK_NS: u64 = 1_000_000_000;
-/// To find the ticks of a name takes a search in its positions; to pass over a tick of the log
-/// takes about a twentieth of the time of 10 such searches. So reading the log costs less once the
-/// square of the number of names exceeds this multiple of the number of topics.
+/// Decides between two ways to find the ticks of names: searching the positions of each name, and
+/// reading the log. Ten searches take about 20 times as long as passing over one tick of the log,
+/// so reading the log is faster once the square of the number of names exceeds this multiple of the
+/// number of topics.
 const TOPICS_PER_NAMES_SQUARED: usize = 200;
 
 /// The outcome of looking for more ticks to send.
 pub(super) enum Refill {
     /// Something is pending now, or the session is live.
     Pending,
-    /// Nothing was found in the part of the log that one look-up looks at.
+    /// The look-up reached its limit without finding a tick.
     Yield,
-    /// Nothing is to be sent before a time, or, without one, before something arrives.
+    /// Nothing is to be sent before this time, or, without a time, before a new event.
     Wait(Option<UnixNanos>),
 }
 
-/// Where subscriptions begin.
+/// The positions at which new subscriptions begin.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Starts {
     pub(super) topics: Vec<(LocalTopicId, Position)>,
@@ -70,9 +71,9 @@ impl Shard {
         self.ready.pop_catching_up()
     }
 
-    /// Returns the position of a session that asked for positions: it is sent everything up to
-    /// there before what is queued now. Ticks that a cursor has found and that are still pending do
-    /// not count: if the log loses them, their gaps may come after what is queued now.
+    /// Returns the position of a session that asked for positions: all ticks up to it are sent
+    /// before anything that is queued now. Pending ticks that a cursor has found do not count: if
+    /// the log loses them, their gaps may come after what is queued now.
     #[must_use]
     pub fn position(&self, id: SessionId) -> Option<Position> {
         let session = self.sessions.get(id).filter(|session| session.wants_positions)?;
@@ -129,12 +130,12 @@ impl Shard {
         }
     }
 
-    /// Returns when a replay is to be written next whose next tick is due at a time.
+    /// Returns when to write a replay next whose next tick is due at `due`.
     pub(super) fn playback_wait(&self, due: UnixNanos) -> UnixNanos {
         due.max(UnixNanos(self.now.0 + PLAYBACK_INTERVAL_NS))
     }
 
-    /// Removes a session's cursor. What it has found stays pending.
+    /// Removes a session's cursor. The ticks that it has found stay pending.
     pub(super) fn end_catch_up(&mut self, id: SessionId) {
         let (session, hot) = self.sessions.both_mut(id);
         if let Some(mut cursor) = session.cursor.take() {
@@ -304,9 +305,9 @@ impl Shard {
         self.sessions[id].cursor = Some(cursor);
     }
 
-    /// Prepares the addition of names that came by `"*"`: topics keep their start if they stay
-    /// delivered tick by tick. Topics in `moved` change their delivery, so their starts are
-    /// removed.
+    /// Prepares the addition of names that the session got by `"*"` before: topics keep their start
+    /// if they stay delivered tick by tick. Topics in `moved` change their delivery, so their
+    /// starts are removed.
     pub(super) fn take_over_from_wildcard(
         &mut self,
         id: SessionId,

@@ -17,9 +17,9 @@ use super::session::DeliveryState;
 struct SubscribeChange {
     /// Topics that the session does not subscribe to by name yet.
     added: Vec<LocalTopicId>,
-    /// Topics that it subscribes to by name with another delivery.
+    /// Topics that the session subscribes to by name, with another delivery.
     moved: Vec<LocalTopicId>,
-    /// Channels whose `"*"` it does not have yet, or has with another delivery.
+    /// Channels whose `"*"` the session does not have yet, or has with another delivery.
     wildcards: Vec<Channel>,
 }
 

@@ -1,5 +1,5 @@
-//! Ticks that memory no longer holds, from disk. The shell reads them for one session after the
-//! other.
+//! Sends ticks from disk that memory no longer holds. The shell reads the disk, for one session
+//! after the other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,13 +15,15 @@ use super::Shard;
 use super::catch_up::{LOOKED_AT_MAX, Refill};
 use super::session::WriteState;
 
-/// Time after which a session tries again to begin a disk read; longer if there are many sessions.
+/// Time, in nanoseconds, after which a session tries again to begin a disk read; longer if there
+/// are many sessions.
 const RETRY_NS: u64 = 10_000_000;
-/// A replay whose next tick is further ahead than this does not hold batches meanwhile.
+/// Longest time, in nanoseconds, for which a paced replay holds batches from disk until its next
+/// tick is due. If that tick is due later, the replay drops the batches and reads them again.
 const HELD_NS_MAX: u64 = 1_000_000_000;
 
 impl Shard {
-    /// Sets which history is on disk.
+    /// Sets the index of the history on disk.
     pub fn set_disk_index(&mut self, index: DiskIndex) {
         self.disk.index = index;
     }
@@ -112,7 +114,8 @@ impl Shard {
         Some(Refill::Wait(None))
     }
 
-    /// Queues one message with what a session wants of batches, and lets it hold the rest of them.
+    /// Queues one message with the ticks that a session wants from `batches`. The session holds the
+    /// remaining batches.
     fn send_from_disk(
         &mut self,
         id: SessionId,
@@ -153,8 +156,8 @@ impl Shard {
         }
     }
 
-    /// Adds what a session wants of the batch at its cursor to a message. Returns whether it has
-    /// reached the end of the batch.
+    /// Adds the ticks that a session wants from the batch at its cursor to a message. Returns
+    /// whether the end of the batch was reached.
     fn collect_wanted(
         &self,
         id: SessionId,
@@ -198,7 +201,8 @@ impl MessageFromDisk {
         Self { encoding, body_max, frame, ticks: 0, last: Position(0), looked_at: 0 }
     }
 
-    /// Adds a tick and returns whether it fits. A tick larger than a message is in one of its own.
+    /// Adds a tick and returns whether it fits. A tick larger than a message gets a message of its
+    /// own.
     fn add(&mut self, tick: &Tick, at: Position) -> bool {
         let before = self.frame.body_bytes();
         self.frame.append_tick(self.encoding, tick);

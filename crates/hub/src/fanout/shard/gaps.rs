@@ -1,4 +1,4 @@
-//! What a session misses when its pending ticks are dropped, topic by topic.
+//! Gaps: the ticks that a session misses when its pending ticks are dropped, by topic.
 
 use std::collections::BTreeMap;
 
@@ -42,8 +42,8 @@ impl Shard {
         Control::Gap { channel, symbol, from: gap.from, to: gap.to, lagged }
     }
 
-    /// Returns what a session misses if its backlog is dropped: exactly, if the log still holds all
-    /// of it.
+    /// Returns the gaps of a session whose backlog is dropped. They are exact if the log still
+    /// holds the whole backlog.
     pub(super) fn pending_gaps(&self, id: SessionId) -> Vec<Gap> {
         let pending = self.sessions.hot(id).backlog.pending();
         let (Some(oldest), Some(newest)) = (pending.first(), pending.last()) else {
@@ -85,8 +85,8 @@ impl Shard {
         missed.into_iter().map(gap).collect()
     }
 
-    /// Returns what a session that catches up misses: its backlog, and all that its cursor has not
-    /// reached.
+    /// Returns the gaps of a session whose catch-up ends early: its backlog, and all ticks that its
+    /// cursor has not reached.
     pub(super) fn catch_up_gaps(&self, id: SessionId) -> Vec<Gap> {
         let Some(cursor) = &self.sessions[id].cursor else { return Vec::new() };
         let head = self.head();
@@ -112,8 +112,8 @@ impl Shard {
         gaps.into_values().collect()
     }
 
-    /// Returns a gap for each topic that has ticked and of which a session wants every tick, with
-    /// what is known without the log.
+    /// Returns a gap for each topic that has ticked and that the session gets tick by tick, with
+    /// the bounds that are known without the log.
     fn known_gaps(&self, id: SessionId, detached_from: Position) -> Vec<Gap> {
         let session = &self.sessions[id];
         let gap = |topic: LocalTopicId| {
@@ -132,8 +132,8 @@ impl Shard {
         }
     }
 
-    /// Returns what a session may miss of ticks that the shard itself has not seen: any number of
-    /// ticks of every topic, also of names that had not ticked.
+    /// Returns the gaps for ticks that the shard itself has not seen: any number of ticks of every
+    /// topic, also of names that had not ticked.
     pub(super) fn unseen_gaps(&self, id: SessionId, until: Position) -> Vec<Gap> {
         let mut gaps = self.known_gaps(id, until);
         let named = self.sessions[id].named.iter().map(|named| named.topic);
@@ -151,8 +151,8 @@ impl Shard {
         gaps
     }
 
-    /// Returns whether the newest tick of a topic with every tick is pending, or came when the
-    /// session was detached.
+    /// Returns whether a session misses the newest tick of a topic: the tick is pending, or arrived
+    /// when the session was detached.
     fn is_newest_missed(
         &self,
         id: SessionId,

@@ -1,20 +1,20 @@
-//! The sessions whose input is not read to its end.
+//! The sessions whose input has not been read completely.
 
 use super::super::SessionId;
 
-/// What causes a session to be read next.
+/// The event after which a session is read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum InputState {
-    /// The arrival of input.
+    /// New input arrives.
     #[default]
     OnArrival,
-    /// The next turn: its share of this one was not enough.
+    /// The next turn begins: the session has used up its share of this one.
     Queued,
-    /// That it has fetched enough of its answers.
+    /// The session has fetched enough of its answers.
     Paused,
 }
 
-/// The sessions with unread input of which no event will tell.
+/// Sessions with unread input that no socket event will announce.
 ///
 /// A listed session may have closed, and its id may belong to another session, whose [`InputState`]
 /// then differs.

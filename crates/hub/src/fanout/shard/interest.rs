@@ -7,15 +7,15 @@ use super::super::FeedId;
 /// What a session can subscribe to: one symbol of a channel, or all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicInterest {
-    /// The feed.
+    /// Feed of the interest.
     pub feed: FeedId,
-    /// The channel.
+    /// Channel of the interest.
     pub channel: Channel,
     /// The symbol; `None` stands for `"*"`.
     pub symbol: Option<Symbol>,
 }
 
-/// A change in the number of a shard's sessions that subscribe to something.
+/// A change in the number of a shard's sessions that subscribe to an interest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterestChange {
     /// What the sessions subscribe to.

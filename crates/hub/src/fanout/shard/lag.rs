@@ -1,4 +1,4 @@
-//! Finds sessions that lag: too much is pending for them, or for too long, or the log lost it.
+//! Finds sessions that lag: their pending data is too large or too old, or has left the log.
 
 use std::cmp::Reverse;
 
@@ -16,12 +16,12 @@ pub(super) struct Lagged {
     pub(super) missed: Missed,
 }
 
-/// What a lagging session misses if it continues.
+/// The ticks that a lagging session misses if it continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missed {
-    /// Its pending ticks, and those that came after it passed its limit.
+    /// Its pending ticks, and the ticks that arrived after it exceeded its limit.
     Pending,
-    /// Its pending ticks, ticks that the shard has not seen, and those that came later.
+    /// Its pending ticks, ticks that the shard has not seen, and later ones.
     Unseen {
         /// Position from which on the shard has seen all ticks.
         until: Position,
@@ -29,8 +29,8 @@ pub(super) enum Missed {
 }
 
 impl Shard {
-    /// Continues at `to`, since the log no longer holds the ticks before it: the shard was too
-    /// slow. Every session that wants every tick of anything lags.
+    /// Continues at `to` after a log overrun: the shard was too slow, and the log no longer holds
+    /// the ticks before `to`. Every session with a subscription to every tick lags.
     pub(crate) fn on_log_overrun(&mut self, to: Position) {
         self.stats.log_overruns += 1;
         let missed = self.jump(to);
@@ -39,8 +39,9 @@ impl Shard {
         }
     }
 
-    /// Continues at `to`, the end of a hole in the log: no shard can see the ticks before it.
-    /// Sessions with an empty backlog are sent gaps and continue; the others lag.
+    /// Continues at `to`, the end of a hole in the log: no shard can see the ticks before it. Of
+    /// the sessions with a subscription to every tick, those with an empty backlog receive gaps and
+    /// continue; the others lag.
     pub(crate) fn on_log_hole(&mut self, to: Position) {
         let missed = self.jump(to);
         for id in self.attached_for_every() {
@@ -54,7 +55,8 @@ impl Shard {
         }
     }
 
-    /// Continues at a later position. Returns what sessions miss that lag for this reason.
+    /// Continues at a later position. Returns the missed ticks of the sessions that lag because of
+    /// it.
     fn jump(&mut self, to: Position) -> Missed {
         self.window.jump(to);
         self.coverage.miss_until(to);
@@ -65,7 +67,7 @@ impl Shard {
         missed
     }
 
-    /// Returns the sessions that want every tick of anything and still get ticks.
+    /// Returns the attached sessions with a subscription to every tick.
     fn attached_for_every(&self) -> Vec<SessionId> {
         let ids = self.sessions.ids().filter(|id| {
             self.sessions.contains(*id)
@@ -75,7 +77,7 @@ impl Shard {
         ids.collect()
     }
 
-    /// Queues the gaps of a hole. Alpaca's protocol has no gaps.
+    /// Queues the gaps that report a hole. Alpaca's protocol has no gaps.
     fn report_hole(&mut self, id: SessionId, until: Position) {
         if self.sessions[id].acks == Acks::WholeSet {
             return;
@@ -85,9 +87,9 @@ impl Shard {
         self.controls(id, &controls);
     }
 
-    /// Finds blocked sessions whose oldest tick is too old or has left the log, and returns unused
-    /// memory of the others. Cheap enough for ten times a second. Returns whether any session is
-    /// blocked.
+    /// Makes blocked sessions lag whose pending data is too old or has left the log, and releases
+    /// unused memory of the other sessions. Cheap enough to be called ten times a second. Returns
+    /// whether any session is blocked.
     pub(crate) fn check_ages(&mut self) -> bool {
         self.topics.trim_some(self.window.start(), self.window.head());
         let mut is_any_blocked = false;
@@ -109,9 +111,9 @@ impl Shard {
         is_any_blocked
     }
 
-    /// Returns whether what is pending for a blocked session is too old. A session that wants only
-    /// the newest ticks is never too far behind, however long it does not read; nor is one that
-    /// would continue with `latest` and has no pending tick, since no gap could report that.
+    /// Returns whether the pending data of a blocked session is too old. Two kinds of session can
+    /// wait without limit: those with only `latest` subscriptions, and those with `on_lag` `latest`
+    /// and no pending tick, because no gap could report their downgrade.
     fn is_too_far_behind(&self, id: SessionId) -> bool {
         let session = &self.sessions[id];
         let hot = self.sessions.hot(id);
@@ -131,8 +133,9 @@ impl Shard {
         !can_wait && (oldest_control.is_some_and(is_too_old) || is_too_old(session.blocked_since))
     }
 
-    /// Makes the sessions with the most pending lag when all sessions together have more pending
-    /// than they may. Only blocked sessions: what is pending for others is sent in this turn.
+    /// Makes sessions lag, those with the most pending data first, while all sessions together
+    /// exceed their limit. Only blocked sessions can lag: the pending data of the others is sent in
+    /// this turn.
     pub(crate) fn shed_load(&mut self) {
         let mut ticks = self.stats.backlog_ticks.saturating_sub(self.limits.total_backlog_ticks);
         let mut bytes = self.stats.control_bytes.saturating_sub(self.limits.total_control_bytes);
@@ -157,7 +160,8 @@ impl Shard {
         }
     }
 
-    /// Returns what is pending for blocked sessions that still get ticks, the largest first.
+    /// Returns the sizes of the pending data of blocked sessions that are attached, the largest
+    /// first.
     fn blocked_by_size(&self) -> Vec<Pending> {
         let mut blocked: Vec<Pending> = self
             .sessions
@@ -179,8 +183,8 @@ impl Shard {
         self.lagged.push(Lagged { id, missed });
     }
 
-    /// Handles the sessions that lag: those that asked for it continue with `latest`. Returns the
-    /// others, which have to end.
+    /// Handles the sessions that lag: those with `on_lag` `latest` continue with newest values.
+    /// Returns the others, which have to end.
     pub(crate) fn take_lagged(&mut self) -> Vec<SessionId> {
         let mut ending = Vec::new();
         for lagged in std::mem::take(&mut self.lagged) {
@@ -192,7 +196,7 @@ impl Shard {
     }
 }
 
-/// What is pending for a session.
+/// The size of a session's pending data.
 struct Pending {
     id: SessionId,
     ticks: usize,

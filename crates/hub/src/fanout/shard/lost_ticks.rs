@@ -50,8 +50,8 @@ impl Shard {
     /// Moves a cursor that the log has overtaken to the start of the log, and queues a gap for each
     /// topic that lost ticks. Returns whether there is any.
     ///
-    /// With many topics the cursor skips some more of the log. Otherwise to look at all topics,
-    /// whenever the cursor is overtaken, could cost more than to read the ticks.
+    /// With many topics the cursor skips a further part of the log: otherwise the visits to all
+    /// topics, each time the cursor is overtaken, could cost more than reading the ticks.
     pub(super) fn report_overtaken(&mut self, id: SessionId, cursor: &mut CatchUpCursor) -> bool {
         let start = self.window.start();
         if cursor.next >= start {

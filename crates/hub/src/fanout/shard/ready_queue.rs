@@ -29,7 +29,8 @@ impl ReadyQueue {
         self.live.is_empty() && self.catching_up.is_empty()
     }
 
-    /// Takes the live sessions. The first is another one in each call, `step` places later.
+    /// Takes the live sessions. Each call starts `step` places later than the one before, so that
+    /// no session is always last.
     pub(super) fn take_live(&mut self, step: usize) -> Vec<SessionId> {
         let mut live = mem::take(&mut self.live);
         self.rotation = self.rotation.wrapping_add(step);

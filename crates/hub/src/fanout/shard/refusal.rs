@@ -13,12 +13,12 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// The command would exceed a limit.
+    /// Creates the refusal of a command that would exceed a limit.
     pub(super) fn limit(detail: impl Into<String>) -> Self {
         Self { code: ErrorCode::SymbolLimit, detail: detail.into() }
     }
 
-    /// The command does not fit the state of the session.
+    /// Creates the refusal of a command that does not fit the state of the session.
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
         Self { code: ErrorCode::InvalidSyntax, detail: detail.into() }
     }

@@ -27,16 +27,16 @@ pub(super) struct SubscribeOutcome {
     pub(super) new_topics: Vec<LocalTopicId>,
     /// Channels whose `"*"` begins now, with last values.
     pub(super) new_wildcards: Vec<Channel>,
-    /// Where topics and channels begin that resume or are replayed.
+    /// Starts of the topics and channels that resume or are replayed.
     starts: Starts,
-    /// Ticks received earlier are not wanted.
+    /// Receive time before which ticks are not sent.
     since: UnixNanos,
 }
 
 /// The last tick of a topic that a peer has.
 #[derive(Debug, Clone, Copy)]
 enum ResumePoint {
-    /// The tick at this position, or the last one before it.
+    /// The topic's tick at this position, or its last tick before the position.
     Position(Position),
     /// The tick with this sequence number.
     Seq(u64),
@@ -97,8 +97,8 @@ impl Shard {
         }
     }
 
-    /// Removes the starts of topics that reach a session by the `"*"` of some channels, since that
-    /// is about to begin anew or to end.
+    /// Removes the starts of topics that a session gets by the `"*"` of these channels, because
+    /// that subscription is about to restart or to end.
     pub(super) fn remove_wildcard_starts(&mut self, id: SessionId, wildcards: &[Channel]) {
         let topics = &self.topics;
         let session = &mut self.sessions[id];
@@ -376,7 +376,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Ends the catch-up of a session that no longer wants every tick of anything.
+    /// Ends the catch-up of a session that has no subscription to every tick any more.
     pub(super) fn stop_needless_catch_up(&mut self, id: SessionId) {
         let is_catching_up = self.sessions.hot(id).delivery == DeliveryState::CatchingUp;
         if is_catching_up && !self.wants_every(id) {
@@ -386,7 +386,7 @@ impl Shard {
     }
 }
 
-/// Returns the last tick of a topic that a peer has, if it says so.
+/// Returns the last tick of a topic that a peer has, if the peer has named one.
 fn resume_point(point: &RequestedPoint, channel: Channel, symbol: Symbol) -> Option<ResumePoint> {
     let after = match point {
         RequestedPoint::Position(position) => {

@@ -29,11 +29,11 @@ pub(crate) enum WriteState {
     /// Nothing is pending.
     #[default]
     Idle,
-    /// A timer is set for its next send time.
+    /// The session waits for the timer of its next send time.
     Waiting,
-    /// It is in the shard's queue of sessions to be written.
+    /// The session is in the shard's queue of sessions to be written.
     Ready,
-    /// Its socket accepts no more data.
+    /// The session's socket accepts no more data.
     Blocked,
 }
 
@@ -76,10 +76,11 @@ pub(crate) struct Session {
     pub(crate) control: VecDeque<ControlFrames>,
     /// Invariant: the sum of `frames.len()` over `control`.
     pub(crate) control_bytes: usize,
-    /// Number of backlog ticks that have gone into frames. Orders `control` among the ticks.
+    /// Number of backlog ticks that have gone into frames; determines the place of `control` frames
+    /// among the ticks.
     pub(crate) sent: u64,
-    /// The backlog ticks at these counts of `sent` were found by a cursor. They are exempt from the
-    /// limit of age, and gaps report those that leave the log.
+    /// Range of counts of `sent` whose backlog ticks were found by a cursor. These ticks are exempt
+    /// from the age limit, and gaps report those that leave the log.
     pub(crate) backfilled: Range<u64>,
     /// The reason for which the session ends once everything pending is sent.
     pub(crate) ending: Option<CloseReason>,
@@ -107,7 +108,8 @@ pub(crate) struct NamedTopic {
 pub(crate) struct ControlFrames {
     pub(crate) after: u64,
     pub(crate) queued: UnixNanos,
-    /// Whether the first frame answers a command: what follows refers to the changed subscriptions.
+    /// Whether the first frame answers a command, so that later frames refer to the changed
+    /// subscriptions.
     pub(crate) is_answer: bool,
     pub(crate) frames: Vec<u8>,
 }

@@ -18,7 +18,7 @@ pub(crate) struct Topic {
     pub(crate) subscribers: Vec<Subscriber>,
     /// Number of subscribers at the last call of [`Topics::report_subscribers`].
     reported: u32,
-    /// `None` while the topic has never ticked.
+    /// Last value of the topic; `None` before its first tick.
     pub(crate) last: Option<Box<LastValue>>,
 }
 
@@ -66,7 +66,7 @@ impl LastValue {
     }
 }
 
-/// The shard may not hold another topic that has never ticked.
+/// Error: the shard holds the maximum number of topics that have never ticked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyWaiting;
 
@@ -249,7 +249,7 @@ impl Topics {
     }
 }
 
-/// Returns memory of a list of which less than a quarter is used, so that a list that was long once
+/// Releases memory of a list that is less than a quarter full, so that a list that was long once
 /// does not stay large.
 pub(crate) fn release_unused<T>(list: &mut Vec<T>) {
     if list.len() < list.capacity() / 4 {

@@ -42,7 +42,7 @@ pub const UNAUTHENTICATED_CONTROL_BYTES: usize = 4 * 1024;
 /// shard ends the blocked sessions that hold most of them, so the wait is short.
 pub const SHARD_CONTROL_BYTES: usize = 64 << 20;
 
-/// How much of one kind of work a turn does before the next kind gets its share.
+/// Limits of each kind of work in a turn.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnLimits {
     /// Batches applied before sessions are written.
@@ -62,7 +62,7 @@ pub struct TurnLimits {
 }
 
 impl TurnLimits {
-    /// The limits of a running hub. Tests choose smaller ones where they want to see them reached.
+    /// The limits of a running hub. Tests use smaller ones, to reach them.
     pub const DEFAULT: Self = Self {
         batches: 1_024,
         batches_per_look: 64,
@@ -81,18 +81,18 @@ pub enum Phase {
     Apply,
     /// Messages of sessions are read.
     Read,
-    /// Live sessions are written. All of them are, however long that takes.
+    /// Live sessions are written: all of them, however long that takes.
     WriteLive,
     /// Sessions that catch up are written.
     WriteCatchingUp,
 }
 
-/// Why a shard cannot continue where it stands in the log.
+/// Why a shard cannot continue at its position in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogBreak {
     /// The shard was too slow: the ticks have left the log.
     Overrun(LogOverrun),
-    /// The log has a hole: nobody could see the ticks before `end`.
+    /// The log has a hole: no shard can see the ticks before `end`.
     Hole {
         /// Position of the first tick after the hole.
         end: Position,
@@ -105,7 +105,7 @@ impl From<LogOverrun> for LogBreak {
     }
 }
 
-/// What surrounds a shard in a turn: its log, its clock and the connections of its sessions.
+/// The environment of a shard in a turn: its log, its clock and the connections of its sessions.
 ///
 /// [`run`] calls the methods; an implementation calls back into its [`Shard`] for commands, new
 /// sessions and sessions that have closed.
@@ -113,10 +113,10 @@ pub trait ShardIo {
     /// A message of a session.
     type Message;
 
-    /// The shard.
+    /// Returns the shard.
     fn shard(&mut self) -> &mut Shard;
 
-    /// How much a turn does.
+    /// Returns how much work a turn does.
     fn limits(&self) -> TurnLimits {
         TurnLimits::DEFAULT
     }
@@ -124,10 +124,10 @@ pub trait ShardIo {
     /// Begins a turn and returns its time.
     fn begin_turn(&mut self) -> UnixNanos;
 
-    /// Position of the oldest tick in the log.
+    /// Returns the position of the oldest tick in the log.
     fn log_start(&self) -> Position;
 
-    /// Position after the newest tick in the log.
+    /// Returns the position after the newest tick in the log.
     fn log_head(&self) -> Position;
 
     /// Appends to `into` at most `batches_max` batches of the log, from a position on.
@@ -141,10 +141,10 @@ pub trait ShardIo {
         into: &mut Vec<Arc<Batch>>,
     ) -> Result<(), LogBreak>;
 
-    /// A phase of the turn begins, and with it the time it may take.
+    /// Begins a phase of the turn, and the time that the phase may take.
     fn begin_phase(&mut self, _phase: Phase) {}
 
-    /// Whether a phase may continue.
+    /// Returns whether a phase may continue.
     fn has_time(&mut self, _phase: Phase) -> bool {
         true
     }
@@ -152,7 +152,7 @@ pub trait ShardIo {
     /// Passes what has been read from disk to [`Shard::complete_disk_read`].
     fn complete_disk_reads(&mut self) {}
 
-    /// Has a session's ticks read from disk. Without a disk none are found.
+    /// Requests a read of ticks from disk. Without a disk, completes the read with nothing found.
     fn submit_disk_read(&mut self, request: DiskReadRequest) {
         self.shard().complete_disk_read(request, None);
     }
@@ -160,61 +160,64 @@ pub trait ShardIo {
     /// Accepts connections and calls [`read_session`] for sessions that have sent something.
     fn take_input(&mut self) {}
 
-    /// A session begins to be read, and with it its share of bytes.
+    /// Begins reading from a session, and its share of bytes.
     fn begin_reading(&mut self, _id: SessionId) {}
 
     /// Reads the next message of a session.
     fn receive(&mut self, id: SessionId) -> Received<Self::Message>;
 
-    /// Carries out what a session asks for.
+    /// Handles a message of a session.
     fn handle(&mut self, id: SessionId, message: Self::Message);
 
-    /// Bytes pending for a session that the shard does not know of: partly written frames, pongs.
+    /// Returns the pending bytes of a session that the shard does not count: partly written frames,
+    /// pongs.
     fn transport_bytes(&self, _id: SessionId) -> usize {
         0
     }
 
-    /// Whether a session has authenticated.
+    /// Returns whether a session has authenticated.
     fn is_authenticated(&self, _id: SessionId) -> bool {
         true
     }
 
-    /// Answers queries that come from elsewhere than the sessions.
+    /// Answers queries that do not come from sessions.
     fn answer_queries(&mut self) {}
 
-    /// Whether sessions are written in this turn. If not, more is written at once later.
+    /// Returns whether sessions are written in this turn. If not, a later turn writes more at once.
     fn begin_writing(&mut self) -> bool {
         true
     }
 
-    /// Looks at the sockets amid a long round of writing.
+    /// Polls the sockets during a long round of writing.
     fn poll_between(&mut self) {}
 
-    /// Writes what the transport itself holds for a session, before anything of the shard's.
+    /// Writes the bytes that the transport itself holds for a session, before any frame of the
+    /// shard.
     fn flush(&mut self, id: SessionId) -> SocketState;
 
-    /// Chooses what a session is sent next. Tests override it to watch.
+    /// Builds the next write of a session. Tests override this method to observe it.
     fn next_write(&mut self, id: SessionId, frame: &mut FrameBuf) -> NextWrite {
         self.shard().next_write(id, frame)
     }
 
-    /// Writes whole frames that hold `ticks` ticks, and keeps what the socket does not take.
+    /// Writes complete frames that contain `ticks` ticks. Keeps the part that the socket does not
+    /// accept.
     fn write(&mut self, id: SessionId, frames: &[u8], ticks: usize) -> SocketState;
 
-    /// All that was pending for a session is sent: queues the close frame, which the next flush
-    /// writes. The session must not be closed before that.
+    /// Queues the close frame of a session after its pending data is sent. The next flush writes
+    /// the frame; the session must stay open until then.
     fn send_close(&mut self, id: SessionId, reason: CloseReason);
 
-    /// Ends a session in order; calls [`Shard::finish`], and must not close the session yet.
+    /// Ends a session cleanly: calls [`Shard::finish`]. The session must stay open for now.
     fn finish(&mut self, id: SessionId, reason: CloseReason);
 
-    /// All sessions that could be written have been.
+    /// Ends the round of writing: all ready sessions were written.
     fn end_writing(&mut self) {}
 
-    /// Does what is due by the clock.
+    /// Runs the timers that are due.
     fn run_timers(&mut self) {}
 
-    /// Reports how numbers of subscribers have changed.
+    /// Reports changes in the numbers of subscribers.
     fn report_interest(&mut self, _changes: &[InterestChange]) {}
 }
 
@@ -247,7 +250,7 @@ pub fn run<I: ShardIo>(io: &mut I) {
     }
 }
 
-/// Applies what the log holds already, before the first session is served.
+/// Applies the current content of the log, before the first session is served.
 pub fn take_up_log<I: ShardIo>(io: &mut I) {
     while io.shard().head() != io.log_head() {
         begin(io);
@@ -255,8 +258,8 @@ pub fn take_up_log<I: ShardIo>(io: &mut I) {
     }
 }
 
-/// Looks for sessions that are too far behind in time, and ends them. A few times a second will do.
-/// Returns whether any session is blocked, so that looking again soon makes sense.
+/// Finds sessions whose pending data is too old, and ends them. A few calls a second are enough.
+/// Returns whether any session is blocked, so that another check soon makes sense.
 pub fn check_ages<I: ShardIo>(io: &mut I) -> bool {
     let is_any_blocked = io.shard().check_ages();
     end_lagged(io);
@@ -269,7 +272,7 @@ fn begin<I: ShardIo>(io: &mut I) {
     io.shard().begin_turn(now, log_start);
 }
 
-/// Applies new batches of the log, as many as a turn may.
+/// Applies new batches of the log, up to the limit of a turn.
 fn follow_log<I: ShardIo>(io: &mut I) {
     let limits = io.limits();
     let mut batches = mem::take(&mut io.shard().batches);
@@ -294,8 +297,8 @@ fn follow_log<I: ShardIo>(io: &mut I) {
     io.shard().batches = batches;
 }
 
-/// Applies everything that is in the log by now, however long that takes: a command may refer to
-/// ticks that another shard has already sent.
+/// Applies all batches of the log, however long that takes: a command may refer to ticks that
+/// another shard has already sent.
 fn follow_log_to_head<I: ShardIo>(io: &mut I) {
     let head = io.log_head();
     while io.shard().head() < head {

@@ -1,4 +1,4 @@
-//! Builds the frames of one session from what it has pending.
+//! Builds the frames of one session from its pending data.
 
 use tickwire_protocol::{Encoding, UnixNanos};
 
@@ -16,7 +16,7 @@ use super::session::{DeliveryState, WriteState};
 /// Largest number of ticks in one message: the smallest tick takes some 20 bytes.
 const MESSAGE_TICKS_MAX: usize = 4096;
 
-/// What a session is to be sent next.
+/// The next write of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextWrite {
     /// Whole frames, which the buffer holds.
@@ -26,8 +26,8 @@ pub enum NextWrite {
     },
     /// Nothing: the session is idle until something is pending.
     Idle,
-    /// Nothing yet: the session catches up, and a large part of the log held nothing for it. Other
-    /// sessions should have their turn before it continues.
+    /// Nothing yet: the session catches up, and a look-up in a large part of the log found nothing.
+    /// Other sessions should be served before it continues.
     Yield,
     /// Nothing: its oldest pending tick has left the log, so it lags and has to end.
     Lagged,
@@ -63,8 +63,8 @@ impl Shard {
         }
     }
 
-    /// Has a session written in the next turn, whatever [`Shard::next_write`] returned last: its
-    /// transport may hold bytes, such as the close frame.
+    /// Queues a session to be written in the next turn, whatever [`Shard::next_write`] returned
+    /// last: its transport may hold bytes, such as the close frame.
     pub(crate) fn requeue(&mut self, id: SessionId) {
         self.enqueue(id);
     }
@@ -74,8 +74,8 @@ impl Shard {
         self.sessions.hot_mut(id).write_state = WriteState::Idle;
     }
 
-    /// Builds the frames that a session is to be sent next in `out`, and counts them as sent: the
-    /// caller must write all of them before the next call.
+    /// Builds the next frames of a session in `out`, and counts them as sent: the caller must write
+    /// all of them before the next call.
     pub fn next_write(&mut self, id: SessionId, out: &mut FrameBuf) -> NextWrite {
         loop {
             let ticks_before_control = match self.take_control(id, out) {
@@ -240,8 +240,8 @@ impl Shard {
         taken - unsent
     }
 
-    /// Moves the control frames whose turn it is into `out`. If there are none, returns the number
-    /// of ticks that come before the next control frame.
+    /// Moves the control frames that come next into `out`. If there are none, returns the number of
+    /// ticks that come before the next control frame.
     fn take_control(&mut self, id: SessionId, out: &mut FrameBuf) -> Result<(), usize> {
         let session = &mut self.sessions[id];
         if session.control.is_empty() {

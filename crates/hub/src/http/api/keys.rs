@@ -27,7 +27,7 @@ struct KeyEntry {
     sessions: usize,
     /// Publisher sessions.
     publishers: usize,
-    /// Most subscriber sessions; left out if there is no limit.
+    /// Maximum number of subscriber sessions; left out if there is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions_max: Option<u32>,
     /// Sessions refused because the key was at its limit.

@@ -12,9 +12,9 @@ use super::super::connection::Peer;
 use super::super::gate::Need;
 use super::{check_limit, find_view};
 
-/// Symbols in an answer if the request does not say.
+/// Default number of symbols in an answer.
 const LIMIT_DEFAULT: usize = 100;
-/// Most symbols in an answer.
+/// Maximum number of symbols in an answer.
 const LIMIT_MAX: usize = 1_000;
 
 #[derive(Debug, Deserialize)]
@@ -28,7 +28,7 @@ pub(in super::super) struct SymbolQuery {
 #[derive(Debug, Serialize)]
 struct SymbolPage {
     feed: String,
-    /// Symbols of the feed, found or not.
+    /// Number of symbols of the feed, whether they match the query or not.
     total: usize,
     symbols: Vec<SymbolEntry>,
 }
@@ -36,7 +36,7 @@ struct SymbolPage {
 #[derive(Debug, Serialize)]
 struct SymbolEntry {
     symbol: Symbol,
-    /// Channels on which it has ticked.
+    /// Channels on which the symbol has ticked.
     channels: Vec<&'static str>,
 }
 

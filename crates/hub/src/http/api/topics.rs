@@ -18,9 +18,9 @@ use crate::serving::topic_listing::{
 };
 use crate::state::views::View;
 
-/// Topics in an answer if the request does not say.
+/// Default number of topics in an answer.
 const LIMIT_DEFAULT: usize = 100;
-/// Most topics in an answer.
+/// Maximum number of topics in an answer.
 const LIMIT_MAX: usize = 1_000;
 
 #[derive(Debug, Deserialize)]
@@ -33,7 +33,7 @@ pub(in super::super) struct TopicParameters {
 
 #[derive(Debug, Serialize)]
 struct Answer {
-    /// Topics on all pages.
+    /// Number of topics on all pages.
     total: usize,
     topics: Vec<TopicEntry>,
     /// Subscriptions to all symbols of a channel, which count for no single topic.
@@ -44,7 +44,7 @@ struct Answer {
 
 #[derive(Debug, Serialize)]
 struct TopicEntry {
-    /// A view.
+    /// Name of the view.
     feed: String,
     channel: &'static str,
     symbol: Symbol,
@@ -60,7 +60,7 @@ struct TopicEntry {
 
 #[derive(Debug, Serialize)]
 struct WildcardEntry {
-    /// A view.
+    /// Name of the view.
     feed: String,
     channel: &'static str,
     /// Sessions that subscribe to `"*"`.
@@ -124,8 +124,8 @@ fn query(
     Ok(TopicQuery { views, may_read, sort, limit, cursor })
 }
 
-/// For each feed the view with the least delay that may be read: the feed itself, where that may
-/// be. Sorted by name.
+/// Returns, for each feed, the view with the least delay that may be read: the feed itself, if that
+/// may be read. Sorted by name.
 fn views_of_feeds(front: &FrontState, grant: &Grant) -> Vec<(String, View)> {
     let readable = front.directory.views.names().filter(|name| grant.may_read(name));
     let readable = readable.filter_map(|name| Some((name, front.directory.view(name)?)));

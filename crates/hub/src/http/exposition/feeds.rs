@@ -52,7 +52,7 @@ impl Scrape {
         self.upstreams(out)
     }
 
-    /// Metrics of the upstreams, as publishers report them.
+    /// Writes the metrics of the upstreams, as publishers report them.
     fn upstreams(&self, out: &mut Output<'_>) -> fmt::Result {
         let sources = self.0.feeds.all().iter().flat_map(|feed| {
             let reporting = |(publisher, source): (

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use tickwire_protocol::{Channel, Symbol, ValueError};
 
-/// Most symbols in a request.
+/// Maximum number of symbols in a request.
 const SYMBOLS_MAX: usize = 1_000;
 
 /// The supported paths, for error messages.
@@ -37,8 +37,8 @@ pub(super) enum SymbolSelector {
 }
 
 impl ValueKind {
-    /// The channels that carry values of this kind. Minute bars changed by late trades have a
-    /// channel of their own.
+    /// Returns the channels that carry values of this kind. Minute bars changed by late trades have
+    /// a channel of their own.
     pub(super) const fn channels(self) -> &'static [Channel] {
         match self {
             Self::Trade => &[Channel::Trades],
@@ -54,7 +54,7 @@ impl ValueKind {
         }
     }
 
-    /// The key of a value in JSON.
+    /// Returns the key of a value in JSON.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Trade => "trade",
@@ -92,7 +92,7 @@ pub(super) struct StockQuery {
 }
 
 impl StockQuery {
-    /// The listed symbols, sorted and without repetitions.
+    /// Returns the listed symbols, sorted and without repetitions.
     ///
     /// # Errors
     /// If the list is missing or too long, or contains an invalid symbol.

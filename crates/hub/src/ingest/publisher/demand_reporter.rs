@@ -10,7 +10,7 @@ use super::{End, Session};
 use crate::clock;
 use crate::state::topic_registry::{DemandSubscription, elements};
 
-/// Least time between two reports. Changes that cancel out meanwhile are not reported.
+/// Minimum time between two reports. Changes that cancel out meanwhile are not reported.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// The reports to one publisher that has asked for demand.

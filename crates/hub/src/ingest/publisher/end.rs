@@ -35,7 +35,7 @@ pub(super) enum End {
 }
 
 impl End {
-    /// The name of the reason in logs and close frames.
+    /// Returns the name of the reason in logs and close frames.
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Left => "left",
@@ -50,7 +50,7 @@ impl End {
         }
     }
 
-    /// The text of the close frame.
+    /// Returns the text of the close frame.
     pub(super) fn text(self) -> String {
         match self {
             Self::Shutdown => retry::close_text(retry::publisher_retry_delay()),
@@ -58,7 +58,7 @@ impl End {
         }
     }
 
-    /// The code of the close frame; `None` if no close frame is sent.
+    /// Returns the code of the close frame; `None` if no close frame is sent.
     pub(super) const fn code(self) -> Option<u16> {
         match self {
             Self::Left | Self::Silent => None,

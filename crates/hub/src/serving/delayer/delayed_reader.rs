@@ -48,8 +48,8 @@ pub(crate) struct DueBatches {
 }
 
 impl<S: Storage> DelayedReader<S> {
-    /// A reader with a delay that has read nothing. `archive` reads the log on disk, if there is
-    /// one.
+    /// Creates a reader with a delay that has read nothing. `archive` reads the log on disk, if
+    /// there is one.
     pub(crate) const fn new(archive: Option<Archive<S>>, delay: Duration) -> Self {
         Self { delay, next: Position::FIRST, archive, buffered: VecDeque::new() }
     }
@@ -191,7 +191,7 @@ mod tests {
         UnixNanos(1_767_364_200_000_000_000) + Duration::from_secs(second)
     }
 
-    /// A batch of one tick, received at a second.
+    /// Creates a batch of one tick, received at a second.
     fn batch(position: u64, second: u64) -> Arc<Batch> {
         let symbol = Symbol::new("AAPL").unwrap();
         let data = TickData::Trade(Trade::default());

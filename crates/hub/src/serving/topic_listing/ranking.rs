@@ -1,4 +1,4 @@
-//! Which topics come first.
+//! The order of the listed topics.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -33,7 +33,7 @@ pub(super) struct ListedView {
     pub(super) view: View,
     /// The view shows ticks that were received up to this time.
     pub(super) until: UnixNanos,
-    /// `None` while rates are not known yet.
+    /// Rates of the view's topics; `None` while they are not known yet.
     pub(super) rates: Option<Arc<RateTable>>,
 }
 
@@ -91,11 +91,11 @@ pub(super) struct Rank {
 
 /// What is listed, and in which order.
 pub(super) struct Ranking {
-    /// At most one per feed, sorted by name.
+    /// The listed views, at most one per feed, sorted by name.
     pub(super) views: Vec<ListedView>,
     pub(super) may_read: MayRead,
     pub(super) sort: Sort,
-    /// Topics up to this place have been listed before.
+    /// Place of the last topic on the previous page; `None` for the first page.
     pub(super) cursor: Option<Cursor>,
 }
 
@@ -111,7 +111,7 @@ impl Ranking {
         (total, ranks)
     }
 
-    /// The rank of a topic; `None` if it is not listed.
+    /// Returns the rank of a topic; `None` if it is not listed.
     fn rank(&self, interest: &TopicInterest, state: &TopicState) -> Option<Rank> {
         let TopicInterest { feed, channel, symbol: Some(symbol) } = *interest else { return None };
         let index = self.views.iter().position(|listed| listed.view.feed == feed)?;
@@ -135,24 +135,24 @@ impl Ranking {
         of_rank > of_cursor
     }
 
-    /// The cursor of the page after a topic.
+    /// Returns the cursor of the page after a topic.
     pub(super) fn cursor_after(&self, rank: &Rank) -> Cursor {
         let Rank { value: Reverse(value), symbol, channel, .. } = *rank;
         Cursor { value, view: self.view(rank).name.clone(), symbol, channel }
     }
 
-    /// The view in which a topic is listed.
+    /// Returns the view in which a topic is listed.
     pub(super) fn view(&self, rank: &Rank) -> &ListedView {
         &self.views[rank.view]
     }
 
-    /// The topic at a rank.
+    /// Returns the topic at a rank.
     pub(super) fn key(&self, rank: &Rank) -> TopicKey {
         let feed = self.view(rank).view.feed;
         TopicKey { feed, channel: rank.channel, symbol: rank.symbol }
     }
 
-    /// The subscriptions to `"*"` in the listed views.
+    /// Returns the subscriptions to `"*"` in the listed views.
     pub(super) fn wildcards(&self, registry: &TopicRegistry) -> Vec<ListedWildcard> {
         let channels =
             || Channel::ALL.into_iter().filter(|channel| (self.may_read)(*channel, None));

@@ -1,4 +1,4 @@
-//! Demand: what sessions subscribe to, for publishers that ask to be told.
+//! Demand: the interests of sessions, reported to the publishers that request it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -10,34 +10,35 @@ use tokio::sync::Notify;
 use super::TopicRegistry;
 use crate::fanout::{FeedId, TopicInterest};
 
-/// Most names in one element: with the longest symbols and in the longest encoding it stays below
-/// one mebibyte.
+/// Maximum number of names in one element: with the longest symbols and in the longest encoding it
+/// stays below one mebibyte.
 const NAMES_PER_ELEMENT: usize = 32_768;
 
-/// The publishers that subscribe to demand. Shards share the lock; only a publisher that comes or
-/// leaves takes it alone.
+/// The publishers that subscribe to demand. Shards lock the list for reading; only a publisher that
+/// connects or leaves locks it for writing.
 #[derive(Debug, Default)]
 pub(super) struct DemandListeners(RwLock<Slab<Arc<DemandListener>>>);
 
 #[derive(Debug)]
 struct DemandListener {
     feed: FeedId,
-    /// Interests that may be wanted or not, unlike the last time the publisher was told.
+    /// Interests whose demand may have changed since the last report to the publisher.
     pending_changes: Mutex<HashSet<TopicInterest>>,
     changed: Notify,
 }
 
 /// A publisher's subscription to the demand for a feed. It ends when dropped.
 ///
-/// The subscription remembers what it has reported, and looks up what is wanted when it reports:
-/// the order in which shards notify it does not matter, and what has changed back is not reported.
+/// The subscription remembers what it has reported, and looks up the demand when it reports. The
+/// order of notifications by shards therefore does not matter, and changes that cancel out are not
+/// reported.
 #[derive(Debug)]
 pub(crate) struct DemandSubscription {
     registry: Arc<TopicRegistry>,
     listener: Arc<DemandListener>,
     /// Key in the list of listeners.
     key: usize,
-    /// What the publisher has been told is wanted.
+    /// Interests that were last reported to the publisher as wanted.
     reported: HashSet<TopicInterest>,
 }
 
@@ -123,7 +124,8 @@ impl Drop for DemandSubscription {
     }
 }
 
-/// The elements that tell a publisher of changes in demand; at least one, even without changes.
+/// Returns the elements that report changes in demand to a publisher: at least one, even without
+/// changes.
 pub(crate) fn elements(feed: &Feed, changes: &[(TopicInterest, bool)]) -> Vec<Control> {
     let element = |changes: &[(TopicInterest, bool)]| {
         let mut added = SubscriptionSet::default();

@@ -16,12 +16,12 @@ use crate::fanout::FeedId;
 pub(super) struct SymbolIndex {
     /// Symbols added since the last search, with repetitions.
     new: Mutex<Vec<(FeedId, Symbol)>>,
-    /// By feed. The router never takes this lock.
+    /// Sorted symbols by feed. The router never takes this lock.
     sorted: RwLock<Vec<BTreeSet<Symbol>>>,
 }
 
 impl SymbolIndex {
-    /// An empty index for a number of feeds.
+    /// Creates an empty index for a number of feeds.
     pub(super) fn new(feeds: usize) -> Self {
         let sorted = (0..feeds).map(|_| BTreeSet::new()).collect();
         Self { new: Mutex::default(), sorted: RwLock::new(sorted) }
@@ -32,7 +32,7 @@ impl SymbolIndex {
         self.new.lock().unwrap_or_else(PoisonError::into_inner).extend(symbols);
     }
 
-    /// Sorts the symbols in that were added since the last call.
+    /// Sorts in the symbols that were added since the last call.
     pub(super) fn merge(&self) {
         let new = std::mem::take(&mut *self.new.lock().unwrap_or_else(PoisonError::into_inner));
         if new.is_empty() {

@@ -1,4 +1,4 @@
-//! A file that one program at a time changes, and that readers find whole.
+//! A file that only one program changes at a time, and that readers always find complete.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 /// Permissions of the file: only its owner may read and write it.
 pub(super) const MODE: u32 = 0o600;
 
-/// A file with an exclusive lock, which ends when this is dropped.
+/// A file with an exclusive lock, which is released when the value is dropped.
 #[derive(Debug)]
 pub(super) struct LockedFile {
-    /// The file itself, where the path that was given is a link.
+    /// Path of the file itself, if the given path is a symbolic link.
     path: PathBuf,
     file: File,
 }
@@ -41,8 +41,8 @@ impl LockedFile {
         &self.path
     }
 
-    /// Replaces the file atomically by a new one with this text and the same owner. Whoever reads
-    /// it meanwhile finds either the whole old text or the whole new one.
+    /// Replaces the file atomically by a new one with this text and the same owner. A concurrent
+    /// reader finds either the whole old text or the whole new one.
     ///
     /// # Errors
     /// If the new file cannot be written.

@@ -7,7 +7,7 @@ use super::super::Shard;
 use super::super::input_queue::InputState;
 use super::{Phase, ShardIo, follow_log_to_head};
 
-/// What reading from a session gave.
+/// The result of reading from a session.
 #[derive(Debug)]
 pub enum Received<M> {
     /// A message.
@@ -19,13 +19,14 @@ pub enum Received<M> {
 }
 
 impl Shard {
-    /// Whether any session is to be read although no event will tell of its input.
+    /// Returns whether any session has unread input that no socket event will announce.
     #[must_use]
     pub const fn has_unread(&self) -> bool {
         !self.input.queued.is_empty()
     }
 
-    /// Has a session read in the next turn although no event may tell of its input.
+    /// Queues a session to be read in the next turn, because no socket event may announce its
+    /// input.
     pub fn read_later(&mut self, id: SessionId) {
         if self.set_input(id, InputState::OnArrival, InputState::Queued) {
             self.input.queued.push(id);
@@ -42,14 +43,14 @@ impl Shard {
         self.sessions.get(id).is_some_and(|session| session.input == InputState::Paused)
     }
 
-    /// Changes a session's state if it is in the expected one, and says whether it was.
+    /// Changes a session's state if it is the expected one. Returns whether it was.
     fn set_input(&mut self, id: SessionId, from: InputState, to: InputState) -> bool {
         let session = self.sessions.get_mut(id).filter(|session| session.input == from);
         session.map(|session| session.input = to).is_some()
     }
 }
 
-/// Takes what a session has sent, up to its share of the turn.
+/// Reads and handles the messages of a session, up to its share of the turn.
 pub fn read_session<I: ShardIo>(io: &mut I, id: SessionId) {
     io.begin_reading(id);
     for _ in 0..io.limits().messages_per_session {
@@ -71,7 +72,7 @@ pub fn read_session<I: ShardIo>(io: &mut I, id: SessionId) {
     io.shard().read_later(id);
 }
 
-/// Continues with sessions whose share of an earlier turn was not enough.
+/// Reads the sessions that used up their share of an earlier turn.
 pub(super) fn read_queued<I: ShardIo>(io: &mut I) {
     let mut waiting = mem::take(&mut io.shard().input.queued).into_iter();
     while io.has_time(Phase::Read)
@@ -101,7 +102,7 @@ pub(super) fn resume_paused<I: ShardIo>(io: &mut I) {
     }
 }
 
-/// Whether a session has fetched enough of its answers to send more commands.
+/// Returns whether a session has fetched enough of its answers to send more commands.
 fn may_send_commands<I: ShardIo>(io: &mut I, id: SessionId) -> bool {
     let limits = io.limits();
     let bytes_max = match io.is_authenticated(id) {

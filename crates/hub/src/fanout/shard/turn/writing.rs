@@ -5,20 +5,20 @@ use super::super::close_reason::CloseReason;
 use super::super::write::NextWrite;
 use super::{Phase, ShardIo};
 
-/// What a session's socket takes.
+/// What a session's socket accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SocketState {
     /// More data.
     Writable,
     /// Nothing more until [`Shard::writable`](super::Shard::writable).
     Blocked,
-    /// Nothing more of the shard's: the connection is closing.
+    /// No more frames of the shard: the connection is closing.
     Closing,
     /// Nothing: the session has been closed.
     Closed,
 }
 
-/// Writes to all sessions that have something pending.
+/// Writes to all sessions that have pending data.
 pub(super) fn write_sessions<I: ShardIo>(io: &mut I) {
     io.begin_phase(Phase::WriteLive);
     if !io.shard().has_ready() {
@@ -42,8 +42,8 @@ fn write_live<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
     }
 }
 
-/// Gives sessions that catch up the time that the live ones leave, but at least one of them a
-/// write.
+/// Writes to sessions that catch up, in the time that the live ones leave. At least one of them
+/// gets a write.
 fn write_catching_up<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
     while let Some(id) = io.shard().next_catching_up() {
         write_session(io, id, frame);
@@ -53,7 +53,7 @@ fn write_catching_up<I: ShardIo>(io: &mut I, frame: &mut FrameBuf) {
     }
 }
 
-/// Writes a session its share.
+/// Writes to a session, up to its share of the turn.
 #[inline(always)] // a call costs as much as everything else that is done here per session
 fn write_session<I: ShardIo>(io: &mut I, id: SessionId, frame: &mut FrameBuf) {
     if !io.shard().is_ready(id) {
