@@ -5,7 +5,7 @@ use super::{Finding, Source};
 /// A rule finds what breaks it in one file.
 type Rule = fn(&Source<'_>) -> Vec<Finding>;
 
-pub(super) const RULES: [Rule; 7] = [
+pub(super) const RULES: [Rule; 8] = [
     files_stay_short,
     nothing_is_left_unfinished,
     no_line_ends_in_whitespace,
@@ -13,10 +13,14 @@ pub(super) const RULES: [Rule; 7] = [
     fan_out_stays_pure,
     no_path_of_one_machine,
     lock_file_names_no_registry,
+    prose_wraps_at_100_columns,
 ];
 
 /// A file that reaches this has a second noun in it.
 const LINES_MAX: usize = 800;
+
+/// Greatest width of a line of prose, in characters.
+const PROSE_COLUMNS_MAX: usize = 100;
 
 /// Words that mean "not done yet".
 const UNFINISHED: [&str; 4] = [
@@ -128,6 +132,26 @@ fn lock_file_names_no_registry(source: &Source<'_>) -> Vec<Finding> {
         line.contains("\"resolved\": \"http").then(|| {
             "an address of one registry; `npm install --omit-lockfile-registry-resolved`".to_owned()
         })
+    })
+}
+
+/// Checks comments of Rust and TypeScript, and Markdown. Tables, code, addresses and generated
+/// results may be longer.
+fn prose_wraps_at_100_columns(source: &Source<'_>) -> Vec<Finding> {
+    let is_markdown = has_extension(source, &["md"]);
+    let is_generated = source.path.starts_with("benches/results/");
+    if is_generated || !(is_markdown || has_extension(source, &["rs", "ts"])) {
+        return Vec::new();
+    }
+    let mut in_code = false;
+    find_lines(source, |line| {
+        let text = line.trim_start().trim_start_matches(['/', '!', '*', ' ']);
+        in_code ^= text.starts_with("```");
+        let is_prose = is_markdown || line.trim_start().starts_with("//");
+        let may_be_long = in_code || text.contains('|') || text.contains("://");
+        let columns = line.chars().count();
+        (is_prose && !may_be_long && columns > PROSE_COLUMNS_MAX)
+            .then(|| format!("{columns} columns; wrap prose at {PROSE_COLUMNS_MAX}"))
     })
 }
 

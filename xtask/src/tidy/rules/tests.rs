@@ -42,6 +42,17 @@ fn recorded_data_keeps_its_whitespace() {
 }
 
 #[test]
+fn prose_wraps_and_tables_code_and_addresses_may_be_long() {
+    let words = "word ".repeat(20) + "x";
+    assert_eq!(broken("src/lib.rs", &format!("/// {words}\n")), [1]);
+    assert_eq!(broken("README.md", &format!("{words}\n")), [1]);
+    assert_eq!(broken("README.md", &format!("| {words} |\n")), NONE);
+    assert_eq!(broken("README.md", &format!("```sh\n{words}\n```\n")), NONE);
+    assert_eq!(broken("src/lib.rs", &format!("// {words} https://example.com\n")), NONE);
+    assert_eq!(broken("src/lib.rs", &format!("let text = \"{words}\";\n")), NONE);
+}
+
+#[test]
 fn hub_feeder_and_client_do_not_depend_on_each_other() {
     let hub = |text| broken("crates/hub/Cargo.toml", text);
     assert_eq!(hub("[dependencies]\ntickwire-protocol.workspace = true\n"), NONE);
