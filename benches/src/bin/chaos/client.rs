@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tickwire_protocol::Encoding;
+use tickwire_protocol::{Encoding, requested_delay};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -36,7 +36,7 @@ pub(crate) struct Client {
 enum End {
     /// The connection was cut or refused, or the hub was killed.
     Cut,
-    /// The hub drained and said after which time to reconnect.
+    /// The hub drained and requested this delay before a reconnect.
     Drained(Duration),
 }
 
@@ -45,7 +45,7 @@ impl Client {
     pub(crate) async fn run(mut self) {
         loop {
             let wait = match self.connection().await {
-                Ok(End::Drained(retry)) => retry + self.jitter(1_000),
+                Ok(End::Drained(delay)) => delay + self.jitter(1_000),
                 Ok(End::Cut) | Err(_) => self.reconnect_delay(),
             };
             sleep(wait).await;
@@ -104,9 +104,9 @@ impl Client {
     fn closed(&self, frame: Option<&CloseFrame>) -> End {
         let close = frame.map_or((0, ""), |frame| (u16::from(frame.code), frame.reason.as_str()));
         if let (1001, reason) = close
-            && let Some(retry) = retry_after(reason)
+            && let Some(delay) = drain_delay(reason)
         {
-            return End::Drained(retry);
+            return End::Drained(delay);
         }
         let problem = format!("closed with {close:?}, expected 1001 with retry_ms");
         let name = self.subscriber.borrow().name.clone();
@@ -115,11 +115,9 @@ impl Client {
     }
 }
 
-/// Reads from a close reason how long a drained hub asks to wait.
-fn retry_after(reason: &str) -> Option<Duration> {
-    let mut tokens = reason.strip_prefix("shutdown")?.split_whitespace();
-    let retry = tokens.find_map(|token| token.strip_prefix("retry_ms="))?;
-    retry.parse().ok().map(Duration::from_millis)
+/// Returns the delay that a draining hub requests in its close reason.
+fn drain_delay(reason: &str) -> Option<Duration> {
+    requested_delay(reason).filter(|_| reason.starts_with("shutdown "))
 }
 
 /// Opens a WebSocket session of the hub at `address`.
@@ -143,10 +141,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_delay_is_read_from_the_close_reason() {
-        assert_eq!(retry_after("shutdown retry_ms=2500"), Some(Duration::from_millis(2_500)));
-        assert_eq!(retry_after("shutdown x=1 retry_ms=1"), Some(Duration::from_millis(1)));
-        assert_eq!(retry_after("shutdown"), None);
-        assert_eq!(retry_after("slow_client retry_ms=3"), None);
+    fn only_a_shutdown_requests_a_delay() {
+        assert_eq!(drain_delay("shutdown retry_ms=2500"), Some(Duration::from_millis(2_500)));
+        assert_eq!(drain_delay("shutdown x=1 retry_ms=1"), Some(Duration::from_millis(1)));
+        assert_eq!(drain_delay("shutdown"), None);
+        assert_eq!(drain_delay("slow_client retry_ms=3"), None);
     }
 }

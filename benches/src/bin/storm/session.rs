@@ -1,7 +1,11 @@
 //! One client: builds its commands and checks what the hub sends. Does no I/O: bytes in, bytes out.
 
+use std::time::Duration;
+
 use tickwire_benches::frames::{first_frame, write_frame};
-use tickwire_protocol::{Control, Element, Encoding, ResumeOutcome, decode_message};
+use tickwire_protocol::{
+    Control, Element, Encoding, ResumeOutcome, decode_message, requested_delay,
+};
 
 use crate::universe::Universe;
 use crate::walk::{Item, is_data, walk};
@@ -52,8 +56,8 @@ enum Stage {
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The hub drains and asks to reconnect after `retry_ms` milliseconds.
-    Drained { retry_ms: u64 },
+    /// The hub drains and requests this delay before a reconnect.
+    Drained(Duration),
     /// The connection ended in any other way.
     Broken,
 }
@@ -241,8 +245,5 @@ impl Session {
 
 fn closed(payload: &[u8]) -> End {
     let reason = payload.get(2..).and_then(|reason| std::str::from_utf8(reason).ok());
-    let mut tokens = reason.unwrap_or_default().split_whitespace();
-    let retry = tokens.find_map(|token| token.strip_prefix("retry_ms="));
-    let retry_ms = retry.and_then(|retry| retry.parse().ok());
-    retry_ms.map_or(End::Broken, |retry_ms| End::Drained { retry_ms })
+    reason.and_then(requested_delay).map_or(End::Broken, End::Drained)
 }

@@ -181,8 +181,8 @@ impl Worker<'_> {
     fn on_end(&mut self, index: usize, end: End, tally: &mut Tally) {
         self.close(index);
         match end {
-            End::Drained { retry_ms } => {
-                let wait = Duration::from_millis(retry_ms) + RETRY.mul_f64(rand::rng().random());
+            End::Drained(delay) => {
+                let wait = delay + RETRY.mul_f64(rand::rng().random());
                 self.due.push(Reverse((now() + wait, index)));
             }
             End::Broken => {
