@@ -23,21 +23,11 @@ mod subscriber;
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
 use options::Options;
 
 fn main() -> ExitCode {
-    if std::env::args().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
-        print!("{}", options::USAGE);
-        return ExitCode::SUCCESS;
-    }
-    let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("error: {error}\n\n{}", options::USAGE);
-            return ExitCode::from(2);
-        }
-    };
-    match run::run(&options) {
+    match run::run(&Options::parse()) {
         Ok(report) => {
             print!("{report}");
             if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

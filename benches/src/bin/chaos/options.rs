@@ -3,67 +3,48 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use clap::Parser;
 
-pub(crate) const USAGE: &str = "\
-Injects faults between a simulated market and 40 clients: kills hub and feeder, cuts and pauses
-connections, fills the disk. The clients check every tick they receive.
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask chaos                                      one minute, random seed
+  cargo xtask chaos --seed 1 --minutes 10                the same faults each time
+  cargo xtask chaos --memory --tickwire target/release/tickwire";
 
-Usage: cargo xtask chaos [--seed N] [--minutes M] [--memory] [--tickwire PATH]
-
-  --seed N         selects the market and the faults [default: random]
-  --minutes M      length of the run, 0.2 to 600 [default: 1]
-  --memory         run the hub without a log on disk, so that each restart starts a new epoch
-  --tickwire PATH  the tickwire program [default: the one next to this program]
-";
-
-/// Parsed command line options.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Injects faults between a simulated market and 40 clients: kills hub and feeder, cuts and pauses
+/// connections, fills the disk. The clients check every tick they receive.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(override_usage = "cargo xtask chaos [OPTIONS]", after_help = EXAMPLES)]
 pub(crate) struct Options {
+    /// Selects the market and the faults [default: random]
+    #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// Length of the run, 0.2 to 600
+    #[arg(long = "minutes", value_name = "M", default_value = "1", value_parser = minutes)]
     pub(crate) length: Duration,
+    /// Runs the hub without a log on disk, so that each restart starts a new epoch
+    #[arg(long)]
     pub(crate) memory: bool,
+    /// The tickwire program [default: the one next to this program]
+    #[arg(long, value_name = "PATH")]
     pub(crate) tickwire: Option<PathBuf>,
-}
-
-impl Options {
-    pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let length = Duration::from_mins(1);
-        let mut options = Self { seed: None, length, memory: false, tickwire: None };
-        while let Some(flag) = args.next() {
-            let mut value = || args.next().with_context(|| format!("{flag}: expected a value"));
-            match flag.as_str() {
-                "--memory" => options.memory = true,
-                "--seed" => options.seed = Some(seed(&value()?)?),
-                "--minutes" => options.length = minutes(&value()?)?,
-                "--tickwire" => options.tickwire = Some(value()?.into()),
-                _ => bail!("{flag}: unknown flag"),
-            }
-        }
-        Ok(options)
-    }
-}
-
-fn seed(value: &str) -> Result<u64> {
-    value
-        .parse()
-        .ok()
-        .with_context(|| format!("--seed {value}: expected a whole number from 0 to {}", u64::MAX))
 }
 
 fn minutes(value: &str) -> Result<Duration> {
     let minutes: Option<f64> = value.parse().ok();
     let minutes = minutes.filter(|minutes| (0.2..=600.0).contains(minutes));
-    let minutes = minutes.with_context(|| format!("--minutes {value}: expected 0.2 to 600"))?;
-    Ok(Duration::from_secs_f64(60.0 * minutes))
+    Ok(Duration::from_secs_f64(60.0 * minutes.context("expected 0.2 to 600")?))
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::error::Result;
+
     use super::*;
 
     fn parsed(line: &str) -> Result<Options> {
-        Options::parse(line.split_whitespace().map(str::to_owned))
+        Options::try_parse_from(["chaos"].into_iter().chain(line.split_whitespace()))
     }
 
     #[test]
@@ -76,12 +57,13 @@ mod tests {
     #[test]
     fn invalid_flags_are_rejected_with_the_allowed_values() {
         for (line, message) in [
-            ("--seed x", "--seed x: expected a whole number from 0 to 18446744073709551615"),
-            ("--minutes 0", "--minutes 0: expected 0.2 to 600"),
-            ("--minutes", "--minutes: expected a value"),
-            ("--speed 3", "--speed: unknown flag"),
+            ("--seed x", "invalid value 'x' for '--seed <N>'"),
+            ("--minutes 0", "invalid value '0' for '--minutes <M>': expected 0.2 to 600"),
+            ("--minutes", "a value is required for '--minutes <M>'"),
+            ("--speed 3", "unexpected argument '--speed'"),
         ] {
-            assert_eq!(parsed(line).unwrap_err().to_string(), message);
+            let error = parsed(line).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
         }
     }
 }

@@ -1,69 +1,66 @@
 //! Command line options.
 
-use crate::Result;
+use clap::Parser;
 
-const USAGE: &str = "churn [--hub ws://127.0.0.1:8080] [--sessions 400] [--rate 20000] \
-    [--secs 10] | [--new-names 100000]";
+const EXAMPLES: &str = "\
+Examples:
+  churn                                                  the default load for ten seconds
+  churn --hub ws://127.0.0.1:9000 --sessions 400 --rate 10000 --secs 30
+  churn --new-names 100000                               first ticks of new symbols
 
-/// Parsed command line options.
-#[derive(Debug, PartialEq, Eq)]
+A hub and a feeder must be running: see benches/README.md.";
+
+/// Measures what commands cost the shards of a running hub.
+///
+/// Many sessions unsubscribe from their symbols and subscribe again at a fixed total rate, and
+/// check every response. The times of turns are those of the hub's metrics.
+#[derive(Debug, PartialEq, Eq, Parser)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Host and port of the hub.
+    /// Address of the hub
+    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080",
+        value_parser = host_and_port)]
     pub(crate) hub: String,
+    /// Number of sessions, at most 10,000
+    #[arg(long, value_name = "N", default_value_t = 400,
+        value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(crate) sessions: u64,
-    /// Commands per second over all sessions.
+    /// Commands per second over all sessions, at most 1,000,000
+    #[arg(long, value_name = "N", default_value_t = 20_000,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) rate: u64,
+    /// Length of the measurement in seconds, at most 600
+    #[arg(long, value_name = "N", default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) secs: u64,
-    /// Number of new symbols to publish a first tick of, instead of measuring commands.
+    /// Publishes a first tick of this many new symbols, at most 1,000,000, and prints what they
+    /// cost the router, instead of measuring commands
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) new_names: Option<u64>,
 }
 
 impl Options {
-    pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self {
-            hub: "127.0.0.1:8080".to_owned(),
-            sessions: 400,
-            rate: 20_000,
-            secs: 10,
-            new_names: None,
-        };
-        while let Some(flag) = args.next() {
-            let value = args.next().ok_or_else(|| format!("{flag}: expected {USAGE}"))?;
-            match flag.as_str() {
-                "--hub" => options.hub = address(&value)?,
-                "--sessions" => options.sessions = number(&flag, &value, 10_000)?,
-                "--rate" => options.rate = number(&flag, &value, 1_000_000)?,
-                "--new-names" => options.new_names = Some(number(&flag, &value, 1_000_000)?),
-                "--secs" => options.secs = number(&flag, &value, 600)?,
-                _ => return Err(format!("{flag}: expected {USAGE}").into()),
-            }
-        }
-        Ok(options)
-    }
-
     /// Returns the total number of commands.
     pub(crate) const fn commands(&self) -> u64 {
         self.rate * self.secs
     }
 }
 
-fn address(value: &str) -> Result<String> {
+/// Returns host and port of a hub's address.
+fn host_and_port(value: &str) -> Result<String, &'static str> {
     let address = value.strip_prefix("ws://").map(|rest| rest.trim_end_matches('/'));
     let address = address.filter(|address| address.contains(':') && !address.contains('/'));
-    Ok(address.ok_or_else(|| format!("--hub {value}: expected ws://HOST:PORT"))?.to_owned())
-}
-
-fn number(flag: &str, value: &str, most: u64) -> Result<u64> {
-    let number = value.parse().ok().filter(|number| (1..=most).contains(number));
-    Ok(number.ok_or_else(|| format!("{flag} {value}: expected a whole number, 1 to {most}"))?)
+    Ok(address.ok_or("expected ws://HOST:PORT")?.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::error::Result;
+
     use super::*;
 
     fn parsed(line: &str) -> Result<Options> {
-        Options::parse(line.split_whitespace().map(str::to_owned))
+        Options::try_parse_from(["churn"].into_iter().chain(line.split_whitespace()))
     }
 
     #[test]
@@ -71,18 +68,22 @@ mod tests {
         let options = parsed("--hub ws://[::1]:9000/ --rate 50 --secs 3").unwrap();
         assert_eq!((options.hub.as_str(), options.sessions), ("[::1]:9000", 400));
         assert_eq!(options.commands(), 150);
+        assert_eq!(parsed("").unwrap().hub, "127.0.0.1:8080");
     }
 
     #[test]
     fn invalid_flags_are_rejected_with_the_allowed_values() {
-        for (line, named) in [
-            ("--rate 0", "--rate 0: expected a whole number, 1 to 1000000"),
-            ("--hub localhost", "--hub localhost: expected ws://HOST:PORT"),
-            ("--secs", "--secs: expected churn"),
-            ("--speed 3", "--speed: expected churn"),
+        for (line, message) in [
+            ("--rate 0", "invalid value '0' for '--rate <N>': 0 is not in 1..=1000000"),
+            (
+                "--hub localhost",
+                "invalid value 'localhost' for '--hub <URL>': expected ws://HOST:PORT",
+            ),
+            ("--secs", "a value is required for '--secs <N>'"),
+            ("--speed 3", "unexpected argument '--speed'"),
         ] {
             let error = parsed(line).unwrap_err().to_string();
-            assert!(error.starts_with(named), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

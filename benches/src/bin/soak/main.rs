@@ -2,8 +2,6 @@
 //! every tick, a quarter to `latest`, a quarter to every tick with `on_lag` latest. Readers that
 //! the hub disconnects reconnect. Run `tickwire load` at the same time to see whether other
 //! subscribers are affected.
-//!
-//! `soak HUB_ADDRESS STALLED SLOW SECONDS HUB_PID` prints the hub's memory every ten seconds.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 use std::error::Error;
@@ -13,12 +11,35 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use std::{env, fs, thread};
+use std::{fs, thread};
+
+use clap::Parser;
 
 /// Bytes that a slow reader reads in each [`READ_INTERVAL`]: about 500 ticks a second.
 const SLOW_BYTES: usize = 4_096;
 const READ_INTERVAL: Duration = Duration::from_millis(100);
 const REPORT_INTERVAL_S: u64 = 10;
+
+const EXAMPLES: &str = "\
+Examples:
+  soak 127.0.0.1:8080 100 100 600 $(pidof -s tickwire)";
+
+/// Connects subscribers that read slowly or not at all, and prints the hub's memory every ten
+/// seconds. Readers that the hub disconnects reconnect.
+#[derive(Debug, Parser)]
+#[command(after_help = EXAMPLES)]
+struct Options {
+    /// Address of the hub, HOST:PORT
+    hub_address: String,
+    /// Number of readers that do not read at all
+    stalled: u64,
+    /// Number of readers that read 40 KB per second
+    slow: u64,
+    /// Length of the run
+    seconds: u64,
+    /// Process of the hub
+    hub_pid: u32,
+}
 
 #[derive(Default)]
 struct State {
@@ -28,35 +49,28 @@ struct State {
 }
 
 fn main() -> ExitCode {
-    match run() {
+    match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}; usage: soak HUB_ADDRESS STALLED SLOW SECONDS HUB_PID");
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let [address, stalled, slow, seconds, pid] = args.as_slice() else {
-        return Err("expected five arguments".into());
-    };
-    let stalled: u64 = stalled.parse()?;
-    let slow: u64 = slow.parse()?;
-    let seconds: u64 = seconds.parse()?;
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let state = Arc::new(State::default());
-    let readers: Vec<_> = (0..stalled + slow)
+    let readers: Vec<_> = (0..options.stalled + options.slow)
         .map(|number| {
-            let address = address.clone();
+            let address = options.hub_address.clone();
             let state = Arc::clone(&state);
-            let bytes = if number < stalled { 0 } else { SLOW_BYTES };
+            let bytes = if number < options.stalled { 0 } else { SLOW_BYTES };
             thread::spawn(move || run_reader(&address, number, bytes, &state))
         })
         .collect();
     let mut elapsed_s = 0;
-    while elapsed_s <= seconds {
-        let memory = memory_mib(pid)?;
+    while elapsed_s <= options.seconds {
+        let memory = memory_mib(options.hub_pid)?;
         let connected = state.connected.load(Ordering::Relaxed);
         let mib = state.bytes.load(Ordering::Relaxed) >> 20;
         println!(
@@ -73,7 +87,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 }
 
 /// Returns the resident memory of a process, in MiB.
-fn memory_mib(pid: &str) -> Result<f64, Box<dyn Error>> {
+fn memory_mib(pid: u32) -> Result<f64, Box<dyn Error>> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
     let kib: f64 = line.split_whitespace().nth(1).ok_or("no VmRSS")?.parse()?;

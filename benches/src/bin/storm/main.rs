@@ -12,16 +12,11 @@ mod worker;
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
 use options::Options;
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("error: {error}\n\n{}", options::USAGE);
-            return ExitCode::from(2);
-        }
-    };
+    let options = Options::parse().check().unwrap_or_else(|error| error.exit());
     match run::run(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

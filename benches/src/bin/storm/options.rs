@@ -2,73 +2,68 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use clap::builder::RangedU64ValueParser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
 
-pub(crate) const USAGE: &str = "\
-Disconnects thousands of subscribers of a simulated market at the same time. They reconnect within a
-second and resume. Measures how long it takes until all have caught up, and the effect on others.
+const EXAMPLES: &str = "\
+Examples:
+  cargo run --release -p tickwire-benches --bin storm
+  cargo run --release -p tickwire-benches --bin storm -- --clients 2000 --restart";
 
-Usage: storm [--clients 9000] [--names 50] [--symbols 10000] [--rate 10000] [--restart] [--tickwire PATH]
-
-  --clients N      clients that are disconnected
-  --names N        symbols of each client
-  --symbols N      symbols of the market
-  --rate N         ticks per second of the market
-  --restart        also restart the hub by SIGTERM, with a log on disk
-  --tickwire PATH  the tickwire program [default: the one next to this program]
-";
-
-/// Parsed command line options.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Disconnects thousands of subscribers of a simulated market at the same time. They reconnect
+/// within a second and resume. Measures how long it takes until all have caught up, and the effect
+/// on others.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
+    /// Clients that are disconnected, at most 15,000
+    #[arg(long, value_name = "N", default_value_t = 9_000, value_parser = up_to(15_000))]
     pub(crate) clients: usize,
+    /// Symbols of each client, at most 1,000 and at most --symbols
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = up_to(1_000))]
     pub(crate) names: usize,
+    /// Symbols of the market, at most 100,000
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = up_to(100_000))]
     pub(crate) symbols: usize,
+    /// Ticks per second of the market, at most 1,000,000
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = up_to(1_000_000))]
     pub(crate) rate: usize,
+    /// Also restarts the hub by SIGTERM, with a log on disk
+    #[arg(long)]
     pub(crate) restart: bool,
+    /// The tickwire program [default: the one next to this program]
+    #[arg(long, value_name = "PATH")]
     pub(crate) tickwire: Option<PathBuf>,
 }
 
-impl Options {
-    pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self {
-            clients: 9_000,
-            names: 50,
-            symbols: 10_000,
-            rate: 10_000,
-            restart: false,
-            tickwire: None,
-        };
-        while let Some(flag) = args.next() {
-            let mut value = || args.next().with_context(|| format!("{flag}: expected a value"));
-            match flag.as_str() {
-                "--restart" => options.restart = true,
-                "--tickwire" => options.tickwire = Some(value()?.into()),
-                "--clients" => options.clients = number(&flag, &value()?, 15_000)?,
-                "--names" => options.names = number(&flag, &value()?, 1_000)?,
-                "--symbols" => options.symbols = number(&flag, &value()?, 100_000)?,
-                "--rate" => options.rate = number(&flag, &value()?, 1_000_000)?,
-                _ => bail!("{flag}: unknown flag"),
-            }
-        }
-        if options.names > options.symbols {
-            bail!("--names {}: expected at most --symbols", options.names);
-        }
-        Ok(options)
-    }
+fn up_to(max: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=max)
 }
 
-fn number(flag: &str, value: &str, most: usize) -> Result<usize> {
-    let number = value.parse().ok().filter(|number| (1..=most).contains(number));
-    number.with_context(|| format!("{flag} {value}: expected a whole number, 1 to {most}"))
+impl Options {
+    /// Checks the relations between options.
+    ///
+    /// # Errors
+    /// A client has more symbols than the market.
+    pub(crate) fn check(self) -> Result<Self, clap::Error> {
+        if self.names > self.symbols {
+            let problem = format!("--names {}: expected at most --symbols", self.names);
+            return Err(Self::command().error(ErrorKind::ValueValidation, problem));
+        }
+        Ok(self)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::error::Result;
+
     use super::*;
 
     fn parsed(line: &str) -> Result<Options> {
-        Options::parse(line.split_whitespace().map(str::to_owned))
+        let words = ["storm"].into_iter().chain(line.split_whitespace());
+        Options::try_parse_from(words).and_then(Options::check)
     }
 
     #[test]
@@ -80,12 +75,13 @@ mod tests {
     #[test]
     fn invalid_flags_are_rejected_with_the_allowed_values() {
         for (line, message) in [
-            ("--clients 0", "--clients 0: expected a whole number, 1 to 15000"),
+            ("--clients 0", "invalid value '0' for '--clients <N>': 0 is not in 1..=15000"),
             ("--names 60 --symbols 50", "--names 60: expected at most --symbols"),
-            ("--rate", "--rate: expected a value"),
-            ("--speed 3", "--speed: unknown flag"),
+            ("--rate", "a value is required for '--rate <N>'"),
+            ("--speed 3", "unexpected argument '--speed'"),
         ] {
-            assert_eq!(parsed(line).unwrap_err().to_string(), message);
+            let error = parsed(line).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
         }
     }
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use clap::Parser;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tempfile::TempDir;
 use tickwire_benches::processes::{Feeder, Hub, tickwire};
@@ -22,6 +23,18 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
 };
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo build --release -p tickwire -p tickwire-benches && target/release/tls";
+
+/// Measures the cost of TLS for a hub: memory per idle session and CPU time per delivered tick.
+#[derive(Debug, Parser)]
+#[command(after_help = EXAMPLES)]
+struct Options {
+    /// The tickwire program [default: the one next to this program]
+    tickwire: Option<PathBuf>,
+}
 
 /// Idle sessions for the measurement of memory.
 const IDLE_SESSIONS: usize = 2_000;
@@ -42,8 +55,7 @@ type Session = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let given = std::env::args().nth(1).map(PathBuf::from);
-    let program = tickwire(given.as_deref())?;
+    let program = tickwire(Options::parse().tickwire.as_deref())?;
     let [plain, encrypted] =
         [idle(&program, false).await?, idle(&program, true).await?].map(|bytes| bytes / 1_024.0);
     println!("memory per idle session: {plain:.1} KiB, with TLS {encrypted:.1} KiB");
