@@ -10,7 +10,8 @@ const TRADE: &[u8] = br#"{"T":"t","S":"AAPL","seq":1042,"t":"2026-01-02T14:30:00
 const QUOTE: &[u8] = br#"{"T":"q","S":"MSFT","seq":77,"t":"2026-01-02T14:30:00.123456789Z","bx":"Q","bp":402.01,"bs":300,"ax":"V","ap":402.02,"as":700,"c":["R"],"z":"C"}"#;
 
 fn cases() -> [(&'static str, Tick, Encoding); 6] {
-    let (trade, quote) = (Tick::from_json(TRADE).unwrap(), Tick::from_json(QUOTE).unwrap());
+    let trade = Tick::from_json(TRADE).unwrap();
+    let quote = Tick::from_json(QUOTE).unwrap();
     [
         ("trade/msgpack", trade.clone(), Encoding::MsgpackArray),
         ("trade/json", trade.clone(), Encoding::Json),

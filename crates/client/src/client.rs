@@ -221,7 +221,8 @@ impl Client {
         replay: Replay,
     ) -> Result<u64, ReplayError> {
         if replay.speed != ReplaySpeed::Max {
-            let (bytes, bytes_max) = (command_bytes(&names), COMMAND_BYTES_MAX);
+            let bytes = command_bytes(&names);
+            let bytes_max = COMMAND_BYTES_MAX;
             if bytes > bytes_max {
                 return Err(ReplayError::TooLong { names: names.total(), bytes, bytes_max });
             }

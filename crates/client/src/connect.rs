@@ -62,7 +62,8 @@ impl Connector for TcpConnector {
     type Stream = MaybeTlsStream<TcpStream>;
 
     async fn connect(&self) -> Result<Connection<Self::Stream>, ConnectError> {
-        let (hub, timeout) = (self.hub.socket_address(), self.timeout);
+        let hub = self.hub.socket_address();
+        let timeout = self.timeout;
         tokio::time::timeout(timeout, self.attempt())
             .await
             .unwrap_or(Err(ConnectError::TimedOut { hub, timeout }))

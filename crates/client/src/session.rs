@@ -133,7 +133,8 @@ impl Session {
     }
 
     fn on_tick(&mut self, tick: Tick, events: &mut Vec<Event>) {
-        let (topic, seq) = (Topic::of(&tick), tick.seq.0);
+        let topic = Topic::of(&tick);
+        let seq = tick.seq.0;
         let snapshot = self.in_snapshot;
         let check = if snapshot {
             self.sequence.check_snapshot(topic, seq)
@@ -145,7 +146,8 @@ impl Session {
             // Looked up only if numbers jump, which is rare with delivery `every`.
             SeqCheck::Gap { .. } if self.is_latest(&topic) => {}
             SeqCheck::Gap { from, to } => {
-                let (from, to) = (Some(Seq(from)), Some(Seq(to)));
+                let from = Some(Seq(from));
+                let to = Some(Seq(to));
                 events.push(Event::Gap { topic, from, to });
             }
             SeqCheck::Repeated => return,
@@ -234,7 +236,8 @@ impl Session {
             Some(to) => self.sequence.skip_to(topic, to),
             None => self.sequence.forget(&topic),
         }
-        let (from, to) = (from.map(Seq), to.map(Seq));
+        let from = from.map(Seq);
+        let to = to.map(Seq);
         if !lagged {
             return is_new.then_some(Event::Gap { topic, from, to });
         }

@@ -66,7 +66,9 @@ async fn lagging_session_reports_its_gap_and_can_return_to_every() {
     session.answer_subscribe().await;
     session.send_trades("A", &[1, 2], UnixNanos(1)).await;
     let symbol = Symbol::new("A").unwrap();
-    let (channel, from, to) = (Channel::Trades, Some(3), Some(7));
+    let channel = Channel::Trades;
+    let from = Some(3);
+    let to = Some(7);
     session.send(&Control::Gap { channel, symbol, from, to, lagged: true }).await;
     session.send_trades("A", &[8, 12], UnixNanos(1)).await;
     assert_eq!(events(&mut client, 5).await, ["1", "2", "lagged 3-7", "8", "12"]);

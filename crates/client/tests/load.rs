@@ -51,9 +51,11 @@ async fn load_by<F>(plan: Plan, hub: FakeHub, serve: F) -> Result<Report, LoadEr
 where
     F: AsyncFnOnce(Vec<Session>),
 {
-    let (stop, measuring) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let stop = Arc::new(AtomicBool::new(false));
+    let measuring = Arc::new(AtomicBool::new(false));
     let work = tokio::task::spawn_blocking({
-        let (stop, measuring) = (Arc::clone(&stop), Arc::clone(&measuring));
+        let stop = Arc::clone(&stop);
+        let measuring = Arc::clone(&measuring);
         move || {
             run(&plan, &stop, &mut |progress| {
                 measuring.store(matches!(progress.phase, Phase::Measuring(_)), Ordering::Relaxed);
@@ -153,7 +155,9 @@ async fn gaps_that_the_hub_announces_are_no_faults() {
     let report = load(1, FakeHub::start().await, async |mut sessions| {
         deliver(&mut sessions, 1..=10).await;
         let symbol = Symbol::new("SYM0003").unwrap();
-        let (channel, from, to) = (Channel::Trades, Some(11), Some(20));
+        let channel = Channel::Trades;
+        let from = Some(11);
+        let to = Some(20);
         sessions[0].send(&Control::Gap { channel, symbol, from, to, lagged: true }).await;
         sessions[0].send_trades("SYM0003", &[21, 30], unix()).await;
         sessions[1].send_trades("SYM0003", &[21], unix()).await;

@@ -81,14 +81,16 @@ async fn session_resumes_after_a_reconnect_and_an_application_after_its_restart(
     let after = |pos| Some(Resume { epoch: "one".to_owned(), point: ResumePoint::Position(pos) });
     let request = session.answer_subscribe_at(Some(14), Some(ResumeOutcome::Gap)).await;
     assert_eq!((&request.names, request.resume), (&trades, after(14)));
-    let (symbol, channel) = (Symbol::new("A").unwrap(), Channel::Trades);
+    let symbol = Symbol::new("A").unwrap();
+    let channel = Channel::Trades;
     session.send(&Control::Gap { channel, symbol, from: None, to: Some(4), lagged: false }).await;
     session.send_trades_to_position("A", &[5], UnixNanos(1), Some(30)).await;
     assert_eq!(events(&mut client, 3).await, ["gap 3-4", "5", "one:30"]);
     client.close().await;
 
     let position: Position = "one:30".parse().unwrap();
-    let (url, session) = (hub.url(), hub.accept("one"));
+    let url = hub.url();
+    let session = hub.accept("one");
     let (client, mut session) = tokio::join!(Client::builder(&url).connect(), session);
     let mut client = client.unwrap();
     client.resume(trades, &position).await.unwrap();

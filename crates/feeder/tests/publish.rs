@@ -74,7 +74,8 @@ async fn hub_without_state_receives_unacknowledged_ticks() {
         }
         hub.ack(&mut session).await;
         drop(session);
-        (hub.last, hub.mark) = (0, None);
+        hub.last = 0;
+        hub.mark = None;
         let mut session = hub.accept().await;
         hub.take_all(&mut session).await;
     })
@@ -153,7 +154,8 @@ async fn hub_that_stops_acknowledging_is_reconnected_and_receives_the_rest() {
         let mut silent = hub.accept().await;
         hub.take(&mut silent).await;
         // What a hub takes and does not count, it gets again.
-        (hub.last, hub.mark) = (0, None);
+        hub.last = 0;
+        hub.mark = None;
         hub.ticks.clear();
         let mut session = hub.accept().await;
         hub.take_all(&mut session).await;
@@ -197,7 +199,8 @@ async fn later_run_with_the_same_id_resumes() {
 #[tokio::test]
 async fn mark_of_another_source_is_ignored() {
     let mut hub = FakeHub::start().await;
-    (hub.last, hub.mark) = (57, Some("0123456789abcdef:40".to_owned()));
+    hub.last = 57;
+    hub.mark = Some("0123456789abcdef:40".to_owned());
     let (counts, ()) = both(publish_all(market(100), hub.config()), async {
         let mut session = hub.accept().await;
         hub.take_all(&mut session).await;
@@ -436,7 +439,8 @@ async fn lost_acknowledged_ticks_are_published_again_even_after_a_cancellation()
         drop(session);
         // Its machine fails, and it comes back with the first two messages.
         let identity = hub.mark.as_ref().unwrap().split_once(':').unwrap().0.to_owned();
-        (hub.last, hub.mark) = (2, Some(format!("{identity}:20")));
+        hub.last = 2;
+        hub.mark = Some(format!("{identity}:20"));
         hub.ticks.truncate(20);
         let mut session = hub.accept().await;
         hub.take_all(&mut session).await;
@@ -483,7 +487,8 @@ async fn paced_ticks_are_sent_when_due_with_their_scheduled_time() {
     let mut hub = FakeHub::start().await;
     let pace = Pace { speed: Speed::Times(1.0), restamp: true };
     let config = SimConfig { rate: 20_000.0, ticks_max: Some(2_000), ..SimConfig::default() };
-    let (market, twin) = (Simulator::new(config.clone()), Simulator::new(config));
+    let market = Simulator::new(config.clone());
+    let twin = Simulator::new(config);
     let work = publish(market, pace, hub.config(), CancellationToken::new(), Arc::default());
     let (counts, ()) = both(work, async {
         let mut session = hub.accept().await;

@@ -69,7 +69,8 @@ fn json(tick: &Tick) -> String {
 
 /// Formats a tick as a row of the table, with numbers and times in their shortest form.
 fn row(tick: &Tick) -> String {
-    let (time, symbol) = (tick.time, tick.symbol);
+    let time = tick.time;
+    let symbol = tick.symbol;
     match &tick.data {
         TickData::Trade(trade) => {
             let conditions: String = trade.conditions.iter().collect();
@@ -129,7 +130,8 @@ fn real_quotes_match_their_file() {
 fn real_cancel_record_names_the_trade_it_cancels() {
     let (ticks, _) = read(&[excerpt("trades.csv.gz")], OnError::Stop).unwrap();
     let place = ticks.iter().position(|tick| matches!(tick.data, TickData::CancelError(_)));
-    let (record, cancel) = (&ticks[place.unwrap() - 1], &ticks[place.unwrap()]);
+    let record = &ticks[place.unwrap() - 1];
+    let cancel = &ticks[place.unwrap()];
     let TickData::CancelError(data) = &cancel.data else { unreachable!() };
     let cancelled = ticks
         .iter()
@@ -409,7 +411,8 @@ fn source_identity_covers_names_and_beginnings_of_files() {
         let files = files.iter().map(|&path| path.clone()).collect();
         Replay::open(ReplayConfig { files, ..ReplayConfig::default() }).unwrap().identity()
     };
-    let (here, there) = (Folder::new(), Folder::new());
+    let here = Folder::new();
+    let there = Folder::new();
     let long = format!("{TRADES}{}", "2026-01-02T14:30:00Z,A,N,1.5,1,,0\n".repeat(100));
     let file = here.file("a.csv", &long);
     let known = identity(&[&file]);

@@ -146,7 +146,8 @@ fn tick_maps_begin_with_their_type_and_have_the_keys_of_json() {
     for (name, sample) in samples() {
         let Sample::Ticks(ticks) = sample else { continue };
         for tick in ticks {
-            let (mut map, mut json) = (Vec::new(), Vec::new());
+            let mut map = Vec::new();
+            let mut json = Vec::new();
             Encoding::MsgpackMap.write_tick(&tick, &mut map);
             assert_eq!(map[1..3], *b"\xa1T", "{name}");
             tick.write_json(&mut json);

@@ -83,7 +83,8 @@ fn market_opens_at_the_given_start() {
 #[test]
 fn recorded_excerpt_is_written_completely_and_reads_back_unchanged() {
     let folder = folder();
-    let (trades, quotes) = (excerpt("trades.csv.gz"), excerpt("quotes.csv.gz"));
+    let trades = excerpt("trades.csv.gz");
+    let quotes = excerpt("quotes.csv.gz");
     let output = feed(&folder, &["replay", &quotes, &trades, "--to", "all.ndjson"]);
     assert!(output.status.success(), "{}", messages(&output));
     assert!(messages(&output).contains("wrote 503 ticks"), "{}", messages(&output));

@@ -26,7 +26,8 @@ fn reverse_proxy(hub: String) -> String {
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
         for client in listener.incoming() {
-            let (client, hub) = (client.unwrap(), TcpStream::connect(&hub).unwrap());
+            let client = client.unwrap();
+            let hub = TcpStream::connect(&hub).unwrap();
             thread::spawn(move || proxy(client, hub));
         }
     });
@@ -45,7 +46,8 @@ fn proxy(mut client: TcpStream, mut hub: TcpStream) {
     let head = String::from_utf8(head).unwrap();
     let stripped = head.strip_prefix("GET /market/").expect("the request has the prefix");
     hub.write_all(format!("GET /{stripped}").as_bytes()).unwrap();
-    let (mut from, mut to) = (client.try_clone().unwrap(), hub.try_clone().unwrap());
+    let mut from = client.try_clone().unwrap();
+    let mut to = hub.try_clone().unwrap();
     let upwards = thread::spawn(move || {
         let _cut = std::io::copy(&mut from, &mut to);
         let _closed_already = to.shutdown(Shutdown::Write);

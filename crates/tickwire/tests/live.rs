@@ -96,7 +96,8 @@ fn latest_delivery_skips_ticks_and_ends_with_the_last_values() {
     replay(&address, &files);
 
     let lines = BufReader::new(watching.0.stdout.take().unwrap()).lines();
-    let (mut last, mut received) = ([0, 0], 0);
+    let mut last = [0, 0];
+    let mut received = 0;
     for line in lines {
         let (seq, tick) = unnumbered(&line.unwrap());
         let last_of_kind = &mut last[usize::from(tick["T"] == "q")];

@@ -71,7 +71,8 @@ fn find_unlisted(tree: &ModuleTree<'_>) -> Vec<Finding> {
 
 /// An import from a higher layer.
 fn find_upward(tree: &ModuleTree<'_>, import: &Import) -> Option<Finding> {
-    let (from, to) = (tree.path(import.from).first()?, tree.path(import.to).first()?);
+    let from = tree.path(import.from).first()?;
+    let to = tree.path(import.to).first()?;
     let layer = |name: &str| LAYERS.iter().position(|layer| *layer == name);
     (layer(to)? > layer(from)?).then(|| {
         let message = format!(
@@ -120,7 +121,8 @@ fn describe_cycle(
     let shown: Vec<_> = steps
         .iter()
         .map(|step| {
-            let (from, to) = (tree.file(step.from), tree.file(step.to));
+            let from = tree.file(step.from);
+            let to = tree.file(step.to);
             format!("{}:{} imports {}", &from[ROOT.len()..], step.line, &to[ROOT.len()..])
         })
         .collect();

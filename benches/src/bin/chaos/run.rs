@@ -403,7 +403,8 @@ impl Run {
         let checker = self.checker.borrow();
         let known: Vec<_> = self.epochs.iter().filter_map(|epoch| checker.epoch(epoch)).collect();
         for (before, after) in known.iter().zip(&known[1..]) {
-            let (seen, start) = (before.seen(), after.earliest_start());
+            let seen = before.seen();
+            let start = after.earliest_start();
             ensure!(
                 self.memory || start <= seen,
                 "lost between two epochs: ticks {seen} to {start} of the market"

@@ -141,7 +141,8 @@ impl Subscriber {
     /// are undone: the hub will report them again.
     pub(crate) fn begin(&mut self) {
         if let Some((last, position)) = self.before_gaps.take() {
-            (self.last, self.position) = (last, position);
+            self.last = last;
+            self.position = position;
         }
         self.connection = Connection::opening();
     }

@@ -27,7 +27,9 @@ pub(crate) fn walk<'a>(message: &'a [u8], mut each: impl FnMut(Item<'a>)) -> Opt
             each(Item::Position(walker.uint()?));
             continue;
         }
-        let (symbol, seq, time_ns) = (walker.str()?, walker.uint()?, walker.uint()?);
+        let symbol = walker.str()?;
+        let seq = walker.uint()?;
+        let time_ns = walker.uint()?;
         for _ in 4..fields {
             walker.skip()?;
         }

@@ -195,7 +195,8 @@ async fn client_waits_as_long_as_the_closing_hub_requests() {
     let Some(Event::Disconnected { retry_in: Some(delay), .. }) = client.next().await else {
         panic!("the client does not reconnect")
     };
-    let (least, most) = (Duration::from_millis(2500), Duration::from_millis(3500));
+    let least = Duration::from_millis(2500);
+    let most = Duration::from_millis(3500);
     assert!((least..=most).contains(&delay), "{delay:?}");
     assert!(hubs.recv().await.is_some());
     assert!(now() - closed >= delay, "{:?}", now() - closed);

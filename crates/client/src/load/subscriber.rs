@@ -226,7 +226,8 @@ mod tests {
     fn ticks(ticks: &[(&str, u64)]) -> Vec<u8> {
         let mut message = MessageBuf::new(Encoding::MsgpackArray);
         for (symbol, seq) in ticks {
-            let (symbol, time) = (Symbol::new(symbol).unwrap(), UnixNanos(1_000_000));
+            let symbol = Symbol::new(symbol).unwrap();
+            let time = UnixNanos(1_000_000);
             let data = TickData::Trade(Trade::default());
             message.push(&Tick { symbol, seq: Seq(*seq), time, data });
         }

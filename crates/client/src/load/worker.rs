@@ -216,7 +216,8 @@ impl<'a> Worker<'a> {
         let was_open = connection.subscriber.is_open();
         let measured = self.measuring.is_some();
         let layout = &self.context.layout;
-        let (buffers, counters) = (&mut self.buffers, &mut self.counters);
+        let buffers = &mut self.buffers;
+        let counters = &mut self.counters;
         let exchanged = connection
             .flush()
             .and_then(|()| connection.receive(is_ending, measured, buffers, layout, counters))

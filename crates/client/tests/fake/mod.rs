@@ -135,7 +135,8 @@ impl Session {
     ) {
         let mut message = MessageBuf::new(Encoding::MsgpackArray);
         for seq in seqs {
-            let (symbol, data) = (Symbol::new(symbol).unwrap(), TickData::Trade(Trade::default()));
+            let symbol = Symbol::new(symbol).unwrap();
+            let data = TickData::Trade(Trade::default());
             message.push(&Tick { symbol, seq: Seq(*seq), time, data });
         }
         pos.into_iter().for_each(|pos| message.push_position(pos));

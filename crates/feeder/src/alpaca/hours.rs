@@ -48,7 +48,8 @@ impl MarketHours {
             let time = zone.to_timestamp(time.ok()?).ok()?.as_nanosecond();
             u64::try_from(time).ok().map(UnixNanos)
         };
-        let (open, close) = (at(open)?, at(close)?);
+        let open = at(open)?;
+        let close = at(close)?;
         (!weekend && open <= now && now < close).then_some(open)
     }
 }
@@ -61,7 +62,8 @@ impl FromStr for MarketHours {
             return Ok(Self::Always);
         }
         let (open, close) = text.split_once('-').ok_or(MarketHoursError)?;
-        let (open, close) = (minutes(open)?, minutes(close)?);
+        let open = minutes(open)?;
+        let close = minutes(close)?;
         (open < close).then_some(Self::Weekdays { open, close }).ok_or(MarketHoursError)
     }
 }
@@ -73,7 +75,8 @@ fn minutes(time: &str) -> Result<u16, MarketHoursError> {
         plain.then(|| digits.parse::<u16>().ok()).flatten().ok_or(MarketHoursError)
     };
     let (hour, minute) = time.split_once(':').ok_or(MarketHoursError)?;
-    let (hour, minute) = (number(hour)?, number(minute)?);
+    let hour = number(hour)?;
+    let minute = number(minute)?;
     let minutes = hour * 60 + minute;
     (minute < 60 && minutes <= 24 * 60).then_some(minutes).ok_or(MarketHoursError)
 }
@@ -83,8 +86,8 @@ impl fmt::Display for MarketHours {
         match self {
             Self::Always => f.write_str("always"),
             Self::Weekdays { open, close } => {
-                let (a, b, c, d) = (open / 60, open % 60, close / 60, close % 60);
-                write!(f, "{a:02}:{b:02}-{c:02}:{d:02}")
+                write!(f, "{:02}:{:02}-", open / 60, open % 60)?;
+                write!(f, "{:02}:{:02}", close / 60, close % 60)
             }
         }
     }

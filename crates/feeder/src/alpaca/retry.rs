@@ -83,8 +83,9 @@ mod tests {
 
     #[test]
     fn waits_grow_within_the_bounds_of_their_reason() {
-        let (lost, occupied, refused) =
-            (End::Lost(String::new()), End::Occupied(String::new()), End::Refused(String::new()));
+        let lost = End::Lost(String::new());
+        let occupied = End::Occupied(String::new());
+        let refused = End::Refused(String::new());
         assert_eq!(waits(&lost, 1.0), [2, 4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(waits(&lost, 0.0), [1; 8]);
         assert_eq!(waits(&occupied, 1.0), [10, 20, 40, 60, 60, 60, 60, 60]);

@@ -88,7 +88,8 @@ impl Subscriber {
         self.wanted = relayed.chain(self.always.iter().copied()).collect();
         let limited = self.refused.values().any(|&code| code == ErrorCode::SymbolLimit);
         let linger = if limited { Duration::ZERO } else { self.linger };
-        let (wanted, until) = (&self.wanted, now + linger);
+        let wanted = &self.wanted;
+        let until = now + linger;
         self.leaving.retain(|name, _| !wanted.contains(name));
         for &name in self.held.difference(wanted) {
             self.leaving.entry(name).or_insert(until);

@@ -97,7 +97,8 @@ impl Upstream {
             connection.send(self.session.take_outbox()).await?;
             tokio::select! {
                 message = connection.next() => {
-                    let (message, now) = (message?, self.clock.now());
+                    let message = message?;
+                    let now = self.clock.now();
                     let frame = match &message {
                         Message::Text(text) => Frame::Text(text.as_bytes()),
                         Message::Binary(bytes) => Frame::Binary(bytes),
@@ -134,7 +135,8 @@ impl Upstream {
         let Some(report) = self.session.take_report(self.clock.now()) else { return };
         let now = (report.state, self.session.refused().unwrap_or(self.logged.1));
         if report.state != FeedState::Down && now != self.logged {
-            let (url, detail) = (&self.config.url, report.detail.as_deref().unwrap_or_default());
+            let url = &self.config.url;
+            let detail = report.detail.as_deref().unwrap_or_default();
             if now == (FeedState::Live, 0) {
                 tracing::info!("{url}: {detail}");
             } else {

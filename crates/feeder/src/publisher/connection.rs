@@ -72,7 +72,8 @@ impl Link {
         let connecting = connect_async_tls_with_config(request, Some(limits), true, trust);
         let connected = Box::pin(connecting).await; // boxed, because the future is large
         let (socket, response) = connected.map_err(|error| refused(url, error))?;
-        let (send_timeout, epoch) = (config.ack_timeout, epoch(&response));
+        let send_timeout = config.ack_timeout;
+        let epoch = epoch(&response);
         let mut link = Self { socket, send_timeout, last: 0, mark: None, epoch };
         link.send_command(&Command::Publish(config.publisher.command(demand))).await?;
         loop {
@@ -97,7 +98,8 @@ impl Link {
                 Message::Text(text) => decode_message(text.as_bytes(), Encoding::Json),
                 Message::Binary(bytes) => decode_message(bytes, Encoding::MsgpackArray),
                 Message::Close(Some(frame)) => {
-                    let (code, reason) = (frame.code, &frame.reason);
+                    let code = frame.code;
+                    let reason = &frame.reason;
                     let said = format!("closed by the hub: {code} {reason}");
                     return Err(match requested_delay(reason) {
                         Some(wait) => Problem::Later(said, wait),
@@ -164,7 +166,8 @@ pub(super) fn session_error(code: ErrorCode, detail: Option<String>) -> Result<(
 fn start_error(code: ErrorCode, detail: Option<String>) -> Problem {
     match code {
         ErrorCode::ConnectionLimit | ErrorCode::Internal | ErrorCode::SlowClient => {
-            let (number, msg) = (code.code(), code.msg());
+            let number = code.code();
+            let msg = code.msg();
             Problem::Again(format!("error {number} {msg} {}", detail.unwrap_or_default()))
         }
         _ => ended(code, detail),

@@ -109,7 +109,8 @@ impl Lines {
     }
 
     fn broken(&self, source: io::Error) -> SourceError {
-        let (path, line) = (self.path.clone(), self.number);
+        let path = self.path.clone();
+        let line = self.number;
         match source.kind() {
             io::ErrorKind::UnexpectedEof => SourceError::Truncated { path, line },
             _ => SourceError::Read { path, line, source },

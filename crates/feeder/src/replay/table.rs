@@ -63,7 +63,8 @@ impl Header {
         fields: &'a mut Vec<Range<usize>>,
     ) -> Result<Row<'a>, RowError> {
         split(line, fields);
-        let (given, width) = (fields.len(), self.width);
+        let given = fields.len();
+        let width = self.width;
         if given != width {
             let missing = self.places.iter().position(|&place| place >= given);
             let field = missing.map_or("", |index| self.names[index]);

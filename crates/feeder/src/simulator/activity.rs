@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn choice_follows_the_weights() {
-        let (count, draws) = (50, 400_000);
+        let count = 50;
+        let draws = 400_000;
         let activity = Activity::new(count);
         let mut random = Random::new(3);
         let mut hits = vec![0_u32; count];

@@ -39,7 +39,8 @@ impl Instrument {
     /// Creates an instrument. `rank` is 0 for the most active instrument and 1 for the least;
     /// spreads widen with it.
     pub(super) fn new(listing: &Listing, rank: f64, random: &mut Random) -> Self {
-        let (cheap, chance) = (random.chance(0.05), random.unit());
+        let cheap = random.chance(0.05);
+        let chance = random.unit();
         let made_up = if cheap { 0.1 + 0.8 * chance } else { 2.0 + 300.0 * chance * chance };
         let origin = listing.price.unwrap_or(made_up) * Price::SCALE as f64;
         let yearly = 0.15 + 0.6 * random.unit() * random.unit() + 0.3 * rank;
@@ -103,7 +104,8 @@ impl Instrument {
 
     /// Makes a trade at or between bid and ask. Requires a quote.
     pub(super) fn trade(&mut self, time: UnixNanos, codes: &Codes, random: &mut Random) -> Tick {
-        let (side, inside) = (random.chance(0.5), random.chance(0.12));
+        let side = random.chance(0.5);
+        let inside = random.chance(0.12);
         let (at, exchange) = if inside {
             // A midpoint trade, in hundredths of a cent; these are reported off exchange.
             let middle = self.bid + (self.ask - self.bid) / 2;

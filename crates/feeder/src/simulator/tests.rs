@@ -31,7 +31,8 @@ fn each_with_quote(ticks: &[Tick], mut each: impl FnMut(&Tick, &Quote)) {
 
 #[test]
 fn seed_decides_every_byte() {
-    let (first, again) = (ndjson(&market(500, 42, 20_000)), ndjson(&market(500, 42, 20_000)));
+    let first = ndjson(&market(500, 42, 20_000));
+    let again = ndjson(&market(500, 42, 20_000));
     assert!(first == again);
     assert!(first != ndjson(&market(500, 43, 20_000)));
 }
@@ -47,7 +48,8 @@ fn stream_of_a_seed_does_not_change_between_versions() {
 #[test]
 fn quotes_are_never_crossed_and_are_multiples_of_the_price_step() {
     each_with_quote(&market(2_000, 1, 200_000), |tick, quote| {
-        let (bid, ask) = (quote.bid.nanos(), quote.ask.nanos());
+        let bid = quote.bid.nanos();
+        let ask = quote.ask.nanos();
         assert!(0 < bid && bid < ask, "{tick:?}");
         for price in [bid, ask] {
             let grid = if price >= 1_000_000_000 { 10_000_000 } else { 100_000 };
@@ -59,7 +61,8 @@ fn quotes_are_never_crossed_and_are_multiples_of_the_price_step() {
 
 #[test]
 fn trades_are_at_the_quotes_or_inside() {
-    let (mut at, mut inside) = (0_u32, 0_u32);
+    let mut at = 0_u32;
+    let mut inside = 0_u32;
     each_with_quote(&market(500, 2, 100_000), |tick, quote| {
         if let TickData::Trade(trade) = &tick.data {
             assert!(quote.bid <= trade.price && trade.price <= quote.ask, "{tick:?}");
@@ -140,7 +143,8 @@ fn ticks_come_in_order_of_time_at_the_rate_and_in_bursts() {
     // Evenly random arrivals would have three in ten gaps below 0.35 of the mean.
     let short = times.windows(2).filter(|pair| pair[1] - pair[0] < 17_500).count();
     assert!(short * 10 > times.len() * 7, "{short} of {} gaps are short", times.len());
-    let (first, last) = (times[0], times[times.len() - 1]);
+    let first = times[0];
+    let last = times[times.len() - 1];
     assert!(first > SimConfig::START.0 && last <= SimConfig::START.0 + 10_000_000_000);
 }
 

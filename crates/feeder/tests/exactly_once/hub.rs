@@ -63,7 +63,8 @@ impl StrictHub {
         if mark.is_none() || told == state.told.len() {
             return false;
         }
-        (state.last, state.mark) = (last, mark);
+        state.last = last;
+        state.mark = mark;
         state.told.truncate(told);
         state.session += 1;
         true

@@ -81,7 +81,8 @@ async fn run<S: Source>(faults: Faults, source: impl Fn() -> S) -> Outcome {
     let mut random = Random::seed_from_u64(seed);
     let hub = StrictHub::start(seed).await;
     let proxy = CuttingProxy::start(hub.address, seed).await;
-    let (mut kills, mut losses) = (0, 0);
+    let mut kills = 0;
+    let mut losses = 0;
     let counts = loop {
         let progress = Arc::new(Progress::default());
         let work = publish(source(), AT_ONCE, config(&proxy), CancellationToken::new(), progress);

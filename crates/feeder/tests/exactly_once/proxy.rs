@@ -75,7 +75,8 @@ async fn serve(near: TcpStream, target: SocketAddr, shared: Arc<Shared>, seed: u
     let mut random = Random::seed_from_u64(seed);
     let calm = shared.calm.load(Relaxed);
     let mut budget = || if calm { u64::MAX } else { budget(&mut random) };
-    let (there, back) = (budget(), budget());
+    let there = budget();
+    let back = budget();
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
     let cut = tokio::select! {

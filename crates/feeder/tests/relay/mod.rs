@@ -85,9 +85,15 @@ impl FakeHub {
     }
 
     async fn demand(&self, session: &mut Session, added: &str, removed: &str) {
-        let (added, removed) = (names(added), names(removed));
+        let added = names(added);
+        let removed = names(removed);
         session.say(&Control::Demand { feed: Feed::default(), added, removed }).await;
     }
+}
+
+/// Starts both servers of a relay.
+async fn servers() -> (FakeUpstream, FakeHub) {
+    (FakeUpstream::start().await, FakeHub::start().await)
 }
 
 fn detail(report: &SourceReport) -> &str {
@@ -96,7 +102,7 @@ fn detail(report: &SourceReport) -> &str {
 
 #[tokio::test]
 async fn relayed_ticks_are_unchanged_and_in_order() {
-    let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
+    let (upstream, mut hub) = servers().await;
     let ticks = market(5_000);
     let (counts, ()) = relayed(of_trades(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;
@@ -116,7 +122,7 @@ async fn relayed_ticks_are_unchanged_and_in_order() {
 
 #[tokio::test]
 async fn lost_upstream_is_reported_and_resubscribed_completely() {
-    let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
+    let (upstream, mut hub) = servers().await;
     let ticks = market(300);
     relayed(of_trades(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;
@@ -144,7 +150,7 @@ async fn lost_upstream_is_reported_and_resubscribed_completely() {
 
 #[tokio::test]
 async fn hub_that_returns_receives_all_queued_ticks() {
-    let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
+    let (upstream, mut hub) = servers().await;
     let ticks = market(30_000);
     let config = PublisherConfig { message_ticks_max: 100, ..hub.config() };
     relayed(of_trades(&upstream), config, async |stop| {
@@ -173,7 +179,7 @@ async fn hub_that_returns_receives_all_queued_ticks() {
 
 #[tokio::test]
 async fn full_queue_keeps_the_newest_ticks_and_reports_the_dropped() {
-    let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
+    let (upstream, mut hub) = servers().await;
     let ticks = market(30_000);
     let config = AlpacaConfig { queue_bytes_max: 1_000_000, ..of_trades(&upstream) };
     let address = hub.config();
@@ -200,7 +206,7 @@ async fn full_queue_keeps_the_newest_ticks_and_reports_the_dropped() {
 
 #[tokio::test]
 async fn demand_is_subscribed_exactly() {
-    let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
+    let (upstream, mut hub) = servers().await;
     relayed(on_demand(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;
         let mut peer = upstream.accept().await;
@@ -251,7 +257,7 @@ async fn key_errors_of_the_upstream_are_reported() {
         (ErrorCode::ConnectionLimit, "another connection uses this key (406 "),
         (ErrorCode::InsufficientSubscription, "the key may not read this feed (409 "),
     ] {
-        let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
+        let (upstream, mut hub) = servers().await;
         relayed(of_trades(&upstream), hub.config(), async |stop| {
             let mut session = hub.accept().await;
             let mut peer = upstream.accept().await;
@@ -272,7 +278,7 @@ async fn key_errors_of_the_upstream_are_reported() {
 
 #[tokio::test]
 async fn http_error_of_the_upstream_is_reported_with_its_status() {
-    let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
+    let (upstream, mut hub) = servers().await;
     relayed(of_trades(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;
         upstream.refuse(404).await;
@@ -289,7 +295,7 @@ async fn http_error_of_the_upstream_is_reported_with_its_status() {
 
 #[tokio::test]
 async fn unreadable_messages_are_skipped() {
-    let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
+    let (upstream, mut hub) = servers().await;
     let ticks = market(90);
     relayed(of_trades(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;
@@ -313,7 +319,7 @@ async fn unreadable_messages_are_skipped() {
 
 #[tokio::test]
 async fn upstream_that_closes_at_once_is_retried_after_a_second() {
-    let (upstream, mut hub) = (FakeUpstream::start().await, FakeHub::start().await);
+    let (upstream, mut hub) = servers().await;
     relayed(of_trades(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;
         upstream.cut().await;
@@ -332,7 +338,7 @@ async fn upstream_that_closes_at_once_is_retried_after_a_second() {
 
 #[tokio::test]
 async fn refused_publisher_ends_the_relay() {
-    let (upstream, hub) = (FakeUpstream::start().await, FakeHub::start().await);
+    let (upstream, hub) = servers().await;
     let (result, ()) = relayed(of_trades(&upstream), hub.config(), async |_| {
         let _peer = upstream.serve().await;
         hub.refuse(401, "").await;

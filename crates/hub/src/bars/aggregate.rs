@@ -215,7 +215,8 @@ mod tests {
     fn merging_parts_is_the_same_as_taking_in_all() {
         let sales: Vec<_> =
             (0..60_u64).map(|n| (n / 2, i64::try_from(n * 37 % 41).unwrap(), n % 5, ALL)).collect();
-        let (mut before, after) = (of(&sales[..24]), of(&sales[24..]));
+        let mut before = of(&sales[..24]);
+        let after = of(&sales[24..]);
         before.merge(&after);
         assert_eq!(before, of(&sales));
     }

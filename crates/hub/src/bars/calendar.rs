@@ -80,7 +80,8 @@ impl Calendar {
             Ok(tomorrow) if minutes == DAY_MINUTES => (tomorrow, 0),
             _ => (date, minutes.min(DAY_MINUTES - 1)),
         };
-        let (hour, minute) = (minutes / 60, minutes % 60);
+        let hour = minutes / 60;
+        let minute = minutes % 60;
         let small = |number: u16| i8::try_from(number).unwrap_or(i8::MAX);
         let zoned = date.at(small(hour), small(minute), 0, 0).to_zoned(self.zone.clone());
         zoned.map_or(0, |zoned| u64::try_from(zoned.timestamp().as_nanosecond()).unwrap_or(0))
@@ -95,7 +96,8 @@ fn read_session(text: &str) -> Option<(u16, u16)> {
             let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
             plain.then(|| digits.parse::<u16>().ok()).flatten()
         };
-        let (hour, minute) = (two(hour)?, two(minute)?);
+        let hour = two(hour)?;
+        let minute = two(minute)?;
         (minute < 60 && hour * 60 + minute <= DAY_MINUTES).then_some(hour * 60 + minute)
     };
     let session = (minutes(open)?, minutes(close)?);

@@ -362,7 +362,8 @@ fn play(harness: &mut Harness, source: &mut TradeSource, turns: usize, changes: 
 fn bars_equal_those_of_a_model_that_knows_every_trade() {
     let mut random = seeds!().rng();
     for _ in 0..60 {
-        let (mut harness, mut source) = (Harness::new(usize::MAX), trade_source(&mut random));
+        let mut harness = Harness::new(usize::MAX);
+        let mut source = trade_source(&mut random);
         play(&mut harness, &mut source, 80, true);
         harness.settle();
         let model = Model::new(&source.sold);
@@ -375,7 +376,8 @@ fn bars_equal_those_of_a_model_that_knows_every_trade() {
 fn daily_bars_stay_exact_when_minutes_are_evicted() {
     let mut random = seeds!().rng();
     for _ in 0..60 {
-        let (mut harness, mut source) = (Harness::new(3_000), trade_source(&mut random));
+        let mut harness = Harness::new(3_000);
+        let mut source = trade_source(&mut random);
         play(&mut harness, &mut source, 80, false);
         harness.settle();
         assert!(harness.maker.kept_bytes() <= 3_000, "{}", harness.maker.kept_bytes());
@@ -387,7 +389,8 @@ fn daily_bars_stay_exact_when_minutes_are_evicted() {
 fn a_maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
     let mut random = seeds!().rng();
     for _ in 0..60 {
-        let (mut harness, mut source) = (Harness::new(usize::MAX), trade_source(&mut random));
+        let mut harness = Harness::new(usize::MAX);
+        let mut source = trade_source(&mut random);
         let before = random.random_range(0..40);
         play(&mut harness, &mut source, before, true);
         let mut saved = Vec::new();
@@ -398,7 +401,8 @@ fn a_maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
         for (ticks, made, received) in &harness.records[recorded..] {
             restored.replay(ticks, *made, *received);
         }
-        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+        let mut theirs = Vec::new();
+        let mut ours = Vec::new();
         let now = UnixNanos(harness.now + MINUTE + CLOSE_DELAY);
         let next = [source.trade(), source.trade()].map(numbered);
         harness.maker.turn(&next, now, &mut theirs);
@@ -407,7 +411,8 @@ fn a_maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
         theirs.retain(|(_, tick)| !matches!(tick.data, TickData::DailyBar(_)));
         ours.retain(|(_, tick)| !matches!(tick.data, TickData::DailyBar(_)));
         assert_eq!(ours, theirs);
-        let (mut expected, mut found) = (Vec::new(), Vec::new());
+        let mut expected = Vec::new();
+        let mut found = Vec::new();
         harness.maker.save_state(&mut expected);
         restored.save_state(&mut found);
         assert!(found == expected, "{:?}\n{:?}", restored, harness.maker);
@@ -419,7 +424,8 @@ fn a_maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
 #[test]
 fn only_bars_of_a_publisher_disable_bars_when_recorded_bars_differ() {
     let mut random = seeds!().rng();
-    let (mut harness, mut source) = (Harness::new(usize::MAX), trade_source(&mut random));
+    let mut harness = Harness::new(usize::MAX);
+    let mut source = trade_source(&mut random);
     play(&mut harness, &mut source, 40, true);
     for (by_the_hub, letters_of_next) in [(true, "bd"), (false, "")] {
         let mut maker = BarMaker::new(config(usize::MAX)).unwrap();
@@ -439,7 +445,8 @@ fn only_bars_of_a_publisher_disable_bars_when_recorded_bars_differ() {
 #[test]
 fn a_damaged_state_is_rejected_without_a_panic() {
     let mut random = seeds!().rng();
-    let (mut harness, mut source) = (Harness::new(usize::MAX), trade_source(&mut random));
+    let mut harness = Harness::new(usize::MAX);
+    let mut source = trade_source(&mut random);
     play(&mut harness, &mut source, 10, true);
     let mut saved = Vec::new();
     harness.maker.save_state(&mut saved);

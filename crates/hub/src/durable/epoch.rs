@@ -70,7 +70,8 @@ mod tests {
     #[test]
     fn an_epoch_goes_on_after_a_kill_or_a_clean_end_only() {
         let file = |clean| EpochFile { epoch: "e".into(), boot: "b".into(), clean };
-        let (killed, ended) = (file(None), file(Some(Position(9))));
+        let killed = file(None);
+        let ended = file(Some(Position(9)));
         assert!(killed.continues("e", Position(5), "b"));
         assert!(!killed.continues("e", Position(5), "another boot"));
         assert!(ended.continues("e", Position(9), "another boot"));

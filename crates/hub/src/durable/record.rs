@@ -165,8 +165,8 @@ fn read_ticks(
         }
         of_ticks.resize(of_ticks.len() + run, *feed);
     }
-    let topics = reader.0.split_at_checked(4 * count).ok_or(TICKS)?;
-    let (topics, ticks) = (topics.0.as_chunks::<4>().0, topics.1);
+    let (topics, ticks) = reader.0.split_at_checked(4 * count).ok_or(TICKS)?;
+    let (topics, _) = topics.as_chunks::<4>();
     if made > count || of_ticks.len() != count || (count == 0 && !ticks.is_empty()) {
         return Err(TICKS);
     }

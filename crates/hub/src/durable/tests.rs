@@ -37,7 +37,8 @@ fn a_reboot_continues_the_epoch_after_a_clean_shutdown_but_not_after_a_kill() {
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "first boot");
     (0..20).for_each(|_| run.turn(&mut random));
-    let (epoch, head) = (run.epoch.clone(), run.head());
+    let epoch = run.epoch.clone();
+    let head = run.head();
     let mut run = run.ended(&folder, "second boot");
     assert!(run.continued);
     assert_eq!((&run.epoch, run.head()), (&epoch, head));

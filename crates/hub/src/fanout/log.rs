@@ -82,7 +82,8 @@ impl Log {
     pub fn append_after_hole(&mut self, batch: Arc<Batch>) {
         if batch.first() > self.head {
             self.batches.clear();
-            (self.bytes, self.head) = (0, batch.first());
+            self.bytes = 0;
+            self.head = batch.first();
         }
         self.append(batch);
     }

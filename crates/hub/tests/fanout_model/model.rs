@@ -115,7 +115,8 @@ impl Shard {
                     None => {}
                     Some(Delivery::Every) if session.detached => session.missed.push(tick.clone()),
                     Some(Delivery::Every) => {
-                        let (batch_end, received_ns) = (batch.end, batch.received_ns);
+                        let batch_end = batch.end;
+                        let received_ns = batch.received_ns;
                         session.push(Item::Tick { tick: tick.clone(), batch_end, received_ns });
                         if session.pending_ticks() > self.setting.backlog_ticks {
                             session.lags();

@@ -43,7 +43,8 @@ fn expected() -> BTreeMap<(String, UnixNanos), Vec<String>> {
 fn spelled(bar: &Bar) -> Vec<String> {
     let Bar { open, high, low, close, volume, trades, vwap } = bar;
     let price = Price::to_string;
-    let (volume, trades) = (volume.to_string(), trades.to_string());
+    let volume = volume.to_string();
+    let trades = trades.to_string();
     vec![price(open), price(high), price(low), price(close), volume, trades, price(vwap)]
 }
 

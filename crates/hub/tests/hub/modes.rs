@@ -124,7 +124,8 @@ fn named_subscription_overrides_the_wildcard() {
         publisher.publish(&[trade("A", id), trade("B", id)]);
     }
     for (symbol, client) in [("A", &mut named), ("B", &mut starred)] {
-        let (mut every, mut newest) = (Vec::new(), Vec::new());
+        let mut every = Vec::new();
+        let mut newest = Vec::new();
         while every.last() != Some(&300) {
             for tick in client.data() {
                 let list = if tick.symbol.as_str() == symbol { &mut every } else { &mut newest };

@@ -32,7 +32,8 @@ fn each_message_ends_with_the_position_of_its_last_tick() {
 fn positions_are_sent_only_on_request_and_not_for_latest() {
     let hub = TestHub::default();
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
-    let (mut plain, mut newest) = (Client::json(&hub), Client::json(&hub));
+    let mut plain = Client::json(&hub);
+    let mut newest = Client::json(&hub);
     let ack = plain.ask(r#"{"action":"subscribe","trades":["A"],"snapshot":false,"pos":false}"#);
     assert_eq!(ack.get("pos"), None);
     newest.ask(

@@ -234,7 +234,8 @@ fn stalled_catch_up_follows_its_on_lag_setting() {
     });
     let mut publisher = Publisher::acknowledged(&hub, "p").0;
     publisher.publish(&pairs(150_000));
-    let (mut closing, mut patient) = (Client::msgpack(&hub), Client::msgpack(&hub));
+    let mut closing = Client::msgpack(&hub);
+    let mut patient = Client::msgpack(&hub);
     behind(&hub, &mut closing, r#""trades":["*"]"#, 0);
     behind(&hub, &mut patient, r#""trades":["*"],"on_lag":"latest""#, 0);
     hub.until_metric("tickwire_degraded_total", 1);

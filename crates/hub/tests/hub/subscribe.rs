@@ -71,7 +71,8 @@ fn name_beside_the_wildcard_is_delivered_once_and_outlives_it() {
     client.subscribe(r#""trades":["AAPL","*"],"quotes":["*"]"#);
     publisher.publish(&[trade("AAPL", 1), quote("AAPL", 2), trade("IBM", 3), trade("AAPL", 4)]);
     let seqs: Vec<_> = client.take(4).iter().map(|tick| (tick.channel(), tick.seq.0)).collect();
-    let (trades, quotes) = (Channel::Trades, Channel::Quotes);
+    let trades = Channel::Trades;
+    let quotes = Channel::Quotes;
     assert_eq!(seqs, [(trades, 1), (quotes, 1), (trades, 1), (trades, 2)]);
     client.nothing_pending();
     client.ask(r#"{"action":"unsubscribe","trades":["*"],"quotes":["*"]}"#);

@@ -15,7 +15,9 @@ fn rows(answer: &Value) -> Vec<String> {
     let row = |topic: &Value| {
         let text = |field: &str| topic[field].as_str().unwrap().to_owned();
         let number = |field: &str| topic[field].as_u64().unwrap().to_string();
-        let (feed, channel, symbol) = (text("feed"), text("channel"), text("symbol"));
+        let feed = text("feed");
+        let channel = text("channel");
+        let symbol = text("symbol");
         [feed, channel, symbol, number("subscribers"), number("ticks")].join(" ")
     };
     answer["topics"].as_array().unwrap().iter().map(row).collect()

@@ -150,7 +150,8 @@ fn subscribe_request() -> BoxedStrategy<SubscribeRequest> {
         resume().prop_map(|resume| (Delivery::Every, Some(resume), None)),
         replay().prop_map(|replay| (Delivery::Every, None, Some(replay))),
     ];
-    let (id, snapshot) = (option::of(uint()), option::of(any::<bool>()));
+    let id = option::of(uint());
+    let snapshot = option::of(any::<bool>());
     (names(), snapshot, delivered, option::of(on_lag()), any::<bool>(), id)
         .prop_map(|(names, snapshot, (delivery, resume, replay), on_lag, pos, id)| {
             SubscribeRequest { names, snapshot, delivery, on_lag, pos, resume, replay, id }

@@ -107,7 +107,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         sessions_max: args.sessions_max,
         when_full: args.when_full.unwrap_or_default(),
     };
-    let (id, name, role) = (key.id.clone(), key.name.clone(), key.role.name());
+    let id = key.id.clone();
+    let name = key.name.clone();
+    let role = key.role.name();
     match &args.token_to {
         Some(file) => {
             // Before the key is added: the secret cannot be recovered later.

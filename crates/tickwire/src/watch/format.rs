@@ -16,7 +16,8 @@ pub(super) fn line(tick: &Tick, out: &mut String) {
 /// Appends a time in UTC: `2026-01-02 14:30:00.123456`.
 fn time(time: UnixNanos, out: &mut String) {
     let text = time.to_string();
-    let (date, clock) = (text.get(..10).unwrap_or(""), text.get(11..19).unwrap_or(""));
+    let date = text.get(..10).unwrap_or("");
+    let clock = text.get(11..19).unwrap_or("");
     put(out, format_args!("{date} {clock}.{:06}", time.0 % 1_000_000_000 / 1000));
 }
 
@@ -70,7 +71,8 @@ fn trade_fields(trade: &Trade, out: &mut String) {
 }
 
 fn quote_fields(quote: &Quote, out: &mut String) {
-    let (bid, ask) = (or_dash(quote.bid_exchange.as_str()), or_dash(quote.ask_exchange.as_str()));
+    let bid = or_dash(quote.bid_exchange.as_str());
+    let ask = or_dash(quote.ask_exchange.as_str());
     put(
         out,
         format_args!(
@@ -230,7 +232,8 @@ mod tests {
             symbol: tickwire_protocol::Symbol::new("AAPL").unwrap(),
             channel: tickwire_protocol::Channel::Trades,
         };
-        let (from, to) = (Seq(5), Seq(7));
+        let from = Seq(5);
+        let to = Seq(7);
         for (from, to, which) in [
             (Some(from), Some(to), "missed 5 to 7 (3 ticks)"),
             (Some(from), None, "missed an unknown number of ticks from 5"),

@@ -70,7 +70,8 @@ impl Row {
 
     /// Returns the change since the first price, in percent.
     pub(super) fn change(&self) -> Option<f64> {
-        let (first, last) = (self.first?.as_f64(), self.last?.as_f64());
+        let first = self.first?.as_f64();
+        let last = self.last?.as_f64();
         (first != 0.0).then(|| (last / first - 1.0) * 100.0)
     }
 
@@ -226,7 +227,8 @@ impl Watchlist {
         row.ticks += 1;
         self.ticks += 1;
         self.window.ticks += 1;
-        let (early, late) = (tick.time.since(now.unix), now.unix.since(tick.time));
+        let early = tick.time.since(now.unix);
+        let late = now.unix.since(tick.time);
         if early < NEAR && late < NEAR {
             self.window.timed += 1;
             self.window.latency += late;
@@ -286,7 +288,8 @@ pub(super) mod tests {
     }
 
     pub(crate) fn quote(symbol: &str, bid: &str, ask: &str, now: Moment) -> Event {
-        let (bid, ask) = (bid.parse().unwrap(), ask.parse().unwrap());
+        let bid = bid.parse().unwrap();
+        let ask = ask.parse().unwrap();
         let data =
             TickData::Quote(Quote { bid, bid_size: 3, ask, ask_size: 4, ..Quote::default() });
         event(symbol, data, false, now.unix)

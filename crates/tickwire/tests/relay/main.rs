@@ -149,7 +149,9 @@ fn wrong_key_is_reported_and_not_retried_soon() {
 fn relay_trusts_an_upstream_with_a_certificate_of_the_given_authority() {
     let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hub/tests/tls");
     let file = |name: &str| certificates.join(name).to_str().unwrap().to_owned();
-    let (certificate, key, authority) = (file("first.pem"), file("first.key"), file("ca.pem"));
+    let certificate = file("first.pem");
+    let key = file("first.key");
+    let authority = file("ca.pem");
     let chain = Chain::new(&["--tls-cert", &certificate, "--tls-key", &key]);
     let url = format!("wss://{}/v2/sip", chain.upstream.address);
     let stranger = chain.relay_from(&url, &ALL);

@@ -31,7 +31,8 @@ fn assert_last_trades(hub: &Hub, messages: u64) {
 fn hub_killed_many_times_under_load_neither_loses_nor_repeats_ticks() {
     let mut random = seeds!().rng();
     let folder = tempfile::tempdir().unwrap();
-    let (mut acked, mut sent) = (0, 0);
+    let mut acked = 0;
+    let mut sent = 0;
     let mut epoch = None;
     for kill in 0..25 {
         let hub = Hub::start(folder.path(), &["--disk-size", "2MiB"]);

@@ -148,7 +148,8 @@ impl<'a> ModuleTree<'a> {
     /// The lowest module that both are below, and its two children that they are in. `None` if one
     /// is below the other.
     pub(super) fn siblings(&self, one: usize, other: usize) -> Option<(usize, usize, usize)> {
-        let (one, other) = (self.path(one), self.path(other));
+        let one = self.path(one);
+        let other = self.path(other);
         let common = one.iter().zip(other).take_while(|(a, b)| a == b).count();
         let child = |path: &[&str]| self.child(path.get(..=common)?);
         Some((self.child(&one[..common])?, child(one)?, child(other)?))

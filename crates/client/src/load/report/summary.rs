@@ -123,6 +123,7 @@ fn connections(plan: &Plan, faults: &Faults, open: usize) -> Connections {
     let count = |causes: &BTreeMap<String, u64>| {
         usize::try_from(causes.values().sum::<u64>()).unwrap_or(usize::MAX)
     };
-    let (refused, closed) = (count(&faults.refused), count(&faults.closes));
+    let refused = count(&faults.refused);
+    let closed = count(&faults.closes);
     Connections { asked: plan.connections, opened: open + closed, refused, closed }
 }

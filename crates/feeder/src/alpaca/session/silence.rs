@@ -45,7 +45,9 @@ impl Silence {
     }
 
     const fn expect(&mut self, patience: Option<Duration>, now: UnixNanos) {
-        (self.patience, self.lively, self.steady) = (patience, now, now);
+        self.patience = patience;
+        self.lively = now;
+        self.steady = now;
     }
 
     pub(super) fn ticked(&mut self, now: UnixNanos) {

@@ -75,7 +75,8 @@ impl Scene {
 
     fn ack(&mut self, channel: Channel, symbols: &str) {
         let list: Vec<_> = symbols.split_ascii_whitespace().map(|s| format!("{s:?}")).collect();
-        let (channel, list) = (channel.name(), list.join(","));
+        let channel = channel.name();
+        let list = list.join(",");
         self.text(&format!(r#"[{{"T":"subscription","{channel}":[{list}]}}]"#)).unwrap();
     }
 

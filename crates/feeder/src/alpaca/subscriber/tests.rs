@@ -164,7 +164,8 @@ fn wildcard_covers_names_until_it_is_refused() {
 fn refused_wildcard_does_not_block_names() {
     for code in [ErrorCode::SymbolLimit, ErrorCode::InvalidSyntax] {
         let mut upstream = Upstream::new();
-        (upstream.room, upstream.everything) = (3, Err(code));
+        upstream.room = 3;
+        upstream.everything = Err(code);
         upstream.set_demand(&set("trades:* trades:A trades:B"));
         assert_eq!(upstream.held, set("trades:A trades:B"));
         upstream.set_demand(&set("trades:A trades:B trades:C trades:D"));
@@ -352,7 +353,8 @@ fn changes_of_demand_during_requests_converge() {
                 let covered = |name: &&Name| name.1.is_some() && wanted.contains(&(name.0, None));
                 let needed: NameSet =
                     wanted.iter().filter(|name| !covered(name)).copied().collect();
-                let (held, seen) = (&upstream.held, &upstream.subscriber.held);
+                let held = &upstream.held;
+                let seen = &upstream.subscriber.held;
                 assert_eq!(held, seen, "step {step}");
                 assert!(needed.is_subset(held), "step {step}: {held:?} {needed:?}");
                 assert!(held.is_subset(&wanted), "step {step}: {held:?} {wanted:?}");

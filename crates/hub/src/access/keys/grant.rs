@@ -125,7 +125,8 @@ impl Grant {
         {
             let symbols: Vec<_> = allowed.iter().take(SYMBOLS_SHOWN).map(Symbol::as_str).collect();
             let more = if allowed.len() > SYMBOLS_SHOWN { ", …" } else { "" };
-            let (key, symbols) = (&key.name, symbols.join(", "));
+            let key = &key.name;
+            let symbols = symbols.join(", ");
             return Err(format!("key {key} may not have {name}; its symbols: {symbols}{more}"));
         }
         let is_wild = adds[Channel::Trades].all || adds[Channel::Quotes].all;

@@ -81,7 +81,9 @@ enum Rule {
 /// Returns what a trade sets: open and close, high and low, volume. Written independently from the
 /// table of `docs/bars.md`.
 fn rules(trade: &Trade, day: bool) -> (Rule, bool, bool) {
-    let (mut prices, mut high_low, mut volume) = (Rule::Yes, true, true);
+    let mut prices = Rule::Yes;
+    let mut high_low = true;
+    let mut volume = true;
     for code in trade.conditions.iter() {
         let (price, extreme, counts) = match (code, day) {
             ("I" | "7" | "U", _) | ("T", true) | ("4" | "Z", false) => (Rule::No, false, true),
@@ -104,8 +106,14 @@ fn rules(trade: &Trade, day: bool) -> (Rule, bool, bool) {
 
 /// Returns the bar of trades that are sorted by time.
 fn bar(sold: &[&Sold], day: bool) -> Option<Bar> {
-    let (mut open, mut close, mut high, mut low) = (None, None, None, None);
-    let (mut volume, mut trades, mut weighted, mut weight) = (0, 0, 0_i128, 0_i128);
+    let mut open = None;
+    let mut close = None;
+    let mut high = None;
+    let mut low = None;
+    let mut volume = 0;
+    let mut trades = 0;
+    let mut weighted = 0_i128;
+    let mut weight = 0_i128;
     for trade in sold.iter().filter_map(|sold| sold.trade.as_ref()) {
         let (prices, high_low, counts) = rules(trade, day);
         if prices != Rule::No && open.is_none() {

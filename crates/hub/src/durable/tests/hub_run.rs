@@ -188,7 +188,8 @@ impl SentTicks {
         let policy = RollPolicy { bytes: SEGMENT_BYTES, time: KEPT_TIME / 8 };
         let writer = Writer::begin(folder.clone(), &mut found, policy, boot).ok()?;
         let segments = Arc::new(Mutex::new(std::mem::take(&mut found.segments)));
-        let (number, continued) = (writer.segment().number, found.continues);
+        let number = writer.segment().number;
+        let continued = found.continues;
         let numbering = found.state.numbering();
         let epoch = found.state.epoch().to_owned();
         let retention = Retention {
@@ -198,7 +199,8 @@ impl SentTicks {
             memory_ticks: MEMORY_TICKS as u64,
         };
         let shared = segments.clone();
-        let (state, older) = (found.state, found.checkpoints);
+        let state = found.state;
+        let older = found.checkpoints;
         let compactor = Compactor::new(folder.clone(), state, number, older, shared, retention);
         let now = UnixNanos(1_767_364_200_000_000_000).max(numbering.received);
         let sent = Self { publishers: numbering.publishers.clone(), ..sent };

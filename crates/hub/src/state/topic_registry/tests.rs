@@ -219,7 +219,8 @@ fn concurrent_changes_add_up_and_the_last_report_of_demand_is_true() {
             }
         });
         let readers = [FeedId(0), FeedId(1)].map(|feed| {
-            let (registry, is_done) = (&registry, &is_done);
+            let registry = &registry;
+            let is_done = &is_done;
             scope.spawn(move || {
                 let mut subscription = registry.subscribe_demand(feed);
                 let mut wanted = BTreeSet::new();

@@ -61,7 +61,9 @@ impl Pair {
     }
 
     pub(super) fn run(&mut self, op: &Op, slot: u32, command: u64) {
-        let (core, model, id) = (&mut self.core, &mut self.model, SessionId(slot));
+        let core = &mut self.core;
+        let model = &mut self.model;
+        let id = SessionId(slot);
         let number = Some(command);
         let ending = model.session(slot).ending.is_some() || model.session(slot).close_queued;
         match op {
@@ -267,7 +269,9 @@ impl Pair {
         let evicted_end = self.model.evicted_end;
         let messages = wire::messages(frames, self.model.sessions[&slot].encoding);
         assert!(ticks == 0 || messages.len() == 1, "ticks come one message at a time");
-        let (mut live, mut newest, mut payload) = (0, 0, 0);
+        let mut live = 0;
+        let mut newest = 0;
+        let mut payload = 0;
         let mut in_snapshot = false;
         for message in messages {
             let one = message.elements.len() == 1;

@@ -92,7 +92,8 @@ impl Subscriber {
                 self.apply(change);
             }
         }
-        (self.snapshot, self.is_closing) = (None, false);
+        self.snapshot = None;
+        self.is_closing = false;
         self.snapshots_due.clear();
     }
 
@@ -107,7 +108,8 @@ impl Subscriber {
         if self.named.is_empty() && !self.all {
             return self.begin(random, oracle, state);
         }
-        let (named, all) = (std::mem::take(&mut self.named), std::mem::take(&mut self.all));
+        let named = std::mem::take(&mut self.named);
+        let all = std::mem::take(&mut self.all);
         let before = std::mem::take(&mut self.next_seqs);
         let wanted = symbols().filter(|symbol| all || named.contains(symbol));
         let (point, next_seqs) = if random.random() {
@@ -284,7 +286,8 @@ impl Subscriber {
             Control::Gap { symbol, from, to, lagged, .. } => {
                 assert!(!lagged, "the session did not request on_lag latest");
                 let next = self.next_seqs[&symbol];
-                let (from, to) = (from.unwrap_or(next), to.expect("the shard has seen all ticks"));
+                let from = from.unwrap_or(next);
+                let to = to.expect("the shard has seen all ticks");
                 assert!(
                     from == next && to >= next,
                     "gap of {symbol} from {from} to {to}, expected from {next}"
@@ -317,7 +320,8 @@ impl Subscriber {
             Change::Drop { named, all } => {
                 self.named.retain(|symbol| !named.contains(symbol));
                 self.all &= !all;
-                let (kept, all) = (&self.named, self.all);
+                let kept = &self.named;
+                let all = self.all;
                 self.next_seqs.retain(|symbol, _| all || kept.contains(symbol));
             }
         }

@@ -175,7 +175,8 @@ impl Session {
         for (channel, ..) in self.all() {
             total[channel] += 1;
         }
-        let (names, on_lag) = (Box::new(names), self.on_lag);
+        let names = Box::new(names);
+        let on_lag = self.on_lag;
         let ack = Control::Subscription {
             id,
             names,
@@ -213,7 +214,8 @@ fn has_too_many_rates(session: &Session, asked: Delivery) -> bool {
 
 /// Returns the names of a command without duplicates.
 fn split(asked: &ops::SubscriptionSet) -> (BTreeSet<Name>, BTreeSet<Channel>) {
-    let (mut names, mut wildcards) = (BTreeSet::new(), BTreeSet::new());
+    let mut names = BTreeSet::new();
+    let mut wildcards = BTreeSet::new();
     for (channel, symbol) in asked {
         match symbol {
             Some(symbol) => drop(names.insert((*channel, Symbol::new(symbol).unwrap()))),

@@ -84,7 +84,8 @@ impl Shard {
             std::cmp::Reverse(4 * session.pending_ticks() + bytes_of(*slot))
         });
         for (slot, session) in blocked {
-            let (its_ticks, its_bytes) = (session.pending_ticks() as u64, bytes_of(slot));
+            let its_ticks = session.pending_ticks() as u64;
+            let its_bytes = bytes_of(slot);
             let must_end = bytes > 0 && its_bytes > 0;
             if !must_end && (ticks == 0 || its_ticks == 0) {
                 continue;
@@ -110,10 +111,10 @@ impl Shard {
             return false;
         }
         let missed = self.missed(session);
-        let gaps = self.gaps(session, &missed);
+        let mut gaps = self.gaps(session, &missed);
         // Without a gap the session would not learn of the change, so its oldest newest tick is
         // dropped and reported.
-        let (mut gaps, mut dropped) = (gaps, None);
+        let mut dropped = None;
         if gaps.is_empty()
             && let Some((name, missed)) = missed
                 .iter()
@@ -130,7 +131,8 @@ impl Shard {
         let session = self.session(slot);
         session.pending.retain(|item| !matches!(item, Item::Tick { .. }));
         session.missed.clear();
-        (session.detached, session.unseen) = (false, false);
+        session.detached = false;
+        session.unseen = false;
         if stays {
             session.wake();
             return true;
@@ -161,10 +163,12 @@ impl Shard {
             let newest = &self.last[&(session.feed, name.0, name.1)];
             let wanted = session.delivery(name) == Some(Delivery::Every);
             let follows = wanted && conflates(name.0) && newest.tick.seq == tick.seq;
-            let (seq, count) = (tick.seq.0, newest.count);
+            let seq = tick.seq.0;
+            let count = newest.count;
             let topic =
                 missed.entry(name).or_insert(Missed { first: seq, last: seq, follows, count });
-            (topic.last, topic.follows) = (seq, follows);
+            topic.last = seq;
+            topic.follows = follows;
         }
         missed
     }

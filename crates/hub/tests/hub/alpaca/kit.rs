@@ -305,7 +305,8 @@ impl KeysFile {
                 text
             })
         };
-        let (salt, hash) = (hex(&salt), hex(&hash));
+        let salt = hex(&salt);
+        let hash = hex(&hash);
         let key = format!(
             "[[key]]\nid = \"{id}\"\nname = \"{id}\"\nsecret = \"sha256:{salt}:{hash}\"\n\
              role = \"read\"\n{more}\n"

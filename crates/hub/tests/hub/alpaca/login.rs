@@ -257,7 +257,8 @@ fn sessions_of_a_revoked_or_changed_key_end() {
         bot.log_in(id, &secret(id));
         bot
     };
-    let (mut changed, mut safe) = (log_in("TWBOT"), log_in("TWSAFE"));
+    let mut changed = log_in("TWBOT");
+    let mut safe = log_in("TWSAFE");
     file.change("sessions_max = 2", "sessions_max = 3");
     assert_eq!(changed.closed(), (1008, "revoked".to_owned()));
     let mut gone = log_in("TWBOT");

@@ -277,7 +277,8 @@ impl Client {
 
     /// Reads until the close frame or the end of the connection. Ticks are only counted.
     pub(crate) fn drain(&mut self) -> (usize, Vec<Value>, Event) {
-        let (mut ticks, mut controls) = (0, Vec::new());
+        let mut ticks = 0;
+        let mut controls = Vec::new();
         loop {
             match self.event() {
                 Event::Ticks(more) => ticks += more.len(),
@@ -329,7 +330,8 @@ impl Client {
 
     fn whole_frame(&self) -> Option<(u8, usize, usize)> {
         let bytes = &self.buffer[self.start..];
-        let (first, second) = (*bytes.first()?, *bytes.get(1)?);
+        let first = *bytes.first()?;
+        let second = *bytes.get(1)?;
         assert!(first & 0xf0 == 0x80, "frames of the hub are whole: {first:#x}");
         assert!(second & 0x80 == 0, "frames of the hub are not masked");
         let (head, length) = match second {
@@ -337,7 +339,8 @@ impl Client {
             127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)),
             short => (2, u64::from(short)),
         };
-        let (start, end) = (head, head + usize::try_from(length).unwrap());
+        let start = head;
+        let end = head + usize::try_from(length).unwrap();
         (bytes.len() >= end).then_some((first, self.start + start, self.start + end))
     }
 

@@ -74,7 +74,8 @@ fn certificate_without_key_is_refused_at_start() {
 fn refused(config: Config) -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let error = runtime.block_on(Hub::start(config)).unwrap_err();
-    let (mut text, mut cause) = (error.to_string(), error.source());
+    let mut text = error.to_string();
+    let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(&format!(": {error}"));
         cause = error.source();

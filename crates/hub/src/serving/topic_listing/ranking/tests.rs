@@ -27,7 +27,8 @@ fn subscribe(
 }
 
 fn view(name: &str, feed: u8, timeline: usize, until: u64) -> ListedView {
-    let (name, view) = (name.to_owned(), View { feed: FeedId(feed), timeline });
+    let name = name.to_owned();
+    let view = View { feed: FeedId(feed), timeline };
     ListedView { name, view, until: UnixNanos(until), rates: None }
 }
 
