@@ -6,6 +6,7 @@
 mod demand_reporter;
 mod end;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use tungstenite::{Error, Message};
 use crate::access::keys::KeySession;
 use crate::clock;
 use crate::config::Config;
-use crate::fanout::{FeedId, PublisherToken};
+use crate::fanout::{CloseReason, FeedId, PublisherToken};
 use crate::ingest::handle::IngestHandle;
 use crate::ingest::message::{Ingest, MessageNumber, Progress};
 use crate::ingest::publisher_id::PublisherId;
@@ -32,7 +33,6 @@ use crate::state::lifecycle::Lifecycle;
 use crate::state::publisher_sessions::PublisherSessionId;
 use crate::state::topic_registry::TopicRegistry;
 use demand_reporter::{DemandReporter, due};
-use end::End;
 
 /// Time between acknowledgements while there is something to acknowledge; the contract allows 50
 /// ms.
@@ -41,6 +41,9 @@ const ACK_INTERVAL: Duration = Duration::from_millis(20);
 const SEND_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a publisher may take for the closing handshake.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// The result of a step of a session: an error ends the session.
+type Result<T, E = CloseReason> = std::result::Result<T, E>;
 
 /// Handles to the parts of the hub that publisher sessions use.
 #[derive(Debug)]
@@ -82,9 +85,9 @@ pub(crate) async fn run<S>(
         progress,
         reported: Progress::default(),
     };
-    let end = session.serve().await;
-    tracing::info!(feed = %status.name, end = end.label(), "publisher left");
-    session.end(end).await;
+    let reason = session.serve().await;
+    tracing::info!(feed = %status.name, end = reason.label(), "publisher left");
+    session.end(reason).await;
     drop(slot);
     context.metrics.publishers.sub(1);
     status.publishers.remove(listed);
@@ -122,14 +125,14 @@ struct Acknowledged {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Exchanges messages with the publisher until the session ends.
-    async fn serve(&mut self) -> End {
+    async fn serve(&mut self) -> CloseReason {
         match self.serve_until_end().await {
             Ok(never) => match never {},
-            Err(end) => end,
+            Err(reason) => reason,
         }
     }
 
-    async fn serve_until_end(&mut self) -> Result<std::convert::Infallible, End> {
+    async fn serve_until_end(&mut self) -> Result<Infallible> {
         let closing = self.context.lifecycle.closing().clone();
         let config = &self.context.config;
         let idle_timeout = config.idle_timeout;
@@ -143,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     self.on_message(message).await?;
                 }
                 changed = self.progress.changed() => {
-                    changed.map_err(|_| End::Shutdown)?;
+                    changed.map_err(|_| CloseReason::Shutdown)?;
                     self.send_progress().await?;
                     // One acknowledgement covers the progress made meanwhile.
                     self.read_for(ACK_INTERVAL, &mut last_input).await?;
@@ -151,18 +154,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 () = due(self.demand_reporter.as_ref()) => self.send_demand_changes().await?,
                 _ = ping.tick() => {
                     if clock::monotonic() - last_input > idle_timeout {
-                        return Err(End::Silent);
+                        return Err(CloseReason::Silent);
                     }
                     self.send(Message::Ping(Vec::new().into())).await?;
                 }
-                () = closing.cancelled() => return Err(End::Shutdown),
-                () = self.key.until_closed() => return Err(End::Revoked),
+                () = closing.cancelled() => return Err(CloseReason::Shutdown),
+                () = self.key.until_closed() => return Err(CloseReason::Revoked),
             }
         }
     }
 
     /// Reads messages for some time without sending progress.
-    async fn read_for(&mut self, time: Duration, last_input: &mut Instant) -> Result<(), End> {
+    async fn read_for(&mut self, time: Duration, last_input: &mut Instant) -> Result<()> {
         let pause = tokio::time::sleep(time);
         tokio::pin!(pause);
         loop {
@@ -176,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    async fn on_message(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+    async fn on_message(&mut self, message: Option<Result<Message, Error>>) -> Result<()> {
         match message {
             Some(Ok(Message::Text(text))) => {
                 self.encoding = Encoding::Json;
@@ -189,27 +192,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Some(Ok(Message::Close(_))) => {
                 let answered = tokio::time::timeout(CLOSE_TIME_MAX, self.ws.flush());
                 let _gone = answered.await; // the publisher leaves in any case
-                Err(End::Left)
+                Err(CloseReason::PeerClosed)
             }
-            None => Err(End::Left),
+            None => Err(CloseReason::PeerClosed),
             Some(Ok(_)) => Ok(()),
             Some(Err(Error::Capacity(_))) => {
                 self.context.metrics.refuse(Refused::TooBig, 1);
-                Err(End::TooBig)
+                Err(CloseReason::TooBig)
             }
             Some(Err(
                 Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
                 | Error::Io(_)
                 | Error::ConnectionClosed,
-            )) => Err(End::Left),
+            )) => Err(CloseReason::PeerClosed),
             Some(Err(error)) => {
                 self.context.metrics.refuse(Refused::Syntax, 1);
-                Err(if matches!(error, Error::Utf8(_)) { End::NotUtf8 } else { End::Protocol })
+                Err(match error {
+                    Error::Utf8(_) => CloseReason::NotUtf8,
+                    _ => CloseReason::Protocol,
+                })
             }
         }
     }
 
-    async fn on_payload(&mut self, bytes: &[u8]) -> Result<(), End> {
+    async fn on_payload(&mut self, bytes: &[u8]) -> Result<()> {
         self.context.metrics.publisher_bytes.add(bytes.len() as u64);
         if is_command(bytes, self.encoding) {
             return self.on_command(bytes).await;
@@ -226,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.hand_to_router(published).await
     }
 
-    async fn hand_to_router(&mut self, published: PublishedMessage) -> Result<(), End> {
+    async fn hand_to_router(&mut self, published: PublishedMessage) -> Result<()> {
         let permit = self.reserve(published.ticks.len()).await?;
         let PublishedMessage { ticks, mark, lost } = published;
         let numbered = self.acknowledged.as_mut().map(|session| {
@@ -246,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Waits until the router can take some more ticks. This wait is the back-pressure on
     /// publishers; progress is sent meanwhile.
-    async fn reserve(&mut self, ticks: usize) -> Result<OwnedSemaphorePermit, End> {
+    async fn reserve(&mut self, ticks: usize) -> Result<OwnedSemaphorePermit> {
         let context = self.context.clone();
         let reserved = context.ingest.reserve(ticks);
         tokio::pin!(reserved);
@@ -254,14 +260,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             tokio::select! {
                 permit = &mut reserved => return Ok(permit?),
                 changed = self.progress.changed() => {
-                    changed.map_err(|_| End::Shutdown)?;
+                    changed.map_err(|_| CloseReason::Shutdown)?;
                     self.send_progress().await?;
                 }
             }
         }
     }
 
-    async fn on_command(&mut self, bytes: &[u8]) -> Result<(), End> {
+    async fn on_command(&mut self, bytes: &[u8]) -> Result<()> {
         let command = match self.encoding {
             Encoding::Json => Command::from_json(bytes),
             Encoding::MsgpackArray | Encoding::MsgpackMap => Command::from_msgpack(bytes),
@@ -285,7 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Starts acknowledged publishing.
-    async fn open(&mut self, publish: PublishRequest) -> Result<(), End> {
+    async fn open(&mut self, publish: PublishRequest) -> Result<()> {
         let name: Arc<str> = publish.publisher.into();
         let status = self.context.feeds.get(self.feed);
         let id = PublisherId::new(&status.name, &name);
@@ -295,8 +301,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.context.ingest.send(message).await?;
         let opened =
             answer.await.map_err(|_| match self.context.lifecycle.closing().is_cancelled() {
-                true => End::Shutdown,
-                false => End::TooManyPublishers,
+                true => CloseReason::Shutdown,
+                false => CloseReason::TooManyPublishers,
             })?;
         tracing::info!(feed = %status.name, publisher = ?name, last = opened.last, "publisher starts");
         status.publishers.set_publisher(self.listed, &name);
@@ -307,7 +313,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Stores the publisher's report about its upstream.
-    async fn report(&mut self, report: SourceReport) -> Result<(), End> {
+    async fn report(&mut self, report: SourceReport) -> Result<()> {
         let feed = self.feed;
         let no_bars = report.no_bars;
         self.context.feeds.get(feed).publishers.set_report(self.listed, report, clock::wall());
@@ -320,7 +326,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Sends the progress since the last call: refused ticks, and an acknowledgement.
-    async fn send_progress(&mut self) -> Result<(), End> {
+    async fn send_progress(&mut self) -> Result<()> {
         let progress = *self.progress.borrow_and_update();
         if progress.refused > self.reported.refused {
             let limit = self.context.config.topics_max;
@@ -337,18 +343,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .await?;
         }
         self.reported = progress;
-        if progress.fenced { Err(End::Replaced) } else { Ok(()) }
+        if progress.fenced { Err(CloseReason::Replaced) } else { Ok(()) }
     }
 
     /// Sends an error.
-    async fn refuse(&mut self, code: ErrorCode, detail: String) -> Result<(), End> {
+    async fn refuse(&mut self, code: ErrorCode, detail: String) -> Result<()> {
         if code == ErrorCode::InvalidSyntax {
             self.context.metrics.refuse(Refused::Syntax, 1);
         }
         self.send_control(&Control::Error { code, detail: Some(detail), id: None }).await
     }
 
-    async fn send_control(&mut self, control: &Control) -> Result<(), End> {
+    async fn send_control(&mut self, control: &Control) -> Result<()> {
         let mut bytes = Vec::new();
         control.write_message(self.encoding, &mut bytes);
         let message = match (self.encoding, String::from_utf8(bytes)) {
@@ -359,11 +365,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.send(message).await
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), End> {
+    async fn send(&mut self, message: Message) -> Result<()> {
         match tokio::time::timeout(SEND_TIME_MAX, self.ws.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Left),
-            Err(_) => Err(End::Silent),
+            Ok(Err(_)) => Err(CloseReason::PeerClosed),
+            Err(_) => Err(CloseReason::Silent),
         }
     }
 }

@@ -9,7 +9,7 @@ pub enum CloseReason {
     PeerClosed,
     /// The peer read too slowly.
     SlowClient,
-    /// The peer sent nothing for too long.
+    /// The peer sent nothing for too long, or it is a publisher and did not read for too long.
     Silent,
     /// The peer violated the WebSocket protocol.
     Protocol,
@@ -25,14 +25,16 @@ pub enum CloseReason {
     AuthTimeout,
     /// The key may not read the feed of the session.
     NotAllowed,
-    /// A newer session of the same key replaced this one.
+    /// A newer session of the same key or publisher replaced this one.
     Replaced,
     /// The key was revoked or changed.
     Revoked,
+    /// The hub remembers the most publisher ids allowed. Only sessions of publishers end for this.
+    TooManyPublishers,
 }
 
 impl CloseReason {
-    /// All reasons, in the order of their numbers, for metrics.
+    /// The reasons of subscriber sessions, in the order of their numbers, for metrics.
     pub const ALL: [Self; 12] = [
         Self::PeerClosed,
         Self::SlowClient,
@@ -63,6 +65,7 @@ impl CloseReason {
             | Self::Replaced
             | Self::Revoked => 1008,
             Self::TooBig => 1009,
+            Self::TooManyPublishers => 1013,
         }
     }
 
@@ -82,6 +85,7 @@ impl CloseReason {
             Self::NotAllowed => "not_allowed",
             Self::Replaced => "replaced",
             Self::Revoked => "revoked",
+            Self::TooManyPublishers => "too_many_publishers",
         }
     }
 

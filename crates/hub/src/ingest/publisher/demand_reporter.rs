@@ -6,7 +6,7 @@ use tickwire_protocol::{Control, Feed};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::{End, Session};
+use super::{Result, Session};
 use crate::clock;
 use crate::state::topic_registry::{DemandSubscription, elements};
 
@@ -51,7 +51,7 @@ impl DemandReporter {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Sends the current demand. Changes are reported from now on.
-    pub(super) async fn start_demand_reports(&mut self) -> Result<(), End> {
+    pub(super) async fn start_demand_reports(&mut self) -> Result<()> {
         let feed = self.context.feeds.get(self.feed).name.clone();
         let subscription = self.context.topics.subscribe_demand(self.feed);
         let mut reporter = DemandReporter::new(feed, subscription, clock::monotonic().into());
@@ -61,13 +61,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Sends the changes of demand since the last report.
-    pub(super) async fn send_demand_changes(&mut self) -> Result<(), End> {
+    pub(super) async fn send_demand_changes(&mut self) -> Result<()> {
         let Some(reporter) = &mut self.demand_reporter else { return Ok(()) };
         let changes = reporter.changes(clock::monotonic().into());
         self.send_all(&changes).await
     }
 
-    async fn send_all(&mut self, controls: &[Control]) -> Result<(), End> {
+    async fn send_all(&mut self, controls: &[Control]) -> Result<()> {
         for control in controls {
             self.send_control(control).await?;
         }
