@@ -54,7 +54,7 @@ mod tests;
 
 pub use archive::{Archive, Evicted};
 pub use bytes::Damage;
-pub use compactor::{CompactError, Compactor, Retention};
+pub use compactor::{CompactError, Compactor, CompactorStart, Retention};
 pub(crate) use disk::Disk;
 pub use disk::FolderError;
 pub use record::{Record, Turn};

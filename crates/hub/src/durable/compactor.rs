@@ -29,6 +29,23 @@ pub struct Retention {
     pub memory_ticks: u64,
 }
 
+/// Where a compactor starts.
+#[derive(Debug)]
+pub struct CompactorStart<S: Storage> {
+    /// Storage of the log.
+    pub storage: S,
+    /// State at the start of `segment`.
+    pub state: State,
+    /// Number of the segment where the writer starts. A checkpoint exists there.
+    pub segment: u64,
+    /// Numbers of the earlier checkpoints, oldest first.
+    pub older_checkpoints: Vec<u64>,
+    /// All segments of the log.
+    pub segments: Segments,
+    /// How much of the log is kept.
+    pub retention: Retention,
+}
+
 /// Follows the log, segment by segment, and maintains checkpoints and retention.
 ///
 /// The state is built by reading the written records, as recovery does. A checkpoint therefore
@@ -66,19 +83,18 @@ pub enum CompactError {
 }
 
 impl<S: Storage> Compactor<S> {
-    /// Creates a compactor at the start of segment `number`, where the writer starts and a
-    /// checkpoint exists. `older` are the numbers of the earlier checkpoints, oldest first.
-    pub fn new(
-        storage: S,
-        state: State,
-        number: u64,
-        older: Vec<u64>,
-        segments: Segments,
-        retention: Retention,
-    ) -> Self {
-        let newest = (number, 0);
-        let older = older.into();
-        Self { storage, state, number, segments, retention, newest, older, bytes_since: 0 }
+    /// Creates a compactor.
+    pub fn new(start: CompactorStart<S>) -> Self {
+        Self {
+            storage: start.storage,
+            state: start.state,
+            number: start.segment,
+            segments: start.segments,
+            retention: start.retention,
+            newest: (start.segment, 0),
+            older: start.older_checkpoints.into(),
+            bytes_since: 0,
+        }
     }
 
     /// Reads all segments before `current`, the one being written. Makes a checkpoint if one is

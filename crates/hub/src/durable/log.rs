@@ -10,7 +10,7 @@ use std::time::Duration;
 use tickwire_protocol::Feed;
 
 use super::archive::Archive;
-use super::compactor::{Compactor, Retention};
+use super::compactor::{Compactor, CompactorStart, Retention};
 use super::disk::{Disk, FolderError, Lock, boot_id};
 use super::record::Turn;
 use super::recovery::{RecoverError, RecoverOptions, Recovered, TICK_CHARGE_MIN, recover};
@@ -121,11 +121,17 @@ impl DurableLog {
             checkpoint_bytes: segment_bytes,
             memory_ticks: memory_ticks_max(config),
         };
-        let number = writer.segment().number;
+        let segment = writer.segment().number;
         let archive = Archive::new(disk.clone(), segments.clone(), feeds.to_vec());
-        let compactor =
-            Compactor::new(disk, state, number, checkpoints, segments.clone(), retention);
-        let compactor = CompactorThread::start(compactor, status.clone(), number)?;
+        let compactor = Compactor::new(CompactorStart {
+            storage: disk,
+            state,
+            segment,
+            older_checkpoints: checkpoints,
+            segments: segments.clone(),
+            retention,
+        });
+        let compactor = CompactorThread::start(compactor, status.clone(), segment)?;
         let log = Self {
             writer: Some(writer),
             syncer,

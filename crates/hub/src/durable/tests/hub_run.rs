@@ -14,8 +14,8 @@ use tickwire_protocol::{
 
 use super::folder::Folder;
 use crate::durable::{
-    Archive, CheckpointedState, Compactor, RecoverError, RecoverOptions, Recovered, Retention,
-    RollPolicy, Turn, Writer, recover,
+    Archive, CheckpointedState, Compactor, CompactorStart, RecoverError, RecoverOptions, Recovered,
+    Retention, RollPolicy, Turn, Writer, recover,
 };
 use crate::fanout::{
     Batch, FeedId, LastTick, Numbered, Position, PublisherProgress, Sequencer, TopicKey,
@@ -188,7 +188,6 @@ impl SentTicks {
         let policy = RollPolicy { bytes: SEGMENT_BYTES, time: KEPT_TIME / 8 };
         let writer = Writer::begin(folder.clone(), &mut found, policy, boot).ok()?;
         let segments = Arc::new(Mutex::new(std::mem::take(&mut found.segments)));
-        let number = writer.segment().number;
         let continued = found.continues;
         let numbering = found.state.numbering();
         let epoch = found.state.epoch().to_owned();
@@ -198,10 +197,14 @@ impl SentTicks {
             checkpoint_bytes: SEGMENT_BYTES,
             memory_ticks: MEMORY_TICKS as u64,
         };
-        let shared = segments.clone();
-        let state = found.state;
-        let older = found.checkpoints;
-        let compactor = Compactor::new(folder.clone(), state, number, older, shared, retention);
+        let compactor = Compactor::new(CompactorStart {
+            storage: folder.clone(),
+            state: found.state,
+            segment: writer.segment().number,
+            older_checkpoints: found.checkpoints,
+            segments: segments.clone(),
+            retention,
+        });
         let now = UnixNanos(1_767_364_200_000_000_000).max(numbering.received);
         let sent = Self { publishers: numbering.publishers.clone(), ..sent };
         let sequencer = Sequencer::restore(numbering, usize::MAX, 3);

@@ -22,11 +22,13 @@ impl Shard {
         let SessionTable { sessions, hot, .. } = &mut self.sessions;
         let mut fan_out = FanOut {
             hot,
-            ready: &mut self.ready,
             lagged: &mut self.lagged,
-            timers: &mut self.timers,
             backlog_max: self.limits.backlog_ticks,
-            now: self.now,
+            scheduler: Scheduler {
+                now: self.now,
+                timers: &mut self.timers,
+                ready: &mut self.ready,
+            },
             conflated: 0,
         };
         let log_start = self.window.start();
@@ -101,11 +103,9 @@ fn is_named(sessions: &Slab<Session>, wildcard: Subscriber, topic: LocalTopicId)
 /// The parts of a shard that a tick touches for each of its subscribers.
 struct FanOut<'a> {
     hot: &'a mut [HotState],
-    ready: &'a mut ReadyQueue,
     lagged: &'a mut Vec<Lagged>,
-    timers: &'a mut TimerWheel,
     backlog_max: usize,
-    now: UnixNanos,
+    scheduler: Scheduler<'a>,
     /// Ticks that replaced one that was not sent yet.
     conflated: u64,
 }
@@ -135,7 +135,7 @@ impl FanOut<'_> {
         let id = id_of(slot);
         if matches!(hot.write_state, WriteState::Idle | WriteState::Waiting) {
             hot.write_state = WriteState::Ready;
-            self.ready.push(id, hot.delivery);
+            self.scheduler.ready.push(id, hot.delivery);
         }
         if hot.backlog.len() > self.backlog_max {
             hot.delivery = DeliveryState::Detached;
@@ -152,7 +152,7 @@ impl FanOut<'_> {
     ) {
         let hot = &mut self.hot[id.slot()];
         let Some(latest) = &mut hot.latest else { return };
-        let send_at = match mark(latest, self.now) {
+        let send_at = match mark(latest, self.scheduler.now) {
             Marked::Again => {
                 self.conflated += 1;
                 return;
@@ -161,31 +161,35 @@ impl FanOut<'_> {
             Marked::SendAt(send_at) => send_at,
         };
         if matches!(hot.write_state, WriteState::Idle | WriteState::Waiting) {
-            schedule(id, hot, send_at, self.now, self.timers, self.ready);
+            self.scheduler.schedule(id, hot, send_at);
         }
     }
 }
 
-/// Makes an idle session ready at the send time of its dirty topics: now, or when a timer expires.
-#[inline]
-pub(super) fn schedule(
-    id: SessionId,
-    hot: &mut HotState,
-    send_at: UnixNanos,
-    now: UnixNanos,
-    timers: &mut TimerWheel,
-    ready: &mut ReadyQueue,
-) {
-    let Some(latest) = &mut hot.latest else { return };
-    if send_at <= now {
-        hot.write_state = WriteState::Ready;
-        ready.push(id, hot.delivery);
-        return;
-    }
-    hot.write_state = WriteState::Waiting;
-    let due = TimerStep::after(send_at);
-    if latest.timers.iter().all(|timer| due < *timer) {
-        latest.timers.push(due);
-        timers.schedule(Timer { id, due });
+/// Makes idle sessions ready when they have something to send.
+pub(super) struct Scheduler<'a> {
+    /// Time of the turn.
+    pub(super) now: UnixNanos,
+    pub(super) timers: &'a mut TimerWheel,
+    pub(super) ready: &'a mut ReadyQueue,
+}
+
+impl Scheduler<'_> {
+    /// Makes an idle session ready at the send time of its dirty topics: now, or when a timer
+    /// expires.
+    #[inline]
+    pub(super) fn schedule(&mut self, id: SessionId, hot: &mut HotState, send_at: UnixNanos) {
+        let Some(latest) = &mut hot.latest else { return };
+        if send_at <= self.now {
+            hot.write_state = WriteState::Ready;
+            self.ready.push(id, hot.delivery);
+            return;
+        }
+        hot.write_state = WriteState::Waiting;
+        let due = TimerStep::after(send_at);
+        if latest.timers.iter().all(|timer| due < *timer) {
+            latest.timers.push(due);
+            self.timers.schedule(Timer { id, due });
+        }
     }
 }

@@ -5,7 +5,7 @@ use tickwire_protocol::{Encoding, UnixNanos};
 use super::super::frame::{FrameSource, POSITION_BYTES_MAX};
 use super::super::{Encoded, FrameBuf, Position, SessionId};
 use super::Shard;
-use super::apply::schedule;
+use super::apply::Scheduler;
 use super::catch_up::Refill;
 use super::close_reason::CloseReason;
 use super::control_queue::CONTROL_WRITE_BYTES;
@@ -124,7 +124,9 @@ impl Shard {
         let hot = self.sessions.hot_mut(id);
         hot.write_state = WriteState::Idle;
         if let Some(send_at) = hot.latest.as_ref().and_then(|latest| latest.next_send_time()) {
-            schedule(id, hot, send_at, self.now, &mut self.timers, &mut self.ready);
+            let mut scheduler =
+                Scheduler { now: self.now, timers: &mut self.timers, ready: &mut self.ready };
+            scheduler.schedule(id, hot, send_at);
         }
         if let Some(at) = playback {
             self.schedule_playback(id, at);
