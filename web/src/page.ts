@@ -1,5 +1,5 @@
 // Connects the layers: user actions go to the watchlist and to the hub, the hub's messages go to
-// the watchlist, and once per frame the views draw what has changed.
+// the watchlist, and once per frame the views draw the changes.
 
 import { ChartStream } from "./client/chartStream.ts";
 import { Connection, type ConnectionState } from "./client/connection.ts";

@@ -188,7 +188,7 @@ settings! {
         section "Connections" {
             /// Maximum number of subscriber sessions.
             ///
-            /// The default is lowered to what the open-file limit allows.
+            /// The default is lowered to fit the open-file limit.
             sessions_max: usize = 20_000, in 1..=1_000_000;
 
             /// Maximum number of sessions from one address: an IPv4 address or an IPv6 network of
@@ -198,7 +198,7 @@ settings! {
             /// Maximum number of HTTP connections that have not become sessions, a quarter of them
             /// from one address.
             ///
-            /// The default is lowered to what the open-file limit allows.
+            /// The default is lowered to fit the open-file limit.
             http_connections_max: usize = 1_024, in 1..=100_000;
 
             /// Maximum number of publisher sessions, and of publisher ids whose progress is kept.

@@ -86,7 +86,7 @@ export class NoticeModel {
     });
   }
 
-  /** Dismisses what the user can dismiss: faults of the page and errors of the hub. */
+  /** Dismisses the notices that the user can dismiss: faults of the page and errors of the hub. */
   dismiss(session: Session): void {
     this.fault = undefined;
     session.dismissError();

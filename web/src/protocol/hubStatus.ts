@@ -4,7 +4,7 @@
 import { FEED_STATES, type FeedState } from "./elements.ts";
 import { asArray, asBoolean, asMap, asNumber, asOneOf, asString, optional } from "./fields.ts";
 
-/** A publisher of a feed and what it reports about its own source. */
+/** A publisher of a feed and its report about its source. */
 export interface SourceStatus {
   readonly publisher: string;
   /** Undefined if the publisher does not report the state of its source. */

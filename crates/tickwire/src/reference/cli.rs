@@ -19,8 +19,8 @@ tickwire watch AAPL MSFT                          # in another terminal
 ```
 
 Flags take precedence over environment variables. The exit code is 0 after success, 1 after a
-failure, and 2 after a usage error. Logs go to standard error; `TICKWIRE_LOG` chooses what is
-logged, such as `debug` or `tickwire_hub=debug`.
+failure, and 2 after a usage error. Logs go to standard error; `TICKWIRE_LOG` sets the
+levels, such as `debug` or `tickwire_hub=debug`.
 ";
 
 fn document() -> String {
