@@ -1,8 +1,7 @@
 //! Drives the fan-out core with fixed input, without sockets and without a clock, for the
-//! benchmarks. [`processes`] and [`frames`] are shared by the programs that measure a whole hub.
+//! benchmarks. [`processes`] is shared by the programs that measure a whole hub.
 #![expect(clippy::unwrap_used, reason = "a benchmark's own values")]
 
-pub mod frames;
 pub mod processes;
 
 use std::convert::Infallible;

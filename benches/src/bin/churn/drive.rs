@@ -11,8 +11,8 @@ use std::ops::RangeInclusive;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tickwire_benches::frames::write_frame;
 use tickwire_protocol::Control;
+use tickwire_testkit::frames::{self, OPEN_TEXT};
 
 use crate::options::Options;
 use crate::session::{ANSWER_WITHIN, Message, Session};
@@ -173,7 +173,7 @@ impl ChurningSession {
     /// Sends the next command.
     fn send_next(&mut self) -> Result<()> {
         self.asked += 1;
-        write_frame(command(self.asked, &self.names).as_bytes(), &mut self.unsent);
+        frames::write(OPEN_TEXT, command(self.asked, &self.names).as_bytes(), &mut self.unsent);
         self.flush()
     }
 

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use rand::RngExt;
-use tickwire_benches::frames::write_binary_frame;
 use tickwire_protocol::{Encoding, MessageBuf, Quote, Seq, Symbol, Tick, TickData, UnixNanos};
+use tickwire_testkit::frames::{OPEN_BINARY, write as write_frame};
 
 use crate::metrics::Metrics;
 use crate::session::{ANSWER_WITHIN, Session};
@@ -54,7 +54,7 @@ fn frames(names: u64) -> Result<Vec<u8>> {
     for ticks in ticks.chunks(TICKS_PER_MESSAGE) {
         let mut message = MessageBuf::new(Encoding::MsgpackArray);
         ticks.iter().for_each(|tick| message.push(tick));
-        write_binary_frame(message.finish(), &mut frames);
+        write_frame(OPEN_BINARY, message.finish(), &mut frames);
     }
     Ok(frames)
 }

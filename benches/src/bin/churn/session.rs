@@ -5,8 +5,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use tickwire_benches::frames::{first_frame, write_frame};
 use tickwire_protocol::{Control, Element, Encoding, decode_message};
+use tickwire_testkit::frames::{self, CLOSE, OPEN_BINARY, OPEN_TEXT, PING, PONG, first_frame};
 
 use crate::Result;
 
@@ -80,7 +80,7 @@ impl Session {
     /// Sends one command.
     pub(crate) fn send(&mut self, command: &str) -> io::Result<()> {
         let mut frame = Vec::new();
-        write_frame(command.as_bytes(), &mut frame);
+        frames::write(OPEN_TEXT, command.as_bytes(), &mut frame);
         self.stream.write_all(&frame)
     }
 
@@ -107,14 +107,14 @@ impl Session {
 
     /// Returns the next message from the buffer, if one is complete.
     pub(crate) fn take(&mut self) -> Result<Option<Message>> {
-        while let Some((opcode, payload)) = first_frame(&self.buffer[self.unread.clone()]) {
+        while let Some((first_byte, payload)) = first_frame(&self.buffer[self.unread.clone()]) {
             self.message = self.unread.start + payload.start..self.unread.start + payload.end;
             self.unread.start = self.message.end;
-            match opcode {
-                2 => return read_message(&self.buffer[self.message.clone()]).map(Some),
-                9 | 10 => {}
-                8 => return Err("the hub closed the session".into()),
-                other => return Err(format!("a frame of opcode {other}").into()),
+            match first_byte {
+                OPEN_BINARY => return read_message(&self.buffer[self.message.clone()]).map(Some),
+                PING | PONG => {}
+                CLOSE => return Err("the hub closed the session".into()),
+                other => return Err(format!("a frame that starts with {other:#x}").into()),
             }
         }
         Ok(None)

@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use clap::Parser;
+use tickwire_testkit::frames::{self, OPEN_TEXT};
 
 /// Bytes that a slow reader reads in each [`READ_INTERVAL`]: about 500 ticks a second.
 const SLOW_BYTES: usize = 4_096;
@@ -135,18 +136,8 @@ fn subscribe(address: &str, number: u64) -> std::io::Result<TcpStream> {
         _ => r#","on_lag":"latest""#,
     };
     let command = format!(r#"{{"action":"subscribe","trades":["*"],"quotes":["*"]{options}}}"#);
-    stream.write_all(&text_frame(command.as_bytes()))?;
+    let mut frame = Vec::new();
+    frames::write(OPEN_TEXT, command.as_bytes(), &mut frame);
+    stream.write_all(&frame)?;
     Ok(stream)
-}
-
-/// Returns a text frame of a client (RFC 6455 section 5.2) with a masking key of zeros.
-fn text_frame(text: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(text.len()).unwrap_or(126);
-    let mut frame = vec![0x81, 0x80 | length.min(126)];
-    if length >= 126 {
-        frame.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
-    }
-    frame.extend([0; 4]);
-    frame.extend(text);
-    frame
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tickwire_benches::frames::{first_frame, write_frame};
 use tickwire_protocol::{
     Control, Element, Encoding, ResumeOutcome, decode_message, requested_delay,
 };
+use tickwire_testkit::frames::{self, CLOSE, OPEN_BINARY, OPEN_TEXT, PING, PONG, first_frame};
 
 use crate::universe::Universe;
 use crate::walk::{Item, is_data, walk};
@@ -137,24 +137,18 @@ impl Session {
             self.stage = Stage::AwaitingEpoch;
             used = end + 4;
         }
-        while let Some((opcode, payload)) = first_frame(&bytes[used..]) {
+        while let Some((first_byte, payload)) = first_frame(&bytes[used..]) {
             let message = &bytes[used..][payload.clone()];
             used += payload.end;
-            match opcode {
-                2 if is_data(message) => self.ticks(message, now_ns, universe, tally)?,
-                2 => self.control(message, now_ns, universe, tally)?,
-                8 => return Err(closed(message)),
-                9 => self.pong(message),
+            match first_byte {
+                OPEN_BINARY if is_data(message) => self.ticks(message, now_ns, universe, tally)?,
+                OPEN_BINARY => self.control(message, now_ns, universe, tally)?,
+                CLOSE => return Err(closed(message)),
+                PING => frames::write(PONG, message, &mut self.out),
                 _ => {}
             }
         }
         Ok(used)
-    }
-
-    fn pong(&mut self, payload: &[u8]) {
-        let begin = self.out.len();
-        write_frame(payload, &mut self.out);
-        self.out[begin] = 0x8a;
     }
 
     fn ticks(
@@ -238,7 +232,7 @@ impl Session {
         });
         let names = universe.names_of(self.client);
         let command = format!(r#"{{"action":"subscribe","quotes":[{names}],"pos":true{resume}}}"#);
-        write_frame(command.as_bytes(), &mut self.out);
+        frames::write(OPEN_TEXT, command.as_bytes(), &mut self.out);
         self.epoch = epoch;
     }
 }

@@ -206,23 +206,12 @@ mod tests {
     use super::super::sequencer::tests::trade;
     use super::*;
     use tickwire_protocol::{MessageBuf, decode_message};
+    use tickwire_testkit::frames::first_frame;
 
     fn body(frame: &[u8]) -> &[u8] {
-        match frame[1] {
-            126 => {
-                assert_eq!(usize::from(u16::from_be_bytes([frame[2], frame[3]])), frame.len() - 4);
-                &frame[4..]
-            }
-            127 => {
-                let length = u64::from_be_bytes(frame[2..10].try_into().unwrap());
-                assert_eq!(usize::try_from(length).unwrap(), frame.len() - 10);
-                &frame[10..]
-            }
-            short => {
-                assert_eq!(usize::from(short), frame.len() - 2);
-                &frame[2..]
-            }
-        }
+        let (_, payload) = first_frame(frame).unwrap();
+        assert_eq!(payload.end, frame.len());
+        &frame[payload]
     }
 
     #[test]

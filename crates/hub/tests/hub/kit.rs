@@ -17,9 +17,10 @@ use tickwire_protocol::{
 };
 use tokio::runtime::Runtime;
 
-pub(crate) use client::{Client, Event, OPEN_BINARY, OPEN_TEXT, Reader, caught_up, masked};
+pub(crate) use client::{Client, Event, Reader, caught_up};
 pub(crate) use http::{Response, exchange, read_response, upgrade_request};
 pub(crate) use publisher::{Publisher, data_message};
+pub(crate) use tickwire_testkit::frames::{OPEN_BINARY, OPEN_TEXT, masked};
 pub(crate) use tickwire_testkit::{PATIENCE, until};
 pub(crate) use tunnel::{tls_client, tls_file};
 

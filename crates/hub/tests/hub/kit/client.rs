@@ -10,15 +10,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tickwire_protocol::{Control, Element, Encoding, Tick, decode_message};
+use tickwire_testkit::frames::{CLOSE, OPEN_BINARY, OPEN_TEXT, PING, PONG, first_frame, masked};
 
 use super::{PATIENCE, TestHub, now, until, upgrade_request};
-
-/// First bytes of unfragmented messages.
-pub(crate) const OPEN_TEXT: u8 = 0x81;
-pub(crate) const OPEN_BINARY: u8 = 0x82;
-const CLOSE: u8 = 0x88;
-const PING: u8 = 0x89;
-const PONG: u8 = 0x8a;
 
 /// Something that a client received.
 #[derive(Debug, PartialEq)]
@@ -313,10 +307,10 @@ impl Client {
     pub(crate) fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let deadline = now() + PATIENCE;
         loop {
-            if let Some((first, start, end)) = self.whole_frame() {
-                let payload = self.buffer[start..end].to_vec();
-                self.start = end;
-                return Some((first, payload));
+            let unread = &self.buffer[self.start..];
+            if let Some((first, payload)) = first_frame(unread) {
+                self.start += payload.end;
+                return Some((first, unread[payload].to_vec()));
             }
             assert!(now() < deadline, "waited too long for a frame");
             match self.fill() {
@@ -326,22 +320,6 @@ impl Client {
                 Err(error) => panic!("waited too long for a frame: {error:?}"),
             }
         }
-    }
-
-    fn whole_frame(&self) -> Option<(u8, usize, usize)> {
-        let bytes = &self.buffer[self.start..];
-        let first = *bytes.first()?;
-        let second = *bytes.get(1)?;
-        assert!(first & 0xf0 == 0x80, "frames of the hub are whole: {first:#x}");
-        assert!(second & 0x80 == 0, "frames of the hub are not masked");
-        let (head, length) = match second {
-            126 => (4, u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
-            127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)),
-            short => (2, u64::from(short)),
-        };
-        let start = head;
-        let end = head + usize::try_from(length).unwrap();
-        (bytes.len() >= end).then_some((first, self.start + start, self.start + end))
     }
 
     /// Reads more bytes. Returns `false` at the end.
@@ -392,26 +370,6 @@ impl Event {
             other => panic!("expected a control element, got {other:?}"),
         }
     }
-}
-
-/// Returns a masked frame as clients send it, always with the same mask.
-pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = [0x37, 0xfa, 0x21, 0x3d];
-    let mut frame = vec![first];
-    match payload.len() {
-        short @ 0..126 => frame.push(0x80 | u8::try_from(short).unwrap()),
-        middle @ 126..=0xffff => {
-            frame.push(0x80 | 126);
-            frame.extend_from_slice(&u16::try_from(middle).unwrap().to_be_bytes());
-        }
-        long => {
-            frame.push(0x80 | 127);
-            frame.extend_from_slice(&(long as u64).to_be_bytes());
-        }
-    }
-    frame.extend_from_slice(&mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
 }
 
 /// A session that reads everything on its own thread and checks that no tick is missing.
