@@ -12,12 +12,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tickwire_client::Token;
 use tickwire_client::load::{Plan, Report, allow_connections, run as run_plan, svg};
-use tickwire_protocol::{Channel, Delivery, Feed, HubUrl, OnLag};
+use tickwire_protocol::{Channel, Delivery, OnLag};
 
-use crate::flags::{DEFAULT_HUB, DeliveryArgs, channel, duration, some_duration};
+use crate::connection::ConnectionArgs;
+use crate::flags::{DeliveryArgs, channel, duration, some_duration};
 use crate::shutdown;
-use crate::tls::TlsArgs;
-use crate::token::TokenArgs;
 use progress::ProgressReporter;
 use subscriptions::{SymbolArgs, SymbolSource};
 
@@ -41,16 +40,8 @@ were refused or closed. Something has to publish: `tickwire demo`, or `tickwire 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Address of the hub
-    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = DEFAULT_HUB)]
-    hub: HubUrl,
-    /// Name of the feed
-    #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]
-    feed: Feed,
     #[command(flatten)]
-    token: TokenArgs,
-    #[command(flatten)]
-    tls: TlsArgs,
+    connection: ConnectionArgs,
     /// Number of connections
     #[arg(long, short, value_name = "N", default_value = "1000",
         value_parser = clap::value_parser!(u32).range(1..))]
@@ -129,20 +120,21 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn measure(args: Args, delivery: Delivery, stop: &AtomicBool) -> anyhow::Result<Report> {
-    let token = args.token.read().map(|token| token.parse::<Token>()).transpose()?;
-    let tls = args.tls.client_config()?;
-    let hub = SymbolSource {
-        hub: &args.hub,
-        feed: &args.feed,
+    let ConnectionArgs { hub, feed, token, tls } = args.connection;
+    let token = token.read().map(|token| token.parse::<Token>()).transpose()?;
+    let tls = tls.client_config()?;
+    let source = SymbolSource {
+        hub: &hub,
+        feed: &feed,
         token: token.as_ref(),
         tls: tls.as_ref(),
         channels: &args.channels,
     };
-    let universe = args.symbols.universe(hub, stop)?;
+    let universe = args.symbols.universe(source, stop)?;
     let threads = args.threads.min(args.connections) as usize;
     let plan = Plan {
-        hub: args.hub,
-        feed: args.feed,
+        hub,
+        feed,
         token,
         tls,
         connections: args.connections as usize,

@@ -4,6 +4,7 @@
 mod cli;
 mod completions;
 mod config;
+mod connection;
 mod demo;
 mod feed;
 mod flags;

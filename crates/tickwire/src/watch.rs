@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tickwire_client::{Client, names};
-use tickwire_protocol::{Channel, Delivery, Feed, HubUrl, Replay, ReplaySpeed, ReplayStart};
+use tickwire_protocol::{Channel, Delivery, Replay, ReplaySpeed, ReplayStart};
 
-use crate::flags::{DEFAULT_HUB, DeliveryArgs, channel, hinted, some_duration, symbol, usage};
+use crate::connection::ConnectionArgs;
+use crate::flags::{DeliveryArgs, channel, hinted, some_duration, symbol, usage};
 use crate::shutdown;
-use crate::tls::TlsArgs;
-use crate::token::TokenArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,16 +40,8 @@ pub(crate) struct Args {
     /// Symbols to watch; '*' stands for all
     #[arg(value_name = "SYMBOL", required = true, value_parser = name)]
     symbols: Vec<String>,
-    /// Address of the hub
-    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = DEFAULT_HUB)]
-    hub: HubUrl,
-    /// Name of the feed
-    #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]
-    feed: Feed,
     #[command(flatten)]
-    token: TokenArgs,
-    #[command(flatten)]
-    tls: TlsArgs,
+    connection: ConnectionArgs,
     /// Channels to watch
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "trades,quotes",
         value_parser = channel)]
@@ -144,11 +135,12 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     let signal = shutdown::on_signal().context("cannot listen for signals")?;
     let as_table = std::io::stdout().is_terminal() && !args.json;
     let names = names(&args.channels, args.symbols.iter().map(String::as_str))?;
-    let mut builder = Client::builder(&args.hub.to_string()).feed(args.feed.as_str());
-    if let Some(token) = args.token.read() {
+    let ConnectionArgs { hub, feed, token, tls } = args.connection;
+    let mut builder = Client::builder(&hub.to_string()).feed(feed.as_str());
+    if let Some(token) = token.read() {
         builder = builder.token(&token);
     }
-    if let Some(config) = args.tls.client_config()? {
+    if let Some(config) = tls.client_config()? {
         builder = builder.tls(config);
     }
     let connecting = builder.snapshot(args.snapshot || as_table).connect();
@@ -162,7 +154,7 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     };
     let stop = StopCondition { ticks: args.count, time: args.duration };
     let result = if as_table {
-        let title = format!("{} · {}{}", args.hub, args.feed, title_suffix(delivery, replay));
+        let title = format!("{hub} · {feed}{}", title_suffix(delivery, replay));
         screen::run(&mut client, title, stop, &signal).await
     } else {
         let format = if args.json { lines::Format::Json } else { lines::Format::Text };

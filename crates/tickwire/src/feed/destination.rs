@@ -5,26 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tickwire_feeder::{AuthoritiesError, Pace, PublisherConfig, PublisherId, Speed};
-use tickwire_protocol::{Feed, HubUrl};
 
-use crate::flags::{DEFAULT_HUB, some_duration, usage};
-use crate::tls::TlsArgs;
-use crate::token::TokenArgs;
+use crate::connection::ConnectionArgs;
+use crate::flags::{some_duration, usage};
 
 /// Flags for publishing to a hub.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Hub")]
 pub(super) struct HubArgs {
-    /// Address of the hub
-    #[arg(long, value_name = "URL", env = "TICKWIRE_HUB", default_value = DEFAULT_HUB)]
-    hub: HubUrl,
-    /// Name of the feed to publish to
-    #[arg(long, env = "TICKWIRE_FEED", default_value = Feed::DEFAULT)]
-    feed: Feed,
     #[command(flatten)]
-    token: TokenArgs,
-    #[command(flatten)]
-    tls: TlsArgs,
+    connection: ConnectionArgs,
     /// Id of this publisher. A later run of the same source with the same id resumes where this run
     /// ended, even after a crash [default: a new id, which starts from the beginning]
     #[arg(long, value_name = "ID", env = "TICKWIRE_PUBLISHER")]
@@ -62,11 +52,12 @@ impl HubArgs {
     /// If the file of authorities cannot be used.
     pub(super) fn config(self, pace: Pace) -> Result<PublisherConfig, AuthoritiesError> {
         let behind_max = self.behind_max(pace);
-        let mut config = PublisherConfig::new(self.hub);
+        let ConnectionArgs { hub, feed, token, tls } = self.connection;
+        let mut config = PublisherConfig::new(hub);
         config.behind_max = behind_max;
-        config.feed = self.feed;
-        config.authorities = self.tls.read()?;
-        config.token = self.token.read();
+        config.feed = feed;
+        config.authorities = tls.read()?;
+        config.token = token.read();
         if let Some(publisher) = self.publisher {
             config.publisher = publisher;
         }
