@@ -59,6 +59,7 @@ pub use plot::svg;
 pub use report::{Connections, Distribution, Percentile, Report, Second};
 pub use run::{Phase, Progress, run};
 pub use symbols::{ListedSymbols, SymbolsError, list_symbols};
+pub use tick_scanner::{Malformed, MessageKind, TickHeader, TickScanner, scan_message};
 
 /// Why a load test has no report.
 #[derive(Debug, thiserror::Error)]

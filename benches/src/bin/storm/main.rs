@@ -7,7 +7,6 @@ mod options;
 mod run;
 mod session;
 mod universe;
-mod walk;
 mod worker;
 
 use std::process::ExitCode;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use tickwire_client::load::{MessageKind, TickScanner, scan_message};
 use tickwire_protocol::{
     Control, Element, Encoding, ResumeOutcome, decode_message, requested_delay,
 };
 use tickwire_testkit::frames::{self, CLOSE, OPEN_BINARY, OPEN_TEXT, PING, PONG, first_frame};
 
 use crate::universe::Universe;
-use crate::walk::{Item, is_data, walk};
 
 /// Counts over all clients of a thread.
 #[derive(Debug, Default, Clone)]
@@ -141,8 +141,10 @@ impl Session {
             let message = &bytes[used..][payload.clone()];
             used += payload.end;
             match first_byte {
-                OPEN_BINARY if is_data(message) => self.ticks(message, now_ns, universe, tally)?,
-                OPEN_BINARY => self.control(message, now_ns, universe, tally)?,
+                OPEN_BINARY => match scan_message(message).map_err(|_malformed| End::Broken)? {
+                    MessageKind::Ticks(ticks) => self.ticks(ticks, now_ns, universe, tally)?,
+                    MessageKind::Control => self.control(message, now_ns, universe, tally)?,
+                },
                 CLOSE => return Err(closed(message)),
                 PING => frames::write(PONG, message, &mut self.out),
                 _ => {}
@@ -153,34 +155,32 @@ impl Session {
 
     fn ticks(
         &mut self,
-        message: &[u8],
+        mut ticks: TickScanner<'_>,
         now_ns: u64,
         universe: &Universe,
         tally: &mut Tally,
     ) -> Result<(), End> {
-        let read = walk(message, |item| match item {
-            Item::Position(position) => self.position = Some(position),
-            Item::Tick { symbol, seq, time_ns } => {
-                tally.ticks += 1;
-                let Some(name) = universe.name_of(self.client, symbol) else {
-                    tally.repeated += 1; // a symbol of another client
-                    return;
-                };
-                let last = std::mem::replace(&mut self.last[name], seq);
-                if self.snapshot {
-                    return;
-                }
-                match seq.checked_sub(last + 1) {
-                    Some(missing) => tally.missing += missing,
-                    None => tally.repeated += 1,
-                }
-                self.live |= time_ns > self.acked_ns;
-                if let Some(delays_ns) = tally.delays_ns.as_mut().filter(|_| self.live) {
-                    delays_ns.push(now_ns.saturating_sub(time_ns));
-                }
+        while let Some(tick) = ticks.next_tick().map_err(|_malformed| End::Broken)? {
+            tally.ticks += 1;
+            let Some(name) = universe.name_of(self.client, tick.symbol) else {
+                tally.repeated += 1; // a symbol of another client
+                continue;
+            };
+            let last = std::mem::replace(&mut self.last[name], tick.seq);
+            if self.snapshot {
+                continue;
             }
-        });
-        read.ok_or(End::Broken)
+            match tick.seq.checked_sub(last + 1) {
+                Some(missing) => tally.missing += missing,
+                None => tally.repeated += 1,
+            }
+            self.live |= tick.time > self.acked_ns;
+            if let Some(delays_ns) = tally.delays_ns.as_mut().filter(|_| self.live) {
+                delays_ns.push(now_ns.saturating_sub(tick.time));
+            }
+        }
+        self.position = ticks.position().or(self.position);
+        Ok(())
     }
 
     fn control(

@@ -7,7 +7,7 @@ use crate::load::Plan;
 use crate::load::counters::{Arrival, Counters, low_half};
 use crate::load::frame::{self, Frame, Opcode};
 use crate::load::handshake::{Handshake, Response};
-use crate::load::tick_scanner::{MessageKind, TickScanner, classify};
+use crate::load::tick_scanner::{MessageKind, TickScanner, scan_message};
 use crate::load::topic_layout::TopicLayout;
 
 /// The protocol state of one connection.
@@ -85,7 +85,7 @@ impl Subscriber {
             match frame {
                 Frame::Data(payload) => {
                     counters.count_message(len, arrival);
-                    match classify(payload).map_err(broken)? {
+                    match scan_message(payload).map_err(broken)? {
                         MessageKind::Ticks(ticks) => {
                             self.receive_ticks(ticks, arrival, layout, counters)?;
                         }
@@ -110,7 +110,7 @@ impl Subscriber {
         layout: &TopicLayout,
         counters: &mut Counters,
     ) -> Result<(), ConnectionEnd> {
-        while let Some(header) = ticks.next().map_err(broken)? {
+        while let Some(header) = ticks.next_tick().map_err(broken)? {
             let Some(topic) = layout.slot(self.first_symbol, header.letter, header.symbol) else {
                 counters.faults.unasked += 1;
                 continue;

@@ -1,35 +1,39 @@
 //! Scans the ticks of a MessagePack message and reads only the fields that are measured.
 //!
-//! This is the hot path of the load generator. `tickwire-protocol` decodes whole ticks; decoding
+//! This is the hot path of measuring clients. `tickwire-protocol` decodes whole ticks; decoding
 //! here would cost more than the hub spends on the delivery that is measured.
 
-/// Why a message cannot be scanned: it is not what the protocol says.
+/// A message that does not follow the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a message that is no array of ticks")]
-pub(crate) struct Malformed;
+pub struct Malformed;
 
 /// The fields of a tick that are measured.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TickHeader<'a> {
+pub struct TickHeader<'a> {
     /// The letter of the channel.
-    pub(crate) letter: u8,
-    pub(crate) symbol: &'a [u8],
-    pub(crate) seq: u64,
+    pub letter: u8,
+    /// The symbol, in ASCII.
+    pub symbol: &'a [u8],
+    /// The sequence number within the topic.
+    pub seq: u64,
     /// Event time, in nanoseconds since the Unix epoch.
-    pub(crate) time: u64,
+    pub time: u64,
 }
 
 /// Reads the ticks of a message one after the other.
 #[derive(Debug)]
-pub(crate) struct TickScanner<'a> {
+pub struct TickScanner<'a> {
     rest: &'a [u8],
-    /// Ticks in `rest`.
+    /// Elements in `rest`.
     remaining: usize,
+    position: Option<u64>,
 }
 
 /// The kind of a message.
 #[derive(Debug)]
-pub(crate) enum MessageKind<'a> {
+pub enum MessageKind<'a> {
+    /// Ticks, perhaps with a position at the end.
     Ticks(TickScanner<'a>),
     /// A control element, which is always alone in its message. The real decoder reads it.
     Control,
@@ -39,8 +43,8 @@ pub(crate) enum MessageKind<'a> {
 ///
 /// # Errors
 /// Fails if the message is not an array.
-pub(crate) fn classify(message: &[u8]) -> Result<MessageKind<'_>, Malformed> {
-    let mut ticks = TickScanner { rest: message, remaining: 0 };
+pub fn scan_message(message: &[u8]) -> Result<MessageKind<'_>, Malformed> {
+    let mut ticks = TickScanner { rest: message, remaining: 0, position: None };
     ticks.remaining = ticks.array_len()?;
     let is_map = matches!(ticks.rest.first(), Some(0x80..=0x8f | 0xde | 0xdf));
     Ok(if is_map { MessageKind::Control } else { MessageKind::Ticks(ticks) })
@@ -52,21 +56,32 @@ impl<'a> TickScanner<'a> {
     /// # Errors
     /// Fails if the message does not hold what its lengths say.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Option<TickHeader<'a>>, Malformed> {
-        if self.remaining == 0 {
-            return if self.rest.is_empty() { Ok(None) } else { Err(Malformed) };
+    pub fn next_tick(&mut self) -> Result<Option<TickHeader<'a>>, Malformed> {
+        while self.remaining > 0 {
+            self.remaining -= 1;
+            let fields = self.array_len()?;
+            let [letter] = self.str()? else { return Err(Malformed) };
+            if *letter == b'p' {
+                self.position = Some(self.uint()?);
+                self.skip(fields.checked_sub(2).ok_or(Malformed)?)?;
+                continue;
+            }
+            let header = TickHeader {
+                letter: *letter,
+                symbol: self.str()?,
+                seq: self.uint()?,
+                time: self.uint()?,
+            };
+            self.skip(fields.checked_sub(4).ok_or(Malformed)?)?;
+            return Ok(Some(header));
         }
-        self.remaining -= 1;
-        let fields = self.array_len()?;
-        let [letter] = self.str()? else { return Err(Malformed) };
-        let header = TickHeader {
-            letter: *letter,
-            symbol: self.str()?,
-            seq: self.uint()?,
-            time: self.uint()?,
-        };
-        self.skip(fields.checked_sub(4).ok_or(Malformed)?)?;
-        Ok(Some(header))
+        if self.rest.is_empty() { Ok(None) } else { Err(Malformed) }
+    }
+
+    /// Returns the position at the end of the ticks read so far, if the message has one.
+    #[must_use]
+    pub const fn position(&self) -> Option<u64> {
+        self.position
     }
 
     #[inline]
@@ -228,9 +243,9 @@ mod tests {
     }
 
     fn headers(message: &[u8]) -> Result<Vec<TickHeader<'_>>, Malformed> {
-        let MessageKind::Ticks(mut ticks) = classify(message)? else { return Err(Malformed) };
+        let MessageKind::Ticks(mut ticks) = scan_message(message)? else { return Err(Malformed) };
         let mut headers = Vec::new();
-        while let Some(header) = ticks.next()? {
+        while let Some(header) = ticks.next_tick()? {
             headers.push(header);
         }
         Ok(headers)
@@ -256,8 +271,25 @@ mod tests {
     }
 
     #[test]
+    fn position_ends_a_message() {
+        let mut message = MessageBuf::new(Encoding::MsgpackArray);
+        ticks().iter().for_each(|tick| message.push(tick));
+        message.push_position(70_000);
+        let Ok(MessageKind::Ticks(mut scanner)) = scan_message(message.finish()) else { panic!() };
+        for _ in ticks() {
+            assert!(scanner.next_tick().unwrap().is_some());
+            assert_eq!(scanner.position(), None);
+        }
+        assert_eq!(scanner.next_tick(), Ok(None));
+        assert_eq!(scanner.position(), Some(70_000));
+    }
+
+    #[test]
     fn message_cut_at_any_byte_is_malformed() {
-        let bytes = message(&ticks());
+        let mut message = MessageBuf::new(Encoding::MsgpackArray);
+        ticks().iter().for_each(|tick| message.push(tick));
+        message.push_position(70_000);
+        let bytes = message.finish().to_vec();
         for cut in 0..bytes.len() {
             assert_eq!(headers(&bytes[..cut]), Err(Malformed), "{cut} of {}", bytes.len());
         }
@@ -299,8 +331,8 @@ mod tests {
     fn control_elements_are_left_to_the_decoder() {
         let mut bytes = Vec::new();
         Control::Live.write_message(Encoding::MsgpackArray, &mut bytes);
-        assert!(matches!(classify(&bytes), Ok(MessageKind::Control)));
-        assert!(classify(b"").is_err());
-        assert!(classify(b"{}").is_err());
+        assert!(matches!(scan_message(&bytes), Ok(MessageKind::Control)));
+        assert!(scan_message(b"").is_err());
+        assert!(scan_message(b"{}").is_err());
     }
 }
