@@ -51,7 +51,7 @@ pub struct PublisherConfig {
     /// reported to the hub. `None`: the source waits and no tick is dropped. Without a schedule
     /// ([`Speed::Max`](crate::Speed::Max)) no tick is overdue.
     pub behind_max: Option<Duration>,
-    /// Time limit for connecting and for the hub's first answer.
+    /// Time limit for connecting and receiving the hub's first answer, together.
     pub connect_timeout: Duration,
     /// Time without an acknowledgement after which the connection is replaced.
     pub ack_timeout: Duration,

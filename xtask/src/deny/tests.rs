@@ -59,7 +59,7 @@ fn violations(packages: &[Value], edges: &[(&str, &str)]) -> Vec<String> {
     find_violations(&Policy::parse(POLICY).unwrap(), &graph)
 }
 
-/// A copy of a crate with one field changed.
+/// Returns a copy of the metadata of a crate with one field changed.
 fn with(package: &Value, field: &str, value: Value) -> Value {
     let mut package = package.clone();
     package[field] = value;

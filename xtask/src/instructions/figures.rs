@@ -23,7 +23,7 @@ pub(super) struct Figures {
     instructions: BTreeMap<String, f64>,
 }
 
-/// The compiler and target, which determine the instructions together with the code.
+/// Compiler and target. Instruction counts are comparable only if both are equal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Platform {
     target: String,

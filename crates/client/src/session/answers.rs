@@ -11,7 +11,8 @@ use crate::{Position, Topic};
 /// when it lagged.
 #[derive(Debug, Default)]
 pub(super) struct LagRecovery {
-    /// The lowest position at which names became `every` again.
+    /// The lowest position from which subscriptions that the hub had changed to `latest` receive
+    /// every tick again; `None` if there are none.
     restarted_at: Option<u64>,
 }
 

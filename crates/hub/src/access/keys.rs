@@ -102,7 +102,7 @@ pub(crate) struct KeyLimitReached {
 /// Counts of the sessions of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeySessions {
-    /// Empty for sessions without a key of the file.
+    /// Id of the key; empty for sessions without a key of the file.
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) role: Role,

@@ -38,7 +38,7 @@ pub(super) struct Row {
     pub(super) ask: Option<(Price, u64)>,
     /// Shares traded since the start.
     pub(super) volume: u64,
-    /// Live ticks since the start.
+    /// Number of live ticks (not from snapshots) since the program started.
     pub(super) ticks: u64,
     updated: Duration,
     spark: VecDeque<Price>,

@@ -40,7 +40,7 @@ impl Failures {
 }
 
 impl Throttle {
-    /// Counts a failure and returns how long its answer should take.
+    /// Counts a wrong key from an address, and returns the delay before its rejection is sent.
     pub(crate) fn failed(&mut self, address: IpAddr, now: Instant) -> Duration {
         let address = client_prefix(address);
         if !self.failures.contains_key(&address) {

@@ -92,7 +92,9 @@ pub enum Phase {
 pub enum LogBreak {
     /// The shard was too slow: the ticks have left the log.
     Overrun(LogOverrun),
-    /// The log has a hole: no shard can see the ticks before `end`.
+    /// Ticks before `end` never reached this log, so that no shard can read them. The log of a
+    /// delayed timeline has such a hole when ticks are evicted from the live log before they are
+    /// due.
     Hole {
         /// Position of the first tick after the hole.
         end: Position,

@@ -19,7 +19,7 @@ const MESSAGE_TICKS_MAX: usize = 4096;
 /// The next write of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextWrite {
-    /// Whole frames, which the buffer holds.
+    /// One or more complete frames, which are in the buffer that the caller passed.
     Frames {
         /// Number of ticks in the frames.
         ticks: usize,
