@@ -96,7 +96,8 @@ impl Seeds {
         StdRng::seed_from_u64(seed)
     }
 
-    /// Returns `count` seeds, or only the given one.
+    /// Returns `count` seeds, multiplied by `TICKWIRE_TEST_SCALE`; only one if
+    /// `TICKWIRE_TEST_SEED` gives it.
     pub fn each(self, count: u32) -> impl Iterator<Item = Seed> {
         let first = self.first();
         let count = if let Choice::Given(_) = self.choice { 1 } else { count * self.scale };

@@ -19,7 +19,7 @@ pub(crate) struct Handshake {
     accept: String,
 }
 
-/// The state of a response, of which some bytes have arrived.
+/// What the bytes received so far say about the response to a handshake.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Response {
     /// The head has not arrived completely.

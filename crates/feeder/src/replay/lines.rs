@@ -23,8 +23,9 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens a file, and decompresses it if its name ends in `.gz`. Adds the number of bytes read
-    /// from disk to `bytes_read`. Also returns the length of the file in bytes.
+    /// Opens a file, whose lines are decompressed if its name ends in `.gz`. Reading lines adds the
+    /// number of bytes read from disk to `bytes_read`. Also returns the length of the file on disk,
+    /// in bytes.
     pub(super) fn open(
         path: &Path,
         bytes_read: &Arc<AtomicU64>,

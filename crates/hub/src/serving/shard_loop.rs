@@ -180,7 +180,7 @@ struct ShardTask {
     /// When the time of the current phase is used up; unused in phases without a time limit.
     phase_ends: Instant,
     next_sweep: Instant,
-    /// Time of the last sweep over all connections.
+    /// When the deadlines and keep-alives of all connections were last checked.
     last_sweep: Instant,
     /// The earliest deadline of a connection that is ending or has to authenticate.
     earliest_deadline: Option<Instant>,

@@ -193,10 +193,12 @@ impl Topics {
         self.by_key.get(key).copied()
     }
 
-    /// Returns a topic, which is created if it has never ticked here and has no subscribers.
+    /// Returns the topic of a key. Adds a topic that this shard does not know yet; it *waits* for its
+    /// first tick.
     ///
     /// # Errors
-    /// Fails if the shard holds too many topics that have never ticked.
+    /// Fails if the topic is unknown and the shard already holds the maximum number of waiting
+    /// topics.
     pub(crate) fn find_or_wait(&mut self, key: TopicKey) -> Result<LocalTopicId, TooManyWaiting> {
         match self.by_key.get(&key) {
             Some(local) => Ok(*local),
