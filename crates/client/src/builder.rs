@@ -165,14 +165,14 @@ impl Builder {
         Client::connect(self, connector).await
     }
 
-    /// Returns how long the hub may be silent.
+    /// Returns how long the hub may be silent before the client gives up the connection.
     pub(crate) fn silence_max(&self) -> Duration {
-        /// Heartbeats that may be missed.
+        /// The length of a tolerated silence, in heartbeat intervals.
         const HEARTBEATS_MISSED_MAX: f64 = 2.5;
         self.heartbeat.mul_f64(HEARTBEATS_MISSED_MAX)
     }
 
-    /// Returns the capacity of the queue of events.
+    /// Returns the capacity of the queue of events, in messages of the hub.
     pub(crate) fn queue_len(&self) -> usize {
         self.buffer_messages.max(1)
     }

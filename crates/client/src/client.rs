@@ -152,9 +152,9 @@ impl Client {
     /// reported, perhaps to an earlier run of the application.
     ///
     /// [`Event::Gap`] reports ticks that the hub no longer has. If the hub has a new epoch, the
-    /// names start with a snapshot. Names that are subscribed to by themselves already do not
-    /// change; of those that are subscribed to by `"*"`, ticks that were delivered are not
-    /// delivered again. Returns the number of this request, as [`Client::subscribe`] does.
+    /// names start with a snapshot. A name that is already subscribed to does not change. For a
+    /// symbol that only `"*"` covers so far, ticks that were already delivered are not delivered
+    /// again. Returns the number of this request, as [`Client::subscribe`] does.
     ///
     /// ```no_run
     /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -193,10 +193,11 @@ impl Client {
     /// Replays what the hub's history has of these names and continues with every live tick,
     /// without gap or repetition in between.
     ///
-    /// At a finite speed the client may have no other names of delivery `every`. All names of the
-    /// replay are then in one command, so that they play together; if the connection is lost
-    /// meanwhile, the rest is sent at full speed. [`Event::Subscribed`] contains the time at which
-    /// the replay really starts. Returns the number of this request, as [`Client::subscribe`] does.
+    /// A replay at a finite speed requires that the client has no other names of delivery `every`.
+    /// All its names are in one command, so that they are replayed together. If the connection is
+    /// lost during the replay, the hub sends the rest at full speed. [`Event::Subscribed`] contains
+    /// the time at which the replay really starts. Returns the number of this request, as
+    /// [`Client::subscribe`] does.
     ///
     /// ```no_run
     /// # async fn example(client: &mut tickwire_client::Client) -> Result<(), Box<dyn std::error::Error>> {

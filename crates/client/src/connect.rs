@@ -17,14 +17,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::{ConnectError, Token, TokenError};
 
-/// The largest message to accept, in bytes. Data messages are far smaller; the answer to a
-/// subscribe lists its names.
+/// The largest message to accept, in bytes. Data messages are far smaller; the largest message is
+/// the answer to a subscribe, which lists its names.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
 /// Size of the read buffer: one data message of the hub.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
-/// The most messages to read before the answer to the key.
+/// The most messages to read while waiting for the hub's answer to the key.
 const MESSAGES_BEFORE_AUTH_MAX: usize = 8;
 
 /// An open connection, and the messages that were received while it was opened.
@@ -157,7 +157,8 @@ fn request(url: &str, encoding: Encoding) -> Result<Request, tungstenite::Error>
     Ok(request)
 }
 
-/// Returns the first line of a response's body, cut to what people read; empty for markup.
+/// Returns the first line of a response's body, shortened for an error message. Returns an empty
+/// string if the body is markup, such as HTML.
 pub(crate) fn first_line(body: &[u8]) -> String {
     const CHARS_MAX: usize = 200;
     let text = String::from_utf8_lossy(body);

@@ -17,7 +17,8 @@ use crate::connect::{Connection, Connector};
 use crate::session::{Request, Session};
 use crate::{Disconnect, Event};
 
-/// How long commands may be stuck while the hub sends nothing.
+/// How long the socket may accept no command, while the hub sends nothing either, before the
+/// connection counts as lost.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the hub may take to answer a close frame.
@@ -166,8 +167,9 @@ impl<C: Connector> Driver<C> {
         }
     }
 
-    /// Handles requests and delivers events until the delay is over and all events are delivered.
-    /// Returns `None` if the client was dropped or there is no delay, so no next attempt.
+    /// Handles requests and delivers events until the delay is over and all events are delivered. A
+    /// delay of `None` means that no attempt follows. Returns `None` in that case, and if the
+    /// client was dropped.
     async fn pause(&mut self, delay: Option<Duration>) -> Option<()> {
         let wake = tokio::time::sleep(delay.unwrap_or_default());
         tokio::pin!(wake);

@@ -48,10 +48,10 @@ pub enum Event {
     /// Ticks of a topic were missed and will not be delivered: the numbers `from` to `to`, both
     /// included.
     ///
-    /// A gap is reported once, before the next tick of its topic. It occurs while ticks are live,
-    /// after a resume, and if a catch-up is slower than the hub's history is long. If a snapshot
-    /// reveals the gap, its tick has the number `to`. Ticks that delivery `latest` leaves out are
-    /// no gap.
+    /// A gap is reported once, before the next tick of its topic. Gaps occur among live ticks,
+    /// after a resume, and in a catch-up that is so slow that its ticks leave the hub's history
+    /// first. If a snapshot reveals the gap, `to` is the number of the snapshot's tick, which is
+    /// delivered only as a snapshot. Ticks that delivery `latest` leaves out are no gap.
     Gap {
         /// The topic concerned.
         topic: Topic,

@@ -41,7 +41,7 @@ impl TopicSequence {
 /// What the sequence number of a tick says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SeqCheck {
-    /// Nothing is missing.
+    /// No tick of the topic is missing before this one.
     InOrder,
     /// The ticks `from` to `to` were not received live.
     Gap { from: u64, to: u64 },
@@ -109,7 +109,7 @@ impl SequenceTracker {
         }
     }
 
-    /// Allows the hub to send the ticks again that were received of a topic up to now.
+    /// Allows the hub to send again the ticks of a topic that were received so far.
     pub(crate) fn allow_repeats(&mut self, topic: &Topic) {
         if let Some(numbers) = self.topics.get_mut(topic) {
             numbers.repeatable = numbers.last;
@@ -143,8 +143,8 @@ impl SequenceTracker {
         self.rewound.remove(topic);
     }
 
-    /// Prepares for a new connection: the hub may send the ticks again that were received up to
-    /// now. Forgets the topics for which `keep` is false.
+    /// Prepares for a new connection, on which the hub may send again the ticks that were received
+    /// so far. Forgets the topics for which `keep` is false.
     pub(crate) fn on_reconnect(&mut self, keep: impl Fn(&Topic) -> bool) {
         self.retain(keep);
         self.topics.values_mut().for_each(|numbers| numbers.repeatable = numbers.last);

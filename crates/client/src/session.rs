@@ -25,7 +25,7 @@ use crate::{Event, Position, Topic};
 /// The most commands without an answer; further requests wait in the application's queue.
 const PENDING_MAX: usize = 1024;
 
-/// What outlives a connection, and the state of the protocol on the present one.
+/// The state of the protocol on the present connection, and the state that outlives connections.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     /// Whether a subscribe starts with a snapshot; `None` leaves it to the hub.
@@ -36,13 +36,13 @@ pub(crate) struct Session {
     desired: DesiredSubscriptions,
     /// What the hub has acknowledged on this connection, with the present delivery.
     acknowledged: DesiredSubscriptions,
-    /// Whether all of `acknowledged` has been downgraded to `latest`, so that a thousand gaps in a
-    /// row do not visit all names each.
+    /// Whether all of `acknowledged` has been downgraded to `latest` because the session lagged.
+    /// Only the first of the gaps that the hub then sends has to change the names.
     is_downgraded: bool,
     /// `Some` while the session keeps its position because it lagged.
     lag: Option<LagRecovery>,
-    /// Names that were answered with a new epoch and whose gaps follow. They start with the next
-    /// position.
+    /// Names whose subscribe was answered with a new epoch. Their gaps follow the answer; the first
+    /// position after the gaps marks the names as started.
     awaiting_gaps: Vec<SubscriptionSet>,
     sequence: SequenceTracker,
     progress: Progress,
@@ -209,7 +209,8 @@ impl Session {
         matches!(self.acknowledged.delivery(topic), Some(Delivery::Latest { .. }))
     }
 
-    /// Handles a position that the hub reports. Returns the position to report to the application.
+    /// Handles a position that the hub reports. Returns the position to report to the application,
+    /// if there is one.
     fn on_position(&mut self, pos: u64) -> Option<Position> {
         let covers_all = self.past_is_answered() && self.lag.is_none();
         if covers_all {

@@ -48,7 +48,8 @@ pub(crate) enum Start {
     Replay(Replay),
     /// After a position that the application passed to [`Client::resume`](crate::Client::resume).
     After(Position),
-    /// After the session's own position: ticks of the name have been received.
+    /// After the session's own position. This is the start of a name once the hub has answered its
+    /// subscribe: a reconnect then continues it.
     Started,
 }
 
@@ -80,8 +81,8 @@ struct ChannelSubscriptions {
     symbols: BTreeMap<Symbol, SubscribeOptions>,
 }
 
-/// What a name was before [`DesiredSubscriptions::add`] changed it, so that the change can be
-/// reverted.
+/// The options of a name before [`DesiredSubscriptions::add`] changed them, so that the change can
+/// be reverted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PreviousOptions {
     channel: Channel,
@@ -144,8 +145,8 @@ impl DesiredSubscriptions {
         changed
     }
 
-    /// Reverts a change of [`DesiredSubscriptions::add`] to this delivery, except for names that
-    /// have changed again since.
+    /// Reverts a change of [`DesiredSubscriptions::add`] that set this delivery. Names that have
+    /// another delivery by now are left as they are.
     pub(crate) fn revert(&mut self, changed: Vec<PreviousOptions>, delivery: Delivery) {
         for PreviousOptions { channel, symbol, options: previous } in changed {
             let subscriptions = &mut self.channels[channel];
@@ -219,7 +220,7 @@ impl DesiredSubscriptions {
         self.delivery(topic).is_some()
     }
 
-    /// Returns whether a name has started.
+    /// Returns whether at least one name has started ([`Start::Started`]).
     pub(crate) fn has_started(&self) -> bool {
         self.channels.iter().any(|(_, subscriptions)| {
             let ChannelSubscriptions { wildcard, symbols } = subscriptions;

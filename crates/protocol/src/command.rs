@@ -66,13 +66,13 @@ pub struct PublishRequest {
     pub demand: bool,
 }
 
-/// The fields of `report`: the state of a publisher's source. Counters start when the publisher
-/// does.
+/// The fields of `report`: the state of a publisher's source. The counters start at zero when the
+/// publisher starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceReport {
     /// The state of the source. A publisher can be connected while its source is not.
     pub state: FeedState,
-    /// The reason of the state, for people; at most
+    /// Why the source is in this state, for people, such as an error message; at most
     /// [`REPORT_TEXT_BYTES_MAX`](crate::REPORT_TEXT_BYTES_MAX) bytes.
     pub detail: Option<String>,
     /// The server that the ticks come from; at most
@@ -103,7 +103,8 @@ impl Command {
     /// Decodes a command from JSON.
     ///
     /// # Errors
-    /// Names the field that is wrong and what is allowed, and carries the `id` of the command.
+    /// Fails if the command is malformed. The error names the field that is wrong and what is
+    /// allowed, and carries the `id` of the command.
     pub fn from_json(text: &[u8]) -> Result<Self, CommandError> {
         let map = WireMap::from_json(text)
             .map_err(|problem| CommandError { id: id_in_json(text), problem })?;
@@ -113,7 +114,8 @@ impl Command {
     /// Decodes a command from MessagePack.
     ///
     /// # Errors
-    /// Names the field that is wrong and what is allowed, and carries the `id` of the command.
+    /// Fails if the command is malformed. The error names the field that is wrong and what is
+    /// allowed, and carries the `id` of the command.
     pub fn from_msgpack(bytes: &[u8]) -> Result<Self, CommandError> {
         let map = WireMap::from_msgpack(bytes)
             .map_err(|problem| CommandError { id: id_in_msgpack(bytes), problem })?;

@@ -108,7 +108,8 @@ pub enum Control {
     Publishing {
         /// Number of the last data message that the hub received from this publisher; 0 for none.
         last: u64,
-        /// The mark of the last message that carried one.
+        /// The mark of the last message that carried one: the place in its source from which the
+        /// publisher continues.
         mark: Option<String>,
     },
     /// `ack`: the hub received the publisher's data messages up to this number.

@@ -63,7 +63,7 @@ impl Delivery {
     }
 }
 
-/// The field `delivery`.
+/// The value of the field `delivery`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeliveryWord {
     Every,

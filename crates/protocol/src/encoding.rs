@@ -68,7 +68,8 @@ impl Tick {
     /// Decodes a tick from one JSON object, such as a line of an NDJSON file.
     ///
     /// # Errors
-    /// Names the field that is wrong, and what is allowed.
+    /// Fails if the object is not a valid tick. The error names the field that is wrong and what is
+    /// allowed.
     pub fn from_json(text: &[u8]) -> Result<Self, DecodeError> {
         match serde_json::from_slice(text) {
             Ok(serde_json::Value::Object(element)) => json::read_tick(&element),

@@ -40,7 +40,7 @@ pub enum ValueError {
         /// What is counted, such as `bytes`.
         unit: &'static str,
     },
-    /// The value has the right type but is not allowed. The text says what is.
+    /// The value has the right type but is not allowed. The text says what is allowed.
     #[error("{0}")]
     Invalid(String),
     /// This many bytes follow the end of the message.

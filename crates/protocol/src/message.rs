@@ -26,7 +26,8 @@ pub enum Element {
 pub struct PublishedMessage {
     /// The ticks. Their sequence numbers have no meaning; the hub numbers them.
     pub ticks: Vec<Tick>,
-    /// The place in the publisher's source after these ticks: 1 to 64 bytes.
+    /// The place in the publisher's source after these ticks, from which it continues after a
+    /// restart: 1 to 64 bytes. `None` if the message carries no mark.
     pub mark: Option<String>,
     /// Number of ticks that the source dropped before these.
     pub lost: u64,
@@ -35,7 +36,8 @@ pub struct PublishedMessage {
 /// Decodes a message from the hub. Control elements of unknown types are ignored.
 ///
 /// # Errors
-/// Names the element and the field that is wrong, and what is allowed.
+/// Fails if the message is malformed. The error names the element and the field that is wrong, and
+/// what is allowed.
 pub fn decode_message(bytes: &[u8], encoding: Encoding) -> Result<Vec<Element>, DecodeError> {
     let mut elements = Vec::new();
     decode_elements(bytes, encoding, |element| {
@@ -56,8 +58,8 @@ pub fn decode_message(bytes: &[u8], encoding: Encoding) -> Result<Vec<Element>, 
 /// Decodes a message that consists of ticks only.
 ///
 /// # Errors
-/// Names the element and the field that is wrong, and what is allowed. Any control element is an
-/// error.
+/// Fails if the message is malformed or contains a control element. The error names the element and
+/// the field that is wrong, and what is allowed.
 pub fn decode_ticks(bytes: &[u8], encoding: Encoding) -> Result<Vec<Tick>, DecodeError> {
     let mut ticks = Vec::new();
     decode_elements(bytes, encoding, |element| match element {
@@ -75,9 +77,9 @@ pub fn decode_ticks(bytes: &[u8], encoding: Encoding) -> Result<Vec<Tick>, Decod
 /// array.
 ///
 /// # Errors
-/// Names the element and the field that is wrong, and what is allowed. Also fails if the message
-/// has more than `ticks_max` ticks, or a tick that is larger than
-/// [`TICK_BYTES_MAX`](crate::TICK_BYTES_MAX).
+/// Fails if the message is malformed, has more than `ticks_max` ticks, or a tick that is larger
+/// than [`TICK_BYTES_MAX`](crate::TICK_BYTES_MAX). The error names the element and the field that
+/// is wrong, and what is allowed.
 pub fn decode_publish(
     bytes: &[u8],
     encoding: Encoding,
@@ -131,7 +133,8 @@ fn unknown(kind: Option<&str>) -> DecodeError {
     DecodeError::field("", "T", problem)
 }
 
-/// An element of which only the form has been decoded.
+/// An element after the first step of decoding: ticks and positions are complete, while other
+/// control elements are maps whose fields have not been checked.
 enum RawElement {
     Tick(Tick),
     Position(u64),

@@ -176,8 +176,8 @@ impl WireMap {
         self
     }
 
-    /// Returns what `delivery` and `max_rate` say together. `kind` is the type of the element, for
-    /// errors.
+    /// Returns the delivery that the fields `delivery` and `max_rate` specify together. `kind` is
+    /// the type of the element, for errors.
     pub(crate) fn delivery(&self, kind: &'static str) -> Result<Delivery, DecodeError> {
         Delivery::from_wire(self.delivery, self.max_rate)
             .map_err(|problem| DecodeError::field(kind, "max_rate", problem))

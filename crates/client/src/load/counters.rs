@@ -18,19 +18,19 @@ pub(crate) fn nanos_histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(LATENCY_MIN_NS, LATENCY_MAX_NS, 3).expect("the bounds are constants")
 }
 
-/// The arrival of some bytes.
+/// When received bytes arrived, and whether the measurement counts them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival {
     /// Nanoseconds since the Unix epoch.
     pub(crate) unix_ns: u64,
-    /// Whether the measurement has begun. Sequence numbers are checked before it, too.
+    /// Whether the measurement has begun. Sequence numbers are checked even before it.
     pub(crate) measured: bool,
 }
 
 /// Counts of one interval of the measurement.
 #[derive(Debug)]
 pub(crate) struct IntervalCounts {
-    /// Live ticks.
+    /// Live ticks received.
     pub(crate) ticks: u64,
     pub(crate) messages: u64,
     /// Bytes of the frames, headers included; without TLS.
@@ -65,16 +65,18 @@ pub(crate) fn merge_histogram(total: &mut Histogram<u64>, part: &Histogram<u64>)
     total.add(part).expect("both have the same bounds");
 }
 
-/// Faults of the whole run, and the gaps that the hub announced.
+/// Faults of the whole run. Also counts the gaps that the hub announced, which are no faults.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    /// Jumps of the sequence numbers of a topic on a connection.
+    /// Jumps of the sequence numbers of a topic on a connection that the hub did not announce.
     pub(crate) gaps: u64,
     /// Ticks missing in `gaps`.
     pub(crate) gap_ticks: u64,
-    /// Gaps that the hub announced, which is no fault.
+    /// Gaps that the hub announced in a gap element, because the connection lagged. An announced
+    /// gap is no fault and is not counted in `gaps`.
     pub(crate) named_gaps: u64,
-    /// Ticks missing in those of `named_gaps` whose ends are known.
+    /// Ticks missing in the announced gaps (`named_gaps`) whose first and last sequence numbers are
+    /// known.
     pub(crate) named_gap_ticks: u64,
     /// Ticks that were not newer than an earlier one of their topic.
     pub(crate) duplicates: u64,

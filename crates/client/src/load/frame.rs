@@ -3,8 +3,8 @@
 //! A hub's frames are unmasked, never fragmented and use no extensions, so they are read in place,
 //! without copying their payload. A library would cost more than the hub that is measured.
 
-/// The largest payload to accept, in bytes. Data is far smaller; the answer to a subscribe lists
-/// its names.
+/// The largest payload to accept, in bytes. Data messages are far smaller; the largest payload is
+/// the answer to a subscribe, which lists its names.
 const PAYLOAD_BYTES_MAX: u64 = 4 << 20;
 
 /// A frame of the hub.
@@ -32,11 +32,12 @@ pub(crate) enum FrameError {
     TooLarge(u64),
 }
 
-/// Parses the first frame of `bytes`. Returns it and its length in bytes, header included; `None`
-/// if `bytes` does not hold all of it.
+/// Parses the first frame of `bytes`. Returns the frame and its length in bytes, header included;
+/// `None` if `bytes` ends before the frame does.
 ///
 /// # Errors
-/// Fails if no hub sends such a frame.
+/// Fails if the frame is not of the kind that hubs send: it is masked, fragmented, too large or
+/// uses reserved bits.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, FrameError> {
     let [head, length, rest @ ..] = bytes else { return Ok(None) };
     let is_final = head & 0x80 != 0;

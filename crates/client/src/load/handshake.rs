@@ -15,7 +15,8 @@ const RESPONSE_BYTES_MAX: usize = 16 << 10;
 /// A handshake whose request has been sent.
 #[derive(Debug)]
 pub(crate) struct Handshake {
-    /// The `Sec-WebSocket-Accept` that proves that the hub has read the request.
+    /// The value of `Sec-WebSocket-Accept` that the response must contain, which proves that the
+    /// hub has read the request.
     accept: String,
 }
 
@@ -26,7 +27,7 @@ pub(crate) enum Response {
     Incomplete,
     /// The connection is open. The response took this many bytes; what follows are frames.
     Accepted(usize),
-    /// The connection will not open. The cause is short, since refusals are counted by it.
+    /// The connection will not open. Holds the cause, by which refusals are counted; it is short.
     Refused(String),
 }
 

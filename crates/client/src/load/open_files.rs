@@ -39,7 +39,8 @@ pub fn allow_connections(connections: usize) -> Result<(), OpenFilesError> {
     }
 }
 
-/// Returns the soft limit to set; `None` if the present one is high enough.
+/// Returns the soft limit of open files that the connections need; `None` if the present one is
+/// high enough.
 fn raised_limit(connections: usize, soft: u64, hard: u64) -> Result<Option<u64>, OpenFilesError> {
     let needed = connections as u64 + OTHER_FILES;
     if needed > hard {

@@ -104,7 +104,7 @@ fn draw_latency(canvas: &mut Canvas, report: &Report) {
     canvas.text((LATENCY.left, LATENCY.bottom() + 48.0), "note", "start", &note);
 }
 
-/// Draws the columns of a time axis.
+/// Draws the vertical grid lines of a time axis with their labels. Returns the axis.
 fn draw_time_axis(canvas: &mut Canvas, report: &Report, area: ChartArea) -> Axis {
     let last = report.seconds.last().map_or(0, |second| second.second);
     let axis = Axis { max: (last as f64).max(1.0), from: area.left, to: area.right() };

@@ -53,9 +53,9 @@ pub struct Report {
     pub bytes: u64,
     /// `bytes` per second.
     pub bytes_per_s: f64,
-    /// The fewest ticks of a connection that was open at the end.
+    /// The fewest ticks that a connection received, among those that were open at the end.
     pub connection_ticks_min: u64,
-    /// The most ticks of a connection that was open at the end.
+    /// The most ticks that a connection received, among those that were open at the end.
     pub connection_ticks_max: u64,
     /// Latency of every tick, from its event time to its arrival. With delivery `latest` this is
     /// the age of the values.
@@ -72,15 +72,16 @@ pub struct Report {
     /// received the tick count, and with a rate the skew is mostly the distance between their
     /// sending times.
     pub skew_ms: Distribution,
-    /// Jumps of the sequence numbers of a topic on a connection. Must be 0. Like all faults, they
-    /// are counted over the whole run.
+    /// Jumps of the sequence numbers of a topic on a connection that the hub did not announce. Must
+    /// be 0. Like all faults, they are counted over the whole run, from the first connection on.
     pub gaps: u64,
     /// Ticks missing in `gaps`.
     pub gap_ticks: u64,
-    /// Gaps that the hub announced, since the connection lagged. They are no fault and not part of
-    /// `gaps`.
+    /// Gaps that the hub announced in a gap element, because the connection lagged. An announced
+    /// gap is no fault and is not counted in `gaps`.
     pub named_gaps: u64,
-    /// Ticks missing in those of `named_gaps` whose ends are known.
+    /// Ticks missing in the announced gaps (`named_gaps`) whose first and last sequence numbers are
+    /// known.
     pub named_gap_ticks: u64,
     /// Ticks that were not newer than an earlier one of their topic. Must be 0.
     pub duplicates: u64,

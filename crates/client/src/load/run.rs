@@ -17,13 +17,14 @@ use crate::load::worker::{
 use crate::load::{LoadError, Plan, Report};
 use crate::tls;
 
-/// The most updates in the queue; a worker that is ahead waits.
+/// The most updates in the queue from the workers to the collector. A worker waits while the queue
+/// is full.
 const UPDATES_MAX: usize = 64;
 
 /// The longest time between two reports of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A last second that is shorter than this makes no row of its own.
+/// The shortest second that the report has a row for: the last one may be cut off.
 const ROW_LENGTH_MIN: Duration = Duration::from_millis(500);
 
 /// How long one of several addresses of a host may take to accept a connection.
@@ -51,7 +52,7 @@ pub struct Progress {
     pub refused: usize,
     /// Connections that the hub closed or that were lost.
     pub closed: usize,
-    /// The last complete second of the measurement.
+    /// The last complete second of the measurement; `None` before the end of the first.
     pub second: Option<Second>,
 }
 
@@ -125,7 +126,8 @@ struct Collector<'a> {
     /// By thread: whether it has begun to measure.
     measuring: Vec<bool>,
     summary: Summary,
-    /// By number: seconds that not all threads have reported yet, and how many have.
+    /// By number of the second: how many threads have reported the second, and the sum of their
+    /// rates. Removed when all threads have reported it.
     pending: BTreeMap<usize, (usize, Rates)>,
     last_second: Option<Second>,
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-/// Number of ticks of which one is sampled.
+/// One tick in this many is sampled.
 pub(crate) const SAMPLE_ONE_IN: u64 = 16;
 
-/// How many ticks are sampled at the same time.
+/// The most sampled ticks that are still arriving at the same time.
 const SLOTS: usize = 4096;
 
-/// A tick that has not arrived anywhere for this long has arrived everywhere, in nanoseconds.
+/// A sampled tick that no connection has received for this long counts as received by all of them,
+/// in nanoseconds.
 const SETTLED_NS: u64 = 1_000_000_000;
 
 /// The most samples to keep; later ticks are not sampled.
@@ -74,7 +75,8 @@ impl SkewTracker {
         }
     }
 
-    /// Returns the sampled ticks that have arrived everywhere at the end of the measurement.
+    /// Returns the sampled ticks, without those that may still have been arriving when the
+    /// measurement ended.
     pub(crate) fn finish(mut self, now_ns: u64) -> Vec<TickArrivals> {
         for slot in std::mem::take(&mut self.slots) {
             if now_ns.saturating_sub(slot.last_ns) >= SETTLED_NS {

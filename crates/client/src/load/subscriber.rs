@@ -15,13 +15,14 @@ use crate::load::topic_layout::TopicLayout;
 pub(crate) struct Subscriber {
     /// `None` once the connection is open.
     handshake: Option<Handshake>,
-    /// Index of the first symbol.
+    /// Index of the connection's first symbol ([`TopicLayout::first_symbol`]).
     first_symbol: usize,
     /// By slot of [`TopicLayout::slot`]: the low half of the topic's last sequence number, 0 before
     /// its first tick.
     seqs: Box<[u32]>,
     in_snapshot: bool,
-    /// Whether the hub may leave out ticks: requested by the plan, or since the connection lagged.
+    /// Whether the hub may leave out ticks, because the plan requests `latest` or the connection
+    /// lagged.
     is_latest: bool,
     /// Live ticks during the measurement.
     pub(crate) ticks: u64,
@@ -58,8 +59,8 @@ impl Subscriber {
         self.handshake.is_none()
     }
 
-    /// Handles received bytes. Returns how many were whole frames; the caller must pass the others
-    /// again, followed by those that arrive next.
+    /// Handles received bytes. Returns how many of them belong to whole frames. The caller must
+    /// pass the remaining bytes again, followed by the bytes that arrive next.
     ///
     /// # Errors
     /// Fails if the hub refuses or closes the connection, or breaks the protocol.

@@ -25,7 +25,7 @@ pub struct TickHeader<'a> {
 #[derive(Debug)]
 pub struct TickScanner<'a> {
     rest: &'a [u8],
-    /// Elements in `rest`.
+    /// Number of elements in `rest`.
     remaining: usize,
     position: Option<u64>,
 }
@@ -35,11 +35,13 @@ pub struct TickScanner<'a> {
 pub enum MessageKind<'a> {
     /// Ticks, perhaps with a position at the end.
     Ticks(TickScanner<'a>),
-    /// A control element, which is always alone in its message. The real decoder reads it.
+    /// A control element, which is always alone in its message. The decoder of `tickwire-protocol`
+    /// reads it.
     Control,
 }
 
-/// Tells ticks and control elements apart by the first element, which is an array or a map.
+/// Returns the kind of a message, which its first element tells: an array is a tick, a map is a
+/// control element.
 ///
 /// # Errors
 /// Fails if the message is not an array.

@@ -7,7 +7,7 @@ use tickwire_protocol::{
 
 use crate::load::Plan;
 
-/// The distance between the first symbols of neighbouring connections.
+/// The distance between the first symbols of neighbouring connections in the list of symbols.
 const SHIFT: usize = 7;
 
 /// The topics of each connection.

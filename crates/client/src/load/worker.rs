@@ -67,7 +67,7 @@ pub(crate) struct WorkerUpdate {
     pub(crate) connections: ConnectionCounts,
     /// Whether the thread has begun to measure.
     pub(crate) is_measuring: bool,
-    /// The second of the measurement that has just ended.
+    /// The second of the measurement that ended with this update, if one did.
     pub(crate) second: Option<EndedSecond>,
 }
 
@@ -97,7 +97,8 @@ pub(crate) struct WorkerResult {
 struct Measuring {
     second: usize,
     since: Instant,
-    /// Processor time of the thread when the measurement began.
+    /// Processor time of the thread when the measurement began; `None` if the system does not
+    /// report it.
     busy_before: Option<Duration>,
 }
 

@@ -11,9 +11,9 @@ use crate::{Position, Topic};
 /// when it lagged.
 #[derive(Debug, Default)]
 pub(super) struct LagRecovery {
-    /// The lowest position from which subscriptions that the hub had changed to `latest` receive
-    /// every tick again; `None` if there are none.
-    restarted_at: Option<u64>,
+    /// The lowest position at which a subscribe that was answered since the lag has started, with
+    /// delivery `every`; `None` before the first such answer.
+    resubscribed_at: Option<u64>,
 }
 
 /// The content of the answer to a subscribe, without its names.
@@ -25,13 +25,14 @@ pub(super) struct Answer {
 }
 
 impl Session {
-    /// Returns whether every command that starts in the past has been answered.
+    /// Returns whether every command that starts in the past (a resume or a replay) has been
+    /// answered.
     pub(super) fn past_is_answered(&self) -> bool {
         !self.pending.iter().any(|command| command.starts_in_past)
     }
 
     /// Handles the answer to a command, which changed `names`. Returns the position to report to
-    /// the application.
+    /// the application, if there is one.
     pub(super) fn on_answer(
         &mut self,
         command: &PendingCommand,
@@ -60,7 +61,8 @@ impl Session {
         position
     }
 
-    /// Marks the names of a subscribe as started and moves the position if necessary.
+    /// Marks the names of an answered subscribe as started and moves the session's position if
+    /// necessary. Returns the position to report to the application, if there is one.
     fn start_names(
         &mut self,
         command: &PendingCommand,
@@ -84,13 +86,13 @@ impl Session {
         let Some(lag) = &mut self.lag else {
             return self.progress.start_at(pos, is_first, covers_all);
         };
-        let restarted_at = lag.restarted_at.map_or(pos, |earlier| earlier.min(pos));
-        lag.restarted_at = Some(restarted_at);
+        let resubscribed_at = lag.resubscribed_at.map_or(pos, |earlier| earlier.min(pos));
+        lag.resubscribed_at = Some(resubscribed_at);
         self.end_lag_recovery();
         if self.lag.is_some() {
             None
         } else {
-            self.progress.start_at(restarted_at, true, covers_all)
+            self.progress.start_at(resubscribed_at, true, covers_all)
         }
     }
 
@@ -102,8 +104,9 @@ impl Session {
         }
     }
 
-    /// Adjusts the sequence numbers of the topics of an answered command, which start at another
-    /// tick. The flag of each topic tells whether its delivery was `latest` before.
+    /// Adjusts the expected sequence numbers of the topics that an answered command continues at
+    /// another tick than the next one. The flag of each topic tells whether its delivery was
+    /// `latest` before.
     fn rebase(
         &mut self,
         command: &PendingCommand,
@@ -128,8 +131,8 @@ impl Session {
         }
     }
 
-    /// Returns the topics of names. For `"*"` these are the topics that have a number and no name
-    /// of their own.
+    /// Returns the topics of names. For `"*"` these are the topics of which a tick has been
+    /// received and that are not also subscribed to by their symbol.
     fn topics(&self, names: &SubscriptionSet) -> Vec<Topic> {
         let mut topics = Vec::new();
         for (channel, symbol) in each_name(names) {
@@ -145,8 +148,8 @@ impl Session {
         topics
     }
 
-    /// Handles the rejection of a command: its names are as they were before. Returns the request
-    /// of the application.
+    /// Handles the rejection of a command: restores the previous options of its names. Returns the
+    /// number of the application's request that led to the command, if one did.
     pub(super) fn on_rejected(&mut self, number: u64) -> Option<u64> {
         let PendingCommand { change, changed, request, .. } = self.take_pending(Some(number))?;
         if let Change::Subscribe(SubscribeOptions { delivery, .. }) = change {
@@ -156,7 +159,8 @@ impl Session {
         request
     }
 
-    /// Removes the command with this number from those without an answer.
+    /// Removes the command with this number from the unanswered ones and returns it, if there is
+    /// one.
     pub(super) fn take_pending(&mut self, number: Option<u64>) -> Option<PendingCommand> {
         let index = self.pending.iter().position(|command| Some(command.number) == number)?;
         self.pending.remove(index)

@@ -11,7 +11,7 @@ use crate::subscriptions::{PreviousOptions, Start, SubscribeOptions, each_name, 
 /// A request of the application.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// The number that the application knows the request by.
+    /// The number that [`Client::subscribe`](crate::Client::subscribe) returned for the request.
     pub(crate) id: u64,
     pub(crate) change: Change,
     pub(crate) names: SubscriptionSet,
@@ -62,19 +62,20 @@ pub(super) struct PendingCommand {
     /// The `id` on the wire. The application's own number would collide with commands after a
     /// reconnect.
     pub(super) number: u64,
-    /// The request of the application that the command belongs to, if any.
+    /// The number of the application's request that the command belongs to; `None` for a command
+    /// that the session sends by itself after a reconnect.
     pub(super) request: Option<u64>,
     pub(super) change: Change,
     /// The names that the command has changed, to be reverted if the hub rejects it.
     pub(super) changed: Vec<PreviousOptions>,
     /// Whether the names start in the past.
     pub(super) starts_in_past: bool,
-    /// The position after which the names continue.
+    /// The position after which the names continue; `None` if they do not resume.
     pub(super) after: Option<u64>,
 }
 
 impl PendingCommand {
-    /// Returns where the names of a subscribe start.
+    /// Returns where the names of a subscribe start; `None` for an unsubscribe.
     pub(super) const fn start(&self) -> Option<&Start> {
         match &self.change {
             Change::Subscribe(SubscribeOptions { start, .. }) => Some(start),
@@ -119,7 +120,8 @@ impl Session {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Returns the position after which names with these options continue.
+    /// Returns the position after which names with these options continue; `None` if they do not
+    /// resume.
     fn resume_position(&self, options: &SubscribeOptions) -> Option<Position> {
         match &options.start {
             Start::Started => self.progress.position(),

@@ -60,7 +60,7 @@ impl Harness {
         events
     }
 
-    /// Subscribes to trades of symbols with this delivery, and answers.
+    /// Subscribes to trades of symbols with this delivery, and answers as the hub does.
     fn subscribe_and_answer(
         &mut self,
         id: u64,
@@ -73,7 +73,7 @@ impl Harness {
         self.answer_last(delivery, names)
     }
 
-    /// Answers the last command.
+    /// Answers the last command as the hub does.
     fn answer_last(&mut self, delivery: Delivery, names: SubscriptionSet) -> Vec<Event> {
         self.answer_command(self.session.sent, delivery, names, None, None)
     }

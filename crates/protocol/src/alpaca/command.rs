@@ -9,7 +9,8 @@ use crate::{Channel, Credentials, Encoding, ErrorCode, Selection, SubscriptionSe
 
 /// A command of a client of Alpaca's stock stream.
 ///
-/// Corrections and cancels follow the trades there, so lists of them are ignored. Source:
+/// On that stream, a subscription to trades includes their corrections and cancels, so lists of
+/// names in those two channels are ignored. Source:
 /// <https://docs.alpaca.markets/docs/streaming-market-data>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AlpacaCommand {

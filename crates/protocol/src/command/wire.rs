@@ -98,7 +98,8 @@ fn invalid(field: &'static str, problem: impl Into<String>) -> DecodeError {
     DecodeError::invalid("", field, problem)
 }
 
-/// Takes the names and the id of a command, and leaves its options out.
+/// Takes the names and the id out of the map of a command. The other fields of the request keep
+/// their defaults.
 fn names_and_id(map: &mut WireMap) -> SubscribeRequest {
     SubscribeRequest { names: map.take_names(), id: map.id, ..SubscribeRequest::default() }
 }
@@ -124,7 +125,7 @@ fn subscribe_request(map: &mut WireMap) -> Result<SubscribeRequest, DecodeError>
     Ok(SubscribeRequest { snapshot, delivery, on_lag, pos, resume, replay, ..names_and_id(map) })
 }
 
-/// Combines the fields `from` and `speed`.
+/// Combines the fields `from` and `speed` into a replay; `None` if both are absent.
 fn replay(map: &mut WireMap) -> Result<Option<Replay>, DecodeError> {
     let from = match (map.from.take(), map.speed) {
         (None, None) => return Ok(None),

@@ -27,7 +27,7 @@ impl ChartArea {
 /// Maps values from zero to `max` to pixels from `from` to `to`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Axis {
-    /// Invariant: positive.
+    /// The largest value on the axis. Invariant: positive.
     pub(super) max: f64,
     pub(super) from: f64,
     pub(super) to: f64,
@@ -39,8 +39,8 @@ impl Axis {
     }
 }
 
-/// Returns the top of an axis for values up to `value`: slightly above it, with quarters that are
-/// short numbers.
+/// Returns a round maximum for an axis with values up to `value`. Its quarters, which label the
+/// rows of the grid, have few digits, too.
 pub(super) fn nice_top(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
@@ -116,7 +116,7 @@ impl Canvas {
         self.rule((area.left, area.bottom()), (area.right(), area.bottom()), "#94a3b8");
     }
 
-    /// Writes into an empty chart why it is empty.
+    /// Writes the reason why a chart is empty into its middle.
     pub(super) fn empty(&mut self, area: ChartArea, reason: &str) {
         let middle = (area.left + area.width / 2.0, area.top + area.height / 2.0);
         self.text(middle, "note", "middle", reason);
@@ -129,7 +129,7 @@ impl Canvas {
         );
     }
 
-    /// Draws the rows of the grid with their values.
+    /// Draws the horizontal lines of the grid with their values.
     pub(super) fn rows(&mut self, area: ChartArea, axis: &Axis) {
         for row in 0..=ROWS {
             let value = axis.max * f64::from(row) / f64::from(ROWS);
@@ -141,7 +141,7 @@ impl Canvas {
         }
     }
 
-    /// Draws a column of the grid with its value.
+    /// Draws a vertical line of the grid with its label.
     pub(super) fn column(&mut self, area: ChartArea, x: f64, label: &str) {
         self.rule((x, area.top), (x, area.bottom()), "#f1f5f9");
         self.text((x, area.bottom() + 18.0), "axis", "middle", label);

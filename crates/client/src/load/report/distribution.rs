@@ -3,7 +3,8 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// The points of a latency curve, in percent: from the median outwards.
+/// The percentiles of a latency curve, in percent; they lie closer together towards the slowest
+/// ticks.
 const CURVE_PERCENTS: [f64; 14] =
     [0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 99.995, 99.999];
 
@@ -33,7 +34,7 @@ pub struct Distribution {
 /// A point of a latency curve.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Percentile {
-    /// The share of ticks that are no slower, in percent.
+    /// The share of ticks with a latency of at most `ms`, in percent.
     pub percent: f64,
     /// The latency, in milliseconds.
     pub ms: f64,

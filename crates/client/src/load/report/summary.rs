@@ -21,14 +21,15 @@ pub(crate) struct Summary {
     pub(crate) seconds: Vec<Second>,
 }
 
-/// Sums over what the workers return.
+/// Sums over the results that the workers return at the end.
 #[derive(Debug, Default)]
 struct Totals {
     faults: Faults,
     arrivals: Vec<TickArrivals>,
     /// Ticks of each connection that was open at the end.
     ticks: Vec<u64>,
-    /// `None` if the system does not report processor time.
+    /// Processor time of all workers during the measurement; `None` if the system does not report
+    /// it.
     busy: Option<Duration>,
 }
 
@@ -46,7 +47,7 @@ impl Totals {
 }
 
 impl Summary {
-    /// Adds the counts of a thread over a time of this length.
+    /// Adds the counts of a thread, which it measured over a time of this length.
     pub(crate) fn add(&mut self, thread: usize, length: Duration, counts: &IntervalCounts) {
         *self.measured.entry(thread).or_default() += length;
         self.counts.add(counts);

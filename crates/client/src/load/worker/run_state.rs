@@ -13,7 +13,8 @@ const NOT_SET: u64 = u64::MAX;
 pub(crate) struct RunState<'a> {
     /// When the ramp started.
     pub(crate) started: Instant,
-    /// When the measurement starts, in nanoseconds after `started`.
+    /// When the measurement starts, in nanoseconds after `started`; [`NOT_SET`] until that is
+    /// known.
     measure_at_ns: AtomicU64,
     /// Set when nothing is left to measure.
     ended: AtomicBool,

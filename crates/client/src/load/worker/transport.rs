@@ -34,13 +34,13 @@ pub(super) struct TlsTransport {
 /// The result of one read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Received {
-    /// How many bytes of plaintext; 0 at the end of the stream.
+    /// Number of bytes of plaintext that were read; 0 at the end of the stream.
     pub(super) bytes: usize,
     /// Whether the socket was empty afterwards, so that the next byte raises a new event.
     pub(super) is_drained: bool,
 }
 
-/// Ciphertext of one read, in bytes.
+/// The most ciphertext that one read takes, in bytes.
 pub(super) const CIPHERTEXT_BYTES: usize = 64 << 10;
 
 /// The least room a read needs, in bytes: the plaintext of one read of ciphertext, and of the
@@ -65,7 +65,8 @@ impl Transport {
     /// is scratch space of [`CIPHERTEXT_BYTES`].
     ///
     /// # Errors
-    /// Fails with `WouldBlock` if nothing has arrived, or if the connection is broken.
+    /// Fails with `WouldBlock` if nothing has arrived, and with another error if the connection is
+    /// broken.
     pub(super) fn read(
         &mut self,
         plaintext: &mut [u8],
@@ -185,7 +186,7 @@ fn unless_blocked(mut operation: impl FnMut() -> io::Result<usize>) -> io::Resul
     }
 }
 
-/// Returns whether a socket has nothing to give or to accept yet.
+/// Returns whether an error only means that the socket cannot be read or written yet.
 pub(super) fn is_blocked(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }

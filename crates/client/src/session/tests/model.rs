@@ -298,7 +298,7 @@ impl Conversation {
         }
     }
 
-    /// Delivers everything that is left.
+    /// Answers the remaining commands and delivers the remaining ticks.
     fn finish(&mut self) {
         while !self.hub.commands.is_empty() {
             self.answer();
