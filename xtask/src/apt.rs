@@ -8,7 +8,8 @@ use crate::shell;
 
 /// Installs a package with apt-get.
 ///
-/// # Errors apt-get is missing or fails, or this user is neither root nor able to become root
+/// # Errors
+/// Fails if apt-get is missing or fails, or this user is neither root nor able to become root
 /// without a password.
 pub(crate) fn install(package: &str) -> Result<()> {
     if shell::find_program("apt-get").is_none() {
@@ -19,8 +20,8 @@ pub(crate) fn install(package: &str) -> Result<()> {
     shell::run(&mut apt_get(as_root, &["install", "-y", "--no-install-recommends", package]))
 }
 
-/// The words in front of a command that needs root: none for root, otherwise `sudo` without a
-/// prompt.
+/// Returns the words in front of a command that needs root: none for root, otherwise `sudo` without
+/// a prompt.
 fn as_root() -> Result<&'static [&'static str]> {
     let Output { stdout, .. } = Command::new("id").arg("-u").output().context("`id -u` failed")?;
     if stdout.trim_ascii() == b"0" {
@@ -32,7 +33,8 @@ fn as_root() -> Result<&'static [&'static str]> {
     Ok(&["sudo", "-n"])
 }
 
-/// `apt-get ARGS` without prompts. `env` sets the variable because sudo drops the environment.
+/// Returns the command `apt-get ARGS` without prompts. `env` sets the variable because sudo drops
+/// the environment.
 fn apt_get(as_root: &[&str], args: &[&str]) -> Command {
     let words = [as_root, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], args].concat();
     let mut command = Command::new(words[0]);

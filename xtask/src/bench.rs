@@ -29,7 +29,7 @@ pub(crate) struct PeersArgs {
 /// Runs a benchmark.
 ///
 /// # Errors
-/// Something is missing, or the benchmark fails.
+/// Fails if a program that the benchmark needs is missing, or the benchmark fails.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Peers(args) => peers::run(&args.arguments),

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 /// Builds the fault injector and the programs under test, and runs it.
 ///
 /// # Errors
-/// A program cannot be built, or the fault injector reports a failure.
+/// Fails if a program cannot be built, or the fault injector reports a failure.
 pub(crate) fn run(args: &[impl AsRef<OsStr>]) -> Result<()> {
     let packages = ["--package", "tickwire", "--package", "tickwire-benches"];
     let binaries = ["--bin", "tickwire", "--bin", "chaos"];
@@ -39,16 +39,16 @@ pub(crate) fn run(args: &[impl AsRef<OsStr>]) -> Result<()> {
     shell::run(with_private_mounts(target::program("debug", "chaos")?).args(args))
 }
 
-/// Whether libfaketime, which changes a process's wall clock, is installed in one of its usual
-/// places.
+/// Returns whether libfaketime, which changes a process's wall clock, is installed in one of its
+/// usual places.
 fn has_faketime() -> bool {
     let mut find = Command::new("sh");
     find.args(["-c", "ls /usr/lib*/faketime/*.so.1 /usr/lib/*/faketime/*.so.1 | grep -q ."]);
     shell::succeeds(&mut find)
 }
 
-/// The program with private mounts, on which it fills a small disk, or the plain program where
-/// `unshare` cannot give it private mounts.
+/// Returns the command that runs the program with private mounts, in which it fills a small disk.
+/// Where `unshare` cannot give it private mounts, returns the plain program.
 fn with_private_mounts(program: PathBuf) -> Command {
     let unshare = |flags: &[&str]| {
         let mut command = Command::new("unshare");

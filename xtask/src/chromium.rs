@@ -14,7 +14,7 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "goog
 /// installed.
 ///
 /// # Errors
-/// `$CHROMIUM` is not a file, or Chromium is missing and cannot be installed.
+/// Fails if `$CHROMIUM` is not a file, or Chromium is missing and cannot be installed.
 pub(crate) fn find_or_install() -> Result<PathBuf> {
     if let Some(path) = env::var_os("CHROMIUM").map(PathBuf::from) {
         if !path.is_file() {

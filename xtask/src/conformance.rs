@@ -15,7 +15,7 @@ use crate::{python, shell, target};
 
 /// The suite, as a requirement for pip.
 const SUITE: &str = "kosoku==0.1.0";
-/// How many cases must pass: all except those in [`EXCLUDED`].
+/// Number of cases that must pass: all except those in [`EXCLUDED`].
 const CASES: usize = 301;
 /// The cases of permessage-deflate, which the hub does not offer.
 const EXCLUDED: [&str; 2] = ["12.*", "13.*"];
@@ -44,13 +44,13 @@ impl Case {
     }
 }
 
-/// The cases of the server under test, by name.
+/// The results of the cases, by the name of the case.
 type Results = BTreeMap<String, Case>;
 
 /// Installs the suite and runs all cases.
 ///
 /// # Errors
-/// A case fails or is missing, or the suite cannot be installed or run.
+/// Fails if a case fails or is missing, or the suite cannot be installed or run.
 pub(crate) fn check() -> Result<()> {
     let folder = target::folder()?.join("conformance");
     let python = python::environment(&folder.join("python"), SUITE)?;

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 /// Builds the page where that is possible, and becomes the demo.
 ///
 /// # Errors
-/// Cargo cannot be started.
+/// Fails if cargo cannot be started.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if !npm::is_present() {
         println!(

@@ -24,7 +24,8 @@ const POLICY: &str = "deny.toml";
 /// Checks every crate in the dependency graph, including build and dev dependencies.
 ///
 /// # Errors
-/// A crate breaks a rule, `deny.toml` has a key that is not supported, or `cargo metadata` fails.
+/// Fails if a crate breaks a rule, `deny.toml` has a key that is not supported, or `cargo metadata`
+/// fails.
 pub(crate) fn check() -> Result<()> {
     let text = fs::read_to_string(shell::root().join(POLICY))
         .with_context(|| format!("cannot read {POLICY}"))?;
@@ -41,7 +42,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Returns one line for each violation.
+/// Returns one line of text for each violation of a rule.
 fn find_violations(policy: &Policy, graph: &Graph) -> Vec<String> {
     let mut findings = bans::check(&policy.bans, graph);
     findings.extend(licenses::check(&policy.licenses, graph));

@@ -23,7 +23,7 @@ pub(crate) fn is_possible() -> bool {
 /// Runs the fuzz targets one after the other. New inputs go to `fuzz/target/found`.
 ///
 /// # Errors
-/// A target cannot be built, or fails on an input, which is then in `fuzz/artifacts`.
+/// Fails if a target cannot be built, or fails on an input, which is then in `fuzz/artifacts`.
 pub(crate) fn run() -> Result<()> {
     for target in targets()? {
         let found = format!("target/found/{target}");

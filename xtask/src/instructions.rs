@@ -35,16 +35,17 @@ pub(crate) struct Args {
 /// Runs `cargo xtask bench instructions`.
 ///
 /// # Errors
-/// The same as those of [`check`]; with `--accept` only those of counting.
+/// Fails if [`check`] fails; with `--accept` only if a case cannot be counted.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.accept { accept() } else { check() }
 }
 
 /// Counts all cases and compares the counts with the expected figures.
 ///
-/// # Errors A case cannot be counted, exceeds its figure by more than the margin, or has no figure;
-/// or a figure has no case. On a platform other than that of the figures, only the first is an
-/// error.
+/// # Errors
+/// Fails if a case cannot be counted, exceeds its figure by more than the margin, or has no figure,
+/// or if a figure has no case. On a platform other than that of the figures, fails only if a case
+/// cannot be counted.
 pub(crate) fn check() -> Result<()> {
     let path = shell::root().join(EXPECTED);
     let text = fs::read_to_string(&path)
@@ -109,14 +110,15 @@ fn count(expected: Option<&Figures>) -> Result<Figures> {
     Ok(counted)
 }
 
-/// `cargo ARGS` without this machine's `RUSTFLAGS`, which would change the generated code.
+/// Returns the command `cargo ARGS` without this machine's `RUSTFLAGS`, which would change the
+/// generated code.
 fn cargo(args: &[&str]) -> Command {
     let mut command = shell::cargo(args);
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     command
 }
 
-/// The version of the compiler that cargo uses, and its target.
+/// Returns the version and the target of the compiler that cargo uses.
 fn platform() -> Result<Platform> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = valgrind::output(Command::new(rustc).arg("-vV").current_dir(shell::root()))?;

@@ -12,15 +12,15 @@ use crate::shell;
 /// The file that npm writes last when it installs packages.
 const INSTALLED: &str = "node_modules/.package-lock.json";
 
-/// Whether npm is on `PATH`.
+/// Returns whether npm is on `PATH`.
 pub(crate) fn is_present() -> bool {
     shell::find_program("npm").is_some()
 }
 
-/// `npm ARGS` in a folder of the repository.
+/// Returns the command `npm ARGS`, to be run in a folder of the repository.
 ///
 /// # Errors
-/// npm is not on `PATH`.
+/// Fails if npm is not on `PATH`.
 pub(crate) fn npm(folder: &str, args: &[&str]) -> Result<Command> {
     let program = shell::find_program("npm")
         .context("npm was not found: this needs Node.js 20.19 or later (https://nodejs.org)")?;
@@ -32,7 +32,7 @@ pub(crate) fn npm(folder: &str, args: &[&str]) -> Result<Command> {
 /// Installs the packages in a folder's lock file with `npm ci OPTIONS`, unless they are installed.
 ///
 /// # Errors
-/// npm is missing, or a package cannot be installed.
+/// Fails if npm is missing, or a package cannot be installed.
 pub(crate) fn install_packages(folder: &str, options: &[&str]) -> Result<()> {
     let path = shell::root().join(folder);
     let sources = ["package.json", "package-lock.json"].map(|name| path.join(name));
@@ -44,7 +44,8 @@ pub(crate) fn install_packages(folder: &str, options: &[&str]) -> Result<()> {
         .with_context(|| format!("the packages of {folder} could not be installed"))
 }
 
-/// Whether a file exists and is newer than all sources and everything in them.
+/// Returns whether a file exists and is newer than all sources, which are files, or folders with
+/// all that they contain.
 pub(crate) fn is_newer(file: &Path, sources: &[PathBuf]) -> bool {
     let Some(built) = modified(file) else { return false };
     let mut sources = sources.to_vec();
@@ -69,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// Sets when a file or folder was modified, in seconds of the test's own time.
+    /// Sets the modification time of a file or folder, in seconds since the Unix epoch.
     fn set_modified(path: &Path, seconds: u64) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         fs::File::open(path).unwrap().set_modified(time).unwrap();

@@ -19,7 +19,7 @@ const SOURCES: [&str; 7] = [
 /// Builds the page into `web/dist`, unless it is up to date.
 ///
 /// # Errors
-/// Node.js is missing, a package cannot be installed, or the build fails.
+/// Fails if Node.js is missing, a package cannot be installed, or the build fails.
 pub(crate) fn build() -> Result<()> {
     let web = shell::root().join("web");
     if npm::is_newer(&web.join("dist/index.html"), &SOURCES.map(|source| web.join(source))) {

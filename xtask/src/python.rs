@@ -13,7 +13,8 @@ use crate::{apt, shell};
 /// requirements.
 ///
 /// # Errors
-/// Python 3 with venv and pip is missing and cannot be installed, or a package cannot be installed.
+/// Fails if Python 3 with venv and pip is missing and cannot be installed, or a package cannot be
+/// installed.
 pub(crate) fn environment(folder: &Path, requirements: &str) -> Result<PathBuf> {
     let python = folder.join("bin/python");
     let installed = folder.join("installed.txt");

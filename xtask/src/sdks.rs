@@ -17,7 +17,7 @@ const TEST_TIMEOUT_MS: &str = "180000";
 /// Installs the SDKs, builds the hub and runs the tests.
 ///
 /// # Errors
-/// A test fails, an SDK cannot be installed, or the hub cannot be built.
+/// Fails if a test fails, an SDK cannot be installed, or the hub cannot be built.
 pub(crate) fn check() -> Result<()> {
     let requirements = fs::read_to_string(shell::root().join("compat/python/requirements.txt"))?;
     let python = python::environment(&target::folder()?.join("compat/python"), &requirements)?;
@@ -42,7 +42,8 @@ fn tests(tickwire: &Path, python: &Path) -> Command {
 mod tests {
     use super::*;
 
-    /// The rows of the table of requirements, as number and last cell.
+    /// Returns the rows of the table of requirements: the number of each requirement, and the last
+    /// cell of its row, which names its tests.
     fn requirements(page: &str) -> Vec<(usize, &str)> {
         let rows = page.lines().filter_map(|line| line.strip_prefix("| R"));
         rows.filter_map(|row| {
@@ -52,7 +53,7 @@ mod tests {
         .collect()
     }
 
-    /// The sources of one kind in a folder, one behind the other.
+    /// Returns the concatenated texts of all files in a folder whose extension is `kind`.
     fn sources(folder: &Path, kind: &str) -> String {
         let mut all = String::new();
         for entry in fs::read_dir(folder).unwrap() {
@@ -66,7 +67,7 @@ mod tests {
         all
     }
 
-    /// Whether there is a test of a name, among the functions with attributes.
+    /// Returns whether the sources contain a test function of this name that is not ignored.
     fn is_rust_test(sources: &str, name: &str) -> bool {
         let head = format!("fn {name}(");
         sources.match_indices(&head).any(|(at, _)| {
@@ -81,7 +82,8 @@ mod tests {
         })
     }
 
-    /// Whether a test is called `"R1: …"`, or `"R1, R2: …"`.
+    /// Returns whether a test names this requirement before the colon of its title, as in `"R1, R2:
+    /// …"`.
     fn is_node_test(sources: &str, requirement: &str) -> bool {
         let titles = sources.split('"').filter_map(|title| title.split_once(": "));
         titles.into_iter().any(|(numbers, _)| numbers.split(", ").any(|one| one == requirement))

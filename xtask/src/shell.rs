@@ -13,7 +13,7 @@ pub(crate) fn root() -> &'static Path {
     manifest.parent().expect("xtask is a folder of the repository")
 }
 
-/// `cargo ARGS`, with the cargo that started this program.
+/// Returns the command `cargo ARGS`, with the cargo that started this program.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
@@ -24,7 +24,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 /// Runs a command and waits for its end. The command inherits standard output and standard error.
 ///
 /// # Errors
-/// The command cannot be started, or its exit status is not success.
+/// Fails if the command cannot be started, or its exit status is not success.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = command_line(command);
     println!("$ {line}");
@@ -42,7 +42,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// command. On systems without `exec`, waits for the command's end and returns its exit code.
 ///
 /// # Errors
-/// The command cannot be started.
+/// Fails if the command cannot be started.
 pub(crate) fn replace_process(command: &mut Command) -> Result<ExitCode> {
     let line = command_line(command);
     println!("$ {line}");
@@ -54,13 +54,13 @@ pub(crate) fn replace_process(command: &mut Command) -> Result<ExitCode> {
     Ok(exit_code(status.with_context(|| format!("`{line}` could not be started"))?))
 }
 
-/// The exit code of a program that has ended; a failure if a signal ended it.
+/// Returns the exit code of a program that has ended; [`ExitCode::FAILURE`] if a signal ended it.
 pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// Whether a command can be started and succeeds. Drops its output.
+/// Returns whether a command can be started and succeeds. Drops its output.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
@@ -70,14 +70,14 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// The path of the first program called `name` on `PATH`.
+/// Returns the path of the first program called `name` on `PATH`; `None` if there is none.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let file = format!("{name}{}", env::consts::EXE_SUFFIX);
     env::split_paths(&path).map(|folder| folder.join(&file)).find(|program| program.is_file())
 }
 
-/// The command as a user would type it at the root of the repository.
+/// Returns the command as a user would type it at the root of the repository.
 fn command_line(command: &Command) -> String {
     let mut words = Vec::new();
     let folder = command.get_current_dir().and_then(|folder| folder.strip_prefix(root()).ok());

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     only: Option<String>,
 }
 
-/// The part of `--help` that lists the steps.
+/// Returns the part of `--help` that lists the steps.
 fn help() -> String {
     let mut text = "\
 Stops at the first step that fails. Needs Rust, Node.js and Python 3; installs Chromium and valgrind \

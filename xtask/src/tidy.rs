@@ -18,16 +18,16 @@ use rules::RULES;
 
 /// A text file of the repository.
 struct Source<'a> {
-    /// From the root, with `/`.
+    /// Path from the root of the repository, with `/` as separator.
     path: &'a str,
     text: &'a str,
 }
 
-/// A broken rule, and where.
+/// A violation of a rule, and where it is.
 #[derive(Debug, PartialEq)]
 struct Finding {
     path: String,
-    /// From 1.
+    /// Number of the line, from 1.
     line: usize,
     /// What is wrong, and what to do.
     message: String,
@@ -42,7 +42,7 @@ impl fmt::Display for Finding {
 /// Checks every file that git knows or would add.
 ///
 /// # Errors
-/// A rule is broken, or the files cannot be listed or read.
+/// Fails if a rule is broken, or the files cannot be listed or read.
 pub(crate) fn check() -> Result<()> {
     let files = list_files()?;
     let mut texts = Vec::new();
@@ -74,7 +74,8 @@ fn apply_rules(source: &Source<'_>) -> Vec<Finding> {
     RULES.iter().flat_map(|rule| rule(source)).collect()
 }
 
-/// Paths from the root, without what `.gitignore` names.
+/// Returns the paths of all files from the root of the repository, without those that `.gitignore`
+/// excludes.
 fn list_files() -> Result<Vec<String>> {
     let output = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])

@@ -39,13 +39,14 @@ pub struct AlpacaConfig {
     pub url: AlpacaUrl,
     /// API key of the upstream.
     pub credentials: Credentials,
-    /// Names subscribed permanently, in each of the channels.
+    /// Symbols that are always subscribed to, in each of the channels.
     pub symbols: Selection,
     /// Relayed channels. Corrections and cancels come with trades.
     pub channels: Vec<Channel>,
-    /// Whether to subscribe to the demand of the hub's subscribers too.
+    /// Whether to subscribe also to the names that the hub's subscribers demand.
     pub on_demand: bool,
-    /// Time for which a name without demand stays subscribed.
+    /// Time for which the relay keeps its upstream subscription to a name after its demand has
+    /// ended.
     pub linger: Duration,
     /// Time without ticks, while the market is open, after which the connection is replaced;
     /// `None`: never.
@@ -54,8 +55,8 @@ pub struct AlpacaConfig {
     pub market_hours: MarketHours,
     /// Additional certificate authorities.
     pub authorities: Option<Authorities>,
-    /// Maximum number of bytes of ticks queued while the hub is unreachable. Beyond it the oldest
-    /// are dropped.
+    /// Maximum number of bytes of ticks queued while the hub is unreachable. When the queue is
+    /// full, the oldest ticks are dropped.
     pub queue_bytes_max: usize,
 }
 
@@ -72,7 +73,8 @@ impl AlpacaConfig {
         Channel::Imbalances,
     ];
 
-    /// Creates settings for all channels, without subscriptions.
+    /// Creates settings that relay all channels, but subscribe to nothing yet: the caller sets
+    /// `symbols` or `on_demand`.
     #[must_use]
     pub fn new(url: AlpacaUrl, credentials: Credentials) -> Self {
         Self {
@@ -113,11 +115,12 @@ impl AlpacaConfig {
     }
 }
 
-/// Relays until `cancel` is cancelled; received ticks are then published within
-/// [`PublisherConfig::flush_timeout`]. Reconnects without limit on both sides.
+/// Relays until `cancel` is cancelled. The ticks received until then are still published, for at
+/// most [`PublisherConfig::flush_timeout`]. Reconnects without limit to the upstream and to the
+/// hub.
 ///
 /// # Errors
-/// If the hub refuses the publisher, or is the upstream itself.
+/// Fails if the hub refuses the publisher, or is the upstream itself.
 pub async fn relay(
     config: AlpacaConfig,
     hub: PublisherConfig,

@@ -29,7 +29,8 @@ impl Clock {
         self.wall + self.instant().duration_since(self.started)
     }
 
-    /// Returns the instant of a future time, at most one day ahead.
+    /// Returns the monotonic instant at which the clock will show this time, at most one day from
+    /// now.
     pub(crate) fn instant_of(&self, time: UnixNanos) -> Instant {
         self.instant() + time.since(self.now()).min(Duration::from_secs(86_400))
     }

@@ -65,7 +65,8 @@ fn detail_of(detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!(" ({detail})") }
 }
 
-/// Returns what the user can do, unless the hub's explanation says it.
+/// Returns a hint that tells the user what to do about an error, empty if there is none or if the
+/// hub's explanation says it already.
 fn hint(code: u16, detail: &str) -> &'static str {
     match code {
         401 | 402 => {

@@ -20,7 +20,7 @@ const TURN_TICKS: usize = 1_000;
 /// cancelled.
 ///
 /// # Errors
-/// If writing fails, or the source fails; ticks before the failure have been written.
+/// Fails if writing fails, or the source fails; ticks before the failure have been written.
 pub async fn write_ndjson<S: Source, W: Write>(
     source: S,
     pace: Pace,

@@ -42,7 +42,7 @@ impl fmt::Display for Speed {
     }
 }
 
-/// How the event times of a source become due times.
+/// The pace of a feed: how the event times of a source become the times at which its ticks are due.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
     /// Speed of market time.
@@ -52,16 +52,17 @@ pub struct Pace {
     pub restamp: bool,
 }
 
-/// The schedule, fixed by the first tick. A late reader finds all overdue ticks due at once; their
-/// event times still say when they should have been sent.
+/// The schedule of a source, whose first tick is due at once. A feed that falls behind the schedule
+/// sends all overdue ticks at once; with `restamp` their event times still tell when each was due.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     pace: Pace,
-    /// Event time of the first tick, and the time at which it was due.
+    /// Event time of the first tick, and the time at which it was due; `None` before the first
+    /// tick.
     origin: Option<(UnixNanos, UnixNanos)>,
 }
 
-/// Due time of a tick, and the event time it carries.
+/// The time at which a tick is due, and the event time with which it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) at: UnixNanos,
@@ -73,7 +74,7 @@ impl Pacer {
         Self { pace, origin: None }
     }
 
-    /// Returns when a tick with this event time is due.
+    /// Returns when a tick with this event time is due. The first call starts the schedule.
     pub(crate) fn due(&mut self, time: UnixNanos, now: UnixNanos) -> Due {
         let at = match self.pace.speed {
             Speed::Max => now,

@@ -18,7 +18,7 @@ pub struct Progress {
     pub(crate) reconnects: AtomicU64,
     pub(crate) behind_ns: AtomicU64,
     pub(crate) connected: AtomicBool,
-    /// Completed fraction in millionths, plus 1; 0 if unknown.
+    /// The part of the source that is done, in millionths, plus 1; 0 if it is unknown.
     done: AtomicU64,
 }
 
@@ -31,9 +31,9 @@ pub struct Counts {
     pub acked: u64,
     /// Data messages made from the ticks.
     pub messages: u64,
-    /// Total length of these messages or lines, in bytes.
+    /// Total length of the messages that were sent or the lines that were written, in bytes.
     pub bytes: u64,
-    /// Ticks skipped because an earlier run had published them.
+    /// Ticks that were skipped because an earlier run of this publisher had already published them.
     pub resumed_after: u64,
     /// Malformed lines that were skipped.
     pub skipped: u64,
@@ -43,9 +43,11 @@ pub struct Counts {
     ///
     /// [`PublisherConfig::behind_max`]: crate::PublisherConfig::behind_max
     pub dropped: u64,
-    /// Ticks that the hub acknowledged, lost, and received again. They count as acknowledged twice.
+    /// Ticks that the hub acknowledged, then lost, and that were published again. Each is counted
+    /// twice in `acked`.
     pub republished: u64,
-    /// Ticks that the hub acknowledged and lost, of a source that cannot be read again.
+    /// Ticks that the hub acknowledged and then lost, and that cannot be published again because
+    /// the source cannot be read again.
     pub lost: u64,
     /// Number of reconnects.
     pub reconnects: u64,

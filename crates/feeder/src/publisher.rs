@@ -30,7 +30,7 @@ use session::Publisher;
 pub struct PublisherConfig {
     /// Address of the hub.
     pub hub: HubUrl,
-    /// The feed the ticks belong to.
+    /// The feed of the hub to publish to.
     pub feed: Feed,
     /// Key (`ID:SECRET`) or publish token, if the hub requires one.
     pub token: Option<String>,
@@ -40,15 +40,17 @@ pub struct PublisherConfig {
     pub authorities: Option<Authorities>,
     /// Maximum number of ticks in one message.
     pub message_ticks_max: usize,
-    /// Length in bytes from which no tick is added to a message. One tick of at most 4 KiB and a
-    /// mark still fit the 65,535 bytes of a message.
+    /// A message that has reached this length, in bytes, is complete. The last tick (at most 4 KiB)
+    /// and the mark may exceed the length; the whole message must fit in 65,535 bytes.
     pub message_bytes_max: usize,
-    /// Maximum number of unacknowledged messages. At the limit the source waits.
+    /// Maximum number of unacknowledged messages. At the limit, no ticks are taken from the source
+    /// until the hub acknowledges some.
     pub unacked_messages_max: usize,
-    /// Maximum number of unacknowledged bytes. At the limit the source waits.
+    /// Maximum size of the unacknowledged messages, in bytes. At the limit, no ticks are taken from
+    /// the source until the hub acknowledges some.
     pub unacked_bytes_max: usize,
-    /// Greatest delay of a tick. Ticks that are overdue by more are dropped, and their number is
-    /// reported to the hub. `None`: the source waits and no tick is dropped. Without a schedule
+    /// How long a tick may be overdue. Ticks that are overdue by more are dropped, and their number
+    /// is reported to the hub. With `None` no tick is dropped, however late. Without a schedule
     /// ([`Speed::Max`](crate::Speed::Max)) no tick is overdue.
     pub behind_max: Option<Duration>,
     /// Time limit for connecting and receiving the hub's first answer, together.
@@ -84,7 +86,7 @@ impl PublisherConfig {
     }
 }
 
-/// Omits the token.
+/// Shows the hub, the feed and the publisher id, but not the token.
 impl fmt::Debug for PublisherConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { hub, feed, publisher, .. } = self;
@@ -137,7 +139,7 @@ impl std::str::FromStr for PublisherId {
 /// awaited for [`PublisherConfig::flush_timeout`].
 ///
 /// # Errors
-/// If the source fails (earlier ticks have been published), or the hub refuses the publisher.
+/// Fails if the source fails (earlier ticks have been published), or the hub refuses the publisher.
 pub async fn publish<S: Source>(
     source: S,
     pace: Pace,

@@ -71,7 +71,7 @@ pub struct Replay {
     files: Vec<TickFile>,
     /// The next tick of each file, if it has been read.
     heads: Vec<Option<Tick>>,
-    /// Time and file index of exactly the ticks in `heads`.
+    /// The time and file index of each tick in `heads`, earliest first.
     order: BinaryHeap<Reverse<(UnixNanos, usize)>>,
     /// Indices of the files whose next tick must be read.
     stale: Vec<usize>,
@@ -81,7 +81,7 @@ pub struct Replay {
     bytes_read: Arc<AtomicU64>,
 }
 
-/// One pass over the files.
+/// One pass over the files. Later passes shift the event times, so that times never repeat.
 #[derive(Debug, Default)]
 struct Round {
     shift: Duration,
@@ -93,7 +93,7 @@ impl Replay {
     /// Opens the files and reads the headers of tables.
     ///
     /// # Errors
-    /// If a file is of an unknown kind, cannot be opened, or has an unknown header.
+    /// Fails if a file is of an unknown kind, cannot be opened, or has an unknown header.
     pub fn open(config: ReplayConfig) -> Result<Self, SourceError> {
         let mut replay = Self {
             config,
@@ -123,7 +123,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Reads the next tick of every file without one.
+    /// Reads the next tick of every file in `stale` into `heads`.
     fn refill(&mut self) -> Result<(), SourceError> {
         while let Some(&index) = self.stale.last() {
             let tick = loop {
@@ -168,7 +168,8 @@ fn identity(files: &[PathBuf]) -> Result<u64, SourceError> {
     Ok(identity::of(parts.iter().map(Vec::as_slice)))
 }
 
-/// Returns the first bytes of a regular file. Returns none for a pipe, which cannot be read again.
+/// Returns the first bytes of a regular file, which identify it. Returns no bytes for a pipe, which
+/// cannot be read again.
 fn beginning(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if path.metadata()?.is_file() {

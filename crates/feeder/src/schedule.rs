@@ -6,14 +6,15 @@ use crate::pace::{Due, Pacer};
 use crate::tick_stream::{Next, TickStream};
 use crate::{Pace, Progress, Source, SourceError};
 
-/// Reads a source one tick ahead.
+/// A source with its schedule. Reads one tick ahead, to know when it is due.
 #[derive(Debug)]
 pub(crate) struct Schedule<S> {
     source: S,
     pacer: Pacer,
     ahead: Option<(Tick, Due)>,
     taken: u64,
-    /// Number of ticks taken before the last rewind.
+    /// The most ticks that were taken before a rewind; 0 without one. A stopped schedule publishes
+    /// as many again.
     taken_before: u64,
     ended: bool,
     /// Number of ticks after which the schedule ends, after a stop.

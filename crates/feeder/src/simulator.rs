@@ -29,11 +29,11 @@ pub struct SimConfig {
     pub rate: f64,
     /// Seed of the random generator.
     pub seed: u64,
-    /// Time at which the market opens. The first tick follows it.
+    /// Time at which the market opens. The event time of the first tick is later.
     pub start: UnixNanos,
-    /// Number of ticks after which the market ends.
+    /// Number of ticks after which the market ends; `None` for no limit.
     pub ticks_max: Option<u64>,
-    /// Market time after which the market ends.
+    /// Market time after which the market ends; `None` for no limit.
     pub duration: Option<Duration>,
 }
 
@@ -83,7 +83,8 @@ pub struct Simulator {
     activity: Activity,
     instruments: Vec<Instrument>,
     codes: Codes,
-    /// Market time in nanoseconds. A float, since the mean gap need not be a whole number.
+    /// Market time in nanoseconds. A float, since the mean time between ticks need not be a whole
+    /// number of nanoseconds.
     elapsed_ns: f64,
     ticks: u64,
     burst: Burst,

@@ -11,15 +11,15 @@ pub trait Source {
     /// Returns the next tick, or `None` at the end.
     ///
     /// # Errors
-    /// If the source cannot continue. It is not called again then.
+    /// Fails if the source cannot continue. It is not called again then.
     fn next_tick(&mut self) -> Result<Option<Tick>, SourceError>;
 
     /// Returns to the first tick and yields the same ticks again. Returns `false` if the source
     /// cannot be read again, such as a live source.
     ///
     /// # Errors
-    /// If reading again fails, for example because a file is gone. The source is not called again
-    /// then.
+    /// Fails if reading again fails, for example because a file is gone. The source is not called
+    /// again then.
     fn rewind(&mut self) -> Result<bool, SourceError> {
         Ok(false)
     }
@@ -34,7 +34,7 @@ pub trait Source {
         0
     }
 
-    /// Returns the completed fraction from 0 to 1, or `None` if unknown.
+    /// Returns the part of the source that has been read, from 0 to 1, or `None` if it is unknown.
     fn fraction_done(&self) -> Option<f64> {
         None
     }

@@ -9,15 +9,16 @@ use crate::{Progress, SourceError};
 /// The next step of a [`TickStream`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Send this tick, which was due at this time.
+    /// The next tick, and the time at which it was due.
     Send(Tick, UnixNanos),
-    /// Nothing is due before this time, unless [`TickStream::ready`] completes earlier.
+    /// No tick is due before this time, unless [`TickStream::ready`] completes earlier.
     Wait(UnixNanos),
     /// The stream has ended.
     End,
 }
 
-/// Ticks as they become due. The position of a tick is the number of ticks taken before it.
+/// A stream that yields ticks when they become due. The position of a tick is the number of ticks
+/// taken before it.
 pub(crate) trait TickStream {
     /// Takes the next tick if it is due. After an error the stream has ended.
     fn next(&mut self, now: UnixNanos) -> Result<Next, SourceError>;
@@ -28,7 +29,8 @@ pub(crate) trait TickStream {
     /// Returns to the first tick. Returns `false` if the stream cannot be read again.
     fn rewind(&mut self) -> Result<bool, SourceError>;
 
-    /// Ends the stream before the next tick.
+    /// Stops the stream: it takes no further ticks from its source. Ticks that it must still
+    /// publish are yielded ([`TickStream::has_unpublished`]).
     fn stop(&mut self);
 
     /// Returns whether [`TickStream::stop`] was called.
@@ -37,7 +39,8 @@ pub(crate) trait TickStream {
     /// Returns whether no tick will follow.
     fn has_ended(&self) -> bool;
 
-    /// Returns whether ticks wait that must be published before the session may end.
+    /// Returns whether the stream holds ticks that must still be published before a cancelled feed
+    /// may end.
     fn has_unpublished(&self) -> bool;
 
     /// Returns the number of ticks taken or skipped since the first one.
@@ -49,7 +52,8 @@ pub(crate) trait TickStream {
     /// Writes the progress of the source into `progress`.
     fn update(&self, progress: &Progress);
 
-    /// Returns and resets the number of ticks dropped before the next one.
+    /// Returns the number of ticks that the stream dropped since the last call, before the next
+    /// tick.
     fn take_dropped(&mut self) -> u64 {
         0
     }
@@ -69,8 +73,9 @@ pub(crate) trait TickStream {
         false
     }
 
-    /// Starts a session with a hub of this epoch; its demand reports start from nothing. Returns a
-    /// report to send before the first tick of the session.
+    /// Handles the start of a session with a hub of this epoch. The first demand report of the
+    /// session lists all demand. Returns a report on the source to send before the first tick, if
+    /// there is one.
     fn begin(&mut self, _epoch: Option<&str>) -> Option<SourceReport> {
         None
     }

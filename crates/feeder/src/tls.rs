@@ -36,7 +36,7 @@ impl Authorities {
     /// Loads the authorities of a PEM file.
     ///
     /// # Errors
-    /// If the file cannot be read or contains no certificate.
+    /// Fails if the file cannot be read or contains no certificate.
     pub fn from_pem_file(path: &Path) -> Result<Self, AuthoritiesError> {
         let unreadable = |source| AuthoritiesError::Read { path: path.to_owned(), source };
         let mut roots = RootCertStore::empty();
@@ -62,7 +62,7 @@ impl Authorities {
     }
 }
 
-/// Describes a failed connection, with a hint if the cause is TLS.
+/// Returns a description of a connection error, with a hint if the cause is TLS.
 pub(crate) fn told(error: &Error) -> String {
     let text = match error {
         Error::Io(error) => error.to_string(),

@@ -81,8 +81,8 @@ impl Hub {
     /// run on threads of the hub.
     ///
     /// # Errors
-    /// If a setting is wrong, or the address, the keys file, the certificate or the data folder
-    /// cannot be used.
+    /// Fails if a setting is wrong, or the address, the keys file, the certificate or the data
+    /// folder cannot be used.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         Self::start_with(config, SessionProtocol::Tickwire).await
     }

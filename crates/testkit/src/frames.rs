@@ -52,7 +52,7 @@ fn write_header(first_byte: u8, payload_len: usize, mask: [u8; 4], out: &mut Vec
 /// incomplete.
 ///
 /// # Panics
-/// If the frame is masked, fragmented or has reserved bits: no hub sends such a frame.
+/// Panics if the frame is masked, fragmented or has reserved bits: no hub sends such a frame.
 #[must_use]
 pub fn first_frame(bytes: &[u8]) -> Option<(u8, Range<usize>)> {
     let [first, short, rest @ ..] = bytes else { return None };

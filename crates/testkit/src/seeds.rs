@@ -6,9 +6,11 @@ use proptest::test_runner::{Config, RngSeed};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-/// Selects the seeds: a number repeats the run with that seed, `random` draws new seeds.
+/// The name of the variable that selects the seeds: a number repeats the run with that seed,
+/// `random` draws new seeds.
 const SEED: &str = "TICKWIRE_TEST_SEED";
-/// Multiplies how many seeds and cases a random test tries.
+/// The name of the variable whose value multiplies the number of seeds or cases that a random test
+/// tries.
 const SCALE: &str = "TICKWIRE_TEST_SCALE";
 
 /// The seed of a test that uses only one, and the first of a test that uses several.
@@ -68,7 +70,7 @@ impl Seeds {
     /// Reads the environment. Tests call [`seeds!`](crate::seeds) instead.
     ///
     /// # Panics
-    /// If a variable has a value that is not understood.
+    /// Panics if a variable has a value that is not understood.
     #[must_use]
     pub fn of(target: TestTarget) -> Self {
         let variable = |name| env::var(name).ok();

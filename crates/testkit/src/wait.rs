@@ -7,13 +7,14 @@ use std::time::Duration;
 /// busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long [`until`] sleeps between two looks.
+/// How long [`until`] sleeps between two checks of its condition.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Blocks until `holds` returns true.
 ///
 /// # Panics
-/// If it does not within about [`PATIENCE`]; the message names `condition`.
+/// Panics if `holds` has not returned true within about [`PATIENCE`]; the message names
+/// `condition`.
 pub fn until(condition: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
         if holds() {

@@ -11,7 +11,7 @@ use crate::{apt, npm, target};
 /// Runs the measuring program, which checks its arguments before anything is installed.
 ///
 /// # Errors
-/// A server cannot be installed or built, or the program cannot be started.
+/// Fails if a server cannot be installed or built, or the program cannot be started.
 pub(super) fn run(args: &[String]) -> Result<ExitCode> {
     if !cfg!(target_os = "linux") {
         bail!("the servers are measured through /proc, which only Linux has");
@@ -48,7 +48,7 @@ fn build(package: &str) -> Result<()> {
     shell::run(&mut cargo(&["build", "--release", "--locked", "--package", package]))
 }
 
-/// The measuring program.
+/// Returns the path of the measuring program.
 fn program() -> Result<PathBuf> {
     target::program("release", "tickwire-peers")
 }

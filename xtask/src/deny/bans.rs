@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::graph::{Graph, Package};
 use super::policy::Bans;
 
-/// Returns one line for each violation.
+/// Returns one line of text for each violation of the rules about versions.
 pub(super) fn check(bans: &Bans, graph: &Graph) -> Vec<String> {
     let mut findings = find_duplicates(bans, graph);
     for package in &graph.packages {

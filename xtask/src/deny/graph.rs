@@ -53,10 +53,10 @@ struct Node {
 }
 
 impl Graph {
-    /// Runs `cargo metadata`.
+    /// Returns the graph that `cargo metadata` prints.
     ///
     /// # Errors
-    /// Cargo fails: `Cargo.lock` is not up to date, or a crate cannot be downloaded.
+    /// Fails if cargo fails: `Cargo.lock` is not up to date, or a crate cannot be downloaded.
     pub(super) fn load(options: &GraphOptions) -> Result<Self> {
         let mut command = shell::cargo(&["metadata", "--format-version", "1", "--locked"]);
         if options.all_features {
@@ -81,7 +81,7 @@ impl Graph {
         serde_json::from_str(text).context("`cargo metadata` printed something unexpected")
     }
 
-    /// The crates that depend directly on a crate, such as `axum 0.8.9, hyper 1.12.0`.
+    /// Returns the crates that depend directly on a crate, as text: `axum 0.8.9, hyper 1.12.0`.
     pub(super) fn dependents(&self, package: &Package) -> String {
         let is_dependent = |node: &&Node| node.dependencies.contains(&package.id);
         let ids: Vec<&str> =
@@ -92,7 +92,7 @@ impl Graph {
 }
 
 impl Package {
-    /// Whether the crate can be published to no registry.
+    /// Returns whether the crate must not be published to any registry.
     pub(super) fn is_private(&self) -> bool {
         self.publish.as_ref().is_some_and(Vec::is_empty)
     }

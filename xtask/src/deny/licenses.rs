@@ -26,11 +26,11 @@ fn find_violation(licenses: &Licenses, package: &Package) -> Option<String> {
     }
 }
 
-/// Whether the allowed licences satisfy an SPDX expression. Accepts `/` for `OR`, as older crates
-/// write it. A licence `WITH` an exception is one licence.
+/// Returns whether the allowed licences satisfy an SPDX expression. Accepts `/` for `OR`, as older
+/// crates write it. A licence `WITH` an exception is one licence.
 ///
 /// # Errors
-/// The text is not an expression.
+/// Fails if the text is not an SPDX expression.
 pub(super) fn is_satisfied(expression: &str, is_allowed: &dyn Fn(&str) -> bool) -> Result<bool> {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();

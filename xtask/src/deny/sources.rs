@@ -4,7 +4,7 @@
 use super::graph::{Graph, Package};
 use super::policy::Sources;
 
-/// Returns one line for each violation.
+/// Returns one line of text for each crate from a source that is not allowed.
 pub(super) fn check(sources: &Sources, graph: &Graph) -> Vec<String> {
     graph.packages.iter().filter_map(|package| find_violation(sources, package)).collect()
 }

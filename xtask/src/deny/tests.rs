@@ -34,7 +34,8 @@ allow-registry = ["https://github.com/rust-lang/crates.io-index"]
 allow-git = ["https://example.com/allowed"]
 "#;
 
-/// A crate from crates.io under the MIT licence. A test changes the fields that it is about.
+/// Returns the metadata of a crate from crates.io under the MIT licence. Tests change the fields
+/// that they are about.
 fn package(name: &str, version: &str) -> Value {
     json!({
         "id": format!("{name}@{version}"), "name": name, "version": version, "license": "MIT",
@@ -42,8 +43,8 @@ fn package(name: &str, version: &str) -> Value {
     })
 }
 
-/// The violations in a graph of these crates and `syn@1`, which the policy skips. `edges` are pairs
-/// of a crate and a dependency.
+/// Returns the violations in a graph of these crates and `syn@1`, which the policy excepts from the
+/// rule about duplicates. `edges` are pairs of a crate and a dependency.
 fn violations(packages: &[Value], edges: &[(&str, &str)]) -> Vec<String> {
     let packages: Vec<Value> = packages.iter().cloned().chain([package("syn", "1.0.9")]).collect();
     let nodes: Vec<Value> = packages

@@ -27,7 +27,7 @@ pub(super) struct Figures {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Platform {
     target: String,
-    /// The version without its patch level.
+    /// The version of the compiler without its patch level, such as `1.90`.
     rustc: String,
 }
 
@@ -61,7 +61,7 @@ impl Figures {
         self.instructions.get(case).copied()
     }
 
-    /// Adds a case, rounded to two decimals.
+    /// Adds the figure of a case, rounded to two decimals.
     pub(super) fn insert(&mut self, case: &str, instructions: f64) {
         self.instructions.insert(case.to_owned(), (instructions * 100.0).round() / 100.0);
     }
@@ -84,13 +84,13 @@ impl Figures {
     }
 }
 
-/// How many percent `counted` is above `expected`; negative if it is below.
+/// Returns by how many percent `counted` exceeds `expected`; negative if it is lower.
 fn percent(counted: f64, expected: f64) -> f64 {
     (counted / expected - 1.0) * 100.0
 }
 
 impl Difference {
-    /// Whether the check fails: for everything except a gain.
+    /// Returns whether the difference makes the check fail: every one except a lower count.
     pub(super) const fn is_fault(&self) -> bool {
         !matches!(self, Self::Less(_))
     }

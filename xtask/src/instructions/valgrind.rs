@@ -20,7 +20,7 @@ const TUNABLES: &str = "glibc.cpu.hwcaps=-ERMS,-AVX_Fast_Unaligned_Load";
 /// Returns the path of valgrind on `PATH`. Installs Debian's package where there is none.
 ///
 /// # Errors
-/// valgrind is missing and cannot be installed.
+/// Fails if valgrind is missing and cannot be installed.
 pub(super) fn find_or_install() -> Result<PathBuf> {
     if let Some(path) = shell::find_program("valgrind") {
         return Ok(path);
@@ -31,11 +31,12 @@ pub(super) fn find_or_install() -> Result<PathBuf> {
         .context("the package valgrind is installed, but there is no valgrind on PATH")
 }
 
-/// Runs a case. Returns its instructions per unit, and the unit's name. Leaves callgrind's file in
-/// `target/instructions` for `callgrind_annotate`.
+/// Runs a case of the benchmark under callgrind. Returns its instructions per unit of work, such as
+/// a tick, and the unit's name. Leaves callgrind's file in `target/instructions` for
+/// `callgrind_annotate`.
 ///
 /// # Errors
-/// The case cannot be run, or never calls the counted function.
+/// Fails if the case cannot be run, or never calls the counted function.
 pub(super) fn count(valgrind: &Path, binary: &Path, case: &str) -> Result<(f64, String)> {
     let folder = binary.with_file_name("..").join("instructions");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -53,7 +54,7 @@ pub(super) fn count(valgrind: &Path, binary: &Path, case: &str) -> Result<(f64, 
     Ok((total(&text)? / units, unit.to_owned()))
 }
 
-/// Returns the total in a file that callgrind wrote.
+/// Returns the total number of instructions in a file that callgrind wrote.
 fn total(text: &str) -> Result<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix("summary: "));
     let total: f64 = line.context("callgrind wrote no summary")?.trim().parse()?;
@@ -68,7 +69,7 @@ fn total(text: &str) -> Result<f64> {
 /// Runs a command and returns what it prints to standard output.
 ///
 /// # Errors
-/// The command cannot be started, fails, or prints text that is not UTF-8.
+/// Fails if the command cannot be started, fails, or prints text that is not UTF-8.
 pub(super) fn output(command: &mut Command) -> Result<String> {
     let program = command.get_program().display().to_string();
     let Output { status, stdout, stderr } = command

@@ -10,7 +10,7 @@ use crate::{chromium, page, target};
 pub(super) struct Step {
     /// The name for `--only`.
     pub(super) name: &'static str,
-    /// What a pass means, in one line.
+    /// What is true if the step passes, in one line.
     pub(super) what: &'static str,
     /// Runs the step. An error says what failed.
     pub(super) run: fn() -> Result<Done>,
@@ -101,7 +101,7 @@ fn test() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// Runs all tests with random seeds, and random tests with ten times as many of them.
+/// Runs all tests with random seeds. Random tests try ten times as many seeds as in a normal run.
 fn deep_test() -> Result<Done> {
     let mut command = cargo(&["test", "--workspace", "--locked"]);
     run(command.env("TICKWIRE_TEST_SEED", "random").env("TICKWIRE_TEST_SCALE", "10"))?;
@@ -124,7 +124,7 @@ fn sdks() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// Injects the same faults in every run.
+/// Runs the chaos test with a fixed seed, so that it injects the same faults in every run.
 fn chaos() -> Result<Done> {
     inject_faults(&["--seed", "1", "--minutes", "1"])
 }

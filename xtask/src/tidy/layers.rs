@@ -58,7 +58,7 @@ pub(super) fn check(sources: &[Source<'_>]) -> Vec<Finding> {
     findings
 }
 
-/// Top-level modules that have no layer.
+/// Returns a finding for each top-level module that has no layer.
 fn find_unlisted(tree: &ModuleTree<'_>) -> Vec<Finding> {
     let unlisted = tree.modules().filter_map(|module| {
         let [name] = tree.path(module) else { return None };
@@ -69,7 +69,7 @@ fn find_unlisted(tree: &ModuleTree<'_>) -> Vec<Finding> {
     unlisted.collect()
 }
 
-/// An import from a higher layer.
+/// Returns a finding if the import is from a higher layer.
 fn find_upward(tree: &ModuleTree<'_>, import: &Import) -> Option<Finding> {
     let from = tree.path(import.from).first()?;
     let to = tree.path(import.to).first()?;
@@ -83,7 +83,7 @@ fn find_upward(tree: &ModuleTree<'_>, import: &Import) -> Option<Finding> {
     })
 }
 
-/// Cycles between siblings, one finding each.
+/// Returns a finding for each import cycle between sibling modules.
 fn find_cycles(tree: &ModuleTree<'_>, imports: &[Import]) -> Vec<Finding> {
     // By parent, the imports between the subtrees of two of its children.
     let mut levels: BTreeMap<usize, BTreeMap<(usize, usize), &Import>> = BTreeMap::new();
@@ -131,7 +131,7 @@ fn describe_cycle(
     finding(tree.file(steps[0].from), steps[0].line, message)
 }
 
-/// Mentions of the whole hub's state outside of its owner.
+/// Returns a finding for each mention of [`STATE`] outside of [`STATE_OWNER`].
 fn find_state(source: &Source<'_>) -> Vec<Finding> {
     let path = &source.path[ROOT.len()..];
     if path == format!("{STATE_OWNER}.rs") || path.starts_with(&format!("{STATE_OWNER}/")) {

@@ -2,7 +2,7 @@
 
 use super::{Finding, Source};
 
-/// A rule finds what breaks it in one file.
+/// A rule: returns its violations in one file.
 type Rule = fn(&Source<'_>) -> Vec<Finding>;
 
 pub(super) const RULES: [Rule; 8] = [
@@ -16,7 +16,7 @@ pub(super) const RULES: [Rule; 8] = [
     prose_wraps_at_100_columns,
 ];
 
-/// A file that reaches this has a second noun in it.
+/// The most lines of a file. A longer file has more than one subject and should be split.
 const LINES_MAX: usize = 800;
 
 /// Greatest width of a line of prose, in characters.
@@ -30,11 +30,11 @@ const UNFINISHED: [&str; 4] = [
     concat!("FIX", "ME"),
 ];
 
-/// Folders that exist on one machine only.
+/// Beginnings of paths that exist on one machine only, which the repository must not contain.
 const MACHINE_PATHS: [&str; 4] =
     [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/Use", "rs/")];
 
-/// Which crate may not depend on which.
+/// For each of our crates, the crates that it must not depend on.
 const DISTANCES: [(&str, &[&str]); 4] = [
     ("protocol", &["tokio", "mio", "hyper", "axum", "tracing"]),
     ("hub", &["tickwire-feeder", "tickwire-client"]),
@@ -42,7 +42,8 @@ const DISTANCES: [(&str, &[&str]); 4] = [
     ("client", &["tickwire-hub", "tickwire-feeder"]),
 ];
 
-/// What the fan-out core does without: runtime, sockets, clock, logs, locks.
+/// Names that the fan-out core must not use, because it has no runtime, sockets, clock, logs or
+/// locks.
 const IMPURE: [&str; 7] =
     ["tokio", "mio", "std::net", "Instant::now", "SystemTime::now", "tracing", "Mutex"];
 
@@ -96,7 +97,8 @@ fn crates_keep_their_distance(source: &Source<'_>) -> Vec<Finding> {
     })
 }
 
-/// Whether a table is one of normal dependencies, and the one dependency it is of, if any.
+/// Returns whether a table of a manifest lists normal dependencies. Also returns the dependency
+/// that a table such as `[dependencies.serde]` describes; empty for a table of several.
 fn dependency_table(table: &str) -> (bool, &str) {
     match table.rsplit_once("dependencies") {
         Some((before, of)) if before.is_empty() || before.ends_with('.') => {
@@ -159,7 +161,7 @@ fn has_extension(source: &Source<'_>, extensions: &[&str]) -> bool {
     source.path.rsplit_once('.').is_some_and(|(_, found)| extensions.contains(&found))
 }
 
-/// Whether `word` stands in `line` and is not part of a longer one.
+/// Returns whether `line` contains `word` other than as part of a longer word.
 fn has_word(line: &str, word: &str) -> bool {
     let joins = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
@@ -168,7 +170,7 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// Whether an absolute path that starts with `path` stands in `line`.
+/// Returns whether `line` contains an absolute path that starts with `path`.
 fn has_path(line: &str, path: &str) -> bool {
     let joins = |c: char| c.is_alphanumeric() || "_-.~/}".contains(c);
     line.match_indices(path).any(|(at, _)| !line[..at].ends_with(joins))
@@ -178,7 +180,7 @@ fn finding(source: &Source<'_>, line: usize, message: String) -> Finding {
     Finding { path: source.path.to_owned(), line, message }
 }
 
-/// A finding for each line that `judge` has something to say about.
+/// Returns a finding for each line for which `judge` returns a message.
 fn find_lines(source: &Source<'_>, mut judge: impl FnMut(&str) -> Option<String>) -> Vec<Finding> {
     let lines = source.text.lines().zip(1..);
     lines.filter_map(|(line, number)| Some(finding(source, number, judge(line)?))).collect()

@@ -22,17 +22,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time after which an upstream that accepts no data counts as dead.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Maximum number of bytes of a message. Data messages stay below 1 MiB, but an ack with a whole
-/// market is larger.
+/// Maximum number of bytes of a message. Data messages stay below 1 MiB, but an ack that lists all
+/// symbols of a market is larger.
 const INCOMING_BYTES_MAX: usize = 16 * 1024 * 1024;
 const READ_BUFFER_BYTES: usize = 64 * 1024;
-/// Maximum number of characters of an upstream's explanation that are shown.
+/// Maximum number of characters of an upstream's error text or close reason that are logged.
 const SAID_CHARS_MAX: usize = 120;
 
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// Epoch of the upstream, if it is a hub.
+    /// Epoch of the upstream, if it is a Tickwire hub.
     pub(super) epoch: Option<String>,
 }
 
@@ -94,7 +94,8 @@ impl Connection {
         sent.unwrap_or_else(|_| Err(End::Lost("the upstream does not read".to_owned())))
     }
 
-    /// Closes the connection, so that the key's connection slot is free at once.
+    /// Closes the connection with a close frame, so that the upstream counts it no longer against
+    /// the key's limit of connections.
     pub(super) async fn close(mut self) {
         let goodbye = async {
             self.socket.close(None).await.ok();

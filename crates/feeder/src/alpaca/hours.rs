@@ -33,7 +33,8 @@ impl MarketHours {
     /// The regular session: 09:30 to 16:00.
     pub const REGULAR: Self = Self::Weekdays { open: 9 * 60 + 30, close: 16 * 60 };
 
-    /// Returns the time at which the market opened, or `None` while it is closed.
+    /// Returns the time at which the market opened on this day, or `None` while it is closed. A
+    /// market that never closes opened at the Unix epoch.
     pub(super) fn open_since(&self, now: UnixNanos) -> Option<UnixNanos> {
         let (open, close) = match self {
             Self::Always => return Some(UnixNanos(0)),

@@ -17,13 +17,13 @@ use crate::{Progress, SourceError};
 struct Shared {
     queue: Mutex<Queue>,
     filled: Notify,
-    /// The latest report.
+    /// The latest report on the state of the upstream.
     report: Mutex<SourceReport>,
     reported: Notify,
     ends: Mutex<Ends>,
 }
 
-/// Epochs of upstream and hub, if known.
+/// Epochs of upstream and hub, if known. If both are equal, the upstream is the hub itself.
 #[derive(Debug, Default)]
 struct Ends {
     upstream: Option<String>,
@@ -43,7 +43,8 @@ impl Shared {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether upstream and hub are the same hub. Ticks would loop then.
+    /// Returns whether upstream and hub are the same hub, so that ticks would be published in a
+    /// loop.
     fn is_loop(&self) -> bool {
         let ends = self.ends();
         ends.hub.is_some() && ends.hub == ends.upstream
@@ -58,7 +59,7 @@ struct Queue {
     bytes_max: usize,
     /// Ticks dropped since the last call of [`TickStream::take_dropped`].
     dropped: u64,
-    /// Whether the upstream adds no more ticks.
+    /// Whether the stream was stopped, so that no ticks are added.
     closed: bool,
 }
 
@@ -83,26 +84,29 @@ fn room(tick: &Tick) -> usize {
     size_of::<(Tick, UnixNanos)>() + tick.heap_bytes()
 }
 
-/// The upstream's side: accepts ticks and reports, and yields the demand.
+/// The upstream's side of the queue: takes ticks and reports from the upstream, and provides the
+/// names that the hub's subscribers demand.
 #[derive(Debug)]
 pub(super) struct Intake {
     shared: Arc<Shared>,
     pub(super) demand: watch::Receiver<NameSet>,
 }
 
-/// The publisher's side: a stream of the queued ticks.
+/// The publisher's side of the queue: a stream of the queued ticks.
 #[derive(Debug)]
 pub(super) struct Live {
     shared: Arc<Shared>,
     demand: watch::Sender<NameSet>,
     on_demand: bool,
-    /// Whether the next demand element replaces all demand: it is the first one of a session.
+    /// Whether the next `demand` element is the first one of a session, which lists all demand and
+    /// replaces the names of earlier sessions.
     begins: bool,
     identity: u64,
     taken: u64,
 }
 
-/// Creates both sides of a queue of at most `bytes_max` bytes.
+/// Creates both sides of a queue of at most `bytes_max` bytes. `first` is the report before the
+/// first connection to the upstream.
 pub(super) fn live(bytes_max: usize, on_demand: bool, first: SourceReport) -> (Intake, Live) {
     let queue = Queue { ticks: VecDeque::new(), bytes: 0, bytes_max, dropped: 0, closed: false };
     let shared = Arc::new(Shared {
@@ -136,7 +140,7 @@ impl Intake {
         self.shared.is_loop()
     }
 
-    /// Adds ticks received at `now`.
+    /// Adds ticks that were received at `now` to the queue.
     pub(super) fn push(&self, ticks: Vec<Tick>, now: UnixNanos) {
         if ticks.is_empty() {
             return;
@@ -149,8 +153,8 @@ impl Intake {
         self.shared.filled.notify_one();
     }
 
-    /// Replaces the report on the upstream. The flag about bars keeps the value of the first
-    /// report.
+    /// Replaces the report on the upstream, which is sent to the hub. The flag `no_bars` keeps the
+    /// value of the first report.
     pub(super) fn report(&self, report: SourceReport) {
         let mut newest = self.shared.report();
         *newest = SourceReport { no_bars: newest.no_bars, ..report };
@@ -187,7 +191,7 @@ impl TickStream for Live {
         Ok(false)
     }
 
-    /// Closes the queue. Queued ticks are still yielded.
+    /// Closes the queue: no ticks are added, while the queued ones are still published.
     fn stop(&mut self) {
         self.shared.queue().closed = true;
     }

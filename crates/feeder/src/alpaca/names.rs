@@ -7,7 +7,7 @@ use tickwire_protocol::{Channel, SubscriptionSet, Symbol};
 /// A symbol of a channel, or `None` for `"*"` (every symbol).
 pub(super) type Name = (Channel, Option<Symbol>);
 
-/// A set of names, ordered by channel.
+/// A set of names, sorted by channel and then by symbol, with `"*"` first.
 pub(super) type NameSet = BTreeSet<Name>;
 
 /// Iterates over the names of a subscription set.
@@ -30,7 +30,8 @@ pub(super) fn collect(names: impl IntoIterator<Item = Name>) -> SubscriptionSet 
     collected
 }
 
-/// Returns the channel to subscribe to for this one: corrections and cancels come with trades.
+/// Returns the channel to subscribe to in order to receive this one: corrections and cancels are
+/// sent with trades.
 pub(super) const fn carrier(channel: Channel) -> Channel {
     match channel {
         Channel::Corrections | Channel::CancelErrors => Channel::Trades,

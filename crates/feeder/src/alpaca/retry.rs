@@ -11,9 +11,10 @@ pub(super) enum End {
     Lost(String),
     /// The upstream is a hub that shuts down and asks for this delay.
     ShuttingDown(String, Duration),
-    /// Another connection uses the key.
+    /// The upstream allows no further connection with this key while another one uses it.
     Occupied(String),
-    /// The upstream rejects the relay until a person changes something.
+    /// The upstream rejects the relay for a reason that only a person can remove, such as a wrong
+    /// key.
     Refused(String),
 }
 
@@ -49,8 +50,8 @@ impl Retry {
         Self { lost: backoff(1, 60), occupied: backoff(5, 60), refused: backoff(30, 300) }
     }
 
-    /// Returns the delay after a connection that was ready since `ready`, if it ever was; `random`
-    /// is uniform from 0 to 1.
+    /// Returns the delay before the next attempt. `ready` is the time at which the last connection
+    /// was authenticated, if it was; `random` is uniform from 0 to 1.
     pub(super) fn wait(
         &mut self,
         end: &End,

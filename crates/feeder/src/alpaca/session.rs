@@ -27,9 +27,9 @@ use status::Status;
 /// Time limit for the upstream's greeting and its answer to the login.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// Time limit for any frame after a ping.
+/// Time limit for the next frame of any kind after a ping was sent.
 const PONG_TIMEOUT: Duration = Duration::from_secs(10);
-/// Consecutive unreadable messages after which the connection is replaced.
+/// Number of consecutive malformed messages after which the connection is replaced.
 const GARBAGE_MAX: u32 = 10;
 
 /// A received frame.
@@ -53,7 +53,7 @@ pub(super) enum Outbound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Disconnected,
-    /// Open since this time; the greeting of the upstream is expected.
+    /// Open since this time; the upstream has not sent its greeting yet.
     AwaitingGreeting(UnixNanos),
     /// The login was sent at this time.
     LoggingIn(UnixNanos),
@@ -72,13 +72,13 @@ pub(super) struct Rules {
     pub(super) hours: MarketHours,
 }
 
-/// The relay's side of the protocol.
+/// The relay's side of the protocol with the upstream, across all connections.
 #[derive(Debug)]
 pub(super) struct Session {
     credentials: Credentials,
     subscriber: Subscriber,
     stage: Stage,
-    /// Encoding of commands: that of the upstream's greeting.
+    /// Encoding of the commands that the relay sends: the encoding of the upstream's greeting.
     encoding: Encoding,
     outbox: Vec<Outbound>,
     pinged: Option<UnixNanos>,
@@ -118,12 +118,12 @@ impl Session {
         self.status.opened();
     }
 
-    /// Sets the names that the hub's subscribers demand.
+    /// Replaces the names that the hub's subscribers demand.
     pub(super) fn set_demand(&mut self, demanded: &NameSet, now: UnixNanos) {
         self.subscriber.set_demand(demanded, now);
     }
 
-    /// Handles a received frame. Returns its ticks.
+    /// Handles a received frame. Returns the ticks that it contains.
     pub(super) fn on_frame(&mut self, frame: Frame<'_>, now: UnixNanos) -> Result<Vec<Tick>, End> {
         self.pinged = None;
         let (bytes, encoding) = match frame {
@@ -266,7 +266,7 @@ impl Session {
         Ok(())
     }
 
-    /// Sends the next request, unless an answer is outstanding.
+    /// Sends the next request to subscribe or unsubscribe, unless an answer is outstanding.
     fn ask(&mut self, now: UnixNanos) {
         if let Some(command) = self.subscriber.ask(now) {
             self.push_command(&command);

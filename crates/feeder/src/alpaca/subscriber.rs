@@ -19,11 +19,12 @@ use super::names::{Name, NameSet, carrier, collect};
 
 /// Maximum number of names in a request, which keeps it below 300 KB with symbols of 24 bytes.
 const REQUEST_NAMES_MAX: usize = 10_000;
-/// Average interval between the requests of searches.
+/// Average interval between the requests of all searches for invalid names.
 const SEARCH_INTERVAL: Duration = Duration::from_millis(250);
-/// Time by which searches may be ahead of that rate: a burst of 1,000 requests.
+/// How far searches may be ahead of that rate, as time: it allows a burst of 1,000 requests.
 const SEARCH_AHEAD: Duration = Duration::from_secs(250);
-/// Maximum number of invalid names that are remembered without being wanted.
+/// Maximum number of invalid names to remember. When it is exceeded, those that are no longer
+/// wanted are forgotten.
 const SUSPECTS_MAX: usize = 10_000;
 /// Time limit for the upstream's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,32 +37,36 @@ struct Request {
     names: Vec<Name>,
 }
 
-/// Wanted and subscribed names, and pending requests.
+/// The names that the relay wants and those that the upstream has confirmed, and the requests that
+/// make both equal.
 #[derive(Debug, Default)]
 pub(super) struct Subscriber {
     linger: Duration,
     /// Names wanted regardless of demand.
     always: NameSet,
-    /// Channels that may be demanded.
+    /// Channels that the relay may subscribe to; demand for others is ignored.
     channels: BTreeSet<Channel>,
     wanted: NameSet,
     /// Names that the upstream has confirmed.
     held: NameSet,
     /// Names of `held` without demand, and when to unsubscribe them.
     leaving: BTreeMap<Name, UnixNanos>,
-    /// Names that the upstream refused. They are not requested again in this connection unless room
-    /// is made.
+    /// Names that the upstream refused, by reason. They are not requested again on this connection,
+    /// except those beyond the symbol limit when an unsubscribe has made room.
     refused: BTreeMap<Name, ErrorCode>,
-    /// Names that the upstream called invalid once, in any connection.
+    /// Names that the upstream once called invalid, on any connection. They are requested apart
+    /// from new names.
     suspects: NameSet,
     /// Channels that accept no more names.
     closed_channels: BTreeMap<Channel, ErrorCode>,
-    /// Parts of refused requests, and suspects. The last part is requested first.
+    /// Requests of searches: parts of refused requests, and requests for `suspects`. The last one
+    /// is sent first.
     parts: Vec<Request>,
-    /// Time up to which the requests of searches have used their rate.
+    /// Time up to which the requests of searches so far have used up their rate
+    /// ([`SEARCH_INTERVAL`] each).
     searched: UnixNanos,
     asked: Option<(Request, UnixNanos)>,
-    /// Whether wanted names may lack a request.
+    /// Whether there may be wanted names that have not been requested yet.
     changed: bool,
 }
 
@@ -70,7 +75,7 @@ impl Subscriber {
         Self { linger, wanted: always.clone(), always, channels, ..Self::default() }
     }
 
-    /// Starts a connection, without subscriptions.
+    /// Handles a new connection, on which nothing is subscribed to yet.
     pub(super) fn begin(&mut self) {
         self.held.clear();
         self.leaving.clear();
@@ -81,7 +86,7 @@ impl Subscriber {
         self.changed = true;
     }
 
-    /// Sets the names that the hub's subscribers demand.
+    /// Replaces the names that the hub's subscribers demand.
     pub(super) fn set_demand(&mut self, demanded: &NameSet, now: UnixNanos) {
         let carried = demanded.iter().map(|(channel, symbol)| (carrier(*channel), *symbol));
         let relayed = carried.filter(|(channel, _)| self.channels.contains(channel));
@@ -98,7 +103,8 @@ impl Subscriber {
         self.changed = true;
     }
 
-    /// Returns the next request, unless one is outstanding.
+    /// Returns the next request to send; `None` if nothing is to be requested or an answer is
+    /// outstanding.
     pub(super) fn ask(&mut self, now: UnixNanos) -> Option<Command> {
         if self.asked.is_some() {
             return None;
@@ -115,7 +121,7 @@ impl Subscriber {
         })
     }
 
-    /// Returns a request for names whose linger time has passed.
+    /// Returns a request to unsubscribe from names whose linger time has passed.
     fn removal(&mut self, now: UnixNanos) -> Option<Request> {
         let due = |until: &UnixNanos| *until <= now;
         let (&(channel, _), _) = self.leaving.iter().find(|(_, until)| due(until))?;
@@ -127,7 +133,8 @@ impl Subscriber {
         Some(Request { adds: false, channel, names })
     }
 
-    /// Returns a request for wanted names that are neither refused nor suspect.
+    /// Returns a request to subscribe to wanted names that are neither refused nor suspects. Moves
+    /// wanted suspects to the searches.
     fn addition(&mut self) -> Option<Request> {
         while self.changed {
             let missing = self.missing();
@@ -150,7 +157,8 @@ impl Subscriber {
         None
     }
 
-    /// Returns the wanted names that are neither subscribed, nor refused, nor among the parts.
+    /// Returns the wanted names that still have to be requested: they are neither subscribed to,
+    /// nor refused, nor part of a search.
     fn missing(&self) -> Vec<Name> {
         let everything = |channel| {
             let all = (channel, None);
@@ -164,7 +172,8 @@ impl Subscriber {
         missing.copied().collect()
     }
 
-    /// Returns a request for the still wanted names of the next part, within the rate of searches.
+    /// Returns the next request of the searches, without the names that are no longer wanted.
+    /// Returns `None` if there is none, or the searches have used up their rate.
     fn part(&mut self, now: UnixNanos) -> Option<Request> {
         if self.searched.since(now) >= SEARCH_AHEAD {
             return None;
@@ -183,7 +192,8 @@ impl Subscriber {
         None
     }
 
-    /// Handles an ack. `all` are the names that are subscribed now.
+    /// Handles the ack of the outstanding request. `all` are all names that the connection is now
+    /// subscribed to.
     pub(super) fn confirmed(&mut self, all: &SubscriptionSet, now: UnixNanos) {
         let Some((request, _)) = self.asked.take() else { return };
         self.changed = true;
@@ -212,7 +222,7 @@ impl Subscriber {
         self.refuse(missing, ErrorCode::InvalidSyntax);
     }
 
-    /// Removes names from the subscribed ones.
+    /// Records that names are no longer subscribed to.
     fn forget(&mut self, names: &[Name]) {
         for name in names {
             self.held.remove(name);
@@ -220,7 +230,8 @@ impl Subscriber {
         }
     }
 
-    /// Handles the refusal of the outstanding request. Returns `false` if there is none.
+    /// Handles the refusal of the outstanding request. Returns `false` if no request is
+    /// outstanding.
     pub(super) fn denied(&mut self, code: ErrorCode) -> bool {
         let Some((request, _)) = self.asked.take() else { return false };
         let Request { adds, channel, names } = request;
@@ -276,7 +287,7 @@ impl Subscriber {
         self.asked.as_ref().is_some_and(|(_, since)| now.since(*since) >= ANSWER_TIMEOUT)
     }
 
-    /// Returns whether any name of this channel is subscribed.
+    /// Returns whether any name of this channel is subscribed to.
     pub(super) fn holds(&self, channel: Channel) -> bool {
         self.held.range((channel, None)..).next().is_some_and(|name| name.0 == channel)
     }
@@ -286,7 +297,8 @@ impl Subscriber {
         self.refused.len()
     }
 
-    /// Describes the subscribed names, and the refused ones with the reason.
+    /// Returns a description of the subscriptions for people: how many names are subscribed to, and
+    /// how many were refused, by reason.
     pub(super) fn describe(&self) -> String {
         if self.wanted.is_empty() {
             return "no names are wanted".to_owned();

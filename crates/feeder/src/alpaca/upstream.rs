@@ -19,7 +19,7 @@ use crate::clock::Clock;
 /// Interval of the session's timer. Changes of demand wait for it, so that they are sent together.
 const BEAT: Duration = Duration::from_millis(250);
 
-/// Error: the upstream is the hub to which the ticks go.
+/// The upstream turned out to be the hub to which the ticks are published.
 #[derive(Debug)]
 pub(super) struct SameHub;
 
@@ -29,7 +29,7 @@ pub(super) struct Upstream {
     session: Session,
     intake: Intake,
     clock: Clock,
-    /// State and number of refused names that were logged last.
+    /// The state and the number of refused names in the last log line about them.
     logged: (FeedState, usize),
 }
 
@@ -39,7 +39,8 @@ impl Upstream {
         Self { config, session, intake, clock: Clock::start(), logged }
     }
 
-    /// Connects repeatedly until stopped, or until the upstream proves to be the hub itself.
+    /// Runs connections, one after the other, until stopped. Fails if the upstream turns out to be
+    /// the hub to which the ticks are published.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), SameHub> {
         self.connect(&stop).await;
         if self.intake.is_loop() { Err(SameHub) } else { Ok(()) }
@@ -130,7 +131,7 @@ impl Upstream {
         wait
     }
 
-    /// Sends a due report to the hub, and logs changes of the state.
+    /// Passes a report to the publisher if one is due, and logs changes of the state.
     fn publish_report(&mut self) {
         let Some(report) = self.session.take_report(self.clock.now()) else { return };
         let now = (report.state, self.session.refused().unwrap_or(self.logged.1));

@@ -24,7 +24,7 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 const INCOMING_BYTES_MAX: usize = 1024 * 1024;
 /// Time to wait for the hub's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Maximum number of characters of a hub's explanation that are shown.
+/// Maximum number of characters of a hub's explanation in an error message.
 const DETAIL_CHARS_MAX: usize = 200;
 
 /// Why a session did not start or ended.
@@ -43,11 +43,13 @@ pub(super) enum Problem {
 pub(super) struct Link {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     send_timeout: Duration,
-    /// Number of the last message that the hub has taken.
+    /// Number of the last data message that the hub received from this publisher, as reported at
+    /// the start of the session.
     pub(super) last: u64,
-    /// Mark of the last message that had one.
+    /// Mark of the last message with a mark that the hub received, as reported at the start of the
+    /// session; `None` if it has none.
     pub(super) mark: Option<String>,
-    /// Epoch of the hub.
+    /// Epoch of the hub, if it reports one.
     pub(super) epoch: Option<String>,
 }
 
@@ -87,7 +89,7 @@ impl Link {
         }
     }
 
-    /// Returns the next control elements. Cancel safe.
+    /// Waits for the next message with control elements and returns them. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<Vec<Control>, Problem> {
         loop {
             let message = match self.socket.next().await {
@@ -152,7 +154,8 @@ impl Link {
     }
 }
 
-/// Maps an error element within a session to a problem, or `Ok` if the session continues.
+/// Returns the problem that an error element within a session stands for, or `Ok` if the session
+/// continues.
 pub(super) fn session_error(code: ErrorCode, detail: Option<String>) -> Result<(), Problem> {
     match code {
         ErrorCode::NotAuthenticated | ErrorCode::AuthFailed | ErrorCode::PublisherReplaced => {
@@ -162,7 +165,8 @@ pub(super) fn session_error(code: ErrorCode, detail: Option<String>) -> Result<(
     }
 }
 
-/// Maps an error element in place of the `publishing` answer to a problem.
+/// Returns the problem that an error element stands for if the hub sends it instead of `publishing`
+/// at the start of a session.
 fn start_error(code: ErrorCode, detail: Option<String>) -> Problem {
     match code {
         ErrorCode::ConnectionLimit | ErrorCode::Internal | ErrorCode::SlowClient => {

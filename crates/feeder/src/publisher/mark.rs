@@ -1,11 +1,11 @@
 //! The mark: the progress of a source, which the hub stores.
 
-/// Formats the mark after `taken` ticks of a source: identity and count.
+/// Returns the mark after `taken` ticks of a source: its identity and the number of ticks.
 pub(super) fn write(identity: u64, taken: u64) -> String {
     format!("{identity:016x}:{taken}")
 }
 
-/// Returns the count of a mark, or `None` if the mark belongs to another source.
+/// Returns the number of ticks in a mark, or `None` if the mark belongs to another source.
 pub(super) fn read(identity: u64, mark: &str) -> Option<u64> {
     let (source, taken) = mark.split_once(':')?;
     (source == format!("{identity:016x}")).then(|| taken.parse().ok()).flatten()

@@ -22,7 +22,7 @@ use crate::{PublishError, SourceError};
 /// Ticks skipped between two checks of the cancellation.
 const SKIP_TICKS: u64 = 10_000;
 
-/// How the hub's mark relates to the source.
+/// What the hub's mark says about this source.
 #[derive(Debug, PartialEq, Eq)]
 enum HubMark {
     /// The hub has taken this many ticks of the source.
@@ -34,7 +34,9 @@ enum HubMark {
 }
 
 impl<S: TickStream> Publisher<S> {
-    /// Brings source and window to the position of the hub's mark.
+    /// Moves the source and the window of unacknowledged messages to the position of the hub's
+    /// mark, at the start of a session. `last` is the number of the last message that the hub
+    /// received.
     pub(super) async fn align(&mut self, last: u64, mark: Option<&str>) -> Result<(), Problem> {
         let identity = self.stream.identity();
         let hub_mark = mark.map_or(HubMark::Unknown, |mark| {
@@ -66,8 +68,8 @@ impl<S: TickStream> Publisher<S> {
         Ok(())
     }
 
-    /// Continues at position `at` of the source: from the window if possible, else by moving the
-    /// source.
+    /// Continues publishing at position `at` of the source: with the unacknowledged messages after
+    /// it if the window reaches back that far, otherwise by moving the source.
     async fn move_to(&mut self, at: u64) {
         if let Some(taken) = self.window.settle(at) {
             add(&self.progress.acked, taken);
@@ -97,7 +99,7 @@ impl<S: TickStream> Publisher<S> {
         }
         let unacked = self.window.clear(at);
         self.progress.ticks.fetch_sub(unacked as u64, Relaxed);
-        self.untold = 0;
+        self.unreported_drops = 0;
         while self.stream.taken() < at {
             if self.cancel.is_cancelled() {
                 self.stream.stop();
@@ -117,7 +119,8 @@ impl<S: TickStream> Publisher<S> {
         Ok(true)
     }
 
-    /// Reports lost ticks to the hub, ahead of all other messages.
+    /// Puts a message before all others that reports `lost` ticks after position `at` of the source
+    /// as lost.
     fn report_lost(&mut self, at: u64, lost: u64) {
         tracing::warn!("the hub lost {lost} acknowledged ticks, and this source cannot be rewound");
         self.progress.lost.fetch_add(lost, Relaxed);

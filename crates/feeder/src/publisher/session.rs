@@ -17,10 +17,10 @@ use crate::progress::add;
 use crate::tick_stream::{Next, TickStream};
 use crate::{FeedError, Progress, PublishError, SourceError};
 
-/// Ticks processed between two checks of the cancellation.
+/// The most ticks to take from the source between two checks of the cancellation.
 const TURN_TICKS: usize = 10_000;
 
-/// The longest delay before the first attempt to reconnect.
+/// The longest random delay before the first attempt to reconnect.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 
 /// Publishes ticks to a hub, over any number of sessions.
@@ -31,24 +31,27 @@ pub(super) struct Publisher<S> {
     pub(super) progress: Arc<Progress>,
     clock: Clock,
     pub(super) stream: S,
-    /// Why the source ended early; reported after the earlier ticks are acknowledged.
+    /// The error of the source, if it has failed. It is returned after the hub has acknowledged all
+    /// ticks before it.
     pub(super) failed: Option<SourceError>,
     pub(super) window: Window,
     backoff: Backoff,
     pub(super) message: MessageBuf,
-    /// Whether there has been a session.
+    /// Whether a session has started, so that the source is aligned with the hub's mark.
     pub(super) aligned: bool,
-    /// The mark of another source that the first session found.
+    /// The mark that the hub reported in the first session, if it belongs to another source.
     pub(super) foreign: Option<String>,
     /// Dropped ticks that were not reported to the hub yet.
-    pub(super) untold: u64,
-    /// Whether the hub's log on disk works, as far as the hub has reported.
+    pub(super) unreported_drops: u64,
+    /// Whether the hub's last acknowledgement said that messages are durable; true before the first
+    /// one.
     durable: bool,
     /// Start of publishing in this session; `None` between sessions.
     publishing_since: Option<Instant>,
     /// Time of the next check for due ticks.
     wake: Instant,
-    /// Time of the last acknowledgement, or the time since which one is outstanding.
+    /// Start of the current wait for an acknowledgement: the last acknowledgement, or the send
+    /// after which one became outstanding.
     acked_at: Instant,
 }
 
@@ -68,7 +71,7 @@ impl<S: TickStream> Publisher<S> {
             message: MessageBuf::new(Encoding::MsgpackArray),
             aligned: false,
             foreign: None,
-            untold: 0,
+            unreported_drops: 0,
             durable: true,
             publishing_since: None,
             wake: clock.instant(),
@@ -80,8 +83,8 @@ impl<S: TickStream> Publisher<S> {
         }
     }
 
-    /// Publishes until every tick is acknowledged, or until a cancellation with nothing
-    /// outstanding.
+    /// Publishes, over as many sessions as needed, until every tick is acknowledged, or the feed is
+    /// cancelled and no acknowledgement is outstanding.
     pub(super) async fn run(mut self) -> Result<(), FeedError> {
         while let Some((reason, requested)) = self.session().await? {
             self.progress.connected.store(false, Relaxed);
@@ -202,12 +205,12 @@ impl<S: TickStream> Publisher<S> {
         Ok(())
     }
 
-    /// Sends one message with the ticks that are due, if any.
+    /// Sends one message with the ticks that are due, if there are any.
     async fn send_due(&mut self, link: &mut Link) -> Result<(), Problem> {
         let until = self.fill();
         self.wake = until.unwrap_or_else(|| self.clock.instant());
         self.stream.update(&self.progress);
-        let lost = std::mem::take(&mut self.untold);
+        let lost = std::mem::take(&mut self.unreported_drops);
         if self.message.is_empty() && lost == 0 {
             return Ok(());
         }
@@ -224,7 +227,8 @@ impl<S: TickStream> Publisher<S> {
         link.send([message]).await
     }
 
-    /// Completes the message with the number of ticks lost before it and the mark after it.
+    /// Completes the message and returns it: adds the number of ticks that were lost before it, and
+    /// the mark, which says that the source is at position `end` after it.
     pub(super) fn seal(&mut self, lost: u64, end: u64) -> Bytes {
         if lost > 0 {
             self.message.push_lost(lost);
@@ -233,13 +237,13 @@ impl<S: TickStream> Publisher<S> {
         Bytes::copy_from_slice(self.message.finish())
     }
 
-    /// Fills the message with due ticks. Returns when the next tick is due, or `None` to continue
-    /// at once.
+    /// Fills the message with due ticks. Returns when the next tick is due, or `None` if the caller
+    /// should fill the next message at once.
     fn fill(&mut self) -> Option<Instant> {
         let now = self.clock.now();
         self.message.clear();
         let dropped = self.stream.take_dropped();
-        self.untold += dropped;
+        self.unreported_drops += dropped;
         self.progress.dropped.fetch_add(dropped, Relaxed);
         for _ in 0..TURN_TICKS {
             if self.message.len() >= self.config.message_ticks_max
@@ -260,12 +264,13 @@ impl<S: TickStream> Publisher<S> {
         None
     }
 
-    /// Adds a tick to the message, or drops it if it is overdue by too much.
+    /// Adds a tick to the message, or drops it if it is overdue by more than the configured
+    /// maximum. `behind` is the time by which it is overdue.
     fn take(&mut self, tick: &Tick, behind: Duration) {
         let behind_ns = u64::try_from(behind.as_nanos()).unwrap_or(u64::MAX);
         self.progress.behind_ns.store(behind_ns, Relaxed);
         if self.config.behind_max.is_some_and(|most| behind > most) {
-            self.untold += 1;
+            self.unreported_drops += 1;
             self.progress.dropped.fetch_add(1, Relaxed);
         } else {
             self.message.push(tick);

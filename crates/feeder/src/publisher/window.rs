@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use tokio_tungstenite::tungstenite::Bytes;
 
-/// A queue of numbered messages, bounded in messages and bytes. Each message covers a range of the
-/// source; the ranges are contiguous.
+/// A queue of the messages that the hub has not acknowledged, bounded in number and bytes. Each
+/// message covers a range of the source's ticks; the ranges are contiguous.
 #[derive(Debug)]
 pub(super) struct Window {
     /// Number of the first message in the queue, or of the next message if the queue is empty.
@@ -55,15 +55,16 @@ impl Window {
         self.queue.push_back(unacked);
     }
 
-    /// Adds a message before all others, with a new start position of the window.
+    /// Adds a message before all others. `begin` is the position of the source before this message.
     pub(super) fn push_front(&mut self, begin: u64, unacked: Unacked) {
         self.begin = begin;
         self.bytes += unacked.message.len();
         self.queue.push_front(unacked);
     }
 
-    /// Removes the messages up to a number. Returns their ticks, or `None` if no message was
-    /// removed. A message that only reports lost ticks has none.
+    /// Removes the messages that are numbered up to `up_to`, which the hub has acknowledged.
+    /// Returns the number of their ticks, or `None` if no message was removed. A message that only
+    /// reports lost ticks has no ticks.
     pub(super) fn ack(&mut self, up_to: u64) -> Option<usize> {
         let mut ticks = None;
         while self.first <= up_to {
@@ -81,8 +82,9 @@ impl Window {
         Some(taken.ticks)
     }
 
-    /// Removes the messages that a hub has taken, which holds the source up to position `at`.
-    /// Returns their ticks, or `None` if `at` is not a boundary between messages.
+    /// Removes the messages up to position `at` of the source: the hub's mark says that it has
+    /// received them. Returns the number of their ticks, or `None`, and removes nothing, if no
+    /// message begins or ends at `at`.
     pub(super) fn settle(&mut self, at: u64) -> Option<usize> {
         let between = at == self.begin || self.queue.iter().any(|unacked| unacked.end == at);
         between.then(|| {
@@ -94,7 +96,8 @@ impl Window {
         })
     }
 
-    /// Numbers the messages after those that the hub has taken, at the start of a session.
+    /// Renumbers the messages at the start of a session. The first one follows `last`, the number
+    /// of the last message that the hub received.
     pub(super) fn number_from(&mut self, last: u64) {
         self.first = last.saturating_add(1);
     }

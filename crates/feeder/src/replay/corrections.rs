@@ -17,7 +17,8 @@ const CANCEL: u8 = 10;
 const ERROR: u8 = 11;
 const CORRECTION: u8 = 12;
 
-/// Matches cancelling and correcting rows with the earlier rows they refer to.
+/// Matches rows that cancel or correct a trade with the earlier rows that they refer to. `open`
+/// holds the earlier rows that have not been matched yet.
 #[derive(Debug, Default)]
 pub(super) struct Corrections {
     open: VecDeque<Marked>,
@@ -32,7 +33,8 @@ struct Marked {
 }
 
 impl Corrections {
-    /// Returns the cancel or correction that follows the trade of a row, if its code requires one.
+    /// Returns the cancel or correction to publish after the trade of a row, if the row's code
+    /// requires one.
     pub(super) fn after(&mut self, code: u8, symbol: Symbol, row: &Trade) -> Option<TickData> {
         match code {
             CORRECTED_LATER | ERROR_LATER | CANCELLED_LATER => {
@@ -79,7 +81,8 @@ impl Corrections {
         }))
     }
 
-    /// Removes and returns the oldest matching trade with this code.
+    /// Removes and returns the oldest earlier trade that matches a row: with this code, the symbol
+    /// and exchange of the row, and accepted by `same`.
     fn take(
         &mut self,
         code: u8,

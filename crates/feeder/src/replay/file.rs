@@ -34,7 +34,7 @@ struct Table {
     header: Header,
     fields: Vec<Range<usize>>,
     corrections: Corrections,
-    /// Cancel or correction that follows the trade of the last row.
+    /// The cancel or correction that the next call returns, after the trade of the last row.
     follower: Option<Tick>,
 }
 
@@ -68,8 +68,8 @@ impl TickFile {
         self.bytes
     }
 
-    /// Reads the next tick. After the error of a line, the next call continues with the following
-    /// line.
+    /// Reads the next tick; `None` at the end of the file. After an error about one line, the next
+    /// call continues with the following line.
     pub(super) fn next_tick(&mut self) -> Result<Option<Tick>, SourceError> {
         if let Content::Table(table) = &mut self.content
             && let Some(tick) = table.follower.take()

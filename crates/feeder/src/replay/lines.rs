@@ -10,7 +10,8 @@ use flate2::read::MultiGzDecoder;
 
 use crate::SourceError;
 
-/// Longest line in bytes, so that a file without line ends is not read into memory.
+/// Longest line to accept, in bytes. Otherwise a file without line ends would be read into memory
+/// as a whole.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -99,7 +100,8 @@ impl Lines {
         self.number
     }
 
-    /// Returns the error for a fault in the current line.
+    /// Returns the error for a fault in the current line. `column` is the byte at which the fault
+    /// starts, from 1.
     pub(super) fn malformed(
         &self,
         column: usize,
@@ -125,7 +127,7 @@ impl std::fmt::Debug for Lines {
     }
 }
 
-/// A file that counts the bytes read from it.
+/// A file whose reads are added to `bytes_read`, for the progress of the feed.
 struct Counted {
     file: File,
     bytes_read: Arc<AtomicU64>,

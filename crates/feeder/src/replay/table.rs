@@ -11,7 +11,8 @@ pub(super) const TRADES: [&str; 7] =
 pub(super) const QUOTES: [&str; 7] =
     ["time", "symbol", "exchange", "bid", "bid_size", "ask", "ask_size"];
 
-/// The positions of the known columns.
+/// A parsed header: the names of the known columns, their positions in a line, and the number of
+/// all columns.
 #[derive(Debug)]
 pub(super) struct Header {
     names: [&'static str; 7],
@@ -29,7 +30,8 @@ pub(super) struct RowError {
 }
 
 impl Header {
-    /// Parses a header. The error names the given and the allowed columns.
+    /// Parses a header. Returns an error text with the given and the allowed columns if the header
+    /// is unknown.
     pub(super) fn read(line: &str) -> Result<Self, String> {
         let mut fields = Vec::new();
         split(line, &mut fields);

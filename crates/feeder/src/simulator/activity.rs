@@ -10,7 +10,8 @@ pub(super) struct Activity {
     slots: Vec<Slot>,
 }
 
-/// One equal share of the choice, split between its own index and another one.
+/// One of the equally likely slots of the alias method. `own_share` is the probability that the
+/// slot yields its own index; otherwise it yields `alias`.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     own_share: f64,

@@ -14,7 +14,8 @@ const CENT: i64 = Price::SCALE / 100;
 const HUNDREDTH_CENT: i64 = CENT / 100;
 /// Shares in a round lot.
 const LOT: u64 = 100;
-/// Greatest factor between price and initial price, so that a market can run for months.
+/// Greatest factor between a price and the initial price. The limit keeps prices plausible in a
+/// market that runs for months.
 const DRIFT_MAX: f64 = 4.0;
 
 /// An instrument. Prices are in units of 1e-9: integers in quotes and trades, floats in the walk.
@@ -26,9 +27,10 @@ pub(super) struct Instrument {
     fair: f64,
     /// Standard deviation of the walk after one nanosecond, as a fraction of the price.
     volatility: f64,
-    /// Distance from the fair price to bid and ask, as a fraction of the price.
+    /// Distance of bid and ask from the price of the walk, as a fraction of that price.
     half_spread: f64,
-    /// Invariant: both 0 before the first quote, then 0 < bid < ask.
+    /// The current bid, and below it the ask. Invariant: both are 0 before the first quote, then 0
+    /// < bid < ask.
     bid: i64,
     ask: i64,
     quoted_at_ns: f64,

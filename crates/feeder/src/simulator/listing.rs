@@ -10,7 +10,8 @@ const TICKERS: &str = include_str!("tickers.txt");
 
 /// Number of generated tickers, which have four letters.
 const FOUR_LETTERS: usize = 26 * 26 * 26 * 26;
-/// Step that visits every generated ticker once, since it has no common factor with 26.
+/// Step from one generated ticker to the next. It has no common factor with 26, so that every
+/// ticker is visited once, in an order that looks random.
 const STRIDE: usize = 274_177;
 
 /// One listed instrument.

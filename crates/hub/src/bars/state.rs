@@ -125,7 +125,7 @@ impl BarMaker {
     /// id.
     ///
     /// # Errors
-    /// If the bytes are damaged, or belong to another time zone or session.
+    /// Fails if the bytes are damaged, or belong to another time zone or session.
     pub fn restore_state(
         config: BarConfig,
         bytes: &[u8],

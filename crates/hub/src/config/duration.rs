@@ -17,7 +17,7 @@ pub struct DurationError(humantime::DurationError);
 /// Reads a length of time such as `500ms`, `30s`, `5m`, `24h` or `7d`.
 ///
 /// # Errors
-/// If the text is no number with a unit of time.
+/// Fails if the text is no number with a unit of time.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     humantime::parse_duration(text).map_err(DurationError)
 }

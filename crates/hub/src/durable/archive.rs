@@ -101,7 +101,7 @@ impl<S: Storage> Archive<S> {
     /// memory; at least one. Returns none if `from` is the position of the next tick.
     ///
     /// # Errors
-    /// If the position is no longer on disk or cannot be read.
+    /// Fails if the position is no longer on disk or cannot be read.
     pub fn read(&mut self, from: Position, bytes_max: usize) -> Result<Vec<Arc<Batch>>, Evicted> {
         let Some((number, next)) = self.find(from) else {
             return Err(Evicted { next: Self::start(&self.segments).unwrap_or(from) });

@@ -101,7 +101,7 @@ impl<S: Storage> Compactor<S> {
     /// due, and deletes files beyond the retention.
     ///
     /// # Errors
-    /// If a segment cannot be read, or a file cannot be written or deleted.
+    /// Fails if a segment cannot be read, or a file cannot be written or deleted.
     pub fn run(&mut self, current: u64) -> Result<(), CompactError> {
         while self.number < current {
             let name = segment_name(self.number);

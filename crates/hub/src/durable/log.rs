@@ -78,7 +78,7 @@ impl DurableLog {
     /// epoch if the log's epoch cannot continue.
     ///
     /// # Errors
-    /// If the folder cannot be used, or its files cannot be read or written.
+    /// Fails if the folder cannot be used, or its files cannot be read or written.
     pub(crate) fn open(
         folder: &std::path::Path,
         config: &Config,

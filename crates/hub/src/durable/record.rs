@@ -109,7 +109,7 @@ pub(super) fn read_received(content: &[u8]) -> Result<UnixNanos, Damage> {
 /// Reads the content of a record. `feeds` maps the feed ids of its segment to the hub's.
 ///
 /// # Errors
-/// If the content is not a valid record.
+/// Fails if the content is not a valid record.
 pub(super) fn read(content: &[u8], feeds: &[FeedId]) -> Result<Record, Damage> {
     let mut reader = Reader(content);
     let (first, received) = read_start(&mut reader)?;

@@ -122,8 +122,8 @@ const AHEAD_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Recovers a log. Calls `progress` with the bytes read so far and in total.
 ///
 /// # Errors
-/// If a file cannot be read, or this hub cannot continue the log. Damage that leaves a readable
-/// checkpoint is not an error, but a [problem](Recovered::problems).
+/// Fails if a file cannot be read, or this hub cannot continue the log. Damage that leaves a
+/// readable checkpoint is not an error, but a [problem](Recovered::problems).
 pub fn recover<S: Storage>(
     storage: &S,
     options: RecoverOptions<'_>,

@@ -172,8 +172,8 @@ impl State {
     /// Applies the next record.
     ///
     /// # Errors
-    /// If the record does not continue this state. Only topics of ticks before the offending one
-    /// have changed then.
+    /// Fails if the record does not continue this state. Only topics of ticks before the offending
+    /// one have changed then.
     pub fn apply(&mut self, record: &Record) -> Result<(), Damage> {
         if record.first != self.head || record.received < self.received {
             return Err(NOT_CONTIGUOUS);

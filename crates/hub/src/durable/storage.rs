@@ -10,20 +10,20 @@ pub trait Storage {
     /// Returns name and size in bytes of every file.
     ///
     /// # Errors
-    /// If the folder cannot be listed.
+    /// Fails if the folder cannot be listed.
     fn list(&self) -> io::Result<Vec<(String, u64)>>;
 
     /// Reads the first bytes of a file, at most `bytes_max`.
     ///
     /// # Errors
-    /// If the file does not exist or cannot be read.
+    /// Fails if the file does not exist or cannot be read.
     fn read(&self, name: &str, bytes_max: usize) -> io::Result<Vec<u8>>;
 
     /// Creates a file atomically with this content. Without a sync, the file may be lost when the
     /// machine fails.
     ///
     /// # Errors
-    /// If the disk is full or the file cannot be written.
+    /// Fails if the disk is full or the file cannot be written.
     fn create(&self, name: &str, content: &[u8]) -> io::Result<Self::File>;
 
     /// Creates or replaces a file atomically and durably: a failure of the machine leaves the old
@@ -37,19 +37,19 @@ pub trait Storage {
     /// contain a part of the bytes.
     ///
     /// # Errors
-    /// If the disk is full or the file cannot be written.
+    /// Fails if the disk is full or the file cannot be written.
     fn append(&self, file: &mut Self::File, bytes: &[u8]) -> io::Result<()>;
 
     /// Truncates a file to `len` bytes.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Fails if the file cannot be written.
     fn truncate(&self, name: &str, len: u64) -> io::Result<()>;
 
     /// Deletes a file.
     ///
     /// # Errors
-    /// If the file does not exist or cannot be deleted.
+    /// Fails if the file does not exist or cannot be deleted.
     fn remove(&self, name: &str) -> io::Result<()>;
 }
 

@@ -45,7 +45,7 @@ impl<S: Storage> Writer<S> {
     /// files one by one until there is room.
     ///
     /// # Errors
-    /// If the files cannot be written.
+    /// Fails if the files cannot be written.
     pub fn begin(
         storage: S,
         recovered: &mut Recovered,
@@ -92,7 +92,7 @@ impl<S: Storage> Writer<S> {
     /// changed nothing.
     ///
     /// # Errors
-    /// If the record cannot be written. The log [cannot be continued](Self::give_up) then.
+    /// Fails if the record cannot be written. The log [cannot be continued](Self::give_up) then.
     pub fn append(&mut self, turn: &Turn<'_>) -> io::Result<()> {
         if turn.is_empty() {
             return Ok(());
@@ -144,7 +144,7 @@ impl<S: Storage> Writer<S> {
     /// records must be on the disk.
     ///
     /// # Errors
-    /// If the mark cannot be written.
+    /// Fails if the mark cannot be written.
     pub fn finish(self) -> io::Result<()> {
         let Self { storage, boot, header, head, .. } = self;
         let epoch = EpochFile { epoch: header.epoch, boot, clean: Some(head) };
@@ -154,7 +154,7 @@ impl<S: Storage> Writer<S> {
     /// Marks the log as incomplete after an error, so that it is not continued.
     ///
     /// # Errors
-    /// If the mark cannot be written.
+    /// Fails if the mark cannot be written.
     pub fn give_up(self) -> io::Result<()> {
         forget_epoch(&self.storage)
     }

@@ -123,7 +123,7 @@ impl Log {
     /// of the log or the end of a batch that was in it.
     ///
     /// # Errors
-    /// If the position has left the log.
+    /// Fails if the position has left the log.
     pub fn read(
         &self,
         from: Position,

@@ -42,7 +42,7 @@ impl IngestHandle {
     /// Waits until `ticks` more ticks may be handed to the router. The permit goes with them.
     ///
     /// # Errors
-    /// If the router has ended.
+    /// Fails if the router has ended.
     pub(crate) async fn reserve(&self, ticks: usize) -> Result<OwnedSemaphorePermit, RouterEnded> {
         let permits = u32::try_from(ticks.max(1)).unwrap_or(u32::MAX);
         self.tick_budget.clone().acquire_many_owned(permits).await.map_err(|_| RouterEnded)
@@ -51,7 +51,7 @@ impl IngestHandle {
     /// Puts a message into the router's queue, and waits while that is full.
     ///
     /// # Errors
-    /// If the router has ended.
+    /// Fails if the router has ended.
     pub(crate) async fn send(&self, message: Ingest) -> Result<(), RouterEnded> {
         self.queue.send(message).await.map_err(|_| RouterEnded)
     }
@@ -59,7 +59,7 @@ impl IngestHandle {
     /// Takes one of the `publishers_max` slots; it is free again when the permit is dropped.
     ///
     /// # Errors
-    /// If none is free.
+    /// Fails if none is free.
     pub(crate) fn take_publisher_slot(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         self.publisher_slots.clone().try_acquire_owned()
     }

@@ -48,7 +48,7 @@ pub(crate) struct RouterContext {
 /// Starts the router's thread. It ends at [`Ingest::End`].
 ///
 /// # Errors
-/// If the thread cannot be started.
+/// Fails if the thread cannot be started.
 pub(crate) fn spawn(
     sequencer: Sequencer,
     bars: Option<BarMaker>,
@@ -207,7 +207,7 @@ impl Router {
     /// acknowledge, and to whom.
     ///
     /// # Errors
-    /// If a newer session has replaced the publisher's session.
+    /// Fails if a newer session has replaced the publisher's session.
     fn advance(
         &mut self,
         numbered: Option<MessageNumber>,

@@ -43,7 +43,7 @@ impl Recovered {
     /// without history, in a new epoch.
     ///
     /// # Errors
-    /// If the data folder cannot be used.
+    /// Fails if the data folder cannot be used.
     pub(super) async fn new(config: &Config, feeds: &[Feed]) -> Result<Self, StartError> {
         let epoch = format!("{:016x}", rand::rng().random::<u64>());
         let log = empty_log(config);

@@ -76,7 +76,7 @@ impl HubState {
     /// Creates the state of a hub that has no sessions yet.
     ///
     /// # Errors
-    /// If the keys file or the certificate cannot be used, or a view is wrong.
+    /// Fails if the keys file or the certificate cannot be used, or a view is wrong.
     pub(super) fn new(parts: StateParts) -> Result<Self, StartError> {
         let StateParts { config, protocol, epoch, feeds, durable, history, timelines, ingest } =
             parts;

@@ -45,7 +45,7 @@ pub(super) fn empty_log(config: &Config) -> Log {
 /// due by now. Blocks on reads from disk.
 ///
 /// # Errors
-/// If the system refuses to create event queues, or a view is wrong.
+/// Fails if the system refuses to create event queues, or a view is wrong.
 pub(super) fn make(
     config: &Config,
     log: Log,
@@ -83,7 +83,7 @@ impl ServingThreads {
     /// Starts the threads of the timeline with this index.
     ///
     /// # Errors
-    /// If the system refuses to create threads.
+    /// Fails if the system refuses to create threads.
     pub(super) fn start(
         &mut self,
         index: usize,

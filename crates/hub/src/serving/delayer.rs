@@ -45,7 +45,7 @@ pub(crate) struct DelayerContext {
 /// has been unparked.
 ///
 /// # Errors
-/// If the thread cannot be started.
+/// Fails if the thread cannot be started.
 pub(crate) fn spawn(
     name: String,
     reader: DelayedReader<Disk>,

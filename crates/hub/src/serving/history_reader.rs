@@ -72,7 +72,7 @@ impl HistoryReaderHandle {
 /// Starts the thread. It ends after [`HistoryReaderHandle::end`].
 ///
 /// # Errors
-/// If the thread cannot be started.
+/// Fails if the thread cannot be started.
 pub(crate) fn spawn<S>(
     archive: Archive<S>,
     queue: Receiver<Request>,

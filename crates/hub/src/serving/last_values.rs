@@ -13,7 +13,7 @@ const SYMBOLS_PER_QUERY: usize = 200;
 /// symbol the channels in theirs. The values of different symbols may be some moments apart.
 ///
 /// # Errors
-/// If the shard is too busy to answer, or the hub is stopping.
+/// Fails if the shard is too busy to answer, or the hub is stopping.
 pub(crate) async fn last_values(
     timeline: &Timeline,
     feed: FeedId,

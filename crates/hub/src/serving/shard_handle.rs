@@ -72,7 +72,7 @@ impl ShardHandle {
     /// Sends a query to the shard and waits for the answer.
     ///
     /// # Errors
-    /// If the shard is too busy to answer, or the hub is stopping.
+    /// Fails if the shard is too busy to answer, or the hub is stopping.
     pub(crate) async fn query<T>(
         &self,
         query: impl FnOnce(oneshot::Sender<T>) -> ShardQuery,

@@ -59,7 +59,7 @@ pub(crate) struct Prepared {
 /// Creates the poll and the waker of a shard.
 ///
 /// # Errors
-/// If the kernel cannot create an event queue.
+/// Fails if the kernel cannot create an event queue.
 pub(crate) fn prepare() -> io::Result<Prepared> {
     let poll = Poll::new()?;
     let waker = mio::Waker::new(poll.registry(), WAKER)?;
@@ -94,7 +94,7 @@ pub(crate) struct ShardStart {
 /// the shard have ended.
 ///
 /// # Errors
-/// If the thread cannot be started.
+/// Fails if the thread cannot be started.
 pub(crate) fn spawn(
     start: ShardStart,
     context: ShardContext,

@@ -12,7 +12,7 @@ pub(crate) const TOPICS_PER_QUERY: usize = 500;
 /// of different topics may be some moments apart.
 ///
 /// # Errors
-/// If the shard is too busy to answer, or the hub is stopping.
+/// Fails if the shard is too busy to answer, or the hub is stopping.
 pub(crate) async fn topic_counts(
     shard: &ShardHandle,
     topics: &[TopicKey],

@@ -91,7 +91,7 @@ impl TopicLister {
     /// Makes a page of the list, as of the times `now` (monotonic) and `wall`.
     ///
     /// # Errors
-    /// If a shard is too busy to answer, or the hub is stopping.
+    /// Fails if a shard is too busy to answer, or the hub is stopping.
     pub(crate) async fn list(
         &self,
         query: TopicQuery,

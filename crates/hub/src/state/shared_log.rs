@@ -88,7 +88,7 @@ impl SharedLog {
     /// Appends the batches from a position on to `out`: see [`Log::read`].
     ///
     /// # Errors
-    /// If the log no longer holds that position.
+    /// Fails if the log no longer holds that position.
     pub(crate) fn read(
         &self,
         from: Position,

@@ -49,7 +49,7 @@ impl HubArgs {
     /// Returns the configuration of the publisher.
     ///
     /// # Errors
-    /// If the file of authorities cannot be used.
+    /// Fails if the file of authorities cannot be used.
     pub(super) fn config(self, pace: Pace) -> Result<PublisherConfig, AuthoritiesError> {
         let behind_max = self.behind_max(pace);
         let ConnectionArgs { hub, feed, token, tls } = self.connection;
@@ -94,7 +94,7 @@ impl Destination {
     /// may come from an environment variable.
     ///
     /// # Errors
-    /// If the file of authorities cannot be used.
+    /// Fails if the file of authorities cannot be used.
     pub(super) fn new(
         to: Option<PathBuf>,
         pace: Pace,

@@ -2,7 +2,7 @@
 
 use super::lexer::{Kind, Token, tokens};
 
-/// What a file names, test code excepted.
+/// The paths and names that a file uses, test code excepted.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct FileImports<'a> {
     /// Paths in `use` trees and in code. Those in code start with `crate`, `self` or `super`.
@@ -16,12 +16,12 @@ pub(super) struct FileImports<'a> {
 /// A path, and where it stands.
 #[derive(Debug, PartialEq)]
 pub(super) struct PathUse<'a> {
-    /// From 1.
+    /// Number of the line, from 1.
     pub(super) line: usize,
     pub(super) segments: Vec<&'a str>,
 }
 
-/// Reads a file that compiles.
+/// Reads the imports of a file, which must be valid Rust.
 pub(super) fn read(text: &str) -> FileImports<'_> {
     let mut reader = Reader { tokens: tokens(text), at: 0, out: FileImports::default() };
     while reader.at < reader.tokens.len() {
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Skips an attribute. `true` if it is `#[cfg(test)]`.
+    /// Skips an attribute. Returns whether it is `#[cfg(test)]`.
     fn skip_attribute(&mut self) -> bool {
         self.at += 1;
         if self.punct_at(0) == Some('!') {
@@ -77,7 +77,8 @@ impl<'a> Reader<'a> {
         inner == cfg_test.iter().map(|token| token.kind).collect::<Vec<_>>()
     }
 
-    /// Skips an item of test code behind its attribute.
+    /// Skips an item of test code, after its attribute `#[cfg(test)]`. Notes the item if it is a
+    /// module in a file of its own.
     fn skip_test_item(&mut self) {
         while self.punct_at(0) == Some('#') {
             self.skip_attribute();
@@ -116,7 +117,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads one tree of a `use` behind `prefix`, and what ends it stays.
+    /// Reads one tree of a `use`, whose paths begin with `prefix`. Does not read the token that
+    /// ends the tree.
     fn use_tree(&mut self, prefix: &mut Vec<&'a str>) {
         let len = prefix.len();
         let line = self.tokens.get(self.at).map_or(0, |token| token.line);
@@ -159,7 +161,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes a path of a `use`, and the name it is bound to.
+    /// Records a path of a `use` and the name to which it is bound.
     fn end_of_path(&mut self, line: usize, path: &[&'a str]) {
         let is_self = path.len() > 1 && path.last() == Some(&"self");
         let segments = if is_self { &path[..path.len() - 1] } else { path };
@@ -172,7 +174,7 @@ impl<'a> Reader<'a> {
         self.out.bindings.extend(name.map(|name| (name, segments.to_vec())));
     }
 
-    /// Reads a path in code.
+    /// Reads a path in code and returns its segments.
     fn path(&mut self) -> Vec<&'a str> {
         let mut segments = Vec::new();
         while let Some(name) = self.ident_at(0) {

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Token<'a> {
     pub(super) kind: Kind<'a>,
-    /// From 1.
+    /// Number of the line, from 1.
     pub(super) line: usize,
 }
 
@@ -24,7 +24,7 @@ impl Token<'_> {
     }
 }
 
-/// The tokens of a file that compiles. Numbers come out as identifiers.
+/// Returns the tokens of a file, which must be valid Rust. Numbers are returned as identifiers.
 pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut lexer = Lexer { rest: text, line: 1 };
     std::iter::from_fn(|| lexer.next()).collect()
@@ -57,7 +57,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Skips a space or a comment.
+    /// Skips a space or a comment, if one is next. Returns whether it did.
     fn skip_blank(&mut self, first: char) -> bool {
         let len = if first.is_whitespace() {
             first.len_utf8()
@@ -72,7 +72,8 @@ impl<'a> Lexer<'a> {
         true
     }
 
-    /// Skips a string or character literal, or the quote of a lifetime.
+    /// Skips a string or character literal, or the quote of a lifetime, if one is next. Returns
+    /// whether it did.
     fn skip_literal(&mut self, first: char) -> bool {
         let prefix = ["br", "cr", "b", "c", "r"].into_iter().find(|prefix| {
             let after = self.rest.strip_prefix(prefix).map(|after| after.trim_start_matches('#'));
@@ -103,7 +104,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Length of a comment that starts with `/*`; such comments nest.
+/// Returns the length of a comment that starts with `/*`, in bytes; such comments nest.
 fn block_comment_len(text: &str) -> usize {
     let mut depth = 0;
     let mut at = 0;
@@ -124,7 +125,7 @@ fn block_comment_len(text: &str) -> usize {
     text.len()
 }
 
-/// Length of a raw string whose prefix (`r`, `br`, `cr`) has `prefix` bytes.
+/// Returns the length of a raw string, in bytes. Its prefix (`r`, `br`, `cr`) has `prefix` bytes.
 fn raw_string_len(text: &str, prefix: usize) -> usize {
     let hashes = text[prefix..].bytes().take_while(|byte| *byte == b'#').count();
     let start = prefix + hashes + 1;
@@ -132,7 +133,7 @@ fn raw_string_len(text: &str, prefix: usize) -> usize {
     text[start..].find(&end).map_or(text.len(), |at| start + at + end.len())
 }
 
-/// Length of a literal in quotes, with both quotes.
+/// Returns the length of a literal in quotes, in bytes, both quotes included.
 fn quoted_len(text: &str, quote: char) -> usize {
     let mut is_escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -146,7 +147,8 @@ fn quoted_len(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// Whether a quote starts a character literal rather than a lifetime.
+/// Returns whether the quote at the start of `text` starts a character literal rather than a
+/// lifetime.
 fn is_char_literal(text: &str) -> bool {
     let mut after = text.chars().skip(1);
     after.next() == Some('\\') || after.next() == Some('\'')

@@ -20,7 +20,8 @@ struct Module<'a> {
     imports: FileImports<'a>,
 }
 
-/// One file imports an item that another file defines.
+/// An import of an item that another file of the crate defines. `from` and `to` are the indices of
+/// the modules.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Import {
     pub(super) from: usize,
@@ -29,11 +30,12 @@ pub(super) struct Import {
     pub(super) line: usize,
 }
 
-/// Re-exports followed for one path. More are a cycle of re-exports.
+/// The most re-exports to follow for one path. More of them form a cycle.
 const REEXPORTS_MAX: usize = 16;
 
 impl<'a> ModuleTree<'a> {
-    /// The tree of files, each a path below the crate's source folder and a text.
+    /// Builds the tree from files, each given as its path below the crate's source folder and its
+    /// text.
     pub(super) fn new(files: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut modules: Vec<_> = files
             .map(|(file, text)| Module {
@@ -59,17 +61,17 @@ impl<'a> ModuleTree<'a> {
         0..self.modules.len()
     }
 
-    /// Names of the modules from the root to this one; empty for the root.
+    /// Returns the names of the modules from the root to this one; empty for the root.
     pub(super) fn path(&self, module: usize) -> &[&'a str] {
         &self.modules[module].path
     }
 
-    /// Path of the module's file from the root of the repository.
+    /// Returns the path of the module's file from the root of the repository.
     pub(super) fn file(&self, module: usize) -> &str {
         &self.modules[module].file
     }
 
-    /// All imports from one file of the crate to another.
+    /// Returns all imports from one file of the crate to another.
     pub(super) fn imports(&self) -> Vec<Import> {
         let mut found = Vec::new();
         for from in self.modules() {
@@ -83,7 +85,8 @@ impl<'a> ModuleTree<'a> {
         found
     }
 
-    /// The module that defines what a path names in `module`; `None` for other crates.
+    /// Returns the module that defines the item to which a path in `module` leads; `None` for an
+    /// item of another crate.
     fn resolve(&self, module: usize, segments: &[&'a str], reexports_max: usize) -> Option<usize> {
         let (first, rest) = segments.split_first()?;
         match *first {
@@ -107,7 +110,8 @@ impl<'a> ModuleTree<'a> {
         }
     }
 
-    /// Follows a path from a module down, through re-exports, to the module that defines the item.
+    /// Follows a path from a module down, through re-exports, and returns the module that defines
+    /// the item.
     fn walk(&self, module: usize, segments: &[&'a str], reexports_max: usize) -> Option<usize> {
         let Some((first, rest)) = segments.split_first() else { return Some(module) };
         if let Some(child) = self.child_of(module, first) {
@@ -145,8 +149,8 @@ impl<'a> ModuleTree<'a> {
         self.child(&path)
     }
 
-    /// The lowest module that both are below, and its two children that they are in. `None` if one
-    /// is below the other.
+    /// Returns the lowest common ancestor of two modules, and the children of the ancestor that
+    /// contain them. Returns `None` if one module contains the other.
     pub(super) fn siblings(&self, one: usize, other: usize) -> Option<(usize, usize, usize)> {
         let one = self.path(one);
         let other = self.path(other);
@@ -156,7 +160,7 @@ impl<'a> ModuleTree<'a> {
     }
 }
 
-/// `a/b.rs` is `a::b`; `lib.rs` is the root.
+/// Returns the path of the module in a file: `a::b` for `a/b.rs`, empty for `lib.rs`.
 fn module_path(file: &str) -> Vec<&str> {
     match file.trim_end_matches(".rs") {
         "lib" => Vec::new(),
@@ -164,7 +168,8 @@ fn module_path(file: &str) -> Vec<&str> {
     }
 }
 
-/// The shortest way from `start` along `targets` back to it, if there is one.
+/// Returns the shortest cycle from `start` back to `start`, if there is one. `targets` returns the
+/// nodes that a node leads to.
 pub(super) fn shortest_cycle<T: Iterator<Item = usize>>(
     start: usize,
     targets: impl Fn(usize) -> T,

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Findings in a crate of these files, each as `file:line: message`.
+/// Returns the findings in a crate of these files, each as `file:line: message`.
 fn findings(files: &[(&str, &str)]) -> Vec<String> {
     let files = [&[("lib.rs", "")], files].concat();
     let paths: Vec<_> = files.iter().map(|(path, _)| format!("{ROOT}{path}")).collect();

@@ -3,7 +3,7 @@ use super::*;
 
 const NONE: [usize; 0] = [];
 
-/// The numbers of the lines that break a rule.
+/// Returns the numbers of the lines that break a rule.
 fn broken(path: &str, text: &str) -> Vec<usize> {
     apply_rules(&Source { path, text }).into_iter().map(|finding| finding.line).collect()
 }

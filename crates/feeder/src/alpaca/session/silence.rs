@@ -15,20 +15,23 @@ use super::super::subscriber::Subscriber;
 const BARS_TIMEOUT_MIN: Duration = Duration::from_secs(180);
 /// Maximum number of doublings of the allowed silence: up to 16 times.
 const DOUBLINGS_MAX: u32 = 4;
-/// Multiple of the timeout for which ticks must arrive, without a gap of that length, before a
-/// reset.
+/// Ticks must arrive steadily for this many times the allowed silence, without a silence of that
+/// length, before the doublings are reset.
 const STEADY_TIMEOUTS: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Silence {
-    /// Silence that counts as a fault while the market is open; `None`: never.
+    /// The configured length of a silence that counts as a fault while the market is open; `None`
+    /// turns the detection off.
     timeout: Option<Duration>,
     hours: MarketHours,
-    /// Allowed silence of the current subscriptions; `None` if none of them ticks regularly.
+    /// Allowed silence of the current subscriptions, before doublings; `None` if none of them ticks
+    /// regularly.
     patience: Option<Duration>,
-    /// Time of the last tick, or of the event from which silence is measured.
+    /// Start of the current silence: the last tick, or the last change of the allowed silence.
     lively: UnixNanos,
-    /// Start of the current period without a gap as long as the allowed silence.
+    /// Start of the current period of steady ticks, in which no silence was as long as the allowed
+    /// one.
     steady: UnixNanos,
     doublings: u32,
 }
@@ -39,7 +42,7 @@ impl Silence {
         Self { timeout, hours, patience: None, lively: never, steady: never, doublings: 0 }
     }
 
-    /// Starts a connection.
+    /// Handles the start of a connection: measures silence from now on.
     pub(super) const fn begin(&mut self, now: UnixNanos) {
         self.expect(None, now);
     }
@@ -60,7 +63,8 @@ impl Silence {
         self.lively = now;
     }
 
-    /// Returns the length of a suspicious silence, or an error that describes the fault.
+    /// Returns the length of the current silence if it exceeds half of what is allowed, or an error
+    /// text if it exceeds all of it.
     pub(super) fn check(
         &mut self,
         subscriber: &Subscriber,
@@ -87,7 +91,8 @@ impl Silence {
     }
 }
 
-/// Returns the allowed silence of the current subscriptions.
+/// Returns the allowed silence of the current subscriptions, before doublings; `None` if none of
+/// them ticks regularly.
 fn patience(timeout: Duration, subscriber: &Subscriber) -> Option<Duration> {
     if subscriber.holds(Channel::Trades) || subscriber.holds(Channel::Quotes) {
         Some(timeout)

@@ -7,7 +7,7 @@ use tickwire_protocol::{FeedState, REPORT_TEXT_BYTES_MAX, SourceReport, UnixNano
 /// Interval between reports in which only counters changed.
 const NUMBERS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The state of the upstream, and which part of it was reported.
+/// The state of the upstream, and which part of it the hub already knows.
 #[derive(Debug)]
 pub(super) struct Status {
     upstream: String,
@@ -15,12 +15,12 @@ pub(super) struct Status {
     live: bool,
     /// Description of the subscriptions, or the reason for their absence.
     detail: String,
-    /// Seconds of suspicious silence.
+    /// Length of the current silence in seconds, if it is suspiciously long.
     quiet_secs: Option<u64>,
     numbers: Numbers,
     /// Whether anything except counters changed since the last report.
     changed: bool,
-    told: (Numbers, UnixNanos),
+    reported: (Numbers, UnixNanos),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +39,7 @@ impl Status {
             quiet_secs: None,
             numbers: Numbers::default(),
             changed: true,
-            told: (Numbers::default(), UnixNanos(0)),
+            reported: (Numbers::default(), UnixNanos(0)),
         }
     }
 
@@ -57,7 +57,7 @@ impl Status {
         self.numbers.errors += 1;
     }
 
-    /// Sets the length of a suspicious silence.
+    /// Sets the length of a suspiciously long silence; `None` ends it.
     pub(super) fn set_quiet(&mut self, quiet: Option<Duration>) {
         let quiet_secs = quiet.map(|quiet| quiet.as_secs());
         self.changed |= quiet_secs != self.quiet_secs;
@@ -104,14 +104,14 @@ impl Status {
         }
     }
 
-    /// Returns a report if one is due: at once after a change of the state, once a second for
-    /// counters.
+    /// Returns a report if one is due: at once after a change of the state, otherwise once a second
+    /// if counters have changed.
     pub(super) fn take_report(&mut self, now: UnixNanos) -> Option<SourceReport> {
-        let (numbers, at) = self.told;
+        let (numbers, at) = self.reported;
         let numbers = numbers != self.numbers && now.since(at) >= NUMBERS_INTERVAL;
         (self.changed || numbers).then(|| {
             self.changed = false;
-            self.told = (self.numbers, now);
+            self.reported = (self.numbers, now);
             self.report()
         })
     }

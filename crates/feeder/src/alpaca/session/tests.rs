@@ -34,7 +34,8 @@ fn rules() -> Rules {
 }
 
 impl Scene {
-    /// Creates a session with an open connection that wants these trades.
+    /// Creates a session that wants trades of these symbols, with an open connection that is not
+    /// authenticated.
     fn open(symbols: &str) -> Self {
         let always = names(Channel::Trades, symbols);
         let channels = super::super::AlpacaConfig::CHANNELS.into_iter().collect();
@@ -44,7 +45,7 @@ impl Scene {
         scene
     }
 
-    /// Creates an authenticated session with all wanted names subscribed.
+    /// Creates an authenticated session that has subscribed to trades of these symbols.
     fn ready(symbols: &str) -> Self {
         let mut scene = Self::open(symbols);
         scene.log_in();
@@ -80,7 +81,8 @@ impl Scene {
         self.text(&format!(r#"[{{"T":"subscription","{channel}":[{list}]}}]"#)).unwrap();
     }
 
-    /// Takes the text frames sent since the last call.
+    /// Takes the text frames that the session has sent since the last call; a ping is the text
+    /// `ping`.
     fn said(&mut self) -> Vec<String> {
         let text = |say| match say {
             Outbound::Text(text) => String::from_utf8(text).unwrap(),

@@ -11,10 +11,11 @@ struct Upstream {
     subscriber: Subscriber,
     held: NameSet,
     room: usize,
-    /// Invalid symbols, and a missing channel.
+    /// Returns whether a symbol is invalid.
     unknown: fn(&str) -> bool,
+    /// A channel that the upstream does not have.
     without: Option<Channel>,
-    /// Whether `"*"` is accepted.
+    /// The answer to `"*"`: accepted, or refused with this code.
     everything: Result<(), ErrorCode>,
     requests: u64,
     now: UnixNanos,
@@ -66,7 +67,7 @@ impl Upstream {
         self.settle();
     }
 
-    /// Answers requests until none is pending.
+    /// Answers the requests of the subscriber until it has no more.
     fn settle(&mut self) {
         while let Some(command) = self.subscriber.ask(self.now) {
             self.requests += 1;

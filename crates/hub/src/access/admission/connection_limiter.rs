@@ -22,7 +22,7 @@ impl ConnectionLimiter {
     /// [`release`](Self::release).
     ///
     /// # Errors
-    /// If the client holds the maximum number of connections.
+    /// Fails if the client holds the maximum number of connections.
     pub(crate) fn admit(&mut self, address: IpAddr) -> Result<(), LimitReached> {
         if address.to_canonical().is_loopback() {
             return Ok(());

@@ -135,7 +135,7 @@ pub trait ShardIo {
     /// Appends to `into` at most `batches_max` batches of the log, from a position on.
     ///
     /// # Errors
-    /// If the log does not continue at that position.
+    /// Fails if the log does not continue at that position.
     fn read_log(
         &mut self,
         from: Position,

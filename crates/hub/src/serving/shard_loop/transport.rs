@@ -43,7 +43,7 @@ impl Transport {
     /// Creates the transport of a connection and sets its socket options.
     ///
     /// # Errors
-    /// If the connection has already failed.
+    /// Fails if the connection has already failed.
     pub(crate) fn new(bare: BareStream) -> io::Result<Self> {
         let BareStream { socket, tls } = bare;
         SockRef::from(&socket).set_tcp_nodelay(true)?;
