@@ -38,9 +38,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Returns the settings for a connection to the hub at this address: `http://HOST[:PORT][/PREFIX]`,
-    /// or `https://` for TLS; `ws://` and `wss://` are equivalent. [`HubUrl`](crate::HubUrl) describes
-    /// addresses.
+    /// Returns the settings for a connection to the hub at this address:
+    /// `http://HOST[:PORT][/PREFIX]`, or `https://` for TLS; `ws://` and `wss://` are equivalent.
+    /// [`HubUrl`](crate::HubUrl) describes addresses.
     #[must_use]
     pub fn builder(hub: &str) -> Builder {
         Builder::new(hub)

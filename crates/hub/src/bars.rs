@@ -79,7 +79,7 @@ pub struct BarMaker {
     skipped: Skipped,
 }
 
-/// Counts of ticks that had no effect on bars, since the start.
+/// Numbers of ticks that had no effect on bars, since the maker was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Skipped {
     /// Trades of a day before the current day of their symbol.
@@ -90,7 +90,7 @@ pub struct Skipped {
     pub unmatched: u64,
 }
 
-/// Marks a topic without a series: it has had no trade yet.
+/// The entry of `by_topic` for a topic that has no series, because it has had no trade yet.
 const NONE: u32 = u32::MAX;
 
 impl BarMaker {

@@ -85,7 +85,7 @@ impl ShardMetrics {
         }
     }
 
-    /// Publishes the counters of the core.
+    /// Copies the counters of the shard's core into the metrics.
     pub(crate) fn publish(&self, stats: &Stats) {
         self.subscriptions.set(stats.subscriptions as u64);
         self.ticks_delivered.set(stats.ticks_delivered);

@@ -91,7 +91,7 @@ impl Hub {
     /// Only the answers differ from a normal hub.
     ///
     /// # Errors
-    /// Like [`Hub::start`].
+    /// Fails like [`Hub::start`].
     #[doc(hidden)]
     pub async fn start_echo(config: Config) -> Result<Self, StartError> {
         Self::start_with(config, SessionProtocol::Echo).await

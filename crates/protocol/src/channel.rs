@@ -5,8 +5,8 @@ use std::fmt;
 /// A kind of tick. A symbol within a channel of a feed is a *topic*.
 ///
 /// The channels and their letters are those of Alpaca's stock stream
-/// (<https://docs.alpaca.markets/docs/real-time-stock-pricing-data>). `docs/protocol/ticks.md` lists
-/// the fields of each.
+/// (<https://docs.alpaca.markets/docs/real-time-stock-pricing-data>). `docs/protocol/ticks.md`
+/// lists the fields of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Channel {

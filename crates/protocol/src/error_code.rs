@@ -3,8 +3,8 @@
 /// The kind of an error element. On the wire it is a number (`code`) and a text (`msg`).
 ///
 /// Numbers and texts are those of Alpaca's stream
-/// (<https://docs.alpaca.markets/docs/streaming-market-data>), except `publisher replaced`, which only
-/// Tickwire sends. See `docs/protocol/subscriber.md`, section "Errors".
+/// (<https://docs.alpaca.markets/docs/streaming-market-data>), except `publisher replaced`, which
+/// only Tickwire sends. See `docs/protocol/subscriber.md`, section "Errors".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
     /// 400: the message is malformed. It is discarded; the session continues.

@@ -50,7 +50,8 @@ impl SessionLimiter {
     /// Admits a session from an address.
     ///
     /// # Errors
-    /// Names the limit that is reached.
+    /// Fails if the hub or the address has as many sessions as are allowed. The error names the
+    /// limit.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<SessionPermit, String> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.total >= self.max {
@@ -95,7 +96,7 @@ impl Drop for SessionPermit {
 /// passes under an IP address or `localhost`; other names have to be in `allowed`.
 ///
 /// # Errors
-/// Names the origin, and how to allow it.
+/// Fails if the origin is not allowed. The error names the origin, and how to allow it.
 pub(crate) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> Result<(), String> {
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or("(not text)");

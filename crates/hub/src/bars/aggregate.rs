@@ -80,8 +80,8 @@ impl Aggregate {
         }
     }
 
-    /// Subtracts a trade from the volume, the number of trades and the sums of the average price, as
-    /// far as it counted there. Open, high, low and close stay: sums cannot tell which trade set
+    /// Subtracts a trade from the volume, the number of trades and the sums of the average price,
+    /// as far as it counted there. Open, high, low and close stay: sums cannot tell which trade set
     /// them.
     pub(super) fn take_from_sums(&mut self, sale: Sale, effects: u8) {
         if effects & VOLUME != 0 {

@@ -37,8 +37,8 @@ impl BarMaker {
         self.replace(feed, tick.symbol, &was, Some((is, new_effects)), (sale, old_effects));
     }
 
-    /// Replaces the trade named by `key`, or removes it. `was` describes the trade if it is no
-    /// longer kept.
+    /// Replaces the trade that `key` identifies by the corrected trade `by`; `None` removes it.
+    /// `was` describes the original trade, in case its minute is no longer kept.
     fn replace(
         &mut self,
         feed: FeedId,

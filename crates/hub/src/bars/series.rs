@@ -23,8 +23,8 @@ pub(super) struct Series {
     pub(super) minutes: VecDeque<Minute>,
     /// Sum of the minutes that are no longer kept, by the rules of the day.
     pub(super) folded: Aggregate,
-    /// End of the latest folded minute. A trade of an unknown minute before it goes to `folded`
-    /// too.
+    /// End of the latest folded minute. A late trade whose minute is not kept and starts earlier is
+    /// added to `folded`.
     pub(super) folded_until: u64,
     /// Sum of all minutes of the day except the open one.
     pub(super) closed: Aggregate,
@@ -181,8 +181,8 @@ impl Series {
         self.feed == numbered.feed && self.symbol == numbered.tick.symbol
     }
 
-    /// Adds a trade of this day. Returns where it was placed, and the bytes of that minute before
-    /// and after.
+    /// Adds a trade of this day. Returns where it was placed, and the size of its minute in bytes
+    /// before and after.
     pub(super) fn add(&mut self, kept: KeptTrade) -> (Placement, usize, usize) {
         let start = kept.time - kept.time % MINUTE;
         let (index, placement) = match self.minutes.back() {
@@ -219,7 +219,8 @@ impl Series {
         (placement, before, after)
     }
 
-    /// Closes the open minute and opens a new one.
+    /// Closes the open minute, if there is one, and opens the minute that begins at `start`.
+    /// Returns its index.
     fn open(&mut self, start: u64) -> (usize, Placement) {
         self.close_minute();
         self.minutes.push_back(Minute::new(start, true));
@@ -237,13 +238,13 @@ impl Series {
         }
     }
 
-    /// Returns the kept minute with this start.
+    /// Returns the kept minute with this start, if there is one.
     pub(super) fn minute(&self, start: u64) -> Option<&Minute> {
         let index = self.minutes.binary_search_by_key(&start, |minute| minute.start).ok()?;
         self.minutes.get(index)
     }
 
-    /// Returns the start of the open minute.
+    /// Returns the start of the open minute, if there is one.
     pub(super) fn open_minute(&self) -> Option<u64> {
         self.minutes.back().filter(|last| last.open).map(|last| last.start)
     }
@@ -298,8 +299,9 @@ impl Series {
         }
     }
 
-    /// Applies a correction or cancel to the folded sum. Returns `false` if the sum cannot contain
-    /// the trade.
+    /// Applies a correction or cancel to the folded sum: removes the original trade `was` and adds
+    /// the corrected trade `is`, if there is one. Returns `false` if the sum cannot contain the
+    /// original trade.
     pub(super) fn adjust(&mut self, was: (Sale, Effects), is: Option<(Sale, Effects)>) -> bool {
         let (sale, effects) = was;
         if self.folded.trades == 0 || self.folded.volume < sale.size {

@@ -305,7 +305,7 @@ impl TradeSource {
         }
     }
 
-    /// A cancel or correction of an earlier trade.
+    /// Returns a cancel or correction of an earlier trade, if one can be changed.
     fn change(&mut self) -> Option<Tick> {
         let from = self.sold.len().saturating_sub(60);
         let index = self.random.random_range(from..self.sold.len().max(1));
@@ -344,7 +344,8 @@ fn trade_source(random: &mut StdRng) -> TradeSource {
     TradeSource { random: StdRng::seed_from_u64(random.random()), time: OPENING, sold: Vec::new() }
 }
 
-/// Runs a number of turns with random trades. The hub's clock follows the event times.
+/// Runs a number of turns with random trades, and with cancels and corrections if `changes`. The
+/// hub's clock follows the event times.
 fn play(harness: &mut Harness, source: &mut TradeSource, turns: usize, changes: bool) {
     for _ in 0..turns {
         let ticks = source.turn(changes);
@@ -419,10 +420,11 @@ fn a_maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
     }
 }
 
-/// A hub that made no bars for a while, or whose calendar changed, lacks some of the trades behind
-/// its recorded bars.
+/// Replays only the second half of a run's records, so that the maker would make other bars than
+/// those in the records. If the records mark their bars as made by the hub, the maker still makes
+/// the bars of a new trade. If the bars are a publisher's ticks, the maker makes none from then on.
 #[test]
-fn only_bars_of_a_publisher_disable_bars_when_recorded_bars_differ() {
+fn replay_of_other_bars_disables_bars_only_if_a_publisher_sent_them() {
     let mut random = seeds!().rng();
     let mut harness = Harness::new(usize::MAX);
     let mut source = trade_source(&mut random);

@@ -13,7 +13,8 @@ impl Config {
     /// Checks the range of every setting and the relations between settings.
     ///
     /// # Errors
-    /// Names the first setting that is not allowed, the value given and what is allowed.
+    /// Fails if a setting is not allowed. The error names the first such setting, its value and
+    /// what is allowed.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_ranges()?;
         self.check_feeds_and_views()?;

@@ -66,7 +66,8 @@ impl<S: Storage> Archive<S> {
         self.open = None;
     }
 
-    /// Returns the position of the oldest tick on disk, or of the next tick if there is none.
+    /// Returns the position of the oldest tick on disk, or of the next tick if no segment has
+    /// ticks. Returns `None` if there are no segments.
     #[must_use]
     pub fn start(segments: &Segments) -> Option<Position> {
         let segments = segments.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,7 +133,8 @@ impl<S: Storage> Archive<S> {
         }
     }
 
-    /// Returns the segment that contains a position, and the position at which the next one starts.
+    /// Returns the number of the segment that contains a position, and the position at which the
+    /// next segment starts, if there is one. Returns `None` if the position is no longer on disk.
     fn find(&self, position: Position) -> Option<(u64, Option<Position>)> {
         let segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
         let after = segments.partition_point(|segment| segment.first <= position);

@@ -13,8 +13,8 @@ pub(crate) struct Disk {
     folder: Arc<Path>,
 }
 
-/// Locks the folder for this process until it is dropped. The system releases the lock when the
-/// process ends.
+/// A lock that keeps other processes from using the folder, held until the value is dropped. The
+/// system also releases it when the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "the open file holds the lock")] File);
 
@@ -79,7 +79,8 @@ impl Disk {
         self.folder.join(name)
     }
 
-    /// Writes a file under a temporary name and renames it.
+    /// Writes a file under a temporary name, renames it and returns it. `sync` also forces it to
+    /// the disk.
     fn write_file(&self, name: &str, content: &[u8], sync: bool) -> io::Result<File> {
         let unfinished = self.path(&format!("{name}{UNFINISHED}"));
         let mut file = File::create(&unfinished)?;

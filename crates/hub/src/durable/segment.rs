@@ -17,7 +17,8 @@ const HEADER: u8 = b'H';
 /// A record in the middle of a log is torn or damaged.
 pub(super) const BROKEN_RECORD: Damage = Damage("broken record");
 
-/// Minimum ratio of record bytes to checkpoint bytes.
+/// Another checkpoint is worth its size once the records since the last one have this many times
+/// the bytes of a checkpoint.
 pub(super) const CHECKPOINT_SHARE: u64 = 4;
 
 /// A segment on disk.

@@ -16,7 +16,7 @@ pub(crate) struct LogStatus {
     failed: AtomicBool,
     /// The folder in which a failed log is marked as incomplete.
     disk: Disk,
-    /// Whether a failed log is marked on disk.
+    /// Whether a failed log is marked on disk as incomplete.
     marked: AtomicBool,
     /// Number of files that were damaged or missing at start.
     pub(crate) problems: Metric,

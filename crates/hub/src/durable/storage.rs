@@ -30,7 +30,7 @@ pub trait Storage {
     /// or the new content.
     ///
     /// # Errors
-    /// Like [`Storage::create`].
+    /// Fails like [`Storage::create`].
     fn replace(&self, name: &str, content: &[u8]) -> io::Result<()>;
 
     /// Appends to a file, in one write if the system accepts it. After an error the file may

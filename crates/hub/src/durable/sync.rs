@@ -29,8 +29,8 @@ struct Inbox {
     arrived: Condvar,
 }
 
-/// The files to sync, and the actions to run once they are synced. The size is bounded: each waiting
-/// action holds a permit of the queue between publishers and router.
+/// The files to sync, and the actions to run once they are synced. The size is bounded: each
+/// waiting action holds a permit of the queue between publishers and router.
 #[derive(Default)]
 struct Work {
     files: Vec<Arc<File>>,

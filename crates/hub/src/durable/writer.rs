@@ -32,7 +32,7 @@ pub struct Writer<S: Storage> {
     segment: Segment,
     policy: RollPolicy,
     boot: String,
-    /// Start of the segment's time span.
+    /// Receive time from which the segment's time span is measured.
     started: UnixNanos,
     /// Position after the last written tick.
     head: Position,
@@ -113,7 +113,7 @@ impl<S: Storage> Writer<S> {
     /// Starts a new segment if one is due, and returns the completed one.
     ///
     /// # Errors
-    /// Like [`Writer::append`].
+    /// Fails like [`Writer::append`].
     pub fn roll(&mut self, received: UnixNanos) -> io::Result<Option<Segment>> {
         let Segment { bytes, number, .. } = self.segment;
         let is_old = received.since(self.started) >= self.policy.time;

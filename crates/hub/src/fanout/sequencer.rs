@@ -27,8 +27,8 @@ pub struct Sequencer {
     publishers_max: usize,
     /// Number of the newest publisher session.
     sessions: u64,
-    /// Changes of publishers since the last [`Sequencer::take_changes`]; `None` if these are not
-    /// used.
+    /// Changes of publishers since the last [`Sequencer::take_changes`]; `None` if they are not
+    /// recorded.
     journal: Option<Journal>,
 }
 
@@ -47,7 +47,7 @@ pub struct PublisherProgress {
     pub id: String,
     /// Number of the last data message that was taken from the publisher.
     pub last: u64,
-    /// The last mark that the publisher sent.
+    /// The last mark that the publisher sent: its place in its source. `None` if it has sent none.
     pub mark: Option<String>,
 }
 
@@ -103,7 +103,7 @@ pub struct Opened {
     pub token: PublisherToken,
     /// Number of the last data message that was taken from the publisher.
     pub last: u64,
-    /// The last mark that the publisher sent.
+    /// The last mark that the publisher sent: its place in its source. `None` if it has sent none.
     pub mark: Option<String>,
     /// The session that the new one replaces, if that had not ended.
     pub fenced: Option<PublisherToken>,

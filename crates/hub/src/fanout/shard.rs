@@ -212,8 +212,8 @@ impl Shard {
         self.timers.next()
     }
 
-    /// Returns the net changes in the numbers of subscribers since the last call. The changes of
-    /// one interest may be in several parts.
+    /// Returns the net changes in the numbers of subscribers since the last call. The change of one
+    /// interest may be split over several entries.
     pub fn take_interest_changes(&mut self) -> Vec<InterestChange> {
         self.interest.take(&mut self.topics)
     }

@@ -59,7 +59,7 @@ impl IngestHandle {
     /// Takes one of the `publishers_max` slots; it is free again when the permit is dropped.
     ///
     /// # Errors
-    /// Fails if none is free.
+    /// Fails if no slot is free.
     pub(crate) fn take_publisher_slot(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         self.publisher_slots.clone().try_acquire_owned()
     }

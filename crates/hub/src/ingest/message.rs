@@ -43,7 +43,8 @@ pub(crate) struct MessageNumber {
     pub(crate) id: PublisherId,
     pub(crate) token: PublisherToken,
     pub(crate) number: u64,
-    /// The publisher's own mark of its place in the source.
+    /// The publisher's place in its source after the message, in a form that only the publisher
+    /// understands.
     pub(crate) mark: Option<String>,
 }
 
@@ -54,6 +55,6 @@ pub(crate) struct Progress {
     pub(crate) up_to: u64,
     /// Ticks refused because of the limit of topics.
     pub(crate) refused: u64,
-    /// A newer session of the same publisher has replaced this one.
+    /// Whether a newer session of the same publisher has replaced this one.
     pub(crate) fenced: bool,
 }

@@ -164,7 +164,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Reads messages for some time without sending progress.
+    /// Reads messages for the duration `time` without sending progress, so that acknowledgements
+    /// gather.
     async fn read_for(&mut self, time: Duration, last_input: &mut Instant) -> Result<()> {
         let pause = tokio::time::sleep(time);
         tokio::pin!(pause);

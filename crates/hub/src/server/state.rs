@@ -60,7 +60,7 @@ pub(super) struct HubState {
     pub(super) minutes_open: Arc<AtomicBool>,
 }
 
-/// What a [`HubState`] is created from. Its other fields follow from the configuration.
+/// The parts from which a [`HubState`] is created. Its other fields follow from the configuration.
 pub(super) struct StateParts {
     pub(super) config: Config,
     pub(super) protocol: SessionProtocol,

@@ -74,7 +74,8 @@ impl Delayer {
         }
     }
 
-    /// Appends due batches, a bounded number at a time. Returns how long no further batch is due.
+    /// Appends due batches, a bounded number at a time. Returns the time until the next batch may
+    /// be due.
     fn turn(&mut self) -> Duration {
         let Some(room) = self.room() else { return SLEEP_MIN };
         let DueBatches { due, lost, next } =

@@ -9,8 +9,9 @@ use crate::serving::timeline::Timeline;
 /// Maximum number of symbols in one query to a shard; longer lists take several queries.
 const SYMBOLS_PER_QUERY: usize = 200;
 
-/// Returns the last values of channels of a feed: symbol by symbol in the order given, and for each
-/// symbol the channels in theirs. The values of different symbols may be some moments apart.
+/// Returns the last values of channels of a feed: symbol by symbol in the order of `symbols`, and
+/// for each symbol one value for each of `channels`. The values of different symbols may be some
+/// moments apart.
 ///
 /// # Errors
 /// Fails if the shard is too busy to answer, or the hub is stopping.

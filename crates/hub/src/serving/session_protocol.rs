@@ -73,7 +73,7 @@ impl Request {
         })
     }
 
-    /// Returns the `id` that the answer has to repeat.
+    /// Returns the `id` that the answer has to repeat, if the request has one.
     pub(crate) fn id(&self) -> Option<u64> {
         match self {
             Self::Unreadable { id, .. } => *id,

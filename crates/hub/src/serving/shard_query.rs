@@ -13,8 +13,8 @@ pub(crate) const QUERIES_PER_TURN: usize = 4;
 /// A query, and where its answer goes.
 #[derive(Debug)]
 pub(crate) enum ShardQuery {
-    /// The last values of channels of a feed. The answer has them symbol by symbol in the order
-    /// given, and for each symbol the channels in theirs.
+    /// The last values of channels of a feed. The answer has them symbol by symbol in the order of
+    /// `symbols`, and for each symbol one value for each of `channels`.
     LastValues {
         feed: FeedId,
         channels: &'static [Channel],

@@ -14,7 +14,7 @@ use crate::state::publisher_sessions::PublisherSessions;
 #[derive(Debug)]
 pub(crate) struct Feeds {
     feeds: Vec<FeedStatus>,
-    /// Counts changes of what is reported of any feed.
+    /// Version of the reported states, incremented whenever that of any feed changes.
     version: AtomicU64,
     /// Time without ticks after which a feed is stale.
     stale_after: Duration,
@@ -34,7 +34,7 @@ pub(crate) struct FeedStatus {
     /// Time of the last POST with ticks; 0 if there was none. A POST counts as a live publisher for
     /// a while.
     last_post: AtomicU64,
-    /// Ticks that publishers had to drop at their sources, since the hub started.
+    /// Number of ticks that publishers reported as dropped at their sources since the hub started.
     lost: AtomicU64,
     reported: Mutex<ReportedState>,
     /// Value of [`Feeds::version`] when `reported` last changed.
@@ -160,7 +160,8 @@ impl FeedStatus {
         self.lost.fetch_add(ticks, Ordering::Relaxed);
     }
 
-    /// Returns the ticks that publishers had to drop at their sources, since the hub started.
+    /// Returns the number of ticks that publishers reported as dropped at their sources since the
+    /// hub started.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -181,8 +182,8 @@ impl FeedStatus {
         Control::Feed { feed: self.name.clone(), state, since, lost }
     }
 
-    /// Returns the state at a time: the best state of its publishers, but at most stale without
-    /// recent ticks.
+    /// Returns the state at a time: the best state of the feed's publishers (live before stale
+    /// before down), but stale instead of live if no tick arrived within `stale_after`.
     fn state_at(&self, now: UnixNanos, stale_after: Duration) -> FeedState {
         let is_recent = |last: &AtomicU64| {
             let last = UnixNanos(last.load(Ordering::Relaxed));

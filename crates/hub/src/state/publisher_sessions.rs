@@ -60,7 +60,8 @@ impl PublisherSessions {
         self.lock().len()
     }
 
-    /// Returns the best state of all sessions; [`FeedState::Down`] without sessions.
+    /// Returns the best state of all sessions (live before stale before down); [`FeedState::Down`]
+    /// without sessions.
     pub(crate) fn best_state(&self) -> FeedState {
         let states = self.lock().iter().map(|(_, session)| session.state()).collect::<Vec<_>>();
         let best = [FeedState::Live, FeedState::Stale].into_iter().find(|s| states.contains(s));

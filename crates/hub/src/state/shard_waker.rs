@@ -22,8 +22,9 @@ impl ShardWaker {
         Self { waker, sleep: AtomicU8::new(AWAKE) }
     }
 
-    /// Marks the shard as about to sleep until it is woken. The shard must look for work once more
-    /// after this call: work that arrived before it did not wake the shard.
+    /// Marks the shard as about to sleep until it is woken. The shard must check its queues and the
+    /// log once more after this call, since messages and ticks that arrived before the call did not
+    /// wake it.
     pub(crate) fn set_asleep(&self) {
         self.sleep.store(ASLEEP, Ordering::SeqCst);
     }

@@ -15,7 +15,8 @@ pub(crate) struct SharedLog {
     log: Mutex<Log>,
     start: AtomicU64,
     head: AtomicU64,
-    /// Position of the first tick after the latest hole; 0 without a hole.
+    /// Position of the first tick after the latest hole, a range of ticks that never reached this
+    /// log; 0 if there has been none.
     hole_end: AtomicU64,
     wakers: Vec<Arc<ShardWaker>>,
 }
@@ -33,8 +34,9 @@ impl SharedLog {
         self.update(|log| log.append(batch));
     }
 
-    /// Appends a batch that may start after the head, and wakes the shards. The log then has a
-    /// hole: ticks that history no longer held when they were due.
+    /// Appends a batch that may start after the head, and wakes the shards. The ticks in between
+    /// are missing in this log, since history no longer held them when they were due; such a range
+    /// of ticks is called a hole.
     pub(crate) fn append_after_hole(&self, batch: Arc<Batch>) {
         if batch.first() > self.head() {
             self.hole_end.store(batch.first().0, Ordering::SeqCst);

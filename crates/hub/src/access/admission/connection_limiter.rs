@@ -18,8 +18,8 @@ impl ConnectionLimiter {
         Self { max, by_client: HashMap::new() }
     }
 
-    /// Counts one more connection from an address. Each success takes a later
-    /// [`release`](Self::release).
+    /// Counts one more connection from an address. After a success, the caller must call
+    /// [`release`](Self::release) once, when the connection has ended.
     ///
     /// # Errors
     /// Fails if the client holds the maximum number of connections.

@@ -14,21 +14,23 @@ use super::playback::Playback;
 pub(crate) struct CatchUpCursor {
     /// Every wanted tick before this position has been put on the backlog.
     pub(crate) next: Position,
-    /// Start of the subscriptions that have no start in `topic_starts` or `wildcard_starts`.
+    /// Start of the subscriptions that have no start in `topic_starts` or `wildcard_starts`. A
+    /// start is the position of the first tick that may be sent.
     default_start: Position,
-    /// Starts of single topics. If a number is reused for another topic, that topic has not ticked
-    /// before this start.
+    /// Starts of single topics. An entry does no harm when its number is reused for another topic,
+    /// since that topic has not ticked before this start.
     topic_starts: FxHashMap<LocalTopicId, Position>,
     /// Starts of the topics that the session gets by the `"*"` of a channel, unless a topic has a
     /// start of its own.
     wildcard_starts: PerChannel<Option<Position>>,
     /// Upper bound of all starts.
     latest_start: Position,
-    /// Whether this cursor found all pending ticks, and has not moved back since.
+    /// Whether this cursor found all pending ticks and has not moved back since. Then it can find
+    /// them again on disk if they leave the log.
     pub(crate) found_all_pending: bool,
     /// Progress of a paced replay; `None` without one.
     pub(crate) playback: Option<Playback>,
-    /// The timer that is set for the next tick of the replay.
+    /// The timer that is set for the next tick of a replay, if one is set.
     pub(crate) timer: Option<TimerStep>,
     /// State of the disk read for ticks that memory no longer holds.
     pub(crate) disk: DiskBatches,

@@ -21,8 +21,8 @@ pub struct SegmentRange {
     pub received: UnixNanos,
 }
 
-/// A request for ticks that a session needs from disk. The shell reads them and answers with
-/// [`Shard::complete_disk_read`](super::super::Shard::complete_disk_read).
+/// A request for ticks that a session needs from disk. The caller of the core reads them and
+/// answers with [`Shard::complete_disk_read`](super::super::Shard::complete_disk_read).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskReadRequest {
     /// Position of the first tick that is needed.
@@ -45,14 +45,14 @@ impl DiskIndex {
         self.0.first().is_some_and(|oldest| oldest.first <= position)
     }
 
-    /// Returns a position such that no earlier tick was received at `time` or later: the start of a
-    /// segment.
+    /// Returns the position at which to begin to read all ticks received at `time` or later: the
+    /// start of a segment. Returns `None` if the disk holds no ticks.
     pub(crate) fn received_from(&self, time: UnixNanos) -> Option<Position> {
         let later = self.0.partition_point(|segment| segment.received < time);
         self.0.get(later.saturating_sub(1)).map(|segment| segment.first)
     }
 
-    /// Returns the time at which the oldest tick on disk was received.
+    /// Returns the time at which the oldest tick on disk was received, if there is one.
     pub(crate) fn oldest_received(&self) -> Option<UnixNanos> {
         self.0.first().map(|oldest| oldest.received)
     }

@@ -7,7 +7,7 @@ use tickwire_protocol::{SpeedFactor, UnixNanos};
 pub(crate) struct Playback {
     /// Time at which the replay began to play.
     pub(crate) began: UnixNanos,
-    /// Receive time at which the replay began.
+    /// Receive time of the past at which the replay starts.
     pub(crate) from: UnixNanos,
     pub(crate) speed: SpeedFactor,
 }

@@ -4,8 +4,8 @@ use super::super::LocalTopicId;
 
 /// The topics whose newest tick a session has not been sent, each once.
 ///
-/// A few topics leave in the order in which they became dirty. Many leave in the order of their
-/// numbers, round and round, so that busy topics cannot keep others waiting.
+/// Few topics are sent in the order in which they became dirty. Many are sent round-robin in the
+/// order of their numbers, so that busy topics cannot keep others waiting.
 #[derive(Debug)]
 pub(crate) enum DirtySet {
     /// A list, oldest first.
@@ -63,8 +63,9 @@ impl DirtySet {
         }
     }
 
-    /// Removes a topic. Returns how many of the first `due` topics are left; for a bitmap, which
-    /// has no order, the smallest possible number.
+    /// Removes a topic. `due` is the number of topics, first in order, that may be sent now;
+    /// returns that number without the removed topic. A bitmap has no order and counts every
+    /// removed topic as due, so that no topic is sent too early.
     pub(crate) fn remove(&mut self, topic: LocalTopicId, due: usize) -> usize {
         let left = match self {
             Self::Few(list) => {
@@ -79,7 +80,7 @@ impl DirtySet {
     }
 
     /// Removes the topics that `keep` does not select. Returns how many of the first `due` topics
-    /// are left, like [`DirtySet::remove`].
+    /// remain, as [`DirtySet::remove`] does.
     pub(crate) fn retain(
         &mut self,
         due: usize,

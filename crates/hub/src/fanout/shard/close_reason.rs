@@ -29,7 +29,8 @@ pub enum CloseReason {
     Replaced,
     /// The key was revoked or changed.
     Revoked,
-    /// The hub remembers the most publisher ids allowed. Only sessions of publishers end for this.
+    /// The hub keeps the progress of as many publishers as it may, and all are connected. Only
+    /// sessions of publishers end for this.
     TooManyPublishers,
 }
 

@@ -176,7 +176,8 @@ impl Shard {
         }
     }
 
-    /// Marks all topics of channels as clean, names included: a snapshot holds their newest ticks.
+    /// Marks all topics of channels as clean for a session, those subscribed to by name included,
+    /// because a snapshot that holds their newest ticks is about to be queued.
     pub(super) fn mark_channels_clean(&mut self, id: SessionId, channels: &[Channel]) {
         let topics = &mut self.topics;
         let (session, hot) = self.sessions.both_mut(id);
@@ -203,7 +204,8 @@ impl Shard {
         }
     }
 
-    /// Updates at each `"*"` of a session whether it also subscribes to names of the channel.
+    /// Updates the flag of each `"*"` subscription of a session that tells whether the session also
+    /// subscribes to names of the channel.
     pub(super) fn flag_named_channels(&mut self, id: SessionId) {
         let session = &self.sessions[id];
         for (channel, _) in session.wildcard_channels() {

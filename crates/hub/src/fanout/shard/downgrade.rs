@@ -44,7 +44,8 @@ impl Shard {
         true
     }
 
-    /// Queues the gaps of a session, and marks topics as dirty whose newest tick it is still sent.
+    /// Queues the gaps of a session. Marks those topics as dirty whose newest tick the session
+    /// still receives.
     fn report_gaps(&mut self, id: SessionId, gaps: &[Gap]) {
         let mut has_reported = false;
         for (number, gap) in gaps.iter().enumerate() {

@@ -113,7 +113,8 @@ impl Shard {
     }
 
     /// Returns a gap for each topic that has ticked and that the session gets tick by tick, with
-    /// the bounds that are known without the log.
+    /// the bounds that are known without the log. The session missed all ticks from `detached_from`
+    /// on.
     fn known_gaps(&self, id: SessionId, detached_from: Position) -> Vec<Gap> {
         let session = &self.sessions[id];
         let gap = |topic: LocalTopicId| {
@@ -132,8 +133,9 @@ impl Shard {
         }
     }
 
-    /// Returns the gaps for ticks that the shard itself has not seen: any number of ticks of every
-    /// topic, also of names that had not ticked.
+    /// Returns the gaps for the ticks before `until` that the shard itself has not seen. Any topic
+    /// may have ticked there, so there is a gap without bounds for each topic that the session gets
+    /// tick by tick, even if it had not ticked before.
     pub(super) fn unseen_gaps(&self, id: SessionId, until: Position) -> Vec<Gap> {
         let mut gaps = self.known_gaps(id, until);
         let named = self.sessions[id].named.iter().map(|named| named.topic);

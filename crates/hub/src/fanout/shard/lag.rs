@@ -39,9 +39,10 @@ impl Shard {
         }
     }
 
-    /// Continues at `to`, the end of a hole in the log: no shard can see the ticks before it. Of
-    /// the sessions with a subscription to every tick, those with an empty backlog receive gaps and
-    /// continue; the others lag.
+    /// Continues at `to` after ticks that never reached the log
+    /// ([`LogBreak::Hole`](super::turn::LogBreak)), so that no shard can see them. Of the sessions
+    /// with a subscription to every tick, those with an empty backlog receive gaps and continue;
+    /// the others lag.
     pub(crate) fn on_log_hole(&mut self, to: Position) {
         let missed = self.jump(to);
         for id in self.attached_for_every() {
@@ -77,7 +78,8 @@ impl Shard {
         ids.collect()
     }
 
-    /// Queues the gaps that report a hole. Alpaca's protocol has no gaps.
+    /// Queues the gaps that report the ticks before `until`, which never reached the log. Sessions
+    /// of Alpaca's protocol get none, since it has no gaps.
     fn report_hole(&mut self, id: SessionId, until: Position) {
         if self.sessions[id].acks == Acks::WholeSet {
             return;

@@ -34,8 +34,7 @@ impl LogCoverage {
         self.missed_before == Position(0)
     }
 
-    /// Returns whether the shard has seen, or knows from the log's start, all ticks from a position
-    /// on.
+    /// Returns whether the shard has missed no tick from a position on.
     pub(super) fn is_complete_from(&self, position: Position) -> bool {
         position >= self.missed_before
     }

@@ -7,8 +7,8 @@ use tickwire_protocol::UnixNanos;
 
 use super::super::{Batch, Position};
 
-/// Number of cells, and of positions whose batch is found without a search. Backlogs older than
-/// that are rare.
+/// Number of cells, one for each of the newest positions: their batch is found without a search.
+/// Backlogs that reach further back are rare.
 const CELLS: usize = 1 << 15;
 
 /// The batches that a shard has applied and that are still in the log.

@@ -48,7 +48,7 @@ impl Shard {
     }
 
     /// Moves a cursor that the log has overtaken to the start of the log, and queues a gap for each
-    /// topic that lost ticks. Returns whether there is any.
+    /// topic that lost ticks. Returns whether it queued a gap.
     ///
     /// With many topics the cursor skips a further part of the log: otherwise the visits to all
     /// topics, each time the cursor is overtaken, could cost more than reading the ticks.
@@ -71,8 +71,8 @@ impl Shard {
         !gaps.is_empty()
     }
 
-    /// Returns the position of a topic's last tick before another position, and the gap up to that
-    /// tick.
+    /// Returns the position of a topic's last tick before position `to`, and the gap element that
+    /// ends with that tick; `None` if the topic has not ticked.
     fn last_before(&mut self, topic: LocalTopicId, to: Position) -> Option<(Position, Control)> {
         let start = self.window.start();
         let head = self.head();

@@ -33,8 +33,8 @@ impl PendingInterest {
         self.changes.is_empty() && self.topics.is_empty()
     }
 
-    /// Returns the net changes since the last call. The changes of one interest may be in several
-    /// parts.
+    /// Returns the net changes since the last call. The change of one interest may be split over
+    /// several entries.
     pub(super) fn take(&mut self, topics: &mut Topics) -> Vec<InterestChange> {
         let mut changes = std::mem::take(&mut self.changes);
         let touched = std::mem::take(&mut self.topics);

@@ -98,7 +98,7 @@ impl Shard {
     }
 
     /// Removes the starts of topics that a session gets by the `"*"` of these channels, because
-    /// that subscription is about to restart or to end.
+    /// that subscription is about to get another start or to end.
     pub(super) fn remove_wildcard_starts(&mut self, id: SessionId, wildcards: &[Channel]) {
         let topics = &self.topics;
         let session = &mut self.sessions[id];

@@ -83,7 +83,7 @@ impl Shard {
         self.release_topic(topic);
     }
 
-    /// Removes a topic that has no subscribers and has never ticked.
+    /// Removes a topic if it has no subscribers and has never ticked.
     pub(super) fn release_topic(&mut self, topic: LocalTopicId) {
         if let Some(change) = self.topics.release(topic) {
             self.interest.push(change);

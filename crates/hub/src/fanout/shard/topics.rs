@@ -74,8 +74,9 @@ pub(crate) struct TooManyWaiting;
 #[derive(Debug)]
 pub(crate) struct Topics {
     topics: Slab<Topic>,
-    /// Used only by commands and at first ticks. Subscribers choose the keys, so they are hashed
-    /// with a random secret: no subscriber can find names that collide.
+    /// The local number of each topic, by its key. Used only by commands and at first ticks.
+    /// Subscribers choose the keys, so they are hashed with a random secret: no subscriber can find
+    /// names that collide.
     by_key: HashMap<TopicKey, LocalTopicId>,
     /// The local number of each [`TopicId`]; [`UNKNOWN`] before its first tick here.
     by_topic_id: Vec<LocalTopicId>,
@@ -193,8 +194,8 @@ impl Topics {
         self.by_key.get(key).copied()
     }
 
-    /// Returns the topic of a key. Adds a topic that this shard does not know yet; it *waits* for its
-    /// first tick.
+    /// Returns the topic of a key. Adds a topic that this shard does not know yet; it *waits* for
+    /// its first tick.
     ///
     /// # Errors
     /// Fails if the topic is unknown and the shard already holds the maximum number of waiting
@@ -207,8 +208,8 @@ impl Topics {
         }
     }
 
-    /// Removes a topic that has no subscribers and has never ticked. Returns the change in its
-    /// number of subscribers that it had not reported.
+    /// Removes a topic if it has no subscribers and has never ticked. Returns the change in its
+    /// number of subscribers that was not reported yet, if there is one.
     pub(crate) fn release(&mut self, local: LocalTopicId) -> Option<InterestChange> {
         let slot = local.0 as usize;
         let topic = self.topics.get_mut(slot)?;

@@ -47,7 +47,7 @@ pub const SHARD_CONTROL_BYTES: usize = 64 << 20;
 pub struct TurnLimits {
     /// Batches applied before sessions are written.
     pub batches: usize,
-    /// Batches applied between two looks at the clock.
+    /// Batches applied between two readings of the clock.
     pub batches_per_look: usize,
     /// Messages read from one session before others get their turn.
     pub messages_per_session: usize,
@@ -118,7 +118,7 @@ pub trait ShardIo {
     /// Returns the shard.
     fn shard(&mut self) -> &mut Shard;
 
-    /// Returns how much work a turn does.
+    /// Returns the limits of a turn.
     fn limits(&self) -> TurnLimits {
         TurnLimits::DEFAULT
     }
@@ -162,7 +162,8 @@ pub trait ShardIo {
     /// Accepts connections and calls [`read_session`] for sessions that have sent something.
     fn take_input(&mut self) {}
 
-    /// Begins reading from a session, and its share of bytes.
+    /// Prepares for reading from a session: renews the number of bytes that may be read from it in
+    /// this turn.
     fn begin_reading(&mut self, _id: SessionId) {}
 
     /// Reads the next message of a session.

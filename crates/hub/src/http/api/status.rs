@@ -51,7 +51,8 @@ struct FeedEntry {
     publishers: usize,
     /// Ticks received from the feed's publishers.
     ticks_in: u64,
-    /// Ticks that the feed's publishers had to drop at their sources.
+    /// Number of ticks that the feed's publishers reported as dropped at their sources since the
+    /// hub started; they never reached the hub.
     lost: u64,
     /// Publishers that have sent an id.
     sources: Vec<SourceEntry>,

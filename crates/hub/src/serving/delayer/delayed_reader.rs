@@ -26,8 +26,8 @@ pub(crate) struct DelayedReader<S: Storage> {
     buffered: VecDeque<Arc<Batch>>,
 }
 
-/// What a delayed timeline starts with: all ticks that are due by then, as far as history holds
-/// them.
+/// The initial content of a delayed timeline: all ticks that are due when it starts, as far as
+/// history holds them.
 #[derive(Debug)]
 pub(crate) struct DelayedStart {
     pub(crate) log: Log,

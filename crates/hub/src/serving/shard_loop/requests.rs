@@ -77,7 +77,7 @@ impl ShardTask {
     /// Checks whether the key of a session allows a command.
     ///
     /// # Errors
-    /// Returns a description of what the key allows if the command exceeds it.
+    /// Fails if the command exceeds what the key allows. The error describes what the key allows.
     fn check_command(&self, id: SessionId, command: &Command, grant: &Grant) -> Result<(), String> {
         match command {
             Command::Subscribe(request) if grant.limits_names() => {

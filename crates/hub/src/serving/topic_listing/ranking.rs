@@ -38,7 +38,8 @@ pub(super) struct ListedView {
 }
 
 impl ListedView {
-    /// Thousandths of a tick per second; `None` while rates are not known yet.
+    /// Returns the rate of a topic in thousandths of a tick per second; `None` while rates are not
+    /// known yet.
     pub(super) fn rate(&self, topic: &TopicKey) -> Option<u64> {
         self.rates.as_ref().map(|rates| rates.get(topic).copied().unwrap_or(0))
     }
@@ -89,7 +90,7 @@ pub(super) struct Rank {
     pub(super) subscribers: u32,
 }
 
-/// What is listed, and in which order.
+/// Which topics are listed, and in which order.
 pub(super) struct Ranking {
     /// The listed views, at most one per feed, sorted by name.
     pub(super) views: Vec<ListedView>,

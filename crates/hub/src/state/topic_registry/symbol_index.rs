@@ -46,8 +46,8 @@ impl SymbolIndex {
 
     /// Finds symbols of a feed: first those that start with `query`, then those that contain it,
     /// each group sorted; upper and lower case are the same. Also returns the number of symbols
-    /// that an empty query would find without a limit. Symbols that `may_read` refuses do not exist
-    /// for it.
+    /// that an empty query would find without a limit. Symbols that `may_read` refuses are neither
+    /// found nor counted.
     pub(super) fn search(
         &self,
         feed: FeedId,

@@ -29,7 +29,7 @@ fn interests() -> Vec<TopicInterest> {
     interests
 }
 
-/// The same as the registry in the simplest way there is.
+/// A model of the registry, made of plain maps.
 #[derive(Default)]
 struct Model {
     /// Subscribers by timeline.
@@ -68,8 +68,8 @@ impl Model {
     }
 }
 
-/// Applies what a subscription to demand reports to the set of what its publisher believes is
-/// wanted.
+/// Applies the changes that a subscription to demand reports to `wanted`, the interests that its
+/// publisher considers wanted.
 fn follow(subscription: &mut DemandSubscription, wanted: &mut BTreeSet<TopicInterest>) {
     for (interest, is_wanted) in subscription.take() {
         let has_changed =
@@ -168,7 +168,8 @@ fn demand_is_reported_whole_at_first_and_then_as_changes() {
 /// Rounds of changes that each thread makes.
 const ROUNDS: u64 = 400;
 
-/// A shard's sessions that come and go at random; in the end some stay.
+/// Simulates a shard whose sessions subscribe and unsubscribe at random. Returns a model of the
+/// subscriptions that remain.
 fn subscribe_at_random(registry: &TopicRegistry, thread: u64) -> Model {
     let mut random = StdRng::seed_from_u64(thread);
     let interests = interests();
@@ -188,7 +189,7 @@ fn subscribe_at_random(registry: &TopicRegistry, thread: u64) -> Model {
     model
 }
 
-/// Ends the loops of the readers, also if the test fails before.
+/// Sets a flag when dropped. The flag ends the loops of the reader threads, also if the test fails.
 struct SetWhenDropped<'a>(&'a AtomicBool);
 
 impl Drop for SetWhenDropped<'_> {

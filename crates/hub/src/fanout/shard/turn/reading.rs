@@ -88,7 +88,8 @@ pub(super) fn read_queued<I: ShardIo>(io: &mut I) {
     queued.extend(again);
 }
 
-/// Queues the sessions that have fetched their answers.
+/// Queues those paused sessions to be read in the next turn that have fetched enough of their
+/// answers.
 pub(super) fn resume_paused<I: ShardIo>(io: &mut I) {
     for id in mem::take(&mut io.shard().input.paused) {
         if !io.shard().is_paused(id) {
