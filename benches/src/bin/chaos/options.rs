@@ -10,17 +10,18 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask chaos                                      one minute, random seed
   cargo xtask chaos --seed 1 --minutes 10                the same faults each time
-  cargo xtask chaos --memory --tickwire target/release/tickwire";
+  cargo xtask chaos --memory --tickwire target/release/tickwire
 
-/// Injects faults between a simulated market and 40 clients: kills hub and feeder, cuts and pauses
-/// connections, fills the disk. The clients check every tick they receive.
+The faults: kills of hub and feeder, cut and paused connections, a full disk, clock jumps.";
+
+/// Injects faults between a simulated market and 40 clients, which check every tick they receive.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
 #[command(override_usage = "cargo xtask chaos [OPTIONS]", after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Selects the market and the faults [default: random]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Length of the run, 0.2 to 600
+    /// Length of the run in minutes, 0.2 to 600
     #[arg(long = "minutes", value_name = "M", default_value = "1", value_parser = minutes)]
     pub(crate) length: Duration,
     /// Runs the hub without a log on disk, so that each restart starts a new epoch

@@ -8,12 +8,11 @@ Examples:
   churn --hub ws://127.0.0.1:9000 --sessions 400 --rate 10000 --secs 30
   churn --new-names 100000                               first ticks of new symbols
 
-A hub and a feeder must be running: see benches/README.md.";
+Many sessions unsubscribe from their symbols and subscribe again at a fixed total rate, and check
+every response. The times of turns are those of the hub's metrics. A hub and a feeder must be
+running: see benches/README.md.";
 
-/// Measures what commands cost the shards of a running hub.
-///
-/// Many sessions unsubscribe from their symbols and subscribe again at a fixed total rate, and
-/// check every response. The times of turns are those of the hub's metrics.
+/// Measures the cost of commands for the shards of a running hub.
 #[derive(Debug, PartialEq, Eq, Parser)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
@@ -33,8 +32,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 10,
         value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) secs: u64,
-    /// Publishes a first tick of this many new symbols, at most 1,000,000, and prints what they
-    /// cost the router, instead of measuring commands
+    /// Publishes a first tick of this many new symbols, at most 1,000,000, and prints their
+    /// cost for the router, instead of measuring commands
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) new_names: Option<u64>,
 }

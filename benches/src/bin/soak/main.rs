@@ -23,10 +23,11 @@ const REPORT_INTERVAL_S: u64 = 10;
 
 const EXAMPLES: &str = "\
 Examples:
-  soak 127.0.0.1:8080 100 100 600 $(pidof -s tickwire)";
+  soak 127.0.0.1:8080 100 100 600 $(pidof -s tickwire)
 
-/// Connects subscribers that read slowly or not at all, and prints the hub's memory every ten
-/// seconds. Readers that the hub disconnects reconnect.
+It prints every ten seconds. Readers that the hub disconnects reconnect.";
+
+/// Connects subscribers that read slowly or not at all, and prints the hub's memory.
 #[derive(Debug, Parser)]
 #[command(after_help = EXAMPLES)]
 struct Options {
@@ -36,7 +37,7 @@ struct Options {
     stalled: u64,
     /// Number of readers that read 40 KB per second
     slow: u64,
-    /// Length of the run
+    /// Length of the run in seconds
     seconds: u64,
     /// Process of the hub
     hub_pid: u32,
