@@ -16,7 +16,7 @@ The faults: kills of hub and feeder, cut and paused connections, a full disk, cl
 
 /// Injects faults between a simulated market and 40 clients, which check every tick they receive.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
-#[command(override_usage = "cargo xtask chaos [OPTIONS]", after_help = EXAMPLES)]
+#[command(name = "chaos", override_usage = "cargo xtask chaos [OPTIONS]", after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Selects the market and the faults [default: random]
     #[arg(long, value_name = "N")]

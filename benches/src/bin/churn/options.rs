@@ -14,7 +14,7 @@ running: see benches/README.md.";
 
 /// Measures the cost of commands for the shards of a running hub.
 #[derive(Debug, PartialEq, Eq, Parser)]
-#[command(after_help = EXAMPLES)]
+#[command(name = "churn", after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Address of the hub
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080",

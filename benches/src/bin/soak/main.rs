@@ -29,7 +29,7 @@ It prints every ten seconds. Readers that the hub disconnects reconnect.";
 
 /// Connects subscribers that read slowly or not at all, and prints the hub's memory.
 #[derive(Debug, Parser)]
-#[command(after_help = EXAMPLES)]
+#[command(name = "soak", after_help = EXAMPLES)]
 struct Options {
     /// Address of the hub, HOST:PORT
     hub_address: String,

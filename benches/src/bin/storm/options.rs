@@ -16,7 +16,7 @@ until all have caught up, and the effect on 100 clients that stay connected.";
 
 /// Disconnects thousands of subscribers at the same time and measures their return.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
-#[command(after_help = EXAMPLES)]
+#[command(name = "storm", after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Clients that are disconnected, at most 15,000
     #[arg(long, value_name = "N", default_value_t = 9_000, value_parser = up_to(15_000))]

@@ -30,7 +30,7 @@ Examples:
 
 /// Measures the cost of TLS for a hub: memory per idle session and CPU time per delivered tick.
 #[derive(Debug, Parser)]
-#[command(after_help = EXAMPLES)]
+#[command(name = "tls", after_help = EXAMPLES)]
 struct Options {
     /// The tickwire program [default: the one next to this program]
     tickwire: Option<PathBuf>,
