@@ -39,7 +39,7 @@ impl Buckets {
         let mut summed = Summed { sum: 0.0, count: 0, buckets: Vec::new() };
         for histogram in all {
             summed.sum += histogram.sum_millionths.get() as f64 / 1e6;
-            let bounds = histogram.bounds.iter().copied().chain([f64::MAX]);
+            let bounds = histogram.bounds.iter().copied().chain([f64::INFINITY]);
             for (index, bound) in bounds.enumerate() {
                 if summed.buckets.len() <= index {
                     summed.buckets.push((bound, 0));
@@ -58,6 +58,7 @@ impl Buckets {
 pub(crate) struct Summed {
     pub(crate) sum: f64,
     pub(crate) count: u64,
-    /// Upper bound and count of each bucket. The last bound is [`f64::MAX`].
+    /// Upper bound and count of each bucket. The last bound is [`f64::INFINITY`], which
+    /// Prometheus requires.
     pub(crate) buckets: Vec<(f64, u64)>,
 }

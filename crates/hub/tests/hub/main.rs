@@ -33,6 +33,8 @@ mod lag;
 #[cfg(test)]
 mod latest;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod modes;
 #[cfg(test)]
 mod names;
