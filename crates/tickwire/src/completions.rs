@@ -1,10 +1,8 @@
 //! `tickwire completions`: completion scripts for shells.
 
-use std::io::Write;
-
 use clap_complete::Shell;
 
-use crate::cli;
+use crate::{cli, output};
 
 /// Flags of `tickwire completions`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +21,5 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut cli::command(), "tickwire", &mut script);
-    std::io::stdout().write_all(&script)?;
-    Ok(())
+    output::print(&String::from_utf8(script)?)
 }

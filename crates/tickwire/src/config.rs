@@ -1,8 +1,8 @@
 //! `tickwire config`: prints a config file.
 
-use std::io::Write;
-
 use tickwire_hub::Config;
+
+use crate::output;
 
 /// Flags of `tickwire config`.
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,5 @@ pub(crate) struct Args {}
 
 /// Prints every setting, commented out below its documentation, with its default.
 pub(crate) fn run(_args: &Args) -> anyhow::Result<()> {
-    std::io::stdout().write_all(Config::template().as_bytes())?;
-    Ok(())
+    output::print(&Config::template())
 }

@@ -1,6 +1,5 @@
 //! `tickwire demo`: a hub with a simulated market in one process.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::flags::{listen, rate, seed, symbols, usage};
 use crate::logging::{self, LogFormat};
-use crate::{hub, shutdown};
+use crate::{hub, output, shutdown};
 
 /// Flags of `tickwire demo`.
 #[derive(Debug, clap::Args)]
@@ -49,7 +48,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    logging::begin(LogFormat::Text, "warn");
+    let log = logging::begin(LogFormat::Text, "warn")?;
     let Args { listen, open, .. } = args;
     if !open && !listen.ip().to_canonical().is_loopback() {
         usage(&format!(
@@ -62,13 +61,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let cancel = shutdown::on_signal()?;
         let config = Config { listen, open, drain_duration: Duration::ZERO, ..Config::default() };
         let hub = Hub::start(config).await?;
-        hub::announce(&hub)?;
+        hub::announce(&hub);
         if !HAS_PAGE {
-            say_how_to_get_the_page()?;
+            say_how_to_get_the_page();
         }
         let market = tokio::spawn(simulate(args, hub.address(), cancel.clone()));
         cancel.cancelled().await;
-        shutdown::at_once_on_next_signal()?;
+        shutdown::at_once_on_next_signal(&log)?;
         let market = market.await;
         hub.shutdown().await;
         market.context("the simulated market failed")?
@@ -76,12 +75,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Tells the user of a demo without the page how to build it.
-fn say_how_to_get_the_page() -> std::io::Result<()> {
-    writeln!(
-        std::io::stdout(),
+fn say_how_to_get_the_page() {
+    let _best_effort = output::print_all(
         "This build has no page. `cargo xtask demo` builds it and runs the demo again; it needs \
-         Node.js 20.19 or later. `tickwire watch AAPL` shows prices on the terminal."
-    )
+         Node.js 20.19 or later. `tickwire watch AAPL` shows prices on the terminal.\n",
+    );
 }
 
 /// Publishes the simulated market until it is cancelled. Cancels the demo if it ends for another

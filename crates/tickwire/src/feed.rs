@@ -14,7 +14,7 @@ use tickwire_feeder::{Counts, FeedError, Pace, Progress, Source, publish, write_
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::shutdown;
+use crate::{output, shutdown};
 use destination::Destination;
 use report::Report;
 
@@ -56,7 +56,7 @@ struct Job<S> {
 impl<S: Source> Job<S> {
     fn run(self) -> anyhow::Result<()> {
         let Self { source, pace, destination, title } = self;
-        let report = Report::new(&destination);
+        let report = Report::new(&destination)?;
         let title = format!("{title} to {destination}");
         run_with_report(report, &title, |cancel, progress| {
             deliver(source, pace, destination, cancel, progress)
@@ -108,7 +108,7 @@ async fn deliver<S: Source>(
             write_ndjson(source, pace, file, cancel, progress).await
         }
         Destination::Stdout => {
-            write_ndjson(source, pace, std::io::stdout().lock(), cancel, progress).await
+            write_ndjson(source, pace, output::result_stream(), cancel, progress).await
         }
     };
     match result {

@@ -3,7 +3,6 @@
 mod settings;
 mod views;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
@@ -12,7 +11,7 @@ use tickwire_hub::{Config, ConfigError, Hub};
 
 use crate::flags::usage;
 use crate::logging::{self, LogFormat};
-use crate::shutdown;
+use crate::{output, shutdown};
 use settings::SettingFlags;
 pub(crate) use settings::with_help_of_settings;
 
@@ -44,7 +43,7 @@ pub(crate) struct Args {
 
 /// Runs a hub until it is asked to end.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    logging::begin(args.log_format, "info");
+    let log = logging::begin(args.log_format, "info")?;
     let has_file = args.config.is_some();
     let config = args.config()?;
     if let Err(error) = config.check() {
@@ -59,12 +58,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let cancel = shutdown::on_signal()?;
         let hub = Hub::start(config).await?;
-        announce(&hub)?;
+        announce(&hub);
         tokio::select! {
             () = cancel.cancelled() => {}
             () = hub.drain_requested() => {}
         }
-        shutdown::at_once_on_next_signal()?;
+        shutdown::at_once_on_next_signal(&log)?;
         hub.shutdown().await;
         Ok(())
     })
@@ -93,10 +92,10 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("cannot start")
 }
 
-/// Prints the address of a hub to standard output, where scripts can wait for it.
-pub(crate) fn announce(hub: &Hub) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {}", hub.url())?;
-    out.flush()?;
-    Ok(())
+/// Prints the address of a hub to standard output, where scripts can wait for it. A hub whose
+/// standard output is gone serves its clients all the same.
+pub(crate) fn announce(hub: &Hub) {
+    if let Err(error) = output::print_all(&format!("listening on {}\n", hub.url())) {
+        tracing::warn!(%error, "cannot print the address to standard output");
+    }
 }

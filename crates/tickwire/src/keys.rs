@@ -5,8 +5,10 @@ mod list;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use tickwire_hub::keys::{Anonymous, KeyList, KeysEditor};
+
+use crate::output::print;
 
 /// Flags of `tickwire keys`.
 #[derive(Debug, clap::Args)]
@@ -67,11 +69,4 @@ fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     };
     editor.remove(&key.id)?;
     print(&format!("revoked {} ({})\n", key.id, key.name))
-}
-
-/// Prints the result of a command to standard output.
-fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot print")
 }

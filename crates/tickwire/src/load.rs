@@ -16,7 +16,7 @@ use tickwire_protocol::{Channel, Delivery, OnLag};
 
 use crate::connection::ConnectionArgs;
 use crate::flags::{DeliveryArgs, channel, duration, some_duration};
-use crate::shutdown;
+use crate::{output, shutdown};
 use progress::ProgressReporter;
 use subscriptions::{SymbolArgs, SymbolSource};
 
@@ -177,7 +177,7 @@ impl Outputs {
         let json = serde_json::to_string_pretty(report).context("cannot write the report")?;
         let to_stdout = self.json.as_deref().is_some_and(is_stdout);
         let text = if to_stdout { &json } else { &print::text(report) };
-        print::to_stdout(text)?;
+        output::print(&format!("{text}\n"))?;
         if let Some(path) = self.json.as_ref().filter(|_| !to_stdout) {
             write_file("--json", path, &json)?;
         }

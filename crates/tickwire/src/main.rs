@@ -14,6 +14,7 @@ mod keys;
 mod load;
 mod logging;
 mod man;
+mod output;
 #[cfg(test)]
 mod reference;
 mod shutdown;
@@ -44,13 +45,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error);
+            output::notice(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
-}
-
-#[expect(clippy::print_stderr, reason = "a command reports its failure on the terminal")]
-fn report(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
 }

@@ -1,12 +1,11 @@
 //! `tickwire man`: man pages, for packages.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap_mangen::Man;
 
-use crate::cli;
+use crate::{cli, output};
 
 /// Flags of `tickwire man`.
 #[derive(Debug, clap::Args)]
@@ -25,8 +24,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Some(folder) = &args.folder else {
         let mut page = Vec::new();
         Man::new(cli::command()).render(&mut page)?;
-        std::io::stdout().write_all(&page)?;
-        return Ok(());
+        return output::print(&String::from_utf8(page)?);
     };
     write_pages(folder).with_context(|| format!("cannot write man pages to {}", folder.display()))
 }

@@ -2,6 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
+use crate::output::LogFlush;
+
 /// Returns a token that is cancelled on the next SIGINT or SIGTERM. Needs a tokio runtime with I/O.
 ///
 /// # Errors
@@ -27,11 +29,13 @@ pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
 ///
 /// # Errors
 /// Fails if the signal handlers cannot be installed.
-pub(crate) fn at_once_on_next_signal() -> std::io::Result<()> {
+pub(crate) fn at_once_on_next_signal(log: &LogFlush) -> std::io::Result<()> {
     let next = on_signal()?;
+    let log = log.clone();
     tokio::spawn(async move {
         next.cancelled().await;
         tracing::warn!("a second signal ended the process at once");
+        log.flush();
         std::process::exit(1);
     });
     Ok(())

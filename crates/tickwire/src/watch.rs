@@ -6,7 +6,6 @@ mod screen;
 mod table;
 mod watchlist;
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,7 +14,7 @@ use tickwire_protocol::{Channel, Delivery, Replay, ReplaySpeed, ReplayStart};
 
 use crate::connection::ConnectionArgs;
 use crate::flags::{DeliveryArgs, channel, hinted, some_duration, symbol, usage};
-use crate::shutdown;
+use crate::{output, shutdown};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -133,7 +132,7 @@ async fn watch(args: Args) -> anyhow::Result<()> {
     let delivery = args.delivery.delivery();
     let replay = args.replay(delivery);
     let signal = shutdown::on_signal().context("cannot listen for signals")?;
-    let as_table = std::io::stdout().is_terminal() && !args.json;
+    let as_table = output::stdout_is_terminal() && !args.json;
     let names = names(&args.channels, args.symbols.iter().map(String::as_str))?;
     let ConnectionArgs { hub, feed, token, tls } = args.connection;
     let mut builder = Client::builder(&hub.to_string()).feed(feed.as_str());

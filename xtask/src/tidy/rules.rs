@@ -5,12 +5,13 @@ use super::{Finding, Source};
 /// A rule: returns its violations in one file.
 type Rule = fn(&Source<'_>) -> Vec<Finding>;
 
-pub(super) const RULES: [Rule; 8] = [
+pub(super) const RULES: [Rule; 9] = [
     files_stay_short,
     nothing_is_left_unfinished,
     no_line_ends_in_whitespace,
     crates_keep_their_distance,
     fan_out_stays_pure,
+    output_never_panics,
     no_path_of_one_machine,
     lock_file_names_no_registry,
     prose_wraps_at_100_columns,
@@ -46,6 +47,17 @@ const DISTANCES: [(&str, &[&str]); 4] = [
 /// locks.
 const IMPURE: [&str; 7] =
     ["tokio", "mio", "std::net", "Instant::now", "SystemTime::now", "tracing", "Mutex"];
+
+/// Crates that run in the processes of users.
+const SHIPPED: [&str; 5] = ["client", "feeder", "hub", "protocol", "tickwire"];
+
+/// What panics, or ends in an error that tempts to, when standard output or standard error is
+/// closed or full.
+const OUTPUT: [&str; 7] =
+    ["print!", "println!", "eprint!", "eprintln!", "stdout()", "stderr()", "ratatui::restore"];
+
+/// The module that writes to standard output and standard error.
+const OUTPUT_MODULE: &str = "crates/tickwire/src/output";
 
 fn files_stay_short(source: &Source<'_>) -> Vec<Finding> {
     let lines = source.text.lines().count();
@@ -116,6 +128,22 @@ fn fan_out_stays_pure(source: &Source<'_>) -> Vec<Finding> {
         let code = line.split("//").next().unwrap_or(line);
         let word = IMPURE.into_iter().find(|word| has_word(code, word))?;
         Some(format!("`{word}` in the fan-out core; take what it gives as an argument"))
+    })
+}
+
+fn output_never_panics(source: &Source<'_>) -> Vec<Finding> {
+    let is_shipped =
+        SHIPPED.iter().any(|name| source.path.starts_with(&format!("crates/{name}/src/")));
+    if !is_shipped || !has_extension(source, &["rs"]) || source.path.starts_with(OUTPUT_MODULE) {
+        return Vec::new();
+    }
+    find_lines(source, |line| {
+        let code = line.split("//").next().unwrap_or(line);
+        let word = OUTPUT.into_iter().find(|word| has_word(code, word))?;
+        Some(format!(
+            "`{word}` outside of {OUTPUT_MODULE}.rs; use its functions, which survive a closed \
+             pipe and a full disk"
+        ))
     })
 }
 

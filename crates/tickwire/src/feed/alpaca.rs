@@ -86,7 +86,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     };
     let destination = Destination::Hub(Box::new(hub.clone()));
     let title = format!("relaying {what} from {} to {destination}", config.url);
-    let report = Report::new(&destination).of_events_only();
+    let report = Report::new(&destination)?.of_events_only();
     run_with_report(report, &title, async |cancel, progress| {
         relay(config, hub, cancel, progress).await?;
         Ok(())

@@ -1,7 +1,7 @@
 //! Progress of `tickwire feed` on standard error: a bar on a terminal, a line every few seconds
 //! elsewhere, and a summary at the end.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -9,6 +9,7 @@ use tickwire_feeder::Counts;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::destination::Destination;
+use crate::output::{self, LogWriter};
 
 /// Length of the bar: progress is measured in millionths.
 const MILLION: f64 = 1e6;
@@ -21,6 +22,7 @@ const BEHIND_MIN: Duration = Duration::from_millis(100);
 pub(super) struct Report {
     /// Hidden if standard error is not a terminal.
     bar: ProgressBar,
+    log: LogWriter,
     verb: &'static str,
     to_hub: bool,
     /// Ticks and elapsed time at the last rate update.
@@ -31,18 +33,22 @@ pub(super) struct Report {
 impl Report {
     pub(super) const INTERVAL: Duration = Duration::from_millis(200);
 
-    pub(super) fn new(destination: &Destination) -> Self {
+    /// # Errors
+    /// If the thread that writes to standard error cannot be started.
+    pub(super) fn new(destination: &Destination) -> io::Result<Self> {
         let to_hub = matches!(destination, Destination::Hub(_));
         // Ticks printed to the same terminal would corrupt a bar.
-        let on_screen = matches!(destination, Destination::Stdout) && io::stdout().is_terminal();
-        let bar = if io::stderr().is_terminal() && !on_screen {
+        let on_screen = matches!(destination, Destination::Stdout) && output::stdout_is_terminal();
+        let bar = if output::stderr_is_terminal() && !on_screen {
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
         } else {
             ProgressBar::hidden()
         };
         bar.set_style(style("{spinner} {msg}"));
         let verb = if to_hub { "published" } else { "wrote" };
-        Self { bar, verb, to_hub, last_update: (0, Duration::ZERO), next_line: LINE_INTERVAL }
+        let log = LogWriter::start()?;
+        let last_update = (0, Duration::ZERO);
+        Ok(Self { bar, log, verb, to_hub, last_update, next_line: LINE_INTERVAL })
     }
 
     /// Disables the periodic lines, for feeds that run for months.
@@ -53,13 +59,14 @@ impl Report {
     /// Prints the title. From here on, log lines are written through the report, so that they do
     /// not corrupt the bar.
     pub(super) fn start(&self, title: &str) {
-        let writer = Lines(self.bar.clone());
+        let writer = self.lines();
         let log = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
             .with_max_level(LevelFilter::INFO)
             .with_target(false)
             .without_time()
-            .with_ansi(io::stderr().is_terminal());
+            .log_internal_errors(false)
+            .with_ansi(output::stderr_is_terminal());
         // A logger that is already installed serves as well.
         log.try_init().ok();
         self.line(title);
@@ -140,11 +147,15 @@ impl Report {
         }
         parts.extend(faults(counts));
         self.line(&parts.join(", "));
+        self.log.flush_pending();
+    }
+
+    fn lines(&self) -> Lines {
+        Lines { bar: self.bar.clone(), log: self.log.clone() }
     }
 
     fn line(&self, text: &str) {
-        // If standard error is closed, the failure cannot be reported anywhere.
-        writeln!(Lines(self.bar.clone()), "{text}").ok();
+        let _never_fails = self.lines().write_all(format!("{text}\n").as_bytes());
     }
 }
 
@@ -179,16 +190,24 @@ fn faults(counts: &Counts) -> impl Iterator<Item = String> {
     .map(|(count, what)| format!("{what}: {}", HumanCount(count)))
 }
 
-/// Writes lines to standard error and hides the bar meanwhile.
+/// Writes lines to standard error and hides the bar meanwhile. Never fails, and waits for a terminal
+/// only: a feed whose standard error is gone or stuck continues.
 #[derive(Clone)]
-struct Lines(ProgressBar);
+struct Lines {
+    bar: ProgressBar,
+    log: LogWriter,
+}
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
+        if self.bar.is_hidden() {
+            return self.log.write(bytes);
+        }
+        self.bar.suspend(|| output::write_to_stderr(bytes));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }

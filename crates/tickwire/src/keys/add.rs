@@ -12,9 +12,10 @@ use tickwire_hub::keys::{
 };
 use tickwire_protocol::{Feed, Symbol};
 
-use super::{FileArgs, print};
+use super::FileArgs;
 use crate::flags::{symbol, usage};
 
+use crate::output::{print, print_all};
 /// Flags of `tickwire keys add`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -124,7 +125,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
             editor.append(key)?;
             // A given secret is not repeated: terminals keep their output.
             let shown = if is_given { "(as given)" } else { &secret };
-            print(&format!("id      {id}\nsecret  {shown}\n"))
+            print_all(&format!("id      {id}\nsecret  {shown}\n")).with_context(|| {
+                format!(
+                    "the key {id} was added, but its secret could not be printed and is lost; \
+                     revoke the key with `tickwire keys revoke {id}`"
+                )
+            })
         }
     }
 }

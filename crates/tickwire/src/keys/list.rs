@@ -5,7 +5,8 @@ use std::fmt::Display;
 use serde_json::{Map, Value, json};
 use tickwire_hub::keys::{Anonymous, Key, KeyList, WhenFull};
 
-use super::{FileArgs, print};
+use super::FileArgs;
+use crate::output::print;
 
 /// Flags of `tickwire keys list`.
 #[derive(Debug, clap::Args)]

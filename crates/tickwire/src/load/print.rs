@@ -1,17 +1,6 @@
 //! Prints the report for people.
 
-use std::io::{ErrorKind, Write};
-
 use tickwire_client::load::{Distribution, Report};
-
-/// Writes to standard output. A closed pipe is not an error: its reader has seen enough.
-pub(super) fn to_stdout(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
-}
 
 /// Returns the report as lines of text.
 pub(super) fn text(report: &Report) -> String {

@@ -1,6 +1,5 @@
 //! The progress of a load test: a bar on a terminal, otherwise lines.
 
-use std::io::IsTerminal;
 use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tickwire_client::load::{Phase, Plan, Progress};
 
 use super::print::{grouped, rounded};
+use crate::output;
 
 /// The interval of lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ pub(super) struct ProgressReporter {
 
 impl ProgressReporter {
     pub(super) fn start(plan: &Plan) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = output::stderr_is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{bar:24} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -46,7 +46,7 @@ impl ProgressReporter {
             bar.set_position(self.thousandths(progress));
             bar.set_message(text);
         } else if self.is_due(progress.phase) {
-            print_line(&text);
+            output::notice(&text);
         }
     }
 
@@ -111,9 +111,4 @@ impl ProgressReporter {
 #[expect(clippy::disallowed_methods, reason = "a command's own clock, for progress")]
 fn now() -> Instant {
     Instant::now()
-}
-
-#[expect(clippy::print_stderr, reason = "progress is for people, beside the report")]
-fn print_line(text: &str) {
-    eprintln!("{text}");
 }

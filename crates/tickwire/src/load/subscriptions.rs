@@ -11,6 +11,7 @@ use tickwire_client::load::{ListedSymbols, list_symbols, numbered_symbols};
 use tickwire_protocol::{Channel, Feed, HubUrl, Symbol};
 
 use crate::flags::{hinted, symbol, usage};
+use crate::output::notice;
 
 /// Symbols per connection by default.
 const PER_CONNECTION: usize = 50;
@@ -124,7 +125,7 @@ impl SymbolArgs {
                 );
             }
             if !std::mem::replace(&mut is_announced, true) {
-                print_progress(&format!("waiting for the hub to list {enough} symbols"));
+                notice(&format!("waiting for the hub to list {enough} symbols"));
             }
             std::thread::sleep(REQUEST_INTERVAL);
         }
@@ -141,11 +142,6 @@ fn deduplicated(symbols: &[Symbol]) -> Vec<Symbol> {
 fn names(channels: &[Channel]) -> String {
     let names: Vec<&str> = channels.iter().map(|channel| channel.name()).collect();
     names.join(", ")
-}
-
-#[expect(clippy::print_stderr, reason = "progress is for people, beside the report")]
-fn print_progress(text: &str) {
-    eprintln!("{text}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "waits for another process")]

@@ -1,12 +1,13 @@
 //! Prints one line per tick on standard output, and everything else on standard error.
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 
 use tickwire_client::{Client, Event};
 use tickwire_protocol::Tick;
 use tokio_util::sync::CancellationToken;
 
 use super::{StopCondition, format};
+use crate::output;
 
 /// While ticks arrive without a pause, lines are written in pieces of this size, in bytes.
 const PIECE_BYTES: usize = 64 << 10;
@@ -74,7 +75,7 @@ impl LinePrinter {
                 }
                 Some(other) => {
                     if let Some(text) = format::notice(&other) {
-                        print_notice(&text);
+                        output::notice(&text);
                     }
                 }
             }
@@ -85,11 +86,6 @@ impl LinePrinter {
             other => Ok(other?),
         }
     }
-}
-
-#[expect(clippy::print_stderr, reason = "standard output is for ticks only")]
-fn print_notice(text: &str) {
-    eprintln!("{text}");
 }
 
 /// Lines that are not written to standard output yet.
@@ -116,9 +112,8 @@ impl LineBuffer {
     }
 
     fn write(&mut self) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(&self.pending)?;
+        output::print_bytes(&self.pending)?;
         self.pending.clear();
-        out.flush()
+        Ok(())
     }
 }

@@ -37,7 +37,9 @@ pub(super) async fn run(
         started: now(),
     };
     let result = screen.show(client, stop, signal).await;
-    ratatui::restore();
+    // A terminal that is gone needs no restoring. `ratatui::restore` would print the error, which
+    // panics if standard error is gone as well.
+    let _best_effort = ratatui::try_restore();
     result
 }
 

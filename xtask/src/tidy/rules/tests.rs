@@ -89,6 +89,21 @@ fn the_fan_out_core_has_no_runtime_clock_or_lock() {
 }
 
 #[test]
+fn shipped_code_writes_through_the_output_module() {
+    for word in OUTPUT {
+        let text = format!("fn f() {{\n    {word};\n}}\n");
+        assert_eq!(broken("crates/tickwire/src/watch.rs", &text), [2], "{word}");
+        assert_eq!(broken("crates/hub/src/server.rs", &text), [2], "{word}");
+        assert_eq!(broken("crates/tickwire/src/output.rs", &text), NONE, "{word}");
+        assert_eq!(broken("crates/testkit/src/seeds.rs", &text), NONE, "{word}");
+        assert_eq!(broken("crates/tickwire/tests/feed.rs", &text), NONE, "{word}");
+    }
+    let example = "//!         Event::Tick { tick, .. } => println!(\"{tick:?}\"),\n";
+    assert_eq!(broken("crates/client/src/lib.rs", example), NONE);
+    assert_eq!(broken("crates/tickwire/src/hub.rs", "output::stderr_is_terminal();\n"), NONE);
+}
+
+#[test]
 fn absolute_paths_of_one_machine_are_found() {
     for path in MACHINE_PATHS {
         assert_eq!(broken("README.md", &format!("see {path}notes\n")), [1], "{path}");

@@ -1,0 +1,68 @@
+//! Standard output and standard error: the only module that writes to them.
+//!
+//! Results go to standard output, and an error is reported. Everything else goes to standard error
+//! and is best effort: a closed pipe, a full disk or a reader that has stopped reading must not end
+//! a hub or a feed. The macros of the standard library panic on such errors, which ends the process.
+
+mod log_writer;
+
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+
+use anyhow::Context as _;
+
+pub(crate) use log_writer::{LogFlush, LogWriter};
+
+/// Prints a result. A reader that has closed the pipe, as `head` does, has seen enough.
+///
+/// # Errors
+/// If the text cannot be written for another reason, such as a full disk.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    match print_all(text) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
+    }
+}
+
+/// Prints a result that must reach its reader, such as a new secret.
+///
+/// # Errors
+/// If the text cannot be written, also if the reader has closed the pipe.
+pub(crate) fn print_all(text: &str) -> std::io::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// Like [`print_all`], for bytes.
+///
+/// # Errors
+/// As for [`print_all`].
+pub(crate) fn print_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// Returns standard output for a stream of results, whose errors the caller reports.
+pub(crate) fn result_stream() -> std::io::StdoutLock<'static> {
+    std::io::stdout().lock()
+}
+
+/// Writes to standard error as far as it accepts the bytes.
+pub(crate) fn write_to_stderr(bytes: &[u8]) {
+    // Nowhere to report a failure.
+    let _best_effort = std::io::stderr().write_all(bytes);
+}
+
+/// Writes a line to standard error.
+pub(crate) fn notice(text: &str) {
+    write_to_stderr(format!("{text}\n").as_bytes());
+}
+
+/// Returns whether standard output is a terminal.
+pub(crate) fn stdout_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Returns whether standard error is a terminal.
+pub(crate) fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
