@@ -32,8 +32,8 @@ Examples:
 Latency is measured from the event time of a tick to its arrival. With --latest it is the age of
 the values, and the ticks that were left out are counted. Skew shows how fair the hub is: the time
 from the first connection that receives a tick to the last. Gaps that the hub announces (--on-lag
-latest) are no faults. The exit code is 1 if ticks were missing or repeated, or if connections
-were refused or closed. Something has to publish: `tickwire demo`, or `tickwire hub` and
+latest) are no faults. The exit code is 1 if ticks were missing or repeated, if connections were
+refused or closed, or if no tick arrived during the measurement. Something has to publish: `tickwire demo`, or `tickwire hub` and
 `tickwire feed sim`.";
 
 /// Flags of `tickwire load`.

@@ -148,7 +148,8 @@ impl Second {
 }
 
 impl Report {
-    /// Returns whether every connection stayed open and received every tick once.
+    /// Returns whether ticks were measured, and every connection stayed open and received every tick
+    /// once.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.faults().is_empty()
@@ -162,11 +163,9 @@ impl Report {
             (self.duplicates, "duplicate", "duplicates"),
             (self.unasked, "tick without a subscription", "ticks without a subscription"),
         ];
-        let mut faults: Vec<String> = counted
-            .iter()
-            .filter(|(count, ..)| *count > 0)
-            .map(|(count, one, more)| plural(*count, one, more))
-            .collect();
+        let counted = counted.iter().filter(|(count, ..)| *count > 0);
+        let counted = counted.map(|(count, one, more)| plural(*count, one, more));
+        let mut faults: Vec<String> = self.nothing_measured().into_iter().chain(counted).collect();
         for (one, more, causes) in [
             ("connection closed", "connections closed", &self.closes),
             ("connection refused", "connections refused", &self.refused),
@@ -178,6 +177,19 @@ impl Report {
             }
         }
         faults
+    }
+
+    /// Says why nothing was measured, or returns `None` if ticks were.
+    fn nothing_measured(&self) -> Option<String> {
+        match self.ticks {
+            0 if self.duration_s > 0.0 => Some(format!(
+                "nothing was measured: no tick of the symbols arrived within {:.1} s; does a feed \
+                 publish them?",
+                self.duration_s
+            )),
+            0 => Some("nothing was measured: the run ended before the measurement".to_owned()),
+            _ => None,
+        }
     }
 
     /// Returns the causes of `refused` with their counts.
@@ -265,6 +277,16 @@ pub(crate) mod tests {
             ["2 gaps", "4 connections closed (3 × 1008, 1 × connection reset)"]
         );
         assert!(!report.is_clean());
+    }
+
+    #[test]
+    fn run_that_measured_nothing_is_not_clean() {
+        let mut report = report();
+        report.ticks = 0;
+        assert!(!report.is_clean());
+        assert!(report.faults()[0].contains("no tick of the symbols arrived within 2.0 s"));
+        report.duration_s = 0.0;
+        assert!(report.faults()[0].contains("the run ended before the measurement"));
     }
 
     #[test]

@@ -1,6 +1,33 @@
 //! Errors in the settings of `tickwire hub`, and the commands that describe its flags.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
 use super::{assert_refused, run};
+
+/// A running hub, killed when dropped.
+pub(crate) struct Running {
+    process: Child,
+    pub(crate) url: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended_already = self.process.kill();
+        let _ended_already = self.process.wait();
+    }
+}
+
+/// Starts a hub on a free port.
+pub(crate) fn start() -> Running {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
+    command.args(["hub", "--listen", "127.0.0.1:0", "--test-feed", "off"]);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    Running { process, url }
+}
 
 /// Asserts that a hub with this config file fails with a message that contains all `parts`.
 fn assert_file_refused(text: &str, code: i32, parts: &[&str]) {

@@ -64,6 +64,19 @@ fn unreachable_hub_is_an_error() {
 }
 
 #[test]
+fn run_without_a_tick_fails_and_says_so() {
+    let hub = crate::hub::start();
+    let arguments = ["--hub", &hub.url, "--prefix", "NONE", "--universe", "5"];
+    let times = ["--connections", "2", "--ramp", "0s", "--warmup", "0s", "--duration", "1s"];
+    let output = load(&[&arguments[..], &times].concat());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("error: nothing was measured: no tick of the symbols arrived"), "{text}");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(report.contains("2 of 2 opened"), "the report is printed all the same: {report}");
+}
+
+#[test]
 fn unwritable_report_file_fails_before_the_run() {
     let hub = unused_address();
     for flag in ["--json", "--plot"] {
