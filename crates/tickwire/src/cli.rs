@@ -1,6 +1,8 @@
 //! The command line: all commands with their flags.
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::env;
+
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{completions, config, demo, feed, healthcheck, hub, keys, load, man, watch};
 
@@ -50,16 +52,57 @@ pub(crate) fn command() -> clap::Command {
 
 /// Parses the arguments of the process. Exits after `--help` and after usage errors.
 pub(crate) fn parse() -> Cli {
-    let matches = command().get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit())
+    let command = without_empty_variables(command());
+    let matches = command.get_matches();
+    Cli::from_arg_matches(&matches)
+        .unwrap_or_else(|error| error.format(&mut self::command()).exit())
+}
+
+/// Lets environment variables that are set but empty count as unset, in all commands. Container and
+/// service files often set a variable to an empty value to unset it.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty =
+        |arg: &Arg| arg.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(None::<&'static str>) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::ArgAction;
+
     use super::*;
 
     #[test]
     fn description_of_the_command_line_is_consistent() {
         command().debug_assert();
+    }
+
+    /// Returns all arguments of a command and of its own commands.
+    fn arguments(command: &clap::Command) -> Vec<Arg> {
+        let own = command.get_arguments().cloned();
+        own.chain(command.get_subcommands().flat_map(arguments)).collect()
+    }
+
+    #[test]
+    fn switch_with_a_variable_accepts_every_spelling_of_a_boolean() {
+        let arguments = arguments(&command());
+        let is_switch = |arg: &&Arg| matches!(arg.get_action(), ArgAction::SetTrue);
+        let switches: Vec<_> =
+            arguments.iter().filter(is_switch).filter(|arg| arg.get_env().is_some()).collect();
+        assert!(!switches.is_empty());
+        for switch in switches {
+            let id = switch.get_id();
+            for (text, expected) in [("yes", true), ("1", true), ("TRUE", true), ("0", false)] {
+                // A switch takes no value on the command line; its variable is parsed alike.
+                let option = switch.clone().env(None::<&'static str>).action(ArgAction::Set);
+                let option = option.num_args(1).default_missing_value(None::<&'static str>);
+                let command = clap::Command::new("test").arg(option);
+                let flag = format!("--{}={text}", switch.get_long().unwrap());
+                let matches = command.try_get_matches_from(["test", &flag]).unwrap();
+                assert_eq!(matches.get_one::<bool>(id.as_str()), Some(&expected), "{id} {text}");
+            }
+        }
     }
 }

@@ -10,8 +10,8 @@ use tickwire_hub::{Config, HAS_PAGE, Hub};
 use tickwire_protocol::HubUrl;
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{listen, rate, seed, symbols, usage};
-use crate::logging::{self, LogFormat};
+use crate::flags::{boolean, listen, rate, seed, symbols, usage};
+use crate::logging::{Log, LogFilter, LogFormat};
 use crate::{hub, output, shutdown};
 
 /// Flags of `tickwire demo`.
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     )]
     listen: SocketAddr,
     /// Lets other machines read and publish, without a key
-    #[arg(long, env = "TICKWIRE_OPEN")]
+    #[arg(long, env = "TICKWIRE_OPEN", value_parser = boolean)]
     open: bool,
     /// Symbols of the simulated market, 1 to 100000
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = symbols)]

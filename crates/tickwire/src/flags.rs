@@ -10,16 +10,35 @@ use tickwire_protocol::{Channel, Delivery, MaxRate, Symbol};
 /// Default address of the hub that commands connect to.
 pub(crate) const DEFAULT_HUB: &str = "http://127.0.0.1:8080";
 
-/// Parses the name of a channel.
+/// Parses a boolean in any of the usual spellings.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Ok(true),
+        "off" | "false" | "no" | "0" => Ok(false),
+        _ => Err("expected on, true, yes or 1, or else off, false, no or 0".to_owned()),
+    }
+}
+
+/// Parses an item of a list; blanks around the commas are allowed.
+pub(crate) fn list_item(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("expected no empty item between the commas".to_owned()),
+        item => Ok(item.to_owned()),
+    }
+}
+
+/// Parses the name of a channel. In a list, blanks around the commas are allowed.
 pub(crate) fn channel(text: &str) -> Result<Channel, String> {
-    Channel::from_name(text).ok_or_else(|| {
+    Channel::from_name(text.trim()).ok_or_else(|| {
         let names: Vec<&str> = Channel::ALL.iter().map(|channel| channel.name()).collect();
         format!("expected one of {}", names.join(", "))
     })
 }
 
-/// Parses a symbol. The error for a symbol in lower case names the symbol in upper case.
+/// Parses a symbol. The error for a symbol in lower case names the symbol in upper case. In a list,
+/// blanks around the commas are allowed.
 pub(crate) fn symbol(text: &str) -> Result<Symbol, String> {
+    let text = text.trim();
     Symbol::new(text).map_err(|error| match Symbol::new(&text.to_ascii_uppercase()) {
         Ok(upper) => format!("symbols are upper case; did you mean {upper}?"),
         Err(_) => error.to_string(),
@@ -134,6 +153,27 @@ mod tests {
         assert_eq!(symbol("BRK.B").unwrap().as_str(), "BRK.B");
         assert_eq!(symbol("brk.b").unwrap_err(), "symbols are upper case; did you mean BRK.B?");
         assert!(symbol("a b").unwrap_err().contains("expected 1 to 24 of A-Z"));
+    }
+
+    #[test]
+    fn booleans_have_the_usual_spellings() {
+        for text in ["1", "yes", "on", "true", "TRUE", "Yes", "ON", " on "] {
+            assert_eq!(boolean(text), Ok(true), "{text}");
+        }
+        for text in ["0", "no", "off", "false", "FALSE", "No", "OFF"] {
+            assert_eq!(boolean(text), Ok(false), "{text}");
+        }
+        for text in ["", "2", "y", "enabled"] {
+            assert!(boolean(text).unwrap_err().contains("on, true, yes or 1"), "{text}");
+        }
+    }
+
+    #[test]
+    fn items_of_a_list_may_have_blanks_around_them() {
+        assert_eq!(list_item(" https://a.example ").unwrap(), "https://a.example");
+        assert!(list_item(" ").unwrap_err().contains("no empty item"));
+        assert_eq!(symbol(" AAPL").unwrap().as_str(), "AAPL");
+        assert_eq!(channel("quotes ").unwrap(), Channel::Quotes);
     }
 
     #[test]

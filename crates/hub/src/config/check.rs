@@ -73,15 +73,13 @@ impl Config {
     }
 
     fn check_origins(&self) -> Result<(), ConfigError> {
-        let is_origin = |text: &str| {
-            (text.starts_with("http://") || text.starts_with("https://")) && !text.ends_with('/')
-        };
         match self.allow_origins.iter().find(|origin| !is_origin(origin)) {
             None => Ok(()),
             Some(origin) => Err(ConfigError::setting(
                 "allow_origins",
-                origin,
-                "expected a scheme and a host such as https://example.com, without a path",
+                format!("{origin:?}"),
+                "expected a scheme and a host in lower case such as https://example.com, without \
+                 blanks or a path",
             )),
         }
     }
@@ -153,6 +151,14 @@ impl Config {
     }
 }
 
+/// Returns whether a text is an origin as browsers send it: a scheme, a host and at most a port. No
+/// other text can ever match one.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let is_part = |b: u8| b.is_ascii_graphic() && !b.is_ascii_uppercase() && !b"/?#@,".contains(&b);
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_part))
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
@@ -205,6 +211,29 @@ mod tests {
         );
         let config = Config { fsync: Fsync::Ack, ..Config::default() };
         assert_eq!(refusal(&config), "fsync is set: expected data_dir (--data-dir) with it");
+    }
+
+    #[test]
+    fn origin_that_no_browser_sends_is_refused() {
+        let with =
+            |origin: &str| Config { allow_origins: vec![origin.to_owned()], ..Config::default() };
+        for origin in ["https://a.example", "http://localhost:3000", "http://[::1]:8080"] {
+            with(origin).check().unwrap();
+        }
+        for origin in [
+            "",
+            " https://a.example",
+            "https://a.example ",
+            "https://a.example/",
+            "a.example",
+            "https://",
+            "https://a.example/page",
+            "https://A.example",
+            "https://a, https://b",
+        ] {
+            let text = refusal(&with(origin));
+            assert!(text.starts_with(&format!("allow_origins is {origin:?}: expected")), "{text}");
+        }
     }
 
     #[test]

@@ -130,7 +130,7 @@ fn credential(value: Option<String>, flag: &str, variable: &str) -> String {
 }
 
 fn name(text: &str) -> Result<Name, String> {
-    if text == "*" { Ok(Name::All) } else { symbol(text).map(Name::Symbol) }
+    if text.trim() == "*" { Ok(Name::All) } else { symbol(text).map(Name::Symbol) }
 }
 
 fn relayed(text: &str) -> Result<Channel, String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tickwire_hub::{ByteSize, Config, Fsync, Setting};
 
 use super::views::{View, view};
-use crate::flags::{duration, listen, usage};
+use crate::flags::{boolean, duration, list_item, listen, usage};
 
 /// A flag for each setting that is changed often. Flag, environment variable and field are named
 /// like the setting, and [`with_help_of_settings`] takes the help of the flag from the setting.
@@ -17,7 +17,8 @@ pub(super) struct SettingFlags {
     listen: Option<SocketAddr>,
     #[arg(long, value_name = "N", env = "TICKWIRE_SHARDS")]
     shards: Option<usize>,
-    #[arg(long, value_name = "ORIGIN,…", value_delimiter = ',', env = "TICKWIRE_ALLOW_ORIGINS")]
+    #[arg(long, value_name = "ORIGIN,…", value_delimiter = ',', env = "TICKWIRE_ALLOW_ORIGINS",
+        value_parser = list_item)]
     allow_origins: Option<Vec<String>>,
     #[arg(long, value_name = "FILE", env = "TICKWIRE_TLS_CERT")]
     tls_cert: Option<PathBuf>,
@@ -25,13 +26,13 @@ pub(super) struct SettingFlags {
     tls_key: Option<PathBuf>,
     #[arg(long, value_name = "FILE", env = "TICKWIRE_KEYS")]
     keys: Option<PathBuf>,
-    #[arg(long, env = "TICKWIRE_OPEN")]
+    #[arg(long, env = "TICKWIRE_OPEN", value_parser = boolean)]
     open: bool,
     #[arg(long, value_name = "TOKEN", env = "TICKWIRE_PUBLISH_TOKEN", hide_env_values = true)]
     publish_token: Option<String>,
     #[arg(long, value_name = "TOKEN", env = "TICKWIRE_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', env = "TICKWIRE_FEEDS")]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', env = "TICKWIRE_FEEDS", value_parser = list_item)]
     feeds: Option<Vec<String>>,
     #[arg(
         long,
@@ -41,9 +42,9 @@ pub(super) struct SettingFlags {
         value_parser = view
     )]
     views: Vec<View>,
-    #[arg(long, value_name = "on|off", env = "TICKWIRE_TEST_FEED", value_parser = on_off)]
+    #[arg(long, value_name = "on|off", env = "TICKWIRE_TEST_FEED", value_parser = boolean)]
     test_feed: Option<bool>,
-    #[arg(long, value_name = "on|off", env = "TICKWIRE_BARS", value_parser = on_off)]
+    #[arg(long, value_name = "on|off", env = "TICKWIRE_BARS", value_parser = boolean)]
     bars: Option<bool>,
     #[arg(long, value_name = "SIZE", env = "TICKWIRE_LOG_SIZE")]
     log_size: Option<ByteSize>,
@@ -116,14 +117,6 @@ impl SettingFlags {
 fn set<T>(setting: &mut T, flag: Option<T>) {
     if let Some(value) = flag {
         *setting = value;
-    }
-}
-
-fn on_off(text: &str) -> Result<bool, String> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err("expected on or off".to_owned()),
     }
 }
 

@@ -24,7 +24,7 @@ impl View {
 /// Parses a view.
 pub(super) fn view(text: &str) -> Result<View, String> {
     const EXPECTED: &str = "expected NAME=FEED or NAME=FEED+DELAY such as delayed_sip=main+15m";
-    let (name, rest) = text.split_once('=').ok_or(EXPECTED)?;
+    let (name, rest) = text.trim().split_once('=').ok_or(EXPECTED)?;
     let (feed, delay) = match rest.split_once('+') {
         None => (rest, Duration::ZERO),
         Some((feed, delay)) => (feed, duration(delay)?),

@@ -52,8 +52,10 @@ environment variable.
 |---|---|---|
 | duration | `"500ms"`, `"10s"`, `"5m"`, `"24h"`, `"7d"` | `10s` |
 | size | `"65535B"`, `"64KiB"`, `"512MiB"`, `"8GiB"` | `512MiB` |
-| list | `["main", "crypto"]` | `main,crypto` |
-| boolean | `true`, `false` | `on`, `off`; `--open` takes no value |
+| list | `["main", "crypto"]` | `main,crypto`; blanks around the commas are allowed |
+| boolean | `true`, `false` | `on`, `true`, `yes`, `1`, or `off`, `false`, `no`, `0`, in any case; the flag `--open` takes no value |
+
+An environment variable that is empty counts as unset, in every command.
 
 Durations and sizes always have a unit. A setting that does not exist, a value of the wrong type,
 and a value outside of its range are errors: the hub does not start, and says what is allowed. A
