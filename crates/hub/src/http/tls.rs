@@ -1,13 +1,16 @@
 //! TLS on the hub's port: loads the certificate, and reloads it while the hub runs.
 
+mod private_key;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{InconsistentKeys, ServerConfig};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +46,38 @@ pub enum TlsError {
         /// What the file should contain.
         wanted: &'static str,
     },
-    /// Certificate and key do not match, or are of an unsupported kind.
+    /// The private key is encrypted.
+    #[error(
+        "the private key in {file} is encrypted, and the hub has no password for it; expected a key \
+         without a password, such as `openssl pkey -in {file}` prints"
+    )]
+    EncryptedKey {
+        /// Path of the file.
+        file: String,
+    },
+    /// The private key is in a format that is not supported.
+    #[error(
+        "the private key in {file} has the format {format:?}; expected \"PRIVATE KEY\" (PKCS #8), \
+         \"RSA PRIVATE KEY\" or \"EC PRIVATE KEY\""
+    )]
+    UnsupportedKeyFormat {
+        /// Path of the file.
+        file: String,
+        /// Label of the key in the PEM file.
+        format: String,
+    },
+    /// The private key is of a kind that is not supported, or damaged.
+    #[error(
+        "the private key in {file} is of an unsupported kind, or damaged; expected RSA with 2048 to \
+         8192 bits, ECDSA P-256 or P-384, or Ed25519"
+    )]
+    UnsupportedKey {
+        /// Path of the file.
+        file: String,
+        /// Cause.
+        source: rustls::Error,
+    },
+    /// Certificate and key do not match, or the certificate cannot be used.
     #[error("the certificate in {certificate} cannot be used with the key in {key}")]
     Unusable {
         /// Path of the certificate.
@@ -130,18 +164,19 @@ fn load_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError>
     if chain.is_empty() {
         return Err(unusable(certificate, "certificate", pem::Error::NoItemsFound));
     }
-    let private =
-        PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, "private key", error))?;
+    let certified = CertifiedKey::new(chain, private_key::read(key)?);
+    match certified.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(source) => {
+            let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+            return Err(TlsError::Unusable { certificate, key, source });
+        }
+    }
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Crypto)?
         .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(|source| TlsError::Unusable {
-            certificate: certificate.display().to_string(),
-            key: key.display().to_string(),
-            source,
-        })?;
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ticketer = ring::Ticketer::new().map_err(TlsError::Crypto)?;
     config.send_tls13_tickets = TICKETS;
