@@ -70,7 +70,7 @@ fn detail_of(detail: &str) -> String {
 fn hint(code: u16, detail: &str) -> &'static str {
     match code {
         401 | 402 => {
-            "; pass a key that may publish (ID:SECRET), or the hub's publish token, with --token or TICKWIRE_TOKEN"
+            "; pass a key that may publish (ID:SECRET), or the hub's publish token, with --token-file or TICKWIRE_TOKEN"
         }
         404 if detail.is_empty() => {
             "; check that the address is that of a Tickwire hub, including its path prefix"

@@ -224,7 +224,7 @@ async fn refused_token_ends_the_feed_with_advice() {
     };
     let text = error.to_string();
     assert!(text.contains("HTTP 401 (publish token needed)"), "{text}");
-    assert!(text.ends_with("--token or TICKWIRE_TOKEN"), "{text}");
+    assert!(text.ends_with("--token-file or TICKWIRE_TOKEN"), "{text}");
 }
 
 #[tokio::test]

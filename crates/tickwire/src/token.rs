@@ -7,7 +7,8 @@ use crate::flags::usage;
 /// Flags for the key or token with which a command authenticates.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenArgs {
-    /// Key for the hub, or its publish token
+    /// Key for the hub, or its publish token. Other users of the machine can see flags, so prefer
+    /// --token-file or the environment variable
     #[arg(long, value_name = "ID:SECRET", env = "TICKWIRE_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// File with the key or token

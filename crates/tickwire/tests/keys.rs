@@ -177,6 +177,34 @@ fn key_is_created_only_if_it_is_missing() {
     assert!(text.contains("its secret cannot be recovered"), "{text}");
 }
 
+#[test]
+fn token_that_cannot_be_written_leaves_no_file() {
+    let folder = Folder::new();
+    let token = folder.path("feed.token");
+    // A limit of 0 bytes for files stands for a full disk.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""]);
+    command.arg(env!("CARGO_BIN_EXE_tickwire")).args(["keys", "add", "feed", "--if-missing"]);
+    command.arg("--file").arg(folder.file()).arg("--token-to").arg(&token);
+    let text = error_of(&command.output().unwrap());
+    assert!(text.contains("--token-to") && text.contains("cannot write the file"), "{text}");
+    assert!(!token.exists());
+    let path = token.display().to_string();
+    folder.done(&["add", "feed", "--if-missing", "--token-to", &path]);
+    assert!(std::fs::read_to_string(&token).unwrap().contains(':'));
+}
+
+#[test]
+fn empty_token_file_of_an_existing_key_is_no_success() {
+    let folder = Folder::new();
+    folder.add(&["feed"]);
+    let token = folder.path("feed.token");
+    std::fs::write(&token, "").unwrap();
+    let path = token.display().to_string();
+    let text = folder.refused(&["add", "feed", "--if-missing", "--token-to", &path], 1);
+    assert!(text.contains("its secret cannot be recovered"), "{text}");
+}
+
 /// A hub process that logs at the most verbose level.
 struct Hub {
     process: Running,

@@ -1,7 +1,8 @@
 //! The [`Storage`] on a real disk: one folder, locked by one process.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,13 +40,19 @@ pub enum FolderError {
 
 const LOCK_FILE: &str = "lock";
 
+/// Permissions of a new data folder: only its owner may list and read it. It holds every tick, also
+/// those that a key may not read.
+const FOLDER_MODE: u32 = 0o700;
+/// Permissions of new files in the folder.
+const FILE_MODE: u32 = 0o600;
+
 impl Disk {
     /// Creates the folder if necessary, and locks it.
     pub(crate) fn open(folder: &Path) -> Result<(Self, Lock), FolderError> {
         let failed = |what| move |source| FolderError::Io { what, source };
-        fs::create_dir_all(folder).map_err(failed("create it"))?;
+        create_folder(folder).map_err(failed("create it"))?;
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
         let mut file =
             options.open(folder.join(LOCK_FILE)).map_err(failed("write the file `lock` in it"))?;
         match file.try_lock() {
@@ -83,7 +90,9 @@ impl Disk {
     /// the disk.
     fn write_file(&self, name: &str, content: &[u8], sync: bool) -> io::Result<File> {
         let unfinished = self.path(&format!("{name}{UNFINISHED}"));
-        let mut file = File::create(&unfinished)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(FILE_MODE);
+        let mut file = options.open(&unfinished)?;
         let placed = file
             .write_all(content)
             .and_then(|()| if sync { file.sync_data() } else { Ok(()) })
@@ -142,10 +151,51 @@ impl Storage for Disk {
     }
 }
 
+/// Creates a folder that only this user can read, if it does not exist. Folders above it get the
+/// usual permissions; a folder that exists keeps its own.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
+}
+
 /// Returns the boot id of the machine, or a random id where the system has none.
 pub(crate) fn boot_id() -> String {
     match fs::read_to_string("/proc/sys/kernel/random/boot_id") {
         Ok(id) => id.trim().to_owned(),
         Err(_) => format!("unknown-{:016x}", rand::random::<u64>()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn only_the_owner_can_read_the_folder_and_its_files() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("data").join("log");
+        let (disk, _lock) = Disk::open(&folder).unwrap();
+        disk.create("segment", b"ticks").unwrap();
+        disk.replace("epoch", b"1").unwrap();
+        assert_eq!(mode(&folder), 0o700);
+        for name in [LOCK_FILE, "segment", "epoch"] {
+            assert_eq!(mode(&folder.join(name)), 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn existing_folder_keeps_its_permissions() {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let _opened = Disk::open(root.path()).unwrap();
+        assert_eq!(mode(root.path()), 0o750);
     }
 }

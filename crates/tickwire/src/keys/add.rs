@@ -1,5 +1,6 @@
 //! `tickwire keys add`: creates a key.
 
+use std::fs::File;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -14,8 +15,8 @@ use tickwire_protocol::{Feed, Symbol};
 
 use super::FileArgs;
 use crate::flags::{symbol, usage};
-
 use crate::output::{print, print_all};
+
 /// Flags of `tickwire keys add`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -27,7 +28,7 @@ Examples:
   pass alpaca | tickwire keys add bot --id PKEXISTING --secret-stdin     an existing id and secret
 
 A running hub with `--keys FILE` accepts the key within two seconds. Programs send it as ID:SECRET
-(--token, or `Authorization: Bearer ID:SECRET`), or as id and secret like clients of Alpaca.")]
+(--token-file, or `Authorization: Bearer ID:SECRET`), or as id and secret like clients of Alpaca.")]
 pub(super) struct Args {
     /// Name of the key, for people
     #[arg(value_name = "NAME", value_parser = name)]
@@ -164,7 +165,8 @@ impl Args {
 
     /// Succeeds since a key of that name exists, unless its token file is missing.
     fn succeed_with_existing(&self) -> anyhow::Result<()> {
-        if let Some(file) = self.token_to.as_ref().filter(|file| !file.exists()) {
+        let has_token = |file: &&PathBuf| file.metadata().is_ok_and(|found| found.len() > 0);
+        if let Some(file) = self.token_to.as_ref().filter(|file| !has_token(file)) {
             bail!(
                 "--token-to {}: a key {} exists and its secret cannot be recovered; \
                  revoke it with `tickwire keys revoke` to create a new one",
@@ -176,16 +178,24 @@ impl Args {
     }
 }
 
-/// Writes a token to a new file that only the owner can read.
+/// Writes a token to a new file that only the owner can read. A file that cannot be written, such
+/// as on a full disk, is removed: a later `--if-missing` would take it for a token.
 fn write_token(path: &Path, token: &str) -> anyhow::Result<()> {
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(token.as_bytes()).map(|()| file))
-        .with_context(|| format!("--token-to {}: cannot create the file", path.display()))?;
-    file.flush().context("cannot write the token")
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    let file =
+        file.with_context(|| format!("--token-to {}: cannot create the file", path.display()))?;
+    fill_token(file, token)
+        .inspect_err(|_| {
+            let _gone = std::fs::remove_file(path); // the first error is the one to report
+        })
+        .with_context(|| format!("--token-to {}: cannot write the file", path.display()))
+}
+
+/// Writes a token, and makes sure that the disk has it.
+fn fill_token(mut file: File, token: &str) -> std::io::Result<()> {
+    file.write_all(token.as_bytes())?;
+    file.sync_all()
 }
 
 fn name(text: &str) -> Result<String, String> {

@@ -152,7 +152,7 @@ pub(super) fn rejection(code: ErrorCode, detail: Option<&str>) -> String {
 pub(super) fn fatal(event: &Event) -> Option<String> {
     match event {
         Event::Error { code: code @ ErrorCode::NotAuthenticated, .. } => {
-            Some(rejection(*code, Some("give a key with --token ID:SECRET or --token-file FILE")))
+            Some(rejection(*code, Some("give a key with --token-file FILE or TICKWIRE_TOKEN")))
         }
         Event::Disconnected { reason, retry_in: None } => Some(reason.to_string()),
         _ => None,
