@@ -267,6 +267,14 @@ settings! {
             slow_grace: Duration = Duration::from_secs(1), in Duration::from_millis(1)..=MINUTE;
         }
 
+        section "Log" {
+            /// What the hub logs to standard error: a level (`error`, `warn`, `info`, `debug`,
+            /// `trace`, `off`), or levels of modules such as `info,tickwire_hub::http=debug`.
+            ///
+            /// A hub that receives SIGHUP applies a changed value of the config file.
+            log: String = "info".to_owned();
+        }
+
         section "Timing" {
             /// Time between two pings to a session.
             #[serde(with = "duration")]

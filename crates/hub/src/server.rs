@@ -178,6 +178,19 @@ impl Hub {
         self.state.lifecycle.drain_started().await;
     }
 
+    /// Applies the keys file and the files of the certificate as they are now. The hub follows them
+    /// in any case, but with a delay. A file with an error changes nothing and is logged.
+    pub async fn reload(&self) {
+        let (keys, tls) = (self.state.keys.clone(), self.state.tls.clone());
+        let reloading = tokio::task::spawn_blocking(move || {
+            keys.reload_file();
+            tls.iter().for_each(|tls| tls.reload());
+        });
+        if reloading.await.is_err() {
+            tracing::error!("reloading failed");
+        }
+    }
+
     /// Shuts the hub down in order.
     ///
     /// It admits no new sessions, and closes the open ones one after the other, after sending what

@@ -45,11 +45,22 @@ pub(crate) struct Args {
     /// The same seed gives the same market
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = seed)]
     seed: u64,
+    /// What is logged to standard error: a level, or levels of modules
+    #[arg(long, value_name = "LEVEL", default_value = "warn", env = "TICKWIRE_LOG")]
+    log: String,
+}
+
+impl Args {
+    /// Returns what is logged. Exits if the flag is wrong.
+    fn log_filter(&self) -> LogFilter {
+        LogFilter::parse(&self.log)
+            .unwrap_or_else(|expected| usage(&format!("--log is {:?}: {expected}", self.log)))
+    }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let log = logging::begin(LogFormat::Text, "warn")?;
     let Args { listen, open, .. } = args;
+    let log = Log::start(LogFormat::Text, args.log_filter())?;
     if !open && !listen.ip().to_canonical().is_loopback() {
         usage(&format!(
             "--listen {listen}: other machines could read and publish there without a key; \
@@ -58,7 +69,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         ));
     }
     hub::runtime()?.block_on(async {
-        let cancel = shutdown::on_signal()?;
+        let cancel = shutdown::on_signal_or_hangup()?;
         let config = Config { listen, open, drain_duration: Duration::ZERO, ..Config::default() };
         let hub = Hub::start(config).await?;
         hub::announce(&hub);
@@ -67,7 +78,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         }
         let market = tokio::spawn(simulate(args, hub.address(), cancel.clone()));
         cancel.cancelled().await;
-        shutdown::at_once_on_next_signal(&log)?;
+        shutdown::at_once_on_next_signal(&log.flush)?;
         let market = market.await;
         hub.shutdown().await;
         market.context("the simulated market failed")?

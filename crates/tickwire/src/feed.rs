@@ -75,7 +75,7 @@ fn run_with_report<W: Future<Output = anyhow::Result<()>>>(
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(async {
-        let cancel = shutdown::on_signal().context("cannot listen for signals")?;
+        let cancel = shutdown::on_signal_or_hangup().context("cannot listen for signals")?;
         report.start(title);
         let progress = Arc::new(Progress::default());
         let started = now();

@@ -10,7 +10,7 @@ use anyhow::Context;
 use tickwire_hub::{Config, ConfigError, Hub};
 
 use crate::flags::usage;
-use crate::logging::{self, LogFormat};
+use crate::logging::{Log, LogFilter, LogFormat};
 use crate::{output, shutdown};
 use settings::SettingFlags;
 pub(crate) use settings::with_help_of_settings;
@@ -43,27 +43,31 @@ pub(crate) struct Args {
 
 /// Runs a hub until it is asked to end.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let log = logging::begin(args.log_format, "info")?;
-    let has_file = args.config.is_some();
     let config = args.config()?;
-    if let Err(error) = config.check() {
+    let checked = config.check().and_then(|()| log_filter(&config));
+    let filter = checked.unwrap_or_else(|error| {
         usage(&match &error {
             // Without a file only a flag can have set it, and a flag is named like its setting.
-            ConfigError::Setting { name, given, allowed } if !has_file => {
+            ConfigError::Setting { name, given, allowed } if args.config.is_none() => {
                 format!("--{} is {given}: {allowed}", name.replace('_', "-"))
             }
             error => format!("setting {error}"),
-        });
-    }
+        })
+    });
+    let log = Log::start(args.log_format, filter)?;
     runtime()?.block_on(async {
         let cancel = shutdown::on_signal()?;
+        let mut hangups = shutdown::hangups()?;
         let hub = Hub::start(config).await?;
         announce(&hub);
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            () = hub.drain_requested() => {}
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                () = hub.drain_requested() => break,
+                _ = hangups.recv() => args.reload(&hub, &log).await,
+            }
         }
-        shutdown::at_once_on_next_signal(&log)?;
+        shutdown::at_once_on_next_signal(&log.flush)?;
         hub.shutdown().await;
         Ok(())
     })
@@ -71,14 +75,38 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 
 impl Args {
     /// Returns the settings of the config file, or the defaults, changed by flags and environment.
-    fn config(self) -> anyhow::Result<Config> {
+    fn config(&self) -> anyhow::Result<Config> {
         let mut config = match &self.config {
             Some(path) => Config::from_file(path)?,
             None => Config::default(),
         };
-        self.settings.apply(&mut config);
+        self.settings.clone().apply(&mut config);
         Ok(config)
     }
+
+    /// Applies keys, certificate and log level as their files have them now. A file with an error
+    /// changes nothing and is logged.
+    async fn reload(&self, hub: &Hub, log: &Log) {
+        tracing::info!("SIGHUP: reloading keys, certificate and log level");
+        let filter = self.config().and_then(|config| Ok(log_filter(&config)?));
+        match filter {
+            Ok(filter) => log.set_filter(filter),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "cannot use the config file; the log level stays the same");
+            }
+        }
+        hub.reload().await;
+    }
+}
+
+/// Returns the filter of the log.
+fn log_filter(config: &Config) -> Result<LogFilter, ConfigError> {
+    LogFilter::parse(&config.log).map_err(|expected| ConfigError::Setting {
+        name: "log",
+        given: format!("{:?}", config.log),
+        allowed: expected.to_owned(),
+    })
 }
 
 /// Creates the runtime of a hub. The HTTP front and publishers need few workers, since shards are

@@ -98,7 +98,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .build()
         .context("cannot start the runtime")?;
     let report = runtime.block_on(async {
-        let signal = shutdown::on_signal().context("cannot listen for signals")?;
+        let signal = shutdown::on_signal_or_hangup().context("cannot listen for signals")?;
         let stop = Arc::new(AtomicBool::new(false));
         let work = tokio::task::spawn_blocking({
             let stop = Arc::clone(&stop);

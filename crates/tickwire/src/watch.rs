@@ -131,7 +131,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 async fn watch(args: Args) -> anyhow::Result<()> {
     let delivery = args.delivery.delivery();
     let replay = args.replay(delivery);
-    let signal = shutdown::on_signal().context("cannot listen for signals")?;
+    let signal = shutdown::on_signal_or_hangup().context("cannot listen for signals")?;
     let as_table = output::stdout_is_terminal() && !args.json;
     let names = names(&args.channels, args.symbols.iter().map(String::as_str))?;
     let ConnectionArgs { hub, feed, token, tls } = args.connection;

@@ -120,7 +120,7 @@ impl Tls {
 
     /// Reloads the files if they have changed. Keeps the old certificate while they cannot be used,
     /// such as when only one of them has been replaced so far.
-    fn reload(&self) {
+    pub(crate) fn reload(&self) {
         let found = read_files(&self.certificate, &self.key);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == found {

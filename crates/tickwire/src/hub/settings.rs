@@ -11,7 +11,7 @@ use crate::flags::{boolean, duration, list_item, listen, usage};
 
 /// A flag for each setting that is changed often. Flag, environment variable and field are named
 /// like the setting, and [`with_help_of_settings`] takes the help of the flag from the setting.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct SettingFlags {
     #[arg(long, value_name = "ADDR:PORT", env = "TICKWIRE_LISTEN", value_parser = listen)]
     listen: Option<SocketAddr>,
@@ -62,6 +62,8 @@ pub(super) struct SettingFlags {
     sessions_max: Option<usize>,
     #[arg(long, value_name = "TICKS", env = "TICKWIRE_BACKLOG_TICKS_MAX")]
     backlog_ticks_max: Option<usize>,
+    #[arg(long, value_name = "LEVEL", env = "TICKWIRE_LOG")]
+    log: Option<String>,
     #[arg(long, value_name = "TIME", env = "TICKWIRE_DRAIN_DURATION", value_parser = duration)]
     drain_duration: Option<Duration>,
 }
@@ -94,6 +96,7 @@ impl SettingFlags {
         set(&mut config.disk_age, self.disk_age);
         set(&mut config.sessions_max, self.sessions_max);
         set(&mut config.backlog_ticks_max, self.backlog_ticks_max);
+        set(&mut config.log, self.log);
         set(&mut config.drain_duration, self.drain_duration);
     }
 

@@ -72,17 +72,27 @@ impl Keys {
                 }
                 Err(error) => {
                     has_error = true;
-                    self.file_errors.add(1);
-                    let error = with_source(&error);
-                    tracing::error!(
-                        error,
-                        "cannot use the keys file; the previous keys stay in force"
-                    );
+                    self.report_unusable(&with_source(&error));
                 }
             }
             handled = Some(content.clone());
         }
         WatchedFile { last: Some(content), handled, has_error }
+    }
+
+    /// Applies the file at once: an operator who asks for it has finished writing the file. A file
+    /// with an error changes nothing.
+    pub(crate) fn reload_file(&self) {
+        let Some(path) = &self.file else { return };
+        match file::read(path).and_then(|text| KeyList::from_text(&text, path)) {
+            Ok(list) => self.apply(list),
+            Err(error) => self.report_unusable(&with_source(&error)),
+        }
+    }
+
+    fn report_unusable(&self, error: &str) {
+        self.file_errors.add(1);
+        tracing::error!(error, "cannot use the keys file; the previous keys stay in force");
     }
 
     fn apply(&self, list: KeyList) {
@@ -140,6 +150,21 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         poll_twice();
         assert_eq!(count(), 0);
+    }
+
+    #[test]
+    fn requested_reload_applies_the_file_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        std::fs::write(&path, KEY).unwrap();
+        let config = Config { keys: Some(path.clone()), ..Config::default() };
+        let keys = Keys::new(&config).unwrap();
+        std::fs::write(&path, KEY.replace("one", "two") + KEY).unwrap();
+        keys.reload_file();
+        assert_eq!(keys.sessions().len(), 2);
+        std::fs::write(&path, "no TOML").unwrap();
+        keys.reload_file();
+        assert_eq!((keys.sessions().len(), keys.file_errors()), (2, 1));
     }
 
     #[test]
