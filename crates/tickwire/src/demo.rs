@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tickwire_feeder::{Pace, Progress, PublisherConfig, SimConfig, Simulator, Speed, publish};
+use tickwire_hub::keys::new_secret;
 use tickwire_hub::{Config, HAS_PAGE, Hub};
 use tickwire_protocol::HubUrl;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use crate::{hub, output, shutdown};
 Examples:
   tickwire demo
   tickwire demo --symbols 2000 --rate 20000 --seed 7
-  tickwire demo --listen 0.0.0.0:8080 --open
+  tickwire demo --listen 0.0.0.0:8080 --read-only
 
 Then open the address it prints, or run in another terminal: tickwire watch AAPL MSFT")]
 pub(crate) struct Args {
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Lets other machines read and publish, without a key
     #[arg(long, env = "TICKWIRE_OPEN", value_parser = boolean)]
     open: bool,
+    /// Lets other machines read, without a key; only the demo itself can publish
+    #[arg(long)]
+    read_only: bool,
     /// Symbols of the simulated market, 1 to 100000
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = symbols)]
     symbols: usize,
@@ -45,13 +49,13 @@ pub(crate) struct Args {
     /// The same seed gives the same market
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = seed)]
     seed: u64,
-    /// What is logged to standard error: a level, or levels of modules
+    /// Level of the log on standard error, or levels of modules
     #[arg(long, value_name = "LEVEL", default_value = "warn", env = "TICKWIRE_LOG")]
     log: String,
 }
 
 impl Args {
-    /// Returns what is logged. Exits if the flag is wrong.
+    /// Returns the filter of the log. Exits if the flag is wrong.
     fn log_filter(&self) -> LogFilter {
         LogFilter::parse(&self.log)
             .unwrap_or_else(|expected| usage(&format!("--log is {:?}: {expected}", self.log)))
@@ -59,24 +63,35 @@ impl Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let Args { listen, open, .. } = args;
+    let Args { listen, open, read_only, .. } = args;
+    if open && read_only {
+        usage("--read-only: expected no --open with it, which lets other machines publish");
+    }
     let log = Log::start(LogFormat::Text, args.log_filter())?;
-    if !open && !listen.ip().to_canonical().is_loopback() {
+    if !open && !read_only && !listen.ip().to_canonical().is_loopback() {
         usage(&format!(
             "--listen {listen}: other machines could read and publish there without a key; \
-             expected --open with it if that is intended, or a loopback address such as \
-             127.0.0.1:8080"
+             expected --read-only or, if that is intended, --open with it, or a loopback address \
+             such as 127.0.0.1:8080"
         ));
     }
     hub::runtime()?.block_on(async {
         let cancel = shutdown::on_signal_or_hangup()?;
-        let config = Config { listen, open, drain_duration: Duration::ZERO, ..Config::default() };
+        // Publishing needs a token that the market of this process alone has.
+        let publish_token = read_only.then(new_secret);
+        let config = Config {
+            listen,
+            open: open || read_only,
+            publish_token: publish_token.clone(),
+            drain_duration: Duration::ZERO,
+            ..Config::default()
+        };
         let hub = Hub::start(config).await?;
         hub::announce(&hub);
         if !HAS_PAGE {
             say_how_to_get_the_page();
         }
-        let market = tokio::spawn(simulate(args, hub.address(), cancel.clone()));
+        let market = tokio::spawn(simulate(args, hub.address(), publish_token, cancel.clone()));
         cancel.cancelled().await;
         shutdown::at_once_on_next_signal(&log.flush)?;
         let market = market.await;
@@ -95,7 +110,12 @@ fn say_how_to_get_the_page() {
 
 /// Publishes the simulated market until it is cancelled. Cancels the demo if it ends for another
 /// reason.
-async fn simulate(args: Args, hub: SocketAddr, cancel: CancellationToken) -> anyhow::Result<()> {
+async fn simulate(
+    args: Args,
+    hub: SocketAddr,
+    token: Option<String>,
+    cancel: CancellationToken,
+) -> anyhow::Result<()> {
     let Args { symbols, rate, seed, .. } = args;
     let market = Simulator::new(SimConfig { symbols, rate, seed, ..SimConfig::default() });
     let pace = Pace { speed: Speed::Times(1.0), restamp: true };
@@ -106,6 +126,8 @@ async fn simulate(args: Args, hub: SocketAddr, cancel: CancellationToken) -> any
     let url: HubUrl = format!("http://{reachable}").parse()?;
     let progress = Arc::new(Progress::default());
     let _ends_with_market = cancel.clone().drop_guard();
-    publish(market, pace, PublisherConfig::new(url), cancel, progress).await?;
+    let mut config = PublisherConfig::new(url);
+    config.token = token;
+    publish(market, pace, config, cancel, progress).await?;
     Ok(())
 }
