@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tickwire_protocol::{Backoff, Encoding, requested_delay};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -23,6 +23,12 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the hub may take to answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Least delay of a timer that means that the process was suspended.
+const SUSPENSION_MIN: Duration = Duration::from_secs(1);
+
+/// How long the hub has after a suspension: what it sent meanwhile is still to be read.
+const SUSPENSION_GRACE: Duration = Duration::from_secs(5);
 
 /// The task of a client.
 ///
@@ -54,6 +60,14 @@ type Socket<C> = WebSocketStream<<C as Connector>::Stream>;
 #[expect(clippy::disallowed_methods, reason = "the driver is where the clock is read")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// Returns a limit that `timer` watches. If the timer runs far too late, the process was suspended,
+/// such as in a paused container, and the limit is later: the socket could not be read.
+fn extended(limit: Instant, timer: &Sleep) -> Instant {
+    let now = now();
+    let was_suspended = now >= timer.deadline() + SUSPENSION_MIN;
+    if was_suspended { limit.max(now + SUSPENSION_GRACE) } else { limit }
 }
 
 impl<C: Connector> Driver<C> {
@@ -126,7 +140,7 @@ impl<C: Connector> Driver<C> {
                 },
                 () = &mut stall, if may_read && !outgoing.is_empty() => {
                     // A hub that answers earlier commands will accept the next ones, too.
-                    let limit = last_write.max(last_read) + WRITE_TIMEOUT;
+                    let limit = extended(last_write.max(last_read) + WRITE_TIMEOUT, &stall);
                     if now() >= limit {
                         let reason = "the hub does not accept commands".to_owned();
                         return ServeEnd::ConnectionLost(Disconnect::Lost(reason));
@@ -134,12 +148,13 @@ impl<C: Connector> Driver<C> {
                     stall.as_mut().reset(limit);
                 }
                 () = &mut silence, if may_read => {
-                    if now() >= last_read + self.silence_max {
+                    let limit = extended(last_read + self.silence_max, &silence);
+                    if now() >= limit {
                         let after = self.silence_max;
                         return ServeEnd::ConnectionLost(Disconnect::Silent { after });
                     }
                     // The timer is moved here and not with each message, which would cost too much.
-                    silence.as_mut().reset(last_read + self.silence_max);
+                    silence.as_mut().reset(limit);
                 }
             }
         }

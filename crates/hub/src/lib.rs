@@ -20,6 +20,7 @@ mod retry;
 mod server;
 mod serving;
 mod state;
+mod suspension;
 
 pub use access::keys;
 pub use config::{

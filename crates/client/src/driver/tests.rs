@@ -122,6 +122,31 @@ async fn connection_is_given_up_after_two_and_a_half_silent_heartbeats() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn suspension_of_the_process_is_not_silence_of_the_hub() {
+    let (mut client, mut hubs) = connect(builder()).await;
+    let mut hub = hubs.recv().await.unwrap();
+    for seq in 1..=3 {
+        tokio::time::advance(Duration::from_secs(62)).await;
+        // The timer of the silence runs before the messages of that time can be read.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        hub.send(tick_message(seq)).await.unwrap();
+        let event = client.next().await;
+        assert!(matches!(event, Some(Event::Tick { .. })), "{event:?}");
+    }
+    tokio::time::advance(Duration::from_secs(62)).await;
+    let resumed = now();
+    let event = client.next().await;
+    assert!(
+        matches!(event, Some(Event::Disconnected { reason: Disconnect::Silent { .. }, .. })),
+        "{event:?}"
+    );
+    assert!(
+        now() - resumed <= SUSPENSION_GRACE + Duration::from_secs(1),
+        "a hub that stays silent is given up soon"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn pause_of_the_application_is_not_silence_of_the_hub() {
     let (mut client, mut hubs) = connect(builder().buffer_messages(1)).await;
     let mut hub = hubs.recv().await.unwrap();

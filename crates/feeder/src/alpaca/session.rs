@@ -26,6 +26,8 @@ use status::Status;
 
 /// Time limit for the upstream's greeting and its answer to the login.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Least time between two runs of the timer that means that the process was suspended.
+const SUSPENSION_MIN: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Time limit for the next frame of any kind after a ping was sent.
 const PONG_TIMEOUT: Duration = Duration::from_secs(10);
@@ -87,6 +89,8 @@ pub(super) struct Session {
     garbage: u32,
     retry: Retry,
     status: Status,
+    /// When the timer ran last.
+    timer_ran: UnixNanos,
 }
 
 impl Session {
@@ -103,12 +107,14 @@ impl Session {
             next_ping: UnixNanos(0),
             garbage: 0,
             retry: Retry::new(),
+            timer_ran: UnixNanos(0),
         }
     }
 
     /// Handles a new connection.
     pub(super) fn opened(&mut self, now: UnixNanos) {
         self.stage = Stage::AwaitingGreeting(now);
+        self.timer_ran = now;
         self.encoding = Encoding::MsgpackMap;
         self.outbox.clear();
         self.pinged = None;
@@ -229,6 +235,10 @@ impl Session {
 
     /// Handles the timer: sends pings and requests, and detects an upstream that does not answer.
     pub(super) fn on_timer(&mut self, now: UnixNanos) -> Result<(), End> {
+        if now.since(self.timer_ran) >= SUSPENSION_MIN {
+            self.on_suspension(now);
+        }
+        self.timer_ran = now;
         let late = |since: UnixNanos| now.since(since) >= ANSWER_TIMEOUT;
         let seconds = ANSWER_TIMEOUT.as_secs();
         match self.stage {
@@ -251,6 +261,18 @@ impl Session {
             }
         }
         self.ping(now)
+    }
+
+    /// Restarts all waits. The process was suspended, such as in a paused container: what the upstream
+    /// sent meanwhile is still to be read.
+    fn on_suspension(&mut self, now: UnixNanos) {
+        match &mut self.stage {
+            Stage::AwaitingGreeting(since) | Stage::LoggingIn(since) => *since = now,
+            Stage::Disconnected | Stage::Ready(_) => {}
+        }
+        self.pinged = self.pinged.map(|_| now);
+        self.subscriber.on_suspension(now);
+        self.silence.on_suspension(now);
     }
 
     fn ping(&mut self, now: UnixNanos) -> Result<(), End> {

@@ -282,6 +282,13 @@ impl Subscriber {
         self.asked.is_some()
     }
 
+    /// Waits for an outstanding answer from now on: the process could not receive it.
+    pub(super) fn on_suspension(&mut self, now: UnixNanos) {
+        if let Some((_, since)) = &mut self.asked {
+            *since = now;
+        }
+    }
+
     /// Returns whether an answer is overdue.
     pub(super) fn is_overdue(&self, now: UnixNanos) -> bool {
         self.asked.as_ref().is_some_and(|(_, since)| now.since(*since) >= ANSWER_TIMEOUT)

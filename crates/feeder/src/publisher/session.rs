@@ -23,6 +23,10 @@ const TURN_TICKS: usize = 10_000;
 /// The longest random delay before the first attempt to reconnect.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 
+/// How much later than overdue an acknowledgement may still be read, after a suspension of the
+/// process in particular.
+const ACK_GRACE: Duration = Duration::from_secs(1);
+
 /// Publishes ticks to a hub, over any number of sessions.
 #[derive(Debug)]
 pub(super) struct Publisher<S> {
@@ -53,6 +57,8 @@ pub(super) struct Publisher<S> {
     /// Start of the current wait for an acknowledgement: the last acknowledgement, or the send
     /// after which one became outstanding.
     acked_at: Instant,
+    /// Until when an overdue acknowledgement is waited for.
+    ack_grace: Instant,
 }
 
 impl<S: TickStream> Publisher<S> {
@@ -76,6 +82,7 @@ impl<S: TickStream> Publisher<S> {
             publishing_since: None,
             wake: clock.instant(),
             acked_at: clock.instant(),
+            ack_grace: clock.instant(),
             clock,
             config,
             cancel,
@@ -160,15 +167,28 @@ impl<S: TickStream> Publisher<S> {
                 () = sleep_until(self.wake), if may_take => self.send_due(link).await?,
                 () = self.stream.ready(), if may_take => self.send_due(link).await?,
                 report = self.stream.report() => link.send_command(&Command::Report(report)).await?,
-                () = sleep_until(self.acked_at + self.config.ack_timeout),
-                    if !self.window.is_empty() =>
-                {
-                    let seconds = self.config.ack_timeout.as_secs_f64();
-                    return Err(Problem::Again(format!("no acknowledgement for {seconds} s")));
+                () = sleep_until(self.ack_limit().max(self.ack_grace)), if !self.window.is_empty() => {
+                    self.on_ack_overdue()?;
                 }
                 () = self.cancel.cancelled(), if !self.stream.is_stopped() => {}
             }
         }
+    }
+
+    /// Returns when an acknowledgement is overdue.
+    fn ack_limit(&self) -> Instant {
+        self.acked_at + self.config.ack_timeout
+    }
+
+    /// Extends an overdue limit once: after a suspension of this process, acknowledgements are still
+    /// to be read. After that, the connection counts as lost.
+    fn on_ack_overdue(&mut self) -> Result<(), Problem> {
+        if self.ack_grace < self.ack_limit() {
+            self.ack_grace = self.clock.instant() + ACK_GRACE;
+            return Ok(());
+        }
+        let seconds = self.config.ack_timeout.as_secs_f64();
+        Err(Problem::Again(format!("no acknowledgement for {seconds} s")))
     }
 
     fn on_controls(&mut self, controls: Vec<Control>) -> Result<(), Problem> {

@@ -8,7 +8,7 @@ mod end;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tickwire_protocol::{
@@ -17,6 +17,7 @@ use tickwire_protocol::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::WebSocketStream;
 use tungstenite::{Error, Message};
 
@@ -32,6 +33,7 @@ use crate::state::feeds::Feeds;
 use crate::state::lifecycle::Lifecycle;
 use crate::state::publisher_sessions::PublisherSessionId;
 use crate::state::topic_registry::TopicRegistry;
+use crate::suspension::IdleTimeout;
 use demand_reporter::{DemandReporter, due};
 
 /// Time between acknowledgements while there is something to acknowledge; the contract allows 50
@@ -135,25 +137,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn serve_until_end(&mut self) -> Result<Infallible> {
         let closing = self.context.lifecycle.closing().clone();
         let config = &self.context.config;
-        let idle_timeout = config.idle_timeout;
-        let mut last_input = clock::monotonic();
+        let now = clock::monotonic();
+        let mut idle = IdleTimeout::new(config.idle_timeout, config.ping_interval, now);
         let mut ping = tokio::time::interval(config.ping_interval);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.reset();
         loop {
             tokio::select! {
                 message = self.ws.next() => {
-                    last_input = clock::monotonic();
+                    idle.on_input(clock::monotonic());
                     self.on_message(message).await?;
                 }
                 changed = self.progress.changed() => {
                     changed.map_err(|_| CloseReason::Shutdown)?;
                     self.send_progress().await?;
                     // One acknowledgement covers the progress made meanwhile.
-                    self.read_for(ACK_INTERVAL, &mut last_input).await?;
+                    self.read_for(ACK_INTERVAL, &mut idle).await?;
                 }
                 () = due(self.demand_reporter.as_ref()) => self.send_demand_changes().await?,
                 _ = ping.tick() => {
-                    if clock::monotonic() - last_input > idle_timeout {
+                    if idle.check(clock::monotonic()) {
                         return Err(CloseReason::Silent);
                     }
                     self.send(Message::Ping(Vec::new().into())).await?;
@@ -166,14 +169,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Reads messages for the duration `time` without sending progress, so that acknowledgements
     /// gather.
-    async fn read_for(&mut self, time: Duration, last_input: &mut Instant) -> Result<()> {
+    async fn read_for(&mut self, time: Duration, idle: &mut IdleTimeout) -> Result<()> {
         let pause = tokio::time::sleep(time);
         tokio::pin!(pause);
         loop {
             tokio::select! {
                 () = &mut pause => return Ok(()),
                 message = self.ws.next() => {
-                    *last_input = clock::monotonic();
+                    idle.on_input(clock::monotonic());
                     self.on_message(message).await?;
                 }
             }

@@ -124,6 +124,7 @@ pub(crate) fn spawn(
         now,
         next_sweep: now,
         last_sweep: now,
+        was_suspended: false,
         earliest_deadline: None,
         watchful: false,
         ticks_arrived: false,
@@ -182,6 +183,8 @@ struct ShardTask {
     next_sweep: Instant,
     /// When the deadlines and keep-alives of all connections were last checked.
     last_sweep: Instant,
+    /// Whether that sweep was late because the process was suspended.
+    was_suspended: bool,
     /// The earliest deadline of a connection that is ending or has to authenticate.
     earliest_deadline: Option<Instant>,
     /// Whether a session is blocked, so that the ages of backlogs are checked often.
@@ -201,6 +204,7 @@ struct ShardTask {
 impl ShardTask {
     fn run(mut self) {
         turn::take_up_log(&mut self);
+        self.next_sweep = clock::monotonic(); // a long log is no suspension
         self.handle.head.set(self.core.head().0);
         while !self.has_ended() {
             let timeout = self.time_to_sleep();

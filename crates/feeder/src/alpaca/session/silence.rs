@@ -53,6 +53,11 @@ impl Silence {
         self.steady = now;
     }
 
+    /// Measures the silence from now on: the process could not receive ticks.
+    pub(super) const fn on_suspension(&mut self, now: UnixNanos) {
+        self.lively = now;
+    }
+
     pub(super) fn ticked(&mut self, now: UnixNanos) {
         let Some(patience) = self.patience else { return };
         if now.since(self.lively) >= patience {

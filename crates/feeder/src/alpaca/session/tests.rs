@@ -302,6 +302,27 @@ fn silence_in_market_hours_is_reported_and_then_ends_the_connection() {
 }
 
 #[test]
+fn suspension_of_the_process_is_not_silence_of_the_upstream() {
+    let mut scene = Scene::ready("AAPL");
+    scene.text(&format!("[{TRADE}]")).unwrap();
+    assert_eq!(scene.pass_answered(11), None);
+    assert_eq!(scene.pass(9), None, "a ping is not answered yet");
+    scene.ms += 62_000;
+    assert_eq!(scene.pass(1), None);
+    scene.session.on_frame(Frame::KeepAlive, scene.now()).unwrap();
+    assert_eq!(scene.pass_answered(25), None);
+    assert!(scene.pass_answered(10).is_some(), "an upstream that stays silent is noticed");
+    let mut scene = Scene::open("AAPL");
+    scene.ms += 62_000;
+    assert_eq!(scene.pass(1), None);
+    scene.log_in();
+    scene.ms += 62_000;
+    assert_eq!(scene.pass(1), None, "the answer to the subscription is still to be read");
+    scene.ack(Channel::Trades, "AAPL");
+    assert_eq!(scene.state(), FeedState::Live);
+}
+
+#[test]
 fn silence_outside_market_hours_is_ignored() {
     let mut scene = Scene::ready("AAPL");
     scene.text(&format!("[{TRADE}]")).unwrap();

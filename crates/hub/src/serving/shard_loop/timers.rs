@@ -9,6 +9,7 @@ use super::connection::Stage;
 use crate::clock;
 use crate::fanout::turn::{self, SESSION_CONTROL_BYTES};
 use crate::fanout::{CloseReason, SessionId};
+use crate::suspension::suspended_for;
 
 /// Interval between two sweeps over all connections.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -17,6 +18,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const DEADLINE_SWEEP_INTERVAL: Duration = Duration::from_millis(20);
 /// Interval between two sweeps while a session is blocked. It is the resolution of backlog ages.
 pub(super) const WATCHFUL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Time between a sweep after a suspension and the next one. Sockets are read and written meanwhile.
+const AFTER_SUSPENSION: Duration = Duration::from_millis(250);
 
 impl ShardTask {
     /// Returns the time until the next timer is due.
@@ -50,13 +54,26 @@ impl ShardTask {
     }
 
     /// Checks the deadline and the keep-alive of every connection, and the ages of backlogs.
+    ///
+    /// A sweep that is late because the process was suspended only sends pings. What clients sent
+    /// meanwhile is read before the next sweep, which judges them even if it is late, too: an
+    /// overloaded shard must not spare its slow sessions forever.
     fn sweep(&mut self) {
+        let suspended = suspended_for(self.next_sweep, self.now).filter(|_| !self.was_suspended);
+        self.was_suspended = suspended.is_some();
         self.earliest_deadline = None;
         self.last_sweep = self.now;
         for id in self.ids() {
+            let now = self.now;
             let Some(connection) = self.connection(id) else { continue };
             let is_open = connection.stage == Stage::Open;
+            if let Some(time) = suspended {
+                connection.last_received = (connection.last_received + time).min(now);
+            }
             match connection.deadline() {
+                Some(deadline) if suspended.is_some() => {
+                    self.note_deadline(Some(deadline.max(now + AFTER_SUSPENSION)));
+                }
                 Some(deadline) if self.now >= deadline && is_open => self.close_unauthenticated(id),
                 Some(deadline) if self.now >= deadline => self.end_overdue(id),
                 deadline => self.note_deadline(deadline),
@@ -64,6 +81,12 @@ impl ShardTask {
             if is_open {
                 self.keep_alive(id);
             }
+        }
+        if let Some(time) = suspended {
+            let seconds = time.as_secs_f64();
+            tracing::warn!(shard = %self.id, seconds, "the shard did not run for some time");
+            self.next_sweep = self.now + AFTER_SUSPENSION;
+            return;
         }
         self.watchful = turn::check_ages(self);
         self.next_sweep = self.now + if self.watchful { WATCHFUL_INTERVAL } else { SWEEP_INTERVAL };
