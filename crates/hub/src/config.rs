@@ -94,15 +94,17 @@ settings! {
             /// Token that publishers may send in place of a key. Without `publish_token` and
             /// `keys`, every client that reaches the hub may publish.
             ///
-            /// At least 8 visible ASCII characters. It is sent as `Authorization: Bearer TOKEN`. Other
-            /// users of the machine can see flags, so prefer the config file or the environment.
+            /// At least 8 visible ASCII characters. It is sent as `Authorization: Bearer TOKEN`.
+            /// Other users of the machine can see flags, so prefer the config file or the
+            /// environment.
             publish_token: Option<String> = None, example "\"change-this-token\"";
 
             /// Token that administrators may send in place of a key. Without `admin_token` and
             /// `keys`, the hub refuses `POST /api/drain`.
             ///
-            /// At least 8 visible ASCII characters. It is sent as `Authorization: Bearer TOKEN`. Other
-            /// users of the machine can see flags, so prefer the config file or the environment.
+            /// At least 8 visible ASCII characters. It is sent as `Authorization: Bearer TOKEN`.
+            /// Other users of the machine can see flags, so prefer the config file or the
+            /// environment.
             admin_token: Option<String> = None, example "\"change-this-token-too\"";
         }
 

@@ -1,13 +1,13 @@
 //! Detects that the process was suspended, from timers that run far too late.
 //!
 //! A stopped process (SIGSTOP, a paused container, a frozen virtual machine) reads nothing. What
-//! clients sent meanwhile waits in the kernel, so the silence of that time is the hub's own and must
-//! not count against them.
+//! clients sent meanwhile waits in the kernel, so the silence of that time is the hub's own and
+//! must not count against them.
 
 use std::time::{Duration, Instant};
 
-/// Least delay of a timer that counts as a suspension. A busy machine delays timers by less; a longer
-/// delay for that reason has the same consequences.
+/// Least delay of a timer that counts as a suspension. A busy machine delays timers by less; a
+/// longer delay for that reason has the same consequences.
 const DELAY_MIN: Duration = Duration::from_secs(1);
 
 /// Returns how long the process was suspended before `now` if a timer was due at `due`.

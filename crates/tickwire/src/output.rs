@@ -2,7 +2,8 @@
 //!
 //! Results go to standard output, and an error is reported. Everything else goes to standard error
 //! and is best effort: a closed pipe, a full disk or a reader that has stopped reading must not end
-//! a hub or a feed. The macros of the standard library panic on such errors, which ends the process.
+//! a hub or a feed. The macros of the standard library panic on such errors, which ends the
+//! process.
 
 mod log_writer;
 

@@ -14,8 +14,8 @@ pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
     on_signal_or(None)
 }
 
-/// Like [`on_signal`], and also cancelled on SIGHUP, unless the process was started with that signal
-/// ignored, as by `nohup`.
+/// Like [`on_signal`], and also cancelled on SIGHUP, unless the process was started with that
+/// signal ignored, as by `nohup`.
 ///
 /// # Errors
 /// Fails if the signal handlers cannot be installed.

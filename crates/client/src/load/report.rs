@@ -148,8 +148,8 @@ impl Second {
 }
 
 impl Report {
-    /// Returns whether ticks were measured, and every connection stayed open and received every tick
-    /// once.
+    /// Returns whether ticks were measured, and every connection stayed open and received every
+    /// tick once.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.faults().is_empty()

@@ -263,8 +263,8 @@ impl Session {
         self.ping(now)
     }
 
-    /// Restarts all waits. The process was suspended, such as in a paused container: what the upstream
-    /// sent meanwhile is still to be read.
+    /// Restarts all waits. The process was suspended, such as in a paused container: what the
+    /// upstream sent meanwhile is still to be read.
     fn on_suspension(&mut self, now: UnixNanos) {
         match &mut self.stage {
             Stage::AwaitingGreeting(since) | Stage::LoggingIn(since) => *since = now,

@@ -180,8 +180,8 @@ impl<S: TickStream> Publisher<S> {
         self.acked_at + self.config.ack_timeout
     }
 
-    /// Extends an overdue limit once: after a suspension of this process, acknowledgements are still
-    /// to be read. After that, the connection counts as lost.
+    /// Extends an overdue limit once: after a suspension of this process, acknowledgements are
+    /// still to be read. After that, the connection counts as lost.
     fn on_ack_overdue(&mut self) -> Result<(), Problem> {
         if self.ack_grace < self.ack_limit() {
             self.ack_grace = self.clock.instant() + ACK_GRACE;

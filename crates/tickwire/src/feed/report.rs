@@ -190,8 +190,8 @@ fn faults(counts: &Counts) -> impl Iterator<Item = String> {
     .map(|(count, what)| format!("{what}: {}", HumanCount(count)))
 }
 
-/// Writes lines to standard error and hides the bar meanwhile. Never fails, and waits for a terminal
-/// only: a feed whose standard error is gone or stuck continues.
+/// Writes lines to standard error and hides the bar meanwhile. Never fails, and waits for a
+/// terminal only: a feed whose standard error is gone or stuck continues.
 #[derive(Clone)]
 struct Lines {
     bar: ProgressBar,

@@ -18,9 +18,9 @@ tickwire demo                                     # a hub with a simulated marke
 tickwire watch AAPL MSFT                          # in another terminal
 ```
 
-Flags take precedence over environment variables. The exit code is 0 after success, 1 after a
-failure, and 2 after a usage error. Logs go to standard error; `TICKWIRE_LOG` sets the
-levels, such as `debug` or `tickwire_hub=debug`.
+Flags take precedence over environment variables; a variable that is empty counts as unset. The exit
+code is 0 after success, 1 after a failure, and 2 after a usage error. Logs go to standard error;
+`--log` of `hub` and `demo` sets the level, such as `debug` or `info,tickwire_hub=debug`.
 ";
 
 fn document() -> String {

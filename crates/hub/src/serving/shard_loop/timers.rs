@@ -19,7 +19,8 @@ const DEADLINE_SWEEP_INTERVAL: Duration = Duration::from_millis(20);
 /// Interval between two sweeps while a session is blocked. It is the resolution of backlog ages.
 pub(super) const WATCHFUL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Time between a sweep after a suspension and the next one. Sockets are read and written meanwhile.
+/// Time between a sweep after a suspension and the next one. Sockets are read and written
+/// meanwhile.
 const AFTER_SUSPENSION: Duration = Duration::from_millis(250);
 
 impl ShardTask {
