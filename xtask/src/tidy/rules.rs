@@ -54,7 +54,7 @@ const SHIPPED: [&str; 5] = ["client", "feeder", "hub", "protocol", "tickwire"];
 /// What panics, or ends in an error that tempts to, when standard output or standard error is
 /// closed or full.
 const OUTPUT: [&str; 7] =
-    ["print!", "println!", "eprint!", "eprintln!", "stdout()", "stderr()", "ratatui::restore"];
+    ["print!", "println!", "eprint!", "eprintln!", "io::stdout", "io::stderr", "ratatui::restore"];
 
 /// The module that writes to standard output and standard error.
 const OUTPUT_MODULE: &str = "crates/tickwire/src/output";
