@@ -3,21 +3,22 @@
 //! bounded.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tickwire_hub::Reader;
 use tickwire_hub::fanout::turn::{self, LogBreak, Received, ShardIo, SocketState, TurnLimits};
 use tickwire_hub::fanout::{
     Batch, CloseReason, FeedId, Limits, Log, Position, Sequencer, SessionId, Shard,
 };
+use tickwire_hub::{
+    CloseFrame, Message, MessageBudget, Opcode, Reader, ReaderConfig, write_close, write_frame,
+};
 use tickwire_protocol::{
     Command, CommandError, Encoding, ErrorCode, Seq, Symbol, Tick, TickData, Trade, UnixNanos,
 };
-use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Error, Message};
 
+use super::budget::account;
+use super::clock::start;
 use super::input::Input;
 use super::peer::{Peer, elements};
 
@@ -58,6 +59,7 @@ struct Hub {
     shard: Shard,
     log: Log,
     sequencer: Sequencer,
+    started: Instant,
     now_ms: u64,
     session: SessionId,
     reader: Reader,
@@ -78,8 +80,13 @@ struct Hub {
 struct Socket {
     /// Bytes in flight to the hub.
     received: VecDeque<u8>,
-    /// Frames written by the WebSocket library itself, such as pongs and close frames.
-    library_frames: Vec<u8>,
+    /// Control frames for the peer: pongs and close frames.
+    control_frames: Vec<u8>,
+}
+
+fn reader() -> Reader {
+    let config = ReaderConfig { message_bytes_max: COMMAND_BYTES_MAX, compression: false };
+    Reader::new(config, account(&MessageBudget::new(COMMAND_BYTES_MAX)), Vec::new())
 }
 
 impl Hub {
@@ -102,9 +109,10 @@ impl Hub {
             shard,
             log: Log::new(1 << 20, LOG_TICKS_MAX),
             sequencer: Sequencer::new(64, 1),
+            started: start(),
             now_ms: 1_000,
             session,
-            reader: Reader::new(COMMAND_BYTES_MAX, Vec::new()),
+            reader: reader(),
             socket: Socket::default(),
             peer: Peer::new(seed),
             encoding,
@@ -175,7 +183,7 @@ impl Hub {
             _ => Encoding::Json,
         };
         self.session = self.shard.open(FEED, self.encoding);
-        self.reader = Reader::new(COMMAND_BYTES_MAX, Vec::new());
+        self.reader = reader();
         self.socket = Socket::default();
         self.peer = Peer::new(self.seed);
         self.writes_left = u8::MAX;
@@ -235,16 +243,30 @@ impl ShardIo for Hub {
 
     fn receive(&mut self, id: SessionId) -> Received<Self::Message> {
         while id == self.session && self.close.is_none() {
-            match self.reader.read(&mut self.socket) {
-                Ok(Message::Text(text)) => {
-                    return Received::Message(Command::from_json(text.as_bytes()));
+            let now = self.started + Duration::from_millis(self.now_ms);
+            let received = std::mem::take(&mut self.socket.received);
+            let next = match self.reader.next(now) {
+                Ok(None) if received.is_empty() => break,
+                Ok(None) => self.reader.take(&Vec::from(received), now),
+                next => {
+                    self.socket.received = received;
+                    next
                 }
-                Ok(Message::Binary(bytes)) => {
-                    return Received::Message(Command::from_msgpack(&bytes));
+            };
+            match next {
+                Ok(None) => {}
+                Ok(Some(Message::Text(text))) => {
+                    return Received::Message(Command::from_json(&text.bytes));
                 }
-                Ok(_) => self.shard.wake(id), // a pong may have to be written
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => self.replace_session(self.encoding),
+                Ok(Some(Message::Binary(binary))) => {
+                    return Received::Message(Command::from_msgpack(&binary.bytes));
+                }
+                Ok(Some(Message::Ping(payload))) => {
+                    write_frame(Opcode::Pong, &payload, &mut self.socket.control_frames);
+                    self.shard.wake(id);
+                }
+                Ok(Some(Message::Pong)) => {}
+                Ok(Some(Message::Close(_))) | Err(_) => self.replace_session(self.encoding),
             }
         }
         Received::Nothing
@@ -260,7 +282,7 @@ impl ShardIo for Hub {
     }
 
     fn transport_bytes(&self, _: SessionId) -> usize {
-        self.socket.library_frames.len()
+        self.socket.control_frames.len()
     }
 
     fn flush(&mut self, id: SessionId) -> SocketState {
@@ -272,10 +294,10 @@ impl ShardIo for Hub {
         }
         self.writes_left -= 1;
         if let Some(reason) = self.close {
-            let code = CloseCode::from(reason.code());
-            self.reader.close(&mut self.socket, CloseFrame { code, reason: reason.label().into() });
+            let frame = CloseFrame { code: reason.code(), reason: reason.label().to_owned() };
+            write_close(Some(&frame), &mut self.socket.control_frames);
         }
-        let frames = std::mem::take(&mut self.socket.library_frames);
+        let frames = std::mem::take(&mut self.socket.control_frames);
         self.peer_reads(&frames);
         if self.close.is_some() {
             self.replace_session(self.encoding);
@@ -301,26 +323,6 @@ impl ShardIo for Hub {
         if std::mem::take(&mut self.checks_ages) {
             turn::check_ages(self);
         }
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self.received.read(into)? {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            count => Ok(count),
-        }
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.library_frames.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

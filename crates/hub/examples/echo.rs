@@ -20,8 +20,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config {
         listen,
         command_size_max: MESSAGE_SIZE_MAX,
-        backlog_age_max: DAY,    // some cases read late
-        heartbeat_interval: DAY, // nothing but echoes
+        incomplete_messages_size_max: ByteSize::mib(256), // several cases run at the same time
+        backlog_age_max: DAY,                             // some cases read late
+        heartbeat_interval: DAY,                          // nothing but echoes
         drain_duration: Duration::ZERO,
         ..Config::default()
     };

@@ -239,6 +239,14 @@ settings! {
             /// Largest message of a publisher.
             publish_size_max: ByteSize = ByteSize::mib(1), in LARGEST_TICK..=ByteSize::mib(64);
 
+            /// Memory for messages of subscribers and publishers that have not ended or are not
+            /// handled yet, of all clients together. The first 16 KiB of a message do not count.
+            ///
+            /// Beyond it, the hub closes the session with the largest message among those of the
+            /// address that holds the most. At least `command_size_max` and `publish_size_max`.
+            incomplete_messages_size_max: ByteSize = ByteSize::mib(64),
+                in ByteSize::kib(64)..=ByteSize::tib(1);
+
             /// Maximum number of ticks in one message of a publisher. At most `ingest_ticks_max`.
             publish_ticks_max: usize = 16_384, in 1..=1 << 31;
 
@@ -299,6 +307,11 @@ settings! {
             /// Time that a client has for its TLS handshake and for sending a request.
             #[serde(with = "duration")]
             handshake_timeout: Duration = Duration::from_secs(10), in TIMEOUT_MIN..=MINUTE;
+
+            /// Time that a client has for a message, from its first byte to its last. Pings and
+            /// pongs in between do not extend it.
+            #[serde(with = "duration")]
+            message_timeout: Duration = Duration::from_secs(30), in TIMEOUT_MIN..=DAY;
 
             /// Time that a session has to authenticate.
             #[serde(with = "duration")]

@@ -1,6 +1,7 @@
 //! The HTTP front: one port for subscribers, publishers, the page, the API and metrics.
 
 mod api;
+mod body;
 mod connection;
 mod directory;
 mod drain;

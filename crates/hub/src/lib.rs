@@ -21,6 +21,7 @@ mod server;
 mod serving;
 mod state;
 mod suspension;
+mod websocket;
 
 pub use access::keys;
 pub use config::{
@@ -31,4 +32,7 @@ pub use http::page::HAS_PAGE;
 pub use http::tls::TlsError;
 pub use server::{Hub, StartError};
 #[doc(hidden)] // for fuzzing
-pub use serving::shard_loop::Reader;
+pub use websocket::{
+    BudgetAccount, CloseFrame, Message, MessageBudget, MessageError, OnEviction, Opcode, Payload,
+    Reader, ReaderConfig, write_close, write_frame,
+};

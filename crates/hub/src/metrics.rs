@@ -118,10 +118,14 @@ pub(crate) enum Refused {
     SessionLimit,
     /// A request that is not a WebSocket upgrade, names an unknown feed, or takes too long.
     Handshake,
+    /// A publisher's message that did not end in time.
+    MessageTimeout,
+    /// A publisher's message that exceeded the memory for messages.
+    MessageMemory,
 }
 
 impl Refused {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Syntax,
         Self::TooBig,
         Self::TopicLimit,
@@ -129,6 +133,8 @@ impl Refused {
         Self::Origin,
         Self::SessionLimit,
         Self::Handshake,
+        Self::MessageTimeout,
+        Self::MessageMemory,
     ];
 
     pub(crate) const fn label(self) -> &'static str {
@@ -140,6 +146,8 @@ impl Refused {
             Self::Origin => "origin",
             Self::SessionLimit => "session_limit",
             Self::Handshake => "handshake",
+            Self::MessageTimeout => "message_timeout",
+            Self::MessageMemory => "message_memory",
         }
     }
 }

@@ -26,6 +26,11 @@ fn frames_corpus_passes() {
 }
 
 #[test]
+fn reader_corpus_passes() {
+    replay("reader", checks::reader::check);
+}
+
+#[test]
 fn recovery_corpus_passes() {
     replay("recovery", checks::recovery::check);
 }

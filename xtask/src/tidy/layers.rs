@@ -23,6 +23,7 @@ const LAYERS: &[&str] = &[
     "clock",      // the only access to the system's clocks
     "suspension", // whether the process did not run for a while, pure
     "fanout",     // the pure core
+    "websocket",  // frames and messages of clients
     "bars",       // bars made of trades, pure
     "config",     // settings and their limits
     "retry",      // delays announced at shutdown

@@ -56,6 +56,9 @@ impl Config {
         check_at_most(backlog_ticks_max, log_ticks)?;
         let total = ("total_backlog_ticks_max", self.total_backlog_ticks_max);
         check_at_most(backlog_ticks_max, total)?;
+        let messages = ("incomplete_messages_size_max", self.incomplete_messages_size_max);
+        check_at_most(("command_size_max", self.command_size_max), messages)?;
+        check_at_most(("publish_size_max", self.publish_size_max), messages)?;
         // Every shard has an equal part, which must do for a session that uses its own limit up.
         let part = self.subscriptions_max / self.shard_count();
         let part_name = format!("subscriptions_max / {} shards", self.shard_count());

@@ -66,6 +66,11 @@ impl Scrape {
             draining,
         )?;
         out.gauge("publishers", "Publisher sessions", self.0.metrics.publishers.get())?;
+        out.gauge(
+            "message_bytes",
+            "Memory of large messages that have not ended or are not handled yet",
+            self.0.message_budget.bytes() as u64,
+        )?;
         let closes = CloseReason::ALL.map(|reason| {
             (("reason", reason.label()), self.sum(|shard| &shard.closes[reason as usize]))
         });

@@ -1,6 +1,7 @@
 //! `/publish`: takes ticks from publishers, in a WebSocket session or by POST.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
@@ -10,14 +11,15 @@ use axum::{Extension, Json};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tickwire_protocol::{Encoding, PublishedMessage, decode_publish};
-use tokio::sync::oneshot;
-use tokio_tungstenite::WebSocketStream;
-use tungstenite::protocol::{Role, WebSocketConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, oneshot};
 
 use super::FrontState;
+use super::body::{BodyError, BodyLimits, read_body};
 use super::connection::Peer;
 use super::directory::FeedQuery;
 use super::gate::{Gate, Need};
+use crate::access::admission::client_prefix;
 use crate::access::keys::{Grant, user_agent};
 use crate::clock;
 use crate::fanout::FeedId;
@@ -25,9 +27,7 @@ use crate::ingest::handle::RouterEnded;
 use crate::ingest::message::Ingest;
 use crate::ingest::publisher::{self, PublisherContext};
 use crate::metrics::Refused;
-
-/// Size of the buffer for reading from a publisher, in bytes.
-const READ_BUFFER_BYTES: usize = 64 * 1024;
+use crate::websocket::{BudgetAccount, Payload, Reader, ReaderConfig, WebSocket};
 
 /// `GET /publish`: opens a publisher session.
 pub(super) async fn session(
@@ -53,19 +53,32 @@ pub(super) async fn session(
     front.gate.lifecycle.spawn(async move {
         match on_upgrade.await {
             Ok(upgraded) => {
-                let bytes_max = publishers.config.publish_size_max.as_usize();
-                let config = WebSocketConfig::default()
-                    .read_buffer_size(READ_BUFFER_BYTES)
-                    .max_message_size(Some(bytes_max))
-                    .max_frame_size(Some(bytes_max));
-                let io = TokioIo::new(upgraded);
-                let ws = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+                let ws = publisher_websocket(&publishers, peer, TokioIo::new(upgraded));
                 publisher::run(publishers, feed, ws, slot, key).await;
             }
             Err(error) => tracing::debug!(%error, "a publisher disconnected during the handshake"),
         }
     });
     response
+}
+
+fn publisher_websocket<S>(publishers: &PublisherContext, peer: IpAddr, stream: S) -> WebSocket<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let config = &publishers.config;
+    let message_bytes_max = config.publish_size_max.as_usize();
+    let reader_config = ReaderConfig { message_bytes_max, compression: false };
+    let (account, evicted) = budget_account(publishers, peer);
+    let reader = Reader::new(reader_config, account, Vec::new());
+    WebSocket::new(stream, reader, config.message_timeout, evicted)
+}
+
+/// Creates the account of a publisher in the budget of messages, and what its evictions notify.
+fn budget_account(publishers: &PublisherContext, peer: IpAddr) -> (BudgetAccount, Arc<Notify>) {
+    let evicted = Arc::new(Notify::new());
+    let budget = publishers.message_budget.clone();
+    (BudgetAccount::new(budget, client_prefix(peer), 0, evicted.clone()), evicted)
 }
 
 /// Refuses a publisher because all slots are taken.
@@ -124,31 +137,53 @@ pub(super) async fn post(
     let Ok(_slot) = publishers.ingest.take_publisher_slot() else {
         return refuse_publisher(&gate, &publishers);
     };
-    take_body(&gate, &publishers, feed, body).await.unwrap_or_else(|refusal| *refusal)
+    let (account, evicted) = budget_account(&publishers, peer);
+    let config = &publishers.config;
+    let limits = BodyLimits {
+        bytes_max: config.publish_size_max.as_usize(),
+        timeout: config.handshake_timeout,
+        account,
+        evicted,
+    };
+    let body = match read_body(body, limits).await {
+        Ok(body) => body,
+        Err(error) => return refuse_body(&gate, &publishers, error),
+    };
+    publish_body(&gate, &publishers, feed, body).await.unwrap_or_else(|refusal| *refusal)
 }
 
-/// Reads and decodes the body, and waits until the router has numbered its ticks.
-async fn take_body(
+fn refuse_body(gate: &Gate, publishers: &PublisherContext, error: BodyError) -> Response {
+    match error {
+        BodyError::Overdue => {
+            let text = "the body did not arrive in time";
+            gate.refuse(StatusCode::REQUEST_TIMEOUT, Refused::Handshake, text)
+        }
+        BodyError::TooBig => {
+            let text = format!("body: at most {}", publishers.config.publish_size_max);
+            gate.refuse(StatusCode::PAYLOAD_TOO_LARGE, Refused::TooBig, text)
+        }
+        BodyError::Evicted => {
+            let text = "the memory for messages is used up; try again later";
+            gate.refuse(StatusCode::SERVICE_UNAVAILABLE, Refused::MessageMemory, text)
+        }
+        BodyError::Broken => {
+            gate.refuse(StatusCode::BAD_REQUEST, Refused::Syntax, "the body is malformed")
+        }
+    }
+}
+
+/// Decodes a body, and waits until the router has numbered its ticks.
+async fn publish_body(
     gate: &Gate,
     publishers: &PublisherContext,
     feed: FeedId,
-    body: Body,
+    body: Payload,
 ) -> Result<Response, Box<Response>> {
     let PublisherContext { config, ingest, feeds, .. } = publishers;
-    let bytes = axum::body::to_bytes(body, config.publish_size_max.as_usize());
-    let bytes = tokio::time::timeout(config.handshake_timeout, bytes)
-        .await
-        .map_err(|_| {
-            let text = "the body did not arrive in time";
-            gate.refuse(StatusCode::REQUEST_TIMEOUT, Refused::Handshake, text)
-        })?
-        .map_err(|_| {
-            let text = format!("body: at most {}", config.publish_size_max);
-            gate.refuse(StatusCode::PAYLOAD_TOO_LARGE, Refused::TooBig, text)
-        })?;
-    gate.metrics.publisher_bytes.add(bytes.len() as u64);
-    let published = decode_publish(&bytes, Encoding::Json, config.publish_ticks_max)
+    gate.metrics.publisher_bytes.add(body.bytes.len() as u64);
+    let published = decode_publish(&body.bytes, Encoding::Json, config.publish_ticks_max)
         .map_err(|e| gate.refuse(StatusCode::BAD_REQUEST, Refused::Syntax, e.to_string()))?;
+    drop(body); // the router may make the request wait
     let offered = published.ticks.len();
     let stopping = |RouterEnded| gate.refuse_while_draining();
     let permit = ingest.reserve(offered).await.map_err(stopping)?;

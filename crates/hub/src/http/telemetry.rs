@@ -9,6 +9,7 @@ use crate::metrics::HubMetrics;
 use crate::serving::timeline::Timelines;
 use crate::state::feeds::Feeds;
 use crate::state::lifecycle::Lifecycle;
+use crate::websocket::MessageBudget;
 
 /// Counters and states of all parts of the hub.
 #[derive(Debug)]
@@ -23,4 +24,5 @@ pub(crate) struct Telemetry {
     /// State of the log on disk, if there is one.
     pub(crate) durable: Option<Arc<LogStatus>>,
     pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) message_budget: Arc<MessageBudget>,
 }

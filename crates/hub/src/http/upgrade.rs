@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use tungstenite::handshake::derive_accept_key;
+use data_encoding::BASE64;
+use sha1::{Digest, Sha1};
 
 /// Why a handshake is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +44,9 @@ impl HandshakeError {
 /// its target are the same hub.
 const EPOCH: &str = "tickwire-epoch";
 
+/// Bytes that are hashed after `Sec-WebSocket-Key` (RFC 6455 section 1.3).
+const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
 /// Returns the 101 response to a handshake.
 ///
 /// # Errors
@@ -71,11 +75,17 @@ pub(crate) fn accept(
         .header(header::CONNECTION, "Upgrade")
         .header(header::UPGRADE, "websocket")
         .header(EPOCH, epoch)
-        .header(header::SEC_WEBSOCKET_ACCEPT, derive_accept_key(key));
+        .header(header::SEC_WEBSOCKET_ACCEPT, accept_key(key));
     if let Some(subprotocol) = subprotocol {
         response = response.header(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
     response.body(Body::empty()).map_err(|_| HandshakeError::Key)
+}
+
+/// Returns the value of `Sec-WebSocket-Accept`, which proves that the server speaks WebSocket.
+fn accept_key(key: &[u8]) -> String {
+    let hash = Sha1::new().chain_update(key).chain_update(KEY_SUFFIX).finalize();
+    BASE64.encode(&hash)
 }
 
 /// Returns whether a header has the form of 16 bytes in base64.
@@ -88,4 +98,15 @@ fn is_key(key: &[u8]) -> bool {
 pub(crate) fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
     values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 6455 section 1.3.
+    #[test]
+    fn accept_key_is_that_of_the_standard() {
+        assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
 }

@@ -10,7 +10,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use tickwire_protocol::{
     Command, Control, Encoding, ErrorCode, PublishRequest, PublishedMessage, SourceReport,
     decode_publish,
@@ -18,8 +17,6 @@ use tickwire_protocol::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::MissedTickBehavior;
-use tokio_tungstenite::WebSocketStream;
-use tungstenite::{Error, Message};
 
 use crate::access::keys::KeySession;
 use crate::clock;
@@ -34,6 +31,10 @@ use crate::state::lifecycle::Lifecycle;
 use crate::state::publisher_sessions::PublisherSessionId;
 use crate::state::topic_registry::TopicRegistry;
 use crate::suspension::IdleTimeout;
+use crate::websocket::{
+    CloseFrame, Message, MessageBudget, MessageError, Opcode, Payload, StreamError, WebSocket,
+    write_close, write_frame,
+};
 use demand_reporter::{DemandReporter, due};
 
 /// Time between acknowledgements while there is something to acknowledge; the contract allows 50
@@ -56,6 +57,7 @@ pub(crate) struct PublisherContext {
     pub(crate) ingest: IngestHandle,
     pub(crate) metrics: Arc<HubMetrics>,
     pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) message_budget: Arc<MessageBudget>,
 }
 
 /// Serves a publisher until it leaves, is replaced or revoked, or the hub closes. Frees the
@@ -63,7 +65,7 @@ pub(crate) struct PublisherContext {
 pub(crate) async fn run<S>(
     context: Arc<PublisherContext>,
     feed: FeedId,
-    ws: WebSocketStream<S>,
+    ws: WebSocket<S>,
     slot: OwnedSemaphorePermit,
     key: KeySession,
 ) where
@@ -102,7 +104,7 @@ struct Session<S> {
     listed: PublisherSessionId,
     /// This session in the list of its key's sessions.
     key: KeySession,
-    ws: WebSocketStream<S>,
+    ws: WebSocket<S>,
     /// Encoding of answers: that of the publisher's last message.
     encoding: Encoding,
     /// Set once the publisher has asked for acknowledgements.
@@ -144,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         ping.reset();
         loop {
             tokio::select! {
-                message = self.ws.next() => {
+                message = self.ws.read() => {
                     idle.on_input(clock::monotonic());
                     self.on_message(message).await?;
                 }
@@ -159,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     if idle.check(clock::monotonic()) {
                         return Err(CloseReason::Silent);
                     }
-                    self.send(Message::Ping(Vec::new().into())).await?;
+                    self.send(Opcode::Ping, &[]).await?;
                 }
                 () = closing.cancelled() => return Err(CloseReason::Shutdown),
                 () = self.key.until_closed() => return Err(CloseReason::Revoked),
@@ -175,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         loop {
             tokio::select! {
                 () = &mut pause => return Ok(()),
-                message = self.ws.next() => {
+                message = self.ws.read() => {
                     idle.on_input(clock::monotonic());
                     self.on_message(message).await?;
                 }
@@ -183,48 +185,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    async fn on_message(&mut self, message: Option<Result<Message, Error>>) -> Result<()> {
+    async fn on_message(&mut self, message: Result<Message, StreamError>) -> Result<()> {
         match message {
-            Some(Ok(Message::Text(text))) => {
+            Ok(Message::Text(payload)) => {
                 self.encoding = Encoding::Json;
-                self.on_payload(text.as_bytes()).await
+                self.on_payload(payload).await
             }
-            Some(Ok(Message::Binary(bytes))) => {
+            Ok(Message::Binary(payload)) => {
                 self.encoding = Encoding::MsgpackArray;
-                self.on_payload(&bytes).await
+                self.on_payload(payload).await
             }
-            Some(Ok(Message::Close(_))) => {
-                let answered = tokio::time::timeout(CLOSE_TIME_MAX, self.ws.flush());
-                let _gone = answered.await; // the publisher leaves in any case
+            Ok(Message::Ping(payload)) => self.send(Opcode::Pong, &payload).await,
+            Ok(Message::Pong) => Ok(()),
+            Ok(Message::Close(frame)) => {
+                self.answer_close(frame.as_ref()).await;
                 Err(CloseReason::PeerClosed)
             }
-            None => Err(CloseReason::PeerClosed),
-            Some(Ok(_)) => Ok(()),
-            Some(Err(Error::Capacity(_))) => {
-                self.context.metrics.refuse(Refused::TooBig, 1);
-                Err(CloseReason::TooBig)
+            Err(StreamError::Ended(error)) => {
+                tracing::debug!(%error, "the connection of a publisher ended");
+                Err(CloseReason::PeerClosed)
             }
-            Some(Err(
-                Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
-                | Error::Io(_)
-                | Error::ConnectionClosed,
-            )) => Err(CloseReason::PeerClosed),
-            Some(Err(error)) => {
-                self.context.metrics.refuse(Refused::Syntax, 1);
-                Err(match error {
-                    Error::Utf8(_) => CloseReason::NotUtf8,
-                    _ => CloseReason::Protocol,
-                })
+            Err(StreamError::Message(error)) => {
+                self.context.metrics.refuse(refused(error), 1);
+                Err(error.into())
             }
         }
     }
 
-    async fn on_payload(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Answers the publisher's close frame. The publisher leaves, whether it reads the answer or
+    /// not.
+    async fn answer_close(&mut self, frame: Option<&CloseFrame>) {
+        let mut bytes = Vec::new();
+        write_close(frame, &mut bytes);
+        let _gone = tokio::time::timeout(CLOSE_TIME_MAX, self.ws.write(&bytes)).await;
+    }
+
+    async fn on_payload(&mut self, payload: Payload) -> Result<()> {
+        let bytes = &payload.bytes;
         self.context.metrics.publisher_bytes.add(bytes.len() as u64);
         if is_command(bytes, self.encoding) {
             return self.on_command(bytes).await;
         }
         let decoded = decode_publish(bytes, self.encoding, self.context.config.publish_ticks_max);
+        drop(payload); // the router may make the publisher wait
         let published = match decoded {
             Ok(published) => published,
             Err(error) => {
@@ -361,20 +364,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn send_control(&mut self, control: &Control) -> Result<()> {
         let mut bytes = Vec::new();
         control.write_message(self.encoding, &mut bytes);
-        let message = match (self.encoding, String::from_utf8(bytes)) {
-            (Encoding::Json, Ok(text)) => Message::Text(text.into()),
-            (_, Ok(text)) => Message::Binary(text.into_bytes().into()),
-            (_, Err(bytes)) => Message::Binary(bytes.into_bytes().into()),
-        };
-        self.send(message).await
+        let opcode = if self.encoding.is_binary() { Opcode::Binary } else { Opcode::Text };
+        self.send(opcode, &bytes).await
     }
 
-    async fn send(&mut self, message: Message) -> Result<()> {
-        match tokio::time::timeout(SEND_TIME_MAX, self.ws.send(message)).await {
+    async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<()> {
+        let mut frame = Vec::with_capacity(payload.len() + 10);
+        write_frame(opcode, payload, &mut frame);
+        match tokio::time::timeout(SEND_TIME_MAX, self.ws.write(&frame)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(CloseReason::PeerClosed),
             Err(_) => Err(CloseReason::Silent),
         }
+    }
+}
+
+/// Returns how an error in a publisher's messages is counted.
+const fn refused(error: MessageError) -> Refused {
+    match error {
+        MessageError::Protocol | MessageError::NotUtf8 => Refused::Syntax,
+        MessageError::TooBig => Refused::TooBig,
+        MessageError::Overdue => Refused::MessageTimeout,
+        MessageError::Evicted => Refused::MessageMemory,
     }
 }
 

@@ -29,6 +29,7 @@ use crate::state::lifecycle::Lifecycle;
 use crate::state::shard_waker::ShardWakers;
 use crate::state::topic_registry::TopicRegistry;
 use crate::state::views::Views;
+use crate::websocket::MessageBudget;
 
 /// Everything that the parts of the hub share. Only `server` uses it as a whole; the methods below
 /// return what a single part uses.
@@ -56,6 +57,8 @@ pub(super) struct HubState {
     pub(super) ingest: IngestHandle,
     pub(super) shard_wakers: ShardWakers,
     pub(super) lifecycle: Arc<Lifecycle>,
+    /// Bounds the memory of messages, over all subscribers and publishers.
+    pub(super) message_budget: Arc<MessageBudget>,
     /// Set while the router has a minute bar in the making.
     pub(super) minutes_open: Arc<AtomicBool>,
 }
@@ -104,6 +107,7 @@ impl HubState {
             ingest,
             lifecycle: Arc::new(Lifecycle::new(shard_wakers.clone())),
             shard_wakers,
+            message_budget: MessageBudget::new(config.incomplete_messages_size_max.as_usize()),
             minutes_open: Arc::default(),
             config: Arc::new(config),
         })
@@ -128,6 +132,7 @@ impl HubState {
             keys: self.keys.clone(),
             history: self.history.clone(),
             lifecycle: self.lifecycle.clone(),
+            message_budget: self.message_budget.clone(),
         }
     }
 
@@ -150,6 +155,7 @@ impl HubState {
             ingest: self.ingest.clone(),
             metrics: self.metrics.clone(),
             lifecycle: self.lifecycle.clone(),
+            message_budget: self.message_budget.clone(),
         }
     }
 
@@ -181,6 +187,7 @@ impl HubState {
             metrics: self.metrics.clone(),
             durable: self.durable.clone(),
             lifecycle: self.lifecycle.clone(),
+            message_budget: self.message_budget.clone(),
         };
         FrontState {
             gate: Arc::new(gate),

@@ -1,10 +1,12 @@
 //! The protocols of subscriber sessions, and how their messages are decoded.
 
+use bytes::Bytes;
 use tickwire_protocol::{
     AlpacaCommand, AlpacaCommandError, Channel, Command, CommandError, Credentials, Encoding,
     ErrorCode, SubscribeRequest, SubscriptionSet,
 };
-use tungstenite::{Bytes, Message};
+
+use crate::websocket::Message;
 
 /// The protocol of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +39,12 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// Decodes a message of the hub's own protocol. `None` for pings, pongs and closes, which the
-    /// WebSocket library handles.
+    /// Decodes a message of the hub's own protocol. `None` for control frames, which the
+    /// connection handles.
     pub(crate) fn read(message: &Message) -> Option<Self> {
         let command = match message {
-            Message::Text(text) => Command::from_json(text.as_bytes()),
-            Message::Binary(bytes) => Command::from_msgpack(bytes),
+            Message::Text(text) => Command::from_json(&text.bytes),
+            Message::Binary(binary) => Command::from_msgpack(&binary.bytes),
             _ => return None,
         };
         Some(match command {

@@ -5,6 +5,7 @@
 
 mod connection;
 mod drain;
+mod evictions;
 mod login;
 mod pacing;
 mod requests;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 use tickwire_protocol::UnixNanos;
 
+use crate::access::admission::client_prefix;
 use crate::access::keys::Keys;
 use crate::clock;
 use crate::config::Config;
@@ -36,9 +38,10 @@ use crate::state::feeds::Feeds;
 use crate::state::lifecycle::Lifecycle;
 use crate::state::shard_waker::ShardWaker;
 use crate::state::topic_registry::TopicRegistry;
-pub use connection::Reader;
+use crate::websocket::{BudgetAccount, MessageBudget};
 use connection::{Connection, Stage};
 use drain::Drain;
+use evictions::Evictions;
 use pacing::Pacing;
 use transport::Transport;
 use writing::CLOSE_TIME_MAX;
@@ -77,6 +80,7 @@ pub(crate) struct ShardContext {
     /// Reads ticks that are no longer in memory; `None` without a log on disk.
     pub(crate) history: Option<Arc<HistoryReaderHandle>>,
     pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) message_budget: Arc<MessageBudget>,
 }
 
 /// Arguments of [`spawn`]: the state that one shard starts with.
@@ -108,6 +112,7 @@ pub(crate) fn spawn(
         core,
         poll: prepared.poll,
         events: Events::with_capacity(EVENTS_PER_POLL),
+        evictions: Arc::new(Evictions::new(prepared.waker.clone())),
         waker: prepared.waker,
         inbox,
         new_connections: Vec::new(),
@@ -170,6 +175,7 @@ struct ShardTask {
     disk_index_version: u64,
     /// Connections, indexed by the slot of their session.
     connections: Vec<Option<Box<Connection>>>,
+    evictions: Arc<Evictions>,
     id: ShardId,
     handle: Arc<ShardHandle>,
     /// The timeline whose log the shard reads.
@@ -259,6 +265,7 @@ impl ShardTask {
             || !self.new_connections.is_empty()
             || !self.answers.is_empty()
             || !self.queries.is_empty()
+            || !self.evictions.is_empty()
             || self.feeds_version != self.context.feeds.version()
             || self.closed_sessions != self.context.keys.closed_sessions()
             || (self.drain.is_none() && self.context.lifecycle.is_draining())
@@ -339,7 +346,13 @@ impl ShardTask {
         let mut transport = Transport::new(stream)?;
         let slot = id.0 as usize;
         transport.register(self.poll.registry(), Token(slot))?;
-        let connection = Connection::new(transport, new, &self.context.config, self.now);
+        let account = BudgetAccount::new(
+            self.context.message_budget.clone(),
+            client_prefix(new.handshake.peer),
+            slot as u64,
+            self.evictions.clone(),
+        );
+        let connection = Connection::new(transport, new, account, &self.context.config, self.now);
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }

@@ -24,6 +24,7 @@ mod feeds;
 mod handshake;
 #[cfg(test)]
 mod hostile;
+mod incomplete;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]

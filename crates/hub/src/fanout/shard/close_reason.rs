@@ -29,6 +29,10 @@ pub enum CloseReason {
     Replaced,
     /// The key was revoked or changed.
     Revoked,
+    /// A message of the peer did not end in time.
+    MessageTimeout,
+    /// The memory for messages was used up, and the peer had the largest share in it.
+    MessageMemory,
     /// The hub keeps the progress of as many publishers as it may, and all are connected. Only
     /// sessions of publishers end for this.
     TooManyPublishers,
@@ -36,7 +40,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// The reasons of subscriber sessions, in the order of their numbers, for metrics.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::PeerClosed,
         Self::SlowClient,
         Self::Silent,
@@ -49,6 +53,8 @@ impl CloseReason {
         Self::NotAllowed,
         Self::Replaced,
         Self::Revoked,
+        Self::MessageTimeout,
+        Self::MessageMemory,
     ];
 
     /// Returns the close code on the wire (RFC 6455 section 7.4.1); 1000 where none is sent.
@@ -64,9 +70,10 @@ impl CloseReason {
             | Self::AuthTimeout
             | Self::NotAllowed
             | Self::Replaced
-            | Self::Revoked => 1008,
+            | Self::Revoked
+            | Self::MessageTimeout => 1008,
             Self::TooBig => 1009,
-            Self::TooManyPublishers => 1013,
+            Self::MessageMemory | Self::TooManyPublishers => 1013,
         }
     }
 
@@ -86,6 +93,8 @@ impl CloseReason {
             Self::NotAllowed => "not_allowed",
             Self::Replaced => "replaced",
             Self::Revoked => "revoked",
+            Self::MessageTimeout => "message_timeout",
+            Self::MessageMemory => "message_memory",
             Self::TooManyPublishers => "too_many_publishers",
         }
     }

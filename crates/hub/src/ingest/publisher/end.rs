@@ -1,25 +1,23 @@
 //! How publisher sessions end.
 
 use tickwire_protocol::{Control, ErrorCode};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tungstenite::Error;
-use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{CLOSE_TIME_MAX, Session};
 use crate::fanout::CloseReason;
 use crate::ingest::handle::RouterEnded;
 use crate::ingest::message::Ingest;
 use crate::retry;
+use crate::websocket::{CloseFrame, write_close};
 
 /// Returns the close frame for a publisher. None is sent to one that left or does not read.
 fn close_frame(reason: CloseReason) -> Option<CloseFrame> {
     let text = match reason {
         CloseReason::PeerClosed | CloseReason::Silent => return None,
-        CloseReason::Shutdown => retry::close_text(retry::publisher_retry_delay()).into(),
-        reason => reason.label().into(),
+        CloseReason::Shutdown => retry::close_text(retry::publisher_retry_delay()),
+        reason => reason.label().to_owned(),
     };
-    Some(CloseFrame { code: CloseCode::from(reason.code()), reason: text })
+    Some(CloseFrame { code: reason.code(), reason: text })
 }
 
 impl From<RouterEnded> for CloseReason {
@@ -39,24 +37,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let error = Control::Error { code: ErrorCode::PublisherReplaced, detail, id: None };
             let _gone = self.send_control(&error).await; // the publisher may have left
         }
-        if let Some(frame) = close_frame(reason) {
-            let _gone = tokio::time::timeout(CLOSE_TIME_MAX, self.close(frame)).await;
+        if let Some(close) = close_frame(reason) {
+            let mut frame = Vec::new();
+            write_close(Some(&close), &mut frame);
+            let _gone = tokio::time::timeout(CLOSE_TIME_MAX, self.ws.close(&frame)).await;
         }
         if let Some(session) = self.acknowledged {
             let message = Ingest::Close { id: session.id, token: session.token };
             let _ended = self.context.ingest.send(message).await; // the router may have ended
         }
-    }
-
-    /// Sends the close frame, then discards input until the peer closes. Closing a socket with
-    /// unread data would reset the connection, and the peer could lose the close frame.
-    async fn close(&mut self, frame: CloseFrame) -> Result<(), Error> {
-        self.ws.close(Some(frame)).await?;
-        let socket = self.ws.get_mut();
-        socket.shutdown().await?;
-        let mut discarded = [0; 4096];
-        while socket.read(&mut discarded).await? > 0 {}
-        Ok(())
     }
 
     /// Waits until the router has numbered all received messages, and acknowledges them.

@@ -1,15 +1,7 @@
 //! One WebSocket connection: its socket, its reader, and its unwritten bytes.
 
-mod reader;
-
-use std::io::{self, Read, Write};
+use std::io;
 use std::time::{Duration, Instant};
-
-use tungstenite::error::{CapacityError, ProtocolError};
-use tungstenite::protocol::CloseFrame;
-use tungstenite::{Bytes, Message};
-
-pub use reader::Reader;
 
 use super::transport::{Transport, Written};
 use crate::access::admission::SessionPermit;
@@ -18,23 +10,38 @@ use crate::config::Config;
 use crate::fanout::CloseReason;
 use crate::serving::new_connection::{HandshakeInfo, PendingSession};
 use crate::serving::session_protocol::SessionProtocol;
+use crate::websocket::{
+    BudgetAccount, CloseFrame, Message, MessageError, Opcode, Payload, Reader, ReaderConfig,
+    write_close, write_frame,
+};
 
 /// Largest message of an unauthenticated session, in bytes. Such a session sends only its key.
 const UNAUTHENTICATED_BYTES_MAX: usize = 4_096;
 
+/// Most bytes read at once between two messages. Most commands fit, and a session whose commands
+/// wait keeps no more bytes than these.
+const READ_BYTES: usize = 2 * 1024;
+/// Most bytes read at once within a large message.
+const READ_BYTES_MAX: usize = 16 * 1024;
+
 /// One WebSocket connection and the state of its session that concerns I/O.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// Decodes the messages read from `buffered`, and writes pongs and closes to it.
     reader: Reader,
-    buffered: BufferedTransport,
+    transport: Transport,
+    /// Bytes that may still be read from the socket in this turn.
+    read_allowance: usize,
+    /// Whole control frames that the next [`Connection::write_own`] sends.
+    control_frames: Vec<u8>,
+    /// Whether the close frame is queued or sent. No control frame follows it.
+    close_queued: bool,
     /// Unwritten part of a frame that the socket took in part. Nothing else may be sent before.
     partial_frame: Vec<u8>,
     pub(crate) stage: Stage,
     pub(crate) handshake: HandshakeInfo,
     pub(crate) auth_state: AuthState,
     /// Commands of a message that are not handled yet.
-    pub(crate) unread: Bytes,
+    pub(crate) unread: Payload,
     /// When a message was last received.
     pub(crate) last_received: Instant,
     /// When data was last written. Pings and pongs do not count: applications do not see them.
@@ -85,18 +92,18 @@ impl Stage {
 /// Result of reading from a connection.
 #[derive(Debug)]
 pub(crate) enum Inbound {
-    /// A message, or a control frame that the library answers: a ping, a pong, a close.
+    /// A message, a ping that is answered already, or a pong.
     Message(Message),
     /// No complete message has arrived.
     Blocked,
     /// More data may have arrived, but the bytes that the connection may read in this turn are used
     /// up.
     ShareUsed,
-    /// The closing handshake is complete except for the hub's answer, which is ready to be sent.
+    /// The peer has sent its close frame. The hub's close frame is queued or sent.
     Closed,
     /// The connection has ended without a closing handshake.
     Ended,
-    /// The peer violated the protocol.
+    /// The peer violated the protocol or exceeded a limit.
     Violation(CloseReason),
 }
 
@@ -106,21 +113,24 @@ impl Connection {
     pub(crate) fn new(
         transport: Transport,
         pending: PendingSession,
+        account: BudgetAccount,
         config: &Config,
         now: Instant,
     ) -> Self {
         let PendingSession { read_already, handshake, permit } = pending;
         let message_bytes_max = config.command_size_max.as_usize().min(UNAUTHENTICATED_BYTES_MAX);
-        let reader = Reader::new(message_bytes_max, read_already);
-        let buffered = BufferedTransport { transport, out: Vec::new(), allowance: 0 };
+        let reader_config = ReaderConfig { message_bytes_max, compression: false };
         Self {
-            reader,
-            buffered,
+            reader: Reader::new(reader_config, account, read_already),
+            transport,
+            read_allowance: 0,
+            control_frames: Vec::new(),
+            close_queued: false,
             partial_frame: Vec::new(),
             stage: Stage::Open,
             handshake,
             auth_state: AuthState::AwaitingKey { until: now + config.auth_timeout, refused: 0 },
-            unread: Bytes::new(),
+            unread: Payload::default(),
             last_received: now,
             last_sent: now,
             next_ping: now + config.ping_interval,
@@ -141,17 +151,15 @@ impl Connection {
         self.handshake.protocol == SessionProtocol::Tickwire && self.auth_state.grant().is_some()
     }
 
-    /// Returns the socket, without the buffer of outgoing control frames.
-    pub(crate) fn transport(&mut self) -> &mut Transport {
-        &mut self.buffered.transport
+    /// Returns the byte stream of the connection.
+    pub(crate) const fn transport(&mut self) -> &mut Transport {
+        &mut self.transport
     }
 
     /// Returns the number of unwritten bytes outside the queues of the core: a partial frame,
     /// pongs, closes, TLS ciphertext.
     pub(crate) fn own_bytes(&self) -> usize {
-        self.buffered.out.len()
-            + self.partial_frame.len()
-            + self.buffered.transport.pending_bytes_max()
+        self.control_frames.len() + self.partial_frame.len() + self.transport.pending_bytes_max()
     }
 
     /// Marks the session as authenticated and sets the largest size of its further messages.
@@ -161,38 +169,108 @@ impl Connection {
     }
 
     /// Sets how many bytes may be read from now on.
-    pub(crate) fn allow_reading(&mut self, bytes: usize) {
-        self.buffered.allowance = bytes;
+    pub(crate) const fn allow_reading(&mut self, bytes: usize) {
+        self.read_allowance = bytes;
+    }
+
+    /// Returns when the message that has not ended began, if there is one.
+    pub(crate) fn message_began(&self) -> Option<Instant> {
+        self.reader.incomplete_since()
+    }
+
+    /// Returns whether the budget has evicted a message of the session.
+    pub(crate) fn is_evicted(&self) -> bool {
+        self.reader.is_evicted() || self.unread.is_evicted()
     }
 
     /// Reads one message, or returns the unhandled commands of the previous one. The input of a
     /// peer that violated the protocol is dropped.
-    pub(crate) fn read(&mut self, now: Instant) -> Inbound {
+    ///
+    /// A message that takes longer than `message_timeout` is a violation. The time is checked once
+    /// all bytes that have arrived are read, so that a hub that was late itself closes no session
+    /// for that.
+    pub(crate) fn read(&mut self, now: Instant, message_timeout: Duration) -> Inbound {
         let inbound = match self.stage {
             Stage::Discarding { .. } => self.discard(),
             Stage::Answering { .. } => Inbound::Blocked, // the peer's close frame is its last
             Stage::Open if matches!(self.auth_state, AuthState::Rejected { .. }) => {
                 return Inbound::Blocked;
             }
-            Stage::Open if !self.unread.is_empty() => {
+            Stage::Open if !self.unread.bytes.is_empty() => {
                 self.last_received = now;
                 return Inbound::Message(Message::Binary(std::mem::take(&mut self.unread)));
             }
             _ => self.read_message(now),
         };
         match inbound {
-            Inbound::Blocked if self.buffered.allowance == 0 => Inbound::ShareUsed,
+            Inbound::Blocked if self.read_allowance == 0 => Inbound::ShareUsed,
+            Inbound::Blocked
+                if self.stage == Stage::Open && self.reader.is_overdue(now, message_timeout) =>
+            {
+                Inbound::Violation(CloseReason::MessageTimeout)
+            }
             inbound => inbound,
         }
     }
 
     fn read_message(&mut self, now: Instant) -> Inbound {
-        match self.reader.read(&mut self.buffered) {
-            Ok(message) => {
-                self.last_received = now;
-                Inbound::Message(message)
+        loop {
+            let message = match self.reader.next(now) {
+                Ok(None) => match self.read_some(now) {
+                    Ok(message) => message,
+                    Err(error) => return classify(&error),
+                },
+                next => next,
+            };
+            match message {
+                Ok(None) => {}
+                Ok(Some(message)) => {
+                    self.last_received = now;
+                    return self.answer(message);
+                }
+                Err(error) => return Inbound::Violation(error.into()),
             }
-            Err(error) => classify(&error),
+        }
+    }
+
+    /// Reads some bytes, and returns the first message that ends in them.
+    fn read_some(&mut self, now: Instant) -> io::Result<Result<Option<Message>, MessageError>> {
+        match self.reader.missing_bytes() > READ_BYTES as u64 {
+            true => self.read_at_once::<READ_BYTES_MAX>(now),
+            false => self.read_at_once::<READ_BYTES>(now),
+        }
+    }
+
+    /// Reads up to `N` bytes. Their buffer is on the stack, so that a waiting connection holds
+    /// none.
+    fn read_at_once<const N: usize>(
+        &mut self,
+        now: Instant,
+    ) -> io::Result<Result<Option<Message>, MessageError>> {
+        let mut bytes = [0; N];
+        match self.transport.read(&mut bytes, &mut self.read_allowance)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => Ok(self.reader.take(&bytes[..count], now)),
+        }
+    }
+
+    /// Queues the answer to a ping or a close frame.
+    fn answer(&mut self, message: Message) -> Inbound {
+        match message {
+            Message::Close(frame) => {
+                if !self.close_queued {
+                    write_close(frame.as_ref(), &mut self.control_frames);
+                    self.close_queued = true;
+                }
+                Inbound::Closed
+            }
+            Message::Ping(payload) => {
+                if !self.close_queued {
+                    write_frame(Opcode::Pong, &payload, &mut self.control_frames);
+                }
+                Inbound::Message(Message::Ping(payload))
+            }
+            message => Inbound::Message(message),
         }
     }
 
@@ -200,7 +278,7 @@ impl Connection {
     fn discard(&mut self) -> Inbound {
         let mut bytes = [0; 4096];
         loop {
-            match self.buffered.read(&mut bytes) {
+            match self.transport.read(&mut bytes, &mut self.read_allowance) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Inbound::Blocked,
                 Ok(0) | Err(_) => return Inbound::Ended,
@@ -208,15 +286,24 @@ impl Connection {
         }
     }
 
+    /// Drops the bytes of messages. The session ends, and its further input is discarded.
+    pub(crate) fn drop_messages(&mut self) {
+        self.reader.clear();
+        self.unread = Payload::default();
+    }
+
     /// Queues a ping, to be sent between two frames.
     pub(crate) fn ping(&mut self, now: Instant, interval: Duration) {
         self.next_ping = now + interval;
-        self.buffered.out.extend_from_slice(&[0x89, 0]);
+        write_frame(Opcode::Ping, &[], &mut self.control_frames);
     }
 
-    /// Queues the close frame, to be sent after the current frame.
-    pub(crate) fn close(&mut self, frame: CloseFrame) {
-        self.reader.close(&mut self.buffered, frame);
+    /// Queues the close frame, to be sent after the current frame, unless one was queued before.
+    pub(crate) fn close(&mut self, frame: &CloseFrame) {
+        if !self.close_queued {
+            write_close(Some(frame), &mut self.control_frames);
+            self.close_queued = true;
+        }
     }
 
     /// Writes the bytes that go before new frames: a partial frame, then pongs and closes. Returns
@@ -224,13 +311,13 @@ impl Connection {
     pub(crate) fn write_own(&mut self) -> io::Result<bool> {
         loop {
             if self.partial_frame.is_empty() {
-                std::mem::swap(&mut self.partial_frame, &mut self.buffered.out);
+                std::mem::swap(&mut self.partial_frame, &mut self.control_frames);
                 if self.partial_frame.is_empty() {
-                    return self.buffered.transport.flush();
+                    return self.transport.flush();
                 }
             }
-            let Self { buffered, partial_frame, .. } = self;
-            match buffered.transport.write(partial_frame)? {
+            let Self { transport, partial_frame, .. } = self;
+            match transport.write(partial_frame)? {
                 Written::Blocked => return Ok(false),
                 Written::Bytes(count) if count == partial_frame.len() => {
                     *partial_frame = Vec::new();
@@ -244,7 +331,7 @@ impl Connection {
     /// bytes are written.
     pub(crate) fn write(&mut self, frames: &[u8], now: Instant) -> io::Result<bool> {
         debug_assert!(self.partial_frame.is_empty(), "a partial frame goes first");
-        let taken = match self.transport().write(frames)? {
+        let taken = match self.transport.write(frames)? {
             Written::Bytes(count) => count,
             Written::Blocked => 0,
         };
@@ -252,53 +339,17 @@ impl Connection {
             self.last_sent = now;
         }
         if taken == frames.len() {
-            return Ok(self.buffered.transport.pending_bytes_max() == 0);
+            return Ok(self.transport.pending_bytes_max() == 0);
         }
         self.partial_frame = frames[taken..].to_vec();
         Ok(false)
     }
 }
 
-/// Classifies an error of the WebSocket library.
-fn classify(error: &tungstenite::Error) -> Inbound {
-    use tungstenite::Error;
-    match error {
-        Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Inbound::Blocked,
-        Error::ConnectionClosed => Inbound::Closed,
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
-            Inbound::Violation(CloseReason::TooBig)
-        }
-        Error::Utf8(_) => Inbound::Violation(CloseReason::NotUtf8),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Inbound::Ended,
-        Error::Protocol(_) => Inbound::Violation(CloseReason::Protocol),
+/// Classifies an error of the socket.
+fn classify(error: &io::Error) -> Inbound {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Inbound::Blocked,
         _ => Inbound::Ended,
-    }
-}
-
-/// The stream that the WebSocket library reads and writes. Reads pass through to the socket; writes
-/// are buffered until [`Connection::write_own`] sends them. Since a write never blocks, each call
-/// holds whole frames.
-#[derive(Debug)]
-struct BufferedTransport {
-    transport: Transport,
-    out: Vec<u8>,
-    /// Bytes that may still be read from the socket in this turn.
-    allowance: usize,
-}
-
-impl Read for BufferedTransport {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.transport.read(into, &mut self.allowance)
-    }
-}
-
-impl Write for BufferedTransport {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! Handles the requests of sessions.
 
 use tickwire_protocol::{Channel, Command, Encoding, ErrorCode, SubscriptionSet};
-use tungstenite::Message;
 
 use super::ShardTask;
 use super::connection::Stage;
@@ -10,10 +9,11 @@ use crate::access::refusal_log;
 use crate::fanout::{CloseReason, SessionId};
 use crate::serving::new_connection::HandshakeInfo;
 use crate::serving::session_protocol::{Request, SessionProtocol};
+use crate::websocket::{Message, Payload};
 
 impl ShardTask {
     /// Handles a message. If the message may hold several commands, handles the first and leaves
-    /// the others in the connection. Ignores control frames, which the library answers.
+    /// the others in the connection. Ignores control frames, which the connection answers.
     pub(super) fn handle_message(&mut self, id: SessionId, message: Message) {
         let Some(connection) = self.connection(id) else { return };
         if connection.stage != Stage::Open {
@@ -21,15 +21,20 @@ impl ShardTask {
         }
         let request = match (connection.handshake.protocol, message) {
             (SessionProtocol::Echo, Message::Text(text)) => {
-                return self.core.message(id, Encoding::Json, text.as_bytes());
+                return self.core.message(id, Encoding::Json, &text.bytes);
             }
-            (SessionProtocol::Echo, Message::Binary(bytes)) => {
-                return self.core.message(id, Encoding::MsgpackArray, &bytes);
+            (SessionProtocol::Echo, Message::Binary(binary)) => {
+                return self.core.message(id, Encoding::MsgpackArray, &binary.bytes);
             }
             (SessionProtocol::Tickwire, message) => Request::read(&message),
-            (SessionProtocol::Alpaca, message @ (Message::Text(_) | Message::Binary(_))) => {
-                connection.unread = message.into_data();
-                Request::take_first(&mut connection.unread, connection.handshake.encoding)
+            (SessionProtocol::Alpaca, Message::Text(payload) | Message::Binary(payload)) => {
+                connection.unread = payload;
+                let unread = &mut connection.unread.bytes;
+                let request = Request::take_first(unread, connection.handshake.encoding);
+                if unread.is_empty() {
+                    connection.unread = Payload::default(); // returns its memory to the budget
+                }
+                request
             }
             _ => None,
         };

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tickwire_protocol::UnixNanos;
-use tungstenite::Message;
 
 use super::ShardTask;
 use super::connection::Inbound;
@@ -15,6 +14,7 @@ use crate::fanout::{
 };
 use crate::serving::shard_handle::DiskReadReply;
 use crate::serving::shard_query::QUERIES_PER_TURN;
+use crate::websocket::Message;
 
 /// Time from the start of a turn in which batches are applied. Further batches wait for a whole
 /// round of writing, so the time is sized for catching up after a pause, not for every turn.
@@ -118,6 +118,7 @@ impl ShardIo for ShardTask {
         self.handle_events();
         self.accept();
         self.close_revoked_sessions();
+        self.close_evicted_sessions();
         self.report_feed_changes();
     }
 
@@ -128,9 +129,9 @@ impl ShardIo for ShardTask {
     }
 
     fn receive(&mut self, id: SessionId) -> Received<Message> {
-        let now = self.now;
+        let (now, message_timeout) = (self.now, self.context.config.message_timeout);
         let Some(connection) = self.connection(id) else { return Received::Nothing };
-        let inbound = connection.read(now);
+        let inbound = connection.read(now, message_timeout);
         if connection.own_bytes() > 0 {
             self.core.wake(id);
         }

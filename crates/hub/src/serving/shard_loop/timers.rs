@@ -80,6 +80,7 @@ impl ShardTask {
                 deadline => self.note_deadline(deadline),
             }
             if is_open {
+                self.check_message(id);
                 self.keep_alive(id);
             }
         }
@@ -91,6 +92,18 @@ impl ShardTask {
         }
         self.watchful = turn::check_ages(self);
         self.next_sweep = self.now + if self.watchful { WATCHFUL_INTERVAL } else { SWEEP_INTERVAL };
+    }
+
+    /// Schedules a read of a session whose message takes too long. The read closes the session
+    /// unless the end of the message has arrived. A session whose commands wait is read once the
+    /// peer has fetched its answers.
+    fn check_message(&mut self, id: SessionId) {
+        let timeout = self.context.config.message_timeout;
+        if let Some(began) = self.get(id).and_then(|connection| connection.message_began())
+            && self.now >= began + timeout
+        {
+            self.core.read_later(id);
+        }
     }
 
     /// Closes an ending connection whose deadline has passed. On shutdown, a peer still receives

@@ -3,15 +3,13 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
-
 use super::connection::Stage;
 use super::{Connection, ShardTask};
 use crate::config::Config;
 use crate::fanout::turn::SocketState;
 use crate::fanout::{CloseReason, SessionId};
 use crate::retry;
+use crate::websocket::CloseFrame;
 
 /// Longest time that a peer may take for its part of the closing handshake.
 pub(super) const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
@@ -87,7 +85,7 @@ impl ShardTask {
         let deadline = self.now + CLOSE_TIME_MAX;
         let frame = close_frame(reason, &self.context.config);
         if let Some(connection) = self.connection(id) {
-            connection.close(frame);
+            connection.close(&frame);
             self.set_stage(id, Stage::CloseSent { reason, deadline });
         }
     }
@@ -116,12 +114,14 @@ impl ShardTask {
         }
     }
 
-    /// Sends a close frame to a peer that violated the protocol, then ends the connection.
+    /// Sends a close frame to a peer that violated the protocol or exceeded a limit, then ends the
+    /// connection.
     pub(super) fn close_with_error(&mut self, id: SessionId, reason: CloseReason) {
         let deadline = self.now + CLOSE_TIME_MAX;
         let frame = close_frame(reason, &self.context.config);
         if let Some(connection) = self.connection(id) {
-            connection.close(frame);
+            connection.close(&frame);
+            connection.drop_messages();
             self.set_stage(id, Stage::Discarding { reason, deadline });
             self.core.detach(id);
             self.core.read_later(id); // no event reports input that has already arrived
@@ -168,9 +168,9 @@ impl ShardTask {
 fn close_frame(reason: CloseReason, config: &Config) -> CloseFrame {
     let text = match reason {
         CloseReason::Shutdown => {
-            retry::close_text(retry::session_retry_delay(config.drain_duration)).into()
+            retry::close_text(retry::session_retry_delay(config.drain_duration))
         }
-        reason => reason.label().into(),
+        reason => reason.label().to_owned(),
     };
-    CloseFrame { code: CloseCode::from(reason.code()), reason: text }
+    CloseFrame { code: reason.code(), reason: text }
 }
