@@ -32,7 +32,8 @@ impl Harness {
         commands
     }
 
-    /// Subscribes to symbols, and answers with a position.
+    /// Lets the session subscribe to `symbols`, and acknowledges the command as the hub would, with
+    /// the log position `pos`.
     fn subscribe_at(&mut self, symbols: &[&str], pos: u64) {
         self.subscribe(1, symbols);
         self.answer(symbols, pos, None);
