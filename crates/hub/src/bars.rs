@@ -10,6 +10,7 @@
 //! are folded into one sum for the day.
 
 mod aggregate;
+mod ahead;
 mod calendar;
 mod conditions;
 mod corrections;
@@ -22,15 +23,18 @@ mod state;
 mod tests;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use tickwire_protocol::{Symbol, Tick, TickData, Trade, UnixNanos};
 
 use crate::fanout::{FeedId, Numbered};
+use ahead::Ahead;
 use conditions::Effects;
 use feed::{FeedClock, SuppliedBars};
 use series::{KeptTrade, Placement, Series, TradeKey};
 
+pub use ahead::TradesAhead;
 pub(crate) use calendar::{Calendar, CalendarError};
 pub use state::BadState;
 
@@ -39,8 +43,6 @@ const MINUTE: u64 = 60 * SECOND;
 
 /// Nanoseconds of the feed's clock that a minute waits for trades after its end.
 const CLOSE_DELAY: u64 = 2 * SECOND;
-/// Nanoseconds by which the time of a trade may be ahead of the hub's clock.
-const AHEAD_MAX: u64 = 3_600 * SECOND;
 /// Maximum number of minutes that the clock closes in one turn, so that a batch stays small.
 const CLOSED_PER_TURN_MAX: usize = 4_096;
 /// Maximum number of trades that one turn compares to find those that cancels and corrections refer
@@ -56,6 +58,8 @@ pub struct BarConfig {
     pub session: String,
     /// Maximum number of bytes of trades and minutes kept for late trades, corrections and cancels.
     pub bytes_max: usize,
+    /// Time by which a trade may be ahead of the hub's clock and still advance its feed's clock.
+    pub ahead_max: Duration,
 }
 
 /// Builds bars from the ticks of all feeds. See the module for its use.
@@ -77,6 +81,8 @@ pub struct BarMaker {
     comparisons_left: usize,
     made: Vec<(FeedId, Tick)>,
     skipped: Skipped,
+    /// Trades ahead of the hub's clock since the last [`BarMaker::take_ahead`].
+    ahead: Vec<TradesAhead>,
 }
 
 /// Numbers of ticks that had no effect on bars, since the maker was created.
@@ -84,7 +90,8 @@ pub struct BarMaker {
 pub struct Skipped {
     /// Trades of a day before the current day of their symbol.
     pub earlier_day: u64,
-    /// Trades whose time is more than an hour ahead of the hub's clock.
+    /// Trades more than an hour ahead of the hub's clock, or further ahead than
+    /// [`BarConfig::ahead_max`] and on a later day.
     pub ahead: u64,
     /// Cancels and corrections that refer to a trade that is not kept.
     pub unmatched: u64,
@@ -112,12 +119,13 @@ impl BarMaker {
             comparisons_left: COMPARISONS_PER_TURN_MAX,
             made: Vec::new(),
             skipped: Skipped::default(),
+            ahead: Vec::new(),
         })
     }
 
-    /// Applies the ticks of a turn at time `now` and appends the resulting bars to `out`, including
-    /// those of minutes that the clock closes. Returns whether more minutes are due; another turn
-    /// has to close them.
+    /// Applies the ticks of a turn, received at time `now`, and appends the resulting bars to
+    /// `out`, including those of minutes that the clock closes. Returns whether more minutes are
+    /// due; another turn has to close them.
     pub fn turn(
         &mut self,
         ticks: &[Numbered],
@@ -184,7 +192,8 @@ impl BarMaker {
 
     fn trade(&mut self, numbered: &Numbered, trade: &Trade, now: UnixNanos) {
         let time = numbered.tick.time.0;
-        if time > now.0.saturating_add(AHEAD_MAX) {
+        let ahead = self.note_if_ahead(numbered, now);
+        if ahead == Ahead::TooFar {
             self.skipped.ahead += 1;
             return;
         }
@@ -192,7 +201,7 @@ impl BarMaker {
         if clock.supplied == (SuppliedBars { minutes: true, days: true }) {
             return;
         }
-        if time > clock.newest {
+        if ahead == Ahead::No && time > clock.newest {
             clock.newest = time;
             clock.seen = now.0;
         }

@@ -145,6 +145,15 @@ settings! {
             /// Memory for the trades and minutes that late corrections need. Beyond it, the oldest
             /// minutes can no longer be corrected.
             bars_size: ByteSize = ByteSize::mib(128), in ByteSize::bytes(0)..=ByteSize::tib(1);
+
+            /// Time by which a trade may be ahead of the hub's clock and still advance the clock of
+            /// its feed, which closes minutes.
+            ///
+            /// A trade further ahead is published and counts for the bars of its own symbol. It is
+            /// counted in `tickwire_feed_trades_ahead_total` and logged.
+            #[serde(with = "duration")]
+            bars_ahead_max: Duration = Duration::from_secs(5),
+                in INTERVAL_MIN..=Duration::from_secs(3_600);
         }
 
         section "History in memory" {
@@ -342,6 +351,7 @@ impl Config {
             time_zone: self.bars_time_zone.clone(),
             session: self.bars_session.clone(),
             bytes_max: self.bars_size.as_usize(),
+            ahead_max: self.bars_ahead_max,
         })
     }
 }

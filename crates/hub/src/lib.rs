@@ -15,6 +15,7 @@ pub mod durable;
 pub mod fanout;
 mod http;
 mod ingest;
+mod log_rate_limit;
 mod metrics;
 mod retry;
 mod server;

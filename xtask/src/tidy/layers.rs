@@ -20,21 +20,22 @@ use modules::{Import, ModuleTree};
 /// The top-level modules of the hub, from the lowest layer to the highest. A module imports only
 /// from modules that stand before it.
 const LAYERS: &[&str] = &[
-    "clock",      // the only access to the system's clocks
-    "suspension", // whether the process did not run for a while, pure
-    "fanout",     // the pure core
-    "websocket",  // frames and messages of clients
-    "bars",       // bars made of trades, pure
-    "config",     // settings and their limits
-    "retry",      // delays announced at shutdown
-    "metrics",    // counters
-    "durable",    // the log on disk
-    "state",      // state shared by ingest and serving
-    "access",     // admission, authentication, keys
-    "ingest",     // publishers and the router
-    "serving",    // timelines, shard loops and their helpers
-    "http",       // the front
-    "server",     // start and stop
+    "clock",          // the only access to the system's clocks
+    "suspension",     // whether the process did not run for a while, pure
+    "fanout",         // the pure core
+    "websocket",      // frames and messages of clients
+    "bars",           // bars made of trades, pure
+    "config",         // settings and their limits
+    "retry",          // delays announced at shutdown
+    "log_rate_limit", // limits repeated log lines
+    "metrics",        // counters
+    "durable",        // the log on disk
+    "state",          // state shared by ingest and serving
+    "access",         // admission, authentication, keys
+    "ingest",         // publishers and the router
+    "serving",        // timelines, shard loops and their helpers
+    "http",           // the front
+    "server",         // start and stop
 ];
 
 /// Sources of the crate whose layers are checked.

@@ -25,6 +25,7 @@ impl BarMaker {
             }
         }
         self.evict();
+        self.ahead.clear(); // reported by the earlier run
     }
 
     /// Closes the open minute of a symbol if the recorded bar shows that the clock had closed it. A

@@ -150,8 +150,10 @@ impl BarMaker {
             let newest = reader.time()?;
             let seen = reader.time()?;
             let supplied = reader.u8()?;
+            // A hub with a larger limit may have saved a clock that is further ahead.
+            let latest = UnixNanos(seen) + self.config.ahead_max;
             let clock = self.clock(*reader.feeds.get(usize::from(feed))?);
-            clock.newest = newest;
+            clock.newest = newest.min(latest.0);
             clock.seen = seen;
             clock.supplied = SuppliedBars { minutes: supplied & 1 != 0, days: supplied & 2 != 0 };
         }

@@ -4,6 +4,7 @@
 mod model;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -13,7 +14,7 @@ use tickwire_protocol::{
 };
 use tickwire_testkit::seeds;
 
-use super::{BadState, BarConfig, BarMaker, CLOSE_DELAY, MINUTE, SECOND, Skipped};
+use super::{BadState, BarConfig, BarMaker, CLOSE_DELAY, MINUTE, SECOND, Skipped, TradesAhead};
 use crate::fanout::{FeedId, Numbered, TopicId};
 use model::{Model, Sold};
 
@@ -27,6 +28,7 @@ fn config(bytes_max: usize) -> BarConfig {
         time_zone: "America/New_York".to_owned(),
         session: "00:00-24:00".to_owned(),
         bytes_max,
+        ahead_max: Duration::from_secs(5),
     }
 }
 
@@ -151,7 +153,8 @@ fn a_trade_of_the_next_minute_closes_the_previous_minute() {
 #[test]
 fn the_clock_closes_a_minute_two_seconds_after_its_end() {
     let mut harness = Harness::new(1 << 20);
-    harness.turn([trade("A", OPENING + 59 * SECOND, 10, 5)]);
+    harness.now += 59 * SECOND;
+    harness.turn([trade("A", harness.now, 10, 5)]);
     harness.now += 3 * SECOND - 1;
     assert_eq!(letters(&harness.turn([])), "");
     harness.now += 1;
@@ -169,6 +172,83 @@ fn the_clock_of_a_recording_is_that_of_its_trades() {
     harness.now += 1;
     let bars = harness.turn([]);
     assert_eq!((letters(&bars).as_str(), bars[0].symbol.as_str()), ("bd", "A"));
+}
+
+#[test]
+fn a_trade_ahead_does_not_close_the_minutes_of_other_symbols() {
+    let mut harness = Harness::new(1 << 20);
+    let ahead = harness.now + 50 * MINUTE;
+    harness.turn([trade("A", harness.now, 10, 5), trade("Z", ahead, 7, 1)]);
+    assert_eq!(letters(&harness.turn([trade("A", harness.now + 1, 11, 5)])), "");
+    let taken = harness.maker.take_ahead();
+    let by = Duration::from_secs(50 * 60);
+    let symbol = Symbol::new("Z").unwrap();
+    assert_eq!(taken, [TradesAhead { feed: FEED, count: 1, symbol, by }]);
+    assert_eq!(harness.maker.take_ahead(), []);
+    harness.now += MINUTE + CLOSE_DELAY;
+    let bars = harness.turn([]);
+    assert_eq!((letters(&bars).as_str(), bars[0].symbol.as_str()), ("bd", "A"));
+    harness.now = ahead + MINUTE + CLOSE_DELAY;
+    let bars = harness.turn([]);
+    assert_eq!((letters(&bars).as_str(), bars[0].symbol.as_str()), ("bd", "Z"));
+}
+
+#[test]
+fn trades_ahead_are_reported_by_feed_with_the_one_furthest_ahead() {
+    let mut harness = Harness::new(1 << 20);
+    let at = |seconds: u64| OPENING + seconds * SECOND;
+    harness.turn([trade("A", at(5), 10, 5), trade("B", at(6), 10, 5), trade("C", at(9), 10, 5)]);
+    harness.turn([trade("D", at(7), 10, 5)]);
+    let symbol = Symbol::new("C").unwrap();
+    let by = Duration::from_secs(9);
+    assert_eq!(harness.maker.take_ahead(), [TradesAhead { feed: FEED, count: 3, symbol, by }]);
+}
+
+#[test]
+fn minutes_of_a_feed_that_is_always_ahead_are_closed_by_the_hubs_clock() {
+    let mut harness = Harness::new(1 << 20);
+    for second in 0..30 {
+        harness.now = OPENING + second * SECOND;
+        harness.turn([trade("A", harness.now + 10 * SECOND, 10, 5)]);
+    }
+    harness.now = OPENING + MINUTE + CLOSE_DELAY - 1;
+    assert_eq!(letters(&harness.turn([])), "");
+    harness.now += 1;
+    assert_eq!(letters(&harness.turn([])), "bd");
+    assert_eq!(harness.bar("A", false, OPENING).unwrap().volume, 150);
+}
+
+#[test]
+fn a_trade_ahead_does_not_end_the_day_of_its_symbol() {
+    let mut harness = Harness::new(1 << 20);
+    let midnight = NEW_YORK_DAY + 24 * 60 * MINUTE;
+    harness.now = midnight - 30 * MINUTE;
+    harness.turn([trade("N", midnight + SECOND, 20, 5)]);
+    harness.turn([trade("A", harness.now, 10, 5), trade("A", midnight + SECOND, 20, 5)]);
+    harness.turn([trade("A", harness.now + 1, 11, 5), trade("N", harness.now, 11, 5)]);
+    assert_eq!(harness.maker.skipped(), Skipped { ahead: 2, ..Skipped::default() });
+    harness.settle();
+    assert_eq!(harness.bar("A", true, NEW_YORK_DAY).unwrap().volume, 10);
+    assert_eq!(harness.bar("N", true, NEW_YORK_DAY).unwrap().volume, 5);
+    // A feed that is always ahead begins its day late, but begins it.
+    harness.now = midnight + MINUTE;
+    harness.turn([trade("A", harness.now + 10 * SECOND, 30, 1)]);
+    harness.settle();
+    assert_eq!(harness.bar("A", true, midnight).unwrap().volume, 1);
+}
+
+#[test]
+fn a_restored_clock_is_not_further_ahead_than_allowed() {
+    let lenient = BarConfig { ahead_max: Duration::from_secs(3_600), ..config(1 << 20) };
+    let mut harness = Harness { maker: BarMaker::new(lenient).unwrap(), ..Harness::new(1 << 20) };
+    harness.turn([trade("A", OPENING, 10, 5), trade("Z", OPENING + 50 * SECOND, 7, 1)]);
+    let mut saved = Vec::new();
+    harness.maker.save_state(&mut saved);
+    harness.maker = BarMaker::restore_state(config(1 << 20), &saved, &[FEED]).unwrap();
+    harness.now += 20 * SECOND;
+    assert_eq!(letters(&harness.turn([])), "", "the clock was 50 s ahead");
+    harness.now += 37 * SECOND;
+    assert_eq!(letters(&harness.turn([])), "bdbd");
 }
 
 #[test]
@@ -236,6 +316,7 @@ fn a_new_day_begins_at_midnight_of_the_zone() {
 fn prices_outside_the_session_do_not_make_the_day() {
     let session = BarConfig { session: "09:31-16:00".to_owned(), ..config(1 << 20) };
     let mut harness = Harness { maker: BarMaker::new(session).unwrap(), ..Harness::new(1 << 20) };
+    harness.now += MINUTE;
     harness.turn([trade("A", OPENING, 10, 5), trade("A", OPENING + MINUTE, 20, 5)]);
     harness.settle();
     assert_eq!(harness.bar("A", false, OPENING).unwrap().open, price(10));
@@ -261,8 +342,11 @@ fn minutes_beyond_the_limit_are_closed_in_further_turns() {
 
 const CODES: [&str; 14] = ["@", "F", "I", "T", "4", "Z", "B", "M", "Q", "9", "O", "6", "U", "7"];
 
-/// Generates trades of three symbols as a feed might send them: mostly in order, some late, some at
-/// the same instant, occasionally a day later.
+/// Largest time by which a generated trade is ahead of the hub's clock.
+const AHEAD_MAX: u64 = 30 * MINUTE;
+
+/// Generates trades of three symbols as a feed might send them: mostly in order, some late, some
+/// ahead of the hub's clock, some at the same instant, occasionally a day later.
 struct TradeSource {
     random: StdRng,
     time: u64,
@@ -283,9 +367,15 @@ impl TradeSource {
             1..3 => random.random_range(0..5 * SECOND),
             _ => 0,
         };
+        let ahead = match random.random_range(0..100) {
+            0 => random.random_range(0..AHEAD_MAX),
+            _ => 0,
+        };
         let symbol = ["A", "B", "C"][random.random_range(0..3)];
         let sold = self.some_trade();
-        let time = self.time - late;
+        // A trade ahead of the hub's clock and on another day makes no bars.
+        let ahead = if model::day(self.time + ahead) == model::day(self.time) { ahead } else { 0 };
+        let time = self.time - late + ahead;
         self.sold.push(Sold { symbol, time, trade: Some(sold.clone()) });
         tick(symbol, time, TickData::Trade(sold))
     }
@@ -366,6 +456,7 @@ fn bars_equal_those_of_a_model_that_knows_every_trade() {
         let mut harness = Harness::new(usize::MAX);
         let mut source = trade_source(&mut random);
         play(&mut harness, &mut source, 80, true);
+        harness.now += AHEAD_MAX;
         harness.settle();
         let model = Model::new(&source.sold);
         model.check_minutes(&harness.emitted);
@@ -380,6 +471,7 @@ fn daily_bars_stay_exact_when_minutes_are_evicted() {
         let mut harness = Harness::new(3_000);
         let mut source = trade_source(&mut random);
         play(&mut harness, &mut source, 80, false);
+        harness.now += AHEAD_MAX;
         harness.settle();
         assert!(harness.maker.kept_bytes() <= 3_000, "{}", harness.maker.kept_bytes());
         Model::new(&source.sold).check_days(&harness.emitted);

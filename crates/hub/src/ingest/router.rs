@@ -13,12 +13,13 @@ use std::time::Duration;
 use tickwire_protocol::{Tick, UnixNanos};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
-use crate::bars::BarMaker;
+use crate::bars::{BarMaker, TradesAhead};
 use crate::clock;
 use crate::durable::{DurableLog, Turn};
 use crate::fanout::{FeedId, Fenced, Opened, PublisherToken, Sequencer};
 use crate::ingest::message::{Ingest, MessageNumber, Progress};
 use crate::ingest::publisher_id::PublisherId;
+use crate::log_rate_limit::LogRateLimit;
 use crate::metrics::{HubMetrics, Refused};
 use crate::state::feeds::Feeds;
 use crate::state::shared_log::SharedLog;
@@ -32,6 +33,10 @@ const TICKS_PER_TURN: usize = 8_192;
 /// Pause between two turns while all shards doze. A larger batch gathers meanwhile, and no shard
 /// gets it later for that.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// Warnings about trades ahead of the hub's clock: at most this many in [`AHEAD_WARNINGS_WINDOW`].
+const AHEAD_WARNINGS_MAX: u32 = 5;
+const AHEAD_WARNINGS_WINDOW: Duration = Duration::from_secs(60);
 
 /// Handles to the parts of the hub that the router uses.
 #[derive(Debug)]
@@ -65,6 +70,7 @@ pub(crate) fn spawn(
         without_bars: Vec::new(),
         acks: Vec::new(),
         permits: Vec::new(),
+        ahead_warnings: LogRateLimit::new(AHEAD_WARNINGS_MAX, AHEAD_WARNINGS_WINDOW),
     };
     thread::Builder::new().name("router".to_owned()).spawn(move || router.run(queue))
 }
@@ -84,6 +90,7 @@ struct Router {
     /// Permits of the turn's ticks. Dropping them, after the acknowledgements, lets publishers send
     /// more.
     permits: Vec<OwnedSemaphorePermit>,
+    ahead_warnings: LogRateLimit,
 }
 
 /// The sessions of acknowledged publishers.
@@ -258,7 +265,10 @@ impl Router {
     fn make_bars(&mut self, now: UnixNanos) -> bool {
         let Some(bars) = &mut self.bars else { return false };
         let mut made = Vec::new();
+        // The receive time that the batch will have: a replay of its record makes the same bars.
+        let now = now.max(self.sequencer.received());
         let more = bars.turn(self.sequencer.taken(), now, &mut made);
+        let ahead = bars.take_ahead();
         let metrics = &self.context.metrics;
         metrics.bars.add(made.len() as u64);
         metrics.set_bars_skipped(bars.skipped());
@@ -269,7 +279,23 @@ impl Router {
             let refused = self.sequencer.take(run[0].0, ticks);
             metrics.refuse(Refused::TopicLimit, refused as u64);
         }
+        self.report_ahead(&ahead);
         more
+    }
+
+    /// Counts trades that were ahead of the hub's clock, and warns about them.
+    fn report_ahead(&mut self, ahead: &[TradesAhead]) {
+        for trades in ahead {
+            let feed = self.context.feeds.get(trades.feed);
+            feed.count_trades_ahead(trades.count);
+            let Some(suppressed) = self.ahead_warnings.take(clock::monotonic()) else { continue };
+            let TradesAhead { count, symbol, by, .. } = trades;
+            tracing::warn!(
+                feed = %feed.name, %symbol, ahead = ?by, trades = count, suppressed,
+                "trades are ahead of this machine's clock: they do not advance their feed's clock \
+                 (see bars_ahead_max)"
+            );
+        }
     }
 
     /// Appends the turn's ticks as one batch. The last `made` of them are bars made by the hub.

@@ -36,6 +36,8 @@ pub(crate) struct FeedStatus {
     last_post: AtomicU64,
     /// Number of ticks that publishers reported as dropped at their sources since the hub started.
     lost: AtomicU64,
+    /// Trades too far ahead of the hub's clock to advance the feed's clock, since the hub started.
+    trades_ahead: AtomicU64,
     reported: Mutex<ReportedState>,
     /// Value of [`Feeds::version`] when `reported` last changed.
     version: AtomicU64,
@@ -62,6 +64,7 @@ impl Feeds {
                 last_tick: AtomicU64::new(0),
                 last_post: AtomicU64::new(0),
                 lost: AtomicU64::new(0),
+                trades_ahead: AtomicU64::new(0),
                 reported: Mutex::new(down),
                 version: AtomicU64::new(0),
             })
@@ -164,6 +167,16 @@ impl FeedStatus {
     /// hub started.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Counts trades that are too far ahead of the hub's clock to advance the feed's clock.
+    pub(crate) fn count_trades_ahead(&self, trades: u64) {
+        self.trades_ahead.fetch_add(trades, Ordering::Relaxed);
+    }
+
+    /// Returns the number of trades too far ahead of the hub's clock, since the hub started.
+    pub(crate) fn trades_ahead(&self) -> u64 {
+        self.trades_ahead.load(Ordering::Relaxed)
     }
 
     /// Returns the reported state, and the time since which it holds.

@@ -162,6 +162,39 @@ fn restarted_hub_closes_the_open_minute_without_another_tick() {
     TestHub::start(config()).until_metric("tickwire_topics", 3); // the trade, its minute, its day
 }
 
+#[test]
+fn trade_ahead_of_the_clock_closes_no_minute_of_another_symbol_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = || Config { data_dir: Some(folder.path().to_owned()), ..kit::config() };
+    let now = unix_now().0;
+    let early = now - now % MINUTE - MINUTE; // this minute ends by the clock of the feed only
+    let first = TestHub::start(config());
+    let mut client = Client::msgpack(&first);
+    client.subscribe(r#""trades":["*"],"bars":["*"],"updatedBars":["*"],"dailyBars":["*"]"#);
+    let mut publisher = Publisher::acknowledged(&first, "p").0;
+    for tick in [trade("A", early, 1), trade("Z", now + 50 * MINUTE, 2), trade("A", early, 3)] {
+        publisher.publish(&[tick]);
+    }
+    let letters: String = client.take(3).iter().map(|tick| tick.channel().letter()).collect();
+    assert_eq!(letters, "ttt", "the trade ahead is published, and no minute is closed");
+    client.nothing_pending();
+    assert_eq!(first.metric(r#"tickwire_feed_trades_ahead_total{feed="main"}"#), 1);
+    drop((client, publisher, first));
+    let second = TestHub::start(config());
+    let mut client = Client::msgpack(&second);
+    client.subscribe(r#""trades":["A"],"bars":["A"],"updatedBars":["A"]"#);
+    let mut publisher = Publisher::acknowledged(&second, "q").0;
+    publisher.publish(&[trade("A", early, 4), trade("A", early + MINUTE, 5)]);
+    let ticks = client.take(3);
+    let letters: String = ticks.iter().map(|tick| tick.channel().letter()).collect();
+    assert_eq!((letters.as_str(), bar(&ticks[2]).trades), ("ttb", 3));
+}
+
+#[expect(clippy::disallowed_methods, reason = "the hub compares times of trades with its clock")]
+fn unix_now() -> UnixNanos {
+    std::time::SystemTime::now().into()
+}
+
 /// A publisher that turns off the hub's bars after its first trade, while a minute is open.
 fn publisher_with_bars_of_its_own(hub: &TestHub) -> Publisher {
     let mut publisher = Publisher::acknowledged(hub, "relay").0;

@@ -49,6 +49,9 @@ impl Scrape {
             "Ticks that publishers of a feed dropped at their sources",
             &lost,
         )?;
+        let ahead = by_feed(|feed| feed.trades_ahead());
+        let help = "Trades further ahead of the hub's clock than bars_ahead_max";
+        out.counters("feed_trades_ahead", help, &ahead)?;
         self.upstreams(out)
     }
 
