@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use rustls::ClientConfig;
-use tickwire_protocol::{Control, Element, Encoding, Feed, HubUrl, decode_message};
+use tickwire_protocol::{Control, Element, Encoding, Feed, HubUrl, Printable, decode_message};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -157,14 +157,13 @@ fn request(url: &str, encoding: Encoding) -> Result<Request, tungstenite::Error>
     Ok(request)
 }
 
-/// Returns the first line of a response's body, shortened for an error message. Returns an empty
-/// string if the body is markup, such as HTML.
+/// Returns the first line of a response's body, printable and shortened for an error message.
+/// Returns an empty string if the body is markup, such as HTML.
 pub(crate) fn first_line(body: &[u8]) -> String {
     const CHARS_MAX: usize = 200;
     let text = String::from_utf8_lossy(body);
     let line = text.lines().next().unwrap_or_default().trim();
-    let is_markup = line.starts_with('<');
-    line.chars().take_while(|c| !is_markup && !c.is_control()).take(CHARS_MAX).collect()
+    if line.starts_with('<') { String::new() } else { Printable(line).cut(CHARS_MAX).to_string() }
 }
 
 fn refusal(hub: &str, error: tungstenite::Error) -> ConnectError {

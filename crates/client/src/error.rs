@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tickwire_protocol::{ErrorCode, HubUrlError, ValueError};
+use tickwire_protocol::{ErrorCode, HubUrlError, Printable, ValueError};
 
 /// Why a connection could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub enum ConnectError {
         detail: Option<String>,
     },
     /// The server speaks no WebSocket, or none of Tickwire's subprotocols.
-    #[error("the server at {hub} is no Tickwire hub: {problem}")]
+    #[error("the server at {hub} is no Tickwire hub: {}", Printable(.problem))]
     NotAHub {
         /// Host and port of the hub.
         hub: String,
@@ -83,13 +83,13 @@ impl ConnectError {
 }
 
 fn detail_text(detail: &Option<String>) -> String {
-    detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default()
+    detail.as_ref().map(|detail| format!(" ({})", Printable(detail))).unwrap_or_default()
 }
 
 /// Returns the hub's message about a refusal, or the likely reason if it has none.
 fn hint(status: u16, message: &str) -> String {
     if !message.is_empty() {
-        return format!(": {message}");
+        return format!(": {}", Printable(message));
     }
     let hint = match status {
         401 | 403 => ": it requires another key, ID:SECRET",
@@ -126,4 +126,23 @@ pub enum ReplayError {
         /// The longest command that a hub accepts, in bytes.
         bytes_max: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_the_hub_is_printable() {
+        let (hub, hostile) = ("hub:1".to_owned(), "full\nINFO\u{9b}2J\u{202e}".to_owned());
+        let code = ErrorCode::AuthFailed;
+        for error in [
+            ConnectError::Refused { hub: hub.clone(), status: 500, message: hostile.clone() },
+            ConnectError::KeyRefused { hub: hub.clone(), code, detail: Some(hostile.clone()) },
+            ConnectError::NotAHub { hub, problem: hostile },
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(r"full\nINFO\u{9b}2J\u{202e}"), "{text:?}");
+        }
+    }
 }

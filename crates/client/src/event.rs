@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Channel, DecodeError, Delivery, ErrorCode, Feed, FeedState, PerChannel, ResumeOutcome, Seq,
-    SubscriptionSet, Symbol, Tick, UnixNanos,
+    Channel, DecodeError, Delivery, ErrorCode, Feed, FeedState, PerChannel, Printable,
+    ResumeOutcome, Seq, SubscriptionSet, Symbol, Tick, UnixNanos,
 };
 
 use crate::{ConnectError, Position};
@@ -158,7 +158,7 @@ pub enum Event {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Disconnect {
-    /// The hub closed the connection.
+    /// The hub closed the connection. The text of this error escapes the reason ([`Printable`]).
     #[error("closed by the hub{}", close_text(*.code, .reason))]
     Closed {
         /// The WebSocket close code, if there is one.
@@ -167,7 +167,7 @@ pub enum Disconnect {
         reason: String,
     },
     /// The connection broke.
-    #[error("connection lost: {0}")]
+    #[error("connection lost: {}", Printable(.0))]
     Lost(String),
     /// The hub was silent for 2.5 times the heartbeat interval.
     #[error("no message from the hub for {after:?}")]
@@ -203,14 +203,14 @@ fn close_text(code: Option<u16>, reason: &str) -> String {
     match (code, reason) {
         (None, _) => String::new(),
         (Some(code), "") => format!(" ({code})"),
-        (Some(code), reason) => format!(" ({code} {reason})"),
+        (Some(code), reason) => format!(" ({code} {})", Printable(reason)),
     }
 }
 
 /// Formats an error with its source: applications print events without walking their sources.
 fn with_source(error: &ConnectError) -> String {
     match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
+        Some(source) => format!("{error}: {}", Printable(&source.to_string())),
         None => error.to_string(),
     }
 }

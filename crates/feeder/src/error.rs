@@ -1,5 +1,7 @@
 //! Errors that end a feed.
 
+use tickwire_protocol::Printable;
+
 use crate::SourceError;
 
 /// Why a feed ended early.
@@ -62,7 +64,7 @@ pub enum PublishError {
 }
 
 fn detail_of(detail: &str) -> String {
-    if detail.is_empty() { String::new() } else { format!(" ({detail})") }
+    if detail.is_empty() { String::new() } else { format!(" ({})", Printable(detail)) }
 }
 
 /// Returns a hint that tells the user what to do about an error, empty if there is none or if the

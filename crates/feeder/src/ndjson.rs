@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tickwire_protocol::Tick;
+use tickwire_protocol::push_printable_json;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -31,6 +31,7 @@ pub async fn write_ndjson<S: Source, W: Write>(
     let clock = Clock::start();
     let mut schedule = Schedule::new(source, pace);
     let mut lines = Vec::new();
+    let mut json = Vec::new();
     let mut ended = false;
     while !ended && !cancel.is_cancelled() {
         let now = clock.now();
@@ -41,7 +42,11 @@ pub async fn write_ndjson<S: Source, W: Write>(
         while ticks < TURN_TICKS {
             match schedule.next(now) {
                 Ok(Next::Send(tick, _)) => {
-                    write_line(&tick, &mut lines);
+                    json.clear();
+                    tick.write_json(&mut json);
+                    // Standard output may be a terminal.
+                    push_printable_json(&String::from_utf8_lossy(&json), &mut lines);
+                    lines.push(b'\n');
                     ticks += 1;
                 }
                 Ok(Next::Wait(until)) => {
@@ -81,9 +86,4 @@ pub async fn write_ndjson<S: Source, W: Write>(
     out.flush().map_err(FeedError::Write)?;
     progress.connected.store(false, Relaxed);
     Ok(progress.counts())
-}
-
-fn write_line(tick: &Tick, lines: &mut Vec<u8>) {
-    tick.write_json(lines);
-    lines.push(b'\n');
 }

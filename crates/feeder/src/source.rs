@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tickwire_protocol::Tick;
+use tickwire_protocol::{Printable, Tick};
 
 /// A sequence of ticks with event times, mostly in order of time.
 ///
@@ -76,7 +76,7 @@ pub enum SourceError {
         line: u64,
     },
     /// The header of a CSV file is unknown.
-    #[error("{}, line 1: {problem}", path.display())]
+    #[error("{}, line 1: {}", path.display(), Printable(problem))]
     Header {
         /// Path of the file.
         path: PathBuf,
@@ -84,7 +84,7 @@ pub enum SourceError {
         problem: String,
     },
     /// A line is malformed.
-    #[error("{}, line {line}, column {column}{}: {problem}", path.display(), in_brackets(field))]
+    #[error("{}, line {line}, column {column}{}: {}", path.display(), in_brackets(field), Printable(problem))]
     Line {
         /// Path of the file.
         path: PathBuf,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tickwire_protocol::Printable;
 use tokio_tungstenite::Connector;
 use tokio_tungstenite::tungstenite::Error;
 
@@ -77,7 +78,7 @@ pub(crate) fn told(error: &Error) -> String {
         }
         _ => "",
     };
-    text + hint
+    Printable(&text).to_string() + hint
 }
 
 fn tls_error(error: &Error) -> Option<&rustls::Error> {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Printable;
+
 /// Characters of a peer's input that an error message repeats.
 const EXCERPT_CHARS_MAX: usize = 40;
 
@@ -135,7 +137,7 @@ impl fmt::Display for DecodeError {
         if !separator.is_empty() {
             f.write_str(": ")?;
         }
-        write!(f, "{}", self.problem)
+        write!(f, "{}", Printable(&self.problem.to_string()))
     }
 }
 

@@ -42,6 +42,7 @@ mod message_buf;
 mod msgpack;
 mod per_channel;
 mod price;
+mod printable;
 mod replay;
 mod resume;
 mod size;
@@ -76,6 +77,7 @@ pub use message::{Element, PublishedMessage, decode_message, decode_publish, dec
 pub use message_buf::MessageBuf;
 pub use per_channel::PerChannel;
 pub use price::Price;
+pub use printable::{Cut, Printable, push_printable_json};
 pub use replay::{Replay, ReplaySpeed, ReplayStart, SpeedFactor};
 pub use resume::{Resume, ResumeOutcome, ResumePoint};
 pub use subscription_set::{Selection, SubscriptionSet};

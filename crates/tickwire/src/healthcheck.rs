@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tickwire_client::http::Get;
-use tickwire_protocol::HubUrl;
+use tickwire_protocol::{HubUrl, Printable};
 
 use crate::flags::{DEFAULT_HUB, hinted};
 use crate::tls::TlsArgs;
@@ -33,7 +33,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .with_context(|| format!("cannot reach the hub at {}", args.hub))
         .map_err(hinted)?;
     let message = String::from_utf8_lossy(&response.body);
-    let message = message.trim();
+    let message = Printable(message.trim()).cut(ANSWER_BYTES_MAX);
     anyhow::ensure!(response.status == 200, "not ready: HTTP {} {message}", response.status);
     Ok(())
 }

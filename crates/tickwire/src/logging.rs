@@ -1,11 +1,14 @@
 //! Logs, on standard error: standard output is for the results of a command.
 
+mod printable;
+
 use std::fmt;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::output::{self, LogFlush, LogWriter};
+pub(crate) use printable::printable_fields;
 
 /// The allowed values of a log filter.
 pub(crate) const EXPECTED: &str = "expected error, warn, info, debug, trace or off, or levels of \
@@ -64,13 +67,14 @@ impl Log {
             .with_env_filter(filter.0);
         let set_filter: Box<dyn Fn(EnvFilter) -> bool + Send + Sync> = match format {
             LogFormat::Text => {
-                let builder = builder.with_filter_reloading();
+                let builder = builder.fmt_fields(printable_fields()).with_filter_reloading();
                 let handle = builder.reload_handle();
                 builder.init();
                 Box::new(move |filter| handle.reload(filter).is_ok())
             }
             LogFormat::Json => {
-                let builder = builder.json().with_filter_reloading();
+                let builder = builder.json().map_writer(printable::PrintableJson);
+                let builder = builder.with_filter_reloading();
                 let handle = builder.reload_handle();
                 builder.init();
                 Box::new(move |filter| handle.reload(filter).is_ok())

@@ -10,6 +10,7 @@ mod log_writer;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
+use tickwire_protocol::Printable;
 
 pub(crate) use log_writer::{LogFlush, LogWriter};
 
@@ -53,9 +54,18 @@ pub(crate) fn write_to_stderr(bytes: &[u8]) {
     let _best_effort = std::io::stderr().write_all(bytes);
 }
 
-/// Writes a line to standard error.
+/// Maximum number of characters in a line of a notice.
+const LINE_CHARS_MAX: usize = 4_000;
+
+/// Writes a text to standard error, as one or more lines.
 pub(crate) fn notice(text: &str) {
-    write_to_stderr(format!("{text}\n").as_bytes());
+    write_to_stderr(printable_lines(text).as_bytes());
+}
+
+/// Returns a text as lines without characters that would control a terminal: the cause of an error
+/// may be text of a peer.
+fn printable_lines(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", Printable(line).cut(LINE_CHARS_MAX))).collect()
 }
 
 /// Returns whether standard output is a terminal.
@@ -66,4 +76,16 @@ pub(crate) fn stdout_is_terminal() -> bool {
 /// Returns whether standard error is a terminal.
 pub(crate) fn stderr_is_terminal() -> bool {
     std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_keep_their_lines_and_are_printable() {
+        assert_eq!(printable_lines("error: a\n  b"), "error: a\n  b\n");
+        assert_eq!(printable_lines("a\u{9b}2J\u{202e}\rb"), "a\\u{9b}2J\\u{202e}\\rb\n");
+        assert!(printable_lines(&"x".repeat(10 << 20)).len() < 5_000);
+    }
 }

@@ -4,6 +4,7 @@ mod format;
 mod lines;
 mod screen;
 mod table;
+mod watched;
 mod watchlist;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tickwire_protocol::{Channel, Delivery, Replay, ReplaySpeed, ReplayStart};
 use crate::connection::ConnectionArgs;
 use crate::flags::{DeliveryArgs, channel, hinted, some_duration, symbol, usage};
 use crate::{output, shutdown};
+use watched::Watched;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -152,12 +154,14 @@ async fn watch(args: Args) -> anyhow::Result<()> {
         None => client.subscribe_as(names, delivery).await?,
     };
     let stop = StopCondition { ticks: args.count, time: args.duration };
+    let watched = Watched::new(&args.symbols);
     let result = if as_table {
         let title = format!("{hub} · {feed}{}", title_suffix(delivery, replay));
-        screen::run(&mut client, title, stop, &signal).await
+        screen::run(&mut client, title, (watched, stop), &signal).await
     } else {
         let format = if args.json { lines::Format::Json } else { lines::Format::Text };
-        let printer = lines::LinePrinter { format, snapshot: args.snapshot, stop, subscription };
+        let snapshot = args.snapshot;
+        let printer = lines::LinePrinter { format, snapshot, watched, stop, subscription };
         printer.run(&mut client, &signal).await
     };
     client.close().await;

@@ -1,7 +1,7 @@
 //! The opening handshake of a WebSocket (RFC 6455, section 4), without a socket: thousands of
 //! connections open at the same time on one thread.
 
-use tickwire_protocol::Encoding;
+use tickwire_protocol::{Encoding, Printable};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -63,7 +63,7 @@ impl Handshake {
         if status != "101" {
             let message = first_line(&bytes[end + 4..]);
             let colon = if message.is_empty() { "" } else { ": " };
-            return Response::Refused(format!("HTTP {status:.3}{colon}{message}"));
+            return Response::Refused(format!("HTTP {}{colon}{message}", Printable(status).cut(3)));
         }
         let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
         let has = |name: &str, expected: &str| {
@@ -132,6 +132,10 @@ mod tests {
         assert_eq!(refused(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), "HTTP 503");
         assert_eq!(refused(b"HTTP/1.1 404 x\r\n\r\nno such feed\nmore"), "HTTP 404: no such feed");
         assert_eq!(refused(b"HTTP/1.1 404 x\r\n\r\n<html>"), "HTTP 404");
+        assert_eq!(
+            refused("HTTP/1.1 \u{9b}\u{202e}55 x\r\n\r\n\u{9b}2J\u{202e}\nmore".as_bytes()),
+            r"HTTP \u{9b}\u{202e}5… (7 bytes): \u{9b}2J\u{202e}"
+        );
         assert_eq!(refused(b"HTTP/1.1 101 x\r\n\r\n"), "wrong answer to the key");
         assert_eq!(refused(&accepting(&handshake, "chat")), "no Tickwire hub");
         assert_eq!(refused(&[b'x'; RESPONSE_BYTES_MAX]), "no WebSocket server");

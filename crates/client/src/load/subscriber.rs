@@ -1,7 +1,9 @@
 //! One subscriber of the load generator, without its socket: bytes in, bytes out, counts.
 
 use rand::Rng;
-use tickwire_protocol::{Channel, Control, Delivery, Element, Encoding, Symbol, decode_message};
+use tickwire_protocol::{
+    Channel, Control, Delivery, Element, Encoding, Printable, Symbol, decode_message,
+};
 
 use crate::load::Plan;
 use crate::load::counters::{Arrival, Counters, low_half};
@@ -202,7 +204,7 @@ impl Subscriber {
 }
 
 fn broken(problem: impl std::fmt::Display) -> ConnectionEnd {
-    ConnectionEnd::Closed(problem.to_string())
+    ConnectionEnd::Closed(Printable(&problem.to_string()).to_string())
 }
 
 /// Returns whether delivery `latest` may leave out ticks of the channel with this letter.

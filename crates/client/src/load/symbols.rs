@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use serde::Deserialize;
-use tickwire_protocol::{Channel, Feed, Symbol};
+use tickwire_protocol::{Channel, Feed, Printable, Symbol};
 
 use crate::http::{Get, GetError, Response};
 use crate::{HubUrl, Token};
@@ -86,10 +86,12 @@ pub fn list_symbols(
 fn parse(response: &Response, channels: &[Channel]) -> Result<ListedSymbols, String> {
     let Response { status, body } = response;
     if *status != 200 {
-        let detail: String = String::from_utf8_lossy(body).chars().take(200).collect();
-        return Err(format!("HTTP {status} {}", detail.trim()).trim_end().to_owned());
+        let detail = String::from_utf8_lossy(body);
+        let detail = Printable(detail.trim()).cut(200);
+        return Err(format!("HTTP {status} {detail}").trim_end().to_owned());
     }
-    let list: SymbolsResponse = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let list: SymbolsResponse =
+        serde_json::from_slice(body).map_err(|error| Printable(&error.to_string()).to_string())?;
     let is_wanted = |entry: &SymbolEntry| {
         channels.iter().any(|channel| entry.channels.iter().any(|name| name == channel.name()))
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tickwire_protocol::requested_delay;
+use tickwire_protocol::{Printable, requested_delay};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -66,12 +66,12 @@ impl Connection {
             None => Err(End::Lost("the upstream cut the connection".to_owned())),
             Some(Err(error)) => Err(lost(error)),
             Some(Ok(Message::Close(Some(frame)))) => {
-                let reason: String = frame.reason.chars().take(SAID_CHARS_MAX).collect();
+                let reason = Printable(&frame.reason).cut(SAID_CHARS_MAX);
                 let said = format!("closed by the upstream: {} {reason}", frame.code);
                 Err(match requested_delay(&frame.reason) {
                     Some(delay) => End::ShuttingDown(said, delay),
                     // A newer connection uses the key; reconnecting would replace that one in turn.
-                    None if reason == "replaced" => End::Occupied(said),
+                    None if frame.reason == "replaced" => End::Occupied(said),
                     None => End::Lost(said),
                 })
             }
@@ -119,8 +119,8 @@ fn message(say: Outbound) -> Result<Message, End> {
 fn refused(error: Error) -> End {
     let Error::Http(response) = error else { return lost(error) };
     let status = response.status();
-    let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default()).into_owned();
-    let body: String = body.trim().chars().take(SAID_CHARS_MAX).collect();
+    let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
+    let body = Printable(body.trim()).cut(SAID_CHARS_MAX);
     let said = format!("the upstream answers HTTP {status} {body}");
     // 408 and 429 are temporary, like all server errors.
     if status.is_client_error() && !matches!(status.as_u16(), 408 | 429) {

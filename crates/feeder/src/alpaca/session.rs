@@ -13,8 +13,8 @@ mod tests;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Command, Control, Credentials, Element, Encoding, ErrorCode, Seq, SourceReport, Tick,
-    UnixNanos, decode_alpaca_stream,
+    Command, Control, Credentials, Element, Encoding, ErrorCode, Printable, Seq, SourceReport,
+    Tick, UnixNanos, decode_alpaca_stream,
 };
 
 use super::hours::MarketHours;
@@ -204,7 +204,7 @@ impl Session {
     fn fault(&mut self, code: ErrorCode, detail: Option<&str>, now: UnixNanos) -> Result<(), End> {
         use ErrorCode as E;
         let ready = matches!(self.stage, Stage::Ready(_));
-        let more = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+        let more = detail.map(|detail| format!(": {}", Printable(detail))).unwrap_or_default();
         let said = format!("({} {}){more}", code.code(), code.msg());
         match code {
             E::AlreadyAuthenticated => {

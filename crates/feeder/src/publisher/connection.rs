@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tickwire_protocol::{
-    Command, Control, Element, Encoding, ErrorCode, decode_message, requested_delay,
+    Command, Control, Element, Encoding, ErrorCode, Printable, decode_message, requested_delay,
 };
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -102,7 +102,7 @@ impl Link {
                 Message::Close(Some(frame)) => {
                     let code = frame.code;
                     let reason = &frame.reason;
-                    let said = format!("closed by the hub: {code} {reason}");
+                    let said = format!("closed by the hub: {code} {}", Printable(reason));
                     return Err(match requested_delay(reason) {
                         Some(wait) => Problem::Later(said, wait),
                         None => Problem::Again(said),
@@ -172,7 +172,8 @@ fn start_error(code: ErrorCode, detail: Option<String>) -> Problem {
         ErrorCode::ConnectionLimit | ErrorCode::Internal | ErrorCode::SlowClient => {
             let number = code.code();
             let msg = code.msg();
-            Problem::Again(format!("error {number} {msg} {}", detail.unwrap_or_default()))
+            let detail = detail.unwrap_or_default();
+            Problem::Again(format!("error {number} {msg} {}", Printable(&detail)))
         }
         _ => ended(code, detail),
     }
@@ -213,7 +214,7 @@ pub(crate) fn epoch<B>(response: &Response<B>) -> Option<String> {
 fn body(response: &Response<Option<Vec<u8>>>) -> String {
     let body = response.body().as_deref().unwrap_or_default();
     let text = String::from_utf8_lossy(body);
-    text.trim().chars().take(DETAIL_CHARS_MAX).collect()
+    Printable(text.trim()).cut(DETAIL_CHARS_MAX).to_string()
 }
 
 fn stalled() -> Problem {
@@ -226,4 +227,33 @@ fn again(reason: &str) -> Problem {
 
 fn lost(error: Error) -> Problem {
     Problem::Again(told(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "full\nINFO all is well\u{9b}2J\u{202e}";
+    const ESCAPED: &str = r"full\nINFO all is well\u{9b}2J\u{202e}";
+
+    fn text_of(problem: Problem) -> String {
+        match problem {
+            Problem::Again(text) | Problem::Later(text, _) => text,
+            Problem::Fatal(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn text_of_the_hub_is_printable() {
+        let detail = || Some(HOSTILE.to_owned());
+        for code in [ErrorCode::Internal, ErrorCode::AuthFailed] {
+            let text = text_of(start_error(code, detail()));
+            assert!(text.contains(ESCAPED), "{text:?}");
+        }
+        for status in [403, 503] {
+            let response = Response::builder().status(status).body(Some(HOSTILE.into())).unwrap();
+            let text = text_of(refused("ws://hub".to_owned(), Error::Http(Box::new(response))));
+            assert!(text.contains(ESCAPED), "{text:?}");
+        }
+    }
 }

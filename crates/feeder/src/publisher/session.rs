@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tickwire_protocol::{Backoff, Command, Control, Encoding, ErrorCode, MessageBuf, Tick};
+use tickwire_protocol::{
+    Backoff, Command, Control, Encoding, ErrorCode, MessageBuf, Printable, Tick,
+};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -215,7 +217,7 @@ impl<S: TickStream> Publisher<S> {
                         "error from the hub: {} {} {}",
                         code.code(),
                         code.msg(),
-                        detail.as_deref().unwrap_or_default()
+                        Printable(detail.as_deref().unwrap_or_default())
                     );
                     session_error(code, detail)?;
                 }

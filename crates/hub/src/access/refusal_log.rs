@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tickwire_protocol::Printable;
+
 use crate::log_rate_limit::LogRateLimit;
 
 /// Maximum number of lines written per [`WINDOW`].
@@ -22,10 +24,11 @@ static RATE_LIMIT: Mutex<LogRateLimit> = Mutex::new(LogRateLimit::new(LINES_MAX,
 pub(crate) fn note(now: Instant, peer: IpAddr, view: &str, key: Option<&str>, why: &str) {
     let taken = RATE_LIMIT.lock().unwrap_or_else(PoisonError::into_inner).take(now);
     let Some(suppressed) = taken else { return };
-    let view: String = view.chars().take(64).collect();
-    let key = key.unwrap_or("(none)");
+    let view = Printable(view).cut(64);
+    let why = Printable(why);
+    let key = Printable(key.unwrap_or("(none)"));
     match suppressed {
-        0 => tracing::info!(%peer, view, key, why, "refused"),
-        suppressed => tracing::info!(%peer, view, key, why, suppressed, "refused"),
+        0 => tracing::info!(%peer, %view, %key, %why, "refused"),
+        suppressed => tracing::info!(%peer, %view, %key, %why, suppressed, "refused"),
     }
 }

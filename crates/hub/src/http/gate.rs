@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tickwire_protocol::Printable;
 
 use super::upgrade;
 use crate::access::admission::{is_address_or_localhost, origin_allowed};
@@ -213,7 +214,7 @@ impl Gate {
     ) -> Response {
         self.metrics.refuse(why, 1);
         let mut text = text.into();
-        tracing::debug!(%status, text, "request refused");
+        tracing::debug!(%status, text = %Printable(&text), "request refused");
         text.push('\n');
         let mut response = (status, text).into_response();
         if status == StatusCode::UNAUTHORIZED {

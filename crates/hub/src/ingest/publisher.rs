@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Command, Control, Encoding, ErrorCode, PublishRequest, PublishedMessage, SourceReport,
-    decode_publish,
+    Command, Control, Encoding, ErrorCode, Printable, PublishRequest, PublishedMessage,
+    SourceReport, decode_publish,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
@@ -311,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 true => CloseReason::Shutdown,
                 false => CloseReason::TooManyPublishers,
             })?;
-        tracing::info!(feed = %status.name, publisher = ?name, last = opened.last, "publisher starts");
+        tracing::info!(feed = %status.name, publisher = %Printable(&name), last = opened.last, "publisher starts");
         status.publishers.set_publisher(self.listed, &name);
         self.acknowledged = Some(Acknowledged { id, token: opened.token, number: opened.last });
         self.reported.up_to = opened.last;

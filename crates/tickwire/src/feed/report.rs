@@ -9,6 +9,7 @@ use tickwire_feeder::Counts;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::destination::Destination;
+use crate::logging::printable_fields;
 use crate::output::{self, LogWriter};
 
 /// Length of the bar: progress is measured in millionths.
@@ -62,6 +63,7 @@ impl Report {
         let writer = self.lines();
         let log = tracing_subscriber::fmt()
             .with_writer(move || writer.clone())
+            .fmt_fields(printable_fields())
             .with_max_level(LevelFilter::INFO)
             .with_target(false)
             .without_time()

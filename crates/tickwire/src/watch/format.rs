@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use tickwire_client::{Disconnect, Event, ResumeOutcome, Topic};
-use tickwire_protocol::{Bar, Conditions, ErrorCode, Quote, Seq, Tick, TickData, Trade, UnixNanos};
+use tickwire_protocol::{
+    Bar, Conditions, ErrorCode, Printable, Quote, Seq, Text, Tick, TickData, Trade, UnixNanos,
+};
 
 /// Appends an aligned line: time (UTC), symbol, channel, fields.
 pub(super) fn line(tick: &Tick, out: &mut String) {
@@ -37,12 +39,20 @@ fn fields(data: &TickData, out: &mut String) {
             out,
             format_args!(
                 "{} {}  {} {}",
-                status.code, status.message, status.reason_code, status.reason
+                text(&status.code),
+                text(&status.message),
+                text(&status.reason_code),
+                text(&status.reason)
             ),
         ),
         TickData::Luld(luld) => put(
             out,
-            format_args!("up {}  down {}  {}", luld.limit_up, luld.limit_down, luld.indicator),
+            format_args!(
+                "up {}  down {}  {}",
+                luld.limit_up,
+                luld.limit_down,
+                text(&luld.indicator)
+            ),
         ),
         TickData::Imbalance(imbalance) => put(out, format_args!("{}", imbalance.price)),
         TickData::Correction(correction) => put(
@@ -59,7 +69,13 @@ fn fields(data: &TickData, out: &mut String) {
         ),
         TickData::CancelError(cancel) => put(
             out,
-            format_args!("{} × {}  id {}  {}", cancel.price, cancel.size, cancel.id, cancel.action),
+            format_args!(
+                "{} × {}  id {}  {}",
+                cancel.price,
+                cancel.size,
+                cancel.id,
+                text(&cancel.action)
+            ),
         ),
     }
 }
@@ -93,9 +109,13 @@ fn bar_fields(bar: &Bar, out: &mut String) {
     );
 }
 
+fn text(text: &Text) -> Printable<'_> {
+    Printable(text.as_str())
+}
+
 /// Replaces an empty text by a dash, so that columns can be counted.
-fn or_dash(text: &str) -> &str {
-    if text.trim().is_empty() { "-" } else { text }
+fn or_dash(text: &str) -> Printable<'_> {
+    Printable(if text.trim().is_empty() { "-" } else { text })
 }
 
 fn conditions(conditions: &Conditions, out: &mut String) {
@@ -107,8 +127,11 @@ fn conditions(conditions: &Conditions, out: &mut String) {
 /// Returns the text of an event that is not a tick; `None` for events without one.
 pub(super) fn notice(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Connected { epoch, new_epoch: false } => format!("connected, epoch {epoch}"),
+        Event::Connected { epoch, new_epoch: false } => {
+            format!("connected, epoch {}", Printable(epoch))
+        }
         Event::Connected { epoch, new_epoch: true } => {
+            let epoch = Printable(epoch);
             format!(
                 "connected, new epoch {epoch}: the hub lost its history, the number of missed ticks \
                  is unknown"
@@ -143,7 +166,7 @@ pub(super) fn notice(event: &Event) -> Option<String> {
 
 /// Formats an error element of the hub.
 pub(super) fn rejection(code: ErrorCode, detail: Option<&str>) -> String {
-    let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+    let detail = detail.map(|detail| format!(": {}", Printable(detail))).unwrap_or_default();
     format!("the hub reports {} {}{detail}", code.code(), code.msg())
 }
 
@@ -224,6 +247,38 @@ mod tests {
             quote,
             "2026-01-02 14:30:00.000000  A        quotes         1.5 × 2        -         1.6 × 3        P \n"
         );
+    }
+
+    #[test]
+    fn text_of_the_hub_is_printable() {
+        let hostile = "a\u{9b}2J\u{202e}\nb";
+        let escaped = r"a\u{9b}2J\u{202e}\nb";
+        for kind in [
+            r#""T":"t","i":1,"x":"@","p":1,"s":1,"c":["@"],"z":"C""#,
+            r#""T":"q","bx":"@","bp":1,"bs":2,"ax":"@","ap":1,"as":3,"c":["@"],"z":"C""#,
+            r#""T":"s","sc":"@","sm":"@","rc":"@","rm":"@","z":"C""#,
+            r#""T":"l","u":1,"d":1,"i":"@","z":"C""#,
+            r#""T":"x","i":1,"x":"@","p":1,"s":1,"a":"@","z":"C""#,
+        ] {
+            let hostile = serde_json::to_string(hostile).unwrap();
+            let fields = kind.replace(r#""@""#, &hostile);
+            let json = format!(r#"{{{fields},"S":"A","t":"2026-01-02T14:30:00Z"}}"#);
+            let text = formatted(&json);
+            assert!(text.contains(escaped), "{text:?}");
+            let is_printable = |c: char| c.is_ascii_graphic() || c == ' ' || c == '×';
+            assert!(text.trim_end().chars().all(is_printable), "{text:?}");
+        }
+        let reason = Disconnect::Closed { code: Some(1008), reason: hostile.to_owned() };
+        for event in [
+            Event::Connected { epoch: hostile.to_owned(), new_epoch: true },
+            Event::Disconnected { reason, retry_in: None },
+            Event::Disconnected { reason: Disconnect::Lost(hostile.to_owned()), retry_in: None },
+            Event::Error { code: ErrorCode::Internal, detail: Some(hostile.to_owned()), id: None },
+        ] {
+            let text = notice(&event).unwrap();
+            assert!(text.contains(escaped), "{text:?}");
+            assert!(text.chars().all(|c| c.is_ascii_graphic() || c == ' '), "{text:?}");
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::io::ErrorKind;
 
 use tickwire_client::{Client, Event};
-use tickwire_protocol::Tick;
+use tickwire_protocol::{Tick, push_printable_json};
 use tokio_util::sync::CancellationToken;
 
+use super::watched::Watched;
 use super::{StopCondition, format};
 use crate::output;
 
@@ -27,6 +28,7 @@ pub(super) struct LinePrinter {
     pub(super) format: Format,
     /// Whether the last values of a snapshot are printed.
     pub(super) snapshot: bool,
+    pub(super) watched: Watched,
     pub(super) stop: StopCondition,
     /// The request whose rejection ends the command.
     pub(super) subscription: u64,
@@ -38,8 +40,7 @@ impl LinePrinter {
         client: &mut Client,
         signal: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let mut lines =
-            LineBuffer { format: self.format, pending: Vec::new(), text: String::new() };
+        let mut lines = LineBuffer::new(self.format);
         let over = self.stop.time_is_over();
         tokio::pin!(over);
         let mut printed = 0;
@@ -62,6 +63,7 @@ impl LinePrinter {
             }
             match event {
                 None => break,
+                Some(event) if !self.watched.covers(&event) => {}
                 Some(Event::Tick { tick, snapshot }) if self.snapshot || !snapshot => {
                     result = lines.push(&tick);
                     printed += 1;
@@ -93,13 +95,20 @@ struct LineBuffer {
     format: Format,
     pending: Vec<u8>,
     text: String,
+    json: Vec<u8>,
 }
 
 impl LineBuffer {
+    const fn new(format: Format) -> Self {
+        Self { format, pending: Vec::new(), text: String::new(), json: Vec::new() }
+    }
+
     fn push(&mut self, tick: &Tick) -> std::io::Result<()> {
         match self.format {
             Format::Json => {
-                tick.write_json(&mut self.pending);
+                self.json.clear();
+                tick.write_json(&mut self.json);
+                push_printable_json(&String::from_utf8_lossy(&self.json), &mut self.pending);
                 self.pending.push(b'\n');
             }
             Format::Text => {
@@ -115,5 +124,25 @@ impl LineBuffer {
         output::print_bytes(&self.pending)?;
         self.pending.clear();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_lines_escape_what_a_terminal_would_obey() {
+        let json = "{\"T\":\"t\",\"S\":\"A\",\"i\":1,\"x\":\"\u{9b}2J\u{202e}\",\"p\":1,\"s\":1,\
+                    \"c\":[\"é\"],\"t\":\"2026-01-02T14:30:00Z\",\"z\":\"C\"}";
+        let tick = Tick::from_json(json.as_bytes()).unwrap();
+        let mut lines = LineBuffer::new(Format::Json);
+        lines.push(&tick).unwrap();
+        let line = String::from_utf8(lines.pending).unwrap();
+        assert!(
+            line.contains(r#""x":"\u009b2J\u202e""#) && line.contains(r#""c":["é"]"#),
+            "{line}"
+        );
+        assert_eq!(Tick::from_json(line.trim_end().as_bytes()).unwrap(), tick);
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::table::{Viewport, draw};
+use super::watched::Watched;
 use super::watchlist::{Moment, SortBy, Watchlist};
 use super::{StopCondition, format};
 
@@ -24,7 +25,7 @@ const DRAW_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) async fn run(
     client: &mut Client,
     title: String,
-    stop: StopCondition,
+    (watched, stop): (Watched, StopCondition),
     signal: &CancellationToken,
 ) -> anyhow::Result<()> {
     let terminal = ratatui::try_init().context("cannot use the terminal")?;
@@ -33,6 +34,7 @@ pub(super) async fn run(
         watchlist: Watchlist::new(),
         viewport: Viewport { sort: SortBy::Symbol, top: 0 },
         title,
+        watched,
         visible_rows: 1,
         started: now(),
     };
@@ -48,6 +50,7 @@ struct Screen {
     watchlist: Watchlist,
     viewport: Viewport,
     title: String,
+    watched: Watched,
     /// Number of rows that fit on the screen.
     visible_rows: usize,
     started: Instant,
@@ -92,6 +95,9 @@ impl Screen {
                     let Some(event) = event else { return Ok(()) };
                     if let Some(text) = format::fatal(&event) {
                         anyhow::bail!("{text}");
+                    }
+                    if !self.watched.covers(&event) {
+                        continue;
                     }
                     let moment = Moment { elapsed: self.started.elapsed(), unix: unix() };
                     self.watchlist.update(&event, moment);

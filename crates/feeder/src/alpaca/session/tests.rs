@@ -465,6 +465,19 @@ fn texts_of_a_report_are_truncated() {
 }
 
 #[test]
+fn text_of_the_upstream_is_printable_and_cut() {
+    let long = "x".repeat(1 << 20);
+    for detail in ["full\\nINFO all is well\\u009b2J\\u202e", &long] {
+        let mut scene = Scene::ready("AAPL");
+        let text = format!(r#"[{{"T":"error","code":500,"msg":"{detail}"}}]"#);
+        let said = lost(scene.text(&text).err());
+        assert!(said.chars().count() < 600, "{}", said.len());
+        let is_printable = |c: char| c.is_ascii_graphic() || c == ' ' || c == '…';
+        assert!(said.chars().all(is_printable), "{said:?}");
+    }
+}
+
+#[test]
 fn name_set_holds_symbols_and_wildcards() {
     let all: Vec<Name> = names(Channel::Bars, "* A").into_iter().collect();
     assert_eq!(all[0], (Channel::Bars, None));
