@@ -143,6 +143,19 @@ impl ShardTask {
         self.core.read_later(id); // input that arrived meanwhile was not read
     }
 
+    /// Returns whether a newer session of its key has replaced a session since the last check of
+    /// all sessions.
+    pub(super) fn was_replaced(&self, id: SessionId) -> bool {
+        self.closed_sessions != self.context.keys.closed_sessions()
+            && self.get(id).is_some_and(|connection| {
+                matches!(
+                    &connection.auth_state,
+                    AuthState::Authenticated { key_session, .. }
+                        if key_session.close_reason() == Some(CloseReason::Replaced)
+                )
+            })
+    }
+
     /// Closes sessions whose key was revoked, or that a newer session of their key has replaced.
     pub(super) fn close_revoked_sessions(&mut self) {
         let closed_sessions = self.context.keys.closed_sessions();
@@ -163,6 +176,7 @@ impl ShardTask {
                         let why = "replaced by a newer session of the key";
                         refusal_log::note(self.now, peer, &view, key.as_deref(), why);
                         self.reject_later(id, reason, REJECT_DELAY, None);
+                        self.core.detach(id); // it receives nothing during the delay
                     }
                     reason => self.finish_session(id, reason),
                 }

@@ -185,6 +185,9 @@ impl ShardIo for ShardTask {
     }
 
     fn write(&mut self, id: SessionId, frames: &[u8], ticks: usize) -> SocketState {
+        if self.was_replaced(id) {
+            return SocketState::Writable; // frames are dropped; the next turn detaches the session
+        }
         let state = self.write_frames(id, frames, ticks);
         self.after_write(id, state)
     }

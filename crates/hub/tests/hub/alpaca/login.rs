@@ -249,6 +249,30 @@ fn when_full_replace_ends_the_oldest_session() {
 }
 
 #[test]
+fn replaced_session_receives_nothing_more() {
+    const TOKEN: &str = "token-of-publishers";
+    let file = KeysFile::new("").with("TWBOT", "sessions_max = 1\nwhen_full = \"replace\"");
+    let publish_token = Some(TOKEN.to_owned());
+    let hub = TestHub::start(Config { publish_token, shards: 2, ..file.config() });
+    let tick = r#"{"T":"t","S":"AAPL","i":1,"x":"V","p":1,"s":1,"c":[],"t":"2026-01-02T14:30:00Z","z":"C"}"#;
+    let authorization = format!("Bearer {TOKEN}");
+    let mut replaced: Option<Bot> = None;
+    for _ in 0..5 {
+        let mut newest = Bot::welcomed(&hub, Codec::Json);
+        newest.log_in("TWBOT", &secret("TWBOT"));
+        newest.subscribe(json!({"trades": ["*"]}));
+        for _ in 0..20 {
+            let headers = [("Authorization", authorization.as_str())];
+            assert_eq!(hub.request("POST", "/publish", &headers, tick).status, 200);
+        }
+        newest.take(20);
+        if let Some(mut replaced) = replaced.replace(newest) {
+            assert_eq!(replaced.closed(), (1008, "replaced".to_owned()));
+        }
+    }
+}
+
+#[test]
 fn sessions_of_a_revoked_or_changed_key_end() {
     let mut file = KeysFile::new("").with("TWBOT", "sessions_max = 2").with("TWSAFE", "");
     let hub = TestHub::start(file.config());
