@@ -1,10 +1,11 @@
 //! Installs Debian packages that a test or a benchmark needs.
 
+use std::fs::File;
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell;
+use crate::{shell, target};
 
 /// Installs a package with apt-get.
 ///
@@ -16,6 +17,9 @@ pub(crate) fn install(package: &str) -> Result<()> {
         bail!("{package} is missing, and so is apt-get to install it with");
     }
     let as_root = as_root().with_context(|| format!("installing {package}"))?;
+    // Steps run at the same time, and apt-get fails where another one is running.
+    let lock = File::create(target::folder()?.join("apt.lock")).context("cannot make apt.lock")?;
+    lock.lock().context("cannot lock apt.lock")?;
     shell::run(&mut apt_get(as_root, &["update"]))?;
     shell::run(&mut apt_get(as_root, &["install", "-y", "--no-install-recommends", package]))
 }

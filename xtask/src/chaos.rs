@@ -6,8 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::shell::{self, cargo};
-use crate::{apt, target};
+use crate::{apt, programs, shell};
 
 /// Options of `unshare` that let a program mount file systems which vanish when it ends: first for
 /// users other than root, then for root.
@@ -26,9 +25,7 @@ pub(crate) struct Args {
 /// # Errors
 /// Fails if a program cannot be built, or the fault injector reports a failure.
 pub(crate) fn run(args: &[impl AsRef<OsStr>]) -> Result<()> {
-    let packages = ["--package", "tickwire", "--package", "tickwire-benches"];
-    let binaries = ["--bin", "tickwire", "--bin", "chaos"];
-    shell::run(cargo(&["build", "--locked"]).args(packages).args(binaries))?;
+    programs::build()?;
     let is_help = |arg: &OsStr| arg == "-h" || arg == "--help";
     if !args.iter().any(|arg| is_help(arg.as_ref()))
         && !has_faketime()
@@ -36,7 +33,7 @@ pub(crate) fn run(args: &[impl AsRef<OsStr>]) -> Result<()> {
     {
         println!("the run leaves out clock jumps: {error:#}");
     }
-    shell::run(with_private_mounts(target::program("debug", "chaos")?).args(args))
+    shell::run(with_private_mounts(programs::chaos()?).args(args))
 }
 
 /// Returns whether libfaketime, which changes a process's wall clock, is installed in one of its

@@ -11,7 +11,7 @@ use std::{fs, thread};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::{python, shell, target};
+use crate::{programs, python, target};
 
 /// The suite, as a requirement for pip.
 const SUITE: &str = "kosoku==0.1.0";
@@ -54,14 +54,7 @@ type Results = BTreeMap<String, Case>;
 pub(crate) fn check() -> Result<()> {
     let folder = target::folder()?.join("conformance");
     let python = python::environment(&folder.join("python"), SUITE)?;
-    shell::run(&mut shell::cargo(&[
-        "build",
-        "--locked",
-        "-p",
-        "tickwire-hub",
-        "--example",
-        "echo",
-    ]))?;
+    programs::build()?;
     let echo = Echo::start()?;
     let reports = folder.join("reports");
     run_cases(&python, &reports, &echo.address)?;
@@ -78,7 +71,7 @@ struct Echo {
 
 impl Echo {
     fn start() -> Result<Self> {
-        let program = target::program("debug/examples", "echo")?;
+        let program = programs::echo()?;
         let mut process = Command::new(&program)
             .arg("127.0.0.1:0")
             .stdin(Stdio::null())

@@ -98,7 +98,7 @@ fn count(expected: Option<&Figures>) -> Result<Figures> {
         ["build", "--release", "--locked", "-p", "tickwire-benches", "--bin", "instructions"];
     shell::run(&mut cargo(&build))?;
     let binary = target::program("release", "instructions")?;
-    let cases = valgrind::output(&mut Command::new(&binary))?;
+    let cases = shell::output(&mut Command::new(&binary))?;
     let mut counted = Figures::empty(platform()?);
     println!("\n{}", Row::HEADER);
     for case in cases.lines() {
@@ -121,6 +121,6 @@ fn cargo(args: &[&str]) -> Command {
 /// Returns the version and the target of the compiler that cargo uses.
 fn platform() -> Result<Platform> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let version = valgrind::output(Command::new(rustc).arg("-vV").current_dir(shell::root()))?;
+    let version = shell::output(Command::new(rustc).arg("-vV").current_dir(shell::root()))?;
     Platform::parse(&version).context("`rustc -vV` names no host and release")
 }

@@ -12,6 +12,7 @@ mod fuzz;
 mod instructions;
 mod npm;
 mod page;
+mod programs;
 mod python;
 mod sdks;
 mod shell;
@@ -67,7 +68,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Demo(args) => return demo::run(&args),
-        Command::Test(args) => return Ok(test::run(&args)),
+        Command::Test(args) => return test::run(&args),
         Command::Bench(command) => return bench::run(command),
         Command::Page => page::build()?,
         Command::Chaos(args) => chaos::run(&args.arguments)?,

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -36,6 +36,22 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{line}` ended with {status}");
     }
     Ok(())
+}
+
+/// Runs a command and returns what it prints to standard output.
+///
+/// # Errors
+/// The command cannot be started, fails, or prints text that is not UTF-8.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let program = command.get_program().display().to_string();
+    let Output { status, stdout, stderr } = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("`{program}` could not be started"))?;
+    if !status.success() {
+        bail!("`{program}` ended with {status}: {}", String::from_utf8_lossy(&stderr).trim());
+    }
+    String::from_utf8(stdout).with_context(|| format!("`{program}` printed text that is not UTF-8"))
 }
 
 /// Replaces this process with the command, so that a signal such as Ctrl-C reaches only the

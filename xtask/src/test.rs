@@ -1,13 +1,19 @@
-//! `cargo xtask test`: every check that a change must pass, in steps, the cheapest first.
+//! `cargo xtask test`: every check that a change must pass, in steps.
 
+mod binaries;
 mod report;
+mod requirements;
+mod schedule;
 mod steps;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use report::{Outcome, Report};
+use anyhow::Result;
+
+use schedule::Schedule;
 use steps::{DEEP_STEPS, STEPS, Step};
+
+pub(crate) use requirements::check_node_tests;
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -16,16 +22,20 @@ pub(crate) struct Args {
     /// Run the long checks instead: fuzzing, simulation and random seeds
     #[arg(long)]
     deep: bool,
-    /// Run one step
+    /// Run one step, and show its output while it runs
     #[arg(long, value_name = "STEP")]
     only: Option<String>,
+    /// How many steps run at the same time [default: 2; with --deep: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    jobs: Option<u8>,
 }
 
 /// Returns the part of `--help` that lists the steps.
 fn help() -> String {
     let mut text = "\
-Stops at the first step that fails. Needs Rust, Node.js and Python 3; installs Chromium and valgrind \
-with apt-get where they are missing.
+A step starts once the steps that it needs have passed, and prints its output when it ends. No step \
+starts after one has failed. Needs Rust, Node.js and Python 3; installs Chromium and valgrind with \
+apt-get where they are missing.
 "
     .to_owned();
     for (title, steps) in [("Steps", &STEPS as &[Step]), ("Steps with --deep", &DEEP_STEPS)] {
@@ -42,64 +52,35 @@ with apt-get where they are missing.
 }
 
 /// Runs the steps that the arguments select.
-pub(crate) fn run(args: &Args) -> ExitCode {
+///
+/// # Errors
+/// A step cannot be started.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let steps: &[Step] = if args.deep { &DEEP_STEPS } else { &STEPS };
-    let Some(name) = &args.only else { return run_steps(args, steps) };
-    match steps.iter().position(|step| step.name == name) {
-        Some(index) => run_steps(args, &steps[index..=index]),
-        None => {
-            eprintln!("error: --only: there is no step {name}; cargo xtask test --help lists them");
-            ExitCode::from(2)
-        }
+    if let Some(name) = &args.only {
+        let Some(step) = steps.iter().find(|step| step.name == name) else {
+            eprintln!("error: there is no step {name}; cargo xtask test --help lists the steps");
+            return Ok(ExitCode::from(2));
+        };
+        return Ok(schedule::run_alone(step));
     }
+    let jobs = args.jobs.unwrap_or(if args.deep { 1 } else { 2 });
+    Schedule::new(steps, args.deep).run(usize::from(jobs))
 }
 
-/// Runs the steps in order until one fails.
-fn run_steps(args: &Args, steps: &[Step]) -> ExitCode {
-    let mut report = Report::default();
-    let mut failed = false;
-    for (index, step) in steps.iter().enumerate() {
-        if failed {
-            report.add(step.name, Outcome::NotRun);
-            continue;
-        }
-        println!("\n==> [{}/{}] {}: {}", index + 1, steps.len(), step.name, step.what);
-        let (result, time) = timed(step.run);
-        failed = result.is_err();
-        report.add(step.name, finish(args, step, result, time));
-    }
-    print!("\n{report}");
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Prints how a step ended.
-fn finish(
-    args: &Args,
-    step: &Step,
-    result: anyhow::Result<steps::Done>,
-    time: Duration,
-) -> Outcome {
-    match result {
-        Ok(steps::Done::Passed) => {
-            println!("<== {} passed in {:.1} s", step.name, time.as_secs_f64());
-            Outcome::Passed(time)
-        }
-        Ok(steps::Done::Skipped(why)) => {
-            println!("<== {} skipped: {why}", step.name);
-            Outcome::Skipped
-        }
-        Err(error) => {
-            let deep = if args.deep { "--deep " } else { "" };
-            println!("<== {} FAILED after {:.1} s: {error:#}", step.name, time.as_secs_f64());
-            println!("    To repeat this step: cargo xtask test {deep}--only {}", step.name);
-            Outcome::Failed(time)
+    #[test]
+    fn steps_need_only_earlier_steps() {
+        for steps in [&STEPS as &[Step], &DEEP_STEPS] {
+            for (index, step) in steps.iter().enumerate() {
+                for need in step.needs {
+                    let is_earlier = steps[..index].iter().any(|earlier| earlier.name == *need);
+                    assert!(is_earlier, "{} needs {need}", step.name);
+                }
+            }
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "measures how long a step takes")]
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let began = std::time::Instant::now();
-    let result = work();
-    (result, began.elapsed())
 }

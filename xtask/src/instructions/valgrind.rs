@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -46,7 +46,7 @@ pub(super) fn count(valgrind: &Path, binary: &Path, case: &str) -> Result<(f64, 
     command.arg(format!("--toggle-collect={COUNTED_FUNCTION}"));
     command.arg(format!("--callgrind-out-file={}", profile.display()));
     command.arg(binary).arg(case).env("GLIBC_TUNABLES", TUNABLES);
-    let printed = output(&mut command)?;
+    let printed = shell::output(&mut command)?;
     let text = fs::read_to_string(&profile)
         .with_context(|| format!("cannot read {}", profile.display()))?;
     let (units, unit) = printed.trim().split_once(' ').context("a case prints `UNITS UNIT`")?;
@@ -64,22 +64,6 @@ fn total(text: &str) -> Result<f64> {
         );
     }
     Ok(total)
-}
-
-/// Runs a command and returns what it prints to standard output.
-///
-/// # Errors
-/// Fails if the command cannot be started, fails, or prints text that is not UTF-8.
-pub(super) fn output(command: &mut Command) -> Result<String> {
-    let program = command.get_program().display().to_string();
-    let Output { status, stdout, stderr } = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("`{program}` could not be started"))?;
-    if !status.success() {
-        bail!("`{program}` ended with {status}: {}", String::from_utf8_lossy(&stderr).trim());
-    }
-    String::from_utf8(stdout).with_context(|| format!("`{program}` printed text that is not UTF-8"))
 }
 
 #[cfg(test)]

@@ -4,22 +4,33 @@ use std::fmt;
 use std::time::Duration;
 
 /// How one step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Passed(Duration),
     Failed(Duration),
     /// This machine cannot run the step.
     Skipped,
-    /// An earlier step failed.
+    /// Another step failed first.
     NotRun,
 }
 
-/// The results of the steps so far, in order. `Display` writes the table and the closing line.
-#[derive(Default)]
+/// The results of the steps, in order. `Display` writes the table and the closing line.
 pub(super) struct Report {
     rows: Vec<(&'static str, Outcome)>,
+    /// Duration of the run. Steps overlap, so it is less than their sum.
+    total: Duration,
 }
 
 impl Report {
+    pub(super) fn new(total: Duration) -> Self {
+        Self { rows: Vec::new(), total }
+    }
+
+    /// Whether no step failed.
+    pub(super) fn is_passed(&self) -> bool {
+        self.count(|outcome| matches!(outcome, Outcome::Failed(_))) == 0
+    }
+
     pub(super) fn add(&mut self, name: &'static str, outcome: Outcome) {
         self.rows.push((name, outcome));
     }
@@ -31,7 +42,6 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut total = Duration::ZERO;
         for (name, outcome) in &self.rows {
             let (word, time) = match outcome {
                 Outcome::Passed(time) => ("passed", Some(*time)),
@@ -39,13 +49,12 @@ impl fmt::Display for Report {
                 Outcome::Skipped => ("skipped", None),
                 Outcome::NotRun => ("not run", None),
             };
-            total += time.unwrap_or_default();
             match time {
                 Some(time) => writeln!(f, "{name:<14}{word:<8}{:>8.1} s", time.as_secs_f64())?,
                 None => writeln!(f, "{name:<14}{word}")?,
             }
         }
-        writeln!(f, "{:<22}{:>8.1} s\n", "total", total.as_secs_f64())?;
+        writeln!(f, "{:<22}{:>8.1} s\n", "total", self.total.as_secs_f64())?;
         let passed = self.count(|outcome| matches!(outcome, Outcome::Passed(_)));
         let failed = self.count(|outcome| matches!(outcome, Outcome::Failed(_)));
         write!(f, "{passed} passed, {failed} failed")?;
@@ -62,7 +71,7 @@ mod tests {
 
     #[test]
     fn closing_line_counts_every_step_once() {
-        let mut report = Report::default();
+        let mut report = Report::new(Duration::from_secs(60));
         report.add("fmt", Outcome::Passed(Duration::from_millis(1_500)));
         report.add("deny", Outcome::Skipped);
         report.add("test", Outcome::Failed(Duration::from_secs(60)));
@@ -72,7 +81,7 @@ fmt           passed       1.5 s
 deny          skipped
 test          FAILED      60.0 s
 page          not run
-total                     61.5 s
+total                     60.0 s
 
 1 passed, 1 failed, 2 skipped
 ";
@@ -81,7 +90,7 @@ total                     61.5 s
 
     #[test]
     fn closing_line_omits_skipped_steps_where_there_are_none() {
-        let mut report = Report::default();
+        let mut report = Report::new(Duration::ZERO);
         report.add("fmt", Outcome::Passed(Duration::ZERO));
         assert!(report.to_string().ends_with("\n1 passed, 0 failed\n"));
     }

@@ -2,9 +2,10 @@
 
 use anyhow::{Context as _, Result};
 
+use super::binaries;
 use crate::npm::{self, npm};
 use crate::shell::{self, cargo, run};
-use crate::{chromium, page, target};
+use crate::{chromium, page, programs};
 
 /// One check that a change must pass.
 pub(super) struct Step {
@@ -12,6 +13,8 @@ pub(super) struct Step {
     pub(super) name: &'static str,
     /// What is true if the step passes, in one line.
     pub(super) what: &'static str,
+    /// The names of steps that must have passed. They come earlier in the list.
+    pub(super) needs: &'static [&'static str],
     /// Runs the step. An error says what failed.
     pub(super) run: fn() -> Result<Done>,
 }
@@ -23,26 +26,55 @@ pub(super) enum Done {
     Skipped(&'static str),
 }
 
-/// The steps of a normal run: the cheapest first, but the page before the hub, which embeds it.
-pub(super) const STEPS: [Step; 12] = [
-    Step { name: "fmt", what: "the Rust code is formatted", run: fmt },
-    Step { name: "tidy", what: "house rules that no compiler checks", run: tidy },
-    Step { name: "deny", what: "licences, duplicates and sources of dependencies", run: deny },
-    Step { name: "web", what: "the page builds and its unit tests pass", run: web },
-    Step { name: "clippy", what: "no warning in any target", run: clippy },
-    Step { name: "test", what: "unit, integration and doc tests", run: test },
-    Step { name: "doc", what: "the documentation builds without a warning", run: doc },
+/// The steps of a normal run, in the order in which they start. The hub embeds the page, so the
+/// page comes before everything that compiles the hub.
+pub(super) const STEPS: [Step; 13] = [
+    Step { name: "fmt", what: "the Rust code is formatted", needs: &[], run: fmt },
+    Step { name: "tidy", what: "house rules that no compiler checks", needs: &[], run: tidy },
+    Step {
+        name: "deny",
+        what: "licences, duplicates and sources of dependencies",
+        needs: &[],
+        run: deny,
+    },
+    Step { name: "web", what: "the page builds and its unit tests pass", needs: &[], run: web },
+    Step { name: "clippy", what: "no warning in any target", needs: &["web"], run: clippy },
+    Step { name: "build", what: "tests and programs compile", needs: &["clippy"], run: build },
+    Step { name: "test", what: "unit, integration and doc tests", needs: &["build"], run: test },
+    Step {
+        name: "doc",
+        what: "the documentation builds without a warning",
+        needs: &["build"],
+        run: doc,
+    },
+    Step {
+        name: "sdks",
+        what: "Alpaca's SDKs receive all they subscribe to",
+        needs: &["build"],
+        run: sdks,
+    },
+    Step {
+        name: "instructions",
+        what: "the fan-out core is as fast as before",
+        needs: &["build"],
+        run: instructions,
+    },
+    Step {
+        name: "chaos",
+        what: "a minute of faults, and no tick lost or repeated",
+        needs: &["build"],
+        run: chaos,
+    },
     Step {
         name: "conformance",
         what: "the hub's WebSocket conforms to RFC 6455",
+        needs: &["build"],
         run: conformance,
     },
-    Step { name: "sdks", what: "Alpaca's SDKs receive all they subscribe to", run: sdks },
-    Step { name: "chaos", what: "a minute of faults, and no tick lost or repeated", run: chaos },
-    Step { name: "instructions", what: "the fan-out core is as fast as before", run: instructions },
     Step {
         name: "page",
         what: "the page in a headless Chromium, against a real hub",
+        needs: &["build"],
         run: page_test,
     },
 ];
@@ -52,16 +84,28 @@ pub(super) const DEEP_STEPS: [Step; 5] = [
     Step {
         name: "test",
         what: "unit, integration and doc tests, with random seeds",
+        needs: &[],
         run: deep_test,
     },
-    Step { name: "instructions", what: "the fan-out core is as fast as before", run: instructions },
+    Step {
+        name: "instructions",
+        what: "the fan-out core is as fast as before",
+        needs: &[],
+        run: instructions,
+    },
     Step {
         name: "simulation",
         what: "the hub on virtual time, with thousands of random seeds",
+        needs: &[],
         run: simulation,
     },
-    Step { name: "chaos", what: "ten minutes of faults, different each time", run: deep_chaos },
-    Step { name: "fuzz", what: "every fuzz target for minutes", run: fuzz },
+    Step {
+        name: "chaos",
+        what: "ten minutes of faults, different each time",
+        needs: &[],
+        run: deep_chaos,
+    },
+    Step { name: "fuzz", what: "every fuzz target for minutes", needs: &[], run: fuzz },
 ];
 
 fn fmt() -> Result<Done> {
@@ -96,21 +140,29 @@ fn clippy() -> Result<Done> {
     Ok(Done::Passed)
 }
 
+fn build() -> Result<Done> {
+    run(&mut cargo(&["test", "--workspace", "--locked", "--no-run", "--quiet"]))?;
+    programs::build()?;
+    Ok(Done::Passed)
+}
+
 fn test() -> Result<Done> {
-    run(&mut cargo(&["test", "--workspace", "--locked"]))?;
+    binaries::run(&[])?;
     Ok(Done::Passed)
 }
 
 /// Runs all tests with random seeds. Random tests try ten times as many seeds as in a normal run.
 fn deep_test() -> Result<Done> {
-    let mut command = cargo(&["test", "--workspace", "--locked"]);
-    run(command.env("TICKWIRE_TEST_SEED", "random").env("TICKWIRE_TEST_SCALE", "10"))?;
+    binaries::run(&[("TICKWIRE_TEST_SEED", "random"), ("TICKWIRE_TEST_SCALE", "10")])?;
     Ok(Done::Passed)
 }
 
+/// Documents an example too: that gives the dependencies the same features as in `clippy`, so that
+/// cargo does not check them a second time.
 fn doc() -> Result<Done> {
+    let targets = ["--lib", "--bins", "--examples"];
     let mut command = cargo(&["doc", "--no-deps", "--workspace", "--locked"]);
-    run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    run(command.args(targets).env("RUSTDOCFLAGS", "-D warnings"))?;
     Ok(Done::Passed)
 }
 
@@ -169,10 +221,8 @@ fn page_test() -> Result<Done> {
     let chromium = chromium::find_or_install()?;
     page::build()?;
     npm::install_packages("web", &[])?;
-    run(&mut cargo(&["build", "--package", "tickwire", "--locked"]))?;
+    programs::build()?;
     let mut command = npm("web", &["run", "test:page"])?;
-    run(command
-        .env("CHROMIUM", chromium)
-        .env("TICKWIRE_BIN", target::program("debug", "tickwire")?))?;
+    run(command.env("CHROMIUM", chromium).env("TICKWIRE_BIN", programs::tickwire()?))?;
     Ok(Done::Passed)
 }
