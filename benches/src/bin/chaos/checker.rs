@@ -81,6 +81,8 @@ pub(crate) struct Counts {
     /// Ticks in these gaps.
     pub(crate) gap_ticks: u64,
     pub(crate) connections: u64,
+    /// Sessions that the hub ended because they lagged.
+    pub(crate) slow: u64,
     pub(crate) resumed_complete: u64,
     pub(crate) resumed_gap: u64,
     pub(crate) resumed_epoch: u64,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tickwire_client::{Backoff, Client, Event, Seq, names};
+use tickwire_client::{Backoff, Client, ErrorCode, Event, Seq, names};
 use tickwire_protocol::{Tick, ValueError};
 use tokio::time::sleep;
 
@@ -54,6 +54,11 @@ impl LibrarySubscriber {
             Event::OutOfOrder { topic, seq, expected } => {
                 let topic = (topic.channel, topic.symbol);
                 Err(Violation::Repeated { topic, seq: seq.0, expected: expected.0 })
+            }
+            // The library reconnects and resumes.
+            Event::Error { code: ErrorCode::SlowClient, .. } => {
+                checker.counts.slow += 1;
+                Ok(())
             }
             Event::Lagged { .. } | Event::Error { .. } => {
                 Err(Violation::Protocol(format!("unexpected event: {event:?}")))

@@ -1,7 +1,7 @@
 //! Messages from the hub, reduced to what the checks need.
 
 use tickwire_protocol::{
-    Control, DecodeError, Element, Encoding, ResumeOutcome, Tick, decode_message,
+    Control, DecodeError, Element, Encoding, ErrorCode, ResumeOutcome, Tick, decode_message,
 };
 
 use crate::oracle::Topic;
@@ -29,7 +29,9 @@ pub(crate) enum Received {
     /// Everything subscribed up to this position has been sent. At the end of a data message, or in
     /// a heartbeat.
     Position(u64),
-    /// An error element, or a feed state that reports lost ticks.
+    /// The error before a close because the session lags.
+    SlowClient,
+    /// Another error element, or a feed state that reports lost ticks.
     Error(String),
     /// An element that the checks ignore, such as a heartbeat without a position.
     Other,
@@ -59,6 +61,7 @@ fn received(element: Element) -> Received {
         Control::Position { pos } | Control::Heartbeat { pos: Some(pos), .. } => {
             Received::Position(pos)
         }
+        Control::Error { code: ErrorCode::SlowClient, .. } => Received::SlowClient,
         Control::Error { code, detail, .. } => {
             Received::Error(format!("{} {}", code.code(), detail.unwrap_or_default()))
         }

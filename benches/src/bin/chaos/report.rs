@@ -50,8 +50,9 @@ impl fmt::Display for Report {
         let Counts { resumed_complete, resumed_gap, resumed_epoch, .. } = counts;
         writeln!(
             f,
-            "sessions     {}, resumed {}: {resumed_complete} without a gap, {resumed_gap} with gaps, {resumed_epoch} in a new epoch; {} epochs",
+            "sessions     {}, {} closed as slow, resumed {}: {resumed_complete} without a gap, {resumed_gap} with gaps, {resumed_epoch} in a new epoch; {} epochs",
             counts.connections,
+            counts.slow,
             resumed_complete + resumed_gap + resumed_epoch,
             self.epochs,
         )?;

@@ -45,7 +45,11 @@ enum Stage {
     Opening,
     AwaitingAck,
     Streaming,
-    Snapshot { left: u64 },
+    Snapshot {
+        left: u64,
+    },
+    /// The session lags: only its close may follow.
+    Slow,
 }
 
 /// State of the current connection.
@@ -222,12 +226,19 @@ impl Subscriber {
     }
 
     fn on_element(&mut self, checker: &mut Checker, received: Received) -> Result<(), Violation> {
-        if self.connection.stage == Stage::Streaming && !matches!(received, Received::Gap { .. }) {
+        let leaves_gaps_open = matches!(received, Received::Gap { .. } | Received::SlowClient);
+        if self.connection.stage == Stage::Streaming && !leaves_gaps_open {
             self.before_gaps = None;
         }
         match (received, self.connection.stage) {
             (Received::Other, _) => Ok(()),
             (Received::Error(problem), _) => Err(Violation::Protocol(format!("error: {problem}"))),
+            // `latest` never lags.
+            (Received::SlowClient, _) if self.resume_mode().is_some() => {
+                self.connection.stage = Stage::Slow;
+                checker.counts.slow += 1;
+                Ok(())
+            }
             (Received::Connected { epoch }, Stage::Opening) => {
                 checker.register_epoch(&epoch);
                 checker.counts.connections += 1;
@@ -442,6 +453,11 @@ impl Subscriber {
             seq: tick.seq.0,
             difference,
         })
+    }
+
+    /// Whether the hub has sent the error that precedes the close of a session that lags.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.connection.stage == Stage::Slow
     }
 
     /// Returns a violation for each topic whose newest tick the client does not have.

@@ -229,6 +229,44 @@ fn interrupted_gaps_and_snapshots_are_requested_again() {
 }
 
 #[test]
+fn slow_session_ends_with_its_error_and_resumes() {
+    let hub = Hub::new("one", 0);
+    let (mut checker, mut client) = started(&hub);
+    client.on_message(&mut checker, vec![Received::SlowClient]);
+    assert!(client.is_slow());
+    let command = reconnect(&hub, &mut checker, &mut client);
+    assert!(!client.is_slow());
+    assert!(command.contains(r#""resume":{"epoch":"one","pos":100}"#), "{command}");
+    assert_eq!((checker.counts.slow, checker.violations.as_slice()), (1, &[][..]));
+
+    let (mut checker, mut client) = started(&hub);
+    client.on_message(&mut checker, vec![Received::SlowClient]);
+    client.on_message(&mut checker, hub.data(100..101));
+    assert!(matches!(checker.violations[0].1, Violation::Protocol(_)), "a tick after the error");
+
+    let (mut checker, mut client) = started(&hub);
+    client.subscription.delivery = Delivery::Latest { max_rate: None };
+    client.on_message(&mut checker, vec![Received::SlowClient]);
+    assert!(matches!(only(&checker), Violation::Protocol(_)), "`latest` never lags");
+}
+
+#[test]
+fn interrupted_gaps_are_requested_again_after_a_lag() {
+    let hub = Hub::new("one", 0);
+    let (mut checker, mut client) = started(&hub);
+    reconnect(&hub, &mut checker, &mut client);
+    client.on_message(&mut checker, ack(Some(ResumeOutcome::Gap), 110));
+    let gap = Received::Gap {
+        topic: topic_of(&hub.ticks[100]),
+        from: None,
+        to: Some(hub.ticks[100].seq.0),
+    };
+    client.on_message(&mut checker, vec![gap, Received::SlowClient]);
+    let command = reconnect(&hub, &mut checker, &mut client);
+    assert!(command.contains(r#""resume":{"epoch":"one","pos":100}"#), "{command}");
+}
+
+#[test]
 fn resume_by_seq_names_quiet_symbols_too() {
     let hub = Hub::new("one", 0);
     let symbols: Vec<Symbol> = Simulator::new(config()).symbols().collect();
