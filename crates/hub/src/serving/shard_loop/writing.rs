@@ -80,11 +80,17 @@ impl ShardTask {
         }
     }
 
-    /// Queues the close frame of a session whose pending data has been sent.
+    /// Queues the close frame of a session whose pending data has been sent. A slow peer keeps the
+    /// rest of its grace period, since it has not yet read what the kernel holds for it.
     pub(super) fn queue_close(&mut self, id: SessionId, reason: CloseReason) {
-        let deadline = self.now + CLOSE_TIME_MAX;
+        let mut deadline = self.now + CLOSE_TIME_MAX;
         let frame = close_frame(reason, &self.context.config);
         if let Some(connection) = self.connection(id) {
+            if let Stage::Finishing { reason: CloseReason::SlowClient, deadline: grace } =
+                connection.stage
+            {
+                deadline = deadline.max(grace);
+            }
             connection.close(&frame);
             self.set_stage(id, Stage::CloseSent { reason, deadline });
         }
