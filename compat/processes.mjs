@@ -19,7 +19,7 @@ process.on("exit", () => {
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
 
 /** How long a condition may take. Generous, because other processes may keep the machine busy. */
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 180_000;
 const POLL_INTERVAL_MS = 20;
 /** Delay of the balancer before it tries its target again. */
 const BALANCER_RETRY_MS = 100;

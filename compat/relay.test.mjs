@@ -46,8 +46,10 @@ after(() =>
 function startRelay() {
   const from = ["--url", upstream.streamUrl("sip"), "--key", BOT_KEY.API_KEY];
   const what = ["--channels", CHANNELS.join(","), "--symbols", "*", "--market-hours", "always"];
+  // Until the replay the upstream is silent, for long on a busy machine.
+  const silence = ["--data-timeout", "off"];
   const to = ["--hub", `ws://127.0.0.1:${downstream.port}`];
-  return startTickwire(["feed", "alpaca", ...from, ...what, ...to], {
+  return startTickwire(["feed", "alpaca", ...from, ...what, ...silence, ...to], {
     TICKWIRE_ALPACA_SECRET: BOT_KEY.API_SECRET,
     TICKWIRE_TOKEN: PUBLISHER_TOKEN,
   });

@@ -33,7 +33,7 @@ async fn publish_all<S: Source>(
 /// Runs both sides, and fails if they hang.
 async fn both<P: Future, H: Future>(publisher: P, hub: H) -> (P::Output, H::Output) {
     let both = async { tokio::join!(publisher, hub) };
-    tokio::time::timeout(Duration::from_secs(60), both).await.expect("hangs")
+    tokio::time::timeout(Duration::from_secs(600), both).await.expect("hangs")
 }
 
 #[tokio::test]
@@ -486,7 +486,7 @@ async fn another_source_with_the_same_id_ends_the_feed() {
 async fn paced_ticks_are_sent_when_due_with_their_scheduled_time() {
     let mut hub = FakeHub::start().await;
     let pace = Pace { speed: Speed::Times(1.0), restamp: true };
-    let config = SimConfig { rate: 20_000.0, ticks_max: Some(2_000), ..SimConfig::default() };
+    let config = SimConfig { rate: 2_000.0, ticks_max: Some(2_000), ..SimConfig::default() };
     let market = Simulator::new(config.clone());
     let twin = Simulator::new(config);
     let work = publish(market, pace, hub.config(), CancellationToken::new(), Arc::default());
@@ -495,7 +495,7 @@ async fn paced_ticks_are_sent_when_due_with_their_scheduled_time() {
         hub.take_all(&mut session).await;
     })
     .await;
-    assert!(counts.unwrap().messages > 5, "spread over a tenth of a second");
+    assert!(counts.unwrap().messages > 5, "spread over a second");
     let origin = hub.ticks[0].time;
     let mut first = None;
     for (sent, made) in hub.ticks.iter().zip(twin) {

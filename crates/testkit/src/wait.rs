@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How long a test waits for a condition before it fails: far longer than any condition takes on a
 /// busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How long [`until`] sleeps between two checks of its condition.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -31,7 +31,7 @@ fn hub(data: &str, port: u16) -> (Running, u16) {
 
 fn market(port: u16) -> Running {
     let hub = format!("ws://127.0.0.1:{port}");
-    let feed = ["feed", "sim", "--symbols", "20", "--rate", "3000", "--duration", "300s"];
+    let feed = ["feed", "sim", "--symbols", "20", "--rate", "3000", "--duration", "1h"];
     let mut command = tickwire(&feed);
     command.args(["--hub", &hub]).stdout(Stdio::null()).stderr(Stdio::null());
     Running(command.spawn().unwrap())
@@ -139,7 +139,8 @@ async fn every_tick_arrives_once_across_connection_cuts_and_hub_kills() {
     client.subscribe(names(&[Channel::Quotes], ["*"]).unwrap()).await.unwrap();
     let mut received = Received::default();
     let mut kills = 0;
-    while received.cuts < 40 || received.ticks < 20_000 {
+    // A busy machine needs more cuts: some connections are cut before they have resumed.
+    while received.cuts < 40 || received.ticks < 20_000 || received.resumed < 20 {
         received.take(&client.next().await.unwrap());
         if kills < 3 && received.cuts >= 10 * (kills + 1) {
             kills += 1;
@@ -158,7 +159,6 @@ async fn every_tick_arrives_once_across_connection_cuts_and_hub_kills() {
     while received.ticks < enough {
         received.take(&client.next().await.unwrap());
     }
-    assert!(received.resumed >= 20, "{} resumes", received.resumed);
     assert_eq!(received.last.len(), SYMBOLS.len() + 3 + 20, "all topics have arrived");
 }
 

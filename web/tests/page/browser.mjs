@@ -6,7 +6,7 @@ import { chromium } from "playwright-core";
 import { findChromium } from "./processes.mjs";
 
 /** Generous, because other processes may keep the machine busy. */
-export const TIMEOUT_MS = 60_000;
+export const TIMEOUT_MS = 180_000;
 const FLAGS = [
   "--no-sandbox",
   "--disable-gpu",

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// Full speed with unchanged event times.
 const AT_ONCE: Pace = Pace { speed: Speed::Max, restamp: false };
 /// Time after which a test fails as hanging.
-const TIME_MAX: Duration = Duration::from_secs(120);
+const TIME_MAX: Duration = Duration::from_secs(600);
 /// Settings of a market with few symbols, which is fast to generate twice.
 const TICKS: u64 = 60_000;
 const SYMBOLS: usize = 20;

@@ -1,5 +1,7 @@
 //! A fake hub: the publishing side by the protocol document, with controllable faults.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use tickwire_feeder::{Pace, PublisherConfig, Speed};
 use tickwire_protocol::{
@@ -52,11 +54,14 @@ impl FakeHub {
         }
     }
 
-    /// Returns settings of a publisher to this hub with short timeouts.
+    /// Returns settings of a publisher to this hub. The publisher reconnects at once when the hub
+    /// cuts the connection, but not because a busy machine is slow to accept or to acknowledge.
     pub(crate) fn config(&self) -> PublisherConfig {
         let address = self.listener.local_addr().unwrap();
         let mut config = PublisherConfig::new(format!("ws://{address}").parse().unwrap());
-        config.backoff_max = std::time::Duration::from_millis(5);
+        config.backoff_max = Duration::from_millis(5);
+        config.connect_timeout = Duration::from_secs(120);
+        config.ack_timeout = Duration::from_secs(120);
         config
     }
 

@@ -18,7 +18,7 @@ use crate::fake_hub::{FakeHub, Session, Taken};
 use crate::fake_upstream::FakeUpstream;
 
 /// Time after which a test fails as hanging.
-const TIME_MAX: Duration = Duration::from_secs(120);
+const TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Runs a relay during an async closure.
 async fn relayed<F: Future>(

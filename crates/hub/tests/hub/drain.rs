@@ -56,7 +56,7 @@ fn sessions_are_closed_over_the_drain_with_every_tick_until_then() {
     const SESSIONS: usize = 50;
     let drain_duration = Duration::from_secs(3);
     let mut hub =
-        TestHub::start(Config { drain_duration, slow_grace: Duration::from_secs(30), ..config() });
+        TestHub::start(Config { drain_duration, slow_grace: Duration::from_secs(60), ..config() });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let sessions: Vec<_> = (0..SESSIONS).map(|_| reading(&hub)).collect();
     publisher.publish(&[trade("AAPL", 0), trade("AAPL", 1)]);

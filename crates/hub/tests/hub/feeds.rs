@@ -30,7 +30,7 @@ fn expect(client: &mut Client, feed: &str, expected: &str) {
 
 #[test]
 fn sessions_learn_that_their_feed_is_live_stale_or_down() {
-    let hub = TestHub::start(Config { feed_stale_after: Duration::from_millis(300), ..config() });
+    let hub = TestHub::start(Config { feed_stale_after: Duration::from_secs(3), ..config() });
     let mut client = Client::json(&hub);
     let publisher = Publisher::open(&hub);
     expect(&mut client, "main", "stale");

@@ -33,22 +33,30 @@ pub(crate) struct TestHub {
     pub(crate) direct: SocketAddr,
 }
 
-/// The default limits on a free port, with short shutdown times and long limits for slow readers,
-/// because any test may be slow on a busy machine.
+/// The default limits on a free port, with a short drain. Nothing happens because time passes: no
+/// reader is slow, no session silent and no feed stale, however busy the machine is.
 pub(crate) fn config() -> Config {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const MINUTE: Duration = Duration::from_secs(60);
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         shards: 2,
         test_feed: false,
         drain_duration: Duration::from_secs(1),
-        backlog_age_max: Duration::from_secs(60),
+        backlog_age_max: HOUR,
+        ping_interval: HOUR,
+        idle_timeout: 2 * HOUR,
+        heartbeat_interval: HOUR,
+        feed_stale_after: HOUR,
+        handshake_timeout: MINUTE,
+        auth_timeout: MINUTE,
         ..Config::default()
     }
 }
 
 /// A hub that closes all sessions at once at shutdown and gives them unlimited time to read.
 pub(crate) fn patient() -> Config {
-    Config { drain_duration: Duration::ZERO, slow_grace: Duration::from_secs(30), ..config() }
+    Config { drain_duration: Duration::ZERO, slow_grace: Duration::from_secs(60), ..config() }
 }
 
 impl TestHub {

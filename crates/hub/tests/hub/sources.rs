@@ -1,11 +1,8 @@
 //! Reports of publishers on their sources.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use tickwire_hub::Config;
 
-use crate::kit::{Publisher, TestHub, config, trade, until};
+use crate::kit::{Publisher, TestHub, trade, until};
 
 fn feed(hub: &TestHub) -> Value {
     let status: Value = serde_json::from_str(&hub.get("/api/status").body).unwrap();
@@ -22,14 +19,9 @@ fn report(publisher: &mut Publisher, state: &str) {
     ));
 }
 
-/// A config in which feeds never become stale by themselves.
-fn patient() -> Config {
-    Config { feed_stale_after: Duration::from_secs(60), ..config() }
-}
-
 #[test]
 fn feed_state_follows_the_report_of_its_publisher() {
-    let hub = TestHub::start(patient());
+    let hub = TestHub::default();
     let (mut publisher, _) = Publisher::acknowledged(&hub, "relay");
     publisher.publish(&[trade("AAPL", 1)]);
     until_state(&hub, "live");
@@ -45,7 +37,7 @@ fn feed_state_follows_the_report_of_its_publisher() {
 
 #[test]
 fn feed_state_is_that_of_its_best_publisher() {
-    let hub = TestHub::start(patient());
+    let hub = TestHub::default();
     let (mut relay, _) = Publisher::acknowledged(&hub, "relay");
     let mut other = Publisher::open(&hub);
     relay.publish(&[trade("AAPL", 1)]);
@@ -60,7 +52,7 @@ fn feed_state_is_that_of_its_best_publisher() {
 
 #[test]
 fn status_and_metrics_show_source_reports() {
-    let hub = TestHub::start(patient());
+    let hub = TestHub::default();
     let (mut relay, _) = Publisher::acknowledged(&hub, "re\\\"lay");
     let (_silent, _) = Publisher::acknowledged(&hub, "silent");
     report(&mut relay, "stale");
@@ -92,7 +84,7 @@ fn status_and_metrics_show_source_reports() {
 
 #[test]
 fn source_state_has_the_time_of_its_change() {
-    let hub = TestHub::start(patient());
+    let hub = TestHub::default();
     let (mut relay, _) = Publisher::acknowledged(&hub, "relay");
     let since = || feed(&hub)["sources"][0]["since"].as_str().unwrap().to_owned();
     let came = since();
@@ -107,7 +99,7 @@ fn source_state_has_the_time_of_its_change() {
 
 #[test]
 fn newer_session_replaces_the_source_of_a_publisher() {
-    let hub = TestHub::start(patient());
+    let hub = TestHub::default();
     let (mut older, _) = Publisher::acknowledged(&hub, "relay");
     report(&mut older, "down");
     until("reported", || feed(&hub)["sources"][0]["state"] == "down");
@@ -119,7 +111,7 @@ fn newer_session_replaces_the_source_of_a_publisher() {
 
 #[test]
 fn invalid_source_report_is_refused() {
-    let hub = TestHub::start(patient());
+    let hub = TestHub::default();
     let mut nameless = Publisher::open(&hub);
     let good = r#"{"action":"report","state":"down"}"#;
     assert_eq!(nameless.client.ask(good)["code"], 400);

@@ -71,7 +71,7 @@ fn silent_alpaca_session_is_dropped_and_frees_its_place() {
 fn slow_alpaca_session_is_closed_with_error_407_and_others_lose_nothing() {
     let hub = TestHub::start(Config {
         backlog_ticks_max: 2_000,
-        slow_grace: Duration::from_secs(10),
+        slow_grace: Duration::from_secs(60),
         ..config()
     });
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
@@ -136,7 +136,7 @@ fn alpaca_session_that_never_reads_is_cut_and_frees_its_place() {
 fn shutdown_tells_alpaca_sessions_when_to_return() {
     let mut hub = TestHub::start(Config {
         drain_duration: Duration::ZERO,
-        slow_grace: Duration::from_secs(30),
+        slow_grace: Duration::from_secs(60),
         ..config()
     });
     let mut bot = Bot::subscribed(&hub, Codec::Json, json!({"trades": ["AAPL"]}));

@@ -51,7 +51,7 @@ fn a_hub_that_is_full_or_goes_away_says_503() {
     let mut hub = TestHub::start(Config {
         sessions_max: 1,
         drain_duration: Duration::from_secs(30),
-        slow_grace: Duration::from_secs(30),
+        slow_grace: Duration::from_secs(60),
         ..config()
     });
     let bot = Bot::open(&hub, Codec::Json);
