@@ -70,11 +70,12 @@ fn assert_commands_take(hub: &str) {
     let mut messages = BufReader::new(watch.stderr.take().unwrap()).lines();
     let subscribed = messages.any(|line| line.unwrap().starts_with("subscribed"));
     assert!(subscribed, "{hub}: watch never subscribed");
-    assert_success(tickwire(&["feed", "sim", "--ticks", "200", "--rate", "10000", "--hub", hub]));
+    let mut feed = tickwire(&["feed", "sim", "--symbols", "2", "--rate", "1000", "--hub", hub]);
+    let _feed = Running(feed.stderr(Stdio::null()).spawn().unwrap());
     assert!(watch.wait().unwrap().success(), "{hub}");
     let load = ["load", "--connections", "2", "--ramp", "0s", "--warmup", "0s"];
     let mut command = tickwire(&load);
-    command.args(["--duration", "100ms", "--per-connection", "1", "--hub", hub]);
+    command.args(["--duration", "2s", "--per-connection", "1", "--hub", hub]);
     assert_success(command);
 }
 

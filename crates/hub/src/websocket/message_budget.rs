@@ -78,7 +78,7 @@ impl MessageBudget {
 }
 
 impl BudgetAccount {
-    /// Creates the account of a session. `address` identifies the client; `owner` is told `token`
+    /// Creates the account of a session. `address` identifies the client. `owner` receives `token`
     /// when a message of the session is evicted.
     #[must_use]
     pub fn new(
