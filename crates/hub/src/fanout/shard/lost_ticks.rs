@@ -44,6 +44,12 @@ impl Shard {
         }
         self.consume(id, lost.len());
         self.controls_first(id, &gaps);
+        // A topic whose newest lost tick is not pending has no gap yet: the log has overtaken the
+        // cursor too.
+        if let Some(mut cursor) = self.sessions[id].cursor.take() {
+            self.report_overtaken(id, &mut cursor);
+            self.sessions[id].cursor = Some(cursor);
+        }
         true
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tickwire_protocol::{
-    Command, Replay, ReplaySpeed, ReplayStart, Resume, ResumePoint, SubscribeRequest,
+    Command, Control, Replay, ReplaySpeed, ReplayStart, Resume, ResumePoint, SubscribeRequest,
     SubscriptionSet, UnixNanos,
 };
 
@@ -127,6 +127,34 @@ fn cursor_overtaken_by_the_log_continues_from_disk() {
     assert_eq!(ticks_of('A', &read), ticks('A', 2..=4_001));
     assert!(!read.iter().any(|element| element.starts_with("gap")));
     assert_eq!(test.harness.shard.stats().backlog_ticks, 0);
+}
+
+#[test]
+fn overtaken_session_with_queued_control_frames_loses_no_tick_without_a_gap() {
+    let mut test = DiskTest::new(2, 2);
+    for _ in 0..40 {
+        let batch = test.harness.publish(["A"; 100]);
+        test.disk.push(batch);
+    }
+    let id = test.harness.open();
+    test.resume(id, names(["A"]), 2);
+    assert_eq!(test.harness.read_next(id).unwrap(), ["ack Complete 2"]);
+    let mut read = test.harness.read_next(id).unwrap();
+    test.harness.shard.blocked(id);
+    test.harness.shard.control(id, &Control::Live);
+    test.evict_log();
+    test.harness.shard.writable(id);
+    read.extend(test.read_all(id));
+    let mut last = 1;
+    for element in &read {
+        if let Some(seq) = element.strip_prefix('A') {
+            last += 1;
+            assert_eq!(seq, last.to_string(), "{read:?}");
+        } else if let Some(gap) = element.strip_prefix("gap A ?-") {
+            last = gap.parse().unwrap();
+        }
+    }
+    assert_eq!(last, 4_001, "{read:?}");
 }
 
 #[test]
