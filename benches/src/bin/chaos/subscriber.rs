@@ -321,7 +321,6 @@ impl Subscriber {
     ) -> Result<(), Violation> {
         self.check_subscribed(&topic)?;
         checker.counts.gaps += 1;
-        let must_name = self.resume_mode() == Some(ResumeMode::FromSeqs);
         let last = self.last.entry(topic).or_default();
         let expected_from = *last + 1;
         let wrong = Violation::WrongGap { topic, from, to, expected_from };
@@ -337,7 +336,7 @@ impl Subscriber {
                 let named_from = from.is_none_or(|from| from == expected_from);
                 checker.counts.gap_ticks += to - *last;
                 *last = to;
-                if named_from && (from.is_some() || !must_name) { Ok(()) } else { Err(wrong) }
+                if named_from { Ok(()) } else { Err(wrong) }
             }
             _ => Err(wrong),
         }
