@@ -262,6 +262,7 @@ impl ShardTask {
     fn has_work(&self) -> bool {
         self.core.has_ready()
             || self.core.has_unread()
+            || self.core.can_begin_disk_read()
             || !self.new_connections.is_empty()
             || !self.answers.is_empty()
             || !self.queries.is_empty()

@@ -5,6 +5,7 @@ use tickwire_protocol::{Channel, PerChannel, UnixNanos};
 
 use super::super::latest::timer_wheel::TimerStep;
 use super::super::{LocalTopicId, Position};
+use super::disk_index::ReadKind;
 use super::disk_reads::DiskBatches;
 use super::playback::Playback;
 
@@ -54,6 +55,11 @@ impl CatchUpCursor {
             disk: DiskBatches::default(),
             since: UnixNanos::default(),
         }
+    }
+
+    /// Returns what the disk reads of the session are for.
+    pub(crate) const fn read_kind(&self) -> ReadKind {
+        if self.playback.is_some() { ReadKind::Paced } else { ReadKind::Prompt }
     }
 
     /// Prepares the cursor to move back for new subscriptions: the progress of each existing

@@ -21,6 +21,16 @@ pub struct SegmentRange {
     pub received: UnixNanos,
 }
 
+/// What a disk read is for. Each kind has slots and a queue of its own, so that none waits for the
+/// other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadKind {
+    /// A session that wants all ticks as fast as possible: a resume, or a replay without a speed.
+    Prompt,
+    /// A replay at a speed.
+    Paced,
+}
+
 /// A request for ticks that a session needs from disk. The caller of the core reads them and
 /// answers with [`Shard::complete_disk_read`](super::super::Shard::complete_disk_read).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +41,15 @@ pub struct DiskReadRequest {
     /// Distinguishes the request from earlier ones of the session, or of another session with the
     /// same id.
     pub(crate) number: u64,
+    pub(crate) kind: ReadKind,
+}
+
+impl DiskReadRequest {
+    /// Returns whether the request is for a replay at a speed. Others are to be answered first.
+    #[must_use]
+    pub fn is_paced(&self) -> bool {
+        self.kind == ReadKind::Paced
+    }
 }
 
 impl DiskIndex {

@@ -4,25 +4,41 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use super::super::{Batch, Position, SessionId};
-use super::disk_index::{DiskIndex, DiskReadRequest};
+use super::super::{Batch, SessionId};
+use super::disk_index::{DiskIndex, ReadKind};
 
-/// Largest number of sessions of a shard that wait for a disk read or hold batches from one. Others
-/// retry later.
+/// Largest number of sessions of a shard that wait for a reply to a disk read or hold batches from
+/// one. Others wait in a queue.
 pub const DISK_READS_MAX: usize = 64;
+/// The part of [`DISK_READS_MAX`] that paced replays may use, and only they.
+const PACED_READS_MAX: usize = 16;
 
 /// The disk reads of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct DiskReads {
     pub(crate) index: DiskIndex,
-    /// Requests that the shell has not taken yet.
-    requests: Vec<DiskReadRequest>,
-    /// Requests without an answer, those in `requests` included.
-    unanswered: usize,
-    /// Sessions that hold batches from disk.
-    holders: usize,
-    /// Number of the newest request.
+    prompt: Slots,
+    paced: Slots,
+    /// Number of the newest read.
     last_number: u64,
+}
+
+/// The slots for one kind of disk read.
+#[derive(Debug, Default)]
+struct Slots {
+    /// Sessions without a slot, in the order of their numbers. Each has the state
+    /// [`DiskBatches::Queued`].
+    queue: VecDeque<QueuedRead>,
+    /// Sessions that wait for a reply or hold batches.
+    in_use: usize,
+}
+
+/// A session that waits for a slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueuedRead {
+    pub(crate) id: SessionId,
+    pub(crate) number: u64,
+    pub(crate) kind: ReadKind,
 }
 
 /// State of a session's disk read.
@@ -31,62 +47,95 @@ pub(crate) enum DiskBatches {
     /// No batches are held or requested.
     #[default]
     None,
+    /// The session waits for a slot, under this number.
+    Queued(u64, ReadKind),
     /// The batches at its cursor were requested, under this number.
     Requested(u64),
     /// The batches at its cursor, without gaps.
-    Held(VecDeque<Arc<Batch>>),
+    Held(VecDeque<Arc<Batch>>, ReadKind),
     /// The batches at its cursor are no longer on disk.
     Missing,
 }
 
 impl DiskReads {
-    /// Returns whether another session may begin a disk read.
-    pub(crate) const fn has_capacity(&self) -> bool {
-        self.unanswered + self.holders < DISK_READS_MAX
+    const fn slots(&mut self, kind: ReadKind) -> (&mut Slots, usize) {
+        match kind {
+            ReadKind::Prompt => (&mut self.prompt, DISK_READS_MAX - PACED_READS_MAX),
+            ReadKind::Paced => (&mut self.paced, PACED_READS_MAX),
+        }
+    }
+
+    /// Returns whether a session waits for a slot of this kind.
+    pub(crate) fn is_awaited(&mut self, kind: ReadKind) -> bool {
+        !self.slots(kind).0.queue.is_empty()
+    }
+
+    /// Returns whether [`DiskReads::begin_next`] would return a session.
+    pub(crate) fn can_begin(&self) -> bool {
+        let can_begin = |slots: &Slots, max| !slots.queue.is_empty() && slots.in_use < max;
+        can_begin(&self.prompt, DISK_READS_MAX - PACED_READS_MAX)
+            || can_begin(&self.paced, PACED_READS_MAX)
     }
 
     /// Returns the number of disk reads that sessions wait for or hold.
     #[cfg(test)]
     pub(crate) const fn in_use(&self) -> usize {
-        self.unanswered + self.holders
+        self.prompt.in_use + self.paced.in_use
     }
 
-    /// Requests the batches from a position on for a session.
-    pub(crate) fn request(&mut self, id: SessionId, from: Position) -> DiskBatches {
-        self.unanswered += 1;
+    /// Queues a session for a slot.
+    pub(crate) fn queue(&mut self, id: SessionId, kind: ReadKind) -> DiskBatches {
         self.last_number += 1;
         let number = self.last_number;
-        self.requests.push(DiskReadRequest { from, id, number });
-        DiskBatches::Requested(number)
+        self.slots(kind).0.queue.push_back(QueuedRead { id, number, kind });
+        DiskBatches::Queued(number, kind)
     }
 
-    /// Returns the requests made since the last call.
-    pub(crate) fn take_requests(&mut self) -> Vec<DiskReadRequest> {
-        mem::take(&mut self.requests)
+    /// Gives a free slot to the session that has waited longest for one. The caller sets its state
+    /// to [`DiskBatches::Requested`] and requests the read.
+    pub(crate) fn begin_next(&mut self) -> Option<QueuedRead> {
+        [ReadKind::Prompt, ReadKind::Paced].into_iter().find_map(|kind| {
+            let (slots, max) = self.slots(kind);
+            let next = (slots.in_use < max).then(|| slots.queue.pop_front()).flatten()?;
+            slots.in_use += 1;
+            Some(next)
+        })
     }
 
     /// Records that a request has been answered.
-    pub(crate) fn note_answer(&mut self) {
-        self.unanswered -= 1;
+    pub(crate) const fn note_answer(&mut self, kind: ReadKind) {
+        self.slots(kind).0.in_use -= 1;
     }
 
     /// Lets a session hold batches, without gaps between them.
-    pub(crate) fn hold(&mut self, batches: VecDeque<Arc<Batch>>) -> DiskBatches {
-        self.holders += 1;
-        DiskBatches::Held(batches)
+    pub(crate) const fn hold(
+        &mut self,
+        batches: VecDeque<Arc<Batch>>,
+        kind: ReadKind,
+    ) -> DiskBatches {
+        self.slots(kind).0.in_use += 1;
+        DiskBatches::Held(batches, kind)
     }
 
     /// Takes the batches that a session holds, if it holds any; it then holds none.
     pub(crate) fn take_held(&mut self, disk: &mut DiskBatches) -> Option<VecDeque<Arc<Batch>>> {
-        let DiskBatches::Held(batches) = disk else { return None };
-        let batches = mem::take(batches);
+        let DiskBatches::Held(batches, kind) = disk else { return None };
+        let (batches, kind) = (mem::take(batches), *kind);
         *disk = DiskBatches::None;
-        self.holders -= 1;
+        self.slots(kind).0.in_use -= 1;
         Some(batches)
     }
 
-    /// Drops the batches that a session holds, if it holds any; they can be read again.
+    /// Drops the batches that a session holds, or its place in the queue. The batches can be read
+    /// again.
     pub(crate) fn release(&mut self, disk: &mut DiskBatches) {
+        if let DiskBatches::Queued(number, kind) = *disk {
+            let queue = &mut self.slots(kind).0.queue;
+            if let Ok(at) = queue.binary_search_by_key(&number, |queued| queued.number) {
+                queue.remove(at);
+            }
+            *disk = DiskBatches::None;
+        }
         drop(self.take_held(disk));
     }
 }

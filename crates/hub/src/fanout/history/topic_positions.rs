@@ -69,6 +69,13 @@ impl TopicPositions {
         self.last_removed
     }
 
+    /// Returns the position of the last tick before a position, or a later one that has left the
+    /// log; 0 if there is none.
+    pub(crate) fn last_before(&self, position: Position, head: Position) -> Position {
+        let listed = self.count_before(position, head).checked_sub(1);
+        listed.and_then(|index| self.get(index, head)).unwrap_or(self.last_removed)
+    }
+
     /// Returns how many listed ticks are before a position.
     pub(crate) fn count_before(&self, position: Position, head: Position) -> usize {
         self.indexes.partition_point(|index| head.before(*index) < position)

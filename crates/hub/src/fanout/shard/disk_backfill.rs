@@ -9,18 +9,20 @@ use tickwire_protocol::{Encoding, Tick, UnixNanos};
 use super::super::frame::POSITION_BYTES_MAX;
 use super::super::history::cursor::CatchUpCursor;
 use super::super::history::disk_index::{DiskIndex, DiskReadRequest};
-use super::super::history::disk_reads::{DISK_READS_MAX, DiskBatches};
+use super::super::history::disk_reads::{DiskBatches, QueuedRead};
+use super::super::latest::rate_groups::RateGroupId;
 use super::super::{Batch, FrameBuf, Position, SessionId, TopicKey};
 use super::Shard;
 use super::catch_up::{LOOKED_AT_MAX, Refill};
 use super::session::WriteState;
 
-/// Time, in nanoseconds, after which a session tries again to begin a disk read; longer if there
-/// are many sessions.
-const RETRY_NS: u64 = 10_000_000;
 /// Longest time, in nanoseconds, for which a paced replay holds batches from disk until its next
-/// tick is due. If that tick is due later, the replay drops the batches and reads them again.
+/// tick is due. If that tick is due later, or another paced replay waits for a slot, the replay
+/// drops the batches and reads them again.
 const HELD_NS_MAX: u64 = 1_000_000_000;
+/// Number of names up to which a session's next tick is looked for among their positions before a
+/// disk read.
+const NAMES_CHECKED_MAX: usize = 1_024;
 
 impl Shard {
     /// Sets the index of the history on disk.
@@ -28,16 +30,27 @@ impl Shard {
         self.disk.index = index;
     }
 
-    /// Takes the requests of sessions for ticks from disk. Each must be answered with
-    /// [`Shard::complete_disk_read`]; at most [`DISK_READS_MAX`] are without an answer at any time.
-    pub(crate) fn take_disk_reads(&mut self) -> Vec<DiskReadRequest> {
-        self.disk.take_requests()
+    /// Returns whether a session waits for a disk read that [`Shard::begin_disk_read`] can begin.
+    #[must_use]
+    pub fn can_begin_disk_read(&self) -> bool {
+        self.disk.can_begin()
+    }
+
+    /// Begins a disk read for the session that has waited longest, if a slot is free, and returns
+    /// the request. It must be answered with [`Shard::complete_disk_read`]; at most
+    /// [`DISK_READS_MAX`](super::super::DISK_READS_MAX) are without an answer at any time.
+    pub(crate) fn begin_disk_read(&mut self) -> Option<DiskReadRequest> {
+        let QueuedRead { id, number, kind } = self.disk.begin_next()?;
+        let cursor = self.sessions[id].cursor.as_mut();
+        let cursor = cursor.expect("a session that loses its cursor leaves the queue");
+        cursor.disk = DiskBatches::Requested(number);
+        Some(DiskReadRequest { from: cursor.next, id, number, kind })
     }
 
     /// Answers a request with the batches from its position on, without gaps; `None` if they are no
     /// longer on disk.
     pub fn complete_disk_read(&mut self, request: DiskReadRequest, found: Option<Vec<Arc<Batch>>>) {
-        self.disk.note_answer();
+        self.disk.note_answer(request.kind);
         let id = request.id;
         let hot = self.sessions.hot.get(id.slot());
         let is_blocked = hot.is_some_and(|hot| hot.write_state == WriteState::Blocked);
@@ -49,7 +62,7 @@ impl Shard {
         cursor.disk = match found.filter(|found| !found.is_empty()) {
             None => DiskBatches::Missing,
             Some(_) if is_blocked => DiskBatches::None,
-            Some(found) => self.disk.hold(found.into()),
+            Some(found) => self.disk.hold(found.into(), request.kind),
         };
         self.wake(id);
     }
@@ -92,26 +105,41 @@ impl Shard {
             } // otherwise the cursor has moved elsewhere
         }
         match cursor.disk {
-            DiskBatches::Requested(_) => Some(Refill::Wait(None)),
+            DiskBatches::Queued(..) | DiskBatches::Requested(_) => Some(Refill::Wait(None)),
             DiskBatches::Missing => {
                 cursor.disk = DiskBatches::None;
                 None
             }
-            DiskBatches::None | DiskBatches::Held(_) => self.request_disk_read(id, cursor),
+            DiskBatches::None | DiskBatches::Held(..) => {
+                if !self.disk.index.holds(cursor.next) {
+                    return None;
+                }
+                if !self.may_be_on_disk(id, cursor) {
+                    cursor.next = self.window.start();
+                    return None;
+                }
+                cursor.disk = self.disk.queue(id, cursor.read_kind());
+                Some(Refill::Wait(None))
+            }
         }
     }
 
-    fn request_disk_read(&mut self, id: SessionId, cursor: &mut CatchUpCursor) -> Option<Refill> {
-        if !self.disk.index.holds(cursor.next) {
-            return None;
+    /// Returns whether the disk may hold ticks that a session wants, from its cursor on. The answer
+    /// is exact for few names.
+    fn may_be_on_disk(&self, id: SessionId, cursor: &CatchUpCursor) -> bool {
+        let session = &self.sessions[id];
+        if session.wildcard_channels().any(|(_, group)| group == RateGroupId::EVERY)
+            || session.named.len() > NAMES_CHECKED_MAX
+            || !self.coverage.is_complete_from(cursor.next)
+        {
+            return true;
         }
-        if !self.disk.has_capacity() {
-            let rounds = 1 + self.stats.catching_up / DISK_READS_MAX;
-            let retry_at = UnixNanos(self.now.0 + RETRY_NS * rounds as u64);
-            return Some(Refill::Wait(Some(retry_at)));
-        }
-        cursor.disk = self.disk.request(id, cursor.next);
-        Some(Refill::Wait(None))
+        let (start, head) = (self.window.start(), self.head());
+        session.named.iter().any(|named| {
+            let topic = self.topics.get(named.topic);
+            let begin = cursor.next.max(cursor.start(named.topic, true, topic.key.channel));
+            topic.last.as_ref().is_some_and(|last| last.positions.last_before(start, head) >= begin)
+        })
     }
 
     /// Queues one message with the ticks that a session wants from `batches`. The session holds the
@@ -139,9 +167,11 @@ impl Shard {
             let next = batches.front().filter(|batch| batch.received() > reached)?;
             Some(playback.due(next.received()))
         });
+        let kind = cursor.read_kind();
         let is_far = due.is_some_and(|due| due.0 > self.now.0 + HELD_NS_MAX);
-        if !batches.is_empty() && !is_far {
-            cursor.disk = self.disk.hold(batches);
+        let gives_way = due.is_some() && self.disk.is_awaited(kind);
+        if !batches.is_empty() && !is_far && !gives_way {
+            cursor.disk = self.disk.hold(batches, kind);
         }
         if message.ticks > 0 {
             let MessageFromDisk { mut frame, ticks, last, .. } = message;

@@ -87,8 +87,7 @@ impl Shard {
         let last = entry.last.as_mut()?;
         last.positions.trim(start, head);
         let count = last.positions.count_before(to, head);
-        let listed = count.checked_sub(1).and_then(|index| last.positions.get(index, head));
-        let position = listed.unwrap_or_else(|| last.positions.last_removed());
+        let position = last.positions.last_before(to, head);
         let seq = (last.oldest_seq() + count as u64).checked_sub(1);
         let gap = Control::Gap { channel, symbol, from: None, to: seq, lagged: false };
         Some((position, gap))

@@ -240,7 +240,7 @@ pub fn run<I: ShardIo>(io: &mut I) {
     end_lagged(io);
     if io.begin_writing() {
         writing::write_sessions(io);
-        for request in io.shard().take_disk_reads() {
+        while let Some(request) = io.shard().begin_disk_read() {
             io.submit_disk_read(request);
         }
         io.end_writing();

@@ -15,10 +15,14 @@ use super::super::super::{
 use super::harness::{AGE_MAX_MS, Harness, all_trades, every, names};
 use crate::fanout::NextWrite;
 
+mod slots;
+
 /// A harness whose log is empty, and a disk that holds all published batches.
 struct DiskTest {
     harness: Harness,
     disk: Vec<Arc<Batch>>,
+    /// The most batches that a read finds.
+    batches_per_read: usize,
 }
 
 impl DiskTest {
@@ -34,7 +38,7 @@ impl DiskTest {
         }
         let segment = SegmentRange { first: Position::FIRST, received: UnixNanos(0) };
         harness.shard.set_disk_index(DiskIndex::new(vec![segment]));
-        let mut test = Self { harness, disk };
+        let mut test = Self { harness, disk, batches_per_read: 1 };
         test.evict_log();
         test
     }
@@ -52,16 +56,21 @@ impl DiskTest {
         );
     }
 
-    /// Completes the requested disk reads with one batch each. Returns their number.
+    /// Completes the disk reads that can begin. Returns their number.
     fn complete_disk_reads(&mut self) -> usize {
-        let requests = self.harness.shard.take_disk_reads();
+        let requests = self.begin_disk_reads();
         requests.iter().for_each(|request| self.complete_disk_read(*request));
         requests.len()
     }
 
+    fn begin_disk_reads(&mut self) -> Vec<DiskReadRequest> {
+        std::iter::from_fn(|| self.harness.shard.begin_disk_read()).collect()
+    }
+
     fn complete_disk_read(&mut self, request: DiskReadRequest) {
-        let found = self.disk.iter().find(|batch| request.from < batch.end()).cloned();
-        self.harness.shard.complete_disk_read(request, Some(found.into_iter().collect()));
+        let found = self.disk.iter().filter(|batch| request.from < batch.end());
+        let found = found.take(self.batches_per_read).cloned().collect();
+        self.harness.shard.complete_disk_read(request, Some(found));
     }
 
     /// Reads and completes disk reads until the session has received everything.
@@ -164,7 +173,7 @@ fn ticks_missing_on_disk_are_a_gap_before_those_in_memory() {
     let (during_read, before_read) = (test.harness.open(), test.harness.open());
     test.resume(during_read, all_trades(), 10);
     assert_eq!(test.harness.read_all(during_read), ["ack Complete 10"]);
-    let request = test.harness.shard.take_disk_reads()[0];
+    let request = test.begin_disk_reads()[0];
     test.harness.shard.complete_disk_read(request, None);
     assert_eq!(
         test.harness.read_all(during_read),
@@ -185,7 +194,7 @@ fn late_disk_read_is_not_delivered_to_the_next_session_of_its_slot() {
     let first = test.harness.open();
     test.resume(first, names(["A"]), 0);
     test.harness.read_all(first);
-    let late = test.harness.shard.take_disk_reads()[0];
+    let late = test.begin_disk_reads()[0];
     test.harness.shard.close(first);
     test.evict_log();
     let second = test.harness.open();
@@ -272,28 +281,6 @@ fn replay_from_before_all_history_starts_with_the_oldest_tick() {
         SubscribeRequest { names: names(["B"]), replay, ..SubscribeRequest::default() },
     );
     assert_eq!(ticks_of('B', &test.read_all(id)), ticks('B', 1..=20));
-}
-
-#[test]
-fn concurrent_disk_reads_are_limited_and_every_session_completes() {
-    let mut test = DiskTest::new(40, 4);
-    let ids: Vec<_> = (0..3 * DISK_READS_MAX).map(|_| test.harness.open()).collect();
-    ids.iter().for_each(|id| test.resume(*id, names(["A"]), 0));
-    let mut read = vec![Vec::new(); ids.len()];
-    for ms in 0..2_000 {
-        test.harness.turn_at(ms);
-        test.evict_log();
-        let mut ready = test.harness.shard.ready.take_live(0);
-        ready.extend(std::iter::from_fn(|| test.harness.shard.next_catching_up()));
-        for id in ready {
-            read[id.slot()].extend(test.harness.read_all(id));
-        }
-        assert!(test.harness.shard.disk.in_use() <= DISK_READS_MAX);
-        test.complete_disk_reads();
-    }
-    for read in read {
-        assert_eq!(ticks_of('A', &read), ticks('A', 1..=20));
-    }
 }
 
 #[test]
