@@ -1,17 +1,25 @@
 //! Accepts connections, with or without TLS, and serves their HTTP requests.
 
+mod activity;
+mod answer;
+mod watched_stream;
+
 use std::convert::Infallible;
+use std::future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
-use axum::response::IntoResponse;
+use axum::http::{Request, Version, header};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::service::Service;
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::server::TlsStream;
@@ -20,15 +28,17 @@ use tower::ServiceExt;
 
 use super::tls::{self, Tls};
 use crate::access::admission::{ConnectionLimiter, LimitReached};
+use crate::clock;
 use crate::metrics::{HubMetrics, Refused};
 use crate::state::lifecycle::Lifecycle;
+use activity::{Activity, TimeLimits};
+pub(super) use watched_stream::WatchedStream;
 
 /// Largest head of a request, in bytes. Bodies are read through a buffer of the same size.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
 
-/// Lifetime of a connection that does not become a session, in multiples of `handshake_timeout`. A
-/// client that sends requests and never reads the answers would otherwise hold its permit forever.
-const REQUEST_TIMES_MAX: u32 = 6;
+/// How long a connection stays open without a request, in multiples of `handshake_timeout`.
+const IDLE_TIMES: u32 = 6;
 
 /// A connection: plain TCP, or TLS over it.
 pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -46,10 +56,17 @@ const CLIENT_SHARE: usize = 4;
 pub(super) struct ConnectionContext {
     pub(super) app: Router,
     pub(super) tls: Option<Arc<Tls>>,
-    /// How long a client may take for the TLS handshake, and to send the head of a request.
+    /// How long a client may take for the TLS handshake, and to send the head of a request. Also how
+    /// long it may stop reading an answer.
     pub(super) request_time_max: Duration,
     pub(super) metrics: Arc<HubMetrics>,
     pub(super) lifecycle: Arc<Lifecycle>,
+}
+
+impl ConnectionContext {
+    fn time_limits(&self) -> TimeLimits {
+        TimeLimits { request: self.request_time_max, idle: self.request_time_max * IDLE_TIMES }
+    }
 }
 
 /// Accepts connections, at most `connections_max` at a time, until the hub closes.
@@ -126,51 +143,95 @@ async fn serve(
     context: ConnectionContext,
     _permit: ConnectionPermit,
 ) {
-    let request_time_max = context.request_time_max;
     let _unsupported = stream.set_nodelay(true); // only affects latency
-    let app = context.app.clone();
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer.ip()));
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(app.oneshot(request).await.into_response()) }
-    });
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(request_time_max);
-    http.max_buf_size(REQUEST_BYTES_MAX);
-    let stream = match handshake(stream, &context).await {
-        Ok(stream) => stream,
+    let activity = Arc::new(Activity::new(context.time_limits(), clock::monotonic()));
+    let stream = match handshake(stream, &context, &activity).await {
+        Ok(stream) => WatchedStream::new(stream, activity.clone()),
         Err(error) => {
             context.metrics.refuse(Refused::Handshake, 1);
             return tracing::debug!(%error, %peer, "a connection ended before its first request");
         }
     };
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.max_buf_size(REQUEST_BYTES_MAX);
+    let service = service(peer, &context, &activity);
     let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
-    let time_is_up = async {
-        tokio::select! {
-            () = context.lifecycle.closing().cancelled() => {}
-            () = tokio::time::sleep(request_time_max * REQUEST_TIMES_MAX) => {}
-        }
-    };
     let served = tokio::select! {
-        served = connection.as_mut() => Ok(served),
-        () = time_is_up => {
+        served = watched(connection.as_mut(), &activity) => Ok(served),
+        () = context.lifecycle.closing().cancelled() => {
             connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(request_time_max, connection).await
+            tokio::time::timeout(context.request_time_max, connection).await
         }
     };
     match served {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, %peer, "an HTTP connection failed"),
-        Err(_) => {
-            tracing::debug!(%peer, "an HTTP connection was cut: the client did not read its answers")
-        }
+        Err(_) => tracing::debug!(%peer, "an HTTP connection was cut at shutdown"),
     }
 }
 
+/// Returns the service that answers the requests of a connection.
+fn service(
+    peer: SocketAddr,
+    context: &ConnectionContext,
+    activity: &Arc<Activity>,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + use<> {
+    let (app, activity) = (context.app.clone(), activity.clone());
+    let lifecycle = context.lifecycle.clone();
+    hyper::service::service_fn(move |request: Request<Incoming>| {
+        activity.requested(clock::monotonic());
+        let is_kept = is_kept(&request);
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer.ip()));
+        let (app, activity, lifecycle) = (app.clone(), activity.clone(), lifecycle.clone());
+        async move {
+            let response = app.oneshot(request).await.into_response();
+            if lifecycle.is_draining() {
+                activity.answer_last();
+            }
+            Ok::<_, Infallible>(answer::complete(response, is_kept, &activity))
+        }
+    })
+}
+
+/// Returns whether the client wants to keep the connection after this request.
+fn is_kept(request: &Request<Incoming>) -> bool {
+    let mut options = request.headers().get_all(header::CONNECTION).into_iter();
+    request.version() == Version::HTTP_11 && options.all(|option| !option.as_bytes().eq_ignore_ascii_case(b"close"))
+}
+
+/// Drives a connection, and closes it when its client does not do in time what the connection waits
+/// for.
+async fn watched<F: Future>(mut connection: Pin<&mut F>, activity: &Activity) -> F::Output {
+    let timer = tokio::time::sleep(Duration::ZERO);
+    tokio::pin!(timer);
+    future::poll_fn(|cx| {
+        activity.register(cx.waker());
+        loop {
+            if let Poll::Ready(output) = connection.as_mut().poll(cx) {
+                return Poll::Ready(output);
+            }
+            // Only now: the poll may have begun something else to wait for.
+            let Some(deadline) = activity.deadline() else { return Poll::Pending };
+            if timer.deadline().into_std() != deadline {
+                timer.as_mut().reset(deadline.into());
+            }
+            ready!(timer.as_mut().poll(cx));
+            if !activity.close() {
+                return Poll::Pending; // closed before, so the connection is about to end
+            }
+        }
+    })
+    .await
+}
+
 /// Does the TLS handshake if the hub has a certificate and the client's first byte is one of TLS.
-async fn handshake(stream: TcpStream, context: &ConnectionContext) -> io::Result<Stream> {
+async fn handshake(
+    stream: TcpStream,
+    context: &ConnectionContext,
+    activity: &Activity,
+) -> io::Result<Stream> {
     let Some(tls) = &context.tls else { return Ok(Stream::Left(stream)) };
     let accepted = async {
         let mut first = [0];
@@ -183,8 +244,14 @@ async fn handshake(stream: TcpStream, context: &ConnectionContext) -> io::Result
             _ => Ok(Stream::Left(stream)),
         }
     };
+    let mut in_time = pin!(async {
+        tokio::select! {
+            accepted = accepted => accepted,
+            () = activity.closed() => Err(io::ErrorKind::TimedOut.into()),
+        }
+    });
     tokio::select! {
-        accepted = tokio::time::timeout(context.request_time_max, accepted) => accepted?,
+        accepted = watched(in_time.as_mut(), activity) => accepted,
         () = context.lifecycle.closing().cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
     }
 }

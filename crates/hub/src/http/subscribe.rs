@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tickwire_protocol::Encoding;
 
 use super::FrontState;
-use super::connection::{Peer, Stream};
+use super::connection::{Peer, Stream, WatchedStream};
 use super::directory::FeedQuery;
 use super::page::page;
 use super::upgrade::offered;
@@ -215,9 +215,9 @@ async fn hand_over(on_upgrade: OnUpgrade, session: Admitted) {
 /// after the handshake.
 fn bare_stream(upgraded: Upgraded) -> std::io::Result<(BareStream, Vec<u8>)> {
     let parts = upgraded
-        .downcast::<TokioIo<Stream>>()
+        .downcast::<TokioIo<WatchedStream>>()
         .map_err(|_| std::io::Error::other("not a connection of the front"))?;
-    let (socket, tls) = match parts.io.into_inner() {
+    let (socket, tls) = match parts.io.into_inner().into_inner() {
         Stream::Left(socket) => (socket, None),
         Stream::Right(encrypted) => {
             let (socket, tls) = encrypted.into_inner();

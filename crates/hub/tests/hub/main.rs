@@ -11,6 +11,8 @@ mod archive;
 #[cfg(test)]
 mod bars;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod delayed;
 #[cfg(test)]
 mod demand;
