@@ -211,10 +211,15 @@ settings! {
             /// Maximum number of HTTP connections that have not become sessions, a quarter of them
             /// from one address.
             ///
-            /// The default is lowered to fit the open-file limit.
+            /// Beyond it, a new connection takes the place of the one that has been idle for
+            /// longest. The default is lowered to fit the open-file limit.
             http_connections_max: usize = 1_024, in 1..=100_000;
 
             /// Maximum number of publisher sessions, and of publisher ids whose progress is kept.
+            ///
+            /// Half of the sessions may belong to one key, and half may come from one address other
+            /// than loopback. Beyond a limit, a new session takes the place of the oldest one that
+            /// has sent nothing.
             publishers_max: usize = 256, in 1..=10_000;
         }
 

@@ -99,7 +99,7 @@ impl Hub {
 
     async fn start_with(mut config: Config, protocol: SessionProtocol) -> Result<Self, StartError> {
         config.check()?;
-        config.fit_files(open_files_max())?;
+        fit_files(&mut config)?;
         let address = config.listen;
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -266,7 +266,22 @@ fn join(thread: JoinHandle<()>, name: &str) {
     }
 }
 
-/// Raises the limit of open files as far as the system allows, and returns it.
-fn open_files_max() -> u64 {
-    rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024)
+/// Raises the limit of open files as far as the system allows. Lowers the limits on connections
+/// that it cannot hold, and logs that.
+fn fit_files(config: &mut Config) -> Result<(), ConfigError> {
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
+    let before = config.clone();
+    config.fit_files(files)?;
+    for (name, wanted, lowered) in [
+        ("sessions_max", before.sessions_max, config.sessions_max),
+        ("http_connections_max", before.http_connections_max, config.http_connections_max),
+    ] {
+        if lowered < wanted {
+            tracing::warn!(
+                "{name} is {lowered} instead of {wanted}: the process may open {files} files; raise \
+                 that (ulimit -n), or set {name} to at most {lowered}"
+            );
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Limits on sessions and connections, and the check of a page's origin.
 
 mod connection_limiter;
+mod publisher_limiter;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::config::Config;
 pub(crate) use connection_limiter::{ConnectionLimiter, LimitReached, client_prefix};
+pub(crate) use publisher_limiter::{PublisherHolder, PublisherLimiter, PublisherSlot};
 
 /// Limits the subscriber sessions of the hub, in total and per client address.
 #[derive(Debug)]

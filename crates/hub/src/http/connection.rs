@@ -2,6 +2,7 @@
 
 mod activity;
 mod answer;
+mod table;
 mod watched_stream;
 
 use std::convert::Infallible;
@@ -9,7 +10,7 @@ use std::future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -21,17 +22,16 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tower::ServiceExt;
 
 use super::tls::{self, Tls};
-use crate::access::admission::{ConnectionLimiter, LimitReached};
 use crate::clock;
 use crate::metrics::{HubMetrics, Refused};
 use crate::state::lifecycle::Lifecycle;
 use activity::{Activity, TimeLimits};
+use table::{ConnectionTable, Place};
 pub(super) use watched_stream::WatchedStream;
 
 /// Largest head of a request, in bytes. Bodies are read through a buffer of the same size.
@@ -47,17 +47,13 @@ pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 
-/// One client may hold 1/4 of all connections. A client that opens many idle connections cannot
-/// lock out the others.
-const CLIENT_SHARE: usize = 4;
-
 /// Handles to the parts of the hub that every connection uses.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionContext {
     pub(super) app: Router,
     pub(super) tls: Option<Arc<Tls>>,
-    /// How long a client may take for the TLS handshake, and to send the head of a request. Also how
-    /// long it may stop reading an answer.
+    /// How long a client may take for the TLS handshake, and to send the head of a request. Also
+    /// how long it may stop reading an answer.
     pub(super) request_time_max: Duration,
     pub(super) metrics: Arc<HubMetrics>,
     pub(super) lifecycle: Arc<Lifecycle>,
@@ -75,23 +71,15 @@ pub(super) async fn accept_all(
     connections_max: usize,
     context: ConnectionContext,
 ) {
-    let room = Arc::new(Semaphore::new(connections_max));
-    let limiter = ConnectionLimiter::new(connections_max.div_ceil(CLIENT_SHARE));
-    let limiter = Arc::new(Mutex::new(limiter));
+    let table = Arc::new(ConnectionTable::new(connections_max));
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &table, &context) => accepted,
             () = context.lifecycle.closing().cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer, room)) => {
-                let Ok(permit) = ConnectionPermit::take(peer.ip(), &limiter, room) else {
-                    context.metrics.refuse(Refused::SessionLimit, 1);
-                    continue; // the client has other connections to use
-                };
-                let connection = serve(stream, peer, context.clone(), permit);
-                context.lifecycle.spawn(connection);
-            }
+            Ok(Some(connection)) => context.lifecycle.spawn(serve(connection, context.clone())),
+            Ok(None) => context.metrics.refuse(Refused::SessionLimit, 1),
             Err(error) => {
                 // Most likely out of files: wait until some have been closed.
                 tracing::warn!(%error, "cannot accept");
@@ -101,50 +89,31 @@ pub(super) async fn accept_all(
     }
 }
 
-/// Accepts a connection once there is room for one. Until then, new connections wait in the
-/// kernel's queue.
+/// Accepts a connection and waits for its place. Meanwhile, others wait in the kernel's queue.
+/// Returns `None` if the client may have no more connections.
 async fn accept(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let room = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+    table: &Arc<ConnectionTable>,
+    context: &ConnectionContext,
+) -> io::Result<Option<Accepted>> {
     let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, room))
+    let activity = Arc::new(Activity::new(context.time_limits(), clock::monotonic()));
+    let place = table.place(peer.ip(), &activity, clock::monotonic).await;
+    Ok(place.map(|place| Accepted { stream, peer, activity, place }))
 }
 
-/// The right to one connection. Dropping it makes room for another connection.
-struct ConnectionPermit {
-    limiter: Arc<Mutex<ConnectionLimiter>>,
-    address: IpAddr,
-    _room: OwnedSemaphorePermit,
-}
-
-impl ConnectionPermit {
-    fn take(
-        address: IpAddr,
-        limiter: &Arc<Mutex<ConnectionLimiter>>,
-        room: OwnedSemaphorePermit,
-    ) -> Result<Self, LimitReached> {
-        limiter.lock().unwrap_or_else(PoisonError::into_inner).admit(address)?;
-        Ok(Self { limiter: limiter.clone(), address, _room: room })
-    }
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner).release(self.address);
-    }
+/// A connection that has a place.
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    activity: Arc<Activity>,
+    place: Place,
 }
 
 /// Serves one connection until it ends or becomes a session.
-async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    context: ConnectionContext,
-    _permit: ConnectionPermit,
-) {
+async fn serve(connection: Accepted, context: ConnectionContext) {
+    let Accepted { stream, peer, activity, place } = connection;
     let _unsupported = stream.set_nodelay(true); // only affects latency
-    let activity = Arc::new(Activity::new(context.time_limits(), clock::monotonic()));
     let stream = match handshake(stream, &context, &activity).await {
         Ok(stream) => WatchedStream::new(stream, activity.clone()),
         Err(error) => {
@@ -154,7 +123,7 @@ async fn serve(
     };
     let mut http = hyper::server::conn::http1::Builder::new();
     http.max_buf_size(REQUEST_BYTES_MAX);
-    let service = service(peer, &context, &activity);
+    let service = service(peer, &context, &activity, place.table());
     let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
     let served = tokio::select! {
@@ -176,18 +145,21 @@ fn service(
     peer: SocketAddr,
     context: &ConnectionContext,
     activity: &Arc<Activity>,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + use<> {
-    let (app, activity) = (context.app.clone(), activity.clone());
+    table: &Arc<ConnectionTable>,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + use<>
+{
+    let (app, activity, table) = (context.app.clone(), activity.clone(), table.clone());
     let lifecycle = context.lifecycle.clone();
     hyper::service::service_fn(move |request: Request<Incoming>| {
         activity.requested(clock::monotonic());
         let is_kept = is_kept(&request);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer.ip()));
-        let (app, activity, lifecycle) = (app.clone(), activity.clone(), lifecycle.clone());
+        let (app, activity, table) = (app.clone(), activity.clone(), table.clone());
+        let lifecycle = lifecycle.clone();
         async move {
             let response = app.oneshot(request).await.into_response();
-            if lifecycle.is_draining() {
+            if lifecycle.is_draining() || table.is_crowded() {
                 activity.answer_last();
             }
             Ok::<_, Infallible>(answer::complete(response, is_kept, &activity))
@@ -198,7 +170,8 @@ fn service(
 /// Returns whether the client wants to keep the connection after this request.
 fn is_kept(request: &Request<Incoming>) -> bool {
     let mut options = request.headers().get_all(header::CONNECTION).into_iter();
-    request.version() == Version::HTTP_11 && options.all(|option| !option.as_bytes().eq_ignore_ascii_case(b"close"))
+    request.version() == Version::HTTP_11
+        && options.all(|option| !option.as_bytes().eq_ignore_ascii_case(b"close"))
 }
 
 /// Drives a connection, and closes it when its client does not do in time what the connection waits

@@ -46,8 +46,9 @@ pub(super) async fn session(
         Err(refusal) => return *refusal,
     };
     let publishers = front.publishers;
-    let Ok(slot) = publishers.ingest.take_publisher_slot() else {
-        return refuse_publisher(&front.gate, &publishers);
+    let slot = match publishers.limiter.admit(grant.publisher_holder(), peer) {
+        Ok(slot) => slot,
+        Err(text) => return refuse_publisher(&front.gate, text),
     };
     let key = front.gate.keys.register_publisher(&grant, peer, user_agent(request.headers()));
     front.gate.lifecycle.spawn(async move {
@@ -81,10 +82,8 @@ fn budget_account(publishers: &PublisherContext, peer: IpAddr) -> (BudgetAccount
     (BudgetAccount::new(budget, client_prefix(peer), 0, evicted.clone()), evicted)
 }
 
-/// Refuses a publisher because all slots are taken.
-fn refuse_publisher(gate: &Gate, publishers: &PublisherContext) -> Response {
-    let text =
-        format!("the hub has {} publishers, the most allowed", publishers.config.publishers_max);
+/// Refuses a publisher that has no place.
+fn refuse_publisher(gate: &Gate, text: String) -> Response {
     gate.refuse(StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text)
 }
 
@@ -128,14 +127,15 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let feed = match admit(&front, peer, &query, &headers).await {
-        Ok((feed, _)) => feed,
+    let (feed, grant) = match admit(&front, peer, &query, &headers).await {
+        Ok(admitted) => admitted,
         Err(refusal) => return *refusal,
     };
     let FrontState { gate, publishers, .. } = front;
     // A body and its decoded ticks take memory, so a POST counts as a publisher.
-    let Ok(_slot) = publishers.ingest.take_publisher_slot() else {
-        return refuse_publisher(&gate, &publishers);
+    let slot = match publishers.limiter.admit(grant.publisher_holder(), peer) {
+        Ok(slot) => slot,
+        Err(text) => return refuse_publisher(&gate, text),
     };
     let (account, evicted) = budget_account(&publishers, peer);
     let config = &publishers.config;
@@ -145,10 +145,18 @@ pub(super) async fn post(
         account,
         evicted,
     };
-    let body = match read_body(body, limits).await {
+    let body = tokio::select! {
+        body = read_body(body, limits) => body,
+        () = slot.taken() => {
+            let text = "the body took longer than there was room for its publisher; try again";
+            return refuse_publisher(&gate, text.to_owned());
+        }
+    };
+    let body = match body {
         Ok(body) => body,
         Err(error) => return refuse_body(&gate, &publishers, error),
     };
+    slot.note_message();
     publish_body(&gate, &publishers, feed, body).await.unwrap_or_else(|refusal| *refusal)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::config::Config;
 use crate::durable::LogStatus;
@@ -17,8 +17,6 @@ pub(crate) struct IngestHandle {
     queue: mpsc::Sender<Ingest>,
     /// A permit for each tick that may still be handed over before the router has numbered some.
     tick_budget: Arc<Semaphore>,
-    /// A permit for each publisher that may still connect.
-    publisher_slots: Arc<Semaphore>,
     /// State of the log on disk, if there is one.
     durable: Option<Arc<LogStatus>>,
 }
@@ -35,8 +33,7 @@ impl IngestHandle {
     ) -> (Self, mpsc::Receiver<Ingest>) {
         let (queue, messages) = mpsc::channel(MESSAGES_MAX);
         let tick_budget = Arc::new(Semaphore::new(config.ingest_ticks_max));
-        let publisher_slots = Arc::new(Semaphore::new(config.publishers_max));
-        (Self { queue, tick_budget, publisher_slots, durable }, messages)
+        (Self { queue, tick_budget, durable }, messages)
     }
 
     /// Waits until `ticks` more ticks may be handed to the router. The permit goes with them.
@@ -54,14 +51,6 @@ impl IngestHandle {
     /// Fails if the router has ended.
     pub(crate) async fn send(&self, message: Ingest) -> Result<(), RouterEnded> {
         self.queue.send(message).await.map_err(|_| RouterEnded)
-    }
-
-    /// Takes one of the `publishers_max` slots; it is free again when the permit is dropped.
-    ///
-    /// # Errors
-    /// Fails if no slot is free.
-    pub(crate) fn take_publisher_slot(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
-        self.publisher_slots.clone().try_acquire_owned()
     }
 
     /// Returns whether acknowledged ticks are on disk, as far as the configuration requires it.

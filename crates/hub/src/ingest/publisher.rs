@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
+use crate::access::admission::{PublisherLimiter, PublisherSlot};
 use crate::access::keys::KeySession;
 use crate::clock;
 use crate::config::Config;
@@ -55,6 +56,7 @@ pub(crate) struct PublisherContext {
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) topics: Arc<TopicRegistry>,
     pub(crate) ingest: IngestHandle,
+    pub(crate) limiter: Arc<PublisherLimiter>,
     pub(crate) metrics: Arc<HubMetrics>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) message_budget: Arc<MessageBudget>,
@@ -66,7 +68,7 @@ pub(crate) async fn run<S>(
     context: Arc<PublisherContext>,
     feed: FeedId,
     ws: WebSocket<S>,
-    slot: OwnedSemaphorePermit,
+    slot: PublisherSlot,
     key: KeySession,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -80,6 +82,8 @@ pub(crate) async fn run<S>(
         feed,
         listed,
         key,
+        slot,
+        is_silent: true,
         ws,
         encoding: Encoding::Json,
         acknowledged: None,
@@ -92,7 +96,6 @@ pub(crate) async fn run<S>(
     let reason = session.serve().await;
     tracing::info!(feed = %status.name, end = reason.label(), "publisher left");
     session.end(reason).await;
-    drop(slot);
     context.metrics.publishers.sub(1);
     status.publishers.remove(listed);
 }
@@ -104,6 +107,10 @@ struct Session<S> {
     listed: PublisherSessionId,
     /// This session in the list of its key's sessions.
     key: KeySession,
+    /// This session's place among the publishers of the hub.
+    slot: PublisherSlot,
+    /// Whether the publisher has sent no message so far.
+    is_silent: bool,
     ws: WebSocket<S>,
     /// Encoding of answers: that of the publisher's last message.
     encoding: Encoding,
@@ -165,6 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
                 () = closing.cancelled() => return Err(CloseReason::Shutdown),
                 () = self.key.until_closed() => return Err(CloseReason::Revoked),
+                () = self.slot.taken() => return Err(CloseReason::TooManyPublishers),
             }
         }
     }
@@ -221,6 +229,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     async fn on_payload(&mut self, payload: Payload) -> Result<()> {
+        if std::mem::take(&mut self.is_silent) {
+            self.slot.note_message();
+        }
         let bytes = &payload.bytes;
         self.context.metrics.publisher_bytes.add(bytes.len() as u64);
         if is_command(bytes, self.encoding) {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tickwire_protocol::Feed;
 
 use super::StartError;
-use crate::access::admission::SessionLimiter;
+use crate::access::admission::{PublisherLimiter, SessionLimiter};
 use crate::access::keys::Keys;
 use crate::clock;
 use crate::config::Config;
@@ -153,6 +153,7 @@ impl HubState {
             feeds: self.feeds.clone(),
             topics: self.topics.clone(),
             ingest: self.ingest.clone(),
+            limiter: PublisherLimiter::new(self.config.publishers_max),
             metrics: self.metrics.clone(),
             lifecycle: self.lifecycle.clone(),
             message_budget: self.message_budget.clone(),

@@ -1,12 +1,12 @@
 //! HTTP connections: how long they stay open, and who makes room for whom.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use tickwire_hub::Config;
 
-use crate::kit::{Client, TestHub, config};
+use crate::kit::{Client, TestHub, config, until};
 
 const REQUEST: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -57,8 +57,7 @@ fn only_connections_without_requests_are_closed() {
 
 #[test]
 fn draining_hub_announces_the_end_of_its_connections() {
-    let mut hub =
-        TestHub::start(Config { drain_duration: Duration::from_secs(60), ..config() });
+    let mut hub = TestHub::start(Config { drain_duration: Duration::from_secs(60), ..config() });
     let session = Client::json(&hub);
     let mut client = kept(&hub);
     let ended = hub.begin_shutdown();
@@ -68,4 +67,33 @@ fn draining_hub_announces_the_end_of_its_connections() {
     }
     drop(session);
     hub.block_on(ended).unwrap();
+}
+
+#[test]
+fn idle_connections_make_room_for_new_ones() {
+    let hub = TestHub::start(Config { http_connections_max: 3, ..config() });
+    let mut idle: Vec<_> = (0..3).map(|_| kept(&hub)).collect();
+    ask_again(&mut idle[0]);
+    assert_eq!(hub.get("/readyz").status, 200);
+    until("the connection that was idle for longest has ended", || has_ended(&mut idle[1].stream));
+    idle.remove(1);
+    for client in &mut idle {
+        ask_again(client);
+    }
+}
+
+#[test]
+fn connections_without_a_request_make_room_for_new_ones() {
+    let hub = TestHub::start(Config { http_connections_max: 8, ..config() });
+    let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(hub.address).unwrap()).collect();
+    let beginning = |mut stream: &TcpStream| stream.write_all(b"GET / HT");
+    let _closed = silent.iter().filter(|stream| beginning(stream).is_err()).count();
+    assert_eq!(hub.get("/readyz").status, 200);
+}
+
+#[test]
+fn answers_announce_the_end_while_few_places_are_free() {
+    let hub = TestHub::start(Config { http_connections_max: 4, ..config() });
+    let _idle: Vec<_> = (0..3).map(|_| kept(&hub)).collect();
+    assert!(kept(&hub).head.contains("connection: close\r\n"));
 }

@@ -1,13 +1,14 @@
 //! WebSocket handshakes, accepted and refused.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use tickwire_hub::Config;
 
 use crate::kit::{
-    Client, OPEN_TEXT, TestHub, config, exchange, masked, read_response, upgrade_request,
+    Client, Event, OPEN_TEXT, Publisher, TestHub, config, exchange, masked, read_response, trade,
+    upgrade_request,
 };
 
 #[test]
@@ -240,9 +241,8 @@ fn session_limit_refuses_until_a_session_ends() {
 #[test]
 fn publisher_limit_refuses_until_a_publisher_ends() {
     let hub = TestHub::start(Config { publishers_max: 2, ..config() });
-    let first = Client::open(&hub, "/publish", &[]);
-    let _second = Client::open(&hub, "/publish", &[]);
-    hub.until_metric("tickwire_publishers", 2);
+    let (first, _) = Publisher::acknowledged(&hub, "first");
+    let _second = Publisher::acknowledged(&hub, "second");
     let request = upgrade_request(hub.address, "/publish", &[]);
     let refused = Client::connect(&hub, request.as_bytes());
     assert!(refused.head.starts_with("http/1.1 503"), "{}", refused.head);
@@ -252,18 +252,43 @@ fn publisher_limit_refuses_until_a_publisher_ends() {
 }
 
 #[test]
+fn publishers_that_send_nothing_make_room_for_others() {
+    let hub = TestHub::start(Config { publishers_max: 2, ..config() });
+    let mut silent = Client::open(&hub, "/publish", &[]);
+    let (mut active, _) = Publisher::acknowledged(&hub, "active");
+    let _new = Client::open(&hub, "/publish", &[]);
+    assert_eq!(silent.closed(), Event::Close(1013, "too_many_publishers".into()));
+    active.publish(&[trade("AAPL", 1)]);
+    hub.until_metric("tickwire_publishers", 2);
+}
+
+#[test]
+fn post_with_an_unfinished_body_makes_room_for_publishers() {
+    let hub = TestHub::start(Config { publishers_max: 1, ..config() });
+    let mut unfinished = TcpStream::connect(hub.address).unwrap();
+    let head = "POST /publish HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n";
+    unfinished.write_all(format!("{head}Content-Length: 9\r\n\r\n").as_bytes()).unwrap();
+    let mut first = [0; 25];
+    unfinished.read_exact(&mut first).unwrap(); // "100 Continue": the body is being read
+    Publisher::acknowledged(&hub, "market");
+    assert_eq!(read_response(&mut unfinished).status, 503);
+}
+
+#[test]
 fn concurrent_publishers_stay_within_the_limit() {
     let hub = TestHub::start(Config { publishers_max: 3, ..config() });
-    let request = upgrade_request(hub.address, "/publish", &[]);
+    let mut request = upgrade_request(hub.address, "/publish", &[]).into_bytes();
+    request.extend(masked(OPEN_TEXT, br#"{"action":"publish","publisher":"one"}"#));
     let mut clients: Vec<_> = (0..40).map(|_| Client::connect(&hub, b"")).collect();
     for client in &mut clients {
-        client.send_raw(request.as_bytes());
+        client.send_raw(&request);
     }
     for client in &mut clients {
         client.read_head();
     }
     let let_in = clients.iter().filter(|client| client.head.starts_with("http/1.1 101"));
-    assert_eq!(let_in.count(), 3);
+    assert!(let_in.count() >= 3);
+    assert!(hub.metric("tickwire_publishers") <= 3);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Counts connections per client, up to a limit. Loopback clients have no limit: a program on the
-/// hub's own machine can do worse than open connections.
+/// Counts connections per client, up to a limit. Loopback clients have no limit (see
+/// [`limited_client`]): a program on the hub's own machine can do worse than open connections.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimiter {
     max: usize,
@@ -24,10 +24,8 @@ impl ConnectionLimiter {
     /// # Errors
     /// Fails if the client holds the maximum number of connections.
     pub(crate) fn admit(&mut self, address: IpAddr) -> Result<(), LimitReached> {
-        if address.to_canonical().is_loopback() {
-            return Ok(());
-        }
-        let count = self.by_client.entry(client_prefix(address)).or_default();
+        let Some(client) = limited_client(address) else { return Ok(()) };
+        let count = self.by_client.entry(client).or_default();
         if *count >= self.max {
             return Err(LimitReached);
         }
@@ -50,6 +48,12 @@ impl ConnectionLimiter {
 /// Error: a client holds the maximum number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LimitReached;
+
+/// Returns the client of an address if it may only have a share of what the hub offers. Loopback
+/// clients have no such limit.
+pub(crate) fn limited_client(address: IpAddr) -> Option<IpAddr> {
+    (!address.to_canonical().is_loopback()).then(|| client_prefix(address))
+}
 
 /// Returns the part of an address that identifies a client: a whole IPv4 address, or the first 64
 /// bits of an IPv6 address, since one machine usually has a network of 64 bits to itself.

@@ -6,6 +6,7 @@ use tickwire_protocol::{Channel, Selection, SubscriptionSet, Symbol};
 
 use super::file::Key;
 use super::role::Role;
+use crate::access::admission::PublisherHolder;
 
 /// The rights of a client, and what gives them.
 #[derive(Debug, Clone)]
@@ -37,6 +38,15 @@ impl Grant {
         match self {
             Self::Key(key) => Some(&key.name),
             Self::Anonymous(_) | Self::Token(_) => None,
+        }
+    }
+
+    /// Returns what gives a publisher these rights.
+    pub(crate) fn publisher_holder(&self) -> PublisherHolder {
+        match self {
+            Self::Anonymous(_) => PublisherHolder::Anonymous,
+            Self::Token(_) => PublisherHolder::Token,
+            Self::Key(key) => PublisherHolder::Key { id: key.id.clone(), name: key.name.clone() },
         }
     }
 

@@ -33,8 +33,9 @@ pub enum CloseReason {
     MessageTimeout,
     /// The memory for messages was used up, and the peer had the largest share in it.
     MessageMemory,
-    /// The hub keeps the progress of as many publishers as it may, and all are connected. Only
-    /// sessions of publishers end for this.
+    /// The hub keeps the progress of as many publishers as it may, and all are connected; or a new
+    /// publisher took the place of this one, which had sent nothing. Only sessions of publishers
+    /// end for this.
     TooManyPublishers,
 }
 

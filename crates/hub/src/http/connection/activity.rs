@@ -16,6 +16,9 @@ pub(super) struct TimeLimits {
     pub(super) idle: Duration,
 }
 
+/// Time without progress after which a client counts as one that does not read its answer.
+const STALL_MIN: Duration = Duration::from_secs(1);
+
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -27,8 +30,8 @@ enum Phase {
     NextRequest,
 }
 
-/// The state of a connection. Its stream and its service update it, and whoever makes room for other
-/// connections may close it.
+/// The state of a connection. Its stream and its service update it, and whoever makes room for
+/// other connections may close it.
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<State>,
@@ -91,8 +94,8 @@ impl Activity {
         state.stalled = if accepts { None } else { state.stalled.or(Some(now)) };
     }
 
-    /// Closes the connection unless it is busy. An idle one on which a request has arrived is closed
-    /// after the answer. Returns whether it was not closed before.
+    /// Closes the connection unless it is busy. An idle one on which a request has arrived is
+    /// closed after the answer. Returns whether it was not closed before.
     pub(super) fn close(&self) -> bool {
         let was_closing = std::mem::replace(&mut self.lock().closing, true);
         self.task.wake();
@@ -111,6 +114,25 @@ impl Activity {
     /// Makes the next answer the last.
     pub(super) fn answer_last(&self) {
         self.lock().last_answer = true;
+    }
+
+    /// Returns since when the connection waits for its client, and before it whether it does so
+    /// within a request. Returns `None` while the hub works on a request.
+    pub(super) fn waiting_since(&self, now: Instant) -> Option<(bool, Instant)> {
+        let state = self.lock();
+        match state.phase {
+            Phase::Head | Phase::NextRequest => Some((false, state.since)),
+            Phase::Answer => {
+                let is_long = |since: &Instant| now.saturating_duration_since(*since) >= STALL_MIN;
+                Some((true, state.stalled.filter(is_long)?))
+            }
+        }
+    }
+
+    /// Returns whether the connection is about to end.
+    pub(super) fn is_ending(&self) -> bool {
+        let state = self.lock();
+        state.closing && (state.phase != Phase::Answer || state.stalled.is_some())
     }
 
     /// Returns whether the next answer has to announce the end of the connection.

@@ -19,8 +19,8 @@ const KEEP_ALIVE: &str = "keep-alive";
 
 /// Completes an answer. `is_kept` says whether its client keeps the connection.
 ///
-/// The last answer has `Connection: close`. The others say how long the connection stays open without
-/// a request, so that clients do not send one just when the hub closes the connection.
+/// The last answer has `Connection: close`. The others say how long the connection stays open
+/// without a request, so that clients do not send one just when the hub closes the connection.
 pub(super) fn complete(
     mut response: Response,
     is_kept: bool,
