@@ -12,6 +12,7 @@ use fake::{FakeHub, Session};
 use tickwire_client::load::{LoadError, Phase, Plan, Report, numbered_symbols, run};
 use tickwire_client::{Channel, Delivery, Feed, Symbol, UnixNanos};
 use tickwire_protocol::Control;
+use tickwire_testkit::PATIENCE;
 
 const CONNECTIONS: usize = 20;
 
@@ -68,9 +69,12 @@ where
         session.answer_subscribe().await;
         sessions.push(session);
     }
-    while !measuring.load(Ordering::Relaxed) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let measures = async {
+        while !measuring.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, measures).await.expect("the load test begins to measure");
     serve(sessions).await;
     stop.store(true, Ordering::Relaxed);
     work.await.unwrap()

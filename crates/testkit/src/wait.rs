@@ -7,7 +7,7 @@ use std::time::Duration;
 /// busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How long [`until`] sleeps between two checks of its condition.
+/// How long [`until`] and [`holds_in_time`] sleep between two checks of the condition.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Blocks until `holds` returns true.
@@ -16,13 +16,21 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Panics if `holds` has not returned true within about [`PATIENCE`]; the message names
 /// `condition`.
 pub fn until(condition: &str, mut holds: impl FnMut() -> bool) {
+    assert!(holds_in_time(&mut holds), "not within {} s: {condition}", PATIENCE.as_secs());
+}
+
+/// Blocks until `holds` returns true, for tests that report more than a name when it does not.
+///
+/// Returns false if `holds` has not returned true within about [`PATIENCE`].
+#[must_use]
+pub fn holds_in_time(mut holds: impl FnMut() -> bool) -> bool {
     for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
         if holds() {
-            return;
+            return true;
         }
         thread::sleep(PAUSE);
     }
-    panic!("not within {} s: {condition}", PATIENCE.as_secs())
+    false
 }
 
 #[cfg(test)]

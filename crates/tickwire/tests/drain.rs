@@ -4,11 +4,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::Duration;
 
-/// Time that a step may take before a test fails: far more than needed, for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+use tickwire_testkit::{PATIENCE, until};
 
 /// A running hub, killed on drop so that a failing test leaves no process running.
 struct Hub {
@@ -62,13 +59,8 @@ impl Hub {
     }
 
     fn ended(mut self) -> ExitStatus {
-        for _ in 0..PATIENCE.as_millis() / 10 {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                return status;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("the hub is still running");
+        until("the hub exits", || self.process.try_wait().unwrap().is_some());
+        self.process.wait().unwrap()
     }
 }
 
@@ -105,9 +97,9 @@ fn second_signal_ends_the_drain() {
     let hub = Hub::start("60s");
     let _sessions: Vec<_> = (0..20).map(|_| hub.session()).collect();
     hub.signal("TERM");
-    while hub.ask("GET /readyz").1 != "HTTP/1.1 503 Service Unavailable" {
-        thread::sleep(Duration::from_millis(10));
-    }
+    until("the hub is not ready", || {
+        hub.ask("GET /readyz").1 == "HTTP/1.1 503 Service Unavailable"
+    });
     hub.signal("TERM");
     assert_eq!(hub.ended().code(), Some(1));
 }

@@ -18,10 +18,8 @@ use rand::rngs::StdRng;
 use tempfile::TempDir;
 use tickwire_client::{Channel, Client, Event, names};
 use tickwire_protocol::{Seq, Tick};
-use tickwire_testkit::seeds;
+use tickwire_testkit::{PATIENCE, holds_in_time, seeds};
 
-/// Longest wait before a test fails. Far more than needed, since the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Simulated market with fixed event times.
 const MARKET: [&str; 8] =
     ["--symbols", "40", "--rate", "5000", "--ticks", "50000", "--start", "2026-01-02T14:30:00Z"];
@@ -114,13 +112,8 @@ impl Market {
     }
 
     fn wait_for_end(&mut self) {
-        for _ in 0..PATIENCE.as_millis() / 20 {
-            if self.has_ended() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        panic!("the feed did not exit; {}", self.said());
+        let has_ended = holds_in_time(|| self.has_ended());
+        assert!(has_ended, "the feed did not exit; {}", self.said());
     }
 }
 

@@ -2,12 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod kit;
+#[path = "kit/metrics.rs"]
+mod metrics;
 
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use kit::{Running, tickwire};
+use metrics::metric;
+use tickwire_testkit::until;
 
 /// Longer than the idle timeout of the hub.
 const STOPPED: Duration = Duration::from_millis(4_000);
@@ -50,7 +54,10 @@ fn suspended_hub_closes_no_session_and_no_publisher() {
     let mut command = tickwire(&feed);
     command.args(["--hub", &url]);
     let (mut feed, published) = start(command, "simulating");
-    std::thread::sleep(Duration::from_millis(500));
+    let address = url.strip_prefix("http://").unwrap();
+    for series in ["tickwire_publishers", "tickwire_sessions"] {
+        until(series, || metric(address, series) == 1);
+    }
     signal(&hub, "-STOP");
     std::thread::sleep(STOPPED);
     signal(&hub, "-CONT");

@@ -115,12 +115,17 @@ fn partial_frame_must_end_in_time() {
         client.send_raw(&frame[..cut]);
         assert_eq!(client.closed(), Event::Close(1008, "message_timeout".to_owned()), "{cut}");
     }
-    let mut patient = Client::json(&hub);
-    for byte in &frame {
-        patient.send_raw(&[*byte]);
-        std::thread::sleep(Duration::from_millis(20));
+}
+
+#[test]
+fn frame_may_arrive_byte_by_byte() {
+    let hub = TestHub::default();
+    let mut client = Client::json(&hub);
+    client.stream.set_nodelay(true).unwrap();
+    for byte in masked(OPEN_TEXT, br#"{"action":"list"}"#) {
+        client.send_raw(&[byte]);
     }
-    assert_eq!(patient.answer()["T"], "subscription");
+    assert_eq!(client.answer()["T"], "subscription");
 }
 
 #[test]
@@ -214,9 +219,9 @@ fn publisher_with_large_messages_is_served_in_pieces() {
     client.subscribe(r#""trades":["*"]"#);
     let ticks: Vec<_> = (0..4_000).map(|id| trade("AAPL", id)).collect();
     let message = masked(OPEN_BINARY, &crate::kit::data_message(&ticks));
+    publisher.client.stream.set_nodelay(true).unwrap();
     for piece in message.chunks(10_007) {
         publisher.client.send_raw(piece);
-        std::thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(client.take(ticks.len()).len(), ticks.len());
 }

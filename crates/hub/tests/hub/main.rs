@@ -26,6 +26,7 @@ mod feeds;
 mod handshake;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod incomplete;
 #[cfg(test)]
 mod keys;

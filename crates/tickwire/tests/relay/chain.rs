@@ -7,19 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tickwire_client::{Channel, Client, Event, names};
 use tickwire_protocol::{Seq, Tick};
+use tickwire_testkit::{PATIENCE, holds_in_time};
 
 use crate::kit::{Running, tickwire};
-
-/// Longest wait before a test fails. Far more than needed, since the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-/// Interval between polls of a condition.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Secret of the key that the relays present.
 pub(crate) const SECRET: &str = "sixteen-and-more-characters";
@@ -87,14 +82,14 @@ impl Hub {
     /// Polls the state of the feed until `find` returns a value, and returns that value.
     fn await_feed<F>(&self, find: impl Fn(&Value) -> Option<F>) -> F {
         let mut last = Value::Null;
-        for _ in 0..PATIENCE.as_millis() / POLL_INTERVAL.as_millis() {
+        let mut found = None;
+        let in_time = holds_in_time(|| {
             last = self.feed();
-            if let Some(found) = find(&last) {
-                return found;
-            }
-            thread::sleep(POLL_INTERVAL);
-        }
-        panic!("{last:#}; {}", std::fs::read_to_string(&self.log).unwrap())
+            found = find(&last);
+            found.is_some()
+        });
+        assert!(in_time, "{last:#}; {}", std::fs::read_to_string(&self.log).unwrap());
+        found.unwrap()
     }
 
     /// Waits until a source of the feed matches, and returns that source.

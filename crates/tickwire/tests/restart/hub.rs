@@ -1,14 +1,12 @@
 //! A hub process with a data folder.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::Duration;
 
-/// Longest wait before a test fails. Far more than needed, since the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use tickwire_testkit::until;
+
+use crate::metrics::metric;
 
 /// A running hub; killed when dropped, so that a failing test leaves no process.
 pub(crate) struct Hub {
@@ -60,24 +58,12 @@ impl Hub {
     pub(crate) fn stop(mut self) -> ExitStatus {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        for _ in 0..PATIENCE.as_millis() / 10 {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                return status;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("the hub did not exit");
+        until("the hub exits", || self.process.try_wait().unwrap().is_some());
+        self.process.wait().unwrap()
     }
 
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = format!("GET /metrics HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+        metric(&self.address, name)
     }
 }
 

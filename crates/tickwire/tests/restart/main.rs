@@ -4,6 +4,9 @@
 #[cfg(test)]
 mod hub;
 #[cfg(test)]
+#[path = "../kit/metrics.rs"]
+mod metrics;
+#[cfg(test)]
 mod socket;
 
 use std::fs;

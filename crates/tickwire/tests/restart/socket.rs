@@ -3,9 +3,10 @@
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
+use tickwire_testkit::PATIENCE;
 use tungstenite::{Message, WebSocket};
 
-use crate::hub::{Hub, PATIENCE};
+use crate::hub::Hub;
 
 pub(crate) const TICKS_PER_MESSAGE: u64 = 20;
 pub(crate) const SYMBOLS: u64 = 7;
