@@ -4,10 +4,13 @@ import type { FeedView, HubStatus } from "../protocol/hubStatus.ts";
 
 /**
  * Returns the view to show by default: of those that this page may read, the least delayed view of
- * the hub's first feed. Undefined if this page may read none.
+ * the hub's first feed. Feeds that it may only read with a delay come last. Undefined if this page
+ * may read none.
  */
 export function defaultView({ feeds, views }: HubStatus): string | undefined {
-  const rank = ({ feed }: FeedView): number => feeds.findIndex((each) => each.feed === feed);
+  const names = feeds.map(({ feed }) => feed);
+  const rank = ({ feed }: FeedView): number =>
+    names.includes(feed) ? names.indexOf(feed) : names.length;
   const [first] = views.toSorted((a, b) => rank(a) - rank(b) || a.delayMs - b.delayMs);
   return first?.view;
 }

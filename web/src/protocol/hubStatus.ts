@@ -25,7 +25,8 @@ export interface FeedStatus {
   readonly since: string;
   /** Publishers that are connected, whatever the state of their sources. */
   readonly publishers: number;
-  readonly ticksIn: number;
+  /** Undefined if this page may not read every symbol. */
+  readonly ticksIn: number | undefined;
   /** Ticks that publishers dropped before they reached the hub. */
   readonly lost: number;
   readonly sources: readonly SourceStatus[];
@@ -39,17 +40,19 @@ export interface FeedView {
   readonly delayMs: number;
 }
 
+/** The figures of the whole hub are undefined if this page may not see them. */
 export interface HubStatus {
   readonly version: string;
   readonly uptimeS: number;
   /** Whether `/api/keys` answers this page. */
   readonly maySeeKeys: boolean;
+  /** Only the feeds that this page may read without delay. */
   readonly feeds: readonly FeedStatus[];
   /** Only the views that this page may read. */
   readonly views: readonly FeedView[];
-  readonly sessions: number;
-  readonly subscriptions: number;
-  readonly ticksDelivered: number;
+  readonly sessions: number | undefined;
+  readonly subscriptions: number | undefined;
+  readonly ticksDelivered: number | undefined;
 }
 
 const ROLES = ["read", "publish", "admin"] as const;
@@ -85,9 +88,9 @@ export function decodeHubStatus(json: unknown): HubStatus {
     maySeeKeys: asBoolean(map["may_see_keys"], "status.may_see_keys"),
     feeds: asArray(map["feeds"], "status.feeds").map(decodeFeed),
     views: asArray(map["views"], "status.views").map(decodeView),
-    sessions: asNumber(map["sessions"], "status.sessions"),
-    subscriptions: asNumber(map["subscriptions"], "status.subscriptions"),
-    ticksDelivered: asNumber(map["ticks_delivered"], "status.ticks_delivered"),
+    sessions: optional(asNumber, map["sessions"], "status.sessions"),
+    subscriptions: optional(asNumber, map["subscriptions"], "status.subscriptions"),
+    ticksDelivered: optional(asNumber, map["ticks_delivered"], "status.ticks_delivered"),
   };
 }
 
@@ -111,7 +114,7 @@ function decodeFeed(json: unknown): FeedStatus {
     state: asOneOf(FEED_STATES, map["state"], "feed.state"),
     since: asString(map["since"], "feed.since"),
     publishers: asNumber(map["publishers"], "feed.publishers"),
-    ticksIn: asNumber(map["ticks_in"], "feed.ticks_in"),
+    ticksIn: optional(asNumber, map["ticks_in"], "feed.ticks_in"),
     lost: asNumber(map["lost"], "feed.lost"),
     sources: asArray(map["sources"], "feed.sources").map(decodeSource),
   };

@@ -88,25 +88,29 @@ export class HubPanel {
   }
 
   #feedEntry(feed: FeedStatus, nowMs: number): HTMLElement {
-    return feedEntry(feed, this.#rates.perSecond(`feed ${feed.feed}`, feed.ticksIn, nowMs));
+    return feedEntry(feed, this.#rate(`feed ${feed.feed}`, feed.ticksIn, nowMs));
   }
 
   #sourceEntry(feed: string, source: SourceStatus, nowMs: number): HTMLElement {
     const { publisher, ticks } = source;
-    if (ticks === undefined) return sourceEntry(feed, source, undefined);
-    const perSecond = this.#rates.perSecond(`source ${feed} ${publisher}`, ticks, nowMs);
-    return sourceEntry(feed, source, rateText(perSecond));
+    return sourceEntry(feed, source, this.#rate(`source ${feed} ${publisher}`, ticks, nowMs));
+  }
+
+  /** Returns the text of a counter's rate; undefined without the counter. */
+  #rate(counter: string, count: number | undefined, nowMs: number): string | undefined {
+    return count === undefined
+      ? undefined
+      : rateText(this.#rates.perSecond(counter, count, nowMs));
   }
 
   #summary(status: HubStatus, nowMs: number): string {
-    const delivered = this.#rates.perSecond("delivered", status.ticksDelivered, nowMs);
-    return [
-      `Tickwire ${status.version}`,
-      `up ${formatAge(status.uptimeS * 1000)}`,
-      formatCount(status.sessions, "session"),
-      formatCount(status.subscriptions, "subscription"),
-      `${rateText(delivered)} delivered`,
-    ].join(" · ");
+    const { version, uptimeS, sessions, subscriptions, ticksDelivered } = status;
+    const facts = [`Tickwire ${version}`, `up ${formatAge(uptimeS * 1000)}`];
+    if (sessions !== undefined) facts.push(formatCount(sessions, "session"));
+    if (subscriptions !== undefined) facts.push(formatCount(subscriptions, "subscription"));
+    const delivered = this.#rate("delivered", ticksDelivered, nowMs);
+    if (delivered !== undefined) facts.push(`${delivered} delivered`);
+    return facts.join(" · ");
   }
 }
 

@@ -4,10 +4,11 @@ import type { FeedStatus, FeedView, KeyStatus, SourceStatus } from "../protocol/
 import { create } from "./dom.ts";
 import { formatAge, formatCount, formatTimeOfDay, formatWhole } from "./format.ts";
 
-/** `perSecond` is the rate of the feed's ticks; undefined until it is known. */
-export function feedEntry(status: FeedStatus, perSecond: number | undefined): HTMLElement {
+/** `rate` is the text of the feed's tick rate; undefined if this page may not see it. */
+export function feedEntry(status: FeedStatus, rate: string | undefined): HTMLElement {
   const { feed, state, since, publishers, lost } = status;
-  const facts = [rateText(perSecond), formatCount(publishers, "publisher")];
+  const facts = [formatCount(publishers, "publisher")];
+  if (rate !== undefined) facts.unshift(rate);
   if (lost > 0) facts.push(`${formatWhole(lost)} lost at the source`);
   return entry(feed, state, `${state} since ${formatTimeOfDay(since)}`, facts);
 }

@@ -8,11 +8,14 @@ test("the default view is the least delayed view of the first feed", () => {
   const late = { view: "a", feed: "main", delayMs: 9 };
   const early = { view: "z", feed: "main", delayMs: 0 };
   const other = { view: "b", feed: "test", delayMs: 0 };
+  const delayedOnly = { view: "c", feed: "unlisted", delayMs: 9 };
   const feeds = [feedStatus("main"), feedStatus("test")];
   for (const [views, expected] of [
     [[late, other, early], "z"],
     [[other, late], "a"],
     [[other], "b"],
+    [[delayedOnly, other], "b"],
+    [[delayedOnly], "c"],
     [[], undefined],
   ] as const) {
     assert.equal(defaultView(hubStatus({ feeds, views })), expected);

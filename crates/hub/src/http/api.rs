@@ -40,14 +40,15 @@ fn check_limit(limit: usize, most: usize) -> Result<(), String> {
 /// # Errors
 /// The answer, if there is no such view or the grant does not allow to read it.
 fn find_view(front: &FrontState, grant: &Grant, name: &str) -> Result<View, Box<Response>> {
-    let Some(view) = front.directory.view(name) else {
-        return Err(Box::new((StatusCode::NOT_FOUND, "no such feed\n").into_response()));
-    };
+    // The rights come first: whether a name exists is not for everybody to know.
     if !grant.may_read(name) {
-        let text = format!("this key is not for the feed {name}");
+        let text = front.directory.not_for_view(grant, name);
         return Err(Box::new(front.gate.refuse(StatusCode::FORBIDDEN, Refused::Token, text)));
     }
-    Ok(view)
+    front.directory.view(name).ok_or_else(|| {
+        let text = front.directory.no_such_view(grant) + "\n";
+        Box::new((StatusCode::NOT_FOUND, text).into_response())
+    })
 }
 
 /// `GET /readyz`: tells whether the hub accepts sessions.

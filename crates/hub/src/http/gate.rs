@@ -10,7 +10,7 @@ use tickwire_protocol::Printable;
 
 use super::upgrade;
 use crate::access::admission::{is_address_or_localhost, origin_allowed};
-use crate::access::keys::{Grant, Keys, presented_credentials};
+use crate::access::keys::{Grant, Keys, Role, presented_credentials};
 use crate::metrics::{HubMetrics, Refused};
 use crate::retry::session_retry_delay;
 use crate::state::lifecycle::Lifecycle;
@@ -35,6 +35,8 @@ pub(super) enum Need<'a> {
     Read,
     /// Publish to the feed with this name.
     Publish(&'a str),
+    /// Learn to which feeds the sender may publish.
+    PublishSome,
     /// Drain the hub, or see the sessions of all keys.
     Admin,
 }
@@ -44,6 +46,7 @@ impl Need<'_> {
         match self {
             Self::Read => true,
             Self::Publish(feed) => grant.may_publish(feed),
+            Self::PublishSome => grant.role() >= Role::Publish,
             Self::Admin => grant.is_admin(),
         }
     }
@@ -53,6 +56,7 @@ impl Need<'_> {
         match self {
             Self::Read => "that may read".to_owned(),
             Self::Publish(feed) => format!("that may publish to {feed}"),
+            Self::PublishSome => "that may publish".to_owned(),
             Self::Admin => "with the role admin".to_owned(),
         }
     }
@@ -141,6 +145,13 @@ impl Gate {
                 Err(AuthError::Wrong)
             }
         }
+    }
+
+    /// Returns the rights of the sender of a request; `None` if they are not known, or if it may be
+    /// a web page that must not learn anything. For answers that name views.
+    pub(super) async fn reader(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Grant> {
+        let Sender { grant, .. } = self.authenticate(peer, headers).await.ok()?;
+        self.check_host(peer, headers, &grant).is_ok().then_some(grant)
     }
 
     /// Authenticates the sender of a request, and checks that it has the rights that the request

@@ -95,10 +95,12 @@ async fn admit(
     headers: &HeaderMap,
 ) -> Result<(FeedId, Grant), Box<Response>> {
     let FrontState { gate, directory, .. } = front;
-    let feed = directory
-        .publishable_feed(query.feed.as_deref())
-        .map_err(|text| gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text))?;
     gate.check_origin(headers)?;
+    let Some(feed) = directory.publishable_feed(query.feed.as_deref()) else {
+        let grant = gate.authorize(peer, headers, Need::PublishSome).await?;
+        let text = directory.no_such_publishable_feed(query.feed.as_deref(), &grant);
+        return Err(Box::new(gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text)));
+    };
     let name = directory.feeds.get(feed).name.as_str();
     let grant = gate.authorize(peer, headers, Need::Publish(name)).await?;
     if gate.lifecycle.is_draining() {

@@ -54,12 +54,12 @@ async fn answer(
     let Query(query) = Query::<StockQuery>::try_from_uri(uri)
         .map_err(|rejection| Refusal::bad(rejection.body_text()))?;
     let name = query.feed.as_deref().unwrap_or(VIEW);
-    let view = find_view(&front.directory, name)?;
+    let view = find_view(&front.directory, &grant, name)?;
     let symbols = match &selector {
         SymbolSelector::Path(symbol) => vec![Symbol::new(symbol).map_err(Refusal::bad)?],
         SymbolSelector::Query => query.symbols().map_err(Refusal::bad)?,
     };
-    check_rights(&grant, name, kind, &symbols)?;
+    check_names(&grant, kind, &symbols)?;
     let timeline = front.subscribers.timelines.get(view.timeline);
     let values = last_values(timeline, view.feed, kind.channels(), &symbols).await?;
     match selector {
@@ -88,24 +88,21 @@ async fn identify(gate: &Gate, peer: IpAddr, headers: &HeaderMap) -> Result<Gran
     Ok(sender.grant)
 }
 
-fn find_view(directory: &Directory, name: &str) -> Result<View, Refusal> {
+/// Finds the view of a name, if the client may read it.
+fn find_view(directory: &Directory, grant: &Grant, name: &str) -> Result<View, Refusal> {
+    if !grant.may_read(name) {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, directory.not_for_view(grant, name)));
+    }
     directory.view(name).ok_or_else(|| {
+        let names: Vec<_> = directory.readable_names(grant).collect();
         let shown: String = name.chars().take(32).collect();
-        Refusal::bad(format!("feed {shown:?}: expected one of {}", directory.view_names()))
+        Refusal::bad(format!("feed {shown:?}: expected one of {}", names.join(", ")))
     })
 }
 
-/// Checks that a client may read the values that it asks for.
-fn check_rights(
-    grant: &Grant,
-    view: &str,
-    kind: ValueKind,
-    symbols: &[Symbol],
-) -> Result<(), Refusal> {
+/// Checks that a client may read the values of these symbols.
+fn check_names(grant: &Grant, kind: ValueKind, symbols: &[Symbol]) -> Result<(), Refusal> {
     let refused = |text| Refusal::new(StatusCode::FORBIDDEN, text);
-    if !grant.may_read(view) {
-        return Err(refused(format!("this key is not for the feed {view}")));
-    }
     if !grant.limits_names() {
         return Ok(());
     }

@@ -18,7 +18,7 @@ use super::directory::FeedQuery;
 use super::page::page;
 use super::upgrade::offered;
 use crate::access::admission::{SessionLimiter, SessionPermit};
-use crate::access::keys::{presented_credentials, user_agent};
+use crate::access::keys::{Grant, presented_credentials, user_agent};
 use crate::access::refusal_log;
 use crate::clock;
 use crate::metrics::Refused;
@@ -61,7 +61,8 @@ pub(super) async fn alpaca_or_page(
     let Some(view) = view_in(request.uri().path()).filter(meant).map(|(_, view)| view.to_owned())
     else {
         if upgrades {
-            return no_stream(&front, peer, request.uri().path());
+            let (head, _) = request.into_parts();
+            return no_stream(&front, peer, head.uri.path(), &head.headers).await;
         }
         return page(request.method().clone(), request.uri().clone()).await;
     };
@@ -78,10 +79,16 @@ fn is_websocket(headers: &HeaderMap) -> bool {
 
 /// Refuses a WebSocket handshake on a path without a stream. If the page answered it, the client
 /// would only report an unexpected HTTP 200.
-fn no_stream(front: &FrontState, peer: IpAddr, path: &str) -> Response {
-    let paths: Vec<_> = front.directory.views.names().map(|view| format!("/v2/{view}")).collect();
+async fn no_stream(front: &FrontState, peer: IpAddr, path: &str, headers: &HeaderMap) -> Response {
     let path: String = path.chars().take(64).collect();
-    let text = format!("no stream at {path}; expected one of: /ws, {}", paths.join(", "));
+    let mut text = format!("no stream at {path}; expected one of: /ws");
+    match front.gate.reader(peer, headers).await {
+        Some(grant) => {
+            let views = front.directory.readable_names(&grant);
+            text.extend(views.map(|view| format!(", /v2/{view}")));
+        }
+        None => text.push_str(", /v2/{view}"),
+    }
     refusal_log::note(clock::monotonic(), peer, "", None, &text);
     front.gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text)
 }
@@ -111,8 +118,12 @@ async fn open(
     if matches!(presented_credentials(request.headers()), Ok(None)) {
         tokio::time::sleep(front.gate.keys.delay(peer)).await;
     }
+    let Some(found) = front.directory.view(view) else {
+        let (head, _) = request.into_parts();
+        return no_such_view(front, peer, view, &head.headers).await;
+    };
     let on_upgrade = hyper::upgrade::on(&mut request);
-    match admit(front, peer, view, protocol, request.headers()) {
+    match admit(front, peer, (view, found), protocol, request.headers()) {
         Ok((response, session)) => {
             front.gate.lifecycle.spawn(hand_over(on_upgrade, session));
             response
@@ -131,12 +142,11 @@ struct Admitted {
 fn admit(
     front: &FrontState,
     peer: IpAddr,
-    view: &str,
+    (view, View { feed, timeline }): (&str, View),
     protocol: SessionProtocol,
     headers: &HeaderMap,
 ) -> Result<(Response, Admitted), Box<Response>> {
     let FrontState { gate, subscribers, .. } = front;
-    let View { feed, timeline } = find_view(front, peer, view)?;
     gate.check_origin(headers)?;
     let (encoding, subprotocol) = encoding(protocol, headers);
     let response = gate.accept_upgrade(headers, subprotocol)?;
@@ -165,13 +175,21 @@ fn admit(
     Ok((response, Admitted { timeline, handshake, permit }))
 }
 
-/// Finds the view with this name, or refuses the request with a list of all views.
-fn find_view(front: &FrontState, peer: IpAddr, name: &str) -> Result<View, Box<Response>> {
-    front.directory.view(name).ok_or_else(|| {
-        let text = format!("no such feed; expected one of: {}", front.directory.view_names());
-        refusal_log::note(clock::monotonic(), peer, name, None, &text);
-        Box::new(front.gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text))
-    })
+/// Refuses a handshake for a view that does not exist. Names the views that the client may read.
+async fn no_such_view(
+    front: &FrontState,
+    peer: IpAddr,
+    name: &str,
+    headers: &HeaderMap,
+) -> Response {
+    let grant = front.gate.reader(peer, headers).await;
+    let text = match &grant {
+        Some(grant) => front.directory.no_such_view(grant),
+        None => "no such feed".to_owned(),
+    };
+    let key = grant.as_ref().and_then(Grant::key_name);
+    refusal_log::note(clock::monotonic(), peer, name, key, &text);
+    front.gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text)
 }
 
 /// Chooses the encoding of a session, and the subprotocol to confirm if the client offered one.

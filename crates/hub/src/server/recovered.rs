@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use rand::RngExt;
-use tickwire_protocol::Feed;
+use tickwire_protocol::{Feed, UnixNanos};
 
 use super::StartError;
 use super::timelines::empty_log;
 use crate::bars::{BarConfig, BarMaker};
 use crate::config::Config;
 use crate::durable::{Archive, CheckpointedState, Disk, DurableLog, LogStatus, Opened};
-use crate::fanout::{FeedId, LastTick, Log, Sequencer, TopicKey};
+use crate::fanout::{Batch, FeedId, LastTick, Log, Numbering, Sequencer, TopicKey};
 
 /// The recovered state, by the part of the hub that continues with it.
 pub(super) struct Recovered {
@@ -32,8 +32,9 @@ pub(super) struct Recovered {
 pub(super) struct RecoveredHistory {
     pub(super) epoch: String,
     pub(super) log: Log,
-    /// Topics that have ticked.
-    pub(super) topics: Vec<TopicKey>,
+    /// Topics that have ticked, each with the time at which its first tick was received; `None` if
+    /// that tick is older than the log.
+    pub(super) topics: Vec<(TopicKey, Option<UnixNanos>)>,
     /// State of the log on disk, if there is one.
     pub(super) status: Option<Arc<LogStatus>>,
 }
@@ -85,7 +86,7 @@ impl Recovered {
             let numbers: Vec<_> = (0..=u8::MAX).take(feeds.len()).map(FeedId).collect();
             bars.restore(&checkpointed, &numbers);
         }
-        let topics = numbering.topics.iter().map(|(key, _)| *key).collect();
+        let topics = topics_with_first_ticks(&numbering, &batches);
         let start = batches.front().map_or(numbering.head, |batch| batch.first());
         let mut log = log.starting_at(start);
         batches.into_iter().for_each(|batch| log.append(batch));
@@ -98,6 +99,22 @@ impl Recovered {
             archive: Some(archive),
         })
     }
+}
+
+/// Returns all topics, each with the receive time of its first tick if that is in the batches.
+fn topics_with_first_ticks<'a>(
+    numbering: &Numbering,
+    batches: impl IntoIterator<Item = &'a Arc<Batch>>,
+) -> Vec<(TopicKey, Option<UnixNanos>)> {
+    let mut topics: Vec<_> = numbering.topics.iter().map(|(key, _)| (*key, None)).collect();
+    for batch in batches {
+        for numbered in batch.ticks().iter().filter(|numbered| numbered.tick.seq.0 == 1) {
+            if let Some((_, first)) = topics.get_mut(numbered.topic.0 as usize) {
+                *first = Some(batch.received());
+            }
+        }
+    }
+    topics
 }
 
 /// Returns the state that checkpoints contain beside numbers and last values: that of the bars, if

@@ -84,7 +84,8 @@ impl HubState {
         let StateParts { config, protocol, epoch, feeds, durable, history, timelines, ingest } =
             parts;
         let delays: Vec<_> = timelines.iter().map(|timeline| timeline.delay).collect();
-        let feeds = Feeds::new(feeds, config.feed_stale_after, clock::wall());
+        let now = clock::wall();
+        let feeds = Feeds::new(feeds, config.feed_stale_after, now).with_delays(&delays, now);
         let topics = Arc::new(TopicRegistry::new(feeds.all().len()));
         let shard_wakers: ShardWakers =
             timelines.shards().map(|shard| shard.waker.clone()).collect();
@@ -129,6 +130,7 @@ impl HubState {
             epoch: self.epoch.clone(),
             feeds: self.feeds.clone(),
             topics: self.topics.clone(),
+            views: self.views.clone(),
             keys: self.keys.clone(),
             history: self.history.clone(),
             lifecycle: self.lifecycle.clone(),

@@ -38,6 +38,7 @@ use crate::state::feeds::Feeds;
 use crate::state::lifecycle::Lifecycle;
 use crate::state::shard_waker::ShardWaker;
 use crate::state::topic_registry::TopicRegistry;
+use crate::state::views::Views;
 use crate::websocket::{BudgetAccount, MessageBudget};
 use connection::{Connection, Stage};
 use drain::Drain;
@@ -76,6 +77,7 @@ pub(crate) struct ShardContext {
     pub(crate) epoch: Arc<str>,
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) topics: Arc<TopicRegistry>,
+    pub(crate) views: Arc<Views>,
     pub(crate) keys: Arc<Keys>,
     /// Reads ticks that are no longer in memory; `None` without a log on disk.
     pub(crate) history: Option<Arc<HistoryReaderHandle>>,
@@ -373,9 +375,10 @@ impl ShardTask {
             if let Some(connection) = &self.connections[slot]
                 && connection.stage == Stage::Open
                 && connection.receives_notices()
-                && changed.contains(&connection.handshake.feed)
+                && changed.contains(&(connection.handshake.feed, connection.feed_timeline))
             {
-                let element = self.context.feeds.get(connection.handshake.feed).element();
+                let feed = self.context.feeds.get(connection.handshake.feed);
+                let element = feed.element(connection.feed_timeline);
                 let id = SessionId(u32::try_from(slot).unwrap_or(u32::MAX));
                 self.core.control(id, &element);
             }

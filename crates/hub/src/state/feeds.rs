@@ -1,14 +1,17 @@
 //! The feeds of the hub, and the state of each: live, stale or down.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+mod reported_states;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tickwire_protocol::{Control, Feed, FeedState, UnixNanos};
 
 use crate::fanout::FeedId;
 use crate::state::publisher_sessions::PublisherSessions;
+use crate::state::views::LIVE_TIMELINE;
+use reported_states::{ReportedState, ReportedStates};
 
 /// All feeds of the hub, by id.
 #[derive(Debug)]
@@ -38,23 +41,13 @@ pub(crate) struct FeedStatus {
     lost: AtomicU64,
     /// Trades too far ahead of the hub's clock to advance the feed's clock, since the hub started.
     trades_ahead: AtomicU64,
-    reported: Mutex<ReportedState>,
-    /// Value of [`Feeds::version`] when `reported` last changed.
-    version: AtomicU64,
-}
-
-/// The state of a feed that sessions are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ReportedState {
-    state: FeedState,
-    since: UnixNanos,
-    lost: u64,
+    reported: Mutex<ReportedStates>,
 }
 
 impl Feeds {
     /// Creates feeds with these names, in the order of their ids. All are down.
     pub(crate) fn new(names: Vec<Feed>, stale_after: Duration, now: UnixNanos) -> Self {
-        let down = ReportedState { state: FeedState::Down, since: now, lost: 0 };
+        let reported = || ReportedStates::new(&[Duration::ZERO], now);
         let feeds = names
             .into_iter()
             .map(|name| FeedStatus {
@@ -65,11 +58,19 @@ impl Feeds {
                 last_post: AtomicU64::new(0),
                 lost: AtomicU64::new(0),
                 trades_ahead: AtomicU64::new(0),
-                reported: Mutex::new(down),
-                version: AtomicU64::new(0),
+                reported: Mutex::new(reported()),
             })
             .collect();
         Self { feeds, version: AtomicU64::new(0), stale_after, test_feed: None }
+    }
+
+    /// Sets the delays of the timelines, by index: the live one first. On all of them the feeds are
+    /// down until a first state is due.
+    pub(crate) fn with_delays(mut self, delays: &[Duration], now: UnixNanos) -> Self {
+        for feed in &mut self.feeds {
+            feed.reported = Mutex::new(ReportedStates::new(delays, now));
+        }
+        self
     }
 
     /// Makes the last feed the built-in test feed, which is always live and not open to publishers.
@@ -132,12 +133,14 @@ impl Feeds {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Returns the feeds whose reported state has changed since a version.
-    pub(crate) fn changed_since(&self, version: u64) -> Vec<FeedId> {
-        let changed = |(id, feed): (u8, &FeedStatus)| {
-            (feed.version.load(Ordering::Acquire) > version).then_some(FeedId(id))
-        };
-        (0..).zip(&self.feeds).filter_map(changed).collect()
+    /// Returns the feeds whose reported state has changed since a version, each with the index of a
+    /// timeline on which it has.
+    pub(crate) fn changed_since(&self, version: u64) -> Vec<(FeedId, usize)> {
+        let mut changed = Vec::new();
+        for (id, feed) in (0..).map(FeedId).zip(&self.feeds) {
+            changed.extend(feed.lock_reported().changed_since(version).map(|on| (id, on)));
+        }
+        changed
     }
 }
 
@@ -181,17 +184,17 @@ impl FeedStatus {
 
     /// Returns the reported state, and the time since which it holds.
     pub(crate) fn state(&self) -> (FeedState, UnixNanos) {
-        let ReportedState { state, since, .. } = self.reported();
+        let ReportedState { state, since, .. } = self.lock_reported().get(LIVE_TIMELINE);
         (state, since)
     }
 
-    fn reported(&self) -> ReportedState {
-        *self.reported.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_reported(&self) -> MutexGuard<'_, ReportedStates> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the control element that reports the state to sessions.
-    pub(crate) fn element(&self) -> Control {
-        let ReportedState { state, since, lost } = self.reported();
+    /// Returns the control element that reports the state to sessions, as a timeline shows it.
+    pub(crate) fn element(&self, timeline: usize) -> Control {
+        let ReportedState { state, since, lost } = self.lock_reported().get(timeline);
         Control::Feed { feed: self.name.clone(), state, since, lost }
     }
 
@@ -212,18 +215,13 @@ impl FeedStatus {
 
     /// Updates the reported state. Returns whether it has changed.
     fn report(&self, state: FeedState, now: UnixNanos, version: u64) -> bool {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = if reported.state == state { reported.since } else { now };
-        if reported.state != state {
+        let mut reported = self.lock_reported();
+        let before = reported.get(LIVE_TIMELINE);
+        let since = if before.state == state { before.since } else { now };
+        if before.state != state {
             tracing::info!(feed = %self.name, state = state.name(), "feed");
         }
-        let next = ReportedState { state, since, lost: self.lost() };
-        let changed = *reported != next;
-        if changed {
-            *reported = next;
-            self.version.store(version, Ordering::Release);
-        }
-        changed
+        reported.report(ReportedState { state, since, lost: self.lost() }, now, version)
     }
 }
 
@@ -239,7 +237,7 @@ mod tests {
         assert_eq!(feed.state(), (FeedState::Down, at(0)));
         let publisher = feed.publishers.add(at(1));
         assert!(feeds.refresh(at(1)));
-        assert_eq!(feeds.changed_since(0), [FeedId(0)]);
+        assert_eq!(feeds.changed_since(0), [(FeedId(0), LIVE_TIMELINE)]);
         assert_eq!(feed.state(), (FeedState::Stale, at(1)));
         feed.count_ticks(1, at(2));
         assert!(feeds.refresh(at(3)));
@@ -262,7 +260,7 @@ mod tests {
         feed.count_lost(2);
         assert!(feeds.refresh(at(1)));
         assert_eq!(feed.state(), (FeedState::Down, at(0)));
-        assert!(matches!(feed.element(), Control::Feed { lost: 7, .. }));
+        assert!(matches!(feed.element(LIVE_TIMELINE), Control::Feed { lost: 7, .. }));
         assert!(!feeds.refresh(at(2)));
     }
 

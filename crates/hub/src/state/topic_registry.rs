@@ -44,16 +44,23 @@ pub(crate) struct TopicState {
     subscribers: [u32; TIMELINES_MAX],
 }
 
-/// When a topic ticked for the first time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// When a topic or a symbol ticked for the first time, from the earliest on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum FirstTick {
-    /// The topic has never ticked.
-    #[default]
-    Never,
-    /// Before the hub started: the topic was recovered from the log on disk.
-    BeforeStart,
+    /// Before the oldest tick in memory at start: recovered from the log on disk.
+    BeforeHistory,
     /// Received at this time.
     At(UnixNanos),
+    /// It has never ticked.
+    #[default]
+    Never,
+}
+
+impl FirstTick {
+    /// Returns whether the first tick had been received at a time.
+    fn is_by(self, time: UnixNanos) -> bool {
+        self <= Self::At(time)
+    }
 }
 
 /// Result of a symbol search.
@@ -71,14 +78,10 @@ impl TopicState {
         self.subscribers[timeline]
     }
 
-    /// Returns whether the topic had ticked at a time. Topics recovered from disk count as older
-    /// than any time.
+    /// Returns whether the topic had ticked at a time. First ticks that were recovered from disk
+    /// without a time count as older than any time.
     pub(crate) fn has_ticked_by(&self, time: UnixNanos) -> bool {
-        match self.first_tick {
-            FirstTick::Never => false,
-            FirstTick::BeforeStart => true,
-            FirstTick::At(first) => first <= time,
-        }
+        self.first_tick.is_by(time)
     }
 
     fn has_ticked(&self) -> bool {
@@ -103,20 +106,23 @@ impl TopicRegistry {
 
     /// Adds topics that tick for the first time, at the time when these ticks were received.
     pub(crate) fn add_ticked(&self, topics: &[TopicKey], received: UnixNanos) {
-        self.add(topics, FirstTick::At(received));
+        self.add(topics.iter().map(|topic| (*topic, FirstTick::At(received))));
     }
 
-    /// Adds topics that ticked before the hub started.
-    pub(crate) fn add_recovered(&self, topics: &[TopicKey]) {
-        self.add(topics, FirstTick::BeforeStart);
+    /// Adds topics that ticked before the hub started, each with the time at which its first tick
+    /// was received; `None` if that tick is older than the log in memory.
+    pub(crate) fn add_recovered(&self, topics: &[(TopicKey, Option<UnixNanos>)]) {
+        let first_tick =
+            |time: Option<UnixNanos>| time.map_or(FirstTick::BeforeHistory, FirstTick::At);
+        self.add(topics.iter().map(|(topic, time)| (*topic, first_tick(*time))));
         self.symbols.merge();
     }
 
-    fn add(&self, topics: &[TopicKey], first_tick: FirstTick) {
-        for topic in topics {
-            self.topics.entry(interest(*topic)).or_default().first_tick = first_tick;
+    fn add(&self, topics: impl Iterator<Item = (TopicKey, FirstTick)> + Clone) {
+        for (topic, first_tick) in topics.clone() {
+            self.topics.entry(interest(topic)).or_default().first_tick = first_tick;
         }
-        self.symbols.push(topics.iter().map(|topic| (topic.feed, topic.symbol)));
+        self.symbols.push(topics.map(|(topic, first)| (topic.feed, topic.symbol, first)));
     }
 
     /// Applies the changes in the numbers of subscribers of one shard of a timeline, and notifies
@@ -149,25 +155,27 @@ impl TopicRegistry {
         was_wanted != is_wanted
     }
 
-    /// Finds symbols of a feed that have ticked: first those that start with the query, then those
-    /// that contain it, each group sorted. Finds only symbols that `may_read` accepts.
+    /// Finds symbols of a feed that had ticked at the time `until`: first those that start with the
+    /// query, then those that contain it, each group sorted. Finds only symbols that `may_read`
+    /// accepts.
     pub(crate) fn search(
         &self,
         feed: FeedId,
+        until: UnixNanos,
         query: &str,
         limit: usize,
         may_read: impl Fn(&Symbol) -> bool,
     ) -> FoundSymbols {
-        let (total, found) = self.symbols.search(feed, query, limit, may_read);
-        let symbols = found.into_iter().map(|symbol| (symbol, self.channels(feed, symbol)));
+        let (total, found) = self.symbols.search(feed, until, query, limit, may_read);
+        let symbols = found.into_iter().map(|symbol| (symbol, self.channels(feed, symbol, until)));
         FoundSymbols { total, symbols: symbols.collect() }
     }
 
-    /// Returns the channels on which a symbol has ticked.
-    fn channels(&self, feed: FeedId, symbol: Symbol) -> Vec<Channel> {
+    /// Returns the channels on which a symbol had ticked at a time.
+    fn channels(&self, feed: FeedId, symbol: Symbol, until: UnixNanos) -> Vec<Channel> {
         let has_ticked = |channel: &Channel| {
             let topic = TopicKey { feed, channel: *channel, symbol };
-            self.state(&interest(topic)).is_some_and(|state| state.has_ticked())
+            self.state(&interest(topic)).is_some_and(|state| state.has_ticked_by(until))
         };
         Channel::ALL.into_iter().filter(has_ticked).collect()
     }

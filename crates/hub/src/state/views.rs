@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use crate::config::NamedView;
 use crate::fanout::FeedId;
 
+/// Index of the timeline without delay.
+pub(crate) const LIVE_TIMELINE: usize = 0;
+
 /// A feed on one of the hub's timelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct View {

@@ -3,6 +3,7 @@
 
 mod client;
 mod http;
+mod keys_file;
 mod publisher;
 mod tunnel;
 
@@ -19,6 +20,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) use client::{Client, Event, Reader, caught_up};
 pub(crate) use http::{Response, exchange, read_response, upgrade_request};
+pub(crate) use keys_file::{KeysFile, key_header};
 pub(crate) use publisher::{Publisher, data_message};
 pub(crate) use tickwire_testkit::frames::{OPEN_BINARY, OPEN_TEXT, masked};
 pub(crate) use tickwire_testkit::{PATIENCE, until};

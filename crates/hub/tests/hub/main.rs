@@ -55,6 +55,8 @@ mod rest;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod slow;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use tickwire_protocol::{Channel, Selection, SubscriptionSet, Symbol};
+use tickwire_protocol::{Channel, Feed, Selection, SubscriptionSet, Symbol};
 
 use super::file::Key;
 use super::role::Role;
 use crate::access::admission::PublisherHolder;
+use crate::fanout::FeedId;
+use crate::state::views::{LIVE_TIMELINE, View, Views};
 
 /// The rights of a client, and what gives them.
 #[derive(Debug, Clone)]
@@ -50,12 +52,16 @@ impl Grant {
         }
     }
 
+    /// Returns whether the client may see figures of the whole hub, such as the ticks of all feeds:
+    /// an administrator, or a client that may read every symbol of every view.
+    pub(crate) fn may_see_totals(&self) -> bool {
+        self.is_admin() || (self.feeds().is_none() && self.symbols().is_none())
+    }
+
     /// Explains that a view may not be read, and names views that may be read.
     pub(crate) fn view_refusal(&self, view: &str) -> String {
         let mut text = format!("this key may not read {view}");
-        if let Self::Key(key) = self
-            && let Some(feeds) = key.feeds.as_deref().filter(|feeds| !feeds.is_empty())
-        {
+        if let Some(feeds) = self.feeds().filter(|feeds| !feeds.is_empty()) {
             let names: Vec<_> = feeds.iter().take(FEEDS_SHOWN).map(|feed| feed.as_str()).collect();
             let more = if feeds.len() > FEEDS_SHOWN { ", …" } else { "" };
             text.push_str(&format!("; it may read: {}{more}", names.join(", ")));
@@ -66,6 +72,12 @@ impl Grant {
     /// Returns whether the client may read a view.
     pub(crate) fn may_read(&self, view: &str) -> bool {
         self.has_feed(view)
+    }
+
+    /// Returns whether the client may read a feed through a view without delay.
+    pub(crate) fn may_read_live(&self, views: &Views, feed: FeedId) -> bool {
+        let live = Some(View { feed, timeline: LIVE_TIMELINE });
+        views.names().any(|name| self.may_read(name) && views.find(name) == live)
     }
 
     /// Returns whether the client may publish to a feed.
@@ -79,12 +91,22 @@ impl Grant {
     }
 
     fn has_feed(&self, name: &str) -> bool {
+        self.feeds().is_none_or(|feeds| feeds.iter().any(|feed| feed.as_str() == name))
+    }
+
+    /// Returns the names of the views and feeds that the client may use; `None`: all.
+    fn feeds(&self) -> Option<&[Feed]> {
         match self {
-            Self::Key(key) => {
-                let feeds = key.feeds.as_deref();
-                feeds.is_none_or(|feeds| feeds.iter().any(|feed| feed.as_str() == name))
-            }
-            Self::Anonymous(_) | Self::Token(_) => true,
+            Self::Key(key) => key.feeds.as_deref(),
+            Self::Anonymous(_) | Self::Token(_) => None,
+        }
+    }
+
+    /// Returns the symbols that the client may use, sorted; `None`: all.
+    pub(crate) fn symbols(&self) -> Option<&[Symbol]> {
+        match self {
+            Self::Key(key) => key.symbols.as_deref(),
+            Self::Anonymous(_) | Self::Token(_) => None,
         }
     }
 
@@ -99,12 +121,7 @@ impl Grant {
 
     /// Returns whether the client may read a symbol.
     pub(crate) fn may_read_symbol(&self, symbol: Symbol) -> bool {
-        match self {
-            Self::Key(key) => key.symbols.as_ref().is_none_or(|symbols| {
-                symbols.binary_search(&symbol).is_ok() // the list is sorted
-            }),
-            Self::Anonymous(_) | Self::Token(_) => true,
-        }
+        self.symbols().is_none_or(|symbols| symbols.binary_search(&symbol).is_ok())
     }
 
     /// Returns whether the client may read a symbol of a channel; `None` stands for `"*"`.

@@ -17,6 +17,7 @@ use super::super::telemetry::Telemetry;
 use super::keys::may_see;
 use crate::access::keys::{Grant, Role};
 use crate::clock;
+use crate::fanout::FeedId;
 use crate::metrics::Metric;
 use crate::serving::shard_handle::ShardHandle;
 use crate::serving::timeline::Timelines;
@@ -34,13 +35,21 @@ struct Status {
     may_see_keys: bool,
     feeds: Vec<FeedEntry>,
     views: Vec<ViewEntry>,
-    sessions: u64,
-    subscriptions: u64,
-    ticks_in: u64,
-    ticks_delivered: u64,
+    #[serde(flatten)]
+    totals: Totals,
     /// Whether the hub shuts down and closes its sessions.
     draining: bool,
-    log: LogEntry,
+}
+
+/// Figures of the whole hub; all are null unless the client [may see
+/// them](Grant::may_see_totals).
+#[derive(Debug, Default, Serialize)]
+struct Totals {
+    sessions: Option<u64>,
+    subscriptions: Option<u64>,
+    ticks_in: Option<u64>,
+    ticks_delivered: Option<u64>,
+    log: Option<LogEntry>,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,8 +58,8 @@ struct FeedEntry {
     state: FeedState,
     since: String,
     publishers: usize,
-    /// Ticks received from the feed's publishers.
-    ticks_in: u64,
+    /// Ticks received from the feed's publishers; null for clients that may not read every symbol.
+    ticks_in: Option<u64>,
     /// Number of ticks that the feed's publishers reported as dropped at their sources since the
     /// hub started; they never reached the hub.
     lost: u64,
@@ -76,7 +85,9 @@ struct ReportEntry {
     upstream: Option<String>,
     connects: u64,
     errors: u64,
-    ticks: u64,
+    /// Left out for clients that may not read every symbol.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ticks: Option<u64>,
 }
 
 /// A view: a name under which subscribers reach a feed.
@@ -109,7 +120,8 @@ struct DiskEntry {
     failed: bool,
 }
 
-/// `GET /api/status`: lists the feeds and views that the client may read.
+/// `GET /api/status`: lists the views that the client may read, and the feeds that it may read
+/// without delay.
 pub(in super::super) async fn status(
     State(front): State<FrontState>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -123,31 +135,38 @@ pub(in super::super) async fn status(
 
 fn status_for(front: &FrontState, grant: &Grant) -> Status {
     let FrontState { directory, telemetry, .. } = front;
-    let Telemetry { timelines, metrics, keys, .. } = &**telemetry;
-    let sum =
-        |of: fn(&ShardHandle) -> &Metric| timelines.shards().map(|shard| of(shard).get()).sum();
-    let views = views(directory, timelines, grant);
-    let is_seen = |feed: &&FeedStatus| views.iter().any(|view| view.feed == feed.name.as_str());
-    let feeds = telemetry.feeds.all().iter().filter(is_seen).map(feed_entry).collect();
+    let Telemetry { timelines, keys, .. } = &**telemetry;
+    let feeds = (0..).map(FeedId).zip(telemetry.feeds.all());
+    let feeds = feeds.filter(|(id, _)| grant.may_read_live(&directory.views, *id));
+    let totals = if grant.may_see_totals() { totals(telemetry) } else { Totals::default() };
     Status {
         version: env!("CARGO_PKG_VERSION"),
         epoch: telemetry.epoch.to_string(),
         uptime_s: (clock::monotonic() - telemetry.started).as_secs(),
         role: grant.role(),
         may_see_keys: may_see(keys, grant),
-        feeds,
-        views,
+        feeds: feeds.map(|(_, feed)| feed_entry(feed, grant)).collect(),
+        views: views(directory, timelines, grant),
+        totals,
+        draining: telemetry.lifecycle.is_draining(),
+    }
+}
+
+fn totals(telemetry: &Telemetry) -> Totals {
+    let sum = |of: fn(&ShardHandle) -> &Metric| {
+        Some(telemetry.timelines.shards().map(|shard| of(shard).get()).sum())
+    };
+    Totals {
         sessions: sum(|shard| &shard.metrics.sessions),
         subscriptions: sum(|shard| &shard.metrics.subscriptions),
-        ticks_in: metrics.ticks_in.get(),
+        ticks_in: Some(telemetry.metrics.ticks_in.get()),
         ticks_delivered: sum(|shard| &shard.metrics.ticks_delivered),
-        draining: telemetry.lifecycle.is_draining(),
-        log: log_entry(telemetry),
+        log: Some(log_entry(telemetry)),
     }
 }
 
 fn views(directory: &Directory, timelines: &Timelines, grant: &Grant) -> Vec<ViewEntry> {
-    let names = directory.views.names().filter(|name| grant.may_read(name));
+    let names = directory.readable_names(grant);
     let entry = |name: &str| {
         let view = directory.view(name)?;
         let delay = timelines.get(view.timeline).delay.as_millis();
@@ -160,27 +179,32 @@ fn views(directory: &Directory, timelines: &Timelines, grant: &Grant) -> Vec<Vie
     names.filter_map(entry).collect()
 }
 
-fn feed_entry(feed: &FeedStatus) -> FeedEntry {
+fn feed_entry(feed: &FeedStatus, grant: &Grant) -> FeedEntry {
     let (state, since) = feed.state();
+    let sees_ticks = grant.symbols().is_none();
+    let source = |source| source_entry(source, sees_ticks);
     FeedEntry {
         feed: feed.name.to_string(),
         state,
         since: since.to_string(),
         publishers: feed.publishers.len(),
-        ticks_in: feed.ticks(),
+        ticks_in: sees_ticks.then(|| feed.ticks()),
         lost: feed.lost(),
-        sources: feed.publishers.named().into_iter().map(source_entry).collect(),
+        sources: feed.publishers.named().into_iter().map(source).collect(),
     }
 }
 
-fn source_entry((publisher, session): (Arc<str>, PublisherSession)) -> SourceEntry {
+fn source_entry(
+    (publisher, session): (Arc<str>, PublisherSession),
+    sees_ticks: bool,
+) -> SourceEntry {
     let report = session.report.map(|report| ReportEntry {
         state: report.state,
         detail: report.detail,
         upstream: report.upstream,
         connects: report.connects,
         errors: report.errors,
-        ticks: report.ticks,
+        ticks: sees_ticks.then_some(report.ticks),
     });
     SourceEntry { publisher: publisher.to_string(), since: session.since.to_string(), report }
 }

@@ -11,6 +11,7 @@ use super::super::FrontState;
 use super::super::connection::Peer;
 use super::super::gate::Need;
 use super::{check_limit, find_view};
+use crate::clock;
 
 /// Default number of symbols in an answer.
 const LIMIT_DEFAULT: usize = 100;
@@ -28,7 +29,8 @@ pub(in super::super) struct SymbolQuery {
 #[derive(Debug, Serialize)]
 struct SymbolPage {
     feed: String,
-    /// Number of symbols of the feed, whether they match the query or not.
+    /// Number of symbols that the view shows and the key may read, whether they match the query or
+    /// not.
     total: usize,
     symbols: Vec<SymbolEntry>,
 }
@@ -36,7 +38,7 @@ struct SymbolPage {
 #[derive(Debug, Serialize)]
 struct SymbolEntry {
     symbol: Symbol,
-    /// Channels on which the symbol has ticked.
+    /// Channels on which the symbol has ticked in the view.
     channels: Vec<&'static str>,
 }
 
@@ -61,7 +63,8 @@ pub(in super::super) async fn symbols(
         Err(refusal) => return *refusal,
     };
     let may_read = |symbol: &Symbol| grant.may_read_symbol(*symbol);
-    let found = front.directory.topics.search(view.feed, &query.q, limit, may_read);
+    let until = front.subscribers.timelines.get(view.timeline).shows_until(clock::wall());
+    let found = front.directory.topics.search(view.feed, until, &query.q, limit, may_read);
     let symbols = found.symbols.into_iter().map(|(symbol, channels)| SymbolEntry {
         symbol,
         channels: channels.into_iter().map(tickwire_protocol::Channel::name).collect(),

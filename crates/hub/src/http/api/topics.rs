@@ -127,7 +127,7 @@ fn query(
 /// Returns, for each feed, the view with the least delay that may be read: the feed itself, if that
 /// may be read. Sorted by name.
 fn views_of_feeds(front: &FrontState, grant: &Grant) -> Vec<(String, View)> {
-    let readable = front.directory.views.names().filter(|name| grant.may_read(name));
+    let readable = front.directory.readable_names(grant);
     let readable = readable.filter_map(|name| Some((name, front.directory.view(name)?)));
     let mut views: Vec<(&str, View)> = Vec::new();
     for (name, view) in readable {

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::fanout::CloseReason;
 use crate::serving::new_connection::{HandshakeInfo, PendingSession};
 use crate::serving::session_protocol::SessionProtocol;
+use crate::state::views::LIVE_TIMELINE;
 use crate::websocket::{
     BudgetAccount, CloseFrame, Message, MessageError, Opcode, Payload, Reader, ReaderConfig,
     write_close, write_frame,
@@ -40,6 +41,9 @@ pub(crate) struct Connection {
     pub(crate) stage: Stage,
     pub(crate) handshake: HandshakeInfo,
     pub(crate) auth_state: AuthState,
+    /// Index of the timeline whose state of the feed the session is sent: the live one, if the
+    /// client may read the feed live.
+    pub(crate) feed_timeline: usize,
     /// Commands of a message that are not handled yet.
     pub(crate) unread: Payload,
     /// When a message was last received.
@@ -130,6 +134,7 @@ impl Connection {
             stage: Stage::Open,
             handshake,
             auth_state: AuthState::AwaitingKey { until: now + config.auth_timeout, refused: 0 },
+            feed_timeline: LIVE_TIMELINE,
             unread: Payload::default(),
             last_received: now,
             last_sent: now,

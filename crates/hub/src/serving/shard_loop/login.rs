@@ -13,6 +13,7 @@ use crate::config::format_duration;
 use crate::fanout::{CloseReason, SessionId};
 use crate::serving::new_connection::HandshakeInfo;
 use crate::serving::session_protocol::SessionProtocol;
+use crate::state::views::LIVE_TIMELINE;
 
 /// Delay before a rejected session whose key is valid is sent its error and closed.
 const REJECT_DELAY: Duration = Duration::from_secs(1);
@@ -68,6 +69,7 @@ impl ShardTask {
         let (now, config) = (self.now, &self.context.config);
         let extension = config.auth_timeout;
         let shard = self.waker.clone();
+        let timeline = self.id.timeline;
         let Some(connection) =
             self.connections.get_mut(id.0 as usize).and_then(Option::as_deref_mut)
         else {
@@ -75,19 +77,22 @@ impl ShardTask {
         };
         let HandshakeInfo { peer, user_agent, protocol, feed, view, .. } = &connection.handshake;
         let user_agent = user_agent.clone();
-        let feed = (*protocol == SessionProtocol::Tickwire
+        let feed_timeline =
+            if grant.may_read_live(&self.context.views, *feed) { LIVE_TIMELINE } else { timeline };
+        let feed_element = (*protocol == SessionProtocol::Tickwire
             && connection.auth_state.grant().is_none())
-        .then(|| self.context.feeds.get(*feed));
+        .then(|| self.context.feeds.get(*feed).element(feed_timeline));
         let session = SessionInfo { peer: *peer, user_agent, shard };
         match self.context.keys.register_subscriber(&grant, session) {
             Ok(key_session) => {
                 let auth_state = AuthState::Authenticated { grant, key_session, has_key };
                 connection.authenticate(auth_state, config.command_size_max.as_usize());
+                connection.feed_timeline = feed_timeline;
                 if has_key {
                     self.core.control(id, &Control::Authenticated);
                 }
-                if let Some(feed) = feed {
-                    self.core.control(id, &feed.element());
+                if let Some(element) = feed_element {
+                    self.core.control(id, &element);
                 }
             }
             Err(KeyLimitReached { detail }) => {

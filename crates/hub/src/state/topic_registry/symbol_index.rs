@@ -1,11 +1,12 @@
 //! Symbols in alphabetical order, for search.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use tickwire_protocol::Symbol;
+use tickwire_protocol::{Symbol, UnixNanos};
 
+use super::FirstTick;
 use crate::fanout::FeedId;
 
 /// The symbols of each feed that have ticked.
@@ -15,20 +16,21 @@ use crate::fanout::FeedId;
 #[derive(Debug)]
 pub(super) struct SymbolIndex {
     /// Symbols added since the last search, with repetitions.
-    new: Mutex<Vec<(FeedId, Symbol)>>,
-    /// Sorted symbols by feed. The router never takes this lock.
-    sorted: RwLock<Vec<BTreeSet<Symbol>>>,
+    new: Mutex<Vec<(FeedId, Symbol, FirstTick)>>,
+    /// Sorted symbols by feed, each with its first tick on any channel. The router never takes this
+    /// lock.
+    sorted: RwLock<Vec<BTreeMap<Symbol, FirstTick>>>,
 }
 
 impl SymbolIndex {
     /// Creates an empty index for a number of feeds.
     pub(super) fn new(feeds: usize) -> Self {
-        let sorted = (0..feeds).map(|_| BTreeSet::new()).collect();
+        let sorted = (0..feeds).map(|_| BTreeMap::new()).collect();
         Self { new: Mutex::default(), sorted: RwLock::new(sorted) }
     }
 
-    /// Adds symbols; those of the index already are ignored.
-    pub(super) fn push(&self, symbols: impl Iterator<Item = (FeedId, Symbol)>) {
+    /// Adds symbols with first ticks. Of a symbol that is added again, the earliest one counts.
+    pub(super) fn push(&self, symbols: impl Iterator<Item = (FeedId, Symbol, FirstTick)>) {
         self.new.lock().unwrap_or_else(PoisonError::into_inner).extend(symbols);
     }
 
@@ -39,18 +41,20 @@ impl SymbolIndex {
             return;
         }
         let mut feeds = self.sorted.write().unwrap_or_else(PoisonError::into_inner);
-        for (feed, symbol) in new {
-            feeds[usize::from(feed.0)].insert(symbol);
+        for (feed, symbol, first) in new {
+            let known = feeds[usize::from(feed.0)].entry(symbol).or_default();
+            *known = first.min(*known);
         }
     }
 
     /// Finds symbols of a feed: first those that start with `query`, then those that contain it,
     /// each group sorted; upper and lower case are the same. Also returns the number of symbols
-    /// that an empty query would find without a limit. Symbols that `may_read` refuses are neither
-    /// found nor counted.
+    /// that an empty query would find without a limit. Symbols that had not ticked at the time
+    /// `until`, and those that `may_read` refuses, are neither found nor counted.
     pub(super) fn search(
         &self,
         feed: FeedId,
+        until: UnixNanos,
         query: &str,
         limit: usize,
         may_read: impl Fn(&Symbol) -> bool,
@@ -58,7 +62,9 @@ impl SymbolIndex {
         self.merge();
         let feeds = self.sorted.read().unwrap_or_else(PoisonError::into_inner);
         let symbols = &feeds[usize::from(feed.0)];
-        let readable = || symbols.iter().filter(|symbol| may_read(symbol));
+        let is_readable =
+            |(symbol, first): &(&Symbol, &FirstTick)| first.is_by(until) && may_read(symbol);
+        let readable = || symbols.iter().filter(is_readable).map(|(symbol, _)| symbol);
         let total = readable().count();
         if query.is_empty() {
             return (total, readable().take(limit).copied().collect());
@@ -70,10 +76,10 @@ impl SymbolIndex {
         let starts = |symbol: &&Symbol| symbol.as_str().starts_with(query.as_str());
         let from_query = symbols.range((Bound::Included(query), Bound::Unbounded));
         let mut found: Vec<_> = from_query
-            .take_while(starts)
-            .filter(|symbol| may_read(symbol))
+            .take_while(|(symbol, _)| starts(symbol))
+            .filter(is_readable)
+            .map(|(symbol, _)| *symbol)
             .take(limit)
-            .copied()
             .collect();
         let contains = readable()
             .filter(|symbol| !starts(symbol) && symbol.as_str().contains(query.as_str()))
@@ -89,12 +95,16 @@ mod tests {
 
     fn index(symbols: &[&str]) -> SymbolIndex {
         let index = SymbolIndex::new(2);
-        index.push(symbols.iter().map(|name| (FeedId(0), Symbol::new(name).unwrap())));
+        index.push(symbols.iter().map(|name| (FeedId(0), symbol(name), FirstTick::BeforeHistory)));
         index
     }
 
+    fn symbol(name: &str) -> Symbol {
+        Symbol::new(name).unwrap()
+    }
+
     fn found(index: &SymbolIndex, query: &str, limit: usize) -> Vec<String> {
-        let (_, found) = index.search(FeedId(0), query, limit, |_| true);
+        let (_, found) = index.search(FeedId(0), UnixNanos(0), query, limit, |_| true);
         found.iter().map(Symbol::to_string).collect()
     }
 
@@ -104,8 +114,8 @@ mod tests {
         assert_eq!(found(&index, "aa", 2), ["AA", "AAPL"]);
         assert_eq!(found(&index, "AA", 10), ["AA", "AAPL", "SPAAC"]);
         assert_eq!(found(&index, "", 3), ["AA", "AAPL", "GOOG"]);
-        assert_eq!(index.search(FeedId(0), "AA", 1, |_| true).0, 5);
-        assert_eq!(index.search(FeedId(1), "", 9, |_| true), (0, Vec::new()));
+        assert_eq!(index.search(FeedId(0), UnixNanos(0), "AA", 1, |_| true).0, 5);
+        assert_eq!(index.search(FeedId(1), UnixNanos(0), "", 9, |_| true), (0, Vec::new()));
     }
 
     #[test]
@@ -121,7 +131,24 @@ mod tests {
     fn symbols_that_may_not_be_read_are_neither_found_nor_counted() {
         let index = index(&["AAPL", "AAL", "SPAA", "MSFT"]);
         let may_read = |symbol: &Symbol| symbol.as_str() != "AAPL";
-        let (total, found) = index.search(FeedId(0), "AA", 10, may_read);
+        let (total, found) = index.search(FeedId(0), UnixNanos(0), "AA", 10, may_read);
         assert_eq!((total, found.len(), found[0].as_str()), (3, 2, "AAL"));
+    }
+
+    #[test]
+    fn symbols_that_tick_later_are_neither_found_nor_counted() {
+        let index = index(&["AAPL"]);
+        for (name, time) in [("AAB", 7), ("SPAA", 9), ("AAB", 9), ("AAC", 9)] {
+            index.push([(FeedId(0), symbol(name), FirstTick::At(UnixNanos(time)))].into_iter());
+        }
+        for (until, expected) in
+            [(6, &["AAPL"][..]), (7, &["AAB", "AAPL"]), (9, &["AAB", "AAC", "AAPL", "SPAA"])]
+        {
+            for query in ["", "AA"] {
+                let (total, found) = index.search(FeedId(0), UnixNanos(until), query, 10, |_| true);
+                let names: Vec<_> = found.iter().map(Symbol::as_str).collect();
+                assert_eq!((total, &names[..]), (expected.len(), expected), "{query:?} at {until}");
+            }
+        }
     }
 }

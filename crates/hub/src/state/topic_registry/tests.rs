@@ -97,7 +97,7 @@ fn compare(registry: &TopicRegistry, model: &Model, random: &mut StdRng) {
     let query = ["", "A", "AA", "B", "RK", "Z", "."][random.random_range(0..7)];
     let limit = random.random_range(1..10);
     for feed in (0..FEEDS).map(FeedId) {
-        let found = registry.search(feed, query, limit, |_| true);
+        let found = registry.search(feed, UnixNanos(u64::MAX), query, limit, |_| true);
         assert_eq!(found.symbols, model.search(feed, query, limit), "{query:?} of {feed:?}");
         assert_eq!(found.total, model.search(feed, "", usize::MAX).len());
     }
@@ -227,7 +227,7 @@ fn concurrent_changes_add_up_and_the_last_report_of_demand_is_true() {
                 let mut wanted = BTreeSet::new();
                 while !is_done.load(Ordering::SeqCst) {
                     follow(&mut subscription, &mut wanted);
-                    let found = registry.search(feed, "A", 3, |_| true);
+                    let found = registry.search(feed, UnixNanos(u64::MAX), "A", 3, |_| true);
                     assert!(found.symbols.iter().all(|(_, channels)| !channels.is_empty()));
                     let listed = registry.first_by(5, |interest, _| Some(*interest));
                     assert!(listed.is_sorted());

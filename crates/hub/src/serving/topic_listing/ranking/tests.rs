@@ -61,7 +61,7 @@ fn topics_with_the_most_subscribers_come_first() {
 #[test]
 fn delayed_view_lists_neither_later_first_ticks_nor_subscribers_of_live_views() {
     let registry = TopicRegistry::new(1);
-    registry.add_recovered(&[key(0, Channel::Trades, "OLD")]);
+    registry.add_recovered(&[(key(0, Channel::Trades, "OLD"), None)]);
     registry.add_ticked(&[key(0, Channel::Trades, "EARLY")], UnixNanos(100));
     registry.add_ticked(&[key(0, Channel::Trades, "LATE")], UnixNanos(101));
     subscribe(&registry, LIVE, 0, Some("LIVE"), 3);
