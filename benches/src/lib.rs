@@ -1,8 +1,9 @@
 //! Drives the fan-out core with fixed input, without sockets and without a clock, for the
-//! benchmarks. [`processes`] is shared by the programs that measure a whole hub.
+//! benchmarks. [`processes`] and [`quantile`] are shared by the programs that measure a whole hub.
 #![expect(clippy::unwrap_used, reason = "a benchmark's own values")]
 
 pub mod processes;
+pub mod quantile;
 
 use std::convert::Infallible;
 use std::hint::black_box;

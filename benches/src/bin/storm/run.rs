@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 use tickwire_benches::processes::{self, Feeder, Hub};
+use tickwire_benches::quantile::quantile;
 use tokio::runtime::Runtime;
 
 use crate::options::Options;
@@ -192,12 +193,7 @@ fn print_recovery(what: &str, tally: &Tally, all: usize, took: Duration) -> bool
 fn print_delays(who: &str, delays_ns: Option<Vec<u64>>) {
     let mut delays_ns = delays_ns.unwrap_or_default();
     delays_ns.sort_unstable();
-    let at = |share: f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-        let index = (delays_ns.len() as f64 * share) as usize;
-        delays_ns.get(index.min(delays_ns.len().saturating_sub(1))).copied().unwrap_or(0) as f64
-            / 1e6
-    };
+    let at = |share| quantile(&delays_ns, share).unwrap_or_default() as f64 / 1e6;
     println!(
         "{who} {} ticks, delay p50 {:.2} ms, p99 {:.2} ms, at most {:.2} ms",
         delays_ns.len(),
