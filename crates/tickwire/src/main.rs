@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::notice(&format!("error: {error:#}"));
+            output::last_notice(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -8,6 +8,9 @@
 mod log_writer;
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tickwire_protocol::Printable;
@@ -54,12 +57,34 @@ pub(crate) fn write_to_stderr(bytes: &[u8]) {
     let _best_effort = std::io::stderr().write_all(bytes);
 }
 
+/// Time that the last notice of the process has. A reader of standard error that has stopped
+/// reading must not keep the process alive.
+const LAST_NOTICE_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Maximum number of characters in a line of a notice.
 const LINE_CHARS_MAX: usize = 4_000;
 
 /// Writes a text to standard error, as one or more lines.
 pub(crate) fn notice(text: &str) {
     write_to_stderr(printable_lines(text).as_bytes());
+}
+
+/// Writes the last notice of the process to standard error, for at most a second.
+pub(crate) fn last_notice(text: &str) {
+    let lines = printable_lines(text);
+    write_for(LAST_NOTICE_TIME_MAX, move || write_to_stderr(lines.as_bytes()));
+}
+
+/// Calls `write` in a thread, and waits until it returns, but no longer than `time_max`.
+fn write_for(time_max: Duration, write: impl FnOnce() + Send + 'static) {
+    let (done, written) = sync_channel::<()>(0);
+    let thread = thread::Builder::new().spawn(move || {
+        write();
+        drop(done);
+    });
+    if thread.is_ok() {
+        let _written_or_late = written.recv_timeout(time_max);
+    }
 }
 
 /// Returns a text as lines without characters that would control a terminal: the cause of an error
@@ -81,6 +106,16 @@ pub(crate) fn stderr_is_terminal() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn last_notice_does_not_wait_for_a_reader_that_has_stopped() {
+        let (release, blocked) = sync_channel::<()>(0);
+        write_for(Duration::from_millis(10), move || blocked.recv().unwrap());
+        assert!(release.send(()).is_ok(), "the write is still blocked");
+        let (sender, written) = sync_channel(1);
+        write_for(Duration::from_secs(60), move || sender.send(1).unwrap());
+        assert_eq!(written.try_recv(), Ok(1));
+    }
 
     #[test]
     fn notices_keep_their_lines_and_are_printable() {

@@ -1,9 +1,9 @@
 //! The writer of log lines: a thread writes them to standard error.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -20,15 +20,21 @@ const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 /// that would stop the market, so that a thread of its own writes the lines.
 #[derive(Debug, Clone)]
 pub(crate) struct LogWriter {
-    queue: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
+    queue: SyncSender<Vec<u8>>,
+    lines: Arc<LineCounts>,
 }
 
-#[derive(Debug)]
-enum Message {
-    Line(Vec<u8>),
-    /// All lines before this message have been written once the sender is dropped.
-    Flush(SyncSender<()>),
+/// Counts of lines, shared between the writers and the thread.
+#[derive(Debug, Default)]
+struct LineCounts {
+    /// Lines that were put into the queue.
+    enqueued: AtomicU64,
+    /// Lines that the queue had no room for, since the last report of them.
+    dropped: AtomicU64,
+    /// Lines that the thread has written, or could not write.
+    done: Mutex<u64>,
+    /// Notified when `done` changes.
+    progress: Condvar,
 }
 
 impl LogWriter {
@@ -41,50 +47,50 @@ impl LogWriter {
     }
 
     fn start_with(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let (queue, lines) = sync_channel(LINES_MAX);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&dropped);
+        let (queue, received) = sync_channel(LINES_MAX);
+        let lines = Arc::new(LineCounts::default());
+        let counts = lines.clone();
         thread::Builder::new().name("log".to_owned()).spawn(move || {
-            write_lines(out, &lines, &counter);
+            write_lines(out, &received, &counts);
         })?;
-        Ok(Self { queue, dropped })
+        Ok(Self { queue, lines })
     }
 
     /// Waits until pending lines have been written, but no longer than a second.
     pub(crate) fn flush_pending(&self) {
-        let (done, written) = sync_channel(0);
-        if self.queue.try_send(Message::Flush(done)).is_ok() {
-            let _written_or_late = written.recv_timeout(FLUSH_TIME_MAX);
-        }
+        let LineCounts { enqueued, done, progress, .. } = &*self.lines;
+        let pending = enqueued.load(Ordering::Acquire);
+        let done = done.lock().unwrap_or_else(PoisonError::into_inner);
+        let _written_or_late =
+            progress.wait_timeout_while(done, FLUSH_TIME_MAX, |done| *done < pending);
     }
 }
 
 /// Writes lines until the last writer is dropped. Errors are ignored: standard error may work again
 /// later, such as when a full disk has room again.
-fn write_lines(mut out: impl Write, lines: &Receiver<Message>, dropped: &AtomicU64) {
-    for message in lines {
-        match message {
-            Message::Line(line) => {
-                let _best_effort = out.write_all(&line);
-                let missing = dropped.swap(0, Ordering::Relaxed);
-                if missing > 0 {
-                    let _best_effort = writeln!(
-                        out,
-                        "{missing} log lines are missing: standard error did not accept them"
-                    );
-                }
-            }
-            Message::Flush(done) => drop(done),
+fn write_lines(mut out: impl Write, received: &Receiver<Vec<u8>>, lines: &LineCounts) {
+    for line in received {
+        let _best_effort = out.write_all(&line);
+        let missing = lines.dropped.swap(0, Ordering::Relaxed);
+        if missing > 0 {
+            let _best_effort = writeln!(
+                out,
+                "{missing} log lines are missing: standard error did not accept them"
+            );
         }
+        *lines.done.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        lines.progress.notify_all();
     }
 }
 
 impl Write for LogWriter {
     /// Enqueues one line. `tracing` makes one call for each line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.queue.try_send(Message::Line(line.to_vec())).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        let count = match self.queue.try_send(line.to_vec()) {
+            Ok(()) => &self.lines.enqueued,
+            Err(_full) => &self.lines.dropped,
+        };
+        count.fetch_add(1, Ordering::Release);
         Ok(line.len())
     }
 
@@ -161,6 +167,32 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_a_full_queue_are_written_before_a_flush_returns() {
+        let (mut writer, out) = writer(false);
+        let blocked = out.gate.lock().unwrap();
+        while writer.lines.dropped.load(Ordering::Relaxed) == 0 {
+            writer.write_all(b"x\n").unwrap();
+        }
+        let accepted = writer.lines.enqueued.load(Ordering::Relaxed);
+        assert!(accepted >= LINES_MAX as u64);
+        drop(blocked);
+        writer.flush_pending();
+        let text = String::from_utf8(out.written.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().filter(|line| *line == "x").count() as u64, accepted);
+        assert!(text.contains("1 log lines are missing"), "{text}");
+    }
+
+    #[test]
+    fn flush_of_blocked_output_ends() {
+        let (mut writer, out) = writer(false);
+        let blocked = out.gate.lock().unwrap();
+        writer.write_all(b"x\n").unwrap();
+        writer.flush_pending();
+        assert!(out.written.lock().unwrap().is_empty());
+        drop(blocked);
+    }
+
+    #[test]
     fn blocked_output_delays_no_writer_and_missing_lines_are_counted() {
         let (mut writer, out) = writer(false);
         let blocked = out.gate.lock().unwrap();
@@ -168,7 +200,7 @@ mod tests {
         for _ in 0..LINES_MAX + 10 {
             writer.write_all(b"x\n").unwrap();
         }
-        assert!(writer.dropped.load(Ordering::Relaxed) >= 9);
+        assert!(writer.lines.dropped.load(Ordering::Relaxed) >= 9);
         drop(blocked);
         tickwire_testkit::until("the missing lines are reported", || {
             let text = String::from_utf8(out.written.lock().unwrap().clone()).unwrap();
