@@ -141,13 +141,23 @@ fn read_piece(
             Message::Ping(payload) => Found::Ping(payload),
             Message::Pong => Found::Pong,
             Message::Close(frame) => {
-                messages.push(Found::Close(frame.map(|frame| (frame.code, frame.reason))));
+                let frame = frame.map(|frame| (frame.code, frame.reason));
+                messages.push(Found::Close(frame.map(as_the_library_sees_it)));
                 return Ok(());
             }
         });
         next = reader.next(now)?;
     }
     Ok(())
+}
+
+/// Returns what the other library reports for a close frame. It refuses the code 1014, which IANA
+/// has registered for gateways.
+fn as_the_library_sees_it((code, reason): (u16, String)) -> (u16, String) {
+    match code {
+        1014 => (1002, "Protocol violation".to_owned()),
+        _ => (code, reason),
+    }
 }
 
 /// Bytes that a library reads; what it writes is discarded.

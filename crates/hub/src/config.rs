@@ -256,7 +256,7 @@ settings! {
             /// Memory for messages of subscribers and publishers that have not ended or are not
             /// handled yet, of all clients together. The first 16 KiB of a message do not count.
             ///
-            /// Beyond it, the hub closes the session with the largest message among those of the
+            /// Beyond it, the hub closes the session that holds the most among those of the
             /// address that holds the most. At least `command_size_max` and `publish_size_max`.
             incomplete_messages_size_max: ByteSize = ByteSize::mib(64),
                 in ByteSize::kib(64)..=ByteSize::tib(1);
@@ -304,8 +304,10 @@ settings! {
             #[serde(with = "duration")]
             ping_interval: Duration = Duration::from_secs(15), in INTERVAL_MIN..=DAY;
 
-            /// Time without any frame from a client, pongs included, after which its session is
+            /// Time without a byte from a client, pongs included, after which its session is
             /// closed. Longer than `ping_interval`.
+            ///
+            /// Bytes of a message that has not ended count for at most `message_timeout`.
             #[serde(with = "duration")]
             idle_timeout: Duration = Duration::from_secs(60),
                 in INTERVAL_MIN..=Duration::from_secs(24 * 86_400);

@@ -16,34 +16,58 @@ pub(crate) fn suspended_for(due: Instant, now: Instant) -> Option<Duration> {
     (delay >= DELAY_MIN).then_some(delay)
 }
 
+/// A check that is due at regular intervals and notices suspensions.
+#[derive(Debug)]
+pub(crate) struct RegularCheck {
+    interval: Duration,
+    next: Instant,
+}
+
+impl RegularCheck {
+    /// Starts at `now`.
+    pub(crate) fn new(interval: Duration, now: Instant) -> Self {
+        Self { interval, next: now + interval }
+    }
+
+    /// Returns when the next check is due.
+    pub(crate) const fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Notes that the check is made. Returns for how long the process was suspended before it.
+    pub(crate) fn on_check(&mut self, now: Instant) -> Option<Duration> {
+        let suspended = suspended_for(self.next, now);
+        self.next = now + self.interval;
+        suspended
+    }
+}
+
 /// Judges whether a peer is silent, at regular checks.
 #[derive(Debug)]
 pub(crate) struct IdleTimeout {
     timeout: Duration,
     /// When the peer was heard last, moved forward by suspensions.
     heard: Instant,
-    check_interval: Duration,
-    next_check: Instant,
+    checks: RegularCheck,
 }
 
 impl IdleTimeout {
     /// Starts at `now`. Checks are due at `check_interval`.
     pub(crate) fn new(timeout: Duration, check_interval: Duration, now: Instant) -> Self {
-        Self { timeout, heard: now, check_interval, next_check: now + check_interval }
+        Self { timeout, heard: now, checks: RegularCheck::new(check_interval, now) }
     }
 
     /// Restarts the timeout when something was received.
-    pub(crate) const fn on_input(&mut self, now: Instant) {
-        self.heard = now;
+    pub(crate) fn on_input(&mut self, at: Instant) {
+        self.heard = self.heard.max(at);
     }
 
     /// Returns whether the peer has been silent for longer than the timeout, without the time in
     /// which this was not checked: input of that time may still be waiting to be read.
     pub(crate) fn check(&mut self, now: Instant) -> bool {
-        if let Some(time) = suspended_for(self.next_check, now) {
+        if let Some(time) = self.checks.on_check(now) {
             self.heard = (self.heard + time).min(now);
         }
-        self.next_check = now + self.check_interval;
         now.saturating_duration_since(self.heard) > self.timeout
     }
 }
@@ -78,6 +102,16 @@ mod tests {
         // A peer that stays silent after the suspension is noticed in time.
         let silent: Vec<_> = (1..=4).map(|check| idle.check(at(start, 92 + 15 * check))).collect();
         assert_eq!(silent, [false, false, false, true]);
+    }
+
+    #[test]
+    fn earlier_input_does_not_shorten_the_timeout() {
+        let start = crate::clock::monotonic();
+        let mut idle = IdleTimeout::new(TIMEOUT, INTERVAL, start);
+        idle.on_input(at(start, 20));
+        idle.on_input(at(start, 10));
+        let silent: Vec<_> = (1..=6).map(|check| idle.check(at(start, 15 * check))).collect();
+        assert_eq!(silent, [false, false, false, false, false, true]);
     }
 
     #[test]

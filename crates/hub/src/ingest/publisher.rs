@@ -165,6 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
                 () = due(self.demand_reporter.as_ref()) => self.send_demand_changes().await?,
                 _ = ping.tick() => {
+                    idle.on_input(self.ws.last_received());
                     if idle.check(clock::monotonic()) {
                         return Err(CloseReason::Silent);
                     }

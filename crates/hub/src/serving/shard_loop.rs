@@ -131,6 +131,7 @@ pub(crate) fn spawn(
         now,
         next_sweep: now,
         last_sweep: now,
+        suspended: None,
         was_suspended: false,
         earliest_deadline: None,
         watchful: false,
@@ -191,7 +192,9 @@ struct ShardTask {
     next_sweep: Instant,
     /// When the deadlines and keep-alives of all connections were last checked.
     last_sweep: Instant,
-    /// Whether that sweep was late because the process was suspended.
+    /// For how long the process was suspended before this turn, until the next sweep.
+    suspended: Option<Duration>,
+    /// Whether the last sweep was late because the process was suspended.
     was_suspended: bool,
     /// The earliest deadline of a connection that is ending or has to authenticate.
     earliest_deadline: Option<Instant>,
@@ -212,7 +215,8 @@ struct ShardTask {
 impl ShardTask {
     fn run(mut self) {
         turn::take_up_log(&mut self);
-        self.next_sweep = clock::monotonic(); // a long log is no suspension
+        self.next_sweep = clock::monotonic();
+        self.suspended = None; // taking up a long log is no suspension
         self.handle.head.set(self.core.head().0);
         while !self.has_ended() {
             let timeout = self.time_to_sleep();

@@ -29,10 +29,11 @@ impl CloseFrame {
     }
 }
 
-/// Returns whether a peer may send a close code. The other codes are reserved, or for errors that
-/// send no close frame.
+/// Returns whether a peer may send a close code: one that IANA has registered for close frames, or
+/// one of a library or an application. The other codes are reserved, or for errors that send no
+/// close frame.
 const fn may_be_sent(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1007..=1013 | 3000..=4999)
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
 #[cfg(test)]
@@ -52,11 +53,11 @@ mod tests {
     fn malformed_payload_is_refused() {
         assert_eq!(CloseFrame::decode(b"\x03"), Err(MessageError::Protocol));
         assert_eq!(CloseFrame::decode(b"\x03\xe8\xff"), Err(MessageError::NotUtf8));
-        for code in [0_u16, 999, 1004, 1005, 1006, 1014, 1015, 1016, 2000, 2999, 5000, 65_535] {
+        for code in [0_u16, 999, 1004, 1005, 1006, 1015, 1016, 2000, 2999, 5000, 65_535] {
             let decoded = CloseFrame::decode(&code.to_be_bytes());
             assert_eq!(decoded, Err(MessageError::Protocol), "{code}");
         }
-        for code in [1001_u16, 1003, 1007, 1013, 3000, 3999, 4000, 4999] {
+        for code in [1001_u16, 1003, 1007, 1012, 1013, 1014, 3000, 3999, 4000, 4999] {
             assert!(CloseFrame::decode(&code.to_be_bytes()).is_ok(), "{code}");
         }
     }

@@ -1,9 +1,10 @@
 //! One budget of memory for the messages of all sessions.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
@@ -14,12 +15,16 @@ use super::MessageError;
 ///
 /// The first 16 KiB of a message do not count, so that small messages are never evicted. When the
 /// budget is exceeded, it evicts messages until it is not: each time the largest message of the
-/// client address that holds the most, and the oldest of several such messages. A client that fills
-/// the budget from one address therefore evicts only its own messages.
+/// connection that holds the most, among those of the client address that holds the most. Of
+/// several such connections or messages it chooses the oldest. A client that fills the budget from
+/// one address therefore evicts only messages of that address, and first those of the connection
+/// that contributes most.
 #[derive(Debug)]
 pub struct MessageBudget {
     bytes_max: usize,
     holdings: Mutex<Holdings>,
+    /// Number of accounts created so far.
+    accounts: AtomicU64,
 }
 
 /// Receives the evictions of an owner's messages. It is called with the budget locked, so it only
@@ -34,10 +39,18 @@ struct Holdings {
     /// Sum of the bytes of all holdings that are not evicted.
     bytes: usize,
     holdings: Slab<Holding>,
-    /// The same sum for each client address that has holdings.
-    by_address: HashMap<IpAddr, usize>,
+    /// The same sums for each client address that has holdings.
+    by_address: HashMap<IpAddr, AddressHoldings>,
     /// Number of reservations made so far.
     made: u64,
+}
+
+/// The bytes of one client address.
+#[derive(Debug, Default)]
+struct AddressHoldings {
+    bytes: usize,
+    /// Bytes of each connection that has holdings, by the number of its account.
+    by_connection: HashMap<u64, usize>,
 }
 
 /// The memory of one message.
@@ -55,6 +68,8 @@ struct Holding {
 pub struct BudgetAccount {
     budget: Arc<MessageBudget>,
     address: IpAddr,
+    /// Identifies the connection. Older connections have smaller numbers.
+    connection: u64,
     token: u64,
     owner: Arc<dyn OnEviction>,
 }
@@ -63,7 +78,7 @@ impl MessageBudget {
     /// Creates a budget of `bytes_max` bytes, which must be enough for one message of any size.
     #[must_use]
     pub fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { bytes_max, holdings: Mutex::default() })
+        Arc::new(Self { bytes_max, holdings: Mutex::default(), accounts: AtomicU64::new(0) })
     }
 
     /// Returns the number of bytes that messages hold.
@@ -78,8 +93,8 @@ impl MessageBudget {
 }
 
 impl BudgetAccount {
-    /// Creates the account of a session. `address` identifies the client. `owner` receives `token`
-    /// when a message of the session is evicted.
+    /// Creates the account of one connection. `address` identifies the client. `owner` receives
+    /// `token` when a message of the connection is evicted.
     #[must_use]
     pub fn new(
         budget: Arc<MessageBudget>,
@@ -87,7 +102,8 @@ impl BudgetAccount {
         token: u64,
         owner: Arc<dyn OnEviction>,
     ) -> Self {
-        Self { budget, address, token, owner }
+        let connection = budget.accounts.fetch_add(1, Ordering::Relaxed);
+        Self { budget, address, connection, token, owner }
     }
 
     /// Reserves memory for a message.
@@ -153,7 +169,10 @@ impl Holdings {
         let holding = &mut self.holdings[slot];
         holding.bytes += bytes;
         self.bytes += bytes;
-        *self.by_address.entry(holding.account.address).or_default() += bytes;
+        let BudgetAccount { address, connection, .. } = holding.account;
+        let of_address = self.by_address.entry(address).or_default();
+        of_address.bytes += bytes;
+        *of_address.by_connection.entry(connection).or_default() += bytes;
     }
 
     /// Removes the bytes of a holding from the sums.
@@ -161,17 +180,23 @@ impl Holdings {
         let holding = &mut self.holdings[slot];
         let bytes = std::mem::take(&mut holding.bytes);
         self.bytes -= bytes;
-        if let Some(sum) = self.by_address.get_mut(&holding.account.address) {
+        let BudgetAccount { address, connection, .. } = &holding.account;
+        let Some(of_address) = self.by_address.get_mut(address) else { return };
+        of_address.bytes -= bytes;
+        if let Some(sum) = of_address.by_connection.get_mut(connection) {
             *sum -= bytes;
             if *sum == 0 {
-                self.by_address.remove(&holding.account.address);
+                of_address.by_connection.remove(connection);
             }
+        }
+        if of_address.bytes == 0 {
+            self.by_address.remove(address);
         }
     }
 
     fn evict_down_to(&mut self, bytes_max: usize) {
         while self.bytes > bytes_max
-            && let Some(slot) = self.largest_of_largest_address()
+            && let Some(slot) = self.message_to_evict()
         {
             self.release(slot);
             let Holding { account, is_evicted, .. } = &self.holdings[slot];
@@ -180,10 +205,16 @@ impl Holdings {
         }
     }
 
-    fn largest_of_largest_address(&self) -> Option<usize> {
-        let (address, _) = self.by_address.iter().max_by_key(|(_, bytes)| **bytes)?;
-        let of_address = self.holdings.iter().filter(|(_, held)| held.account.address == *address);
-        let largest = of_address.max_by_key(|(_, held)| (held.bytes, u64::MAX - held.number));
+    /// Returns the largest message of the connection that holds the most within the address that
+    /// holds the most.
+    fn message_to_evict(&self) -> Option<usize> {
+        let of_address = self.by_address.values().max_by_key(|of_address| of_address.bytes)?;
+        let connections = of_address.by_connection.iter();
+        let (connection, _) =
+            connections.max_by_key(|(number, bytes)| (**bytes, Reverse(**number)))?;
+        let messages =
+            self.holdings.iter().filter(|(_, held)| held.account.connection == *connection);
+        let largest = messages.max_by_key(|(_, held)| (held.bytes, Reverse(held.number)));
         largest.map(|(slot, _)| slot)
     }
 }
@@ -273,6 +304,20 @@ mod tests {
         assert_eq!(harness.evicted(), [0]);
         assert!(held[0].is_evicted());
         assert!(!held[4].is_evicted());
+    }
+
+    #[test]
+    fn connection_with_the_most_memory_loses_its_own_message() {
+        let harness = Harness::new(100);
+        let greedy = harness.account(1, 1);
+        let halves: Vec<_> = (0..3).map(|_| greedy.reserve(20).unwrap()).collect();
+        let honest = harness.account(1, 2).reserve(35).unwrap();
+        let more = greedy.reserve(10);
+        assert_eq!(harness.evicted(), [1]);
+        assert!(halves[0].is_evicted() && !halves[1].is_evicted() && more.is_ok());
+        assert!(!honest.is_evicted(), "although it is the largest message of the address");
+        drop((halves, more, honest));
+        assert!(harness.budget.lock().by_address.is_empty());
     }
 
     #[test]

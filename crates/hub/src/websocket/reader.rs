@@ -11,6 +11,8 @@ use super::{Message, MessageError};
 const CHECK_DELAY_MAX: Duration = Duration::from_secs(2);
 /// Time that a client is given after a check that was not made on time.
 const GRACE: Duration = Duration::from_secs(1);
+/// Additional time of a message while not all bytes that have arrived are read.
+const UNREAD_TIME: Duration = Duration::from_secs(1);
 
 /// What a client may send.
 #[derive(Debug, Clone, Copy)]
@@ -127,6 +129,21 @@ impl Reader {
             *began += delay + GRACE;
         }
         delay <= CHECK_DELAY_MAX
+    }
+
+    /// Like [`is_overdue`](Self::is_overdue), but for a caller that may not have read all bytes that
+    /// have arrived. The end of the message may be among them, so the client has another second.
+    /// A client that never stops sending, such as pings between two fragments, is judged here.
+    pub fn is_overdue_unread(&mut self, now: Instant, timeout: Duration) -> bool {
+        self.is_overdue(now, timeout + UNREAD_TIME)
+    }
+
+    /// Does not count `time`, in which the process was suspended until `now`, against the message
+    /// that has not ended.
+    pub(crate) fn forgive(&mut self, time: Duration, now: Instant) {
+        if let Some(began) = self.state.as_mut().and_then(|state| state.began.as_mut()) {
+            *began = (*began + time).min(now);
+        }
     }
 
     /// Returns whether the reader holds no bytes and no message has begun.

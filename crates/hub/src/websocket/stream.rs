@@ -13,7 +13,10 @@ use tokio::sync::Notify;
 
 use super::{Message, MessageError, OnEviction, Reader};
 use crate::clock;
+use crate::suspension::RegularCheck;
 
+/// Interval at which the time of a message that has not ended is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Most bytes read at once. The buffer is on the stack, so that a waiting stream holds none.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -24,6 +27,10 @@ pub(crate) struct WebSocket<S> {
     reader: Reader,
     /// How long a message may take from its first byte to its last.
     message_timeout: Duration,
+    /// Checks of the message that has not ended; `None` without one.
+    checks: Option<RegularCheck>,
+    /// When bytes were last received.
+    last_received: Instant,
     /// Notified when the budget evicts a message of the client.
     evicted: Arc<Notify>,
 }
@@ -54,13 +61,19 @@ impl OnEviction for Notify {
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Creates the WebSocket of a stream whose opening handshake is complete. `evicted` is the
     /// owner of the reader's account.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         stream: S,
         reader: Reader,
         message_timeout: Duration,
         evicted: Arc<Notify>,
     ) -> Self {
-        Self { stream, reader, message_timeout, evicted }
+        let last_received = clock::monotonic();
+        Self { stream, reader, message_timeout, checks: None, last_received, evicted }
+    }
+
+    /// Returns when bytes were last received, whether or not they ended a message.
+    pub(crate) const fn last_received(&self) -> Instant {
+        self.last_received
     }
 
     /// Reads the next message. The caller answers pings and closes. Dropping the future loses no
@@ -69,30 +82,56 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// If the stream has ended, or the client broke a rule of the protocol or a limit.
     pub(crate) async fn read(&mut self) -> Result<Message, StreamError> {
-        let Self { stream, reader, message_timeout, evicted } = self;
         loop {
-            if let Some(message) = reader.next(clock::monotonic())? {
-                return Ok(message);
+            if let Some(message) = self.reader.next(clock::monotonic())? {
+                return self.pass_on(message);
             }
-            let deadline = reader.incomplete_since().map(|began| began + *message_timeout);
+            self.check_time(Reader::is_overdue_unread)?;
+            let check = self.checks.as_ref().map(RegularCheck::next);
+            let Self { stream, reader, evicted, .. } = self;
             tokio::select! {
-                biased; // what has arrived is read before the deadline is checked
+                biased; // what has arrived is read before the time of its message is checked
                 message = read_some(stream, reader) => {
+                    self.last_received = clock::monotonic();
                     if let Some(message) = message? {
-                        return Ok(message);
+                        return self.pass_on(message);
                     }
                 }
-                () = reached(deadline) => {
-                    if reader.is_overdue(clock::monotonic(), *message_timeout) {
-                        return Err(MessageError::Overdue.into());
-                    }
-                }
+                () = reached(check) => self.check_time(Reader::is_overdue)?,
                 () = evicted.notified() => {
-                    if reader.is_evicted() {
+                    if self.reader.is_evicted() {
                         return Err(MessageError::Evicted.into());
                     }
                 }
             }
+        }
+    }
+
+    /// Returns a message that was read. One between two fragments, such as a ping, does not extend
+    /// the time of the message around it.
+    fn pass_on(&mut self, message: Message) -> Result<Message, StreamError> {
+        self.check_time(Reader::is_overdue_unread)?;
+        Ok(message)
+    }
+
+    /// Checks the time of the message that has not ended. Time in which the process was suspended,
+    /// or nothing was read because the router made the publisher wait, does not count.
+    fn check_time(
+        &mut self,
+        is_overdue: fn(&mut Reader, Instant, Duration) -> bool,
+    ) -> Result<(), MessageError> {
+        let now = clock::monotonic();
+        let Some(began) = self.reader.incomplete_since() else {
+            self.checks = None;
+            return Ok(());
+        };
+        let checks = self.checks.get_or_insert_with(|| RegularCheck::new(CHECK_INTERVAL, began));
+        if let Some(time) = checks.on_check(now) {
+            self.reader.forgive(time, now);
+        }
+        match is_overdue(&mut self.reader, now, self.message_timeout) {
+            true => Err(MessageError::Overdue),
+            false => Ok(()),
         }
     }
 

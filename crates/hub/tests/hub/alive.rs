@@ -5,7 +5,7 @@ use std::time::Duration;
 use tickwire_hub::Config;
 use tickwire_protocol::Encoding;
 
-use crate::kit::{Client, Event, Publisher, TestHub, config, id_of, trade};
+use crate::kit::{Client, Event, OPEN_TEXT, Publisher, TestHub, config, id_of, masked, now, trade};
 
 /// A hub with short ping and idle intervals.
 fn impatient() -> Config {
@@ -76,6 +76,25 @@ fn only_publishers_that_answer_pings_stay() {
     gone.join().unwrap();
     hub.until_metric("tickwire_publishers", 1);
     alive.publish(&[trade("AAPL", 1)]);
+}
+
+/// A client that sends a large message over a slow line cannot answer pings meanwhile.
+#[test]
+fn session_whose_message_arrives_slowly_stays_open() {
+    let hub = TestHub::start(impatient());
+    let mut clients = ["/ws", "/publish"].map(|path| Client::open(&hub, path, &[]));
+    let began = now();
+    let command = [&[b' '; 120][..], b"{}"].concat();
+    for byte in masked(OPEN_TEXT, &command) {
+        clients.iter_mut().for_each(|client| client.send_raw(&[byte]));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(began.elapsed() > Duration::from_secs(6), "longer than the idle timeout");
+    for client in &mut clients {
+        client.answers_pings = false;
+        while client.control()["T"] != "error" {}
+    }
+    assert_eq!(hub.closes("silent"), 0);
 }
 
 #[test]

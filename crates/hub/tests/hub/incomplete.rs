@@ -97,6 +97,23 @@ fn message_must_end_in_time_although_pongs_arrive() {
     honest.nothing_pending();
 }
 
+/// The time of a message is checked although there is always more to read.
+#[test]
+fn message_must_end_in_time_although_input_never_runs_dry() {
+    let hub = impatient();
+    let pongs = masked(0x8a, b"").repeat(10_000);
+    for (path, end) in [("/ws", "message_timeout"), ("/publish", "message_timeout")] {
+        let mut client = Client::open(&hub, path, &[]);
+        client.send_frame(0x01, b"{");
+        let mut flood = client.stream.try_clone().unwrap();
+        let pongs = pongs.clone();
+        let flood = std::thread::spawn(move || while flood.write_all(&pongs).is_ok() {});
+        assert_eq!(client.closed(), Event::Close(1008, end.to_owned()), "{path}");
+        drop(client);
+        flood.join().unwrap();
+    }
+}
+
 /// Reads a frame if one arrives within the read timeout.
 fn poll_frame(client: &mut Client) -> Option<(u8, Vec<u8>)> {
     let mut first = [0];

@@ -46,7 +46,7 @@ pub(crate) struct Connection {
     pub(crate) feed_timeline: usize,
     /// Commands of a message that are not handled yet.
     pub(crate) unread: Payload,
-    /// When a message was last received.
+    /// When bytes were last received, or a message that had waited was read.
     pub(crate) last_received: Instant,
     /// When data was last written. Pings and pongs do not count: applications do not see them.
     pub(crate) last_sent: Instant,
@@ -193,7 +193,7 @@ impl Connection {
     ///
     /// A message that takes longer than `message_timeout` is a violation. The time is checked once
     /// all bytes that have arrived are read, so that a hub that was late itself closes no session
-    /// for that.
+    /// for that. While more may have arrived, the message has another second.
     pub(crate) fn read(&mut self, now: Instant, message_timeout: Duration) -> Inbound {
         let inbound = match self.stage {
             Stage::Discarding { .. } => self.discard(),
@@ -207,15 +207,26 @@ impl Connection {
             }
             _ => self.read_message(now),
         };
-        match inbound {
+        let inbound = match inbound {
             Inbound::Blocked if self.read_allowance == 0 => Inbound::ShareUsed,
-            Inbound::Blocked
-                if self.stage == Stage::Open && self.reader.is_overdue(now, message_timeout) =>
-            {
-                Inbound::Violation(CloseReason::MessageTimeout)
-            }
             inbound => inbound,
-        }
+        };
+        let is_overdue = self.stage == Stage::Open
+            && match inbound {
+                Inbound::Blocked => self.reader.is_overdue(now, message_timeout),
+                // A message after which another one is incomplete is a ping or a pong within it.
+                Inbound::ShareUsed | Inbound::Message(_) => {
+                    self.reader.is_overdue_unread(now, message_timeout)
+                }
+                Inbound::Closed | Inbound::Ended | Inbound::Violation(_) => false,
+            };
+        if is_overdue { Inbound::Violation(CloseReason::MessageTimeout) } else { inbound }
+    }
+
+    /// Does not count `time`, in which the process was suspended until `now`, against the client.
+    pub(crate) fn forgive(&mut self, time: Duration, now: Instant) {
+        self.last_received = (self.last_received + time).min(now);
+        self.reader.forgive(time, now);
     }
 
     fn read_message(&mut self, now: Instant) -> Inbound {
@@ -230,7 +241,7 @@ impl Connection {
             match message {
                 Ok(None) => {}
                 Ok(Some(message)) => {
-                    self.last_received = now;
+                    self.last_received = now; // also of bytes that were read earlier
                     return self.answer(message);
                 }
                 Err(error) => return Inbound::Violation(error.into()),
@@ -255,7 +266,10 @@ impl Connection {
         let mut bytes = [0; N];
         match self.transport.read(&mut bytes, &mut self.read_allowance)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            count => Ok(self.reader.take(&bytes[..count], now)),
+            count => {
+                self.last_received = now;
+                Ok(self.reader.take(&bytes[..count], now))
+            }
         }
     }
 

@@ -39,6 +39,7 @@ impl ShardIo for ShardTask {
     fn begin_turn(&mut self) -> UnixNanos {
         self.now = clock::monotonic();
         self.turn_began = self.now;
+        self.notice_suspension();
         self.wall()
     }
 

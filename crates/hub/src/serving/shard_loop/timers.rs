@@ -54,13 +54,26 @@ impl ShardTask {
         (0..u32::try_from(self.connections.len()).unwrap_or(u32::MAX)).map(SessionId)
     }
 
+    /// Notices that the process was suspended, from a sweep that is late. The time does not count
+    /// against clients. This precedes reading, where the times of messages are checked.
+    pub(super) fn notice_suspension(&mut self) {
+        if self.was_suspended || self.suspended.is_some() {
+            return;
+        }
+        let Some(time) = suspended_for(self.next_sweep, self.now) else { return };
+        self.suspended = Some(time);
+        let now = self.now;
+        self.connections.iter_mut().flatten().for_each(|connection| connection.forgive(time, now));
+    }
+
     /// Checks the deadline and the keep-alive of every connection, and the ages of backlogs.
     ///
     /// A sweep that is late because the process was suspended only sends pings. What clients sent
     /// meanwhile is read before the next sweep, which judges them even if it is late, too: an
     /// overloaded shard must not spare its slow sessions forever.
     fn sweep(&mut self) {
-        let suspended = suspended_for(self.next_sweep, self.now).filter(|_| !self.was_suspended);
+        self.notice_suspension(); // the turn may have taken long
+        let suspended = self.suspended.take();
         self.was_suspended = suspended.is_some();
         self.earliest_deadline = None;
         self.last_sweep = self.now;
@@ -68,9 +81,6 @@ impl ShardTask {
             let now = self.now;
             let Some(connection) = self.connection(id) else { continue };
             let is_open = connection.stage == Stage::Open;
-            if let Some(time) = suspended {
-                connection.last_received = (connection.last_received + time).min(now);
-            }
             match connection.deadline() {
                 Some(deadline) if suspended.is_some() => {
                     self.note_deadline(Some(deadline.max(now + AFTER_SUSPENSION)));
@@ -120,8 +130,8 @@ impl ShardTask {
         }
     }
 
-    /// Sends a ping or a heartbeat if one is due, and closes a connection that has received no
-    /// message within the idle timeout.
+    /// Sends a ping or a heartbeat if one is due, and closes a connection that has received nothing
+    /// within the idle timeout.
     fn keep_alive(&mut self, id: SessionId) {
         let (config, now) = (&self.context.config, self.now);
         let (ping_interval, idle_timeout) = (config.ping_interval, config.idle_timeout);
