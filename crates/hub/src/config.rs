@@ -300,6 +300,11 @@ settings! {
         }
 
         section "Timing" {
+            /// Time for which an answer to `/metrics` is given to other requests too, so that many
+            /// requests cost little more than one.
+            #[serde(with = "duration")]
+            metrics_age_max: Duration = Duration::from_millis(250), in Duration::ZERO..=MINUTE;
+
             /// Time between two pings to a session.
             #[serde(with = "duration")]
             ping_interval: Duration = Duration::from_secs(15), in INTERVAL_MIN..=DAY;

@@ -1,6 +1,7 @@
 //! The HTTP front: one port for subscribers, publishers, the page, the API and metrics.
 
 mod api;
+mod background;
 mod body;
 mod connection;
 mod directory;
@@ -27,8 +28,10 @@ use crate::config::Config;
 use crate::ingest::publisher::PublisherContext;
 use crate::serving::session_protocol::SessionProtocol;
 use crate::serving::topic_listing::TopicLister;
+pub(crate) use background::Background;
 use connection::ConnectionContext;
 pub(crate) use directory::Directory;
+pub(crate) use exposition::ExpositionCache;
 pub(crate) use gate::Gate;
 pub(crate) use subscribe::SubscriberContext;
 pub(crate) use telemetry::Telemetry;
@@ -43,6 +46,7 @@ pub(crate) struct FrontState {
     pub(crate) publishers: Arc<PublisherContext>,
     pub(crate) topics: Arc<TopicLister>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) background: Arc<Background>,
 }
 
 /// Lets handlers take one part of the [`FrontState`] as their state.
@@ -74,6 +78,7 @@ pub(crate) async fn serve(
 ) {
     let context = ConnectionContext {
         tls,
+        background: front.background.clone(),
         request_time_max: config.handshake_timeout,
         metrics: front.gate.metrics.clone(),
         lifecycle: front.gate.lifecycle.clone(),

@@ -2,6 +2,7 @@
 
 mod periodic;
 mod recovered;
+mod runtimes;
 mod state;
 mod timelines;
 
@@ -29,6 +30,7 @@ use crate::serving::session_protocol::SessionProtocol;
 use crate::serving::shard_loop;
 use periodic::{sample_rates, send_clock, watch_feeds};
 use recovered::{Recovered, RecoveredHistory};
+use runtimes::Runtimes;
 use state::{HubState, StateParts};
 use timelines::ServingThreads;
 
@@ -70,6 +72,7 @@ pub enum StartError {
 pub struct Hub {
     address: SocketAddr,
     state: HubState,
+    runtimes: Runtimes,
     router: JoinHandle<()>,
     /// The thread that reads the log on disk, if there is one.
     history_reader: Option<JoinHandle<()>>,
@@ -77,8 +80,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts a hub. The HTTP front runs on the current tokio runtime; the router and the shards
-    /// run on threads of the hub.
+    /// Starts a hub. It runs on threads of its own, and uses the current tokio runtime only to start
+    /// and to stop.
     ///
     /// # Errors
     /// Fails if a setting is wrong, or the address, the keys file, the certificate or the data
@@ -103,6 +106,7 @@ impl Hub {
         let address = config.listen;
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let listener = listener.into_std().map_err(listen)?; // the front has a runtime of its own
         let address = listener.local_addr().map_err(listen)?;
         let feeds = config.feeds()?;
         let Recovered { sequencer, bars, durable, history, last_before, mut archive } =
@@ -146,7 +150,8 @@ impl Hub {
             _ => None,
         };
         let router = router::spawn(sequencer, bars, durable, state.router_context(), messages)?;
-        spawn_tasks(&state, listener);
+        let runtimes = Runtimes::new()?;
+        spawn_tasks(&state, &runtimes, listener)?;
         tracing::info!(
             %address,
             epoch = &*state.epoch,
@@ -155,7 +160,7 @@ impl Hub {
             tls = state.tls.is_some(),
             "hub is up"
         );
-        Ok(Self { address, state, router, history_reader, threads })
+        Ok(Self { address, state, runtimes, router, history_reader, threads })
     }
 
     /// Returns the address that the hub listens on.
@@ -228,31 +233,46 @@ impl Hub {
         if threads.await.is_err() {
             tracing::error!("stopping failed");
         }
+        drop(self.runtimes);
         tracing::info!("stopped");
     }
 }
 
 /// Starts the front, and the tasks that run until the hub closes.
-fn spawn_tasks(state: &HubState, listener: TcpListener) {
+fn spawn_tasks(
+    state: &HubState,
+    runtimes: &Runtimes,
+    listener: std::net::TcpListener,
+) -> io::Result<()> {
     let lifecycle = &state.lifecycle;
     let closing = lifecycle.closing();
     let feeds = &state.feeds;
     let ingest = &state.ingest;
-    lifecycle.spawn(watch_feeds(feeds.clone(), state.shard_wakers.clone(), closing.clone()));
-    lifecycle.spawn(send_clock(ingest.clone(), state.minutes_open.clone(), closing.clone()));
+    // What ticks depend on runs beside the publishers, everything else beside the front.
+    let (publishers, http) = (runtimes.publishers(), runtimes.http());
+    let watch = watch_feeds(feeds.clone(), state.shard_wakers.clone(), closing.clone());
+    lifecycle.spawn_on(watch, publishers);
+    let clock = send_clock(ingest.clone(), state.minutes_open.clone(), closing.clone());
+    lifecycle.spawn_on(clock, publishers);
+    if let Some(feed) = feeds.test_feed() {
+        lifecycle.spawn_on(test_feed::run(ingest.clone(), feed, closing.clone()), publishers);
+    }
     for (id, timeline) in state.timelines.iter().enumerate() {
         let lister = state.topic_lister.clone();
-        lifecycle.spawn(sample_rates(lister, id, timeline.clone(), closing.clone()));
+        lifecycle.spawn_on(sample_rates(lister, id, timeline.clone(), closing.clone()), http);
     }
-    if let Some(feed) = feeds.test_feed() {
-        lifecycle.spawn(test_feed::run(ingest.clone(), feed, closing.clone()));
-    }
-    lifecycle.spawn(keys::follow(state.keys.clone(), state.views.clone(), closing.clone()));
+    let keys = keys::follow(state.keys.clone(), state.views.clone(), closing.clone());
+    lifecycle.spawn_on(keys, http);
     if let Some(tls) = &state.tls {
-        lifecycle.spawn(tls::follow(tls.clone(), closing.clone()));
+        lifecycle.spawn_on(tls::follow(tls.clone(), closing.clone()), http);
     }
-    let front = state.front_state();
-    lifecycle.spawn(http::serve(listener, front, state.tls.clone(), state.config.clone()));
+    let listener = {
+        let _within = http.enter(); // the runtime that the listener belongs to
+        TcpListener::from_std(listener)?
+    };
+    let front = state.front_state(runtimes);
+    lifecycle.spawn_on(http::serve(listener, front, state.tls.clone(), state.config.clone()), http);
+    Ok(())
 }
 
 /// Extra time for sessions to end on a busy machine.

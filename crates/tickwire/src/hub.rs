@@ -109,8 +109,8 @@ fn log_filter(config: &Config) -> Result<LogFilter, ConfigError> {
     })
 }
 
-/// Creates the runtime of a hub. The HTTP front and publishers need few workers, since shards are
-/// threads of their own, and two workers on two cores would wake each other for every message.
+/// Creates the runtime of a hub's command. It needs few workers, since a hub runs on threads of its
+/// own, and two workers on two cores would wake each other for every message of a feed.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let workers = available_parallelism().map_or(1, |cores| cores.get().div_ceil(4));
     tokio::runtime::Builder::new_multi_thread()

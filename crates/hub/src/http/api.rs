@@ -12,10 +12,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::FrontState;
-use super::exposition::exposition;
 use super::gate::Gate;
 use super::telemetry::Telemetry;
 use crate::access::keys::Grant;
+use crate::clock;
 use crate::metrics::Refused;
 use crate::state::views::View;
 
@@ -63,5 +63,6 @@ pub(super) async fn ready(State(gate): State<Arc<Gate>>) -> Response {
 /// `GET /metrics`: returns all metrics of the hub.
 pub(super) async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], exposition(telemetry)).into_response()
+    let text = telemetry.exposition.text(&telemetry, clock::monotonic());
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

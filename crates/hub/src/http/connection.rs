@@ -20,19 +20,21 @@ use axum::http::{Request, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tower::ServiceExt;
 
+use super::background::Background;
 use super::tls::{self, Tls};
 use crate::clock;
 use crate::metrics::{HubMetrics, Refused};
 use crate::state::lifecycle::Lifecycle;
 use activity::{Activity, TimeLimits};
 use table::{ConnectionTable, Place};
-pub(super) use watched_stream::WatchedStream;
+use watched_stream::WatchedStream;
 
 /// Largest head of a request, in bytes. Bodies are read through a buffer of the same size.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
@@ -52,6 +54,8 @@ pub(super) struct Peer(pub(super) IpAddr);
 pub(super) struct ConnectionContext {
     pub(super) app: Router,
     pub(super) tls: Option<Arc<Tls>>,
+    /// Does the handshakes of TLS.
+    pub(super) background: Arc<Background>,
     /// How long a client may take for the TLS handshake, and to send the head of a request. Also
     /// how long it may stop reading an answer.
     pub(super) request_time_max: Duration,
@@ -140,6 +144,19 @@ async fn serve(connection: Accepted, context: ConnectionContext) {
     }
 }
 
+/// Takes the stream out of an upgraded connection, with the bytes that were read after the
+/// handshake.
+///
+/// # Errors
+/// Fails if the connection is not one of the front.
+pub(super) fn upgraded_stream(upgraded: Upgraded) -> io::Result<(Stream, Vec<u8>)> {
+    let parts = upgraded
+        .downcast::<TokioIo<WatchedStream>>()
+        .map_err(|_| io::Error::other("not a connection of the front"))?;
+    // Copied, since the front's read buffer is larger than a session should keep.
+    Ok((parts.io.into_inner().into_inner(), parts.read_buf.to_vec()))
+}
+
 /// Returns the service that answers the requests of a connection.
 fn service(
     peer: SocketAddr,
@@ -211,8 +228,10 @@ async fn handshake(
         stream.peek(&mut first).await?;
         match first {
             [tls::FIRST_BYTE] => {
-                let encrypted = tls.acceptor().accept(stream).await?;
-                Ok(Stream::Right(Box::new(encrypted)))
+                let accept = tls.acceptor().accept(stream);
+                let encrypted = context.background.complete(accept).await;
+                let stopping = || io::Error::from(io::ErrorKind::ConnectionAborted);
+                Ok(Stream::Right(Box::new(encrypted.ok_or_else(stopping)??)))
             }
             _ => Ok(Stream::Left(stream)),
         }

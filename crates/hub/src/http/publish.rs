@@ -1,6 +1,8 @@
 //! `/publish`: takes ticks from publishers, in a WebSocket session or by POST.
 
+use std::io;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,15 +10,15 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::Upgraded;
 use serde::Serialize;
 use tickwire_protocol::{Encoding, PublishedMessage, decode_publish};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 
 use super::FrontState;
 use super::body::{BodyError, BodyLimits, read_body};
-use super::connection::Peer;
+use super::connection::{Peer, Stream, upgraded_stream};
 use super::directory::FeedQuery;
 use super::gate::{Gate, Need};
 use crate::access::admission::client_prefix;
@@ -51,27 +53,50 @@ pub(super) async fn session(
         Err(text) => return refuse_publisher(&front.gate, text),
     };
     let key = front.gate.keys.register_publisher(&grant, peer, user_agent(request.headers()));
-    front.gate.lifecycle.spawn(async move {
-        match on_upgrade.await {
-            Ok(upgraded) => {
-                let ws = publisher_websocket(&publishers, peer, TokioIo::new(upgraded));
+    let runtime = publishers.runtime.clone();
+    let session = async move {
+        let upgraded = match on_upgrade.await {
+            Ok(upgraded) => upgraded,
+            Err(error) => {
+                return tracing::debug!(%error, "a publisher disconnected during the handshake");
+            }
+        };
+        match take_over(upgraded) {
+            Ok((stream, read_already)) => {
+                let ws = publisher_websocket(&publishers, peer, stream, read_already);
                 publisher::run(publishers, feed, ws, slot, key).await;
             }
-            Err(error) => tracing::debug!(%error, "a publisher disconnected during the handshake"),
+            Err(error) => tracing::warn!(%error, "cannot take over the socket of a publisher"),
         }
-    });
+    };
+    front.gate.lifecycle.spawn_on(session, &runtime);
     response
 }
 
-fn publisher_websocket<S>(publishers: &PublisherContext, peer: IpAddr, stream: S) -> WebSocket<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+/// Takes the stream out of an upgraded connection, with the bytes that were read after the
+/// handshake. Its socket belongs to the current runtime from now on, no longer to that of the front.
+fn take_over(upgraded: Upgraded) -> io::Result<(Stream, Vec<u8>)> {
+    let (mut stream, read_already) = upgraded_stream(upgraded)?;
+    let socket = match &mut stream {
+        Stream::Left(socket) => socket,
+        Stream::Right(encrypted) => encrypted.get_mut().0,
+    };
+    let same = std::net::TcpStream::from(socket.as_fd().try_clone_to_owned()?);
+    *socket = TcpStream::from_std(same)?;
+    Ok((stream, read_already))
+}
+
+fn publisher_websocket(
+    publishers: &PublisherContext,
+    peer: IpAddr,
+    stream: Stream,
+    read_already: Vec<u8>,
+) -> WebSocket<Stream> {
     let config = &publishers.config;
     let message_bytes_max = config.publish_size_max.as_usize();
     let reader_config = ReaderConfig { message_bytes_max, compression: false };
     let (account, evicted) = budget_account(publishers, peer);
-    let reader = Reader::new(reader_config, account, Vec::new());
+    let reader = Reader::new(reader_config, account, read_already);
     WebSocket::new(stream, reader, config.message_timeout, evicted)
 }
 

@@ -9,11 +9,10 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use tickwire_protocol::Encoding;
 
 use super::FrontState;
-use super::connection::{Peer, Stream, WatchedStream};
+use super::connection::{Peer, Stream, upgraded_stream};
 use super::directory::FeedQuery;
 use super::page::page;
 use super::upgrade::offered;
@@ -232,18 +231,15 @@ async fn hand_over(on_upgrade: OnUpgrade, session: Admitted) {
 /// Takes the socket and its TLS state out of an upgraded connection, with the bytes that were read
 /// after the handshake.
 fn bare_stream(upgraded: Upgraded) -> std::io::Result<(BareStream, Vec<u8>)> {
-    let parts = upgraded
-        .downcast::<TokioIo<WatchedStream>>()
-        .map_err(|_| std::io::Error::other("not a connection of the front"))?;
-    let (socket, tls) = match parts.io.into_inner().into_inner() {
+    let (stream, read_already) = upgraded_stream(upgraded)?;
+    let (socket, tls) = match stream {
         Stream::Left(socket) => (socket, None),
         Stream::Right(encrypted) => {
             let (socket, tls) = encrypted.into_inner();
             (socket, Some(Box::new(tls)))
         }
     };
-    // Copied, since the front's read buffer is larger than a session should keep.
-    Ok((BareStream { socket: socket.into_std()?, tls }, parts.read_buf.to_vec()))
+    Ok((BareStream { socket: socket.into_std()?, tls }, read_already))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::exposition::ExpositionCache;
 use crate::access::keys::Keys;
 use crate::durable::LogStatus;
 use crate::metrics::HubMetrics;
@@ -25,4 +26,6 @@ pub(crate) struct Telemetry {
     pub(crate) durable: Option<Arc<LogStatus>>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) message_budget: Arc<MessageBudget>,
+    /// The last answer to `/metrics`.
+    pub(crate) exposition: ExpositionCache,
 }

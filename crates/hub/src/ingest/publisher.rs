@@ -15,6 +15,7 @@ use tickwire_protocol::{
     SourceReport, decode_publish,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -57,6 +58,8 @@ pub(crate) struct PublisherContext {
     pub(crate) topics: Arc<TopicRegistry>,
     pub(crate) ingest: IngestHandle,
     pub(crate) limiter: Arc<PublisherLimiter>,
+    /// The runtime of publisher sessions.
+    pub(crate) runtime: Handle,
     pub(crate) metrics: Arc<HubMetrics>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) message_budget: Arc<MessageBudget>,

@@ -5,15 +5,19 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use tickwire_protocol::Feed;
+use tokio::runtime::Handle;
 
 use super::StartError;
+use super::runtimes::Runtimes;
 use crate::access::admission::{PublisherLimiter, SessionLimiter};
 use crate::access::keys::Keys;
 use crate::clock;
 use crate::config::Config;
 use crate::durable::LogStatus;
 use crate::http::tls::Tls;
-use crate::http::{Directory, FrontState, Gate, SubscriberContext, Telemetry};
+use crate::http::{
+    Background, Directory, ExpositionCache, FrontState, Gate, SubscriberContext, Telemetry,
+};
 use crate::ingest::handle::IngestHandle;
 use crate::ingest::publisher::PublisherContext;
 use crate::ingest::router::RouterContext;
@@ -149,20 +153,21 @@ impl HubState {
         }
     }
 
-    fn publisher_context(&self) -> PublisherContext {
+    fn publisher_context(&self, runtime: Handle) -> PublisherContext {
         PublisherContext {
             config: self.config.clone(),
             feeds: self.feeds.clone(),
             topics: self.topics.clone(),
             ingest: self.ingest.clone(),
             limiter: PublisherLimiter::new(self.config.publishers_max),
+            runtime,
             metrics: self.metrics.clone(),
             lifecycle: self.lifecycle.clone(),
             message_budget: self.message_budget.clone(),
         }
     }
 
-    pub(super) fn front_state(&self) -> FrontState {
+    pub(super) fn front_state(&self, runtimes: &Runtimes) -> FrontState {
         let gate = Gate {
             keys: self.keys.clone(),
             allow_origins: self.config.allow_origins.clone(),
@@ -191,14 +196,16 @@ impl HubState {
             durable: self.durable.clone(),
             lifecycle: self.lifecycle.clone(),
             message_budget: self.message_budget.clone(),
+            exposition: ExpositionCache::new(self.config.metrics_age_max),
         };
         FrontState {
             gate: Arc::new(gate),
             directory: Arc::new(directory),
             subscribers: Arc::new(subscribers),
-            publishers: Arc::new(self.publisher_context()),
+            publishers: Arc::new(self.publisher_context(runtimes.publishers().clone())),
             topics: self.topic_lister.clone(),
             telemetry: Arc::new(telemetry),
+            background: Background::new(runtimes.background().clone()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -63,9 +64,18 @@ impl Lifecycle {
         &self.closing
     }
 
-    /// Runs a task that ends once [`closing`](Self::closing) is cancelled.
+    /// Runs a task on the current runtime. It ends once [`closing`](Self::closing) is cancelled.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
+    }
+
+    /// Runs a task like [`spawn`](Self::spawn), on a runtime.
+    pub(crate) fn spawn_on(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+        runtime: &Handle,
+    ) {
+        self.tasks.spawn_on(task, runtime);
     }
 
     /// Requests the shard and delayer threads to end.

@@ -52,6 +52,7 @@ pub(crate) fn config() -> Config {
         feed_stale_after: HOUR,
         handshake_timeout: MINUTE,
         auth_timeout: MINUTE,
+        metrics_age_max: Duration::ZERO,
         ..Config::default()
     }
 }

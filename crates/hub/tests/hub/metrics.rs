@@ -1,6 +1,9 @@
 //! `/metrics` as a scraper reads it: the whole output is parsed and checked for consistency.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tickwire_hub::Config;
 
 use super::kit::{Client, Publisher, TestHub, config, quote, trade};
 
@@ -155,4 +158,12 @@ fn whole_output_is_valid_and_consistent() {
     assert_eq!(histograms, 3);
     let writes = &families["tickwire_ticks_per_write"];
     assert!(writes.with_suffix("tickwire_ticks_per_write", "_count")[0].value >= 1.0);
+}
+
+#[test]
+fn metrics_are_given_again_for_a_while() {
+    let hub = TestHub::start(Config { metrics_age_max: Duration::from_secs(60), ..config() });
+    let first = hub.get("/metrics").body;
+    let _session = Client::json(&hub);
+    assert_eq!(hub.get("/metrics").body, first);
 }

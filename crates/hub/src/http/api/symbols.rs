@@ -12,6 +12,7 @@ use super::super::connection::Peer;
 use super::super::gate::Need;
 use super::{check_limit, find_view};
 use crate::clock;
+use crate::state::topic_registry::FoundSymbols;
 
 /// Default number of symbols in an answer.
 const LIMIT_DEFAULT: usize = 100;
@@ -62,12 +63,26 @@ pub(in super::super) async fn symbols(
         Ok(view) => view,
         Err(refusal) => return *refusal,
     };
-    let may_read = |symbol: &Symbol| grant.may_read_symbol(*symbol);
+    let job = match front.background.admit(peer) {
+        Ok(job) => job,
+        Err(busy) => return busy.refuse(&front.gate),
+    };
+    let topics = front.directory.topics.clone();
     let until = front.subscribers.timelines.get(view.timeline).shows_until(clock::wall());
-    let found = front.directory.topics.search(view.feed, until, &query.q, limit, may_read);
-    let symbols = found.symbols.into_iter().map(|(symbol, channels)| SymbolEntry {
-        symbol,
-        channels: channels.into_iter().map(tickwire_protocol::Channel::name).collect(),
-    });
-    Json(SymbolPage { feed: name, total: found.total, symbols: symbols.collect() }).into_response()
+    let search = move || {
+        let may_read = |symbol: &Symbol| grant.may_read_symbol(*symbol);
+        let found = topics.search(view.feed, until, &query.q, limit, may_read);
+        Json(SymbolPage::new(name, found)).into_response()
+    };
+    job.run(search).await.unwrap_or_else(|| front.gate.refuse_while_draining())
+}
+
+impl SymbolPage {
+    fn new(feed: String, found: FoundSymbols) -> Self {
+        let symbols = found.symbols.into_iter().map(|(symbol, channels)| SymbolEntry {
+            symbol,
+            channels: channels.into_iter().map(tickwire_protocol::Channel::name).collect(),
+        });
+        Self { feed, total: found.total, symbols: symbols.collect() }
+    }
 }

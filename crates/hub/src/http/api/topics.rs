@@ -82,6 +82,10 @@ pub(in super::super) async fn topics(
         Ok(query) => query,
         Err(refusal) => return *refusal,
     };
+    let _job = match front.background.admit(peer) {
+        Ok(job) => job,
+        Err(busy) => return busy.refuse(&front.gate),
+    };
     let now = clock::monotonic();
     let wall = clock::wall();
     let timelines = &front.subscribers.timelines;

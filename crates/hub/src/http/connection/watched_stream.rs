@@ -17,7 +17,7 @@ use crate::clock;
 /// It ends the connection by an end of input, and only where no input is left to read. A request
 /// that has arrived is therefore served, however late the decision to close came.
 #[derive(Debug)]
-pub(in super::super) struct WatchedStream {
+pub(super) struct WatchedStream {
     stream: Stream,
     activity: Arc<Activity>,
 }
@@ -28,7 +28,7 @@ impl WatchedStream {
     }
 
     /// Returns the stream, which is watched no longer.
-    pub(in super::super) fn into_inner(self) -> Stream {
+    pub(super) fn into_inner(self) -> Stream {
         self.stream
     }
 

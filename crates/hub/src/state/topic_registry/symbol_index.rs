@@ -1,7 +1,5 @@
 //! Symbols in alphabetical order, for search.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use tickwire_protocol::{Symbol, UnixNanos};
@@ -17,15 +15,29 @@ use crate::fanout::FeedId;
 pub(super) struct SymbolIndex {
     /// Symbols added since the last search, with repetitions.
     new: Mutex<Vec<(FeedId, Symbol, FirstTick)>>,
-    /// Sorted symbols by feed, each with its first tick on any channel. The router never takes this
-    /// lock.
-    sorted: RwLock<Vec<BTreeMap<Symbol, FirstTick>>>,
+    /// Sorted symbols by feed. The router never takes this lock.
+    sorted: RwLock<Vec<SortedSymbols>>,
 }
+
+/// Sorted symbols, and the text of all of them. Searching one text takes a tenth of the time of
+/// searching 100,000.
+#[derive(Debug, Default)]
+struct SortedSymbols {
+    /// Each symbol once, with its first tick on any channel.
+    symbols: Vec<(Symbol, FirstTick)>,
+    /// The symbols in their order, each followed by [`SEPARATOR`].
+    text: String,
+    /// Offset in the text at which each symbol starts.
+    starts: Vec<usize>,
+}
+
+/// Ends each symbol in [`SortedSymbols::text`]. No symbol contains it.
+const SEPARATOR: char = '\n';
 
 impl SymbolIndex {
     /// Creates an empty index for a number of feeds.
     pub(super) fn new(feeds: usize) -> Self {
-        let sorted = (0..feeds).map(|_| BTreeMap::new()).collect();
+        let sorted = (0..feeds).map(|_| SortedSymbols::default()).collect();
         Self { new: Mutex::default(), sorted: RwLock::new(sorted) }
     }
 
@@ -41,9 +53,9 @@ impl SymbolIndex {
             return;
         }
         let mut feeds = self.sorted.write().unwrap_or_else(PoisonError::into_inner);
-        for (feed, symbol, first) in new {
-            let known = feeds[usize::from(feed.0)].entry(symbol).or_default();
-            *known = first.min(*known);
+        for (id, sorted) in (0..).map(FeedId).zip(&mut *feeds) {
+            let new = new.iter().filter(|(feed, ..)| *feed == id);
+            sorted.add(new.map(|(_, symbol, first)| (*symbol, *first)));
         }
     }
 
@@ -61,10 +73,11 @@ impl SymbolIndex {
     ) -> (usize, Vec<Symbol>) {
         self.merge();
         let feeds = self.sorted.read().unwrap_or_else(PoisonError::into_inner);
-        let symbols = &feeds[usize::from(feed.0)];
-        let is_readable =
-            |(symbol, first): &(&Symbol, &FirstTick)| first.is_by(until) && may_read(symbol);
-        let readable = || symbols.iter().filter(is_readable).map(|(symbol, _)| symbol);
+        let sorted = &feeds[usize::from(feed.0)];
+        let is_readable = |(symbol, first): &&(Symbol, FirstTick)| {
+            first.is_by(until) && may_read(symbol)
+        };
+        let readable = || sorted.symbols.iter().filter(is_readable).map(|(symbol, _)| symbol);
         let total = readable().count();
         if query.is_empty() {
             return (total, readable().take(limit).copied().collect());
@@ -73,19 +86,46 @@ impl SymbolIndex {
         let Ok(query) = Symbol::new(&query.to_ascii_uppercase()) else {
             return (total, Vec::new());
         };
-        let starts = |symbol: &&Symbol| symbol.as_str().starts_with(query.as_str());
-        let from_query = symbols.range((Bound::Included(query), Bound::Unbounded));
-        let mut found: Vec<_> = from_query
-            .take_while(|(symbol, _)| starts(symbol))
-            .filter(is_readable)
-            .map(|(symbol, _)| *symbol)
-            .take(limit)
-            .collect();
-        let contains = readable()
-            .filter(|symbol| !starts(symbol) && symbol.as_str().contains(query.as_str()))
-            .take(limit - found.len());
-        found.extend(contains);
+        let starts = |(symbol, _): &&(Symbol, FirstTick)| {
+            symbol.as_str().starts_with(query.as_str())
+        };
+        let first = sorted.symbols.partition_point(|(symbol, _)| *symbol < query);
+        let from_query = sorted.symbols[first..].iter().take_while(starts).filter(is_readable);
+        let mut found: Vec<_> = from_query.map(|(symbol, _)| *symbol).take(limit).collect();
+        let contains = sorted.containing(query.as_str());
+        let contains = contains.filter(|entry| !starts(entry) && is_readable(entry));
+        found.extend(contains.map(|(symbol, _)| *symbol).take(limit - found.len()));
         (total, found)
+    }
+}
+
+impl SortedSymbols {
+    fn add(&mut self, new: impl Iterator<Item = (Symbol, FirstTick)>) {
+        let before = self.symbols.len();
+        self.symbols.extend(new);
+        if self.symbols.len() == before {
+            return;
+        }
+        self.symbols.sort(); // fast where most are sorted already
+        self.symbols.dedup_by_key(|(symbol, _)| *symbol); // keeps the earliest first tick
+        self.text.clear();
+        self.starts.clear();
+        for (symbol, _) in &self.symbols {
+            self.starts.push(self.text.len());
+            self.text.push_str(symbol.as_str());
+            self.text.push(SEPARATOR);
+        }
+    }
+
+    /// Returns the symbols that contain a text, in their order, each once.
+    fn containing(&self, part: &str) -> impl Iterator<Item = &(Symbol, FirstTick)> {
+        let numbers = self
+            .text
+            .match_indices(part)
+            .map(|(offset, _)| self.starts.partition_point(|start| *start <= offset) - 1);
+        let mut last = None;
+        let is_new = move |number: &usize| last.replace(*number) != Some(*number);
+        numbers.filter(is_new).map(|number| &self.symbols[number])
     }
 }
 
@@ -116,6 +156,23 @@ mod tests {
         assert_eq!(found(&index, "", 3), ["AA", "AAPL", "GOOG"]);
         assert_eq!(index.search(FeedId(0), UnixNanos(0), "AA", 1, |_| true).0, 5);
         assert_eq!(index.search(FeedId(1), UnixNanos(0), "", 9, |_| true), (0, Vec::new()));
+    }
+
+    #[test]
+    fn symbol_that_contains_the_query_twice_is_found_once() {
+        let index = index(&["BABAB", "ABBA", "XABCAB", "B"]);
+        assert_eq!(found(&index, "AB", 10), ["ABBA", "BABAB", "XABCAB"]);
+        assert_eq!(found(&index, "BA", 10), ["BABAB", "ABBA"]);
+    }
+
+    #[test]
+    fn symbols_of_later_searches_are_sorted_in() {
+        let index = index(&["AAPL", "MSFT"]);
+        assert_eq!(found(&index, "", 10), ["AAPL", "MSFT"]);
+        index
+            .push(["GOOG", "MSFT"].map(|name| (FeedId(0), symbol(name), FirstTick::BeforeHistory)).into_iter());
+        assert_eq!(found(&index, "", 10), ["AAPL", "GOOG", "MSFT"]);
+        assert_eq!(found(&index, "OO", 10), ["GOOG"]);
     }
 
     #[test]
