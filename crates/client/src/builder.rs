@@ -49,7 +49,7 @@ impl Builder {
             tls: None,
             heartbeat: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(10),
-            backoff: Some(Backoff::new(Duration::from_millis(500), Duration::from_secs(30))),
+            backoff: Some(Backoff::default()),
             snapshot: None,
             on_lag: None,
             buffer_messages: 16,

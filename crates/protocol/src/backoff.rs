@@ -1,8 +1,8 @@
-//! The reconnect policy of every Tickwire client.
+//! The reconnect policy of clients and feeds.
 
 use std::time::Duration;
 
-/// The reconnect policy of every Tickwire client: how long to wait before the next attempt.
+/// The reconnect policy of clients and feeds: how long to wait before the next attempt.
 ///
 /// - **Exponential backoff with jitter.** A delay is drawn evenly between a minimum, zero by
 ///   default, and a ceiling that doubles with every attempt up to a maximum. Clients that lost
@@ -21,7 +21,7 @@ use std::time::Duration;
 /// use std::time::Duration;
 /// use tickwire_protocol::{Backoff, requested_delay};
 ///
-/// let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+/// let mut backoff = Backoff::default();
 /// assert_eq!(backoff.next_delay(None, 1.0), Duration::from_millis(500));
 /// assert_eq!(backoff.next_delay(None, 0.5), Duration::from_millis(500)); // half of one second
 /// let requested = requested_delay("shutdown retry_ms=6000");
@@ -36,7 +36,20 @@ pub struct Backoff {
     ceiling: Duration,
 }
 
+impl Default for Backoff {
+    /// Creates the policy of subscribers: [`Backoff::FIRST`] and [`Backoff::MAX`].
+    fn default() -> Self {
+        Self::new(Self::FIRST, Self::MAX)
+    }
+}
+
 impl Backoff {
+    /// The first ceiling of subscribers: 0.5 s.
+    pub const FIRST: Duration = Duration::from_millis(500);
+
+    /// The highest ceiling of subscribers: 30 s.
+    pub const MAX: Duration = Duration::from_secs(30);
+
     /// How long a connection must work to reset the policy: one minute.
     pub const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
@@ -113,6 +126,13 @@ mod tests {
         assert_eq!(delays(Backoff::new(FIRST, MAX), 0.5), [50, 100, 200, 400, 500, 500]);
         assert_eq!(delays(Backoff::new(FIRST, MAX), 0.0), [0; 6]);
         assert_eq!(delays(Backoff::new(MAX * 5, MAX), 1.0), [1000; 6]);
+    }
+
+    #[test]
+    fn subscribers_wait_for_half_a_second_to_half_a_minute() {
+        let expected = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000];
+        let mut backoff = Backoff::default();
+        assert_eq!(expected.map(|_| backoff.next_delay(None, 1.0).as_millis()), expected);
     }
 
     #[test]

@@ -8,6 +8,15 @@ import {
   REQUESTED_DELAY_MS_MAX,
   REQUESTED_SPREAD_MS,
 } from "../../src/client/backoff.ts";
+import { HEALTHY_AFTER_MS } from "../../src/client/connection.ts";
+
+test("delays equal those of `Backoff` in the Rust crate tickwire-protocol", () => {
+  assert.equal(FIRST_DELAY_MS, 500, "Backoff::FIRST");
+  assert.equal(DELAY_MS_MAX, 30_000, "Backoff::MAX");
+  assert.equal(REQUESTED_DELAY_MS_MAX, 300_000, "Backoff::REQUESTED_MAX");
+  assert.equal(REQUESTED_SPREAD_MS, 1_000, "Backoff::REQUESTED_SPREAD");
+  assert.equal(HEALTHY_AFTER_MS, 60_000, "Backoff::HEALTHY_AFTER");
+});
 
 test("delay bounds double up to the maximum", () => {
   const backoff = new Backoff(() => 1);
