@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_can_decode_the_trades() {
+    fn hub_can_decode_the_trades() {
         let (messages, schedule) = encoded(Peer::Tickwire, 500, 0..1_200);
         let mut ticks = Vec::new();
         for message in &messages {

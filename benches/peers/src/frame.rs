@@ -96,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_frame_carries_its_mask() {
+    fn client_frame_carries_its_mask() {
         let mut bytes = Vec::new();
         write(Opcode::Text, b"hi", &mut bytes);
         assert_eq!(bytes, [0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
     }
 
     #[test]
-    fn a_length_beyond_usize_is_incomplete_and_does_not_overflow() {
+    fn length_beyond_usize_is_incomplete_and_does_not_overflow() {
         assert_eq!(first(&[&[0x82, 127][..], &[0xff; 20]].concat()), None);
     }
 }

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_reported_in_the_words_of_the_server() {
+    fn refusal_is_reported_in_the_words_of_the_server() {
         let answer = b"HTTP/1.1 101 x\r\n\r\n\x81\x09-ERR full";
         let error = connect_to_server_answering(answer, &[Step::Await("PONG")]).unwrap_err();
         assert_eq!(error.to_string(), "refused: -ERR full");

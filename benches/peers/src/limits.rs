@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_that_is_too_low_names_the_workload_and_its_needs() {
+    fn limit_that_is_too_low_names_the_workload_and_its_needs() {
         let workload = |name| Workload::find(name).unwrap();
         let workloads = [workload("board"), workload("idle")];
         check(&workloads, 20_000).unwrap();

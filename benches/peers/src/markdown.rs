@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_values_of_one_server() {
+    fn line_has_the_values_of_one_server() {
         let page = page(&report());
         assert_eq!(
             cells(&page, "| **hot-1000** |"),
@@ -162,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_does_not_keep_up_shows_what_it_delivered() {
+    fn server_that_does_not_keep_up_shows_what_it_delivered() {
         let line = cells(&page(&report()), "|  | uWebSockets |");
         assert_eq!((line[2].as_str(), line[8].as_str()), ("10.0 k", "10 % of offered"));
     }
 
     #[test]
-    fn a_failure_is_shown_without_breaking_the_table() {
+    fn failure_is_shown_without_breaking_the_table() {
         let page = page(&report());
         let failed = page.lines().find(|line| line.contains("failed")).unwrap();
         assert!(failed.ends_with("failed in 1 of 1 runs: a / b &lt;ended> |"), "{failed}");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_names_machine_date_versions_and_command() {
+    fn page_names_machine_date_versions_and_command() {
         let page = page(&report());
         for text in [
             "Some CPU, 2 cores",

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_value_or_the_mean_of_two() {
+    fn median_is_the_middle_value_or_the_mean_of_two() {
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
         assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), Some(2.5));
         assert_eq!(median([7.0].into_iter()), Some(7.0));

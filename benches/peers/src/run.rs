@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_runs_take_less_than_20_minutes() {
+    fn default_runs_take_less_than_20_minutes() {
         let all = options("").unwrap();
         let one_run: Duration =
             all.entries().iter().map(|entry| all.estimate(entry.workload)).sum();

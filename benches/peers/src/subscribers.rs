@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_ends_the_connection() {
+    fn close_ends_the_connection() {
         let mut tally = Tally::new().unwrap();
         assert_eq!(reader().count_frames(&[0x88, 0], &TickFinder::new(), &mut tally), None);
         assert_eq!(tally.latency_ms(50.0), None);

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_that_is_cut_off_or_malformed_is_none() {
+    fn stamp_that_is_cut_off_or_malformed_is_none() {
         assert_eq!(read_stamp(b"0123"), None);
         assert_eq!(read_stamp(b"0123456789abcdeg"), None);
     }

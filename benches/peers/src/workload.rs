@@ -254,7 +254,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_symbols_of_a_connection_are_distinct() {
+    fn symbols_of_a_connection_are_distinct() {
         for connection in [0, 1, 71, 999] {
             let symbols: HashSet<_> = workload("board").symbols_of(connection).collect();
             assert_eq!(symbols.len(), 50);
@@ -263,7 +263,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_offered_rate_counts_only_readers() {
+    fn offered_rate_counts_only_readers() {
         assert!((workload("hot-20000").offered_rate() - 20e6).abs() < 1.0);
         assert!((workload("board-20000").offered_rate() - 2e6).abs() < 1.0);
         assert!((workload("stalled").offered_rate() - 1.8e6).abs() < 1.0);

@@ -21,7 +21,7 @@ fn supervise(command: &[&str]) -> (Child, String) {
 }
 
 #[test]
-fn the_end_of_standard_input_kills_the_program() {
+fn end_of_standard_input_kills_the_program() {
     let (mut supervisor, pid) = supervise(&["sleep", "600"]);
     let process = Path::new("/proc").join(pid);
     assert!(process.join("stat").is_file());
@@ -31,14 +31,14 @@ fn the_end_of_standard_input_kills_the_program() {
 }
 
 #[test]
-fn the_supervisor_fails_when_the_program_exits_by_itself() {
+fn supervisor_fails_when_the_program_exits_by_itself() {
     let (mut supervisor, _) = supervise(&["true"]);
     let _open_stdin = supervisor.stdin.take();
     assert!(!supervisor.wait().unwrap().success());
 }
 
 #[test]
-fn the_error_names_a_program_that_does_not_start() {
+fn error_names_a_program_that_does_not_start() {
     let output = Command::new(env!("CARGO_BIN_EXE_tickwire-peers"))
         .args(["supervise", "no-such-program"])
         .output()

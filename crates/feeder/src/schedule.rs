@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn latecomer_gets_all_that_is_due_with_the_times_it_was_due_at() {
+    fn late_reader_gets_overdue_ticks_with_their_due_times() {
         let mut schedule = schedule(1_000);
         let start = UnixNanos(1_000_000_000);
         assert!(matches!(schedule.next(start).unwrap(), Next::Send(_, at) if at == start));

@@ -64,7 +64,7 @@ impl Authorities {
 }
 
 /// Returns a description of a connection error, with a hint if the cause is TLS.
-pub(crate) fn told(error: &Error) -> String {
+pub(crate) fn describe_error(error: &Error) -> String {
     let text = match error {
         Error::Io(error) => error.to_string(),
         other => other.to_string(),

@@ -250,7 +250,7 @@ async fn error_in_reply_to_publish_ends_the_feed() {
     ] {
         let mut hub = FakeHub::start().await;
         let (result, _session) = both(publish_all(market(1), hub.config()), async {
-            let mut session = hub.greet().await;
+            let mut session = hub.accept_until_publish().await;
             session.error(code, "no good").await;
             session
         })

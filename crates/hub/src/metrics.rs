@@ -44,7 +44,7 @@ pub(crate) struct ShardMetrics {
     pub(crate) subscriptions: Metric,
     pub(crate) ticks_delivered: Metric,
     pub(crate) ticks_conflated: Metric,
-    pub(crate) degraded: Metric,
+    pub(crate) downgraded: Metric,
     pub(crate) catching_up: Metric,
     pub(crate) resumed_all: Metric,
     pub(crate) resumed_gap: Metric,
@@ -68,7 +68,7 @@ impl ShardMetrics {
             subscriptions: Metric::default(),
             ticks_delivered: Metric::default(),
             ticks_conflated: Metric::default(),
-            degraded: Metric::default(),
+            downgraded: Metric::default(),
             catching_up: Metric::default(),
             resumed_all: Metric::default(),
             resumed_gap: Metric::default(),
@@ -90,7 +90,7 @@ impl ShardMetrics {
         self.subscriptions.set(stats.subscriptions as u64);
         self.ticks_delivered.set(stats.ticks_delivered);
         self.ticks_conflated.set(stats.ticks_conflated);
-        self.degraded.set(stats.downgraded);
+        self.downgraded.set(stats.downgraded);
         self.catching_up.set(stats.catching_up as u64);
         self.resumed_all.set(stats.resumed_complete);
         self.resumed_gap.set(stats.resumed_with_gap);

@@ -261,10 +261,10 @@ fn spawn_tasks(
         let lister = state.topic_lister.clone();
         lifecycle.spawn_on(sample_rates(lister, id, timeline.clone(), closing.clone()), http);
     }
-    let keys = keys::follow(state.keys.clone(), state.views.clone(), closing.clone());
+    let keys = keys::reload_on_change(state.keys.clone(), state.views.clone(), closing.clone());
     lifecycle.spawn_on(keys, http);
     if let Some(tls) = &state.tls {
-        lifecycle.spawn_on(tls::follow(tls.clone(), closing.clone()), http);
+        lifecycle.spawn_on(tls::reload_on_change(tls.clone(), closing.clone()), http);
     }
     let listener = {
         let _within = http.enter(); // the runtime that the listener belongs to

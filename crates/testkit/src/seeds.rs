@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn macro_knows_its_target() {
+    fn seeds_record_the_package_of_their_test() {
         let TestTarget { package, crate_name, is_integration_test } = crate::seeds!().target;
         assert_eq!((package, crate_name), ("tickwire-testkit", "tickwire_testkit"));
         assert!(!is_integration_test);

@@ -28,7 +28,7 @@ const TICKS: usize = 50_000;
 const KILLS: usize = 10;
 
 /// A hub with a log on disk, and a feed that publishes to it.
-struct Market {
+struct Processes {
     folder: TempDir,
     address: String,
     hub: Option<Running>,
@@ -37,13 +37,13 @@ struct Market {
     source: Vec<String>,
 }
 
-impl Market {
+impl Processes {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut market =
+        let mut processes =
             Self { folder, address: "127.0.0.1:0".into(), hub: None, feed: None, source: vec![] };
-        market.start_hub();
-        market
+        processes.start_hub();
+        processes
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -118,15 +118,15 @@ impl Market {
 }
 
 /// Results of the subscriber thread.
-enum Heard {
+enum Received {
     Subscribed,
     Ticks(Vec<Tick>),
 }
 
 /// Subscribes to everything in a separate thread, which sends its result once all expected ticks
 /// have arrived.
-fn subscribe(hub: &str) -> mpsc::Receiver<Heard> {
-    let (tell, heard) = mpsc::channel();
+fn subscribe(hub: &str) -> mpsc::Receiver<Received> {
+    let (sender, received) = mpsc::channel();
     let hub = format!("ws://{hub}");
     let listen = async move {
         let mut client = Client::builder(&hub).connect().await.unwrap();
@@ -138,7 +138,7 @@ fn subscribe(hub: &str) -> mpsc::Receiver<Heard> {
                     assert!(!snapshot, "a session that resumes gets no snapshot: {tick:?}");
                     ticks.push(Tick { seq: Seq(0), ..tick });
                 }
-                Event::Subscribed { id: Some(_), .. } => tell.send(Heard::Subscribed).unwrap(),
+                Event::Subscribed { id: Some(_), .. } => sender.send(Received::Subscribed).unwrap(),
                 Event::Connected { new_epoch, .. } => {
                     assert!(!new_epoch, "the hub started a new epoch")
                 }
@@ -148,28 +148,28 @@ fn subscribe(hub: &str) -> mpsc::Receiver<Heard> {
                 _ => {}
             }
         }
-        tell.send(Heard::Ticks(ticks)).unwrap();
+        sender.send(Received::Ticks(ticks)).unwrap();
     };
     thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(listen);
     });
-    heard
+    received
 }
 
 /// Publishes a source while processes are killed, and compares the ticks that arrive.
 fn assert_exactly_once(source: &[&str], truth: &[Tick], mut random: StdRng) {
-    let mut market = Market::new();
-    market.source = source.iter().map(|&argument| argument.to_owned()).collect();
-    let heard = subscribe(&market.address);
-    assert!(matches!(heard.recv_timeout(PATIENCE), Ok(Heard::Subscribed)));
-    market.start_feed();
-    let [hubs, feeds] = market.kill_at_random(&mut random);
-    market.wait_for_end();
+    let mut processes = Processes::new();
+    processes.source = source.iter().map(|&argument| argument.to_owned()).collect();
+    let received = subscribe(&processes.address);
+    assert!(matches!(received.recv_timeout(PATIENCE), Ok(Received::Subscribed)));
+    processes.start_feed();
+    let [hubs, feeds] = processes.kill_at_random(&mut random);
+    processes.wait_for_end();
     println!("killed {hubs} hubs and {feeds} feeds");
     assert!(hubs > 0 && feeds > 0, "hub and feed must both be killed");
-    let Ok(Heard::Ticks(ticks)) = heard.recv_timeout(PATIENCE) else {
-        panic!("the subscriber did not get all ticks; {}", market.said());
+    let Ok(Received::Ticks(ticks)) = received.recv_timeout(PATIENCE) else {
+        panic!("the subscriber did not get all ticks; {}", processes.said());
     };
     for (number, (got, expected)) in ticks.iter().zip(truth).enumerate() {
         assert_eq!(got, expected, "tick {number}");

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn control_frames_are_told_apart() {
+    fn control_frames_are_distinguished() {
         let ping = server_frame(Reference::ping(vec![1, 2]));
         assert_eq!(parse(&ping), Ok(Some((Frame::Ping(&[1, 2]), 4))));
         assert_eq!(parse(&[0x88, 0]), Ok(Some((Frame::Close(None), 2))));

@@ -16,7 +16,7 @@ use super::AlpacaConfig;
 use super::retry::End;
 use super::session::Outbound;
 use crate::publisher::epoch;
-use crate::tls::told;
+use crate::tls::describe_error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time after which an upstream that accepts no data counts as dead.
@@ -130,5 +130,5 @@ fn refused(error: Error) -> End {
 }
 
 fn lost(error: Error) -> End {
-    End::Lost(told(&error))
+    End::Lost(describe_error(&error))
 }

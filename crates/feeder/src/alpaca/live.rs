@@ -14,23 +14,23 @@ use crate::tick_stream::{Next, TickStream};
 use crate::{Progress, SourceError};
 
 #[derive(Debug)]
-struct Shared {
+struct UpstreamQueue {
     queue: Mutex<Queue>,
     filled: Notify,
     /// The latest report on the state of the upstream.
     report: Mutex<SourceReport>,
     reported: Notify,
-    ends: Mutex<Ends>,
+    epochs: Mutex<Epochs>,
 }
 
 /// Epochs of upstream and hub, if known. If both are equal, the upstream is the hub itself.
 #[derive(Debug, Default)]
-struct Ends {
+struct Epochs {
     upstream: Option<String>,
     hub: Option<String>,
 }
 
-impl Shared {
+impl UpstreamQueue {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -39,15 +39,15 @@ impl Shared {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ends(&self) -> MutexGuard<'_, Ends> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    fn epochs(&self) -> MutexGuard<'_, Epochs> {
+        self.epochs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether upstream and hub are the same hub, so that ticks would be published in a
     /// loop.
     fn is_loop(&self) -> bool {
-        let ends = self.ends();
-        ends.hub.is_some() && ends.hub == ends.upstream
+        let epochs = self.epochs();
+        epochs.hub.is_some() && epochs.hub == epochs.upstream
     }
 }
 
@@ -88,19 +88,19 @@ fn room(tick: &Tick) -> usize {
 /// names that the hub's subscribers demand.
 #[derive(Debug)]
 pub(super) struct Intake {
-    shared: Arc<Shared>,
+    shared: Arc<UpstreamQueue>,
     pub(super) demand: watch::Receiver<NameSet>,
 }
 
 /// The publisher's side of the queue: a stream of the queued ticks.
 #[derive(Debug)]
 pub(super) struct Live {
-    shared: Arc<Shared>,
+    shared: Arc<UpstreamQueue>,
     demand: watch::Sender<NameSet>,
     on_demand: bool,
     /// Whether the next `demand` element is the first one of a session, which lists all demand and
     /// replaces the names of earlier sessions.
-    begins: bool,
+    is_first_demand: bool,
     identity: u64,
     taken: u64,
 }
@@ -109,12 +109,12 @@ pub(super) struct Live {
 /// first connection to the upstream.
 pub(super) fn live(bytes_max: usize, on_demand: bool, first: SourceReport) -> (Intake, Live) {
     let queue = Queue { ticks: VecDeque::new(), bytes: 0, bytes_max, dropped: 0, closed: false };
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(UpstreamQueue {
         queue: Mutex::new(queue),
         filled: Notify::new(),
         report: Mutex::new(first),
         reported: Notify::new(),
-        ends: Mutex::default(),
+        epochs: Mutex::default(),
     });
     let (demanded, demand) = watch::channel(NameSet::new());
     let intake = Intake { shared: Arc::clone(&shared), demand };
@@ -122,7 +122,7 @@ pub(super) fn live(bytes_max: usize, on_demand: bool, first: SourceReport) -> (I
         shared,
         demand: demanded,
         on_demand,
-        begins: true,
+        is_first_demand: true,
         identity: rand::random(),
         taken: 0,
     };
@@ -131,8 +131,8 @@ pub(super) fn live(bytes_max: usize, on_demand: bool, first: SourceReport) -> (I
 
 impl Intake {
     /// Sets the epoch of the upstream, if it is a hub.
-    pub(super) fn comes_from(&self, epoch: Option<&str>) {
-        self.shared.ends().upstream = epoch.map(str::to_owned);
+    pub(super) fn set_upstream_epoch(&self, epoch: Option<&str>) {
+        self.shared.epochs().upstream = epoch.map(str::to_owned);
     }
 
     /// Returns whether the upstream is the hub to which the ticks go.
@@ -236,8 +236,8 @@ impl TickStream for Live {
     }
 
     fn begin(&mut self, epoch: Option<&str>) -> Option<SourceReport> {
-        self.begins = true;
-        self.shared.ends().hub = epoch.map(str::to_owned);
+        self.is_first_demand = true;
+        self.shared.epochs().hub = epoch.map(str::to_owned);
         if self.shared.is_loop() {
             *self.shared.queue() = Queue { closed: true, ..Queue::default() };
         }
@@ -245,9 +245,9 @@ impl TickStream for Live {
     }
 
     fn on_demand(&mut self, added: &SubscriptionSet, removed: &SubscriptionSet) {
-        let begins = std::mem::take(&mut self.begins);
+        let is_first_demand = std::mem::take(&mut self.is_first_demand);
         self.demand.send_modify(|wanted| {
-            if begins {
+            if is_first_demand {
                 wanted.clear();
             }
             for name in each(removed) {
@@ -352,7 +352,7 @@ mod tests {
             (None, Some("b"), false),
             (Some("b"), Some("b"), true),
         ] {
-            intake.comes_from(upstream);
+            intake.set_upstream_epoch(upstream);
             intake.push(ticks(2), UnixNanos(1));
             live.begin(hub);
             assert_eq!(intake.is_loop(), round);

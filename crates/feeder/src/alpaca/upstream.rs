@@ -53,7 +53,7 @@ impl Upstream {
                 () = stop.cancelled() => return,
             };
             if let Ok(connection) = &opened {
-                self.intake.comes_from(connection.epoch.as_deref());
+                self.intake.set_upstream_epoch(connection.epoch.as_deref());
             }
             let wait = match opened {
                 Ok(connection) => self.serve(connection, stop).await,

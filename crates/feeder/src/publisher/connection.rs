@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use super::PublisherConfig;
-use crate::tls::told;
+use crate::tls::describe_error;
 use crate::{Authorities, PublishError};
 
 /// Size of the read buffer. Hubs send only short control elements to a publisher.
@@ -226,7 +226,7 @@ fn again(reason: &str) -> Problem {
 }
 
 fn lost(error: Error) -> Problem {
-    Problem::Again(told(&error))
+    Problem::Again(describe_error(&error))
 }
 
 #[cfg(test)]

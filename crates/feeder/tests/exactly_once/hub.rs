@@ -14,7 +14,7 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 
 /// Elements that a hub received, in order.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Told {
+pub(crate) enum Received {
     Tick(Tick),
     Lost(u64),
 }
@@ -31,12 +31,20 @@ pub(crate) struct StrictHub {
 struct State {
     last: u64,
     mark: Option<String>,
-    told: Vec<Told>,
+    received: Vec<Received>,
     /// Number of the newest session. Messages of older sessions are ignored.
     session: u64,
-    /// State that survives a data loss: `last`, mark, and number of received elements.
-    kept: (u64, Option<String>, usize),
+    durable: DurableState,
     random: Option<Random>,
+}
+
+/// The state that survives a data loss.
+#[derive(Clone, Default)]
+struct DurableState {
+    last: u64,
+    mark: Option<String>,
+    /// The number of received elements.
+    received: usize,
 }
 
 impl StrictHub {
@@ -59,13 +67,13 @@ impl StrictHub {
     /// Returns whether elements were lost.
     pub(crate) fn lose_end(&self) -> bool {
         let mut state = self.state.lock().unwrap();
-        let (last, mark, told) = state.kept.clone();
-        if mark.is_none() || told == state.told.len() {
+        let durable = state.durable.clone();
+        if durable.mark.is_none() || durable.received == state.received.len() {
             return false;
         }
-        state.last = last;
-        state.mark = mark;
-        state.told.truncate(told);
+        state.last = durable.last;
+        state.mark = durable.mark;
+        state.received.truncate(durable.received);
         state.session += 1;
         true
     }
@@ -73,15 +81,17 @@ impl StrictHub {
     /// Makes the current state durable.
     pub(crate) fn keep(&self) {
         let mut state = self.state.lock().unwrap();
-        state.kept = (state.last, state.mark.clone(), state.told.len());
+        let mark = state.mark.clone();
+        let received = state.received.len();
+        state.durable = DurableState { last: state.last, mark, received };
     }
 
     pub(crate) fn last(&self) -> u64 {
         self.state.lock().unwrap().last
     }
 
-    pub(crate) fn told(&self) -> Vec<Told> {
-        self.state.lock().unwrap().told.clone()
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.state.lock().unwrap().received.clone()
     }
 }
 
@@ -102,8 +112,8 @@ impl State {
         assert!(!ticks.is_empty() || lost > 0, "a message says something");
         self.last += 1;
         self.mark = Some(mark.expect("every message has a mark"));
-        self.told.extend((lost > 0).then_some(Told::Lost(lost)));
-        self.told.extend(ticks.into_iter().map(Told::Tick));
+        self.received.extend((lost > 0).then_some(Received::Lost(lost)));
+        self.received.extend(ticks.into_iter().map(Received::Tick));
         self.random.as_mut().map(|random| random.random_bool(0.3))
     }
 }

@@ -9,7 +9,7 @@ mod proxy;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hub::{StrictHub, Told};
+use hub::{Received, StrictHub};
 use proxy::CuttingProxy;
 use rand::rngs::Xoshiro256PlusPlus as Random;
 use rand::{RngExt, SeedableRng};
@@ -59,7 +59,7 @@ struct Faults {
 }
 
 struct Outcome {
-    told: Vec<Told>,
+    received: Vec<Received>,
     cuts: u64,
     kills: u64,
     losses: u64,
@@ -117,7 +117,7 @@ async fn run<S: Source>(faults: Faults, source: impl Fn() -> S) -> Outcome {
     };
     let cuts = proxy.cuts();
     println!("{cuts} cuts, {kills} kills, {losses} losses, {} messages", hub.last());
-    Outcome { told: hub.told(), cuts, kills, losses, counts }
+    Outcome { received: hub.received(), cuts, kills, losses, counts }
 }
 
 async fn bounded<S: Source>(faults: Faults, source: impl Fn() -> S) -> Outcome {
@@ -126,16 +126,16 @@ async fn bounded<S: Source>(faults: Faults, source: impl Fn() -> S) -> Outcome {
 
 /// Asserts that every tick arrived once and in order, or was reported lost at its place. Returns
 /// the number of lost ticks.
-fn assert_complete(told: &[Told], market: Simulator) -> u64 {
+fn assert_complete(received: &[Received], market: Simulator) -> u64 {
     let mut market = market.enumerate();
     let mut lost = 0;
-    for told in told {
-        match told {
-            Told::Tick(tick) => {
+    for element in received {
+        match element {
+            Received::Tick(tick) => {
                 let (number, expected) = market.next().expect("no more ticks than there are");
                 assert_eq!(*tick, expected, "tick {number}");
             }
-            Told::Lost(ticks) => {
+            Received::Lost(ticks) => {
                 lost += ticks;
                 for _ in 0..*ticks {
                     market.next().expect("no more are lost than there are");
@@ -152,7 +152,7 @@ async fn thousands_of_cuts_lose_and_repeat_nothing() {
     for seed in seeds!().each(4) {
         let faults = Faults { seed: seed.number(), cuts: 600, kills: false, losses: false };
         let outcome = bounded(faults, || market(TICKS)).await;
-        assert_eq!(assert_complete(&outcome.told, market(TICKS)), 0);
+        assert_eq!(assert_complete(&outcome.received, market(TICKS)), 0);
         assert_eq!((outcome.counts.ticks, outcome.counts.acked), (TICKS, TICKS));
         assert!(outcome.cuts >= 500, "{}", outcome.cuts);
     }
@@ -164,7 +164,7 @@ async fn killed_publisher_and_hub_with_data_loss_lose_and_repeat_nothing() {
         let faults = Faults { seed: seed.number(), cuts: 600, kills: true, losses: true };
         let outcome = bounded(faults, || market(TICKS)).await;
         assert!(outcome.kills > 0 && outcome.losses > 0, "{} kills", outcome.kills);
-        assert_eq!(assert_complete(&outcome.told, market(TICKS)), 0);
+        assert_eq!(assert_complete(&outcome.received, market(TICKS)), 0);
     }
 }
 
@@ -173,7 +173,7 @@ async fn live_source_reports_exactly_the_ticks_a_hub_lost() {
     for seed in seeds!().each(2) {
         let faults = Faults { seed: seed.number(), cuts: 600, kills: false, losses: true };
         let outcome = bounded(faults, || Live(market(TICKS))).await;
-        let lost = assert_complete(&outcome.told, market(TICKS));
+        let lost = assert_complete(&outcome.received, market(TICKS));
         assert!(lost > 0, "{} losses", outcome.losses);
         assert_eq!((outcome.counts.republished, outcome.counts.acked), (0, TICKS));
     }

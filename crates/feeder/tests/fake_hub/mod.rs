@@ -82,7 +82,7 @@ impl FakeHub {
     }
 
     /// Accepts a session up to the publisher's first command, without answering it.
-    pub(crate) async fn greet(&mut self) -> Session {
+    pub(crate) async fn accept_until_publish(&mut self) -> Session {
         let (stream, _) = self.listener.accept().await.unwrap();
         #[expect(clippy::result_large_err, reason = "the library's callback")]
         let callback = |request: &Request, response: Response| {
@@ -102,7 +102,7 @@ impl FakeHub {
 
     /// Accepts a session and answers the publisher's first command.
     pub(crate) async fn accept(&mut self) -> Session {
-        let mut session = self.greet().await;
+        let mut session = self.accept_until_publish().await;
         session.say(&Control::Publishing { last: self.last, mark: self.mark.clone() }).await;
         session
     }

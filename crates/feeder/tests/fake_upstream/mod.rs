@@ -55,7 +55,7 @@ impl FakeUpstream {
     /// Accepts a connection, confirms its login, and answers its first request.
     pub(crate) async fn serve(&self) -> Peer {
         let mut peer = self.accept().await;
-        peer.let_in().await;
+        peer.accept_login().await;
         peer.answer().await;
         peer
     }
@@ -105,7 +105,7 @@ impl Peer {
     }
 
     /// Returns the relay's next command, or `None` at the end of the connection.
-    pub(crate) async fn hear(&mut self) -> Option<AlpacaCommand> {
+    pub(crate) async fn next_command(&mut self) -> Option<AlpacaCommand> {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Binary(bytes))) => {
@@ -119,15 +119,17 @@ impl Peer {
         }
     }
 
-    pub(crate) async fn let_in(&mut self) {
-        let Some(AlpacaCommand::Auth(shown)) = self.hear().await else { panic!("no login") };
+    pub(crate) async fn accept_login(&mut self) {
+        let Some(AlpacaCommand::Auth(shown)) = self.next_command().await else {
+            panic!("no login")
+        };
         assert_eq!((shown.id.as_str(), shown.secret.as_str()), ("KEY", "SECRET"));
         self.say(&Control::Authenticated).await;
     }
 
     /// Takes a change of subscriptions, and confirms it.
     pub(crate) async fn answer(&mut self) {
-        match self.hear().await {
+        match self.next_command().await {
             Some(AlpacaCommand::Subscribe(names)) => {
                 for (channel, selection) in names.iter() {
                     for name in selection.iter() {

@@ -112,7 +112,7 @@ async fn relayed_ticks_are_unchanged_and_in_order() {
         hub.take_ticks(&mut session, 5_000).await;
         stop.cancel();
         hub.take_all(&mut session).await;
-        assert_eq!(peer.hear().await, None, "it says goodbye to both");
+        assert_eq!(peer.next_command().await, None, "it says goodbye to both");
     })
     .await;
     assert_eq!(counts.unwrap().acked, 5_000);
@@ -210,7 +210,7 @@ async fn demand_is_subscribed_exactly() {
     relayed(on_demand(&upstream), hub.config(), async |stop| {
         let mut session = hub.accept().await;
         let mut peer = upstream.accept().await;
-        peer.let_in().await;
+        peer.accept_login().await;
         let idle = hub.report(&mut session, |report| report.state == FeedState::Live).await;
         assert_eq!(detail(&idle), "no names are wanted");
         hub.demand(&mut session, "trades:A trades:B corrections:C quotes:*", "").await;
@@ -261,12 +261,12 @@ async fn key_errors_of_the_upstream_are_reported() {
         relayed(of_trades(&upstream), hub.config(), async |stop| {
             let mut session = hub.accept().await;
             let mut peer = upstream.accept().await;
-            assert!(matches!(peer.hear().await, Some(AlpacaCommand::Auth(_))));
+            assert!(matches!(peer.next_command().await, Some(AlpacaCommand::Auth(_))));
             peer.error(code).await;
             let fits = |report: &SourceReport| detail(report).starts_with(said);
             let report = hub.report(&mut session, fits).await;
             assert_eq!((report.state, report.errors), (FeedState::Down, 1));
-            assert_eq!(peer.hear().await, None, "the relay closes");
+            assert_eq!(peer.next_command().await, None, "the relay closes");
             stop.cancel();
             hub.take_all(&mut session).await;
         })

@@ -34,7 +34,7 @@ pub(crate) use credentials::{presented_credentials, user_agent};
 pub use edit::KeysEditor;
 pub use file::{Anonymous, Key, KeyList, KeysError, WhenFull, check_id, check_name};
 pub(crate) use grant::Grant;
-pub(crate) use reload::follow;
+pub(crate) use reload::reload_on_change;
 pub use role::Role;
 pub use secret::{
     InvalidSecretHash, SECRET_CHARS_MAX, SECRET_CHARS_MIN, SecretHash, new_id, new_secret,

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trade_that_counts_only_as_the_first_leaves_a_later_close() {
+    fn trade_that_counts_only_as_the_first_leaves_a_later_close() {
         let first = IF_FIRST | HIGH_LOW | VOLUME;
         assert_eq!(prices(&of(&[(1, 10, 1, first), (2, 20, 1, first)])), [10, 20, 10, 10]);
         assert_eq!(prices(&of(&[(1, 10, 1, first), (2, 15, 1, ALL)])), [10, 15, 10, 15]);

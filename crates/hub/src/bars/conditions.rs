@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strictest_condition_holds() {
+    fn strictest_condition_holds() {
         assert_eq!(effects(&["@", "4", "I"], "C"), (VOLUME, VOLUME));
         assert_eq!(effects(&["@", "4"], "C"), (VOLUME, IF_FIRST | HIGH_LOW | VOLUME));
         assert_eq!(effects(&["T", "I"], "A"), (VOLUME, VOLUME));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_letter_means_bunched_on_tape_c_and_average_price_elsewhere() {
+    fn same_letter_means_bunched_on_tape_c_and_average_price_elsewhere() {
         assert_eq!(effects(&["B"], "C"), (ALL, ALL));
         for tape in ["A", "B", "O", ""] {
             assert_eq!(effects(&["B"], tape), (VOLUME, VOLUME));

@@ -129,7 +129,7 @@ fn letters(bars: &[Tick]) -> String {
 }
 
 #[test]
-fn a_trade_of_the_next_minute_closes_the_previous_minute() {
+fn trade_of_the_next_minute_closes_the_previous_minute() {
     let mut harness = Harness::new(1 << 20);
     assert_eq!(
         letters(&harness.turn([trade("A", OPENING, 10, 5), trade("A", OPENING + 1, 12, 5)])),
@@ -147,7 +147,7 @@ fn a_trade_of_the_next_minute_closes_the_previous_minute() {
 }
 
 #[test]
-fn the_clock_closes_a_minute_two_seconds_after_its_end() {
+fn clock_closes_a_minute_two_seconds_after_its_end() {
     let mut harness = Harness::new(1 << 20);
     harness.now += 59 * SECOND;
     harness.turn([trade("A", harness.now, 10, 5)]);
@@ -159,7 +159,7 @@ fn the_clock_closes_a_minute_two_seconds_after_its_end() {
 }
 
 #[test]
-fn the_clock_of_a_recording_is_that_of_its_trades() {
+fn clock_of_a_recording_is_that_of_its_trades() {
     let mut harness = Harness::new(1 << 20);
     harness.now += 5 * 365 * 24 * 3_600 * SECOND; // the trades are years old
     harness.turn([trade("A", OPENING, 10, 5), trade("B", OPENING + 61 * SECOND, 10, 5)]);
@@ -171,7 +171,7 @@ fn the_clock_of_a_recording_is_that_of_its_trades() {
 }
 
 #[test]
-fn a_trade_ahead_does_not_close_the_minutes_of_other_symbols() {
+fn trade_ahead_does_not_close_the_minutes_of_other_symbols() {
     let mut harness = Harness::new(1 << 20);
     let ahead = harness.now + 50 * MINUTE;
     harness.turn([trade("A", harness.now, 10, 5), trade("Z", ahead, 7, 1)]);
@@ -215,7 +215,7 @@ fn minutes_of_a_feed_that_is_always_ahead_are_closed_by_the_hubs_clock() {
 }
 
 #[test]
-fn a_trade_ahead_does_not_end_the_day_of_its_symbol() {
+fn trade_ahead_does_not_end_the_day_of_its_symbol() {
     let mut harness = Harness::new(1 << 20);
     let midnight = NEW_YORK_DAY + 24 * 60 * MINUTE;
     harness.now = midnight - 30 * MINUTE;
@@ -234,7 +234,7 @@ fn a_trade_ahead_does_not_end_the_day_of_its_symbol() {
 }
 
 #[test]
-fn a_restored_clock_is_not_further_ahead_than_allowed() {
+fn restored_clock_is_not_further_ahead_than_allowed() {
     let lenient = BarConfig { ahead_max: Duration::from_secs(3_600), ..config(1 << 20) };
     let mut harness = Harness { maker: BarMaker::new(lenient).unwrap(), ..Harness::new(1 << 20) };
     harness.turn([trade("A", OPENING, 10, 5), trade("Z", OPENING + 50 * SECOND, 7, 1)]);
@@ -259,7 +259,7 @@ fn late_trades_of_a_turn_make_one_updated_bar() {
 }
 
 #[test]
-fn a_bar_whose_only_trade_is_cancelled_becomes_zeros() {
+fn bar_whose_only_trade_is_cancelled_becomes_zeros() {
     let mut harness = Harness::new(1 << 20);
     let only = trade("A", OPENING, 10, 5);
     harness.turn([only.clone()]);
@@ -277,7 +277,7 @@ fn a_bar_whose_only_trade_is_cancelled_becomes_zeros() {
 }
 
 #[test]
-fn a_kind_of_bar_that_the_feed_publishes_is_not_made() {
+fn kind_of_bar_that_the_feed_publishes_is_not_made() {
     for (data, left) in
         [(TickData::Bar(Bar::default()), "d"), (TickData::DailyBar(Bar::default()), "b")]
     {
@@ -297,7 +297,7 @@ fn trades_of_earlier_days_and_of_the_future_make_no_bars() {
 }
 
 #[test]
-fn a_new_day_begins_at_midnight_of_the_zone() {
+fn new_day_begins_at_midnight_of_the_zone() {
     let mut harness = Harness::new(1 << 20);
     let midnight = NEW_YORK_DAY + 24 * 60 * MINUTE;
     harness.now = midnight;
@@ -309,7 +309,7 @@ fn a_new_day_begins_at_midnight_of_the_zone() {
 }
 
 #[test]
-fn prices_outside_the_session_do_not_make_the_day() {
+fn prices_outside_the_session_are_not_in_the_daily_bar() {
     let session = BarConfig { session: "09:31-16:00".to_owned(), ..config(1 << 20) };
     let mut harness = Harness { maker: BarMaker::new(session).unwrap(), ..Harness::new(1 << 20) };
     harness.now += MINUTE;

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_reads_what_it_writes_and_nothing_shorter() {
+    fn written_epoch_is_read_back_and_a_cut_file_is_refused() {
         for clean in [None, Some(Position(1_042))] {
             let file = EpochFile { epoch: "e1".into(), boot: "b-2".into(), clean };
             let text = file.write();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_goes_on_after_a_kill_or_a_clean_end_only() {
+    fn epoch_continues_only_after_a_kill_or_clean_stop() {
         let file = |clean| EpochFile { epoch: "e".into(), boot: "b".into(), clean };
         let killed = file(None);
         let ended = file(Some(Position(9)));

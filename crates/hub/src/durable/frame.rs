@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_frame_is_torn_and_a_changed_one_is_damaged() {
+    fn cut_frame_is_torn_and_a_changed_one_is_damaged() {
         let file = two();
         for len in 1..17 {
             assert_eq!(read(&file[..len], 0), Frame::Torn, "cut at {len}");

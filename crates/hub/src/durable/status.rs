@@ -100,7 +100,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_failed_log_is_marked_as_soon_as_the_disk_permits() {
+    fn failed_log_is_marked_as_soon_as_the_disk_permits() {
         let folder = tempfile::tempdir().unwrap();
         let epoch = folder.path().join("epoch");
         let (disk, _lock) = Disk::open(folder.path()).unwrap();

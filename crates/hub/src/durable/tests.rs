@@ -15,7 +15,7 @@ use tickwire_protocol::UnixNanos;
 use tickwire_testkit::seeds;
 
 #[test]
-fn a_killed_hub_continues_where_it_was() {
+fn killed_hub_continues_where_it_was() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -32,7 +32,7 @@ fn a_killed_hub_continues_where_it_was() {
 }
 
 #[test]
-fn a_reboot_continues_the_epoch_after_a_clean_shutdown_but_not_after_a_kill() {
+fn reboot_continues_the_epoch_after_a_clean_shutdown_but_not_after_a_kill() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "first boot");
@@ -56,7 +56,7 @@ fn a_reboot_continues_the_epoch_after_a_clean_shutdown_but_not_after_a_kill() {
 }
 
 #[test]
-fn a_torn_last_record_is_cut_off_and_the_epoch_continues() {
+fn torn_last_record_is_cut_off_and_the_epoch_continues() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -80,7 +80,7 @@ fn a_torn_last_record_is_cut_off_and_the_epoch_continues() {
 }
 
 #[test]
-fn a_flipped_bit_never_yields_a_wrong_tick_and_ends_the_epoch_if_records_are_affected() {
+fn flipped_bit_never_yields_a_wrong_tick_and_ends_the_epoch_if_records_are_affected() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -117,7 +117,7 @@ fn a_flipped_bit_never_yields_a_wrong_tick_and_ends_the_epoch_if_records_are_aff
 }
 
 #[test]
-fn a_truncated_or_missing_file_is_never_taken_for_complete() {
+fn truncated_or_missing_file_is_never_taken_for_complete() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -141,7 +141,7 @@ fn a_truncated_or_missing_file_is_never_taken_for_complete() {
 
 /// Stops the process at each operation on the folder in turn.
 #[test]
-fn a_hub_killed_at_any_operation_has_written_everything_it_sent() {
+fn hub_killed_at_any_operation_has_written_everything_it_sent() {
     let mut random = seeds!().rng();
     let seed = random.random();
     let mut operations = 0;
@@ -173,7 +173,7 @@ fn a_hub_killed_at_any_operation_has_written_everything_it_sent() {
 }
 
 #[test]
-fn a_failed_write_leads_to_a_new_epoch() {
+fn failed_write_leads_to_a_new_epoch() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -189,7 +189,7 @@ fn a_failed_write_leads_to_a_new_epoch() {
 }
 
 #[test]
-fn the_next_start_makes_room_on_a_full_disk() {
+fn next_start_makes_room_on_a_full_disk() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -204,7 +204,7 @@ fn the_next_start_makes_room_on_a_full_disk() {
 }
 
 #[test]
-fn the_compactor_makes_checkpoints_and_deletes_expired_segments() {
+fn compactor_makes_checkpoints_and_deletes_expired_segments() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -257,7 +257,7 @@ fn repeated_starts_do_not_accumulate_checkpoints() {
 }
 
 #[test]
-fn a_log_without_a_readable_checkpoint_is_left_untouched() {
+fn log_without_a_readable_checkpoint_is_left_untouched() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -278,7 +278,7 @@ fn a_log_without_a_readable_checkpoint_is_left_untouched() {
 }
 
 #[test]
-fn an_unreadable_file_is_an_error_and_not_treated_as_damaged() {
+fn unreadable_file_is_an_error_and_not_treated_as_damaged() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -300,7 +300,7 @@ fn an_unreadable_file_is_an_error_and_not_treated_as_damaged() {
 }
 
 #[test]
-fn a_start_killed_before_anything_was_sent_leaves_no_problem() {
+fn start_killed_before_anything_was_sent_leaves_no_problem() {
     let mut operations = 0;
     loop {
         let folder = Folder::default();
@@ -318,7 +318,7 @@ fn a_start_killed_before_anything_was_sent_leaves_no_problem() {
 }
 
 #[test]
-fn a_log_whose_clock_was_days_ahead_starts_a_new_epoch_at_the_current_time() {
+fn log_whose_clock_was_days_ahead_starts_a_new_epoch_at_the_current_time() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -336,7 +336,7 @@ fn a_log_whose_clock_was_days_ahead_starts_a_new_epoch_at_the_current_time() {
 }
 
 #[test]
-fn a_full_disk_loses_no_more_files_than_needed_and_the_checkpoint_last() {
+fn full_disk_loses_no_more_files_than_needed_and_the_checkpoint_last() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
@@ -403,7 +403,7 @@ fn feeds_may_be_added_and_reordered_but_not_removed() {
 }
 
 #[test]
-fn the_archive_returns_every_tick_on_disk() {
+fn archive_returns_every_tick_on_disk() {
     let mut random = seeds!().rng();
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");

@@ -77,8 +77,8 @@ impl Scrape {
             (("reason", reason.label()), self.sum(|shard| &shard.closes[reason as usize]))
         });
         out.counters("closes", "Sessions ended, by reason", &closes)?;
-        let degraded = self.sum(|s| &s.degraded);
-        out.counter("degraded", "Sessions downgraded to latest because they lagged", degraded)?;
+        let downgraded = self.sum(|s| &s.downgraded);
+        out.counter("downgraded", "Sessions downgraded to latest because they lagged", downgraded)?;
         out.gauge(
             "sessions_catching_up",
             "Sessions that are sent history",

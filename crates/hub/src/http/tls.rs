@@ -142,7 +142,7 @@ impl Tls {
 }
 
 /// Reloads the certificate whenever its files change, until the hub closes.
-pub(crate) async fn follow(tls: Arc<Tls>, closing: CancellationToken) {
+pub(crate) async fn reload_on_change(tls: Arc<Tls>, closing: CancellationToken) {
     let mut interval = interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while closing.run_until_cancelled(interval.tick()).await.is_some() {

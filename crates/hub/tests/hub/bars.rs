@@ -40,7 +40,7 @@ fn expected() -> BTreeMap<(String, UnixNanos), Vec<String>> {
     rows.map(row).collect()
 }
 
-fn spelled(bar: &Bar) -> Vec<String> {
+fn fields_of(bar: &Bar) -> Vec<String> {
     let Bar { open, high, low, close, volume, trades, vwap } = bar;
     let price = Price::to_string;
     let volume = volume.to_string();
@@ -71,7 +71,7 @@ fn bars_of_real_trades_match_an_independent_implementation() {
     while found != expected {
         for tick in client.data() {
             let kind = if tick.channel().letter() == "d" { "d" } else { "b" };
-            found.insert((kind.to_owned(), tick.time), spelled(bar(&tick)));
+            found.insert((kind.to_owned(), tick.time), fields_of(bar(&tick)));
         }
     }
     assert!(expected.len() > 20, "{}", expected.len());

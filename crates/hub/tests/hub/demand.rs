@@ -23,12 +23,12 @@ impl Demanding {
         let command = format!(r#"{{"action":"publish","publisher":"{path}","demand":true}}"#);
         assert_eq!(publisher.client.ask(&command)["T"], "publishing");
         let mut demanding = Self { publisher, wanted: BTreeSet::new(), elements: 0 };
-        demanding.hear();
+        demanding.receive();
         demanding
     }
 
     /// Applies the next element, which must contain actual changes only.
-    fn hear(&mut self) -> Value {
+    fn receive(&mut self) -> Value {
         let element = self.publisher.client.control();
         assert_eq!(element["T"], "demand", "{element}");
         self.elements += 1;
@@ -41,11 +41,11 @@ impl Demanding {
         element
     }
 
-    fn hear_until(&mut self, expected: &[(&str, &str)]) {
+    fn receive_until(&mut self, expected: &[(&str, &str)]) {
         let expected: BTreeSet<_> =
             expected.iter().map(|(channel, name)| ((*channel).into(), (*name).into())).collect();
         while self.wanted != expected {
-            self.hear();
+            self.receive();
         }
     }
 }
@@ -66,14 +66,14 @@ fn publisher_learns_of_first_subscribers_and_of_last_unsubscribes() {
     let [mut one, mut two] = [Client::json(&hub), Client::msgpack(&hub)];
     one.subscribe(r#""trades":["AAPL"],"quotes":["*"]"#);
     let mut publisher = Demanding::open(&hub, "/publish");
-    publisher.hear_until(&[("quotes", "*"), ("trades", "AAPL")]);
+    publisher.receive_until(&[("quotes", "*"), ("trades", "AAPL")]);
     two.subscribe(r#""trades":["AAPL","MSFT"],"delivery":"latest""#);
-    publisher.hear_until(&[("quotes", "*"), ("trades", "AAPL"), ("trades", "MSFT")]);
+    publisher.receive_until(&[("quotes", "*"), ("trades", "AAPL"), ("trades", "MSFT")]);
     assert_eq!(one.ask(r#"{"action":"unsubscribe","trades":["AAPL"]}"#)["T"], "subscription");
     assert_eq!(one.ask(r#"{"action":"unsubscribe","quotes":["*"]}"#)["T"], "subscription");
-    publisher.hear_until(&[("trades", "AAPL"), ("trades", "MSFT")]);
+    publisher.receive_until(&[("trades", "AAPL"), ("trades", "MSFT")]);
     drop(two);
-    publisher.hear_until(&[]);
+    publisher.receive_until(&[]);
     publisher.publisher.send(&[trade("AAPL", 1)]);
     publisher.publisher.settle(); // nothing more was told before the ack
 }
@@ -94,8 +94,8 @@ fn demand_is_reported_per_feed_and_only_on_request() {
     Client::json(&hub).subscribe(r#""trades":["AAPL"]"#);
     let mut client = Client::open(&hub, "/ws?feed=other", &[]);
     client.ask(r#"{"action":"subscribe","bars":["MSFT"]}"#);
-    other.hear_until(&[("bars", "MSFT")]);
-    main.hear_until(&[]);
+    other.receive_until(&[("bars", "MSFT")]);
+    main.receive_until(&[]);
     assert_eq!(other.elements, 2);
     silent.publish(&[trade("AAPL", 1)]);
 }
@@ -106,13 +106,13 @@ fn demand_counts_sessions_of_every_view_and_protocol() {
     let mut publisher = Demanding::open(&hub, "/publish");
     let mut delayed = Client::open(&hub, "/ws?feed=delayed_sip", &[]);
     delayed.ask(r#"{"action":"subscribe","trades":["LATE"]}"#);
-    publisher.hear_until(&[("trades", "LATE")]);
+    publisher.receive_until(&[("trades", "LATE")]);
     let mut bot = Client::open(&hub, "/v2/iex", &[]);
     bot.send(r#"{"action":"auth","key":"any","secret":"any"}"#);
     bot.send(r#"{"action":"subscribe","quotes":["BOT"]}"#);
-    publisher.hear_until(&[("quotes", "BOT"), ("trades", "LATE")]);
+    publisher.receive_until(&[("quotes", "BOT"), ("trades", "LATE")]);
     drop((delayed, bot));
-    publisher.hear_until(&[]);
+    publisher.receive_until(&[]);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn demand_is_reported_at_most_four_times_a_second() {
         client.ask(r#"{"action":"unsubscribe","trades":["AAPL"]}"#);
     }
     client.subscribe(r#""trades":["LAST"]"#);
-    publisher.hear_until(&[("trades", "AAPL"), ("trades", "LAST")]);
+    publisher.receive_until(&[("trades", "AAPL"), ("trades", "LAST")]);
     let quarters = began.elapsed().as_millis() / 250;
     assert!(publisher.elements as u128 <= quarters + 3, "{} in {quarters}", publisher.elements);
 }
@@ -144,10 +144,10 @@ fn demand_elements_are_at_most_one_mebibyte() {
     }
     let mut publisher = Demanding::open(&hub, "/publish");
     while publisher.wanted.len() < all.len() {
-        let element = publisher.hear();
+        let element = publisher.receive();
         assert!(element.to_string().len() <= 1 << 20);
     }
     assert_eq!(publisher.elements, 2);
     drop(client);
-    publisher.hear_until(&[]);
+    publisher.receive_until(&[]);
 }

@@ -286,8 +286,8 @@ fn concurrent_publishers_stay_within_the_limit() {
     for client in &mut clients {
         client.read_head();
     }
-    let let_in = clients.iter().filter(|client| client.head.starts_with("http/1.1 101"));
-    assert!(let_in.count() >= 3);
+    let accepted = clients.iter().filter(|client| client.head.starts_with("http/1.1 101"));
+    assert!(accepted.count() >= 3);
     assert!(hub.metric("tickwire_publishers") <= 3);
 }
 

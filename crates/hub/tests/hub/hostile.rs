@@ -16,14 +16,14 @@ use crate::kit::{
 };
 
 /// A hub with a well-behaved session, the witness, beside misbehaving peers.
-struct Market {
+struct Harness {
     publisher: Publisher,
     witness: Client,
     published: u64,
     hub: TestHub, // the last to go, so that it need not wait for the others to leave
 }
 
-impl Market {
+impl Harness {
     fn new(config: Config) -> Self {
         let hub = TestHub::start(Config { shards: 1, ..config });
         let (publisher, _) = Publisher::acknowledged(&hub, "market");
@@ -46,7 +46,7 @@ impl Market {
 
 #[test]
 fn websocket_violation_closes_the_session_with_its_code() {
-    let mut market = Market::new(Config { command_size_max: ByteSize::kib(4), ..config() });
+    let mut harness = Harness::new(Config { command_size_max: ByteSize::kib(4), ..config() });
     let unmasked = [OPEN_TEXT, 2, b'{', b'}'];
     let long = masked(OPEN_TEXT, &[b' '; 4_097]);
     let huge = [&[OPEN_BINARY, 0xff][..], &u64::MAX.to_be_bytes(), &[0; 100]].concat();
@@ -72,22 +72,22 @@ fn websocket_violation_closes_the_session_with_its_code() {
         ("too long in fragments", &fragments, 1009, "too_big"),
     ];
     for (number, (name, bytes, code, reason)) in (0u64..).zip(cases) {
-        let mut client = Client::json(&market.hub);
+        let mut client = Client::json(&harness.hub);
         client.send_raw(bytes);
         assert_eq!(client.closed(), Event::Close(*code, (*reason).to_owned()), "{name}");
         client.gone();
         drop(client);
-        market.hub.until_metric("tickwire_sessions", 1);
+        harness.hub.until_metric("tickwire_sessions", 1);
         let closes: u64 =
-            ["protocol", "not_utf8", "too_big"].iter().map(|why| market.hub.closes(why)).sum();
+            ["protocol", "not_utf8", "too_big"].iter().map(|why| harness.hub.closes(why)).sum();
         assert_eq!(closes, number + 1, "{name}");
     }
-    market.is_unharmed();
+    harness.is_unharmed();
 }
 
 #[test]
 fn websocket_violation_closes_the_publisher_with_its_code() {
-    let mut market = Market::new(Config { publish_size_max: ByteSize::kib(8), ..config() });
+    let mut harness = Harness::new(Config { publish_size_max: ByteSize::kib(8), ..config() });
     let huge = [&[OPEN_BINARY, 0xff][..], &u64::MAX.to_be_bytes(), &[0; 100]].concat();
     let cases: &[(&str, &[u8], u16)] = &[
         ("not masked", &[OPEN_TEXT, 2, b'[', b']'], 1002),
@@ -97,37 +97,37 @@ fn websocket_violation_closes_the_publisher_with_its_code() {
         ("text that is no UTF-8", &masked(OPEN_TEXT, b"\"\xff\xfe\""), 1007),
     ];
     for (name, bytes, code) in cases {
-        let mut publisher = Publisher::open(&market.hub);
+        let mut publisher = Publisher::open(&harness.hub);
         publisher.client.send_raw(bytes);
         let end = publisher.client.closed();
         assert!(matches!(&end, Event::Close(told, _) if told == code), "{name}: {end:?}");
         publisher.client.gone();
     }
-    market.hub.until_metric("tickwire_publishers", 1);
-    market.is_unharmed();
+    harness.hub.until_metric("tickwire_publishers", 1);
+    harness.is_unharmed();
 }
 
 #[test]
 fn random_bytes_do_not_affect_other_sessions() {
-    let mut market = Market::new(config());
+    let mut harness = Harness::new(config());
     let mut random = seeds!().rng();
     for path in ["/", "/ws", "/publish"] {
         for _ in 0..60 {
             let bytes: Vec<u8> =
                 (0..random.random_range(1..2_000)).map(|_| random.random()).collect();
             if path == "/" {
-                exchange_and_leave(&market.hub, &bytes);
+                exchange_and_leave(&harness.hub, &bytes);
                 continue;
             }
-            let mut client = Client::open(&market.hub, path, &[]);
+            let mut client = Client::open(&harness.hub, path, &[]);
             let _refused_early = client.stream.write_all(&bytes);
             client.end_writing();
             client.gone();
         }
     }
-    market.hub.until_metric("tickwire_sessions", 1);
-    market.hub.until_metric("tickwire_publishers", 1);
-    market.is_unharmed();
+    harness.hub.until_metric("tickwire_sessions", 1);
+    harness.hub.until_metric("tickwire_publishers", 1);
+    harness.is_unharmed();
 }
 
 fn exchange_and_leave(hub: &TestHub, bytes: &[u8]) {
@@ -137,10 +137,10 @@ fn exchange_and_leave(hub: &TestHub, bytes: &[u8]) {
 
 #[test]
 fn random_messages_are_each_refused() {
-    let mut market = Market::new(config());
+    let mut harness = Harness::new(config());
     let mut random = seeds!().rng();
-    let mut client = Client::json(&market.hub);
-    let publisher = &mut Publisher::open(&market.hub);
+    let mut client = Client::json(&harness.hub);
+    let publisher = &mut Publisher::open(&harness.hub);
     for _ in 0..300 {
         let bytes: Vec<u8> = (0..random.random_range(8..300)).map(|_| random.random()).collect();
         client.send_frame(OPEN_BINARY, &bytes);
@@ -154,13 +154,13 @@ fn random_messages_are_each_refused() {
         publisher.client.error(400);
     }
     client.nothing_pending();
-    market.is_unharmed();
+    harness.is_unharmed();
 }
 
 #[test]
 fn malformed_command_of_any_shape_is_refused() {
-    let mut market = Market::new(config());
-    let mut client = Client::msgpack(&market.hub);
+    let mut harness = Harness::new(config());
+    let mut client = Client::msgpack(&harness.hub);
     let deep_json = format!(r#"{{"action":"subscribe","trades":{}"#, "[".repeat(100_000));
     client.send(&deep_json);
     client.error(400);
@@ -174,7 +174,7 @@ fn malformed_command_of_any_shape_is_refused() {
     }
     let names = "\"*\",".repeat(200_000);
     client.subscribe(&format!(r#""trades":[{names}"*"]"#));
-    market.is_unharmed();
+    harness.is_unharmed();
 }
 
 /// Writes the same bytes repeatedly until stopped or cut. After a partial write the rest goes
@@ -193,8 +193,8 @@ fn pour(mut stream: std::net::TcpStream, bytes: &[u8], stop: &AtomicBool) {
 
 /// Sends the same bytes repeatedly, as fast as the hub accepts them, while the witness is checked.
 /// The hub may cut the sender at any time.
-fn flood(market: &mut Market, path: &str, beginning: &[u8], bytes: &[u8]) {
-    let mut client = Client::open(&market.hub, path, &[]);
+fn flood(harness: &mut Harness, path: &str, beginning: &[u8], bytes: &[u8]) {
+    let mut client = Client::open(&harness.hub, path, &[]);
     client.send_raw(beginning);
     let flag = &AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -204,7 +204,7 @@ fn flood(market: &mut Market, path: &str, beginning: &[u8], bytes: &[u8]) {
         let until = now() + Duration::from_millis(400);
         let mut rounds = 0;
         while now() < until || rounds < 3 {
-            market.is_unharmed();
+            harness.is_unharmed();
             rounds += 1;
         }
     });
@@ -212,49 +212,49 @@ fn flood(market: &mut Market, path: &str, beginning: &[u8], bytes: &[u8]) {
 
 #[test]
 fn flood_of_pings_delays_no_other_session() {
-    let mut market = Market::new(config());
-    flood(&mut market, "/ws", b"", &masked(0x89, &[b'p'; 125]).repeat(1_000));
-    flood(&mut market, "/publish", b"", &masked(0x89, &[b'p'; 125]).repeat(1_000));
+    let mut harness = Harness::new(config());
+    flood(&mut harness, "/ws", b"", &masked(0x89, &[b'p'; 125]).repeat(1_000));
+    flood(&mut harness, "/publish", b"", &masked(0x89, &[b'p'; 125]).repeat(1_000));
 }
 
 #[test]
 fn endless_empty_fragments_delay_no_other_session() {
-    let mut market = Market::new(config());
+    let mut harness = Harness::new(config());
     let empty = masked(0x00, b"").repeat(10_000);
-    flood(&mut market, "/ws", &masked(0x01, b""), &empty);
-    flood(&mut market, "/publish", &masked(0x01, b""), &empty);
+    flood(&mut harness, "/ws", &masked(0x01, b""), &empty);
+    flood(&mut harness, "/publish", &masked(0x01, b""), &empty);
 }
 
 #[test]
 fn flood_after_a_violation_delays_no_other_session() {
-    let mut market = Market::new(config());
-    flood(&mut market, "/ws", &[OPEN_TEXT, 0], &[0; 65_536]);
-    flood(&mut market, "/publish", &[OPEN_TEXT, 0], &[0; 65_536]);
+    let mut harness = Harness::new(config());
+    flood(&mut harness, "/ws", &[OPEN_TEXT, 0], &[0; 65_536]);
+    flood(&mut harness, "/publish", &[OPEN_TEXT, 0], &[0; 65_536]);
 }
 
 #[test]
 fn flood_of_commands_delays_no_other_session() {
-    let mut market = Market::new(config());
+    let mut harness = Harness::new(config());
     let commands = [
         masked(OPEN_TEXT, br#"{"action":"subscribe","trades":["AAPL","IBM"]}"#),
         masked(OPEN_TEXT, br#"{"action":"unsubscribe","trades":["AAPL","IBM"]}"#),
         masked(OPEN_TEXT, b"nonsense"),
     ];
-    flood(&mut market, "/ws", b"", &commands.concat().repeat(500));
+    flood(&mut harness, "/ws", b"", &commands.concat().repeat(500));
 }
 
 #[test]
 fn flood_of_large_commands_delays_no_other_session() {
-    let mut market = Market::new(config());
+    let mut harness = Harness::new(config());
     let large = masked(OPEN_TEXT, &vec![b' '; 1 << 20]);
-    flood(&mut market, "/ws", b"", &large);
+    flood(&mut harness, "/ws", b"", &large);
 }
 
 /// The memory for a peer's pongs is bounded even if the peer never reads them.
 #[test]
 fn peer_that_reads_no_pongs_is_throttled() {
-    let mut market = Market::new(config());
-    let mut client = Client::json(&market.hub);
+    let mut harness = Harness::new(config());
+    let mut client = Client::json(&harness.hub);
     client.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let pings = masked(0x89, &[b'p'; 125]).repeat(1_000);
     let mut sent = 0;
@@ -262,27 +262,27 @@ fn peer_that_reads_no_pongs_is_throttled() {
         sent += 1;
     }
     assert!(sent < 512, "the hub accepted 64 MiB of pings and must hold as many bytes of pongs");
-    market.is_unharmed();
+    harness.is_unharmed();
 }
 
 #[test]
 fn publisher_that_reads_no_acks_delays_no_session() {
-    let mut market = Market::new(Config { ingest_ticks_max: 20_000, ..config() });
-    market.witness.ask(r#"{"action":"unsubscribe","trades":["*"]}"#);
-    market.witness.subscribe(r#""trades":["AAPL"]"#);
+    let mut harness = Harness::new(Config { ingest_ticks_max: 20_000, ..config() });
+    harness.witness.ask(r#"{"action":"unsubscribe","trades":["*"]}"#);
+    harness.witness.subscribe(r#""trades":["AAPL"]"#);
     let ticks: Vec<_> = (0..500).map(|id| trade("FLOOD", id)).collect();
     let flooding = masked(OPEN_BINARY, &crate::kit::data_message(&ticks));
     let hello = masked(OPEN_TEXT, br#"{"action":"publish","publisher":"flood"}"#);
-    flood(&mut market, "/publish", &hello, &flooding);
-    flood(&mut market, "/publish", b"", &masked(OPEN_TEXT, b"[nonsense]").repeat(1_000));
+    flood(&mut harness, "/publish", &hello, &flooding);
+    flood(&mut harness, "/publish", b"", &masked(OPEN_TEXT, b"[nonsense]").repeat(1_000));
 }
 
 #[test]
 fn short_sessions_leave_no_state() {
-    let mut market = Market::new(config());
+    let mut harness = Harness::new(config());
     for round in 0..200 {
-        let request = upgrade_request(market.hub.address, "/ws", &[]);
-        let mut stream = std::net::TcpStream::connect(market.hub.address).unwrap();
+        let request = upgrade_request(harness.hub.address, "/ws", &[]);
+        let mut stream = std::net::TcpStream::connect(harness.hub.address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         if round % 2 == 0 {
             let command = masked(OPEN_TEXT, br#"{"action":"subscribe","trades":["*","AAPL","X"]}"#);
@@ -290,21 +290,21 @@ fn short_sessions_leave_no_state() {
         }
         drop(stream);
     }
-    market.hub.until_metric("tickwire_sessions", 1);
-    market.hub.until_metric("tickwire_subscriptions", 1);
-    market.is_unharmed();
+    harness.hub.until_metric("tickwire_sessions", 1);
+    harness.hub.until_metric("tickwire_subscriptions", 1);
+    harness.is_unharmed();
 }
 
 #[test]
 fn connection_cut_within_a_frame_leaves_no_state() {
-    let mut market = Market::new(config());
+    let mut harness = Harness::new(config());
     for path in ["/ws", "/publish"] {
-        let mut client = Client::open(&market.hub, path, &[]);
+        let mut client = Client::open(&harness.hub, path, &[]);
         let frame = masked(OPEN_BINARY, &[0; 1_000]);
         client.send_raw(&frame[..500]);
         drop(client);
     }
-    market.hub.until_metric("tickwire_sessions", 1);
-    market.hub.until_metric("tickwire_publishers", 1);
-    market.is_unharmed();
+    harness.hub.until_metric("tickwire_sessions", 1);
+    harness.hub.until_metric("tickwire_publishers", 1);
+    harness.is_unharmed();
 }

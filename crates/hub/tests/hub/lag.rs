@@ -32,8 +32,8 @@ fn tolerant(hub: &TestHub, encoding: Encoding, names: &str) -> Client {
     client
 }
 
-fn degraded(hub: &TestHub) -> u64 {
-    hub.metric("tickwire_degraded_total")
+fn downgraded(hub: &TestHub) -> u64 {
+    hub.metric("tickwire_downgraded_total")
 }
 
 /// A symbol without subscribers.
@@ -42,7 +42,7 @@ const UNWANTED: &str = "FLOOD";
 /// Publishes messages, numbered from 0, until the session lags. Waits after each message until the
 /// shard has applied it, so that nothing is published after the lag. Returns the number of ticks of
 /// subscribed symbols.
-fn publish_until_degraded(
+fn publish_until_downgraded(
     hub: &TestHub,
     publisher: &mut Publisher,
     mut message: impl FnMut(u64) -> Vec<Tick>,
@@ -57,8 +57,8 @@ fn publish_until_degraded(
             let queued = hub.metric("tickwire_backlog_ticks");
             wanted == queued + hub.metric("tickwire_ticks_delivered_total")
         };
-        until("dealt with", || degraded(hub) > 0 || dealt_with());
-        if degraded(hub) > 0 {
+        until("dealt with", || downgraded(hub) > 0 || dealt_with());
+        if downgraded(hub) > 0 {
             break;
         }
         assert!(began.elapsed() < PATIENCE, "never lagged");
@@ -126,7 +126,7 @@ fn gaps_name_exactly_the_ticks_that_a_lagging_session_misses() {
         let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
         let mut client = tolerant(&hub, encoding, r#""trades":["S0","S1","S2","*"]"#);
         let names = symbols(5);
-        let published = publish_until_degraded(&hub, &mut publisher, |number| {
+        let published = publish_until_downgraded(&hub, &mut publisher, |number| {
             (0..500).map(|at| trade(&names[at * at % 5], number)).collect()
         });
         assert_eq!(hub.closes("slow_client"), 0);
@@ -145,7 +145,7 @@ fn lagging_session_stays_on_latest_until_it_subscribes_again() {
     let hub = TestHub::start(small_backlog());
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = tolerant(&hub, Encoding::MsgpackArray, r#""trades":["A"],"quotes":["B"]"#);
-    publish_until_degraded(&hub, &mut publisher, |number| vec![trade("A", number); 500]);
+    publish_until_downgraded(&hub, &mut publisher, |number| vec![trade("A", number); 500]);
     while hub.metric("tickwire_ticks_conflated_total") < 10_000 {
         publisher.publish(&vec![trade("A", 0); 500]);
     }
@@ -175,7 +175,7 @@ fn lagging_session_stays_on_latest_until_it_subscribes_again() {
     publisher.publish(&vec![trade("A", 0); 1_000]);
     assert_eq!(seqs(&client.take(1_000)), (newest + 1..=newest + 1_000).collect::<Vec<_>>());
     client.nothing_pending();
-    assert_eq!(degraded(&hub), 1);
+    assert_eq!(downgraded(&hub), 1);
 }
 
 /// Another topic fills the log until the oldest pending tick of the subscribed topic leaves it.
@@ -192,7 +192,7 @@ fn gap_has_no_start_if_the_log_has_evicted_it() {
     let mut client = tolerant(&hub, Encoding::MsgpackArray, r#""trades":["A"]"#);
     let mut published = 0;
     let mut is_blocked = false;
-    publish_until_degraded(&hub, &mut publisher, |_| {
+    publish_until_downgraded(&hub, &mut publisher, |_| {
         is_blocked |= hub.metric("tickwire_backlog_ticks") > 0;
         if is_blocked {
             return vec![trade(UNWANTED, 0); 1_000];
@@ -223,7 +223,7 @@ fn lost_corrections_are_in_gaps_and_later_ones_are_delivered() {
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let names = r#""trades":["A"],"corrections":["*"]"#;
     let mut client = tolerant(&hub, Encoding::MsgpackArray, names);
-    let published = publish_until_degraded(&hub, &mut publisher, |number| {
+    let published = publish_until_downgraded(&hub, &mut publisher, |number| {
         (0..250).flat_map(|_| [trade("A", number), correction("A", number)]).collect()
     });
     let mut story = Story::default();
@@ -247,7 +247,7 @@ fn answers_among_lost_ticks_are_still_delivered() {
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = tolerant(&hub, Encoding::MsgpackArray, r#""trades":["A"]"#);
     let mut asked = false;
-    let published = publish_until_degraded(&hub, &mut publisher, |_| {
+    let published = publish_until_downgraded(&hub, &mut publisher, |_| {
         if !asked && hub.metric("tickwire_backlog_ticks") > 0 {
             asked = true;
             client.send(r#"{"action":"subscribe","trades":["B"],"id":5}"#);
@@ -272,7 +272,7 @@ fn session_that_changes_mode_with_a_backlog_survives_lag() {
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let mut client = tolerant(&hub, Encoding::MsgpackArray, r#""trades":["A"]"#);
     let mut asked = false;
-    publish_until_degraded(&hub, &mut publisher, |_| {
+    publish_until_downgraded(&hub, &mut publisher, |_| {
         if !asked && hub.metric("tickwire_backlog_ticks") == 0 {
             return vec![trade("A", 0); 100];
         }
@@ -305,8 +305,8 @@ fn session_that_lags_without_losses_is_still_informed() {
     let names = format!(r#""trades":{}"#, json!(names));
     let mut client = tolerant(&hub, Encoding::MsgpackArray, &names);
     (0..50).for_each(|_| client.send(r#"{"action":"list"}"#));
-    let published = publish_until_degraded(&hub, &mut publisher, |_| {
-        let is_first = hub.metric("tickwire_backlog_ticks") == 0 && degraded(&hub) == 0;
+    let published = publish_until_downgraded(&hub, &mut publisher, |_| {
+        let is_first = hub.metric("tickwire_backlog_ticks") == 0 && downgraded(&hub) == 0;
         if is_first { vec![trade("B", 0), trade("C", 0)] } else { vec![trade(UNWANTED, 0)] }
     });
     let mut story = Story::default();
@@ -324,12 +324,12 @@ fn stalled_session_within_its_limits_loses_nothing() {
     let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
     let names = r#""trades":["A"],"corrections":["*"]"#;
     let mut client = tolerant(&hub, Encoding::MsgpackArray, names);
-    publish_until_degraded(&hub, &mut publisher, |number| vec![trade("A", number); 500]);
+    publish_until_downgraded(&hub, &mut publisher, |number| vec![trade("A", number); 500]);
     let lagged = now();
     while lagged.elapsed() < 3 * AGE_MAX {
         publisher.publish(&[trade("A", 0)]);
     }
-    assert_eq!(degraded(&hub), 1, "a session without pending ticks does not lag");
+    assert_eq!(downgraded(&hub), 1, "a session without pending ticks does not lag");
     let published = hub.metric("tickwire_ticks_in_total");
     let mut last = 0;
     while last < published {
@@ -355,5 +355,5 @@ fn last_on_lag_setting_applies() {
         assert!(began.elapsed() < PATIENCE, "never slow");
         publisher.publish(&vec![trade("A", 0); 500]);
     }
-    assert_eq!(degraded(&hub), 0);
+    assert_eq!(downgraded(&hub), 0);
 }

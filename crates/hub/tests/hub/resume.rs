@@ -238,7 +238,7 @@ fn stalled_catch_up_follows_its_on_lag_setting() {
     let mut patient = Client::msgpack(&hub);
     behind(&hub, &mut closing, r#""trades":["*"]"#, 0);
     behind(&hub, &mut patient, r#""trades":["*"],"on_lag":"latest""#, 0);
-    hub.until_metric("tickwire_degraded_total", 1);
+    hub.until_metric("tickwire_downgraded_total", 1);
     hub.until_metric("tickwire_sessions_catching_up", 0);
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let mut gaps = 0;

@@ -9,7 +9,7 @@ fn broken(path: &str, text: &str) -> Vec<usize> {
 }
 
 #[test]
-fn a_finding_says_where_and_what_to_do() {
+fn finding_says_where_and_what_to_do() {
     let findings = apply_rules(&Source { path: "web/src/a.ts", text: "let a;\nlet b; \n" });
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].to_string(), "web/src/a.ts:2: whitespace at the end; remove it");
@@ -77,7 +77,7 @@ fn protocol_has_no_runtime() {
 }
 
 #[test]
-fn the_fan_out_core_has_no_runtime_clock_or_lock() {
+fn fan_out_core_has_no_runtime_clock_or_lock() {
     let core = "crates/hub/src/fanout/shard.rs";
     for word in IMPURE {
         assert_eq!(broken(core, &format!("use {word};\n")), [1], "{word}");
@@ -112,7 +112,7 @@ fn absolute_paths_of_one_machine_are_found() {
 }
 
 #[test]
-fn a_lock_file_names_no_download_address() {
+fn lock_file_names_no_download_address() {
     let lock = "{\n\"resolved\": \"https://registry.example/a.tgz\"\n}\n";
     assert_eq!(broken("web/package-lock.json", lock), [2]);
     assert_eq!(broken("web/notes.json", lock), NONE);

@@ -417,7 +417,7 @@ fn session_that_lagged_resumes_without_reporting_its_gap_again() {
 }
 
 #[test]
-fn first_name_after_an_unsubscribe_of_all_starts_without_a_past() {
+fn subscribe_after_unsubscribing_everything_starts_fresh() {
     let mut harness = harness(Encoding::Json);
     harness.subscribe_at(&["A"], 10);
     harness.session.on_request(&Request {

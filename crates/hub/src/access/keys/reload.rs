@@ -16,7 +16,11 @@ use crate::state::views::Views;
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Applies changes of the keys file until the hub stops. A file with an error changes nothing.
-pub(crate) async fn follow(keys: Arc<Keys>, views: Arc<Views>, closing: CancellationToken) {
+pub(crate) async fn reload_on_change(
+    keys: Arc<Keys>,
+    views: Arc<Views>,
+    closing: CancellationToken,
+) {
     if keys.is_open() {
         return;
     }

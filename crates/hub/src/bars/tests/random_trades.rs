@@ -147,7 +147,7 @@ fn daily_bars_stay_exact_when_minutes_are_evicted() {
 }
 
 #[test]
-fn a_maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
+fn maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
     let mut random = seeds!().rng();
     for _ in 0..60 {
         let mut harness = Harness::new(usize::MAX);
@@ -205,7 +205,7 @@ fn replay_of_other_bars_disables_bars_only_if_a_publisher_sent_them() {
 }
 
 #[test]
-fn a_damaged_state_is_rejected_without_a_panic() {
+fn damaged_state_is_rejected_without_a_panic() {
     let mut random = seeds!().rng();
     let mut harness = Harness::new(usize::MAX);
     let mut source = trade_source(&mut random);
@@ -235,7 +235,7 @@ fn a_damaged_state_is_rejected_without_a_panic() {
 }
 
 #[test]
-fn a_state_for_other_days_is_refused() {
+fn state_for_other_days_is_refused() {
     let mut saved = Vec::new();
     Harness::new(1 << 20).maker.save_state(&mut saved);
     let tokyo = BarConfig { time_zone: "Asia/Tokyo".to_owned(), ..config(1 << 20) };

@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_topic_is_the_next_one() {
+    fn refused_topic_is_taken_first_the_next_time() {
         for count in [3_u32, 500] {
             let mut dirty = DirtySet::default();
             insert(&mut dirty, 0..count);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tickwire_hub::Config;
 
-use super::kit::{Bot, Codec, Heard, KeysFile, secret};
+use super::kit::{Bot, Codec, KeysFile, Received, secret};
 use crate::kit::{Client, PATIENCE, Publisher, TestHub, config, now, trade};
 
 fn flood() -> Vec<tickwire_protocol::Tick> {
@@ -26,10 +26,10 @@ fn pong_does_not_wait_for_the_backlog() {
     bot.client.send_frame(0x89, b"mine");
     let mut before_pong = 0;
     loop {
-        match bot.hear() {
-            Heard::Message(ticks) => before_pong += ticks.len(),
-            Heard::Ping => {}
-            Heard::Pong(payload) => break assert_eq!(payload, b"mine"),
+        match bot.receive() {
+            Received::Message(ticks) => before_pong += ticks.len(),
+            Received::Ping => {}
+            Received::Pong(payload) => break assert_eq!(payload, b"mine"),
             other => panic!("{other:?}"),
         }
     }
@@ -57,11 +57,11 @@ fn silent_alpaca_session_is_dropped_and_frees_its_place() {
     let mut bot = Bot::welcomed(&hub, Codec::Msgpack);
     bot.log_in("TWBOT", &secret("TWBOT"));
     for _ in 0..3 {
-        assert_eq!(bot.hear(), Heard::Ping);
+        assert_eq!(bot.receive(), Received::Ping);
     }
     let mut silent = bot;
     silent.answers_pings = false;
-    while silent.hear() != Heard::Gone {}
+    while silent.receive() != Received::Gone {}
     assert_eq!(hub.closes("silent"), 1);
     Bot::welcomed(&hub, Codec::Json).log_in("TWBOT", &secret("TWBOT"));
 }

@@ -146,13 +146,13 @@ fn ticks_of_every_kind_arrive_with_all_fields() {
     let mut bots = Codec::BOTH.map(|codec| Bot::subscribed(&hub, codec, everything()));
     publisher.publish(&of_each_kind());
     for bot in &mut bots {
-        let mut heard = bot.take(10);
-        for tick in &mut heard {
+        let mut received = bot.take(10);
+        for tick in &mut received {
             assert_eq!(tick.as_object_mut().unwrap().remove("seq"), Some(1.into()));
         }
         let Value::Array(expected) = as_clients_read_them() else { panic!("a list") };
-        for (heard, expected) in heard.into_iter().zip(expected) {
-            assert_eq!(with_floats(heard), with_floats(expected), "{:?}", bot.codec);
+        for (received, expected) in received.into_iter().zip(expected) {
+            assert_eq!(with_floats(received), with_floats(expected), "{:?}", bot.codec);
         }
     }
 }

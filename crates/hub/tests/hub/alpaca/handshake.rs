@@ -6,7 +6,7 @@ use serde_json::json;
 use tickwire_hub::Config;
 use tickwire_protocol::Encoding;
 
-use super::kit::{Bot, Codec, Heard};
+use super::kit::{Bot, Codec, Received};
 use crate::kit::{Client, Publisher, TestHub, config, masked, trade, upgrade_request};
 
 fn head(hub: &TestHub, path: &str) -> String {
@@ -47,7 +47,7 @@ fn only_documented_paths_reach_a_view() {
 
 /// R1. Clients in Go treat any 4xx as final.
 #[test]
-fn a_hub_that_is_full_or_goes_away_says_503() {
+fn hub_that_is_full_or_goes_away_says_503() {
     let mut hub = TestHub::start(Config {
         sessions_max: 1,
         drain_duration: Duration::from_secs(30),
@@ -120,7 +120,7 @@ fn only_answers_precede_the_first_ack() {
         bot.request("subscribe", json!({"trades": ["*"]}));
     }
     for bot in &mut bots {
-        let Heard::Message(first) = bot.hear() else { panic!("no message") };
+        let Received::Message(first) = bot.receive() else { panic!("no message") };
         assert_eq!(first[0]["T"], "subscription", "{first:?}");
     }
     publisher.publish(&vec![trade("AAPL", 2); 500]);

@@ -37,7 +37,7 @@ impl Codec {
     }
 
     /// Encodes a command as the payload of a frame.
-    pub(super) fn spell(self, command: &Value) -> Vec<u8> {
+    pub(super) fn encode(self, command: &Value) -> Vec<u8> {
         match self {
             Self::Json => command.to_string().into_bytes(),
             Self::Msgpack => rmp_serde::to_vec(command).unwrap(),
@@ -47,7 +47,7 @@ impl Codec {
 
 /// Something that a session received.
 #[derive(Debug, PartialEq)]
-pub(super) enum Heard {
+pub(super) enum Received {
     /// The elements of a message.
     Message(Vec<Value>),
     Ping,
@@ -107,7 +107,7 @@ impl Bot {
     // --- sending
 
     pub(super) fn say(&mut self, command: &Value) {
-        let payload = self.codec.spell(command);
+        let payload = self.codec.encode(command);
         self.client.send_frame(self.codec.first_byte(), &payload);
     }
 
@@ -151,38 +151,38 @@ impl Bot {
     // --- receiving
 
     /// Returns the next event.
-    pub(super) fn hear(&mut self) -> Heard {
-        let Some((first, payload)) = self.client.frame() else { return Heard::Gone };
+    pub(super) fn receive(&mut self) -> Received {
+        let Some((first, payload)) = self.client.frame() else { return Received::Gone };
         match first {
             0x88 => match payload.split_first_chunk() {
-                None => Heard::Close(1005, String::new()),
+                None => Received::Close(1005, String::new()),
                 Some((code, reason)) => {
                     let reason = String::from_utf8(reason.to_vec()).unwrap();
-                    Heard::Close(u16::from_be_bytes(*code), reason)
+                    Received::Close(u16::from_be_bytes(*code), reason)
                 }
             },
             0x89 => {
                 if self.answers_pings {
                     self.client.send_raw(&masked(0x8a, &payload));
                 }
-                Heard::Ping
+                Received::Ping
             }
-            0x8a => Heard::Pong(payload),
+            0x8a => Received::Pong(payload),
             data => {
                 assert_eq!(data, self.codec.first_byte(), "text or binary as negotiated");
-                Heard::Message(decode::message(&payload, self.codec))
+                Received::Message(decode::message(&payload, self.codec))
             }
         }
     }
 
     /// Returns the next message or the end, and skips pings and pongs.
-    fn next(&mut self) -> Heard {
+    fn next(&mut self) -> Received {
         let deadline = now() + PATIENCE;
         loop {
             assert!(now() < deadline, "waited too long for a message");
-            match self.hear() {
-                Heard::Ping | Heard::Pong(_) => {}
-                heard => return heard,
+            match self.receive() {
+                Received::Ping | Received::Pong(_) => {}
+                received => return received,
             }
         }
     }
@@ -190,7 +190,7 @@ impl Bot {
     /// Returns the elements of the next message.
     pub(super) fn message(&mut self) -> Vec<Value> {
         match self.next() {
-            Heard::Message(elements) => elements,
+            Received::Message(elements) => elements,
             other => panic!("expected a message, got {other:?}"),
         }
     }
@@ -223,7 +223,7 @@ impl Bot {
     /// Returns the next event, which must be a close.
     pub(super) fn closed(&mut self) -> (u16, String) {
         match self.next() {
-            Heard::Close(code, reason) => (code, reason),
+            Received::Close(code, reason) => (code, reason),
             other => panic!("expected a close, got {other:?}"),
         }
     }

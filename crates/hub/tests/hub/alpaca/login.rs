@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tickwire_hub::Config;
 
-use super::kit::{Bot, Codec, Heard, KeysFile, secret};
+use super::kit::{Bot, Codec, KeysFile, Received, secret};
 use crate::kit::{Client, Publisher, TestHub, config, masked, now, trade, upgrade_request};
 
 fn guarded(more: &str) -> (KeysFile, TestHub) {
@@ -121,13 +121,13 @@ fn message_size_is_limited_until_the_key() {
         bot.request("subscribe", json!({"trades": many}));
         assert_eq!(bot.closed(), (1009, "too_big".to_owned()));
         let mut bot = Bot::welcomed(&hub, codec);
-        let payload = codec.spell(&json!({"action": "subscribe", "trades": many}));
+        let payload = codec.encode(&json!({"action": "subscribe", "trades": many}));
         bot.say_in_pieces(&payload, 1_000);
         assert_eq!(bot.closed(), (1009, "too_big".to_owned()));
         // The large message is sent together with the key.
         let mut bot = Bot::welcomed(&hub, codec);
         let auth = json!({"action": "auth", "key": "TWBOT", "secret": secret("TWBOT")});
-        let auth = masked(codec.first_byte(), &codec.spell(&auth));
+        let auth = masked(codec.first_byte(), &codec.encode(&auth));
         bot.client.send_raw(&[auth, masked(codec.first_byte(), &payload)].concat());
         assert_eq!(bot.message()[0]["msg"], "authenticated");
         assert_eq!(bot.ack()["trades"].as_array().unwrap().len(), 2_000);
@@ -333,6 +333,6 @@ fn session_awaiting_its_refusal_delays_no_other() {
     }
     right.nothing_pending();
     wrong.error(402, "auth failed");
-    assert_eq!(wrong.hear(), Heard::Close(1008, "auth_failed".to_owned()));
+    assert_eq!(wrong.receive(), Received::Close(1008, "auth_failed".to_owned()));
     assert_eq!(hub.metric("tickwire_logins_total{result=\"wrong\"}"), 1);
 }

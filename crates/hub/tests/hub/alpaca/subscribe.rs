@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tickwire_hub::Config;
 
-use super::kit::{Bot, Codec, Heard, KeysFile, secret, set, sorted};
+use super::kit::{Bot, Codec, KeysFile, Received, secret, set, sorted};
 use crate::kit::{Publisher, TestHub, cancel, config, correction, masked, quote, symbols, trade};
 
 /// R13. Clients in Python send every subscribe in fragments, the last one empty.
@@ -13,7 +13,7 @@ fn fragmented_subscribe_with_an_empty_last_fragment_is_understood() {
     for codec in Codec::BOTH {
         let mut bot = Bot::open(&hub, codec);
         let command =
-            codec.spell(&json!({"action": "subscribe", "trades": ["AAPL"], "bars": ["*"]}));
+            codec.encode(&json!({"action": "subscribe", "trades": ["AAPL"], "bars": ["*"]}));
         for piece in [32_768, 7, 1] {
             bot.say_in_pieces(&command, piece);
             assert_eq!(bot.ack(), set(json!({"trades": ["AAPL"], "bars": ["*"]})));
@@ -28,7 +28,7 @@ fn nine_thousand_symbols_in_one_subscribe_are_acknowledged_in_one_message() {
     let names: Vec<String> = (0..9_000).map(|number| format!("S{number:04}")).collect();
     for codec in Codec::BOTH {
         let mut bot = Bot::open(&hub, codec);
-        let command = codec.spell(&json!({"action": "subscribe", "trades": names}));
+        let command = codec.encode(&json!({"action": "subscribe", "trades": names}));
         assert!(command.len() > 50_000);
         bot.say_in_pieces(&command, 32_768);
         let ack = sorted(bot.ack());
@@ -125,7 +125,7 @@ fn each_request_is_answered_once_with_the_whole_set_before_its_data() {
         let both = json!({"trades": ["AAPL"], "quotes": ["AAPL"], "imbalances": ["*"]});
         let left = json!({"quotes": ["AAPL"], "imbalances": ["*"]});
         for expected in [json!({"trades": ["AAPL"]}), both, left] {
-            let Heard::Message(elements) = bot.hear() else { panic!("no message") };
+            let Received::Message(elements) = bot.receive() else { panic!("no message") };
             assert_eq!(elements, [set(expected)]);
         }
         bot.nothing_pending(); // above all no last values
@@ -168,8 +168,8 @@ fn corrections_and_cancels_follow_subscribe_and_unsubscribe_of_trades() {
         let ack = bot.subscribe(json!({"trades": ["AAPL", "MSFT"], "quotes": ["AAPL"]}));
         assert_eq!(sorted(ack), set(json!({"trades": ["AAPL", "MSFT"], "quotes": ["AAPL"]})));
         publisher.publish(&[correction("AAPL", 1), cancel("MSFT", 2), correction("TSLA", 3)]);
-        let heard: Vec<Value> = bot.take(2).iter().map(|tick| tick["T"].clone()).collect();
-        assert_eq!(heard, ["c", "x"]);
+        let received: Vec<Value> = bot.take(2).iter().map(|tick| tick["T"].clone()).collect();
+        assert_eq!(received, ["c", "x"]);
         let ack = bot.unsubscribe(json!({"trades": ["AAPL"]}));
         assert_eq!(ack, set(json!({"trades": ["MSFT"], "quotes": ["AAPL"]})));
         publisher.publish(&[correction("AAPL", 4), cancel("AAPL", 5), cancel("MSFT", 6)]);
@@ -223,8 +223,8 @@ fn name_beside_the_alpaca_wildcard_is_delivered_once() {
         let ack = bot.subscribe(json!({"trades": ["AAPL", "*"]}));
         assert_eq!(sorted(ack), set(json!({"trades": ["*", "AAPL"]})));
         publisher.publish(&both);
-        let heard: Vec<_> = bot.take(2).into_iter().map(|tick| tick["S"].clone()).collect();
-        assert_eq!(heard, ["AAPL", "MSFT"]);
+        let received: Vec<_> = bot.take(2).into_iter().map(|tick| tick["S"].clone()).collect();
+        assert_eq!(received, ["AAPL", "MSFT"]);
         bot.nothing_pending();
         assert_eq!(bot.unsubscribe(json!({"trades": ["*"]})), set(json!({"trades": ["AAPL"]})));
         publisher.publish(&both);
@@ -267,7 +267,7 @@ fn subscription_whose_ack_would_be_too_large_is_refused() {
         bot.request("subscribe", json!({"statuses": (0..3_000).map(name).collect::<Vec<_>>()}));
         assert!(bot.error(405, "symbol limit exceeded").contains("1000000"));
         assert_eq!(sorted(bot.subscribe(json!({}))), before);
-        let largest = codec.spell(&before).len();
+        let largest = codec.encode(&before).len();
         assert!((850_000..1_000_000).contains(&largest), "{largest}");
     }
 }
