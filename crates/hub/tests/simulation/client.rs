@@ -68,7 +68,8 @@ impl Client {
             Some(state) if self.uses_history => {
                 for (names, resume) in state.resumes(random) {
                     let names = self.without_covered_names(names);
-                    let (pos, resume) = (random.chance(70), Some(resume));
+                    let pos = random.chance(70);
+                    let resume = Some(resume);
                     let id = self.number();
                     let asked =
                         SubscribeRequest { names, resume, pos, id, ..SubscribeRequest::default() };

@@ -163,10 +163,12 @@ impl Intake {
         let published = decode_publish(&message, encoding, TICKS_MAX).unwrap();
         let numbered = connection.token.map(|token| {
             connection.number += 1;
-            let (id, mark) = (connection.id.clone().unwrap(), published.mark);
+            let id = connection.id.clone().unwrap();
+            let mark = published.mark;
             Numbered { id, token, number: connection.number, mark }
         });
-        let (feed, ticks) = (connection.feed, published.ticks);
+        let feed = connection.feed;
+        let ticks = published.ticks;
         self.queue.push_back(Ingest::Ticks { connection: id, feed, ticks, numbered });
     }
 
@@ -185,7 +187,8 @@ impl Intake {
         }
         let batch = self.sequencer.batch(now);
         if let Some(durable) = &mut self.durable {
-            let (changes, received) = (self.sequencer.take_changes(), self.sequencer.received());
+            let changes = self.sequencer.take_changes();
+            let received = self.sequencer.received();
             durable.turn(batch.as_ref(), &changes, received, fault)?;
         }
         if let Some(batch) = batch {

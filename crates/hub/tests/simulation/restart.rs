@@ -95,7 +95,8 @@ impl World {
     }
 
     fn start_on_disk(&mut self, durable: Durable, end: End, next: String) {
-        let (failed, waits) = (durable.has_failed, durable.waits);
+        let failed = durable.has_failed;
+        let waits = durable.waits;
         let disk = match end {
             End::Clean => durable.finish(),
             End::Killed | End::Failed => durable.disk,

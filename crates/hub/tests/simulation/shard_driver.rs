@@ -142,7 +142,8 @@ impl ShardDriver {
 
     fn check_bounds(&self) {
         let held = self.core.stats();
-        let (sessions, limits) = (self.connections.len() as u64, &self.limits);
+        let sessions = self.connections.len() as u64;
+        let limits = &self.limits;
         let most = sessions * (limits.backlog_ticks.max(CATCH_UP_TICKS_MAX) as u64 + 1);
         assert!(held.backlog_ticks <= most, "{} > {most} ticks pending", held.backlog_ticks);
         assert_eq!(self.core.sessions() as u64, sessions);
