@@ -32,10 +32,10 @@ Without --peers, each workload leaves out the servers that it exceeds by far.";
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// Workloads, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',', value_parser = parse_workload, value_name = "WORKLOADS")]
+    #[arg(long, value_delimiter = ',', value_parser = parse_workload, value_name = "WORKLOAD,…")]
     workloads: Vec<&'static Workload>,
     /// Servers, separated by commas [default: those of each workload]
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_name = "PEER,…")]
     peers: Vec<Peer>,
     /// Number of runs; the report has the medians
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]

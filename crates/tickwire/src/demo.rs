@@ -34,10 +34,10 @@ pub(crate) struct Args {
         value_parser = listen
     )]
     listen: SocketAddr,
-    /// Lets other machines read and publish, without a key
+    /// Let other machines read and publish, without a key
     #[arg(long, env = "TICKWIRE_OPEN", value_parser = boolean)]
     open: bool,
-    /// Lets other machines read, without a key; only the demo itself can publish
+    /// Let other machines read, without a key; only the demo itself can publish
     #[arg(long)]
     read_only: bool,
     /// Symbols of the simulated market, 1 to 100000

@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     symbols: SymbolArgs,
     /// Channels to subscribe to
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "trades,quotes",
+    #[arg(long, value_name = "CHANNEL,…", value_delimiter = ',', default_value = "trades,quotes",
         value_parser = channel)]
     channels: Vec<Channel>,
     #[command(flatten)]

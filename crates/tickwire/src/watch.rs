@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     connection: ConnectionArgs,
     /// Channels to watch
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "trades,quotes",
+    #[arg(long, value_name = "CHANNEL,…", value_delimiter = ',', default_value = "trades,quotes",
         value_parser = channel)]
     channels: Vec<Channel>,
     #[command(flatten)]
@@ -62,10 +62,10 @@ pub(crate) struct Args {
     /// Print the last values first (the table always does)
     #[arg(long)]
     snapshot: bool,
-    /// End after this many ticks
+    /// Exit after this many ticks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// End after this time
+    /// Exit after this time
     #[arg(long, value_name = "TIME", value_parser = some_duration)]
     duration: Option<Duration>,
 }

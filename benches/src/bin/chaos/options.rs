@@ -24,7 +24,7 @@ pub(crate) struct Options {
     /// Length of the run in minutes, 0.2 to 600
     #[arg(long = "minutes", value_name = "M", default_value = "1", value_parser = minutes)]
     pub(crate) length: Duration,
-    /// Runs the hub without a log on disk, so that each restart starts a new epoch
+    /// Run the hub without a log on disk, so that each restart starts a new epoch
     #[arg(long)]
     pub(crate) memory: bool,
     /// The tickwire program [default: the one next to this program]

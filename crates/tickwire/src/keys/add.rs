@@ -39,10 +39,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "read|publish|admin", default_value = "read", value_parser = role)]
     role: Role,
     /// Feeds or views that the key may read, and feeds that it may publish to [default: all]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     feeds: Option<Vec<Feed>>,
     /// Symbols that the key may subscribe to [default: all]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = symbol)]
+    #[arg(long, value_name = "SYMBOL,…", value_delimiter = ',', value_parser = symbol)]
     symbols: Option<Vec<Symbol>>,
     /// Most subscriptions to trades and quotes in one session [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

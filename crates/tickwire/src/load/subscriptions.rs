@@ -34,7 +34,7 @@ pub(super) struct SymbolArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     per_connection: Option<u32>,
     /// The symbols to choose from [default: up to 1000 that the hub lists]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = symbol)]
+    #[arg(long, value_name = "SYMBOL,…", value_delimiter = ',', value_parser = symbol)]
     symbols: Option<Vec<Symbol>>,
     /// Choose from numbered symbols instead: PREFIX0000, PREFIX0001, …
     #[arg(long, conflicts_with = "symbols", requires = "universe")]
