@@ -126,7 +126,7 @@ impl Case {
     }
 }
 
-/// The function whose instructions callgrind counts, by its name.
+/// Runs `work`. Callgrind counts the instructions of this function, which it finds by its name.
 #[inline(never)]
 fn measured(work: impl FnOnce()) {
     work();

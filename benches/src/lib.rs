@@ -1,7 +1,9 @@
 //! Drives the fan-out core with fixed input, without sockets and without a clock, for the
-//! benchmarks. [`processes`] and [`quantile`] are shared by the programs that measure a whole hub.
+//! benchmarks. [`hub_address`], [`processes`] and [`quantile`] are shared by the programs that
+//! measure a whole hub.
 #![expect(clippy::unwrap_used, reason = "a benchmark's own values")]
 
+pub mod hub_address;
 pub mod processes;
 pub mod quantile;
 
@@ -104,7 +106,7 @@ impl Workload {
         (first..first + self.ticks_per_turn).map(tick).collect()
     }
 
-    /// Number of ticks after which every symbol has ticked and the log is full.
+    /// Returns the number of ticks after which every symbol has ticked and the log is full.
     fn warmup_ticks(&self) -> usize {
         self.symbols.max(LOG_TICKS + self.ticks_per_turn)
     }

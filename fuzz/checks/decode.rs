@@ -100,7 +100,8 @@ fn published_round_trips(published: &PublishedMessage) {
 }
 
 fn command_round_trips(command: &Command) {
-    let (mut json, mut msgpack) = (Vec::new(), Vec::new());
+    let mut json = Vec::new();
+    let mut msgpack = Vec::new();
     command.write_json(&mut json);
     command.write_msgpack(&mut msgpack);
     assert_eq!(Command::from_json(&json).as_ref(), Ok(command));

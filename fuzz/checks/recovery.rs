@@ -96,7 +96,8 @@ fn turn(writer: &mut Writer<Folder>, sequencer: &mut Sequencer, publisher: u8) -
         sequencer.close(&id, opened.token);
     }
     let batch = sequencer.batch(UnixNanos(0));
-    let (changes, received) = (sequencer.take_changes(), sequencer.received());
+    let changes = sequencer.take_changes();
+    let received = sequencer.received();
     let turn =
         Turn { batch: batch.as_ref(), made: 0, changes: &changes, without_bars: &[], received };
     writer.append(&turn).expect("memory can be written");

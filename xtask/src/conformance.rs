@@ -36,8 +36,8 @@ struct Case {
 }
 
 impl Case {
-    /// Whether RFC 6455 allows the hub's behaviour. "Non-strict" means that the hub could have
-    /// found the fault in its input earlier.
+    /// Returns whether RFC 6455 allows the hub's behaviour. "Non-strict" means that the hub could
+    /// have found the fault in its input earlier.
     fn passed(&self) -> bool {
         let is_allowed = |result: &str| matches!(result, "OK" | "NON-STRICT" | "INFORMATIONAL");
         is_allowed(&self.behavior) && is_allowed(&self.behavior_close)

@@ -15,7 +15,7 @@ const INPUT_SECONDS_MAX: u32 = 20;
 /// How much memory a target may use, in MiB.
 const MEMORY_MIB_MAX: u32 = 2_048;
 
-/// Whether cargo-fuzz and a nightly toolchain are installed.
+/// Returns whether cargo-fuzz and a nightly toolchain are installed.
 pub(crate) fn is_possible() -> bool {
     shell::succeeds(cargo_fuzz().arg("--version"))
 }
@@ -42,7 +42,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// The names of the targets, which are those of their files.
+/// Returns the names of the targets, which are those of their files.
 fn targets() -> Result<Vec<String>> {
     let mut targets = Vec::new();
     for entry in fs::read_dir(folder().join("fuzz_targets"))? {
@@ -58,8 +58,8 @@ fn folder() -> PathBuf {
     shell::root().join("fuzz")
 }
 
-/// `cargo +nightly fuzz`. Takes cargo from `PATH`, where rustup's selects the toolchain; the cargo
-/// that started this program belongs to one toolchain.
+/// Returns the command `cargo +nightly fuzz`. It takes cargo from `PATH`, where rustup's selects the
+/// toolchain; the cargo that started this program belongs to one toolchain.
 fn cargo_fuzz() -> Command {
     let mut command = Command::new("cargo");
     command.args(["+nightly", "fuzz"]).current_dir(folder());

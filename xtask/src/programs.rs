@@ -13,32 +13,32 @@ use crate::target;
 /// `cargo test --workspace`, so that cargo does not compile them a second time.
 ///
 /// # Errors
-/// A program does not compile.
+/// Fails if a program does not compile.
 pub(crate) fn build() -> Result<()> {
     let args = ["--bin", "tickwire", "--bin", "chaos", "--example", "echo"];
     shell::run(cargo(&["build", "--workspace", "--locked"]).args(args))
 }
 
-/// The path of `tickwire`.
+/// Returns the path of `tickwire`.
 ///
 /// # Errors
-/// This program does not run from a target folder.
+/// Fails if this program does not run from a target folder.
 pub(crate) fn tickwire() -> Result<PathBuf> {
     target::program("debug", "tickwire")
 }
 
-/// The path of the fault injector.
+/// Returns the path of the fault injector.
 ///
 /// # Errors
-/// This program does not run from a target folder.
+/// Fails if this program does not run from a target folder.
 pub(crate) fn chaos() -> Result<PathBuf> {
     target::program("debug", "chaos")
 }
 
-/// The path of the echo server, whose sessions echo every message.
+/// Returns the path of the echo server, whose sessions echo every message.
 ///
 /// # Errors
-/// This program does not run from a target folder.
+/// Fails if this program does not run from a target folder.
 pub(crate) fn echo() -> Result<PathBuf> {
     target::program("debug/examples", "echo")
 }

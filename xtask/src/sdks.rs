@@ -32,7 +32,8 @@ pub(crate) fn check() -> Result<()> {
     check_node_tests(&passed(&fs::read_to_string(titles)?))
 }
 
-/// The command that runs the tests, and writes their results in the Test Anything Protocol as well.
+/// Returns the command that runs the tests, and writes their results in the Test Anything Protocol
+/// as well.
 fn tests(tickwire: &Path, python: &Path, results: &Path) -> Command {
     let mut command = Command::new("node");
     command.args(["--test", "--test-timeout", TEST_TIMEOUT_MS]).current_dir(shell::root());
@@ -42,7 +43,7 @@ fn tests(tickwire: &Path, python: &Path, results: &Path) -> Command {
     command
 }
 
-/// The titles of the tests that have passed, one on each line.
+/// Returns the titles of the tests that have passed, one on each line.
 fn passed(results: &str) -> String {
     let lines = results.lines().filter_map(|line| line.trim_start().strip_prefix("ok "));
     let titles = lines.filter_map(|line| line.split_once(" - ")).map(|(_number, title)| title);

@@ -53,7 +53,7 @@ pub(crate) fn check() -> Result<()> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
         };
-        // What is no text has no lines to check.
+        // Skip files that are not UTF-8.
         let Ok(text) = String::from_utf8(bytes) else { continue };
         texts.push((path, text));
     }

@@ -62,7 +62,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::workload::WORKLOADS;
 
-    /// A report of all workloads with their default servers, in which the last entry failed.
+    /// Returns a report of all workloads with their default servers, in which the last entry
+    /// failed.
     pub(crate) fn report() -> Report {
         let mut entries = Vec::new();
         for workload in &WORKLOADS {
@@ -84,7 +85,7 @@ pub(crate) mod tests {
         Report { entries, host, runs: 3, secs: 5, command }
     }
 
-    /// All servers but uWebSockets keep up.
+    /// Returns a measurement in which all servers but uWebSockets keep up.
     fn measurement(workload: &Workload, peer: Peer) -> Measurement {
         let share = if peer == Peer::Uws { 0.1 } else { 1.0 };
         let ticks = (workload.rate > 0).then_some(1.0);

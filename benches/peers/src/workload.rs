@@ -185,7 +185,7 @@ impl Workload {
         selected.iter().copied().filter(|peer| self.supports(*peer)).collect()
     }
 
-    /// Whether a comparison with this server makes sense.
+    /// Returns whether a comparison with this server makes sense.
     fn supports(&self, peer: Peer) -> bool {
         match (self.delivery, peer) {
             (Delivery::Latest { .. }, peer) => peer == Tickwire,
@@ -200,7 +200,7 @@ impl Workload {
         self.connections - self.stalled
     }
 
-    /// Ticks per second that a server which keeps up delivers to each subscriber.
+    /// Returns the ticks per second that a server which keeps up delivers to each subscriber.
     pub(crate) fn offered_rate_each(&self) -> f64 {
         let every = self.rate as f64 * self.symbols_per_connection as f64 / self.symbols as f64;
         match self.delivery {
@@ -211,7 +211,7 @@ impl Workload {
         }
     }
 
-    /// Ticks per second that a server which keeps up delivers to all readers.
+    /// Returns the ticks per second that a server which keeps up delivers to all readers.
     pub(crate) fn offered_rate(&self) -> f64 {
         self.offered_rate_each() * self.readers() as f64
     }
@@ -234,7 +234,7 @@ pub(crate) mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    /// A small workload with one symbol.
+    /// Returns a small workload with one symbol.
     pub(crate) const fn small(connections: usize, stalled: usize) -> Workload {
         Workload { connections, stalled, rate: 2_000, ..HOT }
     }

@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn text_of_the_hub_is_printable() {
-        let (hub, hostile) = ("hub:1".to_owned(), "full\nINFO\u{9b}2J\u{202e}".to_owned());
+        let hub = "hub:1".to_owned();
+        let hostile = "full\nINFO\u{9b}2J\u{202e}".to_owned();
         let code = ErrorCode::AuthFailed;
         for error in [
             ConnectError::Refused { hub: hub.clone(), status: 500, message: hostile.clone() },

@@ -25,7 +25,7 @@ pub(crate) fn system_trust() -> io::Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
-/// Returns the name that the hub's certificate must bear.
+/// Returns the name that the hub's certificate must be valid for.
 ///
 /// # Errors
 /// Fails if the host is neither a DNS name nor an IP address.

@@ -62,7 +62,7 @@ pub use recovery::{RecoverError, RecoverOptions, Recovered, recover};
 pub use segment::{Segment, Segments};
 pub use state::{CheckpointedState, State};
 pub use storage::Storage;
-pub use writer::{RollPolicy, Writer};
+pub use writer::{RollPolicy, Writer, forget_epoch};
 
 pub use log::OpenError;
 pub(crate) use log::{DurableLog, Opened};

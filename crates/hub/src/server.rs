@@ -186,7 +186,8 @@ impl Hub {
     /// Applies the keys file and the files of the certificate as they are now. The hub follows them
     /// in any case, but with a delay. A file with an error changes nothing and is logged.
     pub async fn reload(&self) {
-        let (keys, tls) = (self.state.keys.clone(), self.state.tls.clone());
+        let keys = self.state.keys.clone();
+        let tls = self.state.tls.clone();
         let reloading = tokio::task::spawn_blocking(move || {
             keys.reload_file();
             tls.iter().for_each(|tls| tls.reload());

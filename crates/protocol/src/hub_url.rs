@@ -62,7 +62,7 @@ impl HubUrl {
     }
 
     /// Returns the host, without the brackets of an IPv6 address: the name that a TLS certificate
-    /// must bear.
+    /// must be valid for.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host

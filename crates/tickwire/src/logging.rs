@@ -56,7 +56,7 @@ impl Log {
     /// Starts logging.
     ///
     /// # Errors
-    /// If the thread that writes log lines cannot be started.
+    /// Fails if the thread that writes log lines cannot be started.
     pub(crate) fn start(format: LogFormat, filter: LogFilter) -> std::io::Result<Self> {
         let writer = LogWriter::start()?;
         let flush = LogFlush::new(writer.clone());

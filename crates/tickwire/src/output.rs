@@ -20,7 +20,7 @@ pub(crate) use log_writer::{LogFlush, LogWriter};
 /// Prints a result. A reader that has closed the pipe, as `head` does, has seen enough.
 ///
 /// # Errors
-/// If the text cannot be written for another reason, such as a full disk.
+/// Fails if the text cannot be written for another reason, such as a full disk.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match print_all(text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -31,7 +31,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// Prints a result that must reach its reader, such as a new secret.
 ///
 /// # Errors
-/// If the text cannot be written, also if the reader has closed the pipe.
+/// Fails if the text cannot be written, also if the reader has closed the pipe.
 pub(crate) fn print_all(text: &str) -> std::io::Result<()> {
     print_bytes(text.as_bytes())
 }

@@ -82,7 +82,7 @@ struct TestProgram {
 }
 
 impl TestProgram {
-    /// The program of an artifact, if the artifact is one.
+    /// Returns the program of an artifact, if the artifact is one.
     fn of(artifact: Artifact) -> Option<Self> {
         if !artifact.profile?.test {
             return None;

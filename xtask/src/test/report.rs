@@ -26,7 +26,7 @@ impl Report {
         Self { rows: Vec::new(), total }
     }
 
-    /// Whether no step failed.
+    /// Returns whether no step failed.
     pub(super) fn is_passed(&self) -> bool {
         self.count(|outcome| matches!(outcome, Outcome::Failed(_))) == 0
     }

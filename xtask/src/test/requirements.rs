@@ -62,7 +62,7 @@ fn read_table() -> Result<String> {
     fs::read_to_string(shell::root().join("docs/alpaca.md")).context("cannot read docs/alpaca.md")
 }
 
-/// The rows of the table: number, description, and tests between backticks.
+/// Returns the rows of the table: number, description, and tests between backticks.
 fn parse(table: &str) -> Vec<Requirement> {
     let rows = table.lines().filter_map(|line| line.strip_prefix("| R"));
     rows.filter_map(|row| {
@@ -74,18 +74,18 @@ fn parse(table: &str) -> Vec<Requirement> {
     .collect()
 }
 
-/// Whether a test is named by the number of its requirement.
+/// Returns whether a test is named by the number of its requirement.
 fn is_number(name: &str) -> bool {
     name.strip_prefix('R').is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
-/// The names of functions in lines such as `alpaca::login::right_key_is_confirmed: test`.
+/// Returns the names of functions in lines such as `alpaca::login::right_key_is_confirmed: test`.
 fn rust_tests(list: &str) -> BTreeSet<&str> {
     let paths = list.lines().filter_map(|line| line.strip_suffix(": test"));
     paths.map(|path| path.rsplit("::").next().unwrap_or(path)).collect()
 }
 
-/// The numbers at the start of titles such as `R31, R32: …`.
+/// Returns the numbers at the start of titles such as `R31, R32: …`.
 fn node_tests(titles: &str) -> BTreeSet<&str> {
     let numbers = titles.lines().filter_map(|title| title.split_once(": ")).map(|(start, _)| start);
     numbers.flat_map(|numbers| numbers.split(", ")).filter(|name| is_number(name)).collect()

@@ -1,11 +1,12 @@
-//! The rules. What a rule looks for is spelled in two halves, so that this file keeps it itself.
+//! The rules. Forbidden texts are written in two parts, so that this file does not break its own
+//! rules.
 
 use super::{Finding, Source};
 
 /// A rule: returns its violations in one file.
 type Rule = fn(&Source<'_>) -> Vec<Finding>;
 
-pub(super) const RULES: [Rule; 9] = [
+pub(super) const RULES: [Rule; 10] = [
     files_stay_short,
     nothing_is_left_unfinished,
     no_line_ends_in_whitespace,
@@ -15,6 +16,7 @@ pub(super) const RULES: [Rule; 9] = [
     no_path_of_one_machine,
     lock_file_names_no_registry,
     prose_wraps_at_100_columns,
+    each_value_has_its_own_let,
 ];
 
 /// The most lines of a file. A longer file has more than one subject and should be split.
@@ -51,8 +53,8 @@ const IMPURE: [&str; 7] =
 /// Crates that run in the processes of users.
 const SHIPPED: [&str; 5] = ["client", "feeder", "hub", "protocol", "tickwire"];
 
-/// What panics, or ends in an error that tempts to, when standard output or standard error is
-/// closed or full.
+/// Calls that panic, or return an error that callers tend to unwrap, when standard output or
+/// standard error is closed or full.
 const OUTPUT: [&str; 7] =
     ["print!", "println!", "eprint!", "eprintln!", "io::stdout", "io::stderr", "ratatui::restore"];
 
@@ -165,24 +167,61 @@ fn lock_file_names_no_registry(source: &Source<'_>) -> Vec<Finding> {
     })
 }
 
-/// Checks comments of Rust and TypeScript, and Markdown. Tables, code, addresses and generated
-/// results may be longer.
+/// Checks comments of Rust, TypeScript, TOML and YAML, and Markdown. Tables, code, addresses and
+/// generated results may be longer.
 fn prose_wraps_at_100_columns(source: &Source<'_>) -> Vec<Finding> {
     let is_markdown = has_extension(source, &["md"]);
     let is_generated = source.path.starts_with("benches/results/");
-    if is_generated || !(is_markdown || has_extension(source, &["rs", "ts"])) {
+    let is_settings = has_extension(source, &["toml", "yml"]);
+    if is_generated || !(is_markdown || is_settings || has_extension(source, &["rs", "ts"])) {
         return Vec::new();
     }
     let mut in_code = false;
     find_lines(source, |line| {
         let text = line.trim_start().trim_start_matches(['/', '!', '*', ' ']);
         in_code ^= text.starts_with("```");
-        let is_prose = is_markdown || line.trim_start().starts_with("//");
+        let is_prose = match is_settings {
+            true => line.trim_start().starts_with('#') || line.contains(" # "),
+            false => is_markdown || line.trim_start().starts_with("//"),
+        };
         let may_be_long = in_code || text.contains('|') || text.contains("://");
         let columns = line.chars().count();
         (is_prose && !may_be_long && columns > PROSE_COLUMNS_MAX)
             .then(|| format!("{columns} columns; wrap prose at {PROSE_COLUMNS_MAX}"))
     })
+}
+
+fn each_value_has_its_own_let(source: &Source<'_>) -> Vec<Finding> {
+    if !has_extension(source, &["rs"]) {
+        return Vec::new();
+    }
+    find_lines(source, |line| {
+        let statement = line.trim_start().strip_prefix("let ")?.strip_suffix(';')?;
+        let (names, values) = statement.split_once(" = ")?;
+        (is_tuple(names) && is_tuple(values))
+            .then(|| "several values in one `let`; write one line for each".to_owned())
+    })
+}
+
+/// Returns whether a text is one tuple: parentheses around values with a comma between them.
+fn is_tuple(text: &str) -> bool {
+    let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else {
+        return false;
+    };
+    let mut depth = 0_i32;
+    let mut has_comma = false;
+    for character in inner.chars() {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            ',' => has_comma |= depth == 0,
+            _ => {}
+        }
+        if depth < 0 {
+            return false; // the first parenthesis is closed before the end
+        }
+    }
+    has_comma
 }
 
 fn has_extension(source: &Source<'_>, extensions: &[&str]) -> bool {

@@ -23,7 +23,7 @@ impl Clocks {
         Self { library: library(), random, offset_s: 0 }
     }
 
-    /// Whether libfaketime is installed.
+    /// Returns whether libfaketime is installed.
     pub(crate) const fn can_jump(&self) -> bool {
         self.library.is_some()
     }

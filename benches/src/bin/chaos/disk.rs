@@ -36,7 +36,7 @@ impl Disk {
         self.folder.path()
     }
 
-    /// Whether filling it affects no other program.
+    /// Returns whether filling it affects no other program.
     pub(crate) const fn can_be_filled(&self) -> bool {
         self.mounted
     }

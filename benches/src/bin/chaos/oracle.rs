@@ -88,7 +88,7 @@ impl Oracle {
     }
 }
 
-/// Whether two ticks are equal except for their sequence numbers.
+/// Returns whether two ticks are equal except for their sequence numbers.
 fn same(one: &Tick, other: &Tick) -> bool {
     one.symbol == other.symbol && one.time == other.time && one.data == other.data
 }

@@ -41,7 +41,7 @@ impl Fault {
         Self::FillDisk,
     ];
 
-    /// How many times the fault occurs in one round of the schedule.
+    /// Returns how many times the fault occurs in one round of the schedule.
     const fn weight(self) -> usize {
         match self {
             Self::KillHub | Self::KillFeeder => 3,
@@ -50,7 +50,7 @@ impl Fault {
         }
     }
 
-    /// Name of the fault in the report.
+    /// Returns the name of the fault in the report.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::KillHub => "hub killed",

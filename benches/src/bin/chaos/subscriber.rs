@@ -102,7 +102,7 @@ impl Connection {
 }
 
 impl Subscription {
-    /// Whether the subscription includes a topic.
+    /// Returns whether the subscription includes a topic.
     pub(crate) fn contains(&self, (channel, symbol): &Topic) -> bool {
         self.channels.contains(channel)
             && self.symbols.as_ref().is_none_or(|symbols| symbols.contains(symbol))
@@ -454,7 +454,7 @@ impl Subscriber {
         })
     }
 
-    /// Whether the hub has sent the error that precedes the close of a session that lags.
+    /// Returns whether the hub has sent the error that precedes the close of a session that lags.
     pub(crate) fn is_slow(&self) -> bool {
         self.connection.stage == Stage::Slow
     }

@@ -182,7 +182,7 @@ impl ChurningSession {
         Ok(())
     }
 
-    /// Whether a response, or the snapshot after it, is not complete.
+    /// Returns whether a response, or the snapshot after it, is not complete.
     fn awaits_answer(&self) -> bool {
         self.answered < self.asked || self.expects != Expects::Answer
     }

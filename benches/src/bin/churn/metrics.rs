@@ -73,7 +73,7 @@ impl Metrics {
         metrics
     }
 
-    /// The growth since an earlier scrape of the same hub.
+    /// Returns the growth since an earlier scrape of the same hub.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         Self {
             delivered: self.delivered - earlier.delivered,
@@ -102,28 +102,28 @@ impl Turns {
         }
     }
 
-    /// Number of turns.
+    /// Returns the number of turns.
     pub(crate) fn count(&self) -> u64 {
         self.buckets.last().map_or(0, |(_, turns)| *turns)
     }
 
-    /// Time of all turns together.
+    /// Returns the time of all turns together.
     pub(crate) const fn seconds(&self) -> f64 {
         self.seconds_sum
     }
 
-    /// Time of the average turn.
+    /// Returns the time of the average turn.
     pub(crate) fn mean_seconds(&self) -> f64 {
         self.seconds_sum / self.count().max(1) as f64
     }
 
-    /// Number of turns that took longer than a bound of the histogram.
+    /// Returns the number of turns that took longer than a bound of the histogram.
     pub(crate) fn above(&self, bound: f64) -> u64 {
         let within = self.buckets.iter().find(|(upper, _)| *upper >= bound);
         self.count() - within.map_or(0, |(_, turns)| *turns)
     }
 
-    /// The bucket that a share of all turns, from 0 to 1, does not exceed.
+    /// Returns the bucket that a share of all turns, from 0 to 1, does not exceed.
     pub(crate) fn quantile(&self, share: f64) -> Bucket {
         let all = self.count();
         let reached = |turns: u64| turns > 0 && turns as f64 >= share * all as f64;
@@ -135,7 +135,7 @@ impl Turns {
     }
 }
 
-/// The upper bound of a bucket, by the end of its metric's name.
+/// Returns the upper bound of a bucket, by the end of its metric's name.
 fn upper_bound(name_end: &str) -> Option<f64> {
     match name_end.strip_prefix("_bucket{le=\"")?.strip_suffix("\"}")? {
         "+Inf" => Some(f64::INFINITY),

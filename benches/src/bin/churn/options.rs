@@ -1,6 +1,7 @@
 //! Command line options.
 
 use clap::Parser;
+use tickwire_benches::hub_address::host_and_port;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +17,7 @@ running: see benches/README.md.";
 #[derive(Debug, PartialEq, Eq, Parser)]
 #[command(name = "churn", after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Address of the hub
+    /// Address of the hub, without TLS and path prefix
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080",
         value_parser = host_and_port)]
     pub(crate) hub: String,
@@ -32,8 +33,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 10,
         value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(crate) secs: u64,
-    /// Publishes a first tick of this many new symbols, at most 1,000,000, and prints their
-    /// cost for the router, instead of measuring commands
+    /// Publish a first tick of this many new symbols, at most 1,000,000, and print their cost for
+    /// the router, instead of measuring commands
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) new_names: Option<u64>,
 }
@@ -43,13 +44,6 @@ impl Options {
     pub(crate) const fn commands(&self) -> u64 {
         self.rate * self.secs
     }
-}
-
-/// Returns host and port of a hub's address.
-fn host_and_port(value: &str) -> Result<String, &'static str> {
-    let address = value.strip_prefix("ws://").map(|rest| rest.trim_end_matches('/'));
-    let address = address.filter(|address| address.contains(':') && !address.contains('/'));
-    Ok(address.ok_or("expected ws://HOST:PORT")?.to_owned())
 }
 
 #[cfg(test)]
@@ -75,8 +69,9 @@ mod tests {
         for (line, message) in [
             ("--rate 0", "invalid value '0' for '--rate <N>': 0 is not in 1..=1000000"),
             (
-                "--hub localhost",
-                "invalid value 'localhost' for '--hub <URL>': expected ws://HOST:PORT",
+                "--hub wss://localhost",
+                "invalid value 'wss://localhost' for '--hub <URL>': TLS and path prefixes are not \
+                 supported",
             ),
             ("--secs", "a value is required for '--secs <N>'"),
             ("--speed 3", "unexpected argument '--speed'"),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use clap::Parser;
+use tickwire_benches::hub_address::host_and_port;
 use tickwire_testkit::frames::{self, OPEN_TEXT};
 
 /// Bytes that a slow reader reads in each [`READ_INTERVAL`]: about 500 ticks a second.
@@ -23,7 +24,7 @@ const REPORT_INTERVAL_S: u64 = 10;
 
 const EXAMPLES: &str = "\
 Examples:
-  soak 127.0.0.1:8080 100 100 600 $(pidof -s tickwire)
+  soak ws://127.0.0.1:8080 100 100 600 $(pidof -s tickwire)
 
 It prints every ten seconds. Readers that the hub disconnects reconnect.";
 
@@ -31,8 +32,9 @@ It prints every ten seconds. Readers that the hub disconnects reconnect.";
 #[derive(Debug, Parser)]
 #[command(name = "soak", after_help = EXAMPLES)]
 struct Options {
-    /// Address of the hub, HOST:PORT
-    hub_address: String,
+    /// Address of the hub, without TLS and path prefix
+    #[arg(value_name = "URL", value_parser = host_and_port)]
+    hub: String,
     /// Number of readers that do not read at all
     stalled: u64,
     /// Number of readers that read 40 KB per second
@@ -64,7 +66,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let state = Arc::new(State::default());
     let readers: Vec<_> = (0..options.stalled + options.slow)
         .map(|number| {
-            let address = options.hub_address.clone();
+            let address = options.hub.clone();
             let state = Arc::clone(&state);
             let bytes = if number < options.stalled { 0 } else { SLOW_BYTES };
             thread::spawn(move || run_reader(&address, number, bytes, &state))

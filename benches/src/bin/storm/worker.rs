@@ -233,7 +233,7 @@ fn flush(stream: &mut TcpStream, out: &mut Vec<u8>) -> Result<(), End> {
     Ok(())
 }
 
-/// Whether an operation should be tried again when the socket is ready.
+/// Returns whether an operation should be tried again when the socket is ready.
 fn would_block(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected | ErrorKind::Interrupted)
 }

@@ -143,7 +143,7 @@ impl Keys {
     /// Reads the keys file, if the config names one.
     ///
     /// # Errors
-    /// If the file cannot be read, or has an error.
+    /// Fails if the file cannot be read, or has an error.
     pub(crate) fn new(config: &Config) -> Result<Arc<Self>, KeysError> {
         let list = config.keys.as_deref().map(KeyList::from_file).transpose()?;
         let tokens = [(Role::Publish, &config.publish_token), (Role::Admin, &config.admin_token)];
@@ -184,7 +184,7 @@ impl Keys {
     /// Returns the rights that credentials give. Counts the login, unless the hub accepts any key.
     ///
     /// # Errors
-    /// If the credentials are wrong. The caller must delay this answer; an answer to valid
+    /// Fails if the credentials are wrong. The caller must delay this answer; an answer to valid
     /// credentials is never delayed.
     pub(crate) fn check(&self, credentials: &Credentials, peer: IpAddr) -> Result<Grant, WrongKey> {
         let grant = self
@@ -242,7 +242,7 @@ impl Keys {
     /// Registers a subscriber's session at its key.
     ///
     /// # Errors
-    /// If the key is at its session limit.
+    /// Fails if the key is at its session limit.
     pub(crate) fn register_subscriber(
         self: &Arc<Self>,
         grant: &Grant,

@@ -33,10 +33,27 @@ struct Harness {
     maker: BarMaker,
     now: u64,
     /// The last bar of each minute and day. A bar and its updated bars share an entry.
-    emitted: HashMap<(Symbol, bool, u64), Bar>,
-    /// The records that a hub would write, one per turn: ticks, number of emitted bars at their
-    /// end, and receive time.
-    records: Vec<(Vec<Numbered>, usize, UnixNanos)>,
+    emitted: HashMap<BarKey, Bar>,
+    /// The records that a hub would write.
+    records: Vec<TurnRecord>,
+}
+
+/// Identifies a bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct BarKey {
+    symbol: Symbol,
+    /// Whether this is a daily bar rather than that of a minute.
+    is_daily: bool,
+    start: u64,
+}
+
+/// The record of one turn.
+struct TurnRecord {
+    /// The ticks of the turn, then the emitted bars.
+    ticks: Vec<Numbered>,
+    /// Number of emitted bars at the end of `ticks`.
+    made: usize,
+    received: UnixNanos,
 }
 
 impl Harness {
@@ -54,16 +71,18 @@ impl Harness {
             from.clear();
         }
         for (_, bar) in &bars {
-            let (day, made) = match &bar.data {
+            let (is_daily, made) = match &bar.data {
                 TickData::Bar(made) | TickData::UpdatedBar(made) => (false, made),
                 TickData::DailyBar(made) => (true, made),
                 other => panic!("not a bar: {other:?}"),
             };
-            self.emitted.insert((bar.symbol, day, bar.time.0), made.clone());
+            let key = BarKey { symbol: bar.symbol, is_daily, start: bar.time.0 };
+            self.emitted.insert(key, made.clone());
         }
         let bars: Vec<_> = bars.into_iter().map(|(_, bar)| bar).collect();
         record.extend(bars.iter().cloned().map(numbered));
-        self.records.push((record, bars.len(), UnixNanos(self.now)));
+        let received = UnixNanos(self.now);
+        self.records.push(TurnRecord { ticks: record, made: bars.len(), received });
         bars
     }
 
@@ -75,8 +94,8 @@ impl Harness {
         bars
     }
 
-    fn bar(&self, symbol: &str, day: bool, time: u64) -> Option<&Bar> {
-        self.emitted.get(&(Symbol::new(symbol).unwrap(), day, time))
+    fn bar(&self, symbol: &str, is_daily: bool, start: u64) -> Option<&Bar> {
+        self.emitted.get(&BarKey { symbol: Symbol::new(symbol).unwrap(), is_daily, start })
     }
 }
 

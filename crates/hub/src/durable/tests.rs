@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::Evicted;
 use super::storage::{FileKind, file_kind};
+use super::writer::forget_epoch;
 use crate::fanout::Position;
 use folder::Folder;
 use hub_run::{HubRun, recovered};
@@ -61,7 +62,8 @@ fn torn_last_record_is_cut_off_and_the_epoch_continues() {
     let folder = Folder::default();
     let mut run = HubRun::begin(&folder, "boot");
     let (name, before, before_turn) = loop {
-        let ((name, before), before_turn) = (folder.last_segment(), run.clone_sent());
+        let (name, before) = folder.last_segment();
+        let before_turn = run.clone_sent();
         run.turn(&mut random);
         if folder.last_segment().0 == name && folder.len(&name) > before + 100 {
             break (name, before, before_turn);
@@ -181,7 +183,7 @@ fn failed_write_leads_to_a_new_epoch() {
     let publishers = run.publishers();
     folder.fill();
     while run.try_turn(&mut random) {} // turns without changes write nothing and succeed
-    run.writer.give_up().unwrap();
+    forget_epoch(&folder).unwrap();
     folder.live();
     let found = recovered(&folder, "boot");
     assert!(!found.continues);
@@ -195,7 +197,7 @@ fn next_start_makes_room_on_a_full_disk() {
     let mut run = HubRun::begin(&folder, "boot");
     (0..50).for_each(|_| run.turn(&mut random));
     let publishers = run.publishers();
-    run.writer.give_up().unwrap();
+    forget_epoch(&folder).unwrap();
     folder.fill();
     let mut run = HubRun::begin(&folder, "boot");
     assert!(!run.continued);
@@ -346,7 +348,7 @@ fn full_disk_loses_no_more_files_than_needed_and_the_checkpoint_last() {
     }
     (0..30).for_each(|_| run.turn(&mut random));
     let publishers = run.publishers();
-    run.writer.give_up().unwrap();
+    forget_epoch(&folder).unwrap();
     let obsolete = recovered(&folder, "boot").obsolete;
     let newest = folder.newest_checkpoint();
     let is_needed = |name: &&String| match file_kind(name) {

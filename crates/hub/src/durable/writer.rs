@@ -92,7 +92,7 @@ impl<S: Storage> Writer<S> {
     /// changed nothing.
     ///
     /// # Errors
-    /// Fails if the record cannot be written. The log [cannot be continued](Self::give_up) then.
+    /// Fails if the record cannot be written. The log cannot be continued then.
     pub fn append(&mut self, turn: &Turn<'_>) -> io::Result<()> {
         if turn.is_empty() {
             return Ok(());
@@ -150,14 +150,6 @@ impl<S: Storage> Writer<S> {
         let epoch = EpochFile { epoch: header.epoch, boot, clean: Some(head) };
         storage.replace(EPOCH_FILE, epoch.write().as_bytes())
     }
-
-    /// Marks the log as incomplete after an error, so that it is not continued.
-    ///
-    /// # Errors
-    /// Fails if the mark cannot be written.
-    pub fn give_up(self) -> io::Result<()> {
-        forget_epoch(&self.storage)
-    }
 }
 
 /// Capacity in bytes up to which the record buffer is reused between turns.
@@ -182,8 +174,12 @@ fn create<S: Storage>(storage: &S, state: &State, number: u64) -> io::Result<S::
     Ok(file)
 }
 
-/// Marks a log as incomplete by deleting the epoch file, or truncating it if that fails.
-pub(super) fn forget_epoch<S: Storage>(storage: &S) -> io::Result<()> {
+/// Marks a log as incomplete by deleting the epoch file, or truncating it if that fails. The next
+/// start then begins a new epoch.
+///
+/// # Errors
+/// Fails if the file can be neither deleted nor truncated.
+pub fn forget_epoch<S: Storage>(storage: &S) -> io::Result<()> {
     remove_if_there(storage, EPOCH_FILE)
         .or_else(|error| storage.truncate(EPOCH_FILE, 0).map_err(|_| error))
 }

@@ -168,7 +168,8 @@ fn load_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError>
     match certified.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
         Err(source) => {
-            let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+            let certificate = certificate.display().to_string();
+            let key = key.display().to_string();
             return Err(TlsError::Unusable { certificate, key, source });
         }
     }

@@ -12,11 +12,11 @@ use crate::config::Config;
 use crate::durable::{Archive, CheckpointedState, Disk, DurableLog, LogStatus, Opened};
 use crate::fanout::{Batch, FeedId, LastTick, Log, Numbering, Sequencer, TopicKey};
 
-/// The recovered state, by the part of the hub that continues with it.
+/// The recovered state, divided among the parts of the hub that need it.
 pub(super) struct Recovered {
     /// For the router: numbering.
     pub(super) sequencer: Sequencer,
-    /// For the router: bars in the making. `None` if the hub makes no bars.
+    /// For the router: open bars. `None` if the hub makes no bars.
     pub(super) bars: Option<BarMaker>,
     /// For the router: the log on disk, if there is one.
     pub(super) durable: Option<DurableLog>,

@@ -49,8 +49,14 @@ struct State {
 #[derive(Debug)]
 struct Sample {
     started: Instant,
-    /// Ticks, and when they were counted.
-    counts: HashMap<TopicKey, (u64, Instant)>,
+    counts: HashMap<TopicKey, Counted>,
+}
+
+/// How often a topic had ticked at a time.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    ticks: u64,
+    at: Instant,
 }
 
 impl TopicRates {
@@ -111,21 +117,24 @@ impl Sample {
         let mut counts = HashMap::with_capacity(topics.len());
         for topics in topics.chunks(TOPICS_PER_QUERY) {
             let found = topic_counts(&timeline.shards[0], topics).await?;
-            let counted = clock::monotonic();
+            let at = clock::monotonic();
             let pairs = topics.iter().zip(found);
-            counts.extend(pairs.filter_map(|(key, count)| Some((*key, (count?.ticks, counted)))));
+            let counted =
+                pairs.filter_map(|(key, count)| Some((*key, Counted { ticks: count?.ticks, at })));
+            counts.extend(counted);
         }
         Ok(Self { started, counts })
     }
 
     /// Returns the rates of all topics that have ticked since an earlier sample.
     fn rates_since(&self, before: &Self) -> RateTable {
-        let rate = |(key, (ticks, at)): (&TopicKey, &(u64, Instant))| {
+        let rate = |(key, counted): (&TopicKey, &Counted)| {
             // A topic without an earlier count had not ticked.
-            let (ticks_before, at_before) =
-                before.counts.get(key).copied().unwrap_or((0, before.started));
-            let ticks = ticks.saturating_sub(ticks_before);
-            (ticks > 0).then(|| (*key, thousandths(ticks, at.duration_since(at_before))))
+            let none = Counted { ticks: 0, at: before.started };
+            let earlier = before.counts.get(key).copied().unwrap_or(none);
+            let ticks = counted.ticks.saturating_sub(earlier.ticks);
+            let time = counted.at.duration_since(earlier.at);
+            (ticks > 0).then(|| (*key, thousandths(ticks, time)))
         };
         self.counts.iter().filter_map(rate).collect()
     }
@@ -151,7 +160,8 @@ mod tests {
 
     fn sample(started: Instant, counts: &[(&str, u64, u64)]) -> Sample {
         let counts = counts.iter().map(|(symbol, ticks, ms)| {
-            (key(symbol), (*ticks, started + Duration::from_millis(*ms)))
+            let at = started + Duration::from_millis(*ms);
+            (key(symbol), Counted { ticks: *ticks, at })
         });
         Sample { started, counts: counts.collect() }
     }

@@ -170,7 +170,7 @@ fn simple() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Time steps from the interval of the fastest rate to that of the slowest.
+/// Returns the time steps from the interval of the fastest rate to that of the slowest.
 fn microseconds() -> impl Strategy<Value = u64> {
     prop_oneof![1..2_000_u64, 1..100_000_u64, 1..1_000_000_u64]
 }

@@ -7,7 +7,7 @@ use tickwire_protocol::Encoding;
 
 use crate::kit::{Client, Event, OPEN_TEXT, Publisher, TestHub, config, id_of, masked, now, trade};
 
-/// A hub with short ping and idle intervals.
+/// Returns a hub with short ping and idle intervals.
 fn impatient() -> Config {
     Config {
         ping_interval: Duration::from_millis(100),

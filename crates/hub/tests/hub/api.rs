@@ -80,7 +80,7 @@ fn only_files_of_the_page_are_served() {
 
 const SECRET: &str = "a secret of the tests";
 
-/// A hub with two keys: READER may read `main` only, ADMIN everything.
+/// Returns a hub with two keys: READER may read `main` only, ADMIN everything.
 fn guarded(folder: &tempfile::TempDir) -> TestHub {
     let keys_file = folder.path().join("keys.toml");
     let key = |id: &str, rest: &str| {

@@ -8,7 +8,7 @@ use tickwire_protocol::{Encoding, Tick};
 
 use crate::kit::{Client, Publisher, TestHub, forgetful, seqs, trade, until};
 
-/// A hub that keeps few ticks in memory and all on disk.
+/// Returns a hub that keeps few ticks in memory and all on disk.
 fn on_disk(folder: &tempfile::TempDir) -> Config {
     Config { data_dir: Some(folder.path().to_owned()), ..forgetful() }
 }

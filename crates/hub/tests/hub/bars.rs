@@ -29,7 +29,7 @@ fn bar(tick: &Tick) -> &Bar {
     }
 }
 
-/// The expected bars by kind, symbol and start, with the other fields as text.
+/// Returns the expected bars by kind, symbol and start, with the other fields as text.
 fn expected() -> BTreeMap<(String, UnixNanos), Vec<String>> {
     let rows = include_str!("../bars/excerpt.csv").lines().skip(1);
     let row = |line: &str| {
@@ -195,7 +195,7 @@ fn unix_now() -> UnixNanos {
     std::time::SystemTime::now().into()
 }
 
-/// A publisher that turns off the hub's bars after its first trade, while a minute is open.
+/// Returns a publisher that turns off the hub's bars after its first trade, while a minute is open.
 fn publisher_with_bars_of_its_own(hub: &TestHub) -> Publisher {
     let mut publisher = Publisher::acknowledged(hub, "relay").0;
     publisher.publish(&[trade("A", OPENING, 1)]);

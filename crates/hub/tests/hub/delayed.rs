@@ -10,7 +10,7 @@ use crate::kit::{
     Client, Event, Publisher, TestHub, config, forgetful, id_of, now, quote, seqs, trade, until,
 };
 
-/// A hub with a view `late` of this delay.
+/// Returns a hub with a view `late` of this delay.
 fn late(delay: Duration, config: Config) -> Config {
     let view = ViewConfig { feed: "main".to_owned(), delay };
     Config { views: [("late".to_owned(), view)].into(), ..config }
@@ -38,7 +38,7 @@ fn lost(hub: &TestHub, delay: Duration) -> u64 {
     hub.metric(&format!("tickwire_delayed_lost_ticks_total{{delay_ms=\"{delay_ms}\"}}"))
 }
 
-/// The ticks of the snapshot that a client receives.
+/// Returns the ticks of the snapshot that a client receives.
 fn last_values(client: &mut Client, names: &str) -> Vec<Tick> {
     let ack = client.ask(&format!(r#"{{"action":"subscribe",{names}}}"#));
     assert_eq!(ack["T"], "subscription", "{ack}");
@@ -107,7 +107,7 @@ fn snapshot_of_a_delayed_view_has_delayed_values() {
         publisher.publish(&[trade("A", id)]);
         let values = last_values(&mut session(&hub, Encoding::Json), r#""trades":["A"]"#);
         if sent.elapsed() < DELAY {
-            assert!(id_of(&values[0]) < id, "{} is of now", id_of(&values[0]));
+            assert!(id_of(&values[0]) < id, "{} is not delayed", id_of(&values[0]));
             break;
         }
         assert!(id < 20, "the test ran longer than the delay");

@@ -8,7 +8,7 @@ use tickwire_protocol::Tick;
 
 use crate::kit::{Client, Publisher, TestHub, config, id_of, seqs, trade};
 
-/// The config of a hub with this data folder.
+/// Returns the config of a hub with this data folder.
 fn durable(folder: &tempfile::TempDir) -> Config {
     Config {
         data_dir: Some(folder.path().to_owned()),

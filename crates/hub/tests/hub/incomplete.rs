@@ -19,7 +19,7 @@ fn impatient() -> TestHub {
     TestHub::start(Config { message_timeout: MESSAGE_TIMEOUT, ..config() })
 }
 
-/// A hub whose budget is as large as one message.
+/// Returns a hub whose budget is as large as one message.
 fn poor() -> TestHub {
     TestHub::start(Config {
         incomplete_messages_size_max: BUDGET,

@@ -82,7 +82,7 @@ fn publisher(hub: &TestHub, id: &str) -> Publisher {
     Publisher { client, number: 0 }
 }
 
-/// An authenticated session of a subscriber.
+/// Returns an authenticated session of a subscriber.
 fn subscriber(hub: &TestHub, id: &str) -> Client {
     let mut client = Client::open(hub, "/ws", &[("Authorization", &bearer(id))]);
     for expected in ["connected", "authenticated"] {

@@ -35,8 +35,8 @@ pub(crate) struct TestHub {
     pub(crate) direct: SocketAddr,
 }
 
-/// The default limits on a free port, with a short drain. Nothing happens because time passes: no
-/// reader is slow, no session silent and no feed stale, however busy the machine is.
+/// Returns the default limits on a free port, with a short drain. Nothing happens because time
+/// passes: no reader is slow, no session silent and no feed stale, however busy the machine is.
 pub(crate) fn config() -> Config {
     const HOUR: Duration = Duration::from_secs(3_600);
     const MINUTE: Duration = Duration::from_secs(60);
@@ -57,7 +57,8 @@ pub(crate) fn config() -> Config {
     }
 }
 
-/// A hub that closes all sessions at once at shutdown and gives them unlimited time to read.
+/// Returns a hub that closes all sessions at once at shutdown and gives them unlimited time to
+/// read.
 pub(crate) fn patient() -> Config {
     Config { drain_duration: Duration::ZERO, slow_grace: Duration::from_secs(60), ..config() }
 }
@@ -186,7 +187,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The config of a hub that keeps few ticks in memory.
+/// Returns the config of a hub that keeps few ticks in memory.
 pub(crate) fn forgetful() -> Config {
     Config {
         log_ticks: 1_000,
@@ -198,7 +199,7 @@ pub(crate) fn forgetful() -> Config {
     }
 }
 
-/// A trade that is identified by its id.
+/// Returns a trade that is identified by its id.
 pub(crate) fn trade(symbol: &str, id: u64) -> Tick {
     let trade = Trade {
         id,
@@ -212,7 +213,7 @@ pub(crate) fn trade(symbol: &str, id: u64) -> Tick {
     tick(symbol, TickData::Trade(trade))
 }
 
-/// A quote that is identified by its bid size.
+/// Returns a quote that is identified by its bid size.
 pub(crate) fn quote(symbol: &str, bid_size: u64) -> Tick {
     let quote = Quote {
         bid_exchange: Text::new("V").unwrap(),
@@ -227,13 +228,13 @@ pub(crate) fn quote(symbol: &str, bid_size: u64) -> Tick {
     tick(symbol, TickData::Quote(quote))
 }
 
-/// A correction that is identified by the id of its trade.
+/// Returns a correction that is identified by the id of its trade.
 pub(crate) fn correction(symbol: &str, original_id: u64) -> Tick {
     let correction = Correction { original_id, ..Correction::default() };
     tick(symbol, TickData::Correction(Box::new(correction)))
 }
 
-/// A cancel that is identified by the id of its trade.
+/// Returns a cancel that is identified by the id of its trade.
 pub(crate) fn cancel(symbol: &str, id: u64) -> Tick {
     tick(symbol, TickData::CancelError(Box::new(CancelError { id, ..CancelError::default() })))
 }

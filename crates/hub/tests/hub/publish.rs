@@ -11,7 +11,7 @@ use crate::kit::{
 
 const ELEMENT: &str = r#"{"T":"t","S":"AAPL","i":1,"x":"D","p":126.55,"s":100,"c":["@","I"],"t":"2026-01-02T14:30:00.123456789Z","z":"C"}"#;
 
-/// A hub, and a session that receives every trade.
+/// Returns a hub, and a session that receives every trade.
 fn watched(config: Config) -> (TestHub, Client) {
     let hub = TestHub::start(config);
     let mut client = Client::msgpack(&hub);

@@ -175,7 +175,7 @@ fn shard_overrun_by_the_log_ends_its_sessions_and_continues() {
     let deadline = now() + PATIENCE;
     let part = vec![trade("AAPL", 1); 50];
     while !witness.is_finished() {
-        assert!(now() < deadline, "never fell out");
+        assert!(now() < deadline, "the log never overran the session");
         flood.send(&part);
     }
     assert_eq!(witness.join().unwrap(), Event::Close(1008, "slow_client".to_owned()));

@@ -10,7 +10,7 @@ use crate::kit::{
     Client, Event, OPEN_BINARY, OPEN_TEXT, Publisher, Stop, TestHub, config, id_of, quote, trade,
 };
 
-/// A hub with one publisher.
+/// Returns a hub with one publisher.
 fn market() -> (TestHub, Publisher) {
     let hub = TestHub::default();
     let (publisher, _) = Publisher::acknowledged(&hub, "market");

@@ -13,7 +13,7 @@ use tickwire_hub::Config;
 
 use crate::kit::{PATIENCE, TestHub, config, tls_client, tls_file};
 
-/// The limits of [`config`], with a certificate.
+/// Returns the limits of [`config`], with a certificate.
 fn encrypting() -> Config {
     let [tls_cert, tls_key] = ["first.pem", "first.key"].map(|name| Some(tls_file(name)));
     Config { tls_cert, tls_key, ..config() }

@@ -10,7 +10,7 @@ use tickwire_protocol::Encoding;
 
 use crate::kit::{Client, Publisher, TestHub, config, quote, symbols, trade, until};
 
-/// The rows of an answer, each as `feed channel symbol subscribers ticks`.
+/// Returns the rows of an answer, each as `feed channel symbol subscribers ticks`.
 fn rows(answer: &Value) -> Vec<String> {
     let row = |topic: &Value| {
         let text = |field: &str| topic[field].as_str().unwrap().to_owned();
@@ -27,7 +27,7 @@ fn until_rows(hub: &TestHub, path: &str, expected: &[&str]) {
     until(&format!("{path}: {expected:?}"), || rows(&hub.json(path)) == expected);
 }
 
-/// A hub without bars, which would be topics too.
+/// Returns a hub without bars, which would be topics too.
 fn hub() -> TestHub {
     TestHub::start(Config { bars: false, ..config() })
 }

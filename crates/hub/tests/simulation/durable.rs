@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tickwire_hub::durable::{RecoverOptions, Recovered, RollPolicy, Turn, Writer, recover};
+use tickwire_hub::durable::{
+    RecoverOptions, Recovered, RollPolicy, Turn, Writer, forget_epoch, recover,
+};
 use tickwire_hub::fanout::{Batch, LastTick, Numbering, PublisherChanges};
 use tickwire_protocol::{Feed, UnixNanos};
 
@@ -91,7 +93,7 @@ impl Durable {
             (Ok(()), _) => self.writer = Some(writer),
             (Err(_), Some(DiskFault::Killed { .. })) => return Err(Killed),
             (Err(_), _) => {
-                writer.give_up().unwrap();
+                forget_epoch(&self.disk).unwrap();
                 self.has_failed = true;
             }
         }

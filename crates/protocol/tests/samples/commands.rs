@@ -39,7 +39,7 @@ fn history_commands() -> [(&'static str, Command); 5] {
     ]
 }
 
-/// Credentials, and commands of publishers.
+/// Returns credentials, and commands of publishers.
 fn publisher_commands() -> [(&'static str, Command); 3] {
     [
         (
@@ -65,7 +65,7 @@ fn publisher_commands() -> [(&'static str, Command); 3] {
     ]
 }
 
-/// Every command, with the name of its golden files.
+/// Returns every command, with the name of its golden files.
 pub(super) fn all() -> Vec<(&'static str, Command)> {
     let mut dropped = SubscriptionSet::default();
     dropped[Channel::Quotes].add("MSFT").unwrap();

@@ -46,7 +46,7 @@ fn latest_answers() -> [(&'static str, Control); 2] {
     [("subscription_latest", ack), ("subscription_modes", listed)]
 }
 
-/// An answer to a subscribe of two trades.
+/// Returns an answer to a subscribe of two trades.
 fn history_answer(pos: u64, resumed: Option<ResumeOutcome>, from: Option<&str>) -> Control {
     let mut total = PerChannel::default();
     total[Channel::Trades] = 2;
@@ -112,7 +112,7 @@ fn access_and_demand() -> [(&'static str, Control); 4] {
     ]
 }
 
-/// Every type of control element, with the name of its golden files.
+/// Returns every type of control element, with the name of its golden files.
 pub(super) fn all() -> Vec<(&'static str, Control)> {
     let mut total = PerChannel::default();
     total[Channel::Trades] = 1;

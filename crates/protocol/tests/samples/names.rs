@@ -2,7 +2,7 @@
 
 use tickwire_protocol::{Channel, SubscriptionSet};
 
-/// Names in three channels, one of which is `"*"`.
+/// Returns the names in three channels, one of which is `"*"`.
 pub(super) fn three_channels() -> SubscriptionSet {
     let mut names = SubscriptionSet::default();
     names[Channel::Trades].add("AAPL").unwrap();
@@ -12,14 +12,14 @@ pub(super) fn three_channels() -> SubscriptionSet {
     names
 }
 
-/// `"*"` in the channel of quotes.
+/// Returns `"*"` in the channel of quotes.
 pub(super) fn all_quotes() -> SubscriptionSet {
     let mut names = SubscriptionSet::default();
     names[Channel::Quotes].add("*").unwrap();
     names
 }
 
-/// Two symbols in the channel of trades.
+/// Returns two symbols in the channel of trades.
 pub(super) fn two_trades() -> SubscriptionSet {
     let mut names = SubscriptionSet::default();
     names[Channel::Trades].add("AAPL").unwrap();

@@ -5,7 +5,7 @@ use tickwire_protocol::{
     Text, Tick, TickData, Trade,
 };
 
-/// One tick of each kind, with the name of its golden file.
+/// Returns one tick of each kind, with the name of its golden file.
 pub(super) fn all() -> Vec<(&'static str, Tick)> {
     vec![
         ("trade", tick("AAPL", 1042, trade())),
@@ -58,7 +58,7 @@ fn quote() -> TickData {
     })
 }
 
-/// A quote without an ask, of a symbol with a slash, at a time without a fraction.
+/// Returns a quote without an ask, of a symbol with a slash, at a time without a fraction.
 pub(super) fn quote_without_ask() -> Tick {
     let quote =
         Quote { bid_exchange: text("P"), bid: price("0.0001"), bid_size: 1, ..Quote::default() };

@@ -34,8 +34,10 @@ pub(super) struct Report {
 impl Report {
     pub(super) const INTERVAL: Duration = Duration::from_millis(200);
 
+    /// Creates the report of a feed.
+    ///
     /// # Errors
-    /// If the thread that writes to standard error cannot be started.
+    /// Fails if the thread that writes to standard error cannot be started.
     pub(super) fn new(destination: &Destination) -> io::Result<Self> {
         let to_hub = matches!(destination, Destination::Hub(_));
         // Ticks printed to the same terminal would corrupt a bar.

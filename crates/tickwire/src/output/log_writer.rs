@@ -41,7 +41,7 @@ impl LogWriter {
     /// Starts the thread that writes to standard error.
     ///
     /// # Errors
-    /// If the thread cannot be started.
+    /// Fails if the thread cannot be started.
     pub(crate) fn start() -> io::Result<Self> {
         Self::start_with(io::stderr())
     }
@@ -151,7 +151,8 @@ mod tests {
 
     /// Starts a writer, and returns it with its output.
     fn writer(fails: bool) -> (LogWriter, Out) {
-        let (gate, written) = (Arc::default(), Arc::default());
+        let gate = Arc::default();
+        let written = Arc::default();
         let out = Out { gate, written, fails };
         (LogWriter::start_with(out.clone()).unwrap(), out)
     }

@@ -53,6 +53,30 @@ fn prose_wraps_and_tables_code_and_addresses_may_be_long() {
 }
 
 #[test]
+fn comments_of_settings_wrap() {
+    let words = "word ".repeat(20) + "x";
+    for path in ["deny.toml", "docker-compose.yml"] {
+        assert_eq!(broken(path, &format!("# {words}\n")), [1]);
+        assert_eq!(broken(path, &format!("key = 1 # {words}\n")), [1]);
+        assert_eq!(broken(path, &format!("key = \"{words}\"\n")), NONE);
+    }
+}
+
+#[test]
+fn values_are_not_bound_in_pairs() {
+    for (line, lines) in [
+        ("let (a, b) = (f(1), 2);", vec![1]),
+        ("    let (mut a, (b, c)) = (1, f(2));", vec![1]),
+        ("let (a, b) = f(1, 2);", vec![]),
+        ("let (a, b) = (f)(1, 2);", vec![]),
+        ("let (a, b) = (x + y).pair(1, 2);", vec![]),
+        ("let pair = (a, b);", vec![]),
+    ] {
+        assert_eq!(broken("src/lib.rs", &format!("{line}\n")), lines, "{line}");
+    }
+}
+
+#[test]
 fn hub_feeder_and_client_do_not_depend_on_each_other() {
     let hub = |text| broken("crates/hub/Cargo.toml", text);
     assert_eq!(hub("[dependencies]\ntickwire-protocol.workspace = true\n"), NONE);

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection};
 #[derive(Debug, Clone)]
 pub(crate) struct TlsSettings {
     pub(crate) config: Arc<ClientConfig>,
-    /// The name that the hub's certificate must bear.
+    /// The name that the hub's certificate must be valid for.
     pub(crate) server_name: ServerName<'static>,
 }
 

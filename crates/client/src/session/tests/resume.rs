@@ -44,7 +44,7 @@ fn trades(symbols: &[&str]) -> SubscriptionSet {
     names(TRADES, symbols.iter().copied()).unwrap()
 }
 
-/// The command that resumes symbols after a position.
+/// Returns the command that resumes symbols after a position.
 fn resume_command(id: u64, symbols: &str, epoch: &str, pos: u64) -> String {
     format!(
         r#"{{"action":"subscribe","id":{id},"trades":[{symbols}],"pos":true,"resume":{{"epoch":"{epoch}","pos":{pos}}}}}"#

@@ -258,16 +258,16 @@ fn invalid_names_do_not_delay_other_names() {
     for number in 0..2_000 {
         upstream.set_demand(&set(&format!("trades:X/{number} trades:G{number}")));
     }
-    // All of the pace is spent, and names that come without a fault are had at once,
+    // The allowed requests are used up, but valid names without invalid ones are held at once.
     upstream.set_demand(&set("trades:A trades:B"));
     assert!(set("trades:A trades:B").is_subset(&upstream.held));
-    // also beside one that was at fault before, in this connection and the next;
+    // So they are next to a name that was found to be invalid, also on the next connection.
     let wanted = set("trades:A trades:B trades:C trades:X/0");
     upstream.set_demand(&wanted);
     assert!(set("trades:A trades:B trades:C").is_subset(&upstream.held));
     upstream.reconnect();
     assert_eq!(upstream.held, set("trades:A trades:B trades:C"));
-    // and those that come with a new one are had a little later.
+    // Those that arrive together with a new invalid name are held a little later.
     upstream.set_demand(&set("trades:A trades:D trades:E trades:F trades:Y/1"));
     upstream.pass(Duration::from_secs(2));
     assert!(set("trades:A trades:D trades:E trades:F").is_subset(&upstream.held));

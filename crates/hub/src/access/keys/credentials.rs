@@ -10,7 +10,7 @@ const SECRET_KEY: &str = "apca-api-secret-key";
 /// Returns the credentials in the headers of a request; `None` if it has no header for them.
 ///
 /// # Errors
-/// The form that is expected, if a header is malformed.
+/// Returns the form that is expected, if a header is malformed.
 pub(crate) fn presented_credentials(
     headers: &HeaderMap,
 ) -> Result<Option<Credentials>, &'static str> {

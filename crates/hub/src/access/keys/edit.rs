@@ -27,7 +27,7 @@ impl KeysEditor {
     /// or is empty begins with the rights that `anonymous` gives to clients without a key.
     ///
     /// # Errors
-    /// If the file cannot be read, or is not a valid keys file.
+    /// Fails if the file cannot be read, or is not a valid keys file.
     pub fn open(path: &Path, anonymous: Anonymous) -> Result<Self, KeysError> {
         let failed = |source| KeysError::Read { path: path.display().to_string(), source };
         let file = LockedFile::open(path).map_err(failed)?;
@@ -52,7 +52,7 @@ impl KeysEditor {
     /// Adds a key at the end of the file.
     ///
     /// # Errors
-    /// If its id or name is taken or not allowed, or the file cannot be written.
+    /// Fails if its id or name is taken or not allowed, or the file cannot be written.
     pub fn append(mut self, mut key: Key) -> Result<(), KeysError> {
         if let Some(symbols) = &mut key.symbols {
             symbols.sort_unstable();
@@ -77,8 +77,8 @@ impl KeysEditor {
     /// it stay: they may be about other keys.
     ///
     /// # Errors
-    /// If the file cannot be written, or its keys are written in a form that only a person can
-    /// edit.
+    /// Fails if the file cannot be written, or its keys are written in a form that only a person
+    /// can edit.
     pub fn remove(mut self, id: &str) -> Result<bool, KeysError> {
         let Some(index) = self.list.keys.iter().position(|key| key.id == id) else {
             return Ok(false);

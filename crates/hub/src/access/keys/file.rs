@@ -155,7 +155,7 @@ pub(crate) struct ContentError {
 /// Reads the text of a keys file.
 ///
 /// # Errors
-/// If the file does not exist, cannot be read, or is too large.
+/// Fails if the file does not exist, cannot be read, or is too large.
 pub(crate) fn read(path: &Path) -> Result<String, KeysError> {
     let failed = |source| KeysError::Read { path: path.display().to_string(), source };
     let bytes = std::fs::metadata(path).map_err(failed)?.len();
@@ -170,7 +170,7 @@ impl KeyList {
     /// Reads a keys file.
     ///
     /// # Errors
-    /// If the file cannot be read, or has an error; then its line is named.
+    /// Fails if the file cannot be read, or has an error; then its line is named.
     pub fn from_file(path: &Path) -> Result<Self, KeysError> {
         Self::from_text(&read(path)?, path)
     }
@@ -226,7 +226,7 @@ fn check_id_or_name(what: &str, value: &str) -> Result<(), String> {
 /// Checks that a text can be the id of a key.
 ///
 /// # Errors
-/// A description of what is allowed.
+/// Returns a description of what is allowed.
 pub fn check_id(id: &str) -> Result<(), String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
     if matches!(id, "oauth" | "access_token") {
@@ -241,7 +241,7 @@ pub fn check_id(id: &str) -> Result<(), String> {
 /// Checks that a text can be the name of a key.
 ///
 /// # Errors
-/// A description of what is allowed.
+/// Returns a description of what is allowed.
 pub fn check_name(name: &str) -> Result<(), String> {
     let strange = |c: char| c.is_control() || matches!(c, '"' | '\\');
     let length = name.chars().count();

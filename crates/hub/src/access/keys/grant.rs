@@ -140,7 +140,7 @@ impl Grant {
     /// trades and quotes that its session would have then.
     ///
     /// # Errors
-    /// A text that says what is not allowed, and what is.
+    /// Returns a text that says what is not allowed, and what is.
     pub(crate) fn check_names(
         &self,
         adds: &SubscriptionSet,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tickwire_protocol::{Bar, Price, Symbol, Trade};
 
-use super::{MINUTE, NEW_YORK_DAY};
+use super::{BarKey, MINUTE, NEW_YORK_DAY};
 
 /// A trade and its state after corrections.
 #[derive(Debug, Clone)]
@@ -15,12 +15,12 @@ pub(super) struct Sold {
     pub(super) trade: Option<Trade>,
 }
 
-/// Bars by symbol, whether the bar is a daily one, and start.
+/// The expected bars; `None` where no trade counts.
 pub(super) struct Model {
-    bars: BTreeMap<(Symbol, bool, u64), Option<Bar>>,
+    bars: BTreeMap<BarKey, Option<Bar>>,
 }
 
-type Bars = HashMap<(Symbol, bool, u64), Bar>;
+type Bars = HashMap<BarKey, Bar>;
 
 const DAY: u64 = 24 * 60 * MINUTE;
 
@@ -32,7 +32,7 @@ pub(super) fn day(time: u64) -> u64 {
 impl Model {
     /// Builds the bars of trades in order of arrival.
     pub(super) fn new(sold: &[Sold]) -> Self {
-        let mut parts: BTreeMap<(Symbol, bool, u64), Vec<&Sold>> = BTreeMap::new();
+        let mut parts: BTreeMap<BarKey, Vec<&Sold>> = BTreeMap::new();
         let mut days: HashMap<&str, u64> = HashMap::new();
         for sold in sold {
             let day = day(sold.time);
@@ -42,12 +42,15 @@ impl Model {
             }
             *reached = day;
             let symbol = Symbol::new(sold.symbol).unwrap();
-            parts.entry((symbol, false, sold.time - sold.time % MINUTE)).or_default().push(sold);
-            parts.entry((symbol, true, day)).or_default().push(sold);
+            let minute = sold.time - sold.time % MINUTE;
+            for (is_daily, start) in [(false, minute), (true, day)] {
+                let key = BarKey { symbol, is_daily, start };
+                parts.entry(key).or_default().push(sold);
+            }
         }
         let bars = parts.into_iter().map(|(key, mut sold)| {
             sold.sort_by_key(|sold| sold.time);
-            (key, bar(&sold, key.1))
+            (key, bar(&sold, key.is_daily))
         });
         Self { bars: bars.collect() }
     }
@@ -60,12 +63,12 @@ impl Model {
         self.check(true, bars);
     }
 
-    fn check(&self, day: bool, bars: &Bars) {
-        for (key, bar) in self.bars.iter().filter(|(key, _)| key.1 == day) {
+    fn check(&self, is_daily: bool, bars: &Bars) {
+        for (key, bar) in self.bars.iter().filter(|(key, _)| key.is_daily == is_daily) {
             let bars = bars.get(key).filter(|bar| **bar != Bar::default());
             assert_eq!(bars, bar.as_ref(), "{key:?}");
         }
-        for key in bars.keys().filter(|key| key.1 == day) {
+        for key in bars.keys().filter(|key| key.is_daily == is_daily) {
             assert!(self.bars.contains_key(key), "no trades for {key:?}");
         }
     }

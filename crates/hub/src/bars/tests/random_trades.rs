@@ -159,8 +159,8 @@ fn maker_that_replays_the_records_after_a_restore_emits_the_same_bars() {
         let recorded = harness.records.len();
         play(&mut harness, &mut source, random.random_range(0..40), true);
         let mut restored = BarMaker::restore_state(config(usize::MAX), &saved, &[FEED]).unwrap();
-        for (ticks, made, received) in &harness.records[recorded..] {
-            restored.replay(ticks, *made, *received);
+        for record in &harness.records[recorded..] {
+            restored.replay(&record.ticks, record.made, record.received);
         }
         let mut theirs = Vec::new();
         let mut ours = Vec::new();
@@ -191,8 +191,9 @@ fn replay_of_other_bars_disables_bars_only_if_a_publisher_sent_them() {
     play(&mut harness, &mut source, 40, true);
     for (by_the_hub, letters_of_next) in [(true, "bd"), (false, "")] {
         let mut maker = BarMaker::new(config(usize::MAX)).unwrap();
-        for (ticks, made, received) in &harness.records[20..] {
-            maker.replay(ticks, if by_the_hub { *made } else { 0 }, *received);
+        for record in &harness.records[20..] {
+            let made = if by_the_hub { record.made } else { 0 };
+            maker.replay(&record.ticks, made, record.received);
         }
         let next = numbered(trade("NEW", source.time, 10, 5));
         let mut bars = Vec::new();

@@ -120,7 +120,8 @@ impl DiskReads {
     /// Takes the batches that a session holds, if it holds any; it then holds none.
     pub(crate) fn take_held(&mut self, disk: &mut DiskBatches) -> Option<VecDeque<Arc<Batch>>> {
         let DiskBatches::Held(batches, kind) = disk else { return None };
-        let (batches, kind) = (mem::take(batches), *kind);
+        let batches = mem::take(batches);
+        let kind = *kind;
         *disk = DiskBatches::None;
         self.slots(kind).0.in_use -= 1;
         Some(batches)

@@ -134,7 +134,8 @@ impl Shard {
         {
             return true;
         }
-        let (start, head) = (self.window.start(), self.head());
+        let start = self.window.start();
+        let head = self.head();
         session.named.iter().any(|named| {
             let topic = self.topics.get(named.topic);
             let begin = cursor.next.max(cursor.start(named.topic, true, topic.key.channel));

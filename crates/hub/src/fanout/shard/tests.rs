@@ -94,7 +94,8 @@ fn large_snapshot_counts_as_pending_until_it_is_written() {
     };
     harness.shard.command(id, &Command::Subscribe(request));
     let all = harness.shard.control_bytes(id);
-    let (mut writes, mut written) = (0, 0);
+    let mut writes = 0;
+    let mut written = 0;
     while harness.shard.next_write(id, &mut harness.out) != NextWrite::Idle {
         let bytes = harness.out.frame().len();
         assert!(bytes < 70_000, "one write holds {bytes} bytes");
@@ -107,7 +108,8 @@ fn large_snapshot_counts_as_pending_until_it_is_written() {
 #[test]
 fn wrapped_positions_lose_and_repeat_no_tick() {
     let mut harness = Harness::new(Position(u64::from(u32::MAX) - 5), 65_535);
-    let (named, both) = (harness.open(), harness.open());
+    let named = harness.open();
+    let both = harness.open();
     harness.subscribe(named, "A");
     harness.subscribe(both, "A");
     harness.command(both, Command::Subscribe, all_trades());

@@ -59,7 +59,8 @@ impl ShardTask {
 
     /// Returns the next session that is due to be closed.
     fn take_due(&mut self) -> Option<SessionId> {
-        let (now, head) = (self.now, self.core.head());
+        let now = self.now;
+        let head = self.core.head();
         loop {
             let drain = self.drain.as_mut()?;
             if now < drain.next_close || head < drain.initial_head {

@@ -48,7 +48,8 @@ impl ShardTask {
             let detail = "this session has already presented its key".to_owned();
             return self.core.refuse(id, None, ErrorCode::AlreadyAuthenticated, detail);
         }
-        let (peer, view) = (connection.handshake.peer, connection.handshake.view.clone());
+        let peer = connection.handshake.peer;
+        let view = connection.handshake.view.clone();
         match self.context.keys.check(credentials, peer) {
             Ok(grant) if grant.may_read(&view) => self.authenticate(id, grant, true),
             Ok(grant) => {
@@ -66,7 +67,8 @@ impl ShardTask {
     /// Authenticates a session unless its key is at its session limit. `has_key` says whether the
     /// session has presented a key.
     fn authenticate(&mut self, id: SessionId, grant: Grant, has_key: bool) {
-        let (now, config) = (self.now, &self.context.config);
+        let now = self.now;
+        let config = &self.context.config;
         let extension = config.auth_timeout;
         let shard = self.waker.clone();
         let timeline = self.id.timeline;
@@ -174,7 +176,8 @@ impl ShardTask {
                 && let AuthState::Authenticated { grant, key_session, .. } = &connection.auth_state
                 && let Some(reason) = key_session.close_reason()
             {
-                let (peer, view) = (connection.handshake.peer, connection.handshake.view.clone());
+                let peer = connection.handshake.peer;
+                let view = connection.handshake.view.clone();
                 let key = grant.key_name().map(str::to_owned);
                 match reason {
                     CloseReason::Replaced => {

@@ -45,7 +45,8 @@ impl ShardTask {
 
     fn handle_request(&mut self, id: SessionId, request: Request) {
         let Some(connection) = self.connection(id) else { return };
-        let (request_id, grant) = (request.id(), connection.auth_state.grant().cloned());
+        let request_id = request.id();
+        let grant = connection.auth_state.grant().cloned();
         let is_refused = grant.is_none() && !matches!(request, Request::Auth(_));
         match (request, grant) {
             (Request::Unreadable { id: command, code, detail }, _) => {

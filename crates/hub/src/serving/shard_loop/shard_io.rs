@@ -130,7 +130,8 @@ impl ShardIo for ShardTask {
     }
 
     fn receive(&mut self, id: SessionId) -> Received<Message> {
-        let (now, message_timeout) = (self.now, self.context.config.message_timeout);
+        let now = self.now;
+        let message_timeout = self.context.config.message_timeout;
         let Some(connection) = self.connection(id) else { return Received::Nothing };
         let inbound = connection.read(now, message_timeout);
         if connection.own_bytes() > 0 {

@@ -133,8 +133,10 @@ impl ShardTask {
     /// Sends a ping or a heartbeat if one is due, and closes a connection that has received nothing
     /// within the idle timeout.
     fn keep_alive(&mut self, id: SessionId) {
-        let (config, now) = (&self.context.config, self.now);
-        let (ping_interval, idle_timeout) = (config.ping_interval, config.idle_timeout);
+        let config = &self.context.config;
+        let now = self.now;
+        let ping_interval = config.ping_interval;
+        let idle_timeout = config.idle_timeout;
         let heartbeat = config.heartbeat_interval;
         let Some(connection) = self.connection(id) else { return };
         if connection.stage != Stage::Open {

@@ -42,6 +42,14 @@ pub(crate) struct DemandSubscription {
     reported: HashSet<TopicInterest>,
 }
 
+/// A change in the demand for a topic or a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct DemandChange {
+    pub(crate) interest: TopicInterest,
+    /// Whether the interest is wanted now and was not, or the other way round.
+    pub(crate) is_wanted: bool,
+}
+
 impl DemandListeners {
     /// Notifies publishers that interests are wanted now, or no longer.
     pub(super) fn mark(&self, interests: &[TopicInterest]) {
@@ -95,9 +103,9 @@ impl DemandSubscription {
         self.listener.changed.notified().await;
     }
 
-    /// Returns the interests that are wanted now and were not at the last call (`true`), and those
-    /// that were wanted then and are not now (`false`), sorted.
-    pub(crate) fn take(&mut self) -> Vec<(TopicInterest, bool)> {
+    /// Returns the interests that are wanted now and were not at the last call, and those that were
+    /// wanted then and are not now, sorted.
+    pub(crate) fn take(&mut self) -> Vec<DemandChange> {
         let mut changes = Vec::new();
         for interest in self.listener.take() {
             let is_wanted = self.registry.is_wanted(&interest);
@@ -107,7 +115,7 @@ impl DemandSubscription {
                 self.reported.remove(&interest)
             };
             if has_changed {
-                changes.push((interest, is_wanted));
+                changes.push(DemandChange { interest, is_wanted });
             }
         }
         if self.reported.len() < self.reported.capacity() / 4 {
@@ -126,11 +134,11 @@ impl Drop for DemandSubscription {
 
 /// Returns the elements that report changes in demand to a publisher: at least one, even without
 /// changes.
-pub(crate) fn elements(feed: &Feed, changes: &[(TopicInterest, bool)]) -> Vec<Control> {
-    let element = |changes: &[(TopicInterest, bool)]| {
+pub(crate) fn elements(feed: &Feed, changes: &[DemandChange]) -> Vec<Control> {
+    let element = |changes: &[DemandChange]| {
         let mut added = SubscriptionSet::default();
         let mut removed = SubscriptionSet::default();
-        for (interest, is_wanted) in changes {
+        for DemandChange { interest, is_wanted } in changes {
             let list = if *is_wanted { &mut added } else { &mut removed };
             let selection = &mut list[interest.channel];
             match interest.symbol {

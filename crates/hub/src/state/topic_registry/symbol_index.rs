@@ -82,7 +82,7 @@ impl SymbolIndex {
         if query.is_empty() {
             return (total, readable().take(limit).copied().collect());
         }
-        // What is not a symbol is not part of one either.
+        // A query with characters that no symbol has finds nothing.
         let Ok(query) = Symbol::new(&query.to_ascii_uppercase()) else {
             return (total, Vec::new());
         };

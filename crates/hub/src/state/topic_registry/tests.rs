@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tickwire_protocol::{Channel, Symbol, UnixNanos};
 
+use super::demand::DemandChange;
 use super::{DemandSubscription, TopicRegistry};
 use crate::config::TIMELINES_MAX;
 use crate::fanout::{FeedId, InterestChange, TopicInterest, TopicKey};
@@ -16,7 +17,7 @@ use crate::fanout::{FeedId, InterestChange, TopicInterest, TopicKey};
 const FEEDS: u8 = 2;
 const SYMBOLS: [&str; 8] = ["A", "AA", "AAPL", "B", "BRK.A", "BRK.B", "SPAA", "Z"];
 
-/// Every interest that a test can choose, `"*"` included.
+/// Returns every interest that a test can choose, `"*"` included.
 fn interests() -> Vec<TopicInterest> {
     let mut interests = Vec::new();
     for feed in (0..FEEDS).map(FeedId) {
@@ -70,8 +71,8 @@ impl Model {
 
 /// Applies the changes that a subscription to demand reports to `wanted`, the interests that its
 /// publisher considers wanted.
-fn follow(subscription: &mut DemandSubscription, wanted: &mut BTreeSet<TopicInterest>) {
-    for (interest, is_wanted) in subscription.take() {
+fn apply_changes(subscription: &mut DemandSubscription, wanted: &mut BTreeSet<TopicInterest>) {
+    for DemandChange { interest, is_wanted } in subscription.take() {
         let has_changed =
             if is_wanted { wanted.insert(interest) } else { wanted.remove(&interest) };
         assert!(has_changed, "{interest:?} was reported as {is_wanted} twice");
@@ -134,7 +135,7 @@ fn registry_agrees_with_a_plain_map() {
                 model.apply(timeline, change);
             }
             _ => {
-                follow(&mut subscription, &mut wanted);
+                apply_changes(&mut subscription, &mut wanted);
                 assert_eq!(wanted, model.wanted(FeedId(1)));
             }
         }
@@ -153,14 +154,15 @@ fn demand_is_reported_whole_at_first_and_then_as_changes() {
         symbol: Some(Symbol::new(symbol).unwrap()),
     };
     let change = |symbol, delta| InterestChange { interest: interest(symbol), delta };
+    let reported = |symbol, is_wanted| DemandChange { interest: interest(symbol), is_wanted };
     registry.apply(0, &[change("A", 1), change("B", 2)]);
     let mut subscription = registry.subscribe_demand(FeedId(0));
-    assert_eq!(subscription.take(), [(interest("A"), true), (interest("B"), true)]);
+    assert_eq!(subscription.take(), [reported("A", true), reported("B", true)]);
     registry.apply(1, &[change("A", 1)]);
     registry.apply(0, &[change("A", -1), change("B", -1)]);
     assert_eq!(subscription.take(), [], "both still have a subscriber");
     registry.apply(0, &[change("B", -1), change("C", 1), change("C", -1)]);
-    assert_eq!(subscription.take(), [(interest("B"), false)], "C has changed back");
+    assert_eq!(subscription.take(), [reported("B", false)], "C has changed back");
     drop(subscription);
     registry.apply(0, &[change("C", 1)]);
 }
@@ -226,13 +228,13 @@ fn concurrent_changes_add_up_and_the_last_report_of_demand_is_true() {
                 let mut subscription = registry.subscribe_demand(feed);
                 let mut wanted = BTreeSet::new();
                 while !is_done.load(Ordering::SeqCst) {
-                    follow(&mut subscription, &mut wanted);
+                    apply_changes(&mut subscription, &mut wanted);
                     let found = registry.search(feed, UnixNanos(u64::MAX), "A", 3, |_| true);
                     assert!(found.symbols.iter().all(|(_, channels)| !channels.is_empty()));
                     let listed = registry.first_by(5, |interest, _| Some(*interest));
                     assert!(listed.is_sorted());
                 }
-                follow(&mut subscription, &mut wanted);
+                apply_changes(&mut subscription, &mut wanted);
                 wanted
             })
         });

@@ -122,7 +122,8 @@ fn message_of_any_size_leaves_no_state() {
 
 #[test]
 fn bytes_read_with_the_handshake_come_first() {
-    let (first, second) = (text("first"), text("second"));
+    let first = text("first");
+    let second = text("second");
     let (early, late) = second.split_at(4);
     let mut reader = reader();
     reader = Reader::new(reader.config, reader.account, [first.as_slice(), early].concat());
@@ -480,7 +481,8 @@ proptest! {
         ends.push(bytes.len());
         ends.sort_unstable();
         let mut reader = reader();
-        let (mut messages, mut start) = (Vec::new(), 0);
+        let mut messages = Vec::new();
+        let mut start = 0;
         let mut error = None;
         for end in ends {
             let is_closed = matches!(messages.last(), Some(Seen::Close(_)));

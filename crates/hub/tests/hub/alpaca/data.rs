@@ -30,7 +30,7 @@ fn bar() -> Bar {
     }
 }
 
-/// One tick of each kind, as published.
+/// Returns one tick of each kind, as published.
 fn of_each_kind() -> Vec<Tick> {
     let conditions = Conditions::new(["@", "I"]).unwrap();
     let correction = Correction {
@@ -96,7 +96,7 @@ fn of_each_kind() -> Vec<Tick> {
     data.into_iter().map(|data| Tick { symbol, seq: Seq(0), time, data }).collect()
 }
 
-/// The ticks as every client must read them, without `seq`, a field of Tickwire.
+/// Returns the ticks as every client must read them, without `seq`, a field of Tickwire.
 fn as_clients_read_them() -> Value {
     let time = "2026-01-02T14:30:00.123456789Z";
     let bar = |kind: &str| {

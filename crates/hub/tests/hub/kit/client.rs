@@ -399,7 +399,7 @@ impl Reader {
         Self { thread, last }
     }
 
-    /// The sequence number of the last tick so far.
+    /// Returns the sequence number of the last tick so far.
     pub(crate) fn last(&self) -> u64 {
         self.last.load(Ordering::Relaxed)
     }

@@ -72,7 +72,7 @@ fn unchunked(mut body: &str) -> String {
     whole
 }
 
-/// The request that opens a WebSocket.
+/// Returns the request that opens a WebSocket.
 pub(crate) fn upgrade_request(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> String {
     let mut text = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -12,7 +12,7 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher without acknowledgements.
+    /// Returns a publisher without acknowledgements.
     pub(crate) fn open(hub: &TestHub) -> Self {
         Self { client: Client::open(hub, "/publish", &[]), number: 0 }
     }
@@ -62,7 +62,7 @@ impl Publisher {
     }
 }
 
-/// A data message in MessagePack.
+/// Returns a data message in MessagePack.
 pub(crate) fn data_message(ticks: &[Tick]) -> Vec<u8> {
     marked(ticks, None)
 }

@@ -20,7 +20,7 @@ impl LockedFile {
     /// Opens a file, creating it if it does not exist, and waits for the lock.
     ///
     /// # Errors
-    /// If the file cannot be opened, created or locked.
+    /// Fails if the file cannot be opened, created or locked.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         loop {
             let mut options = OpenOptions::new();
@@ -45,7 +45,7 @@ impl LockedFile {
     /// reader finds either the whole old text or the whole new one.
     ///
     /// # Errors
-    /// If the new file cannot be written.
+    /// Fails if the new file cannot be written.
     pub(super) fn replace(&self, text: &str) -> io::Result<()> {
         let (new, new_path) = self.create_new()?;
         let replaced = self.fill(new, text).and_then(|()| std::fs::rename(&new_path, &self.path));

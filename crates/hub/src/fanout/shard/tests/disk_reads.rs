@@ -170,7 +170,8 @@ fn overtaken_session_with_queued_control_frames_loses_no_tick_without_a_gap() {
 fn ticks_missing_on_disk_are_a_gap_before_those_in_memory() {
     let mut test = DiskTest::new(40, 4);
     test.harness.publish(["A", "B"]);
-    let (during_read, before_read) = (test.harness.open(), test.harness.open());
+    let during_read = test.harness.open();
+    let before_read = test.harness.open();
     test.resume(during_read, all_trades(), 10);
     assert_eq!(test.harness.read_all(during_read), ["ack Complete 10"]);
     let request = test.begin_disk_reads()[0];

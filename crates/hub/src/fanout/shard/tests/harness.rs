@@ -1,5 +1,10 @@
 //! A shard that tests drive directly: publish batches to it, subscribe, and read what it writes.
 //!
+//! Other drivers of a shard run whole turns (`turn::run`). These tests call the steps of a turn one
+//! by one (`begin_turn`, `apply`, `next_write`), because they check the state between two steps and
+//! orders that whole turns produce only by chance, such as a command between two batches of a turn
+//! or a session that is written only some of its frames.
+//!
 //! Elements are compared as text (see [`format_element`]).
 
 use std::collections::BTreeMap;
@@ -50,7 +55,8 @@ impl Harness {
             message_bytes: 65_535,
         };
         change(&mut limits);
-        let (shard, out) = (Shard::new(limits, from), FrameBuf::default());
+        let shard = Shard::new(limits, from);
+        let out = FrameBuf::default();
         Self { shard, out, topics: BTreeMap::new(), ticks: 0, received_ms: 0 }
     }
 
@@ -143,7 +149,8 @@ impl Harness {
             Channel::Corrections => TickData::Correction(Box::default()),
             _ => TickData::Trade(Trade { id: self.ticks, ..Trade::default() }),
         };
-        let (symbol, seq) = (Symbol::new(&symbol).unwrap(), Seq(*seq));
+        let symbol = Symbol::new(&symbol).unwrap();
+        let seq = Seq(*seq);
         Numbered { topic: *topic, feed: FEED, tick: Tick { symbol, seq, time: UnixNanos(1), data } }
     }
 

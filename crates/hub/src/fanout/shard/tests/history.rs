@@ -165,7 +165,8 @@ fn unsubscribed_name_is_sent_only_if_a_wildcard_covers_it() {
     for _ in 0..1_500 {
         harness.publish(["A", "B"]);
     }
-    let (named, wildcard) = (harness.open(), harness.open());
+    let named = harness.open();
+    let wildcard = harness.open();
     harness.subscribe_with(named, resume_after_position(names(["A", "B"]), 0));
     harness.read_next(named);
     harness.command(named, Command::Unsubscribe, names(["A"]));

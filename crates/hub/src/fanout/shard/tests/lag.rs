@@ -229,7 +229,8 @@ fn downgraded_session_can_subscribe_to_every_tick_again() {
 fn latest_session_never_lags() {
     let mut harness =
         Harness::with_limits(Position::FIRST, |limits| limits.total_backlog_ticks = 5);
-    let (latest_session, every_session) = (harness.open(), harness.open());
+    let latest_session = harness.open();
+    let every_session = harness.open();
     harness.subscribe_with(latest_session, latest(all_trades()));
     harness.read_all(latest_session);
     harness.subscribe(every_session, "A");

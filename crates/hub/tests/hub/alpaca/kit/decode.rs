@@ -8,14 +8,15 @@ use super::Codec;
 /// Keys whose values are prices; every other number is an integer.
 const PRICES: [&str; 12] = ["p", "bp", "ap", "o", "h", "l", "c", "vw", "op", "cp", "u", "d"];
 
-/// The elements of a message. Control elements stand alone; times are text whatever the codec.
+/// Returns the elements of a message. A message with a control element has no other elements. Times
+/// are text in both encodings.
 pub(super) fn message(payload: &[u8], codec: Codec) -> Vec<Value> {
     let elements: Value = match codec {
         Codec::Json => serde_json::from_slice(payload).unwrap(),
         Codec::Msgpack => {
             let mut rest = payload;
             let elements = value(&mut rest, "");
-            assert_eq!(rest, [0; 0], "bytes behind the message");
+            assert_eq!(rest, [0; 0], "bytes after the message");
             elements
         }
     };
@@ -48,7 +49,7 @@ fn unsigned(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// A value; `key` is what it stands under.
+/// Decodes a value. `key` is its key in the map around it.
 fn value(rest: &mut &[u8], key: &str) -> Value {
     let head = take(rest, 1)[0];
     let length =

@@ -15,7 +15,9 @@ fn resume_reports_evicted_ticks_as_gaps() {
     harness.publish(["A", "A"]);
     harness.publish(["A", "B"]);
     harness.turn_with_log_start(6);
-    let (by_position, by_number, all) = (harness.open(), harness.open(), harness.open());
+    let by_position = harness.open();
+    let by_number = harness.open();
+    let all = harness.open();
     harness.subscribe_with(by_position, resume_after_position(names(["A", "B", "C"]), 3));
     assert_eq!(harness.read_all(by_position), ["ack Gap 3", "gap A ?-3", "p5", "A4", "B2", "p7"]);
     harness.subscribe_with(
@@ -82,7 +84,8 @@ fn restored_last_values_serve_snapshots_and_gaps() {
         let tick = trade(symbol, seq);
         harness.shard.restore(LastTick { feed: FEED, tick, position: Position(position) });
     }
-    let (fresh, resumed) = (harness.open(), harness.open());
+    let fresh = harness.open();
+    let resumed = harness.open();
     harness.subscribe_with(fresh, SubscribeRequest::default());
     harness.subscribe_with(
         fresh,
@@ -182,7 +185,8 @@ fn overtaken_wildcard_reports_every_tick_that_it_skips() {
     harness.read_next(id);
     harness.read_next(id);
     harness.turn_with_log_start(20_001);
-    let (mut gaps, mut ticks) = (0, 0);
+    let mut gaps = 0;
+    let mut ticks = 0;
     while let NextWrite::Frames { .. } = harness.shard.next_write(id, &mut harness.out) {
         for element in harness.elements(Encoding::MsgpackArray) {
             match element {

@@ -67,7 +67,8 @@ fn paced_replay_excludes_other_subscriptions_to_every_tick() {
     harness.received_ms = 1_900;
     harness.publish(["A"]);
     harness.turn_at(2_000);
-    let (other, id) = (harness.open(), harness.open());
+    let other = harness.open();
+    let id = harness.open();
     let real_time = ReplaySpeed::factor(1.0).unwrap();
     harness.subscribe_with(other, every(names(["B"])));
     harness.subscribe_with(other, replay(names(["A"]), 1_500, real_time));

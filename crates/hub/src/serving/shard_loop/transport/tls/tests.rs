@@ -121,7 +121,8 @@ fn noise(random: &mut impl Rng, length: usize) -> Vec<u8> {
 fn taken_bytes_arrive_once_however_the_socket_blocks() {
     let mut random = seeds!().rng();
     let (mut tls, mut socket, mut client) = pair();
-    let (mut sent, mut received) = (Vec::new(), Vec::new());
+    let mut sent = Vec::new();
+    let mut received = Vec::new();
     for _ in 0..200 {
         let length = random.random_range(1..=70_000);
         let frame = noise(&mut random, length);
@@ -165,7 +166,8 @@ fn reading_respects_its_allowance_and_loses_no_byte() {
     let mut received: Vec<u8> = Vec::new();
     while received.len() < sent.len() {
         let allowed = random.random_range(1..=5_000);
-        let (mut allowance, before) = (allowed, socket.incoming.len());
+        let mut allowance = allowed;
+        let before = socket.incoming.len();
         loop {
             let mut into = vec![0; random.random_range(1..=3_000)];
             match tls.read(&mut socket, &mut into, &mut allowance) {
