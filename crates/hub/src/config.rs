@@ -232,10 +232,12 @@ settings! {
             /// this limit separately.
             ///
             /// Every shard gets an equal part, which must be at least
-            /// `subscriptions_per_session_max`.
+            /// `subscriptions_per_session_max`. A client (a key, or an address without one) may
+            /// hold half of what others leave.
             subscriptions_max: usize = 20_000_000, in 1..=1 << 31;
 
-            /// Maximum number of topics per shard that have subscribers but have never ticked.
+            /// Maximum number of topics per shard that have subscribers but have never ticked. A
+            /// client (a key, or an address without one) may hold half of what others leave.
             waiting_topics_max: usize = 500_000, in 1..=1 << 28;
 
             /// Maximum number of topics that tick. A topic is a symbol in a channel of a feed.

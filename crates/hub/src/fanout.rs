@@ -29,6 +29,7 @@ pub use sequencer::{
 pub use shard::close_reason::CloseReason;
 pub use shard::interest::{InterestChange, TopicInterest};
 pub use shard::session::Acks;
+pub use shard::shared_limit::ClientId;
 pub use shard::write::NextWrite;
 pub use shard::{Limits, Shard, Stats, turn};
 

@@ -28,6 +28,7 @@ mod refusal;
 mod resume;
 pub(super) mod session;
 mod session_table;
+pub(super) mod shared_limit;
 mod snapshot;
 mod subscriber;
 mod subscriptions;
@@ -55,6 +56,7 @@ use pending_interest::PendingInterest;
 use ready_queue::ReadyQueue;
 use session::{Acks, DeliveryState, Session, WriteState};
 use session_table::SessionTable;
+use shared_limit::{ClientId, SharedLimit};
 use subscriber::Subscriber;
 use topics::Topics;
 
@@ -124,6 +126,8 @@ pub struct Shard {
     window: LogWindow,
     coverage: LogCoverage,
     topics: Topics,
+    /// The subscriptions of all sessions.
+    subscriptions: SharedLimit,
     /// The sessions that subscribe with `"*"`, by feed and channel.
     wildcards: Vec<PerChannel<Vec<Subscriber>>>,
     interest: PendingInterest,
@@ -153,6 +157,7 @@ impl Shard {
             window: LogWindow::new(from),
             coverage: LogCoverage::from(from),
             topics: Topics::new(limits.waiting_topics),
+            subscriptions: SharedLimit::new(limits.subscriptions),
             wildcards: (0..limits.feeds).map(|_| PerChannel::default()).collect(),
             interest: PendingInterest::default(),
             sessions: SessionTable::default(),
@@ -183,7 +188,7 @@ impl Shard {
     /// Returns what the shard has done, and what it holds.
     #[must_use]
     pub const fn stats(&self) -> Stats {
-        self.stats
+        Stats { subscriptions: self.subscriptions.used(), ..self.stats }
     }
 
     /// Returns the number of open sessions.
@@ -247,6 +252,15 @@ impl Shard {
     /// Sets how a session's commands are acknowledged from now on.
     pub fn set_acks(&mut self, id: SessionId, acks: Acks) {
         self.sessions[id].acks = acks;
+    }
+
+    /// Sets the client of a session. A client may hold at most half of what others leave of the
+    /// limits that all sessions share.
+    pub fn set_client(&mut self, id: SessionId, client: ClientId) {
+        let session = &mut self.sessions[id];
+        let before = session.client.replace(client);
+        self.subscriptions.remove(before, session.subscriptions());
+        self.subscriptions.add(session.client, session.subscriptions());
     }
 
     /// Closes a session and drops everything that is pending for it. Its id may belong to another

@@ -15,6 +15,7 @@ mod transport;
 mod writing;
 
 use std::collections::VecDeque;
+use std::hash::RandomState;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -125,6 +126,7 @@ pub(crate) fn spawn(
         turn_began: now,
         phase_began: now,
         phase_ends: now,
+        client_hash: RandomState::new(),
         id,
         handle: timeline.shards[id.shard].clone(),
         timeline,
@@ -179,6 +181,8 @@ struct ShardTask {
     /// Connections, indexed by the slot of their session.
     connections: Vec<Option<Box<Connection>>>,
     evictions: Arc<Evictions>,
+    /// Makes the [`ClientId`](crate::fanout::ClientId) of a session.
+    client_hash: RandomState,
     id: ShardId,
     handle: Arc<ShardHandle>,
     /// The timeline whose log the shard reads.

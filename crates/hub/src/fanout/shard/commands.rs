@@ -10,7 +10,7 @@ use super::Shard;
 use super::acks::Ack;
 use super::delivery::is_conflated;
 use super::refusal::Refusal;
-use super::session::DeliveryState;
+use super::session::{DeliveryState, Session};
 
 /// What a subscribe command changes.
 #[derive(Debug, Default)]
@@ -103,16 +103,13 @@ impl Shard {
         request: &SubscribeRequest,
         change: &mut SubscribeChange,
     ) -> Result<(), Refusal> {
-        let feed = self.sessions[id].feed;
+        let Session { feed, client, .. } = self.sessions[id];
         for (channel, selection) in request.names.iter() {
             let delivery = request.delivery.for_channel(channel);
             for symbol in &selection.symbols {
                 let key = TopicKey { feed, channel, symbol: *symbol };
-                let topic = self.topics.find_or_wait(key).map_err(|_| {
-                    let limit = self.limits.waiting_topics;
-                    Refusal::limit(format!(
-                        "names that have never ticked: at most {limit} are allowed"
-                    ))
+                let topic = self.topics.find_or_wait(key, client).map_err(|reached| {
+                    Refusal::shared_limit("names that have never ticked", reached)
                 })?;
                 if self.sessions[id].find_named(topic).is_err() {
                     change.added.push(topic);
@@ -158,10 +155,9 @@ impl Shard {
                 "{added} names in addition to {has}: at most {limit} are allowed in a session"
             )));
         }
-        if self.stats.subscriptions + added > self.limits.subscriptions {
-            return Err(Refusal::limit("the hub has reached its limit of subscriptions"));
-        }
-        Ok(())
+        self.subscriptions
+            .check(session.client, added)
+            .map_err(|reached| Refusal::shared_limit("subscriptions of all sessions", reached))
     }
 
     fn check_replay(

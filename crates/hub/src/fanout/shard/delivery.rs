@@ -154,8 +154,8 @@ impl Shard {
         }
         session.totals[channel] += u32::from(to.is_some());
         session.totals[channel] -= u32::from(from.is_some());
-        self.stats.subscriptions += usize::from(to.is_some());
-        self.stats.subscriptions -= usize::from(from.is_some());
+        self.subscriptions.add(session.client, usize::from(to.is_some()));
+        self.subscriptions.remove(session.client, usize::from(from.is_some()));
         if let Some(group) = to {
             self.join_group(id, group);
         }

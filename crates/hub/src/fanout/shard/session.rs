@@ -11,6 +11,7 @@ use super::super::{FeedId, LocalTopicId};
 use super::backlog::Backlog;
 use super::close_reason::CloseReason;
 use super::input_queue::InputState;
+use super::shared_limit::ClientId;
 
 /// How a session's subscribe and unsubscribe commands are acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,6 +66,8 @@ pub(crate) enum DeliveryState {
 pub(crate) struct Session {
     pub(crate) feed: FeedId,
     pub(crate) encoding: Encoding,
+    /// The client whose share of limits the session uses.
+    pub(crate) client: Option<ClientId>,
     pub(crate) acks: Acks,
     /// Topics that the session subscribes to by name, sorted by number.
     pub(crate) named: Vec<NamedTopic>,
@@ -119,6 +122,7 @@ impl Session {
         Self {
             feed,
             encoding,
+            client: None,
             acks: Acks::default(),
             named: Vec::new(),
             wildcards: PerChannel::default(),

@@ -44,7 +44,7 @@ impl Shard {
             session.named.sort_by_key(|named| named.topic); // mostly sorted already
             session.named.shrink_to_fit(); // sets rarely grow, and there are many sessions
         }
-        self.stats.subscriptions += added.len();
+        self.subscriptions.add(session.client, added.len());
     }
 
     /// Removes topics that a session subscribes to by name.
@@ -52,7 +52,7 @@ impl Shard {
         if removed.is_empty() {
             return;
         }
-        self.stats.subscriptions -= removed.len();
+        self.subscriptions.remove(self.sessions[id].client, removed.len());
         removed.sort_unstable();
         for topic in &removed {
             self.remove_subscriber(id, *topic);

@@ -8,6 +8,7 @@ use tickwire_protocol::{Channel, Tick};
 use super::super::history::topic_positions::TopicPositions;
 use super::super::{LastTick, LocalTopicId, Numbered, Position, TopicId, TopicKey};
 use super::interest::{InterestChange, TopicInterest};
+use super::shared_limit::{ClientId, LimitReached, SharedLimit};
 use super::subscriber::Subscriber;
 
 /// A topic of a shard: one that has ticked, or that sessions subscribe to by name.
@@ -18,6 +19,8 @@ pub(crate) struct Topic {
     pub(crate) subscribers: Vec<Subscriber>,
     /// Number of subscribers at the last call of [`Topics::report_subscribers`].
     reported: u32,
+    /// While the topic waits for its first tick: the client whose share it counts against.
+    owner: Option<ClientId>,
     /// Last value of the topic; `None` before its first tick.
     pub(crate) last: Option<Box<LastValue>>,
 }
@@ -66,10 +69,6 @@ impl LastValue {
     }
 }
 
-/// Error: the shard holds the maximum number of topics that have never ticked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooManyWaiting;
-
 /// All topics of a shard.
 #[derive(Debug)]
 pub(crate) struct Topics {
@@ -81,8 +80,7 @@ pub(crate) struct Topics {
     /// The local number of each [`TopicId`]; [`UNKNOWN`] before its first tick here.
     by_topic_id: Vec<LocalTopicId>,
     /// Number of topics that have subscribers but have never ticked.
-    waiting: usize,
-    waiting_max: usize,
+    waiting: SharedLimit,
     /// The slot at which the next trim begins.
     next_trim: usize,
 }
@@ -99,8 +97,7 @@ impl Topics {
             topics: Slab::new(),
             by_key: HashMap::new(),
             by_topic_id: Vec::new(),
-            waiting: 0,
-            waiting_max,
+            waiting: SharedLimit::new(waiting_max),
             next_trim: 0,
         }
     }
@@ -130,7 +127,7 @@ impl Topics {
             None => {
                 let last = LastValue::first_seen(numbered.tick.clone(), position, seen_from);
                 topic.last = Some(Box::new(last));
-                self.waiting -= 1;
+                self.waiting.remove(topic.owner.take(), 1);
             }
         }
         (local, topic)
@@ -156,16 +153,16 @@ impl Topics {
     fn find_or_insert(&mut self, key: TopicKey) -> LocalTopicId {
         match self.by_key.get(&key) {
             Some(local) => *local,
-            None => self.insert(key),
+            None => self.insert(key, None),
         }
     }
 
-    fn insert(&mut self, key: TopicKey) -> LocalTopicId {
-        let topic = Topic { key, subscribers: Vec::new(), reported: 0, last: None };
+    fn insert(&mut self, key: TopicKey, owner: Option<ClientId>) -> LocalTopicId {
+        let topic = Topic { key, subscribers: Vec::new(), reported: 0, owner, last: None };
         let slot = self.topics.insert(topic);
         let local = LocalTopicId(u32::try_from(slot).expect("limits keep topics below 2^32"));
         self.by_key.insert(key, local);
-        self.waiting += 1;
+        self.waiting.add(owner, 1);
         local
     }
 
@@ -174,7 +171,7 @@ impl Topics {
         let LastTick { feed, tick, position } = last;
         let local = self.find_or_insert(TopicKey::of(feed, &tick));
         let topic = &mut self.topics[local.0 as usize];
-        self.waiting -= usize::from(topic.last.is_none());
+        self.waiting.remove(topic.owner.take(), usize::from(topic.last.is_none()));
         let positions = TopicPositions::unknown_before(position.plus(1));
         topic.last = Some(Box::new(LastValue { tick, position, positions }));
     }
@@ -195,16 +192,18 @@ impl Topics {
     }
 
     /// Returns the topic of a key. Adds a topic that this shard does not know yet; it *waits* for
-    /// its first tick.
+    /// its first tick, and counts against the share of the client.
     ///
     /// # Errors
-    /// Fails if the topic is unknown and the shard already holds the maximum number of waiting
-    /// topics.
-    pub(crate) fn find_or_wait(&mut self, key: TopicKey) -> Result<LocalTopicId, TooManyWaiting> {
+    /// Fails if the topic is unknown and no more topics may wait.
+    pub(super) fn find_or_wait(
+        &mut self,
+        key: TopicKey,
+        client: Option<ClientId>,
+    ) -> Result<LocalTopicId, LimitReached> {
         match self.by_key.get(&key) {
             Some(local) => Ok(*local),
-            None if self.waiting >= self.waiting_max => Err(TooManyWaiting),
-            None => Ok(self.insert(key)),
+            None => self.waiting.check(client, 1).map(|()| self.insert(key, client)),
         }
     }
 
@@ -218,8 +217,8 @@ impl Topics {
         }
         let change = topic.report_subscribers();
         self.by_key.remove(&topic.key);
-        self.topics.remove(slot);
-        self.waiting -= 1;
+        let removed = self.topics.remove(slot);
+        self.waiting.remove(removed.owner, 1);
         change
     }
 

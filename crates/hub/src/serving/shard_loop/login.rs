@@ -1,16 +1,19 @@
 //! Authenticates sessions.
 
+use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tickwire_protocol::{Control, Credentials, ErrorCode};
 
 use super::ShardTask;
 use super::connection::Stage;
+use crate::access::admission::client_prefix;
 use crate::access::auth_state::AuthState;
 use crate::access::keys::{Grant, KeyLimitReached, SessionInfo, WrongKey};
 use crate::access::refusal_log;
 use crate::config::format_duration;
-use crate::fanout::{CloseReason, SessionId};
+use crate::fanout::{ClientId, CloseReason, SessionId};
 use crate::serving::new_connection::HandshakeInfo;
 use crate::serving::session_protocol::SessionProtocol;
 use crate::state::views::LIVE_TIMELINE;
@@ -87,6 +90,7 @@ impl ShardTask {
         let session = SessionInfo { peer: *peer, user_agent, shard };
         match self.context.keys.register_subscriber(&grant, session) {
             Ok(key_session) => {
+                self.core.set_client(id, client_of(&self.client_hash, &grant, *peer));
                 let auth_state = AuthState::Authenticated { grant, key_session, has_key };
                 connection.authenticate(auth_state, config.command_size_max.as_usize());
                 connection.feed_timeline = feed_timeline;
@@ -191,4 +195,13 @@ impl ShardTask {
             }
         }
     }
+}
+
+/// Returns the client of a session: its key, or without one its address.
+fn client_of(hash: &impl BuildHasher, grant: &Grant, peer: IpAddr) -> ClientId {
+    let hash = match grant.key_name() {
+        Some(key) => hash.hash_one(key),
+        None => hash.hash_one(client_prefix(peer)),
+    };
+    ClientId(u32::try_from(hash >> 32).unwrap_or_default())
 }
