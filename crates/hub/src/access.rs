@@ -4,3 +4,4 @@ pub(crate) mod admission;
 pub(crate) mod auth_state;
 pub mod keys;
 pub(crate) mod refusal_log;
+pub(crate) mod trusted_proxies;

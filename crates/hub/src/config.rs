@@ -5,6 +5,7 @@ mod setting;
 
 mod byte_size;
 mod check;
+mod cidr;
 mod duration;
 mod error;
 mod feeds;
@@ -24,6 +25,7 @@ use tickwire_protocol::{Feed, TICK_BYTES_MAX};
 
 use crate::bars::BarConfig;
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use cidr::{Cidr, CidrError};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::ConfigError;
 pub use fsync::{Fsync, FsyncError};
@@ -68,6 +70,20 @@ settings! {
             /// host, without a path.
             allow_origins: Vec<String> = Vec::new();
 
+            /// Host names, without a port, under which clients without a key may use the hub, in
+            /// addition to `localhost`, IP addresses and the hosts of `allow_origins`.
+            ///
+            /// The hub checks the `Host` header of requests that need no key, so that no website
+            /// can read from it by resolving its own name to the hub's address.
+            allowed_hosts: Vec<String> = Vec::new();
+
+            /// Networks of reverse proxies, such as `10.0.0.0/8`, that name the addresses of their
+            /// clients in `X-Forwarded-For` or by the PROXY protocol, version 1 or 2.
+            ///
+            /// Limits and delays by address then apply to the clients. From other addresses the
+            /// header is ignored, and a connection that starts with the PROXY protocol is refused.
+            trusted_proxy: Vec<Cidr> = Vec::new();
+
             /// File with the TLS certificate and its intermediates (PEM). With it, clients may
             /// connect with `https://` and `wss://` as well, on the same port.
             ///
@@ -76,6 +92,11 @@ settings! {
 
             /// File with the private key of the TLS certificate (PEM).
             tls_key: Option<PathBuf> = None, example "\"hub.key\"";
+
+            /// Refuse connections without TLS: their requests are answered with status 426.
+            ///
+            /// Requires `tls_cert`.
+            tls_only: bool = false;
         }
 
         section "Access" {

@@ -9,6 +9,7 @@ mod drain;
 mod exposition;
 mod gate;
 pub(crate) mod page;
+mod proxy_protocol;
 mod publish;
 mod rest;
 mod subscribe;
@@ -24,6 +25,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
+use crate::access::trusted_proxies::TrustedProxies;
 use crate::config::Config;
 use crate::ingest::publisher::PublisherContext;
 use crate::serving::session_protocol::SessionProtocol;
@@ -79,6 +81,8 @@ pub(crate) async fn serve(
     let context = ConnectionContext {
         tls,
         background: front.background.clone(),
+        tls_only: config.tls_only,
+        proxies: Arc::new(TrustedProxies::new(config.trusted_proxy.clone())),
         request_time_max: config.handshake_timeout,
         metrics: front.gate.metrics.clone(),
         lifecycle: front.gate.lifecycle.clone(),

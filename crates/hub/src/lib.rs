@@ -26,8 +26,8 @@ mod websocket;
 
 pub use access::keys;
 pub use config::{
-    ByteSize, ByteSizeError, Config, ConfigError, DurationError, Fsync, FsyncError, Setting,
-    ViewConfig, format_duration, parse_duration,
+    ByteSize, ByteSizeError, Cidr, CidrError, Config, ConfigError, DurationError, Fsync,
+    FsyncError, Setting, ViewConfig, format_duration, parse_duration,
 };
 pub use http::page::HAS_PAGE;
 pub use http::tls::TlsError;

@@ -116,14 +116,50 @@ pub(crate) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> Result<
     ))
 }
 
-/// Returns whether a `Host` header names an IP address or `localhost`, with or without a port.
-pub(crate) fn is_address_or_localhost(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
+/// Returns the name in a `Host` header, without the port.
+fn host_name(host: &str) -> &str {
+    match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
-    };
+    }
+}
+
+/// Returns whether a `Host` header names an IP address or `localhost`, with or without a port.
+fn is_address_or_localhost(host: &str) -> bool {
+    let name = host_name(host);
     let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
-    name == "localhost" || bare.parse::<IpAddr>().is_ok()
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+}
+
+/// Checks the `Host` of a request that needs no key.
+///
+/// A GET that a page sends to its own server has no `Origin`. A website could let its own name
+/// resolve to the address of a hub that the visitor can reach, and read from it (DNS rebinding).
+/// `Host` therefore has to be `localhost`, an IP address, the host of an allowed origin or one of
+/// the allowed hosts.
+///
+/// # Errors
+/// Names the host, and how to allow it.
+pub(crate) fn host_allowed(
+    headers: &HeaderMap,
+    allowed_hosts: &[String],
+    allowed_origins: &[String],
+) -> Result<(), String> {
+    let Some(host) = headers.get(header::HOST) else { return Ok(()) };
+    let host = host.to_str().unwrap_or("(not text)");
+    let name = host_name(host);
+    let is_of = |origin: &String| origin.split_once("://").is_some_and(|(_, of)| of == host);
+    if is_address_or_localhost(host)
+        || allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+        || allowed_origins.iter().any(is_of)
+    {
+        return Ok(());
+    }
+    let name: String = name.chars().take(100).collect();
+    Err(format!(
+        "host {name} is not allowed without a key; use localhost or an IP address, or the hub's \
+         operator can allow it with --allowed-hosts {name}"
+    ))
 }
 
 #[cfg(test)]

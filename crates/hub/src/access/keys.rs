@@ -32,7 +32,7 @@ use crate::fanout::CloseReason;
 use crate::metrics::Metric;
 pub(crate) use credentials::{presented_credentials, user_agent};
 pub use edit::KeysEditor;
-pub use file::{Anonymous, Key, KeyList, KeysError, WhenFull, check_id, check_name};
+pub use file::{Anonymous, Key, KeyList, KeysError, Scope, WhenFull, check_id, check_name};
 pub(crate) use grant::Grant;
 pub(crate) use reload::reload_on_change;
 pub use role::Role;
@@ -173,11 +173,14 @@ impl Keys {
     /// these are all rights that no token protects, except for draining.
     pub(crate) fn anonymous(&self) -> Option<Grant> {
         if self.is_open() {
-            return Some(Grant::Anonymous(self.open_role));
+            return Some(Grant::Anonymous(self.open_role, None));
         }
-        match self.lock().anonymous {
+        let state = self.lock();
+        match state.anonymous {
             Anonymous::None => None,
-            Anonymous::Read => Some(Grant::Anonymous(Role::Read)),
+            Anonymous::Read => {
+                Some(Grant::Anonymous(Role::Read, Some(state.anonymous_scope.clone())))
+            }
         }
     }
 
@@ -190,7 +193,7 @@ impl Keys {
         let grant = self
             .grant_of_token(credentials)
             .or_else(|| self.grant_of_key(credentials))
-            .or_else(|| self.is_open().then_some(Grant::Anonymous(self.open_role)));
+            .or_else(|| self.is_open().then_some(Grant::Anonymous(self.open_role, None)));
         let Some(grant) = grant else { return Err(self.wrong(peer)) };
         if !grant.is_anonymous() {
             self.logins.right.add(1);
@@ -298,7 +301,7 @@ impl Keys {
                 state.token_sessions.entry(*role).or_default().insert(number, entry.clone());
                 Holder::Token(*role)
             }
-            Grant::Anonymous(_) => {
+            Grant::Anonymous(..) => {
                 state.anonymous_sessions.insert(number, entry.clone());
                 Holder::Anonymous
             }

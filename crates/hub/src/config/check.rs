@@ -19,8 +19,9 @@ impl Config {
         self.check_ranges()?;
         self.check_feeds_and_views()?;
         self.check_origins()?;
+        self.check_hosts()?;
         self.check_tokens()?;
-        self.tls_files()?;
+        self.check_tls()?;
         self.check_listen()?;
         self.check_disk()?;
         self.check_bars()?;
@@ -44,6 +45,14 @@ impl Config {
                 Err(ConfigError::setting("tls_key", "set", allowed))
             }
         }
+    }
+
+    fn check_tls(&self) -> Result<(), ConfigError> {
+        if self.tls_files()?.is_none() && self.tls_only {
+            let allowed = "expected tls_cert and tls_key (--tls-cert, --tls-key) with it";
+            return Err(ConfigError::setting("tls_only", true, allowed));
+        }
+        Ok(())
     }
 
     /// Checks relations between numbers, sizes and durations.
@@ -83,6 +92,17 @@ impl Config {
                 format!("{origin:?}"),
                 "expected a scheme and a host in lower case such as https://example.com, without \
                  blanks or a path",
+            )),
+        }
+    }
+
+    fn check_hosts(&self) -> Result<(), ConfigError> {
+        match self.allowed_hosts.iter().find(|host| !is_host_name(host)) {
+            None => Ok(()),
+            Some(host) => Err(ConfigError::setting(
+                "allowed_hosts",
+                format!("{host:?}"),
+                "expected a host name in lower case such as hub.example.com, without a scheme or port",
             )),
         }
     }
@@ -162,6 +182,11 @@ fn is_origin(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_part))
 }
 
+fn is_host_name(text: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
+    !text.is_empty() && text.bytes().all(is_part)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
@@ -190,6 +215,19 @@ mod tests {
         assert_eq!(refusal(&config), "slow_grace is 90s: expected 1ms to 1m");
         let config = Config { shards: 300, ..Config::default() };
         assert_eq!(refusal(&config), "shards is 300: expected 0 to 256");
+    }
+
+    #[test]
+    fn tls_only_needs_a_certificate_and_allowed_hosts_are_names() {
+        let config = Config { tls_only: true, ..Config::default() };
+        assert!(refusal(&config).starts_with("tls_only is true: expected tls_cert and tls_key"));
+        let hosts =
+            |host: &str| Config { allowed_hosts: vec![host.to_owned()], ..Config::default() };
+        hosts("hub.example.com").check().unwrap();
+        for host in ["", "https://hub.example", "hub.example:8080", "Hub.example", "a b"] {
+            let text = refusal(&hosts(host));
+            assert!(text.starts_with(&format!("allowed_hosts is {host:?}: expected")), "{text}");
+        }
     }
 
     #[test]

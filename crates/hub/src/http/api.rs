@@ -7,12 +7,14 @@ mod topics;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::FrontState;
-use super::gate::Gate;
+use super::connection::Peer;
+use super::gate::{Gate, Need};
 use super::telemetry::Telemetry;
 use crate::access::keys::Grant;
 use crate::clock;
@@ -60,8 +62,17 @@ pub(super) async fn ready(State(gate): State<Arc<Gate>>) -> Response {
     }
 }
 
-/// `GET /metrics`: returns all metrics of the hub.
-pub(super) async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
+/// `GET /metrics`: returns all metrics of the hub. On an open hub it needs no key.
+pub(super) async fn metrics(
+    State(gate): State<Arc<Gate>>,
+    State(telemetry): State<Arc<Telemetry>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let need = if gate.keys.is_open() { Need::Read } else { Need::Metrics };
+    if let Err(refusal) = gate.authorize(peer, &headers, need).await {
+        return *refusal;
+    }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let text = telemetry.exposition.text(&telemetry, clock::monotonic());
     ([(header::CONTENT_TYPE, kind)], text).into_response()

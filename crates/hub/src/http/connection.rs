@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Version, header};
+use axum::http::{Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -28,7 +28,9 @@ use tokio_util::either::Either;
 use tower::ServiceExt;
 
 use super::background::Background;
+use super::proxy_protocol;
 use super::tls::{self, Tls};
+use crate::access::trusted_proxies::TrustedProxies;
 use crate::clock;
 use crate::metrics::{HubMetrics, Refused};
 use crate::state::lifecycle::Lifecycle;
@@ -45,7 +47,7 @@ const IDLE_TIMES: u32 = 6;
 /// A connection: plain TCP, or TLS over it.
 pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// Request extension: the address of the client.
+/// Request extension: the address of the client, see [`TrustedProxies::client`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 
@@ -56,6 +58,10 @@ pub(super) struct ConnectionContext {
     pub(super) tls: Option<Arc<Tls>>,
     /// Does the handshakes of TLS.
     pub(super) background: Arc<Background>,
+    /// Whether requests over plain connections are refused.
+    pub(super) tls_only: bool,
+    /// The proxies that name the addresses of their clients.
+    pub(super) proxies: Arc<TrustedProxies>,
     /// How long a client may take for the TLS handshake, and to send the head of a request. Also
     /// how long it may stop reading an answer.
     pub(super) request_time_max: Duration,
@@ -102,7 +108,9 @@ async fn accept(
 ) -> io::Result<Option<Accepted>> {
     let (stream, peer) = listener.accept().await?;
     let activity = Arc::new(Activity::new(context.time_limits(), clock::monotonic()));
-    let place = table.place(peer.ip(), &activity, clock::monotonic).await;
+    // The connections of a proxy belong to many clients.
+    let client = (!context.proxies.contains(peer.ip())).then(|| peer.ip());
+    let place = table.place(client, &activity, clock::monotonic).await;
     Ok(place.map(|place| Accepted { stream, peer, activity, place }))
 }
 
@@ -118,16 +126,19 @@ struct Accepted {
 async fn serve(connection: Accepted, context: ConnectionContext) {
     let Accepted { stream, peer, activity, place } = connection;
     let _unsupported = stream.set_nodelay(true); // only affects latency
-    let stream = match handshake(stream, &context, &activity).await {
-        Ok(stream) => WatchedStream::new(stream, activity.clone()),
+    let (stream, sender) = match begin(stream, peer.ip(), &context, &activity, &place).await {
+        Ok(begun) => begun,
         Err(error) => {
             context.metrics.refuse(Refused::Handshake, 1);
             return tracing::debug!(%error, %peer, "a connection ended before its first request");
         }
     };
+    let requires_tls = context.tls_only && matches!(stream, Stream::Left(_));
+    let sender = Sender { address: sender, requires_tls };
+    let stream = WatchedStream::new(stream, activity.clone());
     let mut http = hyper::server::conn::http1::Builder::new();
     http.max_buf_size(REQUEST_BYTES_MAX);
-    let service = service(peer, &context, &activity, place.table());
+    let service = service(sender, &context, &activity, place.table());
     let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
     let served = tokio::select! {
@@ -157,24 +168,39 @@ pub(super) fn upgraded_stream(upgraded: Upgraded) -> io::Result<(Stream, Vec<u8>
     Ok((parts.io.into_inner().into_inner(), parts.read_buf.to_vec()))
 }
 
+/// What is known of the sender of a connection's requests.
+#[derive(Debug, Clone, Copy)]
+struct Sender {
+    /// The peer, or the client that a proxy has named for the connection.
+    address: IpAddr,
+    /// Whether its requests are refused, because the connection is plain.
+    requires_tls: bool,
+}
+
 /// Returns the service that answers the requests of a connection.
 fn service(
-    peer: SocketAddr,
+    sender: Sender,
     context: &ConnectionContext,
     activity: &Arc<Activity>,
     table: &Arc<ConnectionTable>,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + use<>
 {
     let (app, activity, table) = (context.app.clone(), activity.clone(), table.clone());
-    let lifecycle = context.lifecycle.clone();
+    let ConnectionContext { lifecycle, proxies, metrics, .. } = context.clone();
     hyper::service::service_fn(move |request: Request<Incoming>| {
         activity.requested(clock::monotonic());
         let is_kept = is_kept(&request);
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer.ip()));
+        let client = proxies.client(sender.address, request.headers());
+        request.extensions_mut().insert(Peer(client));
         let (app, activity, table) = (app.clone(), activity.clone(), table.clone());
-        let lifecycle = lifecycle.clone();
+        let (lifecycle, metrics) = (lifecycle.clone(), metrics.clone());
         async move {
+            if sender.requires_tls {
+                metrics.refuse(Refused::Handshake, 1);
+                activity.answer_last();
+                return Ok(answer::complete(tls_required(), is_kept, &activity));
+            }
             let response = app.oneshot(request).await.into_response();
             if lifecycle.is_draining() || table.is_crowded() {
                 activity.answer_last();
@@ -216,34 +242,57 @@ async fn watched<F: Future>(mut connection: Pin<&mut F>, activity: &Activity) ->
     .await
 }
 
-/// Does the TLS handshake if the hub has a certificate and the client's first byte is one of TLS.
-async fn handshake(
-    stream: TcpStream,
+/// Answers a request over a plain connection to a hub that requires TLS.
+fn tls_required() -> Response {
+    let text = "this hub requires TLS: use https:// or wss://\n";
+    (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "TLS/1.2, HTTP/1.1")], text).into_response()
+}
+
+/// Reads what precedes the first request: the preface of a trusted proxy, and the TLS handshake.
+/// Returns the stream and the address that the requests come from: the peer, or the client that the
+/// preface names.
+async fn begin(
+    mut stream: TcpStream,
+    peer: IpAddr,
     context: &ConnectionContext,
     activity: &Activity,
-) -> io::Result<Stream> {
-    let Some(tls) = &context.tls else { return Ok(Stream::Left(stream)) };
-    let accepted = async {
-        let mut first = [0];
-        stream.peek(&mut first).await?;
-        match first {
-            [tls::FIRST_BYTE] => {
-                let accept = tls.acceptor().accept(stream);
-                let encrypted = context.background.complete(accept).await;
-                let stopping = || io::Error::from(io::ErrorKind::ConnectionAborted);
-                Ok(Stream::Right(Box::new(encrypted.ok_or_else(stopping)??)))
+    place: &Place,
+) -> io::Result<(Stream, IpAddr)> {
+    let begun = async {
+        let mut sender = peer;
+        if context.proxies.contains(peer)
+            && let Some(client) = proxy_protocol::read_preface(&mut stream).await?
+        {
+            if !place.count_for(client, clock::monotonic()) {
+                return Err(io::ErrorKind::QuotaExceeded.into());
             }
-            _ => Ok(Stream::Left(stream)),
+            sender = client;
         }
+        Ok((handshake(stream, context).await?, sender))
     };
     let mut in_time = pin!(async {
         tokio::select! {
-            accepted = accepted => accepted,
+            begun = begun => begun,
             () = activity.closed() => Err(io::ErrorKind::TimedOut.into()),
         }
     });
     tokio::select! {
-        accepted = watched(in_time.as_mut(), activity) => accepted,
+        begun = watched(in_time.as_mut(), activity) => begun,
         () = context.lifecycle.closing().cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
+    }
+}
+
+/// Does the TLS handshake if the hub has a certificate and the client's first byte is one of TLS.
+async fn handshake(stream: TcpStream, context: &ConnectionContext) -> io::Result<Stream> {
+    let Some(tls) = &context.tls else { return Ok(Stream::Left(stream)) };
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    match first {
+        [tls::FIRST_BYTE] => {
+            let encrypted = context.background.complete(tls.acceptor().accept(stream)).await;
+            let stopping = || io::Error::from(io::ErrorKind::ConnectionAborted);
+            Ok(Stream::Right(Box::new(encrypted.ok_or_else(stopping)??)))
+        }
+        _ => Ok(Stream::Left(stream)),
     }
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tickwire_protocol::Printable;
 
 use super::upgrade;
-use crate::access::admission::{is_address_or_localhost, origin_allowed};
+use crate::access::admission::{host_allowed, origin_allowed};
 use crate::access::keys::{Grant, Keys, Role, presented_credentials};
 use crate::metrics::{HubMetrics, Refused};
 use crate::retry::session_retry_delay;
@@ -21,6 +21,8 @@ pub(crate) struct Gate {
     pub(crate) keys: Arc<Keys>,
     /// Origins of web pages that may connect, in addition to the hub's own page.
     pub(crate) allow_origins: Vec<String>,
+    /// Host names under which clients without a key may use the hub.
+    pub(crate) allowed_hosts: Vec<String>,
     pub(crate) epoch: Arc<str>,
     pub(crate) metrics: Arc<HubMetrics>,
     pub(crate) lifecycle: Arc<Lifecycle>,
@@ -37,6 +39,8 @@ pub(super) enum Need<'a> {
     Publish(&'a str),
     /// Learn to which feeds the sender may publish.
     PublishSome,
+    /// Read the metrics of the hub.
+    Metrics,
     /// Drain the hub, or see the sessions of all keys.
     Admin,
 }
@@ -47,6 +51,7 @@ impl Need<'_> {
             Self::Read => true,
             Self::Publish(feed) => grant.may_publish(feed),
             Self::PublishSome => grant.role() >= Role::Publish,
+            Self::Metrics => grant.may_read_metrics(),
             Self::Admin => grant.is_admin(),
         }
     }
@@ -57,6 +62,7 @@ impl Need<'_> {
             Self::Read => "that may read".to_owned(),
             Self::Publish(feed) => format!("that may publish to {feed}"),
             Self::PublishSome => "that may publish".to_owned(),
+            Self::Metrics => "that may read metrics".to_owned(),
             Self::Admin => "with the role admin".to_owned(),
         }
     }
@@ -89,38 +95,16 @@ impl Gate {
         Ok(origin_allowed(headers, &self.allow_origins).map_err(refused)?)
     }
 
-    /// Checks whether a request with this `Host` may receive what the hub tells clients without a
-    /// key.
-    ///
-    /// A GET that a page sends to its own server has no `Origin`. A website could let its own name
-    /// resolve to a loopback address, and read from a hub there (DNS rebinding). On loopback,
-    /// `Host` therefore has to be an IP address, `localhost` or the host of an allowed origin. On
-    /// other addresses any name passes: only the hub's own network knows which names it has.
+    /// Checks the `Host` of a request whose sender needs no key for its rights: see
+    /// [`host_allowed`].
     ///
     /// # Errors
     /// Names the host, and how to allow it.
-    pub(super) fn check_host(
-        &self,
-        peer: IpAddr,
-        headers: &HeaderMap,
-        grant: &Grant,
-    ) -> Result<(), String> {
-        let Some(host) = headers.get(header::HOST) else { return Ok(()) };
-        let host = host.to_str().unwrap_or("(not text)");
-        let is_of =
-            |origin: &String| origin.split_once("://").is_some_and(|(_, name)| name == host);
-        if !grant.is_anonymous()
-            || !peer.to_canonical().is_loopback()
-            || is_address_or_localhost(host)
-            || self.allow_origins.iter().any(is_of)
-        {
-            return Ok(());
+    pub(super) fn check_host(&self, headers: &HeaderMap, grant: &Grant) -> Result<(), String> {
+        if !grant.is_anonymous() {
+            return Ok(()); // no website knows a key
         }
-        let shown: String = host.chars().take(100).collect();
-        Err(format!(
-            "host {shown} is not allowed; use localhost or an IP address, or the hub's operator can \
-             allow it with --allow-origins http://{shown}"
-        ))
+        host_allowed(headers, &self.allowed_hosts, &self.allow_origins)
     }
 
     /// Authenticates the sender of a request. Wrong credentials are answered after a delay, which
@@ -151,7 +135,7 @@ impl Gate {
     /// a web page that must not learn anything. For answers that name views.
     pub(super) async fn reader(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Grant> {
         let Sender { grant, .. } = self.authenticate(peer, headers).await.ok()?;
-        self.check_host(peer, headers, &grant).is_ok().then_some(grant)
+        self.check_host(headers, &grant).is_ok().then_some(grant)
     }
 
     /// Authenticates the sender of a request, and checks that it has the rights that the request
@@ -172,7 +156,7 @@ impl Gate {
             .map_err(|error| self.refuse_unauthenticated(error, &wanted))?;
         if need.is_met_by(&grant) {
             if matches!(need, Need::Read) {
-                self.check_host(peer, headers, &grant)
+                self.check_host(headers, &grant)
                     .map_err(|text| self.refuse(StatusCode::FORBIDDEN, Refused::Origin, text))?;
             }
             return Ok(grant);

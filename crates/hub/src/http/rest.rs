@@ -83,7 +83,7 @@ async fn identify(gate: &Gate, peer: IpAddr, headers: &HeaderMap) -> Result<Gran
         };
         Refusal::new(StatusCode::UNAUTHORIZED, text)
     })?;
-    gate.check_host(peer, headers, &sender.grant)
+    gate.check_host(headers, &sender.grant)
         .map_err(|text| Refusal::new(StatusCode::FORBIDDEN, text))?;
     Ok(sender.grant)
 }

@@ -171,6 +171,7 @@ impl HubState {
         let gate = Gate {
             keys: self.keys.clone(),
             allow_origins: self.config.allow_origins.clone(),
+            allowed_hosts: self.config.allowed_hosts.clone(),
             epoch: self.epoch.clone(),
             metrics: self.metrics.clone(),
             lifecycle: self.lifecycle.clone(),

@@ -61,6 +61,7 @@ fn key(id: &str, role: Role) -> Key {
         symbols_max: None,
         sessions_max: None,
         when_full: WhenFull::Refuse,
+        metrics: false,
     }
 }
 
@@ -201,8 +202,10 @@ fn each_wrong_key_is_answered_later_and_a_right_key_at_once() {
     let delays = Duration::from_millis(100 + 200 + 400 + 800);
     assert!(began.elapsed() >= delays, "{:?}", began.elapsed());
     assert_eq!(hub.metric(r#"tickwire_logins_total{result="wrong"}"#), 4);
+    let right = || hub.metric(r#"tickwire_logins_total{result="right"}"#);
+    let before = right();
     assert_eq!(post(&hub, "/publish", Some(&bearer("market"))), 200);
-    assert_eq!(hub.metric(r#"tickwire_logins_total{result="right"}"#), 1);
+    assert_eq!(right(), before + 2, "the POST, and the request of the metrics");
     assert_eq!(post(&hub, "/publish", None), 401);
     assert_eq!(
         hub.metric(r#"tickwire_logins_total{result="wrong"}"#),

@@ -33,6 +33,8 @@ pub(crate) struct TestHub {
     pub(crate) address: SocketAddr,
     /// Address of the hub without the TLS tunnel.
     pub(crate) direct: SocketAddr,
+    /// A token for the metrics of a hub with keys.
+    admin_token: Option<String>,
 }
 
 /// Returns the default limits on a free port, with a short drain. Nothing happens because time
@@ -90,9 +92,12 @@ impl TestHub {
             .enable_all()
             .build()
             .unwrap();
+        let default_token = config.keys.as_ref().map(|_| "token-of-the-tests".to_owned());
+        let admin_token = config.admin_token.clone().or(default_token);
+        let config = Config { admin_token: admin_token.clone(), ..config };
         let hub = runtime.block_on(Hub::start(config)).unwrap();
         let address = hub.address();
-        Self { runtime, hub: Some(hub), address, direct: address }
+        Self { runtime, hub: Some(hub), address, direct: address, admin_token }
     }
 
     pub(crate) fn default() -> Self {
@@ -143,7 +148,9 @@ impl TestHub {
 
     /// Returns a value of `/metrics`, such as `tickwire_closes_total{reason="silent"}`.
     pub(crate) fn metric(&self, series: &str) -> u64 {
-        let text = self.get("/metrics").body;
+        let token = self.admin_token.as_ref().map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = token.iter().map(|token| ("Authorization", token.as_str())).collect();
+        let text = self.request("GET", "/metrics", &headers, "").body;
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         let value = value.unwrap_or_else(|| panic!("no {series} in:\n{text}"));
         value.parse().unwrap()

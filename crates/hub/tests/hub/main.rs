@@ -45,6 +45,8 @@ mod names;
 #[cfg(test)]
 mod positions;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
 mod publish;
 #[cfg(test)]
 mod replay;

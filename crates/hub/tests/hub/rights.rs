@@ -199,3 +199,84 @@ fn open_hub_names_its_views() {
     let expected = "no such feed; expected one of: delayed_sip, iex, main, sip\n";
     assert_eq!((status, body.as_str()), (404, expected));
 }
+
+#[test]
+fn metrics_need_an_administrator_or_a_key_with_that_right() {
+    let file = KeysFile::new(
+        "anonymous = \"read\"",
+        &[
+            ("READER", "read", ""),
+            ("MARKET", "publish", ""),
+            ("ADMIN", "admin", ""),
+            ("SCRAPER", "read", "feeds = []\nmetrics = true"),
+        ],
+    );
+    let hub = TestHub::start(file.config());
+    for (key, expected) in [("READER", 403), ("MARKET", 403), ("ADMIN", 200), ("SCRAPER", 200)] {
+        let (status, body) = hub.get_as(key, "/metrics");
+        assert_eq!(status, expected, "{key}: {body}");
+        assert_eq!(body.contains("tickwire_sessions"), expected == 200, "{key}: {body}");
+    }
+    assert_eq!(hub.get("/metrics").status, 401);
+    assert_eq!(hub.get_as("SCRAPER", "/api/symbols?feed=main").0, 403, "it reads nothing else");
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(hub.get(path).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn host_is_checked_where_no_key_is_needed() {
+    let file = KeysFile::new("", &[("ADMIN", "admin", "")]);
+    let allowed_hosts = vec!["hub.example".to_owned()];
+    let open = TestHub::start(Config { allowed_hosts, ..config() });
+    let keyed = TestHub::start(file.config());
+    let ask = |hub: &TestHub, path: &str, host: &str, more: &str| {
+        let text =
+            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n");
+        exchange(hub.address, text.as_bytes()).status
+    };
+    let (name, value) = key_header("ADMIN");
+    for path in ["/metrics", "/api/status", "/api/symbols", "/api/topics", "/api/keys"] {
+        for (host, expected) in [
+            ("localhost:8080", 200),
+            ("LOCALHOST", 200),
+            ("192.0.2.1:8080", 200),
+            ("hub.example:8080", 200),
+            ("Hub.Example", 200),
+            ("evil.example", 403),
+            ("hub.example.evil.example", 403),
+        ] {
+            assert_eq!(ask(&open, path, host, ""), expected, "{host}{path}");
+        }
+        let key = format!("{name}: {value}\r\n");
+        assert_eq!(ask(&keyed, path, "any.example", &key), 200, "no website knows a key: {path}");
+    }
+    assert_eq!(ask(&open, "/readyz", "evil.example", ""), 200);
+}
+
+#[test]
+fn clients_without_a_key_can_be_limited_to_views_and_symbols() {
+    let head = "anonymous = \"read\"\nanonymous_feeds = [\"sip\"]\nanonymous_symbols = [\"AAPL\"]";
+    let file = KeysFile::new(head, &[("ALL", "publish", "")]);
+    let hub = TestHub::start(Config { bars: false, ..file.config() });
+    publish(&hub, &["AAPL", "MSFT"]);
+    assert_eq!(names(&hub.json("/api/symbols?feed=sip")), ["AAPL"]);
+    assert_eq!(hub.json("/api/topics")["total"], 1);
+    assert_eq!(hub.json("/api/status")["views"].as_array().unwrap().len(), 1);
+    assert_eq!(hub.json("/api/status")["ticks_in"], Value::Null);
+    for path in ["/api/symbols?feed=main", "/v2/stocks/MSFT/snapshot", "/api/topics?feed=main"] {
+        let answer = hub.get(path);
+        assert_eq!(answer.status, 403, "{path}: {answer:?}");
+        assert!(answer.body.contains("client without a key"), "{path}: {answer:?}");
+    }
+    let mut sip = Client::open(&hub, "/ws?feed=sip", &[]);
+    assert_eq!(sip.control()["msg"], "connected");
+    sip.subscribe(r#""trades":["AAPL"]"#);
+    sip.send(r#"{"action":"subscribe","trades":["MSFT"]}"#);
+    let refused = sip.answer();
+    assert_eq!(refused["code"], 405, "{refused}");
+    let mut main = Client::open(&hub, "/ws", &[]);
+    assert_eq!(main.control()["msg"], "connected");
+    main.send(r#"{"action":"subscribe","trades":["AAPL"]}"#);
+    assert_eq!(main.answer()["code"], 401, "another view needs a key");
+}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tickwire_hub::{ByteSize, Config, Fsync, Setting};
+use tickwire_hub::{ByteSize, Cidr, Config, Fsync, Setting};
 
 use super::views::{View, view};
 use crate::flags::{boolean, duration, list_item, listen, usage};
@@ -20,10 +20,17 @@ pub(super) struct SettingFlags {
     #[arg(long, value_name = "ORIGIN,…", value_delimiter = ',', env = "TICKWIRE_ALLOW_ORIGINS",
         value_parser = list_item)]
     allow_origins: Option<Vec<String>>,
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', env = "TICKWIRE_ALLOWED_HOSTS",
+        value_parser = list_item)]
+    allowed_hosts: Option<Vec<String>>,
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', env = "TICKWIRE_TRUSTED_PROXY")]
+    trusted_proxy: Option<Vec<Cidr>>,
     #[arg(long, value_name = "FILE", env = "TICKWIRE_TLS_CERT")]
     tls_cert: Option<PathBuf>,
     #[arg(long, value_name = "FILE", env = "TICKWIRE_TLS_KEY")]
     tls_key: Option<PathBuf>,
+    #[arg(long, env = "TICKWIRE_TLS_ONLY", value_parser = boolean)]
+    tls_only: bool,
     #[arg(long, value_name = "FILE", env = "TICKWIRE_KEYS")]
     keys: Option<PathBuf>,
     #[arg(long, env = "TICKWIRE_OPEN", value_parser = boolean)]
@@ -75,8 +82,11 @@ impl SettingFlags {
         set(&mut config.listen, self.listen);
         set(&mut config.shards, self.shards);
         set(&mut config.allow_origins, self.allow_origins);
+        set(&mut config.allowed_hosts, self.allowed_hosts);
+        set(&mut config.trusted_proxy, self.trusted_proxy);
         set(&mut config.tls_cert, self.tls_cert.map(Some));
         set(&mut config.tls_key, self.tls_key.map(Some));
+        config.tls_only |= self.tls_only;
         if self.open || self.keys.is_some() {
             // One excludes the other, so both are overridden together.
             config.keys = self.keys;
@@ -144,7 +154,7 @@ fn help(setting: &Setting) -> String {
         "false" => "off".to_owned(),
         toml => toml.replace(['"', '[', ']', '{', '}'], ""),
     });
-    let has_value = setting.name != "open";
+    let has_value = !matches!(setting.name, "open" | "tls_only");
     match default.filter(|default| has_value && !default.trim().is_empty()) {
         Some(default) => format!("{summary} [default: {default}]"),
         None => summary.to_owned(),
@@ -181,7 +191,7 @@ mod tests {
         assert_eq!(help_of("listen"), "IP address and port to listen on [default: 127.0.0.1:8080]");
         assert!(help_of("bars").ends_with("[default: on]"));
         assert!(help_of("feeds").ends_with("[default: main]"));
-        for without in ["open", "keys", "views", "allow_origins"] {
+        for without in ["open", "tls_only", "keys", "views", "allow_origins", "trusted_proxy"] {
             assert!(!help_of(without).contains("[default"), "{}", help_of(without));
         }
     }

@@ -25,6 +25,7 @@ Examples:
   tickwire keys add market --role publish                      may publish
   tickwire keys add bot --feeds sip --sessions-max 1 --when-full replace
   tickwire keys add guest --feeds delayed_sip --symbols AAPL,MSFT --symbols-max 30
+  tickwire keys add prometheus --metrics --feeds delayed_sip     for a scraper of /metrics
   pass alpaca | tickwire keys add bot --id PKEXISTING --secret-stdin     an existing id and secret
 
 A running hub with `--keys FILE` accepts the key within two seconds. Programs send it as ID:SECRET
@@ -54,6 +55,9 @@ pub(super) struct Args {
     /// refuse]
     #[arg(long, value_name = "refuse|replace", value_parser = when_full, requires = "sessions_max")]
     when_full: Option<WhenFull>,
+    /// Let the key read /metrics, which otherwise needs the role admin
+    #[arg(long)]
+    metrics: bool,
     /// Id of the key [default: a random one]
     #[arg(long, value_name = "ID", value_parser = id)]
     id: Option<String>,
@@ -108,6 +112,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         symbols_max: args.symbols_max.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
         sessions_max: args.sessions_max,
         when_full: args.when_full.unwrap_or_default(),
+        metrics: args.metrics,
     };
     let id = key.id.clone();
     let name = key.name.clone();

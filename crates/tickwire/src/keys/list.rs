@@ -45,6 +45,7 @@ fn json_of(key: &Key) -> Value {
     set("symbols_max", json!(key.symbols_max));
     set("sessions_max", json!(key.sessions_max));
     set("when_full", json!(key.when_full));
+    set("metrics", if key.metrics { json!(true) } else { Value::Null });
     Value::Object(object)
 }
 

@@ -128,6 +128,9 @@ fn table(key: &Key) -> Table {
     table["name"] = value(&key.name);
     table["secret"] = value(key.secret.to_string());
     table["role"] = value(key.role.name());
+    if key.metrics {
+        table["metrics"] = value(true);
+    }
     if let Some(feeds) = &key.feeds {
         table["feeds"] = value(feeds.iter().map(|feed| feed.as_str()).collect::<Array>());
     }
@@ -189,6 +192,7 @@ mod tests {
             symbols_max: Some(30),
             sessions_max: Some(2),
             when_full: WhenFull::Replace,
+            metrics: true,
             ..Key::for_test("one")
         };
         KeysEditor::open(&path, Anonymous::Read).unwrap().append(full.clone()).unwrap();

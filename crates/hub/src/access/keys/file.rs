@@ -37,6 +37,15 @@ impl Anonymous {
     }
 }
 
+/// Limits of the rights of clients without a key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scope {
+    /// Names of the views that may be read; `None`: all.
+    pub feeds: Option<Vec<Feed>>,
+    /// Symbols that may be read, sorted; `None`: all.
+    pub symbols: Option<Vec<Symbol>>,
+}
+
 /// What happens to a session beyond [`Key::sessions_max`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,6 +89,8 @@ pub struct Key {
     pub sessions_max: Option<u32>,
     /// What happens to a session beyond `sessions_max`.
     pub when_full: WhenFull,
+    /// Whether the holder may read `/metrics`. An administrator may in any case.
+    pub metrics: bool,
 }
 
 #[cfg(test)]
@@ -99,6 +110,7 @@ impl Key {
             symbols_max: None,
             sessions_max: None,
             when_full: WhenFull::Refuse,
+            metrics: false,
         }
     }
 }
@@ -108,6 +120,8 @@ impl Key {
 pub struct KeyList {
     /// Rights of clients without a key.
     pub anonymous: Anonymous,
+    /// What these rights are limited to.
+    pub anonymous_scope: Scope,
     /// The keys in the order of the file. Ids and names are unique.
     pub keys: Vec<Key>,
 }
@@ -206,7 +220,9 @@ impl KeyList {
         }
         drop(taken);
         let keys = raw.keys.into_iter().map(RawKey::key).collect();
-        Ok(Self { anonymous: raw.anonymous, keys })
+        let (feeds, symbols) = (raw.anonymous_feeds, raw.anonymous_symbols.map(sorted));
+        let anonymous_scope = Scope { feeds, symbols };
+        Ok(Self { anonymous: raw.anonymous, anonymous_scope, keys })
     }
 
     /// Finds the key with an id or a name.
@@ -256,6 +272,9 @@ pub fn check_name(name: &str) -> Result<(), String> {
 struct RawList {
     #[serde(default)]
     anonymous: Anonymous,
+    #[serde(default, deserialize_with = "feed_names")]
+    anonymous_feeds: Option<Vec<Feed>>,
+    anonymous_symbols: Option<Vec<Symbol>>,
     #[serde(default, rename = "key")]
     keys: Vec<RawKey>,
 }
@@ -277,26 +296,30 @@ struct RawKey {
     sessions_max: Option<u32>,
     #[serde(default)]
     when_full: WhenFull,
+    #[serde(default)]
+    metrics: bool,
 }
 
 impl RawKey {
     fn key(self) -> Key {
-        let symbols = self.symbols.map(|mut symbols| {
-            symbols.sort_unstable();
-            symbols
-        });
         Key {
             id: self.id.into_inner(),
             name: self.name.into_inner(),
             secret: self.secret,
             role: self.role,
             feeds: self.feeds,
-            symbols,
+            symbols: self.symbols.map(sorted),
             symbols_max: self.symbols_max.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
             sessions_max: self.sessions_max,
             when_full: self.when_full,
+            metrics: self.metrics,
         }
     }
+}
+
+fn sorted(mut symbols: Vec<Symbol>) -> Vec<Symbol> {
+    symbols.sort_unstable();
+    symbols
 }
 
 fn feed_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Feed>>, D::Error> {
@@ -329,6 +352,8 @@ mod tests {
     fn all_settings_of_a_key_are_read() {
         let text = r#"
             anonymous = "read"
+            anonymous_feeds = ["delayed_sip"]
+            anonymous_symbols = ["MSFT", "AAPL"]
             [[key]]
             id = "TWbot"
             name = "Bot of Ann"
@@ -339,6 +364,7 @@ mod tests {
             symbols_max = 30
             sessions_max = 1
             when_full = "replace"
+            metrics = true
             [[key]]
             id = "2"
             name = "other"
@@ -354,7 +380,9 @@ mod tests {
         let symbols = ["AAPL", "MSFT"].map(|name| Symbol::new(name).unwrap());
         assert_eq!(key.symbols.as_deref(), Some(&symbols[..]), "sorted");
         assert_eq!((key.symbols_max, key.sessions_max), (Some(30), Some(1)));
-        assert_eq!(key.when_full, WhenFull::Replace);
+        assert_eq!((key.when_full, key.metrics), (WhenFull::Replace, true));
+        assert_eq!(list.anonymous_scope.symbols.as_deref(), Some(&symbols[..]), "sorted");
+        assert_eq!(list.anonymous_scope.feeds.as_ref().unwrap()[0].as_str(), "delayed_sip");
         let other = list.find("other").unwrap();
         assert_eq!((&other.feeds, &other.symbols, other.sessions_max), (&None, &None, None));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tickwire_protocol::{Channel, Feed, Selection, SubscriptionSet, Symbol};
 
-use super::file::Key;
+use super::file::{Key, Scope};
 use super::role::Role;
 use crate::access::admission::PublisherHolder;
 use crate::fanout::FeedId;
@@ -14,7 +14,8 @@ use crate::state::views::{LIVE_TIMELINE, View, Views};
 #[derive(Debug, Clone)]
 pub(crate) enum Grant {
     /// No key, or any key on an open hub.
-    Anonymous(Role),
+    /// `None`: all views and symbols.
+    Anonymous(Role, Option<Arc<Scope>>),
     /// A token of the command line.
     Token(Role),
     /// A key of the keys file.
@@ -25,28 +26,28 @@ impl Grant {
     /// Returns the role of the client.
     pub(crate) fn role(&self) -> Role {
         match self {
-            Self::Anonymous(role) | Self::Token(role) => *role,
+            Self::Anonymous(role, _) | Self::Token(role) => *role,
             Self::Key(key) => key.role,
         }
     }
 
     /// Returns whether the client has these rights without credentials.
     pub(crate) const fn is_anonymous(&self) -> bool {
-        matches!(self, Self::Anonymous(_))
+        matches!(self, Self::Anonymous(..))
     }
 
     /// Returns the name of the key, if a key gives these rights.
     pub(crate) fn key_name(&self) -> Option<&str> {
         match self {
             Self::Key(key) => Some(&key.name),
-            Self::Anonymous(_) | Self::Token(_) => None,
+            Self::Anonymous(..) | Self::Token(_) => None,
         }
     }
 
     /// Returns what gives a publisher these rights.
     pub(crate) fn publisher_holder(&self) -> PublisherHolder {
         match self {
-            Self::Anonymous(_) => PublisherHolder::Anonymous,
+            Self::Anonymous(..) => PublisherHolder::Anonymous,
             Self::Token(_) => PublisherHolder::Token,
             Self::Key(key) => PublisherHolder::Key { id: key.id.clone(), name: key.name.clone() },
         }
@@ -60,7 +61,8 @@ impl Grant {
 
     /// Explains that a view may not be read, and names views that may be read.
     pub(crate) fn view_refusal(&self, view: &str) -> String {
-        let mut text = format!("this key may not read {view}");
+        let holder = if self.is_anonymous() { "a client without a key" } else { "this key" };
+        let mut text = format!("{holder} may not read {view}");
         if let Some(feeds) = self.feeds().filter(|feeds| !feeds.is_empty()) {
             let names: Vec<_> = feeds.iter().take(FEEDS_SHOWN).map(|feed| feed.as_str()).collect();
             let more = if feeds.len() > FEEDS_SHOWN { ", …" } else { "" };
@@ -98,7 +100,8 @@ impl Grant {
     fn feeds(&self) -> Option<&[Feed]> {
         match self {
             Self::Key(key) => key.feeds.as_deref(),
-            Self::Anonymous(_) | Self::Token(_) => None,
+            Self::Anonymous(_, scope) => scope.as_ref()?.feeds.as_deref(),
+            Self::Token(_) => None,
         }
     }
 
@@ -106,17 +109,35 @@ impl Grant {
     pub(crate) fn symbols(&self) -> Option<&[Symbol]> {
         match self {
             Self::Key(key) => key.symbols.as_deref(),
-            Self::Anonymous(_) | Self::Token(_) => None,
+            Self::Anonymous(_, scope) => scope.as_ref()?.symbols.as_deref(),
+            Self::Token(_) => None,
         }
     }
 
     /// Returns whether the grant limits the names of a session, so that [`Grant::check_names`] can
     /// fail.
     pub(crate) fn limits_names(&self) -> bool {
+        self.symbols().is_some() || self.symbols_max().is_some()
+    }
+
+    fn symbols_max(&self) -> Option<usize> {
         match self {
-            Self::Key(key) => key.symbols.is_some() || key.symbols_max.is_some(),
-            Self::Anonymous(_) | Self::Token(_) => false,
+            Self::Key(key) => key.symbols_max,
+            Self::Anonymous(..) | Self::Token(_) => None,
         }
+    }
+
+    /// Names the holder of the rights, for errors.
+    fn holder(&self) -> String {
+        match self {
+            Self::Key(key) => format!("key {}", key.name),
+            Self::Anonymous(..) | Self::Token(_) => "a client without a key".to_owned(),
+        }
+    }
+
+    /// Returns whether the client may read the metrics of the hub.
+    pub(crate) fn may_read_metrics(&self) -> bool {
+        self.is_admin() || matches!(self, Self::Key(key) if key.metrics)
     }
 
     /// Returns whether the client may read a symbol.
@@ -126,13 +147,10 @@ impl Grant {
 
     /// Returns whether the client may read a symbol of a channel; `None` stands for `"*"`.
     pub(crate) fn may_read_topic(&self, channel: Channel, symbol: Option<Symbol>) -> bool {
-        match (self, symbol) {
-            (Self::Anonymous(_) | Self::Token(_), _) => true,
-            (Self::Key(_), Some(symbol)) => self.may_read_symbol(symbol),
-            (Self::Key(key), None) => {
-                let is_counted = matches!(channel, Channel::Trades | Channel::Quotes);
-                key.symbols.is_none() && !(is_counted && key.symbols_max.is_some())
-            }
+        let is_counted = matches!(channel, Channel::Trades | Channel::Quotes);
+        match symbol {
+            Some(symbol) => self.may_read_symbol(symbol),
+            None => self.symbols().is_none() && !(is_counted && self.symbols_max().is_some()),
         }
     }
 
@@ -146,25 +164,23 @@ impl Grant {
         adds: &SubscriptionSet,
         total_after: usize,
     ) -> Result<(), String> {
-        let Self::Key(key) = self else { return Ok(()) };
-        if let Some(allowed) = &key.symbols
+        if let Some(allowed) = self.symbols()
             && let Some(name) = adds.iter().find_map(|(_, some)| first_disallowed(allowed, some))
         {
             let symbols: Vec<_> = allowed.iter().take(SYMBOLS_SHOWN).map(Symbol::as_str).collect();
             let more = if allowed.len() > SYMBOLS_SHOWN { ", …" } else { "" };
-            let key = &key.name;
-            let symbols = symbols.join(", ");
-            return Err(format!("key {key} may not have {name}; its symbols: {symbols}{more}"));
+            let (holder, symbols) = (self.holder(), symbols.join(", "));
+            return Err(format!("{holder} may not have {name}; its symbols: {symbols}{more}"));
         }
         let is_wild = adds[Channel::Trades].all || adds[Channel::Quotes].all;
-        match key.symbols_max {
+        match self.symbols_max() {
             Some(most) if is_wild => {
-                let key = &key.name;
-                Err(format!("key {key} may have {most} names of trades and quotes; \"*\" is all"))
+                let holder = self.holder();
+                Err(format!("{holder} may have {most} names of trades and quotes; \"*\" is all"))
             }
             Some(most) if total_after > most => Err(format!(
-                "key {} may have {most} names of trades and quotes; these would be {total_after}",
-                key.name
+                "{} may have {most} names of trades and quotes; these would be {total_after}",
+                self.holder()
             )),
             _ => Ok(()),
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::file::{Anonymous, Key, KeyList, WhenFull};
+use super::file::{Anonymous, Key, KeyList, Scope, WhenFull};
 use super::role::Role;
 use super::sessions::KeySessionSet;
 use super::{KeyLimitReached, KeySessions};
@@ -14,6 +14,8 @@ use super::{KeyLimitReached, KeySessions};
 pub(super) struct State {
     /// Rights without a key.
     pub(super) anonymous: Anonymous,
+    /// What these rights are limited to.
+    pub(super) anonymous_scope: Arc<Scope>,
     /// Keys by id.
     pub(super) keys: BTreeMap<String, KeyState>,
     /// Sessions of tokens, by the role that the token gives.
@@ -40,9 +42,11 @@ impl State {
     /// whether anything has changed.
     pub(super) fn apply(&mut self, list: KeyList) -> bool {
         let mut has_changed = false;
-        if self.anonymous != list.anonymous {
+        if (self.anonymous, &*self.anonymous_scope) != (list.anonymous, &list.anonymous_scope) {
+            let had_rights = self.anonymous != Anonymous::None;
             self.anonymous = list.anonymous;
-            if self.anonymous == Anonymous::None {
+            self.anonymous_scope = Arc::new(list.anonymous_scope);
+            if had_rights {
                 self.anonymous_sessions.revoke();
             }
             has_changed = true;

@@ -10,7 +10,7 @@ const SECRET: &str = Key::TEST_SECRET;
 
 fn list(keys: &[&Key]) -> KeyList {
     let keys = keys.iter().map(|key| (*key).clone()).collect();
-    KeyList { anonymous: Anonymous::None, keys }
+    KeyList { keys, ..KeyList::default() }
 }
 
 /// Keys of a hub with a keys file. The file itself is empty.
@@ -142,7 +142,7 @@ fn only_sessions_of_changed_keys_are_revoked() {
 #[test]
 fn anonymous_sessions_are_revoked_when_a_key_becomes_necessary() {
     let keys = guarded(&[]);
-    keys.lock().apply(KeyList { anonymous: Anonymous::Read, keys: Vec::new() });
+    keys.lock().apply(KeyList { anonymous: Anonymous::Read, ..KeyList::default() });
     let grant = keys.anonymous().unwrap();
     assert!(grant.may_read("main") && !grant.may_publish("main"));
     let session = keys.register_subscriber(&grant, session_info()).unwrap();
@@ -157,7 +157,7 @@ fn sessions_of_tokens_do_not_depend_on_the_file() {
     let grant = Grant::Token(Role::Publish);
     let publisher = keys.register_publisher(&grant, NEAR, None);
     for anonymous in [Anonymous::Read, Anonymous::None] {
-        assert!(keys.lock().apply(KeyList { anonymous, keys: Vec::new() }));
+        assert!(keys.lock().apply(KeyList { anonymous, ..KeyList::default() }));
         assert_eq!(publisher.close_reason(), None);
     }
     let sessions = &keys.sessions()[0];

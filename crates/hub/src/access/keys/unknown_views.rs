@@ -10,10 +10,12 @@ impl Keys {
     /// of a key and the unknown view.
     pub(super) fn unknown_views(&self, views: &Views) -> BTreeSet<(String, String)> {
         let state = self.lock();
-        let keys = state.keys.values().map(|state| &state.key);
-        keys.flat_map(|key| key.feeds.iter().flatten().map(|feed| (&key.name, feed.as_str())))
+        let keys = state.keys.values().map(|state| (state.key.name.as_str(), &state.key.feeds));
+        let anonymous = ("(no key)", &state.anonymous_scope.feeds);
+        keys.chain([anonymous])
+            .flat_map(|(name, feeds)| feeds.iter().flatten().map(move |feed| (name, feed.as_str())))
             .filter(|(_, feed)| views.find(feed).is_none())
-            .map(|(name, feed)| (name.clone(), feed.to_owned()))
+            .map(|(name, feed)| (name.to_owned(), feed.to_owned()))
             .collect()
     }
 

@@ -38,7 +38,8 @@ struct State {
 
 #[derive(Debug)]
 struct Connection {
-    address: IpAddr,
+    /// The client; `None` for a connection of a proxy that has named no client.
+    address: Option<IpAddr>,
     activity: Arc<Activity>,
     /// Whether the connection counts in the share of its client. One that was closed for another
     /// connection of the client no longer does.
@@ -70,10 +71,10 @@ impl ConnectionTable {
     }
 
     /// Waits for a place for a connection from an address. Returns `None` if the client of this
-    /// address may have no more connections.
+    /// address may have no more connections. A connection without an address counts for no client.
     pub(super) async fn place(
         self: &Arc<Self>,
-        address: IpAddr,
+        address: Option<IpAddr>,
         activity: &Arc<Activity>,
         clock: fn() -> Instant,
     ) -> Option<Place> {
@@ -96,7 +97,7 @@ impl ConnectionTable {
 
     fn admit(
         self: &Arc<Self>,
-        address: IpAddr,
+        address: impl Into<Option<IpAddr>>,
         activity: &Arc<Activity>,
         now: Instant,
     ) -> Result<Place, NoPlace> {
@@ -105,10 +106,12 @@ impl ConnectionTable {
             state.make_room(now);
             return Err(NoPlace::Full);
         }
-        if state.by_client.admit(address).is_err() {
-            state.make_room_in_share(address, now).ok_or(NoPlace::ClientFull)?;
+        let address = address.into();
+        if let Some(address) = address {
+            state.count(address, now)?;
         }
-        let connection = Connection { address, activity: activity.clone(), is_counted: true };
+        let is_counted = address.is_some();
+        let connection = Connection { address, activity: activity.clone(), is_counted };
         let number = state.connections.insert(connection);
         Ok(Place { table: self.clone(), number })
     }
@@ -129,12 +132,22 @@ impl State {
         }
     }
 
+    /// Counts one more connection in the share of a client, if necessary in the place of another.
+    fn count(&mut self, address: IpAddr, now: Instant) -> Result<(), NoPlace> {
+        match self.by_client.admit(address) {
+            Ok(()) => Ok(()),
+            Err(_) => self.make_room_in_share(address, now).ok_or(NoPlace::ClientFull),
+        }
+    }
+
     /// Closes the connection of a client that has waited longest, whose place in the share of the
     /// client goes to a new one.
     fn make_room_in_share(&mut self, address: IpAddr, now: Instant) -> Option<()> {
         let client = client_prefix(address);
-        let is_of_client =
-            |other: &Connection| other.is_counted && client_prefix(other.address) == client;
+        let is_of_client = |other: &Connection| {
+            other.is_counted
+                && other.address.is_some_and(|address| client_prefix(address) == client)
+        };
         let number = self.longest_waiting(now, is_of_client)?;
         let connection = &mut self.connections[number];
         connection.is_counted = false;
@@ -158,14 +171,29 @@ impl Place {
     pub(super) const fn table(&self) -> &Arc<ConnectionTable> {
         &self.table
     }
+
+    /// Counts the connection of a proxy in the share of the client that the proxy has named.
+    /// Returns whether the client may have it.
+    pub(super) fn count_for(&self, address: IpAddr, now: Instant) -> bool {
+        let mut state = self.table.lock();
+        if state.count(address, now).is_err() {
+            return false;
+        }
+        let connection = &mut state.connections[self.number];
+        connection.address = Some(address);
+        connection.is_counted = true;
+        true
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.table.lock();
         let connection = state.connections.remove(self.number);
-        if connection.is_counted {
-            state.by_client.release(connection.address);
+        if connection.is_counted
+            && let Some(address) = connection.address
+        {
+            state.by_client.release(address);
         }
         drop(state);
         self.table.ended.notify_one();
@@ -231,7 +259,7 @@ mod tests {
         let now = clock::monotonic();
         let admit = |address: &str| {
             let activity = activity(now);
-            let place = table.admit(address.parse().unwrap(), &activity, now);
+            let place = table.admit(address.parse::<IpAddr>().unwrap(), &activity, now);
             place.map(|place| (place, activity))
         };
         let first = admit("192.0.2.1").unwrap();
@@ -245,6 +273,24 @@ mod tests {
         drop((first, second, third, other));
         assert!(table.lock().connections.is_empty());
         let _all = [admit("192.0.2.1").unwrap(), admit("192.0.2.1").unwrap()];
+    }
+
+    #[test]
+    fn connections_of_a_proxy_count_for_the_clients_that_it_names() {
+        let table = Arc::new(ConnectionTable::new(8));
+        let now = clock::monotonic();
+        let busy = || {
+            let activity = activity(now);
+            activity.requested(now);
+            table.admit(None, &activity, now).unwrap()
+        };
+        let places: Vec<_> = (0..5).map(|_| busy()).collect();
+        assert!(places[0].count_for(FAR, now) && places[1].count_for(FAR, now));
+        assert!(!places[2].count_for(FAR, now), "it has its share");
+        assert!(places[2].count_for(IpAddr::from([192, 0, 2, 2]), now));
+        drop(places);
+        assert!(table.lock().connections.is_empty());
+        let _again = [busy(), busy()].map(|place| assert!(place.count_for(FAR, now)));
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl ShardTask {
             self.log_in(id, &credentials);
         } else if protocol != SessionProtocol::Alpaca
             && let Some(grant) = self.context.keys.anonymous()
+            && self.connection(id).is_some_and(|new| grant.may_read(&new.handshake.view))
         {
             self.authenticate(id, grant, false);
         }
