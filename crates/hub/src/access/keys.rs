@@ -309,6 +309,12 @@ impl Keys {
         KeySession { keys: self.clone(), holder, number, entry }
     }
 
+    /// Returns whether an [owner](Grant::owner) of publishers is a key of the file, or a token.
+    pub(crate) fn has_owner(&self, owner: &str) -> bool {
+        self.lock().keys.contains_key(owner)
+            || self.tokens.iter().any(|token| grant::token_owner(token.role) == owner)
+    }
+
     /// Returns the number of sessions that were told to close so far. When it has changed, the
     /// owner of sessions asks each of them for its [`KeySession::close_reason`].
     pub(crate) fn closed_sessions(&self) -> u64 {

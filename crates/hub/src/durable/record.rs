@@ -184,19 +184,31 @@ fn read_ticks(
     Ok((numbered.collect(), made, without_bars))
 }
 
+/// Bits that say which optional fields of a publisher are present. Records of older versions, which
+/// knew no owners, have at most the first.
+const HAS_MARK: u8 = 1;
+const HAS_OWNER: u8 = 2;
+
 pub(super) fn write_publisher(publisher: &PublisherProgress, out: &mut Vec<u8>) {
-    put_bytes(out, publisher.id.as_bytes());
-    put_u64(out, publisher.last);
-    out.push(publisher.mark.is_some().into());
-    put_bytes(out, publisher.mark.as_deref().unwrap_or_default().as_bytes());
+    let PublisherProgress { id, last, mark, owner } = publisher;
+    put_bytes(out, id.as_bytes());
+    put_u64(out, *last);
+    let [has_mark, has_owner] = [mark.is_some(), owner.is_some()].map(u8::from);
+    out.push((has_mark * HAS_MARK) | (has_owner * HAS_OWNER));
+    put_bytes(out, mark.as_deref().unwrap_or_default().as_bytes());
+    if let Some(owner) = owner {
+        put_bytes(out, owner.as_bytes());
+    }
 }
 
 pub(super) fn read_publisher(reader: &mut Reader<'_>) -> Result<PublisherProgress, Damage> {
     let id = reader.str()?.to_owned();
     let last = reader.u64()?;
-    let has_mark = reader.u8()? != 0;
-    let mark = reader.str()?;
-    Ok(PublisherProgress { id, last, mark: has_mark.then(|| mark.to_owned()) })
+    let present = reader.u8()?;
+    let mark = reader.str()?.to_owned();
+    let mark = (present & HAS_MARK != 0).then_some(mark);
+    let owner = if present & HAS_OWNER != 0 { Some(reader.str()?.to_owned()) } else { None };
+    Ok(PublisherProgress { id, last, mark, owner })
 }
 
 /// Appends the names of feeds by their ids in a file.
@@ -213,4 +225,27 @@ pub(super) fn read_feeds(reader: &mut Reader<'_>) -> Result<Vec<Feed>, Damage> {
         feeds.push(Feed::new(reader.str()?).map_err(|_| Damage("invalid feed name"))?);
     }
     Ok(feeds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishers_with_and_without_owners_are_read_and_old_records_have_none() {
+        let text = |text: &str| Some(text.to_owned());
+        for (mark, owner) in
+            [(None, None), (text("m"), None), (None, text("key")), (text("m"), text("key"))]
+        {
+            let publisher = PublisherProgress { id: "main\np".to_owned(), last: 7, mark, owner };
+            let mut bytes = Vec::new();
+            write_publisher(&publisher, &mut bytes);
+            let mut reader = Reader(&bytes);
+            assert_eq!(read_publisher(&mut reader), Ok(publisher));
+            reader.end().unwrap();
+        }
+        let old = [&[1, 0, 0, 0, b'p'][..], &[7, 0, 0, 0, 0, 0, 0, 0], &[1], &[1, 0, 0, 0, b'm']];
+        let read = read_publisher(&mut Reader(&old.concat())).unwrap();
+        assert_eq!((read.last, read.mark, read.owner), (7, text("m"), None));
+    }
 }

@@ -73,6 +73,7 @@ struct Topic {
 struct Publisher {
     last: u64,
     mark: Option<String>,
+    owner: Option<String>,
     /// Number of the change that updated this publisher last; orders publishers by activity.
     change: u64,
 }
@@ -165,6 +166,7 @@ impl State {
             id: id.clone(),
             last: publisher.last,
             mark: publisher.mark.clone(),
+            owner: publisher.owner.clone(),
         };
         publishers.into_iter().map(at).collect()
     }
@@ -227,9 +229,9 @@ impl State {
         }
     }
 
-    fn publisher(&mut self, PublisherProgress { id, last, mark }: PublisherProgress) {
+    fn publisher(&mut self, PublisherProgress { id, last, mark, owner }: PublisherProgress) {
         self.changes += 1;
-        self.publishers.insert(id, Publisher { last, mark, change: self.changes });
+        self.publishers.insert(id, Publisher { last, mark, owner, change: self.changes });
     }
 
     /// Encodes the state as a checkpoint file.

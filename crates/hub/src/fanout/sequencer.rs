@@ -49,6 +49,8 @@ pub struct PublisherProgress {
     pub last: u64,
     /// The last mark that the publisher sent: its place in its source. `None` if it has sent none.
     pub mark: Option<String>,
+    /// Whose publisher it is; `None` if it belongs to nobody in particular.
+    pub owner: Option<String>,
 }
 
 /// Changes of publishers in a turn. Apply `forgotten` before `at`.
@@ -86,6 +88,7 @@ pub struct Numbering {
 struct PublisherState {
     last: u64,
     mark: Option<String>,
+    owner: Option<String>,
     session: PublisherToken,
     connected: bool,
     /// Whether the journal lists it as advanced.
@@ -143,11 +146,11 @@ impl Sequencer {
             sequencer.topics.insert(key, TopicId(id));
             sequencer.seqs.push(seq.0);
         }
-        for PublisherProgress { id, last, mark } in numbering.publishers {
+        for PublisherProgress { id, last, mark, owner } in numbering.publishers {
             sequencer.sessions += 1;
             let session = PublisherToken(sequencer.sessions);
-            let publisher =
-                PublisherState { last, mark, session, connected: false, is_journaled: false };
+            let (connected, is_journaled) = (false, false);
+            let publisher = PublisherState { last, mark, owner, session, connected, is_journaled };
             sequencer.publishers.insert(id, publisher);
         }
         sequencer.journal = Some(Journal::default());
@@ -180,6 +183,7 @@ impl Sequencer {
                     id,
                     last: publisher.last,
                     mark: publisher.mark.clone(),
+                    owner: publisher.owner.clone(),
                 });
             }
         }
@@ -264,6 +268,7 @@ impl Sequencer {
         let publisher = self.publishers.entry(id.to_owned()).or_insert(PublisherState {
             last: 0,
             mark: None,
+            owner: None,
             session: token,
             connected: false,
             is_journaled: false,
@@ -272,6 +277,35 @@ impl Sequencer {
         publisher.session = token;
         publisher.connected = true;
         Some(Opened { token, last: publisher.last, mark: publisher.mark.clone(), fenced })
+    }
+
+    /// Returns whether an owner may use the id of a publisher: unless the id belongs to another
+    /// owner that still exists.
+    #[must_use]
+    pub fn may_use(
+        &self,
+        id: &str,
+        owner: Option<&str>,
+        exists: impl FnOnce(&str) -> bool,
+    ) -> bool {
+        let of_id = self.publishers.get(id).and_then(|publisher| publisher.owner.as_deref());
+        of_id.is_none_or(|of_id| Some(of_id) == owner || !exists(of_id))
+    }
+
+    /// Makes a publisher belong to an owner.
+    pub fn set_owner(&mut self, id: &str, owner: Option<&str>) {
+        let Some(publisher) = self.publishers.get_mut(id) else { return };
+        if publisher.owner.as_deref() == owner {
+            return;
+        }
+        publisher.owner = owner.map(str::to_owned);
+        // A publisher that has never advanced is recorded when it does.
+        if publisher.last > 0
+            && let Some(journal) = &mut self.journal
+            && !std::mem::replace(&mut publisher.is_journaled, true)
+        {
+            journal.advanced.push(id.to_owned());
+        }
     }
 
     /// Moves the progress of a publisher from one id to another, unless that id has progress

@@ -64,7 +64,7 @@ pub(super) async fn session(
         match take_over(upgraded) {
             Ok((stream, read_already)) => {
                 let ws = publisher_websocket(&publishers, peer, stream, read_already);
-                publisher::run(publishers, feed, ws, slot, key).await;
+                publisher::run(publishers, feed, ws, slot, grant, key).await;
             }
             Err(error) => tracing::warn!(%error, "cannot take over the socket of a publisher"),
         }
@@ -184,7 +184,7 @@ pub(super) async fn post(
         Err(error) => return refuse_body(&gate, &publishers, error),
     };
     slot.note_message();
-    publish_body(&gate, &publishers, feed, body).await.unwrap_or_else(|refusal| *refusal)
+    publish_body(&gate, &publishers, (feed, &grant), body).await.unwrap_or_else(|refusal| *refusal)
 }
 
 fn refuse_body(gate: &Gate, publishers: &PublisherContext, error: BodyError) -> Response {
@@ -211,7 +211,7 @@ fn refuse_body(gate: &Gate, publishers: &PublisherContext, error: BodyError) -> 
 async fn publish_body(
     gate: &Gate,
     publishers: &PublisherContext,
-    feed: FeedId,
+    (feed, grant): (FeedId, &Grant),
     body: Payload,
 ) -> Result<Response, Box<Response>> {
     let PublisherContext { config, ingest, feeds, .. } = publishers;
@@ -219,6 +219,9 @@ async fn publish_body(
     let published = decode_publish(&body.bytes, Encoding::Json, config.publish_ticks_max)
         .map_err(|e| gate.refuse(StatusCode::BAD_REQUEST, Refused::Syntax, e.to_string()))?;
     drop(body); // the router may make the request wait
+    grant
+        .check_published(&published.ticks)
+        .map_err(|text| gate.refuse(StatusCode::FORBIDDEN, Refused::Token, text))?;
     let offered = published.ticks.len();
     let stopping = |RouterEnded| gate.refuse_while_draining();
     let permit = ingest.reserve(offered).await.map_err(stopping)?;

@@ -12,7 +12,13 @@ use crate::ingest::publisher_id::PublisherId;
 pub(crate) enum Ingest {
     /// A publisher starts acknowledged publishing. `opened` is dropped without an answer if there
     /// are too many publishers.
-    Open { id: PublisherId, progress: watch::Sender<Progress>, opened: oneshot::Sender<Opened> },
+    Open {
+        id: PublisherId,
+        /// The [owner](crate::access::keys::Grant::owner) that the session's key stands for.
+        owner: Option<String>,
+        progress: watch::Sender<Progress>,
+        opened: oneshot::Sender<Result<Opened, ForeignPublisher>>,
+    },
     /// Ticks of one feed.
     Ticks {
         feed: FeedId,
@@ -36,6 +42,10 @@ pub(crate) enum Ingest {
     /// The hub stops. All messages before this one are numbered first.
     End,
 }
+
+/// The id of the publisher belongs to another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ForeignPublisher;
 
 /// The number of a message of an acknowledged publisher.
 #[derive(Debug)]

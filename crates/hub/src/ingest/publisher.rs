@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::access::admission::{PublisherLimiter, PublisherSlot};
-use crate::access::keys::KeySession;
+use crate::access::keys::{Grant, KeySession};
 use crate::clock;
 use crate::config::Config;
 use crate::fanout::{CloseReason, FeedId, PublisherToken};
@@ -72,6 +72,7 @@ pub(crate) async fn run<S>(
     feed: FeedId,
     ws: WebSocket<S>,
     slot: PublisherSlot,
+    grant: Grant,
     key: KeySession,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -84,6 +85,7 @@ pub(crate) async fn run<S>(
         context: context.clone(),
         feed,
         listed,
+        grant,
         key,
         slot,
         is_silent: true,
@@ -108,6 +110,8 @@ struct Session<S> {
     feed: FeedId,
     /// This session in the list of the feed's publishers.
     listed: PublisherSessionId,
+    /// The rights of the publisher's key.
+    grant: Grant,
     /// This session in the list of its key's sessions.
     key: KeySession,
     /// This session's place among the publishers of the hub.
@@ -251,6 +255,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 return self.refuse(ErrorCode::InvalidSyntax, error.to_string()).await;
             }
         };
+        if let Err(detail) = self.grant.check_published(&published.ticks) {
+            // Lost but counted, like a malformed message.
+            self.hand_to_router(PublishedMessage::default()).await?;
+            self.context.metrics.refuse(Refused::Token, 1);
+            return self.refuse(ErrorCode::SymbolLimit, detail).await;
+        }
         self.hand_to_router(published).await
     }
 
@@ -319,13 +329,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let id = PublisherId::new(&status.name, &name);
         let (opened, answer) = oneshot::channel();
         let progress = self.progress_sender.clone();
-        let message = Ingest::Open { id: id.clone(), progress, opened };
+        let owner = self.grant.owner();
+        let message = Ingest::Open { id: id.clone(), owner, progress, opened };
         self.context.ingest.send(message).await?;
         let opened =
             answer.await.map_err(|_| match self.context.lifecycle.closing().is_cancelled() {
                 true => CloseReason::Shutdown,
                 false => CloseReason::TooManyPublishers,
             })?;
+        let Ok(opened) = opened else {
+            self.context.metrics.refuse(Refused::Token, 1);
+            let detail =
+                "this publisher id belongs to another key: expected that key or another id";
+            self.refuse(ErrorCode::InsufficientSubscription, detail.to_owned()).await?;
+            return Err(CloseReason::NotAllowed);
+        };
         tracing::info!(feed = %status.name, publisher = %Printable(&name), last = opened.last, "publisher starts");
         status.publishers.set_publisher(self.listed, &name);
         self.acknowledged = Some(Acknowledged { id, token: opened.token, number: opened.last });

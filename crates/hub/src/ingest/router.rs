@@ -13,11 +13,12 @@ use std::time::Duration;
 use tickwire_protocol::{Tick, UnixNanos};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
+use crate::access::keys::Keys;
 use crate::bars::{BarMaker, TradesAhead};
 use crate::clock;
 use crate::durable::{DurableLog, Turn};
 use crate::fanout::{FeedId, Fenced, Opened, PublisherToken, Sequencer};
-use crate::ingest::message::{Ingest, MessageNumber, Progress};
+use crate::ingest::message::{ForeignPublisher, Ingest, MessageNumber, Progress};
 use crate::ingest::publisher_id::PublisherId;
 use crate::log_rate_limit::LogRateLimit;
 use crate::metrics::{HubMetrics, Refused};
@@ -43,6 +44,8 @@ const AHEAD_WARNINGS_WINDOW: Duration = Duration::from_secs(60);
 pub(crate) struct RouterContext {
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) topics: Arc<TopicRegistry>,
+    /// Knows which owners of publishers exist.
+    pub(crate) keys: Arc<Keys>,
     /// The log that the router appends to.
     pub(crate) log: Arc<SharedLog>,
     pub(crate) metrics: Arc<HubMetrics>,
@@ -98,7 +101,7 @@ type Sessions = HashMap<PublisherToken, watch::Sender<Progress>>;
 
 /// An acknowledgement to a publisher.
 enum Ack {
-    Opened(oneshot::Sender<Opened>, Opened),
+    Opened(oneshot::Sender<Result<Opened, ForeignPublisher>>, Opened),
     Message { token: PublisherToken, number: u64, refused: usize },
     Done(oneshot::Sender<usize>, usize),
 }
@@ -107,7 +110,7 @@ impl Ack {
     /// Sends the acknowledgement. The publisher may have left.
     fn send(self, sessions: &Sessions) {
         match self {
-            Self::Opened(opened, answer) => _ = opened.send(answer),
+            Self::Opened(opened, answer) => _ = opened.send(Ok(answer)),
             Self::Done(done, refused) => _ = done.send(refused),
             Self::Message { token, number, refused } => {
                 if let Some(session) = sessions.get(&token) {
@@ -155,7 +158,9 @@ impl Router {
     /// Handles a message. Returns whether it was [`Ingest::End`].
     fn handle(&mut self, message: Ingest) -> bool {
         match message {
-            Ingest::Open { id, progress, opened } => self.open(&id, progress, opened),
+            Ingest::Open { id, owner, progress, opened } => {
+                self.open(&id, owner.as_deref(), progress, opened);
+            }
             Ingest::Ticks { feed, ticks, lost, numbered, progress, done, permit } => {
                 self.permits.push(permit);
                 // Fenced: the newer session resends what was not acknowledged.
@@ -182,11 +187,13 @@ impl Router {
     }
 
     /// Opens the session of an acknowledged publisher, and fences an older session of the same one.
+    /// Refuses it if the id belongs to another owner.
     fn open(
         &mut self,
         id: &PublisherId,
+        owner: Option<&str>,
         progress: watch::Sender<Progress>,
-        opened: oneshot::Sender<Opened>,
+        opened: oneshot::Sender<Result<Opened, ForeignPublisher>>,
     ) {
         if opened.is_closed() {
             return; // the session ended while it waited
@@ -194,7 +201,13 @@ impl Router {
         if let Some(legacy) = id.legacy_id() {
             self.sequencer.rename(legacy, id.as_str());
         }
+        let keys = &self.context.keys;
+        if !self.sequencer.may_use(id.as_str(), owner, |owner| keys.has_owner(owner)) {
+            _ = opened.send(Err(ForeignPublisher));
+            return;
+        }
         let Some(answer) = self.sequencer.open(id.as_str()) else { return };
+        self.sequencer.set_owner(id.as_str(), owner);
         if let Some(session) = answer.fenced.and_then(|token| self.sessions.remove(&token)) {
             session.send_modify(|progress| progress.fenced = true);
         }

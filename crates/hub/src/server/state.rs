@@ -122,6 +122,7 @@ impl HubState {
         RouterContext {
             feeds: self.feeds.clone(),
             topics: self.topics.clone(),
+            keys: self.keys.clone(),
             log: self.timelines.live().log.clone(),
             metrics: self.metrics.clone(),
             minutes_open: self.minutes_open.clone(),

@@ -163,7 +163,8 @@ impl FeedStatus {
 
     /// Counts ticks that a publisher had to drop at its source.
     pub(crate) fn count_lost(&self, ticks: u64) {
-        self.lost.fetch_add(ticks, Ordering::Relaxed);
+        let add = |lost: u64| Some(lost.saturating_add(ticks)); // publishers may send any number
+        let _always = self.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
     /// Returns the number of ticks that publishers reported as dropped at their sources since the

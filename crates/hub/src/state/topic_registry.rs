@@ -229,9 +229,14 @@ impl TopicRegistry {
     }
 
     /// Subscribes a publisher to the demand for a feed. The first call of
-    /// [`DemandSubscription::take`] returns all of it.
-    pub(crate) fn subscribe_demand(self: &Arc<Self>, feed: FeedId) -> DemandSubscription {
-        DemandSubscription::new(self.clone(), feed)
+    /// [`DemandSubscription::take`] returns all of it. With `symbols`, only demand for these is
+    /// reported, by name; a `"*"` counts as demand for each of them.
+    pub(crate) fn subscribe_demand(
+        self: &Arc<Self>,
+        feed: FeedId,
+        symbols: Option<Arc<[Symbol]>>,
+    ) -> DemandSubscription {
+        DemandSubscription::new(self.clone(), feed, symbols)
     }
 
     fn is_wanted(&self, interest: &TopicInterest) -> bool {

@@ -49,6 +49,8 @@ mod proxies;
 #[cfg(test)]
 mod publish;
 #[cfg(test)]
+mod publisher_rights;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod replay_history;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tickwire_protocol::{Channel, Feed, Selection, SubscriptionSet, Symbol};
+use tickwire_protocol::{Channel, Feed, Selection, SubscriptionSet, Symbol, Tick};
 
 use super::file::{Key, Scope};
 use super::role::Role;
@@ -87,6 +87,40 @@ impl Grant {
         self.role() >= Role::Publish && self.has_feed(feed)
     }
 
+    /// Checks that the client may publish ticks of these symbols.
+    ///
+    /// # Errors
+    /// A text that names a symbol that is not allowed, and some that are.
+    pub(crate) fn check_published<'a>(
+        &self,
+        ticks: impl IntoIterator<Item = &'a Tick>,
+    ) -> Result<(), String> {
+        let Some(allowed) = self.symbols() else { return Ok(()) };
+        let mut symbols = ticks.into_iter().map(|tick| tick.symbol);
+        match symbols.find(|symbol| allowed.binary_search(symbol).is_err()) {
+            Some(symbol) => Err(self.name_refusal(symbol.as_str(), allowed)),
+            None => Ok(()),
+        }
+    }
+
+    /// Explains that a name is not among the allowed symbols.
+    fn name_refusal(&self, name: &str, allowed: &[Symbol]) -> String {
+        let symbols: Vec<_> = allowed.iter().take(SYMBOLS_SHOWN).map(Symbol::as_str).collect();
+        let more = if allowed.len() > SYMBOLS_SHOWN { ", …" } else { "" };
+        let (holder, symbols) = (self.holder(), symbols.join(", "));
+        format!("{holder} may not have {name}; its symbols: {symbols}{more}")
+    }
+
+    /// Returns the owner of the publishers that the client opens: its key, or the token of its
+    /// role. `None` without credentials.
+    pub(crate) fn owner(&self) -> Option<String> {
+        match self {
+            Self::Key(key) => Some(key.id.clone()),
+            Self::Token(role) => Some(token_owner(*role)),
+            Self::Anonymous(..) => None,
+        }
+    }
+
     /// Returns whether the client has the rights of an administrator.
     pub(crate) fn is_admin(&self) -> bool {
         self.role() >= Role::Admin
@@ -167,10 +201,7 @@ impl Grant {
         if let Some(allowed) = self.symbols()
             && let Some(name) = adds.iter().find_map(|(_, some)| first_disallowed(allowed, some))
         {
-            let symbols: Vec<_> = allowed.iter().take(SYMBOLS_SHOWN).map(Symbol::as_str).collect();
-            let more = if allowed.len() > SYMBOLS_SHOWN { ", …" } else { "" };
-            let (holder, symbols) = (self.holder(), symbols.join(", "));
-            return Err(format!("{holder} may not have {name}; its symbols: {symbols}{more}"));
+            return Err(self.name_refusal(name, allowed));
         }
         let is_wild = adds[Channel::Trades].all || adds[Channel::Quotes].all;
         match self.symbols_max() {
@@ -185,6 +216,12 @@ impl Grant {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns the owner that the token of a role stands for. It contains a character that ids of keys
+/// do not have.
+pub(super) fn token_owner(role: Role) -> String {
+    format!(":{}", role.name())
 }
 
 /// Maximum number of feeds that an error names.

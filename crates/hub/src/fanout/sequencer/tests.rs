@@ -62,7 +62,8 @@ fn returning_publisher_continues_its_count_and_fences_its_older_session() {
 
 #[test]
 fn restored_sequencer_continues_topics_and_publishers() {
-    let at = |id: &str, last| PublisherProgress { id: id.to_owned(), last, mark: None };
+    let at =
+        |id: &str, last| PublisherProgress { id: id.to_owned(), last, mark: None, owner: None };
     let symbol = Symbol::new("A").unwrap();
     let numbering = Numbering {
         topics: vec![(TopicKey { feed: FEED, channel: Channel::Trades, symbol }, Seq(7))],
@@ -104,8 +105,12 @@ fn only_disconnected_publishers_are_forgotten() {
 
 #[test]
 fn renamed_publisher_keeps_its_progress() {
-    let at =
-        |id: &str, last| PublisherProgress { id: id.to_owned(), last, mark: Some("m".to_owned()) };
+    let at = |id: &str, last| PublisherProgress {
+        id: id.to_owned(),
+        last,
+        mark: Some("m".to_owned()),
+        owner: None,
+    };
     let publishers = vec![at("relay", 7), at("main/other", 2), at("other", 5)];
     let mut sequencer =
         Sequencer::restore(Numbering { publishers, ..Numbering::default() }, 10, 10);
@@ -134,4 +139,24 @@ fn publishers_of_another_feed_do_not_count_towards_the_limit() {
     }
     assert_eq!(sequencer.publishers.len(), 3);
     assert_eq!(sequencer.open("main\nrelay").unwrap().last, 7);
+}
+
+#[test]
+fn id_belongs_to_its_owner_as_long_as_that_exists() {
+    let mut sequencer = Sequencer::restore(Numbering::default(), 10, 10);
+    let token = sequencer.open("p").unwrap().token;
+    assert!(sequencer.may_use("p", Some("b"), |_| true), "it has no owner yet");
+    sequencer.set_owner("p", Some("a"));
+    assert!(sequencer.take_changes().is_empty(), "it has not advanced");
+    sequencer.advance("p", token, 1, None).unwrap();
+    let owner = |sequencer: &mut Sequencer| sequencer.take_changes().at.pop().unwrap().owner;
+    assert_eq!(owner(&mut sequencer).as_deref(), Some("a"));
+    let may_use = |sequencer: &Sequencer, owner: Option<&str>, exists: bool| {
+        sequencer.may_use("p", owner, |of_id| of_id == "a" && exists)
+    };
+    assert!(may_use(&sequencer, Some("a"), true) && sequencer.may_use("q", None, |_| true));
+    assert!(!may_use(&sequencer, Some("b"), true) && !may_use(&sequencer, None, true));
+    assert!(may_use(&sequencer, Some("b"), false) && may_use(&sequencer, None, false));
+    sequencer.set_owner("p", Some("b"));
+    assert_eq!(owner(&mut sequencer).as_deref(), Some("b"), "recorded without a message");
 }

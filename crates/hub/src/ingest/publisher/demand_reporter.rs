@@ -1,5 +1,6 @@
 //! Reports demand to a publisher: which symbols of its feed have subscribers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tickwire_protocol::{Control, Feed};
@@ -53,7 +54,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Sends the current demand. Changes are reported from now on.
     pub(super) async fn start_demand_reports(&mut self) -> Result<()> {
         let feed = self.context.feeds.get(self.feed).name.clone();
-        let subscription = self.context.topics.subscribe_demand(self.feed);
+        let symbols = self.grant.symbols().map(Arc::from);
+        let subscription = self.context.topics.subscribe_demand(self.feed, symbols);
         let mut reporter = DemandReporter::new(feed, subscription, clock::monotonic().into());
         let initial = reporter.initial();
         self.demand_reporter = Some(reporter);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use slab::Slab;
-use tickwire_protocol::{Control, Feed, SubscriptionSet};
+use tickwire_protocol::{Control, Feed, SubscriptionSet, Symbol};
 use tokio::sync::Notify;
 
 use super::TopicRegistry;
@@ -36,6 +36,8 @@ struct DemandListener {
 pub(crate) struct DemandSubscription {
     registry: Arc<TopicRegistry>,
     listener: Arc<DemandListener>,
+    /// The symbols to whose demand the subscription is limited, sorted; `None`: all.
+    symbols: Option<Arc<[Symbol]>>,
     /// Key in the list of listeners.
     key: usize,
     /// Interests that were last reported to the publisher as wanted.
@@ -88,14 +90,18 @@ impl DemandListener {
 }
 
 impl DemandSubscription {
-    pub(super) fn new(registry: Arc<TopicRegistry>, feed: FeedId) -> Self {
+    pub(super) fn new(
+        registry: Arc<TopicRegistry>,
+        feed: FeedId,
+        symbols: Option<Arc<[Symbol]>>,
+    ) -> Self {
         let listener =
             DemandListener { feed, pending_changes: Mutex::default(), changed: Notify::new() };
         let listener = Arc::new(listener);
         // First listen, then look: a change in between is noted twice, which does no harm.
         let key = registry.demand.add(listener.clone());
         listener.mark(registry.wanted(feed).iter());
-        Self { registry, listener, key, reported: HashSet::new() }
+        Self { registry, listener, symbols, key, reported: HashSet::new() }
     }
 
     /// Waits until there may be something to [`take`](Self::take).
@@ -107,8 +113,8 @@ impl DemandSubscription {
     /// wanted then and are not now, sorted.
     pub(crate) fn take(&mut self) -> Vec<DemandChange> {
         let mut changes = Vec::new();
-        for interest in self.listener.take() {
-            let is_wanted = self.registry.is_wanted(&interest);
+        for interest in self.within_limits(self.listener.take()) {
+            let is_wanted = self.is_wanted(&interest);
             let has_changed = if is_wanted {
                 self.reported.insert(interest)
             } else {
@@ -123,6 +129,32 @@ impl DemandSubscription {
         }
         changes.sort_unstable();
         changes
+    }
+
+    /// Returns the interests of the allowed symbols: all of them for a `"*"`.
+    fn within_limits(&self, interests: HashSet<TopicInterest>) -> HashSet<TopicInterest> {
+        let Some(symbols) = &self.symbols else { return interests };
+        let mut allowed = HashSet::new();
+        for interest in interests {
+            match interest.symbol {
+                Some(symbol) if symbols.binary_search(&symbol).is_ok() => {
+                    allowed.insert(interest);
+                }
+                Some(_) => {}
+                None => allowed.extend(
+                    symbols
+                        .iter()
+                        .map(|symbol| TopicInterest { symbol: Some(*symbol), ..interest }),
+                ),
+            }
+        }
+        allowed
+    }
+
+    fn is_wanted(&self, interest: &TopicInterest) -> bool {
+        let all = TopicInterest { symbol: None, ..*interest };
+        self.registry.is_wanted(interest)
+            || (self.symbols.is_some() && self.registry.is_wanted(&all))
     }
 }
 

@@ -74,9 +74,8 @@ impl SymbolIndex {
         self.merge();
         let feeds = self.sorted.read().unwrap_or_else(PoisonError::into_inner);
         let sorted = &feeds[usize::from(feed.0)];
-        let is_readable = |(symbol, first): &&(Symbol, FirstTick)| {
-            first.is_by(until) && may_read(symbol)
-        };
+        let is_readable =
+            |(symbol, first): &&(Symbol, FirstTick)| first.is_by(until) && may_read(symbol);
         let readable = || sorted.symbols.iter().filter(is_readable).map(|(symbol, _)| symbol);
         let total = readable().count();
         if query.is_empty() {
@@ -86,9 +85,8 @@ impl SymbolIndex {
         let Ok(query) = Symbol::new(&query.to_ascii_uppercase()) else {
             return (total, Vec::new());
         };
-        let starts = |(symbol, _): &&(Symbol, FirstTick)| {
-            symbol.as_str().starts_with(query.as_str())
-        };
+        let starts =
+            |(symbol, _): &&(Symbol, FirstTick)| symbol.as_str().starts_with(query.as_str());
         let first = sorted.symbols.partition_point(|(symbol, _)| *symbol < query);
         let from_query = sorted.symbols[first..].iter().take_while(starts).filter(is_readable);
         let mut found: Vec<_> = from_query.map(|(symbol, _)| *symbol).take(limit).collect();
@@ -169,8 +167,11 @@ mod tests {
     fn symbols_of_later_searches_are_sorted_in() {
         let index = index(&["AAPL", "MSFT"]);
         assert_eq!(found(&index, "", 10), ["AAPL", "MSFT"]);
-        index
-            .push(["GOOG", "MSFT"].map(|name| (FeedId(0), symbol(name), FirstTick::BeforeHistory)).into_iter());
+        index.push(
+            ["GOOG", "MSFT"]
+                .map(|name| (FeedId(0), symbol(name), FirstTick::BeforeHistory))
+                .into_iter(),
+        );
         assert_eq!(found(&index, "", 10), ["AAPL", "GOOG", "MSFT"]);
         assert_eq!(found(&index, "OO", 10), ["GOOG"]);
     }

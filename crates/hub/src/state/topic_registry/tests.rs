@@ -110,7 +110,7 @@ fn registry_agrees_with_a_plain_map() {
     let interests = interests();
     let registry = Arc::new(TopicRegistry::new(usize::from(FEEDS)));
     let mut model = Model::default();
-    let mut subscription = registry.subscribe_demand(FeedId(1));
+    let mut subscription = registry.subscribe_demand(FeedId(1), None);
     let mut wanted = BTreeSet::new();
     for step in 0..2_000 {
         let interest = interests[random.random_range(0..interests.len())];
@@ -156,7 +156,7 @@ fn demand_is_reported_whole_at_first_and_then_as_changes() {
     let change = |symbol, delta| InterestChange { interest: interest(symbol), delta };
     let reported = |symbol, is_wanted| DemandChange { interest: interest(symbol), is_wanted };
     registry.apply(0, &[change("A", 1), change("B", 2)]);
-    let mut subscription = registry.subscribe_demand(FeedId(0));
+    let mut subscription = registry.subscribe_demand(FeedId(0), None);
     assert_eq!(subscription.take(), [reported("A", true), reported("B", true)]);
     registry.apply(1, &[change("A", 1)]);
     registry.apply(0, &[change("A", -1), change("B", -1)]);
@@ -225,7 +225,7 @@ fn concurrent_changes_add_up_and_the_last_report_of_demand_is_true() {
             let registry = &registry;
             let is_done = &is_done;
             scope.spawn(move || {
-                let mut subscription = registry.subscribe_demand(feed);
+                let mut subscription = registry.subscribe_demand(feed, None);
                 let mut wanted = BTreeSet::new();
                 while !is_done.load(Ordering::SeqCst) {
                     apply_changes(&mut subscription, &mut wanted);
@@ -254,4 +254,22 @@ fn concurrent_changes_add_up_and_the_last_report_of_demand_is_true() {
     sum.ticked = topics.into_iter().zip((1..).map(UnixNanos)).collect();
     compare(&registry, &sum, &mut StdRng::seed_from_u64(1));
     assert_eq!(wanted, [FeedId(0), FeedId(1)].map(|feed| sum.wanted(feed)));
+}
+
+#[test]
+fn demand_of_a_publisher_with_symbols_names_only_these() {
+    let registry = Arc::new(TopicRegistry::new(1));
+    let [a, aa, aapl] = ["A", "AA", "AAPL"].map(|name| Symbol::new(name).unwrap());
+    let mut subscription = registry.subscribe_demand(FeedId(0), Some(Arc::from([a, aa])));
+    let mut change = |symbol: Option<Symbol>, delta: i64| {
+        let interest = TopicInterest { feed: FeedId(0), channel: Channel::Trades, symbol };
+        registry.apply(0, &[InterestChange { interest, delta }]);
+        let changes = subscription.take().into_iter();
+        changes.map(|change| (change.interest.symbol, change.is_wanted)).collect::<Vec<_>>()
+    };
+    assert_eq!(change(Some(aapl), 1), []);
+    assert_eq!(change(Some(a), 1), [(Some(a), true)]);
+    assert_eq!(change(None, 1), [(Some(aa), true)], "all symbols are wanted");
+    assert_eq!(change(Some(a), -1), []);
+    assert_eq!(change(None, -1), [(Some(a), false), (Some(aa), false)]);
 }
