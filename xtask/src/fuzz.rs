@@ -58,8 +58,8 @@ fn folder() -> PathBuf {
     shell::root().join("fuzz")
 }
 
-/// Returns the command `cargo +nightly fuzz`. It takes cargo from `PATH`, where rustup's selects the
-/// toolchain; the cargo that started this program belongs to one toolchain.
+/// Returns the command `cargo +nightly fuzz`. It takes cargo from `PATH`, where rustup's selects
+/// the toolchain; the cargo that started this program belongs to one toolchain.
 fn cargo_fuzz() -> Command {
     let mut command = Command::new("cargo");
     command.args(["+nightly", "fuzz"]).current_dir(folder());

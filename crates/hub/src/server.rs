@@ -80,8 +80,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts a hub. It runs on threads of its own, and uses the current tokio runtime only to start
-    /// and to stop.
+    /// Starts a hub. It runs on threads of its own, and uses the current tokio runtime only to
+    /// start and to stop.
     ///
     /// # Errors
     /// Fails if a setting is wrong, or the address, the keys file, the certificate or the data
@@ -250,7 +250,8 @@ fn spawn_tasks(
     let feeds = &state.feeds;
     let ingest = &state.ingest;
     // What ticks depend on runs beside the publishers, everything else beside the front.
-    let (publishers, http) = (runtimes.publishers(), runtimes.http());
+    let publishers = runtimes.publishers();
+    let http = runtimes.http();
     let watch = watch_feeds(feeds.clone(), state.shard_wakers.clone(), closing.clone());
     lifecycle.spawn_on(watch, publishers);
     let clock = send_clock(ingest.clone(), state.minutes_open.clone(), closing.clone());

@@ -80,7 +80,8 @@ impl Peer {
 
     /// Returns the text of a GET request. `connection` is `close` or `keep-alive`.
     pub(crate) fn get(&self, path: &str, connection: &str) -> String {
-        let (hub, token) = (self.hub, &self.token);
+        let hub = self.hub;
+        let token = &self.token;
         format!(
             "GET {path} HTTP/1.1\r\nHost: {hub}\r\nConnection: {connection}\r\n\
              Authorization: Bearer {token}\r\n\r\n"
@@ -92,7 +93,9 @@ impl Peer {
     /// # Errors
     /// The hub does not accept all of them.
     pub(crate) async fn publish(&self, ticks: &[u8]) -> Result<()> {
-        let (hub, token, bytes) = (self.hub, &self.token, ticks.len());
+        let hub = self.hub;
+        let token = &self.token;
+        let bytes = ticks.len();
         let head = format!(
             "POST /publish HTTP/1.1\r\nHost: {hub}\r\nConnection: close\r\n\
              Authorization: Bearer {token}\r\nContent-Length: {bytes}\r\n\r\n"

@@ -67,7 +67,8 @@ impl Probes {
         let resumer = Resumer { peer: peer.clone(), command: resume_command(epoch, symbols) };
         clients.spawn(repeat(subscriber, samples.clone(), |samples| &samples.subscribe));
         clients.spawn(repeat(resumer, samples.clone(), |samples| &samples.resume));
-        let (checker, publisher) = (ReadinessChecker(peer.clone()), Publisher(peer.clone()));
+        let checker = ReadinessChecker(peer.clone());
+        let publisher = Publisher(peer.clone());
         clients.spawn(repeat(checker, samples.clone(), |samples| &samples.ready));
         clients.spawn(repeat(publisher, samples.clone(), |samples| &samples.publish));
         Self { samples, _clients: clients }
@@ -138,7 +139,8 @@ impl Probe for Subscriber {
             None => self.peer.session("/ws").await?,
         };
         self.id += 2;
-        let (id, symbol) = (self.id, &self.symbol);
+        let id = self.id;
+        let symbol = &self.symbol;
         let names = format!(r#""quotes":["{symbol}","NEW{id}"]"#);
         let began = now();
         session.send(format!(r#"{{"action":"subscribe","id":{id},{names}}}"#)).await?;

@@ -101,7 +101,8 @@ impl Stage {
     async fn measure_beside(&mut self, mut live: Live) -> Result<Measurement> {
         live.reached(Step::Measuring).await;
         drop(self.probes.take());
-        let (began, cpu_before) = (now(), self.hub.cpu_time()?);
+        let began = now();
+        let cpu_before = self.hub.cpu_time()?;
         let mut memory_kib = 0;
         let report = {
             let report = live.report();

@@ -149,7 +149,8 @@ impl Sequencer {
         for PublisherProgress { id, last, mark, owner } in numbering.publishers {
             sequencer.sessions += 1;
             let session = PublisherToken(sequencer.sessions);
-            let (connected, is_journaled) = (false, false);
+            let connected = false;
+            let is_journaled = false;
             let publisher = PublisherState { last, mark, owner, session, connected, is_journaled };
             sequencer.publishers.insert(id, publisher);
         }

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::FrontState;
 use super::connection::Peer;
+use super::exposition::exposition;
 use super::gate::{Gate, Need};
 use super::telemetry::Telemetry;
 use crate::access::keys::Grant;
@@ -74,6 +75,6 @@ pub(super) async fn metrics(
         return *refusal;
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let text = telemetry.exposition.text(&telemetry, clock::monotonic());
+    let text = telemetry.exposition.text(clock::monotonic(), || exposition(telemetry.clone()));
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

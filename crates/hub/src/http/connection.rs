@@ -185,7 +185,9 @@ fn service(
     table: &Arc<ConnectionTable>,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + use<>
 {
-    let (app, activity, table) = (context.app.clone(), activity.clone(), table.clone());
+    let app = context.app.clone();
+    let activity = activity.clone();
+    let table = table.clone();
     let ConnectionContext { lifecycle, proxies, metrics, .. } = context.clone();
     hyper::service::service_fn(move |request: Request<Incoming>| {
         activity.requested(clock::monotonic());
@@ -193,8 +195,11 @@ fn service(
         let mut request = request.map(Body::new);
         let client = proxies.client(sender.address, request.headers());
         request.extensions_mut().insert(Peer(client));
-        let (app, activity, table) = (app.clone(), activity.clone(), table.clone());
-        let (lifecycle, metrics) = (lifecycle.clone(), metrics.clone());
+        let app = app.clone();
+        let activity = activity.clone();
+        let table = table.clone();
+        let lifecycle = lifecycle.clone();
+        let metrics = metrics.clone();
         async move {
             if sender.requires_tls {
                 metrics.refuse(Refused::Handshake, 1);

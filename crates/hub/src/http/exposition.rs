@@ -1,6 +1,5 @@
 //! `/metrics`: all metrics of the hub in the text format of Prometheus.
 
-mod cache;
 mod feeds;
 
 use std::fmt;
@@ -17,10 +16,9 @@ use super::telemetry::Telemetry;
 use crate::clock;
 use crate::fanout::CloseReason;
 use crate::metrics::{Buckets, Metric, Refused, ShardMetrics, Summed};
-pub(crate) use cache::ExpositionCache;
 
 /// Returns the answer to one scrape.
-fn exposition(telemetry: Arc<Telemetry>) -> String {
+pub(super) fn exposition(telemetry: Arc<Telemetry>) -> String {
     let mut registry = Registry::with_prefix("tickwire");
     registry.register_collector(Box::new(Scrape(telemetry)));
     let mut text = String::new();

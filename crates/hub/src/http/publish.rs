@@ -74,7 +74,8 @@ pub(super) async fn session(
 }
 
 /// Takes the stream out of an upgraded connection, with the bytes that were read after the
-/// handshake. Its socket belongs to the current runtime from now on, no longer to that of the front.
+/// handshake. Its socket belongs to the current runtime from now on, no longer to that of the
+/// front.
 fn take_over(upgraded: Upgraded) -> io::Result<(Stream, Vec<u8>)> {
     let (mut stream, read_already) = upgraded_stream(upgraded)?;
     let socket = match &mut stream {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::exposition::ExpositionCache;
+use super::exposition_cache::ExpositionCache;
 use crate::access::keys::Keys;
 use crate::durable::LogStatus;
 use crate::metrics::HubMetrics;

@@ -6,8 +6,8 @@ use std::thread::available_parallelism;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How much the threads of the HTTP front give way to others (`nice`). On a busy machine, ticks come
-/// before requests.
+/// How much the threads of the HTTP front give way to others (`nice`). On a busy machine, ticks
+/// come before requests.
 const HTTP_NICENESS: i32 = 5;
 /// How much threads give way that do the expensive work of requests.
 const BACKGROUND_NICENESS: i32 = 10;

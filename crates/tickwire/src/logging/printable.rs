@@ -96,7 +96,8 @@ struct JsonString {
 /// Measures a JSON string that follows its opening quote.
 fn json_string(text: &str, chars_max: usize) -> JsonString {
     let mut chars = text.char_indices();
-    let (mut count, mut shown) = (0, None);
+    let mut count = 0;
+    let mut shown = None;
     while let Some((at, c)) = chars.next() {
         if c == '"' {
             return JsonString { shown: shown.unwrap_or(at), len: at };

@@ -58,11 +58,15 @@ impl LogWriter {
 
     /// Waits until pending lines have been written, but no longer than a second.
     pub(crate) fn flush_pending(&self) {
+        self.flush_within(FLUSH_TIME_MAX);
+    }
+
+    /// Waits until pending lines have been written, but no longer than `time_max`.
+    fn flush_within(&self, time_max: Duration) {
         let LineCounts { enqueued, done, progress, .. } = &*self.lines;
         let pending = enqueued.load(Ordering::Acquire);
         let done = done.lock().unwrap_or_else(PoisonError::into_inner);
-        let _written_or_late =
-            progress.wait_timeout_while(done, FLUSH_TIME_MAX, |done| *done < pending);
+        let _written_or_late = progress.wait_timeout_while(done, time_max, |done| *done < pending);
     }
 }
 
@@ -163,7 +167,7 @@ mod tests {
         for line in ["one\n", "two\n", "three\n"] {
             writer.write_all(line.as_bytes()).unwrap();
         }
-        writer.flush_pending();
+        writer.flush_within(tickwire_testkit::PATIENCE);
         assert_eq!(*out.written.lock().unwrap(), b"one\ntwo\nthree\n");
     }
 
@@ -177,7 +181,7 @@ mod tests {
         let accepted = writer.lines.enqueued.load(Ordering::Relaxed);
         assert!(accepted >= LINES_MAX as u64);
         drop(blocked);
-        writer.flush_pending();
+        writer.flush_within(tickwire_testkit::PATIENCE);
         let text = String::from_utf8(out.written.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().filter(|line| *line == "x").count() as u64, accepted);
         assert!(text.contains("1 log lines are missing"), "{text}");
@@ -188,7 +192,7 @@ mod tests {
         let (mut writer, out) = writer(false);
         let blocked = out.gate.lock().unwrap();
         writer.write_all(b"x\n").unwrap();
-        writer.flush_pending();
+        writer.flush_within(Duration::from_millis(10));
         assert!(out.written.lock().unwrap().is_empty());
         drop(blocked);
     }
@@ -215,7 +219,7 @@ mod tests {
         for _ in 0..10 {
             writer.write_all(b"x\n").unwrap();
         }
-        writer.flush_pending();
+        writer.flush_within(tickwire_testkit::PATIENCE);
         assert!(out.written.lock().unwrap().is_empty());
     }
 }

@@ -37,7 +37,9 @@ fn commands(names: usize) -> impl Iterator<Item = Range<usize>> {
 async fn subscribe_to_invented_names(target: Arc<Target>, client: usize) -> Result<Infallible> {
     let names = if client == 0 { 300_000 } else { 200_000 };
     let mut session = target.peer.session("/ws").await?;
-    let (mut accepted, mut at_once, mut id) = (0, NAMES_PER_COMMAND, 0);
+    let mut accepted = 0;
+    let mut at_once = NAMES_PER_COMMAND;
+    let mut id = 0;
     while accepted < names && at_once > 0 {
         id += 1;
         let end = names.min(accepted + at_once);

@@ -220,7 +220,8 @@ impl KeyList {
         }
         drop(taken);
         let keys = raw.keys.into_iter().map(RawKey::key).collect();
-        let (feeds, symbols) = (raw.anonymous_feeds, raw.anonymous_symbols.map(sorted));
+        let feeds = raw.anonymous_feeds;
+        let symbols = raw.anonymous_symbols.map(sorted);
         let anonymous_scope = Scope { feeds, symbols };
         Ok(Self { anonymous: raw.anonymous, anonymous_scope, keys })
     }

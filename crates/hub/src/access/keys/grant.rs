@@ -107,7 +107,8 @@ impl Grant {
     fn name_refusal(&self, name: &str, allowed: &[Symbol]) -> String {
         let symbols: Vec<_> = allowed.iter().take(SYMBOLS_SHOWN).map(Symbol::as_str).collect();
         let more = if allowed.len() > SYMBOLS_SHOWN { ", …" } else { "" };
-        let (holder, symbols) = (self.holder(), symbols.join(", "));
+        let holder = self.holder();
+        let symbols = symbols.join(", ");
         format!("{holder} may not have {name}; its symbols: {symbols}{more}")
     }
 

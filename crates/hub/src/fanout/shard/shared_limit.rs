@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn every_client_may_hold_half_of_what_others_leave() {
         let mut limit = SharedLimit::new(100);
-        let (one, other) = (Some(ClientId(1)), Some(ClientId(2)));
+        let one = Some(ClientId(1));
+        let other = Some(ClientId(2));
         limit.add(one, 50);
         assert_eq!(limit.check(one, 1), Err(LimitReached { share: Some(50), max: 100 }));
         assert_eq!(limit.check(other, 25), Ok(()));

@@ -22,7 +22,9 @@ fn ask(harness: &mut Harness, id: SessionId, indexes: std::ops::Range<u32>) -> S
 #[test]
 fn names_without_ticks_leave_room_for_other_clients() {
     let mut harness = Harness::with_limits(Position::FIRST, |limits| limits.waiting_topics = 100);
-    let (one, same, other) = (open(&mut harness, 1), open(&mut harness, 1), open(&mut harness, 2));
+    let one = open(&mut harness, 1);
+    let same = open(&mut harness, 1);
+    let other = open(&mut harness, 2);
     assert_eq!(ask(&mut harness, one, 0..51), "error 405");
     assert_eq!(ask(&mut harness, one, 0..50), "ack");
     assert_eq!(ask(&mut harness, same, 50..51), "error 405");
@@ -37,7 +39,9 @@ fn names_without_ticks_leave_room_for_other_clients() {
 #[test]
 fn subscriptions_leave_room_for_other_clients() {
     let mut harness = Harness::with_limits(Position::FIRST, |limits| limits.subscriptions = 100);
-    let (one, same, other) = (open(&mut harness, 1), open(&mut harness, 1), open(&mut harness, 2));
+    let one = open(&mut harness, 1);
+    let same = open(&mut harness, 1);
+    let other = open(&mut harness, 2);
     assert_eq!(ask(&mut harness, one, 0..30), "ack");
     assert_eq!(ask(&mut harness, same, 0..21), "error 405");
     assert_eq!(ask(&mut harness, same, 0..20), "ack");

@@ -1,12 +1,9 @@
 //! The last answer to `/metrics`, which is given again for a while.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-
-use super::super::telemetry::Telemetry;
-use super::exposition;
 
 /// Makes the answer to `/metrics`, but not again within a fixed time, so that many requests cost
 /// little more than one.
@@ -22,9 +19,9 @@ impl ExpositionCache {
         Self { age_max, last: Mutex::new(None) }
     }
 
-    /// Returns the metrics as they were at `now` or shortly before. Concurrent requests wait for
-    /// one of them to collect the metrics.
-    pub(in super::super) fn text(&self, telemetry: &Arc<Telemetry>, now: Instant) -> Bytes {
+    /// Returns the metrics as they were at `now` or shortly before. `collect` collects them if the
+    /// last answer is too old; concurrent requests wait for it.
+    pub(super) fn text(&self, now: Instant, collect: impl FnOnce() -> String) -> Bytes {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_fresh = |made: Instant| now.saturating_duration_since(made) < self.age_max;
         if let Some((made, text)) = &*last
@@ -32,7 +29,7 @@ impl ExpositionCache {
         {
             return text.clone();
         }
-        let text = Bytes::from(exposition(telemetry.clone()));
+        let text = Bytes::from(collect());
         *last = Some((now, text.clone()));
         text
     }
