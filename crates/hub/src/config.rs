@@ -259,7 +259,7 @@ settings! {
 
             /// Maximum number of topics per shard that have subscribers but have never ticked. A
             /// client (a key, or an address without one) may hold half of what others leave.
-            waiting_topics_max: usize = 500_000, in 1..=1 << 28;
+            waiting_topics_max: usize = 600_000, in 1..=1 << 28;
 
             /// Maximum number of topics that tick. A topic is a symbol in a channel of a feed.
             topics_max: usize = 2_000_000, in 1..=1 << 28;

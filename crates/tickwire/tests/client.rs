@@ -4,7 +4,7 @@
 
 mod kit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -120,10 +120,6 @@ async fn connected(port: u16) -> Client {
     }
 }
 
-const fn trades_of(topic: &Topic) -> Topic {
-    Topic { symbol: topic.symbol, channel: Channel::Trades }
-}
-
 const SYMBOLS: [&str; 3] = ["AAPL", "MSFT", "NVDA"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,6 +133,7 @@ async fn every_tick_arrives_once_across_connection_cuts_and_hub_kills() {
     // Several commands: symbols by name, a wildcard, and symbols added later.
     client.subscribe(names(&[Channel::Trades], SYMBOLS).unwrap()).await.unwrap();
     client.subscribe(names(&[Channel::Quotes], ["*"]).unwrap()).await.unwrap();
+    let mut subscribed: BTreeSet<String> = SYMBOLS.map(str::to_owned).into();
     let mut received = Received::default();
     let mut kills = 0;
     // A busy machine needs more cuts: some connections are cut before they have resumed.
@@ -148,9 +145,10 @@ async fn every_tick_arrives_once_across_connection_cuts_and_hub_kills() {
             hub_now.0.wait().unwrap();
             hub_now = hub(data, port).0;
             // Add a symbol while the client is about to catch up.
-            let added = |topic: &&Topic| !received.last.contains_key(&trades_of(topic));
-            let symbol = received.last.keys().find(added).unwrap().symbol;
+            let mut quoted = received.last.keys().map(|topic| topic.symbol.to_string());
+            let symbol = quoted.find(|symbol| !subscribed.contains(symbol)).unwrap();
             let more = names(&[Channel::Trades], [symbol.as_str()]).unwrap();
+            subscribed.insert(symbol);
             client.subscribe(more).await.unwrap();
         }
     }

@@ -132,8 +132,9 @@ impl Reader {
     }
 
     /// Like [`is_overdue`](Self::is_overdue), but for a caller that may not have read all bytes
-    /// that have arrived. The end of the message may be among them, so the client has another
-    /// second. A client that never stops sending, such as pings between two fragments, is judged here.
+    /// which have arrived. The end of the message may be among them, so the client has another
+    /// second. A client that never stops sending, such as pings between two fragments, is judged
+    /// here.
     pub fn is_overdue_unread(&mut self, now: Instant, timeout: Duration) -> bool {
         self.is_overdue(now, timeout + UNREAD_TIME)
     }

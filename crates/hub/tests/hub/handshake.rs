@@ -8,7 +8,7 @@ use tickwire_hub::Config;
 
 use crate::kit::{
     Client, Event, OPEN_TEXT, Publisher, TestHub, config, exchange, masked, read_response, trade,
-    upgrade_request,
+    until, upgrade_request,
 };
 
 #[test]
@@ -288,7 +288,8 @@ fn concurrent_publishers_stay_within_the_limit() {
     }
     let accepted = clients.iter().filter(|client| client.head.starts_with("http/1.1 101"));
     assert!(accepted.count() >= 3);
-    assert!(hub.metric("tickwire_publishers") <= 3);
+    // Those that made room for others end soon.
+    until("at most three remain", || hub.metric("tickwire_publishers") <= 3);
 }
 
 #[test]
