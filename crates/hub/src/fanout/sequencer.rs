@@ -49,7 +49,7 @@ pub struct PublisherProgress {
     pub last: u64,
     /// The last mark that the publisher sent: its place in its source. `None` if it has sent none.
     pub mark: Option<String>,
-    /// Whose publisher it is; `None` if it belongs to nobody in particular.
+    /// The owner of the publisher; `None` if it has none.
     pub owner: Option<String>,
 }
 

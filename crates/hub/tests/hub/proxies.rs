@@ -25,8 +25,7 @@ fn wrong_key(hub: &TestHub, preface: &[u8], headers: &str) -> u16 {
     exchange(hub.address, &[preface, request.as_bytes()].concat()).status
 }
 
-/// Opens a session of the key BOT. Returns the address that the next one is told to hold the
-/// session.
+/// Opens a session of the key BOT. Returns its address, which the error of a second session names.
 fn holder(hub: &TestHub, preface: &[u8], headers: &[(&str, &str)]) -> String {
     let (name, value) = key_header("BOT");
     let headers = [&[(name, value.as_str())], headers].concat();
