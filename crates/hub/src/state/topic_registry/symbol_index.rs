@@ -19,8 +19,8 @@ pub(super) struct SymbolIndex {
     sorted: RwLock<Vec<SortedSymbols>>,
 }
 
-/// Sorted symbols, and the text of all of them. Searching one text takes a tenth of the time of
-/// searching 100,000.
+/// Sorted symbols, and the text of all of them. Searching one text is faster than searching each
+/// symbol.
 #[derive(Debug, Default)]
 struct SortedSymbols {
     /// Each symbol once, with its first tick on any channel.
