@@ -30,7 +30,7 @@ impl Shard {
         self.disk.index = index;
     }
 
-    /// Returns whether a session waits for a disk read that [`Shard::begin_disk_read`] can begin.
+    /// Returns whether a session waits for a disk read and a slot is free.
     #[must_use]
     pub fn can_begin_disk_read(&self) -> bool {
         self.disk.can_begin()
