@@ -28,11 +28,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if !npm::is_present() {
         println!(
-            "Node.js was not found: the demo runs without a new page. To get the page, install \
-             Node.js 20.19 or later (https://nodejs.org) and run `cargo xtask demo` again."
+            "Node.js was not found, so the page is not built. To build it, install Node.js 20.19 \
+             or later (https://nodejs.org) and run `cargo xtask demo` again."
         );
     } else if let Err(error) = page::build() {
-        println!("The demo runs without a new page: {error:#}");
+        println!("The page is not built: {error:#}");
     }
     let mut cargo = shell::cargo(&["run", "--release", "--locked", "--package", "tickwire", "--"]);
     shell::replace_process(cargo.arg("demo").args(&args.arguments))

@@ -14,11 +14,23 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// Returns the command `cargo ARGS`, with the cargo that started this program.
+///
+/// It does not inherit the variables that `cargo run` sets for this program. Build scripts of
+/// dependencies depend on them, so a cargo that a user starts would build these again.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.args(args).current_dir(root());
+    for (name, _) in env::vars_os().filter(|(name, _)| is_of_package(name)) {
+        command.env_remove(name);
+    }
     command
+}
+
+/// Returns whether `cargo run` sets a variable to a property of the package that it runs.
+fn is_of_package(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
 }
 
 /// Runs a command and waits for its end. The command inherits standard output and standard error.
@@ -101,7 +113,7 @@ fn command_line(command: &Command) -> String {
         words.push(format!("cd {} &&", folder.display()));
     }
     for (name, value) in command.get_envs() {
-        words.push(format!("{}={}", name.display(), quoted(value.unwrap_or_default())));
+        words.extend(value.map(|value| format!("{}={}", name.display(), quoted(value))));
     }
     let program = Path::new(command.get_program());
     words.push(quoted(program.file_stem().unwrap_or(program.as_os_str())));
