@@ -53,6 +53,8 @@ test("typed symbols show changing prices", async () => {
   page.on("websocket", record);
   await page.reload();
   await page.getByText("You are not watching any symbol yet.").waitFor();
+  // A page without symbols sends `list`, once it is connected.
+  await until(() => sent.some(({ action }) => action === "list"));
 
   await type("aapl", "Enter");
   await type("MSFT", "Enter");
@@ -60,9 +62,8 @@ test("typed symbols show changing prices", async () => {
   await waitForPriceChange(page, "MSFT");
   assert.deepEqual(await watched(), ["AAPL", "MSFT"]);
   assert.equal(new URL(page.url()).hash, "#AAPL,MSFT");
-  // A page without symbols sends `list`.
   const subscribes = sent.filter(({ action }) => action !== "list");
-  assert.ok(subscribes.length > 0 && subscribes.length < sent.length);
+  assert.ok(subscribes.length > 0);
   for (const { action, delivery, max_rate: rate } of subscribes) {
     assert.deepEqual({ action, delivery }, { action: "subscribe", delivery: "latest" });
     assert.ok(rate >= VISIBLE_RATE_MIN && rate <= 60, `max_rate ${rate}`);
