@@ -82,7 +82,7 @@ pub(crate) struct Subscriber {
     position: Option<u64>,
     /// Whether the last values of all topics have arrived, which resuming requires.
     can_resume: bool,
-    /// Sequence numbers and position before an acknowledgement whose gaps may not all have arrived.
+    /// Sequence numbers and position before gaps that may not all have arrived.
     before_gaps: Option<(HashMap<Topic, u64>, Option<u64>)>,
     connection: Connection,
 }
@@ -321,6 +321,10 @@ impl Subscriber {
     ) -> Result<(), Violation> {
         self.check_subscribed(&topic)?;
         checker.counts.gaps += 1;
+        // A gap among live ticks precedes its position, as after a resume.
+        if self.wants_positions() && self.before_gaps.is_none() {
+            self.before_gaps = Some((self.last.clone(), self.position));
+        }
         let last = self.last.entry(topic).or_default();
         let expected_from = *last + 1;
         let wrong = Violation::WrongGap { topic, from, to, expected_from };

@@ -267,6 +267,27 @@ fn interrupted_gaps_are_requested_again_after_a_lag() {
 }
 
 #[test]
+fn gaps_among_live_ticks_may_come_again_after_a_cut() {
+    let hub = Hub::new("one", 0);
+    let (mut checker, mut client) = started(&hub);
+    let gap = || Received::Gap {
+        topic: topic_of(&hub.ticks[100]),
+        from: None,
+        to: Some(hub.ticks[100].seq.0),
+    };
+    reconnect(&hub, &mut checker, &mut client);
+    client.on_message(&mut checker, ack(Some(ResumeOutcome::Complete), 100));
+    client.on_message(&mut checker, vec![gap()]);
+    let command = reconnect(&hub, &mut checker, &mut client);
+    assert!(command.contains(r#""resume":{"epoch":"one","pos":100}"#), "{command}");
+    client.on_message(&mut checker, ack(Some(ResumeOutcome::Complete), 100));
+    client.on_message(&mut checker, vec![gap()]);
+    assert_eq!(checker.violations, []);
+    client.on_message(&mut checker, vec![gap()]);
+    assert!(matches!(only(&checker), Violation::WrongGap { .. }), "twice on one connection");
+}
+
+#[test]
 fn resume_by_seq_names_quiet_symbols_too() {
     let hub = Hub::new("one", 0);
     let symbols: Vec<Symbol> = Simulator::new(config()).symbols().collect();
