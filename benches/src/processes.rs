@@ -130,7 +130,8 @@ impl Hub {
             bail!("the hub did not start: {}", tail(&process.log));
         };
         let address = address.parse()?;
-        let status: serde_json::Value = serde_json::from_str(&get(address, "/api/status").await?)?;
+        let status: serde_json::Value =
+            serde_json::from_str(&get(address, "/api/status", None).await?)?;
         let epoch = status["epoch"].as_str().context("a status without an epoch")?.to_owned();
         Ok(Self { process, address, epoch, _stdout: stdout })
     }
@@ -188,7 +189,19 @@ impl Hub {
     /// # Errors
     /// The hub does not respond.
     pub async fn metric(&self, name: &str) -> Result<f64> {
-        let text = get(self.address, "/metrics").await?;
+        self.read_metric(name, None).await
+    }
+
+    /// Returns the value of a metric like [`Hub::metric`], from a hub that requires a key for it.
+    ///
+    /// # Errors
+    /// The hub does not respond, or refuses the key.
+    pub async fn metric_with_key(&self, name: &str, key: &str) -> Result<f64> {
+        self.read_metric(name, Some(key)).await
+    }
+
+    async fn read_metric(&self, name: &str, key: Option<&str>) -> Result<f64> {
+        let text = get(self.address, "/metrics", key).await?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.map_or(Ok(0.0), |value| Ok(value.trim().parse()?))
     }
@@ -232,11 +245,14 @@ impl Feeder {
 }
 
 /// Sends a `GET` request and returns the body of the response.
-async fn get(address: SocketAddr, path: &str) -> Result<String> {
+async fn get(address: SocketAddr, path: &str, key: Option<&str>) -> Result<String> {
+    let authorization =
+        key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
     let answer = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}Connection: close\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;

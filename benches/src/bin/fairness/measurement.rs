@@ -21,7 +21,7 @@ pub(crate) struct Measurement {
 }
 
 impl Measurement {
-    /// Sums up what was measured in a time.
+    /// Creates the measurement of a hub that used `cpu_time` within `measured`.
     pub(crate) fn new(
         live: &Result<Report, String>,
         probes: ProbeTimes,

@@ -51,8 +51,8 @@ impl Stage {
         let folder = tempfile::Builder::new().prefix("tickwire-fairness-").tempdir()?;
         let keys = folder.path().join("keys.toml");
         let add_key = |name: &str, flags: &[&str]| key(tickwire, folder.path(), name, flags);
-        let honest = add_key("honest", &["--role", "publish", "--anonymous", "read"])?;
-        let attacker = add_key("attacker", &["--role", "publish"])?;
+        let honest = add_key("honest", &["--role", "publish", "--metrics", "--anonymous", "read"])?;
+        let attacker = add_key("attacker", &["--role", "publish", "--metrics"])?;
         let replaced = add_key("replaced", &["--sessions-max", "1", "--when-full", "replace"])?;
         let [certificate, private_key] = ["first.pem", "first.key"].map(tls_file);
         let hub_flags = [
@@ -69,7 +69,7 @@ impl Stage {
         let target =
             Target { peer: peer(attacker), replaced: peer(replaced), counts: Counts::default() };
         market::publish(&honest, attack.quoted_symbols).await.context("publishing the history")?;
-        let feeder = start_feeder(tickwire, folder.path(), &hub).await?;
+        let feeder = start_feeder(tickwire, folder.path(), &hub, honest.token()).await?;
         let symbols: Vec<_> = market::symbols().iter().map(ToString::to_string).collect();
         let probes = Probes::start(&honest, &hub.epoch, &symbols);
         let target = Arc::new(target);
@@ -143,7 +143,7 @@ pub(crate) fn tls_file(name: &str) -> String {
 }
 
 /// Starts the simulation and waits until it publishes.
-async fn start_feeder(tickwire: &Path, folder: &Path, hub: &Hub) -> Result<Feeder> {
+async fn start_feeder(tickwire: &Path, folder: &Path, hub: &Hub, key: &str) -> Result<Feeder> {
     const PUBLISHED: &str = "tickwire_ticks_in_total";
     let flags = [
         format!("--hub=ws://{}", hub.address),
@@ -151,10 +151,10 @@ async fn start_feeder(tickwire: &Path, folder: &Path, hub: &Hub) -> Result<Feede
         format!("--rate={}", market::TICKS_PER_SECOND),
         format!("--token-file={}", folder.join("honest.token").display()),
     ];
-    let before = hub.metric(PUBLISHED).await?;
+    let before = hub.metric_with_key(PUBLISHED, key).await?;
     let mut feeder = Feeder::start(tickwire, &flags, folder.join("feeder.log"))?;
     let publishes = async {
-        while hub.metric(PUBLISHED).await? <= before {
+        while hub.metric_with_key(PUBLISHED, key).await? <= before {
             if let Some(exit) = feeder.unexpected_exit() {
                 anyhow::bail!(exit);
             }
