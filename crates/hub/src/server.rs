@@ -300,8 +300,8 @@ fn fit_files(config: &mut Config) -> Result<(), ConfigError> {
     ] {
         if lowered < wanted {
             tracing::warn!(
-                "{name} is {lowered} instead of {wanted}: the process may open {files} files; raise \
-                 that (ulimit -n), or set {name} to at most {lowered}"
+                "{name} is {lowered} instead of {wanted}: the process may open {files} files; \
+                 raise that (ulimit -n), or set {name} to at most {lowered}"
             );
         }
     }

@@ -102,7 +102,8 @@ impl Config {
             Some(host) => Err(ConfigError::setting(
                 "allowed_hosts",
                 format!("{host:?}"),
-                "expected a host name in lower case such as hub.example.com, without a scheme or port",
+                "expected a host name in lower case such as hub.example.com, without a scheme or \
+                 port",
             )),
         }
     }

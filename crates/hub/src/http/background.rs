@@ -120,8 +120,8 @@ impl Busy {
             Self::Client => (
                 StatusCode::TOO_MANY_REQUESTS,
                 format!(
-                    "{JOBS_PER_CLIENT_MAX} requests of this kind are waiting from this address, the \
-                     most allowed; wait for their answers"
+                    "{JOBS_PER_CLIENT_MAX} requests of this kind are waiting from this address, \
+                     the most allowed; wait for their answers"
                 ),
             ),
         };

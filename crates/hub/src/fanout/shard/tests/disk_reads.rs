@@ -118,8 +118,10 @@ fn names_without_newer_ticks_need_no_disk_read() {
     assert_eq!(test.complete_disk_reads(), 0);
 }
 
-#[test]
-fn cursor_overtaken_by_the_log_continues_from_disk() {
+/// Lets the log overtake a session that has 4,000 ticks to read and is blocked after the first
+/// message. `meanwhile` acts on the blocked session. Returns what the session reads, without the
+/// ack.
+fn read_overtaken(meanwhile: impl FnOnce(&mut Harness, SessionId)) -> (DiskTest, Vec<String>) {
     let mut test = DiskTest::new(2, 2);
     for _ in 0..40 {
         let batch = test.harness.publish(["A"; 100]);
@@ -130,9 +132,16 @@ fn cursor_overtaken_by_the_log_continues_from_disk() {
     assert_eq!(test.harness.read_next(id).unwrap(), ["ack Complete 2"]);
     let mut read = test.harness.read_next(id).unwrap();
     test.harness.shard.blocked(id);
+    meanwhile(&mut test.harness, id);
     test.evict_log();
     test.harness.shard.writable(id);
     read.extend(test.read_all(id));
+    (test, read)
+}
+
+#[test]
+fn cursor_overtaken_by_the_log_continues_from_disk() {
+    let (test, read) = read_overtaken(|_, _| {});
     assert_eq!(ticks_of('A', &read), ticks('A', 2..=4_001));
     assert!(!read.iter().any(|element| element.starts_with("gap")));
     assert_eq!(test.harness.shard.stats().backlog_ticks, 0);
@@ -140,20 +149,7 @@ fn cursor_overtaken_by_the_log_continues_from_disk() {
 
 #[test]
 fn overtaken_session_with_queued_control_frames_loses_no_tick_without_a_gap() {
-    let mut test = DiskTest::new(2, 2);
-    for _ in 0..40 {
-        let batch = test.harness.publish(["A"; 100]);
-        test.disk.push(batch);
-    }
-    let id = test.harness.open();
-    test.resume(id, names(["A"]), 2);
-    assert_eq!(test.harness.read_next(id).unwrap(), ["ack Complete 2"]);
-    let mut read = test.harness.read_next(id).unwrap();
-    test.harness.shard.blocked(id);
-    test.harness.shard.control(id, &Control::Live);
-    test.evict_log();
-    test.harness.shard.writable(id);
-    read.extend(test.read_all(id));
+    let (_, read) = read_overtaken(|harness, id| harness.shard.control(id, &Control::Live));
     let mut last = 1;
     for element in &read {
         if let Some(seq) = element.strip_prefix('A') {
