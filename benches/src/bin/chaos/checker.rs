@@ -80,6 +80,8 @@ pub(crate) struct Counts {
     pub(crate) gaps: u64,
     /// Ticks in these gaps.
     pub(crate) gap_ticks: u64,
+    /// Gaps whose end the hub does not know, because its log overran a shard.
+    pub(crate) unbounded_gaps: u64,
     pub(crate) connections: u64,
     /// Sessions that the hub ended because they lagged.
     pub(crate) slow: u64,

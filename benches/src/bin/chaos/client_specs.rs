@@ -3,7 +3,7 @@
 use tickwire_protocol::{Channel, Encoding, Symbol};
 
 use crate::random::Random;
-use crate::subscriber::{Delivery, ResumeMode, Subscription};
+use crate::subscription::{Delivery, ResumeMode, Subscription};
 
 /// What one client subscribes to, and how it connects.
 #[derive(Debug)]

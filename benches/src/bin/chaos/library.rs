@@ -2,7 +2,7 @@
 //! of connections, without help from the application.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::checker::{Checker, Violation};
 use crate::oracle::{Topic, named, topic_of};
-use crate::subscriber::{Subscription, stale_topics};
+use crate::subscription::{Subscription, stale_topics};
 
 /// Interval of attempts to connect for the first time.
 const RETRY: Duration = Duration::from_millis(200);
@@ -28,13 +28,22 @@ pub(crate) struct LibrarySubscriber {
     epoch: Option<String>,
     /// Sequence number of the last tick of each topic.
     last: HashMap<Topic, u64>,
+    /// Topics of which the hub has lost an unknown number of ticks after `last`.
+    unbounded_gaps: HashSet<Topic>,
     /// Market index of the last live tick of this connection.
     last_index: Option<u64>,
 }
 
 impl LibrarySubscriber {
     pub(crate) fn new(name: String, subscription: Subscription) -> Self {
-        Self { name, subscription, epoch: None, last: HashMap::new(), last_index: None }
+        Self {
+            name,
+            subscription,
+            epoch: None,
+            last: HashMap::new(),
+            unbounded_gaps: HashSet::new(),
+            last_index: None,
+        }
     }
 
     /// Checks one event and reports a violation to `checker`.
@@ -79,6 +88,7 @@ impl LibrarySubscriber {
         let before = self.epoch.replace(epoch.clone());
         if before.as_ref() != Some(&epoch) {
             self.last.clear();
+            self.unbounded_gaps.clear();
         }
         match before.is_some_and(|before| before != epoch) == new_epoch {
             true => Ok(()),
@@ -108,6 +118,7 @@ impl LibrarySubscriber {
             difference,
         })?;
         let last = self.last.insert(topic, seq).unwrap_or(0);
+        let is_after_gap = self.unbounded_gaps.remove(&topic);
         if snapshot && seq >= last {
             return Ok(());
         }
@@ -118,6 +129,7 @@ impl LibrarySubscriber {
                 Err(Violation::OutOfOrder { topic, seq })
             }
             Some(0) => Ok(()),
+            Some(_) if is_after_gap => Ok(()),
             Some(_) => Err(Violation::Lost { topic, from: last + 1, to: seq - 1 }),
         }
     }
@@ -137,24 +149,28 @@ impl LibrarySubscriber {
         let known = self.last.get(&topic).copied();
         let expected_from = known.unwrap_or(0) + 1;
         let Some(end) = to else {
-            // The end may only be unknown in a new epoch, before its first tick.
-            return match known {
-                None => Ok(()),
-                Some(_) => Err(Violation::WrongGap { topic, from, to, expected_from }),
-            };
+            // The end may be unknown in a new epoch, before its first tick, and after the log has
+            // overrun a shard.
+            if known.is_some() {
+                checker.counts.unbounded_gaps += 1;
+                self.unbounded_gaps.insert(topic);
+            }
+            return Ok(());
         };
         if end < expected_from || from.is_some_and(|from| from != expected_from) {
             return Err(Violation::WrongGap { topic, from, to, expected_from });
         }
         checker.counts.gap_ticks += end + 1 - expected_from;
         self.last.insert(topic, end);
+        self.unbounded_gaps.remove(&topic);
         Ok(())
     }
 
     /// Returns a violation for each topic whose newest tick the application does not have.
     pub(crate) fn stale_topics(&self, epoch: &str, newest: &HashMap<Topic, u64>) -> Vec<Violation> {
         let current = self.epoch.as_deref() == Some(epoch);
-        stale_topics(&self.subscription, current.then_some(&self.last), newest)
+        let last = current.then_some(&self.last);
+        stale_topics(&self.subscription, last, &self.unbounded_gaps, newest)
     }
 }
 
@@ -210,7 +226,7 @@ mod tests {
     use tickwire_protocol::Channel;
 
     use super::*;
-    use crate::subscriber::{Delivery, ResumeMode};
+    use crate::subscription::{Delivery, ResumeMode};
 
     fn config() -> SimConfig {
         SimConfig { symbols: 3, ticks_max: Some(500), ..SimConfig::default() }
@@ -268,8 +284,9 @@ mod tests {
         let gap = |from, to| Event::Gap { topic, from, to };
         let rest = || ticks[101..200].iter().map(live);
         assert_eq!(violations_of([gap(Some(seq), Some(seq))].into_iter().chain(rest())), []);
-        let wrong = violations_of([gap(None, None)]);
-        assert!(matches!(wrong[..], [Violation::WrongGap { .. }]), "{wrong:?}");
+        assert_eq!(violations_of([gap(None, None)].into_iter().chain(rest())), []);
+        let repeated = violations_of([gap(None, None), live(&ticks[99])]);
+        assert!(matches!(repeated[..], [Violation::Repeated { .. }]), "{repeated:?}");
         let wrong = violations_of([gap(Some(Seq(seq.0 + 1)), Some(Seq(seq.0 + 1)))]);
         assert!(matches!(wrong[..], [Violation::WrongGap { .. }]), "{wrong:?}");
     }

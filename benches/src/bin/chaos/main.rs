@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod schedule;
 mod subscriber;
+mod subscription;
 
 use std::process::ExitCode;
 

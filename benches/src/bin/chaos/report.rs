@@ -59,8 +59,14 @@ impl fmt::Display for Report {
         writeln!(f, "memory       at most {} MiB (hub)", self.memory_mib_max)?;
         writeln!(
             f,
-            "checked      {} ticks of a market of {}, {} positions, {} gaps with {} ticks",
-            counts.ticks, self.market_ticks, counts.positions, counts.gaps, counts.gap_ticks
+            "checked      {} ticks of a market of {}, {} positions, {} gaps with {} ticks, {} \
+             gaps without an end",
+            counts.ticks,
+            self.market_ticks,
+            counts.positions,
+            counts.gaps,
+            counts.gap_ticks,
+            counts.unbounded_gaps
         )?;
         writeln!(f, "{} lost, {} repeated", counts.lost, counts.repeated)?;
         if self.passed() {

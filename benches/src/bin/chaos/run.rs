@@ -28,7 +28,8 @@ use crate::proxy::{FaultSpacing, Network, Proxy};
 use crate::random::Random;
 use crate::report::Report;
 use crate::schedule::{self, Fault, PlannedFault};
-use crate::subscriber::{Delivery, ResumeMode, Subscriber, Subscription};
+use crate::subscriber::Subscriber;
+use crate::subscription::{Delivery, ResumeMode, Subscription};
 
 /// Ticks per second of the market.
 const RATE: u32 = 1_000;
@@ -351,7 +352,22 @@ impl Run {
         for (name, violation) in stale {
             self.checker.borrow_mut().violated(&name, violation);
         }
+        self.check_unbounded_gaps()?;
         self.compare_epochs()
+    }
+
+    /// Checks that the hub has reported a reason for gaps without an end: its log overran a shard.
+    fn check_unbounded_gaps(&self) -> Result<()> {
+        let gaps = self.checker.borrow().counts.unbounded_gaps;
+        let has_reason = || -> Result<bool> {
+            let log = std::fs::read_to_string(self.logs.path().join("hub.log"))?;
+            Ok(log.contains("the log has overrun the shard"))
+        };
+        ensure!(
+            gaps == 0 || has_reason()?,
+            "{gaps} gaps without an end, although the log never overran a shard"
+        );
+        Ok(())
     }
 
     /// Waits until new ticks from the feeder arrive.

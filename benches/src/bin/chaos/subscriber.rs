@@ -4,40 +4,12 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-use tickwire_protocol::{Channel, ResumeOutcome, Symbol, Tick};
+use tickwire_protocol::{Channel, ResumeOutcome, Tick};
 
 use crate::checker::{Checker, Violation};
 use crate::oracle::{Topic, named, topic_of};
 use crate::received::Received;
-
-/// What a client subscribes to, and how.
-#[derive(Debug, Clone)]
-pub(crate) struct Subscription {
-    pub(crate) channels: Vec<Channel>,
-    /// `None` stands for `"*"`.
-    pub(crate) symbols: Option<Vec<Symbol>>,
-    pub(crate) delivery: Delivery,
-}
-
-/// Delivery mode of a subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    /// Every tick; and how the client resumes after a disconnect.
-    Every(ResumeMode),
-    /// The newest tick of each topic, at most `max_rate` times a second.
-    Latest { max_rate: Option<u32> },
-}
-
-/// How a client resumes after a disconnect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ResumeMode {
-    /// It subscribes again and gets a snapshot.
-    Never,
-    /// It resumes after its last position.
-    FromPosition,
-    /// It resumes each topic after its last sequence number.
-    FromSeqs,
-}
+use crate::subscription::{Delivery, ResumeMode, Subscription, stale_topics};
 
 /// Progress of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +49,8 @@ pub(crate) struct Subscriber {
     epoch: Option<String>,
     /// Sequence number of the last tick of each topic.
     last: HashMap<Topic, u64>,
+    /// Topics of which the hub has lost an unknown number of ticks after `last`.
+    unbounded_gaps: HashSet<Topic>,
     /// Last sequence numbers of earlier connections. A snapshot must not contain older ticks.
     floor: HashMap<Topic, u64>,
     position: Option<u64>,
@@ -101,20 +75,6 @@ impl Connection {
     }
 }
 
-impl Subscription {
-    /// Returns whether the subscription includes a topic.
-    pub(crate) fn contains(&self, (channel, symbol): &Topic) -> bool {
-        self.channels.contains(channel)
-            && self.symbols.as_ref().is_none_or(|symbols| symbols.contains(symbol))
-    }
-
-    /// Returns all topics that are subscribed to by name.
-    fn topics(&self) -> impl Iterator<Item = Topic> {
-        let symbols = self.symbols.iter().flatten();
-        symbols.flat_map(|symbol| self.channels.iter().map(|channel| (*channel, *symbol)))
-    }
-}
-
 impl Subscriber {
     pub(crate) fn new(name: String, subscription: Subscription) -> Self {
         Self {
@@ -122,6 +82,7 @@ impl Subscriber {
             subscription,
             epoch: None,
             last: HashMap::new(),
+            unbounded_gaps: HashSet::new(),
             floor: HashMap::new(),
             position: None,
             can_resume: false,
@@ -255,7 +216,7 @@ impl Subscriber {
             (Received::Tick(tick), Stage::Snapshot { left }) => {
                 self.on_last_value(checker, &tick, left)
             }
-            (Received::Live, Stage::Snapshot { left }) => self.on_live(left),
+            (Received::Live, Stage::Snapshot { left }) => self.on_live(checker, left),
             (Received::Tick(tick), Stage::Streaming) => self.on_tick(checker, &tick),
             (Received::Position(position), Stage::Streaming) => self.on_position(checker, position),
             (received, stage) => {
@@ -291,8 +252,10 @@ impl Subscriber {
         if !same_epoch {
             self.floor.clear();
             self.last.clear();
+            self.unbounded_gaps.clear();
         } else if resumed.is_none() {
             self.floor.extend(self.last.drain());
+            self.unbounded_gaps.clear();
         }
         self.can_resume = matches!(resumed, Some(ResumeOutcome::Complete | ResumeOutcome::Gap));
         if resumed == Some(ResumeOutcome::Gap) {
@@ -340,7 +303,13 @@ impl Subscriber {
                 let named_from = from.is_none_or(|from| from == expected_from);
                 checker.counts.gap_ticks += to - *last;
                 *last = to;
+                self.unbounded_gaps.remove(&topic);
                 if named_from { Ok(()) } else { Err(wrong) }
+            }
+            (Some(ResumeOutcome::Gap), None) if from.is_none_or(|from| from == expected_from) => {
+                checker.counts.unbounded_gaps += 1;
+                self.unbounded_gaps.insert(topic);
+                Ok(())
             }
             _ => Err(wrong),
         }
@@ -385,19 +354,16 @@ impl Subscriber {
         }
     }
 
-    fn on_live(&mut self, left: u64) -> Result<(), Violation> {
+    fn on_live(&mut self, checker: &mut Checker, left: u64) -> Result<(), Violation> {
         self.connection.stage = Stage::Streaming;
         self.can_resume = true;
         if left > 0 {
             return Err(Violation::Protocol(format!("{left} ticks are missing in the snapshot")));
         }
-        match self.connection.open_gaps.drain().next() {
-            Some(topic) => {
-                let what = named(&topic);
-                Err(Violation::Protocol(format!("a gap of {what}, but no tick in the snapshot")))
-            }
-            None => Ok(()),
-        }
+        // The hub does not know the last value of a topic if it may have missed ticks.
+        checker.counts.unbounded_gaps += self.connection.open_gaps.len() as u64;
+        self.unbounded_gaps.extend(self.connection.open_gaps.drain());
+        Ok(())
     }
 
     fn on_tick(&mut self, checker: &mut Checker, tick: &Tick) -> Result<(), Violation> {
@@ -415,10 +381,11 @@ impl Subscriber {
             return Err(Violation::Repeated { topic, seq, expected });
         }
         *last = seq;
+        let is_after_gap = self.unbounded_gaps.remove(&topic);
         if !every {
             return Ok(());
         }
-        if seq > expected {
+        if seq > expected && !is_after_gap {
             return Err(Violation::Lost { topic, from: expected, to: seq - 1 });
         }
         match before.is_some_and(|before| before >= index) {
@@ -466,7 +433,8 @@ impl Subscriber {
     /// Returns a violation for each topic whose newest tick the client does not have.
     pub(crate) fn stale_topics(&self, epoch: &str, newest: &HashMap<Topic, u64>) -> Vec<Violation> {
         let current = self.epoch.as_deref() == Some(epoch);
-        stale_topics(&self.subscription, current.then_some(&self.last), newest)
+        let last = current.then_some(&self.last);
+        stale_topics(&self.subscription, last, &self.unbounded_gaps, newest)
     }
 
     /// Returns the last sequence numbers of an epoch, once its snapshot is complete.
@@ -476,21 +444,6 @@ impl Subscriber {
             && !self.last.is_empty();
         flows.then_some(&self.last)
     }
-}
-
-/// Returns a violation for each subscribed topic whose last sequence number is not the newest.
-pub(crate) fn stale_topics(
-    subscription: &Subscription,
-    last: Option<&HashMap<Topic, u64>>,
-    newest: &HashMap<Topic, u64>,
-) -> Vec<Violation> {
-    let has = |topic| last.and_then(|last| last.get(topic)).copied().unwrap_or(0);
-    let wanted = newest.iter().filter(|(topic, _)| subscription.contains(topic));
-    let compared = wanted.map(|(topic, newest)| (*topic, has(topic), *newest));
-    compared
-        .filter(|(_, has, newest)| has != newest)
-        .map(|(topic, has, newest)| Violation::Stale { topic, has, newest })
-        .collect()
 }
 
 #[cfg(test)]

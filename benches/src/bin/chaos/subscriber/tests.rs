@@ -1,5 +1,5 @@
 use tickwire_feeder::{SimConfig, Simulator};
-use tickwire_protocol::Seq;
+use tickwire_protocol::{Seq, Symbol};
 
 use super::*;
 
@@ -155,7 +155,7 @@ fn gaps_must_report_exactly_the_missing_ticks() {
     assert!(checker.violations.is_empty() || topic_of(&hub.ticks[101]) != topic, "{checker:?}");
     assert_eq!((checker.counts.gaps, checker.counts.gap_ticks), (1, 1));
     for (gap_from, gap_to) in
-        [(None, None), (Some(from + 1), Some(from + 1)), (None, Some(from - 1))]
+        [(Some(from + 1), None), (Some(from + 1), Some(from + 1)), (None, Some(from - 1))]
     {
         let checker = check(gap_from, gap_to);
         let found = matches!(checker.violations[0].1, Violation::WrongGap { .. });
@@ -168,6 +168,31 @@ fn gaps_must_report_exactly_the_missing_ticks() {
     client.on_message(&mut checker, vec![Received::Gap { topic, from: None, to: Some(from) }]);
     client.on_message(&mut checker, hub.data(100..101));
     assert!(matches!(only(&checker), Violation::Repeated { .. }));
+}
+
+#[test]
+fn gap_without_an_end_excuses_missing_ticks_until_the_next_tick() {
+    let hub = Hub::new("one", 0);
+    let topic = topic_of(&hub.ticks[100]);
+    let again = (101..).filter(|at| topic_of(&hub.ticks[*at]) == topic);
+    let [second, third] = again.take(2).collect::<Vec<_>>()[..] else { panic!("a short market") };
+    let check = |received: &[usize]| {
+        let (mut checker, mut client) = started(&hub);
+        reconnect(&hub, &mut checker, &mut client);
+        client.on_message(&mut checker, ack(Some(ResumeOutcome::Gap), 100));
+        client.on_message(&mut checker, vec![Received::Gap { topic, from: None, to: None }]);
+        assert_eq!(client.stale_topics("one", &hub.newest(101)), [], "nothing is known");
+        for at in received {
+            let tick = Received::Tick(hub.ticks[*at].clone());
+            let position = Received::Position(*at as u64 + 1);
+            client.on_message(&mut checker, vec![tick, position]);
+        }
+        checker
+    };
+    let checker = check(&[second, third]);
+    assert_eq!((checker.violations.as_slice(), checker.counts.unbounded_gaps), (&[][..], 1));
+    let forth = (third + 1..).find(|at| topic_of(&hub.ticks[*at]) == topic).unwrap();
+    assert!(matches!(only(&check(&[second, forth])), Violation::Lost { .. }));
 }
 
 #[test]
@@ -202,7 +227,8 @@ fn new_epoch_needs_gaps_and_a_snapshot() {
     assert_eq!(client.stale_topics("two", &next.newest(60)), []);
     assert!(!client.stale_topics("two", &next.newest(61)).is_empty());
     assert!(matches!(check(1, 0).0.violations[0].1, Violation::Protocol(_)));
-    assert!(matches!(check(0, 1).0.violations[0].1, Violation::Protocol(_)));
+    let (checker, _) = check(0, 1);
+    assert_eq!((checker.violations.as_slice(), checker.counts.unbounded_gaps), (&[][..], 1));
 }
 
 #[test]
