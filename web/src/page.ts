@@ -66,10 +66,7 @@ export class Page {
     },
     connectionLimitReached: () => this.#giveUpChartStream(),
   });
-  readonly #notices = new NoticeModel(
-    () => this.#api.status(),
-    () => this.#renderLoop.request(),
-  );
+  readonly #notices = new NoticeModel(this.#api, () => this.#renderLoop.request());
   readonly #statusBar = new StatusBar();
   readonly #noticeView = new NoticeView(this.#address, (action) => this.#noticeClicked(action));
   readonly #keyForm = new KeyForm((key, scope) => this.#keySubmitted(key, scope));

@@ -3,5 +3,6 @@
 pub(crate) mod admission;
 pub(crate) mod auth_state;
 pub mod keys;
+pub(crate) mod page_policy;
 pub(crate) mod refusal_log;
 pub(crate) mod trusted_proxies;

@@ -68,13 +68,18 @@ settings! {
 
             /// Origins of web pages that may connect, in addition to the hub's own page: scheme and
             /// host, without a path.
+            ///
+            /// The hub's own page may connect if its origin equals `Host`, and the host is one that
+            /// `allowed_hosts` describes.
             allow_origins: Vec<String> = Vec::new();
 
-            /// Host names, without a port, under which clients without a key may use the hub, in
-            /// addition to `localhost`, IP addresses and the hosts of `allow_origins`.
+            /// Host names, without a port, under which the hub's own page and clients without a key
+            /// may use the hub, in addition to `localhost`, IP addresses, names without a dot and
+            /// the hosts of `allow_origins`.
             ///
-            /// The hub checks the `Host` header of requests that need no key, so that no website
-            /// can read from it by resolving its own name to the hub's address.
+            /// The hub checks the `Host` header of pages and of requests that need no key, so that
+            /// no website can use it by resolving its own name to the hub's address. Pages that a
+            /// proxy serves over HTTPS from a plain connection need no entry.
             allowed_hosts: Vec<String> = Vec::new();
 
             /// Networks of reverse proxies, such as `10.0.0.0/8`, that name the addresses of their

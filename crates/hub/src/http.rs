@@ -10,6 +10,7 @@ mod exposition;
 mod exposition_cache;
 mod gate;
 pub(crate) mod page;
+mod peer;
 mod proxy_protocol;
 mod publish;
 mod rest;
@@ -97,7 +98,7 @@ fn routes(front: FrontState) -> Router {
         return Router::new().fallback(subscribe::subscribe).with_state(front);
     }
     Router::new()
-        .route("/ws", get(subscribe::subscribe).head(only_get))
+        .route("/ws", get(subscribe::subscribe).head(only_get).options(subscribe::options))
         .route("/publish", get(publish::session).head(only_get).post(publish::post))
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(api::ready))

@@ -31,6 +31,15 @@ export class HubApi {
     return decodeHubStatus(await this.#get("/api/status"));
   }
 
+  /**
+   * Returns why the hub refuses connections of this page, in one line; undefined if it accepts
+   * them. Browsers do not show why a WebSocket was refused.
+   */
+  async refusal(): Promise<string | undefined> {
+    const response = await fetch("/ws", { method: "OPTIONS" });
+    return response.status === 403 ? (await response.text()).trim() : undefined;
+  }
+
   /** Returns the status of the hub and of its keys. */
   async report(): Promise<HubReport> {
     const status = await this.status();

@@ -17,6 +17,8 @@ export type Notice =
   /** The page's address names a feed that the hub does not have, or this key may not read. */
   | { readonly kind: "unknown-feed"; readonly feed: string; readonly available: readonly string[] }
   | { readonly kind: "hub-unreachable" }
+  /** The hub does not accept pages under the name by which this one has reached it. */
+  | { readonly kind: "page-refused"; readonly reason: string }
   | { readonly kind: "hub-error"; readonly text: string }
   | Fault
   | { readonly kind: "feed-stale"; readonly feed: Feed }
@@ -31,23 +33,28 @@ export type Notice =
       readonly reason: string;
     };
 
-/** Asks the hub for its status; rejects if it does not answer. */
-export type StatusRequest = () => Promise<HubStatus>;
+/** Asks the hub; every method rejects if it does not answer. */
+export interface HubRequests {
+  status(): Promise<HubStatus>;
+  /** Returns why the hub refuses connections of this page; undefined if it accepts them. */
+  refusal(): Promise<string | undefined>;
+}
 
 export class NoticeModel {
   /** Set until the next connection when a newer session of the key has replaced this one. */
   sessionReplaced = false;
   /** Shown until dismissed. */
   fault: Fault | undefined;
-  readonly #requestStatus: StatusRequest;
+  readonly #requests: HubRequests;
   readonly #changed: () => void;
   #isUnreachable = false;
+  #refusal: string | undefined;
   #unknownFeed: Extract<Notice, { kind: "unknown-feed" }> | undefined;
   #hasPublisher = false;
 
   /** Calls `changed` when an answer of the hub may change the notice. */
-  constructor(requestStatus: StatusRequest, changed: () => void) {
-    this.#requestStatus = requestStatus;
+  constructor(requests: HubRequests, changed: () => void) {
+    this.#requests = requests;
     this.#changed = changed;
   }
 
@@ -58,18 +65,22 @@ export class NoticeModel {
 
   connected(): void {
     this.#isUnreachable = false;
+    this.#refusal = undefined;
     this.sessionReplaced = false;
     this.#unknownFeed = undefined;
   }
 
   /**
    * Handles a failed connection. Browsers do not say why a WebSocket was refused, so this checks
-   * whether the hub has the feed that the page shows.
+   * whether the hub accepts this page, and whether it has the feed that the page shows.
    */
   disconnected(feed: string | undefined): void {
     this.#isUnreachable = true;
+    this.#answer(this.#requests.refusal(), (reason) => {
+      if (this.#isUnreachable) this.#refusal = reason;
+    });
     if (feed === undefined) return;
-    this.#withStatus((status) => {
+    this.#answer(this.#requests.status(), (status) => {
       if (!this.#isUnreachable) return;
       const available = status.views.map(({ view }) => view);
       this.#unknownFeed = hasView(status, feed)
@@ -81,7 +92,7 @@ export class NoticeModel {
   /** Handles a feed that went down: checks whether its publisher is still connected. */
   feedDown(feed: string): void {
     this.#hasPublisher = false;
-    this.#withStatus((status) => {
+    this.#answer(this.#requests.status(), (status) => {
       this.#hasPublisher = hasPublisher(status, feed);
     });
   }
@@ -95,6 +106,7 @@ export class NoticeModel {
   /** Returns the most important problem; undefined if there is none. */
   current(session: Session, refused: readonly WatchlistRow[]): Notice | undefined {
     if (this.sessionReplaced) return { kind: "session-replaced" };
+    if (this.#refusal !== undefined) return { kind: "page-refused", reason: this.#refusal };
     if (this.#unknownFeed !== undefined) return this.#unknownFeed;
     if (this.#isUnreachable) return { kind: "hub-unreachable" };
     if (session.error !== undefined) return { kind: "hub-error", text: session.error };
@@ -108,10 +120,10 @@ export class NoticeModel {
   }
 
   /** Does nothing if the hub does not answer: the notice then keeps its more general text. */
-  #withStatus(apply: (status: HubStatus) => void): void {
-    this.#requestStatus().then(
-      (status) => {
-        apply(status);
+  #answer<A>(request: Promise<A>, apply: (answer: A) => void): void {
+    request.then(
+      (answer) => {
+        apply(answer);
         this.#changed();
       },
       () => undefined,

@@ -42,6 +42,11 @@ export function noticeText(
         text: `The hub at ${hub.host} is unreachable. Any prices shown are the last known.`,
         action: { label: "Try now", kind: "retry" },
       };
+    case "page-refused":
+      return {
+        text: `The hub at ${hub.host} does not accept this page: ${notice.reason}`,
+        action: { label: "Try now", kind: "retry" },
+      };
     case "hub-error":
       return dismissible(`The hub reported an error: ${notice.text}`);
     case "unreadable-message":

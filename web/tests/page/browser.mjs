@@ -19,8 +19,9 @@ const FLAGS = [
 
 const decoder = new Decoder({ useBigInt64: true });
 
-export function launch() {
-  return chromium.launch({ executablePath: findChromium(), args: FLAGS });
+/** Starts a browser; `flags` are added to those of all tests. */
+export function launch(...flags) {
+  return chromium.launch({ executablePath: findChromium(), args: [...FLAGS, ...flags] });
 }
 
 /** Opens the page; calls `failed` for every error in the page or its console. */

@@ -91,6 +91,15 @@ test("an address with an unknown feed lists the available feeds", async () => {
   await context.close();
 });
 
+test("a page under a name that the hub does not know gives the reason and the remedy", async () => {
+  const named = await launch("--host-resolver-rules=MAP prices.example 127.0.0.1");
+  const failed = () => {}; // the refused socket is an error in the console
+  const url = `http://prices.example:${hub.port}`;
+  const visitor = await openPage(await named.newContext(), url, { failed });
+  await visitor.getByText("--allowed-hosts prices.example").waitFor();
+  await named.close();
+});
+
 test("a guarded hub shows prices only with a valid key", async () => {
   const { guarded, market, stopAndClean } = await startGuardedHub(reader, admin);
   const context = await browser.newContext();

@@ -42,6 +42,20 @@ test("an administrator receives the keys, and an open hub has none", async () =>
   assert.deepEqual((await api.report()).keys, []);
 });
 
+test("the reason for refusing the page is the text of a 403, and only that", async () => {
+  for (const [status, body, expected] of [
+    [403, "origin http://hub.example is not allowed\n", "origin http://hub.example is not allowed"],
+    [204, null, undefined],
+    [405, null, undefined],
+  ] as const) {
+    const answer = async () => new Response(body, { status });
+    const fetched = mock.method(globalThis, "fetch", answer);
+    assert.equal(await api.refusal(), expected);
+    assert.deepEqual(fetched.mock.calls[0]?.arguments, ["/ws", { method: "OPTIONS" }]);
+    mock.restoreAll();
+  }
+});
+
 test("a refused request rejects", async () => {
   mockFetch({});
   await assert.rejects(api.report(), /the hub answered 401/);

@@ -19,12 +19,15 @@ class FakePage {
   readonly session = new Session(this.watchlist, new Subscriber(this.watchlist, this.#events));
   readonly notices: NoticeModel;
 
-  constructor(status?: HubStatus) {
-    const request = async (): Promise<HubStatus> => {
-      if (status === undefined) throw new Error("unreachable");
-      return status;
+  constructor(status?: HubStatus, refusal?: string) {
+    const unreachable = async () => {
+      throw new Error("unreachable");
     };
-    this.notices = new NoticeModel(request, () => undefined);
+    const requests = {
+      status: status === undefined ? unreachable : async () => status,
+      refusal: status === undefined ? unreachable : async () => refusal,
+    };
+    this.notices = new NoticeModel(requests, () => undefined);
   }
 
   feed(state: FeedState): void {
@@ -78,6 +81,15 @@ test("an unknown feed and an unreachable hub have different notices", async () =
   const available = ["main", "sip"];
   assert.deepEqual(page.current(), { kind: "unknown-feed", feed: "spi", available });
   assert.match(page.text()!, /no feed spi.* to one of: main, sip\.$/);
+});
+
+test("a hub that refuses the page gives its reason until it accepts a connection", async () => {
+  const page = new FakePage(hubStatus({}), "origin http://hub.example is not allowed");
+  page.notices.disconnected("spi");
+  await settle();
+  assert.match(page.text()!, /does not accept this page: origin http:\/\/hub\.example is not/);
+  page.notices.connected();
+  assert.equal(page.current(), undefined);
 });
 
 test("a feed without a publisher and one without a source have different notices", async () => {

@@ -13,9 +13,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::FrontState;
-use super::connection::Peer;
 use super::exposition::exposition;
 use super::gate::{Gate, Need};
+use super::peer::Peer;
 use super::telemetry::Telemetry;
 use crate::access::keys::Grant;
 use crate::clock;
@@ -67,7 +67,7 @@ pub(super) async fn ready(State(gate): State<Arc<Gate>>) -> Response {
 pub(super) async fn metrics(
     State(gate): State<Arc<Gate>>,
     State(telemetry): State<Arc<Telemetry>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
     let need = if gate.keys.is_open() { Need::Read } else { Need::Metrics };

@@ -28,8 +28,10 @@ use tokio_util::either::Either;
 use tower::ServiceExt;
 
 use super::background::Background;
+use super::peer::Peer;
 use super::proxy_protocol;
 use super::tls::{self, Tls};
+use crate::access::page_policy::Transport;
 use crate::access::trusted_proxies::TrustedProxies;
 use crate::clock;
 use crate::metrics::{HubMetrics, Refused};
@@ -46,10 +48,6 @@ const IDLE_TIMES: u32 = 6;
 
 /// A connection: plain TCP, or TLS over it.
 pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
-
-/// Request extension: the address of the client, see [`TrustedProxies::client`].
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
 
 /// Handles to the parts of the hub that every connection uses.
 #[derive(Debug, Clone)]
@@ -133,8 +131,12 @@ async fn serve(connection: Accepted, context: ConnectionContext) {
             return tracing::debug!(%error, %peer, "a connection ended before its first request");
         }
     };
-    let requires_tls = context.tls_only && matches!(stream, Stream::Left(_));
-    let sender = Sender { address: sender, requires_tls };
+    let transport = match &stream {
+        Stream::Left(_) => Transport::Plain,
+        Stream::Right(_) => Transport::Tls,
+    };
+    let requires_tls = context.tls_only && transport == Transport::Plain;
+    let sender = Sender { address: sender, transport, requires_tls };
     let stream = WatchedStream::new(stream, activity.clone());
     let mut http = hyper::server::conn::http1::Builder::new();
     http.max_buf_size(REQUEST_BYTES_MAX);
@@ -173,6 +175,7 @@ pub(super) fn upgraded_stream(upgraded: Upgraded) -> io::Result<(Stream, Vec<u8>
 struct Sender {
     /// The peer, or the client that a proxy has named for the connection.
     address: IpAddr,
+    transport: Transport,
     /// Whether its requests are refused, because the connection is plain.
     requires_tls: bool,
 }
@@ -193,8 +196,8 @@ fn service(
         activity.requested(clock::monotonic());
         let is_kept = is_kept(&request);
         let mut request = request.map(Body::new);
-        let client = proxies.client(sender.address, request.headers());
-        request.extensions_mut().insert(Peer(client));
+        let address = proxies.client(sender.address, request.headers());
+        request.extensions_mut().insert(Peer { address, transport: sender.transport });
         let app = app.clone();
         let activity = activity.clone();
         let table = table.clone();

@@ -1,6 +1,5 @@
 //! `POST /api/drain`: shuts the hub down in order.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -8,15 +7,15 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::connection::Peer;
 use super::gate::{Gate, Need};
+use super::peer::Peer;
 use crate::config::format_duration;
 use crate::metrics::Refused;
 
 /// Starts the same shutdown as SIGTERM. Needs the role admin.
 pub(super) async fn drain(
     State(gate): State<Arc<Gate>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
     if let Err(refusal) = admit(&gate, peer, &headers).await {
@@ -29,8 +28,8 @@ pub(super) async fn drain(
     (StatusCode::ACCEPTED, text).into_response()
 }
 
-async fn admit(gate: &Gate, peer: IpAddr, headers: &HeaderMap) -> Result<(), Box<Response>> {
-    gate.check_origin(headers)?;
+async fn admit(gate: &Gate, peer: Peer, headers: &HeaderMap) -> Result<(), Box<Response>> {
+    gate.check_origin(peer, headers)?;
     if !gate.keys.has_admins() {
         let text = "draining is disabled: the hub was started without --admin-token and --keys";
         return Err(Box::new(gate.refuse(StatusCode::FORBIDDEN, Refused::Token, text)));

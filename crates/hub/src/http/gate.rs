@@ -1,6 +1,5 @@
 //! Admits requests by their origin, host, key and role, and refuses the others.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +7,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tickwire_protocol::Printable;
 
+use super::peer::Peer;
 use super::upgrade;
-use crate::access::admission::{host_allowed, origin_allowed};
 use crate::access::keys::{Grant, Keys, Role, presented_credentials};
+use crate::access::page_policy::PagePolicy;
+use crate::access::refusal_log;
+use crate::clock;
 use crate::metrics::{HubMetrics, Refused};
 use crate::retry::session_retry_delay;
 use crate::state::lifecycle::Lifecycle;
@@ -19,10 +21,7 @@ use crate::state::lifecycle::Lifecycle;
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) keys: Arc<Keys>,
-    /// Origins of web pages that may connect, in addition to the hub's own page.
-    pub(crate) allow_origins: Vec<String>,
-    /// Host names under which clients without a key may use the hub.
-    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) page_policy: PagePolicy,
     pub(crate) epoch: Arc<str>,
     pub(crate) metrics: Arc<HubMetrics>,
     pub(crate) lifecycle: Arc<Lifecycle>,
@@ -89,22 +88,38 @@ pub(super) enum AuthError {
 
 impl Gate {
     /// Checks the `Origin` of a request that opens a session or changes the hub: see
-    /// [`origin_allowed`].
-    pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Box<Response>> {
-        let refused = |text| self.refuse(StatusCode::FORBIDDEN, Refused::Origin, text);
-        Ok(origin_allowed(headers, &self.allow_origins).map_err(refused)?)
+    /// [`PagePolicy::check_origin`].
+    pub(super) fn check_origin(
+        &self,
+        peer: Peer,
+        headers: &HeaderMap,
+    ) -> Result<(), Box<Response>> {
+        let refused = |text| self.refuse_page(peer, text);
+        Ok(self.page_policy.check_origin(headers, peer.transport).map_err(refused)?)
+    }
+
+    /// Refuses a request because of its origin or host. Pages and most programs hide the reason
+    /// from their users, so it is logged.
+    fn refuse_page(&self, peer: Peer, text: String) -> Response {
+        refusal_log::note(clock::monotonic(), peer.address, "", None, &text);
+        self.refuse(StatusCode::FORBIDDEN, Refused::Origin, text)
     }
 
     /// Checks the `Host` of a request whose sender needs no key for its rights: see
-    /// [`host_allowed`].
+    /// [`PagePolicy::check_host`].
     ///
     /// # Errors
     /// Names the host, and how to allow it.
-    pub(super) fn check_host(&self, headers: &HeaderMap, grant: &Grant) -> Result<(), String> {
+    pub(super) fn check_host(
+        &self,
+        peer: Peer,
+        headers: &HeaderMap,
+        grant: &Grant,
+    ) -> Result<(), String> {
         if !grant.is_anonymous() {
             return Ok(()); // no website knows a key
         }
-        host_allowed(headers, &self.allowed_hosts, &self.allow_origins)
+        self.page_policy.check_host(headers, peer.transport)
     }
 
     /// Authenticates the sender of a request. Wrong credentials are answered after a delay, which
@@ -114,7 +129,7 @@ impl Gate {
     /// If the credentials are malformed, missing or wrong.
     pub(super) async fn authenticate(
         &self,
-        peer: IpAddr,
+        peer: Peer,
         headers: &HeaderMap,
     ) -> Result<Sender, AuthError> {
         let Some(credentials) = presented_credentials(headers).map_err(AuthError::Malformed)?
@@ -122,7 +137,7 @@ impl Gate {
             let grant = self.keys.anonymous().ok_or(AuthError::Missing)?;
             return Ok(Sender { grant, has_key: false });
         };
-        match self.keys.check(&credentials, peer) {
+        match self.keys.check(&credentials, peer.address) {
             Ok(grant) => Ok(Sender { grant, has_key: true }),
             Err(wrong) => {
                 tokio::time::sleep(wrong.delay).await;
@@ -133,9 +148,9 @@ impl Gate {
 
     /// Returns the rights of the sender of a request; `None` if they are not known, or if it may be
     /// a web page that must not learn anything. For answers that name views.
-    pub(super) async fn reader(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Grant> {
+    pub(super) async fn reader(&self, peer: Peer, headers: &HeaderMap) -> Option<Grant> {
         let Sender { grant, .. } = self.authenticate(peer, headers).await.ok()?;
-        self.check_host(headers, &grant).is_ok().then_some(grant)
+        self.check_host(peer, headers, &grant).is_ok().then_some(grant)
     }
 
     /// Authenticates the sender of a request, and checks that it has the rights that the request
@@ -145,7 +160,7 @@ impl Gate {
     /// The response that refuses the request.
     pub(super) async fn authorize(
         &self,
-        peer: IpAddr,
+        peer: Peer,
         headers: &HeaderMap,
         need: Need<'_>,
     ) -> Result<Grant, Box<Response>> {
@@ -156,8 +171,8 @@ impl Gate {
             .map_err(|error| self.refuse_unauthenticated(error, &wanted))?;
         if need.is_met_by(&grant) {
             if matches!(need, Need::Read) {
-                self.check_host(headers, &grant)
-                    .map_err(|text| self.refuse(StatusCode::FORBIDDEN, Refused::Origin, text))?;
+                self.check_host(peer, headers, &grant)
+                    .map_err(|text| self.refuse_page(peer, text))?;
             }
             return Ok(grant);
         }
@@ -169,7 +184,7 @@ impl Gate {
         if !has_key {
             return Err(Box::new(self.refuse_unauthenticated(AuthError::Missing, &wanted)));
         }
-        tokio::time::sleep(self.keys.wrong(peer).delay).await;
+        tokio::time::sleep(self.keys.wrong(peer.address).delay).await;
         Err(Box::new(self.refuse_unauthenticated(AuthError::Wrong, &wanted)))
     }
 

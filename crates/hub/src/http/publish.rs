@@ -18,9 +18,10 @@ use tokio::sync::{Notify, oneshot};
 
 use super::FrontState;
 use super::body::{BodyError, BodyLimits, read_body};
-use super::connection::{Peer, Stream, upgraded_stream};
+use super::connection::{Stream, upgraded_stream};
 use super::directory::FeedQuery;
 use super::gate::{Gate, Need};
+use super::peer::Peer;
 use crate::access::admission::client_prefix;
 use crate::access::keys::{Grant, user_agent};
 use crate::clock;
@@ -34,7 +35,7 @@ use crate::websocket::{BudgetAccount, Payload, Reader, ReaderConfig, WebSocket};
 /// `GET /publish`: opens a publisher session.
 pub(super) async fn session(
     State(front): State<FrontState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Query(query): Query<FeedQuery>,
     mut request: Request,
 ) -> Response {
@@ -48,11 +49,12 @@ pub(super) async fn session(
         Err(refusal) => return *refusal,
     };
     let publishers = front.publishers;
-    let slot = match publishers.limiter.admit(grant.publisher_holder(), peer) {
+    let slot = match publishers.limiter.admit(grant.publisher_holder(), peer.address) {
         Ok(slot) => slot,
         Err(text) => return refuse_publisher(&front.gate, text),
     };
-    let key = front.gate.keys.register_publisher(&grant, peer, user_agent(request.headers()));
+    let key =
+        front.gate.keys.register_publisher(&grant, peer.address, user_agent(request.headers()));
     let runtime = publishers.runtime.clone();
     let session = async move {
         let upgraded = match on_upgrade.await {
@@ -63,7 +65,7 @@ pub(super) async fn session(
         };
         match take_over(upgraded) {
             Ok((stream, read_already)) => {
-                let ws = publisher_websocket(&publishers, peer, stream, read_already);
+                let ws = publisher_websocket(&publishers, peer.address, stream, read_already);
                 publisher::run(publishers, feed, ws, slot, grant, key).await;
             }
             Err(error) => tracing::warn!(%error, "cannot take over the socket of a publisher"),
@@ -116,12 +118,12 @@ fn refuse_publisher(gate: &Gate, text: String) -> Response {
 /// Admits a publisher to the feed that its request names.
 async fn admit(
     front: &FrontState,
-    peer: IpAddr,
+    peer: Peer,
     query: &FeedQuery,
     headers: &HeaderMap,
 ) -> Result<(FeedId, Grant), Box<Response>> {
     let FrontState { gate, directory, .. } = front;
-    gate.check_origin(headers)?;
+    gate.check_origin(peer, headers)?;
     let Some(feed) = directory.publishable_feed(query.feed.as_deref()) else {
         let grant = gate.authorize(peer, headers, Need::PublishSome).await?;
         let text = directory.no_such_publishable_feed(query.feed.as_deref(), &grant);
@@ -150,7 +152,7 @@ struct Posted {
 /// `POST /publish`: takes JSON ticks, for curl and for programs that publish now and then.
 pub(super) async fn post(
     State(front): State<FrontState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Query(query): Query<FeedQuery>,
     headers: HeaderMap,
     body: Body,
@@ -161,11 +163,11 @@ pub(super) async fn post(
     };
     let FrontState { gate, publishers, .. } = front;
     // A body and its decoded ticks take memory, so a POST counts as a publisher.
-    let slot = match publishers.limiter.admit(grant.publisher_holder(), peer) {
+    let slot = match publishers.limiter.admit(grant.publisher_holder(), peer.address) {
         Ok(slot) => slot,
         Err(text) => return refuse_publisher(&gate, text),
     };
-    let (account, evicted) = budget_account(&publishers, peer);
+    let (account, evicted) = budget_account(&publishers, peer.address);
     let config = &publishers.config;
     let limits = BodyLimits {
         bytes_max: config.publish_size_max.as_usize(),

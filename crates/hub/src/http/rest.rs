@@ -3,8 +3,6 @@
 mod format;
 mod request;
 
-use std::net::IpAddr;
-
 use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
@@ -14,9 +12,9 @@ use serde_json::json;
 use tickwire_protocol::{Channel, SubscriptionSet, Symbol};
 
 use super::FrontState;
-use super::connection::Peer;
 use super::directory::Directory;
 use super::gate::{AuthError, Gate};
+use super::peer::Peer;
 use crate::access::keys::Grant;
 use crate::metrics::Refused;
 use crate::serving::last_values::last_values;
@@ -30,7 +28,7 @@ const VIEW: &str = "sip";
 /// `GET /v2/stocks/…`: answers with last values in JSON.
 pub(super) async fn stocks(
     State(front): State<FrontState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     path: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
@@ -43,7 +41,7 @@ pub(super) async fn stocks(
 
 async fn answer(
     front: &FrontState,
-    peer: IpAddr,
+    peer: Peer,
     path: Result<Path<String>, PathRejection>,
     uri: &Uri,
     headers: &HeaderMap,
@@ -72,7 +70,7 @@ async fn answer(
 }
 
 /// Returns the rights of the sender. A wrong key is answered after a delay.
-async fn identify(gate: &Gate, peer: IpAddr, headers: &HeaderMap) -> Result<Grant, Refusal> {
+async fn identify(gate: &Gate, peer: Peer, headers: &HeaderMap) -> Result<Grant, Refusal> {
     let sender = gate.authenticate(peer, headers).await.map_err(|error| {
         let text = match error {
             AuthError::Malformed(expected) => expected,
@@ -83,7 +81,7 @@ async fn identify(gate: &Gate, peer: IpAddr, headers: &HeaderMap) -> Result<Gran
         };
         Refusal::new(StatusCode::UNAUTHORIZED, text)
     })?;
-    gate.check_host(headers, &sender.grant)
+    gate.check_host(peer, headers, &sender.grant)
         .map_err(|text| Refusal::new(StatusCode::FORBIDDEN, text))?;
     Ok(sender.grant)
 }

@@ -1,7 +1,6 @@
 //! `GET /ws` and `GET /v2/{view}`: answers the handshakes of subscribers, and hands their sockets
 //! to shards.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -12,9 +11,10 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use tickwire_protocol::Encoding;
 
 use super::FrontState;
-use super::connection::{Peer, Stream, upgraded_stream};
+use super::connection::{Stream, upgraded_stream};
 use super::directory::FeedQuery;
 use super::page::page;
+use super::peer::Peer;
 use super::upgrade::offered;
 use crate::access::admission::{SessionLimiter, SessionPermit};
 use crate::access::keys::{Grant, presented_credentials, user_agent};
@@ -38,7 +38,7 @@ pub(crate) struct SubscriberContext {
 /// `GET /ws?feed=NAME`: opens a session of the hub's own protocol.
 pub(super) async fn subscribe(
     State(front): State<FrontState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Query(query): Query<FeedQuery>,
     request: Request,
 ) -> Response {
@@ -46,11 +46,24 @@ pub(super) async fn subscribe(
     open(&front, peer, &view, front.subscribers.protocol, request).await
 }
 
+/// `OPTIONS /ws`: says whether the page that asks may open a session. Browsers hide the answer to a
+/// refused handshake from pages; this one they show.
+pub(super) async fn options(
+    State(front): State<FrontState>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    match front.gate.check_origin(peer, &headers) {
+        Ok(()) => (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, OPTIONS")]).into_response(),
+        Err(refusal) => *refusal,
+    }
+}
+
 /// `GET /v2/{view}` and `GET /{view}`: opens a session of Alpaca's protocol. All other paths belong
 /// to the page.
 pub(super) async fn alpaca_or_page(
     State(front): State<FrontState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Response {
     let upgrades = is_websocket(request.headers());
@@ -78,7 +91,7 @@ fn is_websocket(headers: &HeaderMap) -> bool {
 
 /// Refuses a WebSocket handshake on a path without a stream. If the page answered it, the client
 /// would only report an unexpected HTTP 200.
-async fn no_stream(front: &FrontState, peer: IpAddr, path: &str, headers: &HeaderMap) -> Response {
+async fn no_stream(front: &FrontState, peer: Peer, path: &str, headers: &HeaderMap) -> Response {
     let path: String = path.chars().take(64).collect();
     let mut text = format!("no stream at {path}; expected one of: /ws");
     match front.gate.reader(peer, headers).await {
@@ -88,7 +101,7 @@ async fn no_stream(front: &FrontState, peer: IpAddr, path: &str, headers: &Heade
         }
         None => text.push_str(", /v2/{view}"),
     }
-    refusal_log::note(clock::monotonic(), peer, "", None, &text);
+    refusal_log::note(clock::monotonic(), peer.address, "", None, &text);
     front.gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text)
 }
 
@@ -109,13 +122,13 @@ fn view_in(path: &str) -> Option<(bool, &str)> {
 /// If it contains one, the answer to a wrong key is delayed instead.
 async fn open(
     front: &FrontState,
-    peer: IpAddr,
+    peer: Peer,
     view: &str,
     protocol: SessionProtocol,
     mut request: Request,
 ) -> Response {
     if matches!(presented_credentials(request.headers()), Ok(None)) {
-        tokio::time::sleep(front.gate.keys.delay(peer)).await;
+        tokio::time::sleep(front.gate.keys.delay(peer.address)).await;
     }
     let Some(found) = front.directory.view(view) else {
         let (head, _) = request.into_parts();
@@ -140,13 +153,13 @@ struct Admitted {
 
 fn admit(
     front: &FrontState,
-    peer: IpAddr,
+    peer: Peer,
     (view, View { feed, timeline }): (&str, View),
     protocol: SessionProtocol,
     headers: &HeaderMap,
 ) -> Result<(Response, Admitted), Box<Response>> {
     let FrontState { gate, subscribers, .. } = front;
-    gate.check_origin(headers)?;
+    gate.check_origin(peer, headers)?;
     let (encoding, subprotocol) = encoding(protocol, headers);
     let response = gate.accept_upgrade(headers, subprotocol)?;
     let credentials = match presented_credentials(headers) {
@@ -160,10 +173,10 @@ fn admit(
     }
     let busy =
         |text: String| gate.refuse(StatusCode::SERVICE_UNAVAILABLE, Refused::SessionLimit, text);
-    let permit = subscribers.sessions.admit(peer).map_err(busy)?;
+    let permit = subscribers.sessions.admit(peer.address).map_err(busy)?;
     let timeline = subscribers.timelines.get(timeline).clone();
     let handshake = HandshakeInfo {
-        peer,
+        peer: peer.address,
         user_agent: user_agent(headers),
         view: view.into(),
         feed,
@@ -175,19 +188,14 @@ fn admit(
 }
 
 /// Refuses a handshake for a view that does not exist. Names the views that the client may read.
-async fn no_such_view(
-    front: &FrontState,
-    peer: IpAddr,
-    name: &str,
-    headers: &HeaderMap,
-) -> Response {
+async fn no_such_view(front: &FrontState, peer: Peer, name: &str, headers: &HeaderMap) -> Response {
     let grant = front.gate.reader(peer, headers).await;
     let text = match &grant {
         Some(grant) => front.directory.no_such_view(grant),
         None => "no such feed".to_owned(),
     };
     let key = grant.as_ref().and_then(Grant::key_name);
-    refusal_log::note(clock::monotonic(), peer, name, key, &text);
+    refusal_log::note(clock::monotonic(), peer.address, name, key, &text);
     front.gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text)
 }
 

@@ -11,6 +11,7 @@ use super::StartError;
 use super::runtimes::Runtimes;
 use crate::access::admission::{PublisherLimiter, SessionLimiter};
 use crate::access::keys::Keys;
+use crate::access::page_policy::PagePolicy;
 use crate::clock;
 use crate::config::Config;
 use crate::durable::LogStatus;
@@ -171,8 +172,10 @@ impl HubState {
     pub(super) fn front_state(&self, runtimes: &Runtimes) -> FrontState {
         let gate = Gate {
             keys: self.keys.clone(),
-            allow_origins: self.config.allow_origins.clone(),
-            allowed_hosts: self.config.allowed_hosts.clone(),
+            page_policy: PagePolicy {
+                allow_origins: self.config.allow_origins.clone(),
+                allowed_hosts: self.config.allowed_hosts.clone(),
+            },
             epoch: self.epoch.clone(),
             metrics: self.metrics.clone(),
             lifecycle: self.lifecycle.clone(),

@@ -313,3 +313,34 @@ fn foreign_origins_are_refused() {
     }
     assert_eq!(hub.refused("origin"), 6);
 }
+
+#[test]
+fn own_page_is_accepted_under_names_that_no_website_can_have() {
+    let hub = TestHub::start(Config { allowed_hosts: vec!["hub.lan".into()], ..config() });
+    let open = |path: &str, host: &str, origin: &str| {
+        let request = upgrade_request(host, path, &[("Origin", origin)]);
+        Client::connect(&hub, request.as_bytes()).head
+    };
+    let ask = |host: &str, origin: &str| {
+        let text = format!(
+            "OPTIONS /ws HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n"
+        );
+        exchange(hub.address, text.as_bytes())
+    };
+    for (host, origin, expected) in [
+        ("vm:8080", "http://vm:8080", 101),
+        ("hub.lan:8080", "http://hub.lan:8080", 101),
+        ("prices.example", "https://prices.example", 101),
+        ("evil.example:8080", "http://evil.example:8080", 403),
+        ("127.0.0.1:8080", "https://prices.example", 403),
+    ] {
+        for path in ["/ws", "/v2/sip", "/publish"] {
+            let head = open(path, host, origin);
+            let status = format!("http/1.1 {expected} ");
+            assert!(head.starts_with(&status), "{path} {host} {origin}: {head}");
+        }
+        let answer = ask(host, origin);
+        assert_eq!(answer.status, if expected == 101 { 204 } else { 403 }, "{host} {origin}");
+        assert_eq!(answer.body.contains("not allowed"), expected == 403, "{answer:?}");
+    }
+}

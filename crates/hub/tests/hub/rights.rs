@@ -244,11 +244,14 @@ fn host_is_checked_where_no_key_is_needed() {
             ("192.0.2.1:8080", 200),
             ("hub.example:8080", 200),
             ("Hub.Example", 200),
+            ("hub:8080", 200),
             ("evil.example", 403),
             ("hub.example.evil.example", 403),
         ] {
             assert_eq!(ask(&open, path, host, ""), expected, "{host}{path}");
         }
+        let fetched = "Sec-Fetch-Site: same-origin\r\n";
+        assert_eq!(ask(&open, path, "prices.example", fetched), 200, "over a TLS proxy: {path}");
         let key = format!("{name}: {value}\r\n");
         assert_eq!(ask(&keyed, path, "any.example", &key), 200, "no website knows a key: {path}");
     }

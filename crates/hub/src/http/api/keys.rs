@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 
-use super::super::connection::Peer;
 use super::super::gate::{Gate, Need};
+use super::super::peer::Peer;
 use crate::access::keys::{Grant, KeySessions, Keys, Role};
 
 #[derive(Debug, Serialize)]
@@ -49,7 +49,7 @@ pub(super) fn may_see(keys: &Keys, grant: &Grant) -> bool {
 /// `GET /api/keys`: lists all keys with their sessions.
 pub(in super::super) async fn keys(
     State(gate): State<Arc<Gate>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
     let need = if gate.keys.is_open() { Need::Read } else { Need::Admin };

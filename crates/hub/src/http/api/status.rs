@@ -10,9 +10,9 @@ use serde::Serialize;
 use tickwire_protocol::FeedState;
 
 use super::super::FrontState;
-use super::super::connection::Peer;
 use super::super::directory::Directory;
 use super::super::gate::Need;
+use super::super::peer::Peer;
 use super::super::telemetry::Telemetry;
 use super::keys::may_see;
 use crate::access::keys::{Grant, Role};
@@ -124,7 +124,7 @@ struct DiskEntry {
 /// without delay.
 pub(in super::super) async fn status(
     State(front): State<FrontState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
     match front.gate.authorize(peer, &headers, Need::Read).await {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tickwire_protocol::Symbol;
 
 use super::super::FrontState;
-use super::super::connection::Peer;
 use super::super::gate::Need;
+use super::super::peer::Peer;
 use super::{check_limit, find_view};
 use crate::clock;
 use crate::state::topic_registry::FoundSymbols;
@@ -46,7 +46,7 @@ struct SymbolEntry {
 /// `GET /api/symbols?feed=main&q=AA&limit=50`, where `feed` is a view.
 pub(in super::super) async fn symbols(
     State(front): State<FrontState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Query(query): Query<SymbolQuery>,
     headers: HeaderMap,
 ) -> Response {
@@ -63,7 +63,7 @@ pub(in super::super) async fn symbols(
         Ok(view) => view,
         Err(refusal) => return *refusal,
     };
-    let job = match front.background.admit(peer) {
+    let job = match front.background.admit(peer.address) {
         Ok(job) => job,
         Err(busy) => return busy.refuse(&front.gate),
     };

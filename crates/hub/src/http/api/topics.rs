@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tickwire_protocol::Symbol;
 
 use super::super::FrontState;
-use super::super::connection::Peer;
 use super::super::gate::Need;
+use super::super::peer::Peer;
 use super::{check_limit, find_view};
 use crate::access::keys::Grant;
 use crate::clock;
@@ -70,7 +70,7 @@ struct WildcardEntry {
 /// `GET /api/topics?sort=rate&limit=50&feed=main&cursor=…`, where `feed` is a view.
 pub(in super::super) async fn topics(
     State(front): State<FrontState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Query(parameters): Query<TopicParameters>,
     headers: HeaderMap,
 ) -> Response {
@@ -82,7 +82,7 @@ pub(in super::super) async fn topics(
         Ok(query) => query,
         Err(refusal) => return *refusal,
     };
-    let _job = match front.background.admit(peer) {
+    let _job = match front.background.admit(peer.address) {
         Ok(job) => job,
         Err(busy) => return busy.refuse(&front.gate),
     };

@@ -73,9 +73,13 @@ fn unchunked(mut body: &str) -> String {
 }
 
 /// Returns the request that opens a WebSocket.
-pub(crate) fn upgrade_request(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> String {
+pub(crate) fn upgrade_request(
+    host: impl std::fmt::Display,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> String {
     let mut text = format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     );
     for (name, value) in headers {
