@@ -142,6 +142,14 @@ pub enum Event {
         /// started.
         lost: u64,
     },
+    /// The session is on a view that has another name than its feed, or a delay. Reported before
+    /// the [`Event::Feed`] that the hub sends after connecting, and when it changes.
+    View {
+        /// Name of the view.
+        view: String,
+        /// How much later than on the feed its ticks arrive.
+        delay: Duration,
+    },
     /// The hub rejected a command, or is about to end the session.
     Error {
         /// The kind of error.

@@ -8,9 +8,10 @@ mod answers;
 mod commands;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tickwire_protocol::{
-    Control, DecodeError, Delivery, Element, Encoding, OnLag, Seq, SubscriptionSet, Tick,
+    Control, DecodeError, Delivery, Element, Encoding, Feed, OnLag, Seq, SubscriptionSet, Tick,
     decode_message,
 };
 
@@ -46,6 +47,8 @@ pub(crate) struct Session {
     awaiting_gaps: Vec<SubscriptionSet>,
     sequence: SequenceTracker,
     progress: Progress,
+    /// Name and delay of the view, once the hub has reported them.
+    view: Option<(String, Duration)>,
     /// Whether there is a connection to send commands on.
     is_open: bool,
     /// Whether received ticks belong to a snapshot.
@@ -192,7 +195,8 @@ impl Session {
                 let id = id.and_then(|id| self.on_rejected(id));
                 events.push(Event::Error { code, detail, id });
             }
-            Control::Feed { feed, state, since, lost } => {
+            Control::Feed { feed, state, since, lost, view, delay_ms } => {
+                events.extend(self.on_view(&feed, view, delay_ms));
                 events.push(Event::Feed { feed, state, since, lost });
             }
             Control::Heartbeat { pos: None, .. }
@@ -202,6 +206,17 @@ impl Session {
             | Control::Ack { .. }
             | Control::Lost { .. } => {}
         }
+    }
+
+    /// Handles the view that a `feed` element describes. Returns it if it has changed.
+    fn on_view(&mut self, feed: &Feed, name: Option<String>, delay_ms: u64) -> Option<Event> {
+        let is_feed = name.is_none() && delay_ms == 0;
+        let view = name.unwrap_or_else(|| feed.to_string());
+        let delay = Duration::from_millis(delay_ms);
+        let view = (view, delay);
+        let is_known = self.view.as_ref().map_or(is_feed, |known| *known == view);
+        self.view = Some(view.clone());
+        (!is_known).then(|| Event::View { view: view.0, delay: view.1 })
     }
 
     /// Returns whether the hub may leave out ticks of a topic.

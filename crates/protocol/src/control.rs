@@ -96,6 +96,10 @@ pub enum Control {
         since: UnixNanos,
         /// Number of ticks that the feed's publishers lost at their source since the hub started.
         lost: u64,
+        /// Name of the session's view, if it differs from the name of the feed.
+        view: Option<String>,
+        /// Delay of the session's view, in milliseconds; 0 for a live view.
+        delay_ms: u64,
     },
     /// `heartbeat`: nothing else was sent for some time.
     Heartbeat {

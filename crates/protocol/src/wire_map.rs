@@ -86,6 +86,8 @@ wire_map! {
     "state" state: FeedState,
     "since" since: String,
     "lost" lost: u64,
+    "view" view: String,
+    "delay_ms" delay_ms: u64,
     "t" time: String,
     "ticks" ticks: u64,
     "publisher" publisher: String,

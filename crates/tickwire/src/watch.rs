@@ -1,5 +1,6 @@
 //! `tickwire watch`: live prices in a table, or one line per tick when piped.
 
+mod columns;
 mod format;
 mod lines;
 mod screen;

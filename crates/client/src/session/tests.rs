@@ -5,7 +5,7 @@ use super::*;
 use crate::names;
 use crate::subscriptions::SubscribeOptions;
 use tickwire_protocol::{
-    Channel, Delivery, ErrorCode, MessageBuf, OnLag, PerChannel, Resume, ResumeOutcome,
+    Channel, Delivery, ErrorCode, FeedState, MessageBuf, OnLag, PerChannel, Resume, ResumeOutcome,
     ResumePoint, SubscribeRequest, Symbol, TickData, Trade, UnixNanos,
 };
 
@@ -267,6 +267,32 @@ fn pending_commands_are_bounded() {
     assert!(!harness.session.has_room());
     harness.session.on_close();
     assert!(harness.session.has_room());
+}
+
+#[test]
+fn view_is_reported_with_the_first_feed_element_and_when_it_changes() {
+    let mut harness = harness(Encoding::Json);
+    let mut views = |view: Option<&str>, delay_ms| {
+        let events = harness.control(&Control::Feed {
+            feed: Feed::default(),
+            state: FeedState::Live,
+            since: UnixNanos(1),
+            lost: 0,
+            view: view.map(str::to_owned),
+            delay_ms,
+        });
+        let view = events.iter().find_map(|event| match event {
+            Event::View { view, delay } => Some((view.clone(), *delay)),
+            _ => None,
+        });
+        assert!(matches!(events.last(), Some(Event::Feed { .. })));
+        view
+    };
+    assert_eq!(views(None, 0), None, "the view is the feed");
+    let delayed = ("late".to_owned(), Duration::from_secs(900));
+    assert_eq!(views(Some("late"), 900_000), Some(delayed));
+    assert_eq!(views(Some("late"), 900_000), None);
+    assert_eq!(views(None, 0), Some(("main".to_owned(), Duration::ZERO)));
 }
 
 #[test]

@@ -386,7 +386,8 @@ impl ShardTask {
                 && changed.contains(&(connection.handshake.feed, connection.feed_timeline))
             {
                 let feed = self.context.feeds.get(connection.handshake.feed);
-                let element = feed.element(connection.feed_timeline);
+                let view = &connection.handshake.view;
+                let element = feed.element(connection.feed_timeline, view, self.timeline.delay);
                 let id = SessionId(u32::try_from(slot).unwrap_or(u32::MAX));
                 self.core.control(id, &element);
             }

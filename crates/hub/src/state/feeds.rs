@@ -194,9 +194,12 @@ impl FeedStatus {
     }
 
     /// Returns the control element that reports the state to sessions, as a timeline shows it.
-    pub(crate) fn element(&self, timeline: usize) -> Control {
+    /// `view` and `delay` are those of the session.
+    pub(crate) fn element(&self, timeline: usize, view: &str, delay: Duration) -> Control {
         let ReportedState { state, since, lost } = self.lock_reported().get(timeline);
-        Control::Feed { feed: self.name.clone(), state, since, lost }
+        let view = (view != self.name.as_str()).then(|| view.to_owned());
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        Control::Feed { feed: self.name.clone(), state, since, lost, view, delay_ms }
     }
 
     /// Returns the state at a time: the best state of the feed's publishers (live before stale
@@ -261,7 +264,10 @@ mod tests {
         feed.count_lost(2);
         assert!(feeds.refresh(at(1)));
         assert_eq!(feed.state(), (FeedState::Down, at(0)));
-        assert!(matches!(feed.element(LIVE_TIMELINE), Control::Feed { lost: 7, .. }));
+        assert!(matches!(
+            feed.element(LIVE_TIMELINE, "main", Duration::ZERO),
+            Control::Feed { lost: 7, .. }
+        ));
         assert!(!feeds.refresh(at(2)));
     }
 

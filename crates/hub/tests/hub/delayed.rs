@@ -91,6 +91,11 @@ fn delayed_view_reports_the_state_of_its_feed() {
     assert_eq!(client.next().control()["msg"], "connected");
     let element = client.next().control();
     assert_eq!((&element["feed"], &element["state"]), (&json!("main"), &json!("live")));
+    assert_eq!((&element["view"], &element["delay_ms"]), (&json!("late"), &json!(600_000)));
+    let mut live = Client::open(&hub, "/ws", &[]);
+    assert_eq!(live.next().control()["msg"], "connected");
+    let element = live.next().control();
+    assert_eq!((element.get("view"), element.get("delay_ms")), (None, None), "{element}");
 }
 
 #[test]

@@ -61,11 +61,13 @@ impl Control {
                 id: *id,
                 ..WireMap::element("error")
             },
-            Self::Feed { feed, state, since, lost } => WireMap {
+            Self::Feed { feed, state, since, lost, view, delay_ms } => WireMap {
                 feed: Some(feed.to_string()),
                 state: Some(*state),
                 since: Some(since.to_string()),
                 lost: (*lost > 0).then_some(*lost),
+                view: view.clone(),
+                delay_ms: (*delay_ms > 0).then_some(*delay_ms),
                 ..WireMap::element("feed")
             },
             Self::Heartbeat { time, pos } => WireMap {
@@ -129,6 +131,8 @@ impl Control {
                 state: required("feed", "state", map.state)?,
                 since: parsed("feed", "since", map.since)?,
                 lost: map.lost.unwrap_or_default(),
+                view: map.view,
+                delay_ms: map.delay_ms.unwrap_or_default(),
             },
             "heartbeat" => Self::Heartbeat {
                 time: parsed("heartbeat", "t", map.time)?,

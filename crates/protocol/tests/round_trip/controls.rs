@@ -96,12 +96,16 @@ pub(crate) fn control() -> impl Strategy<Value = Control> {
         Just(Control::Live),
         (error_code(), option::of(string(300)), option::of(uint()))
             .prop_map(|(code, detail, id)| Control::Error { code, detail, id }),
-        (feed, state, time(), uint()).prop_map(|(feed, state, since, lost)| Control::Feed {
-            feed,
-            state,
-            since,
-            lost
-        }),
+        (feed, state, time(), uint(), option::of(string(24)), uint()).prop_map(
+            |(feed, state, since, lost, view, delay_ms)| Control::Feed {
+                feed,
+                state,
+                since,
+                lost,
+                view,
+                delay_ms
+            }
+        ),
         (time(), option::of(uint())).prop_map(|(time, pos)| Control::Heartbeat { time, pos }),
         uint().prop_map(|pos| Control::Position { pos }),
         uint().prop_map(|ticks| Control::Lost { ticks }),

@@ -120,8 +120,14 @@ pub(super) fn all() -> Vec<(&'static str, Control)> {
     total[Channel::Bars] = 1;
     let names = Box::new(three_channels());
     let time = "2026-01-02T14:30:00.5Z".parse().unwrap();
-    let feed =
-        |lost| Control::Feed { feed: Feed::default(), state: FeedState::Live, since: time, lost };
+    let feed = |lost, view: Option<&str>, delay_ms| Control::Feed {
+        feed: Feed::default(),
+        state: FeedState::Live,
+        since: time,
+        lost,
+        view: view.map(str::to_owned),
+        delay_ms,
+    };
     let mut controls = vec![
         ("connected", Control::Connected { epoch: Some("8c1f6e0b52d94a37".to_owned()) }),
         (
@@ -152,8 +158,9 @@ pub(super) fn all() -> Vec<(&'static str, Control)> {
             "error_slow_client",
             Control::Error { code: ErrorCode::SlowClient, detail: None, id: None },
         ),
-        ("feed", feed(0)),
-        ("feed_lost", feed(17)),
+        ("feed", feed(0, None, 0)),
+        ("feed_lost", feed(17, None, 0)),
+        ("feed_delayed", feed(0, Some("delayed_sip"), 900_000)),
         ("heartbeat", Control::Heartbeat { time, pos: None }),
         ("heartbeat_positioned", Control::Heartbeat { time, pos: Some(2_000_042) }),
         ("publishing", Control::Publishing { last: 0, mark: None }),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use tickwire_client::{Disconnect, Event, ResumeOutcome, Topic};
+use tickwire_hub::format_duration;
 use tickwire_protocol::{
     Bar, Conditions, ErrorCode, Printable, Quote, Seq, Text, Tick, TickData, Trade, UnixNanos,
 };
@@ -153,6 +154,9 @@ pub(super) fn notice(event: &Event) -> Option<String> {
                 String::new()
             };
             format!("feed {feed} is {} since {since}{lost}", state.name())
+        }
+        Event::View { view, delay } if !delay.is_zero() => {
+            format!("view {} is delayed by {}", Printable(view), format_duration(*delay))
         }
         Event::Gap { topic, from, to } => format!("gap: {topic} {}", missed(*from, *to)),
         Event::Lagged { topic, from, to } => lagged(*topic, *from, *to),

@@ -31,7 +31,7 @@ pub(super) async fn run(
     let terminal = ratatui::try_init().context("cannot use the terminal")?;
     let screen = Screen {
         terminal,
-        watchlist: Watchlist::new(),
+        watchlist: Watchlist::new(watched.symbols()),
         viewport: Viewport { sort: SortBy::Symbol, top: 0 },
         title,
         watched,

@@ -22,6 +22,15 @@ impl Watched {
         Self::Symbols(names.iter().filter_map(|name| Symbol::new(name).ok()).collect())
     }
 
+    /// Returns the symbols that are known from the start: none if all are watched.
+    pub(super) fn symbols(&self) -> impl Iterator<Item = Symbol> + '_ {
+        let symbols = match self {
+            Self::All => None,
+            Self::Symbols(symbols) => Some(symbols),
+        };
+        symbols.into_iter().flatten().copied()
+    }
+
     /// Returns whether an event concerns a watched symbol, or no symbol at all.
     pub(super) fn covers(&self, event: &Event) -> bool {
         let symbol = match event {

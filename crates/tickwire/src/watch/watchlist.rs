@@ -40,7 +40,8 @@ pub(super) struct Row {
     pub(super) volume: u64,
     /// Number of live ticks (not from snapshots) since the program started.
     pub(super) ticks: u64,
-    updated: Duration,
+    /// When the last tick arrived.
+    updated: Option<Duration>,
     spark: VecDeque<Price>,
     spark_second: Option<u64>,
 }
@@ -57,26 +58,26 @@ impl Row {
             ask: None,
             volume: 0,
             ticks: 0,
-            updated: Duration::ZERO,
+            updated: None,
             spark: VecDeque::new(),
             spark_second: None,
         }
     }
 
-    /// Returns the time since the last tick.
-    pub(super) fn age(&self, elapsed: Duration) -> Duration {
-        elapsed.saturating_sub(self.updated)
+    /// Returns the time since the last tick; `None` before the first one.
+    pub(super) fn age(&self, elapsed: Duration) -> Option<Duration> {
+        Some(elapsed.saturating_sub(self.updated?))
     }
 
     /// Returns the change since the first price, in percent.
     pub(super) fn change(&self) -> Option<f64> {
         let first = self.first?.as_f64();
         let last = self.last?.as_f64();
-        (first != 0.0).then(|| (last / first - 1.0) * 100.0)
+        (first != 0.0).then(|| (last - first) / first.abs() * 100.0)
     }
 
     /// Returns the last prices, oldest first.
-    pub(super) fn spark(&self) -> impl Iterator<Item = Price> + Clone {
+    pub(super) fn spark(&self) -> impl ExactSizeIterator<Item = Price> + Clone {
         self.spark.iter().copied()
     }
 
@@ -164,6 +165,8 @@ pub(super) struct Watchlist {
     rows: BTreeMap<Symbol, Row>,
     pub(super) connection: Connection,
     pub(super) feed: Option<FeedState>,
+    /// The delay of the view.
+    pub(super) delay: Duration,
     /// The text of the last event that is not a tick.
     pub(super) notice: String,
     /// Live ticks since the start.
@@ -184,11 +187,13 @@ struct Window {
 }
 
 impl Watchlist {
-    pub(super) fn new() -> Self {
+    /// Creates a list with a row for each symbol. Others are added with their first tick.
+    pub(super) fn new(symbols: impl IntoIterator<Item = Symbol>) -> Self {
         Self {
-            rows: BTreeMap::new(),
+            rows: symbols.into_iter().map(|symbol| (symbol, Row::new(symbol))).collect(),
             connection: Connection::Up,
             feed: None,
+            delay: Duration::ZERO,
             notice: String::new(),
             ticks: 0,
             ticks_per_s: 0.0,
@@ -206,6 +211,7 @@ impl Watchlist {
                 self.feed = None;
             }
             Event::Feed { state, .. } => self.feed = Some(*state),
+            Event::View { delay, .. } => self.delay = *delay,
             _ => {}
         }
         if let Some(notice) = super::format::notice(event) {
@@ -215,7 +221,7 @@ impl Watchlist {
 
     fn tick(&mut self, tick: &Tick, snapshot: bool, now: Moment) {
         let row = self.rows.entry(tick.symbol).or_insert_with(|| Row::new(tick.symbol));
-        row.updated = now.elapsed;
+        row.updated = Some(now.elapsed);
         match &tick.data {
             TickData::Trade(trade) => row.trade(trade, snapshot, now.elapsed),
             TickData::Quote(quote) => row.quote(quote, now.elapsed),
@@ -227,8 +233,9 @@ impl Watchlist {
         row.ticks += 1;
         self.ticks += 1;
         self.window.ticks += 1;
-        let early = tick.time.since(now.unix);
-        let late = now.unix.since(tick.time);
+        let due = tick.time + self.delay;
+        let early = due.since(now.unix);
+        let late = now.unix.since(due);
         if early < NEAR && late < NEAR {
             self.window.timed += 1;
             self.window.latency += late;
@@ -301,7 +308,7 @@ pub(super) mod tests {
 
     #[test]
     fn trades_move_price_change_and_volume() {
-        let mut watchlist = Watchlist::new();
+        let mut watchlist = Watchlist::new([]);
         for (millis, price) in [(0, "100"), (10, "110"), (20, "110"), (30, "99")] {
             watchlist.update(&trade("A", price, 5, at(millis)), at(millis));
         }
@@ -309,12 +316,12 @@ pub(super) mod tests {
         assert_eq!(row.last.unwrap().to_string(), "99");
         assert_eq!((row.volume, row.ticks, row.direction), (20, 4, Ordering::Less));
         assert!((row.change().unwrap() + 1.0).abs() < 1e-9);
-        assert_eq!(row.age(Duration::from_millis(130)), Duration::from_millis(100));
+        assert_eq!(row.age(Duration::from_millis(130)), Some(Duration::from_millis(100)));
     }
 
     #[test]
     fn snapshot_fills_the_row_and_is_not_counted() {
-        let mut watchlist = Watchlist::new();
+        let mut watchlist = Watchlist::new([]);
         let data = TickData::Trade(Trade { size: 7, ..Trade::default() });
         watchlist.update(&event("A", data, true, UnixNanos(1)), at(0));
         assert_eq!((row(&watchlist).volume, row(&watchlist).ticks, watchlist.ticks), (0, 0, 0));
@@ -322,8 +329,36 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn change_below_zero_has_the_sign_of_the_movement() {
+        let mut watchlist = Watchlist::new([]);
+        watchlist.update(&trade("A", "-40", 1, at(0)), at(0));
+        watchlist.update(&trade("A", "-30", 1, at(1)), at(1));
+        assert!((row(&watchlist).change().unwrap() - 25.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn symbol_without_a_tick_has_a_row() {
+        let names = ["A", "B"].map(|name| Symbol::new(name).unwrap());
+        let mut watchlist = Watchlist::new(names);
+        watchlist.update(&trade("B", "1", 1, at(0)), at(0));
+        assert_eq!(watchlist.len(), 2);
+        assert_eq!(row(&watchlist).symbol, names[0]);
+        assert_eq!(row(&watchlist).age(Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn delay_of_the_view_is_no_latency() {
+        let mut watchlist = Watchlist::new([]);
+        let delay = Duration::from_secs(900);
+        watchlist.update(&Event::View { view: "delayed_sip".to_owned(), delay }, at(0));
+        watchlist.update(&trade("A", "1", 1, at(0)), at(900_020));
+        watchlist.update_rates(Duration::from_secs(901));
+        assert_eq!(watchlist.latency, Some(Duration::from_millis(20)));
+    }
+
+    #[test]
     fn side_without_a_price_is_empty() {
-        let mut watchlist = Watchlist::new();
+        let mut watchlist = Watchlist::new([]);
         watchlist.update(&quote("A", "0", "10.5", at(0)), at(0));
         assert_eq!(row(&watchlist).bid, None);
         assert_eq!(row(&watchlist).ask.unwrap().1, 4);
@@ -331,7 +366,7 @@ pub(super) mod tests {
 
     #[test]
     fn sparkline_keeps_one_price_a_second_and_is_bounded() {
-        let mut watchlist = Watchlist::new();
+        let mut watchlist = Watchlist::new([]);
         for millis in (0..60_000).step_by(500) {
             watchlist
                 .update(&trade("A", &(millis / 500 + 1).to_string(), 1, at(millis)), at(millis));
@@ -344,7 +379,7 @@ pub(super) mod tests {
 
     #[test]
     fn rates_are_over_the_last_window() {
-        let mut watchlist = Watchlist::new();
+        let mut watchlist = Watchlist::new([]);
         for millis in 0..100 {
             watchlist.update(&trade("A", "1", 1, at(millis)), at(millis + 20));
         }
@@ -357,7 +392,7 @@ pub(super) mod tests {
 
     #[test]
     fn rows_are_sorted_by_the_chosen_column() {
-        let mut watchlist = Watchlist::new();
+        let mut watchlist = Watchlist::new([]);
         for (symbol, first, last, size) in
             [("A", "10", "9", 1), ("B", "10", "12", 2), ("C", "10", "10", 9)]
         {

@@ -56,7 +56,7 @@ fn after(text: &str) -> Start {
 }
 
 fn replay() -> Start {
-    let from = ReplayStart::Ago(std::time::Duration::from_secs(300));
+    let from = ReplayStart::Ago(Duration::from_secs(300));
     Start::Replay(Replay { from, speed: ReplaySpeed::Max })
 }
 
@@ -434,7 +434,7 @@ fn subscribe_after_unsubscribing_everything_starts_fresh() {
 fn replay_at_a_finite_speed_is_one_command() {
     let symbols: Vec<String> = (0..50_000).map(|n| format!("S{n}")).collect();
     let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
-    let from = ReplayStart::Ago(std::time::Duration::from_secs(300));
+    let from = ReplayStart::Ago(Duration::from_secs(300));
     for (speed, count) in [(ReplaySpeed::Max, 3), (ReplaySpeed::factor(20.0).unwrap(), 1)] {
         let mut harness = harness(Encoding::Json);
         let start = Start::Replay(Replay { from, speed });

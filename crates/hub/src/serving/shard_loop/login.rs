@@ -87,7 +87,7 @@ impl ShardTask {
             if grant.may_read_live(&self.context.views, *feed) { LIVE_TIMELINE } else { timeline };
         let feed_element = (*protocol == SessionProtocol::Tickwire
             && connection.auth_state.grant().is_none())
-        .then(|| self.context.feeds.get(*feed).element(feed_timeline));
+        .then(|| self.context.feeds.get(*feed).element(feed_timeline, view, self.timeline.delay));
         let session = SessionInfo { peer: *peer, user_agent, shard };
         match self.context.keys.register_subscriber(&grant, session) {
             Ok(key_session) => {
