@@ -203,6 +203,7 @@ impl Session {
             | Control::Authenticated
             | Control::Publishing { .. }
             | Control::Demand { .. }
+            | Control::DemandByClient { .. }
             | Control::Ack { .. }
             | Control::Lost { .. } => {}
         }

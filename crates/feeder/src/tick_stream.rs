@@ -83,6 +83,9 @@ pub(crate) trait TickStream {
     /// Applies a change of demand: names that gained their first or lost their last subscriber.
     fn on_demand(&mut self, _added: &SubscriptionSet, _removed: &SubscriptionSet) {}
 
+    /// Replaces what each client of the hub demands.
+    fn on_demand_by_client(&mut self, _clients: &[SubscriptionSet]) {}
+
     /// Waits for a report on the source to send to the hub. Cancel safe.
     fn report(&self) -> impl Future<Output = SourceReport> {
         pending()

@@ -26,6 +26,7 @@ pub use sequencer::{
     Fenced, ID_SEPARATOR, Numbering, Opened, PublisherChanges, PublisherProgress, PublisherToken,
     Sequencer,
 };
+pub use shard::client_names::CLIENT_NAMES_MAX;
 pub use shard::close_reason::CloseReason;
 pub use shard::interest::{InterestChange, TopicInterest};
 pub use shard::session::Acks;

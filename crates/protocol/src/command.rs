@@ -87,6 +87,10 @@ pub struct SourceReport {
     /// Whether the hub must not make bars of this feed from now on, because the source sends bars
     /// itself or does not send every trade.
     pub no_bars: bool,
+    /// Whether the source refuses names for want of room. While it does, the hub reports what each
+    /// client wants ([`Control::DemandByClient`](crate::Control::DemandByClient)) to a publisher
+    /// that requested demand.
+    pub is_full: bool,
 }
 
 /// Why a command was rejected. Displays only the problem.

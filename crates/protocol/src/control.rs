@@ -133,6 +133,16 @@ pub enum Control {
         /// Names that lost their last subscriber.
         removed: Box<SubscriptionSet>,
     },
+    /// `demand_by_client`: what each client wants, for a publisher that requested demand and whose
+    /// source is full. It replaces the previous element of this type. Clients are keys, or
+    /// addresses of sessions without a key. The element may leave out names of clients that want
+    /// very many, and clients if there are very many.
+    DemandByClient {
+        /// Name of the feed.
+        feed: Feed,
+        /// The names of each client, clients in no order.
+        clients: Vec<SubscriptionSet>,
+    },
     /// `lost`: a publisher reports that its source dropped ticks before those of this message.
     Lost {
         /// Number of ticks dropped.

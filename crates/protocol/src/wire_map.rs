@@ -123,6 +123,8 @@ wire_map! {
     "connects" connects: u64,
     "errors" errors: u64,
     "no_bars" no_bars: bool,
+    "full" is_full: bool,
+    "clients" clients: Vec<SubscriptionSet>,
 }
 
 impl WireMap {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tickwire_protocol::{SourceReport, SubscriptionSet, Tick, UnixNanos};
 use tokio::sync::{Notify, watch};
 
-use super::names::{NameSet, each};
+use super::names::{Demand, each};
 use crate::tick_stream::{Next, TickStream};
 use crate::{Progress, SourceError};
 
@@ -89,14 +89,14 @@ fn room(tick: &Tick) -> usize {
 #[derive(Debug)]
 pub(super) struct Intake {
     shared: Arc<UpstreamQueue>,
-    pub(super) demand: watch::Receiver<NameSet>,
+    pub(super) demand: watch::Receiver<Demand>,
 }
 
 /// The publisher's side of the queue: a stream of the queued ticks.
 #[derive(Debug)]
 pub(super) struct Live {
     shared: Arc<UpstreamQueue>,
-    demand: watch::Sender<NameSet>,
+    demand: watch::Sender<Demand>,
     on_demand: bool,
     /// Whether the next `demand` element is the first one of a session, which lists all demand and
     /// replaces the names of earlier sessions.
@@ -116,7 +116,7 @@ pub(super) fn live(bytes_max: usize, on_demand: bool, first: SourceReport) -> (I
         reported: Notify::new(),
         epochs: Mutex::default(),
     });
-    let (demanded, demand) = watch::channel(NameSet::new());
+    let (demanded, demand) = watch::channel(Demand::default());
     let intake = Intake { shared: Arc::clone(&shared), demand };
     let live = Live {
         shared,
@@ -246,15 +246,20 @@ impl TickStream for Live {
 
     fn on_demand(&mut self, added: &SubscriptionSet, removed: &SubscriptionSet) {
         let is_first_demand = std::mem::take(&mut self.is_first_demand);
-        self.demand.send_modify(|wanted| {
+        self.demand.send_modify(|demand| {
             if is_first_demand {
-                wanted.clear();
+                *demand = Demand::default();
             }
             for name in each(removed) {
-                wanted.remove(&name);
+                demand.names.remove(&name);
             }
-            wanted.extend(each(added));
+            demand.names.extend(each(added));
         });
+    }
+
+    fn on_demand_by_client(&mut self, clients: &[SubscriptionSet]) {
+        let clients = clients.iter().map(|names| each(names).collect()).collect();
+        self.demand.send_modify(|demand| demand.clients = clients);
     }
 
     async fn report(&self) -> SourceReport {
@@ -282,6 +287,7 @@ mod tests {
             errors: 0,
             ticks: 0,
             no_bars: true,
+            is_full: false,
         }
     }
 
@@ -329,6 +335,7 @@ mod tests {
         let wanted = |intake: &Intake| -> Vec<String> {
             let wanted = intake.demand.borrow();
             wanted
+                .names
                 .iter()
                 .map(|(_, symbol)| symbol.map_or("*".into(), |name| name.to_string()))
                 .collect()

@@ -10,6 +10,14 @@ pub(super) type Name = (Channel, Option<Symbol>);
 /// A set of names, sorted by channel and then by symbol, with `"*"` first.
 pub(super) type NameSet = BTreeSet<Name>;
 
+/// What the hub's subscribers demand.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Demand {
+    pub(super) names: NameSet,
+    /// What each client demands. The hub reports it while the upstream is full.
+    pub(super) clients: Vec<NameSet>,
+}
+
 /// Iterates over the names of a subscription set.
 pub(super) fn each(names: &SubscriptionSet) -> impl Iterator<Item = Name> {
     names.iter().flat_map(|(channel, selection)| {

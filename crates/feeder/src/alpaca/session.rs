@@ -18,7 +18,7 @@ use tickwire_protocol::{
 };
 
 use super::hours::MarketHours;
-use super::names::NameSet;
+use super::names::Demand;
 use super::retry::{End, Retry};
 use super::subscriber::Subscriber;
 use silence::Silence;
@@ -125,8 +125,9 @@ impl Session {
     }
 
     /// Replaces the names that the hub's subscribers demand.
-    pub(super) fn set_demand(&mut self, demanded: &NameSet, now: UnixNanos) {
-        self.subscriber.set_demand(demanded, now);
+    pub(super) fn set_demand(&mut self, demand: &Demand, now: UnixNanos) {
+        self.subscriber.set_demand(&demand.names, now);
+        self.subscriber.set_clients(&demand.clients);
     }
 
     /// Handles a received frame. Returns the ticks that it contains.
@@ -294,7 +295,7 @@ impl Session {
             self.push_command(&command);
         }
         if !self.subscriber.is_waiting() {
-            self.status.settled();
+            self.status.settled(self.subscriber.is_full());
         }
         self.status.set_detail(self.subscriber.describe());
     }

@@ -4,7 +4,11 @@
 //! request that is refused as a whole is split in halves until the invalid names are found. Any
 //! reader can cause such a search, so a search never delays new names: names that were invalid once
 //! are requested separately, and all searches together make a few requests per second.
+//!
+//! If the upstream has no room for all wanted names, clients of the hub share its places
+//! (`exchange`).
 
+mod exchange;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +18,8 @@ use std::time::Duration;
 use tickwire_protocol::{
     Channel, Command, ErrorCode, SubscribeRequest, SubscriptionSet, UnixNanos,
 };
+
+use exchange::Exchange;
 
 use super::names::{Name, NameSet, carrier, collect};
 
@@ -68,6 +74,7 @@ pub(super) struct Subscriber {
     asked: Option<(Request, UnixNanos)>,
     /// Whether there may be wanted names that have not been requested yet.
     changed: bool,
+    exchange: Exchange,
 }
 
 impl Subscriber {
@@ -84,6 +91,7 @@ impl Subscriber {
         self.parts.clear();
         self.asked = None;
         self.changed = true;
+        self.exchange.begin();
     }
 
     /// Replaces the names that the hub's subscribers demand.
@@ -91,8 +99,7 @@ impl Subscriber {
         let carried = demanded.iter().map(|(channel, symbol)| (carrier(*channel), *symbol));
         let relayed = carried.filter(|(channel, _)| self.channels.contains(channel));
         self.wanted = relayed.chain(self.always.iter().copied()).collect();
-        let limited = self.refused.values().any(|&code| code == ErrorCode::SymbolLimit);
-        let linger = if limited { Duration::ZERO } else { self.linger };
+        let linger = if self.is_full() { Duration::ZERO } else { self.linger };
         let wanted = &self.wanted;
         let until = now + linger;
         self.leaving.retain(|name, _| !wanted.contains(name));
@@ -109,7 +116,11 @@ impl Subscriber {
         if self.asked.is_some() {
             return None;
         }
-        let request = self.removal(now).or_else(|| self.addition()).or_else(|| self.part(now))?;
+        let request = (self.exchange.take_replacement())
+            .or_else(|| self.removal(now))
+            .or_else(|| self.addition())
+            .or_else(|| self.part(now))
+            .or_else(|| self.exchange())?;
         let names = collect(request.names.iter().copied());
         let subscription = SubscribeRequest { names, ..SubscribeRequest::default() };
         let adds = request.adds;
@@ -199,10 +210,11 @@ impl Subscriber {
         self.changed = true;
         if !request.adds {
             self.forget(&request.names);
-            // The removal made room below the symbol limit.
-            let full = |code: &mut ErrorCode| *code != ErrorCode::SymbolLimit;
-            self.refused.retain(|_, code| full(code));
-            self.closed_channels.retain(|_, code| full(code));
+            if self.exchange.has_replacement() {
+                self.refuse(request.names, ErrorCode::SymbolLimit);
+            } else {
+                self.retry_beyond_limit();
+            }
             return;
         }
         let selection = &all[request.channel];
@@ -222,6 +234,14 @@ impl Subscriber {
         self.refuse(missing, ErrorCode::InvalidSyntax);
     }
 
+    /// Requests the names again that were beyond the symbol limit: there is room now.
+    fn retry_beyond_limit(&mut self) {
+        let full = |code: &mut ErrorCode| *code != ErrorCode::SymbolLimit;
+        self.refused.retain(|_, code| full(code));
+        self.closed_channels.retain(|_, code| full(code));
+        self.changed = true;
+    }
+
     /// Records that names are no longer subscribed to.
     fn forget(&mut self, names: &[Name]) {
         for name in names {
@@ -234,9 +254,14 @@ impl Subscriber {
     /// outstanding.
     pub(super) fn denied(&mut self, code: ErrorCode) -> bool {
         let Some((request, _)) = self.asked.take() else { return false };
+        if request.adds
+            && let Some(channel) = self.exchange.deny(code)
+        {
+            self.closed_channels.remove(&channel); // to find the names at fault
+        }
         let Request { adds, channel, names } = request;
         if !adds {
-            // The upstream does not have these names, and they have no demand.
+            // The upstream does not have these names.
             self.forget(&names);
             self.changed = true;
             return true;
@@ -297,6 +322,11 @@ impl Subscriber {
     /// Returns whether any name of this channel is subscribed to.
     pub(super) fn holds(&self, channel: Channel) -> bool {
         self.held.range((channel, None)..).next().is_some_and(|name| name.0 == channel)
+    }
+
+    /// Returns whether the upstream has no room for some wanted names.
+    pub(super) fn is_full(&self) -> bool {
+        self.refused.values().any(|&code| code == ErrorCode::SymbolLimit)
     }
 
     /// Returns the number of refused names.

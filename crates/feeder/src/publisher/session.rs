@@ -209,6 +209,9 @@ impl<S: TickStream> Publisher<S> {
                     }
                 }
                 Control::Demand { added, removed, .. } => self.stream.on_demand(&added, &removed),
+                Control::DemandByClient { clients, .. } => {
+                    self.stream.on_demand_by_client(&clients);
+                }
                 Control::Error { code, detail, .. } => {
                     if code == ErrorCode::InvalidSyntax {
                         self.progress.refused.fetch_add(1, Relaxed);

@@ -9,6 +9,7 @@ mod acks;
 mod apply;
 mod backlog;
 mod catch_up;
+pub(super) mod client_names;
 pub(super) mod close_reason;
 mod commands;
 mod control_queue;

@@ -356,6 +356,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn report(&mut self, report: SourceReport) -> Result<()> {
         let feed = self.feed;
         let no_bars = report.no_bars;
+        if let Some(reporter) = &mut self.demand_reporter {
+            reporter.set_full(report.is_full);
+        }
         self.context.feeds.get(feed).publishers.set_report(self.listed, report, clock::wall());
         if no_bars && !std::mem::replace(&mut self.no_bars, true) {
             // Through the queue of ticks: it applies to the ticks sent after the report.

@@ -1,5 +1,6 @@
 //! The state of the whole hub, and the handles that each part receives.
 
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -64,6 +65,8 @@ pub(super) struct HubState {
     pub(super) lifecycle: Arc<Lifecycle>,
     /// Bounds the memory of messages, over all subscribers and publishers.
     pub(super) message_budget: Arc<MessageBudget>,
+    /// Identifies clients in all shards.
+    client_hash: RandomState,
     /// Set while the router has a minute bar in the making.
     pub(super) minutes_open: Arc<AtomicBool>,
 }
@@ -114,6 +117,7 @@ impl HubState {
             lifecycle: Arc::new(Lifecycle::new(shard_wakers.clone())),
             shard_wakers,
             message_budget: MessageBudget::new(config.incomplete_messages_size_max.as_usize()),
+            client_hash: RandomState::new(),
             minutes_open: Arc::default(),
             config: Arc::new(config),
         })
@@ -141,6 +145,7 @@ impl HubState {
             history: self.history.clone(),
             lifecycle: self.lifecycle.clone(),
             message_budget: self.message_budget.clone(),
+            client_hash: self.client_hash.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! [`turn::run`] defines the order of a turn. New batches gather while the turn writes to sessions,
 //! so throughput rises with load and latency stays bounded.
 
+mod client_scan;
 mod connection;
 mod drain;
 mod evictions;
@@ -41,6 +42,7 @@ use crate::state::shard_waker::ShardWaker;
 use crate::state::topic_registry::TopicRegistry;
 use crate::state::views::Views;
 use crate::websocket::{BudgetAccount, MessageBudget};
+use client_scan::ClientScan;
 use connection::{Connection, Stage};
 use drain::Drain;
 use evictions::Evictions;
@@ -84,6 +86,8 @@ pub(crate) struct ShardContext {
     pub(crate) history: Option<Arc<HistoryReaderHandle>>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) message_budget: Arc<MessageBudget>,
+    /// Makes the [`ClientId`](crate::fanout::ClientId) of a session: the same in all shards.
+    pub(crate) client_hash: RandomState,
 }
 
 /// Arguments of [`spawn`]: the state that one shard starts with.
@@ -107,6 +111,7 @@ pub(crate) fn spawn(
     context: ShardContext,
 ) -> io::Result<thread::JoinHandle<()>> {
     let ShardStart { id, prepared, inbox, timeline, last_before } = start;
+    context.topics.add_shard((id.timeline, id.shard));
     let now = clock::monotonic();
     let limits = limits(&context, &timeline);
     let mut core = Shard::new(limits, timeline.log.start()).in_epoch(&context.epoch);
@@ -126,7 +131,7 @@ pub(crate) fn spawn(
         turn_began: now,
         phase_began: now,
         phase_ends: now,
-        client_hash: RandomState::new(),
+        client_scan: ClientScan::default(),
         id,
         handle: timeline.shards[id.shard].clone(),
         timeline,
@@ -181,8 +186,7 @@ struct ShardTask {
     /// Connections, indexed by the slot of their session.
     connections: Vec<Option<Box<Connection>>>,
     evictions: Arc<Evictions>,
-    /// Makes the [`ClientId`](crate::fanout::ClientId) of a session.
-    client_hash: RandomState,
+    client_scan: ClientScan,
     id: ShardId,
     handle: Arc<ShardHandle>,
     /// The timeline whose log the shard reads.
@@ -276,6 +280,7 @@ impl ShardTask {
             || !self.new_connections.is_empty()
             || !self.answers.is_empty()
             || !self.queries.is_empty()
+            || self.client_scan.is_running()
             || !self.evictions.is_empty()
             || self.feeds_version != self.context.feeds.version()
             || self.closed_sessions != self.context.keys.closed_sessions()
@@ -284,6 +289,7 @@ impl ShardTask {
 
     fn turn(&mut self) {
         turn::run(self);
+        self.scan_clients();
         self.handle.head.set(self.core.head().0);
         let metrics = &self.handle.metrics;
         metrics.publish(&self.core.stats());

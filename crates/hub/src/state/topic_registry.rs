@@ -8,6 +8,7 @@
 //! Each method finishes its access to the map before it returns or accesses the map again: a guard
 //! of a `DashMap` holds a lock, so a second access under a guard could deadlock.
 
+mod client_demand;
 mod demand;
 mod symbol_index;
 #[cfg(test)]
@@ -22,6 +23,8 @@ use tickwire_protocol::{Channel, Symbol, UnixNanos};
 
 use crate::config::TIMELINES_MAX;
 use crate::fanout::{FeedId, InterestChange, TopicInterest, TopicKey};
+use client_demand::ClientDemand;
+pub(crate) use client_demand::{ClientNames, ShardIndex};
 use demand::DemandListeners;
 pub(crate) use demand::{DemandSubscription, elements};
 use symbol_index::SymbolIndex;
@@ -34,6 +37,7 @@ pub(crate) struct TopicRegistry {
     topics: DashMap<TopicInterest, TopicState>,
     symbols: SymbolIndex,
     demand: DemandListeners,
+    client_demand: ClientDemand,
 }
 
 /// The registry's knowledge of one topic.
@@ -101,6 +105,7 @@ impl TopicRegistry {
             topics: DashMap::new(),
             symbols: SymbolIndex::new(feeds),
             demand: DemandListeners::default(),
+            client_demand: ClientDemand::default(),
         }
     }
 
@@ -237,6 +242,24 @@ impl TopicRegistry {
         symbols: Option<Arc<[Symbol]>>,
     ) -> DemandSubscription {
         DemandSubscription::new(self.clone(), feed, symbols)
+    }
+
+    /// Adds a shard that will read the names of its clients. Must precede all publishers.
+    pub(crate) fn add_shard(&self, shard: ShardIndex) {
+        self.client_demand.add_shard(shard);
+    }
+
+    /// Returns a number if shards shall read the names of their clients: all of them again whenever
+    /// the number has changed.
+    pub(crate) fn client_names_round(&self) -> Option<u64> {
+        self.client_demand.round()
+    }
+
+    /// Stores the names that a shard read for a round, and notifies publishers of changes.
+    pub(crate) fn set_client_names(&self, shard: ShardIndex, round: u64, names: ClientNames) {
+        if self.client_demand.store(shard, round, names) {
+            self.demand.notify_all();
+        }
     }
 
     fn is_wanted(&self, interest: &TopicInterest) -> bool {

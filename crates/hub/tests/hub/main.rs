@@ -16,6 +16,7 @@ mod connections;
 mod delayed;
 #[cfg(test)]
 mod demand;
+mod demand_by_client;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]

@@ -84,6 +84,7 @@ impl Command {
                 errors: Some(report.errors),
                 ticks: Some(report.ticks),
                 no_bars: report.no_bars.then_some(true),
+                is_full: report.is_full.then_some(true),
                 ..WireMap::command("report")
             },
         }
@@ -152,6 +153,7 @@ fn source_report(map: &mut WireMap) -> Result<SourceReport, DecodeError> {
         errors: map.errors.unwrap_or_default(),
         ticks: map.ticks.unwrap_or_default(),
         no_bars: map.no_bars.unwrap_or_default(),
+        is_full: map.is_full.unwrap_or_default(),
     })
 }
 

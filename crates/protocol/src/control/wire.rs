@@ -96,6 +96,11 @@ impl Control {
                 removed: Some(removed.as_ref().clone()),
                 ..WireMap::element("demand")
             },
+            Self::DemandByClient { feed, clients } => WireMap {
+                feed: Some(feed.to_string()),
+                clients: Some(clients.clone()),
+                ..WireMap::element("demand_by_client")
+            },
             Self::Lost { ticks } => WireMap::counted("lost", *ticks),
             _ => unreachable!("to_map() handles the elements of subscribers"),
         }
@@ -149,6 +154,10 @@ impl Control {
                 feed: parsed("demand", "feed", map.feed)?,
                 added: map.added.map(Box::new).unwrap_or_default(),
                 removed: map.removed.map(Box::new).unwrap_or_default(),
+            },
+            "demand_by_client" => Self::DemandByClient {
+                feed: parsed("demand_by_client", "feed", map.feed)?,
+                clients: map.clients.unwrap_or_default(),
             },
             "lost" => Self::Lost { ticks: required("lost", "ticks", map.ticks)? },
             _ => return Ok(None),

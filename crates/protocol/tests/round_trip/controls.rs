@@ -90,6 +90,9 @@ pub(crate) fn control() -> impl Strategy<Value = Control> {
             added: Box::new(added),
             removed: Box::new(removed),
         }),
+        ("[a-z0-9_-]{1,24}", vec(names(), 0..4)).prop_map(|(feed, clients)| {
+            Control::DemandByClient { feed: Feed::new(&feed).unwrap(), clients }
+        }),
         subscription_answer(),
         gap(),
         uint().prop_map(|ticks| Control::Snapshot { ticks }),
@@ -166,8 +169,9 @@ fn subscribe_request() -> BoxedStrategy<SubscribeRequest> {
 fn report() -> impl Strategy<Value = SourceReport> {
     let text = || option::of(string(REPORT_TEXT_BYTES_MAX));
     let state = prop::sample::select(vec![FeedState::Live, FeedState::Stale, FeedState::Down]);
-    (state, text(), text(), uint(), uint(), uint(), any::<bool>()).prop_map(
-        |(state, detail, upstream, connects, errors, ticks, no_bars)| SourceReport {
+    let flags = (any::<bool>(), any::<bool>());
+    (state, text(), text(), uint(), uint(), uint(), flags).prop_map(
+        |(state, detail, upstream, connects, errors, ticks, (no_bars, is_full))| SourceReport {
             state,
             detail,
             upstream,
@@ -175,6 +179,7 @@ fn report() -> impl Strategy<Value = SourceReport> {
             errors,
             ticks,
             no_bars,
+            is_full,
         },
     )
 }

@@ -60,6 +60,7 @@ fn publisher_commands() -> [(&'static str, Command); 3] {
                 errors: 1,
                 ticks: 31_250,
                 no_bars: true,
+                is_full: true,
             }),
         ),
     ]

@@ -89,7 +89,7 @@ fn gaps() -> [(&'static str, Control); 3] {
 }
 
 /// Elements of hubs that require keys, and of publishers that request demand.
-fn access_and_demand() -> [(&'static str, Control); 4] {
+fn access_and_demand() -> [(&'static str, Control); 5] {
     [
         ("connected_without_epoch", Control::Connected { epoch: None }),
         ("authenticated", Control::Authenticated),
@@ -107,6 +107,13 @@ fn access_and_demand() -> [(&'static str, Control); 4] {
                 feed: Feed::default(),
                 added: Box::new(two_trades()),
                 removed: Box::new(all_quotes()),
+            },
+        ),
+        (
+            "demand_by_client",
+            Control::DemandByClient {
+                feed: Feed::default(),
+                clients: vec![two_trades(), all_quotes()],
             },
         ),
     ]

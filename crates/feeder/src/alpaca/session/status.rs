@@ -15,6 +15,8 @@ pub(super) struct Status {
     live: bool,
     /// Description of the subscriptions, or the reason for their absence.
     detail: String,
+    /// Whether the upstream has no room for all wanted names.
+    is_full: bool,
     /// Length of the current silence in seconds, if it is suspiciously long.
     quiet_secs: Option<u64>,
     numbers: Numbers,
@@ -36,6 +38,7 @@ impl Status {
             upstream: cut(upstream),
             live: false,
             detail: "connecting".to_owned(),
+            is_full: false,
             quiet_secs: None,
             numbers: Numbers::default(),
             changed: true,
@@ -69,9 +72,12 @@ impl Status {
         self.detail = detail;
     }
 
-    pub(super) fn settled(&mut self) {
-        self.changed |= !self.live;
+    /// Notes that all requests have been answered, and whether the upstream has no room for all
+    /// wanted names.
+    pub(super) fn settled(&mut self, is_full: bool) {
+        self.changed |= !self.live || is_full != self.is_full;
         self.live = true;
+        self.is_full = is_full;
     }
 
     pub(super) fn ended(&mut self, reason: &str, wait: Duration) {
@@ -101,6 +107,7 @@ impl Status {
             errors,
             ticks,
             no_bars: false,
+            is_full: self.is_full,
         }
     }
 

@@ -4,7 +4,7 @@ use rand::RngExt as _;
 use tickwire_protocol::{AlpacaCommand, Channel, FeedState, SubscriptionSet};
 use tickwire_testkit::seeds;
 
-use super::super::names::Name;
+use super::super::names::{Name, NameSet};
 use super::*;
 
 const T0: u64 = 1_767_364_200; // 2026-01-02T14:30:00Z, a Friday: the market opens
@@ -24,6 +24,10 @@ fn names(channel: Channel, symbols: &str) -> NameSet {
         names[channel].add(symbol).unwrap();
     }
     super::super::names::each(&names).collect()
+}
+
+fn demand(channel: Channel, symbols: &str) -> Demand {
+    Demand { names: names(channel, symbols), ..Demand::default() }
 }
 
 fn rules() -> Rules {
@@ -274,14 +278,14 @@ fn ten_consecutive_unreadable_messages_end_the_connection() {
 #[test]
 fn next_connection_subscribes_to_the_whole_set() {
     let mut scene = Scene::ready("AAPL");
-    scene.session.set_demand(&names(Channel::Quotes, "MSFT"), scene.now());
+    scene.session.set_demand(&demand(Channel::Quotes, "MSFT"), scene.now());
     scene.said();
     scene.pass(1);
     assert_eq!(scene.said(), [r#"{"action":"subscribe","quotes":["MSFT"]}"#]);
     let end = End::Lost("cut".to_owned());
     assert_eq!(scene.session.ended(&end, scene.now(), 0.0).as_secs(), 1);
     assert_eq!((scene.state(), scene.detail().as_str()), (FeedState::Down, "cut; next try in 1 s"));
-    scene.session.set_demand(&names(Channel::Quotes, "MSFT TSLA"), scene.now());
+    scene.session.set_demand(&demand(Channel::Quotes, "MSFT TSLA"), scene.now());
     scene.session.opened(scene.now());
     scene.log_in();
     scene.ack(Channel::Trades, "AAPL");

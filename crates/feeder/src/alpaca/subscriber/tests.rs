@@ -1,3 +1,5 @@
+mod exchange;
+
 use rand::RngExt;
 use tickwire_testkit::seeds;
 
@@ -11,6 +13,8 @@ struct Upstream {
     subscriber: Subscriber,
     held: NameSet,
     room: usize,
+    /// Whether `room` is that of each channel instead of all together.
+    is_per_channel: bool,
     /// Returns whether a symbol is invalid.
     unknown: fn(&str) -> bool,
     /// A channel that the upstream does not have.
@@ -43,6 +47,7 @@ impl Upstream {
             subscriber,
             held: NameSet::new(),
             room: usize::MAX,
+            is_per_channel: false,
             unknown: |_| false,
             without: None,
             everything: Ok(()),
@@ -100,7 +105,9 @@ impl Upstream {
                 if names.iter().any(|name| name.1.is_none()) {
                     self.everything?;
                 }
-                if self.held.union(&names).count() > self.room {
+                let channel = names.first().map(|name| name.0);
+                let counts = |name: &&Name| !self.is_per_channel || Some(name.0) == channel;
+                if self.held.union(&names).filter(counts).count() > self.room {
                     return Err(ErrorCode::SymbolLimit);
                 }
                 self.held.extend(names);

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 /// Identifies the client of a session: its key, or its address. It is a hash: clients that collide
 /// count as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u32);
 
 /// A limit on a number that all sessions add up to. A client may hold at most half of what the

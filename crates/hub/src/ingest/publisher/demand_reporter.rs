@@ -39,14 +39,26 @@ impl DemandReporter {
         elements(&self.feed, &self.subscription.take())
     }
 
-    /// Returns a report of the changes since the last one; empty without changes.
+    /// Returns a report of the changes since the last one; empty without changes. While the source
+    /// of the publisher is full, it includes what each client wants.
     fn changes(&mut self, now: Instant) -> Vec<Control> {
         let changes = self.subscription.take();
-        if changes.is_empty() {
-            return Vec::new();
+        let mut report = match changes.is_empty() {
+            true => Vec::new(),
+            false => elements(&self.feed, &changes),
+        };
+        let clients = self.subscription.take_clients();
+        let by_client = |clients| Control::DemandByClient { feed: self.feed.clone(), clients };
+        report.extend(clients.map(by_client));
+        if !report.is_empty() {
+            self.next = now + INTERVAL;
         }
-        self.next = now + INTERVAL;
-        elements(&self.feed, &changes)
+        report
+    }
+
+    /// Sets whether the source of the publisher is full.
+    pub(super) fn set_full(&mut self, is_full: bool) {
+        self.subscription.set_full(is_full);
     }
 }
 

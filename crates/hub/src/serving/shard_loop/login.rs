@@ -91,7 +91,7 @@ impl ShardTask {
         let session = SessionInfo { peer: *peer, user_agent, shard };
         match self.context.keys.register_subscriber(&grant, session) {
             Ok(key_session) => {
-                self.core.set_client(id, client_of(&self.client_hash, &grant, *peer));
+                self.core.set_client(id, client_of(&self.context.client_hash, &grant, *peer));
                 let auth_state = AuthState::Authenticated { grant, key_session, has_key };
                 connection.authenticate(auth_state, config.command_size_max.as_usize());
                 connection.feed_timeline = feed_timeline;

@@ -213,5 +213,6 @@ impl ShardIo for ShardTask {
 
     fn report_interest(&mut self, changes: &[InterestChange]) {
         self.context.topics.apply(self.id.timeline, changes);
+        self.client_scan.note_change();
     }
 }

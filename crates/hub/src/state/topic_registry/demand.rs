@@ -42,6 +42,8 @@ pub(crate) struct DemandSubscription {
     key: usize,
     /// Interests that were last reported to the publisher as wanted.
     reported: HashSet<TopicInterest>,
+    /// While the source of the publisher is full: what each client wants, as last reported.
+    clients: Option<Vec<SubscriptionSet>>,
 }
 
 /// A change in the demand for a topic or a channel.
@@ -62,6 +64,12 @@ impl DemandListeners {
         for (_, listener) in listeners.iter() {
             listener.mark(interests.iter().filter(|interest| interest.feed == listener.feed));
         }
+    }
+
+    /// Notifies all publishers that the names of clients have changed.
+    pub(super) fn notify_all(&self) {
+        let listeners = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        listeners.iter().for_each(|(_, listener)| listener.changed.notify_one());
     }
 
     fn add(&self, listener: Arc<DemandListener>) -> usize {
@@ -101,7 +109,7 @@ impl DemandSubscription {
         // First listen, then look: a change in between is noted twice, which does no harm.
         let key = registry.demand.add(listener.clone());
         listener.mark(registry.wanted(feed).iter());
-        Self { registry, listener, symbols, key, reported: HashSet::new() }
+        Self { registry, listener, symbols, key, reported: HashSet::new(), clients: None }
     }
 
     /// Waits until there may be something to [`take`](Self::take).
@@ -129,6 +137,36 @@ impl DemandSubscription {
         }
         changes.sort_unstable();
         changes
+    }
+
+    /// Sets whether the source of the publisher is full, so that it needs to know what each client
+    /// wants.
+    pub(crate) fn set_full(&mut self, is_full: bool) {
+        match (&self.clients, is_full) {
+            (None, true) => {
+                self.clients = Some(Vec::new());
+                self.registry.client_demand.add_full();
+                self.listener.changed.notify_one();
+            }
+            (Some(_), false) => {
+                self.clients = None;
+                self.registry.client_demand.remove_full();
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns what each client wants, if the source of the publisher is full and this has changed
+    /// since the last call.
+    pub(crate) fn take_clients(&mut self) -> Option<Vec<SubscriptionSet>> {
+        let reported = self.clients.as_mut()?;
+        let of_feed = &self.registry.client_demand;
+        let clients = of_feed.of_feed(self.listener.feed, self.symbols.as_deref())?;
+        if clients == *reported {
+            return None;
+        }
+        reported.clone_from(&clients);
+        Some(clients)
     }
 
     /// Returns the interests of the allowed symbols: all of them for a `"*"`.
@@ -161,6 +199,7 @@ impl DemandSubscription {
 impl Drop for DemandSubscription {
     fn drop(&mut self) {
         self.registry.demand.remove(self.key);
+        self.set_full(false);
     }
 }
 

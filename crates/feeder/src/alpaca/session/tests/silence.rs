@@ -95,7 +95,7 @@ fn silence_without_subscriptions_is_ignored() {
     let mut scene = Scene::ready("");
     assert_eq!(scene.pass_answered(300), None);
     assert_eq!((scene.state(), scene.detail().as_str()), (FeedState::Live, "no names are wanted"));
-    scene.session.set_demand(&names(Channel::Trades, "AAPL"), scene.now());
+    scene.session.set_demand(&demand(Channel::Trades, "AAPL"), scene.now());
     scene.pass_answered(1);
     scene.ack(Channel::Trades, "AAPL");
     assert_eq!(scene.pass_answered(28), None);
@@ -146,7 +146,7 @@ fn allowed_silence_depends_on_the_subscribed_channels() {
         (Channel::Statuses, None),
     ] {
         let mut scene = Scene::ready("");
-        scene.session.set_demand(&names(channel, "AAPL"), scene.now());
+        scene.session.set_demand(&demand(channel, "AAPL"), scene.now());
         scene.pass_answered(1);
         scene.ack(channel, "AAPL");
         let before = scene.ms;

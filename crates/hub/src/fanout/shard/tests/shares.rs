@@ -1,8 +1,8 @@
 //! How clients share the limits of a shard.
 
-use super::super::super::{ClientId, Position, SessionId};
+use super::super::super::{ClientId, Position, SessionId, TopicInterest};
 use super::harness::{Harness, every, symbol};
-use tickwire_protocol::{Channel, SubscriptionSet};
+use tickwire_protocol::{Channel, SubscriptionSet, Symbol};
 
 /// Opens a session of a client.
 fn open(harness: &mut Harness, client: u32) -> SessionId {
@@ -49,4 +49,29 @@ fn subscriptions_leave_room_for_other_clients() {
     harness.shard.close(one);
     assert_eq!(ask(&mut harness, other, 0..26), "ack");
     assert_eq!(harness.shard.stats().subscriptions, 46);
+}
+
+#[test]
+fn names_of_clients_are_read_in_pieces() {
+    let mut harness = Harness::with_limits(Position::FIRST, |limits| limits.waiting_topics = 1_000);
+    let _without_names = open(&mut harness, 3);
+    for client in [1, 2, 1] {
+        let id = open(&mut harness, client);
+        ask(&mut harness, id, client..client + 3);
+    }
+    let mut found = Vec::new();
+    let mut next = Some(0);
+    let mut pieces = 0;
+    while let Some(from) = next {
+        let add = |client, name: TopicInterest| found.push((client, name.symbol.unwrap()));
+        next = harness.shard.client_names(from, 4, add);
+        pieces += 1;
+    }
+    assert_eq!((found.len(), pieces), (9, 3));
+    found.sort_unstable();
+    found.dedup();
+    let of = |client: u32| (client..client + 3).map(move |index| (ClientId(client), index));
+    let expected = of(1).chain(of(2));
+    let expected = expected.map(|(id, index)| (id, Symbol::new(&symbol(index)).unwrap()));
+    assert_eq!(found, expected.collect::<Vec<_>>());
 }
