@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use super::super::{Batch, SessionId};
+use super::super::{Batch, ClientId, SessionId};
 use super::disk_index::{DiskIndex, ReadKind};
+use super::read_queue::{QueuedRead, ReadQueue};
 
 /// Largest number of sessions of a shard that wait for a reply to a disk read or hold batches from
 /// one. Others wait in a queue.
@@ -26,19 +27,10 @@ pub(crate) struct DiskReads {
 /// The slots for one kind of disk read.
 #[derive(Debug, Default)]
 struct Slots {
-    /// Sessions without a slot, in the order of their numbers. Each has the state
-    /// [`DiskBatches::Queued`].
-    queue: VecDeque<QueuedRead>,
+    /// Sessions without a slot. Each has the state [`DiskBatches::Queued`].
+    queue: ReadQueue,
     /// Sessions that wait for a reply or hold batches.
     in_use: usize,
-}
-
-/// A session that waits for a slot.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct QueuedRead {
-    pub(crate) id: SessionId,
-    pub(crate) number: u64,
-    pub(crate) kind: ReadKind,
 }
 
 /// State of a session's disk read.
@@ -47,8 +39,8 @@ pub(crate) enum DiskBatches {
     /// No batches are held or requested.
     #[default]
     None,
-    /// The session waits for a slot, under this number.
-    Queued(u64, ReadKind),
+    /// The session waits for a slot.
+    Queued(QueuedRead),
     /// The batches at its cursor were requested, under this number.
     Requested(u64),
     /// The batches at its cursor, without gaps.
@@ -83,20 +75,26 @@ impl DiskReads {
         self.prompt.in_use + self.paced.in_use
     }
 
-    /// Queues a session for a slot.
-    pub(crate) fn queue(&mut self, id: SessionId, kind: ReadKind) -> DiskBatches {
+    /// Queues a session of a client for a slot.
+    pub(crate) fn queue(
+        &mut self,
+        id: SessionId,
+        client: Option<ClientId>,
+        kind: ReadKind,
+    ) -> DiskBatches {
         self.last_number += 1;
-        let number = self.last_number;
-        self.slots(kind).0.queue.push_back(QueuedRead { id, number, kind });
-        DiskBatches::Queued(number, kind)
+        let read = QueuedRead { id, client, number: self.last_number, kind };
+        self.slots(kind).0.queue.push(read);
+        DiskBatches::Queued(read)
     }
 
-    /// Gives a free slot to the session that has waited longest for one. The caller sets its state
-    /// to [`DiskBatches::Requested`] and requests the read.
+    /// Gives a free slot to the next session. Clients take turns; of the sessions of one client,
+    /// the one that has waited longest is next. The caller sets its state to
+    /// [`DiskBatches::Requested`] and requests the read.
     pub(crate) fn begin_next(&mut self) -> Option<QueuedRead> {
         [ReadKind::Prompt, ReadKind::Paced].into_iter().find_map(|kind| {
             let (slots, max) = self.slots(kind);
-            let next = (slots.in_use < max).then(|| slots.queue.pop_front()).flatten()?;
+            let next = (slots.in_use < max).then(|| slots.queue.pop()).flatten()?;
             slots.in_use += 1;
             Some(next)
         })
@@ -130,11 +128,8 @@ impl DiskReads {
     /// Drops the batches that a session holds, or its place in the queue. The batches can be read
     /// again.
     pub(crate) fn release(&mut self, disk: &mut DiskBatches) {
-        if let DiskBatches::Queued(number, kind) = *disk {
-            let queue = &mut self.slots(kind).0.queue;
-            if let Ok(at) = queue.binary_search_by_key(&number, |queued| queued.number) {
-                queue.remove(at);
-            }
+        if let DiskBatches::Queued(read) = *disk {
+            self.slots(read.kind).0.queue.remove(&read);
             *disk = DiskBatches::None;
         }
         drop(self.take_held(disk));

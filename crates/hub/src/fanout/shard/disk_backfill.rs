@@ -9,7 +9,8 @@ use tickwire_protocol::{Encoding, Tick, UnixNanos};
 use super::super::frame::POSITION_BYTES_MAX;
 use super::super::history::cursor::CatchUpCursor;
 use super::super::history::disk_index::{DiskIndex, DiskReadRequest};
-use super::super::history::disk_reads::{DiskBatches, QueuedRead};
+use super::super::history::disk_reads::DiskBatches;
+use super::super::history::read_queue::QueuedRead;
 use super::super::latest::rate_groups::RateGroupId;
 use super::super::{Batch, FrameBuf, Position, SessionId, TopicKey};
 use super::Shard;
@@ -36,11 +37,11 @@ impl Shard {
         self.disk.can_begin()
     }
 
-    /// Begins a disk read for the session that has waited longest, if a slot is free, and returns
-    /// the request. It must be answered with [`Shard::complete_disk_read`]; at most
+    /// Begins the next disk read, if a session waits for one and a slot is free, and returns the
+    /// request. It must be answered with [`Shard::complete_disk_read`]; at most
     /// [`DISK_READS_MAX`](super::super::DISK_READS_MAX) are without an answer at any time.
     pub(crate) fn begin_disk_read(&mut self) -> Option<DiskReadRequest> {
-        let QueuedRead { id, number, kind } = self.disk.begin_next()?;
+        let QueuedRead { id, number, kind, .. } = self.disk.begin_next()?;
         let cursor = self.sessions[id].cursor.as_mut();
         let cursor = cursor.expect("a session that loses its cursor leaves the queue");
         cursor.disk = DiskBatches::Requested(number);
@@ -118,7 +119,8 @@ impl Shard {
                     cursor.next = self.window.start();
                     return None;
                 }
-                cursor.disk = self.disk.queue(id, cursor.read_kind());
+                let client = self.sessions[id].client;
+                cursor.disk = self.disk.queue(id, client, cursor.read_kind());
                 Some(Refill::Wait(None))
             }
         }

@@ -9,8 +9,8 @@ use tickwire_protocol::{
 };
 
 use super::super::super::{
-    Batch, CloseReason, DISK_READS_MAX, DiskIndex, DiskReadRequest, Position, SegmentRange,
-    SessionId,
+    Batch, ClientId, CloseReason, DISK_READS_MAX, DiskIndex, DiskReadRequest, Position,
+    SegmentRange, SessionId,
 };
 use super::harness::{AGE_MAX_MS, Harness, all_trades, every, names};
 use crate::fanout::NextWrite;

@@ -72,6 +72,23 @@ fn paced_replays_take_turns() {
 }
 
 #[test]
+fn replays_of_one_client_leave_room_for_other_clients() {
+    let mut test = DiskTest::new(40, 4);
+    for _ in 0..1_000 {
+        let id = test.harness.open();
+        test.harness.shard.set_client(id, ClientId(1));
+        test.resume(id, names(["A"]), 0);
+    }
+    let mut read = Vec::new();
+    (0..5).for_each(|ms| test.turn_for_all(ms, &mut read));
+    let id = test.harness.open();
+    test.harness.shard.set_client(id, ClientId(2));
+    test.resume(id, names(["A"]), 0);
+    (5..30).for_each(|ms| test.turn_for_all(ms, &mut read));
+    assert_eq!(ticks_of('A', &read[id.slot()]), ticks('A', 1..=20));
+}
+
+#[test]
 fn session_that_ends_leaves_the_queue() {
     let mut test = DiskTest::new(40, 4);
     let ids: Vec<_> = (0..2 * DISK_READS_MAX).map(|_| test.harness.open()).collect();
