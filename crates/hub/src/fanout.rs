@@ -30,7 +30,6 @@ pub use shard::client_names::CLIENT_NAMES_MAX;
 pub use shard::close_reason::CloseReason;
 pub use shard::interest::{InterestChange, TopicInterest};
 pub use shard::session::Acks;
-pub use shard::shared_limit::ClientId;
 pub use shard::write::NextWrite;
 pub use shard::{Limits, Shard, Stats, turn};
 
@@ -85,6 +84,11 @@ pub struct TopicId(pub u32);
 /// subscribers but has never ticked. Numbers are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LocalTopicId(pub(crate) u32);
+
+/// Identifies the client of a session: its key, or its address. It is a hash: clients that collide
+/// count as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u32);
 
 /// Number of a session within its shard: an index into the table of sessions. Numbers are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

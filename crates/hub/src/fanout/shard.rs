@@ -46,7 +46,7 @@ use tickwire_protocol::{Encoding, PerChannel, Tick, UnixNanos};
 
 use super::history::disk_reads::DiskReads;
 use super::latest::timer_wheel::TimerWheel;
-use super::{Batch, FeedId, FrameBuf, LastTick, Position, SessionId, TopicKey};
+use super::{Batch, ClientId, FeedId, FrameBuf, LastTick, Position, SessionId, TopicKey};
 use close_reason::CloseReason;
 use input_queue::{InputQueue, InputState};
 use interest::InterestChange;
@@ -57,7 +57,7 @@ use pending_interest::PendingInterest;
 use ready_queue::ReadyQueue;
 use session::{Acks, DeliveryState, Session, WriteState};
 use session_table::SessionTable;
-use shared_limit::{ClientId, SharedLimit};
+use shared_limit::SharedLimit;
 use subscriber::Subscriber;
 use topics::Topics;
 

@@ -1,10 +1,9 @@
 //! The names that the clients of a shard want, read piece by piece.
 
-use super::super::SessionId;
+use super::super::{ClientId, SessionId};
 use super::Shard;
 use super::interest::TopicInterest;
 use super::session_table::id_of;
-use super::shared_limit::ClientId;
 
 /// The most names of one session that [`Shard::client_names`] yields.
 pub const CLIENT_NAMES_MAX: usize = 1_024;

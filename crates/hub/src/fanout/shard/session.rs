@@ -7,11 +7,10 @@ use tickwire_protocol::{Channel, Encoding, OnLag, PerChannel, UnixNanos};
 
 use super::super::history::cursor::CatchUpCursor;
 use super::super::latest::rate_groups::{RateGroupId, RateGroups};
-use super::super::{FeedId, LocalTopicId};
+use super::super::{ClientId, FeedId, LocalTopicId};
 use super::backlog::Backlog;
 use super::close_reason::CloseReason;
 use super::input_queue::InputState;
-use super::shared_limit::ClientId;
 
 /// How a session's subscribe and unsubscribe commands are acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,10 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-/// Identifies the client of a session: its key, or its address. It is a hash: clients that collide
-/// count as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId(pub u32);
+use super::super::ClientId;
 
 /// A limit on a number that all sessions add up to. A client may hold at most half of what the
 /// other clients leave, so that none can exhaust it. Sessions without a client are limited only

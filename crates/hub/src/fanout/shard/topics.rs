@@ -6,9 +6,9 @@ use slab::Slab;
 use tickwire_protocol::{Channel, Tick};
 
 use super::super::history::topic_positions::TopicPositions;
-use super::super::{LastTick, LocalTopicId, Numbered, Position, TopicId, TopicKey};
+use super::super::{ClientId, LastTick, LocalTopicId, Numbered, Position, TopicId, TopicKey};
 use super::interest::{InterestChange, TopicInterest};
-use super::shared_limit::{ClientId, LimitReached, SharedLimit};
+use super::shared_limit::{LimitReached, SharedLimit};
 use super::subscriber::Subscriber;
 
 /// A topic of a shard: one that has ticked, or that sessions subscribe to by name.
