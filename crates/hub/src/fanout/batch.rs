@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use tickwire_protocol::{Encoding, Tick, UnixNanos};
+use tickwire_protocol::{Encoding, Tick, TickData, UnixNanos};
 
 use super::{FeedId, Position, TopicId};
 
@@ -35,6 +35,8 @@ pub struct Encoded {
     bytes: Box<[u8]>,
     /// Tick `i` ends at `ends[i]` in `bytes`, and begins where tick `i - 1` ends.
     ends: Box<[u32]>,
+    /// Indexes of corrections and cancels, ascending. Usually empty.
+    corrections: Box<[u32]>,
 }
 
 impl Encoded {
@@ -49,6 +51,21 @@ impl Encoded {
     pub(crate) fn lengths_from(&self, from: usize) -> impl Iterator<Item = usize> {
         let start = self.start(from);
         self.ends[from..].iter().map(move |end| *end as usize - start)
+    }
+
+    /// Returns whether tick `from` is a correction or cancel, and how many ticks from there on are
+    /// of the same sort. If none of a different sort follows, the number is `usize::MAX`.
+    pub(crate) fn run_of_sort(&self, from: usize) -> (bool, usize) {
+        let before = self.corrections.partition_point(|index| (*index as usize) < from);
+        let rest = &self.corrections[before..];
+        match rest.first() {
+            None => (false, usize::MAX),
+            Some(next) if *next as usize > from => (false, *next as usize - from),
+            Some(_) => {
+                let ascending = rest.iter().zip(from..);
+                (true, ascending.take_while(|(index, at)| **index as usize == *at).count())
+            }
+        }
     }
 
     fn start(&self, tick: usize) -> usize {
@@ -104,14 +121,23 @@ impl Batch {
         self.encoded[encoding as usize].get_or_init(|| {
             let mut bytes = Vec::with_capacity(self.ticks.len() * 72);
             let mut ends = Vec::with_capacity(self.ticks.len());
+            let mut corrections = Vec::new();
             for numbered in &self.ticks {
+                if matches!(numbered.tick.data, TickData::Correction(_) | TickData::CancelError(_))
+                {
+                    corrections.push(u32::try_from(ends.len()).expect("a batch is far smaller"));
+                }
                 encoding.write_tick(&numbered.tick, &mut bytes);
                 if encoding == Encoding::Json {
                     bytes.push(b',');
                 }
                 ends.push(u32::try_from(bytes.len()).expect("a batch is far smaller than 4 GiB"));
             }
-            Encoded { bytes: bytes.into_boxed_slice(), ends: ends.into_boxed_slice() }
+            Encoded {
+                bytes: bytes.into_boxed_slice(),
+                ends: ends.into_boxed_slice(),
+                corrections: corrections.into_boxed_slice(),
+            }
         })
     }
 }
@@ -131,7 +157,7 @@ mod tests {
     use super::super::sequencer::tests::trade;
     use super::*;
     use tickwire_protocol::{
-        Bar, Conditions, Correction, Price, Quote, Seq, Status, Symbol, Text, TickData, Trade,
+        Bar, Conditions, Correction, Price, Quote, Seq, Status, Symbol, Text, Trade,
     };
 
     #[test]
@@ -148,6 +174,25 @@ mod tests {
         assert_eq!(encoded.run(1, 2), expected);
         assert_eq!(encoded.lengths_from(1).nth(1), Some(expected.len()));
         assert_eq!(encoded.lengths_from(1).count(), 3);
+    }
+
+    #[test]
+    fn runs_end_where_corrections_begin_and_end() {
+        let correction = || TickData::Correction(Box::default());
+        let cancel = || TickData::CancelError(Box::default());
+        let trade = || TickData::Trade(Trade::default());
+        let data = [trade(), trade(), correction(), cancel(), trade(), correction(), trade()];
+        let symbol = Symbol::new("A").unwrap();
+        let numbered = data.map(|data| {
+            let tick = Tick { symbol, seq: Seq(1), time: UnixNanos(1), data };
+            Numbered { topic: TopicId(0), feed: FeedId(0), tick }
+        });
+        let batch = Batch::new(Position::FIRST, UnixNanos(1), numbered.into());
+        let encoded = batch.encoded(Encoding::Json);
+        let runs: Vec<_> = (0..7).map(|from| encoded.run_of_sort(from)).collect();
+        let expected = [(false, 2), (false, 1), (true, 2), (true, 1), (false, 1), (true, 1)];
+        assert_eq!(runs[..6], expected);
+        assert_eq!(runs[6], (false, usize::MAX));
     }
 
     /// Returns a tick of each kind with the longest numbers, and `text` in each string.

@@ -35,6 +35,8 @@ pub(crate) struct FrameSource {
     pub(crate) oldest: Position,
     /// Whether the frame ends with the position of its last tick.
     pub(crate) has_position: bool,
+    /// Whether corrections and cancels have frames of their own.
+    pub(crate) separates_corrections: bool,
 }
 
 impl Default for FrameBuf {

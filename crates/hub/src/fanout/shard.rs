@@ -255,6 +255,12 @@ impl Shard {
         self.sessions[id].acks = acks;
     }
 
+    /// Gives corrections and cancels frames of their own, for sessions that did not ask for them by
+    /// name: some clients of Alpaca's protocol cannot decode them, and lose the whole frame.
+    pub fn separate_corrections(&mut self, id: SessionId) {
+        self.sessions[id].separates_corrections = true;
+    }
+
     /// Sets the client of a session. A client may hold at most half of what others leave of the
     /// limits that all sessions share.
     pub fn set_client(&mut self, id: SessionId, client: ClientId) {

@@ -338,6 +338,7 @@ impl ShardTask {
             let id = self.core.open(handshake.feed, handshake.encoding);
             if handshake.protocol == SessionProtocol::Alpaca {
                 self.core.set_acks(id, Acks::WholeSet);
+                self.core.separate_corrections(id);
             }
             if let Err(error) = self.register(id, stream, pending) {
                 tracing::debug!(%error, "a connection ended before its session began");

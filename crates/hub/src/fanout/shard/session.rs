@@ -92,6 +92,8 @@ pub(crate) struct Session {
     pub(crate) on_lag: OnLag,
     /// Whether the session asked for positions.
     pub(crate) wants_positions: bool,
+    /// Whether corrections and cancels have frames of their own.
+    pub(crate) separates_corrections: bool,
     pub(crate) input: InputState,
     /// The cursor of a session that catches up.
     pub(crate) cursor: Option<Box<CatchUpCursor>>,
@@ -134,6 +136,7 @@ impl Session {
             blocked_since: UnixNanos::default(),
             on_lag: OnLag::default(),
             wants_positions: false,
+            separates_corrections: false,
             input: InputState::default(),
             cursor: None,
         }

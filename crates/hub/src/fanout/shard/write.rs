@@ -140,6 +140,7 @@ impl Shard {
         let session = &self.sessions[id];
         let encoding = session.encoding;
         let has_position = session.wants_positions;
+        let separates_corrections = session.separates_corrections;
         let body_max =
             self.limits.message_bytes - 3 - usize::from(has_position) * POSITION_BYTES_MAX;
         let hot = self.sessions.hot(id);
@@ -148,7 +149,8 @@ impl Shard {
         if hot.backlog.is_empty() && !newest_first {
             return Filled::Ticks(0);
         }
-        let source = FrameSource { encoding, oldest: self.oldest_pending(id), has_position };
+        let oldest = self.oldest_pending(id);
+        let source = FrameSource { encoding, oldest, has_position, separates_corrections };
         if !newest_first && out.holds(source, self.candidates(id, ticks_max)) {
             let ticks = out.ticks();
             self.consume(id, ticks);
@@ -162,7 +164,7 @@ impl Shard {
             newest = self.fill_newest(id, encoding, share, out);
         }
         let candidates = self.candidates(id, ticks_max);
-        let Some(count) = fill_pending(out, &self.window, candidates, encoding, body_max) else {
+        let Some(count) = fill_pending(out, &self.window, candidates, source, body_max) else {
             if newest == 0 {
                 return Filled::LeftLog;
             }
@@ -286,20 +288,29 @@ fn fill_pending(
     out: &mut FrameBuf,
     window: &LogWindow,
     pending: &[u32],
-    encoding: Encoding,
+    source: FrameSource,
     body_max: usize,
 ) -> Option<usize> {
     let mut taken = 0;
+    let mut has_corrections = (out.body_bytes() > 0).then_some(false);
     while let Some(first) = pending.get(taken) {
         let Some((batch, from)) = window.locate(*first) else {
             return (taken > 0).then_some(taken);
         };
-        let encoded = batch.encoded(encoding);
+        let encoded = batch.encoded(source.encoding);
+        let mut fits_max = usize::MAX;
+        if source.separates_corrections {
+            let (is_correction, run) = encoded.run_of_sort(from);
+            if *has_corrections.get_or_insert(is_correction) != is_correction {
+                break;
+            }
+            fits_max = run;
+        }
         let space = body_max.saturating_sub(out.body_bytes());
         let fits = match run_length(&pending[taken..], encoded, from, space) {
             0 if out.body_bytes() == 0 => 1,
             0 => break,
-            fits => fits,
+            fits => fits.min(fits_max),
         };
         out.append(encoded.run(from, from + fits - 1));
         taken += fits;

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use tickwire_hub::Config;
 
 use super::kit::{Bot, Codec, KeysFile, Received, secret, set, sorted};
-use crate::kit::{Publisher, TestHub, cancel, config, correction, masked, quote, symbols, trade};
+use crate::kit::{
+    Client, Publisher, TestHub, cancel, config, correction, masked, quote, symbols, trade,
+};
 
 /// R13. Clients in Python send every subscribe in fragments, the last one empty.
 #[test]
@@ -179,6 +181,37 @@ fn corrections_and_cancels_follow_subscribe_and_unsubscribe_of_trades() {
         assert_eq!(bot.unsubscribe(json!({"trades": ["*", "MSFT"]}))["cancelErrors"], json!([]));
         bot.nothing_pending();
     }
+}
+
+/// Some clients cannot decode corrections and cancels, and lose the message that holds one.
+#[test]
+fn corrections_and_cancels_travel_in_messages_of_their_own() {
+    let hub = TestHub::default();
+    let (mut publisher, _) = Publisher::acknowledged(&hub, "market");
+    let mut bots = Codec::BOTH.map(|codec| {
+        let channels = json!({"trades": ["AAPL", "MSFT"], "quotes": ["AAPL"]});
+        Bot::subscribed(&hub, codec, channels)
+    });
+    let mut own = Client::json(&hub);
+    own.subscribe(r#""trades":["*"],"quotes":["*"],"corrections":["*"],"cancelErrors":["*"]"#);
+    publisher.publish(&[
+        trade("AAPL", 1),
+        trade("MSFT", 2),
+        correction("AAPL", 3),
+        cancel("MSFT", 4),
+        trade("MSFT", 5),
+        quote("AAPL", 6),
+        cancel("AAPL", 7),
+    ]);
+    for bot in &mut bots {
+        let mut messages: Vec<String> = Vec::new();
+        while messages.concat().len() < 7 {
+            let message = bot.message();
+            messages.push(message.iter().map(|tick| tick["T"].as_str().unwrap()).collect());
+        }
+        assert_eq!(messages, ["tt", "cx", "tq", "x"], "{:?}", bot.codec);
+    }
+    assert_eq!(own.data().len(), 7, "other protocols have no such messages");
 }
 
 /// Requests may name these channels, but they always follow trades.
