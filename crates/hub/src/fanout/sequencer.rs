@@ -1,5 +1,6 @@
 //! Numbering of ticks, and the progress of publishers: the state of the router, the single writer.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use rustc_hash::FxHashMap;
@@ -257,7 +258,7 @@ impl Sequencer {
     }
 
     /// Opens a session of a publisher, which may be new or return. When its feed has too many
-    /// publishers, the one whose last session began first is forgotten, unless it is connected.
+    /// publishers, a disconnected one is forgotten: the oldest of the owner that has the most.
     /// Returns `None` if all publishers of the feed are connected.
     pub fn open(&mut self, id: &str) -> Option<Opened> {
         if !self.publishers.contains_key(id) && self.of_same_feed(id).count() >= self.publishers_max
@@ -330,10 +331,20 @@ impl Sequencer {
         self.publishers.iter().filter(move |(known, _)| feed_of(known) == feed)
     }
 
+    /// Forgets the publisher whose last session began first among the disconnected ones of the
+    /// owner that has the most of these in the feed: inventing ids costs an owner only its own.
     fn forget_oldest(&mut self, newer: &str) -> Option<()> {
-        let idle = self.of_same_feed(newer).filter(|(_, publisher)| !publisher.connected);
-        let (id, _) = idle.min_by_key(|(_, publisher)| publisher.session.0)?;
-        let id = id.clone();
+        let mut idle: HashMap<Option<&str>, (usize, Reverse<u64>, &str)> = HashMap::new();
+        for (id, publisher) in self.of_same_feed(newer).filter(|(_, known)| !known.connected) {
+            let began = Reverse(publisher.session.0);
+            let of_owner = idle.entry(publisher.owner.as_deref()).or_insert((0, began, id));
+            of_owner.0 += 1;
+            if began > of_owner.1 {
+                (of_owner.1, of_owner.2) = (began, id);
+            }
+        }
+        let (_, _, id) = *idle.values().max()?;
+        let id = id.to_owned();
         self.publishers.remove(&id);
         if let Some(journal) = &mut self.journal {
             journal.forgotten.push(id);

@@ -104,6 +104,27 @@ fn only_disconnected_publishers_are_forgotten() {
 }
 
 #[test]
+fn owner_that_invents_ids_forgets_only_its_own() {
+    let mut sequencer = Sequencer::new(10, 5);
+    let mut leave = |id: &str, owner| {
+        let token = sequencer.open(id).unwrap().token;
+        sequencer.set_owner(id, Some(owner));
+        sequencer.close(id, token);
+        let mut known: Vec<_> = sequencer.publishers.keys().cloned().collect();
+        known.sort();
+        known
+    };
+    leave("relay", "market");
+    leave("replay", "market");
+    for number in 0..10 {
+        leave(&format!("{number}"), "greedy");
+    }
+    assert_eq!(leave("x", "greedy"), ["8", "9", "relay", "replay", "x"]);
+    assert_eq!(leave("y", "third"), ["9", "relay", "replay", "x", "y"]);
+    assert_eq!(leave("z", "third"), ["9", "replay", "x", "y", "z"], "the oldest of equals");
+}
+
+#[test]
 fn renamed_publisher_keeps_its_progress() {
     let at = |id: &str, last| PublisherProgress {
         id: id.to_owned(),
