@@ -28,6 +28,7 @@ pub use byte_size::{ByteSize, ByteSizeError};
 pub use cidr::{Cidr, CidrError};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::ConfigError;
+pub use file::closest;
 pub use fsync::{Fsync, FsyncError};
 pub use setting::Setting;
 pub use views::ViewConfig;

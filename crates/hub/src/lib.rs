@@ -27,7 +27,7 @@ mod websocket;
 pub use access::keys;
 pub use config::{
     ByteSize, ByteSizeError, Cidr, CidrError, Config, ConfigError, DurationError, Fsync,
-    FsyncError, Setting, ViewConfig, format_duration, parse_duration,
+    FsyncError, Setting, ViewConfig, closest, format_duration, parse_duration,
 };
 pub use http::page::HAS_PAGE;
 pub use http::tls::TlsError;

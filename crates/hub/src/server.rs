@@ -155,7 +155,7 @@ impl Hub {
         tracing::info!(
             %address,
             epoch = &*state.epoch,
-            shards,
+            shards = state.config.shard_count(),
             sessions_max = state.config.sessions_max,
             tls = state.tls.is_some(),
             "hub is up"

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tickwire_feeder::{Pace, Progress, PublisherConfig, SimConfig, Simulator, Speed, publish};
 use tickwire_hub::keys::new_secret;
-use tickwire_hub::{Config, HAS_PAGE, Hub};
+use tickwire_hub::{Config, HAS_PAGE};
 use tickwire_protocol::HubUrl;
 use tokio_util::sync::CancellationToken;
 
@@ -86,7 +86,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             drain_duration: Duration::ZERO,
             ..Config::default()
         };
-        let hub = Hub::start(config).await?;
+        let hub = hub::start(config).await?;
         hub::announce(&hub);
         if !HAS_PAGE {
             say_how_to_get_the_page();

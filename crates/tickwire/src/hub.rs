@@ -3,12 +3,14 @@
 mod settings;
 mod views;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
-use anyhow::Context;
-use tickwire_hub::{Config, ConfigError, Hub};
+use anyhow::{Context, anyhow};
+use tickwire_hub::{Config, ConfigError, Hub, StartError};
 
+use crate::environment;
 use crate::flags::usage;
 use crate::logging::{Log, LogFilter, LogFormat};
 use crate::{output, shutdown};
@@ -55,10 +57,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         })
     });
     let log = Log::start(args.log_format, filter)?;
+    environment::unknown_variables().iter().for_each(|warning| tracing::warn!("{warning}"));
     runtime()?.block_on(async {
         let cancel = shutdown::on_signal()?;
         let mut hangups = shutdown::hangups()?;
-        let hub = Hub::start(config).await?;
+        let hub = start(config).await?;
         announce(&hub);
         loop {
             tokio::select! {
@@ -118,6 +121,17 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("cannot start")
+}
+
+/// Starts a hub. The error for a port in use says what to do.
+pub(crate) async fn start(config: Config) -> anyhow::Result<Hub> {
+    Hub::start(config).await.map_err(|error| match &error {
+        StartError::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse => {
+            let error = anyhow::Error::new(error);
+            anyhow!("{error:#}; choose another address or port with --listen")
+        }
+        _ => error.into(),
+    })
 }
 
 /// Prints the address of a hub to standard output, where scripts can wait for it. A hub whose

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod connection;
 mod demo;
+mod environment;
 mod feed;
 mod flags;
 mod healthcheck;
@@ -30,7 +31,16 @@ use cli::Command;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let result = match cli::parse().command {
+    let command = cli::parse().command;
+    if matches!(
+        &command,
+        Command::Demo(_) | Command::Feed(_) | Command::Watch(_) | Command::Load(_)
+    ) {
+        for warning in environment::unknown_variables() {
+            output::notice(&format!("warning: {warning}"));
+        }
+    }
+    let result = match command {
         Command::Demo(args) => demo::run(args),
         Command::Hub(args) => hub::run(args),
         Command::Feed(args) => feed::run(args),

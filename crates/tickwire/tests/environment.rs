@@ -28,6 +28,15 @@ fn refusal(output: Output) -> String {
 }
 
 #[test]
+fn unknown_variable_is_warned_about() {
+    let output =
+        tickwire(&["feed", "replay", "missing.csv"]).env("TICKWIRE_TOKN", "x").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let warning = "warning: unknown variable TICKWIRE_TOKN, did you mean TICKWIRE_TOKEN?";
+    assert!(said.lines().any(|line| line == warning), "{said}");
+}
+
+#[test]
 fn switch_is_set_by_every_spelling_of_true_and_of_no_other_value() {
     for text in ["1", "yes", "on", "true", "TRUE"] {
         let message = hub(&[("TICKWIRE_OPEN", text)]);

@@ -253,4 +253,5 @@ fn error_names_the_address_in_use() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+    assert!(said.contains("choose another address or port with --listen"), "{said}");
 }

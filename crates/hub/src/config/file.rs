@@ -74,7 +74,8 @@ fn unknown_setting(name: &str) -> String {
 }
 
 /// Returns the name that differs least from the given one, unless more than a third of it differs.
-fn closest<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
+#[must_use]
+pub fn closest<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
     let distances = names.iter().map(|name| (edit_distance(given, name), *name));
     let (distance, name) = distances.min()?;
     (distance <= name.len() / 3).then_some(name)

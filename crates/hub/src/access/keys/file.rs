@@ -202,7 +202,7 @@ impl KeyList {
     pub(crate) fn parse(text: &str) -> Result<Self, ContentError> {
         let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
         // Without the excerpt that the error of TOML shows: it may contain a secret.
-        let raw: RawList = toml::from_str(text).map_err(|error| ContentError {
+        let mut raw: RawList = toml::from_str(text).map_err(|error| ContentError {
             line: error.span().map_or(1, |span| line(span.start)),
             message: error.message().to_owned(),
         })?;
@@ -219,10 +219,8 @@ impl KeyList {
             }
         }
         drop(taken);
+        let anonymous_scope = raw.anonymous_scope(line)?;
         let keys = raw.keys.into_iter().map(RawKey::key).collect();
-        let feeds = raw.anonymous_feeds;
-        let symbols = raw.anonymous_symbols.map(sorted);
-        let anonymous_scope = Scope { feeds, symbols };
         Ok(Self { anonymous: raw.anonymous, anonymous_scope, keys })
     }
 
@@ -273,11 +271,46 @@ pub fn check_name(name: &str) -> Result<(), String> {
 struct RawList {
     #[serde(default)]
     anonymous: Anonymous,
-    #[serde(default, deserialize_with = "feed_names")]
-    anonymous_feeds: Option<Vec<Feed>>,
-    anonymous_symbols: Option<Vec<Symbol>>,
+    anonymous_feeds: Option<Spanned<FeedNames>>,
+    anonymous_symbols: Option<Spanned<Vec<Symbol>>>,
     #[serde(default, rename = "key")]
     keys: Vec<RawKey>,
+}
+
+impl RawList {
+    /// Returns what may be read without a key. `line` returns the line of an offset.
+    fn anonymous_scope(&mut self, line: impl Fn(usize) -> usize) -> Result<Scope, ContentError> {
+        let feeds = self.anonymous_feeds.take();
+        let symbols = self.anonymous_symbols.take();
+        let spans = [
+            ("anonymous_feeds", feeds.as_ref().map(Spanned::span)),
+            ("anonymous_symbols", symbols.as_ref().map(Spanned::span)),
+        ];
+        for (name, span) in spans {
+            if let Some(span) = span
+                && self.anonymous != Anonymous::Read
+            {
+                let message = format!(
+                    "{name} limits what may be read without a key: expected anonymous = \"read\" as well"
+                );
+                return Err(ContentError { line: line(span.start), message });
+            }
+        }
+        let feeds = feeds.map(|feeds| feeds.into_inner().0);
+        Ok(Scope { feeds, symbols: symbols.map(|symbols| sorted(symbols.into_inner())) })
+    }
+}
+
+/// A list of names of feeds.
+#[derive(Debug)]
+struct FeedNames(Vec<Feed>);
+
+impl<'de> Deserialize<'de> for FeedNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        let feeds: Result<_, _> = names.iter().map(|name| Feed::new(name)).collect();
+        feeds.map(Self).map_err(de::Error::custom)
+    }
 }
 
 /// A key as the file has it, with the positions that errors name.
@@ -324,9 +357,7 @@ fn sorted(mut symbols: Vec<Symbol>) -> Vec<Symbol> {
 }
 
 fn feed_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Feed>>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
-    let feeds: Result<Vec<Feed>, _> = names.iter().map(|name| Feed::new(name)).collect();
-    feeds.map(Some).map_err(de::Error::custom)
+    FeedNames::deserialize(deserializer).map(|FeedNames(feeds)| Some(feeds))
 }
 
 /// Reads a limit. Zero is refused: it would look like "no limit", which is written by leaving it
@@ -414,6 +445,18 @@ mod tests {
         let odd = error(&key.replace("\"a\"", "\"a:b\""));
         assert!(odd.line == 2 && odd.message.contains("letters, digits"), "{odd:?}");
         assert!(error(&key.replace("\"a\"", "\"oauth\"")).message.contains("another meaning"));
+    }
+
+    #[test]
+    fn limits_of_anonymous_readers_need_anonymous_readers() {
+        for name in ["anonymous_feeds", "anonymous_symbols"] {
+            for before in ["", "anonymous = \"none\"\n"] {
+                let error = error(&format!("{before}{name} = []\n"));
+                assert_eq!(error.line, 1 + before.lines().count());
+                assert!(error.message.starts_with(name), "{error:?}");
+                assert!(error.message.contains("expected anonymous = \"read\""), "{error:?}");
+            }
+        }
     }
 
     #[test]
