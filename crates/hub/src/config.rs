@@ -285,8 +285,9 @@ settings! {
             /// Memory for messages of subscribers and publishers that have not ended or are not
             /// handled yet, of all clients together. The first 16 KiB of a message do not count.
             ///
-            /// Beyond it, the hub closes the session that holds the most among those of the
-            /// address that holds the most. At least `command_size_max` and `publish_size_max`.
+            /// Beyond it, the hub closes sessions of the address that holds the most, and first
+            /// those whose messages are large and have not grown for long. At least
+            /// `command_size_max` and `publish_size_max`.
             incomplete_messages_size_max: ByteSize = ByteSize::mib(64),
                 in ByteSize::kib(64)..=ByteSize::tib(1);
 

@@ -14,11 +14,12 @@ use super::MessageError;
 /// Bounds the memory of messages that have not ended or were not handled yet, over all sessions.
 ///
 /// The first 16 KiB of a message do not count, so that small messages are never evicted. When the
-/// budget is exceeded, it evicts messages until it is not: each time the largest message of the
-/// connection that holds the most, among those of the client address that holds the most. Of
-/// several such connections or messages it chooses the oldest. A client that fills the budget from
-/// one address therefore evicts only messages of that address, and first those of the connection
-/// that contributes most.
+/// budget is exceeded, it evicts messages until it is not. Each time it chooses the client address
+/// that holds the most, so that a client that fills the budget from one address evicts only
+/// messages of that address. Among these it evicts the message that costs the most: its size times
+/// the number of bytes that all messages have grown since it last grew. A message that does not
+/// grow therefore makes room for one that does, however many small ones there are. A connection
+/// that holds more than half of the budget loses first.
 #[derive(Debug)]
 pub struct MessageBudget {
     bytes_max: usize,
@@ -43,6 +44,8 @@ struct Holdings {
     by_address: HashMap<IpAddr, AddressHoldings>,
     /// Number of reservations made so far.
     made: u64,
+    /// Number of bytes reserved so far: the time by which messages age.
+    grown: u64,
 }
 
 /// The bytes of one client address.
@@ -60,6 +63,8 @@ struct Holding {
     bytes: usize,
     /// Number of the reservation: older messages have smaller numbers.
     number: u64,
+    /// [`Holdings::grown`] when the message last grew.
+    grew: u64,
     is_evicted: Arc<AtomicBool>,
 }
 
@@ -119,6 +124,7 @@ impl BudgetAccount {
             account: self.clone(),
             bytes: 0,
             number,
+            grew: 0,
             is_evicted: is_evicted.clone(),
         });
         drop(holdings);
@@ -169,6 +175,8 @@ impl Holdings {
         let holding = &mut self.holdings[slot];
         holding.bytes += bytes;
         self.bytes += bytes;
+        self.grown += bytes as u64;
+        holding.grew = self.grown;
         let BudgetAccount { address, connection, .. } = holding.account;
         let of_address = self.by_address.entry(address).or_default();
         of_address.bytes += bytes;
@@ -196,7 +204,7 @@ impl Holdings {
 
     fn evict_down_to(&mut self, bytes_max: usize) {
         while self.bytes > bytes_max
-            && let Some(slot) = self.message_to_evict()
+            && let Some(slot) = self.message_to_evict(bytes_max)
         {
             self.release(slot);
             let Holding { account, is_evicted, .. } = &self.holdings[slot];
@@ -205,17 +213,26 @@ impl Holdings {
         }
     }
 
-    /// Returns the largest message of the connection that holds the most within the address that
-    /// holds the most.
-    fn message_to_evict(&self) -> Option<usize> {
-        let of_address = self.by_address.values().max_by_key(|of_address| of_address.bytes)?;
+    /// Returns the message that costs the most, within the address that holds the most.
+    fn message_to_evict(&self, bytes_max: usize) -> Option<usize> {
+        let by_address = self.by_address.iter();
+        let (address, of_address) = by_address.max_by_key(|(_, held)| held.bytes)?;
         let connections = of_address.by_connection.iter();
-        let (connection, _) =
-            connections.max_by_key(|(number, bytes)| (**bytes, Reverse(**number)))?;
-        let messages =
-            self.holdings.iter().filter(|(_, held)| held.account.connection == *connection);
-        let largest = messages.max_by_key(|(_, held)| (held.bytes, Reverse(held.number)));
-        largest.map(|(slot, _)| slot)
+        let greedy = connections.max_by_key(|(_, bytes)| **bytes);
+        let greedy = greedy.filter(|(_, bytes)| **bytes > bytes_max / 2);
+        let is_choice = |held: &Holding| match greedy {
+            Some((connection, _)) => held.account.connection == *connection,
+            None => held.account.address == *address,
+        };
+        let messages = self.holdings.iter().filter(|(_, held)| held.bytes > 0 && is_choice(held));
+        let costliest =
+            messages.max_by_key(|(_, held)| (self.cost(held), held.bytes, Reverse(held.number)))?;
+        Some(costliest.0)
+    }
+
+    /// Returns what a message costs: bytes times the time since it last grew.
+    fn cost(&self, held: &Holding) -> u128 {
+        held.bytes as u128 * u128::from(self.grown - held.grew)
     }
 }
 
@@ -318,6 +335,21 @@ mod tests {
         assert!(!honest.is_evicted(), "although it is the largest message of the address");
         drop((halves, more, honest));
         assert!(harness.budget.lock().by_address.is_empty());
+    }
+
+    #[test]
+    fn message_that_grows_outlives_many_small_ones_that_do_not() {
+        let harness = Harness::new(1_000);
+        let small: Vec<_> =
+            (1..=95).map(|token| harness.account(1, token).reserve(10).unwrap()).collect();
+        let large = harness.account(1, 100).reserve(10).unwrap();
+        for _ in 0..40 {
+            large.grow(10).unwrap();
+        }
+        assert!(!large.is_evicted());
+        assert_eq!(harness.evicted(), (1..=36).collect::<Vec<_>>(), "the oldest first");
+        drop((small, large));
+        assert_eq!(harness.budget.bytes(), 0);
     }
 
     #[test]
