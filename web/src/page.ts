@@ -27,6 +27,7 @@ import { WireError } from "./protocol/fields.ts";
 import { announce } from "./view/announcer.ts";
 import { DetailView } from "./view/detailView.ts";
 import { EmptyState } from "./view/emptyState.ts";
+import { commaList, delayText } from "./view/format.ts";
 import { HubPanel } from "./view/hubPanel.ts";
 import { KeyForm } from "./view/keyForm.ts";
 import type { NoticeAction } from "./view/noticeText.ts";
@@ -229,7 +230,7 @@ export class Page {
     if (feed === undefined || feed.state === this.#announcedState) return;
     const isFirst = this.#announcedState === undefined;
     this.#announcedState = feed.state;
-    announce(`The feed ${feed.name} is ${feed.state}.`);
+    announce(`The feed ${commaList(`${feed.view} is ${feed.state}`, delayText(feed.delayMs))}.`);
     if (feed.state === "down") this.#notices.feedDown(feed.name);
     // A hub that was just started knows no symbols until its feed has sent some.
     if (isFirst || feed.state === "live") void this.#loadSuggestions();
@@ -315,7 +316,7 @@ export class Page {
     this.#renderLoop.request();
   }
 
-  /** Streams the trades of the selected symbol into the chart, once the hub accepts this page. */
+  /** Streams the bars of the selected symbol into the chart, once the hub accepts this page. */
   #restartChart(): void {
     const { row } = this.#detail;
     this.#chartStream.stop();
@@ -349,8 +350,8 @@ export class Page {
     this.#statusBar.draw(this.#connection.state, this.#session, nowMs);
     this.#noticeView.show(this.#notices.current(this.#session, this.#watchlist.refusedRows));
     document.body.dataset["connected"] = String(isConnected);
-    this.#detail.draw(nowMs, isConnected);
-    if (this.#table.draw(nowMs)) this.#renderLoop.request();
+    const detailIsDrawn = this.#detail.draw(nowMs, this.#session.delayMs, isConnected);
+    if (this.#table.draw(nowMs, detailIsDrawn)) this.#renderLoop.request();
   }
 }
 

@@ -1,11 +1,11 @@
-// The connection that fills the chart with every trade of one symbol. It is separate from the
-// connection of the watchlist, which receives only the newest values.
+// The connection that fills the chart with the minute bars of one symbol. It is separate from the
+// connection of the watchlist, which receives only the newest values and must not wait for history.
 
 import { decodeMessage } from "../protocol/decode.ts";
+import { BarHistoryFeed } from "./barHistoryFeed.ts";
 import { Connection } from "./connection.ts";
 import type { PriceHistory } from "./priceHistory.ts";
 import type { Socket } from "./socket.ts";
-import { TradeHistoryFeed } from "./tradeHistoryFeed.ts";
 
 export interface ChartStreamEvents {
   /** The connection is open; no command has been sent on it yet. */
@@ -30,10 +30,10 @@ export class ChartStream {
     return this.#connection !== undefined;
   }
 
-  /** Streams the trades of a symbol into `history`; ends the stream of the symbol before. */
+  /** Streams the bars of a symbol into `history`; ends the stream of the symbol before. */
   start(symbol: string, history: PriceHistory): void {
     this.stop();
-    const feed = new TradeHistoryFeed(symbol, history, {
+    const feed = new BarHistoryFeed(symbol, history, {
       send: (command) => connection.send(command),
       connectionLimitReached: () => this.#events.connectionLimitReached(),
     });

@@ -29,6 +29,10 @@ export interface Feed {
   readonly state: FeedState;
   /** RFC 3339. */
   readonly since: string;
+  /** Name of the view that the page reads the feed under. */
+  readonly view: string;
+  /** Delay of the view; 0 if it is live. */
+  readonly delayMs: number;
 }
 
 /** Ticks that the hub reported as gaps. */
@@ -60,6 +64,7 @@ export class Session {
   readonly #watchlist: WatchlistModel;
   readonly #subscriber: Subscriber<WatchlistRow>;
   #feed: Feed | undefined;
+  #delayMs = 0;
   #error: string | undefined;
   #keyProblem: KeyProblem | undefined;
   /** Between `snapshot` and `live`: ticks are last values from before the subscription. */
@@ -77,6 +82,11 @@ export class Session {
   /** Undefined until the hub has reported it on this connection. */
   get feed(): Feed | undefined {
     return this.#feed;
+  }
+
+  /** Delay of the view that the hub has last reported: prices are this much older than now. */
+  get delayMs(): number {
+    return this.#delayMs;
   }
 
   /** The text of the hub's last error that concerns neither keys nor single symbols. */
@@ -101,7 +111,7 @@ export class Session {
   receive(elements: readonly StreamElement[], nowMs: number): void {
     for (const element of elements) {
       if (element.kind === "trade" || element.kind === "quote") this.#receiveTick(element, nowMs);
-      else this.#receiveControl(element);
+      else if (element.kind !== "bar") this.#receiveControl(element);
     }
   }
 
@@ -109,23 +119,24 @@ export class Session {
     this.#feed = undefined;
     this.#keyProblem = undefined;
     this.#inSnapshot = false;
-    this.#watchlist.interrupt(nowMs);
+    this.#watchlist.interrupt(nowMs - this.#delayMs);
   }
 
   #receiveTick(tick: Tick, nowMs: number): void {
     const row = this.#watchlist.row(tick.symbol);
     // A symbol that was just unsubscribed may still have ticks on their way.
     if (row === undefined) return;
+    const marketMs = nowMs - this.#delayMs;
     if (this.#inSnapshot) {
-      const ticks = row.applySnapshot(tick, nowMs);
+      const ticks = row.applySnapshot(tick, marketMs);
       if (!this.#isCatchingUp) this.marketRate.add(nowMs, ticks);
       return;
     }
-    const ticks = row.applyLive(tick, nowMs);
+    const ticks = row.applyLive(tick, nowMs, marketMs);
     if (ticks === 0) return;
     this.marketRate.add(nowMs, ticks);
     this.receivedRate.add(nowMs, 1);
-    if (!this.inBackground) this.latency.add(nowMs, toMillis(tick.time));
+    if (!this.inBackground) this.latency.add(nowMs, toMillis(tick.time) + this.#delayMs);
   }
 
   #receiveControl(control: ControlElement): void {
@@ -136,7 +147,14 @@ export class Session {
         this.#isCatchingUp = true;
         break;
       case "feed":
-        this.#feed = { name: control.feed, state: control.state, since: control.since };
+        this.#feed = {
+          name: control.feed,
+          state: control.state,
+          since: control.since,
+          view: control.view,
+          delayMs: control.delayMs,
+        };
+        this.#delayMs = control.delayMs;
         break;
       case "snapshot":
         this.#inSnapshot = true;

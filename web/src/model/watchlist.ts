@@ -4,6 +4,7 @@
 import { PriceHistory } from "../client/priceHistory.ts";
 import { SequenceTracker } from "../client/sequence.ts";
 import { toMillis, type Quote, type Tick, type Trade } from "../protocol/elements.ts";
+import { decimalsOf } from "./decimals.ts";
 
 /** The last values of one watched symbol. */
 export class WatchlistRow {
@@ -12,6 +13,8 @@ export class WatchlistRow {
   version = 0;
   /** Price of the newest trade. */
   lastPrice: number | undefined;
+  /** Decimals that show every trade exactly. They never shrink, so that figures do not jump. */
+  decimals = 2;
   /** Size of the newest trade. */
   lastSize: number | undefined;
   /** Price of the first trade since the symbol was added; `change` is measured from it. */
@@ -20,7 +23,10 @@ export class WatchlistRow {
   bidSize = 0;
   ask: number | undefined;
   askSize = 0;
-  /** When the newest live tick arrived; after a snapshot, the time of the newest tick in it. */
+  /**
+   * When the newest live tick was due on the undelayed feed; after a snapshot, the time of the
+   * newest tick in it.
+   */
   updatedMs: number | undefined;
   /** Direction of the last change of the price. */
   direction: "up" | "down" | undefined;
@@ -44,21 +50,23 @@ export class WatchlistRow {
 
   /**
    * Takes a last value that precedes the live ticks of a subscription. It does not count as a new
-   * price, so the row does not flash. Returns the number of ticks since the value known before.
+   * price, so the row does not flash. `marketMs` is the present less the delay of the view. Returns
+   * the number of ticks since the value known before.
    */
-  applySnapshot(tick: Tick, nowMs: number): number {
+  applySnapshot(tick: Tick, marketMs: number): number {
     const ticks = this.#sequence(tick).applySnapshot(tick.seq);
     if (tick.kind === "trade") this.#setTrade(tick);
     else this.#setQuote(tick);
-    this.#updated(Math.max(this.updatedMs ?? 0, toMillis(tick.time)), nowMs);
+    this.#updated(Math.max(this.updatedMs ?? 0, toMillis(tick.time)), marketMs);
     return ticks;
   }
 
   /**
-   * Takes a live tick. Returns the number of ticks since the one before, this one included; 0 if
-   * the tick is a repetition or older, and was ignored.
+   * Takes a live tick. `marketMs` is the present less the delay of the view. Returns the number of
+   * ticks since the one before, this one included; 0 if the tick is a repetition or older, and was
+   * ignored.
    */
-  applyLive(tick: Tick, nowMs: number): number {
+  applyLive(tick: Tick, nowMs: number, marketMs = nowMs): number {
     const ticks = this.#sequence(tick).applyLive(tick.seq);
     if (ticks === 0) return 0;
     if (tick.kind === "trade") {
@@ -69,7 +77,7 @@ export class WatchlistRow {
     } else {
       this.#setQuote(tick);
     }
-    this.#updated(nowMs, nowMs);
+    this.#updated(marketMs, marketMs);
     return ticks;
   }
 
@@ -87,6 +95,7 @@ export class WatchlistRow {
       this.direction = trade.price > this.lastPrice ? "up" : "down";
     }
     this.firstPrice ??= trade.price;
+    this.decimals = decimalsOf(trade.price, this.decimals);
     this.lastPrice = trade.price;
     this.lastSize = trade.size;
   }
@@ -99,10 +108,10 @@ export class WatchlistRow {
     this.askSize = quote.askSize;
   }
 
-  #updated(updatedMs: number, nowMs: number): void {
+  #updated(updatedMs: number, marketMs: number): void {
     this.updatedMs = updatedMs;
     this.version += 1;
-    this.history.add(nowMs, this.lastPrice ?? null, this.bid ?? null, this.ask ?? null);
+    this.history.add(marketMs, this.lastPrice ?? null, this.bid ?? null, this.ask ?? null);
   }
 }
 
@@ -150,7 +159,7 @@ export class WatchlistModel {
   }
 
   /** Ends the chart lines of all rows, because the connection was lost. */
-  interrupt(nowMs: number): void {
-    for (const row of this.#rows.values()) row.history.interrupt(nowMs);
+  interrupt(marketMs: number): void {
+    for (const row of this.#rows.values()) row.history.interrupt(marketMs);
   }
 }

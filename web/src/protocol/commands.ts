@@ -22,15 +22,9 @@ export function encodeUnsubscribe(symbols: readonly string[]): Command {
   return encode({ action: "unsubscribe", trades: symbols, quotes: symbols });
 }
 
-/** Subscribes to every trade of a symbol, from `seconds` ago or from the start of the history. */
-export function encodeReplay(symbol: string, seconds: number): Command {
-  return encode({ action: "subscribe", trades: [symbol], from: `-${seconds}s` });
-}
-
-/** Subscribes to every trade of a symbol after sequence number `seq` of `epoch`. */
-export function encodeResume(symbol: string, epoch: string, seq: number): Command {
-  const resume = { epoch, after: { trades: { [symbol]: seq } } };
-  return encode({ action: "subscribe", trades: [symbol], resume });
+/** Subscribes to the minute bars of a symbol, from `seconds` ago or from the start of history. */
+export function encodeBars(symbol: string, seconds: number): Command {
+  return encode({ action: "subscribe", bars: [symbol], from: `-${seconds}s` });
 }
 
 /** Asks which subscriptions the session has. */

@@ -2,7 +2,13 @@
 
 import { Decoder } from "@msgpack/msgpack";
 
-import { FEED_STATES, type ControlElement, type StreamElement, type Tick } from "./elements.ts";
+import {
+  FEED_STATES,
+  type Bar,
+  type ControlElement,
+  type StreamElement,
+  type Tick,
+} from "./elements.ts";
 import {
   asArray,
   asBigInt,
@@ -41,7 +47,7 @@ function decodeBytes(message: ArrayBuffer): unknown {
   }
 }
 
-function decodeTick(fields: readonly unknown[]): Tick | undefined {
+function decodeTick(fields: readonly unknown[]): Tick | Bar | undefined {
   switch (fields[0]) {
     case "t":
       return {
@@ -63,6 +69,14 @@ function decodeTick(fields: readonly unknown[]): Tick | undefined {
         ask: asNumber(fields[8], "quote.ap"),
         askSize: asNumber(fields[9], "quote.as"),
       };
+    case "b":
+      return {
+        kind: "bar",
+        symbol: asString(fields[1], "bar.S"),
+        time: asBigInt(fields[3], "bar.t"),
+        open: asNumber(fields[4], "bar.o"),
+        close: asNumber(fields[7], "bar.c"),
+      };
     default:
       return undefined;
   }
@@ -80,6 +94,8 @@ function decodeControl(raw: unknown): ControlElement | undefined {
         feed: asString(map["feed"], "feed.feed"),
         state: asOneOf(FEED_STATES, map["state"], "feed.state"),
         since: asString(map["since"], "feed.since"),
+        view: optional(asString, map["view"], "feed.view") ?? asString(map["feed"], "feed.feed"),
+        delayMs: optional(asNumber, map["delay_ms"], "feed.delay_ms") ?? 0,
       };
     case "snapshot":
       return { kind: "snapshot" };

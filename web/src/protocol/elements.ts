@@ -30,6 +30,16 @@ export interface Quote {
   readonly askSize: number;
 }
 
+/** A summary of the trades of a minute. */
+export interface Bar {
+  readonly kind: "bar";
+  readonly symbol: string;
+  /** Start of the minute. */
+  readonly time: UnixNanos;
+  readonly open: number;
+  readonly close: number;
+}
+
 export type Tick = Trade | Quote;
 
 export const FEED_STATES = ["live", "stale", "down"] as const;
@@ -67,6 +77,10 @@ export type ControlElement =
       readonly state: FeedState;
       /** RFC 3339. */
       readonly since: string;
+      /** Name of the view that this session reads the feed under. */
+      readonly view: string;
+      /** Delay of the view; 0 if it is live. */
+      readonly delayMs: number;
     }
   /** Start of the last values that precede live ticks. */
   | { readonly kind: "snapshot" }
@@ -75,7 +89,7 @@ export type ControlElement =
   | Gap
   | ErrorElement;
 
-export type StreamElement = Tick | ControlElement;
+export type StreamElement = Tick | Bar | ControlElement;
 
 /** Converts to milliseconds since the Unix epoch, exact to a microsecond. */
 export function toMillis(time: UnixNanos): number {

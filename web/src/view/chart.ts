@@ -4,7 +4,9 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import { SPAN_S, type Price, type PriceHistory } from "../client/priceHistory.ts";
-import { decimalsOf, formatPrice } from "./format.ts";
+import type { WatchlistRow } from "../model/watchlist.ts";
+import { formatPrice } from "./format.ts";
+import { priceRange } from "./priceRange.ts";
 
 /** The shortest time axis, so that the first points are not stretched over the whole width. */
 const SPAN_S_MIN = 30;
@@ -30,6 +32,7 @@ export class Chart {
   #plot: uPlot | undefined;
   #nowS = 0;
   #decimals = 2;
+  #newest: Price = null;
 
   constructor(parent: HTMLElement) {
     this.#parent = parent;
@@ -46,11 +49,11 @@ export class Chart {
   }
 
   /** `extendToNow` continues the lines to the present, because the newest prices still hold. */
-  draw(history: PriceHistory, nowMs: number, extendToNow: boolean): void {
+  draw({ history, decimals }: WatchlistRow, nowMs: number, extendToNow: boolean): void {
     this.#nowS = nowMs / 1000;
-    const newest = history.last.at(-1);
-    if (newest != null) this.#decimals = decimalsOf(newest, this.#decimals);
-    this.#plot ??= new uPlot(this.#options(), [[], [], [], []], this.#parent);
+    this.#newest = history.last.at(-1) ?? null;
+    this.#decimals = decimals;
+    this.#plot ??= new uPlot(this.#options(), [[], [], [], [], []], this.#parent);
     this.#plot.setData(columns(history, extendToNow ? this.#nowS : undefined));
   }
 
@@ -59,10 +62,10 @@ export class Chart {
     const plot = this.#plot;
     if (plot === undefined || plot.data[0].length === 0) return undefined;
     const at = plot.cursor.idx ?? plot.data[0].length - 1;
-    const [times, bid, ask, last] = plot.data;
+    const [times, bid, ask, last, past] = plot.data;
     return {
       timeMs: times[at]! * 1000,
-      last: last?.[at] ?? null,
+      last: last?.[at] ?? past?.[at] ?? null,
       bid: bid?.[at] ?? null,
       ask: ask?.[at] ?? null,
     };
@@ -75,10 +78,12 @@ export class Chart {
   #options(): uPlot.Options {
     const style = getComputedStyle(this.#parent);
     const colour = (name: string): string => style.getPropertyValue(name).trim();
-    const line = (name: string, width: number): uPlot.Series => ({
+    const stepped = uPlot.paths.stepped!({ align: 1 });
+    const straight = uPlot.paths.linear!();
+    const line = (name: string, width: number, paths = stepped): uPlot.Series => ({
       stroke: colour(name),
       width,
-      paths: uPlot.paths.stepped!({ align: 1 }),
+      paths,
       points: { show: false },
     });
     return {
@@ -88,11 +93,17 @@ export class Chart {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: {
         x: { range: (_plot, min) => this.#timeRange(min) },
-        y: { range: priceRange },
+        y: { range: (_plot, min, max) => priceRange(min, max) },
       },
       axes: this.#axes(colour),
       // In the order of `columns`; later series are drawn over earlier ones.
-      series: [{}, line("--line-bid", 1), line("--line-ask", 1), line("--line-last", 2)],
+      series: [
+        {},
+        line("--line-bid", 1),
+        line("--line-ask", 1),
+        line("--line-last", 2),
+        line("--line-last", 2, straight),
+      ],
       bands: [{ series: [2, 1], fill: colour("--line-spread") }],
       hooks: { draw: [(plot) => this.#drawPriceTag(plot, colour)] },
     };
@@ -121,9 +132,9 @@ export class Chart {
 
   /** Returns an empty label where the tag of the newest price is drawn. */
   #priceLabel(plot: uPlot, price: number): string {
-    const newest = plot.data[3]?.at(-1);
+    const newest = this.#newest;
     const distance =
-      newest == null ? Infinity : plot.valToPos(newest, "y") - plot.valToPos(price, "y");
+      newest === null ? Infinity : plot.valToPos(newest, "y") - plot.valToPos(price, "y");
     return Math.abs(distance) < PRICE_TAG_HEIGHT * 0.8 ? "" : formatPrice(price, this.#decimals);
   }
 
@@ -135,8 +146,8 @@ export class Chart {
 
   /** Draws the newest price on the price axis. */
   #drawPriceTag(plot: uPlot, colour: (name: string) => string): void {
-    const price = plot.data[3]?.at(-1);
-    if (price == null) return;
+    const price = this.#newest;
+    if (price === null) return;
     const { ctx, bbox } = plot;
     const ratio = devicePixelRatio;
     const height = PRICE_TAG_HEIGHT * ratio;
@@ -154,20 +165,21 @@ export class Chart {
   }
 }
 
-/** Returns the data of the chart; with `nowS` the newest prices are repeated at that time. */
+/**
+ * Returns the data of the chart: bid, ask and last as they arrived, and the prices of bars from
+ * times before. With `nowS` the newest prices are repeated at that time.
+ */
 function columns(history: PriceHistory, nowS: number | undefined): uPlot.AlignedData {
+  const { times, prices } = history.past();
+  return uPlot.join([liveColumns(history, nowS), [times, prices]]);
+}
+
+function liveColumns(history: PriceHistory, nowS: number | undefined): uPlot.AlignedData {
   const { times, bid, ask, last } = history;
   if (nowS === undefined || times.length === 0) return [times, bid, ask, last];
   const extended = (column: readonly Price[]): Price[] => [...column, column.at(-1) ?? null];
   const extendedTimes = [...times, Math.max(nowS, times.at(-1)!)];
   return [extendedTimes, extended(bid), extended(ask), extended(last)];
-}
-
-/** Adds a margin above and below; a price that never changed is drawn in the middle. */
-function priceRange(_plot: uPlot, min: number | null, max: number | null): [number, number] {
-  if (min === null || max === null) return [0, 1];
-  const margin = Math.max((max - min) * 0.12, max * 0.0002);
-  return [min - margin, max + margin];
 }
 
 function timesOfDay(plot: uPlot, splits: number[]): string[] {

@@ -1,10 +1,11 @@
 // The selected symbol: its name, its last price in large type, and the chart.
 
 import type { Price } from "../client/priceHistory.ts";
+import { decimalsOf } from "../model/decimals.ts";
 import type { WatchlistRow } from "../model/watchlist.ts";
 import { Chart, type ChartReading } from "./chart.ts";
 import { byId, LiveText } from "./dom.ts";
-import { decimalsOf, formatChange, formatPercent, formatPrice } from "./format.ts";
+import { delayText, formatChange, formatPercent, formatPrice } from "./format.ts";
 
 /** Figures that change faster cannot be read, and the points of the chart are 250 ms apart. */
 const DRAW_INTERVAL_MS = 100;
@@ -17,6 +18,7 @@ export class DetailView {
   readonly #symbol = new LiveText(byId("detail-symbol"));
   readonly #last = new LiveText(byId("detail-last"));
   readonly #change = new LiveText(this.#changeElement);
+  readonly #delay = new LiveText(byId("detail-delay"));
   readonly #legend = {
     time: new LiveText(byId("legend-time")),
     last: new LiveText(byId("legend-last")),
@@ -25,7 +27,6 @@ export class DetailView {
   };
   #row: WatchlistRow | undefined;
   #drawnMs = -Infinity;
-  #decimals = 2;
 
   /** The selected row; undefined if nothing is selected. */
   get row(): WatchlistRow | undefined {
@@ -34,7 +35,6 @@ export class DetailView {
 
   show(row: WatchlistRow | undefined): void {
     this.#row = row;
-    this.#decimals = 2;
     this.#drawnMs = -Infinity;
     this.#chart.reset();
     this.#section.hidden = row === undefined;
@@ -43,27 +43,30 @@ export class DetailView {
     this.#plot.ariaLabel = `Prices of ${row.symbol} over the last minutes`;
   }
 
-  draw(nowMs: number, isConnected: boolean): void {
-    if (this.#row === undefined) return;
-    if (nowMs - this.#drawnMs >= DRAW_INTERVAL_MS) {
+  /** Returns whether figures and chart were drawn. `delayMs` is the delay of the view. */
+  draw(nowMs: number, delayMs: number, isConnected: boolean): boolean {
+    if (this.#row === undefined) return false;
+    const isDue = nowMs - this.#drawnMs >= DRAW_INTERVAL_MS;
+    if (isDue) {
       this.#drawnMs = nowMs;
       this.#drawFigures(this.#row);
-      this.#chart.draw(this.#row.history, nowMs, isConnected);
+      this.#delay.set(delayText(delayMs));
+      this.#chart.draw(this.#row, nowMs - delayMs, isConnected);
     }
     this.#drawLegend(this.#chart.reading());
+    return isDue;
   }
 
-  #drawFigures({ lastPrice, firstPrice, change, refusal }: WatchlistRow): void {
+  #drawFigures({ lastPrice, firstPrice, change, refusal, decimals }: WatchlistRow): void {
     if (lastPrice === undefined || firstPrice === undefined || change === undefined) {
       this.#last.set("");
       this.#change.set(refusal === undefined ? "Waiting for the first trade" : "Unavailable");
       this.#changeElement.dataset["trend"] = "flat";
       return;
     }
-    this.#decimals = decimalsOf(lastPrice, this.#decimals);
-    this.#last.set(formatPrice(lastPrice, this.#decimals));
+    this.#last.set(formatPrice(lastPrice, decimals));
     const percent = formatPercent(change, firstPrice);
-    this.#change.set(`${formatChange(change, this.#decimals)}  ${percent}`);
+    this.#change.set(`${formatChange(change, decimals)}  ${percent}`);
     this.#changeElement.dataset["trend"] = change > 0 ? "up" : change < 0 ? "down" : "flat";
   }
 

@@ -1,7 +1,7 @@
 // Formats prices, counts, delays and times for display.
 
-/** The numbers of decimals in use; a price is shown with the first that is exact. */
-const DECIMALS = [2, 3, 4, 6, 9] as const;
+import { DECIMALS } from "../model/decimals.ts";
+
 const wholeFormat = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const priceFormats = new Map(
   DECIMALS.map((decimals) => [
@@ -12,14 +12,6 @@ const priceFormats = new Map(
     }),
   ]),
 );
-
-/** Returns the fewest decimals, but not fewer than `atLeast`, that show the price exactly. */
-export function decimalsOf(price: number, atLeast: number = DECIMALS[0]): number {
-  const exact = DECIMALS.find(
-    (decimals) => decimals >= atLeast && Number(price.toFixed(decimals)) === price,
-  );
-  return exact ?? DECIMALS[DECIMALS.length - 1]!;
-}
 
 /** `decimals` must be a result of `decimalsOf`. */
 export function formatPrice(price: number, decimals: number): string {
@@ -63,6 +55,16 @@ export function formatAge(ageMs: number): string {
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
   const days = Math.floor(seconds / 86_400);
   return days < 365 ? `${days}d` : `${Math.floor(days / 365)}y`;
+}
+
+/** Describes the delay of a view: `delayed by 15m`; empty for a live view. */
+export function delayText(delayMs: number): string {
+  return delayMs === 0 ? "" : `delayed by ${formatAge(delayMs)}`;
+}
+
+/** Joins the texts that are not empty with commas. */
+export function commaList(...texts: readonly string[]): string {
+  return texts.filter((text) => text !== "").join(", ");
 }
 
 /** Formats a latency: <1 ms, 12 ms, 2.5 s. */

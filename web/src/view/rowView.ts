@@ -1,9 +1,9 @@
 // One row of the watchlist table, updated in place.
 
+import { decimalsOf } from "../model/decimals.ts";
 import type { WatchlistRow } from "../model/watchlist.ts";
 import { create, LiveText } from "./dom.ts";
 import {
-  decimalsOf,
   formatAge,
   formatChange,
   formatCompact,
@@ -39,12 +39,11 @@ export class RowView {
   isVisible = false;
   #drawnVersion = -1;
   #nextDrawMs = -Infinity;
-  // The decimals of a row never shrink, so that its figures do not jump. Trades inside the spread
-  // may need more decimals than quotes.
-  #tradeDecimals = 2;
+  // Trades inside the spread may need more decimals than quotes.
   #quoteDecimals = 2;
   #flashedMs = -Infinity;
   #isFlashing = false;
+  #isSelected = false;
 
   constructor(row: WatchlistRow) {
     this.row = row;
@@ -81,15 +80,19 @@ export class RowView {
   }
 
   select(isSelected: boolean): void {
+    this.#isSelected = isSelected;
     this.element.classList.toggle("selected", isSelected);
     this.selectButton.ariaPressed = String(isSelected);
   }
 
-  /** Returns whether the row needs another frame even if no new values arrive. */
-  draw(nowMs: number): boolean {
+  /**
+   * Returns whether the row needs another frame even if no new values arrive. The selected row is
+   * drawn in the same frames as the headline and the chart, so that all three agree.
+   */
+  draw(nowMs: number, detailIsDrawn: boolean): boolean {
     if (!this.isVisible) return false;
     const hasChanged = this.#drawnVersion !== this.row.version;
-    const isDue = hasChanged && nowMs >= this.#nextDrawMs;
+    const isDue = hasChanged && (this.#isSelected ? detailIsDrawn : nowMs >= this.#nextDrawMs);
     if (isDue) {
       this.#drawnVersion = this.row.version;
       // Random, so that rows which change together are drawn in different frames.
@@ -103,6 +106,7 @@ export class RowView {
 
   #drawTrade(): void {
     const { lastPrice, lastSize, firstPrice, change, direction, trades, refusal } = this.row;
+    const { decimals } = this.row;
     this.#changeCell.title = refusal ?? "";
     const isUnknown = lastPrice === undefined || firstPrice === undefined || change === undefined;
     if (refusal !== undefined || isUnknown) {
@@ -111,9 +115,8 @@ export class RowView {
       setData(this.#changeCell, "trend", "flat");
       return;
     }
-    this.#tradeDecimals = decimalsOf(lastPrice, this.#tradeDecimals);
-    this.#last.set(formatPrice(lastPrice, this.#tradeDecimals));
-    this.#change.set(formatChange(change, this.#tradeDecimals));
+    this.#last.set(formatPrice(lastPrice, decimals));
+    this.#change.set(formatChange(change, decimals));
     this.#percent.set(formatPercent(change, firstPrice));
     this.#tradeSize.set(formatCompact(lastSize ?? 0));
     this.#trades.set(formatCompact(trades.total));

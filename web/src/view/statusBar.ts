@@ -4,7 +4,7 @@ import type { ConnectionState } from "../client/connection.ts";
 import type { Percentiles } from "../model/latencyMeter.ts";
 import type { Feed, MissedTicks, Session } from "../model/session.ts";
 import { byId, LiveText } from "./dom.ts";
-import { formatDelay, formatWhole } from "./format.ts";
+import { commaList, delayText, formatDelay, formatWhole } from "./format.ts";
 
 /** The figures cover seconds, so they are not computed for every frame. */
 const FIGURES_INTERVAL_MS = 500;
@@ -26,6 +26,7 @@ export class StatusBar {
     this.#connectionElement.dataset["state"] = connection.kind;
     this.#connection.set(connectionText(connection, nowMs));
     this.#feedElement.dataset["state"] = session.feed?.state ?? "unknown";
+    this.#feedElement.dataset["delayed"] = String(session.delayMs > 0);
     this.#feed.set(session.feed === undefined ? "–" : feedText(session.feed));
     if (nowMs - this.#figuresDrawnMs < FIGURES_INTERVAL_MS) return;
     this.#figuresDrawnMs = nowMs;
@@ -69,5 +70,5 @@ function missedText({ ticks, isLowerBound }: MissedTicks): string {
 }
 
 function feedText(feed: Feed): string {
-  return `${feed.name} ${feed.state}`;
+  return commaList(`${feed.view} ${feed.state}`, delayText(feed.delayMs));
 }

@@ -53,9 +53,11 @@ export class WatchlistTable {
   }
 
   /** Returns whether another frame is needed even if no new values arrive. */
-  draw(nowMs: number): boolean {
+  draw(nowMs: number, detailIsDrawn: boolean): boolean {
     let needsFrame = false;
-    for (const view of this.#views.values()) needsFrame = view.draw(nowMs) || needsFrame;
+    for (const view of this.#views.values()) {
+      needsFrame = view.draw(nowMs, detailIsDrawn) || needsFrame;
+    }
     return needsFrame;
   }
 

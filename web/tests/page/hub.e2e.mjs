@@ -83,6 +83,20 @@ test("the link to another view keeps the watchlist", async () => {
   await context.close();
 });
 
+test("a delayed view says so in the feed, the detail and every age", async () => {
+  const late = await startHub(0, "--views", "late=main+2s");
+  startFeed(late.port);
+  const context = await browser.newContext();
+  const visitor = await open(context, { url: late.url, hash: "?feed=late#AAPL" });
+  await visitor.locator("#status-feed", { hasText: "late live, delayed by 2s" }).waitFor();
+  await visitor.locator("#detail-delay", { hasText: "delayed by 2s" }).waitFor();
+  await waitForPriceChange(visitor, "AAPL");
+  const age = await visitor.locator('tr[data-symbol="AAPL"] td.age').textContent();
+  assert.ok(/^\d+s$/.test(age) && parseInt(age) >= 2, age);
+  await context.close();
+  await stop(late.child, "SIGKILL");
+});
+
 test("an address with an unknown feed lists the available feeds", async () => {
   const context = await browser.newContext();
   const failed = () => {}; // the refused socket is an error in the console

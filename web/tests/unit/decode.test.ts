@@ -80,6 +80,13 @@ test("golden bytes of a quote are decoded", () => {
   ]);
 });
 
+test("of a bar, the minute, the first and the last price are used", () => {
+  const bar = ["b", "AAPL", 1, 5_000_000, 1, 2, 0.5, 1.5, 10, 3, 1.1];
+  assert.deepEqual(decodeMessage(message([bar])), [
+    { kind: "bar", symbol: "AAPL", time: 5_000_000n, open: 1, close: 1.5 },
+  ]);
+});
+
 test("times keep their nanoseconds, and milliseconds are exact to a microsecond", () => {
   const [trade] = decodeMessage(bytes(TRADE_BYTES));
   assert.equal(trade?.kind === "trade" && trade.time, TIME);
@@ -94,7 +101,7 @@ test("a time encoded as a small integer is decoded", () => {
 test("unknown trailing fields and unknown kinds are ignored", () => {
   const elements = decodeMessage(
     message([
-      ["b", "AAPL", 1, 0, 1, 2, 0.5, 1, 10, 3, 1.1],
+      ["u", "AAPL", 1, 0, 1, 2, 0.5, 1, 10, 3, 1.1],
       ["t", "AAPL", 1, 0, 0, "", 2, 3, [], "", "new", 9],
       ["p", 77],
     ]),
@@ -117,6 +124,17 @@ test("control elements are decoded", () => {
     feed: "main",
     state: "stale",
     since,
+    view: "main",
+    delayMs: 0,
+  });
+  const late = { T: "feed", feed: "main", state: "live", since, view: "late", delay_ms: 900_000 };
+  assert.deepEqual(decoded(late), {
+    kind: "feed",
+    feed: "main",
+    state: "live",
+    since,
+    view: "late",
+    delayMs: 900_000,
   });
   assert.deepEqual(decoded({ T: "snapshot", ticks: 2 }), { kind: "snapshot" });
   assert.deepEqual(decoded({ T: "live" }), { kind: "live" });

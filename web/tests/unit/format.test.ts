@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { decimalsOf } from "../../src/model/decimals.ts";
 import {
-  decimalsOf,
+  commaList,
+  delayText,
   formatAge,
   formatChange,
   formatCompact,
@@ -69,4 +71,10 @@ test("only a count of one has its noun in the singular", () => {
     [0, 1, 2000].map((count) => formatCount(count, "session")),
     ["0 sessions", "1 session", "2,000 sessions"],
   );
+});
+
+test("the delay of a view is named, and a live view has none", () => {
+  const feed = (delayMs: number) => commaList("sip live", delayText(delayMs));
+  assert.equal(feed(900_000), "sip live, delayed by 15m");
+  assert.equal(feed(0), "sip live");
 });

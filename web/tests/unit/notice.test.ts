@@ -32,7 +32,7 @@ class FakePage {
 
   feed(state: FeedState): void {
     const since = "about noon";
-    this.session.receive([{ kind: "feed", feed: "main", state, since }], 0);
+    this.session.receive([{ kind: "feed", feed: "main", state, since, view: "main", delayMs: 0 }], 0);
   }
 
   current(): Notice | undefined {

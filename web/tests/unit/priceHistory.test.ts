@@ -44,52 +44,85 @@ test("memory is bounded by dropping the oldest points", () => {
   assert.equal(history.last.at(-1), points - 1);
 });
 
-test("filled trades are inserted at their time and keep the other points", () => {
+/** The line of the past, with times relative to the first minute. */
+function past(history: PriceHistory): [number, number | null][] {
+  const { times, prices } = history.past();
+  return times.map((time, at) => [time - MINUTE, prices[at]!]);
+}
+
+const MINUTE = 1_200;
+
+test("bars say what the price was before the first live price", () => {
   const history = new PriceHistory();
-  history.add(9000, 20, 19, 21);
-  history.fill(1000, 10, undefined);
-  history.fill(1100, 11, 1000);
-  history.fill(3000, 12, 1100);
-  history.fill(9500, 22, 3000);
-  assert.deepEqual(history.times, [1, 3, 9, 9.5]);
-  assert.deepEqual(history.last, [11, 12, 20, 22]);
-  assert.deepEqual(history.bid, [null, null, 19, 19]);
-  assert.deepEqual(history.ask, [null, null, 21, 21]);
+  history.addBar(MINUTE, 10, 11, true);
+  history.addBar(MINUTE + 60, 12, 13, false);
+  history.add((MINUTE + 150) * 1000, 20, null, null);
+  assert.deepEqual(past(history), [
+    [0, 10],
+    [59.75, 11],
+    [60, 12],
+    [119.75, 13],
+    [150.125, null],
+  ]);
+  assert.deepEqual(history.last, [20], "live prices are left alone");
 });
 
-test("a trade from the time of an interruption closes it", () => {
+test("the bar of the minute of the first live price leads to it", () => {
   const history = new PriceHistory();
-  history.add(1000, 10, 9, 11);
-  history.interrupt(1100);
-  history.add(9000, 20, 19, 21);
-  history.fill(3000, 12, 900);
-  assert.deepEqual(history.times, [1, 1.25, 3, 9]);
-  assert.deepEqual(history.last, [10, 10, 12, 20]);
-  assert.deepEqual(history.bid, [9, null, null, 19]);
+  history.add((MINUTE + 30) * 1000, 20, null, null);
+  assert.deepEqual(past(history), [], "nothing is known of the time before");
+  history.addBar(MINUTE, 10, 25, true);
+  assert.deepEqual(past(history), [
+    [0, 10],
+    [30, 20],
+    [30.125, null],
+  ]);
 });
 
-test("an interruption without trades is closed by the next trade", () => {
-  const history = new PriceHistory();
-  history.add(1000, 10, 9, 11);
-  history.interrupt(1100);
-  history.add(9000, 10, 9, 11);
-  history.fill(10_000, 11, 1000);
-  assert.deepEqual(history.last, [10, 10, 10, 11]);
+test("a minute without trades keeps the price, and a minute that may be missing is empty", () => {
+  for (const [hasGap, held] of [
+    [false, 11],
+    [true, null],
+  ] as const) {
+    const history = new PriceHistory();
+    history.addBar(MINUTE, 10, 11, true);
+    history.addBar(MINUTE + 180, 12, 13, hasGap);
+    assert.deepEqual(past(history).slice(1, 4), [
+      [59.75, 11],
+      [179.75, held],
+      [180, 12],
+    ]);
+  }
 });
 
-test("an interruption stays open where trades are missing", () => {
+test("bars fill interruptions, and only these", () => {
   const history = new PriceHistory();
-  history.add(1000, 10, 9, 11);
-  history.interrupt(1100);
-  history.fill(3000, 12, undefined);
-  history.fill(4000, 13, 3000);
-  assert.deepEqual(history.last, [10, null, 12, 13]);
+  history.add((MINUTE + 10) * 1000, 20, 19, 21);
+  history.interrupt((MINUTE + 30) * 1000);
+  history.add((MINUTE + 100) * 1000, 24, 23, 25);
+  assert.deepEqual(past(history), []);
+  history.addBar(MINUTE, 19, 21, true);
+  history.addBar(MINUTE + 60, 22, 25, false);
+  assert.deepEqual(past(history), [
+    [0, 19],
+    [10, 20],
+    [10.125, null],
+    [30.25, 20],
+    [59.75, 21],
+    [60, 22],
+    [100, 24],
+    [100.125, null],
+  ]);
+  assert.deepEqual(history.last, [20, null, 24]);
 });
 
-test("memory stays bounded when trades are filled in", () => {
+test("a repeated bar replaces the one before, and old bars are dropped", () => {
   const history = new PriceHistory();
-  for (let point = 0; point < 4000; point += 1) history.add(1e9 + point * 250, 1, null, null);
-  for (let point = 0; point < 4000; point += 1) history.fill(point * 250, 2, undefined);
-  assert.ok(history.times.length <= 3960, `${history.times.length} points`);
-  assert.equal(history.last.at(-1), 1);
+  for (let minute = 0; minute < 100; minute += 1) {
+    history.addBar(MINUTE + minute * 60, minute, minute, minute === 0);
+  }
+  history.addBar(MINUTE + 99 * 60, 7, 8, true);
+  const line = past(history);
+  assert.equal(line.length, 2 * 17 + 1);
+  assert.deepEqual(line.slice(-3).map(([, price]) => price), [7, 8, null]);
 });

@@ -195,8 +195,9 @@ test("ticks of a removed symbol are ignored, but its missed ticks stay counted",
 
 test("the feed state lasts until the disconnect, an error until it is dismissed", () => {
   const { session } = watching();
-  session.receive([{ kind: "feed", feed: "main", state: "down", since: "s" }], NOW);
-  assert.deepEqual(session.feed, { name: "main", state: "down", since: "s" });
+  const view = { view: "late", delayMs: 900_000 };
+  session.receive([{ kind: "feed", feed: "main", state: "down", since: "s", ...view }], NOW);
+  assert.deepEqual(session.feed, { name: "main", state: "down", since: "s", ...view });
   session.receive([{ kind: "error", code: 405, text: "symbol limit exceeded" }], NOW);
   assert.equal(session.error, "symbol limit exceeded (405)");
   session.dismissError();
@@ -248,4 +249,19 @@ test("presenting a key to an open hub is not an error", () => {
   session.receive([{ kind: "authenticated" }], NOW);
   session.receive([{ kind: "error", code: 403, text: "already authenticated" }], NOW);
   assert.deepEqual([session.error, session.keyProblem], [undefined, undefined]);
+});
+
+test("prices of a delayed view are as old as the view is late", () => {
+  const { watchlist, session } = watching("AAPL");
+  const delayMs = 900_000;
+  const feed = { kind: "feed", feed: "main", state: "live", since: "s", view: "late" } as const;
+  session.receive([{ ...feed, delayMs }], NOW);
+  session.receive([{ kind: "snapshot" }, trade(1, 100, delayMs + 5_000), { kind: "live" }], NOW);
+  const row = watchlist.row("AAPL")!;
+  assert.equal(row.updatedMs, NOW - delayMs - 5_000);
+  session.receive([trade(2, 101, delayMs)], NOW);
+  assert.equal(row.updatedMs, NOW - delayMs);
+  assert.equal(row.priceChangedMs, NOW, "the price has changed on the screen just now");
+  assert.deepEqual(row.history.times, [(NOW - delayMs) / 1000]);
+  assert.ok(session.latency.percentiles(NOW + 1000)!.p99Ms < 1, "the delay is no latency");
 });
