@@ -17,6 +17,7 @@ mod rest;
 mod subscribe;
 mod telemetry;
 pub(crate) mod tls;
+mod unknown_path;
 mod upgrade;
 
 use std::sync::Arc;

@@ -16,17 +16,15 @@ struct Page;
 const POLICY: &str = "default-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Serves a file of the page.
-pub(super) async fn page(method: Method, uri: Uri) -> Response {
+/// Serves a file of the page; `None` if there is none at this path.
+pub(super) fn page(method: &Method, uri: &Uri) -> Option<Response> {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
         path => path,
     };
-    let Some(file) = Page::get(path) else {
-        return (StatusCode::NOT_FOUND, "not found\n").into_response();
-    };
+    let file = Page::get(path)?;
     if method != Method::GET && method != Method::HEAD {
-        return (StatusCode::METHOD_NOT_ALLOWED, "only GET\n").into_response();
+        return Some((StatusCode::METHOD_NOT_ALLOWED, "only GET\n").into_response());
     }
     // The names of assets contain a hash of the content; the name of the page does not.
     let cache = if path.starts_with("assets/") {
@@ -41,5 +39,5 @@ pub(super) async fn page(method: Method, uri: Uri) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
-    (headers, file.data).into_response()
+    Some((headers, file.data).into_response())
 }

@@ -15,12 +15,13 @@ use super::FrontState;
 use super::directory::Directory;
 use super::gate::{AuthError, Gate};
 use super::peer::Peer;
+use super::unknown_path;
 use crate::access::keys::Grant;
 use crate::metrics::Refused;
 use crate::serving::last_values::last_values;
 use crate::serving::shard_query::NoAnswer;
 use crate::state::views::View;
-use request::{PATHS, StockQuery, SymbolSelector, ValueKind, parse_path};
+use request::{StockQuery, SymbolSelector, ValueKind, parse_path};
 
 /// The view for requests that name none.
 const VIEW: &str = "sip";
@@ -48,7 +49,10 @@ async fn answer(
 ) -> Result<Vec<u8>, Refusal> {
     let grant = identify(&front.gate, peer, headers).await?;
     let Path(path) = path.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
-    let (kind, selector) = parse_path(&path).ok_or_else(|| Refusal::unknown_path(&path))?;
+    let (kind, selector) = parse_path(&path).ok_or_else(|| {
+        let body = unknown_path::explanation(&front.directory, Some(&grant), uri.path());
+        Refusal { status: StatusCode::NOT_FOUND, body }
+    })?;
     let Query(query) = Query::<StockQuery>::try_from_uri(uri)
         .map_err(|rejection| Refusal::bad(rejection.body_text()))?;
     let name = query.feed.as_deref().unwrap_or(VIEW);
@@ -125,16 +129,6 @@ impl Refusal {
 
     fn bad(problem: impl ToString) -> Self {
         Self::new(StatusCode::BAD_REQUEST, problem.to_string())
-    }
-
-    fn unknown_path(path: &str) -> Self {
-        let shown: String = path.chars().take(64).collect();
-        let text =
-            format!("no such path: /v2/stocks/{shown}; this hub has last values, no history");
-        Self {
-            body: json!({ "message": text, "paths": PATHS }),
-            ..Self::new(StatusCode::NOT_FOUND, "")
-        }
     }
 
     fn respond(self, gate: &Gate) -> Response {

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use tickwire_protocol::Encoding;
 
@@ -15,6 +15,7 @@ use super::connection::{Stream, upgraded_stream};
 use super::directory::FeedQuery;
 use super::page::page;
 use super::peer::Peer;
+use super::unknown_path;
 use super::upgrade::offered;
 use crate::access::admission::{SessionLimiter, SessionPermit};
 use crate::access::keys::{Grant, presented_credentials, user_agent};
@@ -60,28 +61,30 @@ pub(super) async fn options(
 }
 
 /// `GET /v2/{view}` and `GET /{view}`: opens a session of Alpaca's protocol. All other paths belong
-/// to the page.
+/// to the page, or do not exist.
 pub(super) async fn alpaca_or_page(
     State(front): State<FrontState>,
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Response {
     let upgrades = is_websocket(request.headers());
-    let meant = |(versioned, view): &(bool, &str)| {
-        *versioned || upgrades || front.directory.view(view).is_some()
-    };
-    let Some(view) = view_in(request.uri().path()).filter(meant).map(|(_, view)| view.to_owned())
-    else {
-        if upgrades {
-            let (head, _) = request.into_parts();
-            return no_stream(&front, peer, head.uri.path(), &head.headers).await;
+    let path = request.uri().path();
+    let is_view = |view: &&str| front.directory.view(view).is_some();
+    if let Some(view) = view_in(path).map(|(_, view)| view).filter(is_view) {
+        if request.method() != Method::GET {
+            return StatusCode::METHOD_NOT_ALLOWED.into_response();
         }
-        return page(request.method().clone(), request.uri().clone()).await;
-    };
-    if request.method() != Method::GET {
-        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+        let view = view.to_owned();
+        return open(&front, peer, &view, SessionProtocol::Alpaca, request).await;
     }
-    open(&front, peer, &view, SessionProtocol::Alpaca, request).await
+    let file = (!upgrades).then(|| page(request.method(), request.uri())).flatten();
+    match file {
+        Some(file) => file,
+        None => {
+            let (head, _) = request.into_parts();
+            no_such_path(&front, peer, head.uri.path(), &head.headers).await
+        }
+    }
 }
 
 fn is_websocket(headers: &HeaderMap) -> bool {
@@ -89,20 +92,20 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     upgrade.is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
-/// Refuses a WebSocket handshake on a path without a stream. If the page answered it, the client
-/// would only report an unexpected HTTP 200.
-async fn no_stream(front: &FrontState, peer: Peer, path: &str, headers: &HeaderMap) -> Response {
-    let path: String = path.chars().take(64).collect();
-    let mut text = format!("no stream at {path}; expected one of: /ws");
-    match front.gate.reader(peer, headers).await {
-        Some(grant) => {
-            let views = front.directory.readable_names(&grant);
-            text.extend(views.map(|view| format!(", /v2/{view}")));
-        }
-        None => text.push_str(", /v2/{view}"),
+/// Answers a request for a path that does not exist. If the page answered a WebSocket handshake
+/// there, the client would only report an unexpected HTTP 200.
+async fn no_such_path(front: &FrontState, peer: Peer, path: &str, headers: &HeaderMap) -> Response {
+    let grant = front.gate.reader(peer, headers).await;
+    if is_websocket(headers) || view_in(path).is_some_and(|(versioned, _)| versioned) {
+        let view = view_in(path).map_or("", |(_, view)| view);
+        let key = grant.as_ref().and_then(Grant::key_name);
+        let path: String = path.chars().take(64).collect();
+        let text = format!("no such path: {path}");
+        refusal_log::note(clock::monotonic(), peer.address, view, key, &text);
     }
-    refusal_log::note(clock::monotonic(), peer.address, "", None, &text);
-    front.gate.refuse(StatusCode::NOT_FOUND, Refused::Handshake, text)
+    front.gate.metrics.refuse(Refused::Handshake, 1);
+    let body = unknown_path::explanation(&front.directory, grant.as_ref(), path);
+    (StatusCode::NOT_FOUND, Json(body)).into_response()
 }
 
 /// Returns the part of a path that may name a view, and whether the API version (`v2`) precedes it.

@@ -148,7 +148,7 @@ fn invalid_rest_requests_are_refused_with_a_message() {
         ("aapl/snapshot", 400, "symbol \"aapl\": expected 1 to 24"),
         ("/snapshot", 400, "symbol \"\": expected 1 to 24"),
         ("AAPL/snapshot?feed=otc", 400, "feed \"otc\": expected one of delayed_sip, iex, main"),
-        ("bars?symbols=AAPL&start=2026-01-02", 404, "this hub has last values, no history"),
+        ("bars?symbols=AAPL&start=2026-01-02", 404, "this hub has streams and last values, but no"),
         ("AAPL/trades", 404, "no such path: /v2/stocks/AAPL/trades;"),
         ("%ff%fe/snapshot", 400, "Invalid UTF-8"),
     ] {
@@ -223,4 +223,30 @@ fn rest_is_answered_while_sessions_are_busy() {
         assert_eq!(found["trade"]["i"], round, "an acknowledged tick is visible");
     }
     assert_eq!(client.take(2_000).len(), 2_000);
+}
+
+/// Clients of Alpaca's other APIs, and of streams that the hub does not have, see what it has.
+#[test]
+fn every_path_that_does_not_exist_is_explained_in_the_same_way() {
+    let hub = TestHub::default();
+    for (method, path) in [
+        ("GET", "/v2/assets"),
+        ("GET", "/v2/stocks/AAPL/trades"),
+        ("GET", "/v2/positions/AAPL"),
+        ("POST", "/v2/orders"),
+        ("DELETE", "/v2/orders"),
+        ("GET", "/v1beta3/crypto/us/latest/trades"),
+        ("GET", "/nothing"),
+    ] {
+        let answer = hub.request(method, path, &[], "");
+        assert_eq!(answer.status, 404, "{method} {path}: {answer:?}");
+        assert!(answer.head.contains("content-type: application/json"), "{answer:?}");
+        let body: Value = serde_json::from_str(&answer.body).unwrap();
+        let message = body["message"].as_str().unwrap();
+        assert!(message.starts_with(&format!("no such path: {path}; ")), "{message}");
+        assert!(message.contains("no trading, account or reference data"), "{message}");
+        let streams = json!(["/ws", "/v2/delayed_sip", "/v2/iex", "/v2/main", "/v2/sip"]);
+        assert_eq!(body["streams"], streams);
+        assert_eq!(body["paths"].as_array().unwrap().len(), 8);
+    }
 }

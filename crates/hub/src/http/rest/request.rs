@@ -6,18 +6,6 @@ use tickwire_protocol::{Channel, Symbol, ValueError};
 /// Maximum number of symbols in a request.
 const SYMBOLS_MAX: usize = 1_000;
 
-/// The supported paths, for error messages.
-pub(super) const PATHS: [&str; 8] = [
-    "/v2/stocks/trades/latest?symbols=",
-    "/v2/stocks/quotes/latest?symbols=",
-    "/v2/stocks/bars/latest?symbols=",
-    "/v2/stocks/snapshots?symbols=",
-    "/v2/stocks/{symbol}/trades/latest",
-    "/v2/stocks/{symbol}/quotes/latest",
-    "/v2/stocks/{symbol}/bars/latest",
-    "/v2/stocks/{symbol}/snapshot",
-];
-
 /// The kind of value that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueKind {

@@ -38,7 +38,7 @@ fn only_documented_paths_reach_a_view() {
     for path in ["/v2/nope", "/v2/nope/"] {
         let answer = hub.get(path);
         assert_eq!(answer.status, 404, "{path}");
-        assert!(answer.body.contains("delayed_sip, iex, main, sip"), "{}", answer.body);
+        assert!(answer.body.contains(r#""/v2/delayed_sip","/v2/iex","#), "{}", answer.body);
     }
     assert_eq!(hub.get("/v2/sip").status, 426);
     assert_eq!(hub.post("/v2/sip", "x").status, 405);
