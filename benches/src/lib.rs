@@ -200,6 +200,7 @@ impl ShardHarness {
             total_control_bytes: usize::MAX,
             backlog_age_ns: 10_000_000_000,
             message_bytes: 65_535,
+            topics_per_piece: usize::MAX,
         };
         let mut harness = Self {
             workload,

@@ -101,6 +101,7 @@ fn limits(message_bytes: usize) -> Limits {
         total_control_bytes: many,
         backlog_age_ns: u64::MAX,
         message_bytes,
+        topics_per_piece: many,
     }
 }
 

@@ -101,6 +101,7 @@ impl Hub {
             total_control_bytes: 1 << 20,
             backlog_age_ns: BACKLOG_AGE_MS_MAX * NANOS_PER_MS,
             message_bytes: 4_100,
+            topics_per_piece: 3,
         };
         let encoding = Encoding::MsgpackArray;
         let mut shard = Shard::new(limits, Position::FIRST).in_epoch("e");

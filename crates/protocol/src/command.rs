@@ -104,6 +104,16 @@ pub struct CommandError {
 }
 
 impl Command {
+    /// Returns the `id` that the answer repeats, if the command has one.
+    #[must_use]
+    pub const fn id(&self) -> Option<u64> {
+        match self {
+            Self::Subscribe(request) | Self::Unsubscribe(request) => request.id,
+            Self::List { id } => *id,
+            Self::Auth(_) | Self::Publish(_) | Self::Report(_) => None,
+        }
+    }
+
     /// Decodes a command from JSON.
     ///
     /// # Errors

@@ -20,13 +20,16 @@ mod gaps;
 mod input_queue;
 pub(super) mod interest;
 mod lag;
+mod leaving_sessions;
 mod log_coverage;
 mod log_window;
+mod long_commands;
 mod lost_ticks;
 mod pending_interest;
 mod ready_queue;
 mod refusal;
 mod resume;
+mod resume_wildcards;
 pub(super) mod session;
 mod session_table;
 pub(super) mod shared_limit;
@@ -51,8 +54,10 @@ use close_reason::CloseReason;
 use input_queue::{InputQueue, InputState};
 use interest::InterestChange;
 use lag::Lagged;
+use leaving_sessions::LeavingSessions;
 use log_coverage::LogCoverage;
 use log_window::LogWindow;
+use long_commands::LongCommands;
 use pending_interest::PendingInterest;
 use ready_queue::ReadyQueue;
 use session::{Acks, DeliveryState, Session, WriteState};
@@ -82,6 +87,9 @@ pub struct Limits {
     pub backlog_age_ns: u64,
     /// Largest payload of a data message, in bytes.
     pub message_bytes: usize,
+    /// Largest number of topics that a command, or the end of a session, handles before other
+    /// sessions get their turn.
+    pub topics_per_piece: usize,
 }
 
 /// What a shard has done, and what it holds.
@@ -132,6 +140,9 @@ pub struct Shard {
     /// The sessions that subscribe with `"*"`, by feed and channel.
     wildcards: Vec<PerChannel<Vec<Subscriber>>>,
     interest: PendingInterest,
+    long_commands: LongCommands,
+    /// Sessions that have ended, whose names are removed in pieces.
+    leaving: LeavingSessions,
     sessions: SessionTable,
     ready: ReadyQueue,
     timers: TimerWheel,
@@ -161,6 +172,8 @@ impl Shard {
             subscriptions: SharedLimit::new(limits.subscriptions),
             wildcards: (0..limits.feeds).map(|_| PerChannel::default()).collect(),
             interest: PendingInterest::default(),
+            long_commands: LongCommands::default(),
+            leaving: LeavingSessions::default(),
             sessions: SessionTable::default(),
             ready: ReadyQueue::default(),
             timers: TimerWheel::new(),
@@ -195,7 +208,14 @@ impl Shard {
     /// Returns the number of open sessions.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.sessions.len()
+        self.sessions.len() - self.leaving.closed()
+    }
+
+    /// Returns whether later turns have work to do that no event will announce: commands over many
+    /// topics, sessions that have ended, changes in the numbers of subscribers.
+    #[must_use]
+    pub fn has_pieces(&self) -> bool {
+        !self.long_commands.is_empty() || !self.leaving.is_empty() || !self.interest.is_empty()
     }
 
     /// Returns the position of the next batch that the shard needs.
@@ -218,10 +238,10 @@ impl Shard {
         self.timers.next()
     }
 
-    /// Returns the net changes in the numbers of subscribers since the last call. The change of one
-    /// interest may be split over several entries.
+    /// Returns net changes in the numbers of subscribers since the last calls, at most a piece. The
+    /// change of one interest may be split over several entries.
     pub fn take_interest_changes(&mut self) -> Vec<InterestChange> {
-        self.interest.take(&mut self.topics)
+        self.interest.take(&mut self.topics, self.limits.topics_per_piece)
     }
 
     /// Returns the newest tick of a topic that the shard has applied. There may be a newer one if
@@ -274,18 +294,20 @@ impl Shard {
     /// session after the next turn has begun.
     pub fn close(&mut self, id: SessionId) {
         self.drop_pending(id);
-        self.remove_subscriptions(id);
-        self.end_catch_up(id);
+        self.detach_subscriptions(id);
         self.sessions[id].input = InputState::default();
-        self.sessions.close(id);
         self.lagged.retain(|lagged| lagged.id != id);
+        self.sessions.vacate(id);
+        if !self.leaving.note_closed(id) {
+            self.sessions.remove_later(id);
+        }
     }
 
     /// Ends a session: it gets no more ticks. A slow session loses what is pending and is sent an
     /// error; any other is sent what is pending. [`NextWrite::Ended`](super::NextWrite::Ended)
     /// follows.
     pub fn finish(&mut self, id: SessionId, reason: CloseReason) {
-        if reason.error().is_none() {
+        if reason.error().is_none() && self.sessions[id].held_at.is_none() {
             self.queue_newest(id);
         }
         self.detach_subscriptions(id);
@@ -311,6 +333,7 @@ impl Shard {
     }
 
     fn detach_subscriptions(&mut self, id: SessionId) {
+        self.cancel_command(id);
         self.remove_subscriptions(id);
         self.end_catch_up(id);
         self.sessions.hot_mut(id).delivery = DeliveryState::Detached;

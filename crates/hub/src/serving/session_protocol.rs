@@ -80,11 +80,7 @@ impl Request {
         match self {
             Self::Unreadable { id, .. } => *id,
             Self::Auth(_) => None,
-            Self::Command(command) => match &**command {
-                Command::Subscribe(asked) | Command::Unsubscribe(asked) => asked.id,
-                Command::List { id } => *id,
-                _ => None,
-            },
+            Self::Command(command) => command.id(),
         }
     }
 }

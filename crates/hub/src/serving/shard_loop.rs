@@ -170,6 +170,7 @@ fn limits(context: &ShardContext, timeline: &Timeline) -> Limits {
         total_control_bytes: turn::SHARD_CONTROL_BYTES,
         backlog_age_ns: u64::try_from(config.backlog_age_max.as_nanos()).unwrap_or(u64::MAX),
         message_bytes: config.message_size_max.as_usize(),
+        topics_per_piece: turn::TOPICS_PER_PIECE,
     }
 }
 
@@ -276,6 +277,7 @@ impl ShardTask {
     fn has_work(&self) -> bool {
         self.core.has_ready()
             || self.core.has_unread()
+            || self.core.has_pieces()
             || self.core.can_begin_disk_read()
             || !self.new_connections.is_empty()
             || !self.answers.is_empty()

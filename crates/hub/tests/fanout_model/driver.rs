@@ -181,6 +181,7 @@ fn limits(setting: &Setting) -> Limits {
         total_control_bytes: setting.total_control_bytes,
         backlog_age_ns: AGE_NS,
         message_bytes: setting.message_bytes,
+        topics_per_piece: usize::MAX,
     }
 }
 

@@ -84,6 +84,7 @@ impl World {
             total_control_bytes: 1 << 30,
             backlog_age_ns: u64::MAX,
             message_bytes: [200, 1_000, 65_535][random.random_range(0..3)],
+            topics_per_piece: usize::MAX,
         };
         let log_ticks = [50, 500, 5_000][random.random_range(0..3)];
         Self {

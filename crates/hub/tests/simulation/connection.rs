@@ -27,7 +27,7 @@ pub(crate) struct Connection {
     pub(crate) is_broken: bool,
     /// Expected answers to the client's commands, in order.
     pub(crate) due: VecDeque<Expected>,
-    /// Position of the shard when it began to end the session.
+    /// Position of the shard when it began to end the session, which was live then.
     pub(crate) finished_at: Option<u64>,
     /// Whether the log overran the shard.
     pub(crate) log_overruns: bool,
@@ -63,6 +63,11 @@ pub(crate) struct Expected {
     pub(crate) values: BTreeMap<Name, u64>,
     /// Names of which the shard had seen a tick.
     pub(crate) ticked: BTreeSet<Name>,
+    /// Whether the session was live before the command.
+    pub(crate) was_live: bool,
+    /// Whether the session was live after the command arrived; not so while it is carried out in
+    /// pieces.
+    pub(crate) is_live: bool,
 }
 
 impl Connection {

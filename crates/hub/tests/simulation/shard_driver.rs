@@ -103,22 +103,29 @@ impl ShardDriver {
             _ => Command::from_msgpack(bytes),
         };
         let command = command.unwrap();
+        let was_live = self.core.is_live(SessionId(slot));
+        let mut due = None;
         if connection.stage == Stage::Open {
             let feed = connection.feed;
             let of_feed = |topic: &Topic| (topic.0 == feed).then_some((topic.1, topic.2));
             let values = self.seen.iter().filter_map(|(topic, seq)| Some((of_feed(topic)?, *seq)));
             let values: BTreeMap<Name, u64> = values.collect();
             let ticked = self.ticked.iter().filter_map(of_feed).collect();
-            connection.due.push_back(Expected {
+            due = Some(Expected {
                 command: command.clone(),
                 head: self.core.head().0,
                 start: self.start.0,
                 now_ns: self.now_ns,
                 values,
                 ticked,
+                was_live,
+                is_live: true,
             });
         }
         self.core.command(SessionId(slot), &command);
+        let is_live = self.core.is_live(SessionId(slot));
+        let due = due.map(|expected| Expected { is_live, ..expected });
+        self.connections.get_mut(&slot).unwrap().due.extend(due);
     }
 
     fn record(&mut self, feed: FeedId, tick: &Tick) {
@@ -129,10 +136,11 @@ impl ShardDriver {
 
     /// Ends a session cleanly.
     pub(crate) fn finish(&mut self, slot: u32, reason: CloseReason) {
+        let was_live = self.core.is_live(SessionId(slot));
         self.core.finish(SessionId(slot), reason);
         let connection = self.connections.get_mut(&slot).unwrap();
         connection.stage = Stage::Finishing { deadline_ns: self.now_ns + GRACE_NS };
-        connection.finished_at = Some(self.core.head().0);
+        connection.finished_at = was_live.then(|| self.core.head().0);
     }
 
     fn remove(&mut self, slot: u32) {
@@ -169,6 +177,7 @@ impl ShardDriver {
         };
         self.core.head() == log.head()
             && !self.core.has_ready()
+            && !self.core.has_pieces()
             && self.connections.values().all(quiet)
     }
 }

@@ -38,6 +38,9 @@ pub(crate) struct CatchUpCursor {
     /// Receive time before which ticks from disk are skipped, because a replay reads whole
     /// segments.
     pub(crate) since: UnixNanos,
+    /// Whether the cursor only holds a live session at a position while a command is carried out
+    /// for it: no subscription begins elsewhere.
+    pub(crate) only_holds: bool,
 }
 
 impl CatchUpCursor {
@@ -54,7 +57,13 @@ impl CatchUpCursor {
             timer: None,
             disk: DiskBatches::default(),
             since: UnixNanos::default(),
+            only_holds: false,
         }
+    }
+
+    /// Creates the cursor of a live session that is held at `next`.
+    pub(crate) fn holding(next: Position) -> Self {
+        Self { only_holds: true, ..Self::new(next) }
     }
 
     /// Returns what the disk reads of the session are for.

@@ -18,6 +18,10 @@ const EMPTY_ACK_BYTES_MAX: usize = 256;
 /// What a symbol adds to an ack besides its own bytes.
 const QUOTES_AND_COMMA: usize = 3;
 
+/// The size of an ack that names the whole set of a session, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AckSize(usize);
+
 /// The contents of an ack that are not part of the session's state.
 #[derive(Default)]
 pub(super) struct Ack {
@@ -56,16 +60,39 @@ impl Shard {
         totals
     }
 
-    /// Checks that an ack of the whole set is not too long with the added topics.
-    pub(super) fn check_ack(&self, id: SessionId, added: &[LocalTopicId]) -> Result<(), Refusal> {
-        let session = &self.sessions[id];
-        if session.acks == Acks::Changes {
-            return Ok(());
+    /// Returns the size of an ack of the whole set of a session.
+    pub(super) fn ack_size(&self, id: SessionId) -> AckSize {
+        let named = self.sessions[id].named.iter().map(|named| named.topic);
+        self.grown(id, AckSize(EMPTY_ACK_BYTES_MAX), named)
+    }
+
+    /// Returns the size of an ack of the whole set with added topics.
+    pub(super) fn ack_size_with(
+        &self,
+        id: SessionId,
+        size: AckSize,
+        added: &[LocalTopicId],
+    ) -> AckSize {
+        self.grown(id, size, added.iter().copied())
+    }
+
+    fn grown(
+        &self,
+        id: SessionId,
+        AckSize(bytes): AckSize,
+        topics: impl Iterator<Item = LocalTopicId>,
+    ) -> AckSize {
+        if self.sessions[id].acks == Acks::Changes {
+            return AckSize(bytes); // it never names the whole set
         }
-        let topics = session.named.iter().map(|named| named.topic).chain(added.iter().copied());
         let symbol_bytes = |topic| self.topics.get(topic).key.symbol.as_str().len();
-        let bytes: usize = topics.map(|topic| symbol_bytes(topic) + QUOTES_AND_COMMA).sum();
-        match bytes + EMPTY_ACK_BYTES_MAX {
+        let added: usize = topics.map(|topic| symbol_bytes(topic) + QUOTES_AND_COMMA).sum();
+        AckSize(bytes + added)
+    }
+
+    /// Checks that an ack is not too long.
+    pub(super) fn check_ack(&self, AckSize(bytes): AckSize) -> Result<(), Refusal> {
+        match bytes {
             0..=ACK_BYTES_MAX => Ok(()),
             bytes => Err(Refusal::limit(format!(
                 "the answer, which names all symbols, would take {bytes} bytes: at most \

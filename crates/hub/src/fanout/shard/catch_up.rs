@@ -66,6 +66,13 @@ struct FoundTicks {
 }
 
 impl Shard {
+    /// Returns whether a session is at the head of the log: it does not catch up, and no command is
+    /// in progress for it.
+    #[must_use]
+    pub fn is_live(&self, id: SessionId) -> bool {
+        self.sessions.hot(id).delivery == DeliveryState::Live
+    }
+
     /// Takes the session that catches up and has waited longest to be written.
     pub(crate) fn next_catching_up(&mut self) -> Option<SessionId> {
         self.ready.pop_catching_up()
@@ -297,7 +304,7 @@ impl Shard {
             let channel = self.topics.get(*topic).key.channel;
             let at = match self.group_of(id, *topic) {
                 Some(RateGroupId::EVERY) => cursor.start(*topic, true, channel),
-                _ => self.head(),
+                _ => self.present(id).head,
             };
             let continues = self.sessions[id].wildcards[channel] == Some(RateGroupId::EVERY);
             cursor.start_topic_if(continues, *topic, at);
@@ -317,6 +324,9 @@ impl Shard {
     ) {
         let session = &mut self.sessions[id];
         let Some(cursor) = &mut session.cursor else { return };
+        if cursor.only_holds {
+            return; // a live session: names begin at the present, as `"*"` does
+        }
         for topic in added {
             let channel = self.topics.get(*topic).key.channel;
             let continues = session.wildcards[channel] == Some(RateGroupId::EVERY)
@@ -338,10 +348,7 @@ impl Shard {
         if earliest >= head && !is_catching_up {
             return;
         }
-        if !session.backfilled.contains(&session.sent) {
-            session.backfilled.start = session.sent + hot.backlog.len() as u64;
-        }
-        session.backfilled.end = u64::MAX;
+        session.begin_backfill(hot.backlog.len());
         let cursor = session.cursor.get_or_insert_with(|| Box::new(CatchUpCursor::new(head)));
         if earliest < cursor.next && is_catching_up {
             cursor.pin_starts();
@@ -353,6 +360,7 @@ impl Shard {
             starts.wildcards.iter().for_each(|(channel, at)| cursor.start_wildcard(*channel, *at));
             cursor.next = cursor.next.min(earliest);
         }
+        cursor.only_holds = false;
         hot.delivery = DeliveryState::CatchingUp;
         self.stats.catching_up += usize::from(!is_catching_up);
     }

@@ -10,26 +10,39 @@ use super::Shard;
 use super::acks::Ack;
 use super::delivery::is_conflated;
 use super::refusal::Refusal;
+use super::resume::position_before_gaps;
 use super::session::{DeliveryState, Session};
 
 /// What a subscribe command changes.
 #[derive(Debug, Default)]
-struct SubscribeChange {
+pub(super) struct SubscribeChange {
     /// Topics that the session does not subscribe to by name yet.
-    added: Vec<LocalTopicId>,
+    pub(super) added: Vec<LocalTopicId>,
     /// Topics that the session subscribes to by name, with another delivery.
-    moved: Vec<LocalTopicId>,
+    pub(super) moved: Vec<LocalTopicId>,
     /// Channels whose `"*"` the session does not have yet, or has with another delivery.
-    wildcards: Vec<Channel>,
+    pub(super) wildcards: Vec<Channel>,
 }
 
 impl Shard {
     /// Carries out a command and queues the answer. The snapshot and the ticks of new subscriptions
     /// come after the ack; no tick of a removed subscription comes after its ack.
+    ///
+    /// A command over many topics only begins: later turns continue it, and the session's further
+    /// commands must wait until then, as they do in [`turn::run`](super::turn::run).
     pub fn command(&mut self, id: SessionId, command: &Command) {
         if self.sessions.hot(id).delivery == DeliveryState::Detached {
             return; // it is ending
         }
+        match self.begin_long(id, command) {
+            Ok(true) => {}
+            Ok(false) => self.carry_out(id, command),
+            Err(Refusal { code, detail }) => self.refuse(id, command.id(), code, detail),
+        }
+    }
+
+    /// Carries out a command over few topics.
+    fn carry_out(&mut self, id: SessionId, command: &Command) {
         match command {
             Command::Subscribe(request) => {
                 if let Err(Refusal { code, detail }) = self.subscribe(id, request) {
@@ -53,11 +66,8 @@ impl Shard {
 
     fn subscribe(&mut self, id: SessionId, request: &SubscribeRequest) -> Result<(), Refusal> {
         self.stop_needless_catch_up(id);
-        let mut change = SubscribeChange::default();
-        let found = self.find_changes(id, request, &mut change);
-        dedup_in_order(&mut change.added);
-        dedup_in_order(&mut change.moved);
-        let group = match found.and_then(|()| self.check_subscribe(id, request, &change)) {
+        let change = self.find_changes(id, request)?;
+        let group = match self.check_subscribe(id, request, &change) {
             Ok(group) => group,
             Err(refusal) => {
                 for topic in change.added {
@@ -67,6 +77,7 @@ impl Shard {
             }
         };
         self.apply_change(id, &change, group);
+        self.drop_empty_groups(id);
         let session = &mut self.sessions[id];
         session.on_lag = request.on_lag.unwrap_or(session.on_lag);
         session.wants_positions |= request.pos;
@@ -74,8 +85,14 @@ impl Shard {
         let mut topics = added;
         topics.append(&mut moved);
         let names = self.names_with_wildcards(&topics, &wildcards);
-        let outcome = self.start_subscriptions(id, request, topics, wildcards);
-        let position_before_gaps = outcome.position_before_gaps(request.resume.as_ref());
+        let replay_start = request.replay.map(|replay| self.replay_start(replay));
+        let outcome = self.start_subscriptions(id, request, topics, wildcards, replay_start);
+        let position_before_gaps = position_before_gaps(
+            request.resume.as_ref(),
+            outcome.resumed,
+            !outcome.gaps.is_empty(),
+        );
+        self.count_subscribe(outcome.resumed, request.replay.is_some());
         let ack = Ack {
             command: request.id,
             names,
@@ -97,7 +114,45 @@ impl Shard {
     }
 
     /// Finds what a command changes. Creates the topics of new names that do not exist.
-    fn find_changes(
+    ///
+    /// # Errors
+    /// Fails if there are too many names that have never ticked.
+    pub(super) fn find_changes(
+        &mut self,
+        id: SessionId,
+        request: &SubscribeRequest,
+    ) -> Result<SubscribeChange, Refusal> {
+        let mut change = SubscribeChange {
+            wildcards: self.changed_wildcards(id, request),
+            ..Default::default()
+        };
+        let found = self.find_names(id, request, &mut change);
+        dedup_in_order(&mut change.added);
+        dedup_in_order(&mut change.moved);
+        if let Err(refusal) = found {
+            change.added.into_iter().for_each(|topic| self.release_topic(topic));
+            return Err(refusal);
+        }
+        Ok(change)
+    }
+
+    /// Returns the channels whose `"*"` a command adds, or changes in its delivery.
+    pub(super) fn changed_wildcards(
+        &self,
+        id: SessionId,
+        request: &SubscribeRequest,
+    ) -> Vec<Channel> {
+        let session = &self.sessions[id];
+        let with_all = request.names.iter().filter(|(_, selection)| selection.all);
+        let is_changed = |channel: &Channel| {
+            session.wildcards[*channel].is_none_or(|group| {
+                self.delivery_of(id, group) != request.delivery.for_channel(*channel)
+            })
+        };
+        with_all.map(|(channel, _)| channel).filter(is_changed).collect()
+    }
+
+    fn find_names(
         &mut self,
         id: SessionId,
         request: &SubscribeRequest,
@@ -119,12 +174,6 @@ impl Shard {
                     change.moved.push(topic);
                 }
             }
-            let wildcard = self.sessions[id].wildcards[channel];
-            let is_unchanged =
-                wildcard.is_some_and(|group| self.delivery_of(id, group) == delivery);
-            if selection.all && !is_unchanged {
-                change.wildcards.push(channel);
-            }
         }
         Ok(())
     }
@@ -136,18 +185,43 @@ impl Shard {
         request: &SubscribeRequest,
         change: &SubscribeChange,
     ) -> Result<RateGroupId, Refusal> {
-        self.check_limits(id, change)?;
-        self.check_ack(id, &change.added)?;
+        self.check_limits(id, change.added.len() + self.new_wildcards(id, &change.wildcards))?;
+        self.check_ack(self.ack_size_with(id, self.ack_size(id), &change.added))?;
         self.check_replay(id, request, change)?;
+        self.group_of_request(id, request)
+    }
+
+    /// Returns the group of the delivery of a command, which is created if necessary.
+    ///
+    /// # Errors
+    /// Fails if the session has too many different rates.
+    pub(super) fn group_of_request(
+        &mut self,
+        id: SessionId,
+        request: &SubscribeRequest,
+    ) -> Result<RateGroupId, Refusal> {
         self.group_for(id, request.delivery).map_err(|TooManyRates| {
             Refusal::limit(format!("at most {RATES_MAX} different rates in a session"))
         })
     }
 
-    fn check_limits(&self, id: SessionId, change: &SubscribeChange) -> Result<(), Refusal> {
+    /// Checks whether a session may have the `"*"` of more channels.
+    pub(super) fn check_wildcards(
+        &self,
+        id: SessionId,
+        wildcards: &[Channel],
+    ) -> Result<(), Refusal> {
+        self.check_limits(id, self.new_wildcards(id, wildcards))
+    }
+
+    fn new_wildcards(&self, id: SessionId, wildcards: &[Channel]) -> usize {
         let session = &self.sessions[id];
-        let is_new = |channel: &&Channel| session.wildcards[**channel].is_none();
-        let added = change.added.len() + change.wildcards.iter().filter(is_new).count();
+        wildcards.iter().filter(|channel| session.wildcards[**channel].is_none()).count()
+    }
+
+    /// Checks whether a session may have more subscriptions.
+    pub(super) fn check_limits(&self, id: SessionId, added: usize) -> Result<(), Refusal> {
+        let session = &self.sessions[id];
         let has = session.subscriptions();
         let limit = self.limits.subscriptions_per_session;
         if has + added > limit {
@@ -174,7 +248,12 @@ impl Shard {
     }
 
     /// Changes subscriptions. Channels that can be conflated get the group, others every tick.
-    fn apply_change(&mut self, id: SessionId, change: &SubscribeChange, group: RateGroupId) {
+    pub(super) fn apply_change(
+        &mut self,
+        id: SessionId,
+        change: &SubscribeChange,
+        group: RateGroupId,
+    ) {
         let group_of = |channel| if is_conflated(channel) { group } else { RateGroupId::EVERY };
         self.take_over_from_wildcard(id, &change.added, &change.moved, group_of);
         self.add_topics(id, &change.added, group_of);
@@ -186,7 +265,6 @@ impl Shard {
             self.set_wildcard(id, *channel, Some(group_of(*channel)));
         }
         self.flag_named_channels(id);
-        self.drop_empty_groups(id);
     }
 
     fn unsubscribe(&mut self, id: SessionId, request: &SubscribeRequest) {
@@ -206,13 +284,24 @@ impl Shard {
         let names = self.names_with_wildcards(&topics, &wildcards);
         self.hand_over_to_wildcard(id, &topics);
         self.remove_topics(id, topics);
-        self.remove_wildcard_starts(id, &wildcards);
+        self.end_unsubscribe(id, request.id, names, &wildcards);
+    }
+
+    /// Removes `"*"` subscriptions and answers an unsubscribe command.
+    pub(super) fn end_unsubscribe(
+        &mut self,
+        id: SessionId,
+        command: Option<u64>,
+        names: SubscriptionSet,
+        wildcards: &[Channel],
+    ) {
+        self.remove_wildcard_starts(id, wildcards);
         for channel in wildcards {
-            self.set_wildcard(id, channel, None);
+            self.set_wildcard(id, *channel, None);
         }
         self.flag_named_channels(id);
         self.drop_empty_groups(id);
-        self.acknowledge(id, Ack { command: request.id, names, ..Ack::default() });
+        self.acknowledge(id, Ack { command, names, ..Ack::default() });
     }
 
     fn names_with_wildcards(

@@ -59,9 +59,13 @@ impl Shard {
     }
 
     /// Returns whether a session may be sent more answers: it has at most `bytes_max` bytes
-    /// pending, and all sessions together do not exceed their limit.
+    /// pending and no command in progress, its client does not exceed its share of commands in
+    /// progress, and all sessions together do not exceed their limit.
     pub(super) fn may_send_answers(&self, id: SessionId, bytes_max: usize) -> bool {
-        self.control_bytes(id) <= bytes_max
+        let Some(session) = self.sessions.get(id) else { return true };
+        session.control_bytes <= bytes_max
+            && session.held_at.is_none()
+            && self.long_commands.may_add(session.client)
             && self.stats.control_bytes <= self.limits.total_control_bytes
     }
 
@@ -87,7 +91,7 @@ impl Shard {
 }
 
 /// Returns the frames of control elements, in pieces that each fit into one write.
-fn encode_controls(encoding: Encoding, controls: &[Control]) -> Vec<Vec<u8>> {
+pub(super) fn encode_controls(encoding: Encoding, controls: &[Control]) -> Vec<Vec<u8>> {
     let mut pieces = Vec::new();
     let mut piece = Vec::new();
     for control in controls {

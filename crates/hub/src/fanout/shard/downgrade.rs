@@ -19,6 +19,7 @@ impl Shard {
         let session = &self.sessions[id];
         let may_continue = session.on_lag == OnLag::Latest
             && session.ending.is_none()
+            && session.held_at.is_none()
             && self.stats.control_bytes <= GAPS_BYTES_MAX; // its gaps are control frames
         let misses_nothing = !self.wants_every(id) && self.sessions.hot(id).backlog.is_empty();
         if !may_continue || misses_nothing {
@@ -30,12 +31,15 @@ impl Shard {
             Missed::Unseen { until } => self.unseen_gaps(id, until),
         };
         gaps.sort_unstable_by_key(|gap| Reverse(self.topics.get(gap.topic).last_position()));
+        let was_catching_up = self.sessions[id].cursor.is_some();
         self.drop_backlog(id);
         self.end_catch_up(id);
         self.sessions.hot_mut(id).delivery = DeliveryState::Live;
         // Without a gap the session would not know of the change. There is none if the shard has
-        // seen no tick of its topics; then it keeps every tick.
-        if !(gaps.is_empty() && matches!(missed, Missed::Unseen { .. })) {
+        // seen no tick of its topics, or if a session that catches up misses nothing; then it keeps
+        // every tick.
+        let keeps_every = was_catching_up || matches!(missed, Missed::Unseen { .. });
+        if !(gaps.is_empty() && keeps_every) {
             self.stats.downgraded += 1;
             self.conflate_all(id);
             self.report_gaps(id, &gaps);

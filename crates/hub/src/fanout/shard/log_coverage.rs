@@ -5,11 +5,18 @@ use super::super::Position;
 /// Which ticks of the log a shard has seen: all from a position on, and perhaps some before, if it
 /// missed ticks in between.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LogCoverage {
+pub(crate) struct LogCoverage {
     /// The shard has seen all ticks from this position on.
     seen_from: Position,
     /// Equal to `seen_from` if the shard has missed ticks; 0 if it has not.
     missed_before: Position,
+}
+
+/// The head of the log at some time, and what the shard had seen then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Present {
+    pub(super) head: Position,
+    pub(super) coverage: LogCoverage,
 }
 
 impl LogCoverage {

@@ -17,6 +17,11 @@ pub(super) struct PendingInterest {
     topics: Vec<LocalTopicId>,
 }
 
+/// Takes at most `max` entries.
+fn take_some<T>(from: &mut Vec<T>, max: usize) -> Vec<T> {
+    if from.len() <= max { std::mem::take(from) } else { from.split_off(from.len() - max) }
+}
+
 impl PendingInterest {
     /// Records a change that no topic remembers.
     pub(super) fn push(&mut self, change: InterestChange) {
@@ -33,11 +38,11 @@ impl PendingInterest {
         self.changes.is_empty() && self.topics.is_empty()
     }
 
-    /// Returns the net changes since the last call. The change of one interest may be split over
-    /// several entries.
-    pub(super) fn take(&mut self, topics: &mut Topics) -> Vec<InterestChange> {
-        let mut changes = std::mem::take(&mut self.changes);
-        let touched = std::mem::take(&mut self.topics);
+    /// Returns net changes since the last calls: at most `max` of each kind. The change of one
+    /// interest may be split over several entries.
+    pub(super) fn take(&mut self, topics: &mut Topics, max: usize) -> Vec<InterestChange> {
+        let mut changes = take_some(&mut self.changes, max);
+        let touched = take_some(&mut self.topics, max);
         changes.extend(touched.into_iter().filter_map(|topic| topics.report_subscribers(topic)));
         changes
     }

@@ -8,6 +8,7 @@ use super::session::DeliveryState;
 use super::shared_limit::LimitReached;
 
 /// Why a command is refused. A refused command changes nothing.
+#[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) code: ErrorCode,
     pub(super) detail: String,

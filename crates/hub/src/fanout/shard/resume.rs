@@ -13,7 +13,6 @@ use super::Shard;
 use super::catch_up::Starts;
 use super::refusal::Refusal;
 use super::session::DeliveryState;
-use super::topics::Topic;
 
 /// How the subscriptions of a subscribe command begin.
 #[derive(Debug, Default)]
@@ -27,15 +26,18 @@ pub(super) struct SubscribeOutcome {
     pub(super) new_topics: Vec<LocalTopicId>,
     /// Channels whose `"*"` begins now, with last values.
     pub(super) new_wildcards: Vec<Channel>,
+    /// Channels whose `"*"` resumes at a position and whose topics have to be visited, because
+    /// some may continue later or miss ticks.
+    pub(super) unvisited: Vec<(Channel, Position)>,
     /// Starts of the topics and channels that resume or are replayed.
-    starts: Starts,
+    pub(super) starts: Starts,
     /// Receive time before which ticks are not sent.
     since: UnixNanos,
 }
 
 /// The last tick of a topic that a peer has.
 #[derive(Debug, Clone, Copy)]
-enum ResumePoint {
+pub(super) enum ResumePoint {
     /// The topic's tick at this position, or its last tick before the position.
     Position(Position),
     /// The tick with this sequence number.
@@ -43,49 +45,95 @@ enum ResumePoint {
 }
 
 impl SubscribeOutcome {
-    /// Returns the position that a session may resume from until it has been sent its gaps: the one
-    /// that it named, or 0. `None` if there are no gaps.
-    pub(super) fn position_before_gaps(&self, requested: Option<&Resume>) -> Option<u64> {
-        match (self.resumed?, &requested?.point) {
-            _ if self.gaps.is_empty() => None,
-            (ResumeOutcome::Gap, RequestedPoint::Position(position)) => Some(*position),
-            _ => Some(0),
-        }
-    }
-
-    fn push_gap(&mut self, key: TopicKey, from: Option<u64>, to: Option<u64>) {
+    pub(super) fn push_gap(&mut self, key: TopicKey, from: Option<u64>, to: Option<u64>) {
         let TopicKey { channel, symbol, .. } = key;
         self.gaps.push(Control::Gap { channel, symbol, from, to, lagged: false });
     }
 }
 
+/// Returns the position that a session may resume from until it has been sent its gaps: the one
+/// that it named, or 0. `None` if there are no gaps.
+pub(super) fn position_before_gaps(
+    requested: Option<&Resume>,
+    resumed: Option<ResumeOutcome>,
+    has_gaps: bool,
+) -> Option<u64> {
+    match (resumed?, &requested?.point) {
+        _ if !has_gaps => None,
+        (ResumeOutcome::Gap, RequestedPoint::Position(position)) => Some(*position),
+        _ => Some(0),
+    }
+}
+
 impl Shard {
-    /// Determines where new subscriptions begin, and places the session's cursor there.
+    /// Determines where new subscriptions begin, and places the session's cursor there. A replay
+    /// begins at `replay_start`.
     pub(super) fn start_subscriptions(
         &mut self,
         id: SessionId,
         request: &SubscribeRequest,
         topics: Vec<LocalTopicId>,
         wildcards: Vec<Channel>,
+        replay_start: Option<(Position, UnixNanos)>,
     ) -> SubscribeOutcome {
         self.remove_wildcard_starts(id, &wildcards);
         let is_all = self.every_subscriptions(id) == topics.len() + wildcards.len();
-        let mut outcome = match (&request.resume, request.replay) {
-            (Some(Resume { epoch, point }), _)
-                if *epoch == self.epoch && self.has_issued(point) =>
-            {
-                self.resume(id, point, topics, wildcards)
+        let mut outcome = self.starts_of(id, request, topics, wildcards, replay_start);
+        self.visit_topics(id, request, &mut outcome);
+        self.place_cursor(id, request.replay, &mut outcome, is_all);
+        outcome
+    }
+
+    /// Determines where `"*"` subscriptions begin, and places the session's cursor there. Their
+    /// topics are left to be visited.
+    pub(super) fn start_wildcards(
+        &mut self,
+        id: SessionId,
+        request: &SubscribeRequest,
+        wildcards: Vec<Channel>,
+        replay_start: Option<(Position, UnixNanos)>,
+    ) -> SubscribeOutcome {
+        self.remove_wildcard_starts(id, &wildcards);
+        let mut outcome = self.starts_of(id, request, Vec::new(), wildcards, replay_start);
+        self.place_cursor(id, request.replay, &mut outcome, false);
+        outcome
+    }
+
+    fn starts_of(
+        &mut self,
+        id: SessionId,
+        request: &SubscribeRequest,
+        topics: Vec<LocalTopicId>,
+        wildcards: Vec<Channel>,
+        replay_start: Option<(Position, UnixNanos)>,
+    ) -> SubscribeOutcome {
+        match (&request.resume, request.replay.zip(replay_start)) {
+            (Some(resume), _) if self.may_resume(resume) => {
+                self.resume(&resume.point, topics, wildcards)
             }
             (Some(_), _) => self.resume_in_new_epoch(id, topics, wildcards),
-            (None, Some(replay)) => self.replay(replay, topics, wildcards),
+            (None, Some((replay, start))) => self.replay(replay, start, topics, wildcards),
             (None, None) => SubscribeOutcome {
                 new_topics: topics,
                 new_wildcards: wildcards,
                 ..SubscribeOutcome::default()
             },
-        };
-        self.place_cursor(id, request.replay, &mut outcome, is_all);
-        outcome
+        }
+    }
+
+    /// Returns whether a session may resume: it names this epoch.
+    pub(super) fn may_resume(&self, resume: &Resume) -> bool {
+        resume.epoch == self.epoch && self.has_issued(&resume.point)
+    }
+
+    /// Counts a subscribe command.
+    pub(super) fn count_subscribe(&mut self, resumed: Option<ResumeOutcome>, is_replay: bool) {
+        match resumed {
+            Some(ResumeOutcome::Complete) => self.stats.resumed_complete += 1,
+            Some(ResumeOutcome::Gap) => self.stats.resumed_with_gap += 1,
+            Some(ResumeOutcome::NewEpoch) => self.stats.resumed_new_epoch += 1,
+            None => self.stats.replays += u64::from(is_replay),
+        }
     }
 
     /// Returns whether this epoch can have issued a position. If not, the peer means another epoch
@@ -119,19 +167,24 @@ impl Shard {
         outcome: &mut SubscribeOutcome,
         is_all: bool,
     ) {
-        let head = self.head();
+        let present = self.present(id).head;
         let session = &self.sessions[id];
+        let was_catching_up = session.cursor.as_ref().is_some_and(|cursor| !cursor.only_holds);
         if let Some(cursor) = &session.cursor {
             // Topics with a start reached the session by "*" before, and continue.
             outcome.new_topics.retain(|topic| !cursor.has_topic(*topic));
         }
         let mut starts = outcome.starts.clone();
-        let every = |topic: &&LocalTopicId| self.group_of(id, **topic) == Some(RateGroupId::EVERY);
-        starts.topics.extend(outcome.new_topics.iter().filter(every).map(|topic| (*topic, head)));
-        let every = |channel: &&Channel| session.wildcards[**channel] == Some(RateGroupId::EVERY);
-        let new_wildcards = outcome.new_wildcards.iter().filter(every);
-        starts.wildcards.extend(new_wildcards.map(|channel| (*channel, head)));
-        let was_catching_up = session.cursor.is_some();
+        if was_catching_up || starts.positions().next().is_some() {
+            let every =
+                |topic: &&LocalTopicId| self.group_of(id, **topic) == Some(RateGroupId::EVERY);
+            let new_topics = outcome.new_topics.iter().filter(every);
+            starts.topics.extend(new_topics.map(|topic| (*topic, present)));
+            let every =
+                |channel: &&Channel| session.wildcards[**channel] == Some(RateGroupId::EVERY);
+            let new_wildcards = outcome.new_wildcards.iter().filter(every);
+            starts.wildcards.extend(new_wildcards.map(|channel| (*channel, present)));
+        }
         self.start_at(id, &starts, is_all);
         let start = self.window.start();
         let mut positions = outcome.starts.positions();
@@ -152,12 +205,14 @@ impl Shard {
 
     fn resume(
         &mut self,
-        id: SessionId,
         point: &RequestedPoint,
         topics: Vec<LocalTopicId>,
         wildcards: Vec<Channel>,
     ) -> SubscribeOutcome {
-        let mut outcome = SubscribeOutcome::default();
+        let mut outcome = SubscribeOutcome {
+            resumed: Some(ResumeOutcome::Complete),
+            ..SubscribeOutcome::default()
+        };
         for topic in topics {
             let TopicKey { channel, symbol, .. } = self.topics.get(topic).key;
             match resume_point(point, channel, symbol) {
@@ -166,18 +221,13 @@ impl Shard {
             }
         }
         for channel in wildcards {
-            self.resume_wildcard(id, channel, point, &mut outcome);
+            self.resume_wildcard(channel, point, &mut outcome);
         }
-        let is_complete = outcome.gaps.is_empty();
-        outcome.resumed =
-            Some(if is_complete { ResumeOutcome::Complete } else { ResumeOutcome::Gap });
-        self.stats.resumed_complete += u64::from(is_complete);
-        self.stats.resumed_with_gap += u64::from(!is_complete);
         outcome
     }
 
     /// Continues a topic after the last tick that the peer has.
-    fn resume_topic(
+    pub(super) fn resume_topic(
         &mut self,
         topic: LocalTopicId,
         point: ResumePoint,
@@ -234,76 +284,21 @@ impl Shard {
         outcome.starts.topics.push((topic, at));
     }
 
-    /// Continues the `"*"` of a channel: all its topics that the session does not subscribe to by
-    /// name. A topic of which the peer has no tick begins with everything in the log.
-    fn resume_wildcard(
-        &mut self,
-        id: SessionId,
-        channel: Channel,
-        point: &RequestedPoint,
-        outcome: &mut SubscribeOutcome,
-    ) {
-        let start = self.window.start();
-        let head = self.head();
-        let at = match point {
-            RequestedPoint::Position(position) => {
-                let next = Position(*position).plus(1);
-                if self.disk.index.holds(next) { next.min(head) } else { next.clamp(start, head) }
-            }
-            RequestedPoint::After(_) => start,
-        };
-        outcome.starts.wildcards.push((channel, at));
-        if let RequestedPoint::Position(position) = point
-            && (at < start || Position(*position).plus(1) >= start)
-        {
-            return; // nothing can be missing
-        }
-        let session = &self.sessions[id];
-        let is_by_wildcard = |(topic, entry): &(LocalTopicId, &Topic)| {
-            entry.key.feed == session.feed
-                && entry.key.channel == channel
-                && session.find_named(*topic).is_err()
-        };
-        let topics: Vec<_> =
-            self.topics.iter().filter(is_by_wildcard).map(|(topic, _)| topic).collect();
-        for topic in topics {
-            let symbol = self.topics.get(topic).key.symbol;
-            let point = resume_point(point, channel, symbol).unwrap_or(ResumePoint::Seq(0));
-            self.resume_topic(topic, point, outcome);
-            if outcome.starts.topics.last().is_some_and(|(_, its)| *its <= at) {
-                outcome.starts.topics.pop(); // it begins with the channel
-            }
-        }
-    }
-
     /// Begins subscriptions of a peer that was in another epoch: how many ticks it misses is
     /// unknown.
     fn resume_in_new_epoch(
-        &mut self,
+        &self,
         id: SessionId,
         topics: Vec<LocalTopicId>,
         wildcards: Vec<Channel>,
     ) -> SubscribeOutcome {
-        self.stats.resumed_new_epoch += 1;
         let mut outcome = SubscribeOutcome {
             resumed: Some(ResumeOutcome::NewEpoch),
             ..SubscribeOutcome::default()
         };
-        for topic in &topics {
-            let entry = self.topics.get(*topic);
-            if entry.last.is_some() {
-                outcome.push_gap(entry.key, None, None);
-            }
-        }
-        let session = &self.sessions[id];
-        for (topic, entry) in self.topics.iter() {
-            if entry.key.feed == session.feed
-                && entry.last.is_some()
-                && wildcards.contains(&entry.key.channel)
-                && session.find_named(topic).is_err()
-            {
-                outcome.push_gap(entry.key, None, None);
-            }
+        let present = self.present(id).head;
+        for topic in topics.iter().filter(|topic| self.has_ticked_before(**topic, present)) {
+            outcome.push_gap(self.topics.get(*topic).key, None, None);
         }
         outcome.new_topics = topics;
         outcome.new_wildcards = wildcards;
@@ -311,34 +306,38 @@ impl Shard {
     }
 
     fn replay(
-        &mut self,
+        &self,
         replay: Replay,
+        (at, from): (Position, UnixNanos),
         topics: Vec<LocalTopicId>,
         wildcards: Vec<Channel>,
     ) -> SubscribeOutcome {
-        self.stats.replays += 1;
-        let requested = match replay.from {
-            ReplayStart::At(time) => time.min(self.now),
-            ReplayStart::Ago(ago) => {
-                let ago_ns = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
-                UnixNanos(self.now.0.saturating_sub(ago_ns))
-            }
-        };
-        let (at, from) = self.replay_start(requested);
         let starts = Starts {
             topics: topics.into_iter().map(|topic| (topic, at)).collect(),
             wildcards: wildcards.into_iter().map(|channel| (channel, at)).collect(),
         };
         SubscribeOutcome {
             replays_from: Some(from),
-            since: requested,
+            since: self.requested_start(replay).min(from),
             starts,
             ..SubscribeOutcome::default()
         }
     }
 
+    /// Returns the time at which a replay is to begin.
+    fn requested_start(&self, replay: Replay) -> UnixNanos {
+        match replay.from {
+            ReplayStart::At(time) => time.min(self.now),
+            ReplayStart::Ago(ago) => {
+                let ago_ns = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
+                UnixNanos(self.now.0.saturating_sub(ago_ns))
+            }
+        }
+    }
+
     /// Returns the position at which a replay begins, and the time of that position.
-    fn replay_start(&self, requested: UnixNanos) -> (Position, UnixNanos) {
+    pub(super) fn replay_start(&self, replay: Replay) -> (Position, UnixNanos) {
+        let requested = self.requested_start(replay);
         let at = self.window.received_from(requested);
         let is_all = at == self.window.start();
         if is_all
@@ -387,7 +386,11 @@ impl Shard {
 }
 
 /// Returns the last tick of a topic that a peer has, if the peer has named one.
-fn resume_point(point: &RequestedPoint, channel: Channel, symbol: Symbol) -> Option<ResumePoint> {
+pub(super) fn resume_point(
+    point: &RequestedPoint,
+    channel: Channel,
+    symbol: Symbol,
+) -> Option<ResumePoint> {
     let after = match point {
         RequestedPoint::Position(position) => {
             return Some(ResumePoint::Position(Position(*position)));

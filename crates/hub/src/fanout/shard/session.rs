@@ -11,6 +11,7 @@ use super::super::{ClientId, FeedId, LocalTopicId};
 use super::backlog::Backlog;
 use super::close_reason::CloseReason;
 use super::input_queue::InputState;
+use super::log_coverage::Present;
 
 /// How a session's subscribe and unsubscribe commands are acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,6 +98,9 @@ pub(crate) struct Session {
     pub(crate) input: InputState,
     /// The cursor of a session that catches up.
     pub(crate) cursor: Option<Box<CatchUpCursor>>,
+    /// When a command arrived that is carried out in pieces; `None` if there is no such command.
+    /// Only what was pending then is sent meanwhile.
+    pub(crate) held_at: Option<Present>,
 }
 
 /// A topic that a session subscribes to by name.
@@ -139,6 +143,7 @@ impl Session {
             separates_corrections: false,
             input: InputState::default(),
             cursor: None,
+            held_at: None,
         }
     }
 
@@ -146,6 +151,14 @@ impl Session {
     /// or the index at which it would be inserted.
     pub(crate) fn find_named(&self, topic: LocalTopicId) -> Result<usize, usize> {
         self.named.binary_search_by_key(&topic, |named| named.topic)
+    }
+
+    /// Notes that a cursor finds the next ticks of the session, after `pending` ticks.
+    pub(crate) fn begin_backfill(&mut self, pending: usize) {
+        if !self.backfilled.contains(&self.sent) {
+            self.backfilled.start = self.sent + pending as u64;
+        }
+        self.backfilled.end = u64::MAX;
     }
 
     /// Returns the number of subscriptions; `"*"` counts as one for each channel.

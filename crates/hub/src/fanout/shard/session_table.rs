@@ -34,9 +34,13 @@ impl SessionTable {
         id_of(slot)
     }
 
-    /// Marks a session as closed; [`SessionTable::remove_closed`] removes it.
-    pub(super) fn close(&mut self, id: SessionId) {
+    /// Resets what ticks touch of a session that has closed.
+    pub(super) fn vacate(&mut self, id: SessionId) {
         self.hot[id.slot()] = HotState { delivery: DeliveryState::Detached, ..HotState::default() };
+    }
+
+    /// Lets [`SessionTable::remove_closed`] remove a session that has closed.
+    pub(super) fn remove_later(&mut self, id: SessionId) {
         self.closed.push(id);
     }
 

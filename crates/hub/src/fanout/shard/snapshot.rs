@@ -1,11 +1,21 @@
 //! Last values: snapshots for new subscriptions, and the newest ticks for sessions that end.
 
-use tickwire_protocol::{Channel, Control, Encoding, Tick};
+use tickwire_protocol::{Channel, Tick};
 
-use super::super::{FeedId, FrameBuf, LocalTopicId, SessionId, TopicKey, frame};
+use super::super::{FeedId, FrameBuf, LocalTopicId, Position, SessionId, TopicKey};
 use super::Shard;
-use super::control_queue::CONTROL_WRITE_BYTES;
+use super::log_coverage::Present;
+use super::long_commands::SnapshotFrames;
 use super::topics::Topic;
+
+/// Where the value of a topic is found.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ValueSource {
+    /// It is the last value of the topic.
+    Last(LocalTopicId),
+    /// It is the tick at a position of the log.
+    Log(Position),
+}
 
 impl Shard {
     /// Returns the last value of a topic, unless the shard may have missed a newer one.
@@ -27,6 +37,68 @@ impl Shard {
         let is_wanted = move |key: &TopicKey| key.feed == feed && channels.contains(&key.channel);
         let topics = self.topics.iter().filter(move |(_, topic)| is_wanted(&topic.key));
         topics.filter_map(|(_, topic)| self.last_value(topic))
+    }
+
+    /// Returns the value that a topic had at a present. If the log no longer holds it, returns the
+    /// last value, and the position at which the topic continues after it. `None` if the topic had
+    /// not ticked, or the shard may have missed its value.
+    pub(super) fn value_at(
+        &self,
+        topic: LocalTopicId,
+        at: Present,
+    ) -> Option<(ValueSource, Option<Position>)> {
+        let last = self.topics.get(topic).last.as_deref()?;
+        let position = self.position_of_value(topic, at)?;
+        Some(if position == last.position {
+            (ValueSource::Last(topic), None)
+        } else if self.window.locate_position(position).is_some() {
+            (ValueSource::Log(position), None)
+        } else {
+            (ValueSource::Last(topic), Some(last.position.plus(1)))
+        })
+    }
+
+    /// Returns the last value of a topic if it had one at a present.
+    pub(super) fn newest_if_known_at(
+        &self,
+        topic: LocalTopicId,
+        at: Present,
+    ) -> Option<ValueSource> {
+        self.position_of_value(topic, at).map(|_| ValueSource::Last(topic))
+    }
+
+    /// Returns the position of the value that a topic had at a present, unless the shard may have
+    /// missed it.
+    fn position_of_value(&self, topic: LocalTopicId, at: Present) -> Option<Position> {
+        let last = self.topics.get(topic).last.as_deref()?;
+        let position = if last.position < at.head {
+            last.position
+        } else if self.has_ticked_before(topic, at.head) {
+            last.positions.last_before(at.head, self.head())
+        } else {
+            return None;
+        };
+        at.coverage.is_complete_from(position).then_some(position)
+    }
+
+    /// Returns whether a topic had ticked before a position.
+    pub(super) fn has_ticked_before(&self, topic: LocalTopicId, at: Position) -> bool {
+        let Some(last) = self.topics.get(topic).last.as_deref() else { return false };
+        let since = last.positions.len() - last.positions.count_before(at, self.head());
+        last.position < at || last.tick.seq.0 > since as u64
+    }
+
+    /// Returns a tick.
+    pub(super) fn tick_of(&self, source: ValueSource) -> Option<&Tick> {
+        match source {
+            ValueSource::Last(topic) => {
+                self.topics.get(topic).last.as_deref().map(|last| &last.tick)
+            }
+            ValueSource::Log(position) => {
+                let (batch, index) = self.window.locate_position(position)?;
+                Some(&batch.ticks()[index].tick)
+            }
+        }
     }
 
     /// Queues a snapshot: the last values of topics that begin now, and of channels whose `"*"`
@@ -57,8 +129,10 @@ impl Shard {
             let is_covered = with_channels && channels.contains(&topic.key.channel);
             ticks.extend(self.last_value(topic).filter(|_| with_topics && !is_covered));
         }
-        let body_max = self.limits.message_bytes - 3;
-        for frames in snapshot_frames(session.encoding, &ticks, body_max) {
+        let encoding = session.encoding;
+        let mut snapshot = SnapshotFrames::default();
+        snapshot.append(encoding, &ticks, self.limits.message_bytes - 3);
+        for frames in snapshot.finish(encoding) {
             self.queue_frames(id, frames);
         }
     }
@@ -81,24 +155,4 @@ impl Shard {
         });
         frames.into_iter().for_each(|frame| self.queue_frames(id, frame));
     }
-}
-
-/// Returns the frames of a snapshot, in pieces that each fit into one write: a piece that is not
-/// written yet counts as pending.
-fn snapshot_frames(encoding: Encoding, ticks: &[&Tick], body_max: usize) -> Vec<Vec<u8>> {
-    let write_control = |control: Control, frames: &mut Vec<u8>| {
-        frame::write_message(encoding, frames, |out| control.write_message(encoding, out));
-    };
-    let mut pieces = Vec::new();
-    let mut piece = Vec::new();
-    write_control(Control::Snapshot { ticks: ticks.len() as u64 }, &mut piece);
-    FrameBuf::default().write_ticks(encoding, ticks, body_max, |frame| {
-        if piece.len() + frame.len() > CONTROL_WRITE_BYTES {
-            pieces.push(std::mem::take(&mut piece));
-        }
-        piece.extend_from_slice(frame);
-    });
-    write_control(Control::Live, &mut piece);
-    pieces.push(piece);
-    pieces
 }

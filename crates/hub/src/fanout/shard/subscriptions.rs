@@ -58,7 +58,11 @@ impl Shard {
             self.remove_subscriber(id, *topic);
         }
         let session = &mut self.sessions[id];
-        session.named.retain(|named| removed.binary_search(&named.topic).is_err());
+        let mut removed = removed.into_iter().peekable();
+        session.named.retain(|named| {
+            while removed.next_if(|topic| *topic < named.topic).is_some() {}
+            removed.peek() != Some(&named.topic)
+        });
         release_unused(&mut session.named);
     }
 
@@ -90,15 +94,11 @@ impl Shard {
         }
     }
 
-    /// Removes all subscriptions of a session.
+    /// Removes all subscriptions of a session that ends.
     pub(super) fn remove_subscriptions(&mut self, id: SessionId) {
-        let session = &self.sessions[id];
-        let topics = session.named.iter().map(|named| named.topic).collect();
-        let wildcards = session.wildcard_channels();
-        self.remove_topics(id, topics);
-        for (channel, _) in wildcards {
+        for (channel, _) in self.sessions[id].wildcard_channels() {
             self.set_wildcard(id, channel, None);
         }
-        self.drop_empty_groups(id);
+        self.leave_names(id);
     }
 }

@@ -6,6 +6,7 @@ mod harness;
 mod history;
 mod lag;
 mod latest;
+mod long_commands;
 mod shares;
 
 use tickwire_protocol::{Channel, Command, Control, ErrorCode, SubscribeRequest, Symbol};

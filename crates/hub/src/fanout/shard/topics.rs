@@ -1,6 +1,7 @@
 //! The topics of one shard: their subscribers and their last values.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use slab::Slab;
 use tickwire_protocol::{Channel, Tick};
@@ -243,6 +244,20 @@ impl Topics {
     /// Returns the number of topics, those that have never ticked included.
     pub(crate) fn len(&self) -> usize {
         self.topics.len()
+    }
+
+    /// Returns the number of slots: every [`LocalTopicId`] is less.
+    pub(crate) fn slots(&self) -> usize {
+        self.topics.capacity()
+    }
+
+    /// Returns the topics with these local numbers.
+    pub(crate) fn in_slots(
+        &self,
+        slots: Range<usize>,
+    ) -> impl Iterator<Item = (LocalTopicId, &Topic)> {
+        let local = |slot| LocalTopicId(u32::try_from(slot).expect("as in insert"));
+        slots.filter_map(move |slot| Some((local(slot), self.topics.get(slot)?)))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LocalTopicId, &Topic)> {

@@ -7,7 +7,8 @@
 //! 1. Begin: take the time, release batches that have left the log, wake paced sessions.
 //! 2. Apply new batches, if no session is in a hurry for them (then nothing else has done so).
 //! 3. Take the results of disk reads.
-//! 4. Read: sessions with unread input, then new input and new connections.
+//! 4. Read: sessions with unread input, then new input and new connections; then some pieces of
+//!    commands over many topics.
 //! 5. Apply new batches, at most [`TurnLimits::batches`] and for as long as there is time.
 //! 6. Answer queries, shed load, end sessions that lag.
 //! 7. Write to every live session that has something pending, starting elsewhere in each turn; then
@@ -41,6 +42,9 @@ pub const UNAUTHENTICATED_CONTROL_BYTES: usize = 4 * 1024;
 /// Bytes of answers that may be pending in all sessions of a shard before their commands wait. The
 /// shard ends the blocked sessions that hold most of them, so the wait is short.
 pub const SHARD_CONTROL_BYTES: usize = 64 << 20;
+/// See [`Limits::topics_per_piece`](super::Limits::topics_per_piece): a piece takes less than a
+/// millisecond.
+pub const TOPICS_PER_PIECE: usize = 2_048;
 
 /// Limits of each kind of work in a turn.
 #[derive(Debug, Clone, Copy)]
@@ -234,6 +238,7 @@ pub fn run<I: ShardIo>(io: &mut I) {
     io.begin_phase(Phase::Read);
     reading::read_queued(io);
     io.take_input();
+    carry_on(io);
     follow_log(io);
     io.answer_queries();
     io.shard().shed_load();
@@ -251,6 +256,13 @@ pub fn run<I: ShardIo>(io: &mut I) {
         let changes = io.shard().take_interest_changes();
         io.report_interest(&changes);
     }
+}
+
+/// Continues commands over many topics, piece by piece, and removes names of sessions that have
+/// ended: one piece of each at least.
+fn carry_on<I: ShardIo>(io: &mut I) {
+    io.shard().continue_leaving();
+    while io.shard().continue_command() && io.has_time(Phase::Read) {}
 }
 
 /// Applies the current content of the log, before the first session is served.

@@ -84,6 +84,10 @@ impl Shard {
             };
             match self.fill(id, ticks_before_control, out) {
                 Filled::Ticks(0) => {
+                    if self.sessions[id].held_at.is_some() {
+                        self.idle(id);
+                        return NextWrite::Idle;
+                    }
                     if self.sessions.hot(id).delivery != DeliveryState::CatchingUp {
                         return self.go_idle(id, None);
                     }
@@ -145,6 +149,7 @@ impl Shard {
             self.limits.message_bytes - 3 - usize::from(has_position) * POSITION_BYTES_MAX;
         let hot = self.sessions.hot(id);
         let newest_first = ticks_max == usize::MAX // otherwise a control frame comes first
+            && session.held_at.is_none()
             && hot.latest.as_ref().is_some_and(|latest| latest.is_due(self.now));
         if hot.backlog.is_empty() && !newest_first {
             return Filled::Ticks(0);

@@ -53,6 +53,7 @@ impl Harness {
             total_control_bytes: 1 << 30,
             backlog_age_ns: AGE_MAX_MS * NANOS_PER_MS,
             message_bytes: 65_535,
+            topics_per_piece: usize::MAX,
         };
         change(&mut limits);
         let shard = Shard::new(limits, from);

@@ -1,0 +1,220 @@
+//! Commands over many topics: they are carried out in pieces, and other sessions get their turns in
+//! between.
+//!
+//! The outcome is that of a command carried out at once when it arrives, at its *begin*. For that,
+//! the session is held: nothing is sent to it but what was pending at the begin, and its next
+//! commands wait. Its subscriptions to every tick continue from the begin by a cursor over the log,
+//! as if it caught up. Some commands run at a time; they take turns piece by piece, and each client
+//! has a share of the places.
+
+mod begin_topics;
+mod hold;
+mod snapshot_frames;
+mod subscribe;
+mod subscribe_progress;
+mod topic_scan;
+mod unsubscribe;
+
+use std::collections::VecDeque;
+
+use tickwire_protocol::{Command, SubscribeRequest};
+
+use super::super::{ClientId, SessionId};
+use super::Shard;
+use super::refusal::Refusal;
+use super::shared_limit::SharedLimit;
+use subscribe_progress::SubscribeProgress;
+use unsubscribe::UnsubscribeProgress;
+
+pub(super) use snapshot_frames::SnapshotFrames;
+
+/// Number of commands that run at a time. Each holds the frames of its answer.
+const RUNNING_MAX: usize = 4;
+/// Largest sum of the names of long commands that have not ended. Sessions of a client that holds
+/// its share of it are not read: a name takes some 30 bytes.
+const NAMES_MAX: usize = 1 << 21;
+
+/// A command over many topics.
+#[derive(Debug)]
+struct LongCommand {
+    id: SessionId,
+    client: Option<ClientId>,
+    /// Number of names in the command.
+    names: usize,
+    progress: Progress,
+}
+
+#[derive(Debug)]
+enum Progress {
+    Subscribe(Box<SubscribeProgress>),
+    Unsubscribe(Box<UnsubscribeProgress>),
+}
+
+/// The state of a command after one of its pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    /// There is more to do.
+    Partial,
+    /// The command has been answered.
+    Last,
+}
+
+/// The commands over many topics that have not ended.
+#[derive(Debug)]
+pub(super) struct LongCommands {
+    /// The commands that take turns, the next one first.
+    running: VecDeque<LongCommand>,
+    /// The commands that wait for a place, in the order of their arrival.
+    waiting: VecDeque<LongCommand>,
+    places: SharedLimit,
+    names: SharedLimit,
+}
+
+impl Default for LongCommands {
+    fn default() -> Self {
+        Self {
+            running: VecDeque::new(),
+            waiting: VecDeque::new(),
+            places: SharedLimit::new(RUNNING_MAX),
+            names: SharedLimit::new(NAMES_MAX),
+        }
+    }
+}
+
+impl LongCommands {
+    pub(super) fn is_empty(&self) -> bool {
+        self.running.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Returns whether a client may send a further command: the names of its long commands do not
+    /// exceed its share.
+    pub(super) fn may_add(&self, client: Option<ClientId>) -> bool {
+        self.names.check(client, 1).is_ok()
+    }
+
+    fn add(&mut self, command: LongCommand) {
+        self.names.add(command.client, command.names);
+        self.waiting.push_back(command);
+    }
+
+    /// Takes the command whose turn it is, after filling free places.
+    fn take_next(&mut self) -> Option<LongCommand> {
+        let mut at = 0;
+        while let Some(command) = self.waiting.get(at).filter(|_| self.running.len() < RUNNING_MAX)
+        {
+            if self.places.check(command.client, 1).is_ok() {
+                self.places.add(command.client, 1);
+                self.running.extend(self.waiting.remove(at));
+            } else {
+                at += 1;
+            }
+        }
+        self.running.pop_front()
+    }
+
+    fn release(&mut self, command: &LongCommand) {
+        self.places.remove(command.client, 1);
+        self.names.remove(command.client, command.names);
+    }
+
+    /// Drops the command of a session.
+    fn cancel(&mut self, id: SessionId) {
+        if let Some(at) = self.running.iter().position(|command| command.id == id)
+            && let Some(command) = self.running.remove(at)
+        {
+            self.release(&command);
+        } else if let Some(at) = self.waiting.iter().position(|command| command.id == id)
+            && let Some(command) = self.waiting.remove(at)
+        {
+            self.names.remove(command.client, command.names);
+        }
+    }
+}
+
+impl Shard {
+    /// Begins a command in pieces if it concerns many topics. Returns whether it did.
+    ///
+    /// # Errors
+    /// Fails if the session's state does not allow the command.
+    pub(super) fn begin_long(&mut self, id: SessionId, command: &Command) -> Result<bool, Refusal> {
+        let piece = self.limits.topics_per_piece;
+        let (names, progress) = match command {
+            Command::Subscribe(request) if self.is_long_subscribe(request) => {
+                let progress = self.begin_subscribe(id, request)?;
+                (request.names.total(), Progress::Subscribe(Box::new(progress)))
+            }
+            Command::Unsubscribe(request) if request.names.total() > piece => {
+                let progress = UnsubscribeProgress::new(request);
+                (request.names.total(), Progress::Unsubscribe(Box::new(progress)))
+            }
+            _ => return Ok(false),
+        };
+        self.hold(id);
+        let client = self.sessions[id].client;
+        self.long_commands.add(LongCommand { id, client, names, progress });
+        Ok(true)
+    }
+
+    fn is_long_subscribe(&self, request: &SubscribeRequest) -> bool {
+        let piece = self.limits.topics_per_piece;
+        let has_wildcard = request.names.iter().any(|(_, selection)| selection.all);
+        let may_visit_all = request.resume.is_some() || request.snapshot == Some(true);
+        request.names.total() > piece || has_wildcard && may_visit_all && self.topics.len() > piece
+    }
+
+    /// Carries out one piece of a command. Returns whether there was one.
+    pub(super) fn continue_command(&mut self) -> bool {
+        let Some(mut command) = self.long_commands.take_next() else { return false };
+        let id = command.id;
+        let piece = match &mut command.progress {
+            Progress::Subscribe(progress) => self.continue_subscribe(id, progress),
+            Progress::Unsubscribe(progress) => self.continue_unsubscribe(id, progress),
+        };
+        match piece {
+            Piece::Partial => self.long_commands.running.push_back(command),
+            Piece::Last => {
+                self.long_commands.release(&command);
+                self.release_hold(id);
+            }
+        }
+        true
+    }
+
+    /// Drops the command of a session that ends.
+    pub(super) fn cancel_command(&mut self, id: SessionId) {
+        if self.sessions[id].held_at.take().is_some() {
+            self.long_commands.cancel(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(id: u32, client: u32) -> LongCommand {
+        let progress = UnsubscribeProgress::new(&SubscribeRequest::default());
+        LongCommand {
+            id: SessionId(id),
+            client: Some(ClientId(client)),
+            names: 1,
+            progress: Progress::Unsubscribe(Box::new(progress)),
+        }
+    }
+
+    #[test]
+    fn client_with_many_commands_leaves_a_place_to_others() {
+        let mut commands = LongCommands::default();
+        (0..40).for_each(|id| commands.add(command(id, 1)));
+        let mut running = Vec::new();
+        for _ in 0..4 {
+            let next = commands.take_next().unwrap();
+            running.push(next.id.0);
+            commands.running.push_back(next);
+        }
+        assert_eq!(running, [0, 1, 0, 1]);
+        commands.add(command(40, 2));
+        let next: Vec<_> = (0..3).map(|_| commands.take_next().unwrap().id.0).collect();
+        assert_eq!(next, [0, 1, 40]);
+    }
+}
