@@ -109,26 +109,37 @@ export async function until(condition, problem) {
 }
 
 /**
- * Starts a load balancer that keeps connections waiting while its target is down. Returns its port.
+ * Starts a load balancer that keeps connections waiting while its target is down. A target that is
+ * killed may still accept a connection, so one without an answer is repeated too. Returns its port.
  */
 export async function startBalancer(targetPort) {
-  const forward = (client) => {
+  const forward = (client, sent) => {
     const target = connect(targetPort, "127.0.0.1");
-    let isConnected = false;
+    let hasAnswered = false;
+    const send = (data) => {
+      if (!hasAnswered) sent.push(data);
+      target.write(data);
+    };
+    const stop = () => target.destroy();
     target.once("connect", () => {
-      isConnected = true;
-      client.pipe(target).pipe(client);
+      for (const data of sent) target.write(data);
+      client.on("data", send).resume();
     });
+    target.once("data", () => {
+      hasAnswered = true;
+    });
+    target.pipe(client, { end: false });
     target.on("error", () => {}); // a close event follows
     target.once("close", () => {
-      if (isConnected) client.destroy();
-      else if (!client.destroyed) setTimeout(forward, BALANCER_RETRY_MS, client);
+      client.off("data", send).off("close", stop).pause();
+      if (hasAnswered) client.destroySoon();
+      else if (!client.destroyed) setTimeout(forward, BALANCER_RETRY_MS, client, sent);
     });
-    client.once("close", () => target.destroy());
+    client.once("close", stop);
   };
   const server = createServer({ pauseOnConnect: true }, (client) => {
     client.on("error", () => {}); // a close event follows
-    forward(client);
+    forward(client, []);
   });
   server.listen(0, "127.0.0.1").unref();
   await once(server, "listening");
