@@ -215,7 +215,8 @@ impl Shard {
     /// topics, sessions that have ended, changes in the numbers of subscribers.
     #[must_use]
     pub fn has_pieces(&self) -> bool {
-        !self.long_commands.is_empty() || !self.leaving.is_empty() || !self.interest.is_empty()
+        let may_continue = !self.long_commands.is_empty() && self.may_answer();
+        may_continue || !self.leaving.is_empty() || !self.interest.is_empty()
     }
 
     /// Returns the position of the next batch that the shard needs.

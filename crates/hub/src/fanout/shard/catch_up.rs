@@ -16,7 +16,7 @@ use super::super::latest::rate_groups::RateGroupId;
 use super::super::latest::timer_wheel::{Timer, TimerStep};
 use super::super::{LocalTopicId, Numbered, Position, SessionId};
 use super::Shard;
-use super::session::{DeliveryState, Session, WriteState};
+use super::session::{Acks, DeliveryState, Session, WriteState};
 use super::topics::Topic;
 
 /// Ticks put on a backlog at a time: about what a message holds.
@@ -41,6 +41,8 @@ pub(super) enum Refill {
     Yield,
     /// Nothing is to be sent before this time, or, without a time, before a new event.
     Wait(Option<UnixNanos>),
+    /// The log has overtaken the session, whose protocol has no gaps.
+    Lagged,
 }
 
 /// The positions at which new subscriptions begin.
@@ -85,6 +87,9 @@ impl Shard {
     pub fn position(&self, id: SessionId) -> Option<Position> {
         let session = self.sessions.get(id).filter(|session| session.wants_positions)?;
         let Some(cursor) = &session.cursor else { return Some(Position(self.head().0 - 1)) };
+        if cursor.only_holds {
+            return Some(Position(cursor.next.0 - 1)); // what is pending was live
+        }
         let pending = self.sessions.hot(id).backlog.oldest();
         let pending = pending.map(|index| self.window.position(index));
         let next = pending.map_or(cursor.next, |first| first.min(cursor.next));
@@ -96,6 +101,10 @@ impl Shard {
     pub(super) fn refill(&mut self, id: SessionId) -> Refill {
         let Some(mut cursor) = self.sessions[id].cursor.take() else { return Refill::Wait(None) };
         cursor.drop_passed_starts();
+        if cursor.next < self.window.start() && self.sessions[id].acks == Acks::WholeSet {
+            self.sessions[id].cursor = Some(cursor);
+            return Refill::Lagged;
+        }
         if cursor.next < self.window.start()
             && let Some(refill) = self.backfill_from_disk(id, &mut cursor)
         {

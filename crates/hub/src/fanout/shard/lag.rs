@@ -121,7 +121,10 @@ impl Shard {
         let hot = self.sessions.hot(id);
         let age_max = self.limits.backlog_age_ns;
         let is_too_old = |since: UnixNanos| self.now.0.saturating_sub(since.0) > age_max;
-        if hot.delivery == DeliveryState::CatchingUp || session.backfilled.contains(&session.sent) {
+        let is_catching_up =
+            hot.delivery == DeliveryState::CatchingUp || session.backfilled.contains(&session.sent);
+        let is_live_but_held = session.cursor.as_ref().is_some_and(|cursor| cursor.only_holds);
+        if is_catching_up && !is_live_but_held {
             return is_too_old(session.blocked_since); // its ticks were old when they were found
         }
         if let Some(oldest) = hot.backlog.oldest() {

@@ -17,7 +17,7 @@ mod unsubscribe;
 
 use std::collections::VecDeque;
 
-use tickwire_protocol::{Command, SubscribeRequest};
+use tickwire_protocol::{Command, ResumePoint, SubscribeRequest};
 
 use super::super::{ClientId, SessionId};
 use super::Shard;
@@ -39,7 +39,7 @@ const NAMES_MAX: usize = 1 << 21;
 struct LongCommand {
     id: SessionId,
     client: Option<ClientId>,
-    /// Number of names in the command.
+    /// Number of names in the command, those to resume included.
     names: usize,
     progress: Progress,
 }
@@ -141,7 +141,10 @@ impl Shard {
         let (names, progress) = match command {
             Command::Subscribe(request) if self.is_long_subscribe(request) => {
                 let progress = self.begin_subscribe(id, request)?;
-                (request.names.total(), Progress::Subscribe(Box::new(progress)))
+                (
+                    request.names.total() + resumed_names(request),
+                    Progress::Subscribe(Box::new(progress)),
+                )
             }
             Command::Unsubscribe(request) if request.names.total() > piece => {
                 let progress = UnsubscribeProgress::new(request);
@@ -164,6 +167,9 @@ impl Shard {
 
     /// Carries out one piece of a command. Returns whether there was one.
     pub(super) fn continue_command(&mut self) -> bool {
+        if !self.may_answer() {
+            return false;
+        }
         let Some(mut command) = self.long_commands.take_next() else { return false };
         let id = command.id;
         let piece = match &mut command.progress {
@@ -180,11 +186,25 @@ impl Shard {
         true
     }
 
+    /// Returns whether commands may be answered: the control frames of all sessions do not exceed
+    /// their limit.
+    pub(super) const fn may_answer(&self) -> bool {
+        self.stats.control_bytes <= self.limits.total_control_bytes
+    }
+
     /// Drops the command of a session that ends.
     pub(super) fn cancel_command(&mut self, id: SessionId) {
         if self.sessions[id].held_at.take().is_some() {
             self.long_commands.cancel(id);
         }
+    }
+}
+
+/// Returns the number of names that a command gives a sequence number.
+fn resumed_names(request: &SubscribeRequest) -> usize {
+    match request.resume.as_ref().map(|resume| &resume.point) {
+        Some(ResumePoint::After(after)) => after.iter().map(|(_, names)| names.len()).sum(),
+        Some(ResumePoint::Position(_)) | None => 0,
     }
 }
 

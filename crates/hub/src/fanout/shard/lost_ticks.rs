@@ -6,6 +6,7 @@ use super::super::history::cursor::CatchUpCursor;
 use super::super::{LocalTopicId, Position, SessionId, TopicKey};
 use super::Shard;
 use super::catch_up::TICKS_AT_ONCE;
+use super::session::Acks;
 
 impl Shard {
     /// Handles a session that catches up and whose oldest pending tick has left the log: it is sent
@@ -21,7 +22,8 @@ impl Shard {
         let session = &self.sessions[id];
         let backfilled = session.backfilled.clone();
         let sent = session.sent;
-        if !backfilled.contains(&sent) || session.ending.is_some() {
+        let has_gaps = session.acks != Acks::WholeSet;
+        if !backfilled.contains(&sent) || session.ending.is_some() || !has_gaps {
             return false;
         }
         let start = self.window.start();
@@ -45,8 +47,10 @@ impl Shard {
         self.consume(id, lost.len());
         self.controls_first(id, &gaps);
         // A topic whose newest lost tick is not pending has no gap yet: the log has overtaken the
-        // cursor too.
-        if let Some(mut cursor) = self.sessions[id].cursor.take() {
+        // cursor too. While a command is in progress, its names must not have gaps before its ack.
+        if self.sessions[id].held_at.is_none()
+            && let Some(mut cursor) = self.sessions[id].cursor.take()
+        {
             self.report_overtaken(id, &mut cursor);
             self.sessions[id].cursor = Some(cursor);
         }

@@ -1,5 +1,7 @@
 //! The changes in numbers of subscribers that a shard has not reported yet.
 
+use std::collections::VecDeque;
+
 use super::super::LocalTopicId;
 use super::interest::InterestChange;
 use super::topics::Topics;
@@ -14,12 +16,7 @@ pub(super) struct PendingInterest {
     changes: Vec<InterestChange>,
     /// Topics whose number of subscribers may differ from the reported one; repetitions are
     /// harmless.
-    topics: Vec<LocalTopicId>,
-}
-
-/// Takes at most `max` entries.
-fn take_some<T>(from: &mut Vec<T>, max: usize) -> Vec<T> {
-    if from.len() <= max { std::mem::take(from) } else { from.split_off(from.len() - max) }
+    topics: VecDeque<LocalTopicId>,
 }
 
 impl PendingInterest {
@@ -30,20 +27,22 @@ impl PendingInterest {
 
     /// Notes that the number of subscribers of a topic has changed.
     pub(super) fn touch(&mut self, topic: LocalTopicId) {
-        self.topics.push(topic);
+        self.topics.push_back(topic);
     }
 
     /// Returns whether there is nothing to report.
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.topics.is_empty()
     }
 
-    /// Returns net changes since the last calls: at most `max` of each kind. The change of one
-    /// interest may be split over several entries.
+    /// Returns net changes since earlier calls, the oldest first: those of about `max` topics, and
+    /// all others. The change of one interest may be split over several entries.
     pub(super) fn take(&mut self, topics: &mut Topics, max: usize) -> Vec<InterestChange> {
-        let mut changes = take_some(&mut self.changes, max);
-        let touched = take_some(&mut self.topics, max);
-        changes.extend(touched.into_iter().filter_map(|topic| topics.report_subscribers(topic)));
+        let mut changes = std::mem::take(&mut self.changes);
+        let pending = self.topics.len();
+        // A quarter, if that is more: however many changes each turn adds, the list stays bounded.
+        let touched = self.topics.drain(..pending.min(max.max(pending / 4)));
+        changes.extend(touched.filter_map(|topic| topics.report_subscribers(topic)));
         changes
     }
 }

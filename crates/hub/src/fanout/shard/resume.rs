@@ -108,7 +108,7 @@ impl Shard {
         replay_start: Option<(Position, UnixNanos)>,
     ) -> SubscribeOutcome {
         match (&request.resume, request.replay.zip(replay_start)) {
-            (Some(resume), _) if self.may_resume(resume) => {
+            (Some(resume), _) if self.may_resume(id, resume) => {
                 self.resume(&resume.point, topics, wildcards)
             }
             (Some(_), _) => self.resume_in_new_epoch(id, topics, wildcards),
@@ -122,8 +122,8 @@ impl Shard {
     }
 
     /// Returns whether a session may resume: it names this epoch.
-    pub(super) fn may_resume(&self, resume: &Resume) -> bool {
-        resume.epoch == self.epoch && self.has_issued(&resume.point)
+    pub(super) fn may_resume(&self, id: SessionId, resume: &Resume) -> bool {
+        resume.epoch == self.epoch && self.has_issued(id, &resume.point)
     }
 
     /// Counts a subscribe command.
@@ -138,9 +138,9 @@ impl Shard {
 
     /// Returns whether this epoch can have issued a position. If not, the peer means another epoch
     /// with the same name.
-    fn has_issued(&self, point: &RequestedPoint) -> bool {
+    fn has_issued(&self, id: SessionId, point: &RequestedPoint) -> bool {
         match point {
-            RequestedPoint::Position(position) => Position(*position) < self.head(),
+            RequestedPoint::Position(position) => Position(*position) < self.present(id).head,
             RequestedPoint::After(_) => true,
         }
     }

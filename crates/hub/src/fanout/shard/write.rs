@@ -94,6 +94,10 @@ impl Shard {
                     match self.refill(id) {
                         Refill::Pending => {}
                         Refill::Yield => return NextWrite::Yield,
+                        Refill::Lagged => {
+                            self.sessions.hot_mut(id).delivery = DeliveryState::Detached;
+                            return NextWrite::Lagged;
+                        }
                         Refill::Wait(until) => return self.go_idle(id, until),
                     }
                 }

@@ -145,7 +145,7 @@ impl Observer {
         {
             let topic = self.topic(name);
             let last = facts.last_before(topic, head);
-            // A session that wants nothing any more is not told of ticks that left the log.
+            // The hub reports no gaps to a session without subscriptions.
             let at = facts.oracle.position(topic, next);
             let is_evicted = at.is_some_and(|at| at < facts.start);
             assert!(next - 1 == last || is_evicted, "all of {name:?}: next {next}, last {last}");

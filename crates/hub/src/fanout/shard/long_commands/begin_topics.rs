@@ -8,6 +8,9 @@ use super::super::resume::SubscribeOutcome;
 use super::subscribe_progress::SubscribeProgress;
 use super::topic_scan::{TopicScan, Visit};
 
+/// Whether a session has received every tick of a topic since before the command.
+pub(super) struct HadEvery(bool);
+
 impl Shard {
     /// Begins topics whose subscriptions have just been added or changed.
     pub(super) fn begin_topics(
@@ -30,10 +33,14 @@ impl Shard {
         let new_topics = self.take_outcome(id, progress, outcome);
         let with_snapshot = progress.request.snapshot.unwrap_or(true);
         progress.has_snapshot |= with_snapshot && !new_topics.is_empty();
-        let uncovered: Vec<LocalTopicId> = new_topics
-            .into_iter()
-            .filter(|topic| !progress.is_covered(self.topics.get(*topic).key.channel))
-            .collect();
+        let mut uncovered = Vec::with_capacity(new_topics.len());
+        for topic in new_topics {
+            let channel = self.topics.get(topic).key.channel;
+            let wildcard = self.sessions[id].wildcards[channel];
+            if !progress.is_covered(channel) {
+                uncovered.push((topic, HadEvery(wildcard == Some(RateGroupId::EVERY))));
+            }
+        }
         self.send_values(id, progress, uncovered, with_snapshot);
     }
 
@@ -70,7 +77,8 @@ impl Shard {
                     if with_gaps && !is_named && self.has_ticked_before(topic, begin) {
                         outcome.push_gap(self.topics.get(topic).key, None, None);
                     }
-                    new_topics.push(topic);
+                    let is_new = !is_named || progress.added.binary_search(&topic).is_ok();
+                    new_topics.push((topic, HadEvery(!is_new)));
                 }
             }
         }
@@ -79,11 +87,12 @@ impl Shard {
         let with_snapshot = progress.request.snapshot == Some(true);
         if !with_snapshot {
             // Topics by name have their own values.
-            new_topics.retain(|topic| self.sessions[id].find_named(*topic).is_err());
+            new_topics.retain(|(topic, _)| self.sessions[id].find_named(*topic).is_err());
         }
         self.send_values(id, progress, new_topics, with_snapshot);
         true
     }
+
     /// Keeps the gaps of a piece for the answer, and returns the topics that begin now.
     pub(super) fn take_outcome(
         &self,
@@ -103,22 +112,25 @@ impl Shard {
         &mut self,
         id: SessionId,
         progress: &mut SubscribeProgress,
-        topics: Vec<LocalTopicId>,
+        topics: Vec<(LocalTopicId, HadEvery)>,
         with_snapshot: bool,
     ) {
         let begin = self.present(id);
         let mut sources = Vec::with_capacity(topics.len());
-        for topic in topics {
+        for (topic, HadEvery(had_every)) in topics {
             let is_every = self.group_of(id, topic) == Some(RateGroupId::EVERY);
             let source = self.value_at(topic, begin);
             if is_every {
                 let Some((source, continues_at)) = source.filter(|_| with_snapshot) else {
                     continue;
                 };
-                sources.push(source);
                 if let (Some(at), Some(cursor)) = (continues_at, &mut self.sessions[id].cursor) {
+                    if had_every {
+                        continue; // it continues where it was, without a value
+                    }
                     cursor.start_topic(topic, at);
                 }
+                sources.push(source);
             } else if with_snapshot && let Some(newest) = self.newest_if_known_at(topic, begin) {
                 sources.push(newest);
                 self.mark_sent(id, topic);

@@ -70,6 +70,7 @@ impl Shard {
                     self.move_names(id, progress, moved);
                     return Piece::Partial;
                 }
+                progress.added.sort_unstable(); // the scan searches it
                 self.begin_wildcards(id, progress);
                 progress.stage = Stage::Scan;
             }
@@ -88,7 +89,8 @@ impl Shard {
                     return Piece::Last;
                 }
                 let kept = progress.added.len().saturating_sub(max);
-                self.withdraw_names(id, progress.added.split_off(kept));
+                let withdrawn = progress.added.split_off(kept);
+                self.withdraw_names(id, progress, withdrawn);
             }
         }
         Piece::Partial
@@ -157,8 +159,20 @@ impl Shard {
         }
     }
 
-    fn withdraw_names(&mut self, id: SessionId, topics: Vec<LocalTopicId>) {
-        self.hand_over_to_wildcard(id, &topics);
+    fn withdraw_names(
+        &mut self,
+        id: SessionId,
+        progress: &SubscribeProgress,
+        topics: Vec<LocalTopicId>,
+    ) {
+        let has_moved = progress.request.resume.is_some() || progress.request.replay.is_some();
+        match &mut self.sessions[id].cursor {
+            // These starts are the command's own.
+            Some(cursor) if has_moved => {
+                topics.iter().for_each(|topic| cursor.remove_topic(*topic))
+            }
+            _ => self.hand_over_to_wildcard(id, &topics),
+        }
         let mut of_wildcards = topics.clone();
         of_wildcards.retain(|topic| {
             let topic = self.topics.get(*topic);
@@ -178,7 +192,7 @@ impl Shard {
         self.flag_named_channels(id);
         self.drop_empty_groups(id);
         let resumed = request.resume.as_ref().map(|resume| {
-            if !self.may_resume(resume) {
+            if !self.may_resume(id, resume) {
                 ResumeOutcome::NewEpoch
             } else if progress.gaps.is_empty() {
                 ResumeOutcome::Complete

@@ -46,7 +46,12 @@ impl Shard {
             let symbols = topics.iter().map(|topic| self.topics.get(*topic).key.symbol);
             progress.removed[channel].symbols.extend(symbols);
             self.hand_over_to_wildcard(id, &topics);
+            // A `"*"` with `latest` sends what has ticked since the command arrived.
+            let since = self.present(id).head;
+            let mut ticked = topics.clone();
+            ticked.retain(|topic| self.topics.get(*topic).last_position() >= Some(since));
             self.remove_topics(id, topics);
+            ticked.into_iter().for_each(|topic| self.mark_topic_dirty(id, topic));
             return Piece::Partial;
         }
         let session = &self.sessions[id];
