@@ -3,6 +3,7 @@
 
 mod kit;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -109,6 +110,36 @@ fn compose_file_publishes_on_loopback_only_and_requires_a_key_to_publish() {
     let text = file("docker-compose.yml");
     assert!(!text.contains("--open"), "{text}");
     for line in text.lines().filter(|line| line.trim_start().starts_with("ports:")) {
-        assert!(line.contains("\"127.0.0.1:"), "{line}");
+        assert!(line.contains("\"${TICKWIRE_ADDRESS:-127.0.0.1}:"), "{line}");
     }
+}
+
+/// Every setting of the Compose file is in `.env.example` with its default, and the other way
+/// round.
+#[test]
+fn example_of_the_environment_has_the_defaults_of_the_compose_file() {
+    let compose = file("docker-compose.yml");
+    let used: BTreeSet<_> = compose
+        .split("${")
+        .skip(1)
+        .map(|rest| rest.split_once('}').unwrap().0.split_once(":-").unwrap())
+        .collect();
+    let example = file(".env.example");
+    let settings = example.lines().filter_map(|line| line.strip_prefix("#TICKWIRE_"));
+    let settings: Vec<_> = settings.map(|line| format!("TICKWIRE_{line}")).collect();
+    let documented: BTreeSet<_> =
+        settings.iter().map(|line| line.split_once('=').unwrap()).collect();
+    assert_eq!(used, documented);
+    assert_eq!(used.len(), 4);
+}
+
+/// Compose would otherwise ask a registry for the image, and report an error.
+#[test]
+fn only_the_hub_builds_the_image_and_no_service_pulls_it() {
+    let text = file("docker-compose.yml");
+    let policies: Vec<_> =
+        text.lines().filter_map(|line| line.trim().strip_prefix("pull_policy: ")).collect();
+    let count = |start: &str| policies.iter().filter(|policy| policy.starts_with(start)).count();
+    assert_eq!((count("build"), count("never")), (1, 3), "{policies:?}");
+    assert!(text.contains("--publisher market"), "the market continues after a restart");
 }

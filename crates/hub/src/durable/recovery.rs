@@ -85,7 +85,8 @@ pub enum RecoverError {
     },
     /// Another version of Tickwire wrote the log.
     #[error(
-        "{name} has another version of the log format: use that version of Tickwire, or another folder"
+        "{name} has another version of the log format: use that version of Tickwire, another folder, \
+         or delete the log (with Docker Compose: docker compose down -v)"
     )]
     OtherVersion {
         /// Name of the checkpoint.
