@@ -10,6 +10,7 @@
 //! builds their frames; [`turn::run`] drives it.
 
 mod batch;
+mod client_queue;
 mod frame;
 mod history;
 mod latest;

@@ -4,5 +4,5 @@ pub(super) mod cursor;
 pub(super) mod disk_index;
 pub(super) mod disk_reads;
 pub(super) mod playback;
-pub(super) mod read_queue;
+pub(super) mod queued_read;
 pub(super) mod topic_positions;

@@ -211,6 +211,12 @@ impl Shard {
         self.sessions.len() - self.leaving.closed()
     }
 
+    /// Returns the number of topics that have subscribers but have never ticked.
+    #[must_use]
+    pub const fn waiting_topics(&self) -> usize {
+        self.topics.waiting()
+    }
+
     /// Returns whether later turns have work to do that no event will announce: commands over many
     /// topics, sessions that have ended, changes in the numbers of subscribers.
     #[must_use]
@@ -262,6 +268,8 @@ impl Shard {
             let sessions = &self.sessions;
             self.ready.retain(|id| sessions.hot(id).write_state == WriteState::Ready);
             self.sessions.remove_closed();
+            let sessions = &self.sessions;
+            self.input.retain(|id| sessions.get(id).map(|session| session.input));
         }
         self.expire_timers();
     }

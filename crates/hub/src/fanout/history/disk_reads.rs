@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
+use super::super::client_queue::ClientQueue;
 use super::super::{Batch, ClientId, SessionId};
 use super::disk_index::{DiskIndex, ReadKind};
-use super::read_queue::{QueuedRead, ReadQueue};
+use super::queued_read::QueuedRead;
 
 /// Largest number of sessions of a shard that wait for a reply to a disk read or hold batches from
 /// one. Others wait in a queue.
@@ -28,7 +29,7 @@ pub(crate) struct DiskReads {
 #[derive(Debug, Default)]
 struct Slots {
     /// Sessions without a slot. Each has the state [`DiskBatches::Queued`].
-    queue: ReadQueue,
+    queue: ClientQueue<QueuedRead>,
     /// Sessions that wait for a reply or hold batches.
     in_use: usize,
 }
@@ -84,7 +85,7 @@ impl DiskReads {
     ) -> DiskBatches {
         self.last_number += 1;
         let read = QueuedRead { id, client, number: self.last_number, kind };
-        self.slots(kind).0.queue.push(read);
+        self.slots(kind).0.queue.push(client, read);
         DiskBatches::Queued(read)
     }
 
@@ -129,7 +130,9 @@ impl DiskReads {
     /// again.
     pub(crate) fn release(&mut self, disk: &mut DiskBatches) {
         if let DiskBatches::Queued(read) = *disk {
-            self.slots(read.kind).0.queue.remove(&read);
+            self.slots(read.kind).0.queue.remove(read.client, |reads| {
+                reads.binary_search_by_key(&read.number, |queued| queued.number).ok()
+            });
             *disk = DiskBatches::None;
         }
         drop(self.take_held(disk));

@@ -10,7 +10,7 @@ use super::super::frame::POSITION_BYTES_MAX;
 use super::super::history::cursor::CatchUpCursor;
 use super::super::history::disk_index::{DiskIndex, DiskReadRequest};
 use super::super::history::disk_reads::DiskBatches;
-use super::super::history::read_queue::QueuedRead;
+use super::super::history::queued_read::QueuedRead;
 use super::super::latest::rate_groups::RateGroupId;
 use super::super::{Batch, FrameBuf, Position, SessionId, TopicKey};
 use super::Shard;

@@ -5,7 +5,8 @@
 //! the session is held: nothing is sent to it but what was pending at the begin, and its next
 //! commands wait. Its subscriptions to every tick continue from the begin by a cursor over the log,
 //! as if it caught up. Some commands run at a time; they take turns piece by piece, and each client
-//! has a share of the places.
+//! has a share of the places. Clients also take turns for a place that becomes free, so that no
+//! command waits for many of another client.
 
 mod begin_topics;
 mod hold;
@@ -19,6 +20,7 @@ use std::collections::VecDeque;
 
 use tickwire_protocol::{Command, ResumePoint, SubscribeRequest};
 
+use super::super::client_queue::ClientQueue;
 use super::super::{ClientId, SessionId};
 use super::Shard;
 use super::refusal::Refusal;
@@ -64,8 +66,8 @@ enum Piece {
 pub(super) struct LongCommands {
     /// The commands that take turns, the next one first.
     running: VecDeque<LongCommand>,
-    /// The commands that wait for a place, in the order of their arrival.
-    waiting: VecDeque<LongCommand>,
+    /// The commands that wait for a place.
+    waiting: ClientQueue<LongCommand>,
     places: SharedLimit,
     names: SharedLimit,
 }
@@ -74,7 +76,7 @@ impl Default for LongCommands {
     fn default() -> Self {
         Self {
             running: VecDeque::new(),
-            waiting: VecDeque::new(),
+            waiting: ClientQueue::default(),
             places: SharedLimit::new(RUNNING_MAX),
             names: SharedLimit::new(NAMES_MAX),
         }
@@ -86,6 +88,11 @@ impl LongCommands {
         self.running.is_empty() && self.waiting.is_empty()
     }
 
+    /// Returns the number of commands.
+    fn len(&self) -> usize {
+        self.running.len() + self.waiting.len()
+    }
+
     /// Returns whether a client may send a further command: the names of its long commands do not
     /// exceed its share.
     pub(super) fn may_add(&self, client: Option<ClientId>) -> bool {
@@ -94,20 +101,17 @@ impl LongCommands {
 
     fn add(&mut self, command: LongCommand) {
         self.names.add(command.client, command.names);
-        self.waiting.push_back(command);
+        self.waiting.push(command.client, command);
     }
 
     /// Takes the command whose turn it is, after filling free places.
     fn take_next(&mut self) -> Option<LongCommand> {
-        let mut at = 0;
-        while let Some(command) = self.waiting.get(at).filter(|_| self.running.len() < RUNNING_MAX)
+        while self.running.len() < RUNNING_MAX
+            && let Some(command) =
+                self.waiting.pop_if(|client| self.places.check(client, 1).is_ok())
         {
-            if self.places.check(command.client, 1).is_ok() {
-                self.places.add(command.client, 1);
-                self.running.extend(self.waiting.remove(at));
-            } else {
-                at += 1;
-            }
+            self.places.add(command.client, 1);
+            self.running.push_back(command);
         }
         self.running.pop_front()
     }
@@ -117,15 +121,15 @@ impl LongCommands {
         self.names.remove(command.client, command.names);
     }
 
-    /// Drops the command of a session.
-    fn cancel(&mut self, id: SessionId) {
-        if let Some(at) = self.running.iter().position(|command| command.id == id)
+    /// Drops the command of a session of a client.
+    fn cancel(&mut self, id: SessionId, client: Option<ClientId>) {
+        let of_session =
+            |commands: &VecDeque<LongCommand>| commands.iter().position(|command| command.id == id);
+        if let Some(at) = of_session(&self.running)
             && let Some(command) = self.running.remove(at)
         {
             self.release(&command);
-        } else if let Some(at) = self.waiting.iter().position(|command| command.id == id)
-            && let Some(command) = self.waiting.remove(at)
-        {
+        } else if let Some(command) = self.waiting.remove(client, of_session) {
             self.names.remove(command.client, command.names);
         }
     }
@@ -165,6 +169,19 @@ impl Shard {
         request.names.total() > piece || has_wildcard && may_visit_all && self.topics.len() > piece
     }
 
+    /// Returns whether a command over many topics is in progress for a session. Its next commands
+    /// wait until then.
+    #[must_use]
+    pub fn has_long_command(&self, id: SessionId) -> bool {
+        self.sessions.get(id).is_some_and(|session| session.held_at.is_some())
+    }
+
+    /// Returns the number of commands over many topics that are in progress.
+    #[must_use]
+    pub fn long_commands(&self) -> usize {
+        self.long_commands.len()
+    }
+
     /// Carries out one piece of a command. Returns whether there was one.
     pub(super) fn continue_command(&mut self) -> bool {
         if !self.may_answer() {
@@ -195,7 +212,7 @@ impl Shard {
     /// Drops the command of a session that ends.
     pub(super) fn cancel_command(&mut self, id: SessionId) {
         if self.sessions[id].held_at.take().is_some() {
-            self.long_commands.cancel(id);
+            self.long_commands.cancel(id, self.sessions[id].client);
         }
     }
 }
@@ -236,5 +253,27 @@ mod tests {
         commands.add(command(40, 2));
         let next: Vec<_> = (0..3).map(|_| commands.take_next().unwrap().id.0).collect();
         assert_eq!(next, [0, 1, 40]);
+    }
+
+    #[test]
+    fn free_place_goes_to_the_client_that_has_waited_longest() {
+        let mut commands = LongCommands::default();
+        (0..10).for_each(|id| commands.add(command(id, 1)));
+        (10..20).for_each(|id| commands.add(command(id, 2)));
+        (20..30).for_each(|id| commands.add(command(id, 3)));
+        let mut take = || {
+            let next = commands.take_next().unwrap();
+            let id = next.id.0;
+            match id {
+                10 | 11 => commands.release(&next), // it has ended
+                _ => commands.running.push_back(next),
+            }
+            if id == 10 {
+                commands.add(command(30, 4));
+            }
+            id
+        };
+        let taken: Vec<u32> = (0..10).map(|_| take()).collect();
+        assert_eq!(taken, [0, 10, 20, 0, 1, 11, 20, 0, 1, 30]);
     }
 }

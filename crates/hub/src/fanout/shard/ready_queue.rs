@@ -25,6 +25,14 @@ impl ReadyQueue {
         }
     }
 
+    /// Moves a session that no longer catches up to the live ones. It has been queued lately.
+    pub(super) fn move_to_live(&mut self, id: SessionId) {
+        if let Some(at) = self.catching_up.iter().rposition(|ready| *ready == id) {
+            self.catching_up.remove(at);
+            self.live.push(id);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.live.is_empty() && self.catching_up.is_empty()
     }

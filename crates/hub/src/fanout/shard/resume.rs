@@ -12,7 +12,7 @@ use super::super::{LocalTopicId, Position, SessionId, TopicKey};
 use super::Shard;
 use super::catch_up::Starts;
 use super::refusal::Refusal;
-use super::session::DeliveryState;
+use super::session::{DeliveryState, WriteState};
 
 /// How the subscriptions of a subscribe command begin.
 #[derive(Debug, Default)]
@@ -380,7 +380,11 @@ impl Shard {
         let is_catching_up = self.sessions.hot(id).delivery == DeliveryState::CatchingUp;
         if is_catching_up && !self.wants_every(id) {
             self.end_catch_up(id);
-            self.sessions.hot_mut(id).delivery = DeliveryState::Live;
+            let hot = self.sessions.hot_mut(id);
+            hot.delivery = DeliveryState::Live;
+            if hot.write_state == WriteState::Ready {
+                self.ready.move_to_live(id);
+            }
         }
     }
 }

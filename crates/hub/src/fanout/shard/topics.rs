@@ -246,6 +246,11 @@ impl Topics {
         self.topics.len()
     }
 
+    /// Returns the number of topics that have subscribers but have never ticked.
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting.used()
+    }
+
     /// Returns the number of slots: every [`LocalTopicId`] is less.
     pub(crate) fn slots(&self) -> usize {
         self.topics.capacity()
