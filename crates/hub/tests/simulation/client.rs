@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use tickwire_hub::fanout::ClientId;
 use tickwire_protocol::{
     Channel, Command, Delivery, Encoding, MaxRate, OnLag, PerChannel, Replay, ReplaySpeed,
     ReplayStart, SubscribeRequest, SubscriptionSet,
 };
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Owner};
 use crate::observer::Observer;
 use crate::oracle::Facts;
 use crate::random::Random;
@@ -63,7 +64,9 @@ impl Client {
         self.uses_history = random.chance(60);
         self.wildcards = PerChannel::default();
         let room = random.weighted(&[(1, 60), (2, 700), (3, 20_000)]);
-        let mut connection = Connection::new(number, self.feed, self.encoding, room);
+        let client = ClientId(u32::try_from(number).unwrap());
+        let mut connection =
+            Connection::new(Owner::Honest(number), client, self.feed, self.encoding, room);
         match self.resume_state.take() {
             Some(state) if self.uses_history => {
                 for (names, resume) in state.resumes(random) {
@@ -139,9 +142,19 @@ impl Client {
 
     /// Reads a number of the received bytes.
     pub(crate) fn read(&mut self, connection: &mut Connection, bytes: usize, facts: &Facts<'_>) {
-        let bytes = connection.wire.drain(..bytes);
         self.observer.log_overruns = connection.log_overruns;
-        self.observer.receive(bytes, &mut connection.due, facts);
+        let until = connection.read + bytes as u64;
+        if let Some(promise) = connection.fairness.take_promise(until) {
+            self.receive(connection, promise.bytes, facts);
+            self.observer.check_promise(promise.head, facts);
+        }
+        self.receive(connection, until, facts);
+    }
+
+    /// Reads the bytes of a connection up to the one with a number.
+    fn receive(&mut self, connection: &mut Connection, until: u64, facts: &Facts<'_>) {
+        let bytes = connection.take(usize::try_from(until - connection.read).unwrap());
+        self.observer.receive(bytes.into_iter(), &mut connection.due, facts);
     }
 }
 

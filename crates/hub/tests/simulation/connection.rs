@@ -2,14 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use tickwire_hub::fanout::CloseReason;
+use tickwire_hub::fanout::{ClientId, CloseReason};
 use tickwire_protocol::{Command, Encoding};
 
+use crate::fairness::Fairness;
 use crate::oracle::Name;
+
+/// The client of a connection: its number among those of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Honest(usize),
+    Hostile(usize),
+}
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) client: usize,
+    pub(crate) owner: Owner,
+    pub(crate) client: ClientId,
     pub(crate) feed: u8,
     pub(crate) encoding: Encoding,
     /// Commands in flight to the hub.
@@ -20,6 +29,11 @@ pub(crate) struct Connection {
     pub(crate) wire: VecDeque<u8>,
     /// The most bytes in flight to the client.
     pub(crate) room: usize,
+    /// Number of bytes that the socket has accepted.
+    pub(crate) accepted: u64,
+    /// Number of bytes that the client has read.
+    pub(crate) read: u64,
+    pub(crate) fairness: Fairness,
     pub(crate) stage: Stage,
     /// Whether the core knows that the socket is full.
     pub(crate) blocked: bool,
@@ -71,8 +85,15 @@ pub(crate) struct Expected {
 }
 
 impl Connection {
-    pub(crate) fn new(client: usize, feed: u8, encoding: Encoding, room: usize) -> Self {
+    pub(crate) fn new(
+        owner: Owner,
+        client: ClientId,
+        feed: u8,
+        encoding: Encoding,
+        room: usize,
+    ) -> Self {
         Self {
+            owner,
             client,
             feed,
             encoding,
@@ -80,6 +101,9 @@ impl Connection {
             rest: Vec::new(),
             wire: VecDeque::new(),
             room,
+            accepted: 0,
+            read: 0,
+            fairness: Fairness::default(),
             stage: Stage::Open,
             blocked: false,
             is_broken: false,
@@ -87,6 +111,16 @@ impl Connection {
             finished_at: None,
             log_overruns: false,
         }
+    }
+
+    pub(crate) const fn is_honest(&self) -> bool {
+        matches!(self.owner, Owner::Honest(_))
+    }
+
+    /// Takes a number of bytes that are in flight to the client.
+    pub(crate) fn take(&mut self, bytes: usize) -> Vec<u8> {
+        self.read += bytes as u64;
+        self.wire.drain(..bytes).collect()
     }
 
     /// Sends the rest of the last write. Returns whether all of it was accepted.
@@ -100,6 +134,7 @@ impl Connection {
         assert!(self.rest.is_empty(), "the rest of a frame goes first");
         let fits = bytes.len().min(self.room - self.wire.len());
         self.wire.extend(&bytes[..fits]);
+        self.accepted += fits as u64;
         self.rest = bytes[fits..].to_vec();
         self.rest.is_empty()
     }

@@ -15,15 +15,20 @@ mod client;
 mod connection;
 mod disk;
 mod durable;
+mod fairness;
 mod frames;
+mod hostile_client;
 mod intake;
 mod observer;
 mod oracle;
+mod population;
 mod publisher;
 mod random;
 mod restart;
 mod resume_state;
 mod shard_driver;
+mod shard_turn;
+mod siege;
 mod source;
 mod world;
 
@@ -32,6 +37,8 @@ use world::World;
 
 /// Number of seeds in a run of the test.
 const RUNS: u32 = 300;
+/// Number of seeds of the test with many hostile sessions.
+const SIEGES: u32 = 4;
 
 #[test]
 #[expect(clippy::print_stderr, reason = "shows how much was checked")]
@@ -48,4 +55,11 @@ fn guarantees_hold_under_random_faults_in_random_order() {
     }
     eprintln!("{runs} runs, {ticks} ticks checked");
     assert!(ticks > 0, "no tick was delivered");
+}
+
+#[test]
+fn honest_clients_are_served_among_many_hostile_sessions() {
+    for seed in seeds!().each(SIEGES) {
+        World::besieged(seed.number()).besiege();
+    }
 }

@@ -198,7 +198,21 @@ impl Observer {
 
     /// Asserts that a received position is covered by the received ticks.
     fn check_last_position(&self, facts: &Facts<'_>) {
-        let Some(position) = self.last_position else { return };
+        if let Some(position) = self.last_position {
+            self.check_has_all_before(position + 1, facts);
+        }
+    }
+
+    /// Asserts that the client, which has read all that was sent in a turn, has the ticks before
+    /// the position of its shard in that turn.
+    pub(crate) fn check_promise(&self, head: u64, facts: &Facts<'_>) {
+        if self.end.is_none() {
+            self.check_has_all_before(head, facts);
+        }
+    }
+
+    /// Asserts that every tick before a position has been received, if it must be.
+    fn check_has_all_before(&self, head: u64, facts: &Facts<'_>) {
         if !facts.unseen.is_empty() || !self.gaps_due.is_empty() || self.may_skip {
             return;
         }
@@ -206,8 +220,8 @@ impl Observer {
             if let Some(Track::Every { next }) = self.track(name, facts) {
                 let next = facts.oracle.position(self.topic(name), next);
                 assert!(
-                    next.is_none_or(|next| next > position),
-                    "{name:?} at {next:?}, position {position}"
+                    next.is_none_or(|next| next >= head),
+                    "{name:?} lacks the tick at {next:?}, before {head}"
                 );
             }
         }

@@ -77,6 +77,7 @@ impl World {
         for client in 0..self.clients.len() {
             self.lose_hub(client);
         }
+        self.hostile.iter_mut().for_each(|client| client.link = None);
         for publisher in 0..self.publishers.len() {
             while self.random.chance(50) && self.deliver_answer(publisher) {}
         }
@@ -143,8 +144,7 @@ impl World {
     }
 
     fn begin(&mut self, epoch: String, intake: Intake, log: Log, last_before: &[LastTick]) {
-        let limits = || self.setting.limits.clone();
-        let driver = |_| ShardDriver::new(limits(), &epoch, &log, last_before, self.now_ns);
+        let driver = |_| ShardDriver::new(&self.setting, &epoch, &log, last_before, self.now_ns);
         self.shards = (0..self.setting.shards).map(driver).collect();
         (self.epoch, self.intake, self.log) = (epoch, intake, log);
     }

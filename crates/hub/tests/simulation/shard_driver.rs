@@ -3,52 +3,55 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
 
-use tickwire_hub::fanout::turn::{
-    self, LogBreak, Phase, Received, SESSION_CONTROL_BYTES, ShardIo, SocketState, TurnLimits,
-};
+use tickwire_hub::fanout::turn::{self, SESSION_CONTROL_BYTES, TurnLimits};
 use tickwire_hub::fanout::{
-    Batch, CloseReason, FeedId, LastTick, Limits, Log, LogOverrun, Position, SessionId, Shard,
+    CloseReason, FeedId, LastTick, Limits, Log, Position, SessionId, Shard,
 };
-use tickwire_protocol::{Command, Control, Tick, UnixNanos};
+use tickwire_protocol::{Command, Control, SubscribeRequest, Tick};
 
 use crate::connection::{Connection, Expected, Stage};
 use crate::oracle::{Name, Topic};
+use crate::population::Population;
 use crate::random::Random;
+use crate::shard_turn::Turn;
+use crate::world::Setting;
 
 /// Time in which a slow session can read its error.
-const GRACE_NS: u64 = 1_000_000_000;
+pub(crate) const GRACE_NS: u64 = 1_000_000_000;
 /// The most ticks that a catch-up adds to a backlog.
 const CATCH_UP_TICKS_MAX: usize = 1_024;
 
 pub(crate) struct ShardDriver {
-    core: Shard,
+    pub(crate) core: Shard,
     limits: Limits,
+    clients: Population,
+    /// The value of [`Turn::reads`] in every turn; at random if `None`.
+    pub(crate) reads: Option<usize>,
     pub(crate) connections: BTreeMap<u32, Connection>,
     /// Connections that have ended since the last turn of the world.
     pub(crate) ended: Vec<Connection>,
     /// Numbers of the last values, of topics whose last tick the shard has seen.
-    seen: BTreeMap<Topic, u64>,
+    pub(crate) seen: BTreeMap<Topic, u64>,
     /// Topics of which the shard has seen a tick.
     ticked: BTreeSet<Topic>,
     /// Positions that the shard has not seen because the log overran it.
     pub(crate) unseen: Vec<Range<u64>>,
     /// Position of the first tick that the shard can still look up.
-    start: Position,
-    now_ns: u64,
+    pub(crate) start: Position,
+    pub(crate) now_ns: u64,
 }
 
 impl ShardDriver {
     /// Creates a shard that knows the last ticks from before the log and has applied the log.
     pub(crate) fn new(
-        limits: Limits,
+        setting: &Setting,
         epoch: &str,
         log: &Log,
         last_before: &[LastTick],
         now_ns: u64,
     ) -> Self {
-        let mut driver = Self::empty(limits, epoch, log.start());
+        let mut driver = Self::empty(setting, epoch, log.start());
         for last in last_before {
             driver.core.restore(last.clone());
             driver.record(last.feed, &last.tick);
@@ -56,14 +59,20 @@ impl ShardDriver {
         driver.now_ns = now_ns;
         let random = &mut Random::new(now_ns);
         let limits = TurnLimits { batches: 7, ..TurnLimits::DEFAULT };
-        turn::take_up_log(&mut Turn { driver: &mut driver, random, log, limits });
+        let reads = usize::MAX;
+        let has_read = false;
+        let driver_turn = &mut Turn { driver: &mut driver, random, log, limits, reads, has_read };
+        turn::take_up_log(driver_turn);
         driver
     }
 
-    fn empty(limits: Limits, epoch: &str, from: Position) -> Self {
+    fn empty(setting: &Setting, epoch: &str, from: Position) -> Self {
+        let limits = setting.limits.clone();
         Self {
             core: Shard::new(limits.clone(), from).in_epoch(epoch),
             limits,
+            clients: setting.clients,
+            reads: None,
             connections: BTreeMap::new(),
             ended: Vec::new(),
             seen: BTreeMap::new(),
@@ -77,6 +86,7 @@ impl ShardDriver {
     /// Opens a session, between turns or within one.
     pub(crate) fn accept(&mut self, connection: Connection, epoch: &str) -> u32 {
         let id = self.core.open(FeedId(connection.feed), connection.encoding);
+        self.core.set_client(id, connection.client);
         self.core.control(id, &Control::Connected { epoch: Some(epoch.to_owned()) });
         self.connections.insert(id.0, connection);
         id.0
@@ -92,18 +102,26 @@ impl ShardDriver {
             session_control_bytes: random.pick(&[1_000, SESSION_CONTROL_BYTES]),
             ..TurnLimits::DEFAULT
         };
-        turn::run(&mut Turn { driver: self, random, log, limits });
+        let reads = random.weighted(&[(2, 1), (2, 5), (2, 30), (1, usize::MAX)]);
+        let reads = self.reads.unwrap_or(reads);
+        let has_read = false;
+        turn::run(&mut Turn { driver: self, random, log, limits, reads, has_read });
         self.check_bounds();
+        self.check_fairness(limits.session_control_bytes, reads == 1);
     }
 
-    fn take_command(&mut self, slot: u32, bytes: &[u8]) {
+    pub(crate) fn take_command(&mut self, slot: u32, bytes: &[u8]) {
         let connection = self.connections.get_mut(&slot).unwrap();
         let command = match bytes[0] {
             b'{' => Command::from_json(bytes),
             _ => Command::from_msgpack(bytes),
         };
         let command = command.unwrap();
+        if !connection.is_honest() {
+            return self.core.command(SessionId(slot), &command);
+        }
         let was_live = self.core.is_live(SessionId(slot));
+        let is_few = is_few(&command, self.limits.topics_per_piece);
         let mut due = None;
         if connection.stage == Stage::Open {
             let feed = connection.feed;
@@ -122,13 +140,21 @@ impl ShardDriver {
                 is_live: true,
             });
         }
+        let before = self.core.control_bytes(SessionId(slot));
         self.core.command(SessionId(slot), &command);
+        if is_few && due.is_some() {
+            let after = self.core.control_bytes(SessionId(slot));
+            assert!(after > before, "a command over few names is answered at once");
+        }
         let is_live = self.core.is_live(SessionId(slot));
+        if self.core.has_long_command(SessionId(slot)) {
+            self.connections.get_mut(&slot).unwrap().fairness.note_long();
+        }
         let due = due.map(|expected| Expected { is_live, ..expected });
         self.connections.get_mut(&slot).unwrap().due.extend(due);
     }
 
-    fn record(&mut self, feed: FeedId, tick: &Tick) {
+    pub(crate) fn record(&mut self, feed: FeedId, tick: &Tick) {
         let topic = (feed.0, tick.channel(), tick.symbol);
         self.seen.insert(topic, tick.seq.0);
         self.ticked.insert(topic);
@@ -143,7 +169,7 @@ impl ShardDriver {
         connection.finished_at = was_live.then(|| self.core.head().0);
     }
 
-    fn remove(&mut self, slot: u32) {
+    pub(crate) fn remove(&mut self, slot: u32) {
         self.core.close(SessionId(slot));
         self.ended.extend(self.connections.remove(&slot));
     }
@@ -155,6 +181,28 @@ impl ShardDriver {
         let most = sessions * (limits.backlog_ticks.max(CATCH_UP_TICKS_MAX) as u64 + 1);
         assert!(held.backlog_ticks <= most, "{} > {most} ticks pending", held.backlog_ticks);
         assert_eq!(self.core.sessions() as u64, sessions);
+        let most = Population::control_bytes_max(limits, self.connections.len());
+        assert!(held.control_bytes <= most, "{} > {most} bytes of answers", held.control_bytes);
+        let long = self.core.long_commands() as u64;
+        assert!(long <= sessions, "{long} commands of {sessions} sessions");
+        let (waiting, most) = (self.core.waiting_topics(), self.clients.waiting_max());
+        assert!(waiting <= most, "{waiting} > {most} topics wait for their first tick");
+    }
+
+    /// Checks what sessions of honest clients are guaranteed in each turn.
+    fn check_fairness(&mut self, control_bytes_max: usize, is_short: bool) {
+        let unread_turns = Population::unread_turns_max(self.connections.len());
+        let long_turns = self.clients.long_turns_max(&self.limits);
+        for (slot, connection) in self.connections.iter_mut().filter(|(_, of)| of.is_honest()) {
+            let id = SessionId(*slot);
+            let is_long = self.core.has_long_command(id);
+            let is_short = is_short && connection.stage == Stage::Open;
+            connection.fairness.end_pieces(is_long, is_short, long_turns);
+            let may_be_read = connection.stage == Stage::Open
+                && !is_long
+                && self.core.control_bytes(id).max(connection.rest.len()) <= control_bytes_max;
+            connection.fairness.end_reading(may_be_read, unread_turns);
+        }
     }
 
     /// Returns the next send time of a session, if any waits for one.
@@ -169,11 +217,12 @@ impl ShardDriver {
     /// Returns whether the shard has no work until time passes or a client acts.
     pub(crate) fn is_idle(&self, log: &Log) -> bool {
         let quiet = |connection: &Connection| {
-            !connection.is_broken
-                && !connection.blocked
-                && connection.commands.is_empty()
-                && connection.rest.is_empty()
-                && connection.wire.is_empty()
+            !connection.is_honest()
+                || !connection.is_broken
+                    && !connection.blocked
+                    && connection.commands.is_empty()
+                    && connection.rest.is_empty()
+                    && connection.wire.is_empty()
         };
         self.core.head() == log.head()
             && !self.core.has_ready()
@@ -182,171 +231,13 @@ impl ShardDriver {
     }
 }
 
-/// A turn of a shard in which connections act, and time runs out, at random.
-struct Turn<'a> {
-    driver: &'a mut ShardDriver,
-    random: &'a mut Random,
-    log: &'a Log,
-    limits: TurnLimits,
-}
-
-impl Turn<'_> {
-    /// Handles broken connections and writable sockets, and reads commands.
-    fn poll(&mut self) {
-        let slots: Vec<u32> = self.driver.connections.keys().copied().collect();
-        for slot in slots {
-            let id = SessionId(slot);
-            let connection = self.driver.connections.get_mut(&slot).unwrap();
-            if connection.is_broken && self.random.chance(30) {
-                self.driver.remove(slot);
-                continue;
-            }
-            if connection.blocked && connection.wire.len() < connection.room {
-                connection.blocked = false;
-                self.driver.core.writable(id);
-            }
-            if self.random.chance(75) {
-                turn::read_session(self, id);
-            }
-        }
-    }
-
-    /// Ends connections whose deadline has passed, and sends heartbeats.
-    fn sweep(&mut self) {
-        let now_ns = self.driver.now_ns;
-        let is_overdue = |connection: &Connection| {
-            connection.stage.deadline_ns().is_some_and(|deadline| deadline <= now_ns)
-        };
-        let slots: Vec<u32> = self.driver.connections.keys().copied().collect();
-        for slot in slots {
-            let connection = &self.driver.connections[&slot];
-            if is_overdue(connection) {
-                self.driver.remove(slot);
-            } else if connection.stage == Stage::Open && connection.rest.is_empty() {
-                let core = &mut self.driver.core;
-                let pos = core.position(SessionId(slot)).map(|position| position.0);
-                let time = UnixNanos(now_ns);
-                core.control(SessionId(slot), &Control::Heartbeat { time, pos });
-            }
-        }
-        turn::check_ages(self);
-    }
-
-    fn block(&mut self, id: SessionId) -> SocketState {
-        self.driver.connections.get_mut(&id.0).unwrap().blocked = true;
-        SocketState::Blocked
-    }
-}
-
-impl ShardIo for Turn<'_> {
-    type Message = Vec<u8>;
-
-    fn shard(&mut self) -> &mut Shard {
-        &mut self.driver.core
-    }
-
-    fn limits(&self) -> TurnLimits {
-        self.limits
-    }
-
-    fn begin_turn(&mut self) -> UnixNanos {
-        self.driver.start = self.driver.start.max(self.log.start());
-        UnixNanos(self.driver.now_ns)
-    }
-
-    fn log_start(&self) -> Position {
-        self.driver.start
-    }
-
-    fn log_head(&self) -> Position {
-        self.log.head()
-    }
-
-    fn read_log(
-        &mut self,
-        from: Position,
-        batches_max: usize,
-        into: &mut Vec<Arc<Batch>>,
-    ) -> Result<(), LogBreak> {
-        let driver = &mut *self.driver;
-        if let Err(LogOverrun { start }) = self.log.read(from, batches_max, into) {
-            driver.unseen.push(from.0..start.0);
-            driver.connections.values_mut().for_each(|connection| connection.log_overruns = true);
-            driver.start = start;
-            driver.seen.clear();
-            return Err(LogOverrun { start }.into());
-        }
-        for numbered in into.iter().flat_map(|batch| batch.ticks()) {
-            driver.record(numbered.feed, &numbered.tick);
-        }
-        Ok(())
-    }
-
-    fn has_time(&mut self, phase: Phase) -> bool {
-        match phase {
-            Phase::Apply | Phase::WriteLive => true,
-            Phase::Read => self.random.chance(95),
-            Phase::WriteCatchingUp => self.random.chance(70),
-        }
-    }
-
-    fn take_input(&mut self) {
-        self.poll();
-    }
-
-    fn receive(&mut self, id: SessionId) -> Received<Vec<u8>> {
-        let connection = self.driver.connections.get_mut(&id.0);
-        match connection.and_then(|connection| connection.commands.pop_front()) {
-            Some(command) => Received::Message(command),
-            None => Received::Nothing,
-        }
-    }
-
-    fn handle(&mut self, id: SessionId, command: Vec<u8>) {
-        self.driver.take_command(id.0, &command);
-    }
-
-    fn transport_bytes(&self, id: SessionId) -> usize {
-        self.driver.connections.get(&id.0).map_or(0, |connection| connection.rest.len())
-    }
-
-    fn poll_between(&mut self) {
-        if self.random.chance(10) {
-            self.poll();
-        }
-    }
-
-    fn flush(&mut self, id: SessionId) -> SocketState {
-        let Some(connection) = self.driver.connections.get_mut(&id.0) else {
-            return SocketState::Closed;
-        };
-        if !connection.write_rest() {
-            return self.block(id);
-        }
-        match connection.stage {
-            Stage::CloseSent { .. } => SocketState::Closing,
-            Stage::Open | Stage::Finishing { .. } => SocketState::Writable,
-        }
-    }
-
-    fn write(&mut self, id: SessionId, frames: &[u8], _: usize) -> SocketState {
-        let connection = self.driver.connections.get_mut(&id.0).unwrap();
-        if connection.write(frames) { SocketState::Writable } else { self.block(id) }
-    }
-
-    fn send_close(&mut self, id: SessionId, reason: CloseReason) {
-        let deadline_ns = self.driver.now_ns + GRACE_NS;
-        let connection = self.driver.connections.get_mut(&id.0).unwrap();
-        connection.queue_close(reason, deadline_ns);
-    }
-
-    fn finish(&mut self, id: SessionId, reason: CloseReason) {
-        self.driver.finish(id.0, reason);
-    }
-
-    fn run_timers(&mut self) {
-        if self.random.chance(30) {
-            self.sweep();
-        }
+/// Returns whether a command concerns at most a piece of topics, however many topics there are.
+fn is_few(command: &Command, topics_per_piece: usize) -> bool {
+    let has_few = |SubscribeRequest { names, .. }: &SubscribeRequest| {
+        names.total() <= topics_per_piece && names.iter().all(|(_, selection)| !selection.all)
+    };
+    match command {
+        Command::Subscribe(request) | Command::Unsubscribe(request) => has_few(request),
+        _ => true,
     }
 }

@@ -4,12 +4,14 @@ use tickwire_hub::fanout::{CloseReason, Limits, Log};
 use tickwire_protocol::UnixNanos;
 
 use crate::client::Client;
-use crate::connection::{Connection, Stage};
+use crate::connection::{Connection, Owner, Stage};
 use crate::disk::DiskFault;
 use crate::durable::Killed;
+use crate::hostile_client::HostileClient;
 use crate::intake::Intake;
 use crate::observer::End;
 use crate::oracle::{Facts, Oracle};
+use crate::population::{HONEST_MAX, Population};
 use crate::publisher::Publisher;
 use crate::random::Random;
 use crate::shard_driver::ShardDriver;
@@ -28,15 +30,16 @@ pub(crate) struct Setting {
     pub(crate) shards: usize,
     pub(crate) log_ticks: usize,
     pub(crate) limits: Limits,
+    pub(crate) clients: Population,
 }
 
 impl Setting {
-    fn new(random: &mut Random) -> Self {
+    pub(crate) fn new(random: &mut Random, clients: Population) -> Self {
         let limits = Limits {
             feeds: usize::from(FEEDS),
             subscriptions_per_session: 100,
             subscriptions: 10_000,
-            waiting_topics: 100,
+            waiting_topics: clients.waiting_topics(),
             backlog_ticks: random.pick(&[20, 100, 1_000]),
             total_backlog_ticks: random.pick(&[60, 100_000]),
             total_control_bytes: random.pick(&[5_000, 1 << 20]),
@@ -45,7 +48,7 @@ impl Setting {
             topics_per_piece: random.pick(&[1, 3, usize::MAX]),
         };
         let shards = 1 + random.index(3);
-        Self { shards, log_ticks: random.pick(&[40, 400, 4_000]), limits }
+        Self { shards, log_ticks: random.pick(&[40, 400, 4_000]), limits, clients }
     }
 }
 
@@ -61,13 +64,14 @@ enum Act {
     Command,
     Stall,
     Leave,
+    Hostile,
     Wait,
     Sync,
     FillDisk,
     Restart,
 }
 
-const ACTS: [(u64, Act); 13] = [
+const ACTS: [(u64, Act); 14] = [
     (60, Act::Publish),
     (2, Act::CutPublisher),
     (60, Act::Transfer),
@@ -77,6 +81,7 @@ const ACTS: [(u64, Act); 13] = [
     (15, Act::Command),
     (4, Act::Stall),
     (3, Act::Leave),
+    (40, Act::Hostile),
     (20, Act::Wait),
     (20, Act::Sync),
     (1, Act::FillDisk),
@@ -96,16 +101,26 @@ pub(crate) struct World {
     pub(crate) shards: Vec<ShardDriver>,
     pub(crate) publishers: Vec<Publisher>,
     pub(crate) clients: Vec<Client>,
+    /// The sessions of hostile clients.
+    pub(crate) hostile: Vec<HostileClient>,
     pub(crate) ticks: u64,
 }
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let setting = Setting::new(&mut random);
+        let honest = random.between(1, HONEST_MAX as u64);
+        let hostile = random.pick(&[0, 0, 1, 2]);
+        let sessions = 1 + random.index(3);
+        let honest = usize::try_from(honest).unwrap();
+        let clients = Population { honest, hostile, sessions };
+        Self::with_setting(Setting::new(&mut random, clients), random)
+    }
+
+    pub(crate) fn with_setting(setting: Setting, mut random: Random) -> Self {
         let log = Log::new(usize::MAX, setting.log_ticks);
         let epoch = "epoch-1".to_owned();
-        let driver = |_| ShardDriver::new(setting.limits.clone(), &epoch, &log, &[], START_NS);
+        let driver = |_| ShardDriver::new(&setting, &epoch, &log, &[], START_NS);
         let mut world = Self {
             now_ns: START_NS,
             boot: 1,
@@ -113,7 +128,8 @@ impl World {
             intake: Intake::new(),
             shards: (0..setting.shards).map(driver).collect(),
             publishers: (0..PUBLISHERS).map(Publisher::new).collect(),
-            clients: (0..random.between(1, 6)).map(|_| Client::new(&mut random)).collect(),
+            clients: (0..setting.clients.honest).map(|_| Client::new(&mut random)).collect(),
+            hostile: setting.clients.hostile_sessions().map(HostileClient::new).collect(),
             ticks: 0,
             epoch,
             log,
@@ -152,6 +168,11 @@ impl World {
                     self.clients[client].stalls = self.random.chance(60);
                 }
                 Act::Leave => self.leave(),
+                Act::Hostile if self.hostile.is_empty() => {}
+                Act::Hostile => {
+                    let session = self.random.index(self.hostile.len());
+                    self.act_hostile(session);
+                }
                 Act::Wait => {
                     let ns = self.random.weighted(&[(5, MS), (5, 30 * MS), (1, 1_000 * MS)]);
                     self.now_ns += self.random.below(ns);
@@ -161,7 +182,7 @@ impl World {
         self.settle();
     }
 
-    fn publish(&mut self) {
+    pub(crate) fn publish(&mut self) {
         let publisher = self.random.index(self.publishers.len());
         let publisher = &mut self.publishers[publisher];
         match publisher.connection() {
@@ -220,9 +241,18 @@ impl World {
 
     /// Ends a connection from the hub's side. Its client receives a part of the data in flight.
     fn cut_client(&mut self, mut connection: Connection) {
+        let number = match connection.owner {
+            Owner::Honest(number) => number,
+            Owner::Hostile(number) => {
+                if !connection.is_broken {
+                    self.hostile[number].link = None;
+                }
+                return;
+            }
+        };
         if !connection.is_broken {
             let bytes = self.random.index(connection.wire.len() + 1);
-            let client = &mut self.clients[connection.client];
+            let client = &mut self.clients[number];
             let shard = client.link.unwrap().0;
             let facts = Facts {
                 oracle: &self.oracle,
@@ -268,17 +298,23 @@ impl World {
         }
     }
 
-    fn connect(&mut self, client: usize) {
+    /// Chooses a shard for a connection.
+    pub(crate) fn choose_shard(&mut self) -> usize {
         let shard = self.random.index(self.shards.len());
         while self.shards[shard].is_behind(&self.log) {
             self.turn(shard);
         }
+        shard
+    }
+
+    pub(crate) fn connect(&mut self, client: usize) {
+        let shard = self.choose_shard();
         let connection = self.clients[client].connect(client, &mut self.random);
         let slot = self.shards[shard].accept(connection, &self.epoch);
         self.clients[client].link = Some((shard, slot));
     }
 
-    fn command(&mut self) {
+    pub(crate) fn command(&mut self) {
         let client = self.random.index(self.clients.len());
         if let Some((shard, slot)) = self.clients[client].link {
             let connection = self.shards[shard].connections.get_mut(&slot).unwrap();
@@ -332,7 +368,7 @@ impl World {
 
     /// Connects all clients and lets everyone read until nothing is pending, then asserts
     /// completeness.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for client in 0..self.clients.len() {
             self.clients[client].stalls = false;
             if self.clients[client].link.is_none() {
@@ -354,6 +390,7 @@ impl World {
             self.turn(shard);
         }
         (0..self.clients.len()).for_each(|client| self.read_all(client));
+        self.read_hostile();
         self.now_ns += MS;
         if !self.intake.is_idle() || !self.shards.iter().all(|driver| driver.is_idle(&self.log)) {
             return true;
