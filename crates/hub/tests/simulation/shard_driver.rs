@@ -185,7 +185,8 @@ impl ShardDriver {
         assert!(held.control_bytes <= most, "{} > {most} bytes of answers", held.control_bytes);
         let long = self.core.long_commands() as u64;
         assert!(long <= sessions, "{long} commands of {sessions} sessions");
-        let (waiting, most) = (self.core.waiting_topics(), self.clients.waiting_max());
+        let waiting = self.core.waiting_topics();
+        let most = self.clients.waiting_max();
         assert!(waiting <= most, "{waiting} > {most} topics wait for their first tick");
     }
 
