@@ -300,7 +300,7 @@ impl Shard {
     }
 
     /// Closes a session and drops everything that is pending for it. Its id may belong to another
-    /// session after the next turn has begun.
+    /// session once the next turn has begun and all its names are removed.
     pub fn close(&mut self, id: SessionId) {
         self.drop_pending(id);
         self.detach_subscriptions(id);

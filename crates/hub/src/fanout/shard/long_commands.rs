@@ -1,12 +1,13 @@
 //! Commands over many topics: they are carried out in pieces, and other sessions get their turns in
 //! between.
 //!
-//! The outcome is that of a command carried out at once when it arrives, at its *begin*. For that,
-//! the session is held: nothing is sent to it but what was pending at the begin, and its next
-//! commands wait. Its subscriptions to every tick continue from the begin by a cursor over the log,
-//! as if it caught up. Some commands run at a time; they take turns piece by piece, and each client
-//! has a share of the places. Clients also take turns for a place that becomes free, so that no
-//! command waits for many of another client.
+//! The outcome is that of a command carried out at once when it arrives. For that, the session is
+//! held: until the answer it is sent only what was pending at the arrival, and its next commands
+//! wait. Its subscriptions to every tick continue from there by a cursor over the log, as if the
+//! session caught up.
+//!
+//! Up to four commands run at a time and take turns piece by piece. A client has a share of these
+//! places, and clients take turns for places that become free.
 
 mod begin_topics;
 mod hold;

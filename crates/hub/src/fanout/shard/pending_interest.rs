@@ -8,8 +8,8 @@ use super::topics::Topics;
 
 /// The changes in numbers of subscribers that a shard has not reported yet.
 ///
-/// A topic remembers the number it reported last, so a topic that changes often within a turn costs
-/// one entry of four bytes per change, and nothing is hashed until the report.
+/// A topic remembers the number it reported last, so a change of it costs an entry of four bytes,
+/// and nothing is hashed until the report.
 #[derive(Debug, Default)]
 pub(super) struct PendingInterest {
     /// Changes that no topic remembers: of `"*"`, and of topics that have been removed.

@@ -11,8 +11,8 @@ use super::subscriber::SESSIONS_MAX;
 
 /// The sessions of a shard, by [`SessionId`].
 ///
-/// A session that closes leaves its slot only at the next turn, so that no list of ids made in this
-/// turn can come to mean another session.
+/// A session that closes leaves its slot at the next turn at the earliest, so that no list of ids
+/// made in this turn can come to mean another session.
 #[derive(Debug, Default)]
 pub(super) struct SessionTable {
     pub(super) sessions: Slab<Session>,

@@ -7,13 +7,13 @@
 //! 1. Begin: take the time, release batches that have left the log, wake paced sessions.
 //! 2. Apply new batches, if no session is in a hurry for them (then nothing else has done so).
 //! 3. Take the results of disk reads.
-//! 4. Read: sessions with unread input, then new input and new connections; then some pieces of
-//!    commands over many topics.
+//! 4. Read: sessions with unread input, then new input and new connections; then remove some names
+//!    of sessions that have ended, and carry out some pieces of commands over many topics.
 //! 5. Apply new batches, at most [`TurnLimits::batches`] and for as long as there is time.
 //! 6. Answer queries, shed load, end sessions that lag.
 //! 7. Write to every live session that has something pending, starting elsewhere in each turn; then
 //!    to sessions that catch up, for as long as there is time; then request disk reads.
-//! 8. Let sessions that have fetched their answers send commands again, run timers, report
+//! 8. Let sessions that have fetched their answers send commands again, run timers, report some
 //!    changes in the numbers of subscribers.
 
 mod reading;
@@ -238,7 +238,7 @@ pub fn run<I: ShardIo>(io: &mut I) {
     io.begin_phase(Phase::Read);
     reading::read_queued(io);
     io.take_input();
-    carry_on(io);
+    run_pieces(io);
     follow_log(io);
     io.answer_queries();
     io.shard().shed_load();
@@ -260,7 +260,7 @@ pub fn run<I: ShardIo>(io: &mut I) {
 
 /// Continues commands over many topics, piece by piece, and removes names of sessions that have
 /// ended: one piece of each at least.
-fn carry_on<I: ShardIo>(io: &mut I) {
+fn run_pieces<I: ShardIo>(io: &mut I) {
     io.shard().continue_leaving();
     while io.shard().continue_command() && io.has_time(Phase::Read) {}
 }

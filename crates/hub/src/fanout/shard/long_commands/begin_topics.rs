@@ -105,9 +105,9 @@ impl Shard {
         outcome.new_topics
     }
 
-    /// Appends the values of topics to the snapshot: those at the begin of the command, or the
+    /// Appends the values of topics to the snapshot: those at the arrival of the command, or the
     /// newest for `latest`. Without a snapshot, and for topics that have ticked only since, ticks
-    /// since the begin are sent as usual.
+    /// since the arrival are sent as usual.
     pub(super) fn send_values(
         &mut self,
         id: SessionId,
