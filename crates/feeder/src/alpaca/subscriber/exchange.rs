@@ -1,8 +1,8 @@
 //! Shares the places of an upstream that has no room for all wanted names.
 //!
 //! Clients take turns: the first name of every client comes before the second of any. A name takes
-//! the place of another only if it comes in an earlier turn, so that places do not change hands
-//! between equals. The names that a client already has come first in its order.
+//! the place of another only if it comes in an earlier turn, so clients in the same turn do not
+//! displace each other. A client's names that already have places come first in its order.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,9 +2,9 @@
 //! between.
 //!
 //! The outcome is that of a command carried out at once when it arrives. For that, the session is
-//! held: until the answer it is sent only what was pending at the arrival, and its next commands
-//! wait. Its subscriptions to every tick continue from there by a cursor over the log, as if the
-//! session caught up.
+//! held: until the answer, the shard sends it only ticks that were already pending, and its next
+//! commands wait. Its subscriptions to every tick continue from there by a cursor over the log, as
+//! if the session caught up.
 //!
 //! Up to four commands run at a time and take turns piece by piece. A client has a share of these
 //! places, and clients take turns for places that become free.

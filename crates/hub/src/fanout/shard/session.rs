@@ -99,7 +99,7 @@ pub(crate) struct Session {
     /// The cursor of a session that catches up.
     pub(crate) cursor: Option<Box<CatchUpCursor>>,
     /// When a command arrived that is carried out in pieces; `None` if there is no such command.
-    /// Only what was pending then is sent meanwhile.
+    /// Until its answer, the session is sent only ticks that were pending at that time.
     pub(crate) held_at: Option<Present>,
 }
 
